@@ -1,0 +1,145 @@
+"""The configuration: packaged defaults, then a user's YAML file, then the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from alignbench.errors import ConfigError
+from alignbench.registry import unknown
+
+LOCAL_NAME = "alignbench.yaml"
+_SECTIONS = ("vision_encoders", "llms", "defaults", "data_root", "data")
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """Where one data type of a tree is, relative to the data root."""
+
+    labels: str
+    images: str
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The settings that hold where no option says otherwise.
+
+    Args:
+        encoders: name -> Hub repository (or local folder) of the known encoders.
+        llms: the same for the LLMs.
+        default_encoders: the encoders of a run that names none.
+        default_llms: the LLMs of a run that names none.
+        compared_llms: those where LLMs are compared with each other.
+        n_samples: samples per data type.
+        data_root: the root of the user's data, if one is configured.
+        data: data type -> its place in a tree.
+        origin: which files and variables the values come from, to be said to the user.
+    """
+
+    encoders: Mapping[str, str]
+    llms: Mapping[str, str]
+    default_encoders: tuple[str, ...]
+    default_llms: tuple[str, ...]
+    compared_llms: tuple[str, ...]
+    device: str
+    output_dir: Path
+    n_samples: int
+    seed: int
+    data_root: Path | None
+    data: Mapping[str, DataSource]
+    origin: tuple[str, ...]
+
+
+def load_config(path: Path | None = None, *, folder: Path | None = None) -> Config:
+    """Return the packaged defaults with `path` (or `folder`/alignbench.yaml, if it is there) and the environment over them.
+
+    `VLM_DATA_ROOT` is not taken here: the dataset loader asks for it, to say that it came from there.
+
+    Args:
+        path: a YAML file that must exist.
+        folder: where to look for alignbench.yaml; the current folder if None.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or has a key that nobody reads.
+    """
+    merged = _read(Path(__file__).with_name("config.yaml"))
+    origin = ["packaged defaults"]
+    local = path if path is not None else (folder or Path.cwd()) / LOCAL_NAME
+    if path is not None or local.is_file():
+        _lay_over(merged, _read(local), where=str(local))
+        origin.append(str(local))
+    if output_dir := os.environ.get("VLM_OUTPUT_DIR"):
+        merged["defaults"]["output_dir"] = output_dir
+        origin.append("VLM_OUTPUT_DIR")
+    try:
+        return _checked(merged, tuple(origin))
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise ConfigError(
+            f"{local}: {error}; see the packaged config.yaml for the form of each key"
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"can't read the configuration {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content or {}, dict):
+        raise ConfigError(
+            f"{path}: expected a mapping of {', '.join(_SECTIONS)}, got {type(content).__name__}"
+        )
+    return dict(content or {})
+
+
+def _lay_over(base: dict[str, Any], over: Mapping[str, Any], where: str) -> None:
+    for section, value in over.items():
+        if section not in _SECTIONS:
+            raise ConfigError(f"{where}: {unknown('section', str(section), dict.fromkeys(_SECTIONS))}")
+        if isinstance(base.get(section), dict):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{where}: {section} is a mapping, got {value!r}")
+            if section == "defaults" and (bad := [key for key in value if key not in base[section]]):
+                raise ConfigError(f"{where}: {unknown('default', str(bad[0]), base[section])}")
+            base[section] = {**base[section], **value}
+        elif section == "data_root" and isinstance(value, str):
+            # A relative root is meant from the file that names it, wherever pytest is started.
+            base[section] = str(Path(where).parent / Path(value).expanduser())
+        else:
+            base[section] = value
+
+
+def _checked(merged: Mapping[str, Any], origin: tuple[str, ...]) -> Config:
+    defaults = merged["defaults"]
+    n_samples, seed = defaults["n_samples"], defaults["seed"]
+    for name, number, least in (("n_samples", n_samples, 1), ("seed", seed, 0)):
+        if not isinstance(number, int) or isinstance(number, bool) or number < least:
+            raise ValueError(f"{name}: expected an integer of at least {least}, got {number!r}")
+    root = merged["data_root"]
+    return Config(
+        encoders={str(k): str(v) for k, v in merged["vision_encoders"].items()},
+        llms={str(k): str(v) for k, v in merged["llms"].items()},
+        default_encoders=_names("encoders", defaults),
+        default_llms=_names("llms", defaults),
+        compared_llms=_names("llms_compared", defaults),
+        device=str(defaults["device"]),
+        output_dir=Path(defaults["output_dir"]),
+        n_samples=n_samples,
+        seed=seed,
+        data_root=None if root is None else Path(root),
+        data={str(k): DataSource(labels=v["labels"], images=v["images"]) for k, v in merged["data"].items()},
+        origin=origin,
+    )
+
+
+def _names(key: str, defaults: Mapping[str, Any]) -> tuple[str, ...]:
+    value = defaults[key]
+    if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"defaults.{key}: expected a list of names, got {value!r}")
+    return tuple(value)

@@ -1,0 +1,45 @@
+"""The errors of alignbench: each names what was wrong, where, and what to do.
+
+`AlignbenchError` and its subclasses are what a user can mend. Anything else that escapes is a bug.
+"""
+
+from __future__ import annotations
+
+
+class AlignbenchError(Exception):
+    """Base of every error that alignbench raises on purpose."""
+
+
+class InputError(AlignbenchError, ValueError):
+    """An argument has the wrong shape, type or range."""
+
+
+class DegenerateError(InputError):
+    """The value does not exist for this input (a zero denominator, one class only, ...).
+
+    A benchmark records it as status `not_applicable`, with this message as the reason.
+    """
+
+
+class TooFewSamplesError(DegenerateError):
+    """There are fewer samples (or groups) than the definition needs."""
+
+
+class UnknownNameError(AlignbenchError, LookupError):
+    """A name that no registry knows."""
+
+
+class ConfigError(AlignbenchError):
+    """An option, the configuration file or an environment variable is wrong."""
+
+
+class DataError(AlignbenchError):
+    """A dataset, a line of it or an image can't be read."""
+
+
+class ModelError(AlignbenchError):
+    """A model can't be used as asked (wrong family, missing keys, no such layer, ...)."""
+
+
+class WeightsMissingError(ModelError):
+    """A model's weights are not at hand: not found, gated, or no network."""

@@ -1,0 +1,96 @@
+"""A name -> object table whose entries may be lazy (`"module:attribute"`)."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+from alignbench.errors import ConfigError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Names and what they stand for, in the order of registration.
+
+    Args:
+        what: the field's word for an entry, used in errors (`"encoder"`).
+        entry_point_group: entry points of this group are taken in on the first look-up.
+    """
+
+    def __init__(self, what: str, entry_point_group: str | None = None) -> None:
+        self.what = what
+        self._group = entry_point_group
+        self._entries: dict[str, T | str] = {}
+
+    def add(self, name: str, entry: T | str) -> None:
+        """Register `entry`, an object or a lazy `"module:attribute"`, under `name`.
+
+        Raises:
+            ConfigError: the name is taken by something else.
+        """
+        if name in self._entries and self._entries[name] != entry:
+            raise ConfigError(f"{self.what} {name!r} is registered already; choose another name")
+        self._entries[name] = entry
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Decorate an object to register it under `name`."""
+
+        def decorate(entry: T) -> T:
+            self.add(name, entry)
+            return entry
+
+        return decorate
+
+    def get(self, name: str) -> T:
+        """Return the entry of `name`, importing it if it is lazy.
+
+        Raises:
+            UnknownNameError: with the closest name and all known ones.
+        """
+        self._take_in_entry_points()
+        if name not in self._entries:
+            raise UnknownNameError(unknown(self.what, name, self._entries))
+        entry = self._entries[name]
+        if isinstance(entry, str):
+            module, _, attribute = entry.partition(":")
+            entry = cast("T", getattr(importlib.import_module(module), attribute))
+            self._entries[name] = entry
+        return entry
+
+    def remove(self, name: str) -> None:
+        """Forget `name`: for tests, and for an entry that replaces another."""
+        del self._entries[name]
+
+    def names(self) -> list[str]:
+        """Return all names, in the order of registration."""
+        self._take_in_entry_points()
+        return list(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        self._take_in_entry_points()
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __len__(self) -> int:
+        return len(self.names())
+
+    def _take_in_entry_points(self) -> None:
+        group, self._group = self._group, None
+        for point in entry_points(group=group) if group else ():
+            self._entries.setdefault(point.name, point.value)
+
+
+def unknown(what: str, name: str, known: object) -> str:
+    """Return the message for a name that nobody knows: the closest one, then all."""
+    names = sorted(cast("dict[str, object]", known))
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"unknown {what} {name!r}.{hint} Known: {', '.join(names)}"

@@ -1,0 +1,281 @@
+"""The values that travel between the floors: embeddings, pairs, scores, runs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from alignbench.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+Weights = Literal["pretrained", "embedded", "random", "stand-in", "arrays"]
+Status = Literal["ok", "not_applicable"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a score needs to say of the model that it was computed with.
+
+    Args:
+        name: the short alias in tables and test ids, never a path.
+        side: "vision" or "text".
+        family: "clip", "siglip", "dinov2", "internvit", "paligemma", "llama", ..., or "other".
+        source: where the weights come from (`openai/clip-vit-base-patch32`, a folder, `random`).
+        weights: what kind of weights they are.
+        stand_in_for: the asked-for model that this embedded one stands in for.
+        params: pooling, fit, layer, l2, dtype, max_length, ...: all that shapes the vectors.
+    """
+
+    name: str
+    side: Literal["vision", "text"]
+    family: str
+    source: str
+    weights: Weights
+    revision: str | None = None
+    stand_in_for: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The name to show: `mini-clip (stand-in for clip)` where it is a stand-in."""
+        return f"{self.name} (stand-in for {self.stand_in_for})" if self.stand_in_for else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """The vectors of one model over one dataset: `values` is float32 [n, d], row i is sample `ids[i]`."""
+
+    model: ModelInfo
+    values: NDArray[np.float32]
+    ids: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or len(self.ids) != len(self.values):
+            raise InputError(
+                f"embeddings of {self.model.name}: expected [n, d] with n = {len(self.ids)} ids, "
+                f"got shape {self.values.shape}"
+            )
+
+    @property
+    def dim(self) -> int:
+        """The width d of the vectors."""
+        return int(self.values.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two sides of the same samples: row i of `x` and of `y` are one pair.
+
+    Usually `x` is an encoder's and `y` an LLM's; in vision-vision and text-text comparisons both are of a kind.
+    `groups[i]` is the unit of every split, permutation and interval; `labels[i]` is the data type.
+    """
+
+    x: Embeddings
+    y: Embeddings
+    labels: tuple[str, ...]
+    groups: tuple[str, ...]
+    dataset: str
+
+    def __post_init__(self) -> None:
+        if self.x.ids != self.y.ids:
+            raise InputError(f"{self.name}: the two sides are not of the same samples in the same order")
+        if not len(self.labels) == len(self.groups) == len(self.x.ids):
+            raise InputError(
+                f"{self.name}: {len(self.x.ids)} rows, {len(self.labels)} labels, {len(self.groups)} groups"
+            )
+
+    @property
+    def name(self) -> str:
+        """Both models' names, as in test ids: `mini-clip-mini-llama`."""
+        return f"{self.x.model.name}-{self.y.model.name}"
+
+    def __len__(self) -> int:
+        return len(self.x.ids)
+
+    def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Pair:
+        """Return the pair with these rows only."""
+        index = np.asarray(rows, dtype=np.intp)
+        ids = tuple(self.x.ids[i] for i in index)
+        return replace(
+            self,
+            x=replace(self.x, values=self.x.values[index], ids=ids),
+            y=replace(self.y, values=self.y.values[index], ids=ids),
+            labels=tuple(self.labels[i] for i in index),
+            groups=tuple(self.groups[i] for i in index),
+        )
+
+    def one_per_group(self, seed: int) -> Pair:
+        """Return one row of every group, drawn by `seed`, in the order of the groups' first rows.
+
+        Permutations then exchange equal units, whatever the number of wordings an image has.
+        """
+        members: dict[str, list[int]] = {}
+        for row, group in enumerate(self.groups):
+            members.setdefault(group, []).append(row)
+        if len(members) == len(self):
+            return self
+        rng = np.random.default_rng(seed)
+        return self.take([rows[int(rng.integers(len(rows)))] for rows in members.values()])
+
+
+@dataclass(frozen=True, slots=True)
+class Null:
+    """What the metric gives on re-paired data.
+
+    `mean` and `std` are exact where `kind` says so; `z` is descriptive; `p` (one-sided, the better the rarer) always
+    comes from `draws` drawn permutations. `within` is the p of permutations inside each class.
+    """
+
+    kind: str
+    mean: float | None = None
+    std: float | None = None
+    z: float | None = None
+    p: float | None = None
+    draws: int | None = None
+    within_mean: float | None = None
+    within_p: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A 95% interval for the expected score at this n."""
+
+    low: float
+    high: float
+    method: str
+    level: float = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One number of a run, with all that is needed to judge and to repeat it.
+
+    Args:
+        experiment: "cka", "coral", "eas", ...: the marker of the test that recorded it.
+        metric: the metric's registered name.
+        value: the number, or None where `status` is "not_applicable" (then `reason` says why).
+        encoder, llm: the models' names; None where a side takes no part.
+        other: the second model where two of the same side are compared.
+        dataset: name and digest, `sample_data@1a2b3c4d`.
+        data_type: "all", or the one type that it was computed on.
+        n: the number of groups that went in.
+        dims: the widths of both sides.
+        chance: the value of a guesser, where the metric has one.
+        deletions: the value without block g, for every block: paired intervals are made of these.
+        artifact: the file under the run folder with what a figure of this score needs.
+        reproduce: the command that gives this score alone.
+    """
+
+    experiment: str
+    metric: str
+    value: float | None
+    encoder: str | None
+    llm: str | None
+    dataset: str
+    n: int
+    dims: tuple[int, ...]
+    other: str | None = None
+    data_type: str = "all"
+    status: Status = "ok"
+    reason: str | None = None
+    null: Null | None = None
+    interval: Interval | None = None
+    chance: float | None = None
+    seed: int = 42
+    higher_is_better: bool = True
+    unit: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    weights: Mapping[str, str] = field(default_factory=dict)
+    deletions: tuple[float, ...] = ()
+    artifact: str | None = None
+    reproduce: str | None = None
+    nodeid: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("value", "chance"):
+            number = getattr(self, name)
+            object.__setattr__(self, name, None if number is None else float(number))
+        object.__setattr__(self, "n", int(self.n))
+        object.__setattr__(self, "dims", tuple(int(d) for d in self.dims))
+        object.__setattr__(self, "flags", tuple(self.flags))
+        object.__setattr__(self, "deletions", tuple(float(v) for v in self.deletions))
+        if (self.value is None) != (self.status == "not_applicable"):
+            raise InputError(f"{self.metric}: a score has a value, or is not_applicable with a reason")
+        if self.value is not None and not math.isfinite(self.value):
+            raise InputError(f"{self.metric}: the value is {self.value}; a score is finite or not_applicable")
+        if self.status == "not_applicable" and not self.reason:
+            raise InputError(f"{self.metric}: not_applicable needs a reason")
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What makes a score one of a kind in a run."""
+        return (
+            self.experiment,
+            self.metric,
+            self.encoder or "",
+            self.llm or "",
+            self.other or "",
+            self.data_type,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types only."""
+        plain: dict[str, Any] = jsonable(asdict(self))
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Score:
+        """Return the score that `to_dict` described."""
+        fields = dict(plain)
+        for name, kind in (("null", Null), ("interval", Interval)):
+            if fields.get(name) is not None:
+                fields[name] = kind(**fields[name])
+        for name in ("dims", "flags", "deletions"):
+            fields[name] = tuple(fields.get(name, ()))
+        return cls(**fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run was made of: enough to judge its numbers a year later."""
+
+    id: str
+    started: str
+    seconds: float
+    command: str
+    options: Mapping[str, Any]
+    seed: int
+    versions: Mapping[str, str]
+    git_commit: str | None
+    machine: Mapping[str, Any]
+    models: tuple[ModelInfo, ...]
+    dataset: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types only."""
+        plain: dict[str, Any] = jsonable(asdict(self))
+        return plain
+
+
+def jsonable(value: Any) -> Any:
+    """Return `value` with numpy scalars, arrays, tuples and paths turned into plain JSON types."""
+    if isinstance(value, dict):
+        return {str(k): jsonable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [jsonable(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return jsonable(value.tolist())
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)
