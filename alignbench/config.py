@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from alignbench.errors import ConfigError
 from alignbench.registry import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LOCAL_NAME = "alignbench.yaml"
 _SECTIONS = ("vision_encoders", "llms", "defaults", "data_root", "data")
@@ -56,12 +58,12 @@ class Config:
 
 
 def load_config(path: Path | None = None, *, folder: Path | None = None) -> Config:
-    """Return the packaged defaults with `path` (or `folder`/alignbench.yaml, if it is there) and the environment over them.
+    """Return the packaged defaults, with a YAML file and the environment laid over them.
 
     `VLM_DATA_ROOT` is not taken here: the dataset loader asks for it, to say that it came from there.
 
     Args:
-        path: a YAML file that must exist.
+        path: a YAML file that must exist; None takes alignbench.yaml where there is one.
         folder: where to look for alignbench.yaml; the current folder if None.
 
     Raises:

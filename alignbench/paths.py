@@ -19,7 +19,7 @@ def suite_root() -> Path:
         if (root / "sample_data" / "labels.jsonl").is_file() and (root / "benchmarks").is_dir():
             return root
     raise ConfigError(
-        f"no benchmarks/ and sample_data/ beside {PACKAGE} or in it; reinstall alignbench, or run it from a clone"
+        f"no benchmarks/ and sample_data/ beside {PACKAGE} or in it; reinstall alignbench or use a clone"
     )
 
 

@@ -73,7 +73,7 @@ class Embeddings:
 class Pair:
     """Two sides of the same samples: row i of `x` and of `y` are one pair.
 
-    Usually `x` is an encoder's and `y` an LLM's; in vision-vision and text-text comparisons both are of a kind.
+    Usually `x` is an encoder's and `y` an LLM's; in vision-vision and text-text both are of a kind.
     `groups[i]` is the unit of every split, permutation and interval; `labels[i]` is the data type.
     """
 
@@ -129,8 +129,8 @@ class Pair:
 class Null:
     """What the metric gives on re-paired data.
 
-    `mean` and `std` are exact where `kind` says so; `z` is descriptive; `p` (one-sided, the better the rarer) always
-    comes from `draws` drawn permutations. `within` is the p of permutations inside each class.
+    `mean` and `std` are exact where `kind` says so; `z` is descriptive; `p` (one-sided) always comes from
+    `draws` drawn permutations. `within_p` is that of permutations inside each class.
     """
 
     kind: str
