@@ -1,0 +1,36 @@
+"""Drawings made to order: charts, tables, documents and shapes, with texts that are true of them.
+
+What is drawn (a frozen spec, from random numbers), how it is drawn, and what is said of it are apart:
+`Synthetic(seed).spec("chart", 7)`, `.drawing(...)`, `.description(...)`, and `.dataset(n)` for all together.
+"""
+
+from __future__ import annotations
+
+from alignbench.datasets.synthetic.canvas import Box, Drawing
+from alignbench.datasets.synthetic.kind import Description
+from alignbench.datasets.synthetic.shapes import SHAPES
+from alignbench.datasets.synthetic.source import (
+    HELD_OUT_SEED,
+    KINDS,
+    SAMPLE_DATA_SEED,
+    TRAINING_SEED,
+    TYPES,
+    Synthetic,
+    describe,
+    draw,
+)
+
+__all__ = [
+    "HELD_OUT_SEED",
+    "KINDS",
+    "SAMPLE_DATA_SEED",
+    "SHAPES",
+    "TRAINING_SEED",
+    "TYPES",
+    "Box",
+    "Description",
+    "Drawing",
+    "Synthetic",
+    "describe",
+    "draw",
+]

@@ -1,0 +1,150 @@
+"""`Synthetic`: a dataset of drawings of any size, without files."""
+
+from __future__ import annotations
+
+import io
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from alignbench.datasets.dataset import Dataset, Sample, with_groups
+from alignbench.datasets.synthetic.canvas import Canvas, Drawing
+from alignbench.datasets.synthetic.chart_drawing import paint_chart
+from alignbench.datasets.synthetic.chart_text import describe_chart
+from alignbench.datasets.synthetic.charts import imagine_chart
+from alignbench.datasets.synthetic.documents import describe_document, imagine_document, paint_document
+from alignbench.datasets.synthetic.kind import Description, Kind
+from alignbench.datasets.synthetic.shapes import SCENES
+from alignbench.datasets.synthetic.tables import describe_table, imagine_table, paint_table
+from alignbench.datasets.synthetic.words import BACKGROUNDS
+from alignbench.errors import InputError, UnknownNameError
+from alignbench.registry import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from alignbench.datasets.synthetic.kind import Spec
+
+KINDS: dict[str, Kind[Any]] = {
+    "chart": Kind(imagine_chart, paint_chart, describe_chart),
+    "table": Kind(imagine_table, paint_table, describe_table),
+    "document": Kind(imagine_document, paint_document, describe_document),
+    **SCENES,
+}
+TYPES = ("chart", "table", "document")
+
+PAGE = 448  # the longer side of a page in its own units
+SIDES = range(16, 4097)
+# A seed is an endless stream of drawings of every type; these three never serve for one another.
+SAMPLE_DATA_SEED, HELD_OUT_SEED, TRAINING_SEED = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """Drawings of `types`, fixed by `seed`: the i-th drawing of a type is the same whatever else is asked for.
+
+    Args:
+        seed: which stream of drawings.
+        types: of `KINDS`: "chart", "table", "document", "shapes" (scenes of one to four), or a shape's name
+            (one shape a drawing: the type is the category).
+        size: the longer side in pixels.
+        smooth: draw this many times larger, then average: smoother edges, slower.
+
+    Raises:
+        InputError: a parameter is out of range.
+        UnknownNameError: a type is not in `KINDS`.
+    """
+
+    seed: int = 0
+    types: Sequence[str] = TYPES
+    size: int = PAGE
+    smooth: int = 2
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "types", (self.types,) if isinstance(self.types, str) else tuple(self.types))
+        _check_whole("seed", self.seed, 0)
+        _check_whole("size", self.size, SIDES.start, SIDES.stop - 1)
+        _check_whole("smooth", self.smooth, 1, 4)
+        if not self.types or len(set(self.types)) != len(self.types):
+            raise InputError(f"types: expected different names of {', '.join(KINDS)}; got {self.types}")
+        for name in self.types:
+            if name not in KINDS:
+                raise UnknownNameError(unknown("type of drawing", name, KINDS))
+
+    def spec(self, data_type: str, index: int) -> Spec:
+        """Return what the `index`-th drawing of `data_type` shows."""
+        _check_whole("index", index, 0)
+        # seeded by text: Python guarantees this stream across versions and machines
+        spec: Spec = KINDS[data_type].imagine(random.Random(f"{self.seed}/{data_type}/{index}"))
+        return spec
+
+    def drawing(self, data_type: str, index: int) -> Drawing:
+        """Return the `index`-th drawing of `data_type` with the boxes of its objects."""
+        return draw(data_type, self.spec(data_type, index), self.size, self.smooth)
+
+    def description(self, data_type: str, index: int) -> Description:
+        """Return what is said of the `index`-th drawing of `data_type`."""
+        return describe(data_type, self.spec(data_type, index))
+
+    def sample(self, data_type: str, index: int) -> Sample:
+        """Return the `index`-th drawing of `data_type` as an ungrouped sample with PNG bytes."""
+        said = self.description(data_type, index)
+        return Sample(
+            id=f"{data_type}-{self.seed}-{index}",
+            image=png(self.drawing(data_type, index).image),
+            texts=said.wordings,
+            data_type=data_type,
+            question=said.question,
+            exchanges=said.exchanges,
+        )
+
+    def dataset(self, n_per_type: int = 30) -> Dataset:
+        """Return the first `n_per_type` drawings of every type.
+
+        Raises:
+            InputError: `n_per_type` is not a positive whole number.
+        """
+        _check_whole("n_per_type", n_per_type, 1)
+        samples = [self.sample(name, i) for name in self.types for i in range(n_per_type)]
+        name = f"synthetic-{self.seed}"
+        return Dataset(
+            name, with_groups(samples), f"drawn by alignbench.datasets.synthetic, seed {self.seed}"
+        )
+
+
+def draw(data_type: str, spec: Spec, size: int = PAGE, smooth: int = 2) -> Drawing:
+    """Return `spec` drawn with its longer side `size` pixels long."""
+    scale = size / max(spec.size)
+    canvas = Canvas(spec.size, BACKGROUNDS[spec.background].fill, scale * smooth)
+    boxes = KINDS[data_type].paint(spec, canvas)
+    image = canvas.image
+    if smooth > 1:
+        shape = (round(spec.size[0] * scale), round(spec.size[1] * scale))
+        image = image.resize(shape, Image.Resampling.BOX)
+    return Drawing(image, tuple(box.scaled(scale) for box in boxes))
+
+
+def describe(data_type: str, spec: Spec) -> Description:
+    """Return what is said of `spec`."""
+    return KINDS[data_type].describe(spec)
+
+
+def png(image: Image.Image) -> bytes:
+    """Return `image` as a PNG of 64 colours: drawings need no more, and it is a quarter of the bytes."""
+    buffer = io.BytesIO()
+    image.quantize(64, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _check_whole(name: str, value: object, low: int, high: int | None = None) -> None:
+    fits = (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and value >= low
+        and (high is None or value <= high)
+    )
+    if not fits:
+        upper = f" to {high}" if high is not None else " or more"
+        raise InputError(f"{name}: expected a whole number, {low}{upper}; got {value!r}")
