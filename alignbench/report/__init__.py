@@ -1,0 +1,27 @@
+"""What a run leaves: scores, ranking, summary, figures, and the table in the terminal."""
+
+from alignbench.report.files import append_score, read_scores, write_text
+from alignbench.report.flags import FLAGS, meaning
+from alignbench.report.ranking import RANKED_BY, Ranking, rank
+from alignbench.report.run import SCHEMA, SCHEMA_VERSION, point_latest, read_run, scores_csv, write_run
+from alignbench.report.summary import summary_markdown
+from alignbench.report.terminal import terminal_table
+
+__all__ = [
+    "FLAGS",
+    "RANKED_BY",
+    "SCHEMA",
+    "SCHEMA_VERSION",
+    "Ranking",
+    "append_score",
+    "meaning",
+    "point_latest",
+    "rank",
+    "read_run",
+    "read_scores",
+    "scores_csv",
+    "summary_markdown",
+    "terminal_table",
+    "write_run",
+    "write_text",
+]

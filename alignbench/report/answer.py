@@ -1,0 +1,102 @@
+"""The answer in a sentence: which encoder for this LLM, how sure, and what speaks against it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alignbench.report.ranking import PAIRING_BLIND, ranked_scores
+from alignbench.report.text import number, probability
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from alignbench.report.ranking import Ranking
+    from alignbench.types import Score
+
+ALPHA = 0.05
+
+
+def answer(
+    ranking: Ranking, scores: Sequence[Score], show: Callable[[str], str], escape: Callable[[str], str] = str
+) -> list[str]:
+    """Return the answer for one LLM: the headline, then a sentence for each thing to keep in mind.
+
+    Args:
+        ranking: of that LLM.
+        scores: all of the run.
+        show: how a model's name is written where the answer goes.
+        escape: what makes other text from data safe there.
+    """
+    own = ranked_scores(ranking, scores)
+    best = ranking.best
+    if best is None:
+        return [f"No encoder could be ranked: {_reasons(ranking, show, escape)}."]
+    score = own[best]
+    return [
+        _headline(ranking, score, show),
+        *_ties(ranking, own, show),
+        *_doubts(ranking, score, show, escape),
+        *_controls(ranking, own, show),
+    ]
+
+
+def _headline(ranking: Ranking, score: Score, show: Callable[[str], str]) -> str:
+    how = f"{ranking.metric} {number(score.value)}, n = {score.n}"
+    if score.interval is not None:
+        how += f", 95% interval {number(score.interval.low)} to {number(score.interval.high)}"
+    if score.null is not None and score.null.mean is not None:
+        how += f"; shuffled pairs {number(score.null.mean)}"
+    if score.null is not None and score.null.p is not None:
+        how += f", p = {probability(score.null.p)}"
+    name = show(str(score.encoder))
+    if not beats_shuffled(score):
+        return f"No encoder is shown to fit: the best, {name}, does no better than shuffled pairs ({how})."
+    return f"{name} ({how})."
+
+
+def beats_shuffled(score: Score) -> bool:
+    """Return whether the score's own null gives no reason to doubt it; True where there is no null."""
+    return score.null is None or score.null.p is None or score.null.p <= ALPHA
+
+
+def _ties(ranking: Ranking, own: dict[str, Score], show: Callable[[str], str]) -> list[str]:
+    if len(ranking.order) < 2:
+        return ["It is the only one that was ranked."]
+    if ranking.tie_groups is None:
+        return ["No interval: ties unknown, so the order may be chance."]
+    tied = ranking.tied_with_best
+    if tied:
+        return [f"Not distinguishable from the best: {', '.join(show(e) for e in tied)}."]
+    return [f"All others differ from it by more than chance (Holm over {len(ranking.order) - 1})."]
+
+
+def _doubts(
+    ranking: Ranking, score: Score, show: Callable[[str], str], escape: Callable[[str], str]
+) -> list[str]:
+    doubts = []
+    if ranking.metric in PAIRING_BLIND:
+        doubts.append(
+            f"{ranking.metric} does not see which image belongs to which text: it says how alike the two "
+            "distributions are, not whether they are aligned."
+        )
+    within = score.null.within_p if score.null is not None else None
+    if within is not None and within > ALPHA and beats_shuffled(score):
+        doubts.append(
+            f"Beyond the data type nothing is shown (shuffled within types: p = {probability(within)})."
+        )
+    if ranking.unranked:
+        doubts.append(f"Not ranked: {_reasons(ranking, show, escape)}.")
+    return doubts
+
+
+def _controls(ranking: Ranking, own: dict[str, Score], show: Callable[[str], str]) -> list[str]:
+    top = (str(ranking.best), *ranking.tied_with_best)
+    controls = [encoder for encoder in top if own[encoder].weights.get(encoder) == "random"]
+    return [
+        f"{show(encoder)}, an untrained control, is among the best: the choice is not settled."
+        for encoder in controls
+    ]
+
+
+def _reasons(ranking: Ranking, show: Callable[[str], str], escape: Callable[[str], str]) -> str:
+    return "; ".join(f"{show(e)}: {escape(reason)}" for e, reason in ranking.unranked.items())

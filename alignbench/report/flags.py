@@ -1,0 +1,46 @@
+"""What each flag on a score means, in one sentence, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A flag's letter in narrow tables, and its sentence for legends."""
+
+    letter: str
+    meaning: str
+
+
+FLAGS: dict[str, Flag] = {
+    "saturated": Flag("S", "so near its ceiling that it can't tell encoders apart; read ncoral instead"),
+    "conservative": Flag("c", "interval from 10 blocks of groups, refitted: wider than need be"),
+    "n_too_small": Flag("n", "too few groups for a trustworthy value or an interval"),
+    "fidelity": Flag("F", "computed as published, for comparison only; not what a choice should rest on"),
+    "separate_bases": Flag("B", "each side in a basis of its own: compares eigenvalues, not directions"),
+    "subsampled": Flag("s", "computed on a drawn part of the groups"),
+    "stand-in": Flag("*", "an embedded model stood in for the one that was asked for"),
+    "control": Flag("R", "untrained control: where it ranks high, the ranking says little"),
+}
+
+_WEIGHTS = {"stand-in": "stand-in", "random": "control"}
+
+
+def meaning(flag: str) -> str:
+    """Return the sentence that explains `flag`; of an unknown one, who set it."""
+    return FLAGS[flag].meaning if flag in FLAGS else "set by whoever recorded the score"
+
+
+def letter(flag: str) -> str:
+    """Return the flag's letter in narrow tables; an unexplained one is shown in full."""
+    return FLAGS[flag].letter if flag in FLAGS else flag
+
+
+def of_weights(weights: Iterable[str]) -> tuple[str, ...]:
+    """Return the flags that follow from what the models' weights were."""
+    return tuple(dict.fromkeys(_WEIGHTS[kind] for kind in weights if kind in _WEIGHTS))

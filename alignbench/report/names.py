@@ -1,0 +1,29 @@
+"""What models are called in a report: their labels, and what their weights were."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alignbench.types import ModelInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from alignbench.types import Run, Score
+
+
+def models_of(run: Run | Mapping[str, Any]) -> tuple[ModelInfo, ...]:
+    """Return the run's models, from a `Run` or from what `read_run` gave."""
+    models = run.get("models", ()) if not hasattr(run, "models") else run.models
+    return tuple(m if isinstance(m, ModelInfo) else ModelInfo(**m) for m in models)
+
+
+def labels_of(run: Run | Mapping[str, Any], scores: Iterable[Score] = ()) -> dict[str, str]:
+    """Return name -> label, `mini-clip (stand-in for clip)` where it is one, of all models."""
+    labels: dict[str, str] = {}
+    for score in scores:
+        for name in (score.encoder, score.llm, score.other):
+            if name is not None:
+                stand_in = score.weights.get(name) == "stand-in" and "stand-in" not in name
+                labels.setdefault(name, f"{name} (stand-in)" if stand_in else name)
+    return labels | {model.name: model.label for model in models_of(run)}

@@ -1,0 +1,124 @@
+"""The run folder: everything that a run leaves, written so that it is whole or not there."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alignbench.errors import DataError
+from alignbench.report.files import SCORES_LOG, dump, finite, plain_score, read_scores, write_text
+from alignbench.report.ranking import in_order, rank
+from alignbench.report.summary import summary_markdown
+from alignbench.report.text import csv_cell
+from alignbench.types import Score
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from alignbench.types import Run
+
+SCHEMA_VERSION = 1
+SCHEMA = Path(__file__).with_name("scores.schema.json")
+SCORES = "scores.json"
+SUMMARY = "summary.md"
+
+
+def write_run(run_dir: Path | str, run: Run, scores: Iterable[Score]) -> None:
+    """Write scores.json, the figures that the scores allow, and summary.md into the run's folder.
+
+    The order of the scores in the files does not depend on the order in which they were recorded. A figure
+    that can't be drawn is a warning in the summary: it doesn't cost the numbers.
+    """
+    folder = Path(run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    ordered = in_order(scores, run.models)
+    plain_run = finite(run.to_dict())
+    data = {
+        "schema_version": SCHEMA_VERSION,
+        "run": plain_run,
+        "scores": [plain_score(score) for score in ordered],
+        "ranking": [ranking.to_dict() for ranking in rank(ordered)],
+    }
+    write_text(folder / SCORES, dump(data, indent=1) + "\n")
+    figures, problems = _draw(folder, run, ordered)
+    write_text(folder / SUMMARY, summary_markdown(ordered, plain_run, figures, problems))
+    for problem in problems:
+        warnings.warn(problem, stacklevel=2)
+
+
+def _draw(folder: Path, run: Run, scores: Sequence[Score]) -> tuple[list[str], list[str]]:
+    return [], []
+
+
+def read_run(run_dir: Path | str) -> tuple[dict[str, Any], list[Score]]:
+    """Return the run's description and its scores; of a killed run an empty one and what it had scored.
+
+    Raises:
+        DataError: there is no run in the folder, or it is of a newer version of the format.
+    """
+    path = Path(run_dir) / SCORES
+    if not path.exists():
+        log = Path(run_dir) / SCORES_LOG
+        if not log.exists():
+            raise DataError(f"{run_dir}: expected a run's {SCORES} or {SCORES_LOG}, found neither")
+        return {}, read_scores(log)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        version = data["schema_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: expected a run as JSON with a schema_version ({error})") from error
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"{path}: expected schema_version {SCHEMA_VERSION}, got {version!r}; use a newer alignbench"
+        )
+    return data["run"], [Score.from_dict(score) for score in data["scores"]]
+
+
+def scores_csv(scores: Iterable[Score]) -> str:
+    """Return the scores as CSV for a spreadsheet, a line a score; no cell starts a formula."""
+    head = [
+        "experiment",
+        "metric",
+        "encoder",
+        "llm",
+        "other",
+        "data_type",
+        "n",
+        "value",
+        "low",
+        "high",
+        "null_mean",
+    ]
+    head += ["p", "within_p", "chance", "higher_is_better", "flags", "status", "reason", "dataset", "seed"]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(head)
+    for score in scores:
+        null, interval = score.null, score.interval
+        found: dict[str, Any] = {
+            "low": interval and interval.low,
+            "high": interval and interval.high,
+            "null_mean": null and null.mean,
+            "p": null and null.p,
+            "within_p": null and null.within_p,
+            "flags": " ".join(score.flags),
+        }
+        writer.writerow([csv_cell(finite(found.get(name, getattr(score, name, None)))) for name in head])
+    return buffer.getvalue()
+
+
+def point_latest(run_dir: Path | str) -> None:
+    """Let `latest` beside the run's folder point to it, in one step, where the system has symbolic links."""
+    folder = Path(run_dir)
+    temporary = folder.parent / f".latest-{os.getpid()}"
+    try:
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(folder.name, target_is_directory=True)
+        temporary.replace(folder.parent / "latest")
+    except OSError:  # no links here (Windows without the right), or `latest` is a folder of the user's own
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,175 @@
+"""summary.md: the answer first, then the numbers, then how they were made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from alignbench.report.answer import answer
+from alignbench.report.flags import meaning
+from alignbench.report.names import labels_of, models_of
+from alignbench.report.ranking import rank, ranked_scores
+from alignbench.report.terminal import all_flags
+from alignbench.report.text import code, markdown, number, plural, probability, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from alignbench.report.ranking import Ranking
+    from alignbench.types import Score
+
+_NUMBERS = ("value", "95% interval", "shuffled pairs", "p", "p within types", "n", "flags")
+
+
+def summary_markdown(
+    scores: Sequence[Score], run: Mapping[str, Any], figures: Sequence[str] = (), problems: Sequence[str] = ()
+) -> str:
+    """Return the run's summary in GitHub markdown, for a CI step and for a pull request.
+
+    Args:
+        scores: all scores of the run.
+        run: `Run.to_dict()`, or what `read_run` gave.
+        figures: file names of the figures beside the summary.
+        problems: what went wrong while the report was made.
+    """
+    labels = {name: code(label) for name, label in labels_of(run, scores).items()}
+    rankings = rank(scores)
+    lines = ["# Which encoder fits which LLM?", ""]
+    for ranking in rankings:
+        lines += [*_answer(ranking, scores, labels), ""]
+    if not rankings:
+        lines += ["No score of an encoder with an LLM was recorded, so there is nothing to rank.", ""]
+    for ranking in rankings:
+        lines += _ranking_table(ranking, scores, labels)
+    lines += [*_legend(scores), *_all_scores(scores, labels), *_how(run), *_dropped(run)]
+    lines += _list("Warnings", [*run.get("warnings", ()), *problems])
+    if figures:
+        lines += ["## Figures", "", f"Beside this file, as PNG and SVG: {', '.join(map(code, figures))}.", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _on(ranking: Ranking) -> str:
+    return "" if ranking.data_type == "all" else f" on {code(ranking.data_type)}"
+
+
+def _answer(ranking: Ranking, scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
+    headline, *rest = answer(ranking, scores, lambda name: labels[name], markdown)
+    return [f"**For {labels[ranking.llm]}{_on(ranking)}:** {' '.join([headline, *rest])}"]
+
+
+def _ranking_table(ranking: Ranking, scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
+    own = ranked_scores(ranking, scores)
+    if not own:
+        return []
+    direction = "higher is better" if ranking.higher_is_better else "lower is better"
+    title = f"## {labels[ranking.llm]}{_on(ranking)}: encoders by {code(ranking.metric)} ({direction})"
+    places = ranking.places
+    rows = [[str(places.get(e, "-")), labels[e], *_numbers(score)] for e, score in own.items()]
+    return [title, "", *table(["place", "encoder", *_NUMBERS], rows, frozenset({0, 2, 4, 5, 6, 7})), ""]
+
+
+def _numbers(score: Score) -> list[str]:
+    null, interval = score.null, score.interval
+    value = f"n/a: {markdown(score.reason)}" if score.value is None else number(score.value)
+    return [
+        value,
+        "-" if interval is None else f"{number(interval.low)} to {number(interval.high)}",
+        "-" if null is None else number(null.mean, "-"),
+        "-" if null is None else probability(null.p),
+        "-" if null is None else probability(null.within_p),
+        str(score.n),
+        ", ".join(markdown(flag) for flag in all_flags(score)),
+    ]
+
+
+def _legend(scores: Sequence[Score]) -> list[str]:
+    flags = dict.fromkeys(flag for score in scores for flag in all_flags(score))
+    if not flags:
+        return []
+    return ["Flags:", "", *(f"- {markdown(flag)}: {markdown(meaning(flag))}" for flag in flags), ""]
+
+
+def _all_scores(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
+    lines: list[str] = []
+    for experiment in dict.fromkeys(score.experiment for score in scores):
+        own = [score for score in scores if score.experiment == experiment]
+        head = ["metric", "encoder", "LLM", "against", "data", *_NUMBERS]
+        rows = [
+            [
+                markdown(score.metric),
+                *("" if name is None else labels[name] for name in (score.encoder, score.llm, score.other)),
+                markdown(score.data_type),
+                *_numbers(score),
+            ]
+            for score in own
+        ]
+        lines += [f"<details><summary>{markdown(experiment)}: {plural(len(own), 'score')}</summary>", ""]
+        lines += [*table(head, rows, frozenset({5, 7, 8, 9, 10})), "", "</details>", ""]
+    return lines
+
+
+def _how(run: Mapping[str, Any]) -> list[str]:
+    if not run:
+        return ["## How it was made", "", "The run did not end; only its scores are known.", ""]
+    dataset = run.get("dataset", {})
+    versions = ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
+    machine = ", ".join(f"{key} {value}" for key, value in run.get("machine", {}).items())
+    facts = {
+        "command": code(run.get("command", "")),
+        "started": markdown(f"{run.get('started', '')}, took {run.get('seconds') or 0:.0f} s"),
+        "dataset": markdown(", ".join(f"{k} {_short(v)}" for k, v in dataset.items() if k != "dropped")),
+        "seed": markdown(run.get("seed", "")),
+        "commit": markdown(run.get("git_commit") or "not in a git repository"),
+        "versions": markdown(versions),
+        "machine": markdown(machine),
+    }
+    lines = ["## How it was made", "", *(f"- {key}: {value}" for key, value in facts.items()), ""]
+    rows = [
+        [
+            code(m.label),
+            m.side,
+            markdown(m.source),
+            markdown(m.weights),
+            markdown((m.revision or "-")[:12]),
+            markdown(", ".join(f"{key} {value}" for key, value in m.params.items())),
+        ]
+        for m in models_of(run)
+    ]
+    return (
+        [*lines, *table(["model", "side", "source", "weights", "revision", "settings"], rows), ""]
+        if rows
+        else lines
+    )
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{k} {v}" for k, v in value.items()) + ")"
+    if isinstance(value, list | tuple):
+        return "(" + ", ".join(map(str, value)) + ")"
+    return str(value)
+
+
+def _dropped(run: Mapping[str, Any]) -> list[str]:
+    """Say how many rows could not be used and why, with a few examples a reason."""
+    dropped: list[Mapping[str, str]] = [
+        d if isinstance(d, dict) else {"where": "", "reason": str(d)}
+        for d in run.get("dataset", {}).get("dropped", ())
+    ]
+    if not dropped:
+        return []
+    counts = Counter(str(d.get("reason", "")) for d in dropped)
+    lines = [f"## {plural(len(dropped), 'row')} could not be used", ""]
+    for reason, count in counts.most_common(20):
+        examples = [str(d.get("where", "")) for d in dropped if str(d.get("reason", "")) == reason][:3]
+        lines.append(
+            f"- {count} times: {markdown(reason)} ({code(', '.join(examples))}{', ...' if count > 3 else ''})"
+        )
+    if len(counts) > 20:
+        lines.append(f"- and {len(counts) - 20} other reasons, in scores.json")
+    return [*lines, ""]
+
+
+def _list(title: str, items: Iterable[object]) -> list[str]:
+    rows = [f"- {markdown(item)}" for item in items]
+    return [f"## {title}", "", *rows, ""] if rows else []

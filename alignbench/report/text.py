@@ -1,0 +1,135 @@
+"""Text that came from data made fit for a terminal, for markdown and for a spreadsheet."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+
+_ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn"}
+_ASCII = str.maketrans({"…": "...", "–": "-", "—": "-", "·": "-", "×": "x", "─": "-", "≤": "<="})
+_MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def clean(text: object) -> str:
+    """Return `text` on one line without terminal escapes, control, bidirectional or unassigned characters.
+
+    A caption with a clear-screen sequence or a right-to-left override must not act on the reader's terminal.
+    """
+    visible = _ESCAPE_SEQUENCE.sub("", str(text))
+    kept = (" " if c.isspace() else "" if unicodedata.category(c) in _INVISIBLE else c for c in visible)
+    return " ".join("".join(kept).split())
+
+
+def encodable(text: str, encoding: str) -> str:
+    """Return `text` with what `encoding` can't say replaced: typography by ASCII, the rest by `?`."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
+    except LookupError:
+        return encodable(text, "ascii")
+    return text
+
+
+def display_width(text: str) -> int:
+    """Return the number of terminal columns that `text` takes: wide (CJK) characters take two."""
+    return sum(_columns(c) for c in text)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in {"Mn", "Me"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def fit(text: str, width: int, ellipsis: str = "…") -> str:
+    """Return `text` in at most `width` columns, shortened in its middle: both ends tell names apart."""
+    if display_width(text) <= width:
+        return text
+    room = width - len(ellipsis)
+    if room < 2:
+        return _head(text, width)
+    head = _head(text, (room + 1) // 2)
+    tail = _head(text[::-1], room - display_width(head))[::-1]
+    return head + ellipsis + tail
+
+
+def _head(text: str, width: int) -> str:
+    used = 0
+    for i, character in enumerate(text):
+        used += _columns(character)
+        if used > width:
+            return text[:i]
+    return text
+
+
+def pad(text: str, width: int, align: str = "<") -> str:
+    """Return `text` filled with blanks to `width` columns; `align` as in format strings."""
+    blanks = " " * max(0, width - display_width(text))
+    return blanks + text if align == ">" else text + blanks
+
+
+def wrap(text: str, width: int, indent: str = "") -> list[str]:
+    """Return `text` broken into lines of at most `width` columns, all but the first indented."""
+    lines: list[str] = []
+    line = ""
+    for word in text.split():
+        candidate = f"{line} {word}" if line.strip() else line + word
+        if display_width(candidate) > width and line.strip():
+            lines.append(line)
+            candidate = indent + word
+        line = fit(candidate, width)
+    return [*lines, line] if line.strip() else lines
+
+
+def number(value: float | None, missing: str = "n/a") -> str:
+    """Return `value` in three decimals, or in three digits where decimals would hide it."""
+    if value is None:
+        return missing
+    if value != 0 and (abs(value) >= 1000 or abs(value) < 0.0005):
+        return f"{value:.1e}"
+    return f"{value:.3f}"
+
+
+def probability(p: float | None, missing: str = "-") -> str:
+    """Return a p value in three decimals, never as 0."""
+    if p is None:
+        return missing
+    return "<.001" if p < 0.0005 else f"{p:.3f}"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return `1 row`, `2 rows`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def markdown(text: object) -> str:
+    r"""Return `text` so that markdown and HTML show it as it is: `<b>` stays text, `a|b` stays in its cell.
+
+    Nothing in it mentions a person (`@name`), refers to an issue (`#1`) or becomes a link where it is shown
+    in a pull request.
+    """
+    escaped = _MARKDOWN.sub(r"\\\1", html.escape(clean(text), quote=False))
+    escaped = re.sub(r"(^|\W)([@#])(?=\w)", r"\1\2<!-- -->", escaped)
+    return escaped.replace("://", ":&#47;&#47;").replace("www.", "www&#46;")
+
+
+def code(text: object) -> str:
+    """Return `text` as inline code that stays text whatever is in it."""
+    return f"<code>{markdown(text)}</code>"
+
+
+def table(head: list[str], rows: list[list[str]], right: frozenset[int] = frozenset()) -> list[str]:
+    """Return a markdown table of cells that are escaped already; the columns in `right` are right-aligned."""
+    rule = ["---:" if i in right else "---" for i in range(len(head))]
+    return ["| " + " | ".join(cells) + " |" for cells in (head, rule, *rows)]
+
+
+def csv_cell(value: object) -> object:
+    """Return `value` for a spreadsheet: text that looks like a formula is quoted, numbers stay."""
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return "'" + value
+    return value
