@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from alignbench.datasets.images import check_image, open_image, read_image_file
+from alignbench.errors import InputError
+from alignbench.registry import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from PIL.Image import Image
+
+TextField = Literal["answer", "question", "both"]
+Wordings = Literal["draw", "all"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +33,8 @@ class Sample:
     Args:
         id: stable across runs and machines: never an index into a shuffled list.
         image: the encoded file: a path, or its bytes.
-        texts: the wordings of the text that the image is paired with; at least one.
+        texts: the wordings of the text that the image is paired with; at least one. The first is the one that
+            is embedded.
         data_type: "chart", "table", ...
         group: the unit of splits and permutations; "" until `with_groups` has looked at the whole set.
         question: what `texts` answer, where the data has it.
@@ -35,14 +49,47 @@ class Sample:
     question: str = ""
     exchanges: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def text(self) -> str:
+        """The wording that stands for this image."""
+        return self.texts[0]
+
     def image_bytes(self) -> bytes:
-        """Return the encoded image file."""
-        return self.image if isinstance(self.image, bytes) else self.image.read_bytes()
+        """Return the encoded image file.
+
+        Raises:
+            DataError: it can't be read.
+        """
+        return read_image_file(self.image)
 
     @cached_property
     def image_digest(self) -> str:
         """The sha256 of the encoded file: the image's identity for groups and for the cache."""
         return hashlib.sha256(self.image_bytes()).hexdigest()
+
+    def check(self) -> None:
+        """Read the image once: check it, and keep its digest.
+
+        Raises:
+            DataError: it can't be used.
+        """
+        data = self.image_bytes()
+        check_image(self.image, data=data)
+        self.__dict__["image_digest"] = hashlib.sha256(data).hexdigest()
+
+    def but(
+        self, *, id: str | None = None, texts: tuple[str, ...] | None = None, group: str | None = None
+    ) -> Sample:
+        """Return the sample with these fields changed, without reading its image again."""
+        changed = replace(
+            self,
+            id=self.id if id is None else id,
+            texts=self.texts if texts is None else texts,
+            group=self.group if group is None else group,
+        )
+        if "image_digest" in self.__dict__:
+            changed.__dict__["image_digest"] = self.image_digest
+        return changed
 
 
 @dataclass(frozen=True)
@@ -62,6 +109,7 @@ class Dataset:
         samples: with groups.
         origin: where it was found and by which rule, to be said to the user.
         dropped: the rows that could not be used.
+        notes: what else a user should know: fewer samples than asked for, files that are not there, ...
     """
 
     name: str
@@ -75,11 +123,11 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """The sha256 over ids, image bytes, texts and types, in order."""
+        """The sha256 over ids, image bytes, types and texts, in order."""
         digest = hashlib.sha256()
         for sample in self.samples:
-            for part in (sample.id, sample.image_digest, sample.data_type, *sample.texts):
-                digest.update(part.encode() + b"\0")
+            row = (sample.id, sample.image_digest, sample.data_type, sample.texts)
+            digest.update(json.dumps(row).encode() + b"\n")
         return digest.hexdigest()
 
     @property
@@ -91,6 +139,26 @@ class Dataset:
     def data_types(self) -> tuple[str, ...]:
         """The types present, in order of first appearance."""
         return tuple(dict.fromkeys(sample.data_type for sample in self.samples))
+
+    def describe(self, examples: int = 3) -> list[str]:
+        """Return the lines that tell a user what was taken from where, and what was not.
+
+        Args:
+            examples: how many dropped rows are shown with their reasons.
+        """
+        counts = Counter(sample.data_type for sample in self.samples)
+        groups = len({sample.group for sample in self.samples})
+        kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        lines = [
+            f"{self.label}: {len(self)} samples in {groups} groups ({kinds}) from {self.origin}",
+            *self.notes,
+        ]
+        if self.dropped:
+            lines.append(f"{len(self.dropped)} rows could not be used:")
+            lines += [f"  {row.where}: {row.reason}" for row in self.dropped[:examples]]
+        if len(self.dropped) > examples:
+            lines.append(f"  and {len(self.dropped) - examples} more")
+        return lines
 
 
 def normalised(text: str) -> str:
@@ -120,4 +188,52 @@ def with_groups(samples: Sequence[Sample]) -> tuple[Sample, ...]:
     for sample in samples:
         key = root(sample.image_digest)
         name[key] = min(name.get(key, sample.image_digest), sample.image_digest)
-    return tuple(replace(sample, group=name[root(sample.image_digest)]) for sample in samples)
+    return tuple(sample.but(group=name[root(sample.image_digest)]) for sample in samples)
+
+
+def drawn_wordings(samples: Iterable[Sample], seed: int) -> tuple[Sample, ...]:
+    """Return the samples with one of their wordings, drawn by `seed` and the sample's id, in front.
+
+    The draw of a sample does not depend on the other samples.
+    """
+    return tuple(sample.but(texts=_rotated(sample, seed)) for sample in samples)
+
+
+def all_wordings(samples: Iterable[Sample]) -> tuple[Sample, ...]:
+    """Return a sample for every wording (`chart_01~0`, `chart_01~1`, ...), all in their image's group."""
+    return tuple(
+        sample if len(sample.texts) == 1 else sample.but(id=f"{sample.id}~{i}", texts=(text,))
+        for sample in samples
+        for i, text in enumerate(sample.texts)
+    )
+
+
+def field_texts(question: str, answers: Sequence[str], text_field: TextField) -> tuple[str, ...]:
+    """Return the texts that the image is paired with: the answers, the question, or one before the other.
+
+    Raises:
+        InputError: an unknown `text_field`.
+    """
+    if text_field == "answer":
+        return tuple(answers)
+    if text_field == "question":
+        return (question,) if question else ()
+    if text_field == "both":
+        return tuple(f"{question}\n{answer}" for answer in answers) if question else ()
+    raise InputError(unknown("text field", text_field, dict.fromkeys(get_args(TextField))))
+
+
+def get_images_and_texts(samples: Iterable[Sample]) -> tuple[list[Image], list[str]]:
+    """Return the decoded RGB images and the texts of the samples, in order.
+
+    Raises:
+        DataError: an image can't be decoded.
+    """
+    samples = tuple(samples)
+    return [open_image(sample.image) for sample in samples], [sample.text for sample in samples]
+
+
+def _rotated(sample: Sample, seed: int) -> tuple[str, ...]:
+    key = int.from_bytes(hashlib.sha256(f"{seed}:{sample.id}".encode()).digest()[:8], "little")
+    first = int(np.random.default_rng(key).integers(len(sample.texts)))
+    return (*sample.texts[first:], *sample.texts[:first])

@@ -1,0 +1,33 @@
+"""Datasets: images with texts, from label files in the `messages` format or drawn on the spot."""
+
+from alignbench.datasets.catalog import DATASETS, DatasetFactory, load_dataset
+from alignbench.datasets.dataset import (
+    Dataset,
+    Dropped,
+    Sample,
+    all_wordings,
+    drawn_wordings,
+    get_images_and_texts,
+    normalised,
+    with_groups,
+)
+from alignbench.datasets.images import check_image, open_image
+from alignbench.datasets.messages import load_mixed, load_samples
+
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "DatasetFactory",
+    "Dropped",
+    "Sample",
+    "all_wordings",
+    "check_image",
+    "drawn_wordings",
+    "get_images_and_texts",
+    "load_dataset",
+    "load_mixed",
+    "load_samples",
+    "normalised",
+    "open_image",
+    "with_groups",
+]

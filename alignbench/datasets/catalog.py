@@ -1,0 +1,139 @@
+"""The datasets that have a name, and the one place where an option's value becomes a dataset."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from alignbench.datasets.dataset import Dataset, Sample, TextField, drawn_wordings, field_texts, with_groups
+from alignbench.datasets.messages import load_mixed
+from alignbench.errors import ConfigError, DataError, UnknownNameError
+from alignbench.registry import Registry, unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from alignbench.config import Config
+
+
+class DatasetFactory(Protocol):
+    """What stands behind a dataset's name."""
+
+    def __call__(
+        self,
+        *,
+        n_per_type: int | None,
+        types: Sequence[str] | None,
+        seed: int,
+        root: str | Path | None,
+        text_field: TextField,
+    ) -> Dataset:
+        """Return the dataset: `n_per_type` samples of each of `types`, drawn by `seed`."""
+
+
+DATASETS: Registry[DatasetFactory] = Registry("dataset", "alignbench.datasets")
+
+
+def load_dataset(
+    spec: str | Path | None = None,
+    *,
+    n_per_type: int | None = 30,
+    types: Sequence[str] | None = None,
+    seed: int = 42,
+    root: str | Path | None = None,
+    text_field: TextField = "answer",
+    config: Config | None = None,
+) -> Dataset:
+    """Return the dataset that `--align-dataset` and `--align-data-root` name.
+
+    Args:
+        spec: a name in `DATASETS`, the path of a data root, or None for the data root's order.
+        n_per_type: how many samples of each type; None takes all.
+        types: the data types; None takes all.
+        seed: of the draw.
+        root: the data root.
+        text_field: what images are paired with.
+        config: the configuration; None loads it.
+
+    Raises:
+        DataError: the data can't be used.
+        UnknownNameError: neither a name nor a folder, or an unknown data type.
+        ConfigError: two places at once.
+    """
+    name = str(spec)
+    if spec is not None and isinstance(spec, str) and spec in DATASETS:
+        factory = DATASETS.get(spec)
+        return factory(n_per_type=n_per_type, types=types, seed=seed, root=root, text_field=text_field)
+    if spec is not None and not Path(spec).is_dir():
+        raise UnknownNameError(
+            f"{unknown('dataset', name, dict.fromkeys(DATASETS))}; or the path of a folder"
+        )
+    if spec is not None and root is not None:
+        raise ConfigError(f"two data roots: dataset {name!r} and {str(root)!r}; give one of them")
+    return load_mixed(
+        n_per_type,
+        types,
+        root=root if spec is None else spec,
+        seed=seed,
+        text_field=text_field,
+        config=config,
+    )
+
+
+def sample_data(
+    *,
+    n_per_type: int | None,
+    types: Sequence[str] | None,
+    seed: int,
+    root: str | Path | None,
+    text_field: TextField,
+) -> Dataset:
+    """Return the packaged samples, whatever data root is configured.
+
+    Raises:
+        ConfigError: a root is given, too.
+    """
+    from alignbench import paths
+
+    _refuse_root("sample_data", root)
+    return load_mixed(n_per_type, types, root=paths.sample_data(), seed=seed, text_field=text_field)
+
+
+def synthetic(
+    *,
+    n_per_type: int | None,
+    types: Sequence[str] | None,
+    seed: int,
+    root: str | Path | None,
+    text_field: TextField,
+) -> Dataset:
+    """Return drawings that no file holds, any number of them.
+
+    Raises:
+        ConfigError: a root is given, too.
+    """
+    from alignbench.datasets.synthetic import Synthetic
+
+    _refuse_root("synthetic", root)
+    drawn = (Synthetic(seed=seed) if types is None else Synthetic(seed=seed, types=tuple(types))).dataset(
+        n_per_type or 30
+    )
+    samples = drawn_wordings((_paired(sample, text_field) for sample in drawn.samples), seed)
+    return replace(drawn, samples=with_groups(samples))
+
+
+def _paired(sample: Sample, text_field: TextField) -> Sample:
+    texts = field_texts(sample.question, sample.texts, text_field)
+    if not texts:
+        raise DataError(f"sample {sample.id!r}: it has no {text_field}")
+    return sample.but(texts=texts)
+
+
+def _refuse_root(name: str, root: str | Path | None) -> None:
+    if root is not None:
+        raise ConfigError(f"dataset {name!r} needs no data root, got {str(root)!r}; give one of them")
+
+
+DATASETS.add("sample_data", sample_data)
+DATASETS.add("synthetic", synthetic)

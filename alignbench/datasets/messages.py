@@ -1,0 +1,239 @@
+"""Samples from label files in the `messages` format, drawn by seed over the whole file."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+
+from alignbench.datasets.dataset import (
+    Dataset,
+    Dropped,
+    Sample,
+    TextField,
+    Wordings,
+    all_wordings,
+    drawn_wordings,
+    field_texts,
+    with_groups,
+)
+from alignbench.datasets.jsonl import MAX_LINE_BYTES, LineIndex, index_lines
+from alignbench.datasets.roots import Root, Source, find_root
+from alignbench.datasets.rows import Row, parse_row, resolve_under, type_of
+from alignbench.errors import DataError, InputError, UnknownNameError
+from alignbench.registry import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from alignbench.config import Config
+
+
+def load_samples(
+    data_type: str,
+    n: int | None = None,
+    *,
+    root: str | Path | None = None,
+    seed: int = 42,
+    text_field: TextField = "answer",
+    wordings: Wordings = "draw",
+    config: Config | None = None,
+    max_line_bytes: int = MAX_LINE_BYTES,
+) -> Dataset:
+    """Return samples of one data type; see `load_mixed`."""
+    return load_mixed(
+        n,
+        [data_type],
+        root=root,
+        seed=seed,
+        text_field=text_field,
+        wordings=wordings,
+        config=config,
+        max_line_bytes=max_line_bytes,
+    )
+
+
+def load_mixed(
+    n_per_type: int | None = 30,
+    types: Sequence[str] | None = None,
+    *,
+    root: str | Path | None = None,
+    seed: int = 42,
+    text_field: TextField = "answer",
+    wordings: Wordings = "draw",
+    config: Config | None = None,
+    max_line_bytes: int = MAX_LINE_BYTES,
+) -> Dataset:
+    """Return samples of several data types, as many of each.
+
+    Rows are drawn by `seed` over the whole label file, then put in the file's order. What is drawn of a type
+    does not depend on the other types, and n samples are among those of any larger n. Rows that can't be used
+    are in `Dataset.dropped`, with their line and the reason.
+
+    Args:
+        n_per_type: how many of each type; None takes all. Where there are fewer, all are taken and a note
+            says so.
+        types: the data types, in the order wanted; None takes all that the root has.
+        root: the data root; None goes by `VLM_DATA_ROOT`, then the configuration, then the packaged samples.
+        seed: of the draw.
+        text_field: what the image is paired with: its answer, its question, or both.
+        wordings: "draw" gives one row an image, with one of its lines and one of its wordings drawn by seed;
+            "all" gives a row for every line and wording.
+        config: the configuration; None loads it.
+        max_line_bytes: longer lines are dropped.
+
+    Raises:
+        DataError: the root is wrong, or a type has no row that can be used.
+        UnknownNameError: a type that the root does not have.
+        InputError: n_per_type below 1, or an unknown text_field or wordings.
+    """
+    if n_per_type is not None and n_per_type < 1:
+        raise InputError(f"n_per_type: expected at least 1 or None, got {n_per_type}")
+    for what, value, known in (("text field", text_field, TextField), ("wordings", wordings, Wordings)):
+        if value not in get_args(known):
+            raise InputError(unknown(what, value, dict.fromkeys(get_args(known))))
+    found = find_root(root, config)
+    shelves, dropped = _shelves(found, types, max_line_bytes)
+    draws = [_draw(shelf, n_per_type, seed, text_field, wordings) for shelf in shelves]
+    samples = _with_unique_ids([sample for draw in draws for sample in draw.samples])
+    shown = drawn_wordings(samples, seed) if wordings == "draw" else all_wordings(samples)
+    return Dataset(
+        name=found.path.resolve().name,
+        samples=with_groups(shown),
+        origin=found.origin,
+        dropped=(*dropped, *(row for draw in draws for row in draw.dropped)),
+        notes=(*(found.notes if types is None else ()), *(note for draw in draws for note in draw.notes)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """The rows of one data type: a label file's index and which of its rows they are."""
+
+    data_type: str
+    index: LineIndex
+    rows: Sequence[int]
+    images: Path
+
+
+@dataclass(slots=True)
+class _Drawn:
+    samples: list[Sample] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def _shelves(
+    found: Root, types: Sequence[str] | None, max_line_bytes: int
+) -> tuple[list[_Shelf], list[Dropped]]:
+    """Return a shelf for every type asked for, and the rows of which not even the type is known."""
+    dropped: list[Dropped] = []
+    shelves: dict[str, _Shelf] = {}
+    for source in found.sources:
+        if source.data_type is None:
+            index = index_lines(source.labels, max_bytes=max_line_bytes)
+            rows, untyped = _rows_by_type(index)
+            dropped += [*index.dropped, *untyped]
+            shelves |= {name: _Shelf(name, index, of, source.images) for name, of in rows.items()}
+        elif types is None or source.data_type in types:
+            shelves[source.data_type] = _tree_shelf(source, source.data_type, max_line_bytes)
+            dropped += shelves[source.data_type].index.dropped
+    known = dict.fromkeys([*shelves, *(s.data_type for s in found.sources if s.data_type is not None)])
+    for name in types or ():
+        if name not in known:
+            raise UnknownNameError(f"{unknown('data type', name, known)} (in {found.origin})")
+    if not shelves:
+        first = f": {dropped[0].where}: {dropped[0].reason}" if dropped else ""
+        raise DataError(f"no usable row in {found.origin}{first}")
+    return [shelves[name] for name in (dict.fromkeys(types) if types else shelves)], dropped
+
+
+def _tree_shelf(source: Source, data_type: str, max_line_bytes: int) -> _Shelf:
+    index = index_lines(source.labels, max_bytes=max_line_bytes)
+    return _Shelf(data_type, index, range(len(index)), source.images)
+
+
+def _rows_by_type(index: LineIndex) -> tuple[dict[str, list[int]], list[Dropped]]:
+    """Return which rows are of which type, types by name; a line that can't be parsed has no type."""
+    rows: dict[str, list[int]] = {}
+    dropped = []
+    for row, line in enumerate(index.read(range(len(index)))):
+        try:
+            rows.setdefault(type_of(parse_row(line).image), []).append(row)
+        except DataError as error:
+            dropped.append(Dropped(index.where(row), str(error)))
+    return dict(sorted(rows.items())), dropped
+
+
+def _draw(shelf: _Shelf, n: int | None, seed: int, text_field: TextField, wordings: Wordings) -> _Drawn:
+    """Walk the rows in an order drawn by seed until n can be used; report the others that were met."""
+    order = np.random.default_rng([seed, zlib.crc32(shelf.data_type.encode())]).permutation(len(shelf.rows))
+    rows = [shelf.rows[int(i)] for i in order]
+    taken: dict[int, Sample] = {}
+    dropped: dict[int, Dropped] = {}
+    images: set[str] = set()
+    further = 0
+    for row, line in zip(rows, shelf.index.read(rows), strict=True):
+        if len(taken) == n:
+            break
+        try:
+            parsed = parse_row(line)
+            if wordings == "draw" and parsed.image in images:
+                further += 1
+                continue
+            taken[row] = _sample(shelf, row, parsed, text_field)
+            images.add(parsed.image)
+        except DataError as error:
+            dropped[row] = Dropped(shelf.index.where(row), str(error))
+    if not taken:
+        first = next(iter(dropped.values()), None)
+        why = f"; the first: {first.where}: {first.reason}" if first else ""
+        raise DataError(f"no usable row of type {shelf.data_type!r} in {shelf.index.path}{why}")
+    drawn = _Drawn([taken[row] for row in sorted(taken)], [dropped[row] for row in sorted(dropped)])
+    if further:
+        drawn.notes.append(
+            f"{shelf.data_type}: {further} further lines about the same images: one is drawn an image"
+        )
+    if n is not None and len(taken) < n:
+        drawn.notes.append(
+            f"{shelf.data_type}: {len(taken)} samples; {n} were asked for and there are no more"
+        )
+    return drawn
+
+
+def _sample(shelf: _Shelf, row: int, parsed: Row, text_field: TextField) -> Sample:
+    """Return the sample of a row, its image looked at.
+
+    Raises:
+        DataError: the row has no text of the kind asked for, or its image can't be used.
+    """
+    texts = field_texts(parsed.question, parsed.answers, text_field)
+    if not texts:
+        raise DataError(f"no {text_field if text_field != 'both' else 'question or no answer'} in it")
+    sample = Sample(
+        # A line's number is as stable as its file, and unlike a count it does not depend on what was drawn.
+        id=parsed.id or f"{parsed.image}#{shelf.index.numbers[row]}",
+        image=resolve_under(shelf.images, parsed.image),
+        texts=texts,
+        data_type=shelf.data_type,
+        question=parsed.question,
+        exchanges=parsed.exchanges,
+    )
+    sample.check()
+    return sample
+
+
+def _with_unique_ids(samples: list[Sample]) -> list[Sample]:
+    """Tell samples apart that came with the same id: by type, then by count."""
+    counts = Counter(sample.id for sample in samples)
+    seen: Counter[str] = Counter()
+    unique = []
+    for sample in samples:
+        name = sample.id if counts[sample.id] == 1 else f"{sample.data_type}/{sample.id}"
+        seen[name] += 1
+        unique.append(sample.but(id=name if seen[name] == 1 else f"{name}#{seen[name]}"))
+    return unique

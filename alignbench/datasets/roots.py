@@ -1,0 +1,99 @@
+"""Where the data is: the order in which roots are tried, and the two layouts that a root can have."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alignbench.errors import DataError
+
+if TYPE_CHECKING:
+    from alignbench.config import Config
+
+LABELS = "labels.jsonl"
+IMAGES = "images"
+VARIABLE = "VLM_DATA_ROOT"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A label file and the folder that its images are named under.
+
+    Args:
+        data_type: the type of all its rows, or None where each image's first folder names it.
+    """
+
+    labels: Path
+    images: Path
+    data_type: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A data root that was found to have a layout.
+
+    Args:
+        path: the folder.
+        origin: the folder and the rule that chose it, to be said to the user.
+        sources: the label files in it: one for all types, or one a type.
+        notes: which configured types it lacks.
+    """
+
+    path: Path
+    origin: str
+    sources: tuple[Source, ...]
+    notes: tuple[str, ...] = ()
+
+
+def find_root(root: str | Path | None = None, config: Config | None = None) -> Root:
+    """Return the data root: the argument, else `VLM_DATA_ROOT`, else the configuration's, else sample_data.
+
+    The first of these that is set is taken or refused; a wrong one never falls through to the next.
+
+    Raises:
+        DataError: the root does not exist or has neither layout.
+    """
+    from alignbench.config import load_config
+
+    config = load_config() if config is None else config
+    variable = os.environ.get(VARIABLE)
+    if root is not None:
+        return _layout(Path(root), "as asked for", config)
+    if variable:
+        return _layout(Path(variable), VARIABLE, config)
+    if config.data_root is not None:
+        return _layout(config.data_root, "data_root of the configuration", config)
+    return sample_root(config)
+
+
+def sample_root(config: Config) -> Root:
+    """Return the root of the packaged samples."""
+    from alignbench.paths import sample_data
+
+    return _layout(sample_data(), "the packaged samples", config)
+
+
+def _layout(path: Path, rule: str, config: Config) -> Root:
+    path = path.expanduser()
+    origin = f"{path} ({rule})"
+    if not path.is_dir():
+        raise DataError(f"data root {origin}: {'not a folder' if path.exists() else 'no such folder'}")
+    if (path / LABELS).is_file():
+        if not (path / IMAGES).is_dir():
+            raise DataError(f"data root {origin}: {LABELS} is there, but no folder {IMAGES}/ beside it")
+        return Root(path, origin, (Source(path / LABELS, path / IMAGES, None),))
+    tree = {name: Source(path / at.labels, path / at.images, name) for name, at in config.data.items()}
+    found = tuple(source for source in tree.values() if source.labels.is_file())
+    if not found:
+        expected = next(iter(config.data.values())).labels if config.data else "a configured tree"
+        raise DataError(
+            f"data root {origin}: expected {LABELS} with {IMAGES}/, or a label file of the "
+            f"configuration's 'data' (such as {expected}); found neither"
+        )
+    for source in found:
+        if not source.images.is_dir():
+            raise DataError(f"data root {origin}: {source.labels.name} is there, but not its {source.images}")
+    missing = tuple(f"no {name}: {s.labels} is not there" for name, s in tree.items() if s not in found)
+    return Root(path, origin, found, missing)

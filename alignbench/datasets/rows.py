@@ -1,0 +1,142 @@
+"""One line of the `messages` format, read with suspicion, and image names kept under their root."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from alignbench.errors import DataError
+
+_MAX_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a line says.
+
+    Args:
+        id: the line's own id, "" where it has none.
+        image: the image's name, relative to the image root.
+        question: what the first exchange asks, "" where it asks nothing.
+        answers: the first exchange's answer and its further wordings.
+        exchanges: the later (question, answer) pairs.
+    """
+
+    id: str
+    image: str
+    question: str
+    answers: tuple[str, ...]
+    exchanges: tuple[tuple[str, str], ...]
+
+
+def parse_row(line: bytes) -> Row:
+    """Return what a line says.
+
+    Raises:
+        DataError: what is wrong with it; the caller knows where it stands.
+    """
+    try:
+        content = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8: byte 0x{line[error.start]:02x} at position {error.start + 1}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not JSON: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("messages"), list):
+        raise DataError("expected an object with a list of 'messages'")
+    exchanges, images = _conversation(content["messages"])
+    if len(images) != 1:
+        raise DataError(f"expected one image, got {len(images)}")
+    wordings = content.get("wordings", [])
+    if not isinstance(wordings, list):
+        raise DataError("'wordings' is not a list of texts")
+    (question, answer), *further = exchanges or [("", "")]
+    answers = tuple(dict.fromkeys(text for text in (answer, *map(_text, wordings)) if text))
+    return Row(_id(content.get("id", "")), images[0], question, answers, tuple(further))
+
+
+def resolve_under(root: Path, name: str) -> Path:
+    """Return the file that `name` is under `root`, all links followed.
+
+    Raises:
+        DataError: an absolute name, one with `..`, or a link that leads out of the root.
+    """
+    shown = repr(name if len(name) <= _MAX_NAME else name[:_MAX_NAME] + "...")
+    if not name or "\0" in name:
+        raise DataError(f"image {shown}: not a file name")
+    for flavour in (PurePosixPath(name), PureWindowsPath(name)):
+        if flavour.anchor:
+            raise DataError(f"image {shown}: an absolute path; images are named relative to their root")
+        if ".." in flavour.parts:
+            raise DataError(f"image {shown}: '..' in the path; images are named relative to their root")
+    try:
+        resolved = (root / name).resolve()
+        inside = resolved.is_relative_to(root.resolve())
+    except (OSError, ValueError, RuntimeError) as error:
+        raise DataError(
+            f"image {shown}: the path can't be followed ({' '.join(str(error).split())})"
+        ) from error
+    if not inside:
+        raise DataError(f"image {shown}: a link leads out of the image root")
+    return resolved
+
+
+def type_of(image: str) -> str:
+    """Return the data type of an image that is named by it: its first folder.
+
+    Raises:
+        DataError: it has no folder, or one that can't be shown.
+    """
+    parts = PurePosixPath(image).parts
+    if len(parts) < 2 or ".." in parts or parts[0].startswith("/"):
+        raise DataError(f"image {image[:_MAX_NAME]!r}: expected <data type>/<file>")
+    if not parts[0].isprintable() or len(parts[0]) > 64 or "," in parts[0]:
+        raise DataError(f"{parts[0][:64]!r} can't be the name of a data type")
+    return parts[0]
+
+
+def _conversation(messages: list[Any]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return the (question, answer) pairs in order, and the distinct images."""
+    exchanges: list[tuple[str, str]] = []
+    images: dict[str, None] = {}
+    asked: list[str] = []
+    for message in messages:
+        if not isinstance(message, dict):
+            raise DataError("a message is not an object")
+        text, named = _content(message.get("content"))
+        images.update(dict.fromkeys(named))
+        if message.get("role") == "user":
+            asked.append(text)
+        elif message.get("role") == "assistant":
+            exchanges.append(("\n".join(filter(None, asked)), text))
+            asked = []
+    return exchanges, list(images)
+
+
+def _content(content: Any) -> tuple[str, list[str]]:
+    """Return a message's text and the images that it names."""
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        raise DataError("a message's content is neither a text nor a list of parts")
+    texts = [_text(part.get("text")) for part in parts if part.get("type") == "text"]
+    images = [part.get("image") for part in parts if part.get("type") == "image"]
+    if not all(isinstance(image, str) for image in images):
+        raise DataError("an image part has no 'image': expected the name of a file")
+    return "\n".join(filter(None, texts)), [str(image) for image in images]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise DataError(f"expected a text, got {type(value).__name__}")
+    # JSON can spell half a surrogate pair, which no encoding can write and no tokenizer reads.
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise DataError("a text has half a surrogate pair in it")
+    return value.strip()
+
+
+def _id(value: Any) -> str:
+    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else None
+    if text is None or len(text) > _MAX_NAME or not text.isprintable():
+        raise DataError(f"expected an 'id' of at most {_MAX_NAME} printable characters")
+    return text
