@@ -23,14 +23,15 @@ MAX_ASPECT = 100
 _ORIENTATION_TAG = 0x0112
 
 
-def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image:
+def open_image(source: Path | bytes, *, data: bytes | None = None, max_pixels: int = MAX_PIXELS) -> Image:
     """Return the image of an encoded file, decoded in full: upright, opaque, 8-bit RGB.
 
     EXIF orientation is applied; transparency is composited on white; 16-bit grey is scaled, not clipped;
     CMYK, palette and grey are converted.
 
     Args:
-        source: the file, or its bytes.
+        source: the file, or its bytes; names it in errors.
+        data: the file's bytes, where they are at hand.
         max_pixels: the most pixels (width x height) that are decoded; read from the header, before any pixel
             is.
 
@@ -39,7 +40,7 @@ def open_image(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Image:
             allowed, an animation, truncated or broken; in one line with the file's name.
     """
     name = describe(source)
-    data = read_image_file(source)
+    data = read_image_file(source) if data is None else data
     image = _open(data, name, max_pixels)
     try:
         image.load()

@@ -1,0 +1,17 @@
+"""Embeddings of a dataset: cached on disk, computed by models only where they are missing."""
+
+from alignbench.embed.cache import DamagedShardWarning, EmbeddingStore, Shelf
+from alignbench.embed.extract import embed_images, embed_texts
+from alignbench.embed.place import default_root
+from alignbench.embed.progress import Progress, Silent
+
+__all__ = [
+    "DamagedShardWarning",
+    "EmbeddingStore",
+    "Progress",
+    "Shelf",
+    "Silent",
+    "default_root",
+    "embed_images",
+    "embed_texts",
+]

@@ -1,0 +1,71 @@
+"""Batches for a model: images made ready by threads ahead of it, texts sorted by length under a budget."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from alignbench.datasets import open_image
+from alignbench.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from PIL.Image import Image
+
+    from alignbench.datasets import Sample
+
+_WORKERS = min(4, os.cpu_count() or 1)
+_BATCHES_AHEAD = 2
+
+
+def image_batches(
+    samples: Sequence[Sample], prepare: Callable[[Image], Any], batch_size: int
+) -> Iterator[tuple[range, list[Any]]]:
+    """Yield (positions, prepared images) in order, decoded and prepared in threads at most two batches ahead.
+
+    Raises:
+        DataError: an image can't be decoded, or is another than when it was looked at.
+    """
+    todo = iter(samples)
+    ahead: deque[Future[Any]] = deque()
+    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="alignbench-decode") as pool:
+        try:
+            for start in range(0, len(samples), batch_size):
+                for sample in itertools.islice(todo, _BATCHES_AHEAD * batch_size - len(ahead)):
+                    ahead.append(pool.submit(_prepared, sample, prepare))
+                count = min(batch_size, len(samples) - start)
+                yield range(start, start + count), [ahead.popleft().result() for _ in range(count)]
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def text_batches(lengths: Sequence[int], max_tokens: int, max_rows: int = 256) -> Iterator[list[int]]:
+    """Yield positions, longest texts first, so that a batch padded to its longest has at most `max_tokens`.
+
+    The longest come first: where memory is short, it shows at once. A text above the budget goes alone.
+    """
+    batch: list[int] = []
+    for position in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        longest = lengths[batch[0]] if batch else lengths[position]
+        if batch and ((len(batch) + 1) * longest > max_tokens or len(batch) == max_rows):
+            yield batch
+            batch = []
+        batch.append(position)
+    if batch:
+        yield batch
+
+
+def _prepared(sample: Sample, prepare: Callable[[Image], Any]) -> Any:
+    data = sample.image_bytes()
+    if hashlib.sha256(data).hexdigest() != sample.image_digest:
+        raise DataError(f"sample {sample.id!r}: its image has changed since the data was read; run again")
+    try:
+        image = open_image(sample.image, data=data)
+    except DataError as error:
+        raise DataError(f"sample {sample.id!r}: {error}") from error
+    return prepare(image)

@@ -1,0 +1,254 @@
+"""Embeddings of a dataset: from the cache, and what is missing from the model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from alignbench.datasets import Dataset
+from alignbench.embed.batches import image_batches, text_batches
+from alignbench.embed.cache import ROWS_PER_SHARD, EmbeddingStore, Shelf
+from alignbench.embed.models import ImageModel, TextModel, dtype_of, info_of, key_of, loaded, run
+from alignbench.embed.progress import Progress, Silent
+from alignbench.errors import DataError, InputError, ModelError
+from alignbench.types import Embeddings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from alignbench.embed.models import OnLoad, Vectors
+
+    # Rows (positions among those asked for) and their vectors, in any order.
+    Encode = Callable[[Sequence[int]], Iterator[tuple[Sequence[int], Vectors]]]
+
+_TEXTS_A_BATCH = 32
+
+
+def embed_images(
+    encoder: Any,
+    dataset: Dataset,
+    *,
+    store: EmbeddingStore,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int = 32,
+    progress: Progress | None = None,
+    on_load: OnLoad | None = None,
+) -> Embeddings:
+    """Return an encoder's vectors of a dataset's images, row i of sample i.
+
+    The encoder is loaded only if the store lacks an image, and freed after. Rows are divided by their length
+    if the encoder's `info.params["l2"]` says so (the default).
+
+    Args:
+        encoder: an Encoder, or any object with `embed(images) -> [n, d]`; without `fingerprint()` nothing of
+            it is cached.
+        dataset: the samples.
+        store: what is known already, and where to keep what is not.
+        device: "auto", "cpu", "cuda", ...
+        dtype: "auto", "float32", "bfloat16" or "float16".
+        batch_size: images a batch.
+        progress: is told of the images that are missing.
+        on_load: is told (model, seconds) of each load of weights.
+
+    Returns:
+        float32 `[n, d]`, with the arithmetic in `model.params["dtype"]`.
+
+    Raises:
+        WeightsMissingError: a load is needed and the weights are not there.
+        ModelError: a vector is not finite, or can't be scaled to unit length.
+        DataError: an image can't be decoded.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size: expected at least 1, got {batch_size}")
+    samples = dataset.samples
+    ids = tuple(sample.id for sample in samples)
+    name = info_of(encoder, "vision", "").name
+
+    def encode(rows: Sequence[int]) -> Iterator[tuple[Sequence[int], Vectors]]:
+        apart = isinstance(encoder, ImageModel)
+        prepare, forward = (encoder.preprocess, encoder.forward) if apart else (_same, encoder.embed)
+        for positions, batch in image_batches([samples[row] for row in rows], prepare, batch_size):
+            of = [rows[position] for position in positions]
+            yield of, run(forward, batch, name, [ids[row] for row in of])
+
+    items = [sample.image_digest for sample in samples]
+    task = _Task(encoder, "vision", ids, lambda _key: items, encode, device, dtype)
+    return _embed(task, store, progress or Silent(), on_load)
+
+
+def embed_texts(
+    llm: Any,
+    dataset: Dataset | Sequence[str],
+    *,
+    store: EmbeddingStore,
+    device: str = "auto",
+    dtype: str = "auto",
+    max_tokens: int = 2048,
+    progress: Progress | None = None,
+    on_load: OnLoad | None = None,
+) -> Embeddings:
+    """Return an LLM's vectors of a dataset's texts, row i of sample i (of `Sample.text`).
+
+    Texts are run sorted by length, in batches of at most `max_tokens` tokens with padding, and put back in
+    order.
+
+    Args:
+        llm: an LLM, or any object with `embed(texts) -> [n, d]`.
+        dataset: the samples, or texts.
+        store: as in `embed_images`, like the other arguments.
+        device: as there.
+        dtype: as there.
+        max_tokens: the budget of a batch.
+        progress: as there.
+        on_load: as there.
+
+    Returns:
+        float32 `[n, d]`.
+
+    Raises:
+        WeightsMissingError: a load is needed and the weights are not there.
+        ModelError: a vector is not finite, or can't be scaled to unit length.
+        DataError: a text has no tokens.
+    """
+    if max_tokens < 1:
+        raise InputError(f"max_tokens: expected at least 1, got {max_tokens}")
+    if isinstance(dataset, Dataset):
+        ids, texts = tuple(s.id for s in dataset.samples), [s.text for s in dataset.samples]
+    else:
+        ids, texts = tuple(f"text-{i}" for i in range(len(dataset))), list(dataset)
+    name = info_of(llm, "text", "").name
+
+    def encode(rows: Sequence[int]) -> Iterator[tuple[Sequence[int], Vectors]]:
+        if not isinstance(llm, TextModel):
+            lengths = [len(texts[row]) for row in rows]
+            for positions in text_batches(lengths, max(lengths) * _TEXTS_A_BATCH, _TEXTS_A_BATCH):
+                of = [rows[position] for position in positions]
+                yield of, run(llm.embed, [texts[row] for row in of], name, [ids[row] for row in of])
+            return
+        tokens = llm.tokenize([texts[row] for row in rows])
+        if empty := [ids[row] for row, of in zip(rows, tokens, strict=True) if not of]:
+            raise DataError(f"sample {empty[0]!r}: {name} makes no token of its text")
+        for positions in text_batches([len(of) for of in tokens], max_tokens):
+            of = [rows[position] for position in positions]
+            yield of, run(llm.forward, [tokens[p] for p in positions], name, [ids[row] for row in of])
+
+    def items(key: dict[str, Any]) -> list[str]:
+        how = (key.get("template"), key.get("tokenizer"))
+        return [hashlib.sha256(json.dumps([text, *how]).encode()).hexdigest() for text in texts]
+
+    return _embed(_Task(llm, "text", ids, items, encode, device, dtype), store, progress or Silent(), on_load)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is to be embedded, by what, and how to do a part of it."""
+
+    model: Any
+    side: Literal["vision", "text"]
+    ids: tuple[str, ...]
+    items: Callable[[dict[str, Any]], list[str]]
+    encode: Encode
+    device: str
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a task's vectors are kept, as far as is known of the model at this moment.
+
+    Args:
+        arithmetic: the dtype's name.
+        shelf: None for a model that can't say what it is: nothing of it is kept.
+        items: each row's item.
+    """
+
+    arithmetic: str
+    shelf: Shelf | None
+    items: list[str]
+
+    @classmethod
+    def of(cls, task: _Task, store: EmbeddingStore) -> _Place:
+        arithmetic = dtype_of(task.model, task.device, task.dtype)
+        key = key_of(task.model, arithmetic)
+        return cls(arithmetic, None if key is None else store.shelf(key), task.items(key or {}))
+
+    def known(self) -> dict[str, Vectors]:
+        """Return the vectors that are there, by item."""
+        return {} if self.shelf is None else self.shelf.read(self.items)
+
+    def lacks(self, known: dict[str, Vectors]) -> list[int]:
+        """Return the rows without a vector, one an item."""
+        first = {item: row for row, item in reversed(list(enumerate(self.items)))}
+        return sorted(row for item, row in first.items() if item not in known)
+
+
+def _embed(task: _Task, store: EmbeddingStore, progress: Progress, on_load: OnLoad | None) -> Embeddings:
+    name = info_of(task.model, task.side, "").name
+    if not task.ids:
+        raise InputError(f"{name}: there is nothing to embed")
+    place = _Place.of(task, store)
+    known = place.known()
+    if place.lacks(known):
+        with nullcontext() if place.shelf is None else place.shelf.lock():
+            # Another process may have done it while this one waited for the lock.
+            place = _Place.of(task, store)
+            known = place.known()
+            if place.lacks(known):
+                with loaded(task.model, name, task.device, task.dtype, on_load):
+                    # Of a model that had to be downloaded, all is known only now.
+                    place = _Place.of(task, store)
+                    known = place.known()
+                    _compute(task, place, known, name, progress)
+    info = info_of(task.model, task.side, place.arithmetic)
+    values = _stacked([known[item] for item in place.items], name)
+    return Embeddings(info, _unit(values, task.ids, name) if info.params["l2"] else values, task.ids)
+
+
+def _compute(task: _Task, place: _Place, known: dict[str, Vectors], name: str, progress: Progress) -> None:
+    """Add the vectors that `known` lacks, and keep them, a shard at a time."""
+    rows = place.lacks(known)
+    pending: list[str] = []
+
+    def keep() -> None:
+        if pending and place.shelf is not None:
+            place.shelf.write(pending, _stacked([known[item] for item in pending], name))
+        pending.clear()
+
+    progress.start(len(rows), f"{name}: {'images' if task.side == 'vision' else 'texts'}")
+    try:
+        for of, vectors in task.encode(rows):
+            for row, vector in zip(of, vectors, strict=True):
+                known[place.items[row]] = vector
+                pending.append(place.items[row])
+                if len(pending) == ROWS_PER_SHARD:
+                    keep()
+            progress.advance(len(of))
+    finally:
+        progress.close()
+        keep()  # what an error or Ctrl-C leaves is good, too
+
+
+def _stacked(vectors: Sequence[Vectors], name: str) -> Vectors:
+    if len({vector.shape for vector in vectors}) > 1:
+        raise ModelError(f"{name}: its vectors differ in shape: {sorted({v.shape for v in vectors})}")
+    return np.stack(vectors)
+
+
+def _unit(values: Vectors, ids: Sequence[str], name: str) -> Vectors:
+    """Return the rows at length 1; their squares are summed in float64."""
+    norms = np.sqrt(np.einsum("nd,nd->n", values, values, dtype=np.float64)).astype(np.float32)
+    if not norms.all():
+        raise ModelError(
+            f"{name}: the vector of sample {ids[int(np.argmin(norms))]!r} is zero; it has no direction"
+        )
+    return values / norms[:, None]
+
+
+def _same(image: Any) -> Any:
+    return image

@@ -1,0 +1,123 @@
+"""What embedding asks of a model: all of it of ours, `.embed` alone of a third party's."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from alignbench.errors import ModelError
+from alignbench.types import ModelInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    Vectors = NDArray[np.float32]
+    OnLoad = Callable[[str, float], None]
+
+
+@runtime_checkable
+class ImageModel(Protocol):
+    """An encoder whose preprocessing can run ahead of it."""
+
+    def preprocess(self, image: Image) -> Any:
+        """Return what `forward` takes of one image; called from several threads."""
+
+    def forward(self, batch: Sequence[Any]) -> Vectors:
+        """Return `[b, d]`, before L2."""
+
+
+@runtime_checkable
+class TextModel(Protocol):
+    """An LLM whose tokenizer can be asked for lengths."""
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return each text's tokens."""
+
+    def forward(self, batch: Sequence[Sequence[int]]) -> Vectors:
+        """Return `[b, d]`, before L2."""
+
+
+def info_of(model: Any, side: Literal["vision", "text"], dtype: str) -> ModelInfo:
+    """Return what a score says of the model, with the arithmetic that was used.
+
+    Args:
+        model: ours, or anything with `.embed` and perhaps a `name`.
+        side: what a model that does not say it is taken for.
+        dtype: the arithmetic, "" where nobody knows.
+    """
+    info = getattr(model, "info", None)
+    if not isinstance(info, ModelInfo):
+        kind = type(model)
+        name = getattr(model, "name", None) or getattr(model, "__name__", kind.__name__)
+        info = ModelInfo(str(name), side, "other", f"{kind.__module__}.{kind.__qualname__}", "pretrained")
+    params = {**info.params, "l2": bool(info.params.get("l2", True))}
+    return replace(info, params={**params, "dtype": dtype} if dtype else params)
+
+
+def dtype_of(model: Any, device: str, dtype: str) -> str:
+    """Return the name of the arithmetic that the model will use, or "" where only the model knows."""
+    effective = getattr(model, "effective_dtype", None)
+    if effective is not None:
+        return str(effective(device, dtype))
+    return "" if dtype == "auto" else dtype
+
+
+def key_of(model: Any, dtype: str) -> dict[str, Any] | None:
+    """Return all that shapes the model's vectors, or None if it can't say: then nothing of it is cached."""
+    fingerprint = getattr(model, "fingerprint", None)
+    return None if fingerprint is None else {**fingerprint(), "dtype": dtype}
+
+
+@contextmanager
+def loaded(model: Any, name: str, device: str, dtype: str, on_load: OnLoad | None) -> Iterator[None]:
+    """Hold the model in memory for as long as it is needed."""
+    started = time.perf_counter()
+    try:
+        if hasattr(model, "load"):
+            model.load(device, dtype)
+            if on_load is not None:
+                on_load(name, time.perf_counter() - started)
+        yield
+    finally:
+        if hasattr(model, "unload"):
+            model.unload()
+
+
+def run(forward: Callable[[Any], Any], batch: Any, name: str, ids: Sequence[str]) -> Vectors:
+    """Return a batch's vectors, checked: float32 `[b, d]`, all finite.
+
+    Args:
+        forward: the model's.
+        batch: what it takes.
+        name: the model's.
+        ids: the samples in the batch, for errors.
+
+    Raises:
+        ModelError: out of memory, another shape, or a vector that is not finite.
+    """
+    try:
+        out = forward(batch)
+    except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
+            raise ModelError(
+                f"{name}: out of memory with {len(ids)} samples a batch; give a smaller --align-batch-size"
+            ) from error
+        raise
+    vectors = np.asarray(out, dtype=np.float32)
+    if vectors.ndim != 2 or len(vectors) != len(ids):
+        raise ModelError(f"{name}: expected vectors [{len(ids)}, d], got shape {vectors.shape}")
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        first = int(np.argmin(finite))
+        raise ModelError(
+            f"{name}: {int((~finite).sum())} of {len(ids)} vectors are not finite, the first of sample "
+            f"{ids[first]!r}; try --align-dtype float32"
+        )
+    return vectors
