@@ -247,7 +247,8 @@ def _unit(values: Vectors, ids: Sequence[str], name: str) -> Vectors:
         raise ModelError(
             f"{name}: the vector of sample {ids[int(np.argmin(norms))]!r} is zero; it has no direction"
         )
-    return values / norms[:, None]
+    unit: Vectors = values / norms[:, None]
+    return unit
 
 
 def _same(image: Any) -> Any:
