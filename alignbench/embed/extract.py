@@ -13,7 +13,7 @@ import numpy as np
 from alignbench.datasets import Dataset
 from alignbench.embed.batches import image_batches, text_batches
 from alignbench.embed.cache import ROWS_PER_SHARD, EmbeddingStore, Shelf
-from alignbench.embed.models import ImageModel, TextModel, dtype_of, info_of, key_of, loaded, run
+from alignbench.embed.models import dtype_of, info_of, key_of, loaded, run, runs_apart
 from alignbench.embed.progress import Progress, Silent
 from alignbench.errors import DataError, InputError, ModelError
 from alignbench.types import Embeddings
@@ -71,7 +71,7 @@ def embed_images(
     name = info_of(encoder, "vision", "").name
 
     def encode(rows: Sequence[int]) -> Iterator[tuple[Sequence[int], Vectors]]:
-        apart = isinstance(encoder, ImageModel)
+        apart = runs_apart(encoder, "preprocess")
         prepare, forward = (encoder.preprocess, encoder.forward) if apart else (_same, encoder.embed)
         for positions, batch in image_batches([samples[row] for row in rows], prepare, batch_size):
             of = [rows[position] for position in positions]
@@ -125,7 +125,7 @@ def embed_texts(
     name = info_of(llm, "text", "").name
 
     def encode(rows: Sequence[int]) -> Iterator[tuple[Sequence[int], Vectors]]:
-        if not isinstance(llm, TextModel):
+        if not runs_apart(llm, "tokenize"):
             lengths = [len(texts[row]) for row in rows]
             for positions in text_batches(lengths, max(lengths) * _TEXTS_A_BATCH, _TEXTS_A_BATCH):
                 of = [rows[position] for position in positions]

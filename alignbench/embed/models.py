@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,32 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
-    from PIL.Image import Image
 
     Vectors = NDArray[np.float32]
     OnLoad = Callable[[str, float], None]
 
 
-@runtime_checkable
-class ImageModel(Protocol):
-    """An encoder whose preprocessing can run ahead of it."""
-
-    def preprocess(self, image: Image) -> Any:
-        """Return what `forward` takes of one image; called from several threads."""
-
-    def forward(self, batch: Sequence[Any]) -> Vectors:
-        """Return `[b, d]`, before L2."""
+_HANDLE = ("load", "unload", "fingerprint", "forward")
 
 
-@runtime_checkable
-class TextModel(Protocol):
-    """An LLM whose tokenizer can be asked for lengths."""
+def runs_apart(model: Any, prepare: Literal["preprocess", "tokenize"]) -> bool:
+    """Say whether the model has the whole interface, so that its inputs can be prepared apart from it.
 
-    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return each text's tokens."""
-
-    def forward(self, batch: Sequence[Sequence[int]]) -> Vectors:
-        """Return `[b, d]`, before L2."""
+    All of it is asked for: many a third party's module has a `forward` of another meaning beside its `embed`.
+    """
+    return all(callable(getattr(model, name, None)) for name in (*_HANDLE, prepare))
 
 
 def info_of(model: Any, side: Literal["vision", "text"], dtype: str) -> ModelInfo:
