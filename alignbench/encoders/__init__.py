@@ -1,0 +1,9 @@
+"""Vision encoders: `resolve("clip")`, `resolve("mine=hf:org/name", pooling="mean")`.
+
+Nothing here imports torch or transformers before a model is loaded.
+"""
+
+from alignbench.encoders.base import Encoder, EncoderLike, Options
+from alignbench.encoders.catalog import ENCODERS, resolve
+
+__all__ = ["ENCODERS", "Encoder", "EncoderLike", "Options", "resolve"]

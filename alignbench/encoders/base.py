@@ -1,0 +1,256 @@
+"""`Encoder`: the handle of a vision encoder. Cheap until it is loaded."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+import numpy as np
+
+from alignbench.encoders.families import FITS, Family, family_of
+from alignbench.errors import ModelError
+from alignbench.weights.handle import Handle
+from alignbench.weights.source import Located, preprocessing_digest
+from alignbench.weights.vectors import unit_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from alignbench.encoders.tower import Tower
+    from alignbench.types import ModelInfo, Weights
+    from alignbench.weights.precision import Precision
+    from alignbench.weights.source import Source
+
+Fit = Literal["native", "pad", "squash"]
+
+
+class EncoderLike(Protocol):
+    """The least that an encoder is: a name to show, and vectors for images."""
+
+    name: str
+
+    @property
+    def info(self) -> ModelInfo:
+        """What a score says of it."""
+
+    def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """Return one row per image, float32 [n, d]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What shapes an encoder's vectors beside its weights.
+
+    Args:
+        pooling: "cls", "pooler", "mean", "projected"; None for the family's default.
+        fit: how an image gets to the model's size: as its processor does ("native": may crop), padded to a
+            square with white, or squashed.
+        layer: a hidden layer, from 0 (the input embeddings) up or from -1 (the last) down; None: the end.
+        l2: whether `embed` gives rows of unit length.
+    """
+
+    pooling: str | None = None
+    fit: Fit = "native"
+    layer: int | None = None
+    l2: bool = True
+
+    def __post_init__(self) -> None:
+        if self.fit not in FITS:
+            raise ModelError(f"expected a fit of {', '.join(FITS)}, got {self.fit!r}")
+
+
+class Encoder(Handle):
+    """A vision encoder: images in, one vector (or one a patch) out.
+
+    Args:
+        name: the alias in tables and test ids.
+        source: where its weights come from.
+        options: pooling, fit, layer, l2.
+        family: where it is known without a look at config.json.
+        weights: what kind of weights they are.
+        stand_in_for: the asked-for model that this one stands in for.
+
+    Raises:
+        ModelError: the family, where it is known already, lacks the pooling.
+    """
+
+    side: ClassVar[Literal["vision"]] = "vision"
+
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        options: Options,
+        *,
+        family: Family | None = None,
+        weights: Weights = "pretrained",
+        stand_in_for: str | None = None,
+    ) -> None:
+        super().__init__(name, source, weights=weights, stand_in_for=stand_in_for)
+        self.options = options
+        self._family = family
+        self._tower: Tower | None = None
+        if family is not None:
+            family.pooling(options.pooling, options.layer, name)
+
+    @property
+    def family(self) -> Family | None:
+        """The family, or None while the configuration is not at hand."""
+        if self._family is None and (config := self.source.config()) is not None:
+            self._family = family_of(config, self.name)
+        return self._family
+
+    @property
+    def pooling(self) -> str | None:
+        """The pooling in effect; what was asked for while the family is not known."""
+        if self.family is None:
+            return self.options.pooling
+        return self.family.pooling(self.options.pooling, self.options.layer, self.name)
+
+    def fingerprint(self, *, patches: bool = False) -> dict[str, Any]:
+        """Return what the vectors depend on, but for the dtype: the cache's key. No torch is imported.
+
+        Args:
+            patches: of `patches`, not of `forward`.
+
+        Raises:
+            WeightsMissingError: the revision can't be known without the weights or the Hub.
+            ModelError: the pooling or the layer does not exist.
+        """
+        located = self._located or self.locate()
+        family = self._known_family()
+        layer = "final" if self.options.layer is None else f"layer {self.options.layer}"
+        return {
+            "side": self.side,
+            "source": located.source,
+            "revision": located.revision,
+            "adapter": f"{family.name}/{family.version}",
+            "output": f"{layer}:{self.pooling}{':patches' if patches else ''}",
+            "preprocessing": preprocessing_digest(located.folder, fit=self.options.fit),
+        }
+
+    def preprocess(self, image: Image.Image) -> Any:
+        """Return the model's input for one image. May be called from several threads.
+
+        Raises:
+            ModelError: the model is not loaded.
+        """
+        return self._loaded_tower().prepare(image)
+
+    def forward(self, batch: Sequence[Any]) -> NDArray[np.float32]:
+        """Return one vector per preprocessed image, before L2: float32 [b, d]."""
+        tower, (device, precision) = self._loaded_tower(), self._running()
+        return tower.run(
+            batch, device, precision, lambda f: tower.pooled(f, str(self.pooling)), self.options.layer
+        )
+
+    def forward_patches(self, batch: Sequence[Any]) -> NDArray[np.float32]:
+        """Return one vector per patch of each preprocessed image, row by row: float32 [b, p, d]."""
+        tower, (device, precision) = self._loaded_tower(), self._running()
+        return tower.run(
+            batch, device, precision, lambda f: tower.patches(f, str(self.pooling)), self.options.layer
+        )
+
+    def embed(self, images: Sequence[Image.Image], batch_size: int = 32) -> NDArray[np.float32]:
+        """Return one vector per image: float32 [n, d], of unit length unless `l2` is off."""
+        return self._finished(self._batched(images, self.forward, batch_size))
+
+    def patches(self, images: Sequence[Image.Image], batch_size: int = 32) -> NDArray[np.float32]:
+        """Return the patch features, without CLS and register tokens: float32 [n, p, d]."""
+        return self._batched(images, self.forward_patches, batch_size)
+
+    def image_embed(self, images: Sequence[Image.Image], batch_size: int = 32) -> NDArray[np.float32]:
+        """Return the images in the space that they share with the texts: float32 [n, d].
+
+        Raises:
+            ModelError: the family has no text tower.
+        """
+        self._load_if_needed()
+        self._loaded_tower().check_text(self.name)
+
+        def shared(batch: Sequence[Any]) -> NDArray[np.float32]:
+            tower, (device, precision) = self._loaded_tower(), self._running()
+            return tower.run(batch, device, precision, lambda f: tower.pooled(f, "projected"), None)
+
+        return self._finished(self._batched(images, shared, batch_size))
+
+    def text_embed(self, texts: Sequence[str], batch_size: int = 64) -> NDArray[np.float32]:
+        """Return the texts in the space that they share with the images: float32 [n, d].
+
+        Raises:
+            ModelError: the family has no text tower.
+        """
+        self._load_if_needed()
+        tower, (device, precision) = self._loaded_tower(), self._running()
+        tower.check_text(self.name)
+        parts = [
+            tower.run_texts(list(texts[start : start + batch_size]), device, precision)
+            for start in range(0, len(texts), batch_size)
+        ]
+        return self._finished(np.concatenate(parts))
+
+    @property
+    def has_text(self) -> bool:
+        """Whether `text_embed` and `image_embed` work. Known once the model is loaded."""
+        return self._tower is not None and self._tower.has_text
+
+    def _batched(
+        self,
+        images: Sequence[Image.Image],
+        forward: Callable[[Sequence[Any]], NDArray[np.float32]],
+        batch_size: int,
+    ) -> NDArray[np.float32]:
+        self._load_if_needed()
+        starts = range(0, len(images), batch_size)
+        return np.concatenate(
+            [
+                forward([self.preprocess(image) for image in images[start : start + batch_size]])
+                for start in starts
+            ]
+        )
+
+    def _finished(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return unit_rows(values) if self.options.l2 else values
+
+    def _load_if_needed(self) -> None:
+        if not self.loaded:
+            self.load()
+
+    def _loaded_tower(self) -> Tower:
+        if self._tower is None:
+            raise ModelError(f"{self.name} is not loaded; call load(device, dtype) first")
+        return self._tower
+
+    def _known_family(self) -> Family:
+        if self.family is None:
+            raise ModelError(
+                f"{self.name}: no config.json at hand that would name the family; call locate() first"
+            )
+        return self.family
+
+    def _family_name(self) -> str:
+        return self.family.name if self.family else "other"
+
+    def _params(self) -> dict[str, Any]:
+        options = self.options
+        return {"pooling": self.pooling, "fit": options.fit, "layer": options.layer, "l2": options.l2}
+
+    def _check(self, located: Located) -> None:
+        self._known_family().pooling(self.options.pooling, self.options.layer, self.name)
+
+    @property
+    def wanted(self) -> tuple[str, ...] | None:
+        """Prefixes of the checkpoint's keys that are needed; None for all."""
+        return self.family.wanted if self.family else None
+
+    def _load(self, located: Located, device: str, precision: Precision, *, spread: bool) -> None:
+        module, _, function = self._known_family().adapter.partition(":")
+        load = getattr(importlib.import_module(module), function)
+        self._tower = load(located, self.source.config() or {}, self.options, device, precision)
+
+    def _unload(self) -> None:
+        self._tower = None

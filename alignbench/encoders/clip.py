@@ -1,0 +1,85 @@
+"""CLIP: CLS token with a final norm, projected into a space shared with its text tower."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from alignbench.encoders.preprocess import load_prepare
+from alignbench.encoders.tower import Features, Tower, hidden_layer
+from alignbench.weights.loading import build_config, load_model, place, transformers_class
+from alignbench.weights.tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from alignbench.encoders.base import Options
+    from alignbench.weights.precision import Precision
+    from alignbench.weights.source import Located
+
+
+class ClipTower(Tower):
+    """CLIPVisionModelWithProjection; the text tower is loaded when the first text comes."""
+
+    def __init__(
+        self, located: Located, config: Mapping[str, Any], options: Options, device: str, precision: Precision
+    ) -> None:
+        super().__init__(load_prepare(located.path, options.fit), special=1)
+        self._located, self._config, self._device, self._precision = located, config, device, precision
+        self.has_text = "text_config" in config
+        model = load_model(
+            transformers_class("CLIPVisionModelWithProjection"),
+            located,
+            config=build_config("CLIPVisionConfig", part(config, "vision_config")),
+            precision=precision,
+        )
+        self.model = place(model, device)
+
+    def features(self, pixels: Tensor, layer: int | None) -> Features:
+        """Return the tokens before, and CLS after, the final norm."""
+        out = self.model.vision_model(pixels, output_hidden_states=layer is not None)
+        if layer is not None:
+            tokens = hidden_layer(out.hidden_states, layer)
+            return Features(tokens, cls=tokens[:, 0])
+        pooled = out.pooler_output
+        return Features(
+            out.last_hidden_state, cls=pooled, pooler=pooled, projected=self.model.visual_projection(pooled)
+        )
+
+    def texts(self, texts: list[str]) -> Tensor:
+        """Return the projected end-of-text token of each text."""
+        model, tokenizer = self._text_tower
+        longest = model.config.max_position_embeddings
+        tokens = tokenizer(texts, padding=True, truncation=True, max_length=longest, return_tensors="pt")
+        embeds: Tensor = model(**tokens.to(self._device)).text_embeds
+        return embeds
+
+    @cached_property
+    def _text_tower(self) -> tuple[Any, Any]:
+        model = load_model(
+            transformers_class("CLIPTextModelWithProjection"),
+            self._located,
+            config=build_config("CLIPTextConfig", part(self._config, "text_config")),
+            precision=self._precision,
+        )
+        return place(model, self._device), load_tokenizer(self._located.path)
+
+
+def part(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return one side of a composite configuration, with the width of the shared space that the whole names.
+
+    The side's own `projection_dim` is only a default: transformers ignores it in the composite model.
+    """
+    if name not in config:
+        return dict(config)
+    whole = {"projection_dim": config["projection_dim"]} if "projection_dim" in config else {}
+    return {**config[name], **whole}
+
+
+def load(
+    located: Located, config: Mapping[str, Any], options: Options, device: str, precision: Precision
+) -> ClipTower:
+    """Load a CLIP vision tower."""
+    return ClipTower(located, config, options, device, precision)

@@ -1,0 +1,115 @@
+"""The families of vision encoders: what each can give. No torch here; the adapters have it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from alignbench.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+POOLINGS = ("cls", "pooler", "mean", "projected")
+FITS = ("native", "pad", "squash")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One kind of vision encoder.
+
+    Args:
+        name: as scores and colours know it.
+        adapter: "module:function" that loads it and returns a `Tower`.
+        default: the pooling of its final output.
+        poolings: those that it has.
+        cls: whether a CLS token stands in front of the patches.
+        wanted: prefixes of the checkpoint's keys that are needed; None for all.
+        version: raised whenever the adapter gives other numbers; part of the cache's key.
+    """
+
+    name: str
+    adapter: str
+    default: str
+    poolings: tuple[str, ...]
+    cls: bool = True
+    wanted: tuple[str, ...] | None = None
+    version: int = 1
+
+    def pooling(self, asked: str | None, layer: int | None, where: str) -> str:
+        """Return the pooling to use.
+
+        Args:
+            asked: by the user; None for the family's default.
+            layer: a hidden layer, or None for the final output.
+            where: the model's name, for errors.
+
+        Raises:
+            ModelError: the family, or a hidden layer of it, lacks that pooling.
+        """
+        at_layer = tuple(name for name in self.poolings if name == "mean" or (name == "cls" and self.cls))
+        available = self.poolings if layer is None else at_layer
+        if asked is None:
+            return self.default if self.default in available else available[0]
+        if asked in available:
+            return asked
+        place = f"{self.name} encoders" if layer is None else f"hidden layers of {self.name} encoders"
+        why = " (there is no CLS token)" if asked == "cls" and not self.cls else ""
+        raise ModelError(
+            f"{where}: {place} have no {asked!r} pooling{why}; available: {', '.join(available)}"
+        )
+
+
+def _here(module: str) -> str:
+    return f"alignbench.encoders.{module}:load"
+
+
+CLIP = Family("clip", _here("clip"), "cls", POOLINGS)
+SIGLIP = Family("siglip", _here("siglip"), "pooler", ("pooler", "mean"), cls=False)
+DINOV2 = Family("dinov2", _here("vit"), "cls", ("cls", "pooler", "mean"))
+VIT = Family("vit", _here("vit"), "cls", ("cls", "mean"))
+INTERNVIT = Family("internvit", _here("internvit"), "mean", ("cls", "mean"))
+PALIGEMMA = Family(
+    "paligemma",
+    _here("paligemma"),
+    "projected",
+    ("mean", "projected"),
+    cls=False,
+    wanted=("vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector."),
+)
+OPEN_CLIP = Family("open_clip", _here("open_clip"), "projected", ("projected",), cls=False)
+TIMM = Family("timm", _here("timm"), "pooler", ("pooler", "cls", "mean"))
+RANDOM_VIT = Family("random-vit", _here("random_vit"), "cls", ("cls", "mean"))
+CUSTOM = Family("other", "", "", ())
+
+BY_MODEL_TYPE: Mapping[str, Family] = {
+    "clip": CLIP,
+    "clip_vision_model": CLIP,
+    "siglip": SIGLIP,
+    "siglip_vision_model": SIGLIP,
+    "dinov2": DINOV2,
+    "dinov2_with_registers": DINOV2,
+    "dinov3_vit": DINOV2,
+    "vit": VIT,
+    "deit": VIT,
+    "intern_vit_6b": INTERNVIT,
+    "internvl_vision": INTERNVIT,
+    "paligemma": PALIGEMMA,
+}
+
+
+def family_of(config: Mapping[str, Any], where: str) -> Family:
+    """Return the family that a config.json (or open_clip_config.json) names.
+
+    Raises:
+        ModelError: nobody knows its model_type.
+    """
+    if "model_cfg" in config:
+        return OPEN_CLIP
+    model_type = config.get("model_type")
+    if model_type in BY_MODEL_TYPE:
+        return BY_MODEL_TYPE[str(model_type)]
+    raise ModelError(
+        f"{where}: model_type {model_type!r} in config.json is no vision encoder that is known here; "
+        f"known: {', '.join(BY_MODEL_TYPE)}; or register an object with embed(images)"
+    )

@@ -1,0 +1,80 @@
+"""From an image to pixels: the model's own processor, or without its crop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from alignbench.errors import ModelError
+from alignbench.weights.loading import one_line, quiet, transformers_class
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+_WHITE = (255, 255, 255)
+
+
+class Prepare:
+    """One image to pixels [3, h, w], by a transformers image processor.
+
+    Args:
+        processor: the model's own.
+        fit: "native" lets the processor resize and crop; "pad" and "squash" bring the image to the
+            model's size first, so that nothing is cut off, and leave only scaling and normalising to it.
+    """
+
+    def __init__(self, processor: Any, fit: str) -> None:
+        self.processor = processor
+        self.fit = fit
+        self.size = target_size(processor)
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Return the pixels of `image`, float32."""
+        fitted = fit_image(image.convert("RGB"), self.fit, self.size)
+        as_is = {} if self.fit == "native" else {"do_resize": False, "do_center_crop": False}
+        pixels: Tensor = self.processor(images=fitted, return_tensors="pt", **as_is)["pixel_values"][0]
+        return pixels
+
+
+def load_prepare(folder: Path, fit: str) -> Prepare:
+    """Return the preprocessing that a folder's preprocessor_config.json describes.
+
+    Raises:
+        ModelError: there is none, or transformers does not know it.
+    """
+    with quiet():
+        try:
+            processor = transformers_class("AutoImageProcessor").from_pretrained(
+                folder, backend="torchvision", local_files_only=True, trust_remote_code=False
+            )
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            raise ModelError(
+                f"{folder}: no usable preprocessor_config.json ({one_line(error)}); save the processor, too"
+            ) from error
+    return Prepare(processor, fit)
+
+
+def fit_image(image: Image.Image, fit: str, size: tuple[int, int]) -> Image.Image:
+    """Return the image at `size` (height, width), padded with white or squashed; "native" leaves it alone."""
+    if fit == "native":
+        return image
+    height, width = size
+    if fit == "squash":
+        return image.resize((width, height), Image.Resampling.BICUBIC)
+    scale = min(width / image.width, height / image.height)
+    inner = image.resize(
+        (max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BICUBIC
+    )
+    canvas = Image.new("RGB", (width, height), _WHITE)
+    canvas.paste(inner, ((width - inner.width) // 2, (height - inner.height) // 2))
+    return canvas
+
+
+def target_size(processor: Any) -> tuple[int, int]:
+    """Return the (height, width) that a processor's pixels have."""
+    size = processor.crop_size if getattr(processor, "do_center_crop", False) else processor.size
+    edge = size.get("shortest_edge") or size.get("height")
+    return int(size.get("height") or edge), int(size.get("width") or edge)

@@ -1,0 +1,32 @@
+"""random-vit: an untrained vision transformer, the control that a trained one must beat."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from alignbench.encoders.preprocess import Prepare
+from alignbench.encoders.vit import VitTower
+from alignbench.weights.loading import place, torch_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from alignbench.encoders.base import Options
+    from alignbench.weights.precision import Precision
+    from alignbench.weights.source import Located
+
+SEED = 0
+
+
+def load(
+    located: Located,
+    config: Mapping[str, Any],
+    options: Options,
+    device: str,
+    precision: Precision,
+) -> VitTower:
+    """Build the control: the same weights at every call."""
+    model, processor = importlib.import_module("alignbench.zoo.random_vit").build_random_vit(SEED)
+    model = place(model.eval().to(torch_dtype(precision.weights)), device)
+    return VitTower(model, Prepare(processor, options.fit), special=1)

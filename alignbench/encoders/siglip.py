@@ -1,0 +1,76 @@
+"""SigLIP: an attention-pooling head instead of a CLS token; its output is the space shared with the texts."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from alignbench.encoders.preprocess import load_prepare
+from alignbench.encoders.tower import Features, Tower, hidden_layer
+from alignbench.weights.loading import build_config, load_model, place, transformers_class
+from alignbench.weights.tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from alignbench.encoders.base import Options
+    from alignbench.weights.precision import Precision
+    from alignbench.weights.source import Located
+
+
+class SiglipTower(Tower):
+    """SiglipVisionModel; the text tower is loaded when the first text comes."""
+
+    def __init__(
+        self, located: Located, config: Mapping[str, Any], options: Options, device: str, precision: Precision
+    ) -> None:
+        super().__init__(load_prepare(located.path, options.fit), special=0)
+        self._located, self._config, self._device, self._precision = located, config, device, precision
+        self.has_text = "text_config" in config
+        vision = config.get("vision_config", config)
+        model = load_model(
+            transformers_class("SiglipVisionModel"),
+            located,
+            config=build_config("SiglipVisionConfig", vision),
+            precision=precision,
+        )
+        self.model = place(model, device)
+
+    def features(self, pixels: Tensor, layer: int | None) -> Features:
+        """Return the tokens after the final norm, and the head's output."""
+        out = self.model(pixels, output_hidden_states=layer is not None)
+        if layer is not None:
+            return Features(hidden_layer(out.hidden_states, layer))
+        return Features(out.last_hidden_state, pooler=out.pooler_output, projected=out.pooler_output)
+
+    def texts(self, texts: list[str]) -> Tensor:
+        """Return the head's output for each text.
+
+        Training padded every text to a fixed length, without a mask: other padding gives other vectors.
+        """
+        model, tokenizer = self._text_tower
+        length = model.config.max_position_embeddings
+        tokens = tokenizer(
+            texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+        )
+        pooled: Tensor = model(input_ids=tokens["input_ids"].to(self._device)).pooler_output
+        return pooled
+
+    @cached_property
+    def _text_tower(self) -> tuple[Any, Any]:
+        model = load_model(
+            transformers_class("SiglipTextModel"),
+            self._located,
+            config=build_config("SiglipTextConfig", self._config["text_config"]),
+            precision=self._precision,
+        )
+        return place(model, self._device), load_tokenizer(self._located.path)
+
+
+def load(
+    located: Located, config: Mapping[str, Any], options: Options, device: str, precision: Precision
+) -> SiglipTower:
+    """Load a SigLIP vision tower."""
+    return SiglipTower(located, config, options, device, precision)

@@ -1,0 +1,130 @@
+"""A loaded vision model behind one interface: pixels in, tokens and pooled outputs out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from alignbench.errors import ModelError
+from alignbench.weights.loading import computing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+    from torch import Tensor
+
+    from alignbench.weights.precision import Precision
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What one pass gives.
+
+    Args:
+        tokens: [b, t, d], special tokens (CLS, registers) first, then the patches row by row.
+        cls: [b, d], the CLS token as the model finishes it; None where there is none.
+        pooler: [b, d], of the model's own pooling; None where there is none.
+        projected: [b, d'], in the space shared with the texts (or with the LLM); None where there is none.
+        projected_tokens: [b, p, d'], where patches have a projection of their own.
+    """
+
+    tokens: Tensor
+    cls: Tensor | None = None
+    pooler: Tensor | None = None
+    projected: Tensor | None = None
+    projected_tokens: Tensor | None = None
+
+
+class Tower(ABC):
+    """A vision model with its preprocessing.
+
+    Args:
+        prepare: image -> pixels [3, h, w]; safe to call from several threads.
+        special: how many tokens stand before the patches.
+    """
+
+    has_text = False
+
+    def __init__(self, prepare: Callable[[Image.Image], Tensor], special: int) -> None:
+        self.prepare = prepare
+        self.special = special
+
+    @abstractmethod
+    def features(self, pixels: Tensor, layer: int | None) -> Features:
+        """Return the features of `pixels` [b, 3, h, w] at a hidden layer, or at the end (None)."""
+
+    def texts(self, texts: list[str]) -> Tensor:
+        """Return texts in the shared space, [b, d]."""
+        raise NotImplementedError
+
+    def check_text(self, where: str) -> None:
+        """Raise unless there is a text tower.
+
+        Raises:
+            ModelError: the family has none.
+        """
+        if not self.has_text:
+            raise ModelError(
+                f"{where}: this family has no text tower, so there is no space shared with texts"
+            )
+
+    def run(
+        self,
+        batch: Sequence[Any],
+        device: str,
+        precision: Precision,
+        output: Callable[[Features], Tensor],
+        layer: int | None,
+    ) -> NDArray[np.float32]:
+        """Return `output` of the batch's features as float32."""
+        with computing(precision, device):
+            pixels = torch.stack(list(batch)).to(device)
+            if precision.autocast is None:
+                pixels = pixels.to(getattr(torch, precision.weights))
+            return as_array(output(self.features(pixels, layer)))
+
+    def run_texts(self, texts: list[str], device: str, precision: Precision) -> NDArray[np.float32]:
+        """Return texts in the shared space as float32 [b, d]."""
+        with computing(precision, device):
+            return as_array(self.texts(texts))
+
+    def pooled(self, features: Features, pooling: str) -> Tensor:
+        """Return one vector per image, [b, d]."""
+        if pooling == "mean":
+            return features.tokens[:, self.special :].float().mean(dim=1)
+        chosen = {"cls": features.cls, "pooler": features.pooler, "projected": features.projected}[pooling]
+        if chosen is None:
+            raise ModelError(f"this model has no {pooling!r} output; use pooling 'mean'")
+        return chosen
+
+    def patches(self, features: Features, pooling: str) -> Tensor:
+        """Return one vector per patch, [b, p, d]."""
+        if pooling == "projected" and features.projected_tokens is not None:
+            return features.projected_tokens
+        return features.tokens[:, self.special :]
+
+
+def hidden_layer(states: Sequence[Tensor], layer: int) -> Tensor:
+    """Return a hidden state: 0 is the input embeddings, -1 the last layer.
+
+    Raises:
+        ModelError: there is no such layer.
+    """
+    last = len(states) - 1
+    if not -len(states) <= layer <= last:
+        raise ModelError(
+            f"layer {layer}: this model has layers 0 (embeddings) to {last}, or -1 to {-len(states)}"
+        )
+    return states[layer]
+
+
+def as_array(values: Tensor) -> NDArray[np.float32]:
+    """Return a tensor as a float32 array on the CPU."""
+    array: NDArray[np.float32] = values.detach().float().cpu().numpy()
+    return array

@@ -1,0 +1,67 @@
+"""DINOv2, DINOv3, ViT and their kin: CLS (and registers), then patches, after a final norm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alignbench.encoders.preprocess import load_prepare
+from alignbench.encoders.tower import Features, Tower, hidden_layer
+from alignbench.weights.loading import build_config, load_model, place, transformers_class
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from PIL import Image
+    from torch import Tensor
+
+    from alignbench.encoders.base import Options
+    from alignbench.weights.precision import Precision
+    from alignbench.weights.source import Located
+
+# model_type: class, configuration, further arguments of the model, tokens in front beside registers.
+# A ViT's pooler is a classifier's leftover that many checkpoints lack: left out.
+_CLASSES: Mapping[str, tuple[str, str, dict[str, Any], int]] = {
+    "dinov2": ("Dinov2Model", "Dinov2Config", {}, 1),
+    "dinov2_with_registers": ("Dinov2WithRegistersModel", "Dinov2WithRegistersConfig", {}, 1),
+    "dinov3_vit": ("DINOv3ViTModel", "DINOv3ViTConfig", {}, 1),
+    "vit": ("ViTModel", "ViTConfig", {"add_pooling_layer": False}, 1),
+    "deit": ("DeiTModel", "DeiTConfig", {"add_pooling_layer": False}, 2),
+}
+
+
+class VitTower(Tower):
+    """A plain vision transformer of transformers.
+
+    Args:
+        model: in evaluation mode, on its device.
+        prepare: image -> pixels.
+        special: tokens in front of the patches.
+    """
+
+    def __init__(self, model: Any, prepare: Callable[[Image.Image], Tensor], special: int) -> None:
+        super().__init__(prepare, special)
+        self.model = model
+
+    def features(self, pixels: Tensor, layer: int | None) -> Features:
+        """Return the tokens after the final norm, or a hidden layer's before it."""
+        out = self.model(pixels, output_hidden_states=layer is not None)
+        if layer is not None:
+            tokens = hidden_layer(out.hidden_states, layer)
+            return Features(tokens, cls=tokens[:, 0])
+        return Features(out.last_hidden_state, cls=out.last_hidden_state[:, 0], pooler=out.pooler_output)
+
+
+def load(
+    located: Located, config: Mapping[str, Any], options: Options, device: str, precision: Precision
+) -> VitTower:
+    """Load a vision transformer by its configuration's model_type."""
+    model_name, config_name, arguments, front = _CLASSES[config["model_type"]]
+    model = load_model(
+        transformers_class(model_name),
+        located,
+        config=build_config(config_name, config),
+        precision=precision,
+        **arguments,
+    )
+    special = front + int(config.get("num_register_tokens") or 0)
+    return VitTower(place(model, device), load_prepare(located.path, options.fit), special)

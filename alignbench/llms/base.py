@@ -1,0 +1,195 @@
+"""`LLM`: the handle of a language model. Cheap until it is loaded."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from alignbench.errors import ModelError
+from alignbench.llms.families import Family, family_of
+from alignbench.weights.handle import Handle
+from alignbench.weights.source import Located, preprocessing_digest
+from alignbench.weights.vectors import unit_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from alignbench.llms.decoder import Decoder
+    from alignbench.types import Weights
+    from alignbench.weights.precision import Precision
+    from alignbench.weights.source import Source
+
+Quantization = Literal["4bit", "8bit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What shapes an LLM's vectors beside its weights.
+
+    Args:
+        layer: a hidden layer, from 0 (the input embeddings) up or from -1 (the last, after the norm) down.
+        max_length: tokens of a text that are read; the rest is cut off.
+        l2: whether `embed` gives rows of unit length.
+        quantization: "4bit" or "8bit" weights, on CUDA.
+    """
+
+    layer: int = -1
+    max_length: int = 128
+    l2: bool = True
+    quantization: Quantization | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_length < 1:
+            raise ModelError(f"expected a max_length of at least 1 token, got {self.max_length}")
+        if self.quantization not in (None, "4bit", "8bit"):
+            raise ModelError(f"expected a quantization of 4bit or 8bit, got {self.quantization!r}")
+
+
+class LLM(Handle):
+    """A language model without its head: texts in, the mean of a hidden layer's tokens out.
+
+    Args:
+        name: the alias in tables and test ids.
+        source: where its weights come from.
+        options: layer, max_length, l2, quantization.
+        family: where it is known without a look at config.json.
+        weights: what kind of weights they are.
+        stand_in_for: the asked-for model that this one stands in for.
+    """
+
+    side: ClassVar[Literal["text"]] = "text"
+
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        options: Options,
+        *,
+        family: Family | None = None,
+        weights: Weights = "pretrained",
+        stand_in_for: str | None = None,
+    ) -> None:
+        super().__init__(name, source, weights=weights, stand_in_for=stand_in_for)
+        self.options = options
+        self._family = family
+        self._decoder: Decoder | None = None
+
+    @property
+    def family(self) -> Family | None:
+        """The family, or None while the configuration is not at hand."""
+        if self._family is None and (config := self.source.config()) is not None:
+            self._family = family_of(config, self.name)
+        return self._family
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what the vectors depend on, but for the dtype: the cache's key. No torch is imported.
+
+        Raises:
+            WeightsMissingError: the revision can't be known without the weights or the Hub.
+        """
+        located = self._located or self.locate()
+        family = self._known_family()
+        options = self.options
+        return {
+            "side": self.side,
+            "source": located.source,
+            "revision": located.revision,
+            "adapter": f"{family.name}/{family.version}",
+            "output": f"layer {options.layer}:mean",
+            "max_length": options.max_length,
+            "quantization": options.quantization,
+            "preprocessing": preprocessing_digest(located.folder),
+        }
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each text, with the model's own special tokens, at most `max_length`.
+
+        An empty text gives one token, so that every text has a mean.
+
+        Raises:
+            ModelError: the model is not loaded.
+        """
+        return self._loaded_decoder().tokenize(texts, self.options.max_length)
+
+    def forward(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Return one vector per list of token ids, before L2: float32 [b, d].
+
+        v = Σ_t m_t h_t / Σ_t m_t over the tokens t of the layer's states h, by mask m and in float32.
+        """
+        _, precision = self._running()
+        return self._loaded_decoder().mean_states(batch, self.options.layer, precision)
+
+    def embed(self, texts: Sequence[str], batch_size: int = 32) -> NDArray[np.float32]:
+        """Return one vector per text: float32 [n, d], of unit length unless `l2` is off.
+
+        Texts of like length go together, so that little is padded; the rows are in the order of `texts`.
+        """
+        if not self.loaded:
+            self.load()
+        ids = self.tokenize(texts)
+        order = sorted(range(len(ids)), key=lambda i: len(ids[i]), reverse=True)
+        parts = [
+            self.forward([ids[i] for i in order[start : start + batch_size]])
+            for start in range(0, len(order), batch_size)
+        ]
+        values = np.empty((len(ids), parts[0].shape[1] if parts else 0), dtype=np.float32)
+        values[order] = np.concatenate(parts) if parts else values
+        return unit_rows(values) if self.options.l2 else values
+
+    def truncated(self, texts: Sequence[str]) -> int:
+        """Return how many of the texts have more than `max_length` tokens."""
+        decoder, longest = self._loaded_decoder(), self.options.max_length
+        return sum(len(ids) > longest for ids in decoder.tokenize(texts, longest + 1))
+
+    def _loaded_decoder(self) -> Decoder:
+        if self._decoder is None:
+            raise ModelError(f"{self.name} is not loaded; call load(device, dtype) first")
+        return self._decoder
+
+    def _known_family(self) -> Family:
+        if self.family is None:
+            raise ModelError(
+                f"{self.name}: no config.json at hand that would name the family; call locate() first"
+            )
+        return self.family
+
+    def _family_name(self) -> str:
+        return self.family.name if self.family else "other"
+
+    def _params(self) -> dict[str, Any]:
+        options = self.options
+        return {
+            "pooling": "mean",
+            "layer": options.layer,
+            "max_length": options.max_length,
+            "l2": options.l2,
+            "quantization": options.quantization,
+        }
+
+    def _check(self, located: Located) -> None:
+        self._known_family()
+
+    @property
+    def wanted(self) -> tuple[str, ...] | None:
+        """Prefixes of the checkpoint's keys that are needed; None for all."""
+        return self.family.wanted if self.family else None
+
+    def _fp16_safe(self) -> bool:
+        return self._known_family().fp16_safe
+
+    def _load(self, located: Located, device: str, precision: Precision, *, spread: bool) -> None:
+        module, _, function = self._known_family().adapter.partition(":")
+        load = getattr(importlib.import_module(module), function)
+        # Only a GPU is spread over: on a CPU there is one place.
+        everywhere = spread and device.startswith("cuda")
+        self._decoder = load(
+            located, self.source.config() or {}, self.options, device, precision, spread=everywhere
+        )
+
+    def _unload(self) -> None:
+        self._decoder = None

@@ -1,0 +1,192 @@
+"""A loaded text decoder: token ids in, mean hidden states out. LLaMA, Qwen2 and their kin as they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from alignbench.errors import ModelError
+from alignbench.weights.loading import computing, load_model, one_line, place, quiet, transformers_class
+from alignbench.weights.tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from alignbench.llms.base import Options
+    from alignbench.weights.precision import Precision
+    from alignbench.weights.source import Located
+
+
+class Decoder:
+    """A transformers decoder without its head, and its tokenizer.
+
+    Args:
+        model: in evaluation mode, on its device.
+        tokenizer: made for it.
+        padding_side: where short texts are filled up; the result does not depend on it.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, padding_side: str = "right") -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.padding_side = padding_side
+
+    def tokenize(self, texts: Sequence[str], max_length: int) -> list[list[int]]:
+        """Return at most `max_length` token ids of each text, and at least one."""
+        if not texts:
+            return []
+        lists: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=max_length)[
+            "input_ids"
+        ]
+        return [ids or [self._filler()] for ids in lists]
+
+    def mean_states(
+        self, batch: Sequence[Sequence[int]], layer: int, precision: Precision
+    ) -> NDArray[np.float32]:
+        """Return the mean state of each text's tokens at a layer: float32 [b, d]."""
+        ids, mask = self._padded(batch)
+        device = str(self.model.device)
+        with computing(precision, device):
+            out = self.model(
+                input_ids=ids.to(device),
+                attention_mask=mask.to(device),
+                output_hidden_states=layer != -1,
+                use_cache=False,
+            )
+            states = out.last_hidden_state if layer == -1 else hidden_layer(out.hidden_states, layer)
+            means = masked_mean(states, mask.to(states.device))
+        array: NDArray[np.float32] = means.cpu().numpy()
+        return array
+
+    def _padded(self, batch: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        longest = max(len(ids) for ids in batch)
+        ids = torch.full((len(batch), longest), self._filler(), dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for row, tokens in enumerate(batch):
+            place_ = (
+                slice(0, len(tokens))
+                if self.padding_side == "right"
+                else slice(longest - len(tokens), longest)
+            )
+            ids[row, place_] = torch.tensor(list(tokens), dtype=torch.long)
+            mask[row, place_] = 1
+        return ids, mask
+
+    def _filler(self) -> int:
+        # Any token does: the mask, never the id, says what is padding.
+        for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, self.tokenizer.bos_token_id):
+            if token is not None:
+                return int(token)
+        return 0
+
+
+def masked_mean(states: Tensor, mask: Tensor) -> Tensor:
+    """Return Σ_t m_t h_t / Σ_t m_t in float32: [b, t, d] and [b, t] to [b, d]."""
+    weights = mask.unsqueeze(-1).float()
+    # Where instead of a product: what stands at a padded place may be inf or nan.
+    kept = torch.where(weights > 0, states.float(), 0.0)
+    return kept.sum(dim=1) / weights.sum(dim=1)
+
+
+def hidden_layer(states: Sequence[Tensor], layer: int) -> Tensor:
+    """Return a hidden state: 0 is the input embeddings, -1 the last layer after the final norm.
+
+    Raises:
+        ModelError: there is no such layer.
+    """
+    last = len(states) - 1
+    if not -len(states) <= layer <= last:
+        raise ModelError(
+            f"layer {layer}: this model has layers 0 (embeddings) to {last}, or -1 to {-len(states)}"
+        )
+    return states[layer]
+
+
+def load_decoder(
+    cls: str,
+    located: Located,
+    config: Any,
+    options: Options,
+    device: str,
+    precision: Precision,
+    *,
+    spread: bool,
+    **arguments: Any,
+) -> Any:
+    """Return a decoder model on its device, or spread over all GPUs, or quantized.
+
+    Raises:
+        ModelError: weights are missing, or quantization can't be had here.
+    """
+    if options.quantization is not None:
+        arguments["quantization_config"] = quantization_config(options.quantization, device, located.source)
+    if spread or options.quantization is not None:
+        arguments["device_map"] = "auto" if spread else {"": device}
+    model = load_model(transformers_class(cls), located, config=config, precision=precision, **arguments)
+    return model if "device_map" in arguments else place(model, device)
+
+
+def quantization_config(quantization: str, device: str, where: str) -> Any:
+    """Return the configuration of 4- or 8-bit weights.
+
+    Raises:
+        ModelError: not on CUDA, or bitsandbytes is not installed.
+    """
+    import importlib.util
+
+    if not device.startswith("cuda"):
+        raise ModelError(f"{where}: {quantization} weights need a CUDA GPU, and this runs on {device}")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise ModelError(
+            f'{where}: {quantization} weights need bitsandbytes: pip install "alignbench[quant]"'
+        )
+    make = transformers_class("BitsAndBytesConfig")
+    if quantization == "8bit":
+        return make(load_in_8bit=True)
+    return make(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
+
+
+def load(
+    located: Located,
+    config: Mapping[str, Any],
+    options: Options,
+    device: str,
+    precision: Precision,
+    *,
+    spread: bool,
+) -> Decoder:
+    """Load a decoder that transformers knows under its own keys."""
+    model = load_decoder(
+        "AutoModel",
+        located,
+        auto_config(located.path, config),
+        options,
+        device,
+        precision,
+        spread=spread,
+    )
+    return Decoder(model, load_tokenizer(located.path))
+
+
+def auto_config(folder: Path, config: Mapping[str, Any]) -> Any:
+    """Return transformers' configuration of a folder.
+
+    Raises:
+        ModelError: this version of transformers does not know the model_type.
+    """
+    with quiet():
+        try:
+            # False is explicit: left out, transformers asks on stdin where a repository brings code.
+            return transformers_class("AutoConfig").from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(
+                f"{folder}: transformers can't read {config.get('model_type')!r} models ({one_line(error)})"
+            ) from error

@@ -1,0 +1,80 @@
+"""The families of LLMs: how their text decoder is loaded. No torch here; the adapters have it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from alignbench.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One kind of LLM.
+
+    Args:
+        name: as scores know it.
+        adapter: "module:function" that loads it and returns a `Decoder`.
+        fp16_safe: whether activations stay under float16's 65,504.
+        wanted: prefixes of the checkpoint's keys that are needed; None for all.
+        version: raised whenever the adapter gives other numbers; part of the cache's key.
+    """
+
+    name: str
+    adapter: str
+    fp16_safe: bool = True
+    wanted: tuple[str, ...] | None = None
+    version: int = 1
+
+
+def _here(module: str) -> str:
+    return f"alignbench.llms.{module}:load"
+
+
+LLAMA = Family("llama", _here("decoder"))
+QWEN = Family("qwen", _here("decoder"))
+# Residuals of Gemma 3 reach 103,821.
+GEMMA3 = Family(
+    "gemma3",
+    _here("gemma3"),
+    fp16_safe=False,
+    wanted=("model.", "language_model."),
+)
+INTERNLM = Family("internlm", _here("internlm2"))
+OTHER = Family("other", _here("decoder"))
+GGUF = Family("gguf", _here("gguf"))
+
+BY_MODEL_TYPE: Mapping[str, Family] = {
+    "llama": LLAMA,
+    "qwen2": QWEN,
+    "qwen3": QWEN,
+    "gemma3": GEMMA3,
+    "gemma3_text": GEMMA3,
+    "internlm2": INTERNLM,
+    "mistral": OTHER,
+    "gemma": OTHER,
+    "gemma2": OTHER,
+    "phi3": OTHER,
+    "olmo2": OTHER,
+    "smollm3": OTHER,
+    "gpt2": OTHER,
+    "gpt_neox": OTHER,
+}
+
+
+def family_of(config: Mapping[str, Any], where: str) -> Family:
+    """Return the family that a config.json names.
+
+    Raises:
+        ModelError: nobody knows its model_type.
+    """
+    model_type = config.get("model_type")
+    if model_type in BY_MODEL_TYPE:
+        return BY_MODEL_TYPE[str(model_type)]
+    raise ModelError(
+        f"{where}: model_type {model_type!r} in config.json is no LLM that is known here; "
+        f"known: {', '.join(BY_MODEL_TYPE)}; or register an object with embed(texts)"
+    )

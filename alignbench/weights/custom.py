@@ -1,0 +1,69 @@
+"""Models that somebody else registered: anything with `embed(images)` or `embed(texts)`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from alignbench.errors import ModelError
+from alignbench.types import ModelInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+class Custom:
+    """A registered object under a name, with the `info` that scores need.
+
+    Whatever else the object has (`fingerprint`, `patches`, `load`, ...) is passed through.
+
+    Args:
+        model: has `embed`.
+        name: the alias.
+        side: which side of a pair it is.
+    """
+
+    def __init__(self, model: Any, name: str, side: Literal["vision", "text"]) -> None:
+        self._model = model
+        self.name = name
+        self.info = ModelInfo(
+            name=name,
+            side=side,
+            family=str(getattr(model, "family", "other")),
+            source=str(getattr(model, "source", f"{type(model).__module__}:{type(model).__qualname__}")),
+            weights=getattr(model, "weights", "pretrained"),
+            revision=getattr(model, "revision", None),
+            params=dict(getattr(model, "params", {})),
+        )
+
+    def embed(self, items: Sequence[Any]) -> NDArray[np.float32]:
+        """Return one row per item, float32 [n, d].
+
+        Raises:
+            ModelError: the object gave something else.
+        """
+        values = np.asarray(self._model.embed(items), dtype=np.float32)
+        if values.ndim != 2 or len(values) != len(items):
+            raise ModelError(
+                f"{self.name}: embed() must give [{len(items)}, d] for {len(items)} items, got {values.shape}"
+            )
+        return values
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._model, name)
+
+
+def adopt(model: Any, name: str, side: Literal["vision", "text"] = "vision") -> Custom:
+    """Return a registered object under an alias.
+
+    Raises:
+        ModelError: it has no `embed`.
+    """
+    if not callable(getattr(model, "embed", None)):
+        raise ModelError(f"{name}: what is registered under this name has no embed() method")
+    return Custom(model, name, side)

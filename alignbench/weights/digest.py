@@ -1,0 +1,88 @@
+"""What identifies a model's files: content where that is quick, headers and times where it is not."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+import struct
+from typing import TYPE_CHECKING, Any
+
+from alignbench.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+# Reading more than this to find out that nothing has changed would cost more than it saves.
+_READ_WHOLE = 1_000_000_000
+_LARGEST_HEADER = 100_000_000
+
+
+def files_digest(files: Iterable[Path]) -> str:
+    """Return what identifies these files: `sha256:...` of their content.
+
+    From 1 GB in all, it is `header:...`: the safetensors header, the size and the time of change of each.
+    """
+    ordered = sorted(files)
+    states = [(path, path.stat()) for path in ordered]
+    whole = sum(state.st_size for _, state in states) < _READ_WHOLE
+    digest = hashlib.sha256()
+    for path, state in states:
+        part = (
+            _content(path, state.st_size, state.st_mtime_ns)
+            if whole
+            else f"{_head(path)}:{state.st_size}:{state.st_mtime_ns}"
+        )
+        digest.update(f"{path.name}\0{part}\0".encode())
+    return f"{'sha256' if whole else 'header'}:{digest.hexdigest()}"
+
+
+def text_digest(value: Any) -> str:
+    """Return the sha256 of `value` as canonical JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def safetensors_header(path: Path) -> dict[str, Any]:
+    """Return the table of a safetensors file: name -> dtype, shape, offsets.
+
+    Raises:
+        ModelError: it is not a safetensors file, or a cut-off one.
+    """
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > _LARGEST_HEADER:
+                raise ValueError(f"a header of {length} bytes")
+            table = json.loads(file.read(length))
+    except (OSError, struct.error, ValueError) as error:
+        raise ModelError(
+            f"{path.name} in {path.parent} is not a safetensors file, or a cut-off one"
+        ) from error
+    table.pop("__metadata__", None)
+    return dict(table)
+
+
+def parameter_count(files: Iterable[Path]) -> int:
+    """Return how many numbers the safetensors files among `files` hold."""
+    return sum(
+        math.prod(entry["shape"])
+        for path in files
+        if path.suffix == ".safetensors"
+        for entry in safetensors_header(path).values()
+    )
+
+
+def _head(path: Path) -> str:
+    if path.suffix == ".safetensors":
+        return text_digest(safetensors_header(path))
+    with path.open("rb") as file:
+        return hashlib.sha256(file.read(1 << 20)).hexdigest()
+
+
+# Keyed by size and time, too: a file that is written anew within a run is read anew.
+@functools.lru_cache(maxsize=1024)
+def _content(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

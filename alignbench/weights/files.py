@@ -1,0 +1,99 @@
+"""Which files of a folder are a model's weights."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from alignbench.errors import ModelError, WeightsMissingError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+SAFETENSORS = ("model.safetensors", "open_clip_model.safetensors")
+PICKLES = ("pytorch_model.bin", "open_clip_pytorch_model.bin")
+CONFIGS = ("config.json", "open_clip_config.json")
+# All that changes how an image or a text becomes numbers.
+PREPROCESSING = (
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file.
+
+    Raises:
+        ModelError: it can't be read, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: can't be read as JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: expected a JSON object, got {type(content).__name__}")
+    return content
+
+
+def choose_weights(names: Collection[str], *, allow_pickle: bool, where: str) -> str:
+    """Return which of these file names holds the weights, or their index.
+
+    Raises:
+        ModelError: there is only pickle, and that is not allowed.
+        WeightsMissingError: there are no weights.
+    """
+    for name in SAFETENSORS:
+        for candidate in (f"{name}.index.json", name):
+            if candidate in names:
+                return candidate
+    pickles = [c for name in PICKLES for c in (f"{name}.index.json", name) if c in names]
+    if pickles and allow_pickle:
+        return pickles[0]
+    if pickles:
+        raise ModelError(
+            f"{where}: the weights are a pickle ({pickles[0]}), which may run code when it is read; "
+            f"convert them to safetensors, or allow pickle explicitly (allow_pickle=True)"
+        )
+    raise WeightsMissingError(f"{where}: no {SAFETENSORS[0]}, and no index of one")
+
+
+def shards(index: Mapping[str, Any], wanted: tuple[str, ...] | None) -> list[str]:
+    """Return the files that an index names, or those that hold a key with one of the `wanted` prefixes."""
+    keys: Mapping[str, str] = index["weight_map"]
+    chosen = {file for key, file in keys.items() if wanted is None or key.startswith(wanted)}
+    # A name that climbs out of the folder is nobody's shard.
+    return sorted(name for name in chosen if "/" not in name and "\\" not in name)
+
+
+def weight_files(
+    folder: Path, *, wanted: tuple[str, ...] | None, allow_pickle: bool, where: str
+) -> tuple[Path, ...]:
+    """Return the weight files of a folder, in order of name.
+
+    Args:
+        folder: a `save_pretrained` folder or a snapshot of the Hub's cache.
+        wanted: prefixes of the keys that are needed; None for all.
+        allow_pickle: whether `pytorch_model.bin` will do.
+        where: what to call it in errors.
+
+    Raises:
+        ModelError: there is only pickle, and that is not allowed.
+        WeightsMissingError: weights, or some of the shards, are not there.
+    """
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    chosen = choose_weights(names, allow_pickle=allow_pickle, where=where)
+    files = shards(read_json(folder / chosen), wanted) if chosen.endswith(".index.json") else [chosen]
+    missing = [name for name in files if name not in names]
+    if missing:
+        raise WeightsMissingError(
+            f"{where}: {len(missing)} of {len(files)} weight files missing, as {missing[0]}"
+        )
+    return tuple(folder / name for name in files)

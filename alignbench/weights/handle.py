@@ -1,0 +1,143 @@
+"""What encoders and LLMs have in common: a cheap handle that knows what it stands for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from alignbench.errors import ModelError
+from alignbench.types import ModelInfo
+from alignbench.weights.digest import parameter_count
+from alignbench.weights.precision import Precision, resolve_device, resolve_precision
+
+if TYPE_CHECKING:
+    from alignbench.types import Weights
+    from alignbench.weights.source import Located, Source
+
+
+class Handle(ABC):
+    """A model by name. Constructing it, `locate` and `fingerprint` import no torch.
+
+    Args:
+        name: the alias.
+        source: where its files come from.
+        weights: what kind of weights they are.
+        stand_in_for: the asked-for model that this one stands in for.
+    """
+
+    side: ClassVar[Literal["vision", "text"]]
+
+    def __init__(
+        self, name: str, source: Source, *, weights: Weights = "pretrained", stand_in_for: str | None = None
+    ) -> None:
+        self.name = name
+        self.source = source
+        self._weights: Weights = weights
+        self._stand_in_for = stand_in_for
+        self._located: Located | None = None
+        self._loaded: tuple[str, Precision] | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, source={self.source.label!r})"
+
+    @property
+    def info(self) -> ModelInfo:
+        """What a score says of this model. The family of a repository is known once its config is at hand."""
+        located = self._located
+        params = self._params()
+        if self._loaded is not None:
+            params["dtype"] = self._loaded[1].name
+        return ModelInfo(
+            name=self.name,
+            side=self.side,
+            family=self._family_name(),
+            source=self.source.label,
+            weights=self._weights,
+            revision=located.revision if located else None,
+            stand_in_for=self._stand_in_for,
+            params=params,
+        )
+
+    def locate(self) -> Located:
+        """Find the weights, or what it would take to download them (`Located.download`, bytes).
+
+        Raises:
+            WeightsMissingError: one line, with the way out.
+            ModelError: the family has no such pooling or layer, or nobody knows the family.
+        """
+        located = self.source.locate()
+        self._check(located)
+        if self.wanted is not None:
+            located = self.source.locate(self.wanted)
+        self._located = located
+        return located
+
+    def precision(self, device: str, dtype: str) -> Precision:
+        """Return the arithmetic that `load(device, dtype)` will use, found without torch.
+
+        Raises:
+            ModelError: the dtype would give wrong numbers here.
+        """
+        located = self._located or self.locate()
+        return resolve_precision(
+            device, dtype, parameter_count(located.weights), fp16_safe=self._fp16_safe(), where=self.name
+        )
+
+    def effective_dtype(self, device: str = "auto", dtype: str = "auto") -> str:
+        """Return that arithmetic's name, as caches and scores carry it: `bfloat16-autocast`, `float32`."""
+        return self.precision(device, dtype).name
+
+    @property
+    def wanted(self) -> tuple[str, ...] | None:
+        """Prefixes of the checkpoint's keys that are needed; None for all."""
+        return None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the model is in memory."""
+        return self._loaded is not None
+
+    def load(self, device: str = "auto", dtype: str = "auto") -> None:
+        """Bring the model into memory, downloading it if need be.
+
+        Args:
+            device: "auto", "cpu", "cuda", "cuda:1", "mps".
+            dtype: "auto", "float32", "bfloat16" or "float16".
+
+        Raises:
+            WeightsMissingError: one line, with the way out.
+            ModelError: weights are missing from the checkpoint, or it can't be used as asked.
+        """
+        self.locate()
+        self._located = located = self.source.fetch(self.wanted)
+        precision = self.precision(device, dtype)
+        self._load(located, resolve_device(device), precision, spread=device == "auto")
+        self._loaded = (resolve_device(device), precision)
+
+    def unload(self) -> None:
+        """Free the model's memory; the handle stays usable."""
+        self._loaded = None
+        self._unload()
+
+    def _running(self) -> tuple[str, Precision]:
+        if self._loaded is None:
+            raise ModelError(f"{self.name} is not loaded; call load(device, dtype) first")
+        return self._loaded
+
+    @abstractmethod
+    def _family_name(self) -> str: ...
+
+    @abstractmethod
+    def _params(self) -> dict[str, Any]: ...
+
+    @abstractmethod
+    def _check(self, located: Located) -> None: ...
+
+    @abstractmethod
+    def _load(self, located: Located, device: str, precision: Precision, *, spread: bool) -> None: ...
+
+    @abstractmethod
+    def _unload(self) -> None: ...
+
+    def _fp16_safe(self) -> bool:
+        return True

@@ -1,0 +1,85 @@
+"""What a registered name stands for, and where its weights come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alignbench.errors import ModelError, WeightsMissingError
+from alignbench.weights.source import FolderSource, HubSource
+from alignbench.weights.spec import looks_like_path
+
+if TYPE_CHECKING:
+    from alignbench.types import Weights
+    from alignbench.weights.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A model of this package by name.
+
+    Args:
+        family: where it is known without a look at the files.
+        weights: what kind of weights they are.
+        embedded: the folder under sample_data/models that holds them, for an embedded model.
+        stand_in: the embedded model of the same family.
+    """
+
+    family: str
+    weights: Weights = "pretrained"
+    embedded: str | None = None
+    stand_in: str | None = None
+
+
+def embedded_source(name: str) -> FolderSource:
+    """Return where an embedded model is: in the clone, or in the wheel."""
+
+    def find() -> Path:
+        from alignbench import paths
+
+        return paths.models_dir() / name
+
+    return FolderSource(find, name, hint=f"make it with `python -m alignbench.zoo train {name}`")
+
+
+def plain_source(
+    target: str,
+    *,
+    name: str,
+    revision: str | None = None,
+    stand_in: str | None = None,
+    allow_pickle: bool = False,
+) -> Source:
+    """Return the source of a configured name: a folder if it looks like one, else a repository of the Hub."""
+    text = target.removeprefix("hf:")
+    if text == target and (target.startswith((".", "/", "~")) or Path(target).expanduser().is_dir()):
+        return folder_source(target, allow_pickle=allow_pickle)
+    repository, _, at = text.partition("@")
+    return HubSource(repository, revision or at or None, name, stand_in, allow_pickle)
+
+
+def folder_source(target: str, *, allow_pickle: bool = False) -> FolderSource:
+    """Return the source of a folder that a user named.
+
+    Raises:
+        WeightsMissingError: it is not there.
+    """
+    folder = Path(target).expanduser()
+    if not folder.is_dir():
+        hub = (
+            f"; for the Hub, write hf:{target}" if looks_like_path(target) and target.count("/") == 1 else ""
+        )
+        raise WeightsMissingError(f"there is no model folder {target}{hub}")
+    return FolderSource(folder.resolve(), str(folder), allow_pickle=allow_pickle)
+
+
+def at_hand(source: Source, wanted: tuple[str, ...] | None = None) -> bool:
+    """Whether a model can run without a download."""
+    try:
+        return source.locate(wanted).at_hand
+    except WeightsMissingError:
+        return False
+    except ModelError:
+        # There, but unusable: the load says why, a stand-in would hide it.
+        return True

@@ -1,0 +1,211 @@
+"""Where a model's files come from: a folder, the Hub, or nowhere at all."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alignbench.errors import ModelError, WeightsMissingError
+from alignbench.weights import hub
+from alignbench.weights.digest import files_digest, text_digest
+from alignbench.weights.files import CONFIGS, PREPROCESSING, read_json, weight_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where a model's files are, or what it takes to get them.
+
+    Args:
+        source: repository, folder or file, as a person would name it.
+        folder: where the files are; None if they are to be downloaded, or if there are none.
+        weights: the weight files, once they are at hand.
+        revision: the commit of the Hub's repository, or a digest of the files.
+        download: bytes that `load` would have to fetch; 0 if all is at hand.
+    """
+
+    source: str
+    folder: Path | None = None
+    weights: tuple[Path, ...] = ()
+    revision: str | None = None
+    download: int = 0
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether `load` needs no network."""
+        return self.download == 0
+
+    @property
+    def path(self) -> Path:
+        """The folder of the files.
+
+        Raises:
+            ModelError: they are not at hand.
+        """
+        if self.folder is None:
+            raise ModelError(f"{self.source}: its files are not at hand")
+        return self.folder
+
+
+class Source(ABC):
+    """Where one model's files come from. Cheap: nothing is looked at before `locate`."""
+
+    label: str
+
+    @abstractmethod
+    def config(self) -> dict[str, Any] | None:
+        """Return the model's configuration if it is at hand without the network."""
+
+    @abstractmethod
+    def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
+        """Find the files, or what it takes to get them.
+
+        Args:
+            wanted: prefixes of the keys that are needed; None for all.
+
+        Raises:
+            WeightsMissingError: one line, with the way out.
+        """
+
+    def fetch(self, wanted: tuple[str, ...] | None = None) -> Located:
+        """Return the files, downloading them if need be.
+
+        Raises:
+            WeightsMissingError: one line, with the way out.
+        """
+        return self.locate(wanted)
+
+
+@dataclass(frozen=True)
+class FolderSource(Source):
+    """A `save_pretrained` folder.
+
+    Args:
+        find: the folder, or a function that finds it when it is needed.
+        label: what scores call it.
+        hint: what to do when it is not there.
+        allow_pickle: whether `pytorch_model.bin` will do.
+    """
+
+    find: Path | Callable[[], Path]
+    label: str
+    hint: str = "give a folder made by save_pretrained"
+    allow_pickle: bool = False
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder, whether it is there or not."""
+        return self.find if isinstance(self.find, Path) else self.find()
+
+    def config(self) -> dict[str, Any] | None:
+        """Return config.json (or open_clip_config.json), or None where there is no such folder."""
+        path = next((self.folder / name for name in CONFIGS if (self.folder / name).is_file()), None)
+        return None if path is None else read_json(path)
+
+    def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
+        """Find the weights in the folder."""
+        if not self.folder.is_dir():
+            raise WeightsMissingError(f"{self.label}: there is no folder {self.folder}; {self.hint}")
+        try:
+            files = weight_files(self.folder, wanted=wanted, allow_pickle=self.allow_pickle, where=self.label)
+        except WeightsMissingError as error:
+            raise WeightsMissingError(f"{error} in {self.folder}; {self.hint}") from error
+        if self.config() is None:
+            raise WeightsMissingError(f"{self.label}: no config.json in {self.folder}; {self.hint}")
+        configs = [self.folder / name for name in CONFIGS if (self.folder / name).is_file()]
+        return Located(self.label, self.folder, files, files_digest([*configs, *files]))
+
+
+@dataclass(frozen=True)
+class HubSource(Source):
+    """A repository of the Hugging Face Hub: its local cache first, then one quick question.
+
+    Args:
+        label: `org/name`.
+        revision: branch, tag or commit; None for the main branch.
+        name: the model's alias, for errors.
+        stand_in: the embedded model that `--align-standins` would run instead.
+        allow_pickle: whether `pytorch_model.bin` will do.
+    """
+
+    label: str
+    revision: str | None = None
+    name: str = ""
+    stand_in: str | None = None
+    allow_pickle: bool = False
+
+    def config(self) -> dict[str, Any] | None:
+        """Return config.json if the local cache has it."""
+        snapshots = hub.cached_snapshots(self.label, self.revision)
+        paths = [folder / name for folder in snapshots for name in CONFIGS if (folder / name).is_file()]
+        return read_json(paths[0]) if paths else None
+
+    def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
+        """Look into the local cache, then ask the Hub."""
+        return self._cached(wanted) or self._remote(wanted, download=False)
+
+    def fetch(self, wanted: tuple[str, ...] | None = None) -> Located:
+        """Download what the local cache lacks."""
+        return self._cached(wanted) or self._remote(wanted, download=True)
+
+    def _cached(self, wanted: tuple[str, ...] | None) -> Located | None:
+        for folder in hub.cached_snapshots(self.label, self.revision):
+            try:
+                files = weight_files(folder, wanted=wanted, allow_pickle=self.allow_pickle, where=self.label)
+            except ModelError:
+                continue
+            if any((folder / name).is_file() for name in CONFIGS):
+                return Located(self.label, folder, files, revision=folder.name)
+        return None
+
+    def _remote(self, wanted: tuple[str, ...] | None, *, download: bool) -> Located:
+        try:
+            listing = hub.list_files(self.label, self.revision, wanted=wanted, allow_pickle=self.allow_pickle)
+            if not download:
+                return Located(self.label, None, (), listing.commit, listing.bytes_to_fetch)
+            hub.download(listing)
+        except WeightsMissingError as error:
+            raise WeightsMissingError(self._way_out(str(error))) from error
+        located = self._cached(wanted)
+        if located is None:
+            raise WeightsMissingError(self._way_out("it was downloaded, but the cache does not hold it"))
+        return located
+
+    def _way_out(self, problem: str) -> str:
+        instead = f"; or run {self.stand_in} instead with --align-standins" if self.stand_in else ""
+        return f"{self.name or self.label}: {self.label}: {problem}{instead}"
+
+
+@dataclass(frozen=True)
+class NoSource(Source):
+    """A model that needs no file, as an untrained control.
+
+    Args:
+        label: what scores call it.
+        revision: what tells two of them apart.
+    """
+
+    label: str = "random"
+    revision: str = "1"
+
+    def config(self) -> dict[str, Any] | None:
+        """Return None: there is no file."""
+        return None
+
+    def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
+        """Return that nothing is needed."""
+        return Located(self.label, revision=self.revision)
+
+
+def preprocessing_digest(folder: Path | None, **settings: object) -> str:
+    """Return what identifies the way from image or text to numbers: its files, settings and resizer."""
+    import importlib.metadata
+
+    files = [] if folder is None else [folder / name for name in PREPROCESSING if (folder / name).is_file()]
+    versions = {name: importlib.metadata.version(name) for name in ("pillow", "torchvision", "tokenizers")}
+    return text_digest({"files": files_digest(files), "versions": versions, **settings})

@@ -1,0 +1,121 @@
+"""Which model is meant: `clip`, `mine=hf:org/name`, a folder, `open_clip:...`, `timm:...`, `gguf:...`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from alignbench.errors import ConfigError, UnknownNameError
+from alignbench.registry import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+Kind = Literal["name", "hf", "folder", "open_clip", "timm", "gguf"]
+FORMS = (
+    "a name, hf:org/name[@revision], a folder, open_clip:model/tag, timm:name[@checkpoint] or gguf:file.gguf"
+)
+
+_PREFIXES: tuple[Kind, ...] = ("hf", "open_clip", "timm", "gguf")
+# An alias stands in test ids, file names and tables: a colon, bracket, comma or blank breaks one of them.
+_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A model as a user wrote it, taken apart.
+
+    Args:
+        alias: the name in tables and test ids.
+        kind: how `target` is to be read.
+        target: a registered name, `org/name`, a path, or a model of a library.
+        detail: the revision of a Hub repository, open_clip's tag, timm's checkpoint.
+    """
+
+    alias: str
+    kind: Kind
+    target: str
+    detail: str | None = None
+
+
+def parse_spec(text: str, what: str, known: Collection[str]) -> Spec:
+    """Take `[alias=]spec` apart, without looking at a file or at the network.
+
+    Args:
+        text: one entry of `--encoders` or `--llms`.
+        what: "encoder" or "LLM", for errors.
+        known: the registered names.
+
+    Raises:
+        UnknownNameError: it is none of the forms, or a name that nobody registered.
+        ConfigError: the alias can't be one, or the part after the prefix has the wrong form.
+    """
+    alias, body = _split_alias(text.strip(), what)
+    if body in known:
+        return Spec(alias or body, "name", body)
+    prefix, colon, rest = body.partition(":")
+    if colon and prefix in _PREFIXES:
+        kind, target, detail = _taken_apart(prefix, rest, body, what)
+    elif looks_like_path(body):
+        kind, target, detail = "folder", str(Path(body).expanduser()), None
+    else:
+        raise UnknownNameError(f"{unknown(what, body, dict.fromkeys(known))}; or {FORMS}")
+    return Spec(alias or _default_alias(kind, target, detail), kind, target, detail)
+
+
+def looks_like_path(text: str) -> bool:
+    """Whether `text` can only be a folder: it has a separator, starts with `.` or `~`, or is there."""
+    return "/" in text or "\\" in text or text.startswith((".", "~")) or Path(text).is_dir()
+
+
+def check_alias(alias: str, what: str) -> str:
+    """Return `alias` if tables, test ids and file names can carry it.
+
+    Raises:
+        ConfigError: it has another character than letters, digits and `_ . + -`, or more than 40.
+    """
+    if not _ALIAS.fullmatch(alias):
+        raise ConfigError(
+            f"{what} alias {alias!r}: expected up to 40 letters, digits or _ . + -, a letter or digit first"
+        )
+    return alias
+
+
+def _split_alias(text: str, what: str) -> tuple[str | None, str]:
+    left, equals, right = text.partition("=")
+    # `/data/lr=1e-4/model` and `hf:org/a=b` have no alias.
+    if not equals or ":" in left or left.startswith(("/", ".", "~")) or Path(text).is_dir():
+        return None, text
+    return check_alias(left.strip(), what), right.strip()
+
+
+def _taken_apart(prefix: str, rest: str, body: str, what: str) -> tuple[Kind, str, str | None]:
+    kind = next(known for known in _PREFIXES if known == prefix)
+    if kind == "gguf":
+        target, detail = rest, None
+    elif kind == "open_clip":
+        # The tag may itself be the absolute path of a checkpoint, so only the first slash separates.
+        target, _, tag = rest.partition("/")
+        detail = tag or None
+    else:
+        target, _, at = rest.partition("@")
+        detail = at or None
+    wrong = not target or (kind == "hf" and not _REPOSITORY.fullmatch(target))
+    if wrong or (kind == "open_clip" and not detail):
+        raise ConfigError(f"{what} {body!r}: expected {FORMS}")
+    return kind, target, detail
+
+
+def _default_alias(kind: Kind, target: str, detail: str | None) -> str:
+    if kind == "open_clip":
+        stem = f"{target}-{Path(detail or '').stem}"
+    elif kind == "gguf":
+        stem = Path(target).stem
+    elif kind == "timm":
+        stem = target
+    else:
+        stem = Path(target).resolve().name if kind == "folder" else target.rpartition("/")[2]
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", stem).strip("-._+")[:40] or kind
