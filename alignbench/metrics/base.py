@@ -1,0 +1,213 @@
+"""Metric: a pure function of arrays with declared properties; METRICS: all of them by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import numpy as np
+
+from alignbench.errors import InputError
+from alignbench.metrics.checks import as_matrix, bounded, check_min_n, check_pair
+from alignbench.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Matrix = NDArray[np.float64]
+    Settings = Mapping[str, Any]
+
+Kind = Literal["pair", "labelled", "unary", "trained", "composite"]
+Function = TypeVar("Function", bound="Callable[..., float]")
+
+INVARIANCES = (
+    "rotation",
+    "joint_rotation",
+    "isotropic_scale",
+    "joint_scale",
+    "translation",
+    "joint_translation",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NullModel:
+    """How a metric behaves on re-paired data.
+
+    Args:
+        draw: (x, y, permutations, **settings) -> the scores of x against y[p] for each permutation p; None:
+            the metric itself is called for each.
+        exact: (mean, standard deviation) over all permutations, without drawing; NaN for what has no formula.
+        within_mean: the mean over all permutations inside the classes: `within_mean(x, y, codes)`.
+        draws: how many permutations by default.
+        max_groups: on more groups, a seeded subset of this size is permuted.
+        test: False where the value on shuffled pairs is shown, but a p-value would mean nothing.
+        applies: whether there is a null at all under these settings.
+    """
+
+    draw: Callable[..., NDArray[np.float64]] | None = None
+    exact: Callable[..., tuple[float, float]] | None = None
+    within_mean: Callable[..., float] | None = None
+    draws: int = 999
+    max_groups: int | None = None
+    test: bool = True
+    applies: Callable[[Settings], bool] = lambda settings: True
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A score with what it promises; being registered is being checked against it.
+
+    Args:
+        name: as in tables.
+        fn: the pure function: (x, y), (x, labels) or (x), plus `needs` and `settings` as keywords.
+        kind: "pair" (x, y), "labelled" (x, labels), "unary" (x), "composite" (x, y, labels), "trained".
+        family: what is shown together: "cka", "neighbors", "coral", "spectra", "classes", "composite", ...
+        pairing: whether it sees which row of x belongs to which row of y; if so it gets a permutation null.
+        bounds: smallest and largest value.
+        symmetric: score(x, y) = score(y, x).
+        self_value: score(x, x), or None where that depends on x.
+        invariant_to: of INVARIANCES: each side by its own map, or both by the same one (`joint_`).
+        min_n: the fewest rows that the definition needs.
+        needs: keywords that it takes from the data: "labels", "groups", "seed".
+        settings: (n, dims, **given) -> all keywords that may depend on n, dims or the user; they stay as they
+            are at the full n in permutations and deletions.
+        prepare: maps raw (x, y) to what `fn` takes; for scores that need a shared basis.
+        null: None where there is no null; for `pairing` metrics the generic one is the default.
+        interval: "jackknife" (smooth kernel scores), "blocks" (conservative), or None.
+        deletions: (x, y, blocks, **settings) -> the values without each block, faster than one at a time.
+        chance: (n, codes, settings) -> what a guesser gets; codes are class numbers, or None.
+        parts: the named parts of a composite, with the arguments of `fn`.
+        flags: (value, parts) -> what a reader has to know of this value, e.g. "saturated".
+    """
+
+    name: str
+    fn: Callable[..., float]
+    kind: Kind = "pair"
+    family: str = "other"
+    pairing: bool = False
+    bounds: tuple[float, float] = (-np.inf, np.inf)
+    symmetric: bool = False
+    self_value: float | None = None
+    invariant_to: tuple[str, ...] = ()
+    min_n: int = 2
+    higher_is_better: bool = True
+    unit: str = ""
+    needs: tuple[str, ...] = ()
+    settings: Callable[..., Settings] | None = None
+    prepare: Callable[..., tuple[Matrix, Matrix]] | None = None
+    null: NullModel | None = None
+    interval: Literal["jackknife", "blocks"] | None = "blocks"
+    deletions: Callable[..., NDArray[np.float64]] | None = None
+    chance: Callable[[int, NDArray[np.intp] | None, Settings], float] | None = None
+    parts: Callable[..., Mapping[str, float]] | None = None
+    flags: Callable[[float, Mapping[str, float]], tuple[str, ...]] | None = None
+
+    def __post_init__(self) -> None:
+        unknown = set(self.invariant_to) - set(INVARIANCES)
+        if unknown:
+            raise InputError(
+                f"{self.name}: unknown invariances {sorted(unknown)}; known: {', '.join(INVARIANCES)}"
+            )
+
+    @property
+    def two_sided(self) -> bool:
+        """Whether it takes two sides x and y (else x alone, or x with labels)."""
+        return self.kind in ("pair", "composite", "trained")
+
+    def arrays(self, x: ArrayLike, y: ArrayLike | None = None) -> tuple[Matrix, Matrix | None]:
+        """Return checked float64 sides; `y` is None for a metric of one side.
+
+        Raises:
+            InputError: see `check_pair`; or a side too many or too few.
+        """
+        if self.two_sided != (y is not None):
+            raise InputError(
+                f"{self.name}: a {self.kind} metric takes {'x and y' if self.two_sided else 'x only'}"
+            )
+        if y is None:
+            a = as_matrix(x, "x")
+            check_min_n(len(a), self.min_n)
+            return a, None
+        return check_pair(x, y, self.min_n)
+
+    def __call__(self, x: ArrayLike, other: Any = None, **keywords: Any) -> float:
+        """Return the score of x and `other`: y of a pair, the labels of a labelled metric.
+
+        Raises:
+            InputError: bad input, see `alignbench.metrics.checks`.
+            DegenerateError: the value does not exist for this input.
+        """
+        a, b = self.arrays(x, other if self.two_sided else None)
+        if self.prepare is not None and b is not None:
+            a, b = self.prepare(a, b, **keywords)
+            keywords = {}
+        second = () if self.kind == "unary" else (b if self.two_sided else other,)
+        return bounded(self.fn(a, *second, **keywords), self.bounds, self.name)
+
+
+@dataclass
+class MetricRegistry:
+    """All metrics by name, in order of registration; third parties add theirs by decorator or entry point."""
+
+    entries: Registry[Metric] = field(default_factory=lambda: Registry("metric", "alignbench.metrics"))
+
+    def add(self, metric: Metric) -> None:
+        """Register a metric under its own name.
+
+        Raises:
+            ConfigError: the name is taken.
+        """
+        self.entries.add(metric.name, metric)
+
+    def register(self, name: str, **declared: Any) -> Callable[[Function], Function]:
+        """Decorate a function to register it as a Metric with what is `declared`; the function stays itself.
+
+        Example:
+            >>> @METRICS.register("half", kind="pair", bounds=(0, 1), symmetric=True)
+            ... def half(x, y): return 0.5
+        """
+
+        def decorate(fn: Function) -> Function:
+            self.add(Metric(name=name, fn=fn, **declared))
+            return fn
+
+        return decorate
+
+    def get(self, name: str) -> Metric:
+        """Return the metric called `name`.
+
+        Raises:
+            UnknownNameError: with the closest name and all known ones.
+        """
+        return self.entries.get(name)
+
+    def remove(self, name: str) -> None:
+        """Forget `name`: for tests, and for a metric that replaces another."""
+        self.entries.remove(name)
+
+    def names(
+        self, *, family: str | None = None, kind: str | None = None, pairing: bool | None = None
+    ) -> list[str]:
+        """Return the names of all metrics, or of those of a family, a kind, or (not) seeing the pairing."""
+        return [
+            metric.name
+            for metric in map(self.get, self.entries.names())
+            if family in (None, metric.family)
+            and kind in (None, metric.kind)
+            and pairing in (None, metric.pairing)
+        ]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+METRICS = MetricRegistry()

@@ -1,0 +1,192 @@
+"""The shared basis that covariances of two models need before they can be compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
+from alignbench.metrics.checks import check_groups, check_pair, standardized
+from alignbench.stats.splits import train_half
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Matrix = NDArray[np.float64]
+
+Align = Literal["procrustes", "pca", "none"]
+ALIGN = ("procrustes", "pca", "none")
+MIN_TRAIN = 10
+
+
+def shared_k(dims: Sequence[int], n_train: int) -> int:
+    """Return the width of a run's shared basis: min(all dims of the run, n_train // 5), at least 1.
+
+    Args:
+        dims: the widths of *all* models that will stand in one table.
+        n_train: groups in the train half, n // 2 of n groups.
+    """
+    return max(1, min(*dims, n_train // 5))
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The leading directions of one side, found on its train rows: `mean` [d], `axes` [d, k]."""
+
+    mean: Matrix
+    axes: Matrix
+
+    @classmethod
+    def fit(cls, x: Matrix, k: int, name: str = "x") -> Principal:
+        """Return the k leading principal directions of `x`; directions beyond its rank are 0.
+
+        Raises:
+            DegenerateError: zero variance.
+        """
+        standardized(x, name)
+        mean = x.mean(axis=0)
+        deviations = x - mean
+        n, d = x.shape
+        if n < d:
+            values, left = np.linalg.eigh(deviations @ deviations.T)
+            keep = min(k, n)
+            values, left = values[::-1][:keep], left[:, ::-1][:, :keep]
+            real = values > max(n, d) * np.finfo(np.float64).eps * values[0]
+            axes = deviations.T @ left[:, real] / np.sqrt(values[real])
+        else:
+            values, right = np.linalg.eigh(deviations.T @ deviations)
+            values, right = values[::-1][:k], right[:, ::-1][:, :k]
+            axes = right[:, values > max(n, d) * np.finfo(np.float64).eps * values[0]]
+        return cls(mean, np.pad(axes, ((0, 0), (0, k - axes.shape[1]))))
+
+    def transform(self, x: Matrix) -> Matrix:
+        """Return the coordinates [n, k] of `x` [n, d]."""
+        return (x - self.mean) @ self.axes
+
+
+@dataclass(frozen=True, slots=True)
+class SharedBasis:
+    """PCA of each side to k, unit trace, and the orthogonal map from x to y that fits the train pairs."""
+
+    x: Principal
+    y: Principal
+    scale_x: float
+    scale_y: float
+    rotation: Matrix
+
+    @classmethod
+    def fit(cls, x: ArrayLike, y: ArrayLike, k: int) -> SharedBasis:
+        """Return the basis of these train pairs.
+
+        Args:
+            x: train rows [n, dx], n ≥ 10.
+            y: their partners [n, dy].
+            k: the width, see `shared_k`; the same for every pair of a run.
+
+        Raises:
+            InputError: k is larger than a side's width.
+            TooFewSamplesError: fewer than 10 rows.
+            DegenerateError: a side without variance.
+
+        Source:
+            Schönemann (1966), Psychometrika 31, for the map.
+        """
+        a, b = check_pair(x, y)
+        if len(a) < MIN_TRAIN:
+            raise TooFewSamplesError(
+                f"shared basis: expected at least {MIN_TRAIN} train rows, got {len(a)}; use more samples"
+            )
+        _check_width(k, a, b)
+        side_x, side_y = Principal.fit(a, k, "x"), Principal.fit(b, k, "y")
+        p, q = side_x.transform(a), side_y.transform(b)
+        scale_x, scale_y = (float(np.sqrt((len(s) - 1) / np.square(s).sum())) for s in (p, q))
+        left, _, right = np.linalg.svd(p.T @ q)
+        return cls(side_x, side_y, scale_x, scale_y, left @ right)
+
+    def transform(self, x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
+        """Return both sides [n, k] in the basis."""
+        return (
+            self.x.transform(x) @ self.rotation * self.scale_x,
+            self.y.transform(y) * self.scale_y,
+        )
+
+
+def _check_width(k: int, x: Matrix, y: Matrix) -> None:
+    if not 1 <= k <= min(x.shape[1], y.shape[1]):
+        raise InputError(f"k: expected 1 <= k <= {min(x.shape[1], y.shape[1])}, the smaller width, got {k}")
+
+
+def to_shared_basis(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    align: str = "procrustes",
+    k: int | None = None,
+    groups: ArrayLike | None = None,
+    seed: int = 42,
+) -> tuple[Matrix, Matrix]:
+    """Return both sides in one basis, as the scores of the CORAL family need them.
+
+    `"procrustes"`: `SharedBasis` fitted on the train half of the groups; returned is the other half.
+    `"pca"` (fidelity): a PCA of each side alone, so that covariances become diagonal and only eigenvalues
+    compare. `"none"` (fidelity, or a declared shared space): as they are; equal widths only.
+
+    Args:
+        x: vision side [n, dx].
+        y: text side [n, dy].
+        align: which of the three.
+        k: the width; by default what `basis_settings` gives for this pair alone.
+        groups: the unit of the split; each row by default.
+        seed: of the split.
+
+    Raises:
+        InputError: an unknown `align`, or widths that don't allow it.
+        TooFewSamplesError: fewer than 10 train groups.
+        DegenerateError: a side without variance.
+    """
+    a, b = check_pair(x, y, 2)
+    names = check_groups(groups, len(a))
+    dims = (a.shape[1], b.shape[1])
+    width = basis_settings(len(np.unique(names)), dims, align=align, k=k)["k"]
+    if align == "none":
+        if dims[0] != dims[1]:
+            raise InputError(
+                f"align='none': expected equal widths, got {dims[0]} and {dims[1]}; use 'procrustes'"
+            )
+        return a, b
+    _check_width(width, a, b)
+    if align == "pca":
+        return Principal.fit(a, width, "x").transform(a), Principal.fit(b, width, "y").transform(b)
+    train = train_half(names, seed)
+    groups_left = len(np.unique(names[train]))
+    if groups_left < MIN_TRAIN:
+        raise TooFewSamplesError(
+            f"align='procrustes': expected at least {MIN_TRAIN} train groups, half of all, "
+            f"got {groups_left}; use more samples"
+        )
+    basis = SharedBasis.fit(a[train], b[train], width)
+    based = basis.transform(a[~train], b[~train])
+    if not all(np.ptp(side, axis=0).any() for side in based):
+        raise DegenerateError("align='procrustes': zero variance of the held-out half in the shared basis")
+    return based
+
+
+def basis_settings(
+    n: int, dims: tuple[int, ...], *, align: str = "procrustes", k: int | None = None
+) -> dict[str, Any]:
+    """Return `align` and the width k, fixed at that of the full n; give the run's own k with `shared_k`.
+
+    Raises:
+        InputError: an unknown `align`.
+    """
+    if align not in ALIGN:
+        raise InputError(f"align: expected one of {', '.join(ALIGN)}, got {align!r}")
+    if k is None and align == "procrustes":
+        k = shared_k(dims, n // 2)
+    elif k is None or align == "none":
+        k = min(*dims, n - 1) if align == "pca" else min(dims)
+    return {"align": align, "k": int(k)}

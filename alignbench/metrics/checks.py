@@ -1,0 +1,149 @@
+"""The guards of every metric: a finite float64 matrix goes in, a number in bounds comes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Matrix = NDArray[np.float64]
+
+ROUNDING = 1e-12
+
+
+def as_matrix(value: ArrayLike | Any, name: str = "x") -> Matrix:
+    """Return `value` as a finite float64 matrix [n, d]; integers and half precision are converted.
+
+    Raises:
+        InputError: not two-dimensional, empty, not real numbers, or not finite.
+    """
+    if hasattr(value, "detach"):  # a torch tensor, bfloat16 included, without importing torch
+        value = value.detach().cpu().double().numpy()
+    array = np.asarray(value)
+    if array.dtype.kind == "c" or (array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16"):
+        raise InputError(f"{name}: expected real numbers, got dtype {array.dtype}; convert it first")
+    if array.ndim != 2:
+        hint = "; a vector of n values is [n, 1]: use x[:, None]" if array.ndim == 1 else ""
+        raise InputError(f"{name}: expected a matrix [n, d], got shape {array.shape}{hint}")
+    if 0 in array.shape:
+        raise InputError(f"{name}: expected at least one row and one column, got shape {array.shape}")
+    matrix: Matrix = array.astype(np.float64, copy=False)
+    finite = np.isfinite(matrix)
+    if not finite.all():
+        bad = np.argwhere(~finite)
+        raise InputError(
+            f"{name}: {len(bad)} of {matrix.size} values are NaN or infinite in shape {matrix.shape}, "
+            f"the first in row {bad[0, 0]}; leave such rows out"
+        )
+    return matrix
+
+
+def check_min_n(n: int, min_n: int, name: str = "x") -> None:
+    """Raise TooFewSamplesError where `n` rows are fewer than the `min_n` that a definition needs."""
+    if n < min_n:
+        raise TooFewSamplesError(f"{name}: expected at least {min_n} rows, got {n}; use more samples")
+
+
+def check_pair(x: ArrayLike, y: ArrayLike, min_n: int = 2) -> tuple[Matrix, Matrix]:
+    """Return both sides as float64 matrices with the same number of rows, at least `min_n`.
+
+    Raises:
+        InputError: see `as_matrix`; or the rows don't match.
+        TooFewSamplesError: fewer rows than `min_n`.
+    """
+    a, b = as_matrix(x, "x"), as_matrix(y, "y")
+    if len(a) != len(b):
+        raise InputError(
+            f"x and y: row i of both is one pair, but x has shape {a.shape} and y {b.shape}; "
+            "they need the same number of rows"
+        )
+    check_min_n(len(a), min_n, "x and y")
+    return a, b
+
+
+def check_labels(labels: ArrayLike, n: int, name: str = "labels") -> NDArray[np.intp]:
+    """Return `labels` [n] as class numbers 0 … c−1 (in sorted order of the labels).
+
+    Raises:
+        InputError: not one label a row.
+    """
+    array = np.asarray(labels)
+    if array.shape != (n,):
+        raise InputError(f"{name}: expected {n}, one a row, got shape {array.shape}")
+    codes: NDArray[np.intp] = np.unique(array.astype(str), return_inverse=True)[1].reshape(n)
+    return codes
+
+
+def check_classes(labels: ArrayLike, n: int) -> NDArray[np.intp]:
+    """Return class numbers of at least two classes, each with at least two members.
+
+    Raises:
+        DegenerateError: one class only, or a class of one.
+    """
+    codes = check_labels(labels, n)
+    counts = np.bincount(codes)
+    if len(counts) < 2:
+        raise DegenerateError(f"labels: expected at least two classes, got one class of {n}")
+    if counts.min() < 2:
+        raise DegenerateError(
+            f"labels: expected at least two of each class, got classes of {counts.tolist()}"
+        )
+    return codes
+
+
+def check_groups(groups: ArrayLike | None, n: int) -> NDArray[np.str_]:
+    """Return the group of each row as strings; without groups each row is its own.
+
+    Raises:
+        InputError: not one group a row.
+    """
+    array = np.arange(n) if groups is None else np.asarray(groups)
+    if array.shape != (n,):
+        raise InputError(f"groups: expected {n}, one a row, got shape {array.shape}")
+    return array.astype(str)
+
+
+def centered(x: Matrix) -> Matrix:
+    """Return `x` minus its column means, in two passes (the second removes the first one's rounding)."""
+    result: Matrix = x - x.mean(axis=0)
+    result -= result.mean(axis=0)
+    return result
+
+
+def standardized(x: Matrix, name: str = "x") -> Matrix:
+    """Return `x` centred and divided by a power of two, so that no product over- or underflows.
+
+    A power of two is exact: a score that is invariant to scale keeps every bit.
+
+    Raises:
+        DegenerateError: all rows are equal (up to rounding).
+    """
+    with np.errstate(over="ignore"):
+        largest = float(np.abs(x).max())
+        scaled = x if largest == 0 else np.ldexp(x, -int(np.frexp(largest)[1]))
+    result = centered(scaled)
+    spread = float(np.abs(result).max())
+    if spread <= 8 * np.finfo(np.float64).eps:
+        raise DegenerateError(f"{name}: zero variance, all {len(x)} rows of shape {x.shape} are equal")
+    return np.ldexp(result, -int(np.frexp(spread)[1]))
+
+
+def bounded(value: float, bounds: tuple[float, float], name: str) -> float:
+    """Return `value` clipped to `bounds`, from which it may be off by rounding only.
+
+    Raises:
+        DegenerateError: not finite (an overflow).
+        ArithmeticError: out of bounds: the metric, or its declaration, is wrong.
+    """
+    number = float(value)
+    if not np.isfinite(number):
+        raise DegenerateError(f"{name}: the value is {number}: the input's range is beyond float64")
+    low, high = bounds
+    if not low - ROUNDING <= number <= high + ROUNDING:
+        raise ArithmeticError(f"{name}: {number!r} is outside its bounds [{low}, {high}]")
+    return min(max(number, low), high)

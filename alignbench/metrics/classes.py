@@ -1,0 +1,223 @@
+"""How well one side alone tells the types of data apart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.errors import InputError, TooFewSamplesError
+from alignbench.metrics.base import METRICS
+from alignbench.metrics.checks import (
+    as_matrix,
+    bounded,
+    check_classes,
+    check_groups,
+    check_min_n,
+    standardized,
+)
+from alignbench.metrics.neighbors import TIE, cosine_directions, top_k_weights
+from alignbench.stats.splits import assign
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Matrix = NDArray[np.float64]
+
+INVARIANCES = ("rotation", "isotropic_scale", "translation")
+FOLDS = 5
+
+
+def scatter(x: Matrix, codes: NDArray[np.intp]) -> tuple[float, float]:
+    """Return the traces (between, within) of the class scatter of `x` [n, d]; they add up to the total."""
+    counts = np.bincount(codes)
+    member = (codes[:, None] == np.arange(len(counts))).astype(np.float64)
+    means = member.T @ x / counts[:, None]
+    between = float(counts @ np.square(means - x.mean(axis=0)).sum(axis=1))
+    return between, float(np.square(x - means[codes]).sum())
+
+
+def _scatter_of(x: ArrayLike, labels: ArrayLike, min_n: int) -> tuple[float, float, int, int]:
+    a = as_matrix(x)
+    check_min_n(len(a), min_n)
+    codes = check_classes(labels, len(a))
+    between, within = scatter(standardized(a), codes)
+    return between, within, len(a), int(codes.max()) + 1
+
+
+@METRICS.register(
+    "discriminability",
+    kind="labelled",
+    family="classes",
+    bounds=(0, 1),
+    invariant_to=INVARIANCES,
+    min_n=4,
+    chance=lambda n, codes, settings: 0.0,
+)
+def discriminability(x: ArrayLike, labels: ArrayLike) -> float:
+    r"""Return the share of variance that lies between the classes, corrected for chance.
+
+    $\max\left(0,\ 1 - \frac{W/(n-c)}{(B+W)/(n-1)}\right)$, B and W the traces of the scatter between and
+    within the c classes: about 0 without structure, whatever n.
+
+    Args:
+        x: [n, d].
+        labels: the class of each row; at least two classes, at least two of each.
+
+    Returns:
+        A value in [0, 1]. It never sees the other side of a pair.
+
+    Raises:
+        InputError: bad input.
+        DegenerateError: one class, a class of one, or zero variance.
+
+    Source:
+        The adjusted R² (ε², Kelley 1935) of the class means.
+    """
+    between, within, n, c = _scatter_of(x, labels, 4)
+    return bounded(max(0.0, 1 - within / (n - c) * (n - 1) / (between + within)), (0, 1), "discriminability")
+
+
+@METRICS.register(
+    "discriminability_raw",
+    kind="labelled",
+    family="classes",
+    bounds=(0, 1),
+    invariant_to=INVARIANCES,
+    min_n=4,
+    chance=lambda n, codes, settings: 0.0 if codes is None else float(codes.max() / (n - 1)),
+)
+def discriminability_raw(x: ArrayLike, labels: ArrayLike) -> float:
+    r"""Return the uncorrected share of variance between the classes, as published: for fidelity only.
+
+    $f/(f+1) = B/(B+W)$ with f = B/W. Pure noise gets about (c−1)/(n−1): .25 for nine samples of three types.
+
+    Args:
+        x: [n, d].
+        labels: the class of each row; at least two classes, at least two of each.
+
+    Returns:
+        A value in [0, 1].
+
+    Raises:
+        InputError: bad input.
+        DegenerateError: one class, a class of one, or zero variance.
+    """
+    between, within, _, _ = _scatter_of(x, labels, 4)
+    return bounded(between / (between + within), (0, 1), "discriminability_raw")
+
+
+@METRICS.register(
+    "spread", kind="unary", family="classes", bounds=(0, np.inf), invariant_to=("rotation", "translation")
+)
+def spread(x: ArrayLike) -> float:
+    """Return the mean variance of the dimensions (n−1): what a side without labels has instead of classes.
+
+    Args:
+        x: [n, d].
+
+    Returns:
+        A value ≥ 0, in squared units of x.
+
+    Raises:
+        InputError: bad input.
+        DegenerateError: zero variance.
+    """
+    a = as_matrix(x)
+    check_min_n(len(a), 2)
+    standardized(a)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bounded(float(a.var(axis=0, ddof=1).mean()), (0, np.inf), "spread")
+
+
+@METRICS.register(
+    "cosine_variance",
+    kind="unary",
+    family="classes",
+    bounds=(0, 1),
+    invariant_to=("rotation", "isotropic_scale"),
+    min_n=3,
+)
+def cosine_variance(x: ArrayLike) -> float:
+    """Return the variance of all pairwise cosines of the rows, not centred: 0 where all point the same way.
+
+    Args:
+        x: [n, d], no row of zeros.
+
+    Returns:
+        A value in [0, 1].
+
+    Raises:
+        InputError: bad input, or a row of zeros, which has no direction.
+        DegenerateError: zero variance.
+    """
+    a = as_matrix(x)
+    check_min_n(len(a), 3)
+    standardized(a)
+    largest = np.abs(a).max(axis=1, keepdims=True)
+    if not largest.all():
+        raise InputError(f"x: row {int(np.argmin(largest))} is all zeros and has no direction; leave it out")
+    directions = a / largest
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    cosines = (directions @ directions.T)[np.triu_indices(len(a), 1)]
+    return bounded(float(cosines.var()), (0, 1), "cosine_variance")
+
+
+def _majority(n: int, codes: NDArray[np.intp] | None, settings: Any) -> float:
+    return 0.0 if codes is None else float(np.bincount(codes).max() / n)
+
+
+@METRICS.register(
+    "knn_accuracy",
+    kind="labelled",
+    family="classes",
+    bounds=(0, 1),
+    invariant_to=INVARIANCES,
+    min_n=10,
+    needs=("groups", "seed"),
+    chance=_majority,
+)
+def knn_accuracy(
+    x: ArrayLike, labels: ArrayLike, *, k: int = 5, groups: ArrayLike | None = None, seed: int = 42
+) -> float:
+    """Return the accuracy of a k-nearest-neighbour vote, five folds over groups.
+
+    Cosine neighbours after centring on the train folds; ties between neighbours or classes count in
+    expectation.
+
+    Args:
+        x: [n, d], n ≥ 10.
+        labels: the class of each row; at least two classes, at least two of each.
+        k: neighbours that vote.
+        groups: the unit of the folds; each row by default.
+        seed: of the folds.
+
+    Returns:
+        A value in [0, 1]; a guesser gets the share of the largest class.
+
+    Raises:
+        InputError: bad input.
+        DegenerateError: one class, a class of one, zero variance, or fewer than five groups.
+    """
+    a = as_matrix(x)
+    check_min_n(len(a), 10)
+    codes = check_classes(labels, len(a))
+    names = check_groups(groups, len(a))
+    if len(np.unique(names)) < FOLDS:
+        raise TooFewSamplesError(
+            f"knn_accuracy: expected at least {FOLDS} groups, got {len(np.unique(names))}"
+        )
+    scaled = standardized(a)
+    member = (codes[:, None] == np.arange(codes.max() + 1)).astype(np.float64)
+    fold = assign(names, FOLDS, seed, "fold")
+    correct = 0.0
+    for number in range(FOLDS):
+        test = fold == number
+        train_rows = scaled[~test]
+        if not 1 <= k <= len(train_rows):
+            raise InputError(f"k: expected 1 <= k <= {len(train_rows)}, the train rows, got {k}")
+        shifted = cosine_directions(scaled - train_rows.mean(axis=0))
+        votes = top_k_weights(shifted[test] @ shifted[~test].T, k) @ member[~test]
+        winners = votes >= votes.max(axis=1, keepdims=True) - TIE
+        correct += float((winners * member[test]).sum(axis=1) @ (1 / winners.sum(axis=1)))
+    return bounded(correct / len(a), (0, 1), "knn_accuracy")

@@ -1,0 +1,165 @@
+"""Weighted sums of other scores: EAS as published, and its form without the known faults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alignbench.metrics.base import METRICS, NullModel
+from alignbench.metrics.basis import basis_settings, to_shared_basis
+from alignbench.metrics.checks import bounded
+from alignbench.metrics.cka import calibrated_cka, linear_cka
+from alignbench.metrics.classes import discriminability, discriminability_raw
+from alignbench.metrics.coral import SATURATION, coral_similarity, ncoral
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike
+
+WEIGHTS = (0.3, 0.3, 0.4)
+NEEDS = ("labels", "groups", "seed")
+SHUFFLED = NullModel(draws=199)
+
+
+def eas_parts(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    labels: ArrayLike,
+    groups: ArrayLike | None = None,
+    seed: int = 42,
+    align: str = "procrustes",
+    k: int | None = None,
+) -> dict[str, float]:
+    """Return what `eas` adds up: `linear_cka`, `coral_similarity`, `discriminability_raw`."""
+    based = to_shared_basis(x, y, align=align, k=k, groups=groups, seed=seed)
+    return {
+        "linear_cka": linear_cka(x, y),
+        "coral_similarity": coral_similarity(*based),
+        "discriminability_raw": discriminability_raw(x, labels),
+    }
+
+
+def eas_adjusted_parts(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    labels: ArrayLike,
+    groups: ArrayLike | None = None,
+    seed: int = 42,
+    align: str = "procrustes",
+    k: int | None = None,
+) -> dict[str, float]:
+    """Return what `eas_adjusted` adds up: `calibrated_cka` (from 0 on), `1 - ncoral`, `discriminability`."""
+    based = to_shared_basis(x, y, align=align, k=k, groups=groups, seed=seed)
+    return {
+        "calibrated_cka": max(0.0, calibrated_cka(x, y)),
+        "1 - ncoral": 1 - ncoral(*based),
+        "discriminability": discriminability(x, labels),
+    }
+
+
+def _weighted(parts: Mapping[str, float]) -> float:
+    return sum(weight * part for weight, part in zip(WEIGHTS, parts.values(), strict=True))
+
+
+def _saturated(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:
+    return ("saturated",) if parts["coral_similarity"] > 1 / (1 + SATURATION) else ()
+
+
+@METRICS.register(
+    "eas",
+    kind="composite",
+    family="composite",
+    pairing=True,
+    bounds=(0, 1),
+    invariant_to=("joint_rotation", "translation"),
+    min_n=4,
+    needs=NEEDS,
+    settings=basis_settings,
+    null=SHUFFLED,
+    parts=eas_parts,
+    flags=_saturated,
+)
+def eas(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    labels: ArrayLike,
+    groups: ArrayLike | None = None,
+    seed: int = 42,
+    align: str = "procrustes",
+    k: int | None = None,
+) -> float:
+    r"""Return the encoder alignment score as published.
+
+    $.3\,\mathrm{linear\_cka} + .3\,\mathrm{coral\_similarity} + .4\,\mathrm{discriminability\_raw}$.
+
+    Where CORAL saturates it ranks as .3 + .3·CKA + .4·disc, and disc never sees the LLM.
+
+    Args:
+        x: vision side [n, dx].
+        y: text side [n, dy].
+        labels: the class of each row.
+        groups: the unit of the split that the shared basis needs.
+        seed: of that split.
+        align: see `to_shared_basis`.
+        k: the width of the shared basis.
+
+    Returns:
+        A value in [0, 1].
+
+    Raises:
+        InputError: bad input.
+        DegenerateError: a part does not exist.
+    """
+    parts = eas_parts(x, y, labels=labels, groups=groups, seed=seed, align=align, k=k)
+    return bounded(_weighted(parts), (0, 1), "eas")
+
+
+@METRICS.register(
+    "eas_adjusted",
+    kind="composite",
+    family="composite",
+    pairing=True,
+    bounds=(0, 1),
+    invariant_to=("joint_rotation", "isotropic_scale", "translation"),
+    min_n=5,
+    needs=NEEDS,
+    settings=basis_settings,
+    null=SHUFFLED,
+    parts=eas_adjusted_parts,
+)
+def eas_adjusted(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    labels: ArrayLike,
+    groups: ArrayLike | None = None,
+    seed: int = 42,
+    align: str = "procrustes",
+    k: int | None = None,
+) -> float:
+    r"""Return EAS of parts that don't depend on n and don't saturate.
+
+    $.3\max(0, \mathrm{calibrated\ CKA}) + .3(1 - \mathrm{ncoral}) + .4\,\mathrm{discriminability}$. Two of
+    its three parts don't see the pairing: read it beside its value on shuffled pairs.
+
+    Args:
+        x: vision side [n, dx], n ≥ 5.
+        y: text side [n, dy].
+        labels: the class of each row.
+        groups: the unit of the split that the shared basis needs.
+        seed: of that split.
+        align: see `to_shared_basis`.
+        k: the width of the shared basis.
+
+    Returns:
+        A value in [0, 1].
+
+    Raises:
+        InputError: bad input.
+        DegenerateError: a part does not exist.
+    """
+    parts = eas_adjusted_parts(x, y, labels=labels, groups=groups, seed=seed, align=align, k=k)
+    return bounded(_weighted(parts), (0, 1), "eas_adjusted")

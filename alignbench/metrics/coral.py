@@ -1,0 +1,337 @@
+"""Deep CORAL and its kin: how far apart two distributions are. None of them sees the pairing of the rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alignbench.errors import InputError
+from alignbench.metrics.base import METRICS, NullModel
+from alignbench.metrics.basis import basis_settings, to_shared_basis
+from alignbench.metrics.checks import bounded, centered, check_min_n, check_pair, standardized
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Matrix = NDArray[np.float64]
+
+SATURATION = 1e-3  # below this distance, coral_similarity is 1 for every encoder
+BASIS_NEEDS = ("groups", "seed")
+# The orthogonal map has seen the pairing, so what shuffled pairs get is shown; CORAL itself has no null.
+SHUFFLED_BASIS = NullModel(draws=99, test=False, applies=lambda settings: settings["align"] == "procrustes")
+
+
+def check_shared(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
+    """Return both sides, checked to have the same width and some variance.
+
+    Raises:
+        InputError: different widths: there is no shared basis.
+        DegenerateError: a side without variance.
+    """
+    a, b = check_pair(x, y, 2)
+    if a.shape[1] != b.shape[1]:
+        raise InputError(
+            f"x and y: expected a shared basis, got widths {a.shape[1]} and {b.shape[1]}; "
+            "use align='procrustes' (SharedBasis) or a spectral score"
+        )
+    standardized(a, "x"), standardized(b, "y")
+    return a, b
+
+
+def covariance(x: Matrix) -> Matrix:
+    """Return the covariance [d, d] of `x` [n, d], normalised by n−1.
+
+    Raises:
+        TooFewSamplesError: fewer than 2 rows.
+    """
+    check_min_n(len(x), 2)
+    deviations = centered(x)
+    with np.errstate(over="ignore", invalid="ignore"):
+        result: Matrix = deviations.T @ deviations / (len(x) - 1)
+    return result
+
+
+def ledoit_wolf(x: Matrix) -> Matrix:
+    r"""Return the covariance [d, d] shrunk towards $\mu I$ by the weight of least expected squared error.
+
+    Source:
+        Ledoit and Wolf (2004), Journal of Multivariate Analysis 88, 365-411; normalised by n−1 here.
+    """
+    n, d = x.shape
+    sample = covariance(x)
+    biased = sample * (n - 1) / n
+    mean = float(np.trace(biased)) / d
+    dispersion = float(np.square(biased).sum()) / d - mean**2
+    lengths = np.square(centered(x)).sum(axis=1)
+    error = (float(lengths @ lengths) / n - float(np.square(biased).sum())) / (n * d)
+    weight = 1.0 if dispersion <= 0 else min(error / dispersion, 1.0)
+    shrunk: Matrix = (1 - weight) * sample + weight * float(np.trace(sample)) / d * np.eye(d)
+    return shrunk
+
+
+def unit_trace(matrix: Matrix) -> Matrix:
+    """Return a covariance scaled to trace 1: its shape, without its size."""
+    scaled: Matrix = matrix / np.trace(matrix)
+    return scaled
+
+
+def _distance(c: Matrix, d: Matrix) -> float:
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = float(np.square(c - d).sum()) / (4 * len(c) ** 2)
+    return bounded(value, (0, np.inf), "coral_distance")
+
+
+def _normalised(c: Matrix, d: Matrix) -> float:
+    c, d = unit_trace(c), unit_trace(d)
+    value = float(np.square(c - d).sum() / (np.square(c).sum() + np.square(d).sum()))
+    return bounded(value, (0, 1), "ncoral")
+
+
+@METRICS.register(
+    "coral_distance",
+    family="coral",
+    bounds=(0, np.inf),
+    symmetric=True,
+    self_value=0.0,
+    invariant_to=("joint_rotation", "translation"),
+    higher_is_better=False,
+    needs=BASIS_NEEDS,
+    settings=basis_settings,
+    prepare=to_shared_basis,
+    null=SHUFFLED_BASIS,
+)
+def coral_distance(x: ArrayLike, y: ArrayLike) -> float:
+    r"""Return the Deep CORAL loss: how much two covariances in one basis differ. It does not see the pairing.
+
+    $\frac{1}{4d^2}\|C_s - C_t\|_F^2$, covariances normalised by n−1.
+
+    Args:
+        x: source [n, d].
+        y: target [n, d], in the same basis.
+
+    Returns:
+        A value ≥ 0; 0 where the covariances agree, wherever the means are.
+
+    Raises:
+        InputError: not finite matrices of equal shape.
+        DegenerateError: a side without variance.
+
+    Source:
+        Sun and Saenko (2016), Deep CORAL, arXiv 1607.01719, eq. 1.
+    """
+    a, b = check_shared(x, y)
+    return _distance(covariance(a), covariance(b))
+
+
+def _saturated(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:
+    return ("saturated",) if value > 1 / (1 + SATURATION) else ()
+
+
+@METRICS.register(
+    "coral_similarity",
+    family="coral",
+    bounds=(0, 1),
+    symmetric=True,
+    self_value=1.0,
+    invariant_to=("joint_rotation", "translation"),
+    needs=BASIS_NEEDS,
+    settings=basis_settings,
+    prepare=to_shared_basis,
+    null=SHUFFLED_BASIS,
+    flags=_saturated,
+)
+def coral_similarity(x: ArrayLike, y: ArrayLike) -> float:
+    r"""Return 1 / (1 + CORAL distance). It saturates, and does not see the pairing.
+
+    Rows of unit length have $\|C_s - C_t\|^2 \le 2(n/(n-1))^2$, so at d = 768 it is at least .999999 whatever
+    the encoder: reported for fidelity, flagged `saturated` where the distance is below 10⁻³.
+
+    Args:
+        x: source [n, d].
+        y: target [n, d], in the same basis.
+
+    Returns:
+        A value in (0, 1].
+
+    Raises:
+        InputError: not finite matrices of equal shape.
+        DegenerateError: a side without variance.
+
+    Source:
+        `coral_distance`; the reciprocal is the toolkit's.
+    """
+    return 1 / (1 + coral_distance(x, y))
+
+
+@METRICS.register(
+    "ncoral",
+    family="coral",
+    bounds=(0, 1),
+    symmetric=True,
+    self_value=0.0,
+    invariant_to=("joint_rotation", "isotropic_scale", "translation"),
+    higher_is_better=False,
+    needs=BASIS_NEEDS,
+    settings=basis_settings,
+    prepare=to_shared_basis,
+    null=SHUFFLED_BASIS,
+)
+def ncoral(x: ArrayLike, y: ArrayLike) -> float:
+    r"""Return the CORAL distance of unit-trace covariances as a share of the largest possible one.
+
+    $\frac{\|C_s - C_t\|^2}{\|C_s\|^2 + \|C_t\|^2}$ with $\mathrm{tr}\,C = 1$. Equal widths are not a shared
+    basis: a rotation of one side alone changes it a lot. It does not see the pairing.
+
+    Args:
+        x: source [n, d].
+        y: target [n, d], in the same basis.
+
+    Returns:
+        A value in [0, 1]: 0 for equal shapes, 1 for covariances without a direction in common.
+
+    Raises:
+        InputError: not finite matrices of equal shape.
+        DegenerateError: a side without variance.
+
+    Source:
+        Sun and Saenko (2016), arXiv 1607.01719, normalised here.
+    """
+    a, b = check_shared(x, y)
+    return _normalised(covariance(standardized(a)), covariance(standardized(b)))
+
+
+@METRICS.register(
+    "mean_distance",
+    family="coral",
+    bounds=(0, np.inf),
+    symmetric=True,
+    self_value=0.0,
+    invariant_to=("joint_rotation", "joint_translation"),
+    higher_is_better=False,
+    needs=BASIS_NEEDS,
+    settings=basis_settings,
+    prepare=to_shared_basis,
+    null=SHUFFLED_BASIS,
+)
+def mean_distance(x: ArrayLike, y: ArrayLike) -> float:
+    r"""Return how far apart the two means are, $\|\bar x - \bar y\|_2$: what CORAL leaves out.
+
+    Args:
+        x: source [n, d].
+        y: target [n, d], in the same basis.
+
+    Returns:
+        A value ≥ 0, in the units of the basis.
+
+    Raises:
+        InputError: not finite matrices of equal shape.
+        DegenerateError: a side without variance.
+
+    Source:
+        The linear-kernel maximum mean discrepancy, Gretton et al. (2012), JMLR 13.
+    """
+    a, b = check_shared(x, y)
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = float(np.linalg.norm(a.mean(axis=0) - b.mean(axis=0)))
+    return bounded(value, (0, np.inf), "mean_distance")
+
+
+def _root(x: Matrix) -> Matrix:
+    """Return a matrix R with RᵀR = XᵀX and no more rows than needed."""
+    if len(x) <= x.shape[1]:
+        return x
+    triangle: Matrix = np.asarray(np.linalg.qr(x, mode="r"))
+    return triangle
+
+
+@METRICS.register(
+    "bures_similarity",
+    family="coral",
+    bounds=(0, 1),
+    symmetric=True,
+    self_value=1.0,
+    invariant_to=("joint_rotation", "isotropic_scale", "translation"),
+    needs=BASIS_NEEDS,
+    settings=basis_settings,
+    prepare=to_shared_basis,
+    null=SHUFFLED_BASIS,
+)
+def bures_similarity(x: ArrayLike, y: ArrayLike) -> float:
+    r"""Return the normalised fidelity of two covariances: the optimal-transport counterpart of ncoral.
+
+    $\frac{\mathrm{tr}\,(C_s^{1/2} C_t C_s^{1/2})^{1/2}}{\sqrt{\mathrm{tr}\,C_s\,\mathrm{tr}\,C_t}}$, computed
+    as $\|XY^\top\|_* / (\|X\|\|Y\|)$ of the centred sides, so that no matrix root is taken. It does not see
+    the pairing.
+
+    Args:
+        x: source [n, d].
+        y: target [n, d], in the same basis.
+
+    Returns:
+        A value in [0, 1]; 1 for covariances of the same shape.
+
+    Raises:
+        InputError: not finite matrices of equal shape.
+        DegenerateError: a side without variance.
+
+    Source:
+        Bhatia, Jain, Lim (2019), Expositiones Mathematicae 37, 165-191.
+    """
+    sides = check_shared(x, y)
+    a, b = (_root(standardized(side)) for side in sides)
+    fidelity = float(np.linalg.norm(a @ b.T, ord="nuc"))
+    return bounded(fidelity / float(np.linalg.norm(a) * np.linalg.norm(b)), (0, 1), "bures_similarity")
+
+
+@METRICS.register(
+    "coral_distance_lw",
+    family="coral_lw",
+    bounds=(0, np.inf),
+    symmetric=True,
+    self_value=0.0,
+    invariant_to=("joint_rotation", "translation"),
+    higher_is_better=False,
+    needs=BASIS_NEEDS,
+    settings=basis_settings,
+    prepare=to_shared_basis,
+    null=SHUFFLED_BASIS,
+)
+def coral_distance_lw(x: ArrayLike, y: ArrayLike) -> float:
+    """Return `coral_distance` of Ledoit-Wolf covariances: steadier where n is small against d.
+
+    Args, Returns, Raises: as `coral_distance`.
+
+    Source:
+        `ledoit_wolf`.
+    """
+    a, b = check_shared(x, y)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _distance(ledoit_wolf(a), ledoit_wolf(b))
+
+
+@METRICS.register(
+    "ncoral_lw",
+    family="coral_lw",
+    bounds=(0, 1),
+    symmetric=True,
+    self_value=0.0,
+    invariant_to=("joint_rotation", "isotropic_scale", "translation"),
+    higher_is_better=False,
+    needs=BASIS_NEEDS,
+    settings=basis_settings,
+    prepare=to_shared_basis,
+    null=SHUFFLED_BASIS,
+)
+def ncoral_lw(x: ArrayLike, y: ArrayLike) -> float:
+    """Return `ncoral` of Ledoit-Wolf covariances: steadier where n is small against d.
+
+    Args, Returns, Raises: as `ncoral`.
+
+    Source:
+        `ledoit_wolf`.
+    """
+    a, b = check_shared(x, y)
+    return _normalised(ledoit_wolf(standardized(a)), ledoit_wolf(standardized(b)))

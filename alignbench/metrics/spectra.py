@@ -1,0 +1,148 @@
+"""Scores of the two covariance spectra alone: any dimensions, no shared basis, no pairing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alignbench.metrics.base import METRICS
+from alignbench.metrics.checks import bounded, check_pair, standardized
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Matrix = NDArray[np.float64]
+
+INVARIANCES = ("rotation", "isotropic_scale", "translation")
+
+
+def spectrum(x: ArrayLike, name: str = "x") -> Matrix:
+    """Return the covariance's eigenvalues as shares of their sum, largest first: [min(n, d)].
+
+    Raises:
+        InputError: not a finite matrix.
+        DegenerateError: zero variance.
+    """
+    a, _ = check_pair(x, x, 2)
+    deviations = standardized(a, name)
+    n, d = deviations.shape
+    values = np.linalg.eigvalsh(deviations @ deviations.T if n < d else deviations.T @ deviations)
+    values = np.maximum(values[::-1], 0.0)
+    shares: Matrix = values / values.sum()
+    return shares
+
+
+def _rank(shares: Matrix, n: int, d: int) -> int:
+    return int((shares > max(n, d) * np.finfo(np.float64).eps * shares[0]).sum())
+
+
+def truncated_spectra(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
+    """Return both spectra cut to the smaller rank r and renormalised: all entries are above 0."""
+    a, b = check_pair(x, y, 2)
+    p, q = spectrum(a, "x"), spectrum(b, "y")
+    r = min(_rank(p, *a.shape), _rank(q, *b.shape))
+    return p[:r] / p[:r].sum(), q[:r] / q[:r].sum()
+
+
+@METRICS.register(
+    "spectral_ncoral",
+    family="spectra",
+    bounds=(0, 1),
+    symmetric=True,
+    self_value=0.0,
+    invariant_to=INVARIANCES,
+    higher_is_better=False,
+)
+def spectral_ncoral(x: ArrayLike, y: ArrayLike) -> float:
+    r"""Return how much two normalised spectra differ: ncoral as it would be in the best of all bases.
+
+    $\frac{\|p - q\|^2}{\|p\|^2 + \|q\|^2}$, p and q the sorted eigenvalues over their sum, zero-padded.
+
+    Args:
+        x: one side [n, dx].
+        y: the other [n, dy].
+
+    Returns:
+        A value in [0, 1]; 0 for spectra of the same shape, whatever the directions.
+
+    Raises:
+        InputError: not finite matrices of equal length.
+        DegenerateError: a side without variance.
+    """
+    a, b = check_pair(x, y, 2)
+    p, q = spectrum(a, "x"), spectrum(b, "y")
+    size = max(len(p), len(q))
+    p, q = np.pad(p, (0, size - len(p))), np.pad(q, (0, size - len(q)))
+    value = float(np.square(p - q).sum() / (np.square(p).sum() + np.square(q).sum()))
+    return bounded(value, (0, 1), "spectral_ncoral")
+
+
+def _divergence(p: Matrix, q: Matrix) -> float:
+    return float((p * np.log(p / q)).sum())
+
+
+@METRICS.register(
+    "spectral_divergence",
+    family="spectra",
+    bounds=(0, float(np.log(2))),
+    symmetric=True,
+    self_value=0.0,
+    invariant_to=INVARIANCES,
+    higher_is_better=False,
+    unit="nats",
+)
+def spectral_divergence(x: ArrayLike, y: ArrayLike) -> float:
+    r"""Return the Jensen-Shannon divergence of two spectra, cut to the smaller rank.
+
+    $\tfrac12 \mathrm{KL}(p\|m) + \tfrac12 \mathrm{KL}(q\|m)$, m = (p+q)/2.
+
+    Args:
+        x: one side [n, dx].
+        y: the other [n, dy].
+
+    Returns:
+        A value in [0, ln 2], in nats.
+
+    Raises:
+        InputError: not finite matrices of equal length.
+        DegenerateError: a side without variance.
+
+    Source:
+        Lin (1991), IEEE Transactions on Information Theory 37.
+    """
+    p, q = truncated_spectra(x, y)
+    middle = (p + q) / 2
+    value = (_divergence(p, middle) + _divergence(q, middle)) / 2
+    return bounded(value, (0, float(np.log(2))), "spectral_divergence")
+
+
+@METRICS.register(
+    "spectral_kl",
+    family="spectra",
+    bounds=(0, np.inf),
+    symmetric=True,
+    self_value=0.0,
+    invariant_to=INVARIANCES,
+    higher_is_better=False,
+    unit="nats",
+)
+def spectral_kl(x: ArrayLike, y: ArrayLike) -> float:
+    r"""Return the symmetrised Kullback-Leibler divergence of two spectra, as the toolkit had it.
+
+    $\tfrac12(\mathrm{KL}(p\|q) + \mathrm{KL}(q\|p))$, cut to the smaller rank; its smallest eigenvalues rule
+    it.
+
+    Args:
+        x: one side [n, dx].
+        y: the other [n, dy].
+
+    Returns:
+        A value ≥ 0, in nats.
+
+    Raises:
+        InputError: not finite matrices of equal length.
+        DegenerateError: a side without variance.
+    """
+    p, q = truncated_spectra(x, y)
+    return bounded((_divergence(p, q) + _divergence(q, p)) / 2, (0, np.inf), "spectral_kl")

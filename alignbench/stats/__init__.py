@@ -1,0 +1,33 @@
+"""What goes with a score: nulls, intervals, tie groups. Takes metrics as arguments and imports none."""
+
+from alignbench.stats.evaluation import Evaluation, evaluate
+from alignbench.stats.interval import (
+    bootstrap_interval,
+    deletion_blocks,
+    jackknife_error,
+    jackknife_interval,
+    wilson_interval,
+)
+from alignbench.stats.permutation import draw_permutations, draw_within, p_value
+from alignbench.stats.ranking import holm_rejects, paired_p, tie_groups
+from alignbench.stats.splits import assign, one_per_group, rng_for, train_half
+
+__all__ = [
+    "Evaluation",
+    "assign",
+    "bootstrap_interval",
+    "deletion_blocks",
+    "draw_permutations",
+    "draw_within",
+    "evaluate",
+    "holm_rejects",
+    "jackknife_error",
+    "jackknife_interval",
+    "one_per_group",
+    "p_value",
+    "paired_p",
+    "rng_for",
+    "tie_groups",
+    "train_half",
+    "wilson_interval",
+]
