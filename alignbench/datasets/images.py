@@ -108,7 +108,7 @@ def _open(data: bytes, name: str, max_pixels: int) -> Image:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError(f"image {name}: too many pixels ({_reason(error)})") from error
     except Exception as error:
-        raise DataError(f"image {name}: broken header ({_reason(error)})") from error
+        raise DataError(f"image {name}: broken or truncated ({_reason(error)})") from error
     width, height = image.size
     # What Pillow only warns of is refused, too. (Turning its warning into an error by a filter is no option:
     # images are opened in threads, and the filters are the process's.)
@@ -133,9 +133,7 @@ def _is_complete(data: bytes, kind: str) -> bool:
         # After the last start-of-scan there is an end-of-image: a thumbnail's own pair comes before the
         # scans, and inside a scan every 0xFF is stuffed with a zero.
         return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
-    if kind == "WEBP":
-        return len(data) >= 8 + int.from_bytes(data[4:8], "little")
-    return True
+    return True  # WebP's decoder asks for the whole file at once; a BMP's length field is often wrong
 
 
 def _upright(image: Image) -> Image:
