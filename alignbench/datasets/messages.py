@@ -99,13 +99,19 @@ def load_mixed(
     found = find_root(root, config)
     shelves, dropped = _shelves(found, types, max_line_bytes)
     draws = [_draw(shelf, n_per_type, seed, text_field, wordings) for shelf in shelves]
+    dropped += [row for draw in draws for row in draw.dropped]
+    for shelf, draw in zip(shelves, draws, strict=True):
+        # A type that was asked for by name must be there; one that a stray line made up need not.
+        if not draw.samples and (types is not None or not any(of.samples for of in draws)):
+            what = f"no usable row of type {shelf.data_type!r} in {shelf.index.path}"
+            raise DataError(_nothing(what, draw.dropped))
     samples = _with_unique_ids([sample for draw in draws for sample in draw.samples])
     shown = drawn_wordings(samples, seed) if wordings == "draw" else all_wordings(samples)
     return Dataset(
         name=found.path.resolve().name,
         samples=with_groups(shown),
         origin=found.origin,
-        dropped=(*dropped, *(row for draw in draws for row in draw.dropped)),
+        dropped=tuple(dropped),
         notes=(*(found.notes if types is None else ()), *(note for draw in draws for note in draw.notes)),
     )
 
@@ -147,8 +153,7 @@ def _shelves(
         if name not in known:
             raise UnknownNameError(f"{unknown('data type', name, known)} (in {found.origin})")
     if not shelves:
-        first = f": {dropped[0].where}: {dropped[0].reason}" if dropped else ""
-        raise DataError(f"no usable row in {found.origin}{first}")
+        raise DataError(_nothing(f"no usable row in {found.origin}", dropped))
     return [shelves[name] for name in (dict.fromkeys(types) if types else shelves)], dropped
 
 
@@ -189,10 +194,6 @@ def _draw(shelf: _Shelf, n: int | None, seed: int, text_field: TextField, wordin
             images.add(parsed.image)
         except DataError as error:
             dropped[row] = Dropped(shelf.index.where(row), str(error))
-    if not taken:
-        first = next(iter(dropped.values()), None)
-        why = f"; the first: {first.where}: {first.reason}" if first else ""
-        raise DataError(f"no usable row of type {shelf.data_type!r} in {shelf.index.path}{why}")
     drawn = _Drawn([taken[row] for row in sorted(taken)], [dropped[row] for row in sorted(dropped)])
     if further:
         drawn.notes.append(
@@ -203,6 +204,12 @@ def _draw(shelf: _Shelf, n: int | None, seed: int, text_field: TextField, wordin
             f"{shelf.data_type}: {len(taken)} samples; {n} were asked for and there are no more"
         )
     return drawn
+
+
+def _nothing(what: str, dropped: Sequence[Dropped]) -> str:
+    return (
+        f"{what}; the first: {dropped[0].where}: {dropped[0].reason}" if dropped else f"{what}: it is empty"
+    )
 
 
 def _sample(shelf: _Shelf, row: int, parsed: Row, text_field: TextField) -> Sample:

@@ -62,38 +62,55 @@ def resolve_under(root: Path, name: str) -> Path:
     Raises:
         DataError: an absolute name, one with `..`, or a link that leads out of the root.
     """
-    shown = repr(name if len(name) <= _MAX_NAME else name[:_MAX_NAME] + "...")
-    if not name or "\0" in name:
-        raise DataError(f"image {shown}: not a file name")
-    for flavour in (PurePosixPath(name), PureWindowsPath(name)):
-        if flavour.anchor:
-            raise DataError(f"image {shown}: an absolute path; images are named relative to their root")
-        if ".." in flavour.parts:
-            raise DataError(f"image {shown}: '..' in the path; images are named relative to their root")
+    check_name(name)
     try:
         resolved = (root / name).resolve()
         inside = resolved.is_relative_to(root.resolve())
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(
-            f"image {shown}: the path can't be followed ({' '.join(str(error).split())})"
+            f"image {_shown(name)}: the path can't be followed ({' '.join(str(error).split())})"
         ) from error
     if not inside:
-        raise DataError(f"image {shown}: a link leads out of the image root")
+        raise DataError(f"image {_shown(name)}: a link leads out of the image root")
     return resolved
+
+
+def check_name(name: str) -> None:
+    """Refuse an image name that could lead out of its root, on this system or on another.
+
+    Raises:
+        DataError: empty, absolute, or with `..`.
+    """
+    if not name or "\0" in name:
+        raise DataError(f"image {_shown(name)}: not a file name")
+    for flavour in (PurePosixPath(name), PureWindowsPath(name)):
+        if flavour.anchor:
+            raise DataError(
+                f"image {_shown(name)}: an absolute path; images are named relative to their root"
+            )
+        if ".." in flavour.parts:
+            raise DataError(
+                f"image {_shown(name)}: '..' in the path; images are named relative to their root"
+            )
 
 
 def type_of(image: str) -> str:
     """Return the data type of an image that is named by it: its first folder.
 
     Raises:
-        DataError: it has no folder, or one that can't be shown.
+        DataError: it could lead out of its root, has no folder, or one that can't be a type's name.
     """
+    check_name(image)
     parts = PurePosixPath(image).parts
-    if len(parts) < 2 or ".." in parts or parts[0].startswith("/"):
-        raise DataError(f"image {image[:_MAX_NAME]!r}: expected <data type>/<file>")
+    if len(parts) < 2:
+        raise DataError(f"image {_shown(image)}: expected <data type>/<file>")
     if not parts[0].isprintable() or len(parts[0]) > 64 or "," in parts[0]:
         raise DataError(f"{parts[0][:64]!r} can't be the name of a data type")
     return parts[0]
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= _MAX_NAME else name[:_MAX_NAME] + "...")
 
 
 def _conversation(messages: list[Any]) -> tuple[list[tuple[str, str]], list[str]]:
