@@ -245,7 +245,10 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run was made of: enough to judge its numbers a year later."""
+    """What a run was made of: enough to judge its numbers a year later.
+
+    `loads` has an entry ({"model", "seconds"}) for each time that weights were loaded: none in a warm run.
+    """
 
     id: str
     started: str
@@ -258,6 +261,7 @@ class Run:
     machine: Mapping[str, Any]
     models: tuple[ModelInfo, ...]
     dataset: Mapping[str, Any]
+    loads: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:

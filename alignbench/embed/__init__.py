@@ -1,7 +1,7 @@
 """Embeddings of a dataset: cached on disk, computed by models only where they are missing."""
 
 from alignbench.embed.cache import DamagedShardWarning, EmbeddingStore, Shelf
-from alignbench.embed.extract import embed_images, embed_texts
+from alignbench.embed.extract import count_missing, embed_images, embed_texts
 from alignbench.embed.place import default_root
 from alignbench.embed.progress import Progress, Silent
 
@@ -11,6 +11,7 @@ __all__ = [
     "Progress",
     "Shelf",
     "Silent",
+    "count_missing",
     "default_root",
     "embed_images",
     "embed_texts",

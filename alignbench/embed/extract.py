@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     # Rows (positions among those asked for) and their vectors, in any order.
     Encode = Callable[[Sequence[int]], Iterator[tuple[Sequence[int], Vectors]]]
+    # What each row's vector is kept under, given the model's key.
+    Items = Callable[[dict[str, Any]], list[str]]
 
 _TEXTS_A_BATCH = 32
 
@@ -77,8 +79,7 @@ def embed_images(
             of = [rows[position] for position in positions]
             yield of, run(forward, batch, name, [ids[row] for row in of])
 
-    items = [sample.image_digest for sample in samples]
-    task = _Task(encoder, "vision", ids, lambda _key: items, encode, device, dtype)
+    task = _Task(encoder, "vision", ids, _image_items(dataset), encode, device, dtype)
     return _embed(task, store, progress or Silent(), on_load)
 
 
@@ -138,11 +139,40 @@ def embed_texts(
             of = [rows[position] for position in positions]
             yield of, run(llm.forward, [tokens[p] for p in positions], name, [ids[row] for row in of])
 
+    task = _Task(llm, "text", ids, _text_items(texts), encode, device, dtype)
+    return _embed(task, store, progress or Silent(), on_load)
+
+
+def count_missing(
+    model: Any, dataset: Dataset, *, store: EmbeddingStore, device: str = "auto", dtype: str = "auto"
+) -> int:
+    """Return how many of a dataset's images (or texts) `embed_images` (or `embed_texts`) would have to embed.
+
+    Args:
+        model: an Encoder, an LLM, or a third party's.
+        dataset: the samples.
+        store: what is known already.
+        device: as for embedding.
+        dtype: as for embedding.
+    """
+    items = _image_items(dataset)
+    if info_of(model, "vision", "").side == "text":
+        items = _text_items([sample.text for sample in dataset.samples])
+    place = _Place.of(model, items, device, dtype, store)
+    return len(place.lacks(place.known()))
+
+
+def _image_items(dataset: Dataset) -> Items:
+    digests = [sample.image_digest for sample in dataset.samples]
+    return lambda _key: digests
+
+
+def _text_items(texts: Sequence[str]) -> Items:
     def items(key: dict[str, Any]) -> list[str]:
         how = (key.get("template"), key.get("tokenizer"))
         return [hashlib.sha256(json.dumps([text, *how]).encode()).hexdigest() for text in texts]
 
-    return _embed(_Task(llm, "text", ids, items, encode, device, dtype), store, progress or Silent(), on_load)
+    return items
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +182,14 @@ class _Task:
     model: Any
     side: Literal["vision", "text"]
     ids: tuple[str, ...]
-    items: Callable[[dict[str, Any]], list[str]]
+    items: Items
     encode: Encode
     device: str
     dtype: str
+
+    def place(self, store: EmbeddingStore) -> _Place:
+        """Return where the vectors are kept."""
+        return _Place.of(self.model, self.items, self.device, self.dtype, store)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +207,10 @@ class _Place:
     items: list[str]
 
     @classmethod
-    def of(cls, task: _Task, store: EmbeddingStore) -> _Place:
-        arithmetic = dtype_of(task.model, task.device, task.dtype)
-        key = key_of(task.model, arithmetic)
-        return cls(arithmetic, None if key is None else store.shelf(key), task.items(key or {}))
+    def of(cls, model: Any, items: Items, device: str, dtype: str, store: EmbeddingStore) -> _Place:
+        arithmetic = dtype_of(model, device, dtype)
+        key = key_of(model, arithmetic)
+        return cls(arithmetic, None if key is None else store.shelf(key), items(key or {}))
 
     def known(self) -> dict[str, Vectors]:
         """Return the vectors that are there, by item."""
@@ -192,17 +226,17 @@ def _embed(task: _Task, store: EmbeddingStore, progress: Progress, on_load: OnLo
     name = info_of(task.model, task.side, "").name
     if not task.ids:
         raise InputError(f"{name}: there is nothing to embed")
-    place = _Place.of(task, store)
+    place = task.place(store)
     known = place.known()
     if place.lacks(known):
         with nullcontext() if place.shelf is None else place.shelf.lock():
             # Another process may have done it while this one waited for the lock.
-            place = _Place.of(task, store)
+            place = task.place(store)
             known = place.known()
             if place.lacks(known):
                 with loaded(task.model, name, task.device, task.dtype, on_load):
                     # Of a model that had to be downloaded, all is known only now.
-                    place = _Place.of(task, store)
+                    place = task.place(store)
                     known = place.known()
                     _compute(task, place, known, name, progress)
     info = info_of(task.model, task.side, place.arithmetic)

@@ -1,0 +1,51 @@
+"""What the CORAL figures show beside the scores: covariances in the shared basis, spectra, cosines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.errors import DegenerateError
+from alignbench.experiments.scoring import mode_of
+from alignbench.metrics.basis import to_shared_basis
+from alignbench.metrics.coral import covariance, unit_trace
+from alignbench.metrics.spectra import spectrum
+
+if TYPE_CHECKING:
+    from alignbench.experiments.scoring import Settings
+    from alignbench.types import Pair
+
+
+def covariance_arrays(pair: Pair, settings: Settings) -> dict[str, Any]:
+    """Return both sides' covariances [k, k] in the shared basis at unit trace, and their own spectra.
+
+    Where there are too few samples for a basis, the covariances are left out and the spectra stand alone.
+    """
+    rows = pair.one_per_group(settings.seed)
+    x, y = rows.x.values, rows.y.values
+    arrays: dict[str, Any] = {
+        "name_x": np.array(rows.x.model.label),
+        "name_y": np.array(rows.y.model.label),
+        "mode": np.array(mode_of(pair)),
+        "eig_x": spectrum(x),
+        "eig_y": spectrum(y),
+    }
+    try:
+        basis = settings.basis_params(len(rows), (rows.x.dim, rows.y.dim))
+        based = to_shared_basis(x, y, **basis, groups=rows.groups, seed=settings.seed)
+    except DegenerateError:
+        return arrays
+    return {**arrays, "cov_x": unit_trace(covariance(based[0])), "cov_y": unit_trace(covariance(based[1]))}
+
+
+def similarity_arrays(side: Pair) -> dict[str, Any]:
+    """Return one model's cosines [n, n] between all samples, sorted by data type."""
+    order = np.argsort(np.asarray(side.labels), kind="stable")
+    values = side.x.values[order].astype(np.float64)
+    unit = values / np.linalg.norm(values, axis=1, keepdims=True)
+    return {
+        "name": np.array(side.x.model.label),
+        "labels": np.asarray(side.labels)[order],
+        "cosine": (unit @ unit.T).astype(np.float32),
+    }

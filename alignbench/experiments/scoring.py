@@ -1,0 +1,121 @@
+"""One metric on one pair, with all that goes with a score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from alignbench.errors import DegenerateError
+from alignbench.metrics.basis import basis_settings
+from alignbench.stats import evaluate
+from alignbench.types import Score
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from alignbench.metrics import Metric
+    from alignbench.types import Pair
+
+Mode = Literal["cross-modal", "vision-vision", "text-text", "vision", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a run scores.
+
+    Args:
+        seed: of everything drawn.
+        permutations: how many a null draws; None leaves it to the metric.
+        basis: how CORAL's two sides come to one basis: procrustes, pca or none.
+        k: the width of the shared basis; None takes as much as the samples and `dims` allow.
+        dims: the widths of all models of the run, which bound the shared basis so that columns compare.
+    """
+
+    seed: int = 42
+    permutations: int | None = None
+    basis: str = "procrustes"
+    k: int | None = None
+    dims: tuple[int, ...] = ()
+
+    def basis_params(self, n: int, dims: tuple[int, ...]) -> dict[str, Any]:
+        """Return `align` and `k` for a pair of these widths with n groups."""
+        return dict(basis_settings(n, (*self.dims, *dims), align=self.basis, k=self.k))
+
+
+def score_pair(metric: Metric, pair: Pair, settings: Settings, *, experiment: str, **params: Any) -> Score:
+    """Return the metric of a pair with null, interval, chance and flags.
+
+    One row of every group goes in, drawn by the seed, so that permutations are of equal units. What does not
+    exist (too few samples, a zero denominator) becomes a score with status `not_applicable` and the reason.
+
+    Raises:
+        InputError: the embeddings are not fit for any metric (NaN, zero variance, ...).
+    """
+    mode = mode_of(pair)
+    rows = pair.one_per_group(settings.seed)
+    sides = _sides(rows, mode)
+    common: dict[str, Any] = {
+        "experiment": experiment,
+        "metric": metric.name,
+        "dataset": pair.dataset,
+        "n": len(rows),
+        "dims": (rows.x.dim, rows.y.dim) if metric.two_sided else (rows.x.dim,),
+        "seed": settings.seed,
+        "higher_is_better": metric.higher_is_better,
+        "unit": metric.unit,
+        "weights": {side.model.label: side.model.weights for side in (rows.x, rows.y)},
+        **sides,
+    }
+    described = {"mode": mode, **_preprocessing(rows), **params}
+    try:
+        found = evaluate(
+            metric,
+            rows.x.values,
+            rows.y.values if metric.two_sided else None,
+            labels=rows.labels,
+            groups=rows.groups,
+            seed=settings.seed,
+            n_permutations=settings.permutations,
+            params=settings.basis_params(len(rows), common["dims"]) if needs_basis(metric) else None,
+        )
+    except DegenerateError as error:
+        return Score(value=None, status="not_applicable", reason=str(error), params=described, **common)
+    return Score(
+        value=found.value,
+        null=found.null,
+        interval=found.interval,
+        deletions=found.deletions,
+        chance=found.chance,
+        flags=found.flags,
+        params={**described, **found.params, **({"parts": found.parts} if found.parts else {})},
+        **common,
+    )
+
+
+def needs_basis(metric: Metric) -> bool:
+    """Whether the metric compares covariances, which takes a basis that both sides share."""
+    return metric.settings is basis_settings
+
+
+def mode_of(pair: Pair) -> Mode:
+    """Return what is compared with what; a model with itself is one side alone."""
+    x, y = pair.x.model, pair.y.model
+    if x.side != y.side:
+        return "cross-modal"
+    if x.name == y.name:
+        return "vision" if x.side == "vision" else "text"
+    return "vision-vision" if x.side == "vision" else "text-text"
+
+
+def _sides(pair: Pair, mode: Mode) -> Mapping[str, str | None]:
+    x, y = pair.x.model.label, pair.y.model.label
+    if mode == "cross-modal":
+        return {"encoder": x, "llm": y, "other": None}
+    other = None if mode in {"vision", "text"} else y
+    if mode in {"vision", "vision-vision"}:
+        return {"encoder": x, "llm": None, "other": other}
+    return {"encoder": None, "llm": x, "other": other}
+
+
+def _preprocessing(pair: Pair) -> dict[str, Any]:
+    return {"preprocessing": {side.model.label: dict(side.model.params) for side in (pair.x, pair.y)}}

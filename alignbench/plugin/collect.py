@@ -1,0 +1,142 @@
+"""Gathers the scores of a run on the controller, whoever computed them, and writes what the run leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alignbench.errors import AlignbenchError
+from alignbench.plugin.environment import git_commit, machine, versions
+from alignbench.plugin.selection import Needed, needed_by_ids, needed_by_items
+from alignbench.plugin.terminal import Printer, plan
+from alignbench.report import append_score, point_latest, terminal_table, write_run
+from alignbench.types import Run, Score
+from alignbench.weights import Located
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from alignbench.plugin.runfolder import RunFolder
+    from alignbench.plugin.suite import Suite
+
+
+class Collector:
+    """The controller's part of the plugin: it looks for weights, gathers scores and writes the run.
+
+    Scores come in test reports (`user_properties` of the call phase), so it makes no difference whether a
+    test ran here or in a worker, and what a crashed worker had recorded is kept.
+    """
+
+    def __init__(self, config: pytest.Config, suite: Suite, folder: RunFolder) -> None:
+        self.config = config
+        self.suite = suite
+        self.folder = folder
+        self.printer = Printer(config)
+        self.scores: dict[tuple[str, ...], Score] = {}
+        self.loads: list[dict[str, Any]] = []
+        self.needed = Needed()
+        self._started = datetime.now(UTC)
+        self._clock = time.perf_counter()
+        self._planned = False
+        suite.progress = self.printer.progress()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Look once for the weights of every model that the collected tests need, and say the plan."""
+        if not self.config.option.collectonly and session.items:
+            self._plan(needed_by_items(session.items), len(session.items))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Do the same on an xdist controller, which has no items: a worker's UsageError would be a crash."""
+        if not self._planned:
+            self._plan(needed_by_ids(ids, tuple(self.suite.encoders), tuple(self.suite.llms)), len(ids))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what the test recorded; each score is on the disk before the next test ends."""
+        if report.when != "call":
+            return
+        value: Any
+        for name, value in report.user_properties:
+            if name == "alignbench":
+                score = Score.from_dict(value)
+                self.scores[report.nodeid, *score.key] = score
+                append_score(self.folder.path, score)
+            elif name == "alignbench-load":
+                self.loads.append(value)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Write scores.json, summary.md and the figures; a run without scores writes nothing."""
+        if self.scores:
+            write_run(self.folder.path, self._run(), self.scores.values(), figures=self.suite.options.figures)
+            point_latest(self.folder.path)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_terminal_summary(self) -> None:
+        """Print the ranking and where the report is."""
+        if self.scores:
+            shown = self.folder.path
+            with contextlib.suppress(ValueError):
+                shown = shown.relative_to(self.config.invocation_params.dir)
+            lines = terminal_table(
+                list(self.scores.values()),
+                self._run(),
+                width=self.printer.width,
+                report=shown,
+                encoding=self.printer.encoding,
+            )
+            self.printer.section("alignbench", lines)
+
+    def _plan(self, needed: Needed, tests: int) -> None:
+        self._planned = True
+        self.needed = needed
+        if not needed:
+            return
+        located, missing = {}, []
+        try:
+            dataset = self.suite.dataset
+        except AlignbenchError as error:
+            raise pytest.UsageError(str(error)) from error
+        for name, model in self._needed_models():
+            try:
+                located[name] = model.locate() if hasattr(model, "locate") else Located(model.info.source)
+            except AlignbenchError as error:
+                missing.append(str(error))
+        if missing:
+            raise pytest.UsageError(*missing)
+        self.printer.lines(plan(self.suite, dataset, located, tests))
+
+    def _needed_models(self) -> Iterable[tuple[str, Any]]:
+        yield from ((name, self.suite.encoders[name]) for name in self.needed.vision)
+        yield from ((name, self.suite.llms[name]) for name in self.needed.text)
+
+    def _run(self) -> Run:
+        options = self.suite.options
+        dataset = self.suite.dataset
+        return Run(
+            id=self.folder.path.name,
+            started=self._started.isoformat(timespec="seconds"),
+            seconds=round(time.perf_counter() - self._clock, 1),
+            command=" ".join(["pytest", *map(str, self.config.invocation_params.args)]),
+            options=options.to_dict(),
+            seed=options.seed,
+            versions=versions(),
+            git_commit=git_commit(self.config.rootpath),
+            machine=machine(),
+            models=tuple(model.info for _, model in self._needed_models()),
+            dataset={
+                "name": dataset.name,
+                "digest": dataset.digest,
+                "origin": dataset.origin,
+                "n": len(dataset),
+                "types": {t: sum(s.data_type == t for s in dataset.samples) for t in dataset.data_types},
+                "groups": len({sample.group for sample in dataset.samples}),
+                "notes": list(dataset.notes),
+                "dropped": [{"where": d.where, "reason": d.reason} for d in dataset.dropped],
+            },
+            loads=tuple(self.loads),
+        )

@@ -1,0 +1,197 @@
+"""Fixtures and hooks of the suite.
+
+A root conftest.py asks for them: `pytest_plugins = ["alignbench.plugin.fixtures"]`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from alignbench.errors import AlignbenchError
+from alignbench.plugin.collect import Collector
+from alignbench.plugin.options import Options
+from alignbench.plugin.record import Recorder
+from alignbench.plugin.runfolder import RunFolder
+from alignbench.plugin.selection import AXES, JOIN, needed_by_items
+from alignbench.plugin.suite import Suite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from alignbench.datasets import Dataset
+    from alignbench.encoders import Encoder
+    from alignbench.llms import LLM
+    from alignbench.types import Pair
+    from alignbench.weights.custom import Custom
+
+SUITE = pytest.StashKey[Suite]()
+FOLDER = pytest.StashKey[RunFolder]()
+EXPERIMENTS = {
+    "cka": "similarity of representations: every metric that sees the pairing",
+    "coral": "distribution alignment: Deep CORAL and spectra",
+    "eas": "class structure, and the composites of it with CKA and CORAL",
+    "invariants": "declared properties of every registered metric",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check every name and option before anything is collected, and start to collect scores."""
+    for name, meaning in EXPERIMENTS.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
+    try:
+        suite = Suite.from_options(Options.from_pytest(config))
+    except AlignbenchError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[SUITE] = suite
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        config.stash[FOLDER] = RunFolder(Path(worker["alignbench_run"]))
+        return
+    output_dir = config.invocation_params.dir / suite.options.output_dir
+    folder = RunFolder.fresh(output_dir, suite.options.run_name or _run_name(config))
+    config.stash[FOLDER] = folder
+    config.pluginmanager.register(Collector(config, suite, folder), "alignbench-collector")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """Tell an xdist worker which run folder is ours."""
+    config, workerinput = node.config, node.workerinput  # type: ignore[attr-defined]
+    workerinput["alignbench_run"] = str(config.stash[FOLDER].path)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Parametrize the axes that a test asks for, with plain strings, in the order given."""
+    suite = metafunc.config.stash[SUITE]
+    selected: dict[str, Sequence[object]] = {
+        "encoder": list(suite.encoders),
+        "llm": list(suite.paired_llms),
+        "vision_pair": _couples(suite.encoders),
+        "text_pair": _couples(suite.llms),
+    }
+    for axis in AXES:
+        if axis in metafunc.fixturenames:
+            metafunc.parametrize(axis, selected[axis] or [_too_few(axis)], indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> None:
+    """Report the loads of weights with the test that needed them."""
+    loads = item.config.stash[SUITE].take_loads()
+    item.user_properties += [("alignbench-load", {"model": model, "seconds": s}) for model, s in loads]
+
+
+@pytest.fixture(scope="session")
+def alignbench_suite(pytestconfig: pytest.Config) -> Suite:
+    """The run's selection, data and embeddings."""
+    return pytestconfig.stash[SUITE]
+
+
+@pytest.fixture(scope="session")
+def dataset(alignbench_suite: Suite) -> Dataset:
+    """The samples of the run."""
+    return alignbench_suite.dataset
+
+
+@pytest.fixture(scope="session")
+def encoder(request: pytest.FixtureRequest, alignbench_suite: Suite) -> Encoder | Custom:
+    """Each selected encoder in turn: a handle that loads its weights when it is asked to embed."""
+    return alignbench_suite.encoders[request.param]
+
+
+@pytest.fixture(scope="session")
+def llm(request: pytest.FixtureRequest, alignbench_suite: Suite) -> LLM | Custom:
+    """Each selected LLM in turn."""
+    return alignbench_suite.llms[request.param]
+
+
+@pytest.fixture(scope="session")
+def pair(encoder: Encoder | Custom, llm: LLM | Custom, alignbench_suite: Suite) -> Pair:
+    """The embeddings of each selected encoder and LLM over the same samples."""
+    return alignbench_suite.pair(alignbench_suite.vision(encoder), alignbench_suite.text(llm))
+
+
+@pytest.fixture(scope="session")
+def vision_pair(request: pytest.FixtureRequest, alignbench_suite: Suite) -> Pair:
+    """Each two selected encoders over the same images."""
+    first, second = (alignbench_suite.encoders[name] for name in request.param.split(JOIN))
+    return alignbench_suite.pair(alignbench_suite.vision(first), alignbench_suite.vision(second))
+
+
+@pytest.fixture(scope="session")
+def text_pair(request: pytest.FixtureRequest, alignbench_suite: Suite) -> Pair:
+    """Each two compared LLMs over the same texts."""
+    first, second = (alignbench_suite.llms[name] for name in request.param.split(JOIN))
+    return alignbench_suite.pair(alignbench_suite.text(first), alignbench_suite.text(second))
+
+
+@pytest.fixture(scope="session")
+def encoders(alignbench_suite: Suite) -> Mapping[str, Encoder | Custom]:
+    """All selected encoders by name."""
+    return alignbench_suite.encoders
+
+
+@pytest.fixture(scope="session")
+def llms(alignbench_suite: Suite) -> Mapping[str, LLM | Custom]:
+    """All selected LLMs by name."""
+    return alignbench_suite.llms
+
+
+@pytest.fixture(scope="session")
+def vision_side(encoder: Encoder | Custom, alignbench_suite: Suite) -> Pair:
+    """Each selected encoder's embeddings, as a pair with themselves: for metrics of one side."""
+    vectors = alignbench_suite.vision(encoder)
+    return alignbench_suite.pair(vectors, vectors)
+
+
+@pytest.fixture(scope="session")
+def text_side(llm: LLM | Custom, alignbench_suite: Suite) -> Pair:
+    """Each selected LLM's embeddings, as a pair with themselves."""
+    vectors = alignbench_suite.text(llm)
+    return alignbench_suite.pair(vectors, vectors)
+
+
+@pytest.fixture(scope="session")
+def alignbench_dims(request: pytest.FixtureRequest, alignbench_suite: Suite) -> Callable[[], tuple[int, ...]]:
+    """Gives the widths of all models that the collected tests use."""
+
+    def dims() -> tuple[int, ...]:
+        needed = needed_by_items(request.session.items)
+        vision = (alignbench_suite.vision(alignbench_suite.encoders[name]).dim for name in needed.vision)
+        text = (alignbench_suite.text(alignbench_suite.llms[name]).dim for name in needed.text)
+        return (*vision, *text)
+
+    return cache(dims)
+
+
+@pytest.fixture
+def record(
+    request: pytest.FixtureRequest, alignbench_suite: Suite, alignbench_dims: Callable[[], tuple[int, ...]]
+) -> Recorder:
+    """Computes a score with null and interval, and hands it to the report."""
+    item = cast("pytest.Item", request.node)
+    markers = [mark.name for mark in item.iter_markers() if mark.name in EXPERIMENTS]
+    experiment = markers[0] if markers else "custom"
+    return Recorder(item, item.config.stash[FOLDER], experiment, alignbench_suite.options, alignbench_dims)
+
+
+def _couples(names: Iterable[str]) -> list[str]:
+    return [JOIN.join(two) for two in itertools.combinations(names, 2)]
+
+
+def _too_few(axis: str) -> object:
+    what = "--encoders" if axis == "vision_pair" else "--llms"
+    return pytest.param(
+        "needs-two", marks=pytest.mark.skip(reason=f"compares two models: name two with {what}")
+    )
+
+
+def _run_name(config: pytest.Config) -> str:
+    words = "".join(c if c.isalnum() else " " for c in f"{config.option.keyword} {config.option.markexpr}")
+    return "-".join(words.split())[:40] or "benchmarks"

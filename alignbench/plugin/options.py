@@ -1,0 +1,160 @@
+"""The run's options: one frozen dataclass made from `pytest.Config`; nothing else reads options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from alignbench.config import Config, load_config
+from alignbench.errors import ConfigError
+from alignbench.registry import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import pytest
+
+    from alignbench.datasets.dataset import TextField
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+FITS = ("native", "pad", "squash")
+POOLINGS = ("cls", "pooler", "mean", "projected")
+TEXT_FIELDS = ("answer", "question", "both")
+BASES = ("procrustes", "pca", "none")
+BITS = ("4bit", "8bit")
+_BARE = frozenset({"encoders", "llms", "data_types", "n_samples"})
+_NOT_SHAPING = frozenset({"output_dir", "run_name", "cache_dir", "no_embedding_cache", "no_figures", "k"})
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asked for, checked, with the configuration's defaults filled in."""
+
+    encoders: tuple[str, ...]
+    llms: tuple[str, ...]
+    compared_llms: tuple[str, ...]
+    data_types: tuple[str, ...] | None
+    n_samples: int
+    data_root: Path | None
+    dataset: str | None
+    text_field: TextField
+    output_dir: Path
+    run_name: str | None
+    device: str
+    dtype: str
+    batch_size: int
+    seed: int
+    permutations: int | None
+    pooling: str | None
+    layer: int | None
+    llm_layer: int
+    fit: str
+    l2: bool
+    quantize: str | None
+    basis: str
+    k: int | None
+    standins: bool
+    allow_pickle: bool
+    cache_dir: Path | None
+    embedding_cache: bool
+    figures: bool
+    config: Config
+    given: tuple[str, ...]
+
+    @classmethod
+    def from_pytest(cls, config: pytest.Config) -> Options:
+        """Read and check the options.
+
+        Raises:
+            ConfigError: a value that can't be, with the option's name and what would do.
+        """
+        raw = _raw(config)
+        base = load_config(_path(raw["config"]), folder=config.invocation_params.dir)
+        encoders = _split("--encoders", raw["encoders"])
+        llms = _split("--llms", raw["llms"])
+        return cls(
+            encoders=encoders or base.default_encoders,
+            llms=llms or base.default_llms,
+            compared_llms=llms or base.compared_llms,
+            data_types=_split("--data-types", raw["data_types"]) or None,
+            n_samples=_at_least("--n-samples", raw["n_samples"], 1, base.n_samples),
+            data_root=_path(raw["data_root"]),
+            dataset=raw["dataset"],
+            text_field=cast(
+                "TextField", _one_of("--align-text-field", raw["text_field"], TEXT_FIELDS) or "answer"
+            ),
+            output_dir=_path(raw["output_dir"]) or base.output_dir,
+            run_name=_run_name(raw["run_name"]),
+            device=raw["device"] or base.device,
+            dtype=_one_of("--align-dtype", raw["dtype"], DTYPES) or "auto",
+            batch_size=_at_least("--align-batch-size", raw["batch_size"], 1, 32),
+            seed=_at_least("--align-seed", raw["seed"], 0, base.seed),
+            permutations=_at_least("--align-permutations", raw["permutations"], 19, None),
+            pooling=_one_of("--align-pooling", raw["pooling"], POOLINGS),
+            layer=raw["layer"],
+            llm_layer=-1 if raw["llm_layer"] is None else raw["llm_layer"],
+            fit=_one_of("--align-fit", raw["fit"], FITS) or "native",
+            l2=not raw["no_l2"],
+            quantize=_one_of("--align-quantize", raw["quantize"], BITS),
+            basis=_one_of("--align-basis", raw["basis"], BASES) or "procrustes",
+            k=_at_least("--align-k", raw["k"], 1, None),
+            standins=raw["standins"],
+            allow_pickle=raw["allow_pickle"],
+            cache_dir=_path(raw["cache_dir"]),
+            embedding_cache=not raw["no_embedding_cache"],
+            figures=not raw["no_figures"],
+            config=base,
+            given=tuple(_given(raw)),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a report records of the options; `config` by its origin only."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**plain, "config": list(self.config.origin)}
+
+
+def _given(raw: dict[str, Any]) -> Iterator[str]:
+    """Yield the options that were given and shape the scores, as they would be typed."""
+    for name, value in raw.items():
+        if value in (None, False) or name in _NOT_SHAPING:
+            continue
+        option = f"--{name}" if name in _BARE else f"--align-{name}"
+        option = option.replace("_", "-")
+        yield option if value is True else f"{option}={','.join(value) if isinstance(value, list) else value}"
+
+
+def _raw(config: pytest.Config) -> dict[str, Any]:
+    prefix = "alignbench_"
+    return {k.removeprefix(prefix): v for k, v in vars(config.option).items() if k.startswith(prefix)}
+
+
+def _split(option: str, values: Iterable[str] | None) -> tuple[str, ...]:
+    names = [name.strip() for value in values or () for name in value.split(",")]
+    if not all(names):
+        raise ConfigError(f"{option}: an empty name in {','.join(names)!r}; separate names by single commas")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"{option}: {twice[0]!r} is named twice")
+    return tuple(names)
+
+
+def _one_of(option: str, value: str | None, allowed: tuple[str, ...]) -> str | None:
+    if value is not None and value not in allowed:
+        raise ConfigError(f"{option}: {unknown('value', value, dict.fromkeys(allowed))}")
+    return value
+
+
+def _at_least(option: str, value: int | None, least: int, default: Any) -> Any:
+    if value is not None and value < least:
+        raise ConfigError(f"{option}: expected at least {least}, got {value}")
+    return default if value is None else value
+
+
+def _path(value: str | None) -> Path | None:
+    return None if value is None else Path(value).expanduser()
+
+
+def _run_name(value: str | None) -> str | None:
+    if value is not None and (not value.strip(".") or any(c in r'/\:*?"<>|' or ord(c) < 32 for c in value)):
+        raise ConfigError(f"--align-run-name: {value!r} can't be part of a folder's name")
+    return value

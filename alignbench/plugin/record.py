@@ -1,0 +1,87 @@
+"""The `record` fixture: computes a score and hands it to the controller with the test's report."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from alignbench.experiments.scoring import Settings, needs_basis, score_pair
+from alignbench.metrics import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    import pytest
+    from numpy.typing import NDArray
+
+    from alignbench.metrics import Metric
+    from alignbench.plugin.options import Options
+    from alignbench.plugin.runfolder import RunFolder
+    from alignbench.types import Pair, Score
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """Records the scores of one test.
+
+    Args:
+        item: the test.
+        folder: where artifacts go.
+        experiment: what the scores are filed under: the test's marker.
+        options: what the user asked for.
+        dims: gives the widths of all models that the collected tests use; it may have to embed them.
+    """
+
+    item: pytest.Item
+    folder: RunFolder
+    experiment: str
+    options: Options
+    dims: Callable[[], tuple[int, ...]]
+
+    @cached_property
+    def settings(self) -> Settings:
+        """How the run scores, but for what a basis depends on."""
+        options = self.options
+        return Settings(options.seed, options.permutations, options.basis, options.k)
+
+    @cached_property
+    def basis_settings(self) -> Settings:
+        """The same for scores in a shared basis: as wide as the narrowest model of the run allows."""
+        return self.settings if self.options.k else replace(self.settings, dims=self.dims())
+
+    def __call__(
+        self, metric: str | Metric, pair: Pair, *, artifact: str | None = None, **params: Any
+    ) -> Score:
+        """Compute `metric` on `pair` with null and interval, and record it.
+
+        Args:
+            metric: a registered metric, or its name.
+            pair: the embeddings of both sides.
+            artifact: the file with what a figure of this score needs, from `self.artifact`.
+            params: what else the score should say of how it came about.
+        """
+        known = METRICS.get(metric) if isinstance(metric, str) else metric
+        settings = self.basis_settings if needs_basis(known) else self.settings
+        score = score_pair(known, pair, settings, experiment=self.experiment, **params)
+        return self.score(replace(score, artifact=artifact))
+
+    def score(self, score: Score) -> Score:
+        """Record a score that was computed elsewhere."""
+        complete = replace(score, nodeid=self.item.nodeid, reproduce=self._command(score))
+        self.item.user_properties.append(("alignbench", complete.to_dict()))
+        return complete
+
+    def artifact(self, name: str, arrays: Mapping[str, NDArray[np.generic]]) -> str:
+        """Write arrays for a figure into the run folder and return the file's path in it."""
+        return self.folder.write_artifact(
+            "".join(c if c.isalnum() or c in "-_.+" else "_" for c in name), arrays
+        )
+
+    def _command(self, score: Score) -> str:
+        words = ["pytest", self.item.nodeid, *self.options.given]
+        if (k := score.params.get("k")) is not None:  # the basis depends on the run's other models
+            words.append(f"--align-k={k}")
+        return shlex.join(words)

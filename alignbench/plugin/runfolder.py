@@ -1,0 +1,48 @@
+"""The folder that a run leaves: reports/<time>-<name>/, made when the first score or artifact comes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alignbench.report.files import write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where this run writes.
+
+    Args:
+        path: the folder; it may not be there yet.
+    """
+
+    path: Path
+
+    @classmethod
+    def fresh(cls, output_dir: Path, name: str) -> RunFolder:
+        """Return a folder under `output_dir` that no other run has; names hold no colon."""
+        stem = time.strftime("%Y%m%d-%H%M%S") + f"-{name}"
+        path, again = output_dir / stem, 1
+        while path.exists():
+            again += 1
+            path = output_dir / f"{stem}-{again}"
+        return cls(path.absolute())
+
+    def write_artifact(self, name: str, arrays: Mapping[str, NDArray[np.generic]]) -> str:
+        """Write `artifacts/<name>.npz` in one step and return its path relative to the run folder.
+
+        Two workers that computed the same arrays may both write: whoever comes last leaves a whole file.
+        """
+        target = self.path / "artifacts" / f"{name}.npz"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(target, lambda part: np.savez(part, allow_pickle=False, **arrays))
+        return target.relative_to(self.path).as_posix()

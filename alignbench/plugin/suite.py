@@ -1,0 +1,180 @@
+"""The state of one run: what was selected, the data, and the embeddings as they become known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from alignbench.errors import ConfigError, DataError
+from alignbench.types import Embeddings, Pair
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from alignbench.datasets import Dataset
+    from alignbench.embed import EmbeddingStore, Progress
+    from alignbench.encoders import Encoder
+    from alignbench.llms import LLM
+    from alignbench.plugin.options import Options
+    from alignbench.types import ModelInfo
+    from alignbench.weights.custom import Custom
+
+M = TypeVar("M", bound="Encoder | LLM | Custom")
+
+
+@dataclass
+class Suite:
+    """The selection of a run and what it has embedded so far.
+
+    Args:
+        options: what the user asked for.
+        encoders: the selected encoders by the name that was asked for, in that order.
+        llms: the same for the LLMs, those of `compared_llms` included.
+        progress: draws the progress of long work; None is silent.
+        loads: (model, seconds) of every load of weights, until somebody takes them.
+    """
+
+    options: Options
+    encoders: Mapping[str, Encoder | Custom]
+    llms: Mapping[str, LLM | Custom]
+    progress: Progress | None = None
+    loads: list[tuple[str, float]] = field(default_factory=list)
+    _vectors: dict[tuple[str, str], Embeddings] = field(default_factory=dict)
+
+    @classmethod
+    def from_options(cls, options: Options) -> Suite:
+        """Resolve every name, without looking for weights.
+
+        Raises:
+            UnknownNameError: a name that no registry knows.
+            ConfigError: two specs with one name.
+        """
+        from alignbench import encoders, llms
+
+        image_settings: dict[str, Any] = {
+            "pooling": options.pooling,
+            "layer": options.layer,
+            "fit": options.fit,
+            "l2": options.l2,
+            "standins": options.standins,
+            "allow_pickle": options.allow_pickle,
+        }
+        text_settings: dict[str, Any] = {
+            "layer": options.llm_layer,
+            "l2": options.l2,
+            "quantization": options.quantize,
+            "standins": options.standins,
+            "allow_pickle": options.allow_pickle,
+        }
+        sources = options.config
+        vision = [encoders.resolve(s, sources=sources.encoders, **image_settings) for s in options.encoders]
+        specs = dict.fromkeys((*options.llms, *options.compared_llms))
+        text = [llms.resolve(s, sources=sources.llms, **text_settings) for s in specs]
+        return cls(options, _by_name(vision), _by_name(text))
+
+    @property
+    def paired_llms(self) -> tuple[str, ...]:
+        """The LLMs that encoders are paired with; `llms` may hold more, to be compared with each other."""
+        return tuple(self.llms)[: len(self.options.llms)]
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The samples of the run, one row an image.
+
+        Raises:
+            DataError: no data, or nothing in it that can be used.
+        """
+        from alignbench.datasets import load_dataset
+
+        options = self.options
+        dataset = load_dataset(
+            options.dataset,
+            n_per_type=options.n_samples,
+            types=options.data_types,
+            seed=options.seed,
+            root=options.data_root,
+            text_field=options.text_field,
+            config=options.config,
+        )
+        if not len(dataset):
+            why = (
+                f"; the first: {dataset.dropped[0].where}: {dataset.dropped[0].reason}"
+                if dataset.dropped
+                else ""
+            )
+            raise DataError(
+                f"{dataset.name} ({dataset.origin}): {len(dataset.dropped)} rows were refused{why}"
+            )
+        return dataset
+
+    @cached_property
+    def store(self) -> EmbeddingStore:
+        """Where embeddings are kept: the user's cache, or a place that lasts for the run."""
+        from alignbench.embed import EmbeddingStore, default_root
+
+        if not self.options.embedding_cache:
+            return EmbeddingStore(None)
+        return EmbeddingStore(self.options.cache_dir or default_root())
+
+    def vision(self, encoder: Encoder | Custom) -> Embeddings:
+        """Return an encoder's embeddings of the images; its weights are loaded on a cache miss only."""
+        from alignbench.embed import embed_images
+
+        return self._remembered(
+            encoder.info,
+            lambda: embed_images(
+                encoder, self.dataset, batch_size=self.options.batch_size, **self._how_to_embed()
+            ),
+        )
+
+    def text(self, llm: LLM | Custom) -> Embeddings:
+        """Return an LLM's embeddings of the texts; its weights are loaded on a cache miss only."""
+        from alignbench.embed import embed_texts
+
+        return self._remembered(llm.info, lambda: embed_texts(llm, self.dataset, **self._how_to_embed()))
+
+    def pair(self, x: Embeddings, y: Embeddings) -> Pair:
+        """Return two models' embeddings of the same samples, with the samples' types and groups."""
+        samples = self.dataset.samples
+        return Pair(
+            x,
+            y,
+            labels=tuple(sample.data_type for sample in samples),
+            groups=tuple(sample.group for sample in samples),
+            dataset=self.dataset.label,
+        )
+
+    def take_loads(self) -> list[tuple[str, float]]:
+        """Return the loads since the last call, and forget them."""
+        taken, self.loads = self.loads, []
+        return taken
+
+    def _remembered(self, info: ModelInfo, embed: Callable[[], Embeddings]) -> Embeddings:
+        key = (info.side, info.name)
+        if key not in self._vectors:
+            self._vectors[key] = embed()
+        return self._vectors[key]
+
+    def _how_to_embed(self) -> dict[str, Any]:
+        return {
+            "store": self.store,
+            "device": self.options.device,
+            "dtype": self.options.dtype,
+            "progress": self.progress,
+            "on_load": lambda model, seconds: self.loads.append((model, seconds)),
+        }
+
+
+def _by_name(models: Iterable[M]) -> dict[str, M]:
+    """Return the models by the name that was asked for; a stand-in's is that of what it stands in for."""
+    named: dict[str, M] = {}
+    for model in models:
+        name = model.info.stand_in_for or model.info.name
+        if name in named:
+            raise ConfigError(
+                f"two {model.info.side} models are called {name!r}; "
+                f"give one an alias: other-name={model.info.source}"
+            )
+        named[name] = model
+    return named

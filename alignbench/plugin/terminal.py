@@ -1,0 +1,168 @@
+"""What a run says in the terminal: its plan before, its progress during, and room for the table after."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+from alignbench.plots.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import pytest
+
+    from alignbench.datasets import Dataset
+    from alignbench.plugin.suite import Suite
+    from alignbench.weights import Located
+
+# Rough on purpose: measured on two CPU cores; a plan says "about".
+_START_SECONDS = 8.0  # importing torch and transformers, once a run
+_TEST_SECONDS = 0.12
+_READ_BYTES_PER_SECOND = 4e8
+_FLOPS = {"cpu": 1.5e11, "accelerator": 3e13}
+_TOKENS = 200
+_DOWNLOAD_BYTES_PER_SECOND = 3e7
+
+
+def plan(suite: Suite, dataset: Dataset, located: Mapping[str, Located], tests: int) -> list[str]:
+    """Return what the run is about to load, download and take, in lines for a terminal."""
+    types = ", ".join(
+        f"{data_type} {sum(s.data_type == data_type for s in dataset.samples)}"
+        for data_type in dataset.data_types
+    )
+    lines = [f"data     {dataset.label}: {len(dataset)} images ({types})", f"         {dataset.origin}"]
+    if dataset.dropped:
+        first = dataset.dropped[0]
+        lines.append(
+            f"         {len(dataset.dropped)} rows can't be used, the first: {first.where}: {first.reason}"
+        )
+    lines += [f"         {note}" for note in dataset.notes]
+    missing = {name: _missing(suite, dataset, name) for name in located}
+    for name, place in located.items():
+        model = suite.encoders.get(name) or suite.llms[name]
+        what = "cached, not loaded" if not missing[name] else f"{missing[name]} to embed"
+        if place.download:
+            what += f", download {_size(place.download)} first"
+        lines.append(f"model    {model.info.label}: {model.info.weights}, {_size(_on_disk(place))}, {what}")
+    download = sum(place.download for place in located.values())
+    lines.append(
+        f"plan     {tests} tests; download {_size(download) if download else 'nothing'}; "
+        f"about {_duration(_estimate(located, missing, tests, suite.options.device))}"
+    )
+    return [clean(line) for line in lines]
+
+
+def _missing(suite: Suite, dataset: Dataset, name: str) -> int:
+    from alignbench.embed import count_missing
+
+    model: Any = suite.encoders.get(name) or suite.llms[name]
+    return count_missing(
+        model, dataset, store=suite.store, device=suite.options.device, dtype=suite.options.dtype
+    )
+
+
+def _on_disk(place: Located) -> int:
+    return sum(path.stat().st_size for path in place.weights) or place.download
+
+
+def _estimate(located: Mapping[str, Located], missing: Mapping[str, int], tests: int, device: str) -> float:
+    seconds = tests * _TEST_SECONDS
+    if any(missing.values()):
+        seconds += _START_SECONDS
+    flops = _FLOPS["cpu" if device in {"auto", "cpu"} and not shutil.which("nvidia-smi") else "accelerator"]
+    for name, place in located.items():
+        if missing[name]:
+            size = _on_disk(place)
+            seconds += size / _READ_BYTES_PER_SECOND + missing[name] * size * _TOKENS / flops
+        seconds += place.download / _DOWNLOAD_BYTES_PER_SECOND
+    return seconds
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(5, 5 * round(seconds / 5))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class Printer:
+    """Writes to the terminal past pytest's capture, where there is a terminal reporter at all."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @property
+    def _reporter(self) -> Any:
+        return self._config.pluginmanager.get_plugin("terminalreporter")
+
+    @property
+    def width(self) -> int:
+        """The columns of the terminal; 80 where there is none, and never more than 120."""
+        return min(120, max(80, shutil.get_terminal_size((80, 24)).columns))
+
+    @property
+    def encoding(self) -> str:
+        """The encoding of the terminal's stream."""
+        return getattr(sys.stdout, "encoding", None) or "utf-8"
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Write lines under pytest's own header; nothing with `-q -q`."""
+        if self._reporter is not None and self._config.option.verbose > -2:
+            for line in lines:
+                self._reporter.write_line(line)
+
+    def section(self, title: str, lines: Iterable[str]) -> None:
+        """Write a titled section of the summary."""
+        if self._reporter is not None:
+            self._reporter.write_sep("=", title)
+            for line in lines:
+                self._reporter.write_line(line)
+
+    def progress(self) -> TerminalProgress | None:
+        """Return a progress bar for long work, on a terminal and without workers only."""
+        if (
+            self._reporter is None
+            or not sys.stderr.isatty()
+            or getattr(self._config.option, "numprocesses", None)
+        ):
+            return None
+        return TerminalProgress(self._config)
+
+
+class TerminalProgress:
+    """A tqdm bar that is seen although pytest captures the streams."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._capture = config.pluginmanager.get_plugin("capturemanager")
+        self._bar: Any = None
+
+    def start(self, total: int, what: str) -> None:
+        """Begin a bar of `total` items."""
+        from tqdm import tqdm
+
+        with self._uncaptured():
+            self._bar = tqdm(total=total, desc=what, unit="", leave=False, file=sys.__stderr__, delay=1.0)
+
+    def advance(self, n: int) -> None:
+        """Say that `n` more items are done."""
+        with self._uncaptured():
+            self._bar.update(n)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        with self._uncaptured():
+            self._bar.close()
+
+    def _uncaptured(self) -> Any:
+        from contextlib import nullcontext
+
+        return nullcontext() if self._capture is None else self._capture.global_and_fixture_disabled()

@@ -1,0 +1,12 @@
+"""Similarity of representations: every metric that sees which text belongs to which image."""
+
+import pytest
+
+from alignbench.metrics import METRICS
+
+pytestmark = pytest.mark.cka
+
+
+@pytest.mark.parametrize("metric", METRICS.names(kind="pair", pairing=True))
+def test_cka(metric, pair, record):
+    record(metric, pair)

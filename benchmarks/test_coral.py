@@ -1,0 +1,50 @@
+"""Distribution alignment: Deep CORAL and spectra, across and within modalities. It never sees the pairing."""
+
+import pytest
+
+from alignbench.experiments.coral import covariance_arrays, similarity_arrays
+from alignbench.metrics import METRICS
+
+pytestmark = pytest.mark.coral
+
+CORAL = METRICS.names(family="coral") + METRICS.names(family="spectra")
+UNARY = METRICS.names(kind="unary")
+
+
+@pytest.mark.parametrize("metric", CORAL)
+def test_cross_modal(metric, pair, record):
+    record(metric, pair, artifact=covariances(metric, pair, record))
+
+
+@pytest.mark.parametrize("metric", CORAL)
+def test_vision_vision(metric, vision_pair, record):
+    record(metric, vision_pair, artifact=covariances(metric, vision_pair, record))
+
+
+@pytest.mark.parametrize("metric", CORAL)
+def test_text_text(metric, text_pair, record):
+    record(metric, text_pair, artifact=covariances(metric, text_pair, record))
+
+
+@pytest.mark.parametrize("metric", UNARY)
+def test_vision_alone(metric, vision_side, record):
+    record(metric, vision_side, artifact=similarities(metric, vision_side, record))
+
+
+@pytest.mark.parametrize("metric", UNARY)
+def test_text_alone(metric, text_side, record):
+    record(metric, text_side, artifact=similarities(metric, text_side, record))
+
+
+def covariances(metric, pair, record):
+    """Write what the CORAL figures of a pair need, once: with its first metric."""
+    if metric != CORAL[0]:
+        return None
+    return record.artifact(f"coral-{pair.name}", covariance_arrays(pair, record.basis_settings))
+
+
+def similarities(metric, side, record):
+    """Write the cosine matrix of one model, once."""
+    if metric != UNARY[0]:
+        return None
+    return record.artifact(f"similarity-{side.x.model.name}", similarity_arrays(side))
