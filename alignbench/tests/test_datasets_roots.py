@@ -1,0 +1,208 @@
+"""Which data is taken: the order of roots, the two layouts, the names of `--align-dataset`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alignbench.config import Config, DataSource, load_config
+from alignbench.datasets import DATASETS, Dataset, Sample, load_dataset, load_mixed, load_samples
+from alignbench.errors import ConfigError, DataError, UnknownNameError
+from alignbench.tests.data_files import charts_and_tables, line, png
+
+
+@pytest.fixture(autouse=True)
+def _no_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("VLM_DATA_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def config() -> Config:
+    return load_config()
+
+
+def tree(root: Path, types: dict[str, DataSource], rows: int = 3) -> Path:
+    """A root with a label file and an image folder for each type."""
+    for kind, at in types.items():
+        labels, images = root / at.labels, root / at.images
+        labels.parent.mkdir(parents=True, exist_ok=True)
+        (images / "sub").mkdir(parents=True)
+        for i in range(rows):
+            (images / f"sub/{i}.png").write_bytes(png((i, len(kind), ord(kind[0]))))
+        labels.write_text(
+            "\n".join(line(f"sub/{i}.png", f"{kind} {i} 번") for i in range(rows)), encoding="utf-8"
+        )
+    return root
+
+
+def test_the_argument_comes_first_then_the_variable_then_the_config_then_the_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: Config
+) -> None:
+    roots = {name: charts_and_tables(tmp_path / name, n=1) for name in ("argument", "variable", "config")}
+    configured = replace(config, data_root=roots["config"])
+
+    assert load_mixed(1, config=config).name == "sample_data"
+    assert load_mixed(1, config=config).origin.endswith("sample_data (the packaged samples)")
+    from_config = load_mixed(1, config=configured)
+    assert from_config.origin == f"{roots['config']} (data_root of the configuration)"
+    monkeypatch.setenv("VLM_DATA_ROOT", str(roots["variable"]))
+    assert load_mixed(1, config=configured).origin == f"{roots['variable']} (VLM_DATA_ROOT)"
+    argument = load_mixed(1, config=configured, root=roots["argument"])
+    assert argument.origin == f"{roots['argument']} (as asked for)"
+
+
+@pytest.mark.parametrize("how", ["argument", "variable", "config"])
+def test_a_wrong_root_never_falls_through_to_the_next(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: Config
+) -> None:
+    wrong = tmp_path / "typo"
+    if how == "variable":
+        monkeypatch.setenv("VLM_DATA_ROOT", str(wrong))
+    configured = replace(config, data_root=wrong) if how == "config" else config
+    with pytest.raises(DataError, match=r"typo \(.*no such folder"):
+        load_mixed(1, config=configured, root=wrong if how == "argument" else None)
+
+
+def test_a_folder_without_data_names_both_layouts(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"expected labels\.jsonl with images/, or .*label_v2/.*found neither"
+    ):
+        load_mixed(1, root=tmp_path)
+
+
+def test_a_file_is_no_root(tmp_path: Path) -> None:
+    (tmp_path / "labels.jsonl").write_text(line("chart/a.png"))
+    with pytest.raises(DataError, match="not a folder"):
+        load_mixed(1, root=tmp_path / "labels.jsonl")
+
+
+def test_labels_without_images_are_an_error(tmp_path: Path, config: Config) -> None:
+    (tmp_path / "labels.jsonl").write_text(line("chart/a.png"))
+    with pytest.raises(DataError, match="no folder images/ beside it"):
+        load_mixed(1, root=tmp_path)
+    at = config.data["math"]
+    root = tree(tmp_path / "tree", {"math": at})
+    (root / at.images).rename(root / "moved")
+    with pytest.raises(DataError, match=r"not its .*AIHUB_mathproblem_multiple"):
+        load_mixed(1, root=root)
+
+
+def test_the_five_types_of_the_toolkit_are_read_from_their_places(tmp_path: Path, config: Config) -> None:
+    assert list(config.data) == ["chart", "table", "visualization", "text", "math"]
+    root = tree(tmp_path, dict(config.data))
+    dataset = load_mixed(2, root=root)
+    assert dataset.data_types == ("chart", "table", "visualization", "text", "math")
+    assert len(dataset) == 10
+    assert dataset.notes == ()
+    (one,) = load_samples("math", 1, root=root).samples
+    assert one.text.startswith("math")
+
+
+def test_types_that_a_tree_lacks_are_said(tmp_path: Path, config: Config) -> None:
+    root = tree(tmp_path, {kind: config.data[kind] for kind in ("chart", "text")})
+    dataset = load_mixed(1, root=root)
+    assert dataset.data_types == ("chart", "text")
+    assert [note.split(":")[0] for note in dataset.notes] == ["no table", "no visualization", "no math"]
+    with pytest.raises(UnknownNameError, match=r"unknown data type 'math'.* Known: chart, text"):
+        load_samples("math", root=root)
+
+
+def test_a_type_of_ones_own_is_configured_in_the_same_form(tmp_path: Path, config: Config) -> None:
+    recipes = DataSource(labels="mine/recipes.jsonl", images="mine/pictures")
+    configured = replace(config, data={**config.data, "recipe": recipes})
+    dataset = load_mixed(None, root=tree(tmp_path, {"recipe": recipes}), config=configured)
+    assert dataset.data_types == ("recipe",)
+    assert len(dataset) == 3
+
+
+def test_a_tree_row_out_of_its_image_folder_is_refused(tmp_path: Path, config: Config) -> None:
+    root = tree(tmp_path, {kind: config.data[kind] for kind in ("chart", "text")})
+    labels = root / config.data["chart"].labels
+    labels.write_text(labels.read_text(encoding="utf-8") + "\n" + line("../AIHUB_x/0.png"), encoding="utf-8")
+    dataset = load_samples("chart", root=root)
+    assert len(dataset) == 3
+    assert "'..' in the path" in dataset.dropped[0].reason
+
+
+def test_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    charts_and_tables(tmp_path / "data", n=1)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert len(load_mixed(1, root="~/data")) == 2
+
+
+def test_the_packaged_samples_are_whole() -> None:
+    dataset = load_mixed(None)
+    assert {kind: sum(s.data_type == kind for s in dataset.samples) for kind in dataset.data_types} == {
+        "chart": 30,
+        "document": 30,
+        "table": 30,
+    }
+    assert dataset.dropped == ()
+    assert dataset.notes == ()
+    assert len({sample.group for sample in dataset.samples}) == 90
+    assert load_mixed(30).digest == dataset.digest
+
+
+def test_a_dataset_goes_by_name_by_folder_or_by_the_order_of_roots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = charts_and_tables(tmp_path / "mine", n=1)
+    assert load_dataset(n_per_type=1).name == "sample_data"
+    monkeypatch.setenv("VLM_DATA_ROOT", str(root))
+    assert load_dataset(n_per_type=1).name == "mine"
+    assert load_dataset("sample_data", n_per_type=1).name == "sample_data"
+    monkeypatch.delenv("VLM_DATA_ROOT")
+    assert load_dataset(str(root), n_per_type=1).name == "mine"
+    assert load_dataset(root=root, n_per_type=1).name == "mine"
+
+
+def test_a_dataset_that_is_neither_a_name_nor_a_folder_is_answered_with_the_names() -> None:
+    with pytest.raises(UnknownNameError, match=r"'syntetic'.*'synthetic'.*Known: sample_data, synthetic"):
+        load_dataset("syntetic")
+
+
+def test_two_places_at_once_are_refused(tmp_path: Path) -> None:
+    root = charts_and_tables(tmp_path / "mine", n=1)
+    for spec in (str(root), "sample_data", "synthetic"):
+        with pytest.raises(ConfigError, match="root"):
+            load_dataset(spec, root=root)
+
+
+def test_synthetic_serves_any_number_without_files() -> None:
+    dataset = load_dataset("synthetic", n_per_type=3, types=["chart", "table"], seed=7)
+    assert [sample.data_type for sample in dataset.samples] == ["chart"] * 3 + ["table"] * 3
+    assert all(sample.group for sample in dataset.samples)
+    assert load_dataset("synthetic", n_per_type=3, types=["chart", "table"], seed=7).digest == dataset.digest
+    assert load_dataset("synthetic", n_per_type=3, types=["chart"], seed=8).digest != dataset.digest
+    questions = load_dataset("synthetic", n_per_type=1, seed=7, text_field="question")
+    assert questions.samples[0].texts == (questions.samples[0].question,)
+
+
+def test_a_third_party_dataset_needs_a_name_and_a_function() -> None:
+    def mine(**options: Any) -> Dataset:
+        return Dataset(
+            "mine", (Sample("1", png(), ("a text",), "chart"),), f"{options['n_per_type']} of mine"
+        )
+
+    DATASETS.add("mine", mine)
+    try:
+        assert load_dataset("mine", n_per_type=5).origin == "5 of mine"
+    finally:
+        DATASETS.remove("mine")
+
+
+def test_importing_datasets_imports_nothing_heavy() -> None:
+    heavy = ("torch", "transformers", "PIL.Image", "scipy", "matplotlib", "safetensors", "filelock")
+    code = (
+        f"import sys, alignbench.datasets, alignbench.embed; print([m for m in {heavy} if m in sys.modules])"
+    )
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.strip() == "[]"
