@@ -2,14 +2,9 @@
 
 from alignbench.metrics.base import INVARIANCES, METRICS, Metric, NullModel
 from alignbench.metrics.basis import SharedBasis, shared_k, to_shared_basis
-from alignbench.metrics.cka import (
-    calibrated_cka,
-    debiased_cka,
-    linear_cka,
-    linear_cka_null,
-    rbf_cka,
-    unbiased_hsic,
-)
+from alignbench.metrics.cka import calibrated_cka, linear_cka, linear_cka_null, linear_cka_within_mean
+from alignbench.metrics.cka_debiased import debiased_cka, unbiased_hsic
+from alignbench.metrics.cka_rbf import rbf_cka
 from alignbench.metrics.classes import (
     cosine_variance,
     discriminability,
@@ -30,7 +25,12 @@ from alignbench.metrics.coral import (
     ncoral_lw,
     unit_trace,
 )
-from alignbench.metrics.neighbors import mutual_knn
+from alignbench.metrics.neighbors import cknna, mutual_knn
+from alignbench.metrics.pairwise import PairwiseScores, pairwise
+from alignbench.metrics.procrustes import procrustes_similarity
+from alignbench.metrics.regression import ridge_r2, ridge_r2_reverse
+from alignbench.metrics.retrieval import Retrieval, cosine_similarity, mrr_chance, recall_chance, retrieval
+from alignbench.metrics.rsa import rsa
 from alignbench.metrics.spectra import spectral_divergence, spectral_kl, spectral_ncoral, spectrum
 
 __all__ = [
@@ -38,12 +38,16 @@ __all__ = [
     "METRICS",
     "Metric",
     "NullModel",
+    "PairwiseScores",
+    "Retrieval",
     "SharedBasis",
     "bures_similarity",
     "calibrated_cka",
+    "cknna",
     "coral_distance",
     "coral_distance_lw",
     "coral_similarity",
+    "cosine_similarity",
     "cosine_variance",
     "covariance",
     "debiased_cka",
@@ -57,11 +61,20 @@ __all__ = [
     "ledoit_wolf",
     "linear_cka",
     "linear_cka_null",
+    "linear_cka_within_mean",
     "mean_distance",
+    "mrr_chance",
     "mutual_knn",
     "ncoral",
     "ncoral_lw",
+    "pairwise",
+    "procrustes_similarity",
     "rbf_cka",
+    "recall_chance",
+    "retrieval",
+    "ridge_r2",
+    "ridge_r2_reverse",
+    "rsa",
     "shared_k",
     "spectral_divergence",
     "spectral_kl",

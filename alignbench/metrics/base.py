@@ -71,6 +71,7 @@ class Metric:
         self_value: score(x, x), or None where that depends on x.
         invariant_to: of INVARIANCES: each side by its own map, or both by the same one (`joint_`).
         min_n: the fewest rows that the definition needs.
+        same_width: whether x and y need the same number of columns (where `align` is "none").
         needs: keywords that it takes from the data: "labels", "groups", "seed".
         settings: (n, dims, **given) -> all keywords that may depend on n, dims or the user; they stay as they
             are at the full n in permutations and deletions.
@@ -93,6 +94,7 @@ class Metric:
     self_value: float | None = None
     invariant_to: tuple[str, ...] = ()
     min_n: int = 2
+    same_width: bool = False
     higher_is_better: bool = True
     unit: str = ""
     needs: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,9 +19,16 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
 
 SATURATION = 1e-3  # below this distance, coral_similarity is 1 for every encoder
-BASIS_NEEDS = ("groups", "seed")
 # The orthogonal map has seen the pairing, so what shuffled pairs get is shown; CORAL itself has no null.
 SHUFFLED_BASIS = NullModel(draws=99, test=False, applies=lambda settings: settings["align"] == "procrustes")
+BASED: dict[str, Any] = {
+    "family": "coral",
+    "same_width": True,
+    "needs": ("groups", "seed"),
+    "settings": basis_settings,
+    "prepare": to_shared_basis,
+    "null": SHUFFLED_BASIS,
+}
 
 
 def check_shared(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
@@ -92,16 +99,12 @@ def _normalised(c: Matrix, d: Matrix) -> float:
 
 @METRICS.register(
     "coral_distance",
-    family="coral",
     bounds=(0, np.inf),
     symmetric=True,
     self_value=0.0,
     invariant_to=("joint_rotation", "translation"),
     higher_is_better=False,
-    needs=BASIS_NEEDS,
-    settings=basis_settings,
-    prepare=to_shared_basis,
-    null=SHUFFLED_BASIS,
+    **BASED,
 )
 def coral_distance(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the Deep CORAL loss: how much two covariances in one basis differ. It does not see the pairing.
@@ -132,15 +135,11 @@ def _saturated(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:
 
 @METRICS.register(
     "coral_similarity",
-    family="coral",
     bounds=(0, 1),
     symmetric=True,
     self_value=1.0,
     invariant_to=("joint_rotation", "translation"),
-    needs=BASIS_NEEDS,
-    settings=basis_settings,
-    prepare=to_shared_basis,
-    null=SHUFFLED_BASIS,
+    **BASED,
     flags=_saturated,
 )
 def coral_similarity(x: ArrayLike, y: ArrayLike) -> float:
@@ -168,16 +167,12 @@ def coral_similarity(x: ArrayLike, y: ArrayLike) -> float:
 
 @METRICS.register(
     "ncoral",
-    family="coral",
     bounds=(0, 1),
     symmetric=True,
     self_value=0.0,
     invariant_to=("joint_rotation", "isotropic_scale", "translation"),
     higher_is_better=False,
-    needs=BASIS_NEEDS,
-    settings=basis_settings,
-    prepare=to_shared_basis,
-    null=SHUFFLED_BASIS,
+    **BASED,
 )
 def ncoral(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the CORAL distance of unit-trace covariances as a share of the largest possible one.
@@ -205,16 +200,12 @@ def ncoral(x: ArrayLike, y: ArrayLike) -> float:
 
 @METRICS.register(
     "mean_distance",
-    family="coral",
     bounds=(0, np.inf),
     symmetric=True,
     self_value=0.0,
     invariant_to=("joint_rotation", "joint_translation"),
     higher_is_better=False,
-    needs=BASIS_NEEDS,
-    settings=basis_settings,
-    prepare=to_shared_basis,
-    null=SHUFFLED_BASIS,
+    **BASED,
 )
 def mean_distance(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return how far apart the two means are, $\|\bar x - \bar y\|_2$: what CORAL leaves out.
@@ -249,15 +240,11 @@ def _root(x: Matrix) -> Matrix:
 
 @METRICS.register(
     "bures_similarity",
-    family="coral",
     bounds=(0, 1),
     symmetric=True,
     self_value=1.0,
     invariant_to=("joint_rotation", "isotropic_scale", "translation"),
-    needs=BASIS_NEEDS,
-    settings=basis_settings,
-    prepare=to_shared_basis,
-    null=SHUFFLED_BASIS,
+    **BASED,
 )
 def bures_similarity(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the normalised fidelity of two covariances: the optimal-transport counterpart of ncoral.
@@ -288,16 +275,12 @@ def bures_similarity(x: ArrayLike, y: ArrayLike) -> float:
 
 @METRICS.register(
     "coral_distance_lw",
-    family="coral_lw",
     bounds=(0, np.inf),
     symmetric=True,
     self_value=0.0,
     invariant_to=("joint_rotation", "translation"),
     higher_is_better=False,
-    needs=BASIS_NEEDS,
-    settings=basis_settings,
-    prepare=to_shared_basis,
-    null=SHUFFLED_BASIS,
+    **BASED | {"family": "coral_lw"},
 )
 def coral_distance_lw(x: ArrayLike, y: ArrayLike) -> float:
     """Return `coral_distance` of Ledoit-Wolf covariances: steadier where n is small against d.
@@ -314,16 +297,12 @@ def coral_distance_lw(x: ArrayLike, y: ArrayLike) -> float:
 
 @METRICS.register(
     "ncoral_lw",
-    family="coral_lw",
     bounds=(0, 1),
     symmetric=True,
     self_value=0.0,
     invariant_to=("joint_rotation", "isotropic_scale", "translation"),
     higher_is_better=False,
-    needs=BASIS_NEEDS,
-    settings=basis_settings,
-    prepare=to_shared_basis,
-    null=SHUFFLED_BASIS,
+    **BASED | {"family": "coral_lw"},
 )
 def ncoral_lw(x: ArrayLike, y: ArrayLike) -> float:
     """Return `ncoral` of Ledoit-Wolf covariances: steadier where n is small against d.

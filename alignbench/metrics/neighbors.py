@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.errors import InputError
+from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.checks import bounded, check_pair, standardized
 from alignbench.metrics.nulls import matched_products, within_class_mean
@@ -87,7 +87,7 @@ def _mutual_null(x: ArrayLike, y: ArrayLike, k: int | None = None) -> tuple[floa
 
 
 def _mutual_draw(
-    x: Matrix, y: Matrix, permutations: NDArray[np.intp], k: int | None = None, **_: Any
+    x: Matrix, y: Matrix, permutations: NDArray[np.intp], k: int | None = None
 ) -> NDArray[np.float64]:
     a, b, chosen = _both(x, y, k, 4)
     return matched_products(a, b, permutations) / (len(a) * chosen)
@@ -134,3 +134,75 @@ def mutual_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     """
     a, b, chosen = _both(x, y, k, 4)
     return bounded(float(np.vdot(a, b)) / (len(a) * chosen), (0, 1), "mutual_knn")
+
+
+def _mask(a: Matrix, b: Matrix) -> Matrix:
+    """Return the symmetric mask of pairs that are neighbours on both sides, in either direction."""
+    both = a * b
+    return np.maximum(both, both.T)
+
+
+def _masked_cosine(mask: Matrix, a: Matrix, b: Matrix) -> float | None:
+    masked = mask * a
+    norm = float(np.vdot(masked, a) * np.vdot(mask * b, b))
+    return float(np.vdot(masked, b)) / float(np.sqrt(norm)) if norm > 0 else None
+
+
+def _cknna_kernels(x: ArrayLike, y: ArrayLike, k: int | None) -> tuple[Matrix, Matrix, Matrix, Matrix]:
+    a, b = check_pair(x, y, 5)
+    a, b = standardized(a, "x"), standardized(b, "y")
+    chosen = check_k(k, len(a))
+    return neighbor_weights(a, chosen), neighbor_weights(b, chosen), a @ a.T, b @ b.T
+
+
+def _cknna_draw(
+    x: Matrix, y: Matrix, permutations: NDArray[np.intp], k: int | None = None
+) -> NDArray[np.float64]:
+    near_x, near_y, a, b = _cknna_kernels(x, y, k)
+    scores = np.zeros(len(permutations))  # a pairing without a common neighbour has no local similarity: 0
+    for row, p in enumerate(permutations):
+        mask = _mask(near_x, near_y[p].take(p, axis=1))
+        scores[row] = _masked_cosine(mask, a, b[p].take(p, axis=1)) or 0.0
+    return scores
+
+
+@METRICS.register(
+    "cknna",
+    family="neighbors",
+    pairing=True,
+    bounds=(-1, 1),
+    symmetric=True,
+    self_value=1.0,
+    invariant_to=("rotation", "isotropic_scale", "translation"),
+    min_n=5,
+    settings=neighbor_settings,
+    null=NullModel(draw=_cknna_draw),
+)
+def cknna(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
+    r"""Return CKA on the neighbourhoods that both sides share.
+
+    The cosine of the centred Gram entries on the mask $M = (M_X \circ M_Y) \vee (M_X \circ M_Y)^\top$ of
+    mutual neighbours (those of `mutual_knn`), zero diagonal; numerator and both norms over the same M, so it
+    is a cosine. High by construction where few neighbours are shared: read it beside its null, and beside
+    `mutual_knn`.
+
+    Args:
+        x: vision side [n, dx], n ≥ 5.
+        y: text side [n, dy].
+        k: neighbours; min(10, (n−1)//3) by default.
+
+    Returns:
+        A value in [−1, 1].
+
+    Raises:
+        InputError: not finite matrices of equal length; or k outside 1 … n−2.
+        DegenerateError: no neighbour in common, a side without variance, or fewer than 5 rows.
+
+    Source:
+        Huh et al. (2024), arXiv 2405.07987, appendix A; the common mask is ours.
+    """
+    near_x, near_y, a, b = _cknna_kernels(x, y, k)
+    score = _masked_cosine(_mask(near_x, near_y), a, b)
+    if score is None:
+        raise DegenerateError("cknna: the two sides have no nearest neighbour in common; use a larger k")
+    return bounded(score, (-1, 1), "cknna")

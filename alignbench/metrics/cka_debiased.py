@@ -1,0 +1,164 @@
+"""Debiased CKA: the cosine of U-centred kernels, 0 on average for independent data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alignbench.errors import DegenerateError, InputError
+from alignbench.metrics.base import METRICS, NullModel
+from alignbench.metrics.checks import bounded
+from alignbench.metrics.kernels import (
+    GRAM_LIMIT,
+    INVARIANCES,
+    centered_sides,
+    inner,
+    lengths,
+)
+from alignbench.metrics.nulls import (
+    matched_norms,
+    matched_products,
+    within_class_mean,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Matrix = NDArray[np.float64]
+
+
+def u_centered(kernel: Matrix) -> Matrix:
+    r"""Return the U-centred kernel [n, n], n ≥ 4: zero diagonal, and rows that sum to zero without it.
+
+    $\tilde K_{ij} = K_{ij} - \frac{r_i}{n-2} - \frac{r_j}{n-2} + \frac{\sum r}{(n-1)(n-2)}$, r the
+    off-diagonal row sums.
+
+    Source:
+        Székely and Rizzo (2014), arXiv 1310.2926, eq. 3.1; Song et al. (2012), JMLR 13.
+    """
+    n = len(kernel)
+    result: Matrix = kernel - np.diag(np.diagonal(kernel))
+    rows = result.sum(axis=1)
+    result = result - rows[:, None] / (n - 2) - rows / (n - 2) + rows.sum() / ((n - 1) * (n - 2))
+    np.fill_diagonal(result, 0.0)
+    return result
+
+
+def unbiased_hsic(k: Matrix, l: Matrix) -> float:  # noqa: E741
+    r"""Return HSIC₁, the unbiased estimator, of two kernel matrices [n, n], n ≥ 4.
+
+    $\frac{1}{n(n-3)} \langle \tilde K, \tilde L\rangle$ with U-centred kernels.
+
+    Source:
+        Song, Smola, Gretton, Bedo, Borgwardt (2012), JMLR 13, eq. 4.
+    """
+    if k.shape != l.shape or k.ndim != 2 or k.shape[0] != k.shape[1] or len(k) < 4:
+        raise InputError(f"kernels: expected two of shape [n, n], n >= 4, got {k.shape} and {l.shape}")
+    n = len(k)
+    return float(np.vdot(u_centered(k), u_centered(l))) / (n * (n - 3))
+
+
+def _feature_hsic(product: float, a: Matrix, b: Matrix) -> float:
+    """Return n(n−3)·HSIC₁ of linear kernels from ‖XᵀY‖² and the squared lengths of the centred rows."""
+    n = len(a)
+    return product - n / (n - 2) * float(a @ b) + float(a.sum() * b.sum()) / ((n - 1) * (n - 2))
+
+
+def feature_debiased_cka(xy: float, xx: float, yy: float, a: Matrix, b: Matrix) -> float | None:
+    """Return debiased CKA without an n x n matrix, or None where its terms cancel (n near the dimensions).
+
+    Args:
+        xy: ‖XᵀY‖² of the centred sides.
+        xx: ‖XᵀX‖².
+        yy: ‖YᵀY‖².
+        a: squared lengths of x's centred rows [n].
+        b: of y's.
+    """
+    hsic_x, hsic_y = _feature_hsic(xx, a, a), _feature_hsic(yy, b, b)
+    if hsic_x <= 1e-3 * xx or hsic_y <= 1e-3 * yy:
+        return None
+    return bounded(_feature_hsic(xy, a, b) / np.sqrt(hsic_x * hsic_y), (-1, 1), "debiased_cka")
+
+
+def _debiased_norm(hsic: float, biased: float, side: str) -> float:
+    if hsic <= 1e-20 * biased:
+        raise DegenerateError(
+            f"debiased_cka: {side}'s distances are all equal, so there is no structure to compare"
+        )
+    return float(np.sqrt(hsic))
+
+
+def _debiased_kernels(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
+    """Return both sides' U-centred linear kernels, each of unit norm."""
+    kernels = []
+    for side, name in ((x, "x"), (y, "y")):
+        kernel = u_centered(side @ side.T)
+        kernels.append(kernel / _debiased_norm(float(np.vdot(kernel, kernel)), inner(side, side), name))
+    return kernels[0], kernels[1]
+
+
+def _debiased_null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
+    """Return 0 and √(2/(n(n−3))): U-centred kernels have no trace, so the data don't matter."""
+    n = len(centered_sides(x, y, 4)[0])
+    return 0.0, float(np.sqrt(2 / (n * (n - 3))))
+
+
+def _debiased_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp]) -> float:
+    return within_class_mean(*_debiased_kernels(*centered_sides(x, y, 4)), codes)
+
+
+def _debiased_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
+    a, b = centered_sides(x, y, 4)
+    n = len(a)
+    if n <= GRAM_LIMIT:
+        return matched_products(*_debiased_kernels(a, b), permutations)
+    squared_a, squared_b = lengths(a), lengths(b)
+    diagonal = squared_b[permutations] @ squared_a
+    constant = squared_a.sum() * squared_b.sum() / ((n - 1) * (n - 2))
+    hsic = matched_norms(a, b, permutations) - n / (n - 2) * diagonal + constant
+    norm_a = _feature_hsic(inner(a, a), squared_a, squared_a)
+    norm_b = _feature_hsic(inner(b, b), squared_b, squared_b)
+    scores: Matrix = hsic / np.sqrt(norm_a * norm_b)
+    return scores
+
+
+@METRICS.register(
+    "debiased_cka",
+    family="cka",
+    pairing=True,
+    bounds=(-1, 1),
+    symmetric=True,
+    self_value=1.0,
+    invariant_to=INVARIANCES,
+    min_n=4,
+    null=NullModel(draw=_debiased_draw, exact=_debiased_null, within_mean=_debiased_within_mean),
+    interval="jackknife",
+)
+def debiased_cka(x: ArrayLike, y: ArrayLike) -> float:
+    r"""Return debiased linear CKA: 0 on average for independent data, whatever n and the dimensions.
+
+    $\frac{\langle \tilde A, \tilde B\rangle}{\|\tilde A\|\,\|\tilde B\|}$ with U-centred Gram matrices, in
+    features $\mathrm{HSIC}_1 \propto \|X^\top Y\|^2 - \frac{n}{n-2}\sum a_i b_i + \frac{\sum a \sum
+    b}{(n-1)(n-2)}$, a and b the squared lengths of the centred rows.
+
+    Args:
+        x: vision side [n, dx], n ≥ 4.
+        y: text side [n, dy].
+
+    Returns:
+        A value in [−1, 1]; below 0 is chance.
+
+    Raises:
+        InputError: not finite matrices of equal length.
+        DegenerateError: a side whose points are all equally far apart, or fewer than 4 rows.
+
+    Source:
+        Song et al. (2012), JMLR 13; Murphy, Zylberberg, Fyshe (2024), arXiv 2405.01012.
+    """
+    a, b = centered_sides(x, y, 4)
+    if len(a) > GRAM_LIMIT:
+        score = feature_debiased_cka(inner(a, b), inner(a, a), inner(b, b), lengths(a), lengths(b))
+        if score is not None:
+            return score
+    return bounded(float(np.vdot(*_debiased_kernels(a, b))), (-1, 1), "debiased_cka")

@@ -1,0 +1,98 @@
+"""CKA with Gaussian kernels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from alignbench.metrics.base import METRICS, NullModel
+from alignbench.metrics.checks import bounded
+from alignbench.metrics.kernels import (
+    INVARIANCES,
+    centered_sides,
+    doubly_centered,
+    norms,
+    rbf_kernel,
+)
+from alignbench.metrics.nulls import (
+    kernel_moments,
+    matched_products,
+    permutation_moments,
+    within_class_mean,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Matrix = NDArray[np.float64]
+
+
+def _rbf_kernels(x: ArrayLike, y: ArrayLike, **options: Any) -> tuple[Matrix, Matrix]:
+    """Return both sides' doubly centred kernels."""
+    kernels = []
+    for side in centered_sides(x, y, 3):
+        kernels.append(doubly_centered(rbf_kernel(side, **options)))
+    return kernels[0], kernels[1]
+
+
+def _rbf_null(x: ArrayLike, y: ArrayLike, **options: Any) -> tuple[float, float]:
+    a, b = _rbf_kernels(x, y, **options)
+    mean, std = permutation_moments(kernel_moments(a), kernel_moments(b))
+    return mean / norms(a, b), std / norms(a, b)
+
+
+def _rbf_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp], **options: Any) -> float:
+    a, b = _rbf_kernels(x, y, **options)
+    return within_class_mean(a, b, codes) / norms(a, b)
+
+
+def _rbf_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp], **options: Any) -> NDArray[np.float64]:
+    a, b = _rbf_kernels(x, y, **options)
+    return matched_products(a, b, permutations) / norms(a, b)
+
+
+def _rbf_settings(
+    n: int, dims: tuple[int, ...], *, fraction: float = 1.0, median: str = "nonzero"
+) -> dict[str, Any]:
+    return {"fraction": fraction, "median": median}
+
+
+@METRICS.register(
+    "rbf_cka",
+    family="cka",
+    pairing=True,
+    bounds=(0, 1),
+    symmetric=True,
+    self_value=1.0,
+    invariant_to=INVARIANCES,
+    min_n=3,
+    settings=_rbf_settings,
+    null=NullModel(draw=_rbf_draw, exact=_rbf_null, within_mean=_rbf_within_mean),
+    interval="jackknife",
+)
+def rbf_cka(
+    x: ArrayLike, y: ArrayLike, *, fraction: float = 1.0, median: Literal["nonzero", "all"] = "nonzero"
+) -> float:
+    r"""Return CKA with Gaussian kernels: it sees shared neighbourhoods that a linear kernel misses.
+
+    As `linear_cka` with $K = \exp(-\|x_i - x_j\|^2 / 2\sigma^2)$; biased upward in the same way.
+
+    Args:
+        x: vision side [n, dx], n ≥ 3.
+        y: text side [n, dy].
+        fraction: σ in median distances.
+        median: of which distances, see `rbf_kernel`.
+
+    Returns:
+        A value in [0, 1].
+
+    Raises:
+        InputError: not finite matrices of equal length.
+        DegenerateError: a side without variance, or fewer than 3 rows.
+
+    Source:
+        Kornblith et al. (2019), arXiv 1905.00414.
+    """
+    a, b = _rbf_kernels(x, y, fraction=fraction, median=median)
+    return bounded(float(np.vdot(a, b)) / norms(a, b), (0, 1), "rbf_cka")

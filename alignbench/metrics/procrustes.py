@@ -1,0 +1,74 @@
+"""Procrustes similarity: how well one orthogonal map takes one side to the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alignbench.metrics.base import METRICS, NullModel
+from alignbench.metrics.checks import bounded
+from alignbench.metrics.kernels import INVARIANCES, centered_sides
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Matrix = NDArray[np.float64]
+
+
+def narrow(x: Matrix) -> Matrix:
+    """Return rows [n, min(n, d)] with the same Gram matrix: `x` rotated, without the empty directions."""
+    if len(x) >= x.shape[1]:
+        return x
+    triangle: Matrix = np.asarray(np.linalg.qr(x.T, mode="r"))
+    return triangle.T
+
+
+def _sides(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
+    """Return both centred sides, narrow, each of unit Frobenius norm."""
+    a, b = (narrow(side) for side in centered_sides(x, y, 3))
+    return a / np.linalg.norm(a), b / np.linalg.norm(b)
+
+
+def _nuclear(matrix: Matrix) -> float:
+    return float(np.linalg.svd(matrix, compute_uv=False).sum())
+
+
+def _draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
+    a, b = _sides(x, y)
+    return np.asarray([_nuclear(a.T @ b[p]) for p in permutations])
+
+
+@METRICS.register(
+    "procrustes_similarity",
+    family="shape",
+    pairing=True,
+    bounds=(0, 1),
+    symmetric=True,
+    self_value=1.0,
+    invariant_to=INVARIANCES,
+    min_n=3,
+    null=NullModel(draw=_draw, draws=199, max_groups=500),
+)
+def procrustes_similarity(x: ArrayLike, y: ArrayLike) -> float:
+    r"""Return the cosine of the angular Procrustes distance: the best fit of the sides by rotation.
+
+    $\frac{\|X^\top Y\|_*}{\|X\|\,\|Y\|}$, both centred, $\|\cdot\|_*$ the sum of singular values. Biased
+    upward where n is small against the dimensions, more than CKA.
+
+    Args:
+        x: vision side [n, dx], n ≥ 3.
+        y: text side [n, dy].
+
+    Returns:
+        A value in [0, 1]; 1 where one side is the other rotated, scaled and shifted.
+
+    Raises:
+        InputError: not finite matrices of equal length.
+        DegenerateError: a side without variance, or fewer than 3 rows.
+
+    Source:
+        Williams, Kunz, Kornblith, Linderman (2021), arXiv 2110.14739.
+    """
+    a, b = _sides(x, y)
+    return bounded(_nuclear(a.T @ b), (0, 1), "procrustes_similarity")

@@ -1,0 +1,159 @@
+"""Retrieval: where the right partner ranks, exactly in expectation over ties, beside what a guesser gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import comb
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alignbench.errors import DegenerateError, InputError
+from alignbench.metrics.checks import as_matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Matrix = NDArray[np.float64]
+
+CUTS = (1, 5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """How well queries find one of their positives, with the chance level beside every value.
+
+    Args:
+        recall: by cut k: the share of queries with a positive among the first k.
+        recall_chance: what random scores get.
+        mrr: the mean of 1 / rank of the first positive.
+        mrr_chance: what random scores get.
+        median_rank: of the first positive, over queries.
+        hits: by cut k: each query's expected hit [q], for intervals.
+        reciprocal_ranks: each query's expected 1 / rank [q].
+    """
+
+    recall: dict[int, float]
+    recall_chance: dict[int, float]
+    mrr: float
+    mrr_chance: float
+    median_rank: float
+    hits: dict[int, Matrix]
+    reciprocal_ranks: Matrix
+
+
+def first_hit(candidates: int, positives: int) -> Matrix:
+    r"""Return the chances [T] that the first of m positives among T in random order is at rank 1 … T.
+
+    $P(r) = \binom{T-r}{m-1} / \binom{T}{m}$.
+    """
+    total = comb(candidates, positives)
+    return np.asarray([comb(candidates - r, positives - 1) / total for r in range(1, candidates + 1)])
+
+
+def recall_chance(n: int, positives: int, k: int) -> float:
+    r"""Return the chance that random scores put one of m positives among the first k of n.
+
+    $1 - \binom{n-m}{k} / \binom{n}{k}$.
+    """
+    _check_counts(n, positives)
+    return 1 - comb(n - positives, k) / comb(n, k) if k < n else 1.0
+
+
+def mrr_chance(n: int, positives: int) -> float:
+    r"""Return the mean reciprocal rank of random scores: $\sum_r \binom{n-r}{m-1} / (r \binom{n}{m})$."""
+    _check_counts(n, positives)
+    return float(first_hit(n, positives) @ (1 / np.arange(1, n + 1)))
+
+
+def _check_counts(n: int, positives: int) -> None:
+    if not 1 <= positives <= n:
+        raise InputError(f"positives: expected 1 <= positives <= n = {n}, got {positives}")
+
+
+def _query(scores: Matrix, positive: NDArray[np.bool_], tie: float) -> tuple[int, Matrix]:
+    """Return how many candidates are above the best positive, and the chances of its places after them."""
+    best = scores[positive].max()
+    above = int((scores > best + tie).sum())
+    tied = np.abs(scores - best) <= tie
+    return above, first_hit(int(tied.sum()), int((tied & positive).sum()))
+
+
+def retrieval(
+    similarity: ArrayLike, positives: ArrayLike | None = None, *, cuts: Sequence[int] = CUTS
+) -> Retrieval:
+    r"""Return recall@k, mean reciprocal rank and median rank of queries against candidates.
+
+    With g candidates strictly above the best positive and t others tied with it,
+    $R@k = \mathrm{clip}((k - g)/(t + 1), 0, 1)$ and $RR = \frac{1}{t+1}\sum_{j=1}^{t+1} \frac{1}{g + j}$;
+    where several positives are tied, the expectation over all orders of the tie. A constant scorer gets
+    chance.
+
+    Args:
+        similarity: scores [q, n] of queries against candidates, larger is better.
+        positives: which candidates are right [q, n], at least one a query; the diagonal by default.
+        cuts: the k of recall@k.
+
+    Raises:
+        InputError: not finite scores; positives of another shape; cuts below 1.
+        DegenerateError: a query without a positive.
+
+    Source:
+        McSherry and Najork (2008), ECIR, for ranks in expectation over ties.
+    """
+    scores = as_matrix(similarity, "similarity")
+    q, n = scores.shape
+    if positives is None and q != n:
+        raise InputError(f"positives: [q, n] = [{q}, {n}] is not square, so say which candidates are right")
+    right = np.eye(n, dtype=bool) if positives is None else np.asarray(positives, dtype=bool)
+    if right.shape != scores.shape:
+        raise InputError(f"positives: expected shape {scores.shape}, as similarity, got {right.shape}")
+    if min(cuts, default=0) < 1:
+        raise InputError(f"cuts: expected numbers from 1 on, got {tuple(cuts)}")
+    counts = right.sum(axis=1)
+    if not counts.all():
+        raise DegenerateError(f"positives: query {int(np.argmin(counts))} has none; leave it out")
+    tie = 1e-12 * float(np.abs(scores).max())
+    hits = {k: np.empty(q) for k in cuts}
+    reciprocal, ranks = np.empty(q), np.empty(q)
+    for row in range(q):
+        above, places = _query(scores[row], right[row], tie)
+        at = above + np.arange(1, len(places) + 1)
+        reciprocal[row], ranks[row] = places @ (1 / at), places @ at
+        for k in cuts:
+            hits[k][row] = places[at <= k].sum()
+    sizes, times = np.unique(counts, return_counts=True)
+    return Retrieval(
+        recall={k: float(hit.mean()) for k, hit in hits.items()},
+        recall_chance={
+            k: float(sum(t * recall_chance(n, int(m), k) for m, t in zip(sizes, times, strict=True)) / q)
+            for k in cuts
+        },
+        mrr=float(reciprocal.mean()),
+        mrr_chance=float(sum(t * mrr_chance(n, int(m)) for m, t in zip(sizes, times, strict=True)) / q),
+        median_rank=float(np.median(ranks)),
+        hits=hits,
+        reciprocal_ranks=reciprocal,
+    )
+
+
+def cosine_similarity(x: ArrayLike, y: ArrayLike, *, center: ArrayLike | None = None) -> Matrix:
+    """Return the cosines [q, n] of the rows of x and y, centred by `center` [2, d] (means on train rows).
+
+    Raises:
+        InputError: other widths, or a row without a direction.
+    """
+    a, b = as_matrix(x, "x"), as_matrix(y, "y")
+    if a.shape[1] != b.shape[1]:
+        raise InputError(f"x and y: expected the same width, got {a.shape[1]} and {b.shape[1]}")
+    if center is not None:
+        means = as_matrix(center, "center")
+        a, b = a - means[0], b - means[1]
+    for name, side in (("x", a), ("y", b)):
+        if not np.abs(side).max(axis=1).all():
+            raise InputError(f"{name}: a row is all zeros and has no direction; leave it out")
+    a, b = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (a, b))
+    cosines: Matrix = a @ b.T
+    return cosines
