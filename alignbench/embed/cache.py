@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 import tempfile
 import warnings
+import weakref
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,14 +43,13 @@ class EmbeddingStore:
 
     Args:
         root: the folder, made if need be; None is a temporary one that goes with this object.
-
-    Raises:
-        ConfigError: the folder can't be written.
     """
 
     def __init__(self, root: Path | None = None) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="alignbench-") if root is None else None
-        self.root = Path(self._temporary.name) if self._temporary else Path(root or "")
+        self.root = Path(tempfile.mkdtemp(prefix="alignbench-")) if root is None else root
+        if root is None:
+            # At the latest when the interpreter ends; TemporaryDirectory would warn that nobody closed it.
+            weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
 
     def shelf(self, key: Mapping[str, Any]) -> Shelf:
         """Return the part of the store for one model, output, dtype and preprocessing.

@@ -1,0 +1,272 @@
+"""The store of embeddings: what is read is what was written, whatever happened in between."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from alignbench.embed import DamagedShardWarning, EmbeddingStore, Shelf, default_root
+from alignbench.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+KEY = {"source": "a", "dtype": "float32"}
+
+
+def items(n: int, start: int = 0) -> list[str]:
+    return [hashlib.sha256(str(i).encode()).hexdigest() for i in range(start, start + n)]
+
+
+def vectors(n: int, start: int = 0) -> NDArray[np.float32]:
+    return np.array([[i, i / 3, -i] for i in range(start, start + n)], dtype=np.float32)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    shelf = EmbeddingStore(tmp_path).shelf(KEY)
+    shelf.write(items(4), vectors(4))
+    shelf.write(items(4, 4), vectors(4, 4))
+    return shelf
+
+
+def shards(shelf: Shelf) -> list[Path]:
+    return sorted(shelf.folder.glob("*.safetensors"))
+
+
+def assert_holds(shelf: Shelf, n: int, start: int = 0) -> None:
+    found = shelf.read(items(n, start))
+    assert np.array_equal(np.stack([found[item] for item in items(n, start)]), vectors(n, start))
+
+
+def test_what_is_written_is_read_in_any_order_and_by_anybody(shelf: Shelf) -> None:
+    assert_holds(shelf, 8)
+    again = Shelf(shelf.folder)
+    wanted = [items(8)[i] for i in (5, 0, 7)]
+    assert [again.read(wanted)[item].tolist() for item in wanted] == vectors(8)[[5, 0, 7]].tolist()
+
+
+def test_what_is_not_there_is_missing(shelf: Shelf) -> None:
+    assert set(shelf.read(items(12))) == set(items(8))
+    assert shelf.read([]) == {}
+
+
+def test_vectors_of_more_axes_are_kept_as_they_are(tmp_path: Path) -> None:
+    shelf = EmbeddingStore(tmp_path).shelf(KEY)
+    patches = np.random.default_rng(0).normal(size=(3, 5, 2)).astype(np.float32)
+    shelf.write(items(3), patches)
+    assert np.array_equal(shelf.read(items(3))[items(3)[1]], patches[1])
+
+
+def test_keys_do_not_collide_and_their_order_does_not_matter(tmp_path: Path) -> None:
+    store = EmbeddingStore(tmp_path)
+    store.shelf({"a": 1, "b": 2}).write(items(1), vectors(1))
+    assert store.shelf({"b": 2, "a": 1}).read(items(1))
+    others = ({"a": 1, "b": 3}, {"a": 1}, {"a": "1", "b": 2}, {"a": 1, "b": 2, "c": None}, {"b": 1, "a": 2})
+    assert not any(store.shelf(key).read(items(1)) for key in others)
+
+
+def test_the_key_can_be_read_by_a_person(shelf: Shelf) -> None:
+    assert json.loads((shelf.folder / "key.json").read_text()) == {**KEY, "format": 1}
+
+
+@pytest.mark.parametrize("where", [0, 7, 9, 60, -40, -1])
+def test_a_flipped_byte_is_found_wherever_it_is(shelf: Shelf, where: int) -> None:
+    assert_holds(shelf, 8)
+    damaged = shards(shelf)[0]
+    lost = {
+        item
+        for item in items(8)
+        if item in json.loads((shelf.folder / "index.json").read_text())[damaged.stem]
+    }
+    content = bytearray(damaged.read_bytes())
+    content[where] ^= 0x10
+    damaged.write_bytes(bytes(content))
+
+    with pytest.warns(DamagedShardWarning, match="is damaged"):
+        found = Shelf(shelf.folder).read(items(8))
+
+    assert set(found) == set(items(8)) - lost
+    assert len(lost) == 4
+    assert damaged.with_suffix(".bad").exists()
+    assert not damaged.exists()
+
+
+@pytest.mark.parametrize("kept", [0, 5, 100])
+def test_a_cut_off_shard_is_found(shelf: Shelf, kept: int) -> None:
+    damaged = shards(shelf)[0]
+    damaged.write_bytes(damaged.read_bytes()[:kept])
+    with pytest.warns(DamagedShardWarning):
+        assert len(shelf.read(items(8))) == 4
+
+
+def test_what_was_set_aside_is_written_anew(shelf: Shelf) -> None:
+    for path in shards(shelf):
+        path.write_bytes(b"\0" * 8)
+    with pytest.warns(DamagedShardWarning):
+        assert shelf.read(items(8)) == {}
+    shelf.write(items(8), vectors(8))
+    assert_holds(Shelf(shelf.folder), 8)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        pytest.param(None, id="deleted"),
+        pytest.param(b"", id="empty"),
+        pytest.param(b'{"a', id="cut off"),
+        pytest.param(b"[]", id="of another form"),
+        pytest.param(b'{"a": 3}', id="of another kind"),
+        pytest.param(b"\xff\xfe\x00", id="not utf-8"),
+        pytest.param(json.dumps({"0" * 64: items(8)}).encode(), id="of shards that are not there"),
+    ],
+)
+def test_an_index_that_is_wrong_is_made_anew(shelf: Shelf, index: bytes | None) -> None:
+    assert_holds(shelf, 8)
+    path = shelf.folder / "index.json"
+    good = json.loads(path.read_text())
+    if index is None:
+        path.unlink()
+    else:
+        path.write_bytes(index)
+    assert_holds(Shelf(shelf.folder), 8)
+    assert json.loads(path.read_text()) == good
+
+
+def test_an_index_that_lies_about_a_shard_gives_nothing_wrong(shelf: Shelf) -> None:
+    assert_holds(shelf, 8)
+    path = shelf.folder / "index.json"
+    index = json.loads(path.read_text())
+    first, second = sorted(index)
+    path.write_text(json.dumps({first: index[second], second: index[first]}))
+    for item, vector in Shelf(shelf.folder).read(items(8)).items():
+        assert vector.tolist() == vectors(8)[items(8).index(item)].tolist()
+
+
+def test_writing_the_same_twice_is_one_shard(shelf: Shelf) -> None:
+    shelf.write(items(4), vectors(4))
+    assert len(shards(shelf)) == 2
+
+
+def test_values_that_are_not_finite_are_never_written(shelf: Shelf) -> None:
+    bad = vectors(2, 8)
+    bad[1, 0] = np.nan
+    with pytest.raises(InputError, match="finite"):
+        shelf.write(items(2, 8), bad)
+    with pytest.raises(InputError, match="for 3 items"):
+        shelf.write(items(3, 8), vectors(2))
+    assert len(shards(shelf)) == 2
+
+
+def test_a_write_that_fails_leaves_nothing_behind(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sorted(shelf.folder.iterdir())
+
+    def no_space(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(ConfigError, match=r"No space left on device.*ALIGNBENCH_CACHE"):
+        shelf.write(items(1, 8), vectors(1, 8))
+    assert sorted(shelf.folder.iterdir()) == before
+
+
+def test_strays_are_swept_by_age(shelf: Shelf, tmp_path: Path) -> None:
+    now = time.time()
+    ages = {".tmp-1-old": 7200.0, ".tmp-2-young": 60.0, "a.bad": 8 * 86400.0, "b.bad": 7200.0}
+    for name, age in ages.items():
+        path = shelf.folder / name
+        path.write_bytes(b"x")
+        os.utime(path, (now - age, now - age))
+    EmbeddingStore(tmp_path).shelf(KEY)
+    assert {name for name in ages if (shelf.folder / name).exists()} == {".tmp-2-young", "b.bad"}
+    assert_holds(shelf, 8)
+
+
+def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ConfigError, match=r"can't be written.*ALIGNBENCH_CACHE.*--align-no-embedding-cache"):
+        EmbeddingStore(tmp_path / "file").shelf(KEY)
+
+
+def test_a_store_of_the_run_goes_with_it() -> None:
+    store = EmbeddingStore(None)
+    store.shelf(KEY).write(items(1), vectors(1))
+    root = store.root
+    assert root.is_dir()
+    del store  # no ResourceWarning: warnings are errors here
+    gc.collect()
+    assert not root.exists()
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "expected"),
+    [
+        ("linux", {"ALIGNBENCH_CACHE": "/x/y"}, "/x/y"),
+        ("linux", {"XDG_CACHE_HOME": "/c"}, "/c/alignbench/embeddings"),
+        ("linux", {"XDG_CACHE_HOME": "relative"}, "/home/me/.cache/alignbench/embeddings"),
+        ("linux", {}, "/home/me/.cache/alignbench/embeddings"),
+        ("darwin", {"XDG_CACHE_HOME": "/c"}, "/home/me/Library/Caches/alignbench/embeddings"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/alignbench/embeddings"),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="POSIX paths")
+def test_the_place_follows_the_platform(
+    platform: str, variables: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ALIGNBENCH_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": "/home/me", **variables}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "platform", platform)
+    assert default_root() == Path(expected)
+
+
+def test_a_file_system_without_locks_is_said_and_works(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import filelock
+
+    def no_locks(*_args: object, **_options: object) -> None:
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", no_locks)
+    with caplog.at_level(logging.WARNING), shelf.lock():
+        assert_holds(shelf, 8)
+    assert "no file lock" in caplog.text
+
+
+WRITER = """
+import sys, numpy as np
+from pathlib import Path
+from alignbench.embed import EmbeddingStore
+from alignbench.tests.test_embed_cache import KEY, items, vectors
+shelf = EmbeddingStore(Path(sys.argv[1])).shelf(KEY)
+for start in range(int(sys.argv[2]), int(sys.argv[3]), 2):
+    shelf.write(items(2, start), vectors(2, start))
+    shelf.read(items(4, start))
+"""
+
+
+def test_writers_without_a_lock_lose_nothing(tmp_path: Path) -> None:
+    root = str(Path(__file__).parents[2])
+    ranges = [("0", "40"), ("20", "60"), ("40", "80")]
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), *bounds], cwd=root)
+        for bounds in ranges
+    ]
+    assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
+    shelf = EmbeddingStore(tmp_path).shelf(KEY)
+    assert_holds(shelf, 80)
+    assert not list(shelf.folder.glob(".tmp-*"))
+    assert len(json.loads((shelf.folder / "index.json").read_text())) == 40
