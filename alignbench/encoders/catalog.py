@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.encoders import families
 from alignbench.encoders.base import Encoder, Fit, Options
+from alignbench.encoders.library import open_clip_source, timm_source
 from alignbench.errors import ModelError
 from alignbench.registry import Registry
 from alignbench.weights.custom import Custom, adopt
@@ -128,7 +129,11 @@ def _from_spec(parsed: Spec, *, allow_pickle: bool) -> tuple[families.Family | N
         return None, HubSource(parsed.target, parsed.detail, parsed.alias, allow_pickle=allow_pickle)
     if parsed.kind == "folder":
         return None, folder_source(parsed.target, allow_pickle=allow_pickle)
-    raise ModelError(f"{parsed.kind}: is no form for an encoder; see `gguf:` under --llms")
+    if parsed.kind == "open_clip":
+        return families.OPEN_CLIP, open_clip_source(parsed, allow_pickle=allow_pickle)
+    if parsed.kind == "timm":
+        return families.TIMM, timm_source(parsed, allow_pickle=allow_pickle)
+    raise ModelError(f"{parsed.alias}: a {parsed.kind} file is no encoder; give it to --llms")
 
 
 def _configured() -> Mapping[str, str]:

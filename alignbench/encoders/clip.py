@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.encoders.preprocess import load_prepare
 from alignbench.encoders.tower import Features, Tower, hidden_layer
-from alignbench.weights.loading import build_config, load_model, place, transformers_class
+from alignbench.weights.loading import auto_config, load_model, place, transformers_class
 from alignbench.weights.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -27,12 +28,12 @@ class ClipTower(Tower):
         self, located: Located, config: Mapping[str, Any], options: Options, device: str, precision: Precision
     ) -> None:
         super().__init__(load_prepare(located.path, options.fit), special=1)
-        self._located, self._config, self._device, self._precision = located, config, device, precision
+        self._located, self._device, self._precision = located, device, precision
         self.has_text = "text_config" in config
         model = load_model(
             transformers_class("CLIPVisionModelWithProjection"),
             located,
-            config=build_config("CLIPVisionConfig", part(config, "vision_config")),
+            config=side(located.path, "vision_config"),
             precision=precision,
         )
         self.model = place(model, device)
@@ -61,21 +62,21 @@ class ClipTower(Tower):
         model = load_model(
             transformers_class("CLIPTextModelWithProjection"),
             self._located,
-            config=build_config("CLIPTextConfig", part(self._config, "text_config")),
+            config=side(self._located.path, "text_config"),
             precision=self._precision,
         )
         return place(model, self._device), load_tokenizer(self._located.path)
 
 
-def part(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+def side(folder: Path, name: str) -> Any:
     """Return one side of a composite configuration, with the width of the shared space that the whole names.
 
-    The side's own `projection_dim` is only a default: transformers ignores it in the composite model.
+    The side's own `projection_dim` is a default that the composite model ignores.
     """
-    if name not in config:
-        return dict(config)
-    whole = {"projection_dim": config["projection_dim"]} if "projection_dim" in config else {}
-    return {**config[name], **whole}
+    whole = auto_config(folder)
+    part = getattr(whole, name, whole)
+    part.projection_dim = whole.projection_dim
+    return part
 
 
 def load(

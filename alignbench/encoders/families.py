@@ -77,10 +77,9 @@ PALIGEMMA = Family(
     cls=False,
     wanted=("vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector."),
 )
-OPEN_CLIP = Family("open_clip", _here("open_clip"), "projected", ("projected",), cls=False)
-TIMM = Family("timm", _here("timm"), "pooler", ("pooler", "cls", "mean"))
+OPEN_CLIP = Family("open_clip", _here("open_clip_models"), "projected", ("projected", "mean"), cls=False)
+TIMM = Family("timm", _here("timm_models"), "pooler", ("pooler", "cls", "mean"))
 RANDOM_VIT = Family("random-vit", _here("random_vit"), "cls", ("cls", "mean"))
-CUSTOM = Family("other", "", "", ())
 
 BY_MODEL_TYPE: Mapping[str, Family] = {
     "clip": CLIP,
@@ -104,11 +103,13 @@ def family_of(config: Mapping[str, Any], where: str) -> Family:
     Raises:
         ModelError: nobody knows its model_type.
     """
-    if "model_cfg" in config:
-        return OPEN_CLIP
     model_type = config.get("model_type")
     if model_type in BY_MODEL_TYPE:
         return BY_MODEL_TYPE[str(model_type)]
+    if "architecture" in config:
+        return TIMM
+    if "model_cfg" in config:
+        return OPEN_CLIP
     raise ModelError(
         f"{where}: model_type {model_type!r} in config.json is no vision encoder that is known here; "
         f"known: {', '.join(BY_MODEL_TYPE)}; or register an object with embed(images)"

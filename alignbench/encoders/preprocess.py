@@ -10,6 +10,7 @@ from alignbench.errors import ModelError
 from alignbench.weights.loading import one_line, quiet, transformers_class
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -36,6 +37,42 @@ class Prepare:
         fitted = fit_image(image.convert("RGB"), self.fit, self.size)
         as_is = {} if self.fit == "native" else {"do_resize": False, "do_center_crop": False}
         pixels: Tensor = self.processor(images=fitted, return_tensors="pt", **as_is)["pixel_values"][0]
+        return pixels
+
+
+class TransformPrepare:
+    """One image to pixels [3, h, w], by a torchvision transform (open_clip, timm).
+
+    Args:
+        transform: the model's own: resizes, crops, normalises.
+        fit: as in `Prepare`.
+        size: height and width of the pixels.
+        mean: per channel, of the normalising.
+        std: the same.
+    """
+
+    def __init__(
+        self,
+        transform: Callable[[Image.Image], Tensor],
+        fit: str,
+        size: tuple[int, int],
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        self.transform = transform
+        self.fit = fit
+        self.size = size
+        self.mean, self.std = list(mean), list(std)
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Return the pixels of `image`, float32."""
+        from torchvision.transforms import functional
+
+        image = image.convert("RGB")
+        if self.fit == "native":
+            return self.transform(image)
+        fitted = fit_image(image, self.fit, self.size)
+        pixels: Tensor = functional.normalize(functional.to_tensor(fitted), self.mean, self.std)
         return pixels
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.encoders.preprocess import load_prepare
 from alignbench.encoders.tower import Features, Tower, hidden_layer
-from alignbench.weights.loading import build_config, load_model, place, transformers_class
+from alignbench.weights.loading import auto_config, load_model, place, transformers_class
 from alignbench.weights.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ class SiglipTower(Tower):
         self, located: Located, config: Mapping[str, Any], options: Options, device: str, precision: Precision
     ) -> None:
         super().__init__(load_prepare(located.path, options.fit), special=0)
-        self._located, self._config, self._device, self._precision = located, config, device, precision
+        self._located, self._device, self._precision = located, device, precision
         self.has_text = "text_config" in config
-        vision = config.get("vision_config", config)
+        whole = auto_config(located.path)
         model = load_model(
             transformers_class("SiglipVisionModel"),
             located,
-            config=build_config("SiglipVisionConfig", vision),
+            config=getattr(whole, "vision_config", whole),
             precision=precision,
         )
         self.model = place(model, device)
@@ -63,7 +63,7 @@ class SiglipTower(Tower):
         model = load_model(
             transformers_class("SiglipTextModel"),
             self._located,
-            config=build_config("SiglipTextConfig", self._config["text_config"]),
+            config=auto_config(self._located.path).text_config,
             precision=self._precision,
         )
         return place(model, self._device), load_tokenizer(self._located.path)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.encoders.preprocess import load_prepare
 from alignbench.encoders.tower import Features, Tower, hidden_layer
-from alignbench.weights.loading import build_config, load_model, place, transformers_class
+from alignbench.weights.loading import auto_config, load_model, place, transformers_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located
 
-# model_type: class, configuration, further arguments of the model, tokens in front beside registers.
+# model_type: class, its further arguments, and the tokens in front beside registers.
 # A ViT's pooler is a classifier's leftover that many checkpoints lack: left out.
-_CLASSES: Mapping[str, tuple[str, str, dict[str, Any], int]] = {
-    "dinov2": ("Dinov2Model", "Dinov2Config", {}, 1),
-    "dinov2_with_registers": ("Dinov2WithRegistersModel", "Dinov2WithRegistersConfig", {}, 1),
-    "dinov3_vit": ("DINOv3ViTModel", "DINOv3ViTConfig", {}, 1),
-    "vit": ("ViTModel", "ViTConfig", {"add_pooling_layer": False}, 1),
-    "deit": ("DeiTModel", "DeiTConfig", {"add_pooling_layer": False}, 2),
+_CLASSES: Mapping[str, tuple[str, dict[str, Any], int]] = {
+    "dinov2": ("Dinov2Model", {}, 1),
+    "dinov2_with_registers": ("Dinov2WithRegistersModel", {}, 1),
+    "dinov3_vit": ("DINOv3ViTModel", {}, 1),
+    "vit": ("ViTModel", {"add_pooling_layer": False}, 1),
+    "deit": ("DeiTModel", {"add_pooling_layer": False}, 2),
 }
 
 
@@ -55,11 +55,11 @@ def load(
     located: Located, config: Mapping[str, Any], options: Options, device: str, precision: Precision
 ) -> VitTower:
     """Load a vision transformer by its configuration's model_type."""
-    model_name, config_name, arguments, front = _CLASSES[config["model_type"]]
+    model_name, arguments, front = _CLASSES[config["model_type"]]
     model = load_model(
         transformers_class(model_name),
         located,
-        config=build_config(config_name, config),
+        config=auto_config(located.path),
         precision=precision,
         **arguments,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from alignbench.errors import ModelError
+from alignbench.errors import DataError, ModelError
 from alignbench.llms.families import Family, family_of
 from alignbench.weights.handle import Handle
 from alignbench.weights.source import Located, preprocessing_digest
@@ -109,8 +109,6 @@ class LLM(Handle):
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text, with the model's own special tokens, at most `max_length`.
 
-        An empty text gives one token, so that every text has a mean.
-
         Raises:
             ModelError: the model is not loaded.
         """
@@ -128,10 +126,15 @@ class LLM(Handle):
         """Return one vector per text: float32 [n, d], of unit length unless `l2` is off.
 
         Texts of like length go together, so that little is padded; the rows are in the order of `texts`.
+
+        Raises:
+            DataError: a text has no token.
         """
         if not self.loaded:
             self.load()
         ids = self.tokenize(texts)
+        if empty := [i for i, of in enumerate(ids) if not of]:
+            raise DataError(f"{self.name} makes no token of text {empty[0]} ({texts[empty[0]]!r})")
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]), reverse=True)
         parts = [
             self.forward([ids[i] for i in order[start : start + batch_size]])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError
 from alignbench.llms import families
 from alignbench.llms.base import LLM, Options, Quantization
+from alignbench.llms.gguf import gguf_source
 from alignbench.registry import Registry
 from alignbench.weights.custom import Custom, adopt
 from alignbench.weights.recipe import Recipe, at_hand, embedded_source, folder_source, plain_source
@@ -105,7 +107,10 @@ def _from_spec(parsed: Spec, *, allow_pickle: bool) -> tuple[families.Family | N
         return None, HubSource(parsed.target, parsed.detail, parsed.alias, allow_pickle=allow_pickle)
     if parsed.kind == "folder":
         return None, folder_source(parsed.target, allow_pickle=allow_pickle)
-    raise ModelError(f"{parsed.kind}: is no form for an LLM; see --encoders")
+    if parsed.kind == "gguf":
+        source = gguf_source(parsed.target)
+        return replace(families.GGUF, name=families.name_of(source.config())), source
+    raise ModelError(f"{parsed.alias}: a {parsed.kind} model is no LLM; give it to --encoders")
 
 
 def _configured() -> Mapping[str, str]:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from alignbench.errors import ModelError
-from alignbench.weights.loading import computing, load_model, one_line, place, quiet, transformers_class
+from alignbench.weights.loading import auto_config, computing, load_model, place, transformers_class
 from alignbench.weights.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -38,13 +37,13 @@ class Decoder:
         self.padding_side = padding_side
 
     def tokenize(self, texts: Sequence[str], max_length: int) -> list[list[int]]:
-        """Return at most `max_length` token ids of each text, and at least one."""
+        """Return at most `max_length` token ids of each text."""
         if not texts:
             return []
         lists: list[list[int]] = self.tokenizer(list(texts), truncation=True, max_length=max_length)[
             "input_ids"
         ]
-        return [ids or [self._filler()] for ids in lists]
+        return lists
 
     def mean_states(
         self, batch: Sequence[Sequence[int]], layer: int, precision: Precision
@@ -165,28 +164,10 @@ def load(
     model = load_decoder(
         "AutoModel",
         located,
-        auto_config(located.path, config),
+        auto_config(located.path),
         options,
         device,
         precision,
         spread=spread,
     )
     return Decoder(model, load_tokenizer(located.path))
-
-
-def auto_config(folder: Path, config: Mapping[str, Any]) -> Any:
-    """Return transformers' configuration of a folder.
-
-    Raises:
-        ModelError: this version of transformers does not know the model_type.
-    """
-    with quiet():
-        try:
-            # False is explicit: left out, transformers asks on stdin where a repository brings code.
-            return transformers_class("AutoConfig").from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(
-                f"{folder}: transformers can't read {config.get('model_type')!r} models ({one_line(error)})"
-            ) from error

@@ -37,12 +37,7 @@ def _here(module: str) -> str:
 LLAMA = Family("llama", _here("decoder"))
 QWEN = Family("qwen", _here("decoder"))
 # Residuals of Gemma 3 reach 103,821.
-GEMMA3 = Family(
-    "gemma3",
-    _here("gemma3"),
-    fp16_safe=False,
-    wanted=("model.", "language_model."),
-)
+GEMMA3 = Family("gemma3", _here("gemma3"), fp16_safe=False)
 INTERNLM = Family("internlm", _here("internlm2"))
 OTHER = Family("other", _here("decoder"))
 GGUF = Family("gguf", _here("gguf"))
@@ -63,6 +58,11 @@ BY_MODEL_TYPE: Mapping[str, Family] = {
     "gpt2": OTHER,
     "gpt_neox": OTHER,
 }
+
+
+def name_of(config: Mapping[str, Any]) -> str:
+    """Return the family's name that a configuration's model_type stands for, "other" where nobody knows."""
+    return BY_MODEL_TYPE.get(str(config.get("model_type")), OTHER).name
 
 
 def family_of(config: Mapping[str, Any], where: str) -> Family:

@@ -65,13 +65,16 @@ def safetensors_header(path: Path) -> dict[str, Any]:
 
 
 def parameter_count(files: Iterable[Path]) -> int:
-    """Return how many numbers the safetensors files among `files` hold."""
-    return sum(
-        math.prod(entry["shape"])
-        for path in files
-        if path.suffix == ".safetensors"
-        for entry in safetensors_header(path).values()
-    )
+    """Return how many numbers the files hold: exact for safetensors, else guessed from the size."""
+    return sum(_count(path) for path in files)
+
+
+def _count(path: Path) -> int:
+    if path.suffix == ".safetensors":
+        return sum(math.prod(entry["shape"]) for entry in safetensors_header(path).values())
+    # A pickle has 2 or 4 bytes a parameter; a GGUF file about 5 bits.
+    bits = 5 if path.suffix == ".gguf" else 32
+    return path.stat().st_size * 8 // bits
 
 
 def _head(path: Path) -> str:

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-SAFETENSORS = ("model.safetensors", "open_clip_model.safetensors")
-PICKLES = ("pytorch_model.bin", "open_clip_pytorch_model.bin")
+TRANSFORMERS = "model.safetensors"
+OPEN_CLIP = "open_clip_model.safetensors"
+_PICKLES = {TRANSFORMERS: "pytorch_model.bin", OPEN_CLIP: "open_clip_pytorch_model.bin"}
 CONFIGS = ("config.json", "open_clip_config.json")
 # All that changes how an image or a text becomes numbers.
 PREPROCESSING = (
@@ -43,18 +44,24 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def choose_weights(names: Collection[str], *, allow_pickle: bool, where: str) -> str:
+def choose_weights(names: Collection[str], *, prefer: str, allow_pickle: bool, where: str) -> str:
     """Return which of these file names holds the weights, or their index.
+
+    Args:
+        names: of all files that there are.
+        prefer: `TRANSFORMERS` or `OPEN_CLIP`: a repository may hold both layouts.
+        allow_pickle: whether a pickle will do.
+        where: what to call it in errors.
 
     Raises:
         ModelError: there is only pickle, and that is not allowed.
         WeightsMissingError: there are no weights.
     """
-    for name in SAFETENSORS:
-        for candidate in (f"{name}.index.json", name):
-            if candidate in names:
-                return candidate
-    pickles = [c for name in PICKLES for c in (f"{name}.index.json", name) if c in names]
+    layouts = (prefer, *(name for name in _PICKLES if name != prefer))
+    candidates = [c for name in layouts for c in (f"{name}.index.json", name) if c in names]
+    if candidates:
+        return candidates[0]
+    pickles = [c for name in layouts for c in (f"{_PICKLES[name]}.index.json", _PICKLES[name]) if c in names]
     if pickles and allow_pickle:
         return pickles[0]
     if pickles:
@@ -62,7 +69,7 @@ def choose_weights(names: Collection[str], *, allow_pickle: bool, where: str) ->
             f"{where}: the weights are a pickle ({pickles[0]}), which may run code when it is read; "
             f"convert them to safetensors, or allow pickle explicitly (allow_pickle=True)"
         )
-    raise WeightsMissingError(f"{where}: no {SAFETENSORS[0]}, and no index of one")
+    raise WeightsMissingError(f"{where}: no {prefer}, and no index of one")
 
 
 def shards(index: Mapping[str, Any], wanted: tuple[str, ...] | None) -> list[str]:
@@ -74,13 +81,14 @@ def shards(index: Mapping[str, Any], wanted: tuple[str, ...] | None) -> list[str
 
 
 def weight_files(
-    folder: Path, *, wanted: tuple[str, ...] | None, allow_pickle: bool, where: str
+    folder: Path, *, wanted: tuple[str, ...] | None, prefer: str, allow_pickle: bool, where: str
 ) -> tuple[Path, ...]:
     """Return the weight files of a folder, in order of name.
 
     Args:
         folder: a `save_pretrained` folder or a snapshot of the Hub's cache.
         wanted: prefixes of the keys that are needed; None for all.
+        prefer: the layout to take where there are several.
         allow_pickle: whether `pytorch_model.bin` will do.
         where: what to call it in errors.
 
@@ -89,7 +97,7 @@ def weight_files(
         WeightsMissingError: weights, or some of the shards, are not there.
     """
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    chosen = choose_weights(names, allow_pickle=allow_pickle, where=where)
+    chosen = choose_weights(names, prefer=prefer, allow_pickle=allow_pickle, where=where)
     files = shards(read_json(folder / chosen), wanted) if chosen.endswith(".index.json") else [chosen]
     missing = [name for name in files if name not in names]
     if missing:

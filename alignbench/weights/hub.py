@@ -60,7 +60,7 @@ def cached_snapshots(repository: str, revision: str | None) -> list[Path]:
 
 
 def list_files(
-    repository: str, revision: str | None, *, wanted: tuple[str, ...] | None, allow_pickle: bool
+    repository: str, revision: str | None, *, wanted: tuple[str, ...] | None, prefer: str, allow_pickle: bool
 ) -> Listing:
     """Ask the Hub which files a model needs, and how large they are. Only configuration is downloaded.
 
@@ -76,14 +76,14 @@ def list_files(
     info = _ask(repository, found, "info")
     names = {file.rfilename for file in info.siblings}
     try:
-        chosen = choose_weights(names, allow_pickle=allow_pickle, where=repository)
+        chosen = choose_weights(names, prefer=prefer, allow_pickle=allow_pickle, where=repository)
     except ModelError:
         conversion = _conversion(repository) if revision is None else None
         if conversion is None:
             raise
         found, info = conversion, _ask(repository, conversion, "info")
         names = {file.rfilename for file in info.siblings}
-        chosen = choose_weights(names, allow_pickle=allow_pickle, where=repository)
+        chosen = choose_weights(names, prefer=prefer, allow_pickle=allow_pickle, where=repository)
     small = [name for name in (*CONFIGS, *PREPROCESSING) if name in names]
     indices = [chosen] if chosen.endswith(".index.json") else []
     if not small or not set(CONFIGS) & set(small):

@@ -162,6 +162,24 @@ def transformers_class(name: str) -> Any:
         raise ModelError(f"transformers {transformers.__version__} has no {name}; a newer one may") from error
 
 
+def auto_config(folder: Path) -> Any:
+    """Return transformers' configuration of a folder.
+
+    Raises:
+        ModelError: this version of transformers does not know its model_type.
+    """
+    with quiet():
+        try:
+            # False is explicit: left out, transformers asks on stdin where a repository brings code.
+            return transformers_class("AutoConfig").from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(
+                f"{folder}: transformers can't read its config.json ({one_line(error)})"
+            ) from error
+
+
 def build_config(cls_name: str, values: Mapping[str, Any]) -> Any:
     """Return a transformers configuration from plain JSON values."""
     make: Callable[..., Any] = transformers_class(cls_name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from alignbench.errors import ModelError, WeightsMissingError
 from alignbench.weights import hub
 from alignbench.weights.digest import files_digest, text_digest
-from alignbench.weights.files import CONFIGS, PREPROCESSING, read_json, weight_files
+from alignbench.weights.files import CONFIGS, PREPROCESSING, TRANSFORMERS, read_json, weight_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +90,14 @@ class FolderSource(Source):
         label: what scores call it.
         hint: what to do when it is not there.
         allow_pickle: whether `pytorch_model.bin` will do.
+        prefer: the layout of weights to take where there are several.
     """
 
     find: Path | Callable[[], Path]
     label: str
     hint: str = "give a folder made by save_pretrained"
     allow_pickle: bool = False
+    prefer: str = TRANSFORMERS
 
     @cached_property
     def folder(self) -> Path:
@@ -112,7 +114,13 @@ class FolderSource(Source):
         if not self.folder.is_dir():
             raise WeightsMissingError(f"{self.label}: there is no folder {self.folder}; {self.hint}")
         try:
-            files = weight_files(self.folder, wanted=wanted, allow_pickle=self.allow_pickle, where=self.label)
+            files = weight_files(
+                self.folder,
+                wanted=wanted,
+                prefer=self.prefer,
+                allow_pickle=self.allow_pickle,
+                where=self.label,
+            )
         except WeightsMissingError as error:
             raise WeightsMissingError(f"{error} in {self.folder}; {self.hint}") from error
         if self.config() is None:
@@ -131,6 +139,7 @@ class HubSource(Source):
         name: the model's alias, for errors.
         stand_in: the embedded model that `--align-standins` would run instead.
         allow_pickle: whether `pytorch_model.bin` will do.
+        prefer: the layout of weights to take where there are several.
     """
 
     label: str
@@ -138,6 +147,7 @@ class HubSource(Source):
     name: str = ""
     stand_in: str | None = None
     allow_pickle: bool = False
+    prefer: str = TRANSFORMERS
 
     def config(self) -> dict[str, Any] | None:
         """Return config.json if the local cache has it."""
@@ -156,7 +166,13 @@ class HubSource(Source):
     def _cached(self, wanted: tuple[str, ...] | None) -> Located | None:
         for folder in hub.cached_snapshots(self.label, self.revision):
             try:
-                files = weight_files(folder, wanted=wanted, allow_pickle=self.allow_pickle, where=self.label)
+                files = weight_files(
+                    folder,
+                    wanted=wanted,
+                    prefer=self.prefer,
+                    allow_pickle=self.allow_pickle,
+                    where=self.label,
+                )
             except ModelError:
                 continue
             if any((folder / name).is_file() for name in CONFIGS):
@@ -165,7 +181,9 @@ class HubSource(Source):
 
     def _remote(self, wanted: tuple[str, ...] | None, *, download: bool) -> Located:
         try:
-            listing = hub.list_files(self.label, self.revision, wanted=wanted, allow_pickle=self.allow_pickle)
+            listing = hub.list_files(
+                self.label, self.revision, wanted=wanted, prefer=self.prefer, allow_pickle=self.allow_pickle
+            )
             if not download:
                 return Located(self.label, None, (), listing.commit, listing.bytes_to_fetch)
             hub.download(listing)
@@ -200,6 +218,63 @@ class NoSource(Source):
     def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
         """Return that nothing is needed."""
         return Located(self.label, revision=self.revision)
+
+
+@dataclass(frozen=True)
+class FileSource(Source):
+    """One checkpoint file, of a model that a library builds by name.
+
+    Args:
+        file: the checkpoint.
+        label: what scores call it.
+        settings: what a configuration file would say.
+    """
+
+    file: Path
+    label: str
+    settings: Mapping[str, Any]
+
+    def config(self) -> dict[str, Any] | None:
+        """Return the settings."""
+        return dict(self.settings)
+
+    def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
+        """Find the file."""
+        if not self.file.is_file():
+            raise WeightsMissingError(f"{self.label}: there is no file {self.file}")
+        return Located(self.label, self.file.parent, (self.file,), files_digest([self.file]))
+
+
+@dataclass(frozen=True)
+class AskedSource(Source):
+    """A source that only a library can name, asked when it is needed: its import takes seconds.
+
+    Args:
+        label: what scores call it.
+        ask: returns the source.
+        settings: what to add to its configuration.
+    """
+
+    label: str
+    ask: Callable[[], Source]
+    settings: Mapping[str, Any]
+
+    @cached_property
+    def answer(self) -> Source:
+        """The source that the library named."""
+        return self.ask()
+
+    def config(self) -> dict[str, Any] | None:
+        """Return the configuration, with the settings."""
+        return {**(self.answer.config() or {}), **self.settings}
+
+    def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
+        """Find the files."""
+        return replace(self.answer.locate(wanted), source=self.label)
+
+    def fetch(self, wanted: tuple[str, ...] | None = None) -> Located:
+        """Download what is missing."""
+        return replace(self.answer.fetch(wanted), source=self.label)
 
 
 def preprocessing_digest(folder: Path | None, **settings: object) -> str:

@@ -1,0 +1,100 @@
+"""Models that timm and open_clip build by name, and where their weights are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alignbench.errors import ModelError, WeightsMissingError
+from alignbench.registry import unknown
+from alignbench.weights.files import OPEN_CLIP
+from alignbench.weights.source import AskedSource, FileSource, HubSource
+
+if TYPE_CHECKING:
+    from alignbench.weights.source import Source
+    from alignbench.weights.spec import Spec
+
+_CHECKPOINTS = (".safetensors", ".bin", ".pt", ".pth")
+
+
+def timm_source(parsed: Spec, *, allow_pickle: bool) -> Source:
+    """Return the source of `timm:name[@checkpoint]`: a file, a tag, or the name's own default.
+
+    Raises:
+        WeightsMissingError: the file is not there.
+        ModelError: the file is a pickle, and that is not allowed.
+    """
+    name, at = parsed.target, parsed.detail
+    label = f"timm:{name}" + (f"@{at}" if at else "")
+    if at and _is_file(at):
+        return FileSource(_checkpoint(at, allow_pickle=allow_pickle), label, {"architecture": name})
+    if at or "." in name:
+        # timm's own repositories are named after model and tag.
+        return HubSource(
+            f"timm/{name}{f'.{at}' if at else ''}", None, parsed.alias, allow_pickle=allow_pickle
+        )
+    return AskedSource(label, lambda: _timm_default(name, parsed.alias, allow_pickle=allow_pickle), {})
+
+
+def open_clip_source(parsed: Spec, *, allow_pickle: bool) -> Source:
+    """Return the source of `open_clip:model/tag`; the tag may be a checkpoint file.
+
+    Raises:
+        WeightsMissingError: the file is not there.
+        ModelError: the file is a pickle, and that is not allowed.
+    """
+    name, tag = parsed.target, str(parsed.detail)
+    label = f"open_clip:{name}/{tag}"
+    settings = {"open_clip_model": name}
+    if _is_file(tag):
+        return FileSource(_checkpoint(tag, allow_pickle=allow_pickle), label, settings)
+    return AskedSource(
+        label, lambda: _open_clip_tag(name, tag, parsed.alias), {**settings, "open_clip_tag": tag}
+    )
+
+
+def _is_file(text: str) -> bool:
+    return text.endswith(_CHECKPOINTS) or Path(text).expanduser().is_file()
+
+
+def _checkpoint(text: str, *, allow_pickle: bool) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise WeightsMissingError(f"there is no checkpoint {path}")
+    if path.suffix != ".safetensors" and not allow_pickle:
+        raise ModelError(
+            f"{path}: a pickle, which may run code when read; convert it to safetensors, or allow pickle "
+            f"explicitly (allow_pickle=True)"
+        )
+    return path
+
+
+def _timm_default(name: str, alias: str, *, allow_pickle: bool) -> Source:
+    import timm
+
+    if name not in timm.list_models():
+        raise ModelError(unknown("timm model", name, dict.fromkeys(timm.list_models(f"*{name[:4]}*"))))
+    settings = timm.get_pretrained_cfg(name)
+    if settings is None or not settings.hf_hub_id:
+        raise WeightsMissingError(
+            f"{alias}: timm has no weights of {name}; give timm:{name}@file.safetensors"
+        )
+    repository = settings.hf_hub_id
+    if repository.endswith("/"):
+        repository += f"{settings.architecture}.{settings.tag}"
+    return HubSource(repository, None, alias, allow_pickle=allow_pickle)
+
+
+def _open_clip_tag(name: str, tag: str, alias: str) -> Source:
+    import open_clip
+
+    if name not in open_clip.list_models():
+        raise ModelError(unknown("open_clip model", name, dict.fromkeys(open_clip.list_models())))
+    settings = open_clip.get_pretrained_cfg(name, tag)
+    if not settings:
+        tags = dict.fromkeys(open_clip.list_pretrained_tags_by_model(name))
+        raise ModelError(unknown(f"tag of open_clip's {name}", tag, tags))
+    if not settings.get("hf_hub"):
+        raise WeightsMissingError(f"{alias}: open_clip has {name}/{tag} as a pickle only; choose another tag")
+    repository = str(settings["hf_hub"]).strip("/")
+    return HubSource("/".join(repository.split("/")[:2]), None, alias, prefer=OPEN_CLIP)

@@ -1,0 +1,88 @@
+"""PaliGemma's eye: a SigLIP tower without its head, and the projector into the language model's width."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from alignbench.encoders.preprocess import load_prepare
+from alignbench.encoders.tower import Features, Tower, hidden_layer
+from alignbench.weights.loading import (
+    auto_config,
+    check_complete,
+    load_model,
+    place,
+    read_tensors,
+    torch_dtype,
+    transformers_class,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from PIL import Image
+    from torch import Tensor
+
+    from alignbench.encoders.base import Options
+    from alignbench.weights.precision import Precision
+    from alignbench.weights.source import Located
+
+# Both layouts: that of the Hub (`vision_tower.vision_model.`), and those that newer versions write.
+_VISION = re.compile(r"^(model\.)?vision_tower\.(vision_model\.)?")
+_PROJECTOR = re.compile(r"^(model\.)?multi_modal_projector\.linear\.")
+
+
+class PaliGemmaTower(Tower):
+    """SiglipVisionModel without its pooling head, and the projector.
+
+    Args:
+        model: the vision tower.
+        projector: a linear layer to the language model's width.
+        prepare: image -> pixels.
+    """
+
+    def __init__(
+        self, model: Any, projector: torch.nn.Linear, prepare: Callable[[Image.Image], Tensor]
+    ) -> None:
+        super().__init__(prepare, special=0)
+        self.model = model
+        self.projector = projector
+
+    def features(self, pixels: Tensor, layer: int | None) -> Features:
+        """Return the tokens, and the projected tokens with their mean."""
+        out = self.model(pixels, output_hidden_states=layer is not None)
+        if layer is not None:
+            return Features(hidden_layer(out.hidden_states, layer))
+        projected = self.projector(out.last_hidden_state)
+        return Features(
+            out.last_hidden_state, projected=projected.float().mean(dim=1), projected_tokens=projected
+        )
+
+
+def load(
+    located: Located, config: Mapping[str, Any], options: Options, device: str, precision: Precision
+) -> PaliGemmaTower:
+    """Load the vision side of a PaliGemma of either key layout, reading only its own tensors."""
+    from alignbench.encoders.families import PALIGEMMA
+
+    tensors = read_tensors(located.weights, PALIGEMMA.wanted)
+    vision = {_VISION.sub("", key): tensor for key, tensor in tensors.items() if _VISION.match(key)}
+    vision_config = auto_config(located.path).vision_config
+    vision_config.vision_use_head = False
+    model = load_model(
+        transformers_class("SiglipVisionModel"),
+        located,
+        config=vision_config,
+        precision=precision,
+        state=vision,
+    )
+    linear = {_PROJECTOR.sub("", key): tensor for key, tensor in tensors.items() if _PROJECTOR.match(key)}
+    check_complete(located.source, "the projector", {"weight", "bias"} - set(linear))
+    out_width, in_width = linear["weight"].shape
+    projector = torch.nn.Linear(in_width, out_width, dtype=torch_dtype(precision.weights))
+    projector.load_state_dict(linear)
+    return PaliGemmaTower(
+        place(model, device), place(projector, device), load_prepare(located.path, options.fit)
+    )

@@ -1,0 +1,124 @@
+"""timm's models: vision transformers and convolutional networks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from alignbench.encoders.open_clip_models import block_state
+from alignbench.encoders.preprocess import TransformPrepare
+from alignbench.encoders.tower import Features, Tower
+from alignbench.errors import ModelError
+from alignbench.weights.loading import check_complete, one_line, place, read_tensors, torch_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from alignbench.encoders.base import Options
+    from alignbench.weights.precision import Precision
+    from alignbench.weights.source import Located
+
+
+class TimmTower(Tower):
+    """A model of timm without its classifier.
+
+    Args:
+        model: in evaluation mode, on its device.
+        prepare: image -> pixels.
+    """
+
+    def __init__(self, model: Any, prepare: TransformPrepare) -> None:
+        super().__init__(prepare, special=int(getattr(model, "num_prefix_tokens", 0)))
+        self.model = model
+        self._channels_last = is_convolutional(model)
+
+    def features(self, pixels: Tensor, layer: int | None) -> Features:
+        """Return the tokens (or places of the feature map), and timm's own pooled embedding."""
+        if self._channels_last:
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
+        if layer is not None:
+            return self._hidden(pixels, layer)
+        out = self.model.forward_features(pixels)
+        pooled = self.model.forward_head(out, pre_logits=True)
+        tokens = self._as_tokens(out)
+        return Features(tokens, cls=tokens[:, 0] if self._has_cls else None, pooler=pooled)
+
+    def _hidden(self, pixels: Tensor, layer: int) -> Features:
+        if not hasattr(self.model, "forward_intermediates"):
+            raise ModelError("this architecture of timm gives no hidden layers")
+        extra = {"return_prefix_tokens": True} if self.special else {}
+        states = self.model.forward_intermediates(
+            pixels, intermediates_only=True, norm=False, output_fmt="NCHW", **extra
+        )
+        state = block_state(states, layer)
+        if self.special:
+            places, front = state
+            tokens = torch.cat([front, places.flatten(2).transpose(1, 2)], dim=1)
+            return Features(tokens, cls=tokens[:, 0] if self._has_cls else None)
+        return Features(state.flatten(2).transpose(1, 2))
+
+    @property
+    def _has_cls(self) -> bool:
+        return self.special > 0 and bool(getattr(self.model, "has_class_token", True))
+
+    def _as_tokens(self, out: Tensor) -> Tensor:
+        if out.ndim == 3:
+            return out
+        if out.ndim != 4:
+            raise ModelError(f"this model of timm gives features {tuple(out.shape)}: no patches")
+        channels_first = out.shape[1] == self.model.num_features
+        return out.flatten(2).transpose(1, 2) if channels_first else out.flatten(1, 2)
+
+
+def is_convolutional(model: Any) -> bool:
+    """Whether a model convolves beyond its patch embedding: channels_last is then 2 to 3 times faster."""
+    convolutions = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
+    return any(m.kernel_size != m.stride and m.kernel_size != (1, 1) for m in convolutions)
+
+
+def load(
+    located: Located, config: Mapping[str, Any], options: Options, device: str, precision: Precision
+) -> TimmTower:
+    """Load a model of timm by its architecture's name and a checkpoint.
+
+    Raises:
+        ModelError: timm can't build it, or the checkpoint lacks weights of it.
+    """
+    import timm
+    from timm.data.config import resolve_model_data_config
+    from timm.data.transforms_factory import create_transform
+
+    name = str(config["architecture"])
+    arguments = dict(config.get("model_args") or {})
+    if config.get("pretrained_cfg"):
+        arguments["pretrained_cfg"] = dict(config["pretrained_cfg"])
+    try:
+        model = timm.create_model(name, pretrained=False, num_classes=0, **arguments)
+        found = model.load_state_dict(_tensors(located), strict=False)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise ModelError(f"{located.source}: timm can't load it ({one_line(error)})") from error
+    check_complete(located.source, name, found.missing_keys)
+    model = model.eval().to(torch_dtype(precision.weights))
+    if is_convolutional(model):
+        model = model.to(memory_format=torch.channels_last)
+    how = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
+    prepare = TransformPrepare(
+        create_transform(**how, is_training=False),
+        options.fit,
+        how["input_size"][1:],
+        how["mean"],
+        how["std"],
+    )
+    return TimmTower(place(model, device), prepare)
+
+
+def _tensors(located: Located) -> dict[str, Tensor]:
+    if all(path.suffix == ".safetensors" for path in located.weights):
+        return read_tensors(located.weights)
+    tensors: dict[str, Tensor] = {}
+    for path in located.weights:
+        tensors |= torch.load(path, map_location="cpu", weights_only=True)
+    return tensors

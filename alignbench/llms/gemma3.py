@@ -1,0 +1,42 @@
+"""Gemma 3's text decoder, without the vision side of the multimodal checkpoints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alignbench.llms.decoder import Decoder, load_decoder
+from alignbench.weights.loading import auto_config
+from alignbench.weights.tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from alignbench.llms.base import Options
+    from alignbench.weights.precision import Precision
+    from alignbench.weights.source import Located
+
+# Without these, transformers takes none of the keys for the decoder's and fills it with random numbers.
+_KEYS = {r"^language_model\.model\.": "", r"^model\.language_model\.": ""}
+
+
+def load(
+    located: Located,
+    config: Mapping[str, Any],
+    options: Options,
+    device: str,
+    precision: Precision,
+    *,
+    spread: bool,
+) -> Decoder:
+    """Load the text decoder of a multimodal (either key layout) or text-only Gemma 3."""
+    model = load_decoder(
+        "Gemma3TextModel",
+        located,
+        auto_config(located.path).get_text_config(),
+        options,
+        device,
+        precision,
+        spread=spread,
+        **({"key_mapping": _KEYS} if config.get("model_type") == "gemma3" else {}),
+    )
+    return Decoder(model, load_tokenizer(located.path))
