@@ -19,11 +19,13 @@ def models_of(run: Run | Mapping[str, Any]) -> tuple[ModelInfo, ...]:
 
 
 def labels_of(run: Run | Mapping[str, Any], scores: Iterable[Score] = ()) -> dict[str, str]:
-    """Return name -> label, `mini-clip (stand-in for clip)` where it is one, of all models."""
+    """Return name -> label, `mini-clip (stand-in for clip)` where it is one; scores go by either."""
     labels: dict[str, str] = {}
     for score in scores:
         for name in (score.encoder, score.llm, score.other):
             if name is not None:
                 stand_in = score.weights.get(name) == "stand-in" and "stand-in" not in name
                 labels.setdefault(name, f"{name} (stand-in)" if stand_in else name)
-    return labels | {model.name: model.label for model in models_of(run)}
+    for model in models_of(run):
+        labels |= {model.name: model.label, model.label: model.label}
+    return labels

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from alignbench.plots.text import number
 from alignbench.report.ranking import PAIRING_BLIND, ranked_scores
-from alignbench.report.text import number, probability
+from alignbench.report.text import probability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

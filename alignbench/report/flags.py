@@ -20,7 +20,10 @@ class Flag:
 FLAGS: dict[str, Flag] = {
     "saturated": Flag("S", "so near its ceiling that it can't tell encoders apart; read ncoral instead"),
     "conservative": Flag("c", "interval from 10 blocks of groups, refitted: wider than need be"),
-    "n_too_small": Flag("n", "too few groups for a trustworthy value or an interval"),
+    "n_too_small": Flag("n", "too few groups for an interval: ties are unknown"),
+    "no_interval": Flag(
+        "i", "the value does not exist without some block of groups, so there is no interval"
+    ),
     "fidelity": Flag("F", "computed as published, for comparison only; not what a choice should rest on"),
     "separate_bases": Flag("B", "each side in a basis of its own: compares eigenvalues, not directions"),
     "subsampled": Flag("s", "computed on a drawn part of the groups"),

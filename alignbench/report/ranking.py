@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from alignbench.stats import tie_groups
 from alignbench.types import jsonable
 
 if TYPE_CHECKING:
@@ -149,11 +150,6 @@ def _tie_groups(
         own[e].interval is None or len(deletions[e]) < 2 for e in values
     ):
         return None
-    try:
-        from alignbench.stats import tie_groups
-    except ImportError:  # until it lands
-        return None
-
     order = list(values)
     return tuple(
         tuple(sorted(group, key=order.index)) for group in tie_groups(values, deletions, higher_is_better)
@@ -173,7 +169,7 @@ def in_order(scores: Iterable[Score], models: Iterable[ModelInfo] = ()) -> list[
 
     So no table or file depends on the order in which workers delivered.
     """
-    place = {model.name: i for i, model in enumerate(models)}
+    place = {name: i for i, model in enumerate(models) for name in (model.name, model.label)}
 
     def key(score: Score) -> tuple[Any, ...]:
         sides = tuple(place.get(name or "", -1) for name in (score.llm, score.encoder, score.other))

@@ -20,15 +20,16 @@ from alignbench.types import Score
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from alignbench.types import Run
+    from alignbench.types import ModelInfo, Run
 
 SCHEMA_VERSION = 1
 SCHEMA = Path(__file__).with_name("scores.schema.json")
 SCORES = "scores.json"
 SUMMARY = "summary.md"
+ARTIFACTS = "artifacts"
 
 
-def write_run(run_dir: Path | str, run: Run, scores: Iterable[Score]) -> None:
+def write_run(run_dir: Path | str, run: Run, scores: Iterable[Score], *, figures: bool = True) -> None:
     """Write scores.json, the figures that the scores allow, and summary.md into the run's folder.
 
     The order of the scores in the files does not depend on the order in which they were recorded. A figure
@@ -45,14 +46,28 @@ def write_run(run_dir: Path | str, run: Run, scores: Iterable[Score]) -> None:
         "ranking": [ranking.to_dict() for ranking in rank(ordered)],
     }
     write_text(folder / SCORES, dump(data, indent=1) + "\n")
-    figures, problems = _draw(folder, run, ordered)
-    write_text(folder / SUMMARY, summary_markdown(ordered, plain_run, figures, problems))
+    drawn, problems = _draw(folder, run.models, ordered) if figures else ([], [])
+    write_text(folder / SUMMARY, summary_markdown(ordered, plain_run, drawn, problems))
     for problem in problems:
         warnings.warn(problem, stacklevel=2)
 
 
-def _draw(folder: Path, run: Run, scores: Sequence[Score]) -> tuple[list[str], list[str]]:
-    return [], []
+def _draw(folder: Path, models: Sequence[ModelInfo], scores: Sequence[Score]) -> tuple[list[str], list[str]]:
+    """Draw what the scores and the artifacts allow; return the files' names, and what went wrong."""
+    from alignbench.plots import FIGURES, FigureInputs, read_artifacts, save
+
+    drawn: list[str] = []
+    problems: list[str] = []
+    coral, similarity = read_artifacts(folder / ARTIFACTS, problems.append)
+    inputs = FigureInputs(scores, models, coral, similarity)
+    for name, draw in FIGURES.items():
+        try:
+            figure = draw(inputs)
+            if figure is not None:
+                drawn += [path.name for path in save(figure, folder / name)]
+        except Exception as error:  # whatever a plot library raises must not cost the numbers
+            problems.append(f"the figure {name} could not be drawn ({type(error).__name__}: {error})")
+    return drawn, problems
 
 
 def read_run(run_dir: Path | str) -> tuple[dict[str, Any], list[Score]]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from alignbench.plots.names import labels_of, models_of
+from alignbench.plots.text import number
 from alignbench.report.answer import answer
 from alignbench.report.flags import meaning
-from alignbench.report.names import labels_of, models_of
 from alignbench.report.ranking import rank, ranked_scores
 from alignbench.report.terminal import all_flags
-from alignbench.report.text import code, markdown, number, plural, probability, table
+from alignbench.report.text import code, markdown, plural, probability, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

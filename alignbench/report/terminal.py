@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from alignbench.plots.names import labels_of, models_of
+from alignbench.plots.text import clean, display_width, fit, number
 from alignbench.report.answer import answer
 from alignbench.report.flags import letter, meaning, of_weights
-from alignbench.report.names import labels_of, models_of
 from alignbench.report.ranking import in_order, is_cross_modal, rank, ranked_scores
-from alignbench.report.text import (
-    clean,
-    display_width,
-    encodable,
-    fit,
-    number,
-    pad,
-    plural,
-    probability,
-    wrap,
-)
+from alignbench.report.text import encodable, pad, plural, probability, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

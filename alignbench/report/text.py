@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import html
 import re
-import unicodedata
 
-_ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
-_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn"}
+from alignbench.plots.text import clean, display_width, fit
+
 _ASCII = str.maketrans({"…": "...", "–": "-", "—": "-", "·": "-", "×": "x", "─": "-", "≤": "<="})
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-def clean(text: object) -> str:
-    """Return `text` on one line without terminal escapes, control, bidirectional or unassigned characters.
-
-    A caption with a clear-screen sequence or a right-to-left override must not act on the reader's terminal.
-    """
-    visible = _ESCAPE_SEQUENCE.sub("", str(text))
-    kept = (" " if c.isspace() else "" if unicodedata.category(c) in _INVISIBLE else c for c in visible)
-    return " ".join("".join(kept).split())
 
 
 def encodable(text: str, encoding: str) -> str:
@@ -31,38 +20,6 @@ def encodable(text: str, encoding: str) -> str:
         return text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
     except LookupError:
         return encodable(text, "ascii")
-    return text
-
-
-def display_width(text: str) -> int:
-    """Return the number of terminal columns that `text` takes: wide (CJK) characters take two."""
-    return sum(_columns(c) for c in text)
-
-
-def _columns(character: str) -> int:
-    if unicodedata.combining(character) or unicodedata.category(character) in {"Mn", "Me"}:
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
-def fit(text: str, width: int, ellipsis: str = "…") -> str:
-    """Return `text` in at most `width` columns, shortened in its middle: both ends tell names apart."""
-    if display_width(text) <= width:
-        return text
-    room = width - len(ellipsis)
-    if room < 2:
-        return _head(text, width)
-    head = _head(text, (room + 1) // 2)
-    tail = _head(text[::-1], room - display_width(head))[::-1]
-    return head + ellipsis + tail
-
-
-def _head(text: str, width: int) -> str:
-    used = 0
-    for i, character in enumerate(text):
-        used += _columns(character)
-        if used > width:
-            return text[:i]
     return text
 
 
@@ -83,15 +40,6 @@ def wrap(text: str, width: int, indent: str = "") -> list[str]:
             candidate = indent + word
         line = fit(candidate, width)
     return [*lines, line] if line.strip() else lines
-
-
-def number(value: float | None, missing: str = "n/a") -> str:
-    """Return `value` in three decimals, or in three digits where decimals would hide it."""
-    if value is None:
-        return missing
-    if value != 0 and (abs(value) >= 1000 or abs(value) < 0.0005):
-        return f"{value:.1e}"
-    return f"{value:.3f}"
 
 
 def probability(p: float | None, missing: str = "-") -> str:

@@ -1,17 +1,19 @@
-"""Made-up runs with plausible scores and plot inputs, hostile ones included, for tests of report and figures."""
+"""Made-up runs: plausible scores and plot inputs, hostile ones included, for tests of report and figures."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+import zlib
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.plots import CoralArrays, FigureInputs, SimilarityArrays
 from alignbench.types import Interval, ModelInfo, Null, Run, Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 TYPES = ("chart", "table", "document")
 FAMILIES = {
@@ -55,7 +57,10 @@ def make_model(name: str, side: str = "vision", stand_in_for: str | None = None)
 
 
 def make_run(
-    encoders: Sequence[str] = ENCODERS, llms: Sequence[str] = LLMS, models: Sequence[ModelInfo] = (), n: int = 90
+    encoders: Sequence[str] = ENCODERS,
+    llms: Sequence[str] = LLMS,
+    models: Sequence[ModelInfo] = (),
+    n: int = 90,
 ) -> Run:
     return Run(
         id="20261123-174443-coral",
@@ -67,14 +72,17 @@ def make_run(
         versions={"alignbench": "0.1.0", "numpy": "2.4.6"},
         git_commit="0123456789abcdef0123456789abcdef01234567",
         machine={"cpu": "x86_64", "cores": 2, "device": "cpu"},
-        models=tuple(models) or tuple([make_model(e) for e in encoders] + [make_model(m, "text") for m in llms]),
+        models=tuple(models)
+        or tuple([make_model(e) for e in encoders] + [make_model(m, "text") for m in llms]),
         dataset={
             "name": "sample_data",
             "digest": "1a2b3c4d" * 8,
             "origin": "sample_data (no --align-data-root, no VLM_DATA_ROOT)",
             "n": n,
             "types": dict.fromkeys(TYPES, n // 3),
-            "dropped": [{"where": "labels.jsonl:7", "reason": "image <img src=x onerror=alert(1)> not found"}],
+            "dropped": [
+                {"where": "labels.jsonl:7", "reason": "image <img src=x onerror=alert(1)> not found"}
+            ],
         },
         warnings=("the cache was of another version and was left alone",),
     )
@@ -90,14 +98,17 @@ def make_score(
     null: Null | None = None,
     n: int = 90,
     deletions: Sequence[float] | None = None,
-    **fields: object,
+    **fields: Any,
 ) -> Score:
     """Return a score; deletions scatter around the value as 30 blocks of a metric of that spread would."""
     if value is not None and deletions is None:
-        noise = np.random.default_rng(abs(hash((metric, encoder, llm))) % 2**32).normal(size=30)
+        seed = zlib.crc32(f"{metric} {encoder} {llm}".encode())
+        noise = np.random.default_rng(seed).normal(size=30)
         deletions = value + spread / np.sqrt(30) * (noise - noise.mean()) / noise.std()
-    interval = None if value is None else Interval(value - 2 * spread, value + 2 * spread, "delete-block jackknife")
-    plain = {
+    interval = (
+        None if value is None else Interval(value - 2 * spread, value + 2 * spread, "delete-block jackknife")
+    )
+    plain: dict[str, Any] = {
         "experiment": "cka",
         "dataset": "sample_data@1a2b3c4d",
         "dims": (192, 256),
@@ -110,9 +121,145 @@ def make_score(
         "params": {"mode": "cross-modal"},
         "reproduce": f"pytest benchmarks/ -k {metric} --encoders {encoder} --llms {llm}",
     } | fields
-    return Score(metric=metric, value=value, encoder=encoder, llm=llm, **plain)  # type: ignore[arg-type]
+    return Score(metric=metric, value=value, encoder=encoder, llm=llm, **plain)
 
 
 def without_interval(score: Score) -> Score:
     """Return the score as it is of fewer than 20 groups."""
     return replace(score, interval=None, deletions=(), n=9, flags=(*score.flags, "n_too_small"))
+
+
+def make_scores(encoders: Sequence[str] = ENCODERS, llms: Sequence[str] = LLMS) -> list[Score]:
+    """Return the scores of a whole run: CKA, CORAL in three modes, EAS with its parts."""
+    rng = np.random.default_rng(0)
+    scores: list[Score] = []
+    for j, llm in enumerate(llms):
+        for i, encoder in enumerate(encoders):
+            aligned = max(0.02, 0.45 - 0.09 * i - 0.03 * j)
+            ncoral = 0.12 + 0.05 * ((i * 3 + j) % 7)
+            weights = {encoder: make_model(encoder).weights, llm: "embedded"}
+            scores += _cross_modal(encoder, llm, aligned, ncoral, dict(weights))
+    for side, names in (("encoder", encoders), ("llm", llms)):
+        mode = "vision-vision" if side == "encoder" else "text-text"
+        for a, first in enumerate(names):
+            for second in names[a + 1 :]:
+                sides = (first, None) if side == "encoder" else (None, first)
+                for metric in ("ncoral", "spectral_ncoral"):
+                    scores.append(
+                        make_score(
+                            metric,
+                            float(rng.uniform(0.02, 0.5)),
+                            *sides,
+                            other=second,
+                            experiment="coral",
+                            higher_is_better=False,
+                            params={"mode": mode, "align": "procrustes"},
+                            flags=("conservative",),
+                        )
+                    )
+    return scores
+
+
+def _cross_modal(
+    encoder: str, llm: str, aligned: float, ncoral: float, weights: dict[str, str]
+) -> list[Score]:
+    exact = Null(
+        "exact and 999 permutations",
+        0.0,
+        0.02,
+        aligned / 0.02,
+        0.001 if aligned > 0.04 else 0.3,
+        999,
+        0.01,
+        0.02,
+    )
+    biased = Null("exact and 999 permutations", 0.35, 0.03, aligned / 0.03, 0.001, 999, 0.4, 0.02)
+    shuffled = Null("shuffled pairs", 0.5, 0.015, draws=199)
+    coral: dict[str, Any] = {"experiment": "coral", "weights": weights, "flags": ("conservative",)}
+    eas: dict[str, Any] = {
+        "experiment": "eas",
+        "weights": weights,
+        "null": shuffled,
+        "flags": ("conservative",),
+    }
+    disc = 0.3 + 0.5 * aligned
+    adjusted = {"calibrated_cka": aligned, "1 - ncoral": 1 - ncoral, "discriminability": disc}
+    published = {
+        "linear_cka": 0.35 + 0.6 * aligned,
+        "coral_similarity": 0.9999998,
+        "discriminability_raw": disc + 0.1,
+    }
+
+    def total(parts: dict[str, float]) -> float:
+        return sum(weight * part for weight, part in zip((0.3, 0.3, 0.4), parts.values(), strict=True))
+
+    return [
+        make_score("calibrated_cka", aligned, encoder, llm, null=exact, weights=weights),
+        make_score("linear_cka", published["linear_cka"], encoder, llm, null=biased, weights=weights),
+        make_score("ncoral", ncoral, encoder, llm, higher_is_better=False, **coral),
+        make_score("spectral_ncoral", ncoral * 0.7, encoder, llm, higher_is_better=False, **coral),
+        make_score("coral_distance", 1e-7, encoder, llm, spread=1e-8, higher_is_better=False, **coral),
+        make_score(
+            "coral_similarity",
+            0.9999998,
+            encoder,
+            llm,
+            spread=1e-8,
+            **coral | {"flags": ("conservative", "saturated")},
+        ),
+        make_score(
+            "eas", total(published), encoder, llm, **eas, params={"mode": "cross-modal", "parts": published}
+        ),
+        make_score(
+            "eas_adjusted",
+            total(adjusted),
+            encoder,
+            llm,
+            **eas | {"null": replace(shuffled, mean=0.36)},
+            params={"mode": "cross-modal", "parts": adjusted},
+        ),
+    ]
+
+
+def make_arrays(
+    encoders: Sequence[str] = ENCODERS, llms: Sequence[str] = LLMS, n: int = 90, k: int = 9
+) -> tuple[list[CoralArrays], list[SimilarityArrays]]:
+    """Return plot inputs: covariances, spectra of different steepness, cosines with blocks by type."""
+    rng = np.random.default_rng(1)
+    labels = tuple(sorted(TYPES[i % 3] for i in range(n)))
+    spectra = {name: np.exp(-np.arange(64) / (2.0 + 2 * i)) for i, name in enumerate([*encoders, *llms])}
+    spectra = {name: s / s.sum() for name, s in spectra.items()}
+    coral = []
+    for llm in llms:
+        for encoder in encoders:
+            sides = []
+            for _ in range(2):
+                root = rng.normal(size=(k, k)) * 0.3 + np.diag(np.exp(-np.arange(k) / 3))
+                cov = root @ root.T
+                sides.append(cov / np.trace(cov))
+            coral.append(CoralArrays(encoder, llm, "cross-modal", spectra[encoder], spectra[llm], *sides))
+    similarity = []
+    for i, name in enumerate([*encoders, *llms]):
+        x = rng.normal(size=(n, 16)) + 0.5 * i
+        x[:, :3] += 2 * (np.array(labels)[:, None] == np.array(sorted(TYPES)))
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+        similarity.append(SimilarityArrays(name, x @ x.T, labels))
+    return coral, similarity
+
+
+def write_arrays(folder: Path, coral: Sequence[CoralArrays], similarity: Sequence[SimilarityArrays]) -> None:
+    """Write plot inputs as experiments do."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, arrays in enumerate(coral):
+        fields: Any = {name: np.asarray(value) for name, value in asdict(arrays).items()}
+        np.savez(folder / f"coral-{i:02}.npz", **fields)
+    for i, own in enumerate(similarity):
+        np.savez(
+            folder / f"similarity-{i:02}.npz", name=own.name, cosine=own.cosine, labels=np.array(own.labels)
+        )
+
+
+def make_inputs(encoders: Sequence[str] = ENCODERS, llms: Sequence[str] = LLMS, k: int = 9) -> FigureInputs:
+    """Return what all figures of a whole run are drawn from."""
+    coral, similarity = make_arrays(encoders, llms, k=k)
+    return FigureInputs(make_scores(encoders, llms), make_run(encoders, llms).models, coral, similarity)

@@ -1,0 +1,149 @@
+"""Figures of the Deep CORAL family: how alike distributions are, whatever belongs to what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alignbench.plots.alignment import sample_note
+from alignbench.plots.inputs import mode_of, pick
+from alignbench.plots.marks import INTERVAL_NOTE, name_rows, not_recorded, score_bars, span
+from alignbench.plots.spectra import covariance_rows, pair_order, spectrum_lines
+from alignbench.plots.style import entitle, new_figure, styled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from alignbench.plots.inputs import FigureInputs
+    from alignbench.types import Score
+
+MODES = {
+    "cross-modal": "encoder × LLM",
+    "vision-vision": "encoder × encoder",
+    "text-text": "LLM × LLM",
+}
+COLUMNS = {
+    "ncoral": "0 to 1, lower is more alike",
+    "spectral_ncoral": "0 to 1, lower is more alike",
+    "coral_similarity": "0 to 1, higher is more alike",
+}
+MOST_ROWS = 20
+MOST_ROWS_HERE = 12
+BLIND_NOTE = "CORAL doesn't see which image belongs to which text: it compares distributions, not pairs."
+SATURATED_NOTE = "Hatched: saturated, it can't tell models apart; read ncoral."
+
+
+@styled
+def coral_comparison(inputs: FigureInputs) -> Figure | None:
+    """Draw the CORAL scores of all pairs, a column a metric, a block a mode."""
+    scores = inputs.of("coral")
+    columns = {metric: pick(scores, metric) for metric in COLUMNS}
+    columns = {metric: own for metric, own in columns.items() if own}
+    if not columns:
+        return None
+    first = next(iter(columns.values()))
+    blocks = {mode: rows for mode in MODES if (rows := _pairs(first, mode))}
+    heights = [min(len(rows), MOST_ROWS) + 0.1 for rows in blocks.values()]
+    figure = new_figure(2.4 + 3.0 * len(columns), 1.5 + 0.27 * sum(heights) + 0.3 * len(blocks))
+    axes = figure.subplots(len(blocks), len(columns), sharex="col", squeeze=False, height_ratios=heights)
+    for row, (mode, pairs) in enumerate(blocks.items()):
+        for column, (metric, own) in enumerate(columns.items()):
+            ax = axes[row, column]
+            pair_bars(ax, own, pairs[:MOST_ROWS], inputs, block_name(mode, pairs), labelled=column == 0)
+            ax.set_xlim(*span(own))
+            if row == 0:
+                ax.set_title(metric)
+            if row == len(blocks) - 1:
+                ax.set_xlabel(COLUMNS[metric])
+    saturated = any("saturated" in score.flags for own in columns.values() for score in own)
+    notes = [f"{BLIND_NOTE} {INTERVAL_NOTE}", *([SATURATED_NOTE] if saturated else [])]
+    entitle(figure, f"How alike are the distributions?{sample_note(first)}", *notes)
+    return figure
+
+
+def block_name(mode: str, pairs: Sequence[tuple[str, ...]], most: int = MOST_ROWS) -> str:
+    """Return what the block of a mode is headed by, and that it is cut where it is."""
+    return MODES[mode] + (f" (first {most} of {len(pairs)})" if len(pairs) > most else "")
+
+
+def models_of_pair(score: Score) -> tuple[str, str]:
+    """Return the two models that the score compares, encoder first."""
+    first, *rest = (str(name) for name in (score.encoder, score.other, score.llm) if name is not None)
+    return (first, rest[0]) if rest else (first, first)
+
+
+def _pairs(scores: Sequence[Score], mode: str) -> list[tuple[str, ...]]:
+    """Return the mode's pairs of models, the most alike first, those without a value last."""
+    own = [score for score in scores if mode_of(score) == mode]
+    sign = {True: -1.0, False: 1.0}
+    ranked = sorted(
+        own, key=lambda s: (s.value is None, sign[s.higher_is_better] * (s.value or 0.0), models_of_pair(s))
+    )
+    return list(dict.fromkeys(models_of_pair(score) for score in ranked))
+
+
+def pair_bars(
+    ax: Axes,
+    scores: Sequence[Score],
+    pairs: Sequence[tuple[str, ...]],
+    inputs: FigureInputs,
+    block: str = "",
+    labelled: bool = True,
+    room: int = 0,
+) -> None:
+    """Draw a bar a pair of models, in the given order; a pair without a score keeps its row."""
+    by_pair = {models_of_pair(score): score for score in scores}
+    shown = {row: by_pair[pair] for row, pair in enumerate(pairs) if pair in by_pair}
+    colours = [inputs.look(models_of_pair(score)[0]).colour for score in shown.values()]
+    score_bars(ax, list(shown.values()), colours, list(shown))
+    if not shown:
+        not_recorded(ax)
+    name_rows(
+        ax, [" × ".join(inputs.label(name, 22) for name in pair) for pair in pairs], block, labelled, room
+    )
+
+
+@styled
+def coral_dashboard(inputs: FigureInputs) -> Figure | None:
+    """Draw all that CORAL says on one page: scores of all modes, spectra, the closest pair's covariances."""
+    scores = inputs.of("coral")
+    columns = {metric: own for metric in COLUMNS if (own := pick(scores, metric))}
+    if not columns:
+        return None
+    first = next(iter(columns.values()))
+    blocks = {mode: rows for mode in MODES if (rows := _pairs(first, mode))}
+    main, *others = blocks
+    arrays = pair_order(inputs)
+    sizes = {mode: min(len(rows), MOST_ROWS_HERE) for mode, rows in blocks.items()}
+    heights = [0.27 * sizes[main] + 0.85]
+    heights += [0.27 * max(sizes[mode] for mode in others) + 0.85] if others else []
+    heights += [3.3, 2.7] if arrays else []
+    figure = new_figure(11, 1.1 + sum(heights))
+    parts = iter(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).ravel())
+
+    def panel(ax: Axes, mode: str, metric: str, labelled: bool = True, room: int = 0) -> None:
+        shown = blocks[mode][:MOST_ROWS_HERE]
+        own = [score for score in columns[metric] if models_of_pair(score) in shown]
+        pair_bars(ax, own, shown, inputs, block_name(mode, blocks[mode], MOST_ROWS_HERE), labelled, room)
+        ax.set_xlim(*span(own))
+        ax.set_title(metric)
+        ax.set_xlabel(COLUMNS[metric])
+
+    for i, (ax, metric) in enumerate(
+        zip(next(parts).subplots(1, len(columns), squeeze=False)[0], columns, strict=True)
+    ):
+        panel(ax, main, metric, labelled=i == 0)
+    if others:
+        for ax, mode in zip(next(parts).subplots(1, len(others), squeeze=False)[0], others, strict=True):
+            panel(ax, mode, first[0].metric, room=max(sizes[mode] for mode in others))
+    if arrays:
+        left, right = next(parts).subplots(1, 2)
+        spectrum_lines(left, right, inputs)
+        part = next(parts)
+        covariance_rows(part, part.subplots(1, 3, squeeze=False), arrays[:1], inputs)
+    saturated = any("saturated" in score.flags for own in columns.values() for score in own)
+    notes = [f"{BLIND_NOTE} {INTERVAL_NOTE}", *([SATURATED_NOTE] if saturated else [])]
+    entitle(figure, f"Deep CORAL at a glance{sample_note(first)}", *notes)
+    return figure

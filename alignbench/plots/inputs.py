@@ -1,0 +1,157 @@
+"""What figures are drawn from: scores, models, and the arrays that experiments left beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from alignbench.errors import InputError
+from alignbench.plots.names import labels_of
+from alignbench.plots.style import Look, looks
+from alignbench.plots.text import clean, fit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from alignbench.types import ModelInfo, Score
+
+LABEL_WIDTH = 34
+
+
+@dataclass(frozen=True, slots=True)
+class CoralArrays:
+    """What CORAL compared for one pair of models.
+
+    Args:
+        name_x, name_y: the models.
+        mode: "cross-modal", "vision-vision" or "text-text".
+        cov_x, cov_y: [k, k], covariances in the shared basis, unit trace; None where there was no basis.
+        eig_x, eig_y: [d], each side's normalised spectrum in its own space, largest first.
+    """
+
+    name_x: str
+    name_y: str
+    mode: str
+    eig_x: NDArray[np.float64]
+    eig_y: NDArray[np.float64]
+    cov_x: NDArray[np.float64] | None = None
+    cov_y: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarityArrays:
+    """The cosines [n, n] among one model's own embeddings, rows sorted by their `labels`."""
+
+    name: str
+    cosine: NDArray[np.float64]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FigureInputs:
+    """What figures are drawn from; a figure function takes what it needs and returns None without it."""
+
+    scores: Sequence[Score] = ()
+    models: Sequence[ModelInfo] = ()
+    coral: Sequence[CoralArrays] = ()
+    similarity: Sequence[SimilarityArrays] = ()
+    _looks: dict[str, Look] = field(init=False)
+    _labels: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        labels = labels_of({"models": self.models}, self.scores)
+        names = [
+            *labels,
+            *(n for c in self.coral for n in (c.name_x, c.name_y)),
+            *(s.name for s in self.similarity),
+        ]
+        object.__setattr__(self, "_labels", labels)
+        object.__setattr__(self, "_looks", looks(self.models, names))
+
+    def look(self, name: str) -> Look:
+        """How the model is drawn."""
+        return self._looks[name]
+
+    def label(self, name: str, width: int = LABEL_WIDTH) -> str:
+        """What the model is called, short enough to be drawn."""
+        return fit(clean(self._labels.get(name, name)), width)
+
+    def of(self, experiment: str) -> list[Score]:
+        """The scores of an experiment: over all data together if there are such, else of the first type."""
+        own = [score for score in self.scores if score.experiment == experiment]
+        types = dict.fromkeys(score.data_type for score in own)
+        wanted = "all" if "all" in types else next(iter(types), None)
+        return [score for score in own if score.data_type == wanted]
+
+
+def read_artifacts(
+    folder: Path, complain: Callable[[str], None]
+) -> tuple[list[CoralArrays], list[SimilarityArrays]]:
+    """Return the plot inputs among the .npz files of a folder, in the order of their names.
+
+    Args:
+        folder: may be missing; then there are none.
+        complain: is told of each file that can't be used, and why.
+    """
+    coral: list[CoralArrays] = []
+    similarity: list[SimilarityArrays] = []
+    for path in sorted(folder.glob("*.npz")):
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                if "eig_x" in file:
+                    coral.append(_coral(file))
+                elif "cosine" in file:
+                    similarity.append(_similarity(file))
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            complain(
+                f"{path.name}: expected plot inputs as .npz of plain arrays, could not read them ({error})"
+            )
+    return coral, similarity
+
+
+def _coral(file: Mapping[str, NDArray[Any]]) -> CoralArrays:
+    arrays = {
+        name: _finite(file[name], name) for name in ("eig_x", "eig_y", "cov_x", "cov_y") if name in file
+    }
+    return CoralArrays(str(file["name_x"]), str(file["name_y"]), str(file["mode"]), **arrays)
+
+
+def _similarity(file: Mapping[str, NDArray[Any]]) -> SimilarityArrays:
+    cosine = _finite(file["cosine"], "cosine")
+    labels = tuple(map(str, file["labels"]))
+    if cosine.shape != (len(labels), len(labels)):
+        raise InputError(f"cosine of shape {cosine.shape} for {len(labels)} labels")
+    return SimilarityArrays(str(file["name"]), cosine, labels)
+
+
+def _finite(values: NDArray[Any], name: str) -> NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64)
+    if array.size == 0 or not np.isfinite(array).all():
+        raise InputError(f"{name} is empty or not finite")
+    return array
+
+
+def pick(scores: Sequence[Score], metric: str) -> list[Score]:
+    """Return a metric's scores, one a pair of models: of several variants not the one for fidelity only."""
+    found: dict[tuple[str, ...], Score] = {}
+    for score in scores:
+        if score.metric == metric and (
+            score.key not in found or ("fidelity" in found[score.key].flags and "fidelity" not in score.flags)
+        ):
+            found[score.key] = score
+    return list(found.values())
+
+
+def mode_of(score: Score) -> str:
+    """Return which kinds of models the score compares: "cross-modal", "text-text", ...; "" of one alone."""
+    if score.encoder is not None and score.llm is not None:
+        return "cross-modal"
+    if score.other is None:
+        return ""
+    return "vision-vision" if score.encoder is not None else "text-text"

@@ -1,0 +1,220 @@
+"""What figures share: bars with interval, null and saturation; missing values; names that don't collide."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.plots.style import INK, MUTED, NULL, SATURATED_HATCH
+from alignbench.plots.text import clean, cut, number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.transforms import Bbox
+
+    from alignbench.types import Null, Score
+
+BAR = 0.62
+NULL_NOTE = "Grey: what shuffled pairs give (line: mean; band: ±2 standard deviations)."
+INTERVAL_NOTE = "Black bar: 95% interval."
+
+
+def score_bars(ax: Axes, scores: Sequence[Score], colours: Sequence[str], rows: Sequence[int]) -> None:
+    """Draw a horizontal bar a score in its row, with its interval, its null and its value in figures."""
+    for row, score, colour in zip(rows, scores, colours, strict=True):
+        if score.value is None:
+            missing(ax, row, score)
+            continue
+        saturated = "saturated" in score.flags
+        ax.barh(
+            row,
+            score.value,
+            BAR,
+            color=colour,
+            edgecolor="white" if saturated else colour,
+            hatch=SATURATED_HATCH if saturated else None,
+            linewidth=0,
+        )
+        null_mark(ax, row, score.null)
+        interval_mark(ax, row, score)
+        value_label(ax, row, score)
+
+
+def interval_mark(ax: Axes, row: float, score: Score) -> None:
+    """Draw the score's interval as a capped line."""
+    if score.interval is not None:
+        low, high = score.interval.low, score.interval.high
+        middle = (low + high) / 2
+        ax.errorbar(
+            middle, row, xerr=high - middle, fmt="none", ecolor=INK, elinewidth=1.1, capsize=2.5, zorder=4
+        )
+
+
+def null_mark(ax: Axes, row: float, null: Null | None, height: float = BAR) -> None:
+    """Draw what shuffled pairs give: the mean as a line, two standard deviations about it as a band."""
+    if null is None or null.mean is None:
+        return
+    if null.std:
+        ax.barh(
+            row, 4 * null.std, height + 0.16, left=null.mean - 2 * null.std, color=NULL, alpha=0.4, zorder=2.5
+        )
+    half = height / 2 + 0.12
+    ax.plot([null.mean] * 2, [row - half, row + half], color="#555555", linewidth=1.6, zorder=3)
+
+
+def missing(ax: Axes, row: float, score: Score) -> None:
+    """Say in the score's row that there is no value, and why: no bar, which would look like 0."""
+    ax.annotate(
+        cut(f"n/a: {clean(score.reason)}", 46),
+        (0, row),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=7.5,
+        fontstyle="italic",
+        color=MUTED,
+    )
+
+
+def not_recorded(ax: Axes) -> None:
+    """Say in an empty panel that it is empty because nothing was recorded."""
+    ax.text(
+        0.5, 0.5, "not recorded", transform=ax.transAxes, ha="center", va="center", color=MUTED, fontsize=8
+    )
+
+
+def value_label(ax: Axes, row: float, score: Score) -> None:
+    """Write the value right of the bar and of all that is drawn on it."""
+    assert score.value is not None
+    ends = [score.value, 0.0]
+    if score.interval is not None:
+        ends.append(score.interval.high)
+    if score.null is not None and score.null.mean is not None:
+        ends.append(score.null.mean + 2 * (score.null.std or 0))
+    ax.annotate(
+        number(score.value),
+        (max(ends), row),
+        xytext=(5, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=7.5,
+        color=INK,
+    )
+
+
+def name_rows(ax: Axes, names: Sequence[str], block: str = "", labelled: bool = True, room: int = 0) -> None:
+    """Write a name at each row, row 0 on top, and the block's name above them.
+
+    Args:
+        ax: where the rows are.
+        names: one a row.
+        block: what the rows have in common.
+        labelled: whether names are written; in the right-hand columns of a table of panels they aren't.
+        room: leave room for so many rows at least: rows are then as high as a longer neighbour's.
+    """
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(max(len(names), room) - 0.45, -0.55)
+    ax.tick_params(labelleft=labelled)
+    ax.grid(axis="x")
+    if labelled and block:
+        above: Any = {
+            "xycoords": "axes fraction",
+            "textcoords": "offset points",
+            "ha": "right",
+            "va": "bottom",
+        }
+        ax.annotate(block, (0, 1), xytext=(-4, 3), color=MUTED, fontstyle="italic", **above)
+
+
+def span(scores: Sequence[Score], least: float = 0.0) -> tuple[float, float]:
+    """Return x limits that hold 0, every bar, interval and null, and leave room for the figures beside."""
+    values = [0.0, least]
+    for score in scores:
+        values += [score.value] if score.value is not None else []
+        values += [score.interval.low, score.interval.high] if score.interval is not None else []
+        if score.null is not None and score.null.mean is not None:
+            values += [
+                score.null.mean - 2 * (score.null.std or 0),
+                score.null.mean + 2 * (score.null.std or 0),
+            ]
+    low, high = min(values), max(values)
+    width = (high - low) or 1.0
+    return low - (0.04 * width if low < 0 else 0), high + 0.2 * width
+
+
+def place_names(
+    ax: Axes,
+    points: Sequence[tuple[float, float]],
+    names: Sequence[str],
+    bars: Sequence[Sequence[float]] = (),
+) -> None:
+    """Write each name beside its point where it hides neither another name nor a point.
+
+    Places around the point are tried from near to far; a name that had to go far gets a line to its point.
+
+    Args:
+        ax: where the points are drawn already.
+        points: (x, y) of each.
+        names: what to write at each.
+        bars: (x0, y0, x1, y1) of lines that names rather shouldn't cross.
+    """
+    from matplotlib.transforms import Bbox
+
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    dot = 4 * figure.dpi / 72
+    taken = [
+        Bbox.from_bounds(x - dot, y - dot, 2 * dot, 2 * dot)
+        for x, y in ax.transData.transform(np.reshape(points, (-1, 2)))
+    ]
+    lines = [Bbox(ax.transData.transform(np.reshape(bar, (2, 2)))).padded(1.0) for bar in bars]
+    inside = ax.get_window_extent(renderer)
+    for point, name in zip(points, names, strict=True):
+        text = ax.annotate(
+            name, point, xytext=(0, 0), textcoords="offset points", fontsize=8, color=INK, zorder=6
+        )
+        text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.5})
+        text.set_in_layout(False)
+        best: tuple[float, tuple[float, float], str, Bbox] | None = None
+        for distance, (dx, dy, align) in product(_DISTANCES, _DIRECTIONS):
+            offset = (dx * distance, dy * distance)
+            text.set(position=offset, ha=align, va="center")
+            box = text.get_window_extent(renderer).padded(1.5)
+            outside = box.width * box.height - _overlap(box, inside)
+            crossed = sum(_overlap(box, line) for line in lines)
+            cost = sum(_overlap(box, other) for other in taken) + 2 * outside + 0.3 * crossed + distance
+            if best is None or cost < best[0]:
+                best = (cost, offset, align, box)
+        assert best is not None
+        _, offset, align, box = best
+        text.set(position=offset, ha=align)
+        taken.append(box)
+        if max(map(abs, offset)) > 12:
+            leader = {"arrowstyle": "-", "color": NULL, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3}
+            ax.annotate("", point, xytext=offset, textcoords="offset points", arrowprops=leader)
+
+
+_DISTANCES = (8, 16, 28, 42, 58)
+_DIRECTIONS = (
+    (1, 0, "left"),
+    (0.8, 0.9, "left"),
+    (-0.8, 0.9, "right"),
+    (0.8, -0.9, "left"),
+    (-0.8, -0.9, "right"),
+    (-1, 0, "right"),
+    (0, 1.2, "center"),
+    (0, -1.2, "center"),
+)
+
+
+def _overlap(a: Bbox, b: Bbox) -> float:
+    width = min(a.x1, b.x1) - max(a.x0, b.x0)
+    height = min(a.y1, b.y1) - max(a.y0, b.y0)
+    return float(max(0.0, width) * max(0.0, height))

@@ -1,0 +1,166 @@
+"""Figures of second moments: covariances in the shared basis, and eigenvalue spectra."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alignbench.plots.inputs import pick
+from alignbench.plots.style import DIVERGING, MUTED, entitle, new_figure, styled
+from alignbench.plots.text import number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, FigureBase
+    from numpy.typing import NDArray
+
+    from alignbench.plots.inputs import CoralArrays, FigureInputs
+
+MOST_PAIRS = 6
+SMALLEST_SHARE = 1e-6
+
+
+@styled
+def covariance_heatmaps(inputs: FigureInputs) -> Figure | None:
+    """Draw both covariances of each pair in their shared basis, and what differs."""
+    pairs = pair_order(inputs)
+    if not pairs:
+        return None
+    shown = pairs[:MOST_PAIRS]
+    figure = new_figure(8.2, 1.2 + 2.35 * len(shown))
+    covariance_rows(figure, figure.subplots(len(shown), 3, squeeze=False), shown, inputs)
+    notes = [
+        "Rows and columns: directions of the shared basis. An empty third column: the same distribution."
+    ]
+    if len(pairs) > len(shown):
+        notes.append(f"The {len(shown)} most alike of {len(pairs)} pairs; all are in the run's artifacts.")
+    entitle(figure, "Covariances in the shared basis, scaled to unit trace", *notes)
+    return figure
+
+
+def pair_order(inputs: FigureInputs) -> list[CoralArrays]:
+    """Return the pairs with covariances, those of an encoder with an LLM first, the most alike on top."""
+    values = _ncoral(inputs)
+    modes = ("cross-modal", "vision-vision", "text-text")
+    place = {mode: i for i, mode in enumerate(modes)}
+    return sorted(
+        (pair for pair in inputs.coral if pair.cov_x is not None and pair.cov_y is not None),
+        key=lambda c: (place.get(c.mode, 9), values.get((c.name_x, c.name_y), np.inf), c.name_x, c.name_y),
+    )
+
+
+def _ncoral(inputs: FigureInputs) -> dict[tuple[str, str], float]:
+    found: dict[tuple[str, str], float] = {}
+    for score in pick(inputs.of("coral"), "ncoral"):
+        names = [str(name) for name in (score.encoder, score.other, score.llm) if name is not None]
+        if score.value is not None and len(names) == 2:
+            found[names[0], names[1]] = found[names[1], names[0]] = score.value
+    return found
+
+
+def covariance_rows(
+    figure: FigureBase, axes: NDArray[np.object_], pairs: Sequence[CoralArrays], inputs: FigureInputs
+) -> None:
+    """Draw x, y and x minus y, a row a pair, all on one colour scale."""
+    covariances = [(np.asarray(pair.cov_x), np.asarray(pair.cov_y)) for pair in pairs]
+    limit = max(float(np.abs(cov).max()) for both in covariances for cov in both) or 1.0
+    values = _ncoral(inputs)
+    for row, pair, (x, y) in zip(axes, pairs, covariances, strict=True):
+        value = values.get((pair.name_x, pair.name_y))
+        last = "difference" if value is None else f"difference (ncoral {number(value)})"
+        titles = (inputs.label(pair.name_x, 26), inputs.label(pair.name_y, 26), last)
+        for ax, matrix, title in zip(row, (x, y, x - y), titles, strict=True):
+            ax.imshow(coarse(matrix), cmap=DIVERGING, vmin=-limit, vmax=limit, interpolation="nearest")
+            ax.set_title(title)
+            ax.set_xticks([])
+            ax.set_yticks([])
+        row[0].set_ylabel(f"k = {len(x)}")
+    shrink, aspect = (0.85, 17) if len(pairs) == 1 else (0.5, 30)
+    bar = figure.colorbar(axes[0, 0].images[0], ax=axes, shrink=shrink, aspect=aspect, pad=0.01)
+    bar.set_label("covariance (total variance: 1)", fontsize=8)
+
+
+def coarse(matrix: NDArray[np.float64], most: int = 256) -> NDArray[np.float64]:
+    """Return the matrix with blocks of cells averaged until no side is longer than `most`."""
+    step = -(-max(matrix.shape) // most)
+    if step <= 1:
+        return matrix
+    edges = [np.arange(0, side, step) for side in matrix.shape]
+    sums = np.add.reduceat(np.add.reduceat(matrix, edges[0], axis=0), edges[1], axis=1)
+    sizes = [np.diff(np.append(edge, side)) for edge, side in zip(edges, matrix.shape, strict=True)]
+    return np.asarray(sums / np.outer(*sizes))
+
+
+@styled
+def eigenvalue_spectrum(inputs: FigureInputs) -> Figure | None:
+    """Draw how each model's variance spreads over directions: share by rank, and summed up."""
+    if not inputs.coral:
+        return None
+    figure = new_figure(10.5, 4.9)
+    left, right = figure.subplots(1, 2)
+    spectrum_lines(left, right, inputs)
+    entitle(
+        figure,
+        "Eigenvalue spectra: over how many directions does the variance spread?",
+        "Each model's covariance in its own space, sum 1. Effective directions: exp of the shares' entropy.",
+    )
+    return figure
+
+
+def spectrum_lines(left: Axes, right: Axes, inputs: FigureInputs) -> None:
+    """Draw each model's spectrum once: shares by rank on the left, cumulated on the right, with a legend."""
+    from matplotlib.ticker import LogLocator
+
+    spectra: dict[str, NDArray[np.float64]] = {}
+    for pair in inputs.coral:
+        spectra.setdefault(pair.name_x, pair.eig_x)
+    for pair in inputs.coral:
+        spectra.setdefault(pair.name_y, pair.eig_y)
+    for name, spectrum in spectra.items():
+        look = inputs.look(name)
+        shares = spectrum[spectrum > SMALLEST_SHARE]
+        ranks = np.arange(1, len(shares) + 1)
+        marked = np.unique(np.geomspace(1, max(len(shares), 1), 7).astype(int)) - 1
+        label = f"{inputs.label(name, 26)} ({effective_directions(shares):.1f})"
+        for ax, values in ((left, shares), (right, np.cumsum(shares))):
+            ax.plot(
+                ranks,
+                values,
+                color=look.colour,
+                linestyle=look.dash,
+                marker=look.marker,
+                markevery=list(marked),
+                markersize=4.5,
+                linewidth=1.4,
+                label=label,
+            )
+    for ax in (left, right):
+        ax.set_xscale("log")
+        ax.grid(visible=True)
+        ax.set_xlabel("rank of the direction (log)")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_major_formatter("{x:g}")
+    left.set_yscale("log")
+    left.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
+    left.set_ylabel("share of variance (log)")
+    left.set_title("Share of each direction")
+    right.set_ylim(0, 1.02)
+    right.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f}%")
+    right.set_ylabel("share of variance, cumulated")
+    right.set_title("Share of the first directions together")
+    for ax in (left, right):
+        ax.minorticks_off()
+    legend = right.legend(
+        loc="center left", bbox_to_anchor=(1.01, 0.5), title="model (effective\ndirections)"
+    )
+    legend.get_title().set_color(MUTED)
+    legend.get_title().set_fontsize(8)
+
+
+def effective_directions(shares: NDArray[np.float64]) -> float:
+    """Return exp(entropy) of a spectrum's shares: k equal shares give k."""
+    p = shares / shares.sum() if shares.size and shares.sum() > 0 else np.ones(1)
+    return float(np.exp(-np.sum(p * np.log(p))))

@@ -1,0 +1,194 @@
+"""How figures look: colours by family, sizes, patterns, and files that are the same bytes each time."""
+
+from __future__ import annotations
+
+import functools
+import os
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from matplotlib.artist import Artist
+    from matplotlib.figure import Figure
+
+    from alignbench.types import ModelInfo
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+COLOURS = {
+    "clip": "#4C8BF5",
+    "siglip": "#F5A623",
+    "dinov2": "#0ABAB5",
+    "internvit": "#E94B3C",
+    "paligemma": "#6C5CE7",
+}
+CONTROL = "#8C8C8C"
+OTHERS = ("#B5468E", "#5A8F29", "#8C5A2B", "#1F4E79", "#C4A000", "#D4739D", "#3D8B73", "#A0522D")
+TEXT_SIDE = ("#222222", "#7A4B9A", "#3B7A57", "#A8612A", "#356E9C", "#8A8A2B")
+INK = "#222222"
+MUTED = "#666666"
+NULL = "#9A9A9A"
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p", "*")
+DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (1, 1.2)),
+    (0, (5, 1.5, 1, 1.5)),
+    (0, (8, 2)),
+    (0, (3, 1, 1, 1, 1, 1)),
+)
+SATURATED_HATCH = "////"
+SEQUENTIAL = "cividis"
+DIVERGING = "RdBu_r"
+DPI = 150
+FORMATS = ("png", "svg")
+
+_SETTINGS: Any = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "Helvetica"],
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "axes.edgecolor": "#BBBBBB",
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8.5,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 3,
+    "ytick.major.size": 0,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.7,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "figure.titlesize": 12,
+    "figure.titleweight": "bold",
+    "hatch.linewidth": 0.7,
+    "text.parse_math": False,  # a name with two dollar signs is not a formula
+    "svg.fonttype": "none",
+    "svg.hashsalt": "alignbench",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How one model is drawn everywhere: not by colour alone."""
+
+    colour: str
+    marker: str
+    dash: Any
+
+
+def looks(models: Iterable[ModelInfo], names: Iterable[str] = ()) -> dict[str, Look]:
+    """Return name -> look: an encoder's colour is its family's, markers and dashes differ within a family."""
+    found: dict[str, Look] = {}
+    models = list(models)
+    known = {model.name: model for model in models} | {model.label: model for model in models}
+    others = {"vision": 0, "text": 0}
+    for i, name in enumerate(dict.fromkeys((*(model.label for model in models), *known, *names))):
+        model = known.get(name)
+        if model is not None and model.label in found:
+            found[name] = found[model.label]
+            continue
+        side = "text" if model is not None and model.side == "text" else "vision"
+        if side == "vision" and model is not None and model.weights == "random":
+            colour = CONTROL
+        elif side == "vision" and family_of(name, model) in COLOURS:
+            colour = COLOURS[family_of(name, model)]
+        else:
+            palette = OTHERS if side == "vision" else TEXT_SIDE
+            colour = palette[others[side] % len(palette)]
+            others[side] += 1
+        found[name] = Look(colour, MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
+    return found
+
+
+def family_of(name: str, model: ModelInfo | None) -> str:
+    """Return the model's family; of a model that only scores know, what its name says."""
+    if model is not None:
+        return model.family
+    return name.removeprefix("mini-") if name.removeprefix("mini-") in COLOURS else "other"
+
+
+def styled(draw: Callable[P, T]) -> Callable[P, T]:
+    """Let a function draw in our style, whatever the process's own settings, and leave those alone."""
+
+    @functools.wraps(draw)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        import matplotlib as mpl
+
+        with mpl.rc_context(), warnings.catch_warnings():
+            # a name in a script that the font lacks shows as boxes in the PNG; the SVG has its text
+            warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+            mpl.rcdefaults()
+            with mpl.rc_context(_SETTINGS):
+                return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure, in inches, that no global list knows of."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def entitle(figure: Figure, title: str, *notes: str, legend: Sequence[Artist] = ()) -> None:
+    """Say above the figure what is seen, with a one-line legend, and below it how to read it."""
+    from matplotlib.transforms import ScaledTranslation
+
+    # the blank second line of the title keeps the legend's place: the layout knows titles, not figure legends
+    figure.suptitle(title + ("\n" if legend else ""), x=0.01, ha="left", color=INK)
+    if legend:
+        below_title = figure.transFigure + ScaledTranslation(0.1, -0.28, figure.dpi_scale_trans)
+        box = figure.legend(
+            handles=list(legend),
+            loc="upper left",
+            bbox_to_anchor=(0, 1),
+            bbox_transform=below_title,
+            ncols=len(legend),
+            borderaxespad=0,
+            columnspacing=1.2,
+            handletextpad=0.5,
+        )
+        box.set_in_layout(False)
+    if notes:
+        figure.supxlabel("\n".join(notes), x=0.01, ha="left", fontsize=8, color=MUTED)
+
+
+@styled
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write `stem`.png and `stem`.svg, each in one step; the same figure gives the same bytes.
+
+    Returns:
+        the files' paths.
+    """
+    metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+    paths = []
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once: the two files agree, in half the time
+    for kind in FORMATS:
+        path = stem.with_name(f"{stem.name}.{kind}")
+        temporary = stem.with_name(f".{stem.name}-{os.getpid()}.{kind}")
+        try:
+            figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata[kind])
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        paths.append(path)
+    return paths
