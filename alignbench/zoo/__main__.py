@@ -1,0 +1,54 @@
+"""`python -m alignbench.zoo train NAME`: make an embedded model again; `check NAME`: measure it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+from alignbench.paths import models_dir
+from alignbench.zoo.recipes import RECIPES, recipe_of
+
+
+def main() -> None:
+    """Run the sub-command."""
+    parser = argparse.ArgumentParser(prog="python -m alignbench.zoo", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for command, help_line in (("train", "train a model and save it"), ("check", "measure it, write its card")):
+        sub = commands.add_parser(command, help=help_line)
+        sub.add_argument("name", help=f"one of {', '.join(RECIPES)}")
+        sub.add_argument("--out", type=Path, help="the folder of the models (sample_data/models)")
+        if command == "train":
+            sub.add_argument("--work", type=Path, default=default_work(), help="drawings and checkpoints (%(default)s)")
+            sub.add_argument("--steps", type=int, help="optimizer steps, if not the recipe's")
+            sub.add_argument("--threads", type=int, default=2, help="torch threads (2)")
+    options = parser.parse_args()
+    recipe = recipe_of(options.name)
+    folder = (options.out or models_dir()) / recipe.name
+    if options.command == "train":
+        from alignbench.zoo.training import train_model
+
+        if options.steps:
+            recipe = dataclasses.replace(recipe, steps=options.steps)
+        train_model(recipe, folder, options.work, say, options.threads)
+    else:
+        from alignbench.zoo.check import check_model
+
+        check_model(recipe, folder, say)
+
+
+def default_work() -> Path:
+    """Return the user's cache folder for trainings."""
+    cache = os.environ.get("ALIGNBENCH_CACHE") or os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "alignbench-zoo"
+
+
+def say(line: str) -> None:
+    """Print `line` with the time of day."""
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

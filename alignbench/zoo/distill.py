@@ -1,0 +1,145 @@
+"""Self-distillation without labels or texts: a student predicts an averaged teacher across crops.
+
+Source: Caron et al. 2021 (DINO), with DINOv2's architecture.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import Dinov2Config, Dinov2Model
+
+from alignbench.zoo.data import batch_numbers
+from alignbench.zoo.pixels import normalised
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from alignbench.zoo.recipes import Recipe
+
+PROTOTYPES = 1024
+STUDENT_TEMPERATURE = 0.1
+TEACHER_TEMPERATURES = (0.04, 0.06)
+MOMENTUM = (0.99, 1.0)
+CENTRE_MOMENTUM = 0.9
+GLOBAL = (112, 0.5, 1.0)  # side in pixels, smallest and largest share of the area
+LOCAL = (56, 0.15, 0.5)
+N_GLOBAL, N_LOCAL = 2, 2
+
+
+class Head(nn.Module):
+    """MLP to a bottleneck, then cosine to prototypes."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 512), nn.GELU(), nn.Linear(512, 512), nn.GELU(), nn.Linear(512, 128)
+        )
+        self.prototypes = nn.Linear(128, PROTOTYPES, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return cosines [b, PROTOTYPES] of features [b, width]."""
+        x = functional.normalize(self.mlp(x).float(), dim=-1)
+        return functional.linear(x, functional.normalize(self.prototypes.weight, dim=-1))
+
+
+class Pair(nn.Module):
+    """Student, teacher and the teacher's centre: all that a checkpoint needs."""
+
+    centre: torch.Tensor
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__()
+        self.student = nn.ModuleList([Dinov2Model(Dinov2Config(**config)), Head(config["hidden_size"])])
+        self.teacher = nn.ModuleList([Dinov2Model(Dinov2Config(**config)), Head(config["hidden_size"])])
+        self.teacher.load_state_dict(self.student.state_dict())
+        self.teacher.requires_grad_(False)
+        self.register_buffer("centre", torch.zeros(1, PROTOTYPES))
+
+
+class Distillation:
+    """Two large and two small crops an image; the teacher sees the large ones only."""
+
+    def __init__(self, recipe: Recipe, pixels: NDArray[np.uint8], processor: Any) -> None:
+        self._recipe, self._pixels, self._processor = recipe, pixels, processor
+        torch.manual_seed(recipe.seed)
+        self.module = Pair(recipe.config)
+
+    @property
+    def model(self) -> Any:
+        """The model to keep: the teacher, an average over the training."""
+        return self.module.teacher[0]
+
+    def loss(self, step: int) -> torch.Tensor:
+        """Return the mean cross-entropy from the teacher to the student over different crops."""
+        recipe = self._recipe
+        numbers = batch_numbers(len(self._pixels), recipe.batch, recipe.seed, step)
+        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
+        images = normalised(self._pixels[numbers], self._processor)
+        wide = torch.cat([crops(images, *GLOBAL, generator) for _ in range(N_GLOBAL)])
+        near = torch.cat([crops(images, *LOCAL, generator) for _ in range(N_LOCAL)])
+        with torch.no_grad():
+            targets = self._targets(_through(self.module.teacher, wide), step)
+        views = [*_through(self.module.student, wide).chunk(N_GLOBAL), *_through(self.module.student, near).chunk(N_LOCAL)]
+        pairs = [(t, s) for t in range(N_GLOBAL) for s in range(len(views)) if t != s]
+        terms = [
+            -(targets[t] * functional.log_softmax(views[s] / STUDENT_TEMPERATURE, -1)).sum(-1).mean() for t, s in pairs
+        ]
+        return torch.stack(terms).mean()
+
+    def _targets(self, cosines: torch.Tensor, step: int) -> tuple[torch.Tensor, ...]:
+        """Return the teacher's sharpened, centred predictions, and move the centre."""
+        temperature = _between(TEACHER_TEMPERATURES, min(1.0, 3 * step / self._recipe.steps))
+        targets = functional.softmax((cosines - self.module.centre) / temperature, -1)
+        mean = cosines.mean(0, keepdim=True)
+        self.module.centre.mul_(CENTRE_MOMENTUM).add_(mean, alpha=1 - CENTRE_MOMENTUM)
+        return targets.chunk(N_GLOBAL)
+
+    @torch.no_grad()
+    def after(self, step: int) -> None:
+        """Move the teacher a little towards the student."""
+        along = 0.5 * (1 - math.cos(math.pi * step / self._recipe.steps))
+        momentum = _between(MOMENTUM, along)
+        for old, new in zip(self.module.teacher.parameters(), self.module.student.parameters(), strict=True):
+            old.lerp_(new, 1 - momentum)
+
+
+def crops(images: torch.Tensor, side: int, least: float, most: float, generator: torch.Generator) -> torch.Tensor:
+    """Return a random crop of each image, resized to `side`, with its brightness and contrast changed a little.
+
+    Args:
+        images: float [b, 3, h, w].
+        side: of the crops, in pixels.
+        least, most: the share of the area that a crop covers.
+        generator: what makes it random.
+    """
+    n = len(images)
+    share = torch.empty(n).uniform_(least, most, generator=generator)
+    ratio = torch.empty(n).uniform_(math.log(3 / 4), math.log(4 / 3), generator=generator).exp()
+    width, height = (share * ratio).sqrt().clamp(max=1), (share / ratio).sqrt().clamp(max=1)
+    shift_x = (1 - width) * torch.empty(n).uniform_(-1, 1, generator=generator)
+    shift_y = (1 - height) * torch.empty(n).uniform_(-1, 1, generator=generator)
+    maps = torch.zeros(n, 2, 3)
+    maps[:, 0, 0], maps[:, 0, 2] = width, shift_x
+    maps[:, 1, 1], maps[:, 1, 2] = height, shift_y
+    grid = functional.affine_grid(maps, [n, 3, side, side], align_corners=False)
+    cut = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    contrast = torch.empty(n, 1, 1, 1).uniform_(0.8, 1.2, generator=generator)
+    brightness = torch.empty(n, 1, 1, 1).uniform_(-0.2, 0.2, generator=generator)
+    return cut * contrast + brightness
+
+
+def _through(model: nn.ModuleList, images: torch.Tensor) -> torch.Tensor:
+    backbone, head = model
+    features = backbone(images).pooler_output
+    cosines: torch.Tensor = head(features)
+    return cosines
+
+
+def _between(ends: tuple[float, float], along: float) -> float:
+    return ends[0] + (ends[1] - ends[0]) * along

@@ -1,0 +1,115 @@
+"""The training loop all objectives share: AdamW, warm-up and cosine, checkpoints to resume from."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from alignbench.zoo.recipes import Recipe
+
+SAVE_EVERY_SECONDS = 120.0
+LOG_EVERY = 20
+
+
+class Task(Protocol):
+    """What is trained, and how one step's loss comes about."""
+
+    module: torch.nn.Module
+
+    def loss(self, step: int) -> torch.Tensor:
+        """Return the loss of batch `step`."""
+
+    def after(self, step: int) -> None:
+        """Do what follows an optimizer step (a teacher's update, a clamp)."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a training is; losses are means over `LOG_EVERY` steps."""
+
+    step: int = 0
+    seconds: float = 0.0
+    losses: tuple[float, ...] = ()
+
+
+def train(task: Task, recipe: Recipe, checkpoint: Path, say: Callable[[str], None]) -> Progress:
+    """Train `task` for `recipe.steps`, going on from `checkpoint` if it is there."""
+    optimizer = torch.optim.AdamW(_groups(task.module, recipe.decay), lr=recipe.rate, betas=(0.9, 0.98), eps=1e-6)
+    progress = _resume(task, optimizer, checkpoint)
+    saved, recent = time.monotonic(), []
+    parameters = [p for p in task.module.parameters() if p.requires_grad]
+    task.module.train()
+    while progress.step < recipe.steps:
+        began = time.monotonic()
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(recipe, progress.step)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = task.loss(progress.step)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        task.after(progress.step)
+        recent.append(loss.item())
+        progress.step += 1
+        progress.seconds += time.monotonic() - began
+        if progress.step % LOG_EVERY == 0 or progress.step == recipe.steps:
+            progress.losses += (sum(recent) / len(recent),)
+            rate = recipe.batch * progress.step / progress.seconds
+            say(f"step {progress.step}/{recipe.steps} loss {progress.losses[-1]:.3f} {rate:.0f} samples/s")
+            recent = []
+        if time.monotonic() - saved > SAVE_EVERY_SECONDS:
+            _save(task, optimizer, progress, checkpoint)
+            saved = time.monotonic()
+    _save(task, optimizer, progress, checkpoint)
+    return progress
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Return the rate of `step`: linear warm-up, then a cosine to 0."""
+    if step < recipe.warmup:
+        return recipe.rate * (step + 1) / recipe.warmup
+    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    return recipe.rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _groups(module: torch.nn.Module, decay: float) -> list[dict[str, object]]:
+    """Decay matrices only: not biases, norms, scales."""
+    trained = [p for p in module.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _resume(task: Task, optimizer: torch.optim.Optimizer, checkpoint: Path) -> Progress:
+    if not checkpoint.exists():
+        return Progress()
+    state = torch.load(checkpoint, weights_only=True)
+    task.module.load_state_dict(state["module"])
+    optimizer.load_state_dict(state["optimizer"])
+    return Progress(state["step"], state["seconds"], tuple(state["losses"]))
+
+
+def _save(task: Task, optimizer: torch.optim.Optimizer, progress: Progress, checkpoint: Path) -> None:
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = checkpoint.with_suffix(".part")
+    torch.save(
+        {
+            "module": task.module.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "step": progress.step,
+            "seconds": progress.seconds,
+            "losses": list(progress.losses),
+        },
+        unfinished,
+    )
+    unfinished.replace(checkpoint)

@@ -1,0 +1,38 @@
+"""Image processors of the embedded models, and the same normalisation for batches of pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import BitImageProcessor, CLIPImageProcessor, SiglipImageProcessor
+
+from alignbench.zoo.recipes import IMAGE_SIZE
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def image_processor(objective: str) -> Any:
+    """Return the family's image processor, set to squash to 112 x 112.
+
+    The families' own centre crop would cut the edges off a chart, and with them its labels.
+    """
+    if objective == "sigmoid":
+        return SiglipImageProcessor(size=_SIZE)
+    if objective == "softmax":
+        return CLIPImageProcessor(size=_SIZE, do_center_crop=False)
+    return BitImageProcessor(size=_SIZE, do_center_crop=False, image_mean=IMAGENET_MEAN, image_std=IMAGENET_STD)
+
+
+def normalised(pixels: NDArray[np.uint8], processor: Any) -> torch.Tensor:
+    """Return uint8 `pixels` [b, h, w, 3] as the processor hands them to the model: float [b, 3, h, w]."""
+    scaled = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (processor.image_mean, processor.image_std))
+    return (scaled - mean) / std
+
+
+_SIZE = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
+IMAGENET_MEAN = [0.485, 0.456, 0.406]
+IMAGENET_STD = [0.229, 0.224, 0.225]

@@ -1,0 +1,64 @@
+"""Tokenizers of the embedded models: byte-level BPE, trained on the texts of the training drawings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+from alignbench.zoo.recipes import VOCABULARY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# per objective: (begin, end) tokens put around a text, as the family does it
+FRAMES = {
+    "softmax": ("<|startoftext|>", "<|endoftext|>"),
+    "sigmoid": (None, "</s>"),
+    "llama": ("<s>", None),
+    "qwen2": (None, None),
+}
+SPECIAL = ("<pad>", "<unk>")
+
+
+def train_tokenizer(texts: Iterable[str], frame: str, max_length: int) -> Any:
+    """Return a fast tokenizer of 2,048 tokens that frames its texts as the family `frame` does.
+
+    Args:
+        texts: what it is trained on.
+        frame: a key of `FRAMES`.
+        max_length: the model's longest text, in tokens.
+    """
+    begin, end = FRAMES[frame]
+    marks = [mark for mark in (begin, end, "<|eos|>" if end is None else None) if mark]
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    inner.decoder = decoders.ByteLevel()
+    inner.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=VOCABULARY,
+            special_tokens=[*SPECIAL, *marks],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    if begin or end:
+        template = " ".join(part for part in (begin, "$A", end) if part)
+        inner.post_processor = processors.TemplateProcessing(
+            single=template, special_tokens=[(mark, inner.token_to_id(mark)) for mark in (begin, end) if mark]
+        )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        pad_token="<pad>",
+        unk_token="<unk>",
+        bos_token=begin,
+        eos_token=end or "<|eos|>",
+        model_max_length=max_length,
+        padding_side="right",
+        # SigLIP reads padding as text: it was trained so
+        model_input_names=["input_ids"] if frame == "sigmoid" else ["input_ids", "attention_mask"],
+    )
