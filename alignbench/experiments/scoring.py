@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,9 +13,12 @@ from alignbench.types import Score
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from alignbench.metrics import Metric
     from alignbench.types import Pair
+
+_WORTH_THREADS = 1_000_000  # numbers in both sides
 
 Mode = Literal["cross-modal", "vision-vision", "text-text", "vision", "text"]
 
@@ -68,16 +72,17 @@ def score_pair(metric: Metric, pair: Pair, settings: Settings, *, experiment: st
     }
     described = {"mode": mode, **_preprocessing(rows), **params}
     try:
-        found = evaluate(
-            metric,
-            rows.x.values,
-            rows.y.values if metric.two_sided else None,
-            labels=rows.labels,
-            groups=rows.groups,
-            seed=settings.seed,
-            n_permutations=settings.permutations,
-            params=settings.basis_params(len(rows), common["dims"]) if needs_basis(metric) else None,
-        )
+        with _blas_threads(rows):
+            found = evaluate(
+                metric,
+                rows.x.values,
+                rows.y.values if metric.two_sided else None,
+                labels=rows.labels,
+                groups=rows.groups,
+                seed=settings.seed,
+                n_permutations=settings.permutations,
+                params=settings.basis_params(len(rows), common["dims"]) if needs_basis(metric) else None,
+            )
     except DegenerateError as error:
         return Score(value=None, status="not_applicable", reason=str(error), params=described, **common)
     return Score(
@@ -90,6 +95,15 @@ def score_pair(metric: Metric, pair: Pair, settings: Settings, *, experiment: st
         params={**described, **found.params, **({"parts": found.parts} if found.parts else {})},
         **common,
     )
+
+
+def _blas_threads(pair: Pair) -> AbstractContextManager[object]:
+    # On small products a pool of threads costs more than it gives, and with other processes beside it (`-n 2`)
+    # its busy waiting made a run six times slower.
+    from threadpoolctl import threadpool_limits
+
+    small = pair.x.values.size + pair.y.values.size < _WORTH_THREADS
+    return threadpool_limits(1, user_api="blas") if small else nullcontext()
 
 
 def needs_basis(metric: Metric) -> bool:

@@ -32,26 +32,22 @@ def plan(suite: Suite, dataset: Dataset, located: Mapping[str, Located], tests: 
         f"{data_type} {sum(s.data_type == data_type for s in dataset.samples)}"
         for data_type in dataset.data_types
     )
-    lines = [f"data     {dataset.label}: {len(dataset)} images ({types})", f"         {dataset.origin}"]
+    rows = [("data", f"{dataset.label}: {len(dataset)} images ({types})"), ("", dataset.origin)]
     if dataset.dropped:
         first = dataset.dropped[0]
-        lines.append(
-            f"         {len(dataset.dropped)} rows can't be used, the first: {first.where}: {first.reason}"
-        )
-    lines += [f"         {note}" for note in dataset.notes]
+        rows.append(("", f"{len(dataset.dropped)} rows can't be used, as {first.where}: {first.reason}"))
+    rows += [("", note) for note in dataset.notes]
     missing = {name: _missing(suite, dataset, name) for name in located}
     for name, place in located.items():
         model = suite.encoders.get(name) or suite.llms[name]
-        what = "cached, not loaded" if not missing[name] else f"{missing[name]} to embed"
-        if place.download:
-            what += f", download {_size(place.download)} first"
-        lines.append(f"model    {model.info.label}: {model.info.weights}, {_size(_on_disk(place))}, {what}")
+        size = f", {_size(_on_disk(place))}" if _on_disk(place) else ""
+        todo = f"{missing[name]} to embed" if missing[name] else "cached, not loaded"
+        rows.append(("model", f"{model.info.label}: {model.info.weights}{size}, {todo}"))
     download = sum(place.download for place in located.values())
-    lines.append(
-        f"plan     {tests} tests; download {_size(download) if download else 'nothing'}; "
-        f"about {_duration(_estimate(located, missing, tests, suite.options.device))}"
-    )
-    return [clean(line) for line in lines]
+    seconds = _estimate(located, missing, tests, suite.options.device)
+    fetched = _size(download) if download else "nothing"
+    rows.append(("plan", f"{tests} tests; download {fetched}; about {_duration(seconds)}"))
+    return [f"{head:<7}{clean(text)}" for head, text in rows]
 
 
 def _missing(suite: Suite, dataset: Dataset, name: str) -> int:

@@ -1,0 +1,39 @@
+"""Settings of the project's own tests; nothing here governs a user's run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+LONG = {
+    "slow": "minutes; run with -m slow",
+    "realweights": "needs a package that carries real weights; run with -m realweights",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load pytester for the tests of the plugin, and name the markers of long tests."""
+    config.pluginmanager.import_plugin("pytester")
+    for name, meaning in LONG.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Make warnings errors in our own tests, and skip long ones that were not asked for."""
+    for item in items:
+        if HERE not in item.path.parents:
+            continue
+        item.add_marker(pytest.mark.filterwarnings("error"), append=False)
+        for name, meaning in LONG.items():
+            if item.get_closest_marker(name) and name not in config.option.markexpr:
+                item.add_marker(pytest.mark.skip(reason=meaning))
+
+
+@pytest.fixture(autouse=True)
+def _own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep tests off the user's cache, data and reports."""
+    monkeypatch.setenv("ALIGNBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    for name in ("VLM_DATA_ROOT", "VLM_OUTPUT_DIR"):
+        monkeypatch.delenv(name, raising=False)
