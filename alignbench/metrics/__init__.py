@@ -25,6 +25,7 @@ from alignbench.metrics.coral import (
     ncoral_lw,
     unit_trace,
 )
+from alignbench.metrics.moments import Moments
 from alignbench.metrics.neighbors import cknna, mutual_knn
 from alignbench.metrics.pairwise import PairwiseScores, pairwise
 from alignbench.metrics.procrustes import procrustes_similarity
@@ -37,6 +38,7 @@ __all__ = [
     "INVARIANCES",
     "METRICS",
     "Metric",
+    "Moments",
     "NullModel",
     "PairwiseScores",
     "Retrieval",

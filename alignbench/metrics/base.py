@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Kind = Literal["pair", "labelled", "unary", "trained", "composite"]
 Function = TypeVar("Function", bound="Callable[..., float]")
 
+FAMILIES = ("cka", "neighbors", "shape", "regression", "coral", "coral_lw", "spectra", "classes", "composite")
 INVARIANCES = (
     "rotation",
     "joint_rotation",
@@ -152,7 +153,7 @@ class Metric:
 
 @dataclass
 class MetricRegistry:
-    """All metrics by name, in order of registration; third parties add theirs by decorator or entry point."""
+    """All metrics by name, family by family; third parties add theirs by decorator or entry point."""
 
     entries: Registry[Metric] = field(default_factory=lambda: Registry("metric", "alignbench.metrics"))
 
@@ -194,19 +195,21 @@ class MetricRegistry:
         self, *, family: str | None = None, kind: str | None = None, pairing: bool | None = None
     ) -> list[str]:
         """Return the names of all metrics, or of those of a family, a kind, or (not) seeing the pairing."""
-        return [
-            metric.name
-            for metric in map(self.get, self.entries.names())
+        chosen = [
+            metric
+            for metric in map(self.entries.get, self.entries.names())
             if family in (None, metric.family)
             and kind in (None, metric.kind)
             and pairing in (None, metric.pairing)
         ]
+        order = {name: place for place, name in enumerate(FAMILIES)}
+        return [m.name for m in sorted(chosen, key=lambda m: order.get(m.family, len(order)))]
 
     def __contains__(self, name: object) -> bool:
         return name in self.entries
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.entries)
+        return iter(self.names())
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -12,7 +12,7 @@ from alignbench.metrics.checks import check_groups, check_pair, standardized
 from alignbench.stats.splits import train_half
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -101,8 +101,12 @@ class SharedBasis:
                 f"shared basis: expected at least {MIN_TRAIN} train rows, got {len(a)}; use more samples"
             )
         _check_width(k, a, b)
-        side_x, side_y = Principal.fit(a, k, "x"), Principal.fit(b, k, "y")
-        p, q = side_x.transform(a), side_y.transform(b)
+        return cls.join(Principal.fit(a, k, "x"), Principal.fit(b, k, "y"), a, b)
+
+    @classmethod
+    def join(cls, side_x: Principal, side_y: Principal, x: Matrix, y: Matrix) -> SharedBasis:
+        """Return the basis of two fitted sides: unit trace, and the map that fits these train pairs best."""
+        p, q = side_x.transform(x), side_y.transform(y)
         scale_x, scale_y = (float(np.sqrt((len(s) - 1) / np.square(s).sum())) for s in (p, q))
         left, _, right = np.linalg.svd(p.T @ q)
         return cls(side_x, side_y, scale_x, scale_y, left @ right)
@@ -161,18 +165,46 @@ def to_shared_basis(
     _check_width(width, a, b)
     if align == "pca":
         return Principal.fit(a, width, "x").transform(a), Principal.fit(b, width, "y").transform(b)
-    train = train_half(names, seed)
-    groups_left = len(np.unique(names[train]))
-    if groups_left < MIN_TRAIN:
+    train = _check_train(names, seed)
+    basis = SharedBasis.fit(a[train], b[train], width)
+    return _check_held_out(*basis.transform(a[~train], b[~train]))
+
+
+def _check_train(groups: NDArray[np.str_], seed: int) -> NDArray[np.bool_]:
+    train = train_half(groups, seed)
+    count = len(np.unique(groups[train]))
+    if count < MIN_TRAIN:
         raise TooFewSamplesError(
             f"align='procrustes': expected at least {MIN_TRAIN} train groups, half of all, "
-            f"got {groups_left}; use more samples"
+            f"got {count}; use more samples"
         )
-    basis = SharedBasis.fit(a[train], b[train], width)
-    based = basis.transform(a[~train], b[~train])
-    if not all(np.ptp(side, axis=0).any() for side in based):
-        raise DegenerateError("align='procrustes': zero variance of the held-out half in the shared basis")
-    return based
+    return train
+
+
+def _check_held_out(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
+    for name, side in (("x", x), ("y", y)):
+        if not np.ptp(side, axis=0).any():
+            raise DegenerateError(f"{name}: zero variance of the held-out half in the shared basis")
+    return x, y
+
+
+def shuffled_bases(
+    x: Matrix,
+    y: Matrix,
+    permutations: NDArray[np.intp],
+    *,
+    k: int,
+    groups: ArrayLike | None = None,
+    seed: int = 42,
+) -> Iterator[tuple[Matrix, Matrix]]:
+    """Yield x and y[p] in the procrustes basis that is fitted anew to each permutation p."""
+    train = _check_train(check_groups(groups, len(x)), seed)
+    side_x = Principal.fit(x[train], k, "x")
+    for p in permutations:
+        shuffled = y[p]
+        side_y = Principal.fit(shuffled[train], k, "y")
+        basis = SharedBasis.join(side_x, side_y, x[train], shuffled[train])
+        yield _check_held_out(*basis.transform(x[~train], shuffled[~train]))
 
 
 def basis_settings(

@@ -6,30 +6,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignbench.errors import DegenerateError
 from alignbench.metrics.base import METRICS, NullModel
-from alignbench.metrics.checks import bounded
-from alignbench.metrics.kernels import (
-    GRAM_LIMIT,
-    INVARIANCES,
-    centered_sides,
-    inner,
-    linear_moments,
-)
-from alignbench.metrics.nulls import (
-    matched_norms,
-    matched_products,
-    permutation_moments,
-)
+from alignbench.metrics.deletions import deletion_sums
+from alignbench.metrics.kernels import GRAM_LIMIT, INVARIANCES, centered_sides
+from alignbench.metrics.nulls import matched_norms, matched_products
+from alignbench.metrics.sums import LinearSums, inner
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
     Matrix = NDArray[np.float64]
 
 
-def _linear(x: Matrix, y: Matrix) -> float:
-    return bounded(inner(x, y) / np.sqrt(inner(x, x) * inner(y, y)), (0, 1), "linear_cka")
+def _sums(x: ArrayLike, y: ArrayLike, min_n: int = 3) -> LinearSums:
+    return LinearSums.of_features(*centered_sides(x, y, min_n))
 
 
 def linear_cka_null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
@@ -49,10 +41,7 @@ def linear_cka_null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     Source:
         Kazi-Aoual et al. (1995), for the RV coefficient, which linear CKA is.
     """
-    a, b = (linear_moments(side) for side in centered_sides(x, y, 3))
-    mean, std = permutation_moments(a, b)
-    scale = float(np.sqrt(a.squared * b.squared))
-    return mean / scale, std / scale
+    return _sums(x, y).linear_cka_null()
 
 
 def linear_cka_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp]) -> float:
@@ -77,7 +66,8 @@ def linear_cka_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp]) 
     return float(numerator / np.sqrt(inner(a, a) * inner(b, b)))
 
 
-def _linear_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
+def linear_cka_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return linear CKA of x and y[p] for each permutation p; only the numerator is computed again."""
     a, b = centered_sides(x, y, 3)
     scale = float(np.sqrt(inner(a, a) * inner(b, b)))
     if len(a) <= GRAM_LIMIT:
@@ -88,7 +78,11 @@ def _linear_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArra
     return scores
 
 
-LINEAR_NULL = NullModel(draw=_linear_draw, exact=linear_cka_null, within_mean=linear_cka_within_mean)
+def _linear_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) -> Matrix:
+    return np.asarray([sums.linear_cka() for sums in deletion_sums(x, y, blocks)])
+
+
+LINEAR_NULL = NullModel(draw=linear_cka_draw, exact=linear_cka_null, within_mean=linear_cka_within_mean)
 
 
 @METRICS.register(
@@ -102,6 +96,7 @@ LINEAR_NULL = NullModel(draw=_linear_draw, exact=linear_cka_null, within_mean=li
     min_n=3,
     null=LINEAR_NULL,
     interval="jackknife",
+    deletions=_linear_deletions,
 )
 def linear_cka(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return linear centred kernel alignment: the pairwise similarity structure that both sides share.
@@ -128,31 +123,27 @@ def linear_cka(x: ArrayLike, y: ArrayLike) -> float:
         >>> linear_cka([[0, 0], [1, 0], [0, 1]], [[0.0, 0], [0, 2], [2, 0]])
         1.0
     """
-    return _linear(*centered_sides(x, y, 3))
-
-
-def _headroom(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
-    mean, std = linear_cka_null(x, y)
-    if 1 - mean < 1e-6:
-        raise DegenerateError(
-            f"calibrated_cka: every pairing scores {mean:.9f}: nothing is above chance; use more samples"
-        )
-    return mean, std
+    return _sums(x, y).linear_cka()
 
 
 def _calibrated_null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
-    mean, std = _headroom(x, y)
+    mean, std = _sums(x, y).headroom()
     return 0.0, std / (1 - mean)
 
 
 def _calibrated_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp]) -> float:
-    mean, _ = _headroom(x, y)
+    mean, _ = _sums(x, y).headroom()
     return (linear_cka_within_mean(x, y, codes) - mean) / (1 - mean)
 
 
-def _calibrated_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
-    mean, _ = _headroom(x, y)
-    return (_linear_draw(x, y, permutations) - mean) / (1 - mean)
+def calibrated_cka_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return calibrated CKA of x and y[p] for each permutation p."""
+    mean, _ = _sums(x, y).headroom()
+    return (linear_cka_draw(x, y, permutations) - mean) / (1 - mean)
+
+
+def _calibrated_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) -> Matrix:
+    return np.asarray([sums.calibrated_cka() for sums in deletion_sums(x, y, blocks)])
 
 
 @METRICS.register(
@@ -164,8 +155,9 @@ def _calibrated_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> ND
     self_value=1.0,
     invariant_to=INVARIANCES,
     min_n=5,
-    null=NullModel(draw=_calibrated_draw, exact=_calibrated_null, within_mean=_calibrated_within_mean),
+    null=NullModel(draw=calibrated_cka_draw, exact=_calibrated_null, within_mean=_calibrated_within_mean),
     interval="jackknife",
+    deletions=_calibrated_deletions,
 )
 def calibrated_cka(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return linear CKA on the scale from chance (0) to identity (1): comparable across n and dimensions.
@@ -186,6 +178,4 @@ def calibrated_cka(x: ArrayLike, y: ArrayLike) -> float:
     Source:
         `linear_cka_null` for the mean; the adjustment for chance is Hubert and Arabie's (1985).
     """
-    a, b = centered_sides(x, y, 5)
-    mean, _ = _headroom(a, b)
-    return (_linear(a, b) - mean) / (1 - mean)
+    return _sums(x, y, 5).calibrated_cka()

@@ -9,20 +9,14 @@ import numpy as np
 from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.checks import bounded
-from alignbench.metrics.kernels import (
-    GRAM_LIMIT,
-    INVARIANCES,
-    centered_sides,
-    inner,
-    lengths,
-)
-from alignbench.metrics.nulls import (
-    matched_norms,
-    matched_products,
-    within_class_mean,
-)
+from alignbench.metrics.deletions import deletion_sums
+from alignbench.metrics.kernels import GRAM_LIMIT, INVARIANCES, centered_sides
+from alignbench.metrics.nulls import matched_norms, matched_products, within_class_mean
+from alignbench.metrics.sums import LinearSums, inner, lengths
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
     Matrix = NDArray[np.float64]
@@ -57,28 +51,6 @@ def unbiased_hsic(k: Matrix, l: Matrix) -> float:  # noqa: E741
         raise InputError(f"kernels: expected two of shape [n, n], n >= 4, got {k.shape} and {l.shape}")
     n = len(k)
     return float(np.vdot(u_centered(k), u_centered(l))) / (n * (n - 3))
-
-
-def _feature_hsic(product: float, a: Matrix, b: Matrix) -> float:
-    """Return n(n−3)·HSIC₁ of linear kernels from ‖XᵀY‖² and the squared lengths of the centred rows."""
-    n = len(a)
-    return product - n / (n - 2) * float(a @ b) + float(a.sum() * b.sum()) / ((n - 1) * (n - 2))
-
-
-def feature_debiased_cka(xy: float, xx: float, yy: float, a: Matrix, b: Matrix) -> float | None:
-    """Return debiased CKA without an n x n matrix, or None where its terms cancel (n near the dimensions).
-
-    Args:
-        xy: ‖XᵀY‖² of the centred sides.
-        xx: ‖XᵀX‖².
-        yy: ‖YᵀY‖².
-        a: squared lengths of x's centred rows [n].
-        b: of y's.
-    """
-    hsic_x, hsic_y = _feature_hsic(xx, a, a), _feature_hsic(yy, b, b)
-    if hsic_x <= 1e-3 * xx or hsic_y <= 1e-3 * yy:
-        return None
-    return bounded(_feature_hsic(xy, a, b) / np.sqrt(hsic_x * hsic_y), (-1, 1), "debiased_cka")
 
 
 def _debiased_norm(hsic: float, biased: float, side: str) -> float:
@@ -117,10 +89,18 @@ def _debiased_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDAr
     diagonal = squared_b[permutations] @ squared_a
     constant = squared_a.sum() * squared_b.sum() / ((n - 1) * (n - 2))
     hsic = matched_norms(a, b, permutations) - n / (n - 2) * diagonal + constant
-    norm_a = _feature_hsic(inner(a, a), squared_a, squared_a)
-    norm_b = _feature_hsic(inner(b, b), squared_b, squared_b)
-    scores: Matrix = hsic / np.sqrt(norm_a * norm_b)
+    scores: Matrix = hsic / LinearSums.of_features(a, b).debiased_norm()
     return scores
+
+
+def _debiased_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) -> Matrix:
+    values = np.empty(len(blocks))
+    for number, sums in enumerate(deletion_sums(x, y, blocks)):
+        score = sums.debiased_cka()
+        if score is None:
+            score = debiased_cka(np.delete(x, blocks[number], axis=0), np.delete(y, blocks[number], axis=0))
+        values[number] = score
+    return values
 
 
 @METRICS.register(
@@ -134,6 +114,7 @@ def _debiased_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDAr
     min_n=4,
     null=NullModel(draw=_debiased_draw, exact=_debiased_null, within_mean=_debiased_within_mean),
     interval="jackknife",
+    deletions=_debiased_deletions,
 )
 def debiased_cka(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return debiased linear CKA: 0 on average for independent data, whatever n and the dimensions.
@@ -158,7 +139,7 @@ def debiased_cka(x: ArrayLike, y: ArrayLike) -> float:
     """
     a, b = centered_sides(x, y, 4)
     if len(a) > GRAM_LIMIT:
-        score = feature_debiased_cka(inner(a, b), inner(a, a), inner(b, b), lengths(a), lengths(b))
+        score = LinearSums.of_features(a, b).debiased_cka()
         if score is not None:
             return score
     return bounded(float(np.vdot(*_debiased_kernels(a, b))), (-1, 1), "debiased_cka")

@@ -8,12 +8,14 @@ import numpy as np
 
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.checks import bounded
+from alignbench.metrics.deletions import without
 from alignbench.metrics.kernels import (
     INVARIANCES,
     centered_sides,
     doubly_centered,
     norms,
     rbf_kernel,
+    squared_distances,
 )
 from alignbench.metrics.nulls import (
     kernel_moments,
@@ -23,6 +25,8 @@ from alignbench.metrics.nulls import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
     Matrix = NDArray[np.float64]
@@ -32,7 +36,7 @@ def _rbf_kernels(x: ArrayLike, y: ArrayLike, **options: Any) -> tuple[Matrix, Ma
     """Return both sides' doubly centred kernels."""
     kernels = []
     for side in centered_sides(x, y, 3):
-        kernels.append(doubly_centered(rbf_kernel(side, **options)))
+        kernels.append(doubly_centered(rbf_kernel(squared_distances(side), **options)))
     return kernels[0], kernels[1]
 
 
@@ -50,6 +54,17 @@ def _rbf_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp], **opti
 def _rbf_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp], **options: Any) -> NDArray[np.float64]:
     a, b = _rbf_kernels(x, y, **options)
     return matched_products(a, b, permutations) / norms(a, b)
+
+
+def _rbf_deletions(
+    x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]], **options: Any
+) -> NDArray[np.float64]:
+    distances = [squared_distances(side) for side in centered_sides(x, y, 3)]
+    values = np.empty(len(blocks))
+    for number, block in enumerate(blocks):
+        a, b = (doubly_centered(rbf_kernel(without(side, block), **options)) for side in distances)
+        values[number] = float(np.vdot(a, b)) / norms(a, b)
+    return values
 
 
 def _rbf_settings(
@@ -70,6 +85,7 @@ def _rbf_settings(
     settings=_rbf_settings,
     null=NullModel(draw=_rbf_draw, exact=_rbf_null, within_mean=_rbf_within_mean),
     interval="jackknife",
+    deletions=_rbf_deletions,
 )
 def rbf_cka(
     x: ArrayLike, y: ArrayLike, *, fraction: float = 1.0, median: Literal["nonzero", "all"] = "nonzero"

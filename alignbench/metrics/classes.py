@@ -37,6 +37,12 @@ def scatter(x: Matrix, codes: NDArray[np.intp]) -> tuple[float, float]:
     return between, float(np.square(x - means[codes]).sum())
 
 
+def adjusted_share(between: float, within: float, n: int, c: int) -> float:
+    """Return `discriminability` from the scatter traces of n rows in c classes."""
+    value = max(0.0, 1 - within / (n - c) * (n - 1) / (between + within))
+    return bounded(value, (0, 1), "discriminability")
+
+
 def _scatter_of(x: ArrayLike, labels: ArrayLike, min_n: int) -> tuple[float, float, int, int]:
     a = as_matrix(x)
     check_min_n(len(a), min_n)
@@ -75,7 +81,7 @@ def discriminability(x: ArrayLike, labels: ArrayLike) -> float:
         The adjusted R² (ε², Kelley 1935) of the class means.
     """
     between, within, n, c = _scatter_of(x, labels, 4)
-    return bounded(max(0.0, 1 - within / (n - c) * (n - 1) / (between + within)), (0, 1), "discriminability")
+    return adjusted_share(between, within, n, c)
 
 
 @METRICS.register(

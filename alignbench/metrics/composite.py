@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from alignbench.metrics.base import METRICS, NullModel
-from alignbench.metrics.basis import basis_settings, to_shared_basis
+from alignbench.metrics.basis import basis_settings, shuffled_bases, to_shared_basis
 from alignbench.metrics.checks import bounded
-from alignbench.metrics.cka import calibrated_cka, linear_cka
+from alignbench.metrics.cka import calibrated_cka, calibrated_cka_draw, linear_cka, linear_cka_draw
 from alignbench.metrics.classes import discriminability, discriminability_raw
 from alignbench.metrics.coral import SATURATION, coral_similarity, ncoral
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
+
+    Matrix = NDArray[np.float64]
 
 WEIGHTS = (0.3, 0.3, 0.4)
 NEEDS = ("labels", "groups", "seed")
-SHUFFLED = NullModel(draws=199)
+DRAWS = 199
 
 
 def eas_parts(
@@ -63,6 +67,36 @@ def _weighted(parts: Mapping[str, float]) -> float:
     return sum(weight * part for weight, part in zip(WEIGHTS, parts.values(), strict=True))
 
 
+def _null(
+    cka: Callable[..., Matrix],
+    coral: Callable[[Matrix, Matrix], float],
+    parts: Callable[..., Mapping[str, float]],
+) -> NullModel:
+    """Return the null of a composite whose parts are a CKA, a score in the shared basis, and one of x alone."""
+
+    def draw(
+        x: Matrix,
+        y: Matrix,
+        permutations: NDArray[np.intp],
+        *,
+        labels: ArrayLike,
+        groups: ArrayLike | None = None,
+        seed: int = 42,
+        align: str = "procrustes",
+        k: int | None = None,
+    ) -> Matrix:
+        fixed = list(parts(x, y, labels=labels, groups=groups, seed=seed, align=align, k=k).values())
+        in_basis: Matrix | float = fixed[1]  # only the fitted map sees the pairing
+        if align == "procrustes":
+            width = basis_settings(len(x), (x.shape[1], y.shape[1]), align=align, k=k)["k"]
+            bases = shuffled_bases(x, y, permutations, k=width, groups=groups, seed=seed)
+            in_basis = np.asarray([coral(*based) for based in bases])
+        drawn = np.maximum(0.0, cka(x, y, permutations))
+        return np.asarray(WEIGHTS[0] * drawn + WEIGHTS[1] * in_basis + WEIGHTS[2] * fixed[2])
+
+    return NullModel(draw=draw, draws=DRAWS)
+
+
 def _saturated(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:
     return ("saturated",) if parts["coral_similarity"] > 1 / (1 + SATURATION) else ()
 
@@ -78,7 +112,7 @@ def _saturated(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:
     same_width=True,
     needs=NEEDS,
     settings=basis_settings,
-    null=SHUFFLED,
+    null=_null(linear_cka_draw, coral_similarity, eas_parts),
     parts=eas_parts,
     flags=_saturated,
 )
@@ -129,7 +163,7 @@ def eas(
     same_width=True,
     needs=NEEDS,
     settings=basis_settings,
-    null=SHUFFLED,
+    null=_null(calibrated_cka_draw, lambda x, y: 1 - ncoral(x, y), eas_adjusted_parts),
     parts=eas_adjusted_parts,
 )
 def eas_adjusted(

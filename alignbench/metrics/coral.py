@@ -7,28 +7,57 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.errors import InputError
-from alignbench.metrics.base import METRICS, NullModel
-from alignbench.metrics.basis import basis_settings, to_shared_basis
+from alignbench.metrics.base import METRICS, Function, Metric, NullModel
+from alignbench.metrics.basis import basis_settings, shuffled_bases, to_shared_basis
 from alignbench.metrics.checks import bounded, centered, check_min_n, check_pair, standardized
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
     Matrix = NDArray[np.float64]
 
 SATURATION = 1e-3  # below this distance, coral_similarity is 1 for every encoder
-# The orthogonal map has seen the pairing, so what shuffled pairs get is shown; CORAL itself has no null.
-SHUFFLED_BASIS = NullModel(draws=99, test=False, applies=lambda settings: settings["align"] == "procrustes")
-BASED: dict[str, Any] = {
-    "family": "coral",
-    "same_width": True,
-    "needs": ("groups", "seed"),
-    "settings": basis_settings,
-    "prepare": to_shared_basis,
-    "null": SHUFFLED_BASIS,
-}
+SHUFFLES = 49
+
+
+def shuffled_null(fn: Callable[[Matrix, Matrix], float]) -> NullModel:
+    """Return what is shown beside a score in a fitted basis: its value on shuffled pairs, without a test.
+
+    The orthogonal map has seen the pairing; the score itself has not, and has no null.
+    """
+
+    def draw(
+        x: Matrix, y: Matrix, permutations: NDArray[np.intp], *, align: str, **settings: Any
+    ) -> NDArray[np.float64]:
+        return np.asarray([fn(*based) for based in shuffled_bases(x, y, permutations, **settings)])
+
+    return NullModel(
+        draw=draw, draws=SHUFFLES, test=False, applies=lambda settings: settings["align"] == "procrustes"
+    )
+
+
+def _based(name: str, **declared: Any) -> Callable[[Function], Function]:
+    """Register a function of two sides in a shared basis, with the steps that get them there."""
+
+    def decorate(fn: Function) -> Function:
+        declaration = {"family": "coral", "symmetric": True, **declared}
+        METRICS.add(
+            Metric(
+                name=name,
+                fn=fn,
+                same_width=True,
+                needs=("groups", "seed"),
+                settings=basis_settings,
+                prepare=to_shared_basis,
+                null=shuffled_null(fn),
+                **declaration,
+            )
+        )
+        return fn
+
+    return decorate
 
 
 def check_shared(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
@@ -85,26 +114,26 @@ def unit_trace(matrix: Matrix) -> Matrix:
     return scaled
 
 
-def _distance(c: Matrix, d: Matrix) -> float:
+def coral_distance_of(c: Matrix, d: Matrix) -> float:
+    """Return the CORAL distance of two covariances [d, d]; see `coral_distance`."""
     with np.errstate(over="ignore", invalid="ignore"):
         value = float(np.square(c - d).sum()) / (4 * len(c) ** 2)
     return bounded(value, (0, np.inf), "coral_distance")
 
 
-def _normalised(c: Matrix, d: Matrix) -> float:
+def ncoral_of(c: Matrix, d: Matrix) -> float:
+    """Return ncoral of two covariances [d, d]; see `ncoral`."""
     c, d = unit_trace(c), unit_trace(d)
     value = float(np.square(c - d).sum() / (np.square(c).sum() + np.square(d).sum()))
     return bounded(value, (0, 1), "ncoral")
 
 
-@METRICS.register(
+@_based(
     "coral_distance",
     bounds=(0, np.inf),
-    symmetric=True,
     self_value=0.0,
     invariant_to=("joint_rotation", "translation"),
     higher_is_better=False,
-    **BASED,
 )
 def coral_distance(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the Deep CORAL loss: how much two covariances in one basis differ. It does not see the pairing.
@@ -126,20 +155,18 @@ def coral_distance(x: ArrayLike, y: ArrayLike) -> float:
         Sun and Saenko (2016), Deep CORAL, arXiv 1607.01719, eq. 1.
     """
     a, b = check_shared(x, y)
-    return _distance(covariance(a), covariance(b))
+    return coral_distance_of(covariance(a), covariance(b))
 
 
 def _saturated(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:
     return ("saturated",) if value > 1 / (1 + SATURATION) else ()
 
 
-@METRICS.register(
+@_based(
     "coral_similarity",
     bounds=(0, 1),
-    symmetric=True,
     self_value=1.0,
     invariant_to=("joint_rotation", "translation"),
-    **BASED,
     flags=_saturated,
 )
 def coral_similarity(x: ArrayLike, y: ArrayLike) -> float:
@@ -165,14 +192,12 @@ def coral_similarity(x: ArrayLike, y: ArrayLike) -> float:
     return 1 / (1 + coral_distance(x, y))
 
 
-@METRICS.register(
+@_based(
     "ncoral",
     bounds=(0, 1),
-    symmetric=True,
     self_value=0.0,
     invariant_to=("joint_rotation", "isotropic_scale", "translation"),
     higher_is_better=False,
-    **BASED,
 )
 def ncoral(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the CORAL distance of unit-trace covariances as a share of the largest possible one.
@@ -195,17 +220,15 @@ def ncoral(x: ArrayLike, y: ArrayLike) -> float:
         Sun and Saenko (2016), arXiv 1607.01719, normalised here.
     """
     a, b = check_shared(x, y)
-    return _normalised(covariance(standardized(a)), covariance(standardized(b)))
+    return ncoral_of(covariance(standardized(a)), covariance(standardized(b)))
 
 
-@METRICS.register(
+@_based(
     "mean_distance",
     bounds=(0, np.inf),
-    symmetric=True,
     self_value=0.0,
     invariant_to=("joint_rotation", "joint_translation"),
     higher_is_better=False,
-    **BASED,
 )
 def mean_distance(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return how far apart the two means are, $\|\bar x - \bar y\|_2$: what CORAL leaves out.
@@ -238,13 +261,11 @@ def _root(x: Matrix) -> Matrix:
     return triangle
 
 
-@METRICS.register(
+@_based(
     "bures_similarity",
     bounds=(0, 1),
-    symmetric=True,
     self_value=1.0,
     invariant_to=("joint_rotation", "isotropic_scale", "translation"),
-    **BASED,
 )
 def bures_similarity(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the normalised fidelity of two covariances: the optimal-transport counterpart of ncoral.
@@ -273,14 +294,13 @@ def bures_similarity(x: ArrayLike, y: ArrayLike) -> float:
     return bounded(fidelity / float(np.linalg.norm(a) * np.linalg.norm(b)), (0, 1), "bures_similarity")
 
 
-@METRICS.register(
+@_based(
     "coral_distance_lw",
     bounds=(0, np.inf),
-    symmetric=True,
     self_value=0.0,
     invariant_to=("joint_rotation", "translation"),
     higher_is_better=False,
-    **BASED | {"family": "coral_lw"},
+    family="coral_lw",
 )
 def coral_distance_lw(x: ArrayLike, y: ArrayLike) -> float:
     """Return `coral_distance` of Ledoit-Wolf covariances: steadier where n is small against d.
@@ -292,17 +312,16 @@ def coral_distance_lw(x: ArrayLike, y: ArrayLike) -> float:
     """
     a, b = check_shared(x, y)
     with np.errstate(over="ignore", invalid="ignore"):
-        return _distance(ledoit_wolf(a), ledoit_wolf(b))
+        return coral_distance_of(ledoit_wolf(a), ledoit_wolf(b))
 
 
-@METRICS.register(
+@_based(
     "ncoral_lw",
     bounds=(0, 1),
-    symmetric=True,
     self_value=0.0,
     invariant_to=("joint_rotation", "isotropic_scale", "translation"),
     higher_is_better=False,
-    **BASED | {"family": "coral_lw"},
+    family="coral_lw",
 )
 def ncoral_lw(x: ArrayLike, y: ArrayLike) -> float:
     """Return `ncoral` of Ledoit-Wolf covariances: steadier where n is small against d.
@@ -313,4 +332,4 @@ def ncoral_lw(x: ArrayLike, y: ArrayLike) -> float:
         `ledoit_wolf`.
     """
     a, b = check_shared(x, y)
-    return _normalised(ledoit_wolf(standardized(a)), ledoit_wolf(standardized(b)))
+    return ncoral_of(ledoit_wolf(standardized(a)), ledoit_wolf(standardized(b)))

@@ -1,0 +1,157 @@
+"""The nine numbers that every linear-kernel score is a function of, and those scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alignbench.errors import DegenerateError
+from alignbench.metrics.checks import bounded
+from alignbench.metrics.nulls import KernelMoments, permutation_moments
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Matrix = NDArray[np.float64]
+
+CANCELLATION = 1e-3  # HSIC₁ below this share of ‖A‖² has lost digits in the feature form
+
+
+def inner(x: Matrix, y: Matrix) -> float:
+    """Return ⟨XXᵀ, YYᵀ⟩ = ‖XᵀY‖² by whichever form takes fewer operations."""
+    n, dx, dy = len(x), x.shape[1], y.shape[1]
+    if x is y:
+        return float(np.square(x @ x.T if n < dx else x.T @ x).sum())
+    if n * (dx + dy) < dx * dy:
+        return float(np.vdot(x @ x.T, y @ y.T))
+    return float(np.square(x.T @ y).sum())
+
+
+def lengths(x: Matrix) -> Matrix:
+    """Return the squared length of each row."""
+    result: Matrix = np.einsum("ij,ij->i", x, x)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class LinearSums:
+    """Sums over n centred pairs, with aᵢ = ‖xᵢ‖², bᵢ = ‖yᵢ‖², A = XXᵀ, B = YYᵀ.
+
+    Args:
+        n: pairs.
+        xy: ⟨A, B⟩ = ‖XᵀY‖².
+        xx: ‖A‖².
+        yy: ‖B‖².
+        trace_x: Σaᵢ.
+        trace_y: Σbᵢ.
+        square_x: Σaᵢ².
+        square_y: Σbᵢ².
+        product: Σaᵢbᵢ.
+    """
+
+    n: int
+    xy: float
+    xx: float
+    yy: float
+    trace_x: float
+    trace_y: float
+    square_x: float
+    square_y: float
+    product: float
+
+    @classmethod
+    def of_features(cls, x: Matrix, y: Matrix) -> LinearSums:
+        """Return the sums of centred sides [n, dx] and [n, dy]."""
+        a, b = lengths(x), lengths(y)
+        return cls(
+            n=len(x),
+            xy=inner(x, y),
+            xx=inner(x, x),
+            yy=inner(y, y),
+            trace_x=float(a.sum()),
+            trace_y=float(b.sum()),
+            square_x=float(a @ a),
+            square_y=float(b @ b),
+            product=float(a @ b),
+        )
+
+    @classmethod
+    def of_kernels(cls, kernel_x: Matrix, kernel_y: Matrix) -> LinearSums:
+        """Return the sums of doubly centred kernels [n, n]."""
+        a, b = np.diagonal(kernel_x), np.diagonal(kernel_y)
+        return cls(
+            n=len(kernel_x),
+            xy=float(np.vdot(kernel_x, kernel_y)),
+            xx=float(np.vdot(kernel_x, kernel_x)),
+            yy=float(np.vdot(kernel_y, kernel_y)),
+            trace_x=float(a.sum()),
+            trace_y=float(b.sum()),
+            square_x=float(a @ a),
+            square_y=float(b @ b),
+            product=float(a @ b),
+        )
+
+    @property
+    def scale(self) -> float:
+        """‖A‖‖B‖, which no re-pairing changes.
+
+        Raises:
+            DegenerateError: a side without variance.
+        """
+        result = float(np.sqrt(self.xx) * np.sqrt(self.yy))
+        if result == 0:
+            raise DegenerateError(
+                f"zero variance of {'x' if self.xx == 0 else 'y'}: all {self.n} rows are equal"
+            )
+        return result
+
+    def linear_cka(self) -> float:
+        """Return ⟨A, B⟩ / (‖A‖‖B‖), in [0, 1]."""
+        return bounded(self.xy / self.scale, (0, 1), "linear_cka")
+
+    def linear_cka_null(self) -> tuple[float, float]:
+        """Return mean and standard deviation of linear CKA over all re-pairings (the latter from n = 4)."""
+        mean, std = permutation_moments(
+            KernelMoments(self.n, self.trace_x, self.xx, self.square_x),
+            KernelMoments(self.n, self.trace_y, self.yy, self.square_y),
+        )
+        return mean / self.scale, std / self.scale
+
+    def headroom(self) -> tuple[float, float]:
+        """Return `linear_cka_null`, checked to leave something above chance.
+
+        Raises:
+            DegenerateError: every re-pairing scores 1.
+        """
+        mean, std = self.linear_cka_null()
+        if 1 - mean < 1e-6:
+            raise DegenerateError(
+                f"calibrated_cka: every pairing scores {mean:.9f}: nothing is above chance; use more samples"
+            )
+        return mean, std
+
+    def calibrated_cka(self) -> float:
+        """Return (CKA − μ₀) / (1 − μ₀), at most 1."""
+        mean, _ = self.headroom()
+        return (self.linear_cka() - mean) / (1 - mean)
+
+    def _hsic(self, inner: float, product: float, trace: float) -> float:
+        n = self.n
+        return inner - n / (n - 2) * product + trace / ((n - 1) * (n - 2))
+
+    def debiased_cka(self) -> float | None:
+        """Return the cosine of U-centred kernels, in [−1, 1]; None where its terms cancel (n near d)."""
+        hsic_x = self._hsic(self.xx, self.square_x, self.trace_x**2)
+        hsic_y = self._hsic(self.yy, self.square_y, self.trace_y**2)
+        if hsic_x <= CANCELLATION * self.xx or hsic_y <= CANCELLATION * self.yy:
+            return None
+        hsic = self._hsic(self.xy, self.product, self.trace_x * self.trace_y)
+        return bounded(hsic / np.sqrt(hsic_x * hsic_y), (-1, 1), "debiased_cka")
+
+    def debiased_norm(self) -> float:
+        """Return n(n−3)·√(HSIC₁(x, x)·HSIC₁(y, y)), which no re-pairing changes."""
+        hsic_x = self._hsic(self.xx, self.square_x, self.trace_x**2)
+        hsic_y = self._hsic(self.yy, self.square_y, self.trace_y**2)
+        return float(np.sqrt(hsic_x * hsic_y))
