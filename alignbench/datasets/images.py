@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,8 @@ import numpy as np
 from alignbench.errors import DataError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PIL.Image import Image
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
@@ -94,7 +95,9 @@ def read_image_file(source: Path | bytes) -> bytes:
 
 def describe(source: Path | bytes) -> str:
     """Return an image's name for messages; `repr` keeps line breaks and control characters out."""
-    return repr(source.name) if isinstance(source, Path) else f"of {len(source):,} bytes in memory"
+    if isinstance(source, bytes):
+        return f"of {len(source):,} bytes in memory"
+    return repr(source.name if len(source.name) <= 120 else source.name[:117] + "...")
 
 
 def _open(data: bytes, name: str, max_pixels: int) -> Image:

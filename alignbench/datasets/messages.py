@@ -195,7 +195,7 @@ def _draw(shelf: _Shelf, n: int | None, seed: int, text_field: TextField, wordin
         except DataError as error:
             dropped[row] = Dropped(shelf.index.where(row), str(error))
     drawn = _Drawn([taken[row] for row in sorted(taken)], [dropped[row] for row in sorted(dropped)])
-    if further:
+    if further and len(taken) != n:
         drawn.notes.append(
             f"{shelf.data_type}: {further} further lines about the same images: one is drawn an image"
         )

@@ -146,9 +146,11 @@ def _content(content: Any) -> tuple[str, list[str]]:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise DataError(f"expected a text, got {type(value).__name__}")
-    # JSON can spell half a surrogate pair, which no encoding can write and no tokenizer reads.
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise DataError("a text has half a surrogate pair in it")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        # JSON can spell half a surrogate pair, which no encoding can write and no tokenizer reads.
+        raise DataError("a text has half a surrogate pair in it") from error
     return value.strip()
 
 

@@ -169,8 +169,9 @@ def _image_items(dataset: Dataset) -> Items:
 
 def _text_items(texts: Sequence[str]) -> Items:
     def items(key: dict[str, Any]) -> list[str]:
-        how = (key.get("template"), key.get("tokenizer"))
-        return [hashlib.sha256(json.dumps([text, *how]).encode()).hexdigest() for text in texts]
+        # How a text becomes tokens: the digest of template and tokenizer, where the model gives one.
+        how = key.get("preprocessing")
+        return [hashlib.sha256(json.dumps([text, how]).encode()).hexdigest() for text in texts]
 
     return items
 

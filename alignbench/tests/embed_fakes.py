@@ -89,7 +89,7 @@ class FakeLLM:
         return sum(map(len, self.batches))
 
     def fingerprint(self) -> dict[str, Any]:
-        return {"source": self.name, "tokenizer": "characters"}
+        return {"source": self.name, "preprocessing": "characters"}
 
     def load(self, device: str, dtype: str) -> None:
         self.loads += 1

@@ -154,6 +154,7 @@ def test_a_bad_line_is_reported_with_its_number_and_costs_nothing_else(
     assert dataset.dropped[0].where == "labels.jsonl:2"
     assert "\n" not in dataset.dropped[0].reason
     assert dataset.dropped[0].reason.isprintable()
+    assert len(dataset.dropped[0].reason) < 500
 
 
 def test_two_images_in_a_row_are_not_guessed_between(tmp_path: Path) -> None:

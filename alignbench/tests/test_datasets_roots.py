@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 from alignbench.config import Config, DataSource, load_config
 from alignbench.datasets import DATASETS, Dataset, Sample, load_dataset, load_mixed, load_samples
 from alignbench.errors import ConfigError, DataError, UnknownNameError
-from alignbench.tests.data_files import charts_and_tables, line, png
+from alignbench.tests.data_files import charts_and_tables, line, make_root, png
 
 
 @pytest.fixture(autouse=True)
@@ -196,6 +197,22 @@ def test_a_third_party_dataset_needs_a_name_and_a_function() -> None:
         assert load_dataset("mine", n_per_type=5).origin == "5 of mine"
     finally:
         DATASETS.remove("mine")
+
+
+def test_the_example_of_the_documentation_is_a_usable_line(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs/data.md").read_text(encoding="utf-8")
+    example = json.loads(page.split("```json")[1].split("```")[0])
+    root = make_root(tmp_path / "mine", [json.dumps(example)], {"chart/a.png": png()})
+    (sample,) = load_mixed(None, root=root).samples
+    assert (sample.id, sample.data_type, sample.question) == ("a", "chart", "What does the chart show?")
+    assert len(sample.texts) == 2
+    assert sample.exchanges == (("Which kind?", "A bar chart."),)
+
+
+def test_the_places_in_the_documentation_are_those_of_the_config(config: Config) -> None:
+    page = (Path(__file__).parents[1] / "docs/data.md").read_text(encoding="utf-8")
+    for kind, at in config.data.items():
+        assert f"| {kind} | {at.labels} | {at.images} |" in page
 
 
 def test_importing_datasets_imports_nothing_heavy() -> None:

@@ -187,6 +187,7 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
     assert shown.shape == ((16, 32) if orientation <= 4 else (32, 16))
 
 
+@pytest.mark.filterwarnings("default:Corrupt EXIF data")
 @pytest.mark.parametrize(
     "block", [b"Exif\0\0not a tiff", b"Exif\0\0MM\0*\xff\xff\xff\xff", b"Exif\0\0II*\0\x08\0\0\0\xff"]
 )
