@@ -27,8 +27,8 @@ STUDENT_TEMPERATURE = 0.1
 TEACHER_TEMPERATURES = (0.04, 0.06)
 MOMENTUM = (0.99, 1.0)
 CENTRE_MOMENTUM = 0.9
-GLOBAL = (112, 0.5, 1.0)  # side in pixels, smallest and largest share of the area
-LOCAL = (56, 0.15, 0.5)
+GLOBAL = (96, 0.5, 1.0)  # side in pixels, smallest and largest share of the area
+LOCAL = (48, 0.15, 0.5)
 N_GLOBAL, N_LOCAL = 2, 2
 
 
