@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.llms.decoder import Decoder, load_decoder
 from alignbench.weights.loading import build_config, read_tensors
-from alignbench.weights.tokenizer import load_tokenizer
+from alignbench.weights.tokenizer import SentencePieceTokenizer, load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,5 +99,7 @@ def load(
         spread=spread,
         state=llama_keys(read_tensors(located.weights, ("model.",)), config),
     )
-    # AutoTokenizer drops the prefix blank of the first word without a word about it.
+    # AutoTokenizer silently drops the blank before the first word; the original is plain SentencePiece.
+    if (located.path / "tokenizer.model").is_file():
+        return Decoder(model, SentencePieceTokenizer(located.path / "tokenizer.model"))
     return Decoder(model, load_tokenizer(located.path, "LlamaTokenizer"))

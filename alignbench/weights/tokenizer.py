@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError
@@ -26,3 +28,32 @@ def load_tokenizer(folder: Path, cls: str = "AutoTokenizer") -> Any:
             raise ModelError(
                 f"{folder}: no usable tokenizer ({one_line(error)}); save the tokenizer with the model"
             ) from error
+
+
+class SentencePieceTokenizer:
+    """A `tokenizer.model`, read by SentencePiece itself: the beginning-of-text token, then the pieces.
+
+    Args:
+        file: the model.
+
+    Raises:
+        ModelError: the `sentencepiece` package is missing, or the file is not one of its models.
+    """
+
+    pad_token_id: int | None = None
+
+    def __init__(self, file: Path) -> None:
+        if importlib.util.find_spec("sentencepiece") is None:
+            raise ModelError(f"{file}: reading it needs a package: pip install sentencepiece")
+        processor = importlib.import_module("sentencepiece").SentencePieceProcessor
+        try:
+            self._pieces = processor(model_file=str(file))
+        except (OSError, RuntimeError) as error:
+            raise ModelError(f"{file}: not a SentencePiece model ({one_line(error)})") from error
+        self.bos_token_id = int(self._pieces.bos_id())
+        self.eos_token_id = int(self._pieces.eos_id())
+
+    def __call__(self, texts: list[str], *, truncation: bool, max_length: int) -> dict[str, list[list[int]]]:
+        """Return the token ids of each text, at most `max_length` if `truncation`."""
+        ids = [[self.bos_token_id, *self._pieces.encode(text)] for text in texts]
+        return {"input_ids": [of[:max_length] for of in ids] if truncation else ids}

@@ -1,0 +1,300 @@
+"""Each family of encoders against transformers called directly, on a tiny checkpoint of its architecture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+
+from alignbench.encoders import resolve
+from alignbench.errors import ModelError
+from alignbench.tests import tiny_models as tiny
+from alignbench.weights.loading import quiet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from alignbench.encoders import Encoder
+
+FAMILIES = list(tiny.ENCODERS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    made: dict[str, Path] = {}
+
+    def folder(family: str) -> Path:
+        if family not in made:
+            made[family] = tiny.ENCODERS[family](tmp_path_factory.mktemp(family))
+        return made[family]
+
+    return folder
+
+
+def encoder(folder: Path, **options: Any) -> Encoder:
+    made: Any = resolve(str(folder), **{"l2": False, **options})
+    made.load("cpu", "float32")
+    return made
+
+
+def pixels(folder: Path) -> torch.Tensor:
+    with quiet():
+        processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="torchvision")
+    each = [processor(images=image, return_tensors="pt")["pixel_values"] for image in tiny.images()]
+    return torch.cat(each)
+
+
+def outputs(cls: Any, folder: Path) -> Any:
+    with quiet(), torch.no_grad():
+        return cls.from_pretrained(folder).eval()(pixels(folder))
+
+
+@torch.no_grad()
+def reference(family: str, folder: Path) -> dict[str, torch.Tensor]:
+    """Return what transformers itself gives: each pooling, and the patches."""
+    if family == "clip":
+        with quiet():
+            whole = transformers.CLIPModel.from_pretrained(folder).eval()
+        out = whole.vision_model(pixels(folder))
+        projected = whole.get_image_features(pixel_values=pixels(folder)).pooler_output
+        tokens = out.last_hidden_state[:, 1:]
+        pooled = out.pooler_output
+        return {
+            "cls": pooled,
+            "pooler": pooled,
+            "projected": projected,
+            "mean": tokens.mean(1),
+            "patches": tokens,
+        }
+    if family == "siglip":
+        with quiet():
+            whole = transformers.SiglipModel.from_pretrained(folder).eval()
+        out = whole.vision_model(pixels(folder))
+        tokens = out.last_hidden_state
+        return {"pooler": out.pooler_output, "mean": tokens.mean(1), "patches": tokens}
+    if family == "paligemma":
+        with quiet():
+            whole = transformers.PaliGemmaForConditionalGeneration.from_pretrained(folder).eval().model
+        tokens = whole.vision_tower(pixels(folder)).last_hidden_state
+        projected = whole.multi_modal_projector(tokens)
+        return {"mean": tokens.mean(1), "projected": projected.mean(1), "patches": projected}
+    if family == "internvit":
+        tokens = original_internvit(load_file(folder / "model.safetensors"), pixels(folder))
+        return {"cls": tokens[:, 0], "mean": tokens[:, 1:].mean(1), "patches": tokens[:, 1:]}
+    cls, special = {
+        "dinov2": (transformers.Dinov2Model, 1),
+        "dinov2_with_registers": (transformers.Dinov2WithRegistersModel, 4),
+        "vit": (transformers.ViTModel, 1),
+        "internvit_native": (transformers.InternVLVisionModel, 1),
+    }[family]
+    tokens = outputs(cls, folder).last_hidden_state
+    return {"cls": tokens[:, 0], "mean": tokens[:, special:].mean(1), "patches": tokens[:, special:]}
+
+
+def original_internvit(weights: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """InternViT as its authors compute it: the fused matrix gives [b, n, 3, heads, width]."""
+    functional = torch.nn.functional
+    heads, width = tiny.VISION["num_attention_heads"], tiny.VISION["hidden_size"]
+    patch = "embeddings.patch_embedding"
+    h = functional.conv2d(
+        x, weights[f"{patch}.weight"], weights[f"{patch}.bias"], stride=tiny.VISION["patch_size"]
+    )
+    h = h.flatten(2).transpose(1, 2)
+    h = torch.cat([weights["embeddings.class_embedding"].expand(len(h), -1, -1), h], dim=1)
+    h = h + weights["embeddings.position_embedding"]
+
+    def norm(h: torch.Tensor, name: str) -> torch.Tensor:
+        return functional.layer_norm(h, (width,), weights[f"{name}.weight"], weights[f"{name}.bias"], 1e-6)
+
+    def linear(h: torch.Tensor, name: str) -> torch.Tensor:
+        return functional.linear(h, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+    for layer in range(tiny.VISION["num_hidden_layers"]):
+        at = f"encoder.layers.{layer}"
+        b, n, _ = h.shape
+        qkv = linear(norm(h, f"{at}.norm1"), f"{at}.attn.qkv").reshape(b, n, 3, heads, width // heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        attention = ((q * (width // heads) ** -0.5) @ k.transpose(-2, -1)).softmax(dim=-1)
+        mixed = (attention @ v).transpose(1, 2).reshape(b, n, width)
+        h = h + linear(mixed, f"{at}.attn.proj") * weights[f"{at}.ls1"]
+        inner = functional.gelu(linear(norm(h, f"{at}.norm2"), f"{at}.mlp.fc1"))
+        h = h + linear(inner, f"{at}.mlp.fc2") * weights[f"{at}.ls2"]
+    return h
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_pooling_gives_what_transformers_gives(family: str, folders: Callable[[str], Path]) -> None:
+    folder = folders(family)
+    expected = reference(family, folder)
+    patches = expected.pop("patches")
+    for pooling, values in expected.items():
+        if family.startswith(("dinov2", "vit", "internvit")) and pooling == "pooler":
+            continue
+        tiny.close(encoder(folder, pooling=pooling).embed(tiny.images()), values.numpy())
+    tiny.close(encoder(folder).patches(tiny.images()), patches.numpy())
+
+
+@pytest.mark.parametrize(
+    ("family", "pooling"),
+    [
+        ("clip", "cls"),
+        ("siglip", "pooler"),
+        ("dinov2", "cls"),
+        ("vit", "cls"),
+        ("internvit", "mean"),
+        ("paligemma", "projected"),
+    ],
+)
+def test_the_default_pooling_is_the_familys(
+    family: str, pooling: str, folders: Callable[[str], Path]
+) -> None:
+    handle = resolve(str(folders(family)))
+    assert handle.info.params["pooling"] == pooling
+    assert handle.info.family == family
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_batch_size_changes_nothing(family: str, folders: Callable[[str], Path]) -> None:
+    made = encoder(folders(family))
+    whole = made.embed(tiny.images(), batch_size=5)
+    tiny.close(made.embed(tiny.images(), batch_size=1), whole)
+    tiny.close(made.embed(tiny.images(), batch_size=2), whole)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_two_loads_give_the_same_bits(family: str, folders: Callable[[str], Path]) -> None:
+    first, second = encoder(folders(family)), encoder(folders(family))
+    np.testing.assert_array_equal(first.embed(tiny.images()), second.embed(tiny.images()))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_autocast_agrees_with_float32(family: str, folders: Callable[[str], Path]) -> None:
+    exact = encoder(folders(family), l2=True)
+    rough: Any = resolve(str(folders(family)))
+    rough.load("cpu", "bfloat16")
+    assert rough.info.params["dtype"] == "bfloat16-autocast"
+    cosine = (exact.embed(tiny.images()) * rough.embed(tiny.images())).sum(axis=1)
+    assert cosine.min() >= 0.999
+
+
+@pytest.mark.parametrize(
+    ("family", "rename"),
+    [
+        ("paligemma", lambda key: key.replace("vision_tower.", "vision_tower.vision_model.")),
+        ("paligemma", lambda key: key if key.startswith("language_model") else f"model.{key}"),
+        ("paligemma", lambda key: f"model.{key}".replace("vision_tower.", "vision_tower.vision_model.")),
+        ("internvit", lambda key: f"vision_model.{key}"),
+    ],
+)
+def test_other_key_layouts_give_the_same_vectors(
+    family: str, rename: Callable[[str], str], folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    other = tiny.ENCODERS[family](tmp_path / "model")
+    tiny.rename_keys(other, rename)
+    tiny.close(encoder(other).embed(tiny.images()), encoder(folders(family)).embed(tiny.images()), 1e-6)
+
+
+@pytest.mark.parametrize("family", ["clip", "siglip", "dinov2", "internvit", "paligemma"])
+def test_a_hidden_layer_is_the_one_that_was_asked_for(family: str, folders: Callable[[str], Path]) -> None:
+    folder = folders(family)
+    last = encoder(folder, layer=3, pooling="mean").embed(tiny.images())
+    np.testing.assert_array_equal(encoder(folder, layer=-1, pooling="mean").embed(tiny.images()), last)
+    first = encoder(folder, layer=0, pooling="mean").embed(tiny.images())
+    np.testing.assert_array_equal(encoder(folder, layer=-4, pooling="mean").embed(tiny.images()), first)
+    assert np.abs(first - last).max() > 0.01
+    with pytest.raises(ModelError, match=r"layers 0 \(embeddings\) to 3"):
+        encoder(folder, layer=4, pooling="mean").embed(tiny.images())
+
+
+def test_a_hidden_layer_is_transformers_hidden_state(folders: Callable[[str], Path]) -> None:
+    folder = folders("dinov2")
+    with quiet(), torch.no_grad():
+        model = transformers.Dinov2Model.from_pretrained(folder).eval()
+        states = model(pixels(folder), output_hidden_states=True).hidden_states
+    tiny.close(encoder(folder, layer=2).embed(tiny.images()), states[2][:, 0].numpy())
+    tiny.close(encoder(folder, layer=2).patches(tiny.images()), states[2][:, 1:].numpy())
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "message"),
+    [
+        ("siglip", {"pooling": "cls"}, "no CLS token.*available: pooler, mean"),
+        ("paligemma", {"pooling": "cls"}, "no CLS token"),
+        ("dinov2", {"pooling": "projected"}, "available: cls, pooler, mean"),
+        ("internvit", {"pooling": "pooler"}, "available: cls, mean"),
+        ("clip", {"pooling": "projected", "layer": 1}, "hidden layers of clip encoders"),
+    ],
+)
+def test_a_pooling_that_the_family_lacks_is_refused_before_a_load(
+    family: str, options: dict[str, Any], message: str, folders: Callable[[str], Path]
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        resolve(str(folders(family)), **options).locate()
+
+
+@pytest.mark.parametrize("family", ["clip", "siglip"])
+def test_the_text_tower_shares_a_space_with_the_images(family: str, folders: Callable[[str], Path]) -> None:
+    folder = folders(family)
+    with quiet(), torch.no_grad():
+        cls = {"clip": transformers.CLIPModel, "siglip": transformers.SiglipModel}[family]
+        whole = cls.from_pretrained(folder).eval()
+        texts = transformers.AutoTokenizer.from_pretrained(folder)
+        how = {"padding": True} if family == "clip" else {"padding": "max_length"}
+        tokens = texts(tiny.TEXTS, truncation=True, max_length=20, return_tensors="pt", **how)
+        if family == "siglip":
+            tokens = {"input_ids": tokens["input_ids"]}
+        of_texts = whole.get_text_features(**tokens).pooler_output.numpy()
+        of_images = whole.get_image_features(pixel_values=pixels(folder)).pooler_output.numpy()
+    made = encoder(folder)
+    assert made.has_text
+    tiny.close(made.text_embed(tiny.TEXTS), of_texts)
+    tiny.close(made.text_embed(tiny.TEXTS, batch_size=1), of_texts)
+    tiny.close(made.image_embed(tiny.images()), of_images)
+
+
+def test_a_family_without_texts_says_so(folders: Callable[[str], Path]) -> None:
+    made = encoder(folders("dinov2"))
+    assert not made.has_text
+    with pytest.raises(ModelError, match="no text tower"):
+        made.text_embed(["a chart"])
+    with pytest.raises(ModelError, match="no text tower"):
+        made.image_embed(tiny.images())
+
+
+def test_unit_length_is_the_default(folders: Callable[[str], Path]) -> None:
+    made: Any = resolve(str(folders("clip")))
+    made.load("cpu", "float32")
+    vectors = made.embed(tiny.images())
+    assert made.info.params["l2"] is True
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    assert not np.allclose(
+        np.linalg.norm(made.forward([made.preprocess(i) for i in tiny.images()]), axis=1), 1
+    )
+
+
+def test_the_width_is_the_checkpoints_not_a_tables(folders: Callable[[str], Path]) -> None:
+    assert encoder(folders("clip"), pooling="projected").embed(tiny.images(1)).shape == (1, 20)
+    assert encoder(folders("paligemma")).embed(tiny.images(1)).shape == (1, 24)
+
+
+def test_unloading_frees_the_model_and_the_handle_stays_usable(folders: Callable[[str], Path]) -> None:
+    made = encoder(folders("clip"))
+    before = made.embed(tiny.images())
+    made.unload()
+    with pytest.raises(ModelError, match="is not loaded"):
+        made.forward([])
+    made.load("cpu", "float32")
+    np.testing.assert_array_equal(made.embed(tiny.images()), before)

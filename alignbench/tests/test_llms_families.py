@@ -1,0 +1,269 @@
+"""Each family of LLMs against transformers called directly, on a tiny checkpoint of its architecture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+
+from alignbench.errors import DataError, ModelError
+from alignbench.llms import resolve
+from alignbench.llms.decoder import masked_mean
+from alignbench.tests import tiny_models as tiny
+from alignbench.weights.loading import quiet
+from alignbench.weights.precision import Precision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from alignbench.llms import LLM
+
+FAMILIES = list(tiny.LLMS)
+EXACT = Precision("float32")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    made: dict[str, Path] = {}
+
+    def folder(family: str) -> Path:
+        if family not in made:
+            made[family] = tiny.LLMS[family](tmp_path_factory.mktemp(family))
+        return made[family]
+
+    return folder
+
+
+def llm(folder: Path, **options: Any) -> LLM:
+    made: Any = resolve(str(folder), **{"l2": False, **options})
+    made.load("cpu", "float32")
+    return made
+
+
+@torch.no_grad()
+def reference(family: str, folder: Path, layer: int = -1) -> Any:
+    """Return each text's mean state, computed one text at a time, so that nothing is padded."""
+    with quiet():
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        ids = [torch.tensor([tokenizer(text)["input_ids"]]) for text in tiny.TEXTS]
+        if family == "internlm2":
+            weights = load_file(folder / "model.safetensors")
+            return torch.cat([original_internlm2(weights, row).mean(1) for row in ids]).numpy()
+        if family == "gemma3":
+            whole = transformers.Gemma3ForConditionalGeneration.from_pretrained(folder).eval()
+            decoder = whole.model.language_model
+        else:
+            cls = {"gemma3_text": transformers.Gemma3ForCausalLM}.get(
+                family, transformers.AutoModelForCausalLM
+            )
+            decoder = cls.from_pretrained(folder).eval().model
+    states = [decoder(row, output_hidden_states=True).hidden_states[layer] for row in ids]
+    return torch.cat([state.mean(1) for state in states]).numpy()
+
+
+def original_internlm2(weights: dict[str, torch.Tensor], ids: torch.Tensor) -> torch.Tensor:
+    """InternLM2 as its authors compute it: `b q (h gs d) -> b q h gs d`, rotary halves, grouped queries."""
+    functional = torch.nn.functional
+    heads, groups = tiny.TEXT["num_attention_heads"], tiny.TEXT["num_key_value_heads"]
+    width = tiny.TEXT["hidden_size"] // heads
+    share = heads // groups
+    n = ids.shape[1]
+    frequencies = 1.0 / 50000 ** (torch.arange(0, width, 2).float() / width)
+    angles = torch.outer(torch.arange(n).float(), frequencies)
+    cos, sin = (torch.cat([f(angles)] * 2, dim=-1) for f in (torch.cos, torch.sin))
+
+    def norm(h: torch.Tensor, name: str) -> torch.Tensor:
+        return h * torch.rsqrt(h.pow(2).mean(-1, keepdim=True) + 1e-5) * weights[f"model.{name}.weight"]
+
+    def turned(x: torch.Tensor) -> torch.Tensor:
+        half = torch.cat([-x[..., width // 2 :], x[..., : width // 2]], dim=-1)
+        return x * cos + half * sin
+
+    h = weights["model.tok_embeddings.weight"][ids]
+    for layer in range(tiny.TEXT["num_hidden_layers"]):
+        at = f"layers.{layer}"
+        w = {k: weights[f"model.{at}.feed_forward.{k}.weight"] for k in ("w1", "w2", "w3")}
+        fused = norm(h, f"{at}.attention_norm") @ weights[f"model.{at}.attention.wqkv.weight"].T
+        split = fused.reshape(1, n, groups, share + 2, width)
+        q = split[..., :share, :].reshape(1, n, heads, width).transpose(1, 2)
+        k, v = (split[..., share + i, :].transpose(1, 2).repeat_interleave(share, dim=1) for i in (0, 1))
+        scores = turned(q) @ turned(k).transpose(-2, -1) / width**0.5
+        scores = scores + torch.full((n, n), float("-inf")).triu(1)
+        mixed = (scores.softmax(-1) @ v).transpose(1, 2).reshape(1, n, -1)
+        h = h + mixed @ weights[f"model.{at}.attention.wo.weight"].T
+        x = norm(h, f"{at}.ffn_norm")
+        h = h + (functional.silu(x @ w["w1"].T) * (x @ w["w3"].T)) @ w["w2"].T
+    return norm(h, "norm")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_mean_state_is_that_of_transformers(family: str, folders: Callable[[str], Path]) -> None:
+    tiny.close(llm(folders(family)).embed(tiny.TEXTS), reference(family, folders(family)))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_batch_size_changes_nothing(family: str, folders: Callable[[str], Path]) -> None:
+    made = llm(folders(family))
+    whole = made.embed(tiny.TEXTS, batch_size=5)
+    tiny.close(made.embed(tiny.TEXTS, batch_size=1), whole)
+    tiny.close(made.embed(tiny.TEXTS, batch_size=2), whole)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_left_and_right_padding_agree(family: str, folders: Callable[[str], Path]) -> None:
+    made = llm(folders(family))
+    ids = made.tokenize(tiny.TEXTS)
+    right = made.forward(ids)
+    made._loaded_decoder().padding_side = "left"
+    tiny.close(made.forward(ids), right, 1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_two_loads_give_the_same_bits(family: str, folders: Callable[[str], Path]) -> None:
+    first, second = llm(folders(family)), llm(folders(family))
+    np.testing.assert_array_equal(first.embed(tiny.TEXTS), second.embed(tiny.TEXTS))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_autocast_agrees_with_float32(family: str, folders: Callable[[str], Path]) -> None:
+    exact = llm(folders(family), l2=True)
+    rough: Any = resolve(str(folders(family)))
+    rough.load("cpu", "bfloat16")
+    assert rough.info.params["dtype"] == "bfloat16-autocast"
+    assert (exact.embed(tiny.TEXTS) * rough.embed(tiny.TEXTS)).sum(axis=1).min() >= 0.999
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [
+        lambda key: key.replace("language_model.model.", "model.language_model."),
+        lambda key: key if key.startswith("language_model.") else f"model.{key}",
+    ],
+    ids=["new", "old"],
+)
+def test_gemma3_loads_from_both_key_layouts(
+    rename: Callable[[str], str], folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    other = tiny.gemma3(tmp_path / "model")
+    tiny.rename_keys(other, rename)
+    tiny.close(llm(other).embed(tiny.TEXTS), llm(folders("gemma3")).embed(tiny.TEXTS), 1e-6)
+
+
+def test_a_checkpoint_without_a_head_is_as_good(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    headless = tiny.llama(tmp_path / "model")
+    tiny.rename_keys(headless, lambda key: None if key.startswith("lm_head") else key.removeprefix("model."))
+    tiny.close(llm(headless).embed(tiny.TEXTS), llm(folders("llama")).embed(tiny.TEXTS), 1e-6)
+
+
+def test_no_head_is_loaded(folders: Callable[[str], Path]) -> None:
+    names = [name for name, _ in llm(folders("llama"))._loaded_decoder().model.named_parameters()]
+    assert names
+    assert not [name for name in names if "head" in name]
+
+
+@pytest.mark.parametrize("layer", [0, 2, -2])
+def test_a_hidden_layer_is_the_one_that_was_asked_for(layer: int, folders: Callable[[str], Path]) -> None:
+    made = llm(folders("qwen2"), layer=layer)
+    tiny.close(made.embed(tiny.TEXTS), reference("qwen2", folders("qwen2"), layer))
+
+
+def test_a_layer_that_is_not_there_is_refused(folders: Callable[[str], Path]) -> None:
+    with pytest.raises(ModelError, match="layer 4: this model has layers 0"):
+        llm(folders("llama"), layer=4).embed(tiny.TEXTS)
+
+
+def test_the_mask_and_not_the_padding_id_says_what_counts(folders: Callable[[str], Path]) -> None:
+    made = llm(folders("llama"))
+    filler = made._loaded_decoder()._filler()
+    assert filler == 2  # the end-of-text token: there is no padding token
+    with_filler = [[1, 7, filler, 9, filler], [1, 8]]
+    alone = made.forward(with_filler[:1])
+    tiny.close(made.forward(with_filler)[:1], alone, 1e-6)
+    assert np.abs(made.forward([[1, 7, 9]]) - alone).max() > 1e-3
+
+
+def test_what_stands_at_padded_places_never_enters_the_mean() -> None:
+    states = torch.tensor([[[1.0, 2.0], [3.0, 4.0], [float("inf"), float("nan")]]])
+    mean = masked_mean(states, torch.tensor([[1, 1, 0]]))
+    assert mean.tolist() == [[2.0, 3.0]]
+
+
+def test_the_mean_is_taken_in_float32() -> None:
+    states = torch.full((1, 4096, 1), 1.01, dtype=torch.bfloat16)
+    mean = masked_mean(states, torch.ones(1, 4096, dtype=torch.long))
+    assert mean.dtype == torch.float32
+    assert mean.item() == pytest.approx(float(states[0, 0, 0]), rel=1e-5)
+
+
+def test_long_texts_are_cut_and_counted(folders: Callable[[str], Path]) -> None:
+    made = llm(folders("llama"), max_length=6)
+    ids = made.tokenize(tiny.TEXTS)
+    full = llm(folders("llama")).tokenize(tiny.TEXTS)
+    assert max(len(of) for of in ids) == 6
+    assert made.truncated(tiny.TEXTS) == sum(len(of) > 6 for of in full)
+    assert made.info.params["max_length"] == 6
+
+
+def test_a_text_without_tokens_is_an_error_not_a_vector(
+    folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = tiny.llama(tmp_path / "model")
+    bare = tiny.tokenizer()
+    bare.backend_tokenizer.post_processor = tiny.processors.TemplateProcessing(single="$A", special_tokens=[])
+    bare.save_pretrained(folder)
+    with pytest.raises(DataError, match="makes no token of text 1"):
+        llm(folder).embed(["chart", ""])
+
+
+def test_no_texts_give_no_rows(folders: Callable[[str], Path]) -> None:
+    assert len(llm(folders("llama")).embed([])) == 0
+
+
+def test_unit_length_is_the_default(folders: Callable[[str], Path]) -> None:
+    made: Any = resolve(str(folders("llama")))
+    made.load("cpu", "float32")
+    np.testing.assert_allclose(np.linalg.norm(made.embed(tiny.TEXTS), axis=1), 1, atol=1e-6)
+
+
+def test_gemma3_refuses_float16(folders: Callable[[str], Path]) -> None:
+    with pytest.raises(ModelError, match="float16 overflows in this family"):
+        resolve(str(folders("gemma3"))).load("cpu", "float16")
+
+
+def test_quantized_weights_are_refused_off_cuda(folders: Callable[[str], Path]) -> None:
+    with pytest.raises(ModelError, match="4bit weights need a CUDA GPU"):
+        resolve(str(folders("llama")), quantization="4bit").load("cpu", "float32")
+
+
+def test_internlm2_reads_its_own_sentencepiece_model(tmp_path: Path) -> None:
+    pieces = pytest.importorskip("sentencepiece")
+    folder = tiny.internlm2(tmp_path / "model")
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("\n".join(tiny.TEXTS * 20), encoding="utf-8")
+    pieces.SentencePieceTrainer.train(
+        input=str(corpus),
+        model_prefix=str(folder / "tokenizer"),
+        vocab_size=60,
+        model_type="bpe",
+        minloglevel=2,
+    )
+    (folder / "tokenizer.json").unlink()
+    reader = pieces.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+    made = llm(folder, max_length=7)
+    assert made.tokenize(tiny.TEXTS) == [[1, *reader.encode(text)][:7] for text in tiny.TEXTS]
+    # The blank before the first word is a piece of its own kind, which another reader would lose.
+    assert reader.id_to_piece(made.tokenize(["pie"])[0][1]).startswith("▁")
+    assert np.isfinite(made.embed(tiny.TEXTS)).all()
