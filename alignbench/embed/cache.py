@@ -30,6 +30,7 @@ ROWS_PER_SHARD = 256
 FORMAT = 1
 
 _INDEX = "index.json"
+_KEY = "key.json"
 _SUFFIX = ".safetensors"
 _log = logging.getLogger(__name__)
 
@@ -52,25 +53,14 @@ class EmbeddingStore:
             weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
 
     def shelf(self, key: Mapping[str, Any]) -> Shelf:
-        """Return the part of the store for one model, output, dtype and preprocessing.
+        """Return the part of the store for one model, output, dtype and preprocessing; nothing is written.
 
         Args:
             key: all that shapes a vector besides its item; anything that JSON can say.
-
-        Raises:
-            ConfigError: the store's folder can't be written.
         """
         text = json.dumps({**key, "format": FORMAT}, sort_keys=True, ensure_ascii=False)
         name = hashlib.sha256(text.encode()).hexdigest()
-        folder = self.root / name[:2] / name
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not (folder / "key.json").exists():
-                write_atomically(folder / "key.json", text.encode())
-            sweep(folder)
-        except OSError as error:
-            raise ConfigError(_unwritable(self.root, error)) from error
-        return Shelf(folder)
+        return Shelf(self.root / name[:2] / name, text)
 
 
 class Shelf:
@@ -79,10 +69,15 @@ class Shelf:
     A shard's name is the sha256 of its bytes, so every read checks them, and two writers of the same rows
     write the same file. The index says which items are in which shard; it only saves reading them all, and is
     made anew from the shards wherever it disagrees with the folder.
+
+    Args:
+        folder: its place, made by the first `lock` or `write`.
+        key: what the vectors depend on, as JSON: for people who look into the folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, key: str = "{}") -> None:
         self.folder = folder
+        self._key = key
         self._written: dict[str, list[str]] = {}
 
     def read(self, items: Sequence[str]) -> dict[str, Vectors]:
@@ -119,6 +114,7 @@ class Shelf:
         names = np.frombuffer(bytes.fromhex("".join(items)), dtype=np.uint8).reshape(len(items), 32)
         content = save({"items": names, "vectors": np.ascontiguousarray(vectors, dtype=np.float32)})
         shard = hashlib.sha256(content).hexdigest()
+        self._make()
         try:
             write_atomically(self.folder / (shard + _SUFFIX), content)
         except OSError as error:
@@ -129,9 +125,14 @@ class Shelf:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes from computing the same; where the file system has no locks, only say so."""
+        """Keep other processes from computing the same; where the file system has no locks, only say so.
+
+        Raises:
+            ConfigError: the folder can't be written.
+        """
         from filelock import FileLock, Timeout
 
+        self._make()
         lock = FileLock(self.folder / "lock")
         try:
             try:
@@ -145,6 +146,15 @@ class Shelf:
             yield
         finally:
             lock.release()
+
+    def _make(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not (self.folder / _KEY).exists():
+                write_atomically(self.folder / _KEY, self._key.encode())
+            sweep(self.folder)
+        except OSError as error:
+            raise ConfigError(_unwritable(self.folder, error)) from error
 
     def _rows(self, shard: str) -> dict[str, Vectors]:
         """Return a shard's rows by item; none, with a warning, if it is damaged."""

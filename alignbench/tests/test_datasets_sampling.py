@@ -55,6 +55,12 @@ def test_what_is_drawn_of_a_type_does_not_depend_on_the_others(root: Path) -> No
     assert [s for s in mixed.samples if s.data_type == "table"] == list(alone.samples)
 
 
+def test_types_are_drawn_apart(root: Path) -> None:
+    dataset = load_mixed(10, root=root)
+    rows = [{s.id[-2:] for s in dataset.samples if s.data_type == kind} for kind in ("chart", "table")]
+    assert rows[0] != rows[1]
+
+
 def test_a_smaller_draw_is_part_of_a_larger_one(root: Path) -> None:
     assert set(ids(load_mixed(5, root=root))) < set(ids(load_mixed(20, root=root)))
 

@@ -188,7 +188,8 @@ def test_strays_are_swept_by_age(shelf: Shelf, tmp_path: Path) -> None:
         path = shelf.folder / name
         path.write_bytes(b"x")
         os.utime(path, (now - age, now - age))
-    EmbeddingStore(tmp_path).shelf(KEY)
+    with EmbeddingStore(tmp_path).shelf(KEY).lock():
+        pass
     assert {name for name in ages if (shelf.folder / name).exists()} == {".tmp-2-young", "b.bad"}
     assert_holds(shelf, 8)
 
@@ -196,7 +197,14 @@ def test_strays_are_swept_by_age(shelf: Shelf, tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ConfigError, match=r"can't be written.*ALIGNBENCH_CACHE.*--align-no-embedding-cache"):
-        EmbeddingStore(tmp_path / "file").shelf(KEY)
+        EmbeddingStore(tmp_path / "file").shelf(KEY).write(items(1), vectors(1))
+    with pytest.raises(ConfigError), EmbeddingStore(tmp_path / "file").shelf(KEY).lock():
+        pass
+
+
+def test_looking_leaves_nothing_behind(tmp_path: Path) -> None:
+    assert EmbeddingStore(tmp_path / "cache").shelf(KEY).read(items(1)) == {}
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_store_of_the_run_goes_with_it() -> None:

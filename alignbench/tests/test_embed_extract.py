@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alignbench.datasets import Dataset, Sample, load_mixed, with_groups
-from alignbench.embed import DamagedShardWarning, EmbeddingStore, embed_images, embed_texts
+from alignbench.embed import DamagedShardWarning, EmbeddingStore, count_missing, embed_images, embed_texts
 from alignbench.embed.batches import text_batches
 from alignbench.errors import DataError, InputError, ModelError
 from alignbench.tests.data_files import charts_and_tables, png
@@ -90,6 +90,17 @@ def test_only_what_is_missing_is_computed_whatever_the_order(store: EmbeddingSto
     embeddings = embed_images(encoder, shuffled, store=store)
     assert encoder.rows == encoder.prepared == 15
     assert np.array_equal(embeddings.values, expected_images(shuffled))
+
+
+def test_what_is_missing_can_be_counted_without_a_trace(store: EmbeddingStore) -> None:
+    assert count_missing(FakeEncoder(), drawings(10), store=store) == 10
+    assert count_missing(FakeLLM(), drawings(10), store=store) == 10
+    embed_images(FakeEncoder(), drawings(4), store=store)
+    embed_texts(FakeLLM(), drawings(3), store=store)
+    assert count_missing(FakeEncoder(), drawings(10), store=store) == 6
+    assert count_missing(FakeLLM(), drawings(10), store=store) == 7
+    assert count_missing(FakeEncoder(), drawings(10), store=store, dtype="bfloat16") == 10
+    assert len(shards(store)) == 2
 
 
 def test_items_that_occur_twice_are_computed_once(store: EmbeddingStore) -> None:
