@@ -98,7 +98,7 @@ def score_pair(metric: Metric, pair: Pair, settings: Settings, *, experiment: st
 
 
 def _blas_threads(pair: Pair) -> AbstractContextManager[object]:
-    # On small products a pool of threads costs more than it gives, and with other processes beside it (`-n 2`)
+    # On small products a pool of threads costs more than it gives, and beside other processes (`-n 2`)
     # its busy waiting made a run six times slower.
     from threadpoolctl import threadpool_limits
 

@@ -1,0 +1,314 @@
+"""The plugin as a user meets it: serially, in workers, with other plugins switched off."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alignbench import paths
+from alignbench.report import read_run
+from alignbench.tests.toys import CONFTEST, SELECTION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RECORD = """
+import pytest
+pytestmark = pytest.mark.cka
+
+@pytest.mark.parametrize("metric", ["linear_cka", "mutual_knn"])
+def test_some(metric, pair, record):
+    record(metric, pair)
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A user's project with toy models, and no network."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("ALIGNBENCH_CACHE", str(pytester.path / ".cache"))
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    pytester.makeconftest(CONFTEST)
+    return pytester
+
+
+def run(project: pytest.Pytester, *args: str) -> pytest.RunResult:
+    given = {arg.partition("=")[0] for arg in args}
+    selection = [arg for arg in SELECTION if arg.partition("=")[0] not in given]
+    return project.runpytest_subprocess("-p", "no:cacheprovider", *selection, *args)
+
+
+def scores(project: pytest.Pytester) -> dict[tuple[Any, ...], Any]:
+    _, found = read_run(project.path / "reports" / "latest")
+    return {score.key: score.to_dict() | {"nodeid": None} for score in found}
+
+
+def copy_benchmarks(project: pytest.Pytester, *names: str) -> None:
+    folder = project.mkdir("benchmarks")
+    for name in names:
+        (folder / name).write_text((paths.benchmarks() / name).read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def test_a_run_leaves_scores_and_a_summary(project: pytest.Pytester) -> None:
+    copy_benchmarks(project, "test_cka.py", "test_coral.py", "test_eas.py")
+    result = run(project, "benchmarks", "-k", "mutual_knn or ncoral or eas", "-p", "no:randomly")
+    assert result.ret == 0
+    run_data, found = read_run(project.path / "reports" / "latest")
+    assert {s.experiment for s in found} == {"cka", "coral", "eas"}
+    assert {(s.encoder, s.llm) for s in found if s.metric == "mutual_knn"} == {
+        ("toy-a", "toy-llm"),
+        ("toy-b", "toy-llm"),
+    }
+    assert run_data["dataset"]["n"] == 30
+    assert (project.path / "reports" / "latest" / "summary.md").is_file()
+    logged = (project.path / "reports" / "latest" / "scores.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(logged) == len(found)
+
+
+@pytest.mark.parametrize(
+    "args", [("-n", "2"), ("-p", "randomly", "-p", "no:xdist")], ids=["workers", "shuffled"]
+)
+def test_scores_do_not_depend_on_who_computes_them(project: pytest.Pytester, args: tuple[str, ...]) -> None:
+    copy_benchmarks(project, "test_cka.py", "test_eas.py")
+    assert run(project, "benchmarks", "-p", "no:randomly", "-p", "no:xdist").ret == 0
+    serial = scores(project)
+    time.sleep(1.1)  # run folders are named by the second
+    assert run(project, "benchmarks", "--align-no-embedding-cache", *args).ret == 0
+    again = scores(project)
+    assert serial.keys() == again.keys()
+    for key, score in serial.items():
+        for field in ("value", "chance"):
+            assert score[field] == pytest.approx(again[key][field], abs=1e-12)
+        assert (score["null"] or {}).get("p") == (again[key]["null"] or {}).get("p")
+
+
+@pytest.mark.parametrize(
+    "args", [("-p", "no:xdist"), ("-p", "no:benchmark"), ("--junitxml=j.xml",)], ids=lambda a: a[-1]
+)
+def test_other_plugins_are_optional(project: pytest.Pytester, args: tuple[str, ...]) -> None:
+    project.makepyfile(test_it=RECORD)
+    assert run(project, *args).ret == 0
+    assert len(scores(project)) == 4
+
+
+def test_weights_are_loaded_at_most_once_a_run(project: pytest.Pytester) -> None:
+    copy_benchmarks(project, "test_cka.py", "test_coral.py", "test_eas.py")
+    assert (
+        run(project, "benchmarks", "-k", "linear_cka or ncoral or spread", "--llms=toy-llm,toy-llm2").ret == 0
+    )
+    run_data, _ = read_run(project.path / "reports" / "latest")
+    assert sorted(load["model"] for load in run_data["loads"]) == ["toy-a", "toy-b", "toy-llm", "toy-llm2"]
+
+
+def test_a_crashed_worker_keeps_what_it_recorded(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_it=RECORD
+        + """
+@pytest.mark.parametrize("metric", ["rsa"])
+def test_some_more(metric, pair, record):
+    import os
+    record(metric, pair)
+    if pair.x.model.name == "toy-b":
+        os._exit(9)
+"""
+    )
+    result = run(project, "-n", "1", "-p", "no:randomly")
+    assert result.ret == 1
+    kept = {(key[1], key[2]) for key in scores(project)}
+    assert kept == {(m, e) for m in ("linear_cka", "mutual_knn") for e in ("toy-a", "toy-b")} | {
+        ("rsa", "toy-a")
+    }
+
+
+def test_a_killed_run_keeps_its_scores_and_embeddings(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_it="""
+import time, pytest
+pytestmark = pytest.mark.cka
+
+@pytest.mark.parametrize("metric", ["linear_cka", "mutual_knn"])
+def test_some(metric, pair, record):
+    if metric == "mutual_knn":
+        time.sleep(60)
+    record(metric, pair)
+"""
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", *SELECTION[1:], "--encoders=toy-a"]
+    process = subprocess.Popen(command, cwd=project.path, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (logs := list(project.path.glob("reports/*/scores.jsonl"))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    folder = logs[0].parent
+    assert [json.loads(line)["metric"] for line in logs[0].read_text(encoding="utf-8").splitlines()] == [
+        "linear_cka"
+    ]
+    assert read_run(folder)[1][0].metric == "linear_cka"
+    project.makepyfile(test_it=RECORD)
+    assert run(project).ret == 0
+    assert {load["model"] for load in read_run(project.path / "reports" / "latest")[0]["loads"]} == {"toy-b"}
+
+
+@pytest.mark.parametrize("args", [(), ("-n", "2")], ids=["serial", "workers"])
+def test_missing_weights_are_one_line_a_model(project: pytest.Pytester, args: tuple[str, ...]) -> None:
+    project.makepyfile(test_it=RECORD)
+    result = run(project, "--encoders=clip,siglip", *args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    errors = [line for line in (result.errlines + result.outlines) if line.startswith("ERROR: ")]
+    assert len(errors) == 2
+    assert all("--align-standins" in line for line in errors)
+    assert not (project.path / "reports").exists()
+
+
+def test_models_that_no_test_needs_are_not_looked_for(project: pytest.Pytester) -> None:
+    project.makepyfile(test_it=RECORD)
+    assert run(project, "--encoders=clip,toy-a", "-k", "toy-a").ret == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["--encoders=toy-aa"], "Did you mean 'toy-a'"),
+        (["--llms=,"], "an empty name"),
+        (["--encoders=toy-a,toy-a"], "named twice"),
+        (["--n-samples=0"], "at least 1"),
+        (["--align-fit=stretch"], "unknown value 'stretch'"),
+        (["--align-data-root=nowhere"], "nowhere"),
+        (["--align-config=none.yaml"], "none.yaml"),
+        (["--align-run-name=a:b"], "can't be part of a folder's name"),
+        (["--data-types=charts"], "Did you mean 'chart'"),
+        (["--align-seed=-1"], "at least 0"),
+    ],
+    ids=lambda v: v[0] if isinstance(v, list) else "",
+)
+def test_a_wrong_option_is_one_clean_line(project: pytest.Pytester, args: list[str], says: str) -> None:
+    project.makepyfile(test_it=RECORD)
+    result = run(project, *args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    errors = [line for line in result.errlines if line.startswith("ERROR: ")]
+    assert len(errors) == 1
+    assert says in errors[0]
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+def test_names_by_commas_or_repeated(project: pytest.Pytester) -> None:
+    project.makepyfile(test_it=RECORD)
+    result = project.runpytest_subprocess(
+        "--collect-only", "-q", "--encoders=toy-a", "--encoders=toy-b", "--llms=toy-llm,toy-llm2"
+    )
+    result.stdout.fnmatch_lines(["*test_some[[]linear_cka-toy-b-toy-llm2[]]"])
+
+
+def test_a_stand_in_is_labelled_as_one(project: pytest.Pytester) -> None:
+    project.makepyfile(test_it=RECORD)
+    result = run(project, "--encoders=clip", "--align-standins", "-k", "linear_cka")
+    assert result.ret == 0
+    _, found = read_run(project.path / "reports" / "latest")
+    assert [score.encoder for score in found] == ["mini-clip (stand-in for clip)"]
+    assert "stand-in" in found[0].weights.values()
+    result.stdout.fnmatch_lines(["*mini-clip (stand-in for clip)*"])
+
+
+def test_a_run_without_scores_writes_and_says_nothing(project: pytest.Pytester) -> None:
+    project.makepyfile("def test_nothing(): pass")
+    result = run(project)
+    assert result.ret == 0
+    assert not (project.path / "reports").exists()
+    assert "= alignbench =" not in result.stdout.str()
+    assert "plan " not in result.stdout.str()
+
+
+def test_the_plugin_is_a_good_guest(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+
+        def pytest_addoption(parser):
+            parser.addoption("--device", default="mine")
+            parser.addoption("--seed", default="7")
+
+        @pytest.fixture
+        def encoder(request):
+            return request.config.getoption("--device")
+        """
+    )
+    pytester.makepyfile("def test_mine(encoder):\n    assert encoder == 'theirs'")
+    result = pytester.runpytest_subprocess("--device=theirs", "-v")
+    result.assert_outcomes(passed=1)
+    assert "alignbench" not in "\n".join(line for line in result.outlines if not line.startswith("plugins:"))
+    fixtures = pytester.runpytest_subprocess("--fixtures").stdout.str()
+    assert "alignbench" not in "\n".join(
+        line for line in fixtures.splitlines() if not line.startswith("plugins:")
+    )
+    assert not (pytester.path / "reports").exists()
+
+
+def test_a_value_that_does_not_exist_is_recorded_with_its_reason(project: pytest.Pytester) -> None:
+    project.makepyfile(test_it=RECORD)
+    assert run(project, "--n-samples=1", "--data-types=chart,table").ret == 0
+    _, found = read_run(project.path / "reports" / "latest")
+    assert {score.status for score in found} == {"not_applicable"}
+    assert all(score.reason for score in found)
+
+
+def test_a_metric_out_of_its_bounds_fails_the_test(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_it="""
+from alignbench.metrics import METRICS
+
+@METRICS.register("wrong", bounds=(0, 1))
+def wrong(x, y):
+    return 1.5
+
+def test_it(pair, record):
+    record("wrong", pair)
+"""
+    )
+    result = run(project, "--encoders=toy-a")
+    assert result.ret == 1
+    assert not (project.path / "reports" / "latest").exists()
+
+
+def test_the_command_of_a_score_gives_that_score(project: pytest.Pytester) -> None:
+    copy_benchmarks(project, "test_coral.py")
+    assert run(project, "benchmarks", "-k", "cross_modal and bures", "-p", "no:randomly").ret == 0
+    before = scores(project)
+    key, score = next(iter(before.items()))
+    command = shlex.split(score["reproduce"])
+    assert command[0] == "pytest"
+    time.sleep(1.1)
+    assert project.runpytest_subprocess(*command[1:]).ret == 0
+    after = scores(project)
+    assert list(after) == [key]
+    assert after[key]["value"] == pytest.approx(score["value"], abs=1e-12)
+
+
+def test_collection_imports_nothing_heavy(project: pytest.Pytester, tmp_path: Path) -> None:
+    copy_benchmarks(project, *(p.name for p in paths.benchmarks().glob("test_*.py")))
+    probe = tmp_path / "probe.py"
+    probe.write_text(
+        "import sys\n"
+        "def pytest_unconfigure():\n"
+        "    heavy = ['torch', 'transformers', 'sklearn', 'umap', 'matplotlib', 'open_clip', 'timm']\n"
+        "    print('HEAVY', [m for m in heavy if m in sys.modules])\n",
+        encoding="utf-8",
+    )
+    command = [sys.executable, "-m", "pytest", "benchmarks", "--collect-only", "-q", "-p", "probe"]
+    result = subprocess.run(
+        command, cwd=project.path, capture_output=True, text=True, check=True, env=_with_path(tmp_path)
+    )
+    assert "HEAVY []" in result.stdout
+
+
+def _with_path(folder: Path) -> dict[str, str]:
+    import os
+
+    return {**os.environ, "PYTHONPATH": str(folder)}
