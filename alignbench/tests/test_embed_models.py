@@ -1,0 +1,169 @@
+"""Embedding with models of real architectures: the same vectors as by hand, and none loaded twice."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from alignbench import encoders, llms
+from alignbench.datasets import get_images_and_texts, load_mixed
+from alignbench.embed import EmbeddingStore, embed_images, embed_texts
+from alignbench.tests import tiny_models as tiny
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alignbench.datasets import Dataset
+    from alignbench.types import Embeddings
+
+REPOSITORY = str(Path(__file__).parents[2])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def vision(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny.siglip(tmp_path_factory.mktemp("siglip")))
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny.llama(tmp_path_factory.mktemp("llama")))
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return load_mixed(7)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> EmbeddingStore:
+    return EmbeddingStore(tmp_path / "cache")
+
+
+def cosines(a: Embeddings, b: Embeddings) -> Any:
+    """Of unit rows."""
+    return np.einsum("nd,nd->n", a.values.astype(float), b.values.astype(float))
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_images_get_the_vectors_that_the_encoder_gives_by_hand(
+    vision: str, dataset: Dataset, store: EmbeddingStore, batch_size: int
+) -> None:
+    embeddings = embed_images(
+        encoders.resolve(vision), dataset, store=store, device="cpu", dtype="float32", batch_size=batch_size
+    )
+    by_hand = encoders.resolve(vision)
+    by_hand.load("cpu", "float32")
+    images, _ = get_images_and_texts(dataset.samples)
+    assert np.abs(embeddings.values - by_hand.embed(images)).max() < 2e-6
+    assert embeddings.model.params["dtype"] == "float32"
+
+
+@pytest.mark.parametrize("max_tokens", [64, 2048])
+def test_texts_get_the_vectors_that_the_llm_gives_by_hand(
+    text: str, dataset: Dataset, store: EmbeddingStore, max_tokens: int
+) -> None:
+    embeddings = embed_texts(
+        llms.resolve(text), dataset, store=store, device="cpu", dtype="float32", max_tokens=max_tokens
+    )
+    by_hand = llms.resolve(text)
+    by_hand.load("cpu", "float32")
+    _, texts = get_images_and_texts(dataset.samples)
+    assert np.abs(embeddings.values - by_hand.embed(texts)).max() < 2e-6
+
+
+def test_bfloat16_agrees_with_float32_and_both_are_kept_apart(
+    vision: str, text: str, dataset: Dataset, store: EmbeddingStore
+) -> None:
+    for embed, model in ((embed_images, encoders.resolve(vision)), (embed_texts, llms.resolve(text))):
+        exact, rough = (
+            embed(model, dataset, store=store, device="cpu", dtype=dtype) for dtype in ("float32", "bfloat16")
+        )
+        assert cosines(exact, rough).min() >= 0.999
+        assert not np.array_equal(exact.values, rough.values)
+        assert rough.model.params["dtype"] == "bfloat16-autocast"
+
+
+def test_the_untrained_control_agrees_with_float32(dataset: Dataset, store: EmbeddingStore) -> None:
+    exact, automatic = (
+        embed_images(encoders.resolve("random-vit"), dataset, store=store, device="cpu", dtype=dtype)
+        for dtype in ("float32", "auto")
+    )
+    assert cosines(exact, automatic).min() >= 0.999
+    assert automatic.model.params["dtype"] in ("float32", "bfloat16-autocast")
+
+
+def test_what_shapes_a_vector_keeps_it_apart_and_unit_length_does_not(
+    vision: str, dataset: Dataset, store: EmbeddingStore
+) -> None:
+    loads: list[str] = []
+
+    def embed(**options: Any) -> Embeddings:
+        encoder = encoders.resolve(vision, **options)
+        return embed_images(
+            encoder, dataset, store=store, dtype="float32", on_load=lambda name, _seconds: loads.append(name)
+        )
+
+    unit = embed()
+    vectors = [unit, embed(fit="pad"), embed(pooling="mean"), embed(layer=1), embed(layer=2)]
+    assert len(loads) == 5
+    assert all(not np.allclose(a.values, b.values) for a in vectors for b in vectors if a is not b)
+    raw = embed(l2=False)
+    assert len(loads) == 5
+    assert np.allclose(raw.values / np.linalg.norm(raw.values, axis=1, keepdims=True), unit.values, atol=1e-6)
+
+
+WARM_RUN = """
+import json, sys
+from pathlib import Path
+from alignbench import encoders, llms
+from alignbench.datasets import load_mixed
+from alignbench.embed import EmbeddingStore, embed_images, embed_texts
+store, dataset = EmbeddingStore(Path(sys.argv[1])), load_mixed(7)
+loads = []
+options = {"store": store, "dtype": "float32", "device": "cpu", "on_load": lambda name, _: loads.append(name)}
+x = embed_images(encoders.resolve(sys.argv[2]), dataset, **options)
+y = embed_texts(llms.resolve(sys.argv[3]), dataset, **options)
+heavy = [name for name in ("torch", "transformers", "torchvision") if name in sys.modules]
+print(json.dumps([loads, heavy, x.values.sum(axis=1).tolist(), y.values.sum(axis=1).tolist()]))
+"""
+
+
+def test_a_warm_run_loads_no_model_and_does_not_even_import_torch(
+    vision: str, text: str, dataset: Dataset, store: EmbeddingStore
+) -> None:
+    x = embed_images(encoders.resolve(vision), dataset, store=store, device="cpu", dtype="float32")
+    y = embed_texts(llms.resolve(text), dataset, store=store, device="cpu", dtype="float32")
+    command = [sys.executable, "-c", WARM_RUN, str(store.root), vision, text]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=120)
+    loads, heavy, x_sums, y_sums = json.loads(done.stdout)
+    assert (loads, heavy) == ([], [])
+    assert x_sums == pytest.approx(x.values.sum(axis=1).tolist(), abs=1e-6)
+    assert y_sums == pytest.approx(y.values.sum(axis=1).tolist(), abs=1e-6)
+
+
+def test_new_weights_in_the_same_folder_are_other_weights(
+    dataset: Dataset, store: EmbeddingStore, tmp_path: Path
+) -> None:
+    folder = tiny.siglip(tmp_path / "model")
+    before = embed_images(encoders.resolve(str(folder)), dataset, store=store, dtype="float32")
+    weights = folder / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-2] ^= 0x01
+    weights.write_bytes(bytes(content))
+    after = embed_images(encoders.resolve(str(folder)), dataset, store=store, dtype="float32")
+    assert not np.array_equal(before.values, after.values)
