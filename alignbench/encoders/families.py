@@ -78,7 +78,7 @@ PALIGEMMA = Family(
     wanted=("vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector."),
 )
 OPEN_CLIP = Family("open_clip", _here("open_clip_models"), "projected", ("projected", "mean"), cls=False)
-TIMM = Family("timm", _here("timm_models"), "pooler", ("pooler", "cls", "mean"))
+TIMM = Family("timm", _here("timm_models"), "pooler", ("pooler", "mean", "cls"))
 RANDOM_VIT = Family("random-vit", _here("random_vit"), "cls", ("cls", "mean"))
 
 BY_MODEL_TYPE: Mapping[str, Family] = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from alignbench.encoders.preprocess import TransformPrepare
 from alignbench.encoders.tower import Features, Tower
 from alignbench.errors import ModelError
-from alignbench.weights.loading import one_line, place, torch_dtype
+from alignbench.weights.loading import one_line, place, read_pickle, torch_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,8 +87,12 @@ def load(
         ModelError: open_clip can't build it, or the checkpoint lacks weights of it.
     """
     import open_clip
+    from open_clip.transform import PreprocessCfg, image_transform_v2
 
     name = str(config.get("open_clip_model") or f"local-dir:{located.path}")
+    for path in located.weights:
+        if path.suffix != ".safetensors":
+            read_pickle(path)  # raises where it holds more than tensors, in our words
     settings = open_clip.get_pretrained_cfg(name, str(config.get("open_clip_tag", "")))
     try:
         model = open_clip.create_model(
@@ -104,7 +108,7 @@ def load(
     how = model.visual.preprocess_cfg
     size = how["size"] if isinstance(how["size"], tuple | list) else (how["size"], how["size"])
     prepare = TransformPrepare(
-        open_clip.image_transform_v2(open_clip.PreprocessCfg(**how), is_train=False),
+        image_transform_v2(PreprocessCfg(**how), is_train=False),
         options.fit,
         (int(size[0]), int(size[1])),
         how["mean"],

@@ -10,7 +10,7 @@ from alignbench.encoders.open_clip_models import block_state
 from alignbench.encoders.preprocess import TransformPrepare
 from alignbench.encoders.tower import Features, Tower
 from alignbench.errors import ModelError
-from alignbench.weights.loading import check_complete, one_line, place, read_tensors, torch_dtype
+from alignbench.weights.loading import check_complete, one_line, place, read_pickle, read_tensors, torch_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,5 +120,5 @@ def _tensors(located: Located) -> dict[str, Tensor]:
         return read_tensors(located.weights)
     tensors: dict[str, Tensor] = {}
     for path in located.weights:
-        tensors |= torch.load(path, map_location="cpu", weights_only=True)
+        tensors |= read_pickle(path)
     return tensors

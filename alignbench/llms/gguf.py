@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError, WeightsMissingError
-from alignbench.llms import decoder
 from alignbench.weights.digest import files_digest, text_digest
 from alignbench.weights.files import read_json, weight_files
 from alignbench.weights.source import Located, Source
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
     from alignbench.llms.base import Options
+    from alignbench.llms.decoder import Decoder
     from alignbench.weights.precision import Precision
 
 _CONVERSION = 1  # raised whenever a file converts to something else
@@ -157,8 +157,10 @@ def load(
     precision: Precision,
     *,
     spread: bool,
-) -> decoder.Decoder:
+) -> Decoder:
     """Load a GGUF file, by way of its safetensors."""
+    from alignbench.llms import decoder
+
     folder = converted(located)
     files = weight_files(
         folder, wanted=None, prefer="model.safetensors", allow_pickle=False, where=located.source

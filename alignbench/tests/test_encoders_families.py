@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from alignbench.encoders import Encoder
 
+hf: Any = transformers
 FAMILIES = list(tiny.ENCODERS)
 
 
@@ -44,7 +44,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return folder
 
 
-def encoder(folder: Path, **options: Any) -> Encoder:
+def encoder(folder: Path, **options: Any) -> Any:
     made: Any = resolve(str(folder), **{"l2": False, **options})
     made.load("cpu", "float32")
     return made
@@ -52,7 +52,7 @@ def encoder(folder: Path, **options: Any) -> Encoder:
 
 def pixels(folder: Path) -> torch.Tensor:
     with quiet():
-        processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="torchvision")
+        processor = hf.AutoImageProcessor.from_pretrained(folder, backend="torchvision")
     each = [processor(images=image, return_tensors="pt")["pixel_values"] for image in tiny.images()]
     return torch.cat(each)
 
@@ -67,7 +67,7 @@ def reference(family: str, folder: Path) -> dict[str, torch.Tensor]:
     """Return what transformers itself gives: each pooling, and the patches."""
     if family == "clip":
         with quiet():
-            whole = transformers.CLIPModel.from_pretrained(folder).eval()
+            whole = hf.CLIPModel.from_pretrained(folder).eval()
         out = whole.vision_model(pixels(folder))
         projected = whole.get_image_features(pixel_values=pixels(folder)).pooler_output
         tokens = out.last_hidden_state[:, 1:]
@@ -81,13 +81,13 @@ def reference(family: str, folder: Path) -> dict[str, torch.Tensor]:
         }
     if family == "siglip":
         with quiet():
-            whole = transformers.SiglipModel.from_pretrained(folder).eval()
+            whole = hf.SiglipModel.from_pretrained(folder).eval()
         out = whole.vision_model(pixels(folder))
         tokens = out.last_hidden_state
         return {"pooler": out.pooler_output, "mean": tokens.mean(1), "patches": tokens}
     if family == "paligemma":
         with quiet():
-            whole = transformers.PaliGemmaForConditionalGeneration.from_pretrained(folder).eval().model
+            whole = hf.PaliGemmaForConditionalGeneration.from_pretrained(folder).eval().model
         tokens = whole.vision_tower(pixels(folder)).last_hidden_state
         projected = whole.multi_modal_projector(tokens)
         return {"mean": tokens.mean(1), "projected": projected.mean(1), "patches": projected}
@@ -95,10 +95,10 @@ def reference(family: str, folder: Path) -> dict[str, torch.Tensor]:
         tokens = original_internvit(load_file(folder / "model.safetensors"), pixels(folder))
         return {"cls": tokens[:, 0], "mean": tokens[:, 1:].mean(1), "patches": tokens[:, 1:]}
     cls, special = {
-        "dinov2": (transformers.Dinov2Model, 1),
-        "dinov2_with_registers": (transformers.Dinov2WithRegistersModel, 4),
-        "vit": (transformers.ViTModel, 1),
-        "internvit_native": (transformers.InternVLVisionModel, 1),
+        "dinov2": (hf.Dinov2Model, 1),
+        "dinov2_with_registers": (hf.Dinov2WithRegistersModel, 4),
+        "vit": (hf.ViTModel, 1),
+        "internvit_native": (hf.InternVLVisionModel, 1),
     }[family]
     tokens = outputs(cls, folder).last_hidden_state
     return {"cls": tokens[:, 0], "mean": tokens[:, special:].mean(1), "patches": tokens[:, special:]}
@@ -222,7 +222,7 @@ def test_a_hidden_layer_is_the_one_that_was_asked_for(family: str, folders: Call
 def test_a_hidden_layer_is_transformers_hidden_state(folders: Callable[[str], Path]) -> None:
     folder = folders("dinov2")
     with quiet(), torch.no_grad():
-        model = transformers.Dinov2Model.from_pretrained(folder).eval()
+        model = hf.Dinov2Model.from_pretrained(folder).eval()
         states = model(pixels(folder), output_hidden_states=True).hidden_states
     tiny.close(encoder(folder, layer=2).embed(tiny.images()), states[2][:, 0].numpy())
     tiny.close(encoder(folder, layer=2).patches(tiny.images()), states[2][:, 1:].numpy())
@@ -249,9 +249,9 @@ def test_a_pooling_that_the_family_lacks_is_refused_before_a_load(
 def test_the_text_tower_shares_a_space_with_the_images(family: str, folders: Callable[[str], Path]) -> None:
     folder = folders(family)
     with quiet(), torch.no_grad():
-        cls = {"clip": transformers.CLIPModel, "siglip": transformers.SiglipModel}[family]
+        cls = {"clip": hf.CLIPModel, "siglip": hf.SiglipModel}[family]
         whole = cls.from_pretrained(folder).eval()
-        texts = transformers.AutoTokenizer.from_pretrained(folder)
+        texts = hf.AutoTokenizer.from_pretrained(folder)
         how = {"padding": True} if family == "clip" else {"padding": "max_length"}
         tokens = texts(tiny.TEXTS, truncation=True, max_length=20, return_tensors="pt", **how)
         if family == "siglip":

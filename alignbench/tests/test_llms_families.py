@@ -9,6 +9,7 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file
+from tokenizers import processors
 
 from alignbench.errors import DataError, ModelError
 from alignbench.llms import resolve
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from alignbench.llms import LLM
 
+hf: Any = transformers
 FAMILIES = list(tiny.LLMS)
 EXACT = Precision("float32")
 
@@ -47,7 +48,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return folder
 
 
-def llm(folder: Path, **options: Any) -> LLM:
+def llm(folder: Path, **options: Any) -> Any:
     made: Any = resolve(str(folder), **{"l2": False, **options})
     made.load("cpu", "float32")
     return made
@@ -57,18 +58,16 @@ def llm(folder: Path, **options: Any) -> LLM:
 def reference(family: str, folder: Path, layer: int = -1) -> Any:
     """Return each text's mean state, computed one text at a time, so that nothing is padded."""
     with quiet():
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        tokenizer = hf.AutoTokenizer.from_pretrained(folder)
         ids = [torch.tensor([tokenizer(text)["input_ids"]]) for text in tiny.TEXTS]
         if family == "internlm2":
             weights = load_file(folder / "model.safetensors")
             return torch.cat([original_internlm2(weights, row).mean(1) for row in ids]).numpy()
         if family == "gemma3":
-            whole = transformers.Gemma3ForConditionalGeneration.from_pretrained(folder).eval()
+            whole = hf.Gemma3ForConditionalGeneration.from_pretrained(folder).eval()
             decoder = whole.model.language_model
         else:
-            cls = {"gemma3_text": transformers.Gemma3ForCausalLM}.get(
-                family, transformers.AutoModelForCausalLM
-            )
+            cls = {"gemma3_text": hf.Gemma3ForCausalLM}.get(family, hf.AutoModelForCausalLM)
             decoder = cls.from_pretrained(folder).eval().model
     states = [decoder(row, output_hidden_states=True).hidden_states[layer] for row in ids]
     return torch.cat([state.mean(1) for state in states]).numpy()
@@ -222,7 +221,7 @@ def test_a_text_without_tokens_is_an_error_not_a_vector(
 ) -> None:
     folder = tiny.llama(tmp_path / "model")
     bare = tiny.tokenizer()
-    bare.backend_tokenizer.post_processor = tiny.processors.TemplateProcessing(single="$A", special_tokens=[])
+    bare.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
     bare.save_pretrained(folder)
     with pytest.raises(DataError, match="makes no token of text 1"):
         llm(folder).embed(["chart", ""])

@@ -102,7 +102,8 @@ def tokenizer(size: int = 150) -> Any:
         trainers.BpeTrainer(vocab_size=size, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False),
     )
     inner.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    return transformers.PreTrainedTokenizerFast(
+    fast: Any = transformers.PreTrainedTokenizerFast
+    return fast(
         tokenizer_object=inner, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
     )
 

@@ -117,17 +117,22 @@ def download(listing: Listing) -> None:
 def unreachable() -> str | None:
     """Return why the Hub can't be asked, or None. Found out once a process, within seconds."""
     from huggingface_hub import constants
-    from huggingface_hub.utils._http import get_session
 
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
     try:
-        _within(_ANSWER_SECONDS, lambda: get_session().head(constants.ENDPOINT, timeout=_ANSWER_SECONDS))
+        _within(_ANSWER_SECONDS, lambda: _session_head(_ANSWER_SECONDS))
     except (
         Exception
     ) as error:  # the HTTP library's own tree, which differs between versions of the Hub's client
         return f"the Hub can't be reached ({_short(error)})"
     return None
+
+
+def _session_head(seconds: float) -> None:
+    from huggingface_hub import constants, get_session
+
+    get_session().head(constants.ENDPOINT, timeout=seconds)
 
 
 def _ask(repository: str, revision: str, what: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located
+
+# torch's own message goes on to explain how to run the code in it.
+_MORE_THAN_TENSORS = "its pickle holds more than tensors, which could run code; it is refused"
 
 
 def torch_dtype(name: str) -> torch.dtype:
@@ -63,6 +67,8 @@ def load_model(
     Raises:
         ModelError: keys are missing or have another shape, or the files can't be read.
     """
+    from safetensors import SafetensorError
+
     where = None if state is not None else str(located.folder)
     with quiet():
         try:
@@ -77,7 +83,9 @@ def load_model(
                 weights_only=True,
                 **options,
             )
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
+        except UnpicklingError as error:
+            raise ModelError(f"{located.source}: {_MORE_THAN_TENSORS}") from error
+        except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
             raise ModelError(f"{located.source}: {cls.__name__} can't load it ({one_line(error)})") from error
     check_complete(located.source, cls.__name__, info["missing_keys"], info["mismatched_keys"])
     return model.eval()
@@ -120,6 +128,21 @@ def read_tensors(
                         tensors[key] = tensor if dtype is None else tensor.to(dtype)
         except (SafetensorError, OSError) as error:
             raise ModelError(f"{path}: not a readable safetensors file ({one_line(error)})") from error
+    return tensors
+
+
+def read_pickle(file: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a pickled checkpoint, without running what else it may hold.
+
+    Raises:
+        ModelError: it holds more than tensors, or can't be read.
+    """
+    try:
+        tensors: dict[str, torch.Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise ModelError(f"{file}: {_MORE_THAN_TENSORS}") from error
+    except (OSError, RuntimeError, EOFError) as error:
+        raise ModelError(f"{file}: can't be read ({one_line(error)})") from error
     return tensors
 
 

@@ -21,7 +21,7 @@ FORMS = (
 _PREFIXES: tuple[Kind, ...] = ("hf", "open_clip", "timm", "gguf")
 # An alias stands in test ids, file names and tables: a colon, bracket, comma or blank breaks one of them.
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 @dataclass(frozen=True, slots=True)

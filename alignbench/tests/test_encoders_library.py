@@ -1,0 +1,242 @@
+"""timm and open_clip by spec, from checkpoints that are made here, and preprocessing without cropping."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import open_clip
+import pytest
+import timm
+import timm.data
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from alignbench.encoders import resolve
+from alignbench.encoders.preprocess import fit_image
+from alignbench.encoders.timm_models import is_convolutional
+from alignbench.errors import ConfigError, ModelError, WeightsMissingError
+from alignbench.tests import tiny_models as tiny
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OPEN_CLIP: dict[str, Any] = {
+    "embed_dim": 20,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+}
+VIT = "vit_tiny_patch16_224"
+CONVOLUTIONAL = "test_convnext"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def loaded(spec: str, **options: Any) -> Any:
+    handle = resolve(spec, **{"l2": False, **options})
+    handle.load("cpu", "float32")
+    return handle
+
+
+@pytest.fixture(scope="module")
+def open_clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny architecture of open_clip, registered under a name, and a checkpoint of it."""
+    folder = tmp_path_factory.mktemp("open_clip")
+    (folder / "tiny-openclip.json").write_text(json.dumps(OPEN_CLIP), encoding="utf-8")
+    open_clip.add_model_config(folder)
+    model = tiny.scattered(open_clip.create_model("tiny-openclip", pretrained=None))
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "weights.safetensors")
+    return folder / "weights.safetensors"
+
+
+@torch.no_grad()
+def test_open_clip_gives_what_open_clip_gives(open_clip_file: Path) -> None:
+    model, _, transform = open_clip.create_model_and_transforms(
+        "tiny-openclip", pretrained=str(open_clip_file)
+    )
+    pixels = torch.stack([transform(image) for image in tiny.images()])
+    made = loaded(f"oc=open_clip:tiny-openclip/{open_clip_file}")
+    tiny.close(made.embed(tiny.images()), model.eval().encode_image(pixels).numpy())
+    tiny.close(made.image_embed(tiny.images()), model.encode_image(pixels).numpy())
+    tokens = open_clip.get_tokenizer("tiny-openclip")(tiny.TEXTS)
+    tiny.close(made.text_embed(tiny.TEXTS), model.encode_text(tokens).numpy())
+    assert made.info.family == "open_clip"
+
+
+def test_open_clip_gives_patches_and_hidden_layers(open_clip_file: Path) -> None:
+    spec = f"open_clip:tiny-openclip/{open_clip_file}"
+    patches = loaded(spec).patches(tiny.images())
+    assert patches.shape == (5, 16, 64)
+    tiny.close(loaded(spec, pooling="mean").embed(tiny.images()), patches.mean(axis=1))
+    tiny.close(loaded(spec, layer=2).embed(tiny.images()), patches.mean(axis=1))
+    assert np.abs(loaded(spec, layer=1).embed(tiny.images()) - patches.mean(axis=1)).max() > 0.01
+    with pytest.raises(ModelError, match="layers 1 to 2"):
+        loaded(spec, layer=0).embed(tiny.images())
+
+
+def test_a_folder_of_open_clip_loads(open_clip_file: Path, tmp_path: Path) -> None:
+    how = {"mean": [0.5] * 3, "std": [0.5] * 3, "size": [32, 32], "resize_mode": "squash", "mode": "RGB"}
+    how |= {"interpolation": "bicubic"}
+    config = {"model_cfg": OPEN_CLIP, "preprocess_cfg": how}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config), encoding="utf-8")
+    (tmp_path / "open_clip_model.safetensors").write_bytes(open_clip_file.read_bytes())
+    made = loaded(str(tmp_path))
+    assert made.info.family == "open_clip"
+    # It squashes by itself, with a mean of its own.
+    assert made.preprocess(tiny.images()[0]).shape == (3, 32, 32)
+    white = made.preprocess(Image.new("RGB", (50, 20), "white"))
+    assert white.min().item() == pytest.approx(1.0)
+    assert made.embed(tiny.images()).shape == (5, 20)
+
+
+def test_an_unknown_tag_of_open_clip_says_what_there_is() -> None:
+    with pytest.raises(ModelError, match=r"Did you mean 'laion2b_s34b_b79k'\?"):
+        resolve("open_clip:ViT-B-32/laion2b_s34b").locate()
+    with pytest.raises(ModelError, match=r"Did you mean 'ViT-B-32'\?"):
+        resolve("open_clip:ViT-B32/openai").locate()
+
+
+def test_a_checkpoint_that_lacks_weights_is_refused(open_clip_file: Path, tmp_path: Path) -> None:
+    tensors = load_file(open_clip_file)
+    del tensors["visual.ln_post.weight"]
+    save_file(tensors, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=r"visual\.ln_post\.weight"):
+        loaded(f"open_clip:tiny-openclip/{tmp_path / 'w.safetensors'}")
+
+
+@pytest.fixture(scope="module")
+def timm_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("timm")
+    files = {}
+    for name in ("test_vit", CONVOLUTIONAL):
+        model = tiny.scattered(timm.create_model(name, pretrained=False, num_classes=7))
+        files[name] = folder / f"{name}.safetensors"
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, files[name])
+    return files
+
+
+@pytest.mark.parametrize("name", ["test_vit", CONVOLUTIONAL])
+@torch.no_grad()
+def test_timm_gives_what_timm_gives(name: str, timm_files: dict[str, Path]) -> None:
+    model = timm.create_model(name, pretrained=False, num_classes=0).eval()
+    model.load_state_dict(load_file(timm_files[name]), strict=False)
+    data: Any = timm.data
+    transform = data.create_transform(**data.resolve_model_data_config(model), is_training=False)
+    pixels = torch.stack([transform(image) for image in tiny.images()])
+    made = loaded(f"timm:{name}@{timm_files[name]}")
+    tiny.close(made.embed(tiny.images()), model(pixels).numpy(), 1e-4)
+    assert (made.info.family, made.info.params["pooling"]) == ("timm", "pooler")
+
+
+def test_timms_vit_has_cls_patches_and_layers(timm_files: dict[str, Path]) -> None:
+    spec = f"timm:test_vit@{timm_files['test_vit']}"
+    patches = loaded(spec).patches(tiny.images())
+    tiny.close(loaded(spec, pooling="mean").embed(tiny.images()), patches.mean(axis=1))
+    cls = loaded(spec, pooling="cls").embed(tiny.images())
+    assert np.abs(cls - patches.mean(axis=1)).max() > 0.01
+    last = loaded(spec, layer=-1, pooling="cls").embed(tiny.images())
+    assert last.shape == cls.shape
+    assert np.abs(last - loaded(spec, layer=1, pooling="cls").embed(tiny.images())).max() > 0.01
+
+
+def test_a_convolutional_model_has_places_but_no_cls(timm_files: dict[str, Path]) -> None:
+    spec = f"timm:{CONVOLUTIONAL}@{timm_files[CONVOLUTIONAL]}"
+    made = loaded(spec)
+    assert is_convolutional(made._loaded_tower().model)
+    patches = made.patches(tiny.images())
+    assert patches.ndim == 3
+    tiny.close(loaded(spec, pooling="mean").embed(tiny.images()), patches.mean(axis=1), 1e-4)
+    assert loaded(spec, layer=1).embed(tiny.images()).ndim == 2
+    with pytest.raises(ModelError, match="no 'cls' output"):
+        loaded(spec, pooling="cls").embed(tiny.images())
+
+
+def test_a_timm_checkpoint_that_lacks_weights_is_refused(timm_files: dict[str, Path], tmp_path: Path) -> None:
+    tensors = load_file(timm_files["test_vit"])
+    del tensors["blocks.1.attn.qkv.weight"]
+    save_file(tensors, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match=r"missing from the checkpoint.*blocks\.1\.attn\.qkv\.weight"):
+        loaded(f"timm:test_vit@{tmp_path / 'w.safetensors'}")
+
+
+def test_a_pickled_checkpoint_needs_consent(timm_files: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    torch.save(load_file(timm_files["test_vit"]), path)
+    with pytest.raises(ModelError, match="a pickle"):
+        resolve(f"timm:test_vit@{path}")
+    as_pickle = loaded(f"timm:test_vit@{path}", allow_pickle=True).embed(tiny.images())
+    exact = loaded(f"timm:test_vit@{timm_files['test_vit']}").embed(tiny.images())
+    np.testing.assert_array_equal(as_pickle, exact)
+
+
+def test_a_checkpoint_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightsMissingError, match=r"no checkpoint .*gone\.safetensors"):
+        resolve(f"timm:test_vit@{tmp_path / 'gone.safetensors'}")
+
+
+def test_timm_names_lead_to_timms_repositories() -> None:
+    assert (
+        resolve("timm:vit_base_patch16_224.augreg_in21k").info.source
+        == "timm/vit_base_patch16_224.augreg_in21k"
+    )
+    assert resolve(f"timm:{VIT}@augreg_in21k").info.source == f"timm/{VIT}.augreg_in21k"
+    handle: Any = resolve(f"timm:{VIT}")
+    assert handle.source.answer.label == f"timm/{VIT}.augreg_in21k_ft_in1k"
+
+
+def test_an_unknown_model_of_timm_says_what_was_meant() -> None:
+    with pytest.raises(ModelError, match=r"unknown timm model 'vit_bas_patch16_224'\. Did you mean"):
+        resolve("timm:vit_bas_patch16_224").locate()
+
+
+# --- how an image gets to the model's size
+
+
+def framed(width: int, height: int) -> Image.Image:
+    """Return a grey image with a red left and right edge: what a centre crop loses."""
+    image = Image.new("RGB", (width, height), "grey")
+    for x in (*range(width // 8), *range(width - width // 8, width)):
+        image.paste((255, 0, 0), (x, 0, x + 1, height))
+    return image
+
+
+def redness(pixels: Any) -> float:
+    return float((pixels[0] - pixels[2]).clamp(min=0.5).sub(0.5).mean())
+
+
+@pytest.mark.parametrize("family", ["clip", "dinov2"])
+def test_padding_and_squashing_keep_the_edges_that_native_crops(family: str, tmp_path: Path) -> None:
+    folder = tiny.ENCODERS[family](tmp_path / "model")
+    seen = {
+        fit: loaded(str(folder), fit=fit).preprocess(framed(96, 32)) for fit in ("native", "pad", "squash")
+    }
+    assert {pixels.shape for pixels in seen.values()} == {(3, 32, 32)}
+    assert redness(seen["native"]) < 0.01
+    assert redness(seen["pad"]) > 0.05
+    assert redness(seen["squash"]) > redness(seen["pad"])
+
+
+def test_padding_keeps_the_shape_and_fills_with_white() -> None:
+    padded = np.asarray(fit_image(Image.new("RGB", (100, 50), "black"), "pad", (32, 32)))
+    assert padded.shape == (32, 32, 3)
+    assert (padded[:8] == 255).all()
+    assert (padded[24:] == 255).all()
+    assert (padded[8:24] == 0).all()
+
+
+def test_a_fit_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(ModelError, match="expected a fit of native, pad, squash"):
+        resolve("clip", fit="crop")  # type: ignore[arg-type]
+
+
+def test_a_timm_spec_with_an_alias_that_breaks_ids_is_refused() -> None:
+    with pytest.raises(ConfigError):
+        resolve("my model=timm:test_vit.r160_in1k")

