@@ -1,0 +1,58 @@
+"""What collecting the benchmarks costs above an empty project, and that it imports nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from alignbench import paths
+
+HEAVY = ("torch", "transformers", "sklearn", "umap", "matplotlib")
+_PROBE = f"""
+import sys
+
+def pytest_unconfigure():
+    print("imported:", [name for name in {HEAVY!r} if name in sys.modules])
+"""
+
+
+def _timed(folder: Path, *args: str) -> tuple[float, str]:
+    started = time.perf_counter()
+    command = [sys.executable, "-m", "pytest", *args, "--collect-only", "-q", "-p", "no:cacheprovider"]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return time.perf_counter() - started, result.stdout
+
+
+def main(argv: list[str]) -> None:
+    """Collect the benchmarks and an empty project in turns, and print the medians and their difference."""
+    parser = argparse.ArgumentParser(prog="python -m alignbench.measure collect", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args(argv).rounds
+    root = paths.suite_root()
+    ours, empty = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        nothing = Path(folder)
+        (nothing / "test_nothing.py").write_text("def test_nothing(): pass\n", encoding="utf-8")
+        for _ in range(rounds):
+            empty.append(_timed(nothing)[0])
+            ours.append(_timed(root, "benchmarks/")[0])
+        (nothing / "probe.py").write_text(_PROBE, encoding="utf-8")
+        command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(nothing)!r}); import pytest; "]
+        command[-1] += "sys.exit(pytest.main(['benchmarks/', '--collect-only', '-q', '-p', 'probe']))"
+        probed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    difference = statistics.median(ours) - statistics.median(empty)
+    print(
+        f"collect-only, median of {rounds}: benchmarks {statistics.median(ours):.2f} s, "
+        f"an empty project {statistics.median(empty):.2f} s, difference {difference:.2f} s"
+    )
+    print(
+        "of",
+        ", ".join(HEAVY),
+        "-",
+        next(line for line in probed.splitlines() if line.startswith("imported:")),
+    )

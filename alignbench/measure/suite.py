@@ -1,0 +1,89 @@
+"""Runs of the suite for measurements: in processes of their own, in a folder of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alignbench import paths
+from alignbench.report import read_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alignbench.types import Score
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """A folder with a copy of the benchmarks, a cache and reports, that is gone afterwards.
+
+    Args:
+        root: the folder.
+    """
+
+    root: Path
+
+    def command(self, *args: str) -> list[str]:
+        """Return the pytest command of a run of all benchmarks here."""
+        return [sys.executable, "-m", "pytest", "benchmarks", "-q", "-p", "no:cacheprovider", *args]
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a run here: its own cache, no options from outside."""
+        kept = {
+            k: v
+            for k, v in os.environ.items()
+            if k not in {"PYTEST_ADDOPTS", "VLM_DATA_ROOT", "VLM_OUTPUT_DIR"}
+        }
+        return {**kept, "ALIGNBENCH_CACHE": str(self.root / "cache"), "HF_HUB_OFFLINE": "1"}
+
+    def run(self, *args: str) -> float:
+        """Run the benchmarks and return the seconds that it took.
+
+        Raises:
+            RuntimeError: the run was not green.
+        """
+        started = time.perf_counter()
+        result = subprocess.run(
+            self.command(*args),
+            cwd=self.root,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        seconds = time.perf_counter() - started
+        if result.returncode:
+            raise RuntimeError(
+                f"{' '.join(args)}: exit {result.returncode}\n{result.stdout[-3000:]}{result.stderr[-1000:]}"
+            )
+        return seconds
+
+    def forget_embeddings(self) -> None:
+        """Empty the cache."""
+        shutil.rmtree(self.root / "cache", ignore_errors=True)
+
+    def latest(self) -> tuple[dict[str, Any], list[Score]]:
+        """Return what the last run left."""
+        return read_run(self.root / "reports" / "latest")
+
+
+@contextmanager
+def workplace() -> Iterator[Workplace]:
+    """Make a workplace for the time of a measurement."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        shutil.copytree(paths.benchmarks(), root / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
+        (root / "conftest.py").write_text(
+            'pytest_plugins = ["alignbench.plugin.fixtures"]\n', encoding="utf-8"
+        )
+        (root / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+        yield Workplace(root)
