@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 from alignbench.plots.inputs import pick
 from alignbench.plots.marks import (
     BAR,
-    INTERVAL_NOTE,
-    NULL_NOTE,
     interval_mark,
     missing,
     name_rows,
     null_mark,
     place_names,
+    reading_notes,
     span,
     value_label,
 )
@@ -62,13 +61,13 @@ def eas_dashboard(inputs: FigureInputs) -> Figure | None:
                 ax.set_title({"eas": "EAS as published", "eas_adjusted": "EAS adjusted"}[metric])
             if row == len(llms) - 1:
                 ax.set_xlabel(f"{metric} (0 to 1, higher is better)")
-    notes = [f"{NULL_NOTE} {INTERVAL_NOTE}"]
+    scores = [score for _, own in columns for score in own]
+    notes = [reading_notes(scores)]
     if saturated:
         notes.append(
             "Hatched: CORAL similarity is saturated (about 1 whatever the encoder), so EAS as published\n"
             "ranks as 0.3 + 0.3 CKA + 0.4 discriminability, and discriminability never sees the LLM."
         )
-    scores = [score for _, own in columns for score in own]
     entitle(
         figure,
         f"Encoder alignment score and its parts{sample_note(scores)}",
@@ -166,6 +165,9 @@ def cka_vs_coral(inputs: FigureInputs) -> Figure | None:
             if y.llm in own_llms:
                 _point(ax, x, y, inputs.look(str(y.encoder)).colour, markers[str(y.llm)])
         ax.grid(visible=True)
+        ax.margins(0.1)
+        ax.update_datalim([(0, 0)])
+        ax.autoscale_view()
         if len(panels) > 1:
             ax.set_title(f"for {inputs.label(own_llms[0])}")
     for ax in axes[len(panels) :]:
@@ -187,7 +189,7 @@ def cka_vs_coral(inputs: FigureInputs) -> Figure | None:
         place_names(
             ax,
             [(float(x.value or 0), float(y.value or 0)) for x, y in own],
-            [inputs.label(str(y.encoder), 26) for _, y in own],
+            [inputs.label(str(y.encoder), 32) for _, y in own],
             [bar for x, y in own for bar in _bars(x, y)],
         )
     return figure

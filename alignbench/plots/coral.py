@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from alignbench.plots.alignment import sample_note
 from alignbench.plots.inputs import mode_of, pick
-from alignbench.plots.marks import INTERVAL_NOTE, name_rows, not_recorded, score_bars, span
+from alignbench.plots.marks import name_rows, not_recorded, reading_notes, score_bars, span
 from alignbench.plots.spectra import covariance_rows, pair_order, spectrum_lines
 from alignbench.plots.style import entitle, new_figure, styled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -57,10 +57,14 @@ def coral_comparison(inputs: FigureInputs) -> Figure | None:
                 ax.set_title(metric)
             if row == len(blocks) - 1:
                 ax.set_xlabel(COLUMNS[metric])
-    saturated = any("saturated" in score.flags for own in columns.values() for score in own)
-    notes = [f"{BLIND_NOTE} {INTERVAL_NOTE}", *([SATURATED_NOTE] if saturated else [])]
-    entitle(figure, f"How alike are the distributions?{sample_note(first)}", *notes)
+    entitle(figure, f"How alike are the distributions?{sample_note(first)}", *_notes(columns))
     return figure
+
+
+def _notes(columns: Mapping[str, Sequence[Score]]) -> list[str]:
+    scores = [score for own in columns.values() for score in own]
+    saturated = any("saturated" in score.flags for score in scores)
+    return [BLIND_NOTE, " ".join([reading_notes(scores), *([SATURATED_NOTE] if saturated else [])])]
 
 
 def block_name(mode: str, pairs: Sequence[tuple[str, ...]], most: int = MOST_ROWS) -> str:
@@ -100,9 +104,12 @@ def pair_bars(
     score_bars(ax, list(shown.values()), colours, list(shown))
     if not shown:
         not_recorded(ax)
-    name_rows(
-        ax, [" × ".join(inputs.label(name, 22) for name in pair) for pair in pairs], block, labelled, room
-    )
+    name_rows(ax, [_pair_name(pair, inputs) for pair in pairs], block, labelled, room)
+
+
+def _pair_name(pair: Sequence[str], inputs: FigureInputs) -> str:
+    first, second = (inputs.label(name) for name in pair)
+    return f"{first} × {second}" if len(first) + len(second) < 42 else f"{first}\n× {second}"
 
 
 @styled
@@ -143,7 +150,5 @@ def coral_dashboard(inputs: FigureInputs) -> Figure | None:
         spectrum_lines(left, right, inputs)
         part = next(parts)
         covariance_rows(part, part.subplots(1, 3, squeeze=False), arrays[:1], inputs)
-    saturated = any("saturated" in score.flags for own in columns.values() for score in own)
-    notes = [f"{BLIND_NOTE} {INTERVAL_NOTE}", *([SATURATED_NOTE] if saturated else [])]
-    entitle(figure, f"Deep CORAL at a glance{sample_note(first)}", *notes)
+    entitle(figure, f"Deep CORAL at a glance{sample_note(first)}", *_notes(columns))
     return figure

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from alignbench.types import ModelInfo, Score
 
-LABEL_WIDTH = 34
+LABEL_WIDTH = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def read_artifacts(
     similarity: list[SimilarityArrays] = []
     for path in sorted(folder.glob("*.npz")):
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 if "eig_x" in file:
                     coral.append(_coral(file))
                 elif "cosine" in file:

@@ -19,8 +19,18 @@ if TYPE_CHECKING:
     from alignbench.types import Null, Score
 
 BAR = 0.62
-NULL_NOTE = "Grey: what shuffled pairs give (line: mean; band: ±2 standard deviations)."
-INTERVAL_NOTE = "Black bar: 95% interval."
+
+
+def reading_notes(scores: Sequence[Score]) -> str:
+    """Return how to read the marks that these scores have, or that they have no intervals."""
+    notes = []
+    if any(score.null is not None and score.null.mean is not None for score in scores):
+        notes.append("Grey: what shuffled pairs give (line: mean; band: ±2 standard deviations).")
+    if any(score.interval is not None for score in scores):
+        notes.append("Black bar: 95% interval.")
+    else:
+        notes.append("No intervals: n is too small, or none were asked for.")
+    return " ".join(notes)
 
 
 def score_bars(ax: Axes, scores: Sequence[Score], colours: Sequence[str], rows: Sequence[int]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import os
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from matplotlib.artist import Artist
@@ -46,7 +47,6 @@ SATURATED_HATCH = "////"
 SEQUENTIAL = "cividis"
 DIVERGING = "RdBu_r"
 DPI = 150
-FORMATS = ("png", "svg")
 
 _SETTINGS: Any = {
     "font.family": "sans-serif",
@@ -143,7 +143,7 @@ def new_figure(width: float, height: float) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
@@ -178,17 +178,27 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     Returns:
         the files' paths.
     """
-    metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
-    paths = []
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once: the two files agree, in half the time
-    for kind in FORMATS:
-        path = stem.with_name(f"{stem.name}.{kind}")
-        temporary = stem.with_name(f".{stem.name}-{os.getpid()}.{kind}")
-        try:
-            figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata[kind])
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        paths.append(path)
-    return paths
+    figure.set_layout_engine("none")  # laid out once, here: the two files agree
+    png, svg = (stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg"))
+    # the canvases' own methods, since savefig draws everything once more before it draws
+    with _replacing(png) as temporary:
+        FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": None})  # type: ignore[no-untyped-call]
+    with _replacing(svg) as temporary:
+        metadata = {"Date": None, "Creator": None}
+        FigureCanvasSVG(figure).print_svg(temporary, metadata=metadata)  # type: ignore[no-untyped-call]
+    return [png, svg]
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path that takes the place of `path` when it has been written."""
+    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

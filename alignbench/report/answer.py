@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.plots.text import number
-from alignbench.report.ranking import PAIRING_BLIND, ranked_scores
+from alignbench.report.ranking import PAIRING_BLIND, RANKED_BY, ranked_scores
 from alignbench.report.text import probability
 
 if TYPE_CHECKING:
@@ -18,7 +18,12 @@ ALPHA = 0.05
 
 
 def answer(
-    ranking: Ranking, scores: Sequence[Score], show: Callable[[str], str], escape: Callable[[str], str] = str
+    ranking: Ranking,
+    scores: Sequence[Score],
+    show: Callable[[str], str],
+    escape: Callable[[str], str] = str,
+    *,
+    numbers: bool = True,
 ) -> list[str]:
     """Return the answer for one LLM: the headline, then a sentence for each thing to keep in mind.
 
@@ -27,32 +32,38 @@ def answer(
         scores: all of the run.
         show: how a model's name is written where the answer goes.
         escape: what makes other text from data safe there.
+        numbers: whether the headline has them; beside a table it needs none.
     """
-    own = ranked_scores(ranking, scores)
-    best = ranking.best
-    if best is None:
+    if ranking.metric is None:
+        return [f"Not ranked: none of {', '.join(RANKED_BY)} was recorded."]
+    if ranking.best is None:
         return [f"No encoder could be ranked: {_reasons(ranking, show, escape)}."]
-    score = own[best]
+    own = ranked_scores(ranking, scores)
+    score = own[ranking.best]
     return [
-        _headline(ranking, score, show),
-        *_ties(ranking, own, show),
+        _headline(score, show, _numbers(score) if numbers else ""),
+        *_ties(ranking, show),
         *_doubts(ranking, score, show, escape),
         *_controls(ranking, own, show),
     ]
 
 
-def _headline(ranking: Ranking, score: Score, show: Callable[[str], str]) -> str:
-    how = f"{ranking.metric} {number(score.value)}, n = {score.n}"
-    if score.interval is not None:
-        how += f", 95% interval {number(score.interval.low)} to {number(score.interval.high)}"
-    if score.null is not None and score.null.mean is not None:
-        how += f"; shuffled pairs {number(score.null.mean)}"
-    if score.null is not None and score.null.p is not None:
-        how += f", p = {probability(score.null.p)}"
+def _headline(score: Score, show: Callable[[str], str], how: str) -> str:
     name = show(str(score.encoder))
     if not beats_shuffled(score):
-        return f"No encoder is shown to fit: the best, {name}, does no better than shuffled pairs ({how})."
-    return f"{name} ({how})."
+        return f"None is shown to fit: the best, {name}, does no better than shuffled pairs{how}."
+    return f"Best: {name}{how}."
+
+
+def _numbers(score: Score) -> str:
+    found = [f"{score.metric} {number(score.value)}", f"n = {score.n}"]
+    if score.interval is not None:
+        found.append(f"95% interval {number(score.interval.low)} to {number(score.interval.high)}")
+    if score.null is not None and score.null.mean is not None:
+        found.append(f"shuffled pairs {number(score.null.mean)}")
+    if score.null is not None and score.null.p is not None:
+        found.append(f"p = {probability(score.null.p)}")
+    return f" ({', '.join(found)})"
 
 
 def beats_shuffled(score: Score) -> bool:
@@ -60,7 +71,7 @@ def beats_shuffled(score: Score) -> bool:
     return score.null is None or score.null.p is None or score.null.p <= ALPHA
 
 
-def _ties(ranking: Ranking, own: dict[str, Score], show: Callable[[str], str]) -> list[str]:
+def _ties(ranking: Ranking, show: Callable[[str], str]) -> list[str]:
     if len(ranking.order) < 2:
         return ["It is the only one that was ranked."]
     if ranking.tie_groups is None:
@@ -68,7 +79,7 @@ def _ties(ranking: Ranking, own: dict[str, Score], show: Callable[[str], str]) -
     tied = ranking.tied_with_best
     if tied:
         return [f"Not distinguishable from the best: {', '.join(show(e) for e in tied)}."]
-    return [f"All others differ from it by more than chance (Holm over {len(ranking.order) - 1})."]
+    return ["Every other one is worse by more than chance (paired differences, Holm-corrected)."]
 
 
 def _doubts(

@@ -76,6 +76,11 @@ def plain_score(score: Score) -> dict[str, Any]:
     return plain
 
 
+def sound(score: Score) -> Score:
+    """Return the score as its file has it: no figure or table shows what the file does not."""
+    return Score.from_dict(plain_score(score))
+
+
 def dump(data: Any, indent: int | None = None) -> str:
     """Return JSON text; a NaN that got this far is an error, not a token that no parser knows."""
     return json.dumps(data, ensure_ascii=False, allow_nan=False, indent=indent)

@@ -96,11 +96,13 @@ def is_cross_modal(score: Score) -> bool:
 
 
 def ranked_scores(ranking: Ranking, scores: Iterable[Score]) -> dict[str, Score]:
-    """Return encoder -> the score that it is ranked by, best first, then those that have no value."""
-    own = _of_metric(
-        [s for s in scores if is_cross_modal(s) and (s.llm, s.data_type) == (ranking.llm, ranking.data_type)],
-        ranking.metric,
-    )
+    """Return encoder -> the score that it is ranked by, best first, then those that have no value.
+
+    Where nothing was recorded that encoders are ranked by, the scores of the first metric that was.
+    """
+    about = (ranking.llm, ranking.data_type)
+    candidates = [s for s in scores if is_cross_modal(s) and (s.llm, s.data_type) == about]
+    own = _of_metric(candidates, ranking.metric or next((s.metric for s in candidates), None))
     return {encoder: own[encoder] for encoder in (*ranking.order, *ranking.unranked) if encoder in own}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import DataError
-from alignbench.report.files import SCORES_LOG, dump, finite, plain_score, read_scores, write_text
+from alignbench.report.files import SCORES_LOG, dump, finite, plain_score, read_scores, sound, write_text
 from alignbench.report.ranking import in_order, rank
 from alignbench.report.summary import summary_markdown
 from alignbench.report.text import csv_cell
@@ -37,7 +37,7 @@ def write_run(run_dir: Path | str, run: Run, scores: Iterable[Score], *, figures
     """
     folder = Path(run_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    ordered = in_order(scores, run.models)
+    ordered = in_order(map(sound, scores), run.models)
     plain_run = finite(run.to_dict())
     data = {
         "schema_version": SCHEMA_VERSION,

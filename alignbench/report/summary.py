@@ -119,6 +119,7 @@ def _how(run: Mapping[str, Any]) -> list[str]:
         "command": code(run.get("command", "")),
         "started": markdown(f"{run.get('started', '')}, took {run.get('seconds') or 0:.0f} s"),
         "dataset": markdown(", ".join(f"{k} {_short(v)}" for k, v in dataset.items() if k != "dropped")),
+        "weights loaded": markdown(_loads(run.get("loads", ()))),
         "seed": markdown(run.get("seed", "")),
         "commit": markdown(run.get("git_commit") or "not in a git repository"),
         "versions": markdown(versions),
@@ -141,6 +142,12 @@ def _how(run: Mapping[str, Any]) -> list[str]:
         if rows
         else lines
     )
+
+
+def _loads(loads: Sequence[Mapping[str, Any]]) -> str:
+    if not loads:
+        return "none: all embeddings were cached"
+    return ", ".join(f"{load.get('model')} in {load.get('seconds') or 0:.1f} s" for load in loads)
 
 
 def _short(value: object) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from alignbench.plots.names import labels_of, models_of
-from alignbench.plots.text import clean, display_width, fit, number
+from alignbench.plots.text import clean, cut, display_width, fit, number
 from alignbench.report.answer import answer
+from alignbench.report.files import sound
 from alignbench.report.flags import letter, meaning, of_weights
 from alignbench.report.ranking import in_order, is_cross_modal, rank, ranked_scores
 from alignbench.report.text import encodable, pad, plural, probability, wrap
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
     from alignbench.report.ranking import Ranking
     from alignbench.types import Run, Score
 
-_HEAD = ("", "encoder", "value", "95% interval", "null", "p", "p in type", "flags")
+_HEAD = ("", "encoder", "value", "95% interval", "null", "p", "in type", "flags")
 _RIGHT = frozenset({0, 2, 3, 4, 5, 6})
 _NAME = 1
 _GAP = "  "
+_COLUMNS = {
+    "null": "null = the mean over shuffled pairs",
+    "p": "p = how often shuffled pairs do as well",
+    "in type": "in type = the same, shuffled inside each data type",
+}
 
 
 def terminal_table(
@@ -41,24 +47,33 @@ def terminal_table(
         report: where the report is, to be said in the last line.
         encoding: the stream's; what it can't say is replaced.
     """
-    scores = in_order(scores, models_of(run))
-    labels = {name: encodable(clean(label), encoding) for name, label in labels_of(run, scores).items()}
+    scores = in_order(map(sound, scores), models_of(run))
+    scores = in_order(map(sound, scores), models_of(run))
     ellipsis = encodable("…", encoding)
+
+    def plain(text: object) -> str:
+        return encodable(clean(text), encoding)
+
+    labels = {name: plain(label) for name, label in labels_of(run, scores).items()}
     lines: list[str] = []
     used: dict[str, None] = {}
+    columns: dict[str, None] = {}
     for ranking in rank(scores):
         own = ranked_scores(ranking, scores)
         used |= dict.fromkeys(flag for score in own.values() for flag in all_flags(score))
-        lines += [*_title(ranking, labels), *_rows(ranking, own, labels, width, ellipsis)]
-        for sentence in answer(ranking, scores, lambda name: labels.get(name, clean(name))):
-            lines += wrap(encodable(clean(sentence), encoding), width, "  ")
-        lines.append("")
-    lines += _others(scores, width)
+        rows = _filled([list(_HEAD), *(_cells(ranking, labels[e], score) for e, score in own.items())])
+        columns |= dict.fromkeys(rows[0])
+        lines += wrap(plain(_title(ranking, own, labels)), width, _GAP)
+        lines += _aligned(rows, width, ellipsis)
+        sentences = answer(ranking, scores, lambda name: labels.get(name, plain(name)), numbers=False)
+        lines += [*wrap(plain(" ".join(sentences)), width), ""]
+    lines += wrap(plain(_count(scores)), width, _GAP) if scores else []
+    lines += wrap("; ".join(_COLUMNS[name] for name in columns if name in _COLUMNS), width, _GAP)
     for flag in used:
-        lines += wrap(encodable(clean(f"{letter(flag)} = {flag}: {meaning(flag)}"), encoding), width, "    ")
+        lines += wrap(plain(f"{letter(flag)} = {flag}: {meaning(flag)}"), width, _GAP * 2)
     if report is not None:
-        lines.append(f"report: {report}")
-    return [line if line.startswith("report: ") else fit(line, width, ellipsis) for line in lines]
+        lines.append(f"report: {plain(report)}")
+    return lines
 
 
 def all_flags(score: Score) -> tuple[str, ...]:
@@ -66,40 +81,20 @@ def all_flags(score: Score) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*score.flags, *of_weights(score.weights.values()))))
 
 
-def _title(ranking: Ranking, labels: Mapping[str, str]) -> list[str]:
-    on = "" if ranking.data_type == "all" else f" on {clean(ranking.data_type)}"
-    if ranking.metric is None:
-        return [f"LLM {labels[ranking.llm]}{on}"]
-    direction = "higher is better" if ranking.higher_is_better else "lower is better"
-    return [f"LLM {labels[ranking.llm]}{on}: ranked by {ranking.metric} ({direction}), n = {ranking.n}"]
+def _title(ranking: Ranking, own: Mapping[str, Score], labels: Mapping[str, str]) -> str:
+    about = f"LLM {labels[ranking.llm]}" + ("" if ranking.data_type == "all" else f" on {ranking.data_type}")
+    first = next(iter(own.values()), None)
+    if first is None:
+        return about
+    direction = "higher is better" if first.higher_is_better else "lower is better"
+    verb = "not ranked; " if ranking.metric is None else "ranked by "
+    return f"{about}: {verb}{first.metric} ({direction}), n = {ranking.n or first.n}"
 
 
-def _rows(
-    ranking: Ranking, own: Mapping[str, Score], labels: Mapping[str, str], width: int, ellipsis: str
-) -> list[str]:
-    if not own:
-        return []
-    places = ranking.places
-    rows = [list(_HEAD), *(_cells(places.get(e), labels[e], score) for e, score in own.items())]
-    empty = {i for i in range(len(_HEAD)) if i > 2 and all(row[i] in {"", "-"} for row in rows[1:])}
-    widths = [max(display_width(row[i]) for row in rows) for i in range(len(_HEAD))]
-    others = sum(widths[i] + len(_GAP) for i in range(len(_HEAD)) if i != _NAME and i not in empty)
-    widths[_NAME] = max(8, min(widths[_NAME], width - others))
+def _cells(ranking: Ranking, label: str, score: Score) -> list[str]:
+    null, interval = score.null, score.interval
     return [
-        _GAP.join(
-            pad(fit(cell, widths[i], ellipsis), widths[i], ">" if i in _RIGHT else "<")
-            for i, cell in enumerate(row)
-            if i not in empty
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def _cells(place: int | None, label: str, score: Score) -> list[str]:
-    null = score.null
-    interval = score.interval
-    return [
-        "-" if place is None else str(place),
+        str(ranking.places.get(str(score.encoder), "-")),
         label,
         number(score.value),
         "-" if interval is None else f"[{number(interval.low)}, {number(interval.high)}]",
@@ -110,12 +105,40 @@ def _cells(place: int | None, label: str, score: Score) -> list[str]:
     ]
 
 
-def _others(scores: Sequence[Score], width: int) -> list[str]:
-    metrics = dict.fromkeys(clean(score.metric) for score in scores)
+def _filled(rows: list[list[str]]) -> list[list[str]]:
+    """Return the rows without the columns that say nothing in any of them."""
+    kept = [i for i in range(len(_HEAD)) if i <= 2 or any(row[i] not in {"", "-"} for row in rows[1:])]
+    return [[row[i] for i in kept] for row in rows] if len(rows) > 1 else []
+
+
+def _aligned(rows: list[list[str]], width: int, ellipsis: str) -> list[str]:
+    """Return the rows as lines; names get the room that is left, and a second line for their brackets."""
+    if not rows:
+        return []
+    right = [_HEAD.index(name) in _RIGHT for name in rows[0]]
+    widths = [max(display_width(row[i]) for row in rows) for i in range(len(rows[0]))]
+    widths[_NAME] = min(
+        widths[_NAME], max(8, width - sum(widths) + widths[_NAME] - len(_GAP) * (len(widths) - 1))
+    )
+    lines = []
+    for row in rows:
+        name, bracket = row[_NAME], ""
+        if display_width(name) > widths[_NAME] and name.endswith(")"):
+            name, _, bracket = name.partition(" (")
+        cells = [fit(name, widths[_NAME], ellipsis) if i == _NAME else cell for i, cell in enumerate(row)]
+        padded = (pad(cell, widths[i], ">" if right[i] else "<") for i, cell in enumerate(cells))
+        lines.append(cut(_GAP.join(padded).rstrip(), width, ellipsis))
+        if bracket:
+            lines.append(cut(f"{' ' * widths[0]}{_GAP}({bracket}", width, ellipsis))
+    return lines
+
+
+def _count(scores: Sequence[Score]) -> str:
+    metrics = dict.fromkeys(score.metric for score in scores)
     missing = sum(score.value is None for score in scores)
     text = f"{plural(len(scores), 'score')} of {plural(len(metrics), 'metric')}: {', '.join(metrics)}"
     if missing:
         text += f"; {missing} not applicable, with reasons in the report"
     if not any(is_cross_modal(score) for score in scores):
         text += " (nothing to rank: no score of an encoder with an LLM)"
-    return wrap(text, width, "  ") if scores else []
+    return text

@@ -38,7 +38,7 @@ def wrap(text: str, width: int, indent: str = "") -> list[str]:
         if display_width(candidate) > width and line.strip():
             lines.append(line)
             candidate = indent + word
-        line = fit(candidate, width)
+        line = fit(candidate, width, "...")
     return [*lines, line] if line.strip() else lines
 
 

@@ -84,6 +84,7 @@ def make_run(
                 {"where": "labels.jsonl:7", "reason": "image <img src=x onerror=alert(1)> not found"}
             ],
         },
+        loads=({"model": "mini-clip", "seconds": 0.42},),
         warnings=("the cache was of another version and was left alone",),
     )
 
@@ -102,7 +103,7 @@ def make_score(
 ) -> Score:
     """Return a score; deletions scatter around the value as 30 blocks of a metric of that spread would."""
     if value is not None and deletions is None:
-        seed = zlib.crc32(f"{metric} {encoder} {llm}".encode())
+        seed = zlib.crc32(f"{metric} {encoder} {llm}".encode(errors="replace"))
         noise = np.random.default_rng(seed).normal(size=30)
         deletions = value + spread / np.sqrt(30) * (noise - noise.mean()) / noise.std()
     interval = (
@@ -182,6 +183,7 @@ def _cross_modal(
         "null": shuffled,
         "flags": ("conservative",),
     }
+    saturated = eas | {"flags": ("saturated", "conservative")}
     disc = 0.3 + 0.5 * aligned
     adjusted = {"calibrated_cka": aligned, "1 - ncoral": 1 - ncoral, "discriminability": disc}
     published = {
@@ -208,7 +210,12 @@ def _cross_modal(
             **coral | {"flags": ("conservative", "saturated")},
         ),
         make_score(
-            "eas", total(published), encoder, llm, **eas, params={"mode": "cross-modal", "parts": published}
+            "eas",
+            total(published),
+            encoder,
+            llm,
+            **saturated,
+            params={"mode": "cross-modal", "parts": published},
         ),
         make_score(
             "eas_adjusted",

@@ -1,0 +1,155 @@
+"""summary.md: the answer first, nothing in data is markup, all that was dropped is said."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alignbench.report import summary_markdown
+from alignbench.report.text import code, markdown
+from alignbench.tests.report_fakes import (
+    HOSTILE,
+    LLMS,
+    make_model,
+    make_run,
+    make_score,
+    make_scores,
+    without_interval,
+)
+
+if TYPE_CHECKING:
+    from alignbench.types import Run, Score
+
+
+def summary(scores: list[Score], run: Run | None = None, **keywords: Any) -> str:
+    return summary_markdown(scores, (run or make_run()).to_dict(), **keywords)
+
+
+def cells(row: str) -> list[str]:
+    return re.split(r"(?<!\\)\|", row)
+
+
+def test_the_answer_comes_first() -> None:
+    lines = summary(make_scores()).splitlines()
+    assert lines[0] == "# Which encoder fits which LLM?"
+    assert lines[2].startswith(
+        "**For <code>mini-llama</code>:** Best: <code>mini-clip</code> (calibrated_cka 0.450, n = 90, "
+        "95% interval 0.390 to 0.510, shuffled pairs 0.000, p = 0.001)."
+    )
+
+
+def test_every_table_row_has_the_columns_of_its_head() -> None:
+    scores = [*make_scores(HOSTILE, LLMS), make_score("rsa", None, "a|b", reason="x | y\nz | `w`")]
+    width = 0
+    for line in summary(scores, make_run(HOSTILE)).splitlines():
+        if not line.startswith("|"):
+            width = 0
+            continue
+        width = width or len(cells(line))
+        assert len(cells(line)) == width, line
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_names_reasons_and_captions_stay_text(hostile: str) -> None:
+    run = replace(
+        make_run((hostile,), (hostile,)),
+        command=hostile,
+        warnings=(hostile,),
+        dataset={"name": hostile, "dropped": [{"where": hostile, "reason": hostile}]},
+    )
+    scores = [
+        make_score(
+            "calibrated_cka", 0.4, hostile, hostile, flags=(hostile,), experiment=hostile, data_type=hostile
+        ),
+        make_score("calibrated_cka", None, "b", hostile, reason=hostile, data_type=hostile),
+    ]
+    text = summary(scores, run, problems=[hostile], figures=[hostile])
+    allowed = re.compile(r"</?(code|details|summary)>|<!-- -->")
+    assert "<" not in allowed.sub("", text)
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "://" not in text
+    assert not re.search(r"(^|[^\w])@\w", text)
+
+
+@pytest.mark.parametrize(
+    ("raw", "escaped"),
+    [
+        ("<script>", "&lt;script&gt;"),
+        ("a|b", "a\\|b"),
+        ("_x_ *y* `z`", "\\_x\\_ \\*y\\* \\`z\\`"),
+        ("[a](javascript:1)", "\\[a\\](javascript:1)"),
+        ("line\nbreak", "line break"),
+        ("thanks @someone", "thanks @<!-- -->someone"),
+        ("fixes #12", "fixes #<!-- -->12"),
+        ("sample_data@1a2b", "sample\\_data@1a2b"),
+        ("&lt;", "&amp;lt;"),
+    ],
+)
+def test_markdown_is_escaped(raw: str, escaped: str) -> None:
+    assert markdown(raw) == escaped
+    assert code(raw) == f"<code>{escaped}</code>"
+
+
+def test_ties_and_missing_intervals_are_said() -> None:
+    short = [without_interval(make_score("calibrated_cka", v, e)) for e, v in (("a", 0.4), ("b", 0.3))]
+    assert "No interval: ties unknown" in summary(short)
+    tied = [
+        make_score("calibrated_cka", 0.40, "a", deletions=(0.3, 0.5, 0.4, 0.4)),
+        make_score("calibrated_cka", 0.39, "b", deletions=(0.5, 0.28, 0.39, 0.39)),
+    ]
+    assert "Not distinguishable from the best: <code>b</code>." in summary(tied)
+
+
+def test_flags_are_explained_where_they_are_used() -> None:
+    text = summary(make_scores())
+    assert "- saturated: so near its ceiling" in text
+    assert "- fidelity" not in text
+
+
+def test_dropped_rows_are_counted_by_reason() -> None:
+    dropped = [{"where": f"labels.jsonl:{i}", "reason": "image not found"} for i in range(5)]
+    dropped += [{"where": "labels.jsonl:9", "reason": "not JSON"}]
+    run = replace(make_run(), dataset={"name": "d", "dropped": dropped})
+    text = summary(make_scores(), run)
+    assert "## 6 rows could not be used" in text
+    assert (
+        "- 5 times: image not found (<code>labels.jsonl:0, labels.jsonl:1, labels.jsonl:2</code>, ...)"
+        in text
+    )
+
+
+def test_run_is_described() -> None:
+    text = summary(make_scores())
+    for fact in (
+        "pytest benchmarks/ -k coral",
+        "took 42 s",
+        "mini-clip in 0.4 s",
+        "0123456789ab",
+        "numpy 2.4.6",
+    ):
+        assert fact in text
+    assert "the cache was of another version" in text
+
+
+def test_stand_ins_are_called_so_everywhere() -> None:
+    model = make_model("mini-clip", stand_in_for="clip")
+    scores = [make_score("calibrated_cka", 0.4, model.label, weights={model.label: "stand-in"})]
+    text = summary(scores, replace(make_run(models=[model]), loads=()))
+    assert text.count("mini-clip (stand-in for clip)") == text.count("mini-clip ") - text.count(
+        "models/mini-clip "
+    )
+    assert "- stand-in: an embedded model stood in" in text
+
+
+def test_a_killed_run_is_summed_up_from_its_scores() -> None:
+    text = summary_markdown(make_scores(), {})
+    assert "The run did not end" in text
+    assert "mini-clip" in text
+
+
+def test_nothing_to_rank_is_said() -> None:
+    assert "nothing to rank" in summary([make_score("spread", 0.3, "a", None, experiment="coral")])
