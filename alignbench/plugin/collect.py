@@ -67,6 +67,8 @@ class Collector:
                 append_score(self.folder.path, score)
             elif name == "alignbench-load":
                 self.loads.append(value)
+                if getattr(report, "node", None) is not None:  # a worker's: it has no progress bar
+                    self.printer.lines([f"{value['model']}: weights loaded in {value['seconds']:.1f} s"])
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:

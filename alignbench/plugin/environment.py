@@ -74,3 +74,25 @@ def _accelerators() -> list[str]:
     return (
         [line.strip() for line in result.stdout.splitlines() if line.strip()] if not result.returncode else []
     )
+
+
+def gpu_of_worker(worker: str, visible: str | None, present: int) -> str | None:
+    """Return the one GPU that an xdist worker may use, indexed *into* what the caller may see.
+
+    Args:
+        worker: `gw0`, `gw1`, ...
+        visible: the caller's CUDA_VISIBLE_DEVICES.
+        present: how many GPUs the machine has, for where that is not set.
+
+    Returns:
+        The worker's CUDA_VISIBLE_DEVICES; None where there is nothing to share out.
+    """
+    # Set but empty hides every GPU.
+    gpus = [str(i) for i in range(present)] if visible is None else visible.replace(" ", "").split(",")
+    return gpus[int(worker.removeprefix("gw")) % len(gpus)] if len(gpus) > 1 else None
+
+
+def count_gpus() -> int:
+    """Return the number of NVIDIA GPUs that the driver knows; no torch is imported."""
+    folder = Path("/proc/driver/nvidia/gpus")
+    return len(list(folder.iterdir())) if folder.is_dir() else 0

@@ -6,6 +6,7 @@ A root conftest.py asks for them: `pytest_plugins = ["alignbench.plugin.fixtures
 from __future__ import annotations
 
 import itertools
+import os
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -14,6 +15,7 @@ import pytest
 
 from alignbench.errors import AlignbenchError
 from alignbench.plugin.collect import Collector
+from alignbench.plugin.environment import count_gpus, gpu_of_worker
 from alignbench.plugin.options import Options
 from alignbench.plugin.record import Recorder
 from alignbench.plugin.runfolder import RunFolder
@@ -51,6 +53,9 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         config.stash[FOLDER] = RunFolder(Path(worker["alignbench_run"]))
+        gpu = gpu_of_worker(worker["workerid"], os.environ.get("CUDA_VISIBLE_DEVICES"), count_gpus())
+        if gpu is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = gpu
         return
     output_dir = config.invocation_params.dir / suite.options.output_dir
     folder = RunFolder.fresh(output_dir, suite.options.run_name or _run_name(config))

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from alignbench.plugin.environment import gpu_of_worker, machine, versions
+from alignbench.plugin.selection import needed_by_ids
+
+
+@pytest.mark.parametrize(
+    ("worker", "visible", "present", "expected"),
+    [
+        ("gw0", "4,7", 8, "4"),
+        ("gw1", "4,7", 8, "7"),
+        ("gw2", "4,7", 8, "4"),
+        ("gw1", None, 2, "1"),
+        ("gw1", "3", 8, None),
+        ("gw0", None, 0, None),
+        ("gw1", "", 2, None),
+    ],
+)
+def test_workers_share_out_the_callers_gpus(
+    worker: str, visible: str | None, present: int, expected: str | None
+) -> None:
+    assert gpu_of_worker(worker, visible, present) == expected
+
+
+def test_versions_name_what_scores_depend_on() -> None:
+    assert {"python", "numpy", "torch", "transformers", "pillow", "alignbench"} <= set(versions())
+
+
+def test_the_machine_is_described() -> None:
+    assert machine()["cores"] >= 1
+
+
+def test_longest_names_are_found_first_in_ids() -> None:
+    needed = needed_by_ids(
+        ["t.py::test_cka[linear_cka-mini-clip-mini-llama]", "t.py::test_vv[ncoral-clip.b+other]"],
+        ("clip", "mini-clip", "clip.b", "other", "unused"),
+        ("llama", "mini-llama"),
+    )
+    assert needed.vision == ("mini-clip", "clip.b", "other")
+    assert needed.text == ("mini-llama",)
