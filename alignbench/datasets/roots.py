@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +72,8 @@ def sample_root(config: Config) -> Root:
     """Return the root of the packaged samples."""
     from alignbench.paths import sample_data
 
-    return _layout(sample_data(), "the packaged samples", config)
+    # Without the folder: it is the same data wherever the package is, and reports are passed on.
+    return replace(_layout(sample_data(), "packaged", config), origin="the packaged samples")
 
 
 def _layout(path: Path, rule: str, config: Config) -> Root:

@@ -49,7 +49,7 @@ def test_the_argument_comes_first_then_the_variable_then_the_config_then_the_sam
     configured = replace(config, data_root=roots["config"])
 
     assert load_mixed(1, config=config).name == "sample_data"
-    assert load_mixed(1, config=config).origin.endswith("sample_data (the packaged samples)")
+    assert load_mixed(1, config=config).origin == "the packaged samples"
     from_config = load_mixed(1, config=configured)
     assert from_config.origin == f"{roots['config']} (data_root of the configuration)"
     monkeypatch.setenv("VLM_DATA_ROOT", str(roots["variable"]))
