@@ -30,7 +30,17 @@ FLOORS = {
     "plugin": 6,
     "measure": 6,
 }
-HEAVY = ("torch", "transformers", "sklearn", "umap", "matplotlib", "open_clip", "timm", "scipy.stats", "hypothesis")
+HEAVY = (
+    "torch",
+    "transformers",
+    "sklearn",
+    "umap",
+    "matplotlib",
+    "open_clip",
+    "timm",
+    "scipy.stats",
+    "hypothesis",
+)
 
 
 def modules() -> list[Path]:
