@@ -184,6 +184,7 @@ def cka_vs_coral(inputs: FigureInputs) -> Figure | None:
         "CKA shows alignment. Lines: 95% intervals; grey: CKA of shuffled pairs (±2 standard deviations).",
         legend=_llm_handles(inputs, markers) if len(llms) > 1 and len(panels) == 1 else (),
     )
+    figure.draw_without_rendering()
     for ax, own_llms in zip(axes, panels, strict=False):
         own = [(x, y) for x, y in points if y.llm in own_llms]
         place_names(

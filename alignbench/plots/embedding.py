@@ -39,7 +39,7 @@ def intra_modal_similarity(inputs: FigureInputs) -> Figure | None:
             interpolation="nearest",
             extent=(0, len(model.cosine), len(model.cosine), 0),
         )
-        ax.set_title(inputs.label(model.name, 30))
+        ax.set_title(inputs.title(model.name))
         ax.set_xlabel(_contrast(model), fontsize=8, color=MUTED)
         _type_ticks(ax, model, named=i % columns == 0)
     for ax in axes[len(models) :]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from alignbench.types import ModelInfo, Score
 
 LABEL_WIDTH = 36
+TITLE_WIDTH = 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,11 @@ class FigureInputs:
     def label(self, name: str, width: int = LABEL_WIDTH) -> str:
         """What the model is called, short enough to be drawn."""
         return fit(clean(self._labels.get(name, name)), width)
+
+    def title(self, name: str, width: int = TITLE_WIDTH) -> str:
+        """The label above a narrow panel, on two lines where it is long and ends in brackets."""
+        label = self.label(name)
+        return label if len(label) <= width else "\n(".join(fit(part, width) for part in label.split(" (", 1))
 
     def of(self, experiment: str) -> list[Score]:
         """The scores of an experiment: over all data together if there are such, else of the first type."""

@@ -161,14 +161,14 @@ def place_names(
     ax: Axes,
     points: Sequence[tuple[float, float]],
     names: Sequence[str],
-    bars: Sequence[Sequence[float]] = (),
+    bars: Sequence[tuple[float, float, float, float]] = (),
 ) -> None:
     """Write each name beside its point where it hides neither another name nor a point.
 
     Places around the point are tried from near to far; a name that had to go far gets a line to its point.
 
     Args:
-        ax: where the points are drawn already.
+        ax: where the points are drawn, of a figure that has been laid out.
         points: (x, y) of each.
         names: what to write at each.
         bars: (x0, y0, x1, y1) of lines that names rather shouldn't cross.
@@ -177,26 +177,21 @@ def place_names(
 
     figure = ax.get_figure(root=True)
     assert figure is not None
-    figure.draw_without_rendering()
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    dot = 4 * figure.dpi / 72
-    taken = [
-        Bbox.from_bounds(x - dot, y - dot, 2 * dot, 2 * dot)
-        for x, y in ax.transData.transform(np.reshape(points, (-1, 2)))
-    ]
+    scale = figure.dpi / 72
+    pixels = ax.transData.transform(np.reshape(points, (-1, 2)))
+    taken = [Bbox.from_bounds(x - 4 * scale, y - 4 * scale, 8 * scale, 8 * scale) for x, y in pixels]
     lines = [Bbox(ax.transData.transform(np.reshape(bar, (2, 2)))).padded(1.0) for bar in bars]
-    inside = ax.get_window_extent(renderer)
-    for point, name in zip(points, names, strict=True):
-        text = ax.annotate(
-            name, point, xytext=(0, 0), textcoords="offset points", fontsize=8, color=INK, zorder=6
-        )
+    inside = ax.get_window_extent()
+    for point, (x, y), name in zip(points, pixels, names, strict=True):
+        text = ax.annotate(name, point, (0, 0), textcoords="offset points", fontsize=8, color=INK, zorder=6)
         text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.5})
         text.set_in_layout(False)
+        size = text.get_window_extent().padded(1.5)
         best: tuple[float, tuple[float, float], str, Bbox] | None = None
         for distance, (dx, dy, align) in product(_DISTANCES, _DIRECTIONS):
             offset = (dx * distance, dy * distance)
-            text.set(position=offset, ha=align, va="center")
-            box = text.get_window_extent(renderer).padded(1.5)
+            left = x + offset[0] * scale - {"left": 0.0, "center": 0.5, "right": 1.0}[align] * size.width
+            box = Bbox.from_bounds(left, y + offset[1] * scale - size.height / 2, size.width, size.height)
             outside = box.width * box.height - _overlap(box, inside)
             crossed = sum(_overlap(box, line) for line in lines)
             cost = sum(_overlap(box, other) for other in taken) + 2 * outside + 0.3 * crossed + distance
@@ -204,7 +199,7 @@ def place_names(
                 best = (cost, offset, align, box)
         assert best is not None
         _, offset, align, box = best
-        text.set(position=offset, ha=align)
+        text.set(position=offset, ha=align, va="center")
         taken.append(box)
         if max(map(abs, offset)) > 12:
             leader = {"arrowstyle": "-", "color": NULL, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3}

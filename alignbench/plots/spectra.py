@@ -71,7 +71,7 @@ def covariance_rows(
     for row, pair, (x, y) in zip(axes, pairs, covariances, strict=True):
         value = values.get((pair.name_x, pair.name_y))
         last = "difference" if value is None else f"difference (ncoral {number(value)})"
-        titles = (inputs.label(pair.name_x, 26), inputs.label(pair.name_y, 26), last)
+        titles = (inputs.title(pair.name_x), inputs.title(pair.name_y), last)
         for ax, matrix, title in zip(row, (x, y, x - y), titles, strict=True):
             ax.imshow(coarse(matrix), cmap=DIVERGING, vmin=-limit, vmax=limit, interpolation="nearest")
             ax.set_title(title)
@@ -124,7 +124,7 @@ def spectrum_lines(left: Axes, right: Axes, inputs: FigureInputs) -> None:
         shares = spectrum[spectrum > SMALLEST_SHARE]
         ranks = np.arange(1, len(shares) + 1)
         marked = np.unique(np.geomspace(1, max(len(shares), 1), 7).astype(int)) - 1
-        label = f"{inputs.label(name, 26)} ({effective_directions(shares):.1f})"
+        label = f"{inputs.label(name)} ({effective_directions(shares):.1f})"
         for ax, values in ((left, shares), (right, np.cumsum(shares))):
             ax.plot(
                 ranks,
