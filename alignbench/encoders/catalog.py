@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.encoders import families
 from alignbench.encoders.base import Encoder, Fit, Options
+from alignbench.encoders.control import control_revision
 from alignbench.encoders.library import open_clip_source, timm_source
 from alignbench.errors import ModelError
 from alignbench.registry import Registry
@@ -112,7 +113,7 @@ def _from_recipe(
     if recipe.embedded is not None:
         source = embedded_source(recipe.embedded)
     elif recipe.weights == "random":
-        source = NoSource(revision="seed 0")
+        source = NoSource(find_revision=control_revision)
     else:
         if parsed.target not in sources:
             raise ModelError(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
+from alignbench.encoders.control import SEED
 from alignbench.encoders.preprocess import Prepare
 from alignbench.encoders.vit import VitTower
 from alignbench.weights.loading import place, torch_dtype
+from alignbench.zoo.random_vit import build_random_vit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from alignbench.encoders.base import Options
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located
-
-SEED = 0
 
 
 def load(
@@ -27,6 +26,6 @@ def load(
     precision: Precision,
 ) -> VitTower:
     """Build the control: the same weights at every call."""
-    model, processor = importlib.import_module("alignbench.zoo.random_vit").build_random_vit(SEED)
+    model, processor = build_random_vit(SEED)
     model = place(model.eval().to(torch_dtype(precision.weights)), device)
     return VitTower(model, Prepare(processor, options.fit), special=1)

@@ -172,6 +172,9 @@ def test_the_control_needs_no_file() -> None:
     handle = resolve("random-vit")
     assert (handle.info.weights, handle.info.family) == ("random", "random-vit")
     assert handle.locate().at_hand
+    vectors = handle.embed(tiny.images(2))
+    assert vectors.shape == (2, 192)
+    np.testing.assert_array_equal(resolve("random-vit").embed(tiny.images(2)), vectors)
 
 
 class Colour:

@@ -205,11 +205,11 @@ class NoSource(Source):
 
     Args:
         label: what scores call it.
-        revision: what tells two of them apart.
+        find_revision: returns what tells two of them apart.
     """
 
+    find_revision: Callable[[], str]
     label: str = "random"
-    revision: str = "1"
 
     def config(self) -> dict[str, Any] | None:
         """Return None: there is no file."""
@@ -217,7 +217,7 @@ class NoSource(Source):
 
     def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
         """Return that nothing is needed."""
-        return Located(self.label, revision=self.revision)
+        return Located(self.label, revision=self.find_revision())
 
 
 @dataclass(frozen=True)
