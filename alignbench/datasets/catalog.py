@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from alignbench.datasets.dataset import Dataset, Sample, TextField, drawn_wordings, field_texts, with_groups
 from alignbench.datasets.messages import load_mixed
+from alignbench.datasets.roots import PACKAGED
 from alignbench.errors import ConfigError, DataError, UnknownNameError
 from alignbench.registry import Registry, unknown
 
@@ -97,7 +98,8 @@ def sample_data(
     from alignbench import paths
 
     _refuse_root("sample_data", root)
-    return load_mixed(n_per_type, types, root=paths.sample_data(), seed=seed, text_field=text_field)
+    dataset = load_mixed(n_per_type, types, root=paths.sample_data(), seed=seed, text_field=text_field)
+    return replace(dataset, origin=PACKAGED)
 
 
 def synthetic(

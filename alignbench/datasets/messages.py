@@ -22,7 +22,7 @@ from alignbench.datasets.dataset import (
 )
 from alignbench.datasets.jsonl import MAX_LINE_BYTES, LineIndex, index_lines
 from alignbench.datasets.roots import Root, Source, find_root
-from alignbench.datasets.rows import Row, parse_row, resolve_under, type_of
+from alignbench.datasets.rows import Row, parse_row, printable, resolve_under, type_of
 from alignbench.errors import DataError, InputError, UnknownNameError
 from alignbench.registry import unknown
 
@@ -223,7 +223,7 @@ def _sample(shelf: _Shelf, row: int, parsed: Row, text_field: TextField) -> Samp
         raise DataError(f"no {text_field if text_field != 'both' else 'question or no answer'} in it")
     sample = Sample(
         # A line's number is as stable as its file, and unlike a count it does not depend on what was drawn.
-        id=parsed.id or f"{parsed.image}#{shelf.index.numbers[row]}",
+        id=parsed.id or f"{printable(parsed.image)}#{shelf.index.numbers[row]}",
         image=resolve_under(shelf.images, parsed.image),
         texts=texts,
         data_type=shelf.data_type,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 LABELS = "labels.jsonl"
 IMAGES = "images"
 VARIABLE = "VLM_DATA_ROOT"
+# Without the folder: it is the same data wherever the package is, and reports are passed on.
+PACKAGED = "the packaged samples"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,7 @@ def sample_root(config: Config) -> Root:
     """Return the root of the packaged samples."""
     from alignbench.paths import sample_data
 
-    # Without the folder: it is the same data wherever the package is, and reports are passed on.
-    return replace(_layout(sample_data(), "packaged", config), origin="the packaged samples")
+    return replace(_layout(sample_data(), "packaged", config), origin=PACKAGED)
 
 
 def _layout(path: Path, rule: str, config: Config) -> Root:

@@ -17,7 +17,7 @@ class Row:
     """What a line says.
 
     Args:
-        id: the line's own id, "" where it has none.
+        id: the line's own id, fit to be shown; "" where it has none.
         image: the image's name, relative to the image root.
         question: what the first exchange asks, "" where it asks nothing.
         answers: the first exchange's answer and its further wordings.
@@ -109,6 +109,11 @@ def type_of(image: str) -> str:
     return parts[0]
 
 
+def printable(text: str) -> str:
+    """Return `text` with what a terminal would obey instead of showing replaced."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
 def _shown(name: str) -> str:
     return repr(name if len(name) <= _MAX_NAME else name[:_MAX_NAME] + "...")
 
@@ -156,6 +161,6 @@ def _text(value: Any) -> str:
 
 def _id(value: Any) -> str:
     text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else None
-    if text is None or len(text) > _MAX_NAME or not text.isprintable():
-        raise DataError(f"expected an 'id' of at most {_MAX_NAME} printable characters")
-    return text
+    if text is None or len(text) > _MAX_NAME:
+        raise DataError(f"expected an 'id' of at most {_MAX_NAME} characters")
+    return printable(text)

@@ -25,23 +25,44 @@ _BATCHES_AHEAD = 2
 
 def image_batches(
     samples: Sequence[Sample], prepare: Callable[[Image], Any], batch_size: int
-) -> Iterator[tuple[range, list[Any]]]:
+) -> Iterator[tuple[list[int], list[Any]]]:
     """Yield (positions, prepared images) in order, decoded and prepared in threads at most two batches ahead.
 
+    Images that can't be used are passed over, and named all together at the end: who has five of them in
+    100,000 need not find them by five runs.
+
     Raises:
-        DataError: an image can't be decoded, or is another than when it was looked at.
+        DataError: images can't be decoded, or are others than when they were looked at.
     """
     todo = iter(samples)
     ahead: deque[Future[Any]] = deque()
+    refused: list[tuple[str, DataError]] = []
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="alignbench-decode") as pool:
         try:
             for start in range(0, len(samples), batch_size):
                 for sample in itertools.islice(todo, _BATCHES_AHEAD * batch_size - len(ahead)):
                     ahead.append(pool.submit(_prepared, sample, prepare))
-                count = min(batch_size, len(samples) - start)
-                yield range(start, start + count), [ahead.popleft().result() for _ in range(count)]
+                ready: dict[int, Any] = {}
+                for position in range(start, min(start + batch_size, len(samples))):
+                    try:
+                        ready[position] = ahead.popleft().result()
+                    except DataError as error:
+                        refused.append((samples[position].id, error))
+                if ready:
+                    yield list(ready), list(ready.values())
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
+    if refused:
+        raise _together(refused) from refused[0][1]
+
+
+def _together(refused: Sequence[tuple[str, DataError]]) -> DataError:
+    (first, error), *others = refused
+    message = f"sample {first!r}: {error}"
+    if others:
+        names = ", ".join(repr(name) for name, _ in others[:9]) + (", ..." if len(others) > 9 else "")
+        message += f"; and {len(others)} more that can't be used: {names}"
+    return DataError(message)
 
 
 def text_batches(lengths: Sequence[int], max_tokens: int, max_rows: int = 256) -> Iterator[list[int]]:
@@ -63,9 +84,5 @@ def text_batches(lengths: Sequence[int], max_tokens: int, max_rows: int = 256) -
 def _prepared(sample: Sample, prepare: Callable[[Image], Any]) -> Any:
     data = sample.image_bytes()
     if hashlib.sha256(data).hexdigest() != sample.image_digest:
-        raise DataError(f"sample {sample.id!r}: its image has changed since the data was read; run again")
-    try:
-        image = open_image(sample.image, data=data)
-    except DataError as error:
-        raise DataError(f"sample {sample.id!r}: {error}") from error
-    return prepare(image)
+        raise DataError("its image has changed since the data was read; run again")
+    return prepare(open_image(sample.image, data=data))

@@ -6,7 +6,6 @@ import codecs
 import json
 import os
 import re
-import time
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +118,10 @@ def test_utf_16_is_refused_by_name(tmp_path: Path) -> None:
         pytest.param(
             line("ch\x1b[31mart/x.png"), "can't be the name of a data type", id="escapes in the type"
         ),
-        pytest.param(line("chart/other.png", id="a\x1b[2Jb"), "printable", id="escapes in the id"),
+        pytest.param(line("chart/other.png", id="a" * 201), "at most 200 characters", id="an id of 201"),
+        pytest.param(
+            '{"id": {}, ' + line("chart/other.png")[1:], "expected an 'id'", id="an id that is an object"
+        ),
         pytest.param(
             line("chart/other.png").replace("an answer", "\\ud800"), "surrogate", id="half a character"
         ),
@@ -155,6 +157,13 @@ def test_a_bad_line_is_reported_with_its_number_and_costs_nothing_else(
     assert "\n" not in dataset.dropped[0].reason
     assert dataset.dropped[0].reason.isprintable()
     assert len(dataset.dropped[0].reason) < 500
+
+
+def test_ids_cannot_command_a_terminal(tmp_path: Path) -> None:
+    named = line("chart/good.png", "one", id="a\x1b[2Jb")
+    unnamed = line("chart/b\x07.png", "two")
+    dataset = load_with(tmp_path, named, unnamed, images={**IMAGES, "chart/b\x07.png": png()})
+    assert [sample.id for sample in dataset.samples] == ["a\ufffd[2Jb", "chart/b\ufffd.png#2"]
 
 
 def test_two_images_in_a_row_are_not_guessed_between(tmp_path: Path) -> None:
@@ -285,18 +294,15 @@ def test_images_and_texts_come_in_order(tmp_path: Path) -> None:
     assert texts == [sample.text for sample in dataset.samples]
 
 
-def test_a_large_file_is_indexed_in_little_memory_and_time(tmp_path: Path) -> None:
+def test_a_large_file_is_indexed_in_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "labels.jsonl"
     with path.open("w") as stream:
-        for i in range(230_000):
+        for i in range(60_000):
             stream.write(f'{{"messages": [{i}]}}\n')
     tracemalloc.start()
-    started = time.perf_counter()
     index = index_lines(path)
-    seconds = time.perf_counter() - started
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert len(index) == 230_000
-    assert list(index.read([229_999, 0])) == [b'{"messages": [229999]}', b'{"messages": [0]}']
-    assert peak < 8 * 2**20
-    assert seconds < 10
+    assert len(index) == 60_000
+    assert list(index.read([59_999, 0])) == [b'{"messages": [59999]}', b'{"messages": [0]}']
+    assert peak < 3 * 2**20

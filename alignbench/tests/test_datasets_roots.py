@@ -158,7 +158,8 @@ def test_a_dataset_goes_by_name_by_folder_or_by_the_order_of_roots(
     assert load_dataset(n_per_type=1).name == "sample_data"
     monkeypatch.setenv("VLM_DATA_ROOT", str(root))
     assert load_dataset(n_per_type=1).name == "mine"
-    assert load_dataset("sample_data", n_per_type=1).name == "sample_data"
+    named = load_dataset("sample_data", n_per_type=1)
+    assert (named.name, named.origin) == ("sample_data", "the packaged samples")
     monkeypatch.delenv("VLM_DATA_ROOT")
     assert load_dataset(str(root), n_per_type=1).name == "mine"
     assert load_dataset(root=root, n_per_type=1).name == "mine"

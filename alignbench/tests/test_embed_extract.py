@@ -156,10 +156,10 @@ def test_a_vector_that_is_not_finite_names_its_sample_and_is_never_kept(
             out[[row[0] in (13, 14) for row in batch], 1] = value
             return out
 
-    broken = Overflows()
+    overflowing = Overflows()
     with pytest.raises(ModelError, match="fake: 2 of 10 vectors are not finite, the first of sample 's13'"):
-        embed_images(broken, drawings(20), store=store, batch_size=10)
-    assert broken.unloads == 1
+        embed_images(overflowing, drawings(20), store=store, batch_size=10)
+    assert overflowing.unloads == 1
     sound = FakeEncoder()
     embed_images(sound, drawings(20), store=store)
     assert sound.rows == 10  # the batch before was kept, none of the bad one
@@ -178,10 +178,10 @@ def test_the_model_is_freed_whatever_happens(store: EmbeddingStore) -> None:
         def load(self, device: str, dtype: str) -> None:
             raise ModelError("no weights")
 
-    for broken, error in ((Fails(), RuntimeError), (Stopped(), KeyboardInterrupt), (Missing(), ModelError)):
+    for failing, error in ((Fails(), RuntimeError), (Stopped(), KeyboardInterrupt), (Missing(), ModelError)):
         with pytest.raises(error):
-            embed_images(broken, drawings(3), store=store)
-        assert broken.unloads == 1
+            embed_images(failing, drawings(3), store=store)
+        assert failing.unloads == 1
     encoder = FakeEncoder()
     embed_images(encoder, drawings(3), store=store)
     assert (encoder.loads, encoder.unloads) == (1, 1)
@@ -234,13 +234,30 @@ def test_no_thread_outlives_the_work(store: EmbeddingStore) -> None:
     assert not [t for t in threading.enumerate() if t.name.startswith("alignbench-decode")]
 
 
-def test_an_image_that_decodes_to_nothing_names_its_sample(store: EmbeddingStore) -> None:
-    good = drawings(3).samples
-    broken = bytearray(png((1, 2, 3), (64, 64)))
-    broken[broken.index(b"IDAT") + 12] ^= 0xFF
-    dataset = Dataset("d", (*good, Sample("bad", bytes(broken), ("a",), "chart")), "made up")
-    with pytest.raises(DataError, match=r"sample 'bad': image .*: broken or truncated"):
+def broken(name: str, blue: int = 3) -> Sample:
+    """A sample whose image looks well until it is decoded."""
+    content = bytearray(png((1, 2, blue), (64, 64)))
+    content[content.index(b"IDAT") + 12] ^= 0xFF
+    return Sample(name, bytes(content), ("a",), "chart")
+
+
+def test_an_image_that_cannot_be_decoded_names_its_sample(store: EmbeddingStore) -> None:
+    dataset = Dataset("d", (broken("bad"), *drawings(3).samples), "made up")
+    with pytest.raises(DataError, match=r"^sample 'bad': image [^;]*: broken or truncated[^;]*$"):
         embed_images(FakeEncoder(), dataset, store=store)
+
+
+def test_all_images_that_cannot_be_decoded_are_named_at_once_and_the_others_kept(
+    store: EmbeddingStore,
+) -> None:
+    good = drawings(20)
+    bad = [broken(f"bad{i}", blue=i) for i in range(12)]
+    dataset = Dataset("d", (*bad[:6], *good.samples, *bad[6:]), "made up")
+    with pytest.raises(DataError, match=r"^sample 'bad0': .*; and 11 more .*: 'bad1', .*'bad9', \.\.\.$"):
+        embed_images(FakeEncoder(), dataset, store=store, batch_size=4)
+    encoder = FakeEncoder()
+    embed_images(encoder, good, store=store)
+    assert encoder.rows == 0
 
 
 def test_an_image_that_changed_since_it_was_read_is_not_kept_under_its_old_name(

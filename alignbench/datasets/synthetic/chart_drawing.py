@@ -99,7 +99,7 @@ def _paint_lines(chart: Chart, canvas: Canvas, plot: Rectangle) -> list[Box]:
 
 
 def _paint_points(chart: Chart, canvas: Canvas, plot: Rectangle) -> list[Box]:
-    left, top, right, bottom = plot
+    left, _, right, bottom = plot
     for i in range(0, TOP + 1, 25):
         x = left + 10 + (right - left - 20) * i / TOP
         canvas.text((x, bottom + 6), str(i), LABEL_SIZE, BACKGROUNDS[chart.background].ink, "ma")

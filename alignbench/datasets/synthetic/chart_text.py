@@ -29,7 +29,8 @@ def describe_chart(chart: Chart) -> Description:
     wordings = (
         f'{sentence(a(kind))} titled "{chart.title}", with {what} on a {page}. {sentence(detail[0])}.',
         f"On a {page}, {a(kind)} about {chart.topic.lower()} in {chart.place} shows {what}; {detail[1]}.",
-        f'{sentence(what)} in {a(kind)}. Its title is "{chart.title}" and its background is {chart.background}. '
+        f'{sentence(what)} in {a(kind)}. Its title is "{chart.title}" '
+        f"and its background is {chart.background}. "
         f"{sentence(detail[0])}.",
         f'The {kind} "{chart.title}" has {what}. {sentence(detail[1])}. It is drawn on a {page}.',
     )

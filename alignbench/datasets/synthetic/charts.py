@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from alignbench.datasets.synthetic.words import (
@@ -120,8 +121,8 @@ def trending(rng: random.Random, n: int, trend: str) -> tuple[int, ...]:
 
 def turns(values: list[int] | tuple[int, ...]) -> int:
     """Return how often the values change direction."""
-    steps = [after > before for before, after in zip(values, values[1:], strict=False)]
-    return sum(one != two for one, two in zip(steps, steps[1:], strict=False))
+    steps = [after > before for before, after in pairwise(values)]
+    return sum(one != two for one, two in pairwise(steps))
 
 
 def _bars(rng: random.Random, names: tuple[str, ...]) -> tuple[str, tuple[str, ...], tuple[Series, ...]]:
@@ -143,7 +144,7 @@ def _slices(rng: random.Random, names: tuple[str, ...]) -> tuple[str, tuple[str,
     n = rng.randint(3, 6)
     colours = rng.sample(tuple(COLOURS), n)
     cuts = [0, *sorted(rng.sample(range(1, 100 // 5), n - 1)), 100 // 5]
-    shares = [5 * (right - left) for left, right in zip(cuts, cuts[1:], strict=False)]
+    shares = [5 * (right - left) for left, right in pairwise(cuts)]
     # one slice is the largest for certain
     largest = shares.index(max(shares))
     donor = min((i for i in range(n) if i != largest), key=lambda i: -shares[i])

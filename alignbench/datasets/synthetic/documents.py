@@ -1,4 +1,4 @@
-"""Documents: a titled page with Introduction, Methods and Results, in one or two columns, with or without a figure."""
+"""Documents: a titled page with Introduction, Methods and Results, in one or two columns."""
 
 from __future__ import annotations
 
@@ -238,14 +238,16 @@ def describe_document(page: Document) -> Description:
     }[page.style]
     sections, paper = count(len(page.sections), "section"), f"{page.background} paper"
     wordings = (
-        f'A {page.layout} document titled "{page.title}" on {paper}, with {page.accent} headings and {style}. '
-        f"It has {sections} and {figure}{where}.",
-        f"On {paper}, a page in {count(page.columns, 'column')} about {page.topic.lower()} in {page.place}, with {style}. "
+        f'A {page.layout} document titled "{page.title}" on {paper}, with {page.accent} headings '
+        f"and {style}. It has {sections} and {figure}{where}.",
+        f"On {paper}, a page in {count(page.columns, 'column')} about {page.topic.lower()} in {page.place}, "
+        f"with {style}. "
         f"{sentence(figure)} is seen{where}, and {listing(page.sections)} are the headings.",
-        f'{sentence(sections)} in a {page.layout} document: {listing(page.sections)}. Its title is "{page.title}" '
-        f"and it has {style}. The text speaks of {page.sites} sites and a growth of {page.growth} percent.",
-        f'The document "{page.title}" is set in {count(page.columns, "column")} on {paper} and shows {figure}{where}. '
-        f"Its headings are {page.accent}, from {page.sections[0]} to {page.sections[-1]}.",
+        f"{sentence(sections)} in a {page.layout} document: {listing(page.sections)}. "
+        f'Its title is "{page.title}" and it has {style}. '
+        f"The text speaks of {page.sites} sites and a growth of {page.growth} percent.",
+        f'The document "{page.title}" is set in {count(page.columns, "column")} on {paper} '
+        f"and shows {figure}{where}. Its headings are {page.accent}, from {page.sections[0]} to {page.sections[-1]}.",
     )
     exchanges = (
         ("What type of image is this?", "A document."),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.datasets.synthetic.canvas import Box, Canvas
 from alignbench.datasets.synthetic.kind import Description, Kind
-from alignbench.datasets.synthetic.words import COLOURS, PAGES, a, count, listing, plural, sentence
+from alignbench.datasets.synthetic.words import COLOURS, PAGES, a, count, listing, sentence
 
 if TYPE_CHECKING:
     import random
@@ -22,7 +22,7 @@ PLACES = ("top left", "top right", "bottom left", "bottom right")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One shape: `place` indexes `PLACES`, `x` and `y` are its centre, `radius` reaches its farthest point."""
+    """One shape: `place` indexes `PLACES`, `x` and `y` its centre, `radius` reaches its farthest point."""
 
     name: str
     colour: str
@@ -109,15 +109,14 @@ def _outline(shape: Shape) -> list[tuple[float, float]]:
 def describe_scene(scene: Scene) -> Description:
     """Say what can be seen in `scene`, in three wordings."""
     shapes = scene.shapes
-    noun = plural("shape") if len(shapes) > 1 else "shape"
-    listed = listing([f"{a(s.phrase)} at the {PLACES[s.place]}" for s in shapes])
+    subject = "shapes are" if len(shapes) > 1 else "shape is"
+    placed = listing([f"{a(s.phrase)} at the {PLACES[s.place]}" for s in shapes])
+    by_place = listing([f"{PLACES[s.place]}, {a(s.phrase)}" for s in shapes])
+    bracketed = listing([f"{a(s.phrase)} ({PLACES[s.place]})" for s in shapes])
     wordings = (
-        f"{sentence(listed)} on a {scene.background} page.",
-        f"On a {scene.background} background, {count(len(shapes), 'shape')}: "
-        + listing([f"{PLACES[s.place]}, {a(s.phrase)}" for s in shapes])
-        + ".",
-        f"The {noun} {'are' if len(shapes) > 1 else 'is'} {listing([f'{a(s.phrase)} ({PLACES[s.place]})' for s in shapes])}; "
-        f"the page is {scene.background}.",
+        f"{sentence(placed)} on a {scene.background} page.",
+        f"On a {scene.background} background, {count(len(shapes), 'shape')}: {by_place}.",
+        f"The {subject} {bracketed}; the page is {scene.background}.",
     )
     largest = max(shapes, key=lambda shape: shape.radius)
     exchanges = (

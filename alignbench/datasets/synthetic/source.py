@@ -43,7 +43,7 @@ SAMPLE_DATA_SEED, HELD_OUT_SEED, TRAINING_SEED = 1, 2, 3
 
 @dataclass(frozen=True)
 class Synthetic:
-    """Drawings of `types`, fixed by `seed`: the i-th drawing of a type is the same whatever else is asked for.
+    """Drawings of `types`, fixed by `seed`: the i-th of a type is the same whatever else is asked for.
 
     Args:
         seed: which stream of drawings.

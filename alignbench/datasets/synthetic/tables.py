@@ -39,7 +39,7 @@ class Table:
         columns: the headers of the columns of numbers.
         values: a row of numbers a name.
         header: the colour of the header row.
-        highlight: the colour of the row with the largest value of the first column of numbers, if it is marked.
+        highlight: the colour of the row with the largest value of the first column of numbers, if marked.
     """
 
     layout: str
@@ -128,15 +128,17 @@ def describe_table(table: Table) -> Description:
     top, page = table.values[table.largest][0], f"{table.background} page"
     marked = f"the row of {best} is marked in {table.highlight}" if table.highlight else "no row is marked"
     largest = f"the largest {first.lower()} is {top}, for {best}"
+    listed = listing([column.lower() for column in table.columns])
     wordings = (
-        f'{sentence(a(table.layout))} table titled "{table.title}", with a {table.header} header, {rows} and {columns} '
-        f"on a {page}. {sentence(marked)}; {largest}.",
-        f"On a {page}, a table about {table.topic.lower()} in {table.place} with {rows} below {a(table.header)} header. "
-        f"It lists {listing([c.lower() for c in table.columns])} by {table.names[0].lower()}, and {marked}.",
-        f'{sentence(rows)} and {columns} in {a(table.layout)} table. Its title is "{table.title}", its header is '
-        f"{table.header}, its background {table.background}. {sentence(largest)}.",
-        f'The table "{table.title}" has {a(table.header)} header row with {listing((table.names[0], *table.columns))}, '
-        f"then {rows} from {table.names[1]} to {table.names[-1]}. {sentence(marked)}.",
+        f'{sentence(a(table.layout))} table titled "{table.title}", with a {table.header} header, {rows} '
+        f"and {columns} on a {page}. {sentence(marked)}; {largest}.",
+        f"On a {page}, a table about {table.topic.lower()} in {table.place} with {rows} "
+        f"below {a(table.header)} header. It lists {listed} by {table.names[0].lower()}, and {marked}.",
+        f'{sentence(rows)} and {columns} in {a(table.layout)} table. Its title is "{table.title}", '
+        f"its header is {table.header}, its background {table.background}. {sentence(largest)}.",
+        f'The table "{table.title}" has {a(table.header)} header row '
+        f"with {listing((table.names[0], *table.columns))}, then {rows} "
+        f"from {table.names[1]} to {table.names[-1]}. {sentence(marked)}.",
     )
     exchanges = (
         ("What type of image is this?", "A table."),

@@ -1,4 +1,4 @@
-"""The vocabulary of the drawings: colours, backgrounds, topics, and small helpers to say things in English."""
+"""The vocabulary of the drawings: colours, backgrounds, topics, and helpers to say things in English."""
 
 from __future__ import annotations
 
