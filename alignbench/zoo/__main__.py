@@ -16,12 +16,17 @@ def main() -> None:
     """Run the sub-command."""
     parser = argparse.ArgumentParser(prog="python -m alignbench.zoo", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for command, help_line in (("train", "train a model and save it"), ("check", "measure it, write its card")):
+    for command, help_line in (
+        ("train", "train a model and save it"),
+        ("check", "measure it, write its card"),
+    ):
         sub = commands.add_parser(command, help=help_line)
         sub.add_argument("name", help=f"one of {', '.join(RECIPES)}")
         sub.add_argument("--out", type=Path, help="the folder of the models (sample_data/models)")
         if command == "train":
-            sub.add_argument("--work", type=Path, default=default_work(), help="drawings and checkpoints (%(default)s)")
+            sub.add_argument(
+                "--work", type=Path, default=default_work(), help="drawings and checkpoints (%(default)s)"
+            )
             sub.add_argument("--steps", type=int, help="optimizer steps, if not the recipe's")
             sub.add_argument("--threads", type=int, default=2, help="torch threads (2)")
     options = parser.parse_args()

@@ -19,7 +19,7 @@ ABOUT = {
     ),
     "mini-dinov2": (
         "Dinov2Model",
-        "Self-distillation from images alone: an averaged teacher, two large and two small crops, no text, no label.",
+        "Self-distillation from images alone: an averaged teacher, large and small crops, no text, no label.",
     ),
     "mini-llama": (
         "LlamaForCausalLM",
@@ -44,7 +44,7 @@ MEANINGS = {
     "perplexity": "perplexity per token of 360 wordings",
     "unigram_perplexity": "the same of a unigram model",
     "ratio": "their ratio",
-    "same_drawing_r1": "two wordings of a drawing find each other among 90 (mean-pooled states; chance 0.011)",
+    "same_drawing_r1": "two wordings of a drawing find each other among 90 by mean-pooled states",
 }
 CARD = """---
 license: apache-2.0
@@ -52,8 +52,9 @@ license: apache-2.0
 
 # {name}
 
-{what}, {parameters:.1f} million parameters, fp16. Trained from scratch on drawings by `alignbench.datasets.synthetic`;
-it knows nothing else. It is there so that alignbench runs without a network, and says nothing about large models.
+{what}, {parameters:.1f} million parameters, fp16.
+Trained from scratch on drawings by `alignbench.datasets.synthetic`; it knows nothing else.
+It is there so that alignbench runs without a network, and says nothing about large models.
 
 | training | |
 |---|---|

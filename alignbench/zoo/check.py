@@ -125,14 +125,16 @@ def knn_accuracy(x: NDArray[np.float32], labels: Sequence[str], k: int = K) -> f
 
 @torch.inference_mode()
 def language_results(folder: Path) -> Results:
-    """Return the perplexity per token of held-out wordings, beside that of a unigram model of the same tokens.
+    """Return the perplexity per token of held-out wordings, beside that of a unigram model.
 
-    The unigram model counts the tokens of training texts, with one added to every count.
+    The unigram model counts the same tokens in training texts, with one added to every count.
     """
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     source = Synthetic(HELD_OUT_SEED)
-    texts = [w for name in source.types for i in range(PER_TYPE) for w in source.description(name, i).wordings]
+    texts = [
+        w for name in source.types for i in range(PER_TYPE) for w in source.description(name, i).wordings
+    ]
     counts = np.ones(len(tokenizer))
     for number in range(UNIGRAM_TEXTS):
         for wording in Drawings().description(number).wordings:
@@ -170,7 +172,9 @@ def same_drawing_r1(model: Any, tokenizer: Any) -> float:
 
 def _pooled(model: Any, tokenizer: Any, texts: list[str]) -> NDArray[np.float32]:
     tokens = tokenizer(texts, padding="longest", return_tensors="pt")
-    hidden = model.base_model(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask).last_hidden_state
+    hidden = model.base_model(
+        input_ids=tokens.input_ids, attention_mask=tokens.attention_mask
+    ).last_hidden_state
     mask = tokens.attention_mask[..., None].float()
     mean = ((hidden * mask).sum(1) / mask.sum(1)).numpy()
     mean = mean - mean.mean(0)

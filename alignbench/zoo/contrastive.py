@@ -11,6 +11,7 @@ from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
 
 from alignbench.zoo.data import Drawings, batch_numbers
+from alignbench.zoo.loop import ATTENTION
 from alignbench.zoo.pixels import normalised
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ SIGMOID_START = (math.log(10), -10.0)  # Zhai et al. 2023, section 3.2: scale an
 
 
 class Contrastive:
-    """Images and their texts, drawn together; every second batch is of a single type, so negatives are hard."""
+    """Images with their texts; every second batch is of a single type, so that negatives are hard."""
 
     def __init__(self, recipe: Recipe, pixels: NDArray[np.uint8], tokenizer: Any, processor: Any) -> None:
         self._recipe, self._pixels, self._tokenizer, self._processor = recipe, pixels, tokenizer, processor
@@ -58,8 +59,8 @@ def build(recipe: Recipe, tokenizer: Any) -> Any:
     config = {**recipe.config, "text_config": {**recipe.config["text_config"], **tokens}}
     torch.manual_seed(recipe.seed)
     if recipe.objective == "softmax":
-        return CLIPModel(CLIPConfig(**config))
-    model = SiglipModel(SiglipConfig(**config))
+        return CLIPModel(CLIPConfig(**config, attn_implementation=ATTENTION))
+    model = SiglipModel(SiglipConfig(**config, attn_implementation=ATTENTION))
     with torch.no_grad():
         model.logit_scale.fill_(SIGMOID_START[0])
         model.logit_bias.fill_(SIGMOID_START[1])

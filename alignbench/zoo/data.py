@@ -45,7 +45,7 @@ class Drawings:
 
 
 def pool(n: int, folder: Path, workers: int = 2) -> NDArray[np.uint8]:
-    """Return the pixels of the first `n` training drawings [n, 112, 112, 3], drawn into a file on the first call."""
+    """Return the pixels [n, 112, 112, 3] of the first `n` training drawings, drawn into a file once."""
     path = folder / f"drawings-{IMAGE_SIZE}-{n}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,14 +71,15 @@ def _draw_chunk(bounds: tuple[int, int]) -> NDArray[np.uint8]:
 def batch_numbers(n: int, batch: int, seed: int, step: int, one_type: bool = False) -> NDArray[np.int64]:
     """Return the drawings of a step: `batch` different ones below `n`, fixed by `seed` and `step`.
 
-    Args:
-        one_type: draw from a single type: then every other sample of the batch is a near miss.
+    With `one_type` all are of a single type: every other sample of the batch is a near miss.
     """
     rng = np.random.default_rng((seed, step))
     numbers = np.arange(n)
     if one_type:
         data_type = CYCLE[int(rng.integers(3))]
-        numbers = numbers[np.asarray([CYCLE[i % len(CYCLE)] == data_type for i in range(len(CYCLE))])[numbers % len(CYCLE)]]
+        numbers = numbers[
+            np.asarray([CYCLE[i % len(CYCLE)] == data_type for i in range(len(CYCLE))])[numbers % len(CYCLE)]
+        ]
     return rng.choice(numbers, min(batch, len(numbers)), replace=False)
 
 

@@ -14,6 +14,7 @@ from torch.nn import functional
 from transformers import Dinov2Config, Dinov2Model
 
 from alignbench.zoo.data import batch_numbers
+from alignbench.zoo.loop import ATTENTION
 from alignbench.zoo.pixels import normalised
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ class Pair(nn.Module):
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
-        self.student = nn.ModuleList([Dinov2Model(Dinov2Config(**config)), Head(config["hidden_size"])])
-        self.teacher = nn.ModuleList([Dinov2Model(Dinov2Config(**config)), Head(config["hidden_size"])])
+        self.student = nn.ModuleList([Dinov2Model(Dinov2Config(**config, attn_implementation=ATTENTION)), Head(config["hidden_size"])])
+        self.teacher = nn.ModuleList([Dinov2Model(Dinov2Config(**config, attn_implementation=ATTENTION)), Head(config["hidden_size"])])
         self.teacher.load_state_dict(self.student.state_dict())
         self.teacher.requires_grad_(False)
         self.register_buffer("centre", torch.zeros(1, PROTOTYPES))
@@ -85,10 +86,14 @@ class Distillation:
         near = torch.cat([crops(images, *LOCAL, generator) for _ in range(N_LOCAL)])
         with torch.no_grad():
             targets = self._targets(_through(self.module.teacher, wide), step)
-        views = [*_through(self.module.student, wide).chunk(N_GLOBAL), *_through(self.module.student, near).chunk(N_LOCAL)]
+        views = [
+            *_through(self.module.student, wide).chunk(N_GLOBAL),
+            *_through(self.module.student, near).chunk(N_LOCAL),
+        ]
         pairs = [(t, s) for t in range(N_GLOBAL) for s in range(len(views)) if t != s]
         terms = [
-            -(targets[t] * functional.log_softmax(views[s] / STUDENT_TEMPERATURE, -1)).sum(-1).mean() for t, s in pairs
+            -(targets[t] * functional.log_softmax(views[s] / STUDENT_TEMPERATURE, -1)).sum(-1).mean()
+            for t, s in pairs
         ]
         return torch.stack(terms).mean()
 
@@ -109,13 +114,16 @@ class Distillation:
             old.lerp_(new, 1 - momentum)
 
 
-def crops(images: torch.Tensor, side: int, least: float, most: float, generator: torch.Generator) -> torch.Tensor:
-    """Return a random crop of each image, resized to `side`, with its brightness and contrast changed a little.
+def crops(
+    images: torch.Tensor, side: int, least: float, most: float, generator: torch.Generator
+) -> torch.Tensor:
+    """Return a random crop of each image, resized to `side`, its brightness and contrast changed a little.
 
     Args:
         images: float [b, 3, h, w].
         side: of the crops, in pixels.
-        least, most: the share of the area that a crop covers.
+        least: the smallest share of the area that a crop covers.
+        most: the largest share.
         generator: what makes it random.
     """
     n = len(images)

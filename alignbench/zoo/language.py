@@ -10,6 +10,7 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from alignbench.zoo.data import Drawings, batch_numbers, document
+from alignbench.zoo.loop import ATTENTION
 
 if TYPE_CHECKING:
     from alignbench.zoo.recipes import Recipe
@@ -31,7 +32,9 @@ class Language:
         recipe = self._recipe
         rng = random.Random(f"{recipe.seed}/{step}")
         numbers = batch_numbers(recipe.pool, recipe.batch, recipe.seed, step)
-        texts = [document(self._drawings.description(int(n)), rng) + self._tokenizer.eos_token for n in numbers]
+        texts = [
+            document(self._drawings.description(int(n)), rng) + self._tokenizer.eos_token for n in numbers
+        ]
         tokens = self._tokenizer(texts, padding="longest", return_tensors="pt")
         logits = self.module(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask).logits
         return next_token_loss(logits, tokens.input_ids, tokens.attention_mask)
@@ -47,6 +50,7 @@ def build(recipe: Recipe, tokenizer: Any) -> Any:
     return model(
         config(
             **recipe.config,
+            attn_implementation=ATTENTION,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from alignbench.zoo.recipes import Recipe
 
+# on a CPU and so few tokens a step with sdpa takes 1.4 times as long, most of it in its backward pass
+ATTENTION = "eager"
 SAVE_EVERY_SECONDS = 120.0
 LOG_EVERY = 20
 
@@ -22,7 +24,9 @@ LOG_EVERY = 20
 class Task(Protocol):
     """What is trained, and how one step's loss comes about."""
 
-    module: torch.nn.Module
+    @property
+    def module(self) -> torch.nn.Module:
+        """All that is trained, and all that a checkpoint needs."""
 
     def loss(self, step: int) -> torch.Tensor:
         """Return the loss of batch `step`."""
@@ -42,7 +46,9 @@ class Progress:
 
 def train(task: Task, recipe: Recipe, checkpoint: Path, say: Callable[[str], None]) -> Progress:
     """Train `task` for `recipe.steps`, going on from `checkpoint` if it is there."""
-    optimizer = torch.optim.AdamW(_groups(task.module, recipe.decay), lr=recipe.rate, betas=(0.9, 0.98), eps=1e-6)
+    optimizer = torch.optim.AdamW(
+        _groups(task.module, recipe.decay), lr=recipe.rate, betas=(0.9, 0.98), eps=1e-6
+    )
     progress = _resume(task, optimizer, checkpoint)
     saved, recent = time.monotonic(), []
     parameters = [p for p in task.module.parameters() if p.requires_grad]
@@ -54,7 +60,7 @@ def train(task: Task, recipe: Recipe, checkpoint: Path, say: Callable[[str], Non
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = task.loss(progress.step)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         task.after(progress.step)

@@ -23,13 +23,17 @@ def image_processor(objective: str) -> Any:
         return SiglipImageProcessor(size=_SIZE)
     if objective == "softmax":
         return CLIPImageProcessor(size=_SIZE, do_center_crop=False)
-    return BitImageProcessor(size=_SIZE, do_center_crop=False, image_mean=IMAGENET_MEAN, image_std=IMAGENET_STD)
+    return BitImageProcessor(
+        size=_SIZE, do_center_crop=False, image_mean=IMAGENET_MEAN, image_std=IMAGENET_STD
+    )
 
 
 def normalised(pixels: NDArray[np.uint8], processor: Any) -> torch.Tensor:
     """Return uint8 `pixels` [b, h, w, 3] as the processor hands them to the model: float [b, 3, h, w]."""
     scaled = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-    mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (processor.image_mean, processor.image_std))
+    mean, std = (
+        torch.tensor(value).view(1, 3, 1, 1) for value in (processor.image_mean, processor.image_std)
+    )
     return (scaled - mean) / std
 
 

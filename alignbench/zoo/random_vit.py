@@ -1,4 +1,4 @@
-"""`random-vit`: the untrained control. What it scores, any model of this shape scores without having learned."""
+"""`random-vit`: the untrained control; what it scores needs no learning."""
 
 from __future__ import annotations
 

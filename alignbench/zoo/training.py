@@ -27,7 +27,9 @@ TOKENIZER_DRAWINGS = 4000
 TRAINING_FILE = "training.json"
 
 
-def train_model(recipe: Recipe, out: Path, work: Path, say: Callable[[str], None], threads: int = 2) -> Progress:
+def train_model(
+    recipe: Recipe, out: Path, work: Path, say: Callable[[str], None], threads: int = 2
+) -> Progress:
     """Train `recipe` and save the model to `out`.
 
     Args:
@@ -70,6 +72,7 @@ def train_model(recipe: Recipe, out: Path, work: Path, say: Callable[[str], None
 def save(model: Any, tokenizer: Any, processor: Any, out: Path) -> None:
     """Write weights as fp16 safetensors with all that `from_pretrained` needs."""
     model.eval().to(torch.float16).save_pretrained(out)
+    (out / "model.safetensors").chmod(0o644)  # safetensors writes for the owner only
     for part in (tokenizer, processor):
         if part is not None:
             part.save_pretrained(out)
@@ -79,7 +82,9 @@ def _tokenizer(recipe: Recipe) -> Any:
     if recipe.objective == "language":
         frame = "llama" if recipe.name == "mini-llama" else "qwen2"
         return train_tokenizer(_texts(recipe), frame, recipe.config["max_position_embeddings"])
-    return train_tokenizer(_texts(recipe), recipe.objective, recipe.config["text_config"]["max_position_embeddings"])
+    return train_tokenizer(
+        _texts(recipe), recipe.objective, recipe.config["text_config"]["max_position_embeddings"]
+    )
 
 
 def _texts(recipe: Recipe) -> Iterator[str]:
