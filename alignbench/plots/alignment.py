@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.plots.inputs import pick
+from alignbench.plots.labels import place_names
 from alignbench.plots.marks import (
     BAR,
     interval_mark,
     missing,
     name_rows,
     null_mark,
-    place_names,
     reading_notes,
     span,
     value_label,
@@ -191,6 +191,7 @@ def cka_vs_coral(inputs: FigureInputs) -> Figure | None:
             ax,
             [(float(x.value or 0), float(y.value or 0)) for x, y in own],
             [inputs.label(str(y.encoder), 32) for _, y in own],
+            [inputs.look(str(y.encoder)).colour for _, y in own],
             [bar for x, y in own for bar in _bars(x, y)],
         )
     return figure

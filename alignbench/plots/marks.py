@@ -1,11 +1,8 @@
-"""What figures share: bars with interval, null and saturation; missing values; names that don't collide."""
+"""What figures share: bars with interval, null and saturation; missing values."""
 
 from __future__ import annotations
 
-from itertools import product
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from alignbench.plots.style import INK, MUTED, NULL, SATURATED_HATCH
 from alignbench.plots.text import clean, cut, number
@@ -14,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
-    from matplotlib.transforms import Bbox
 
     from alignbench.types import Null, Score
 
@@ -155,71 +151,3 @@ def span(scores: Sequence[Score], least: float = 0.0) -> tuple[float, float]:
     low, high = min(values), max(values)
     width = (high - low) or 1.0
     return low - (0.04 * width if low < 0 else 0), high + 0.2 * width
-
-
-def place_names(
-    ax: Axes,
-    points: Sequence[tuple[float, float]],
-    names: Sequence[str],
-    bars: Sequence[tuple[float, float, float, float]] = (),
-) -> None:
-    """Write each name beside its point where it hides neither another name nor a point.
-
-    Places around the point are tried from near to far; a name that had to go far gets a line to its point.
-
-    Args:
-        ax: where the points are drawn, of a figure that has been laid out.
-        points: (x, y) of each.
-        names: what to write at each.
-        bars: (x0, y0, x1, y1) of lines that names rather shouldn't cross.
-    """
-    from matplotlib.transforms import Bbox
-
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    scale = figure.dpi / 72
-    pixels = ax.transData.transform(np.reshape(points, (-1, 2)))
-    taken = [Bbox.from_bounds(x - 4 * scale, y - 4 * scale, 8 * scale, 8 * scale) for x, y in pixels]
-    lines = [Bbox(ax.transData.transform(np.reshape(bar, (2, 2)))).padded(1.0) for bar in bars]
-    inside = ax.get_window_extent()
-    for point, (x, y), name in zip(points, pixels, names, strict=True):
-        text = ax.annotate(name, point, (0, 0), textcoords="offset points", fontsize=8, color=INK, zorder=6)
-        text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.5})
-        text.set_in_layout(False)
-        size = text.get_window_extent().padded(1.5)
-        best: tuple[float, tuple[float, float], str, Bbox] | None = None
-        for distance, (dx, dy, align) in product(_DISTANCES, _DIRECTIONS):
-            offset = (dx * distance, dy * distance)
-            left = x + offset[0] * scale - {"left": 0.0, "center": 0.5, "right": 1.0}[align] * size.width
-            box = Bbox.from_bounds(left, y + offset[1] * scale - size.height / 2, size.width, size.height)
-            outside = box.width * box.height - _overlap(box, inside)
-            crossed = sum(_overlap(box, line) for line in lines)
-            cost = sum(_overlap(box, other) for other in taken) + 2 * outside + 0.3 * crossed + distance
-            if best is None or cost < best[0]:
-                best = (cost, offset, align, box)
-        assert best is not None
-        _, offset, align, box = best
-        text.set(position=offset, ha=align, va="center")
-        taken.append(box)
-        if max(map(abs, offset)) > 12:
-            leader = {"arrowstyle": "-", "color": NULL, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3}
-            ax.annotate("", point, xytext=offset, textcoords="offset points", arrowprops=leader)
-
-
-_DISTANCES = (8, 16, 28, 42, 58)
-_DIRECTIONS = (
-    (1, 0, "left"),
-    (0.8, 0.9, "left"),
-    (-0.8, 0.9, "right"),
-    (0.8, -0.9, "left"),
-    (-0.8, -0.9, "right"),
-    (-1, 0, "right"),
-    (0, 1.2, "center"),
-    (0, -1.2, "center"),
-)
-
-
-def _overlap(a: Bbox, b: Bbox) -> float:
-    width = min(a.x1, b.x1) - max(a.x0, b.x0)
-    height = min(a.y1, b.y1) - max(a.y0, b.y0)
-    return float(max(0.0, width) * max(0.0, height))
