@@ -130,7 +130,7 @@ class Encoder(Handle):
             "revision": located.revision,
             "adapter": f"{family.name}/{family.version}",
             "output": f"{layer}:{self.pooling}{':patches' if patches else ''}",
-            "preprocessing": preprocessing_digest(located.folder, fit=self.options.fit),
+            "preprocessing": preprocessing_digest(located.folder, family.packages, fit=self.options.fit),
         }
 
     def preprocess(self, image: Image.Image) -> Any:

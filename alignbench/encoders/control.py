@@ -11,6 +11,6 @@ SEED = 0
 
 
 def control_revision() -> str:
-    """Return what tells one untrained control from another: its recipe, its pixels, the generator's version."""
+    """Return what tells one untrained control from another: its recipe, its pixels, torch's version."""
     made_of = [recipes.RECIPES["mini-dinov2"].config, recipes.IMAGE_SIZE, importlib.metadata.version("torch")]
     return f"seed {SEED}, {text_digest(made_of)[:16]}"

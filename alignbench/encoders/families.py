@@ -25,6 +25,7 @@ class Family:
         poolings: those that it has.
         cls: whether a CLS token stands in front of the patches.
         wanted: prefixes of the checkpoint's keys that are needed; None for all.
+        packages: those whose code turns an image into pixels; part of the cache's key.
         version: raised whenever the adapter gives other numbers; part of the cache's key.
     """
 
@@ -34,6 +35,7 @@ class Family:
     poolings: tuple[str, ...]
     cls: bool = True
     wanted: tuple[str, ...] | None = None
+    packages: tuple[str, ...] = ("pillow", "torchvision")
     version: int = 1
 
     def pooling(self, asked: str | None, layer: int | None, where: str) -> str:
@@ -64,6 +66,10 @@ def _here(module: str) -> str:
     return f"alignbench.encoders.{module}:load"
 
 
+def _library(name: str) -> tuple[str, ...]:
+    return ("pillow", "torchvision", name)
+
+
 CLIP = Family("clip", _here("clip"), "cls", POOLINGS)
 SIGLIP = Family("siglip", _here("siglip"), "pooler", ("pooler", "mean"), cls=False)
 DINOV2 = Family("dinov2", _here("vit"), "cls", ("cls", "pooler", "mean"))
@@ -77,8 +83,15 @@ PALIGEMMA = Family(
     cls=False,
     wanted=("vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector."),
 )
-OPEN_CLIP = Family("open_clip", _here("open_clip_models"), "projected", ("projected", "mean"), cls=False)
-TIMM = Family("timm", _here("timm_models"), "pooler", ("pooler", "mean", "cls"))
+OPEN_CLIP = Family(
+    "open_clip",
+    _here("open_clip_models"),
+    "projected",
+    ("projected", "mean"),
+    cls=False,
+    packages=_library("open_clip_torch"),
+)
+TIMM = Family("timm", _here("timm_models"), "pooler", ("pooler", "mean", "cls"), packages=_library("timm"))
 RANDOM_VIT = Family("random-vit", _here("random_vit"), "cls", ("cls", "mean"))
 
 BY_MODEL_TYPE: Mapping[str, Family] = {

@@ -103,7 +103,7 @@ class LLM(Handle):
             "output": f"layer {options.layer}:mean",
             "max_length": options.max_length,
             "quantization": options.quantization,
-            "preprocessing": preprocessing_digest(located.folder),
+            "preprocessing": preprocessing_digest(located.folder, ("tokenizers",)),
         }
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -298,3 +299,12 @@ def test_unloading_frees_the_model_and_the_handle_stays_usable(folders: Callable
         made.forward([])
     made.load("cpu", "float32")
     np.testing.assert_array_equal(made.embed(tiny.images()), before)
+
+
+@pytest.mark.parametrize("family", ["clip", "siglip", "dinov2"])
+def test_preprocessing_may_run_in_several_threads(family: str, folders: Callable[[str], Path]) -> None:
+    made = encoder(folders(family))
+    alone = [made.preprocess(image) for image in tiny.images(40)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(made.preprocess, tiny.images(40)))
+    assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))

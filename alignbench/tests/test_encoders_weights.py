@@ -220,18 +220,21 @@ def asked(
     *,
     gated: Any = False,
     error: Exception | None = None,
+    requests: Any = (),
+    converted: dict[str, int] | None = None,
 ) -> None:
     """Let a Hub answer that has these files, or that raises."""
-    siblings = [SimpleNamespace(rfilename=name, size=size) for name, size in files.items()]
 
     class Api:
-        def model_info(self, *_: Any, **__: Any) -> Any:
+        def model_info(self, _repository: str, *, revision: str, **_: Any) -> Any:
             if error is not None:
                 raise error
+            there = (converted or {}) if revision.startswith("refs/pr/") else files
+            siblings = [SimpleNamespace(rfilename=name, size=size) for name, size in there.items()]
             return SimpleNamespace(siblings=siblings, sha="beef", gated=gated)
 
         def get_repo_discussions(self, *_: Any, **__: Any) -> Any:
-            return iter([])
+            return iter(requests)
 
     monkeypatch.setattr(hub, "unreachable", lambda: None)
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
@@ -318,6 +321,69 @@ def test_what_the_hub_refuses_is_one_line_with_the_way_out(
         resolve(f"mine=hf:{REPOSITORY}").locate()
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"mine: {REPOSITORY}: ")
+
+
+def test_a_gated_repository_is_found_out_before_the_download(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def head(*_: Any, **__: Any) -> Any:
+        raise refusal(errors.GatedRepoError)
+
+    asked(monkeypatch, {"config.json": 1, "model.safetensors": 2}, gated="manual")
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", head)
+    with pytest.raises(WeightsMissingError, match=r"gated: accept its terms.*HF_TOKEN"):
+        resolve(f"hf:{REPOSITORY}").locate()
+
+
+def test_loading_downloads_what_is_missing(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    origin = tiny.clip(tmp_path / "origin")
+    sizes = {path.name: path.stat().st_size for path in origin.iterdir()}
+    fetched = []
+
+    def fetch(_repository: str, revision: str, name: str) -> Path:
+        root = cache / "models--org--tiny-clip"
+        (root / "refs").mkdir(parents=True, exist_ok=True)
+        (root / "refs" / revision).write_text("beef", encoding="utf-8")
+        target = root / "snapshots" / "beef" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((origin / name).read_bytes())
+        fetched.append(name)
+        return target
+
+    asked(monkeypatch, sizes)
+    monkeypatch.setattr(hub, "_fetch", fetch)
+    handle: Any = resolve(f"hf:{REPOSITORY}")
+    assert handle.locate().download == sum(sizes.values()) - sizes["config.json"]  # read to know the family
+    assert "model.safetensors" not in fetched
+    handle.load("cpu", "float32")
+    assert "model.safetensors" in fetched
+    assert handle.locate().at_hand
+    np.testing.assert_array_equal(handle.embed(tiny.images(2)), load(origin).embed(tiny.images(2)))
+
+
+@pytest.mark.parametrize(("author", "taken"), [("SFconvertbot", True), ("stranger", False)])
+def test_only_the_hubs_own_conversion_is_taken(
+    author: str, taken: bool, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = put(cache)
+    (folder / "model.safetensors").unlink()
+    request = SimpleNamespace(
+        author=author, title="Adding `safetensors` variant of this model", status="open", num=9
+    )
+    asked(
+        monkeypatch,
+        {"config.json": 1, "pytorch_model.bin": 2},
+        requests=[request],
+        converted={"config.json": 1, "model.safetensors": 77},
+    )
+    monkeypatch.setattr(hub, "_fetch", lambda _r, _v, name: folder / name)
+    if taken:
+        assert resolve(f"hf:{REPOSITORY}").locate().download == 78
+    else:
+        with pytest.raises(ModelError, match="a pickle"):
+            resolve(f"hf:{REPOSITORY}").locate()
 
 
 def test_a_repository_of_pickles_names_the_way_out(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -134,6 +135,17 @@ def test_left_and_right_padding_agree(family: str, folders: Callable[[str], Path
 def test_two_loads_give_the_same_bits(family: str, folders: Callable[[str], Path]) -> None:
     first, second = llm(folders(family)), llm(folders(family))
     np.testing.assert_array_equal(first.embed(tiny.TEXTS), second.embed(tiny.TEXTS))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_spreading_over_devices_gives_the_same_vectors(family: str, folders: Callable[[str], Path]) -> None:
+    made = llm(folders(family))
+    ids = made.tokenize(tiny.TEXTS)
+    alone = made.forward(ids)
+    located, config = made.locate(), made.source.config()
+    adapter = importlib.import_module(made.family.adapter.partition(":")[0])
+    spread = adapter.load(located, config, made.options, "cpu", EXACT, spread=True)
+    tiny.close(spread.mean_states(ids, -1, EXACT), alone, 1e-6)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -103,9 +103,7 @@ def tokenizer(size: int = 150) -> Any:
     )
     inner.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
     fast: Any = transformers.PreTrainedTokenizerFast
-    return fast(
-        tokenizer_object=inner, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
-    )
+    return fast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
 
 
 def text_tower_tokenizer(length: int) -> Any:
@@ -227,6 +225,18 @@ def internvit(folder: Path) -> Path:
         "drop_path_rate": 0.0,
     }
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    processor = {
+        "crop_size": 32,
+        "do_center_crop": True,
+        "do_normalize": True,
+        "do_resize": True,
+        "feature_extractor_type": "CLIPFeatureExtractor",
+        "image_mean": [0.485, 0.456, 0.406],
+        "image_std": [0.229, 0.224, 0.225],
+        "resample": 3,
+        "size": 32,
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor), encoding="utf-8")
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -108,6 +109,7 @@ class Handle(ABC):
             WeightsMissingError: one line, with the way out.
             ModelError: weights are missing from the checkpoint, or it can't be used as asked.
         """
+        self.unload()
         self.locate()
         self._located = located = self.source.fetch(self.wanted)
         precision = self.precision(device, dtype)
@@ -116,8 +118,16 @@ class Handle(ABC):
 
     def unload(self) -> None:
         """Free the model's memory; the handle stays usable."""
-        self._loaded = None
+        if self._loaded is None:
+            return
+        device, self._loaded = self._loaded[0], None
         self._unload()
+        # Models hold cycles; without this the next one would stand beside the last one in memory.
+        gc.collect()
+        if device.startswith("cuda"):
+            import torch
+
+            torch.cuda.empty_cache()
 
     def _running(self) -> tuple[str, Precision]:
         if self._loaded is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +15,7 @@ from alignbench.weights.digest import files_digest, text_digest
 from alignbench.weights.files import CONFIGS, PREPROCESSING, TRANSFORMERS, read_json, weight_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ class HubSource(Source):
                 self.label, self.revision, wanted=wanted, prefer=self.prefer, allow_pickle=self.allow_pickle
             )
             if not download:
-                return Located(self.label, None, (), listing.commit, listing.bytes_to_fetch)
+                return Located(self.label, None, (), listing.commit, max(1, listing.bytes_to_fetch))
             hub.download(listing)
         except WeightsMissingError as error:
             raise WeightsMissingError(self._way_out(str(error))) from error
@@ -277,10 +278,14 @@ class AskedSource(Source):
         return replace(self.answer.fetch(wanted), source=self.label)
 
 
-def preprocessing_digest(folder: Path | None, **settings: object) -> str:
-    """Return what identifies the way from image or text to numbers: its files, settings and resizer."""
-    import importlib.metadata
+def preprocessing_digest(folder: Path | None, packages: Sequence[str], **settings: object) -> str:
+    """Return what identifies the way from image or text to numbers.
 
+    Args:
+        folder: where its files are, if it has any.
+        packages: those whose code takes part, by the names that pip knows.
+        settings: what else changes it.
+    """
     files = [] if folder is None else [folder / name for name in PREPROCESSING if (folder / name).is_file()]
-    versions = {name: importlib.metadata.version(name) for name in ("pillow", "torchvision", "tokenizers")}
+    versions = {name: importlib.metadata.version(name) for name in packages}
     return text_digest({"files": files_digest(files), "versions": versions, **settings})
