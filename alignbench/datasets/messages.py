@@ -89,21 +89,23 @@ def load_mixed(
     Raises:
         DataError: the root is wrong, or a type has no row that can be used.
         UnknownNameError: a type that the root does not have.
-        InputError: n_per_type below 1, or an unknown text_field or wordings.
+        InputError: n_per_type below 1, no types, or an unknown text_field or wordings.
     """
     if n_per_type is not None and n_per_type < 1:
         raise InputError(f"n_per_type: expected at least 1 or None, got {n_per_type}")
+    if types is not None and not types:
+        raise InputError("types: expected at least one data type, or None for all")
     for what, value, known in (("text field", text_field, TextField), ("wordings", wordings, Wordings)):
         if value not in get_args(known):
             raise InputError(unknown(what, value, dict.fromkeys(get_args(known))))
     found = find_root(root, config)
-    shelves, dropped = _shelves(found, types, max_line_bytes)
-    draws = [_draw(shelf, n_per_type, seed, text_field, wordings) for shelf in shelves]
+    pools, dropped = _pools(found, types, max_line_bytes)
+    draws = [_draw(pool, n_per_type, seed, text_field, wordings) for pool in pools]
     dropped += [row for draw in draws for row in draw.dropped]
-    for shelf, draw in zip(shelves, draws, strict=True):
+    for pool, draw in zip(pools, draws, strict=True):
         # A type that was asked for by name must be there; one that a stray line made up need not.
         if not draw.samples and (types is not None or not any(of.samples for of in draws)):
-            what = f"no usable row of type {shelf.data_type!r} in {shelf.index.path}"
+            what = f"no usable row of type {pool.data_type!r} in {pool.index.path}"
             raise DataError(_nothing(what, draw.dropped))
     samples = _with_unique_ids([sample for draw in draws for sample in draw.samples])
     shown = drawn_wordings(samples, seed) if wordings == "draw" else all_wordings(samples)
@@ -117,7 +119,7 @@ def load_mixed(
 
 
 @dataclass(frozen=True, slots=True)
-class _Shelf:
+class _Pool:
     """The rows of one data type: a label file's index and which of its rows they are."""
 
     data_type: str
@@ -133,33 +135,33 @@ class _Drawn:
     notes: list[str] = field(default_factory=list)
 
 
-def _shelves(
+def _pools(
     found: Root, types: Sequence[str] | None, max_line_bytes: int
-) -> tuple[list[_Shelf], list[Dropped]]:
-    """Return a shelf for every type asked for, and the rows of which not even the type is known."""
+) -> tuple[list[_Pool], list[Dropped]]:
+    """Return a pool for every type asked for, and the rows of which not even the type is known."""
     dropped: list[Dropped] = []
-    shelves: dict[str, _Shelf] = {}
+    pools: dict[str, _Pool] = {}
     for source in found.sources:
         if source.data_type is None:
             index = index_lines(source.labels, max_bytes=max_line_bytes)
             rows, untyped = _rows_by_type(index)
             dropped += [*index.dropped, *untyped]
-            shelves |= {name: _Shelf(name, index, of, source.images) for name, of in rows.items()}
+            pools |= {name: _Pool(name, index, of, source.images) for name, of in rows.items()}
         elif types is None or source.data_type in types:
-            shelves[source.data_type] = _tree_shelf(source, source.data_type, max_line_bytes)
-            dropped += shelves[source.data_type].index.dropped
-    known = dict.fromkeys([*shelves, *(s.data_type for s in found.sources if s.data_type is not None)])
+            pools[source.data_type] = _tree_pool(source, source.data_type, max_line_bytes)
+            dropped += pools[source.data_type].index.dropped
+    known = dict.fromkeys([*pools, *(s.data_type for s in found.sources if s.data_type is not None)])
     for name in types or ():
         if name not in known:
             raise UnknownNameError(f"{unknown('data type', name, known)} (in {found.origin})")
-    if not shelves:
+    if not pools:
         raise DataError(_nothing(f"no usable row in {found.origin}", dropped))
-    return [shelves[name] for name in (dict.fromkeys(types) if types else shelves)], dropped
+    return [pools[name] for name in (dict.fromkeys(types) if types else pools)], dropped
 
 
-def _tree_shelf(source: Source, data_type: str, max_line_bytes: int) -> _Shelf:
+def _tree_pool(source: Source, data_type: str, max_line_bytes: int) -> _Pool:
     index = index_lines(source.labels, max_bytes=max_line_bytes)
-    return _Shelf(data_type, index, range(len(index)), source.images)
+    return _Pool(data_type, index, range(len(index)), source.images)
 
 
 def _rows_by_type(index: LineIndex) -> tuple[dict[str, list[int]], list[Dropped]]:
@@ -174,15 +176,15 @@ def _rows_by_type(index: LineIndex) -> tuple[dict[str, list[int]], list[Dropped]
     return dict(sorted(rows.items())), dropped
 
 
-def _draw(shelf: _Shelf, n: int | None, seed: int, text_field: TextField, wordings: Wordings) -> _Drawn:
+def _draw(pool: _Pool, n: int | None, seed: int, text_field: TextField, wordings: Wordings) -> _Drawn:
     """Walk the rows in an order drawn by seed until n can be used; report the others that were met."""
-    order = np.random.default_rng([seed, zlib.crc32(shelf.data_type.encode())]).permutation(len(shelf.rows))
-    rows = [shelf.rows[int(i)] for i in order]
+    order = np.random.default_rng([seed, zlib.crc32(pool.data_type.encode())]).permutation(len(pool.rows))
+    rows = [pool.rows[int(i)] for i in order]
     taken: dict[int, Sample] = {}
     dropped: dict[int, Dropped] = {}
     images: set[str] = set()
     further = 0
-    for row, line in zip(rows, shelf.index.read(rows), strict=True):
+    for row, line in zip(rows, pool.index.read(rows), strict=True):
         if len(taken) == n:
             break
         try:
@@ -190,18 +192,18 @@ def _draw(shelf: _Shelf, n: int | None, seed: int, text_field: TextField, wordin
             if wordings == "draw" and parsed.image in images:
                 further += 1
                 continue
-            taken[row] = _sample(shelf, row, parsed, text_field)
+            taken[row] = _sample(pool, row, parsed, text_field)
             images.add(parsed.image)
         except DataError as error:
-            dropped[row] = Dropped(shelf.index.where(row), str(error))
+            dropped[row] = Dropped(pool.index.where(row), str(error))
     drawn = _Drawn([taken[row] for row in sorted(taken)], [dropped[row] for row in sorted(dropped)])
     if further and len(taken) != n:
         drawn.notes.append(
-            f"{shelf.data_type}: {further} further lines about the same images: one is drawn an image"
+            f"{pool.data_type}: {further} further lines about the same images: one is drawn an image"
         )
     if n is not None and len(taken) < n:
         drawn.notes.append(
-            f"{shelf.data_type}: {len(taken)} samples; {n} were asked for and there are no more"
+            f"{pool.data_type}: {len(taken)} samples; {n} were asked for and there are no more"
         )
     return drawn
 
@@ -212,7 +214,7 @@ def _nothing(what: str, dropped: Sequence[Dropped]) -> str:
     )
 
 
-def _sample(shelf: _Shelf, row: int, parsed: Row, text_field: TextField) -> Sample:
+def _sample(pool: _Pool, row: int, parsed: Row, text_field: TextField) -> Sample:
     """Return the sample of a row, its image looked at.
 
     Raises:
@@ -223,10 +225,10 @@ def _sample(shelf: _Shelf, row: int, parsed: Row, text_field: TextField) -> Samp
         raise DataError(f"no {text_field if text_field != 'both' else 'question or no answer'} in it")
     sample = Sample(
         # A line's number is as stable as its file, and unlike a count it does not depend on what was drawn.
-        id=parsed.id or f"{printable(parsed.image)}#{shelf.index.numbers[row]}",
-        image=resolve_under(shelf.images, parsed.image),
+        id=parsed.id or f"{printable(parsed.image)}#{pool.index.numbers[row]}",
+        image=resolve_under(pool.images, parsed.image),
         texts=texts,
-        data_type=shelf.data_type,
+        data_type=pool.data_type,
         question=parsed.question,
         exchanges=parsed.exchanges,
     )

@@ -283,6 +283,8 @@ def test_options_that_cannot_be_are_errors(tmp_path: Path) -> None:
         load_mixed(2, root=root, wordings="some")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="at least 1"):
         load_mixed(0, root=root)
+    with pytest.raises(InputError, match="at least one data type"):
+        load_mixed(1, [], root=root)
 
 
 def test_images_and_texts_come_in_order(tmp_path: Path) -> None:

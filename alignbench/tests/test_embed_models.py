@@ -15,6 +15,7 @@ import torch
 from alignbench import encoders, llms
 from alignbench.datasets import get_images_and_texts, load_mixed
 from alignbench.embed import EmbeddingStore, embed_images, embed_texts
+from alignbench.errors import WeightsMissingError
 from alignbench.tests import tiny_models as tiny
 
 if TYPE_CHECKING:
@@ -105,6 +106,20 @@ def test_the_untrained_control_agrees_with_float32(dataset: Dataset, store: Embe
     )
     assert cosines(exact, automatic).min() >= 0.999
     assert automatic.model.params["dtype"] in ("float32", "bfloat16-autocast")
+
+
+@pytest.mark.parametrize("name", ["mini-clip", "mini-siglip", "mini-dinov2", "mini-llama", "mini-qwen"])
+def test_embedded_models_agree_with_float32(name: str, dataset: Dataset, store: EmbeddingStore) -> None:
+    embed, registry = (embed_texts, llms) if name in llms.LLMS else (embed_images, encoders)
+    model = registry.resolve(name)
+    try:
+        model.locate()
+    except WeightsMissingError as error:  # a clone without the weights
+        pytest.skip(str(error))
+    exact, rough = (
+        embed(model, dataset, store=store, device="cpu", dtype=dtype) for dtype in ("float32", "bfloat16")
+    )
+    assert cosines(exact, rough).min() >= 0.999
 
 
 def test_what_shapes_a_vector_keeps_it_apart_and_unit_length_does_not(
