@@ -47,7 +47,8 @@ class Collector:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Look once for the weights of every model that the collected tests need, and say the plan."""
         if not self.config.option.collectonly and session.items:
-            self._plan(needed_by_items(session.items), len(session.items))
+            needed = needed_by_items(session.items, tuple(self.suite.encoders), tuple(self.suite.llms))
+            self._plan(needed, len(session.items))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:

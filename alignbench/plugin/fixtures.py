@@ -19,7 +19,7 @@ from alignbench.plugin.environment import count_gpus, gpu_of_worker
 from alignbench.plugin.options import Options
 from alignbench.plugin.record import Recorder
 from alignbench.plugin.runfolder import RunFolder
-from alignbench.plugin.selection import AXES, JOIN, needed_by_items
+from alignbench.plugin.selection import AXES, JOIN, Needed, needed_by_items
 from alignbench.plugin.suite import Suite
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from alignbench.datasets import Dataset
     from alignbench.encoders import Encoder
     from alignbench.llms import LLM
-    from alignbench.types import Pair
+    from alignbench.types import Embeddings, Pair
     from alignbench.weights.custom import Custom
 
 SUITE = pytest.StashKey[Suite]()
@@ -163,14 +163,21 @@ def text_side(llm: LLM | Custom, alignbench_suite: Suite) -> Pair:
 
 
 @pytest.fixture(scope="session")
+def embeddings(alignbench_suite: Suite) -> Mapping[str, Embeddings]:
+    """The embeddings of all selected encoders and LLMs, by name."""
+    return alignbench_suite.all_embeddings(
+        Needed(tuple(alignbench_suite.encoders), tuple(alignbench_suite.llms))
+    )
+
+
+@pytest.fixture(scope="session")
 def alignbench_dims(request: pytest.FixtureRequest, alignbench_suite: Suite) -> Callable[[], tuple[int, ...]]:
     """Gives the widths of all models that the collected tests use."""
 
     def dims() -> tuple[int, ...]:
-        needed = needed_by_items(request.session.items)
-        vision = (alignbench_suite.vision(alignbench_suite.encoders[name]).dim for name in needed.vision)
-        text = (alignbench_suite.text(alignbench_suite.llms[name]).dim for name in needed.text)
-        return (*vision, *text)
+        suite = alignbench_suite
+        needed = needed_by_items(request.session.items, tuple(suite.encoders), tuple(suite.llms))
+        return tuple(side.dim for side in suite.all_embeddings(needed).values())
 
     return cache(dims)
 

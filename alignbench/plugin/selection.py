@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 AXES = ("encoder", "llm", "vision_pair", "text_pair")
 JOIN = "+"
+_WHOLE_SELECTION = {"encoders", "llms", "embeddings"}
 _SIDES = {"encoder": "vision", "vision_pair": "vision", "llm": "text", "text_pair": "text"}
 
 
@@ -27,12 +28,20 @@ class Needed:
         return bool(self.vision or self.text)
 
 
-def needed_by_items(items: Iterable[pytest.Item]) -> Needed:
-    """Return the models of the tests' parameters; a test over the whole selection adds nothing."""
+def needed_by_items(items: Iterable[pytest.Item], vision: Sequence[str], text: Sequence[str]) -> Needed:
+    """Return the models that the tests' parameters name; a test over the whole selection needs all of them.
+
+    Args:
+        items: the collected tests.
+        vision: all selected encoders.
+        text: all selected LLMs.
+    """
     found: dict[str, dict[str, None]] = {"vision": {}, "text": {}}
     for item in items:
         if item.get_closest_marker("skip"):
             continue
+        if _WHOLE_SELECTION & set(getattr(item, "fixturenames", ())):
+            return Needed(tuple(vision), tuple(text))
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         for axis in AXES:
             for name in str(parameters[axis]).split(JOIN) if axis in parameters else ():

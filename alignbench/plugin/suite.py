@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from alignbench.encoders import Encoder
     from alignbench.llms import LLM
     from alignbench.plugin.options import Options
+    from alignbench.plugin.selection import Needed
     from alignbench.types import ModelInfo
     from alignbench.weights.custom import Custom
 
@@ -48,7 +49,7 @@ class Suite:
 
         Raises:
             UnknownNameError: a name that no registry knows.
-            ConfigError: two specs with one name.
+            ConfigError: two models with one name.
         """
         from alignbench import encoders, llms
 
@@ -71,7 +72,10 @@ class Suite:
         vision = [encoders.resolve(s, sources=sources.encoders, **image_settings) for s in options.encoders]
         specs = dict.fromkeys((*options.llms, *options.compared_llms))
         text = [llms.resolve(s, sources=sources.llms, **text_settings) for s in specs]
-        return cls(options, _by_name(vision), _by_name(text))
+        named = cls(options, _by_name(vision), _by_name(text))
+        if both := sorted(set(named.encoders) & set(named.llms)):
+            raise ConfigError(f"an encoder and an LLM are both called {both[0]!r}; give one an alias: alias=spec")
+        return named
 
     @property
     def paired_llms(self) -> tuple[str, ...]:
@@ -144,6 +148,11 @@ class Suite:
             groups=tuple(sample.group for sample in samples),
             dataset=self.dataset.label,
         )
+
+    def all_embeddings(self, needed: Needed) -> dict[str, Embeddings]:
+        """Return the embeddings of these models by name."""
+        vision = {name: self.vision(self.encoders[name]) for name in needed.vision}
+        return vision | {name: self.text(self.llms[name]) for name in needed.text}
 
     def take_loads(self) -> list[tuple[str, float]]:
         """Return the loads since the last call, and forget them."""
