@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.errors import InputError, TooFewSamplesError
+from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
 from alignbench.metrics.base import METRICS
 from alignbench.metrics.checks import (
     as_matrix,
@@ -154,15 +154,17 @@ def cosine_variance(x: ArrayLike) -> float:
         A value in [0, 1].
 
     Raises:
-        InputError: bad input, or a row of zeros, which has no direction.
-        DegenerateError: zero variance.
+        InputError: bad input.
+        DegenerateError: zero variance, or a row of zeros, which has no direction.
     """
     a = as_matrix(x)
     check_min_n(len(a), 3)
     standardized(a)
     largest = np.abs(a).max(axis=1, keepdims=True)
     if not largest.all():
-        raise InputError(f"x: row {int(np.argmin(largest))} is all zeros and has no direction; leave it out")
+        raise DegenerateError(
+            f"x: row {int(np.argmin(largest))} is all zeros and has no direction; leave it out"
+        )
     directions = a / largest
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     cosines = (directions @ directions.T)[np.triu_indices(len(a), 1)]

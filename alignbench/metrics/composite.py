@@ -72,7 +72,7 @@ def _null(
     coral: Callable[[Matrix, Matrix], float],
     parts: Callable[..., Mapping[str, float]],
 ) -> NullModel:
-    """Return the null of a composite whose parts are a CKA, a score in the shared basis, and one of x alone."""
+    """Return the null of a composite of a CKA, a score in the shared basis, and one of x alone."""
 
     def draw(
         x: Matrix,

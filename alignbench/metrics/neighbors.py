@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
 
 TIE = 1e-9  # cosines closer than this are tied: rounding alone must not choose a neighbour
+NOTHING = 1e-20  # a share of a squared norm that is rounding
 NO_DIRECTION = 1e-8  # a row this much nearer to the mean than the farthest one has no direction
 
 
@@ -143,9 +144,12 @@ def _mask(a: Matrix, b: Matrix) -> Matrix:
 
 
 def _masked_cosine(mask: Matrix, a: Matrix, b: Matrix) -> float | None:
-    masked = mask * a
-    norm = float(np.vdot(masked, a) * np.vdot(mask * b, b))
-    return float(np.vdot(masked, b)) / float(np.sqrt(norm)) if norm > 0 else None
+    """Return the cosine of the kernels' entries on the mask; None where one is only rounding there."""
+    masked_a, masked_b = mask * a, mask * b
+    squared_a, squared_b = float(np.vdot(masked_a, a)), float(np.vdot(masked_b, b))
+    if squared_a <= NOTHING * float(np.vdot(a, a)) or squared_b <= NOTHING * float(np.vdot(b, b)):
+        return None
+    return float(np.vdot(masked_a, b) / np.sqrt(squared_a * squared_b))
 
 
 def _cknna_kernels(x: ArrayLike, y: ArrayLike, k: int | None) -> tuple[Matrix, Matrix, Matrix, Matrix]:
@@ -196,7 +200,8 @@ def cknna(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
 
     Raises:
         InputError: not finite matrices of equal length; or k outside 1 … n−2.
-        DegenerateError: no neighbour in common, a side without variance, or fewer than 5 rows.
+        DegenerateError: no neighbour in common, or no structure among those; a side without variance; or
+            fewer than 5 rows.
 
     Source:
         Huh et al. (2024), arXiv 2405.07987, appendix A; the common mask is ours.
@@ -204,5 +209,5 @@ def cknna(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     near_x, near_y, a, b = _cknna_kernels(x, y, k)
     score = _masked_cosine(_mask(near_x, near_y), a, b)
     if score is None:
-        raise DegenerateError("cknna: the two sides have no nearest neighbour in common; use a larger k")
+        raise DegenerateError("cknna: no structure on the neighbours that both share; use a larger k")
     return bounded(score, (-1, 1), "cknna")

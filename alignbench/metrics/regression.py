@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignbench.errors import DegenerateError, TooFewSamplesError
+from alignbench.errors import TooFewSamplesError
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.checks import bounded, check_groups
 from alignbench.metrics.kernels import INVARIANCES, centered_sides
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PENALTIES = 10.0 ** np.arange(-4, 5)
 OUTER, INNER = 5, 3
+NOTHING = 1e-20  # a variance that is rounding, of sides whose largest deviation is about 1
 BATCH = 2_000_000  # entries of permuted kernels held at once
 
 
@@ -41,9 +42,9 @@ class _Path:
         mean = train.mean(axis=0)
         a, b = train - mean, test - mean
         variance = float(np.square(a).sum()) / (len(a) - 1)
-        if variance == 0:
-            raise DegenerateError("ridge_r2: zero variance of a train fold; use more samples")
-        a, b = a / np.sqrt(variance), b / np.sqrt(variance)
+        # A train fold without variance predicts its mean; rounding must not be scaled up to a predictor.
+        scale = 0.0 if variance <= NOTHING else 1 / np.sqrt(variance)
+        a, b = a * scale, b * scale
         if len(a) <= a.shape[1]:
             values, vectors = np.linalg.eigh(a @ a.T)
             return cls(b @ a.T @ vectors, np.maximum(values, 0.0), vectors.T)
@@ -78,12 +79,6 @@ def _check_folds(groups: NDArray[np.str_]) -> None:
         raise TooFewSamplesError(
             f"ridge_r2: expected at least {3 * OUTER} groups for {OUTER} folds, got {len(np.unique(groups))}"
         )
-
-
-def _ratio(error: float, total: float) -> float:
-    if total == 0:
-        raise DegenerateError("ridge_r2: zero variance of the held-out targets; use more samples")
-    return 1 - error / total
 
 
 def _residuals(path: _Path, train: Mask, test: Mask, penalty: float) -> Matrix:
@@ -205,7 +200,7 @@ def ridge_r2(x: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, see
         best = int(np.argmin(errors))
         error += float(_Path.fit(a[train], a[test]).errors(b[train], b[test])[best])
         total += float(np.square(b[test] - b[train].mean(axis=0)).sum())
-    return bounded(_ratio(error, total), (-np.inf, 1), "ridge_r2")
+    return bounded(1 - error / total, (-np.inf, 1), "ridge_r2")
 
 
 @METRICS.register(

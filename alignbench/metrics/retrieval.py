@@ -143,7 +143,8 @@ def cosine_similarity(x: ArrayLike, y: ArrayLike, *, center: ArrayLike | None = 
     """Return the cosines [q, n] of the rows of x and y, centred by `center` [2, d] (means on train rows).
 
     Raises:
-        InputError: other widths, or a row without a direction.
+        InputError: other widths.
+        DegenerateError: a row of zeros, which has no direction.
     """
     a, b = as_matrix(x, "x"), as_matrix(y, "y")
     if a.shape[1] != b.shape[1]:
@@ -153,7 +154,7 @@ def cosine_similarity(x: ArrayLike, y: ArrayLike, *, center: ArrayLike | None = 
         a, b = a - means[0], b - means[1]
     for name, side in (("x", a), ("y", b)):
         if not np.abs(side).max(axis=1).all():
-            raise InputError(f"{name}: a row is all zeros and has no direction; leave it out")
+            raise DegenerateError(f"{name}: a row is all zeros and has no direction; leave it out")
     a, b = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (a, b))
     cosines: Matrix = a @ b.T
     return cosines

@@ -102,9 +102,8 @@ class LinearSums:
         """
         result = float(np.sqrt(self.xx) * np.sqrt(self.yy))
         if result == 0:
-            raise DegenerateError(
-                f"zero variance of {'x' if self.xx == 0 else 'y'}: all {self.n} rows are equal"
-            )
+            side = "x" if self.xx == 0 else "y"
+            raise DegenerateError(f"{side}: zero variance, all {self.n} rows are equal")
         return result
 
     def linear_cka(self) -> float:

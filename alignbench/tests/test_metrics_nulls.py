@@ -1,0 +1,95 @@
+"""Fast draws and fast deletions give what the metric itself gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from alignbench.metrics import METRICS, Metric, cka, cka_debiased, deletions
+from alignbench.stats import deletion_blocks, draw_permutations, draw_within
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Matrix = NDArray[np.float64]
+
+N = 30
+DRAWN = [name for name in METRICS.names() if getattr(METRICS.get(name).null, "draw", None)]
+DELETED = [name for name in METRICS.names() if METRICS.get(name).deletions]
+
+
+def data(n: int = N, dx: int = 6, dy: int = 9) -> tuple[Matrix, Matrix]:
+    rng = np.random.default_rng(n)
+    y = rng.normal(size=(n, dy))
+    return y[:, :dx] + 0.8 * rng.normal(size=(n, dx)), y
+
+
+def keywords(metric: Metric, n: int, dims: tuple[int, int]) -> dict[str, Any]:
+    columns = {"labels": np.arange(n) % 3, "groups": np.arange(n).astype(str), "seed": 7}
+    needed = {name: columns[name] for name in metric.needs}
+    return needed | dict(metric.settings(n, dims) if metric.settings else {})
+
+
+@pytest.mark.parametrize("shape", [(6, 9), (40, 50)], ids=["narrow", "wide"])
+@pytest.mark.parametrize("name", [name for name in DRAWN if name != "ridge_r2_reverse"])
+def test_fast_draws_are_the_metric_on_permuted_rows(name: str, shape: tuple[int, int]) -> None:
+    metric = METRICS.get(name)
+    rng = np.random.default_rng(3)
+    y = rng.normal(size=(N, shape[1]))
+    x = np.resize(y.T, (shape[0], N)).T + rng.normal(size=(N, shape[0]))
+    orders = draw_permutations(N, 6, rng)
+    given = keywords(metric, N, shape)
+    assert metric.null is not None
+    assert metric.null.draw is not None
+    expected = [metric(x, y[p], **given) for p in orders]
+    assert metric.null.draw(x, y, orders, **given) == pytest.approx(expected, abs=1e-9)
+
+
+def test_draws_of_the_reverse_regression_keep_the_folds_with_the_predictor() -> None:
+    metric = METRICS.get("ridge_r2_reverse")
+    x, y = data()
+    orders = draw_permutations(N, 4, np.random.default_rng(0))
+    given = keywords(metric, N, (6, 9))
+    assert metric.null is not None
+    assert metric.null.draw is not None
+    expected = [metric(x[np.argsort(p)], y, **given) for p in orders]
+    assert metric.null.draw(x, y, orders, **given) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["linear_cka", "debiased_cka", "calibrated_cka"])
+def test_draws_in_features_are_those_of_kernels(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    metric = METRICS.get(name)
+    x, y = data()
+    orders = draw_permutations(N, 5, np.random.default_rng(0))
+    assert metric.null is not None
+    assert metric.null.draw is not None
+    by_kernels = metric.null.draw(x, y, orders)
+    monkeypatch.setattr(cka, "GRAM_LIMIT", 5)
+    monkeypatch.setattr(cka_debiased, "GRAM_LIMIT", 5)
+    assert metric.null.draw(x, y, orders) == pytest.approx(by_kernels, abs=1e-12)
+
+
+@pytest.mark.parametrize("limit", [5, 2000], ids=["moments", "kernels"])
+@pytest.mark.parametrize("name", DELETED)
+def test_fast_deletions_are_the_metric_without_the_rows(
+    name: str, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletions, "GRAM_LIMIT", limit)
+    metric = METRICS.get(name)
+    x, y = data(47)
+    blocks = deletion_blocks(np.arange(47).astype(str), "blocks", 0)
+    assert metric.deletions is not None
+    expected = [metric(np.delete(x, block, axis=0), np.delete(y, block, axis=0)) for block in blocks]
+    assert metric.deletions(x, y, blocks, **keywords(metric, 47, (6, 9))) == pytest.approx(
+        expected, abs=1e-11
+    )
+
+
+def test_permutations_inside_classes_stay_inside() -> None:
+    codes = np.asarray([0, 1, 0, 1, 1, 0, 2])
+    orders = draw_within(codes, 50, np.random.default_rng(0))
+    assert (codes[orders] == codes).all()
+    assert (np.sort(orders, axis=1) == np.arange(7)).all()
+    assert len(np.unique(orders, axis=0)) > 20
