@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from alignbench.errors import ConfigError, DataError
+from alignbench.errors import AlignbenchError, ConfigError, DataError
 from alignbench.types import Embeddings, Pair
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Suite:
     llms: Mapping[str, LLM | Custom]
     progress: Progress | None = None
     loads: list[tuple[str, float]] = field(default_factory=list)
-    _vectors: dict[tuple[str, str], Embeddings] = field(default_factory=dict)
+    _vectors: dict[tuple[str, str], Embeddings | AlignbenchError] = field(default_factory=dict)
 
     @classmethod
     def from_options(cls, options: Options) -> Suite:
@@ -74,7 +74,7 @@ class Suite:
         text = [llms.resolve(s, sources=sources.llms, **text_settings) for s in specs]
         named = cls(options, _by_name(vision), _by_name(text))
         if both := sorted(set(named.encoders) & set(named.llms)):
-            raise ConfigError(f"an encoder and an LLM are both called {both[0]!r}; give one an alias: alias=spec")
+            raise ConfigError(f"an encoder and an LLM are both called {both[0]!r}; give one an alias")
         return named
 
     @property
@@ -162,8 +162,14 @@ class Suite:
     def _remembered(self, info: ModelInfo, embed: Callable[[], Embeddings]) -> Embeddings:
         key = (info.side, info.name)
         if key not in self._vectors:
-            self._vectors[key] = embed()
-        return self._vectors[key]
+            try:
+                self._vectors[key] = embed()
+            except AlignbenchError as error:
+                self._vectors[key] = error  # the next test must not load the model again to fail again
+        found = self._vectors[key]
+        if isinstance(found, AlignbenchError):
+            raise found
+        return found
 
     def _how_to_embed(self) -> dict[str, Any]:
         return {
