@@ -3,7 +3,7 @@
 Nothing here imports torch or transformers before a model is loaded.
 """
 
-from alignbench.encoders.base import Encoder, EncoderLike, Options
+from alignbench.encoders.base import Encoder, Options
 from alignbench.encoders.catalog import ENCODERS, resolve
 
-__all__ = ["ENCODERS", "Encoder", "EncoderLike", "Options", "resolve"]
+__all__ = ["ENCODERS", "Encoder", "Options", "resolve"]

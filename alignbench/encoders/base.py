@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -21,24 +21,11 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from alignbench.encoders.tower import Tower
-    from alignbench.types import ModelInfo, Weights
+    from alignbench.types import Weights
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Source
 
 Fit = Literal["native", "pad", "squash"]
-
-
-class EncoderLike(Protocol):
-    """The least that an encoder is: a name to show, and vectors for images."""
-
-    name: str
-
-    @property
-    def info(self) -> ModelInfo:
-        """What a score says of it."""
-
-    def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
-        """Return one row per image, float32 [n, d]."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from alignbench.errors import ModelError
 from alignbench.registry import Registry
 from alignbench.weights.custom import Custom, adopt
 from alignbench.weights.recipe import Recipe, at_hand, embedded_source, folder_source, plain_source
-from alignbench.weights.source import HubSource, NoSource
+from alignbench.weights.source import FolderSource, HubSource, NoSource
 from alignbench.weights.spec import Spec, parse_spec
 
 if TYPE_CHECKING:
@@ -122,7 +122,11 @@ def _from_recipe(
         source = plain_source(
             sources[parsed.target], name=parsed.alias, stand_in=recipe.stand_in, allow_pickle=allow_pickle
         )
-    return Encoder(parsed.alias, source, options, family=_BY_NAME.get(recipe.family), weights=recipe.weights)
+    # A folder says itself what it is, whatever the name that the configuration gave it.
+    family = (
+        None if isinstance(source, FolderSource) and recipe.embedded is None else _BY_NAME.get(recipe.family)
+    )
+    return Encoder(parsed.alias, source, options, family=family, weights=recipe.weights)
 
 
 def _from_spec(parsed: Spec, *, allow_pickle: bool) -> tuple[families.Family | None, Source]:

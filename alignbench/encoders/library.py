@@ -63,8 +63,8 @@ def _checkpoint(text: str, *, allow_pickle: bool) -> Path:
         raise WeightsMissingError(f"there is no checkpoint {path}")
     if path.suffix != ".safetensors" and not allow_pickle:
         raise ModelError(
-            f"{path}: a pickle, which may run code when read; convert it to safetensors, or allow pickle "
-            f"explicitly (allow_pickle=True)"
+            f"{path}: a pickle, which may run code when read; convert it to safetensors, or give "
+            f"--align-allow-pickle"
         )
     return path
 

@@ -13,7 +13,7 @@ from alignbench.llms.gguf import gguf_source
 from alignbench.registry import Registry
 from alignbench.weights.custom import Custom, adopt
 from alignbench.weights.recipe import Recipe, at_hand, embedded_source, folder_source, plain_source
-from alignbench.weights.source import HubSource
+from alignbench.weights.source import FolderSource, HubSource
 from alignbench.weights.spec import Spec, parse_spec
 
 if TYPE_CHECKING:
@@ -85,7 +85,9 @@ def resolve(
         raise ModelError(f"{parsed.target}: the configuration names no repository for it (llms:)")
     target = known[parsed.target]
     source = plain_source(target, name=parsed.alias, stand_in=entry.stand_in, allow_pickle=allow_pickle)
-    handle = LLM(parsed.alias, source, options, family=_BY_NAME.get(entry.family))
+    # A folder says itself what it is, whatever the name that the configuration gave it.
+    family = None if isinstance(source, FolderSource) else _BY_NAME.get(entry.family)
+    handle = LLM(parsed.alias, source, options, family=family)
     if not standins or at_hand(source, handle.wanted):
         return handle
     if entry.stand_in is None:

@@ -145,8 +145,8 @@ def _convert(file: Path, folder: Path) -> None:
 
 def _root() -> Path:
     chosen = os.environ.get("ALIGNBENCH_CACHE")
-    home = Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "alignbench"
-    return home / "converted"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alignbench"
+    return (Path(chosen).expanduser() if chosen else home) / "converted"
 
 
 def load(

@@ -106,12 +106,23 @@ def test_a_name_that_only_the_configuration_has_works(tmp_path: Path) -> None:
     assert (handle.name, handle.info.family) == ("ours", "dinov2")
 
 
+def test_a_configured_folder_is_what_its_config_says(tmp_path: Path) -> None:
+    handle = resolve("clip", sources={"clip": str(tiny.dinov2(tmp_path / "model"))})
+    assert handle.info.family == "dinov2"
+
+
 def test_a_missing_model_is_one_line_with_the_way_out(no_hub: None) -> None:
     with pytest.raises(WeightsMissingError) as caught:
         resolve("clip").locate()
     message = str(caught.value)
     assert "\n" not in message
-    for part in ("clip", "openai/clip-vit-base-patch32", "hf download", "--align-standins"):
+    for part in (
+        "clip",
+        "openai/clip-vit-base-patch32",
+        "hf download",
+        "open_clip:ViT-B-32/openai",
+        "--align-standins",
+    ):
         assert part in message
 
 

@@ -68,7 +68,7 @@ def choose_weights(names: Collection[str], *, prefer: str, allow_pickle: bool, w
     if pickles:
         raise ModelError(
             f"{where}: the weights are a pickle ({pickles[0]}), which may run code when it is read; "
-            f"convert them to safetensors, or allow pickle explicitly (allow_pickle=True)"
+            f"convert them to safetensors, or give --align-allow-pickle"
         )
     raise WeightsMissingError(f"{where}: no {prefer}, and no index of one")
 

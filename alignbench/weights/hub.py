@@ -65,8 +65,7 @@ def list_files(
     """Ask the Hub which files a model needs, and how large they are. Only configuration is downloaded.
 
     Raises:
-        WeightsMissingError: no network, no such repository, gated, or no weights in it.
-        ModelError: there is only pickle, and that is not allowed.
+        WeightsMissingError: no network, no such repository, gated, no weights in it, or only pickle.
     """
     if (reason := unreachable()) is not None:
         raise WeightsMissingError(
@@ -77,10 +76,10 @@ def list_files(
     names = {file.rfilename for file in info.siblings}
     try:
         chosen = choose_weights(names, prefer=prefer, allow_pickle=allow_pickle, where=repository)
-    except ModelError:
+    except ModelError as error:
         conversion = _conversion(repository) if revision is None else None
         if conversion is None:
-            raise
+            raise WeightsMissingError(str(error)) from error
         found, info = conversion, _ask(repository, conversion, "info")
         names = {file.rfilename for file in info.siblings}
         chosen = choose_weights(names, prefer=prefer, allow_pickle=allow_pickle, where=repository)

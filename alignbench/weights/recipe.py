@@ -47,7 +47,6 @@ def plain_source(
     target: str,
     *,
     name: str,
-    revision: str | None = None,
     stand_in: str | None = None,
     allow_pickle: bool = False,
 ) -> Source:
@@ -56,7 +55,7 @@ def plain_source(
     if text == target and (target.startswith((".", "/", "~")) or Path(target).expanduser().is_dir()):
         return folder_source(target, allow_pickle=allow_pickle)
     repository, _, at = text.partition("@")
-    return HubSource(repository, revision or at or None, name, stand_in, allow_pickle)
+    return HubSource(repository, at or None, name, stand_in, allow_pickle)
 
 
 def folder_source(target: str, *, allow_pickle: bool = False) -> FolderSource:

@@ -17,6 +17,9 @@ from alignbench.weights.files import CONFIGS, PREPROCESSING, TRANSFORMERS, read_
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+# The same weights by another spec, for a repository whose own may be a pickle only.
+_ELSEWHERE = {"openai/clip-vit-base-patch32": "open_clip:ViT-B-32/openai"}
+
 
 @dataclass(frozen=True, slots=True)
 class Located:
@@ -196,8 +199,10 @@ class HubSource(Source):
         return located
 
     def _way_out(self, problem: str) -> str:
-        instead = f"; or run {self.stand_in} instead with --align-standins" if self.stand_in else ""
-        return f"{self.name or self.label}: {self.label}: {problem}{instead}"
+        ways = [f"; or take {_ELSEWHERE[self.label]}"] if self.label in _ELSEWHERE else []
+        ways += [f"; or run {self.stand_in} instead with --align-standins"] if self.stand_in else []
+        what = problem.removeprefix(f"{self.label}: ")
+        return f"{self.name or self.label}: {self.label}: {what}{''.join(ways)}"
 
 
 @dataclass(frozen=True)
