@@ -28,15 +28,7 @@ _DOWNLOAD_BYTES_PER_SECOND = 3e7
 
 def plan(suite: Suite, dataset: Dataset, located: Mapping[str, Located], tests: int) -> list[str]:
     """Return what the run is about to load, download and take, in lines for a terminal."""
-    types = ", ".join(
-        f"{data_type} {sum(s.data_type == data_type for s in dataset.samples)}"
-        for data_type in dataset.data_types
-    )
-    rows = [("data", f"{dataset.label}: {len(dataset)} images ({types})"), ("", dataset.origin)]
-    if dataset.dropped:
-        first = dataset.dropped[0]
-        rows.append(("", f"{len(dataset.dropped)} rows can't be used, as {first.where}: {first.reason}"))
-    rows += [("", note) for note in dataset.notes]
+    rows = [("data" if i == 0 else "", line) for i, line in enumerate(dataset.describe())]
     missing = {name: _missing(suite, dataset, name) for name in located}
     for name, place in located.items():
         model = suite.encoders.get(name) or suite.llms[name]
