@@ -37,7 +37,7 @@ class Drawings:
     def pixels(self, number: int) -> NDArray[np.uint8]:
         """Return drawing `number` as the processors make it: squashed to 112 x 112 x 3."""
         image = self._source.drawing(CYCLE[number % len(CYCLE)], number).image
-        return np.asarray(image.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC))
+        return np.array(image.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC))
 
     @property
     def _source(self) -> Synthetic:

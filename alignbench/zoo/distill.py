@@ -1,6 +1,7 @@
 """Self-distillation without labels or texts: a student predicts an averaged teacher across crops.
 
-Source: Caron et al. 2021 (DINO), with DINOv2's architecture.
+Source: Caron et al. 2021 (DINO), with DINOv2's architecture, Sinkhorn-Knopp centring and KoLeo term
+(Oquab et al. 2023, section 4). Colours are changed at random: a page's colour alone would tell which crops belong together.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 
     from alignbench.zoo.recipes import Recipe
 
-PROTOTYPES = 1024
+PROTOTYPES = 256
 STUDENT_TEMPERATURE = 0.1
-TEACHER_TEMPERATURES = (0.04, 0.06)
+TEACHER_TEMPERATURE = 0.05
+SINKHORN_ROUNDS = 3
+KOLEO = 0.1
 MOMENTUM = (0.99, 1.0)
-CENTRE_MOMENTUM = 0.9
 GLOBAL = (96, 0.5, 1.0)  # side in pixels, smallest and largest share of the area
 LOCAL = (48, 0.15, 0.5)
 N_GLOBAL, N_LOCAL = 2, 2
@@ -50,17 +52,18 @@ class Head(nn.Module):
 
 
 class Pair(nn.Module):
-    """Student, teacher and the teacher's centre: all that a checkpoint needs."""
-
-    centre: torch.Tensor
+    """Student and teacher: all that a checkpoint needs."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
-        self.student = nn.ModuleList([Dinov2Model(Dinov2Config(**config, attn_implementation=ATTENTION)), Head(config["hidden_size"])])
-        self.teacher = nn.ModuleList([Dinov2Model(Dinov2Config(**config, attn_implementation=ATTENTION)), Head(config["hidden_size"])])
+        self.student = nn.ModuleList(
+            [Dinov2Model(Dinov2Config(**config, attn_implementation=ATTENTION)), Head(config["hidden_size"])]
+        )
+        self.teacher = nn.ModuleList(
+            [Dinov2Model(Dinov2Config(**config, attn_implementation=ATTENTION)), Head(config["hidden_size"])]
+        )
         self.teacher.load_state_dict(self.student.state_dict())
         self.teacher.requires_grad_(False)
-        self.register_buffer("centre", torch.zeros(1, PROTOTYPES))
 
 
 class Distillation:
@@ -82,28 +85,21 @@ class Distillation:
         numbers = batch_numbers(len(self._pixels), recipe.batch, recipe.seed, step)
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
         images = normalised(self._pixels[numbers], self._processor)
-        wide = torch.cat([crops(images, *GLOBAL, generator) for _ in range(N_GLOBAL)])
-        near = torch.cat([crops(images, *LOCAL, generator) for _ in range(N_LOCAL)])
+        wide, near = (
+            torch.cat([crops(recoloured(images, generator), *shape, generator) for _ in range(n)])
+            for shape, n in ((GLOBAL, N_GLOBAL), (LOCAL, N_LOCAL))
+        )
         with torch.no_grad():
-            targets = self._targets(_through(self.module.teacher, wide), step)
-        views = [
-            *_through(self.module.student, wide).chunk(N_GLOBAL),
-            *_through(self.module.student, near).chunk(N_LOCAL),
-        ]
+            targets = sinkhorn(_through(self.module.teacher, wide)[1] / TEACHER_TEMPERATURE).chunk(N_GLOBAL)
+        features, cosines = _through(self.module.student, wide)
+        views = [*cosines.chunk(N_GLOBAL), *_through(self.module.student, near)[1].chunk(N_LOCAL)]
         pairs = [(t, s) for t in range(N_GLOBAL) for s in range(len(views)) if t != s]
         terms = [
             -(targets[t] * functional.log_softmax(views[s] / STUDENT_TEMPERATURE, -1)).sum(-1).mean()
             for t, s in pairs
         ]
-        return torch.stack(terms).mean()
-
-    def _targets(self, cosines: torch.Tensor, step: int) -> tuple[torch.Tensor, ...]:
-        """Return the teacher's sharpened, centred predictions, and move the centre."""
-        temperature = _between(TEACHER_TEMPERATURES, min(1.0, 3 * step / self._recipe.steps))
-        targets = functional.softmax((cosines - self.module.centre) / temperature, -1)
-        mean = cosines.mean(0, keepdim=True)
-        self.module.centre.mul_(CENTRE_MOMENTUM).add_(mean, alpha=1 - CENTRE_MOMENTUM)
-        return targets.chunk(N_GLOBAL)
+        spread = torch.stack([koleo(view) for view in features.chunk(N_GLOBAL)]).mean()
+        return torch.stack(terms).mean() + KOLEO * spread
 
     @torch.no_grad()
     def after(self, step: int) -> None:
@@ -114,10 +110,47 @@ class Distillation:
             old.lerp_(new, 1 - momentum)
 
 
+def sinkhorn(logits: torch.Tensor) -> torch.Tensor:
+    """Return assignments [b, k] whose rows sum to 1 and whose columns share the batch about equally.
+
+    Args:
+        logits: of samples to prototypes [b, k].
+    """
+    shares = (logits - logits.max()).exp()
+    for _ in range(SINKHORN_ROUNDS):
+        shares = shares / shares.sum(0, keepdim=True) / shares.shape[1]
+        shares = shares / shares.sum(1, keepdim=True) / shares.shape[0]
+    return shares * shares.shape[0]
+
+
+def koleo(features: torch.Tensor) -> torch.Tensor:
+    """Return -mean log distance of each of [b, d] to its nearest other, on the unit sphere."""
+    unit = functional.normalize(features.float(), dim=-1)
+    with torch.no_grad():
+        cosines = unit @ unit.T
+        nearest = cosines.fill_diagonal_(-1).argmax(1)
+    return -functional.pairwise_distance(unit, unit[nearest]).clamp(min=1e-6).log().mean()
+
+
+def recoloured(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Return normalised `images` [b, 3, h, w], channels swapped and changed; some grey, some inverted."""
+
+    def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
+        return torch.empty(n, *shape).uniform_(low, high, generator=generator)
+
+    n = len(images)
+    order = uniform(0, 1, 3).argsort(1)
+    images = images.gather(1, order[:, :, None, None].expand_as(images))
+    grey = (uniform(0, 1, 1, 1, 1) < 0.2).float()
+    images = images + grey * (images.mean(1, keepdim=True) - images)
+    sign = 1 - 2 * (uniform(0, 1, 1, 1, 1) < 0.3).float()
+    return sign * images * uniform(0.6, 1.4, 3, 1, 1) + uniform(-0.8, 0.8, 3, 1, 1)
+
+
 def crops(
     images: torch.Tensor, side: int, least: float, most: float, generator: torch.Generator
 ) -> torch.Tensor:
-    """Return a random crop of each image, resized to `side`, its brightness and contrast changed a little.
+    """Return a random crop of each image, resized to `side`.
 
     Args:
         images: float [b, 3, h, w].
@@ -136,17 +169,14 @@ def crops(
     maps[:, 0, 0], maps[:, 0, 2] = width, shift_x
     maps[:, 1, 1], maps[:, 1, 2] = height, shift_y
     grid = functional.affine_grid(maps, [n, 3, side, side], align_corners=False)
-    cut = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    contrast = torch.empty(n, 1, 1, 1).uniform_(0.8, 1.2, generator=generator)
-    brightness = torch.empty(n, 1, 1, 1).uniform_(-0.2, 0.2, generator=generator)
-    return cut * contrast + brightness
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def _through(model: nn.ModuleList, images: torch.Tensor) -> torch.Tensor:
+def _through(model: nn.ModuleList, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the features [b, d] of `images`, and their cosines to the prototypes [b, k]."""
     backbone, head = model
     features = backbone(images).pooler_output
-    cosines: torch.Tensor = head(features)
-    return cosines
+    return features, head(features)
 
 
 def _between(ends: tuple[float, float], along: float) -> float:

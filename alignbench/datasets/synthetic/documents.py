@@ -247,7 +247,8 @@ def describe_document(page: Document) -> Description:
         f'Its title is "{page.title}" and it has {style}. '
         f"The text speaks of {page.sites} sites and a growth of {page.growth} percent.",
         f'The document "{page.title}" is set in {count(page.columns, "column")} on {paper} '
-        f"and shows {figure}{where}. Its headings are {page.accent}, from {page.sections[0]} to {page.sections[-1]}.",
+        f"and shows {figure}{where}. Its headings are {page.accent}, "
+        f"from {page.sections[0]} to {page.sections[-1]}.",
     )
     exchanges = (
         ("What type of image is this?", "A document."),
