@@ -2,7 +2,13 @@
 
 from alignbench.metrics.base import INVARIANCES, METRICS, Metric, NullModel
 from alignbench.metrics.basis import SharedBasis, shared_k, to_shared_basis
-from alignbench.metrics.cka import calibrated_cka, linear_cka, linear_cka_null, linear_cka_within_mean
+from alignbench.metrics.cka import (
+    calibrated_cka,
+    linear_cka,
+    linear_cka_null,
+    linear_cka_within_mean,
+    linear_sums,
+)
 from alignbench.metrics.cka_debiased import debiased_cka, unbiased_hsic
 from alignbench.metrics.cka_rbf import rbf_cka
 from alignbench.metrics.classes import (
@@ -64,6 +70,7 @@ __all__ = [
     "linear_cka",
     "linear_cka_null",
     "linear_cka_within_mean",
+    "linear_sums",
     "mean_distance",
     "mrr_chance",
     "mutual_knn",

@@ -20,7 +20,18 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
 
 
-def _sums(x: ArrayLike, y: ArrayLike, min_n: int = 3) -> LinearSums:
+def linear_sums(x: ArrayLike, y: ArrayLike, min_n: int = 3) -> LinearSums:
+    """Return the sums that linear, debiased and calibrated CKA and their null are functions of, in one pass.
+
+    Args:
+        x: vision side [n, dx], n ≥ `min_n`.
+        y: text side [n, dy].
+        min_n: the fewest rows.
+
+    Raises:
+        InputError: not finite matrices of equal length.
+        DegenerateError: a side without variance, or fewer rows.
+    """
     return LinearSums.of_features(*centered_sides(x, y, min_n))
 
 
@@ -41,7 +52,7 @@ def linear_cka_null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     Source:
         Kazi-Aoual et al. (1995), for the RV coefficient, which linear CKA is.
     """
-    return _sums(x, y).linear_cka_null()
+    return linear_sums(x, y).linear_cka_null()
 
 
 def linear_cka_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp]) -> float:
@@ -123,22 +134,22 @@ def linear_cka(x: ArrayLike, y: ArrayLike) -> float:
         >>> linear_cka([[0, 0], [1, 0], [0, 1]], [[0.0, 0], [0, 2], [2, 0]])
         1.0
     """
-    return _sums(x, y).linear_cka()
+    return linear_sums(x, y).linear_cka()
 
 
 def _calibrated_null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
-    mean, std = _sums(x, y).headroom()
+    mean, std = linear_sums(x, y).headroom()
     return 0.0, std / (1 - mean)
 
 
 def _calibrated_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp]) -> float:
-    mean, _ = _sums(x, y).headroom()
+    mean, _ = linear_sums(x, y).headroom()
     return (linear_cka_within_mean(x, y, codes) - mean) / (1 - mean)
 
 
 def calibrated_cka_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return calibrated CKA of x and y[p] for each permutation p."""
-    mean, _ = _sums(x, y).headroom()
+    mean, _ = linear_sums(x, y).headroom()
     return (linear_cka_draw(x, y, permutations) - mean) / (1 - mean)
 
 
@@ -178,4 +189,4 @@ def calibrated_cka(x: ArrayLike, y: ArrayLike) -> float:
     Source:
         `linear_cka_null` for the mean; the adjustment for chance is Hubert and Arabie's (1985).
     """
-    return _sums(x, y, 5).calibrated_cka()
+    return linear_sums(x, y, 5).calibrated_cka()
