@@ -10,8 +10,8 @@ import numpy as np
 
 from alignbench.encoders.families import FITS, Family, family_of
 from alignbench.errors import ModelError
+from alignbench.weights.digest import preprocessing_digest
 from alignbench.weights.handle import Handle
-from alignbench.weights.source import Located, preprocessing_digest
 from alignbench.weights.vectors import unit_rows
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from alignbench.encoders.tower import Tower
     from alignbench.types import Weights
     from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Source
+    from alignbench.weights.source import Located, Source
 
 Fit = Literal["native", "pad", "squash"]
 

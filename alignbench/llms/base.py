@@ -10,8 +10,8 @@ import numpy as np
 
 from alignbench.errors import DataError, ModelError
 from alignbench.llms.families import Family, family_of
+from alignbench.weights.digest import preprocessing_digest
 from alignbench.weights.handle import Handle
-from alignbench.weights.source import Located, preprocessing_digest
 from alignbench.weights.vectors import unit_rows
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from alignbench.llms.decoder import Decoder
     from alignbench.types import Weights
     from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Source
+    from alignbench.weights.source import Located, Source
 
 Quantization = Literal["4bit", "8bit"]
 

@@ -308,3 +308,30 @@ def test_preprocessing_may_run_in_several_threads(family: str, folders: Callable
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(made.preprocess, tiny.images(40)))
     assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("family", "whole", "part"),
+    [
+        ("clip", "CLIPModel", "CLIPVisionModelWithProjection"),
+        ("siglip", "SiglipModel", "SiglipVisionModel"),
+        ("dinov2", "Dinov2Model", "Dinov2ForImageClassification"),
+    ],
+)
+def test_a_checkpoint_of_another_head_or_of_the_vision_side_alone_loads(
+    family: str, whole: str, part: str, folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    origin = folders(family)
+    with quiet():
+        model = getattr(hf, whole).from_pretrained(origin)
+        config = getattr(model.config, "vision_config", model.config)
+        if family == "clip":
+            config.projection_dim = model.config.projection_dim
+        other = getattr(hf, part)(config)
+        inner = {"clip": "vision_model", "siglip": None, "dinov2": "dinov2"}[family]
+        target = getattr(other, inner) if inner else other
+        target.load_state_dict(getattr(model, "vision_model", model).state_dict())
+        tiny.save(other, tmp_path, hf.AutoImageProcessor.from_pretrained(origin))
+    made = encoder(tmp_path)
+    assert not made.has_text
+    np.testing.assert_array_equal(made.embed(tiny.images()), encoder(origin).embed(tiny.images()))

@@ -209,6 +209,21 @@ def test_anything_with_embed_can_be_registered(entry: Any) -> None:
         ENCODERS.remove("colour")
 
 
+def test_what_an_object_calls_weights_is_not_mistaken_for_ours() -> None:
+    class Odd(Colour):
+        weights = np.ones(3)
+        params = print
+        family = 7
+        source = "my lab"
+
+    ENCODERS.add("odd", Odd)
+    try:
+        info = resolve("odd").info
+        assert (info.weights, info.params, info.family, info.source) == ("pretrained", {}, "other", "my lab")
+    finally:
+        ENCODERS.remove("odd")
+
+
 def test_an_entry_without_embed_is_refused() -> None:
     ENCODERS.add("nothing", object())
     try:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 
 from alignbench.errors import ModelError
-from alignbench.types import ModelInfo
+from alignbench.types import ModelInfo, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,16 +28,22 @@ class Custom:
     """
 
     def __init__(self, model: Any, name: str, side: Literal["vision", "text"]) -> None:
+        # `weights` or `params` may be the object's own affair: only what has the right form is taken.
+        def said(attribute: str, otherwise: str) -> str:
+            value = getattr(model, attribute, None)
+            return value if isinstance(value, str) else otherwise
+
+        weights, params = said("weights", "pretrained"), getattr(model, "params", None)
         self._model = model
         self.name = name
         self.info = ModelInfo(
             name=name,
             side=side,
-            family=str(getattr(model, "family", "other")),
-            source=str(getattr(model, "source", f"{type(model).__module__}:{type(model).__qualname__}")),
-            weights=getattr(model, "weights", "pretrained"),
-            revision=getattr(model, "revision", None),
-            params=dict(getattr(model, "params", {})),
+            family=said("family", "other"),
+            source=said("source", f"{type(model).__module__}:{type(model).__qualname__}"),
+            weights=cast("Weights", weights if weights in get_args(Weights) else "pretrained"),
+            revision=said("revision", "") or None,
+            params=dict(params) if isinstance(params, Mapping) else {},
         )
 
     def embed(self, items: Sequence[Any]) -> NDArray[np.float32]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.metadata
 import json
 import math
 import struct
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError
+from alignbench.weights.files import PREPROCESSING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 # Reading more than this to find out that nothing has changed would cost more than it saves.
@@ -42,6 +44,19 @@ def files_digest(files: Iterable[Path]) -> str:
 def text_digest(value: Any) -> str:
     """Return the sha256 of `value` as canonical JSON."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def preprocessing_digest(folder: Path | None, packages: Sequence[str], **settings: object) -> str:
+    """Return what identifies the way from image or text to numbers.
+
+    Args:
+        folder: where its files are, if it has any.
+        packages: those whose code takes part, by the names that pip knows.
+        settings: what else changes it.
+    """
+    files = [] if folder is None else [folder / name for name in PREPROCESSING if (folder / name).is_file()]
+    versions = {name: importlib.metadata.version(name) for name in packages}
+    return text_digest({"files": files_digest(files), "versions": versions, **settings})
 
 
 def safetensors_header(path: Path) -> dict[str, Any]:

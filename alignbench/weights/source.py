@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError, WeightsMissingError
 from alignbench.weights import hub
-from alignbench.weights.digest import files_digest, text_digest
-from alignbench.weights.files import CONFIGS, PREPROCESSING, TRANSFORMERS, read_json, weight_files
+from alignbench.weights.digest import files_digest
+from alignbench.weights.files import CONFIGS, TRANSFORMERS, read_json, weight_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
 # The same weights by another spec, for a repository whose own may be a pickle only.
 _ELSEWHERE = {"openai/clip-vit-base-patch32": "open_clip:ViT-B-32/openai"}
@@ -281,16 +280,3 @@ class AskedSource(Source):
     def fetch(self, wanted: tuple[str, ...] | None = None) -> Located:
         """Download what is missing."""
         return replace(self.answer.fetch(wanted), source=self.label)
-
-
-def preprocessing_digest(folder: Path | None, packages: Sequence[str], **settings: object) -> str:
-    """Return what identifies the way from image or text to numbers.
-
-    Args:
-        folder: where its files are, if it has any.
-        packages: those whose code takes part, by the names that pip knows.
-        settings: what else changes it.
-    """
-    files = [] if folder is None else [folder / name for name in PREPROCESSING if (folder / name).is_file()]
-    versions = {name: importlib.metadata.version(name) for name in packages}
-    return text_digest({"files": files_digest(files), "versions": versions, **settings})
