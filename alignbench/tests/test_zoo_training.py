@@ -16,7 +16,7 @@ from alignbench.errors import UnknownNameError
 from alignbench.zoo import loop
 from alignbench.zoo.contrastive import sigmoid_loss, softmax_loss
 from alignbench.zoo.data import CYCLE, Drawings, batch_numbers, document, pool
-from alignbench.zoo.distill import crops
+from alignbench.zoo.distill import crops, koleo, recoloured, sinkhorn
 from alignbench.zoo.language import next_token_loss
 from alignbench.zoo.pixels import image_processor, normalised
 from alignbench.zoo.recipes import RECIPES, recipe_of
@@ -170,6 +170,30 @@ def test_a_whole_crop_is_the_image_and_crops_follow_their_generator():
     assert one.shape == (3, 3, 16, 16)
     flat = crops(torch.full((2, 3, 8, 8), 0.5), 8, 1.0, 1.0, torch.Generator().manual_seed(1))
     assert flat.std(dim=(1, 2, 3)).max() < 1e-6
+
+
+def test_sinkhorn_shares_the_batch_among_the_prototypes():
+    skewed = torch.randn(40, 8, generator=torch.Generator().manual_seed(0)) + torch.arange(8)
+    shares = sinkhorn(skewed)
+    assert shares.sum(1) == pytest.approx(torch.ones(40), abs=1e-5)
+    assert shares.sum(0).max() < 2 * shares.sum(0).min()
+    assert skewed.softmax(1).sum(0).max() > 20 * skewed.softmax(1).sum(0).min()
+
+
+def test_koleo_is_smaller_for_features_that_spread():
+    generator = torch.Generator().manual_seed(0)
+    spread = torch.randn(20, 8, generator=generator)
+    assert koleo(spread) < koleo(torch.ones(20, 8) + 0.01 * spread)
+
+
+def test_recolouring_hides_the_colour_and_keeps_the_edges():
+    image = torch.zeros(1, 3, 8, 8)
+    image[:, :, :, 4:] = torch.tensor([1.0, -0.5, 0.3]).view(1, 3, 1, 1)
+    many = recoloured(image.expand(64, -1, -1, -1), torch.Generator().manual_seed(0))
+    assert many[:, :, 0, 0].std(0).min() > 0.3
+    steps = (many[:, :, 0, 4] - many[:, :, 0, 3]).abs().amax(1)
+    assert steps.min() > 0.1
+    assert torch.equal(many[:, :, :, :4], many[:, :, :1, :1].expand(-1, -1, 8, 4))
 
 
 @pytest.mark.parametrize("objective", ["softmax", "sigmoid", "distill"])

@@ -62,7 +62,7 @@ It is there so that alignbench runs without a network, and says nothing about la
 | data | {drawings:,} drawings of the training seed (no drawing of sample_data, none of the held-out seed) |
 | steps | {steps:,} of {batch} samples |
 | seed | {seed} |
-| time | {minutes:g} minutes, {threads} threads on 2 cores |
+| time | {minutes:g} minutes with {threads} torch thread(s), on 2 cores that others were using, too |
 | loss | {first_loss:g} at first, {last_loss:g} at last |
 
 | on held-out drawings | |

@@ -60,9 +60,10 @@ def measure(recipe: Recipe, folder: Path) -> Results:
 @torch.inference_mode()
 def retrieval_results(folder: Path) -> Results:
     """Return recall@1 both ways among 90 held-out pairs, and image to text within each type among 30."""
-    model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+    model = loaded(AutoModel, folder)
     samples = Synthetic(HELD_OUT_SEED).dataset(PER_TYPE).samples
-    pixels = processed(AutoImageProcessor.from_pretrained(folder), [open_image(s.image) for s in samples])
+    processor: Any = AutoImageProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
+    pixels = processed(processor, [open_image(s.image) for s in samples])
     tokens = encoded(AutoTokenizer.from_pretrained(folder), [s.texts[0] for s in samples])
     logits = model(pixel_values=pixels, **tokens).logits_per_image.numpy()
     types = np.asarray([s.data_type for s in samples])
@@ -77,6 +78,11 @@ def retrieval_results(folder: Path) -> Results:
     return results
 
 
+def loaded(auto: Any, folder: Path) -> Any:
+    """Return the model in `folder` as `auto` loads it, in float32."""
+    return auto.from_pretrained(folder, dtype=torch.float32).eval()
+
+
 def recall_at_1(logits: NDArray[np.float32]) -> float:
     """Return the share of rows of [n, n] whose largest entry is on the diagonal."""
     return float(np.mean(logits.argmax(1) == np.arange(len(logits))))
@@ -84,7 +90,7 @@ def recall_at_1(logits: NDArray[np.float32]) -> float:
 
 def distill_results(folder: Path) -> Results:
     """Return kNN accuracies of type and of chart kind, each beside the untrained control's."""
-    model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+    model = loaded(AutoModel, folder)
     source = Synthetic(HELD_OUT_SEED, smooth=1)
     numbers = [(data_type, i) for data_type in source.types for i in range(KNN_PER_TYPE)]
     images = [source.drawing(*number).image for number in numbers]
@@ -106,9 +112,9 @@ def features(model: Any, processor: Any, images: Sequence[Image.Image]) -> NDArr
     return np.concatenate([model(pixel_values=batch).pooler_output.numpy() for batch in pixels.split(BATCH)])
 
 
-def processed(processor: Any, images: Sequence[Image.Image]) -> torch.Tensor:
-    """Return `images` as the processor hands them to a model."""
-    return cast("torch.Tensor", processor(images=list(images), return_tensors="pt").pixel_values)
+def processed(processor: Any, images: Sequence[Image.Image]) -> Any:
+    """Return `images` as the processor hands them to a model: a float tensor [n, 3, h, w]."""
+    return processor(images=list(images), return_tensors="pt").pixel_values
 
 
 def knn_accuracy(x: NDArray[np.float32], labels: Sequence[str], k: int = K) -> float:
@@ -129,7 +135,7 @@ def language_results(folder: Path) -> Results:
 
     The unigram model counts the same tokens in training texts, with one added to every count.
     """
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    model = loaded(AutoModelForCausalLM, folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     source = Synthetic(HELD_OUT_SEED)
     texts = [

@@ -59,8 +59,8 @@ def build(recipe: Recipe, tokenizer: Any) -> Any:
     config = {**recipe.config, "text_config": {**recipe.config["text_config"], **tokens}}
     torch.manual_seed(recipe.seed)
     if recipe.objective == "softmax":
-        return CLIPModel(CLIPConfig(**config, attn_implementation=ATTENTION))
-    model = SiglipModel(SiglipConfig(**config, attn_implementation=ATTENTION))
+        return CLIPModel(CLIPConfig(**config, **ATTENTION))
+    model = SiglipModel(SiglipConfig(**config, **ATTENTION))
     with torch.no_grad():
         model.logit_scale.fill_(SIGMOID_START[0])
         model.logit_bias.fill_(SIGMOID_START[1])

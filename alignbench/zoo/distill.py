@@ -1,7 +1,8 @@
 """Self-distillation without labels or texts: a student predicts an averaged teacher across crops.
 
 Source: Caron et al. 2021 (DINO), with DINOv2's architecture, Sinkhorn-Knopp centring and KoLeo term
-(Oquab et al. 2023, section 4). Colours are changed at random: a page's colour alone would tell which crops belong together.
+(Oquab et al. 2023, section 4). Colours are changed at random: otherwise a page's colour alone would tell
+which crops belong together, and nothing else be learned.
 """
 
 from __future__ import annotations
@@ -57,10 +58,10 @@ class Pair(nn.Module):
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
         self.student = nn.ModuleList(
-            [Dinov2Model(Dinov2Config(**config, attn_implementation=ATTENTION)), Head(config["hidden_size"])]
+            [Dinov2Model(Dinov2Config(**config, **ATTENTION)), Head(config["hidden_size"])]
         )
         self.teacher = nn.ModuleList(
-            [Dinov2Model(Dinov2Config(**config, attn_implementation=ATTENTION)), Head(config["hidden_size"])]
+            [Dinov2Model(Dinov2Config(**config, **ATTENTION)), Head(config["hidden_size"])]
         )
         self.teacher.load_state_dict(self.student.state_dict())
         self.teacher.requires_grad_(False)

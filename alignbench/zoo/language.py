@@ -50,7 +50,7 @@ def build(recipe: Recipe, tokenizer: Any) -> Any:
     return model(
         config(
             **recipe.config,
-            attn_implementation=ATTENTION,
+            **ATTENTION,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alignbench.zoo.recipes import Recipe
 
 # on a CPU and so few tokens a step with sdpa takes 1.4 times as long, most of it in its backward pass
-ATTENTION = "eager"
+ATTENTION: dict[str, Any] = {"attn_implementation": "eager"}
 SAVE_EVERY_SECONDS = 120.0
 LOG_EVERY = 20
 

@@ -18,5 +18,5 @@ def build_random_vit(seed: int = 0) -> tuple[Any, Any]:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Dinov2Model(Dinov2Config(**RECIPES["mini-dinov2"].config)).eval()
-    return model, image_processor("distill")
+        model: Any = Dinov2Model(Dinov2Config(**RECIPES["mini-dinov2"].config))
+    return model.eval(), image_processor("distill")
