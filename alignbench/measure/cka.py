@@ -1,7 +1,7 @@
 """Linear and debiased CKA with the exact null, against the textbook n x n form: time and peak memory.
 
-Each form runs in a process of its own, in turn, on one BLAS thread; medians over the rounds. Both give the same
-four numbers: linear CKA, debiased CKA, mean and standard deviation of the permutation null.
+Each form runs in a process of its own, in turn, on one thread; medians over the rounds. Both give the
+same four numbers: linear CKA, debiased CKA, mean and standard deviation of the permutation null.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def as_matrix(value: ArrayLike | Any, name: str = "x") -> Matrix:
     if hasattr(value, "detach"):  # a torch tensor, bfloat16 included, without importing torch
         value = value.detach().cpu().double().numpy()
     array = np.asarray(value)
-    if array.dtype.kind == "c" or (array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16"):
+    if array.dtype.kind not in "biuf":
         raise InputError(f"{name}: expected real numbers, got dtype {array.dtype}; convert it first")
     if array.ndim != 2:
         hint = "; a vector of n values is [n, 1]: use x[:, None]" if array.ndim == 1 else ""
