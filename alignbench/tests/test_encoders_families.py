@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -206,6 +207,16 @@ def test_other_key_layouts_give_the_same_vectors(
     other = tiny.ENCODERS[family](tmp_path / "model")
     tiny.rename_keys(other, rename)
     tiny.close(encoder(other).embed(tiny.images()), encoder(folders(family)).embed(tiny.images()), 1e-6)
+
+
+def test_paligemma_needs_no_word_about_its_missing_head(
+    folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    other = tiny.paligemma(tmp_path / "model")
+    vision = json.loads((other / "config.json").read_text(encoding="utf-8"))["vision_config"]
+    del vision["vision_use_head"]
+    tiny.edit_config(other, vision_config=vision)
+    tiny.close(encoder(other).embed(tiny.images()), encoder(folders("paligemma")).embed(tiny.images()), 1e-6)
 
 
 @pytest.mark.parametrize("family", ["clip", "siglip", "dinov2", "internvit", "paligemma"])

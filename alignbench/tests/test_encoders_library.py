@@ -224,6 +224,16 @@ def test_padding_and_squashing_keep_the_edges_that_native_crops(family: str, tmp
     assert redness(seen["squash"]) > redness(seen["pad"])
 
 
+@pytest.mark.parametrize("fit", ["pad", "squash"])
+@pytest.mark.parametrize("family", ["clip", "dinov2"])
+def test_after_fitting_the_processor_only_normalises(family: str, fit: str, tmp_path: Path) -> None:
+    made = loaded(str(tiny.ENCODERS[family](tmp_path / "model")), fit=fit)
+    processor = made._loaded_tower().prepare.processor
+    fitted = np.asarray(fit_image(framed(96, 32), fit, (32, 32)), dtype=np.float64) / 255
+    expected = (fitted - np.array(processor.image_mean)) / np.array(processor.image_std)
+    tiny.close(made.preprocess(framed(96, 32)).numpy(), expected.transpose(2, 0, 1), 1e-5)
+
+
 def test_padding_keeps_the_shape_and_fills_with_white() -> None:
     padded = np.asarray(fit_image(Image.new("RGB", (100, 50), "black"), "pad", (32, 32)))
     assert padded.shape == (32, 32, 3)

@@ -213,8 +213,9 @@ def test_what_stands_at_padded_places_never_enters_the_mean() -> None:
 
 
 def test_the_mean_is_taken_in_float32() -> None:
-    states = torch.full((1, 4096, 1), 1.01, dtype=torch.bfloat16)
-    mean = masked_mean(states, torch.ones(1, 4096, dtype=torch.long))
+    # 1,000 x 1.0078125 = 1,007.8125 is not a bfloat16: a sum in that dtype would be 1,008.
+    states = torch.full((1, 1000, 1), 1.01, dtype=torch.bfloat16)
+    mean = masked_mean(states, torch.ones(1, 1000, dtype=torch.long))
     assert mean.dtype == torch.float32
     assert mean.item() == pytest.approx(float(states[0, 0, 0]), rel=1e-5)
 
