@@ -92,7 +92,7 @@ def rank(scores: Iterable[Score]) -> list[Ranking]:
 
 def is_cross_modal(score: Score) -> bool:
     """Return whether the score is of one encoder with one LLM."""
-    return score.encoder is not None and score.llm is not None and score.other is None
+    return score.encoder is not None and score.llm is not None
 
 
 def ranked_scores(ranking: Ranking, scores: Iterable[Score]) -> dict[str, Score]:
@@ -148,9 +148,8 @@ def _tie_groups(
     if len(values) < 2:
         return tuple((encoder,) for encoder in values)
     deletions = {encoder: own[encoder].deletions for encoder in values}
-    if len({len(d) for d in deletions.values()}) != 1 or any(
-        own[e].interval is None or len(deletions[e]) < 2 for e in values
-    ):
+    lengths = {len(values_without) for values_without in deletions.values()}
+    if len(lengths) != 1 or lengths <= {0, 1}:
         return None
     order = list(values)
     return tuple(

@@ -45,6 +45,15 @@ def test_shared_deletions_tell_apart_what_overlapping_intervals_do_not() -> None
     assert opposed.tied_with_best == ("b",)
 
 
+def test_low_is_good_without_intervals_too() -> None:
+    values = (("far", 0.9), ("near", 0.1))
+    scores = [
+        without_interval(make_score("ncoral", v, e, experiment="coral", higher_is_better=False))
+        for e, v in values
+    ]
+    assert rank(scores)[0].order == ("near", "far")
+
+
 def test_places_count_on_after_a_tie() -> None:
     scores = [
         make_score("calibrated_cka", 0.42, "a", deletions=tuple(0.42 + 0.01 * NOISE)),

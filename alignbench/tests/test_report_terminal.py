@@ -88,6 +88,13 @@ def test_wide_characters_keep_columns_aligned() -> None:
     assert {display_width(row) for row in rows} == {display_width(rows[0])}
 
 
+def test_a_long_name_does_not_push_numbers_out() -> None:
+    null = Null("exact", 0.0, 0.02, 20.0, 0.001, 999, 0.01, 0.02)
+    scores = [make_score("calibrated_cka", 0.4, name, null=null) for name in ("x" * 300, WIDE * 9)]
+    for row in terminal_table(scores, make_run(()))[2:4]:
+        assert row.split()[2:] == ["0.400", "[0.340,", "0.460]", "0.000", "0.001", "0.020"]
+
+
 def test_stand_ins_are_named_in_full() -> None:
     models = [make_model(f"mini-{m}", stand_in_for=m) for m in ("clip", "siglip")]
     null = Null("exact", 0.0, 0.02, 20.0, 0.001, 999, 0.01, 0.02)
@@ -164,6 +171,10 @@ def test_wrap_breaks_at_words_and_cuts_endless_ones() -> None:
     lines = wrap("one two " + "z" * 40 + " three", 10, "  ")
     assert lines[0] == "one two"
     assert max(map(display_width, lines)) <= 10
+
+
+def test_clean_takes_away_whole_escape_sequences() -> None:
+    assert clean("\x1b[1;31mred\x1b[0m \x1b]0;title\x07and\x1b[2J plain") == "red and plain"
 
 
 def test_clean_keeps_ordinary_text() -> None:
