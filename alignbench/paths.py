@@ -1,7 +1,9 @@
-"""Where the benchmarks, the sample data and the embedded models are: in a clone, or in an installed wheel."""
+"""Where things are: benchmarks, sample data and embedded models in a clone or a wheel; the user's cache."""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 from alignbench.errors import ConfigError
@@ -36,3 +38,20 @@ def sample_data() -> Path:
 def models_dir() -> Path:
     """Return the folder of the embedded models."""
     return sample_data() / "models"
+
+
+def cache_home() -> Path:
+    """Return the folder of all that can be made again: `ALIGNBENCH_CACHE`, else the platform's cache folder."""
+    if chosen := os.environ.get("ALIGNBENCH_CACHE"):
+        return Path(chosen).expanduser()
+    return _platform_cache() / "alignbench"
+
+
+def _platform_cache() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    chosen = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification: a relative path is invalid, and ignored.
+    return Path(chosen) if Path(chosen).is_absolute() else Path.home() / ".cache"

@@ -1,8 +1,7 @@
 """Embeddings of a dataset: cached on disk, computed by models only where they are missing."""
 
-from alignbench.embed.cache import DamagedShardWarning, EmbeddingStore, Shelf
+from alignbench.embed.cache import DamagedShardWarning, EmbeddingStore, Shelf, default_root
 from alignbench.embed.extract import count_missing, embed_images, embed_texts
-from alignbench.embed.place import default_root
 from alignbench.embed.progress import Progress, Silent
 
 __all__ = [

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench import paths
 from alignbench.embed.files import SET_ASIDE, sweep, write_atomically
 from alignbench.errors import ConfigError, InputError
 
@@ -33,6 +34,11 @@ _INDEX = "index.json"
 _KEY = "key.json"
 _SUFFIX = ".safetensors"
 _log = logging.getLogger(__name__)
+
+
+def default_root() -> Path:
+    """Return the folder of embeddings that outlive a run."""
+    return paths.cache_home() / "embeddings"
 
 
 class DamagedShardWarning(UserWarning):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alignbench import paths
 from alignbench.errors import ModelError, WeightsMissingError
 from alignbench.weights.digest import files_digest, text_digest
 from alignbench.weights.files import read_json, weight_files
@@ -105,7 +106,7 @@ def converted(located: Located) -> Path:
         ModelError: the `gguf` package is missing, or transformers can't read the file.
     """
     key = text_digest([located.revision, _CONVERSION])[:32]
-    folder = _root() / key
+    folder = paths.cache_home() / "converted" / key
     if not (folder / "config.json").is_file():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as making:
@@ -141,12 +142,6 @@ def _convert(file: Path, folder: Path) -> None:
         plain.load_state_dict(model.state_dict())
         plain.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-
-
-def _root() -> Path:
-    chosen = os.environ.get("ALIGNBENCH_CACHE")
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alignbench"
-    return (Path(chosen).expanduser() if chosen else home) / "converted"
 
 
 def load(

@@ -160,7 +160,7 @@ class Suite:
         return taken
 
     def _remembered(self, info: ModelInfo, embed: Callable[[], Embeddings]) -> Embeddings:
-        key = (info.side, info.name)
+        key = (info.side, info.label)
         if key not in self._vectors:
             try:
                 self._vectors[key] = embed()

@@ -220,7 +220,7 @@ def test_a_store_of_the_run_goes_with_it() -> None:
 @pytest.mark.parametrize(
     ("platform", "variables", "expected"),
     [
-        ("linux", {"ALIGNBENCH_CACHE": "/x/y"}, "/x/y"),
+        ("linux", {"ALIGNBENCH_CACHE": "/x/y"}, "/x/y/embeddings"),
         ("linux", {"XDG_CACHE_HOME": "/c"}, "/c/alignbench/embeddings"),
         ("linux", {"XDG_CACHE_HOME": "relative"}, "/home/me/.cache/alignbench/embeddings"),
         ("linux", {}, "/home/me/.cache/alignbench/embeddings"),
