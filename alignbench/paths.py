@@ -41,7 +41,7 @@ def models_dir() -> Path:
 
 
 def cache_home() -> Path:
-    """Return the folder of all that can be made again: `ALIGNBENCH_CACHE`, else the platform's cache folder."""
+    """Return the folder of what can be made again: `ALIGNBENCH_CACHE`, else the platform's cache folder."""
     if chosen := os.environ.get("ALIGNBENCH_CACHE"):
         return Path(chosen).expanduser()
     return _platform_cache() / "alignbench"
