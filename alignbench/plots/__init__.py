@@ -4,41 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.plots.alignment import cka_vs_coral, eas_dashboard
-from alignbench.plots.coral import coral_comparison, coral_dashboard
-from alignbench.plots.embedding import intra_modal_similarity
 from alignbench.plots.inputs import CoralArrays, FigureInputs, SimilarityArrays, read_artifacts
-from alignbench.plots.spectra import covariance_heatmaps, eigenvalue_spectrum
 from alignbench.plots.style import save
+from alignbench.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from matplotlib.figure import Figure
 
-FIGURES: dict[str, Callable[[FigureInputs], Figure | None]] = {
-    "eas_dashboard": eas_dashboard,
-    "cka_vs_coral": cka_vs_coral,
-    "coral_comparison": coral_comparison,
-    "covariance_heatmaps": covariance_heatmaps,
-    "eigenvalue_spectrum": eigenvalue_spectrum,
-    "intra_modal_similarity": intra_modal_similarity,
-    "coral_dashboard": coral_dashboard,
-}
+FIGURES: Registry[Callable[[FigureInputs], Figure | None]] = Registry("figure")
 """Name of the file -> figure function; a function returns None where what it needs was not recorded."""
 
-__all__ = [
-    "FIGURES",
-    "CoralArrays",
-    "FigureInputs",
-    "SimilarityArrays",
-    "cka_vs_coral",
-    "coral_comparison",
-    "coral_dashboard",
-    "covariance_heatmaps",
-    "eas_dashboard",
-    "eigenvalue_spectrum",
-    "intra_modal_similarity",
-    "read_artifacts",
-    "save",
-]
+for _name, _module in {
+    "eas_dashboard": "alignment",
+    "cka_vs_coral": "alignment",
+    "coral_comparison": "coral",
+    "covariance_heatmaps": "spectra",
+    "eigenvalue_spectrum": "spectra",
+    "intra_modal_similarity": "embedding",
+    "coral_dashboard": "coral",
+}.items():
+    FIGURES.add(_name, f"alignbench.plots.{_module}:{_name}")
+
+__all__ = ["FIGURES", "CoralArrays", "FigureInputs", "SimilarityArrays", "read_artifacts", "save"]

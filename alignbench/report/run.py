@@ -60,9 +60,9 @@ def _draw(folder: Path, models: Sequence[ModelInfo], scores: Sequence[Score]) ->
     problems: list[str] = []
     coral, similarity = read_artifacts(folder / ARTIFACTS, problems.append)
     inputs = FigureInputs(scores, models, coral, similarity)
-    for name, draw in FIGURES.items():
+    for name in FIGURES.names():
         try:
-            figure = draw(inputs)
+            figure = FIGURES.get(name)(inputs)
             if figure is not None:
                 drawn += [path.name for path in save(figure, folder / name)]
         except Exception as error:  # whatever a plot library raises must not cost the numbers

@@ -8,22 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from alignbench.plots import (
-    FIGURES,
-    CoralArrays,
-    FigureInputs,
-    SimilarityArrays,
-    cka_vs_coral,
-    coral_comparison,
-    coral_dashboard,
-    covariance_heatmaps,
-    eas_dashboard,
-    eigenvalue_spectrum,
-    intra_modal_similarity,
-    save,
-)
-from alignbench.plots.alignment import contributions
-from alignbench.plots.spectra import coarse, effective_directions
+from alignbench.plots import FIGURES, CoralArrays, FigureInputs, SimilarityArrays, save
+from alignbench.plots.alignment import cka_vs_coral, contributions, eas_dashboard
+from alignbench.plots.coral import coral_comparison, coral_dashboard
+from alignbench.plots.embedding import intra_modal_similarity
+from alignbench.plots.spectra import coarse, covariance_heatmaps, effective_directions, eigenvalue_spectrum
 from alignbench.tests.report_fakes import (
     ENCODERS,
     HOSTILE,
@@ -81,20 +70,20 @@ NOT_APPLICABLE = {
 }
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", FIGURES.names())
 def test_nothing_recorded_gives_no_figure(name: str) -> None:
-    assert FIGURES[name](FigureInputs()) is None
+    assert FIGURES.get(name)(FigureInputs()) is None
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", FIGURES.names())
 def test_scores_of_another_experiment_give_no_figure(name: str) -> None:
     scores = [make_score("ttft", 0.1, experiment="speed")]
-    assert FIGURES[name](FigureInputs(scores, make_run().models)) is None
+    assert FIGURES.get(name)(FigureInputs(scores, make_run().models)) is None
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", FIGURES.names())
 def test_every_figure_says_what_is_seen(name: str) -> None:
-    figure = drawn(FIGURES[name](make_inputs(("mini-clip", "random-vit"), ("mini-llama",))))
+    figure = drawn(FIGURES.get(name)(make_inputs(("mini-clip", "random-vit"), ("mini-llama",))))
     assert len(figure.get_suptitle()) > 15
     assert figure.get_supxlabel()
     written = " ".join(texts(figure))
@@ -102,20 +91,20 @@ def test_every_figure_says_what_is_seen(name: str) -> None:
     assert any(name in written for name in ("mini-clip", "mini-llama"))
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", FIGURES.names())
 def test_hostile_names_are_drawn_as_text(name: str, tmp_path: Path) -> None:
-    figure = drawn(FIGURES[name](make_inputs((*HOSTILE[2:4], HOSTILE[5]), (HOSTILE[0],))))
+    figure = drawn(FIGURES.get(name)(make_inputs((*HOSTILE[2:4], HOSTILE[5]), (HOSTILE[0],))))
     save(figure, tmp_path / name)
     assert not any(c in text for text in texts(figure) for c in "\x1b\u202e")
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", FIGURES.names())
 def test_stand_ins_are_called_so(name: str) -> None:
     encoder = make_model("mini-clip", stand_in_for="clip")
     llm = make_model("mini-llama", "text", stand_in_for="llama")
     coral, similarity = make_arrays((encoder.label,), (llm.label,))
     inputs = FigureInputs(make_scores((encoder.label,), (llm.label,)), [encoder, llm], coral, similarity)
-    written = " ".join(texts(drawn(FIGURES[name](inputs)))).replace("\n", " ")
+    written = " ".join(texts(drawn(FIGURES.get(name)(inputs)))).replace("\n", " ")
     assert "mini-clip (stand-in for clip)" in written
 
 
@@ -358,19 +347,19 @@ def test_coarse_averages_blocks_and_keeps_the_mean() -> None:
     assert coarse(matrix[:9, :9]).shape == (9, 9)
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", FIGURES.names())
 def test_a_single_pair_of_nine_samples_is_drawn(name: str) -> None:
     inputs = make_inputs(("mini-clip",), ("mini-llama",))
     scores = [replace(s, interval=None, null=None, deletions=(), n=9) for s in inputs.scores]
-    figure = drawn(FIGURES[name](FigureInputs(scores, inputs.models, inputs.coral, inputs.similarity)))
+    figure = drawn(FIGURES.get(name)(FigureInputs(scores, inputs.models, inputs.coral, inputs.similarity)))
     figure.draw_without_rendering()
     assert "Black bar" not in figure.get_supxlabel()
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", FIGURES.names())
 def test_twelve_encoders_and_five_llms_stay_within_bounds(name: str) -> None:
     encoders = [f"a-rather-long-encoder-name-{i}" for i in range(12)]
-    figure = drawn(FIGURES[name](make_inputs(encoders, [f"llm-{i}" for i in range(5)])))
+    figure = drawn(FIGURES.get(name)(make_inputs(encoders, [f"llm-{i}" for i in range(5)])))
     width, height = figure.get_size_inches()
     assert width <= 14
     assert height <= 30

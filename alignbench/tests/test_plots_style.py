@@ -53,14 +53,14 @@ def test_the_same_scores_give_the_same_bytes(name: str, tmp_path: Path) -> None:
     contents = []
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-        figure = FIGURES[name](inputs)
+        figure = FIGURES.get(name)(inputs)
         assert figure is not None
         contents.append([path.read_bytes() for path in save(figure, tmp_path / folder / name)])
     assert contents[0] == contents[1]
 
 
 def test_files_are_png_and_svg_and_nothing_else_is_left(tmp_path: Path) -> None:
-    figure = FIGURES["eas_dashboard"](make_inputs(("mini-clip",), ("mini-llama",)))
+    figure = FIGURES.get("eas_dashboard")(make_inputs(("mini-clip",), ("mini-llama",)))
     assert figure is not None
     png, svg = save(figure, tmp_path / "eas_dashboard")
     assert sorted(tmp_path.iterdir()) == [png, svg]
@@ -69,7 +69,7 @@ def test_files_are_png_and_svg_and_nothing_else_is_left(tmp_path: Path) -> None:
 
 
 def test_svg_keeps_names_as_text(tmp_path: Path) -> None:
-    figure = FIGURES["eas_dashboard"](make_inputs(HOSTILE[:1] + HOSTILE[3:4], ("l",)))
+    figure = FIGURES.get("eas_dashboard")(make_inputs(HOSTILE[:1] + HOSTILE[3:4], ("l",)))
     assert figure is not None
     _, svg = save(figure, tmp_path / "eas")
     text = "".join(ET.parse(svg).getroot().itertext())
@@ -82,7 +82,7 @@ def test_all_figures_of_large_arrays_stay_small(tmp_path: Path) -> None:
     coral, similarity = make_arrays(("mini-clip",), ("mini-llama",), n=900, k=300)
     inputs = FigureInputs(coral=coral, similarity=similarity)
     for name in ("covariance_heatmaps", "intra_modal_similarity"):
-        figure = FIGURES[name](inputs)
+        figure = FIGURES.get(name)(inputs)
         assert figure is not None
         assert all(path.stat().st_size < 900_000 for path in save(figure, tmp_path / name))
 
@@ -91,7 +91,7 @@ def test_the_process_settings_of_matplotlib_are_left_alone(tmp_path: Path) -> No
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    figure = FIGURES["eas_dashboard"](make_inputs(("mini-clip",), ("mini-llama",)))
+    figure = FIGURES.get("eas_dashboard")(make_inputs(("mini-clip",), ("mini-llama",)))
     assert figure is not None
     save(figure, tmp_path / "x")
     assert dict(mpl.rcParams) == before
@@ -103,7 +103,7 @@ def test_the_process_settings_do_not_reach_our_figures(tmp_path: Path) -> None:
     contents = []
     for colour in ("white", "red"):
         with mpl.rc_context({"axes.facecolor": colour, "font.size": 8 + len(colour)}):
-            figure = FIGURES["eas_dashboard"](make_inputs(("mini-clip",), ("mini-llama",)))
+            figure = FIGURES.get("eas_dashboard")(make_inputs(("mini-clip",), ("mini-llama",)))
             assert figure is not None
             contents.append(save(figure, tmp_path / colour)[0].read_bytes())
     assert contents[0] == contents[1]
@@ -114,7 +114,7 @@ def test_drawing_needs_no_pyplot_and_no_display(tmp_path: Path) -> None:
         "import sys; from pathlib import Path;"
         "from alignbench.plots import FIGURES, save;"
         "from alignbench.tests.report_fakes import make_inputs;"
-        "save(FIGURES['cka_vs_coral'](make_inputs()), Path(sys.argv[1]) / 'x');"
+        "save(FIGURES.get('cka_vs_coral')(make_inputs()), Path(sys.argv[1]) / 'x');"
         "print('matplotlib.pyplot' in sys.modules)"
     )
     done = subprocess.run(
