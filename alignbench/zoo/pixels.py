@@ -22,9 +22,9 @@ def image_processor(objective: str) -> Any:
     if objective == "sigmoid":
         return SiglipImageProcessor(size=_SIZE)
     if objective == "softmax":
-        return CLIPImageProcessor(size=_SIZE, do_center_crop=False)
+        return CLIPImageProcessor(size=_SIZE, crop_size=_SIZE, do_center_crop=False)
     return BitImageProcessor(
-        size=_SIZE, do_center_crop=False, image_mean=IMAGENET_MEAN, image_std=IMAGENET_STD
+        size=_SIZE, crop_size=_SIZE, do_center_crop=False, image_mean=IMAGENET_MEAN, image_std=IMAGENET_STD
     )
 
 
