@@ -111,7 +111,7 @@ class Collector:
                 missing.append(str(error))
         if missing:
             raise pytest.UsageError(*missing)
-        self.printer.lines(plan(self.suite, dataset, located, tests))
+        self.printer.lines(plan(self.suite, dataset, located, tests, self.printer.width))
 
     def _needed_models(self) -> Iterable[tuple[str, Any]]:
         yield from ((name, self.suite.encoders[name]) for name in self.needed.vision)

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from alignbench.plots.text import clean
+from alignbench.report.text import wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,11 +24,14 @@ _TEST_SECONDS = 0.12
 _READ_BYTES_PER_SECOND = 4e8
 _FLOPS = {"cpu": 1.5e11, "accelerator": 3e13}
 _TOKENS = 200
+_HEAD = 7  # columns of the words that begin a line of the plan
 _DOWNLOAD_BYTES_PER_SECOND = 3e7
 
 
-def plan(suite: Suite, dataset: Dataset, located: Mapping[str, Located], tests: int) -> list[str]:
-    """Return what the run is about to load, download and take, in lines for a terminal."""
+def plan(
+    suite: Suite, dataset: Dataset, located: Mapping[str, Located], tests: int, width: int = 80
+) -> list[str]:
+    """Return what the run is about to load, download and take, in lines of at most `width` columns."""
     rows = [("data" if i == 0 else "", line) for i, line in enumerate(dataset.describe())]
     missing = {name: _missing(suite, dataset, name) for name in located}
     for name, place in located.items():
@@ -39,7 +43,11 @@ def plan(suite: Suite, dataset: Dataset, located: Mapping[str, Located], tests: 
     seconds = _estimate(located, missing, tests, suite.options.device)
     fetched = _size(download) if download else "nothing"
     rows.append(("plan", f"{tests} tests; download {fetched}; about {_duration(seconds)}"))
-    return [f"{head:<7}{clean(text)}" for head, text in rows]
+    return [
+        f"{head if i == 0 else '':<{_HEAD}}{line}"
+        for head, text in rows
+        for i, line in enumerate(wrap(clean(text), width - _HEAD))
+    ]
 
 
 def _missing(suite: Suite, dataset: Dataset, name: str) -> int:
