@@ -9,11 +9,11 @@ from alignbench.plots.labels import place_names
 from alignbench.plots.marks import (
     BAR,
     interval_mark,
+    limit,
     missing,
     name_rows,
     null_mark,
     reading_notes,
-    span,
     value_label,
 )
 from alignbench.plots.style import INK, MARKERS, MUTED, NULL, SATURATED_HATCH, entitle, new_figure, styled
@@ -56,7 +56,7 @@ def eas_dashboard(inputs: FigureInputs) -> Figure | None:
                     saturated |= _stack(ax, place, by_encoder[encoder], inputs.look(str(encoder)).colour)
             rows = [inputs.label(str(encoder)) for encoder in order]
             name_rows(ax, rows, f"for {inputs.label(str(llm))}", labelled=column == 0)
-            ax.set_xlim(0, max(1.0, span(own)[1]))
+            limit(ax, own, least=0.8)
             if row == 0:
                 ax.set_title({"eas": "EAS as published", "eas_adjusted": "EAS adjusted"}[metric])
             if row == len(llms) - 1:

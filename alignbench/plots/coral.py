@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.plots.alignment import sample_note
 from alignbench.plots.inputs import mode_of, pick
-from alignbench.plots.marks import name_rows, not_recorded, reading_notes, score_bars, span
+from alignbench.plots.marks import limit, name_rows, not_recorded, reading_notes, score_bars
 from alignbench.plots.spectra import covariance_rows, pair_order, spectrum_lines
 from alignbench.plots.style import entitle, new_figure, styled
 
@@ -52,7 +52,7 @@ def coral_comparison(inputs: FigureInputs) -> Figure | None:
         for column, (metric, own) in enumerate(columns.items()):
             ax = axes[row, column]
             pair_bars(ax, own, pairs[:MOST_ROWS], inputs, block_name(mode, pairs), labelled=column == 0)
-            ax.set_xlim(*span(own))
+            limit(ax, own)
             if row == 0:
                 ax.set_title(metric)
             if row == len(blocks) - 1:
@@ -134,7 +134,7 @@ def coral_dashboard(inputs: FigureInputs) -> Figure | None:
         shown = blocks[mode][:MOST_ROWS_HERE]
         own = [score for score in columns[metric] if models_of_pair(score) in shown]
         pair_bars(ax, own, shown, inputs, block_name(mode, blocks[mode], MOST_ROWS_HERE), labelled, room)
-        ax.set_xlim(*span(own))
+        limit(ax, own)
         ax.set_title(metric)
         ax.set_xlabel(COLUMNS[metric])
 

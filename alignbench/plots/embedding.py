@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 @styled
 def intra_modal_similarity(inputs: FigureInputs) -> Figure | None:
     """Draw each model's cosines among its own embeddings: samples by type, one colour scale."""
-    models = inputs.similarity
+    models = sorted(inputs.similarity, key=lambda model: inputs.place(model.name))
     if not models:
         return None
     columns = min(4, len(models))
     rows = -(-len(models) // columns)
-    figure = new_figure(1.7 + 2.45 * columns, 1.2 + 2.75 * rows)
+    figure = new_figure(1.7 + 2.45 * columns, 1.1 + 2.65 * rows)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     low = min(float(np.min(model.cosine)) for model in models)
     image = None

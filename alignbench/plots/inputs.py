@@ -88,6 +88,11 @@ class FigureInputs:
         label = self.label(name)
         return label if len(label) <= width else "\n(".join(fit(part, width) for part in label.split(" (", 1))
 
+    def place(self, name: str) -> tuple[int, str]:
+        """Where the model stands in the run's selection; to sort by."""
+        names = list(self._looks)
+        return (names.index(name) if name in self._looks else len(names), name)
+
     def of(self, experiment: str) -> list[Score]:
         """The scores of an experiment: over all data together if there are such, else of the first type."""
         own = [score for score in self.scores if score.experiment == experiment]

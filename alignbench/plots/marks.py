@@ -96,15 +96,9 @@ def not_recorded(ax: Axes) -> None:
 
 def value_label(ax: Axes, row: float, score: Score) -> None:
     """Write the value right of the bar and of all that is drawn on it."""
-    assert score.value is not None
-    ends = [score.value, 0.0]
-    if score.interval is not None:
-        ends.append(score.interval.high)
-    if score.null is not None and score.null.mean is not None:
-        ends.append(score.null.mean + 2 * (score.null.std or 0))
     ax.annotate(
         number(score.value),
-        (max(ends), row),
+        (max(0.0, *_ends(score)), row),
         xytext=(5, 0),
         textcoords="offset points",
         va="center",
@@ -137,17 +131,26 @@ def name_rows(ax: Axes, names: Sequence[str], block: str = "", labelled: bool = 
         ax.annotate(block, (0, 1), xytext=(-4, 3), color=MUTED, fontstyle="italic", **above)
 
 
-def span(scores: Sequence[Score], least: float = 0.0) -> tuple[float, float]:
-    """Return x limits that hold 0, every bar, interval and null, and leave room for the figures beside."""
-    values = [0.0, least]
-    for score in scores:
-        values += [score.value] if score.value is not None else []
-        values += [score.interval.low, score.interval.high] if score.interval is not None else []
-        if score.null is not None and score.null.mean is not None:
-            values += [
-                score.null.mean - 2 * (score.null.std or 0),
-                score.null.mean + 2 * (score.null.std or 0),
-            ]
+def limit(ax: Axes, scores: Sequence[Score], least: float = 0.0) -> None:
+    """Set x limits that hold 0, every bar, interval and null, and the figures beside; no tick beyond 1."""
+    low, high = span([0.0, least, *(end for score in scores for end in _ends(score))])
+    ax.set_xlim(low, high)
+    ax.set_xticks([tick for tick in ax.get_xticks() if low <= tick <= min(high, 1.0)])
+
+
+def span(values: Sequence[float]) -> tuple[float, float]:
+    """Return limits around the values, with room for a number at the right end."""
     low, high = min(values), max(values)
     width = (high - low) or 1.0
     return low - (0.04 * width if low < 0 else 0), high + 0.2 * width
+
+
+def _ends(score: Score) -> list[float]:
+    """Return the x values of all that is drawn of a score."""
+    ends = [] if score.value is None else [score.value]
+    if score.interval is not None:
+        ends += [score.interval.low, score.interval.high]
+    if score.null is not None and score.null.mean is not None:
+        reach = 2 * (score.null.std or 0)
+        ends += [score.null.mean - reach, score.null.mean + reach]
+    return ends

@@ -117,9 +117,8 @@ def spectrum_lines(left: Axes, right: Axes, inputs: FigureInputs) -> None:
     spectra: dict[str, NDArray[np.float64]] = {}
     for pair in inputs.coral:
         spectra.setdefault(pair.name_x, pair.eig_x)
-    for pair in inputs.coral:
         spectra.setdefault(pair.name_y, pair.eig_y)
-    for name, spectrum in spectra.items():
+    for name, spectrum in sorted(spectra.items(), key=lambda item: inputs.place(item[0])):
         look = inputs.look(name)
         shares = spectrum[spectrum > SMALLEST_SHARE]
         ranks = np.arange(1, len(shares) + 1)

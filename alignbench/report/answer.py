@@ -44,7 +44,7 @@ def answer(
         _headline(score, show, _numbers(score) if numbers else ""),
         *_ties(ranking, show),
         *_doubts(ranking, score, show, escape),
-        *_controls(ranking, own, show),
+        *(_controls(ranking, own, show) if len(own) > 1 and beats_shuffled(score) else ()),
     ]
 
 

@@ -28,7 +28,7 @@ FLAGS: dict[str, Flag] = {
     "separate_bases": Flag("B", "each side in a basis of its own: compares eigenvalues, not directions"),
     "subsampled": Flag("s", "computed on a drawn part of the groups"),
     "stand-in": Flag("*", "an embedded model stood in for the one that was asked for"),
-    "control": Flag("R", "untrained control: where it ranks high, the ranking says little"),
+    "control": Flag("R", "untrained; where it ranks high, the ranking says little"),
 }
 
 _WEIGHTS = {"stand-in": "stand-in", "random": "control"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from alignbench.plots.names import labels_of, models_of
@@ -134,9 +135,11 @@ def _aligned(rows: list[list[str]], width: int, ellipsis: str) -> list[str]:
 
 
 def _count(scores: Sequence[Score]) -> str:
-    metrics = dict.fromkeys(score.metric for score in scores)
+    metrics = {score.metric for score in scores}
+    counts = Counter(score.experiment for score in scores)
     missing = sum(score.value is None for score in scores)
-    text = f"{plural(len(scores), 'score')} of {plural(len(metrics), 'metric')}: {', '.join(metrics)}"
+    text = f"{plural(len(scores), 'score')} of {plural(len(metrics), 'metric')}: "
+    text += ", ".join(f"{experiment} {count}" for experiment, count in counts.items())
     if missing:
         text += f"; {missing} not applicable, with reasons in the report"
     if not any(is_cross_modal(score) for score in scores):

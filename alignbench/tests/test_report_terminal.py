@@ -43,13 +43,12 @@ def test_golden_table_of_a_plain_run() -> None:
         "Best: mini-clip. Every other one is worse by more than chance (paired",
         "differences, Holm-corrected). Not ranked: mini-dinov2: zero variance in x.",
         "",
-        "4 scores of 1 metric: calibrated_cka; 1 not applicable, with reasons in the",
-        "  report",
+        "4 scores of 1 metric: cka 4; 1 not applicable, with reasons in the report",
         "null = the mean over shuffled pairs; p = how often shuffled pairs do as well; in",
         "  type = the same, shuffled inside each data type",
         "c = conservative: interval from 10 blocks of groups, refitted: wider than need",
         "    be",
-        "R = control: untrained control: where it ranks high, the ranking says little",
+        "R = control: untrained; where it ranks high, the ranking says little",
         "report: reports/x",
     ]
 
