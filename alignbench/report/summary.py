@@ -66,7 +66,9 @@ def _ranking_table(ranking: Ranking, scores: Sequence[Score], labels: Mapping[st
     title = f"## {labels[ranking.llm]}{_on(ranking)}: encoders by {code(ranking.metric)} ({direction})"
     places = ranking.places
     rows = [[str(places.get(e, "-")), labels[e], *_numbers(score)] for e, score in own.items()]
-    return [title, "", *table(["place", "encoder", *_NUMBERS], rows, frozenset({0, 2, 4, 5, 6, 7})), ""]
+    again = next((score.reproduce for score in own.values() if score.reproduce), None)
+    lines = [title, "", *table(["place", "encoder", *_NUMBERS], rows, frozenset({0, 2, 4, 5, 6, 7})), ""]
+    return [*lines, f"The first of these scores alone: {code(again)}", ""] if again else lines
 
 
 def _numbers(score: Score) -> list[str]:

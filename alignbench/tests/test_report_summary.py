@@ -41,6 +41,13 @@ def test_the_answer_comes_first() -> None:
     )
 
 
+def test_the_command_for_the_best_score_is_given() -> None:
+    assert (
+        "The first of these scores alone: <code>pytest benchmarks/ -k calibrated\\_cka "
+        "--encoders mini-clip --llms mini-qwen</code>" in summary(make_scores())
+    )
+
+
 def test_every_table_row_has_the_columns_of_its_head() -> None:
     scores = [*make_scores(HOSTILE, LLMS), make_score("rsa", None, "a|b", reason="x | y\nz | `w`")]
     width = 0
