@@ -2,7 +2,7 @@
 
 Source: Caron et al. 2021 (DINO), with DINOv2's architecture, Sinkhorn-Knopp centring and KoLeo term
 (Oquab et al. 2023, section 4). Colours are changed at random: otherwise a page's colour alone would tell
-which crops belong together, and nothing else be learned.
+which crops belong together.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ MOMENTUM = (0.98, 1.0)
 GLOBAL = (96, 0.6, 1.0)  # side in pixels, smallest and largest share of the area
 LOCAL = (48, 0.25, 0.6)
 N_GLOBAL, N_LOCAL = 2, 2
-# Of colours. Stronger (and with inversion), the crops had nothing in common that an untrained teacher sees, and
-# the student learned nothing; without, it learned the colour of the page and nothing else.
-SCALES, SHIFT, GREY = (0.8, 1.2), 0.2, 0.2
+# How colours are changed, at first and at last. Strongly from the first step, an untrained teacher sees nothing
+# that the crops have in common, and nothing is learned; never strongly, the page's colour is, and little else.
+SCALE, SHIFT, INVERTED = (0.2, 0.4), (0.2, 0.8), (0.0, 0.3)
+GREY = 0.2
+RAMP = (0.25, 0.5)  # shares of the training between which the changes grow
 
 
 class Head(nn.Module):
@@ -94,8 +96,9 @@ class Distillation:
         numbers = batch_numbers(len(self._pixels), recipe.batch, recipe.seed, step)
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
         images = normalised(self._pixels[numbers], self._processor)
+        strength = min(1.0, max(0.0, (step / recipe.steps - RAMP[0]) / (RAMP[1] - RAMP[0])))
         wide, near = (
-            torch.cat([crops(recoloured(images, generator), *shape, generator) for _ in range(n)])
+            torch.cat([crops(recoloured(images, strength, generator), *shape, generator) for _ in range(n)])
             for shape, n in ((GLOBAL, N_GLOBAL), (LOCAL, N_LOCAL))
         )
         with torch.no_grad():
@@ -141,8 +144,11 @@ def koleo(features: torch.Tensor) -> torch.Tensor:
     return -functional.pairwise_distance(unit, unit[nearest]).clamp(min=1e-6).log().mean()
 
 
-def recoloured(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Return normalised `images` [b, 3, h, w], their channels swapped and changed, some of them grey."""
+def recoloured(images: torch.Tensor, strength: float, generator: torch.Generator) -> torch.Tensor:
+    """Return normalised `images` [b, 3, h, w], channels swapped, scaled, shifted; some grey or inverted.
+
+    `strength` from 0 to 1 leads from the weakest to the strongest changes.
+    """
 
     def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
         return torch.empty(n, *shape).uniform_(low, high, generator=generator)
@@ -152,7 +158,9 @@ def recoloured(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor
     images = images.gather(1, order[:, :, None, None].expand_as(images))
     grey = (uniform(0, 1, 1, 1, 1) < GREY).float()
     images = images + grey * (images.mean(1, keepdim=True) - images)
-    return images * uniform(*SCALES, 3, 1, 1) + uniform(-SHIFT, SHIFT, 3, 1, 1)
+    scale, shift, inverted = (_between(ends, strength) for ends in (SCALE, SHIFT, INVERTED))
+    sign = 1 - 2 * (uniform(0, 1, 1, 1, 1) < inverted).float()
+    return sign * images * uniform(1 - scale, 1 + scale, 3, 1, 1) + uniform(-shift, shift, 3, 1, 1)
 
 
 def crops(

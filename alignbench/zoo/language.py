@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alignbench.zoo.recipes import Recipe
 
 IGNORED = -100
-FAMILIES = {"mini-llama": (LlamaConfig, LlamaForCausalLM), "mini-qwen": (Qwen2Config, Qwen2ForCausalLM)}
+FAMILIES = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen": (Qwen2Config, Qwen2ForCausalLM)}
 
 
 class Language:
@@ -45,7 +45,7 @@ class Language:
 
 def build(recipe: Recipe, tokenizer: Any) -> Any:
     """Return the untrained model of `recipe`, with the tokenizer's special tokens in its configuration."""
-    config, model = FAMILIES[recipe.name]
+    config, model = FAMILIES[recipe.family]
     torch.manual_seed(recipe.seed)
     return model(
         config(

@@ -41,6 +41,11 @@ class Recipe:
     config: dict[str, Any]
     warmup: int = 100
 
+    @property
+    def family(self) -> str:
+        """The real models' name for its kind: "clip", "llama", ..."""
+        return self.name.removeprefix("mini-")
+
 
 VISION = {
     "hidden_size": 192,

@@ -12,25 +12,25 @@ from alignbench.zoo.recipes import VOCABULARY
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# per objective: (begin, end) tokens put around a text, as the family does it
+# the tokens put around a text, as the family does it
 FRAMES = {
-    "softmax": ("<|startoftext|>", "<|endoftext|>"),
-    "sigmoid": (None, "</s>"),
+    "clip": ("<|startoftext|>", "<|endoftext|>"),
+    "siglip": (None, "</s>"),
     "llama": ("<s>", None),
-    "qwen2": (None, None),
+    "qwen": (None, None),
 }
 SPECIAL = ("<pad>", "<unk>")
 
 
-def train_tokenizer(texts: Iterable[str], frame: str, max_length: int) -> Any:
-    """Return a fast tokenizer of 2,048 tokens that frames its texts as the family `frame` does.
+def train_tokenizer(texts: Iterable[str], family: str, max_length: int) -> Any:
+    """Return a fast tokenizer of 2,048 tokens that frames its texts as `family` does.
 
     Args:
         texts: what it is trained on.
-        frame: a key of `FRAMES`.
+        family: a key of `FRAMES`.
         max_length: the model's longest text, in tokens.
     """
-    begin, end = FRAMES[frame]
+    begin, end = FRAMES[family]
     marks = [mark for mark in (begin, end, "<|eos|>" if end is None else None) if mark]
     inner = Tokenizer(models.BPE())
     inner.pre_tokenizer = pre_tokenizers.Sequence(
@@ -60,5 +60,5 @@ def train_tokenizer(texts: Iterable[str], frame: str, max_length: int) -> Any:
         model_max_length=max_length,
         padding_side="right",
         # SigLIP reads padding as text: it was trained so
-        model_input_names=["input_ids"] if frame == "sigmoid" else ["input_ids", "attention_mask"],
+        model_input_names=["input_ids"] if family == "siglip" else ["input_ids", "attention_mask"],
     )

@@ -79,12 +79,8 @@ def save(model: Any, tokenizer: Any, processor: Any, out: Path) -> None:
 
 
 def _tokenizer(recipe: Recipe) -> Any:
-    if recipe.objective == "language":
-        frame = "llama" if recipe.name == "mini-llama" else "qwen2"
-        return train_tokenizer(_texts(recipe), frame, recipe.config["max_position_embeddings"])
-    return train_tokenizer(
-        _texts(recipe), recipe.objective, recipe.config["text_config"]["max_position_embeddings"]
-    )
+    text_config = recipe.config.get("text_config", recipe.config)
+    return train_tokenizer(_texts(recipe), recipe.family, text_config["max_position_embeddings"])
 
 
 def _texts(recipe: Recipe) -> Iterator[str]:
