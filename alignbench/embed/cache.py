@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench import paths
-from alignbench.embed.files import SET_ASIDE, sweep, write_atomically
+from alignbench.embed.files import SET_ASIDE, sweep
 from alignbench.errors import ConfigError, InputError
+from alignbench.files import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -122,7 +123,7 @@ class Shelf:
         shard = hashlib.sha256(content).hexdigest()
         self._make()
         try:
-            write_atomically(self.folder / (shard + _SUFFIX), content)
+            write_bytes(self.folder / (shard + _SUFFIX), content)
         except OSError as error:
             raise ConfigError(_unwritable(self.folder, error)) from error
         # The index is saved once, by the next read: after each shard it would be written a number of times
@@ -157,7 +158,7 @@ class Shelf:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not (self.folder / _KEY).exists():
-                write_atomically(self.folder / _KEY, self._key.encode())
+                write_bytes(self.folder / _KEY, self._key.encode())
             sweep(self.folder)
         except OSError as error:
             raise ConfigError(_unwritable(self.folder, error)) from error
@@ -186,13 +187,13 @@ class Shelf:
 
     def _index(self) -> dict[str, list[str]]:
         """Return shard -> its items, for exactly the shards in the folder."""
-        there = sorted(path.stem for path in self.folder.glob("*" + _SUFFIX))
+        there = sorted(path.stem for path in self.folder.glob("[!.]*" + _SUFFIX))  # no temporaries
         saved = self._saved_index()
         known = {**saved, **self._written}
         index = {shard: known[shard] if shard in known else list(self._rows(shard)) for shard in there}
         if index.keys() != saved.keys():
             with suppress(OSError):  # it only saves time
-                write_atomically(self.folder / _INDEX, json.dumps(index, sort_keys=True).encode())
+                write_bytes(self.folder / _INDEX, json.dumps(index, sort_keys=True).encode())
         return index
 
     def _saved_index(self) -> dict[str, list[str]]:

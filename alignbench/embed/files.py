@@ -1,33 +1,17 @@
-"""Files that are whole or not there: written beside, synced, then put in place."""
+"""Tidying the cache: what killed writers left, and what was set aside."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 import time
 from typing import TYPE_CHECKING
+
+from alignbench.files import TEMPORARY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TEMPORARY = ".tmp-"
 SET_ASIDE = ".bad"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Put `content` at `path`, so that no reader and no crash ever sees a part of it."""
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
 
 
 def sweep(folder: Path, *, temporaries_after: float = 3600.0, set_aside_after: float = 7 * 86400.0) -> None:
@@ -43,15 +27,3 @@ def sweep(folder: Path, *, temporaries_after: float = 3600.0, set_aside_after: f
             with contextlib.suppress(FileNotFoundError):
                 if now - path.stat().st_mtime > limit:
                     path.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name itself survive a power cut, where the system can."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            os.fsync(handle)
-    finally:
-        os.close(handle)

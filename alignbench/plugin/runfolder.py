@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignbench.report.files import write_atomic
+from alignbench.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,51 +5,19 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from alignbench.errors import DataError
+from alignbench.files import write_bytes
 from alignbench.types import Score
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SCORES_LOG = "scores.jsonl"
 
 
-def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place in one step.
-
-    Whoever reads `path`, also after a power cut, finds the old file or the new one, never half of one.
-    """
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    temporary = Path(name)
-    try:
-        os.close(handle)
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, path)  # noqa: PTH105 - the word for it
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    # mkstemp makes files that only their owner reads; a report is for everybody who may read its folder
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8 with plain newlines, atomically."""
-    write_atomic(path, lambda temporary: _fill(temporary, text))
-
-
-def _fill(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n", errors="replace")
+    write_bytes(path, text.encode("utf-8", errors="replace"))
 
 
 def finite(value: Any) -> Any:

@@ -12,6 +12,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1]
 FLOORS = {
     "errors": 0,
+    "files": 0,
     "types": 0,
     "registry": 0,
     "config": 0,

@@ -181,7 +181,7 @@ def test_no_nan_reaches_a_file(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
-    from alignbench.report.files import write_atomic
+    from alignbench.files import write_atomic
 
     target = tmp_path / "scores.json"
     write_text(target, "old")
