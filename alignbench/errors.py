@@ -10,6 +10,10 @@ class AlignbenchError(Exception):
     """Base of every error that alignbench raises on purpose."""
 
 
+class AlignbenchWarning(UserWarning):
+    """What a run's reader has to know, although the run goes on; the report repeats it."""
+
+
 class InputError(AlignbenchError, ValueError):
     """An argument has the wrong shape, type or range."""
 

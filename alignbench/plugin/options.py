@@ -117,7 +117,7 @@ class Options:
 def _given(raw: dict[str, Any]) -> Iterator[str]:
     """Yield the options that were given and shape the scores, as they would be typed."""
     for name, value in raw.items():
-        if value in (None, False) or name in _NOT_SHAPING:
+        if value is None or value is False or name in _NOT_SHAPING:
             continue
         option = f"--{name}" if name in _BARE else f"--align-{name}"
         option = option.replace("_", "-")
