@@ -64,6 +64,7 @@ def minis(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         ("timm:resnet50.a1_in1k", "resnet50.a1_in1k", "timm", "resnet50.a1_in1k", None),
         ("timm:resnet50@/w/x.safetensors", "resnet50", "timm", "resnet50", "/w/x.safetensors"),
         ("gguf:/w/smol.Q8.gguf", "smol.Q8", "gguf", "/w/smol.Q8.gguf", None),
+        ("gguf:/w/a+b.gguf", "a-b", "gguf", "/w/a+b.gguf", None),
     ],
 )
 def test_a_spec_is_taken_apart(text: str, alias: str, kind: str, target: str, detail: str | None) -> None:
@@ -71,10 +72,16 @@ def test_a_spec_is_taken_apart(text: str, alias: str, kind: str, target: str, de
     assert (spec.alias, spec.kind, spec.target, spec.detail) == (alias, kind, target, detail)
 
 
-@pytest.mark.parametrize("alias", ["a b", "a/b", "a,b", "[a]", "a::b", "", "-a", "é", "a" * 41])
+@pytest.mark.parametrize("alias", ["a b", "a/b", "a,b", "a+b", "[a]", "a::b", "", "-a", "é", "a" * 41])
 def test_an_alias_that_would_break_a_test_id_is_refused(alias: str) -> None:
     with pytest.raises((ConfigError, UnknownNameError), match=r"alias|unknown encoder"):
         parse_spec(f"{alias}=clip", "encoder", KNOWN)
+
+
+def test_a_known_name_that_would_break_a_test_id_needs_an_alias() -> None:
+    with pytest.raises(ConfigError, match=r"encoder alias 'a\+b'"):
+        parse_spec("a+b", "encoder", ["a+b"])
+    assert parse_spec("ab=a+b", "encoder", ["a+b"]).alias == "ab"
 
 
 @pytest.mark.parametrize(

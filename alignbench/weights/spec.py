@@ -20,7 +20,8 @@ FORMS = (
 
 _PREFIXES: tuple[Kind, ...] = ("hf", "open_clip", "timm", "gguf")
 # An alias stands in test ids, file names and tables: a colon, bracket, comma or blank breaks one of them.
-_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
+# A plus joins two aliases in a test id.
+_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
@@ -51,11 +52,12 @@ def parse_spec(text: str, what: str, known: Collection[str]) -> Spec:
 
     Raises:
         UnknownNameError: it is none of the forms, or a name that nobody registered.
-        ConfigError: the alias can't be one, or the part after the prefix has the wrong form.
+        ConfigError: the alias, or the name in its place, can't be one; or the part after the prefix has the
+            wrong form.
     """
     alias, body = _split_alias(text.strip(), what)
     if body in known:
-        return Spec(alias or body, "name", body)
+        return Spec(alias or check_alias(body, what), "name", body)
     prefix, colon, rest = body.partition(":")
     if colon and prefix in _PREFIXES:
         kind, target, detail = _taken_apart(prefix, rest, body, what)
@@ -75,11 +77,11 @@ def check_alias(alias: str, what: str) -> str:
     """Return `alias` if tables, test ids and file names can carry it.
 
     Raises:
-        ConfigError: it has another character than letters, digits and `_ . + -`, or more than 40.
+        ConfigError: it has another character than letters, digits and `_ . -`, or more than 40.
     """
     if not _ALIAS.fullmatch(alias):
         raise ConfigError(
-            f"{what} alias {alias!r}: expected up to 40 letters, digits or _ . + -, a letter or digit first"
+            f"{what} alias {alias!r}: expected up to 40 letters, digits or _ . -, a letter or digit first"
         )
     return alias
 
@@ -118,4 +120,4 @@ def _default_alias(kind: Kind, target: str, detail: str | None) -> str:
         stem = target
     else:
         stem = Path(target).resolve().name if kind == "folder" else target.rpartition("/")[2]
-    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", stem).strip("-._+")[:40] or kind
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-._")[:40] or kind
