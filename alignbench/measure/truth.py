@@ -246,6 +246,7 @@ k/(n−1); the composites pay for what they see of one side alone or of both dis
 ## Power: rejections of aligned pairs
 
 {power}
+
 ## Pairs that share their types
 
 n = 90, {classes} types whose means differ on both sides; half as many trials. *Global* permutes all pairs
@@ -257,8 +258,8 @@ alignment beyond type.
 ## Scores that do not see the pairing
 
 n = 90, k = 9; mean ± standard deviation of 50 trials. Re-pairing the rows changes a spectral score by
-nothing, and a score in the procrustes basis only by way of the fitted map. They compare distributions: none of
-them is alignment.
+nothing, and a score in the procrustes basis only by way of the fitted map. They compare distributions: none
+of them is alignment.
 
 {blind}
 """
@@ -279,7 +280,7 @@ def page(scale: float) -> str:
         bias=by_size(INDEPENDENT, value, scale),
         recovery=recovery(scale),
         size=by_size(INDEPENDENT, lambda cell: percent(cell.rejects), scale),
-        power=power,
+        power=power.strip(),
         class_driven=classes(scale),
         blind=blind(scale),
     )
