@@ -12,6 +12,7 @@ from alignbench.encoders.library import open_clip_source, timm_source
 from alignbench.errors import ModelError
 from alignbench.registry import Registry
 from alignbench.weights.custom import Custom, adopt
+from alignbench.weights.files import PROCESSORS
 from alignbench.weights.recipe import Recipe, at_hand, embedded_source, folder_source, plain_source
 from alignbench.weights.source import FolderSource, HubSource, NoSource
 from alignbench.weights.spec import Spec, parse_spec
@@ -120,7 +121,11 @@ def _from_recipe(
                 f"{parsed.target}: the configuration names no repository for it (vision_encoders:)"
             )
         source = plain_source(
-            sources[parsed.target], name=parsed.alias, stand_in=recipe.stand_in, allow_pickle=allow_pickle
+            sources[parsed.target],
+            name=parsed.alias,
+            stand_in=recipe.stand_in,
+            allow_pickle=allow_pickle,
+            needs=PROCESSORS,
         )
     # A folder says itself what it is, whatever the name that the configuration gave it.
     family = (
@@ -131,7 +136,9 @@ def _from_recipe(
 
 def _from_spec(parsed: Spec, *, allow_pickle: bool) -> tuple[families.Family | None, Source]:
     if parsed.kind == "hf":
-        return None, HubSource(parsed.target, parsed.detail, parsed.alias, allow_pickle=allow_pickle)
+        return None, HubSource(
+            parsed.target, parsed.detail, parsed.alias, allow_pickle=allow_pickle, needs=PROCESSORS
+        )
     if parsed.kind == "folder":
         return None, folder_source(parsed.target, allow_pickle=allow_pickle)
     if parsed.kind == "open_clip":

@@ -12,6 +12,7 @@ from alignbench.llms.base import LLM, Options, Quantization
 from alignbench.llms.gguf import gguf_source
 from alignbench.registry import Registry
 from alignbench.weights.custom import Custom, adopt
+from alignbench.weights.files import TOKENIZERS
 from alignbench.weights.recipe import Recipe, at_hand, embedded_source, folder_source, plain_source
 from alignbench.weights.source import FolderSource, HubSource
 from alignbench.weights.spec import Spec, parse_spec
@@ -84,7 +85,9 @@ def resolve(
     if parsed.target not in known:
         raise ModelError(f"{parsed.target}: the configuration names no repository for it (llms:)")
     target = known[parsed.target]
-    source = plain_source(target, name=parsed.alias, stand_in=entry.stand_in, allow_pickle=allow_pickle)
+    source = plain_source(
+        target, name=parsed.alias, stand_in=entry.stand_in, allow_pickle=allow_pickle, needs=TOKENIZERS
+    )
     # A folder says itself what it is, whatever the name that the configuration gave it.
     family = None if isinstance(source, FolderSource) else _BY_NAME.get(entry.family)
     handle = LLM(parsed.alias, source, options, family=family)
@@ -106,7 +109,9 @@ def resolve(
 
 def _from_spec(parsed: Spec, *, allow_pickle: bool) -> tuple[families.Family | None, Source]:
     if parsed.kind == "hf":
-        return None, HubSource(parsed.target, parsed.detail, parsed.alias, allow_pickle=allow_pickle)
+        return None, HubSource(
+            parsed.target, parsed.detail, parsed.alias, allow_pickle=allow_pickle, needs=TOKENIZERS
+        )
     if parsed.kind == "folder":
         return None, folder_source(parsed.target, allow_pickle=allow_pickle)
     if parsed.kind == "gguf":

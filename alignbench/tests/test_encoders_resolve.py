@@ -171,6 +171,14 @@ def test_no_stand_in_runs_where_the_weights_are_at_hand(minis: Path, tmp_path: P
     assert (handle.info.weights, handle.info.stand_in_for) == ("pretrained", None)
 
 
+def test_the_choice_of_a_stand_in_asks_no_network(
+    no_hub: None, minis: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "unreachable", lambda: pytest.fail("the network was asked"))
+    assert resolve("clip", standins=True).info.weights == "stand-in"
+    assert resolve_llm("llama", standins=True).info.weights == "stand-in"
+
+
 @pytest.mark.parametrize("name", ["internvit", "paligemma"])
 def test_a_family_without_embedded_model_has_no_stand_in(name: str, no_hub: None) -> None:
     with pytest.raises(ModelError, match="no embedded model of its family"):

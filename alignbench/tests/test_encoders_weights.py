@@ -270,6 +270,51 @@ def test_a_half_downloaded_model_is_not_at_hand(cache: Path, monkeypatch: pytest
         resolve(f"hf:{REPOSITORY}").locate()
 
 
+@pytest.mark.parametrize(
+    ("find", "make", "missing"),
+    [
+        (resolve, tiny.clip, ("preprocessor_config.json", "processor_config.json")),
+        (resolve_llm, tiny.llama, ("tokenizer.json", "tokenizer.model")),
+    ],
+)
+def test_weights_without_preprocessing_are_not_at_hand(
+    find: Any, make: Any, missing: tuple[str, str], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = put(cache, make=make)
+    for name in missing:
+        (folder / name).unlink(missing_ok=True)
+    monkeypatch.setattr(hub, "unreachable", lambda: "the Hub can't be reached (test)")
+    with pytest.raises(WeightsMissingError, match=f"without {missing[0]}.*hf download {REPOSITORY}"):
+        find(f"hf:{REPOSITORY}").locate()
+    sizes = {path.name: path.stat().st_size for path in folder.iterdir()} | {missing[0]: 77}
+    asked(monkeypatch, sizes)
+    monkeypatch.setattr(hub, "_fetch", lambda _r, _v, name: folder / name)
+    assert find(f"hf:{REPOSITORY}").locate().download == 77
+
+
+def test_what_the_repository_lacks_is_not_downloaded_again(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = put(cache)
+    (folder / "preprocessor_config.json").unlink()
+    asked(monkeypatch, {path.name: path.stat().st_size for path in folder.iterdir()})
+    monkeypatch.setattr(hub, "_fetch", lambda _r, _v, name: folder / name)
+    handle: Any = resolve(f"hf:{REPOSITORY}")
+    assert handle.locate().download == 0
+    with pytest.raises(ModelError, match=r"no usable preprocessor_config\.json"):
+        handle.load("cpu", "float32")
+
+
+def test_a_snapshot_of_timm_needs_no_processor(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = put(cache)
+    for path in folder.iterdir():
+        if path.name != "model.safetensors":
+            path.unlink()
+    (folder / "config.json").write_text('{"architecture": "test_vit"}', encoding="utf-8")
+    monkeypatch.setattr(hub, "unreachable", lambda: pytest.fail("the network was asked"))
+    assert resolve(f"hf:{REPOSITORY}").locate().at_hand
+
+
 def test_the_size_of_the_download_is_known_before_it(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = put(cache)
     (folder / "model.safetensors").unlink()

@@ -15,17 +15,16 @@ TRANSFORMERS = "model.safetensors"
 OPEN_CLIP = "open_clip_model.safetensors"
 _PICKLES = {TRANSFORMERS: "pytorch_model.bin", OPEN_CLIP: "open_clip_pytorch_model.bin"}
 CONFIGS = ("config.json", "open_clip_config.json")
+# One of these makes pixels of an image, one of those makes tokens of a text.
+PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json")
 # All that changes how an image or a text becomes numbers.
 PREPROCESSING = (
-    "preprocessor_config.json",
-    "processor_config.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "spiece.model",
+    *PROCESSORS,
+    *TOKENIZERS,
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
-    "vocab.json",
     "merges.txt",
 )
 
@@ -43,6 +42,11 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelError(f"{path}: expected a JSON object, got {type(content).__name__}")
     return content
+
+
+def is_transformers(config: Mapping[str, Any]) -> bool:
+    """Whether a config.json is that of a transformers model, which has its preprocessing in other files."""
+    return "model_type" in config and "architecture" not in config
 
 
 def choose_weights(names: Collection[str], *, prefer: str, allow_pickle: bool, where: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alignbench.errors import ModelError, WeightsMissingError
+from alignbench.weights.files import PREPROCESSING
 from alignbench.weights.source import FolderSource, HubSource
 from alignbench.weights.spec import looks_like_path
 
@@ -49,13 +50,14 @@ def plain_source(
     name: str,
     stand_in: str | None = None,
     allow_pickle: bool = False,
+    needs: tuple[str, ...] = PREPROCESSING,
 ) -> Source:
     """Return the source of a configured name: a folder if it looks like one, else a repository of the Hub."""
     text = target.removeprefix("hf:")
     if text == target and (target.startswith((".", "/", "~")) or Path(target).expanduser().is_dir()):
         return folder_source(target, allow_pickle=allow_pickle)
     repository, _, at = text.partition("@")
-    return HubSource(repository, at or None, name, stand_in, allow_pickle)
+    return HubSource(repository, at or None, name, stand_in, allow_pickle, needs=needs)
 
 
 def folder_source(target: str, *, allow_pickle: bool = False) -> FolderSource:
@@ -74,9 +76,9 @@ def folder_source(target: str, *, allow_pickle: bool = False) -> FolderSource:
 
 
 def at_hand(source: Source, wanted: tuple[str, ...] | None = None) -> bool:
-    """Whether a model can run without a download."""
+    """Whether a model can run without a download; the network is never asked."""
     try:
-        return source.locate(wanted).at_hand
+        return source.local(wanted) is not None
     except WeightsMissingError:
         return False
     except ModelError:

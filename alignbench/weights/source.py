@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 from alignbench.errors import ModelError, WeightsMissingError
 from alignbench.weights import hub
 from alignbench.weights.digest import files_digest
-from alignbench.weights.files import CONFIGS, TRANSFORMERS, read_json, weight_files
+from alignbench.weights.files import (
+    CONFIGS,
+    PREPROCESSING,
+    TRANSFORMERS,
+    is_transformers,
+    read_json,
+    weight_files,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,6 +81,14 @@ class Source(ABC):
         Raises:
             WeightsMissingError: one line, with the way out.
         """
+
+    def local(self, wanted: tuple[str, ...] | None = None) -> Located | None:
+        """Return the files if they are on this machine, else None; the network is never asked.
+
+        Raises:
+            WeightsMissingError: they are not, and no download would bring them.
+        """
+        return self.locate(wanted)
 
     def fetch(self, wanted: tuple[str, ...] | None = None) -> Located:
         """Return the files, downloading them if need be.
@@ -143,6 +158,7 @@ class HubSource(Source):
         stand_in: the embedded model that `--align-standins` would run instead.
         allow_pickle: whether `pytorch_model.bin` will do.
         prefer: the layout of weights to take where there are several.
+        needs: in the transformers layout, the files of which the model can't do without one.
     """
 
     label: str
@@ -151,6 +167,7 @@ class HubSource(Source):
     stand_in: str | None = None
     allow_pickle: bool = False
     prefer: str = TRANSFORMERS
+    needs: tuple[str, ...] = PREPROCESSING
 
     def config(self) -> dict[str, Any] | None:
         """Return config.json if the local cache has it."""
@@ -160,13 +177,17 @@ class HubSource(Source):
 
     def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
         """Look into the local cache, then ask the Hub."""
-        return self._cached(wanted) or self._remote(wanted, download=False)
+        return self.local(wanted) or self._remote(wanted, download=False)
+
+    def local(self, wanted: tuple[str, ...] | None = None) -> Located | None:
+        """Return what the local cache holds, if it is all that a load needs."""
+        return self._cached(wanted)
 
     def fetch(self, wanted: tuple[str, ...] | None = None) -> Located:
         """Download what the local cache lacks."""
-        return self._cached(wanted) or self._remote(wanted, download=True)
+        return self.local(wanted) or self._remote(wanted, download=True)
 
-    def _cached(self, wanted: tuple[str, ...] | None) -> Located | None:
+    def _cached(self, wanted: tuple[str, ...] | None, *, whole: bool = True) -> Located | None:
         for folder in hub.cached_snapshots(self.label, self.revision):
             try:
                 files = weight_files(
@@ -178,21 +199,33 @@ class HubSource(Source):
                 )
             except ModelError:
                 continue
-            if any((folder / name).is_file() for name in CONFIGS):
+            configs = [folder / name for name in CONFIGS if (folder / name).is_file()]
+            if configs and not (whole and self._lacks_preprocessing(folder, configs[0])):
                 return Located(self.label, folder, files, revision=folder.name)
         return None
 
+    def _lacks_preprocessing(self, folder: Path, config: Path) -> bool:
+        # open_clip and timm say in their configuration how an image becomes pixels.
+        if self.prefer != TRANSFORMERS or not is_transformers(read_json(config)):
+            return False
+        return not any((folder / name).is_file() for name in self.needs)
+
     def _remote(self, wanted: tuple[str, ...] | None, *, download: bool) -> Located:
+        partly = self._cached(wanted, whole=False)
         try:
             listing = hub.list_files(
                 self.label, self.revision, wanted=wanted, prefer=self.prefer, allow_pickle=self.allow_pickle
             )
+            if partly is not None and listing.bytes_to_fetch == 0:
+                # The repository has no more, either: the load says what it misses.
+                return partly
             if not download:
                 return Located(self.label, None, (), listing.commit, max(1, listing.bytes_to_fetch))
             hub.download(listing)
         except WeightsMissingError as error:
-            raise WeightsMissingError(self._way_out(str(error))) from error
-        located = self._cached(wanted)
+            lacking = "" if partly is None else f"without {' or '.join(self.needs)}: "
+            raise WeightsMissingError(self._way_out(lacking + str(error))) from error
+        located = self._cached(wanted, whole=False)
         if located is None:
             raise WeightsMissingError(self._way_out("it was downloaded, but the cache does not hold it"))
         return located
@@ -276,6 +309,11 @@ class AskedSource(Source):
     def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
         """Find the files."""
         return replace(self.answer.locate(wanted), source=self.label)
+
+    def local(self, wanted: tuple[str, ...] | None = None) -> Located | None:
+        """Return the files if they are on this machine."""
+        located = self.answer.local(wanted)
+        return located and replace(located, source=self.label)
 
     def fetch(self, wanted: tuple[str, ...] | None = None) -> Located:
         """Download what is missing."""
