@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.measure._memory import peak_mib
 from alignbench.metrics import linear_sums
 from alignbench.metrics.nulls import kernel_moments, permutation_moments
 
@@ -74,7 +74,7 @@ def measure_once(form: str, n: int, dx: int, dy: int) -> dict[str, object]:
     return {
         "wall": time.perf_counter() - wall,
         "cpu": time.process_time() - cpu,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak": peak_mib(),
         "numbers": numbers,
     }
 

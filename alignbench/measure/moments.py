@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.measure._memory import peak_mib
 from alignbench.metrics import Moments, debiased_cka, linear_cka, linear_cka_null
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
         raise SystemExit("no rows, no moments")
     cka, debiased, mean, std = scores(moments)
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mib()
     gap = check_prefix(options.width)
     print(f"{moments.n:,} x {options.width} pairs in chunks of {CHUNK:,}")
     print(f"  linear CKA {cka:.6f}, debiased {debiased:.6f}, null {mean:.6f} ± {std:.2e}")

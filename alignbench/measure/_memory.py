@@ -1,0 +1,22 @@
+"""How much memory this process has needed."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+
+
+def peak_mib() -> float:
+    """Return the largest resident size of this process so far, in MiB.
+
+    Linux keeps it with the address space (VmHWM); what getrusage says there is never less than the parent's size
+    when it started this process.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in status.read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1024**2 if sys.platform == "darwin" else peak / 1024
