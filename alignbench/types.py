@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Weights = Literal["pretrained", "embedded", "random", "stand-in", "arrays"]
+Weights = Literal["pretrained", "embedded", "random", "stand-in", "custom", "arrays"]
 Status = Literal["ok", "not_applicable"]
 
 
@@ -110,19 +110,6 @@ class Pair:
             labels=tuple(self.labels[i] for i in index),
             groups=tuple(self.groups[i] for i in index),
         )
-
-    def one_per_group(self, seed: int) -> Pair:
-        """Return one row of every group, drawn by `seed`, in the order of the groups' first rows.
-
-        Permutations then exchange equal units, whatever the number of wordings an image has.
-        """
-        members: dict[str, list[int]] = {}
-        for row, group in enumerate(self.groups):
-            members.setdefault(group, []).append(row)
-        if len(members) == len(self):
-            return self
-        rng = np.random.default_rng(seed)
-        return self.take([rows[int(rng.integers(len(rows)))] for rows in members.values()])
 
 
 @dataclass(frozen=True, slots=True)

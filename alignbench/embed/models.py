@@ -44,7 +44,7 @@ def info_of(model: Any, side: Literal["vision", "text"], dtype: str) -> ModelInf
     if not isinstance(info, ModelInfo):
         kind = type(model)
         name = getattr(model, "name", None) or getattr(model, "__name__", kind.__name__)
-        info = ModelInfo(str(name), side, "other", f"{kind.__module__}.{kind.__qualname__}", "pretrained")
+        info = ModelInfo(str(name), side, "other", f"{kind.__module__}.{kind.__qualname__}", "custom")
     params = {**info.params, "l2": bool(info.params.get("l2", True))}
     return replace(info, params={**params, "dtype": dtype} if dtype else params)
 

@@ -49,6 +49,15 @@ class Options:
         if self.fit not in FITS:
             raise ModelError(f"expected a fit of {', '.join(FITS)}, got {self.fit!r}")
 
+    def asked(self) -> list[str]:
+        """Return the options, but for l2, that are not at their default."""
+        given = {
+            "--align-pooling": self.pooling is not None,
+            "--align-fit": self.fit != "native",
+            "--align-layer": self.layer is not None,
+        }
+        return [option for option, is_given in given.items() if is_given]
+
 
 class Encoder(Handle):
     """A vision encoder: images in, one vector (or one a patch) out.

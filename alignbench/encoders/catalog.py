@@ -77,7 +77,8 @@ def resolve(
     Raises:
         UnknownNameError: nobody knows that name.
         ConfigError: the alias or the form of the spec is wrong.
-        ModelError: the family lacks that pooling, or has no embedded stand-in.
+        ModelError: the family lacks that pooling, or has no embedded stand-in; or a registered object is
+            asked for a pooling, fit or layer.
         WeightsMissingError: the folder is not there.
     """
     known = _configured() if sources is None else sources
@@ -88,7 +89,8 @@ def resolve(
         return Encoder(parsed.alias, source, options, family=family)
     entry = ENCODERS.get(parsed.target) if parsed.target in ENCODERS else Recipe("")
     if not isinstance(entry, Recipe):
-        return adopt(entry() if inspect.isclass(entry) or inspect.isfunction(entry) else entry, parsed.alias)
+        made = entry() if inspect.isclass(entry) or inspect.isfunction(entry) else entry
+        return adopt(made, parsed.alias, l2=l2, asked=options.asked())
     handle = _from_recipe(parsed, entry, options, known, allow_pickle=allow_pickle)
     if not standins or entry.weights != "pretrained" or at_hand(handle.source, handle.wanted):
         return handle

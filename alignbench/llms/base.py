@@ -49,6 +49,15 @@ class Options:
         if self.quantization not in (None, "4bit", "8bit"):
             raise ModelError(f"expected a quantization of 4bit or 8bit, got {self.quantization!r}")
 
+    def asked(self) -> list[str]:
+        """Return the options, but for l2, that are not at their default."""
+        given = {
+            "--align-llm-layer": self.layer != -1,
+            "--align-quantize": self.quantization is not None,
+            "max_length": self.max_length != 128,
+        }
+        return [option for option, is_given in given.items() if is_given]
+
 
 class LLM(Handle):
     """A language model without its head: texts in, the mean of a hidden layer's tokens out.

@@ -66,7 +66,8 @@ def resolve(
     Raises:
         UnknownNameError: nobody knows that name.
         ConfigError: the alias or the form of the spec is wrong.
-        ModelError: the family has no embedded stand-in.
+        ModelError: the family has no embedded stand-in; or a registered object is asked for another layer,
+            max_length or quantization than the default.
         WeightsMissingError: the folder or file is not there.
     """
     known = _configured() if sources is None else sources
@@ -78,7 +79,7 @@ def resolve(
     entry = LLMS.get(parsed.target) if parsed.target in LLMS else Recipe("")
     if not isinstance(entry, Recipe):
         made = entry() if inspect.isclass(entry) or inspect.isfunction(entry) else entry
-        return adopt(made, parsed.alias, "text")
+        return adopt(made, parsed.alias, "text", l2=l2, asked=options.asked())
     if entry.embedded is not None:
         source = embedded_source(entry.embedded)
         return LLM(parsed.alias, source, options, family=_BY_NAME[entry.family], weights=entry.weights)

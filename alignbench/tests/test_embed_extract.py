@@ -44,7 +44,7 @@ def store(tmp_path: Path) -> EmbeddingStore:
 
 
 def shards(store: EmbeddingStore) -> list[Path]:
-    return sorted(store.root.rglob("*.safetensors"))
+    return sorted(store.root.rglob("[!.]*.safetensors"))  # no temporaries
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 32, 1000])
@@ -336,6 +336,7 @@ def test_a_third_party_needs_embed_alone(store: EmbeddingStore) -> None:
         "vision",
         {"l2": True},
     )
+    assert embeddings.model.weights == "custom"
     texts = embed_texts(OnlyEmbed(), dataset, store=store)
     assert np.allclose(texts.values, [0.6, 0.8])
     assert texts.model.side == "text"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from alignbench import paths
 from alignbench.encoders import ENCODERS, resolve
 from alignbench.errors import ConfigError, ModelError, UnknownNameError, WeightsMissingError
+from alignbench.llms import LLMS
 from alignbench.llms import resolve as resolve_llm
 from alignbench.tests import tiny_models as tiny
 from alignbench.weights import hub
@@ -234,9 +235,49 @@ def test_what_an_object_calls_weights_is_not_mistaken_for_ours() -> None:
     ENCODERS.add("odd", Odd)
     try:
         info = resolve("odd").info
-        assert (info.weights, info.params, info.family, info.source) == ("pretrained", {}, "other", "my lab")
+        assert (info.weights, info.params, info.family, info.source) == (
+            "custom",
+            {"l2": True},
+            "other",
+            "my lab",
+        )
     finally:
         ENCODERS.remove("odd")
+
+
+@pytest.mark.parametrize(
+    ("registry", "find", "options", "named"),
+    [
+        (ENCODERS, resolve, {"pooling": "mean"}, "--align-pooling"),
+        (ENCODERS, resolve, {"fit": "pad"}, "--align-fit"),
+        (ENCODERS, resolve, {"layer": 0}, "--align-layer"),
+        (LLMS, resolve_llm, {"layer": 0}, "--align-llm-layer"),
+        (LLMS, resolve_llm, {"quantization": "4bit"}, "--align-quantize"),
+        (LLMS, resolve_llm, {"max_length": 64}, "max_length"),
+    ],
+)
+def test_what_a_registered_object_would_ignore_is_refused(
+    registry: Any, find: Any, options: Any, named: str
+) -> None:
+    registry.add("colour", Colour)
+    try:
+        with pytest.raises(ModelError, match=f"^mine: a registered object takes no {named}; leave it out"):
+            find("mine=colour", **options)
+        assert find("colour", l2=False).info.params == {"l2": False}
+        assert find("colour").info.params == {"l2": True}
+    finally:
+        registry.remove("colour")
+
+
+def test_an_objects_own_wish_for_raw_rows_is_kept() -> None:
+    class Raw(Colour):
+        params: ClassVar[dict[str, Any]] = {"l2": False, "bins": 3}
+
+    ENCODERS.add("raw", Raw)
+    try:
+        assert resolve("raw").info.params == {"l2": False, "bins": 3}
+    finally:
+        ENCODERS.remove("raw")
 
 
 def test_an_entry_without_embed_is_refused() -> None:

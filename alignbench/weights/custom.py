@@ -25,15 +25,17 @@ class Custom:
         model: has `embed`.
         name: the alias.
         side: which side of a pair it is.
+        l2: whether rows are brought to unit length; the object's own `params["l2"]` can say no, too.
     """
 
-    def __init__(self, model: Any, name: str, side: Literal["vision", "text"]) -> None:
+    def __init__(self, model: Any, name: str, side: Literal["vision", "text"], *, l2: bool = True) -> None:
         # `weights` or `params` may be the object's own affair: only what has the right form is taken.
         def said(attribute: str, otherwise: str) -> str:
             value = getattr(model, attribute, None)
             return value if isinstance(value, str) else otherwise
 
-        weights, params = said("weights", "pretrained"), getattr(model, "params", None)
+        weights, params = said("weights", "custom"), getattr(model, "params", None)
+        own = dict(params) if isinstance(params, Mapping) else {}
         self._model = model
         self.name = name
         self.info = ModelInfo(
@@ -41,9 +43,9 @@ class Custom:
             side=side,
             family=said("family", "other"),
             source=said("source", f"{type(model).__module__}:{type(model).__qualname__}"),
-            weights=cast("Weights", weights if weights in get_args(Weights) else "pretrained"),
+            weights=cast("Weights", weights if weights in get_args(Weights) else "custom"),
             revision=said("revision", "") or None,
-            params=dict(params) if isinstance(params, Mapping) else {},
+            params={**own, "l2": l2 and bool(own.get("l2", True))},
         )
 
     def embed(self, items: Sequence[Any]) -> NDArray[np.float32]:
@@ -65,12 +67,28 @@ class Custom:
         return getattr(self._model, name)
 
 
-def adopt(model: Any, name: str, side: Literal["vision", "text"] = "vision") -> Custom:
+def adopt(
+    model: Any,
+    name: str,
+    side: Literal["vision", "text"] = "vision",
+    *,
+    l2: bool = True,
+    asked: Sequence[str] = (),
+) -> Custom:
     """Return a registered object under an alias.
 
+    Args:
+        model: the object.
+        name: the alias.
+        side: which side of a pair it is.
+        l2: whether rows are brought to unit length.
+        asked: the options that were given and that only a model of ours can follow.
+
     Raises:
-        ModelError: it has no `embed`.
+        ModelError: it has no `embed`, or an option would be ignored.
     """
+    if asked:
+        raise ModelError(f"{name}: a registered object takes no {asked[0]}; leave it out, or run it apart")
     if not callable(getattr(model, "embed", None)):
         raise ModelError(f"{name}: what is registered under this name has no embed() method")
-    return Custom(model, name, side)
+    return Custom(model, name, side, l2=l2)
