@@ -80,7 +80,7 @@ def load_config(path: Path | None = None, *, folder: Path | None = None) -> Conf
         origin.append("VLM_OUTPUT_DIR")
     try:
         return _checked(merged, tuple(origin))
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except ValueError as error:
         raise ConfigError(
             f"{local}: {error}; see the packaged config.yaml for the form of each key"
         ) from error
@@ -125,8 +125,8 @@ def _checked(merged: Mapping[str, Any], origin: tuple[str, ...]) -> Config:
             raise ValueError(f"{name}: expected an integer of at least {least}, got {number!r}")
     root = merged["data_root"]
     return Config(
-        encoders={str(k): str(v) for k, v in merged["vision_encoders"].items()},
-        llms={str(k): str(v) for k, v in merged["llms"].items()},
+        encoders=_sources("vision_encoders", merged),
+        llms=_sources("llms", merged),
         default_encoders=_names("encoders", defaults),
         default_llms=_names("llms", defaults),
         compared_llms=_names("llms_compared", defaults),
@@ -135,9 +135,24 @@ def _checked(merged: Mapping[str, Any], origin: tuple[str, ...]) -> Config:
         n_samples=n_samples,
         seed=seed,
         data_root=None if root is None else Path(root),
-        data={str(k): DataSource(labels=v["labels"], images=v["images"]) for k, v in merged["data"].items()},
+        data={str(k): _data_source(str(k), v) for k, v in merged["data"].items()},
         origin=origin,
     )
+
+
+def _sources(section: str, merged: Mapping[str, Any]) -> dict[str, str]:
+    for name, source in merged[section].items():
+        if not isinstance(source, str) or not source:
+            raise ValueError(f"{section}.{name}: expected a repository or a folder, got {source!r}")
+    return {str(name): source for name, source in merged[section].items()}
+
+
+def _data_source(name: str, entry: Any) -> DataSource:
+    if not isinstance(entry, dict) or not all(
+        isinstance(entry.get(key), str) for key in ("labels", "images")
+    ):
+        raise ValueError(f"data.{name}: expected labels and images, two paths, got {entry!r}")
+    return DataSource(entry["labels"], entry["images"])
 
 
 def _names(key: str, defaults: Mapping[str, Any]) -> tuple[str, ...]:

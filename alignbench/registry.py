@@ -52,16 +52,13 @@ class Registry(Generic[T]):
 
         Raises:
             UnknownNameError: with the closest name and all known ones.
+            ConfigError: a lazy entry can't be imported.
         """
         self._take_in_entry_points()
         if name not in self._entries:
             raise UnknownNameError(unknown(self.what, name, self._entries))
         entry = self._entries[name]
-        if isinstance(entry, str):
-            module, _, attribute = entry.partition(":")
-            entry = cast("T", getattr(importlib.import_module(module), attribute))
-            self._entries[name] = entry
-        return entry
+        return self._imported(name, entry) if isinstance(entry, str) else entry
 
     def remove(self, name: str) -> None:
         """Forget `name`: for tests, and for an entry that replaces another."""
@@ -81,6 +78,17 @@ class Registry(Generic[T]):
 
     def __len__(self) -> int:
         return len(self.names())
+
+    def _imported(self, name: str, path: str) -> T:
+        """Return the object of a lazy entry; what its module registers itself under `name` comes first."""
+        del self._entries[name]
+        module, _, attribute = path.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            self._entries[name] = path
+            raise ConfigError(f"{self.what} {name!r}: can't import {path} ({error})") from error
+        return cast("T", self._entries.setdefault(name, found))
 
     def _take_in_entry_points(self) -> None:
         group, self._group = self._group, None

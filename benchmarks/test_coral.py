@@ -40,11 +40,11 @@ def covariances(metric, pair, record):
     """Write what the CORAL figures of a pair need, once: with its first metric."""
     if metric != CORAL[0]:
         return None
-    return record.artifact(f"coral-{pair.name}", covariance_arrays(pair, record.basis_settings))
+    return record.artifact("coral", pair, covariance_arrays(pair, record.basis_settings))
 
 
 def similarities(metric, side, record):
     """Write the cosine matrix of one model, once."""
     if metric != UNARY[0]:
         return None
-    return record.artifact(f"similarity-{side.x.model.name}", similarity_arrays(side))
+    return record.artifact("similarity", side, similarity_arrays(side, record.settings))

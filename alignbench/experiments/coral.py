@@ -11,10 +11,13 @@ from alignbench.experiments.scoring import mode_of
 from alignbench.metrics.basis import to_shared_basis
 from alignbench.metrics.coral import covariance, unit_trace
 from alignbench.metrics.spectra import spectrum
+from alignbench.stats import one_per_group, rng_for
 
 if TYPE_CHECKING:
     from alignbench.experiments.scoring import Settings
     from alignbench.types import Pair
+
+MOST_A_TYPE = 200  # samples in a figure of n x n cosines
 
 
 def covariance_arrays(pair: Pair, settings: Settings) -> dict[str, Any]:
@@ -22,7 +25,7 @@ def covariance_arrays(pair: Pair, settings: Settings) -> dict[str, Any]:
 
     Where there are too few samples for a basis, the covariances are left out and the spectra stand alone.
     """
-    rows = pair.one_per_group(settings.seed)
+    rows = pair.take(one_per_group(np.asarray(pair.groups), settings.seed))
     x, y = rows.x.values, rows.y.values
     arrays: dict[str, Any] = {
         "name_x": np.array(rows.x.model.label),
@@ -39,13 +42,16 @@ def covariance_arrays(pair: Pair, settings: Settings) -> dict[str, Any]:
     return {**arrays, "cov_x": unit_trace(covariance(based[0])), "cov_y": unit_trace(covariance(based[1]))}
 
 
-def similarity_arrays(side: Pair) -> dict[str, Any]:
-    """Return one model's cosines [n, n] between all samples, sorted by data type."""
-    order = np.argsort(np.asarray(side.labels), kind="stable")
+def similarity_arrays(side: Pair, settings: Settings) -> dict[str, Any]:
+    """Return one model's cosines between samples, sorted by data type; of large data a drawn part."""
+    labels = np.asarray(side.labels)
+    drawn = rng_for(settings.seed, "similarity").permutation(len(side))
+    part = np.concatenate([drawn[labels[drawn] == label][:MOST_A_TYPE] for label in np.unique(labels)])
+    order = np.sort(part)[np.argsort(labels[np.sort(part)], kind="stable")]
     values = side.x.values[order].astype(np.float64)
     unit = values / np.linalg.norm(values, axis=1, keepdims=True)
     return {
         "name": np.array(side.x.model.label),
-        "labels": np.asarray(side.labels)[order],
+        "labels": labels[order],
         "cosine": (unit @ unit.T).astype(np.float32),
     }

@@ -43,45 +43,45 @@ class Settings:
 
     def basis_params(self, n: int, dims: tuple[int, ...]) -> dict[str, Any]:
         """Return `align` and `k` for a pair of these widths with n groups."""
-        return dict(basis_settings(n, (*self.dims, *dims), align=self.basis, k=self.k))
+        bounds = (*self.dims, *dims) if self.basis == "procrustes" else dims
+        return dict(basis_settings(n, bounds, align=self.basis, k=self.k))
 
 
 def score_pair(metric: Metric, pair: Pair, settings: Settings, *, experiment: str, **params: Any) -> Score:
     """Return the metric of a pair with null, interval, chance and flags.
 
-    One row of every group goes in, drawn by the seed, so that permutations are of equal units. What does not
-    exist (too few samples, a zero denominator) becomes a score with status `not_applicable` and the reason.
+    What does not exist (too few samples, a zero denominator) becomes a score with status `not_applicable` and
+    the reason.
 
     Raises:
         InputError: the embeddings are not fit for any metric (NaN, zero variance, ...).
     """
     mode = mode_of(pair)
-    rows = pair.one_per_group(settings.seed)
-    sides = _sides(rows, mode)
+    n = len(set(pair.groups))
     common: dict[str, Any] = {
         "experiment": experiment,
         "metric": metric.name,
         "dataset": pair.dataset,
-        "n": len(rows),
-        "dims": (rows.x.dim, rows.y.dim) if metric.two_sided else (rows.x.dim,),
+        "n": n,
+        "dims": (pair.x.dim, pair.y.dim) if metric.two_sided else (pair.x.dim,),
         "seed": settings.seed,
         "higher_is_better": metric.higher_is_better,
         "unit": metric.unit,
-        "weights": {side.model.label: side.model.weights for side in (rows.x, rows.y)},
-        **sides,
+        "weights": {side.model.label: side.model.weights for side in (pair.x, pair.y)},
+        **_sides(pair, mode),
     }
-    described = {"mode": mode, **_preprocessing(rows), **params}
+    described = {"mode": mode, **_preprocessing(pair), **params}
     try:
-        with _blas_threads(rows):
+        with _blas_threads(pair):
             found = evaluate(
                 metric,
-                rows.x.values,
-                rows.y.values if metric.two_sided else None,
-                labels=rows.labels,
-                groups=rows.groups,
+                pair.x.values,
+                pair.y.values if metric.two_sided else None,
+                labels=pair.labels,
+                groups=pair.groups,
                 seed=settings.seed,
                 n_permutations=settings.permutations,
-                params=settings.basis_params(len(rows), common["dims"]) if needs_basis(metric) else None,
+                params=settings.basis_params(n, common["dims"]) if needs_basis(metric) else None,
             )
     except DegenerateError as error:
         return Score(value=None, status="not_applicable", reason=str(error), params=described, **common)
@@ -116,7 +116,7 @@ def mode_of(pair: Pair) -> Mode:
     x, y = pair.x.model, pair.y.model
     if x.side != y.side:
         return "cross-modal"
-    if x.name == y.name:
+    if x.label == y.label:
         return "vision" if x.side == "vision" else "text"
     return "vision-vision" if x.side == "vision" else "text-text"
 

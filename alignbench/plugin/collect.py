@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alignbench.errors import AlignbenchError
+from alignbench.embed import count_missing
+from alignbench.errors import AlignbenchError, AlignbenchWarning
+from alignbench.plots.text import clean
 from alignbench.plugin.environment import git_commit, machine, versions
 from alignbench.plugin.selection import Needed, needed_by_ids, needed_by_items
-from alignbench.plugin.terminal import Printer, plan
+from alignbench.plugin.terminal import Printer, ToLoad, plan
 from alignbench.report import append_score, point_latest, terminal_table, write_run
 from alignbench.types import Run, Score
 from alignbench.weights import Located
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import warnings
 
     from alignbench.plugin.runfolder import RunFolder
     from alignbench.plugin.suite import Suite
@@ -38,7 +41,8 @@ class Collector:
         self.printer = Printer(config)
         self.scores: dict[tuple[str, ...], Score] = {}
         self.loads: list[dict[str, Any]] = []
-        self.needed = Needed()
+        self.warnings: dict[str, None] = {}
+        self.run: Run | None = None
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
         self._planned = False
@@ -71,23 +75,29 @@ class Collector:
                 if getattr(report, "node", None) is not None:  # a worker's: it has no progress bar
                     self.printer.lines([f"{value['model']}: weights loaded in {value['seconds']:.1f} s"])
 
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        """Keep our own warnings for the report, each once; workers' come here, too."""
+        if issubclass(warning_message.category, AlignbenchWarning):
+            self.warnings[str(warning_message.message)] = None
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         """Write scores.json, summary.md and the figures; a run without scores writes nothing."""
         if self.scores:
-            write_run(self.folder.path, self._run(), self.scores.values(), figures=self.suite.options.figures)
+            self.run = self._describe()
+            write_run(self.folder.path, self.run, self.scores.values(), figures=self.suite.options.figures)
             point_latest(self.folder.path)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self) -> None:
         """Print the ranking and where the report is."""
-        if self.scores:
+        if self.run is not None:
             shown = self.folder.path
             with contextlib.suppress(ValueError):
                 shown = shown.relative_to(self.config.invocation_params.dir)
             lines = terminal_table(
                 list(self.scores.values()),
-                self._run(),
+                self.run,
                 width=self.printer.width,
                 report=shown,
                 encoding=self.printer.encoding,
@@ -96,41 +106,50 @@ class Collector:
 
     def _plan(self, needed: Needed, tests: int) -> None:
         self._planned = True
-        self.needed = needed
         if not needed:
             return
-        located, missing = {}, []
         try:
             dataset = self.suite.dataset
         except AlignbenchError as error:
-            raise pytest.UsageError(str(error)) from error
-        for name, model in self._needed_models():
+            raise pytest.UsageError(clean(str(error))) from error
+        models, problems = [], []
+        for model in self._models(needed):
             try:
-                located[name] = model.locate() if hasattr(model, "locate") else Located(model.info.source)
+                models.append(self._to_load(model))
             except AlignbenchError as error:
-                missing.append(str(error))
-        if missing:
-            raise pytest.UsageError(*missing)
-        self.printer.lines(plan(self.suite, dataset, located, tests, self.printer.width))
+                problems.append(clean(str(error)))
+        if problems:
+            raise pytest.UsageError(*problems)
+        self.printer.lines(plan(self.suite.options, dataset, models, tests, self.printer.width))
 
-    def _needed_models(self) -> Iterable[tuple[str, Any]]:
-        yield from ((name, self.suite.encoders[name]) for name in self.needed.vision)
-        yield from ((name, self.suite.llms[name]) for name in self.needed.text)
+    def _to_load(self, model: Any) -> ToLoad:
+        located = model.locate() if hasattr(model, "locate") else Located(model.info.source)
+        suite, options = self.suite, self.suite.options
+        missing = count_missing(
+            model, suite.dataset, store=suite.store, device=options.device, dtype=options.dtype
+        )
+        return ToLoad(model.info, located, missing)
 
-    def _run(self) -> Run:
+    def _models(self, needed: Needed) -> list[Any]:
+        vision = [self.suite.encoders[name] for name in needed.vision]
+        return vision + [self.suite.llms[name] for name in needed.text]
+
+    def _describe(self) -> Run:
         options = self.suite.options
         dataset = self.suite.dataset
+        scored = {label for score in self.scores.values() for label in score.weights}
+        selected = Needed(tuple(self.suite.encoders), tuple(self.suite.llms))
         return Run(
             id=self.folder.path.name,
             started=self._started.isoformat(timespec="seconds"),
             seconds=round(time.perf_counter() - self._clock, 1),
-            command=" ".join(["pytest", *map(str, self.config.invocation_params.args)]),
+            command=shlex.join(["pytest", *map(str, self.config.invocation_params.args)]),
             options=options.to_dict(),
             seed=options.seed,
             versions=versions(),
             git_commit=git_commit(self.config.rootpath),
             machine=machine(),
-            models=tuple(model.info for _, model in self._needed_models()),
+            models=tuple(model.info for model in self._models(selected) if model.info.label in scored),
             dataset={
                 "name": dataset.name,
                 "digest": dataset.digest,
@@ -142,4 +161,5 @@ class Collector:
                 "dropped": [{"where": d.where, "reason": d.reason} for d in dataset.dropped],
             },
             loads=tuple(self.loads),
+            warnings=tuple(self.warnings),
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -40,11 +39,10 @@ def versions() -> dict[str, str]:
 
 def git_commit(folder: Path) -> str | None:
     """Return the commit checked out in `folder`, `-dirty` where files differ; None outside git."""
-    if not shutil.which("git"):
-        return None
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    return result.stdout.strip() or None
+    return (
+        _said("git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+        or None
+    )
 
 
 def machine() -> dict[str, Any]:
@@ -67,13 +65,16 @@ def _processor() -> str:
 
 
 def _accelerators() -> list[str]:
-    if not shutil.which("nvidia-smi"):
-        return []
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    return (
-        [line.strip() for line in result.stdout.splitlines() if line.strip()] if not result.returncode else []
-    )
+    names = _said("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
+    return [name.strip() for name in names if name.strip()]
+
+
+def _said(*command: str) -> str:
+    """Return what a command prints; nothing where it is missing, fails or hangs: no number depends on it."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def gpu_of_worker(worker: str, visible: str | None, present: int) -> str | None:
@@ -92,7 +93,10 @@ def gpu_of_worker(worker: str, visible: str | None, present: int) -> str | None:
     return gpus[int(worker.removeprefix("gw")) % len(gpus)] if len(gpus) > 1 else None
 
 
-def count_gpus() -> int:
-    """Return the number of NVIDIA GPUs that the driver knows; no torch is imported."""
-    folder = Path("/proc/driver/nvidia/gpus")
-    return len(list(folder.iterdir())) if folder.is_dir() else 0
+def share_out_gpus(worker: str) -> None:
+    """Let this worker see one of the caller's GPUs; before torch is imported."""
+    folder = Path("/proc/driver/nvidia/gpus")  # no torch is needed to count them
+    present = len(list(folder.iterdir())) if folder.is_dir() else 0
+    gpu = gpu_of_worker(worker, os.environ.get("CUDA_VISIBLE_DEVICES"), present)
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu

@@ -6,7 +6,6 @@ A root conftest.py asks for them: `pytest_plugins = ["alignbench.plugin.fixtures
 from __future__ import annotations
 
 import itertools
-import os
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -14,8 +13,9 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from alignbench.errors import AlignbenchError
+from alignbench.plots.text import clean
 from alignbench.plugin.collect import Collector
-from alignbench.plugin.environment import count_gpus, gpu_of_worker
+from alignbench.plugin.environment import share_out_gpus
 from alignbench.plugin.options import Options
 from alignbench.plugin.record import Recorder
 from alignbench.plugin.runfolder import RunFolder
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 SUITE = pytest.StashKey[Suite]()
 FOLDER = pytest.StashKey[RunFolder]()
+# The entry point loads the options; this does where entry points are off.
+pytest_plugins = ["alignbench.plugin"]
+
 EXPERIMENTS = {
     "cka": "similarity of representations: every metric that sees the pairing",
     "coral": "distribution alignment: Deep CORAL and spectra",
@@ -48,14 +51,13 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         suite = Suite.from_options(Options.from_pytest(config))
     except AlignbenchError as error:
-        raise pytest.UsageError(str(error)) from error
+        raise pytest.UsageError(clean(str(error))) from error
     config.stash[SUITE] = suite
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         config.stash[FOLDER] = RunFolder(Path(worker["alignbench_run"]))
-        gpu = gpu_of_worker(worker["workerid"], os.environ.get("CUDA_VISIBLE_DEVICES"), count_gpus())
-        if gpu is not None:
-            os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+        if suite.options.device in {"auto", "cuda"}:
+            share_out_gpus(worker["workerid"])
         return
     output_dir = config.invocation_params.dir / suite.options.output_dir
     folder = RunFolder.fresh(output_dir, suite.options.run_name or _run_name(config))
@@ -81,7 +83,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "text_pair": _couples(suite.llms),
     }
     for axis in AXES:
-        if axis in metafunc.fixturenames:
+        if axis in metafunc.fixturenames and not _is_pinned(metafunc, axis):
             metafunc.parametrize(axis, selected[axis] or [_too_few(axis)], indirect=True, scope="session")
 
 
@@ -177,7 +179,7 @@ def alignbench_dims(request: pytest.FixtureRequest, alignbench_suite: Suite) -> 
     def dims() -> tuple[int, ...]:
         suite = alignbench_suite
         needed = needed_by_items(request.session.items, tuple(suite.encoders), tuple(suite.llms))
-        return tuple(side.dim for side in suite.all_embeddings(needed).values())
+        return suite.dims(needed)
 
     return cache(dims)
 
@@ -191,6 +193,16 @@ def record(
     markers = [mark.name for mark in item.iter_markers() if mark.name in EXPERIMENTS]
     experiment = markers[0] if markers else "custom"
     return Recorder(item, item.config.stash[FOLDER], experiment, alignbench_suite.options, alignbench_dims)
+
+
+def _is_pinned(metafunc: pytest.Metafunc, axis: str) -> bool:
+    """Whether the test names its own models, or a fixture of its own takes the place of ours."""
+    named: set[str] = set()
+    for mark in metafunc.definition.iter_markers("parametrize"):
+        names = mark.args[0] if mark.args else mark.kwargs["argnames"]
+        named |= {n.strip() for n in names.split(",")} if isinstance(names, str) else set(names)
+    definitions = metafunc.definition._fixtureinfo.name2fixturedefs.get(axis, ())
+    return axis in named or (bool(definitions) and definitions[-1].func.__module__ != __name__)
 
 
 def _couples(names: Iterable[str]) -> list[str]:

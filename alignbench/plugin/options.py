@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from alignbench.config import Config, load_config
+from alignbench.datasets.dataset import TextField
+from alignbench.datasets.roots import VARIABLE
+from alignbench.encoders.families import FITS, POOLINGS
 from alignbench.errors import ConfigError
+from alignbench.llms.base import Quantization
+from alignbench.metrics.basis import ALIGN
 from alignbench.registry import unknown
+from alignbench.weights.precision import DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import pytest
 
-    from alignbench.datasets.dataset import TextField
 
-DTYPES = ("auto", "float32", "bfloat16", "float16")
-FITS = ("native", "pad", "squash")
-POOLINGS = ("cls", "pooler", "mean", "projected")
-TEXT_FIELDS = ("answer", "question", "both")
-BASES = ("procrustes", "pca", "none")
-BITS = ("4bit", "8bit")
 _BARE = frozenset({"encoders", "llms", "data_types", "n_samples"})
 _NOT_SHAPING = frozenset({"output_dir", "run_name", "cache_dir", "no_embedding_cache", "no_figures", "k"})
 
@@ -82,11 +83,11 @@ class Options:
             data_root=_path(raw["data_root"]),
             dataset=raw["dataset"],
             text_field=cast(
-                "TextField", _one_of("--align-text-field", raw["text_field"], TEXT_FIELDS) or "answer"
+                "TextField", _one_of("--align-text-field", raw["text_field"], get_args(TextField)) or "answer"
             ),
             output_dir=_path(raw["output_dir"]) or base.output_dir,
             run_name=_run_name(raw["run_name"]),
-            device=raw["device"] or base.device,
+            device=_device(raw["device"] or base.device),
             dtype=_one_of("--align-dtype", raw["dtype"], DTYPES) or "auto",
             batch_size=_at_least("--align-batch-size", raw["batch_size"], 1, 32),
             seed=_at_least("--align-seed", raw["seed"], 0, base.seed),
@@ -96,8 +97,8 @@ class Options:
             llm_layer=-1 if raw["llm_layer"] is None else raw["llm_layer"],
             fit=_one_of("--align-fit", raw["fit"], FITS) or "native",
             l2=not raw["no_l2"],
-            quantize=_one_of("--align-quantize", raw["quantize"], BITS),
-            basis=_one_of("--align-basis", raw["basis"], BASES) or "procrustes",
+            quantize=_one_of("--align-quantize", raw["quantize"], get_args(Quantization)),
+            basis=_one_of("--align-basis", raw["basis"], ALIGN) or "procrustes",
             k=_at_least("--align-k", raw["k"], 1, None),
             standins=raw["standins"],
             allow_pickle=raw["allow_pickle"],
@@ -105,7 +106,7 @@ class Options:
             embedding_cache=not raw["no_embedding_cache"],
             figures=not raw["no_figures"],
             config=base,
-            given=tuple(_given(raw)),
+            given=tuple(_given({**raw, "data_root": raw["data_root"] or os.environ.get(VARIABLE)})),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -148,6 +149,12 @@ def _at_least(option: str, value: int | None, least: int, default: Any) -> Any:
     if value is not None and value < least:
         raise ConfigError(f"{option}: expected at least {least}, got {value}")
     return default if value is None else value
+
+
+def _device(value: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
+        raise ConfigError(f"--align-device: expected auto, cpu, mps, cuda or cuda:N, got {value!r}")
+    return value
 
 
 def _path(value: str | None) -> Path | None:

@@ -74,14 +74,14 @@ class Recorder:
         self.item.user_properties.append(("alignbench", complete.to_dict()))
         return complete
 
-    def artifact(self, name: str, arrays: Mapping[str, NDArray[np.generic]]) -> str:
-        """Write arrays for a figure into the run folder and return the file's path in it."""
-        return self.folder.write_artifact(
-            "".join(c if c.isalnum() or c in "-_.+" else "_" for c in name), arrays
-        )
+    def artifact(self, kind: str, pair: Pair, arrays: Mapping[str, NDArray[np.generic]]) -> str:
+        """Write arrays for a figure of `pair` into the run folder and return the file's path in it."""
+        models = "~".join(dict.fromkeys((pair.x.model.label, pair.y.model.label)))  # no alias has a tilde
+        name = "".join(c if c.isalnum() or c in "-_.~" else "_" for c in f"{kind}-{models}")
+        return self.folder.write_artifact(name, arrays)
 
     def _command(self, score: Score) -> str:
         words = ["pytest", self.item.nodeid, *self.options.given]
-        if (k := score.params.get("k")) is not None:  # the basis depends on the run's other models
-            words.append(f"--align-k={k}")
+        if "align" in score.params:  # the width of the basis depends on the run's other models
+            words.append(f"--align-k={score.params['k']}")
         return shlex.join(words)

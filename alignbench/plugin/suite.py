@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from alignbench.errors import AlignbenchError, ConfigError, DataError
+from alignbench.errors import ConfigError, DataError, ModelError
 from alignbench.types import Embeddings, Pair
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Suite:
     llms: Mapping[str, LLM | Custom]
     progress: Progress | None = None
     loads: list[tuple[str, float]] = field(default_factory=list)
-    _vectors: dict[tuple[str, str], Embeddings | AlignbenchError] = field(default_factory=dict)
+    _vectors: dict[tuple[str, str], Embeddings | ModelError] = field(default_factory=dict)
 
     @classmethod
     def from_options(cls, options: Options) -> Suite:
@@ -154,6 +155,18 @@ class Suite:
         vision = {name: self.vision(self.encoders[name]) for name in needed.vision}
         return vision | {name: self.text(self.llms[name]) for name in needed.text}
 
+    def dims(self, needed: Needed) -> tuple[int, ...]:
+        """Return the widths of these models, but for those that can't embed: they have no scores."""
+        found = []
+        for side, names in (("vision", needed.vision), ("text", needed.text)):
+            for name in names:
+                with suppress(Exception):  # its own tests report it
+                    vectors = (
+                        self.vision(self.encoders[name]) if side == "vision" else self.text(self.llms[name])
+                    )
+                    found.append(vectors.dim)
+        return tuple(found)
+
     def take_loads(self) -> list[tuple[str, float]]:
         """Return the loads since the last call, and forget them."""
         taken, self.loads = self.loads, []
@@ -164,11 +177,13 @@ class Suite:
         if key not in self._vectors:
             try:
                 self._vectors[key] = embed()
-            except AlignbenchError as error:
-                self._vectors[key] = error  # the next test must not load the model again to fail again
+            except Exception as error:
+                # The next test must not load the model again to fail again. The traceback holds the model.
+                self._vectors[key] = ModelError(f"{info.label}: {error}")
+                raise
         found = self._vectors[key]
-        if isinstance(found, AlignbenchError):
-            raise found
+        if isinstance(found, ModelError):
+            raise ModelError(*found.args)
         return found
 
     def _how_to_embed(self) -> dict[str, Any]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignbench.plots.text import clean
 from alignbench.report.text import wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Sequence
 
     import pytest
 
     from alignbench.datasets import Dataset
-    from alignbench.plugin.suite import Suite
+    from alignbench.plugin.options import Options
+    from alignbench.types import ModelInfo
     from alignbench.weights import Located
 
 # Rough on purpose: measured on two CPU cores; a plan says "about".
@@ -28,20 +30,36 @@ _HEAD = 7  # columns of the words that begin a line of the plan
 _DOWNLOAD_BYTES_PER_SECOND = 3e7
 
 
+@dataclass(frozen=True, slots=True)
+class ToLoad:
+    """A model of the run: where its weights are, and how many samples it has yet to embed."""
+
+    info: ModelInfo
+    located: Located
+    missing: int
+
+    @property
+    def bytes(self) -> int:
+        """The size of its weights."""
+        return sum(path.stat().st_size for path in self.located.weights) or self.located.download
+
+
 def plan(
-    suite: Suite, dataset: Dataset, located: Mapping[str, Located], tests: int, width: int = 80
+    options: Options, dataset: Dataset, models: Sequence[ToLoad], tests: int, width: int = 80
 ) -> list[str]:
     """Return what the run is about to load, download and take, in lines of at most `width` columns."""
     rows = [("data" if i == 0 else "", line) for i, line in enumerate(dataset.describe())]
-    missing = {name: _missing(suite, dataset, name) for name in located}
-    for name, place in located.items():
-        model = suite.encoders.get(name) or suite.llms[name]
-        size = f", {_size(_on_disk(place))}" if _on_disk(place) else ""
-        todo = f"{missing[name]} to embed" if missing[name] else "cached, not loaded"
+    if len(options.config.origin) > 1:
+        rows.append(("config", ", ".join(options.config.origin[1:])))
+    for model in models:
+        size = f", {_size(model.bytes)}" if model.bytes else ""
+        todo = f"{model.missing} to embed" if model.missing else "cached, not loaded"
+        if model.located.download:
+            todo += f", download {_size(model.located.download)} from {model.located.source} first"
         rows.append(("model", f"{model.info.label}: {model.info.weights}{size}, {todo}"))
-    download = sum(place.download for place in located.values())
-    seconds = _estimate(located, missing, tests, suite.options.device)
+    download = sum(model.located.download for model in models)
     fetched = _size(download) if download else "nothing"
+    seconds = _estimate(models, tests, options.device)
     rows.append(("plan", f"{tests} tests; download {fetched}; about {_duration(seconds)}"))
     return [
         f"{head if i == 0 else '':<{_HEAD}}{line}"
@@ -50,29 +68,14 @@ def plan(
     ]
 
 
-def _missing(suite: Suite, dataset: Dataset, name: str) -> int:
-    from alignbench.embed import count_missing
-
-    model: Any = suite.encoders.get(name) or suite.llms[name]
-    return count_missing(
-        model, dataset, store=suite.store, device=suite.options.device, dtype=suite.options.dtype
-    )
-
-
-def _on_disk(place: Located) -> int:
-    return sum(path.stat().st_size for path in place.weights) or place.download
-
-
-def _estimate(located: Mapping[str, Located], missing: Mapping[str, int], tests: int, device: str) -> float:
-    seconds = tests * _TEST_SECONDS
-    if any(missing.values()):
-        seconds += _START_SECONDS
-    flops = _FLOPS["cpu" if device in {"auto", "cpu"} and not shutil.which("nvidia-smi") else "accelerator"]
-    for name, place in located.items():
-        if missing[name]:
-            size = _on_disk(place)
-            seconds += size / _READ_BYTES_PER_SECOND + missing[name] * size * _TOKENS / flops
-        seconds += place.download / _DOWNLOAD_BYTES_PER_SECOND
+def _estimate(models: Sequence[ToLoad], tests: int, device: str) -> float:
+    on_cpu = device in {"auto", "cpu"} and not shutil.which("nvidia-smi")
+    flops = _FLOPS["cpu" if on_cpu else "accelerator"]
+    seconds = tests * _TEST_SECONDS + (_START_SECONDS if any(model.missing for model in models) else 0)
+    for model in models:
+        seconds += model.located.download / _DOWNLOAD_BYTES_PER_SECOND
+        if model.missing:
+            seconds += model.bytes / _READ_BYTES_PER_SECOND + model.missing * model.bytes * _TOKENS / flops
     return seconds
 
 

@@ -186,6 +186,9 @@ def test_models_that_no_test_needs_are_not_looked_for(project: pytest.Pytester) 
         (["--align-run-name=a:b"], "can't be part of a folder's name"),
         (["--data-types=charts"], "Did you mean 'chart'"),
         (["--align-seed=-1"], "at least 0"),
+        (["--align-device=gpu"], "cuda:N"),
+        (["--encoders=mini-clip", "--align-dtype=float16"], "float16"),
+        (["--encoders=same=toy-a", "--llms=same=toy-llm"], "give one an alias"),
     ],
     ids=lambda v: v[0] if isinstance(v, list) else "",
 )
@@ -251,6 +254,75 @@ def test_the_plugin_is_a_good_guest(pytester: pytest.Pytester) -> None:
     assert not (pytester.path / "reports").exists()
 
 
+def test_a_test_may_pin_its_model_or_bring_its_own_fixture(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_it="""
+import pytest
+
+@pytest.fixture(scope="session")
+def llm(alignbench_suite):
+    return alignbench_suite.llms["toy-llm"]
+
+@pytest.mark.parametrize("encoder", ["toy-b"], indirect=True)
+def test_pinned(pair, record):
+    record("linear_cka", pair)
+"""
+    )
+    run(project).assert_outcomes(passed=1)
+    assert [(key[2], key[3]) for key in scores(project)] == [("toy-b", "toy-llm")]
+
+
+def test_two_models_behind_one_stand_in_stay_apart(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_it="""
+def test_it(text_pair, record):
+    record("linear_cka", text_pair)
+"""
+    )
+    run(project, "--llms=llama,llama3", "--align-standins").assert_outcomes(passed=1)
+    _, found = read_run(project.path / "reports" / "latest")
+    assert (found[0].llm, found[0].other) == (
+        "mini-llama (stand-in for llama)",
+        "mini-llama (stand-in for llama3)",
+    )
+
+
+def test_a_model_that_fails_costs_only_its_own_scores(project: pytest.Pytester) -> None:
+    project.makeconftest(
+        CONFTEST
+        + """
+class Broken(Toy):
+    def embed(self, images):
+        raise RuntimeError("no such luck")
+
+ENCODERS.add("broken", Broken("broken"))
+"""
+    )
+    copy_benchmarks(project, "test_coral.py")
+    result = run(
+        project, "benchmarks", "--encoders=toy-a,broken", "-k", "cross_modal and ncoral and not spectral"
+    )
+    result.assert_outcomes(passed=1, errors=1)
+    run_data, found = read_run(project.path / "reports" / "latest")
+    assert [score.encoder for score in found] == ["toy-a"]
+    assert [load["model"] for load in run_data["loads"]].count("broken") <= 1
+
+
+def test_our_warnings_reach_the_report(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_it="""
+import warnings
+from alignbench.errors import AlignbenchWarning
+
+def test_it(pair, record):
+    warnings.warn("mind the gap", AlignbenchWarning)
+    record("linear_cka", pair)
+"""
+    )
+    assert run(project, "-n", "1").ret == 0
+    assert read_run(project.path / "reports" / "latest")[0]["warnings"] == ["mind the gap"]
+
+
 def test_a_value_that_does_not_exist_is_recorded_with_its_reason(project: pytest.Pytester) -> None:
     project.makepyfile(test_it=RECORD)
     assert run(project, "--n-samples=1", "--data-types=chart,table").ret == 0
@@ -279,11 +351,13 @@ def test_it(pair, record):
 
 def test_the_command_of_a_score_gives_that_score(project: pytest.Pytester) -> None:
     copy_benchmarks(project, "test_coral.py")
-    assert run(project, "benchmarks", "-k", "cross_modal and bures", "-p", "no:randomly").ret == 0
+    assert run(project, "benchmarks", "-k", "cross_modal and bures", "--align-seed=0").ret == 0
     before = scores(project)
     key, score = next(iter(before.items()))
     command = shlex.split(score["reproduce"])
     assert command[0] == "pytest"
+    assert "--align-seed=0" in command
+    assert f"--align-k={score['params']['k']}" in command
     time.sleep(1.1)
     assert project.runpytest_subprocess(*command[1:]).ret == 0
     after = scores(project)
