@@ -49,7 +49,9 @@ def open_clip_source(parsed: Spec, *, allow_pickle: bool) -> Source:
     if _is_file(tag):
         return FileSource(_checkpoint(tag, allow_pickle=allow_pickle), label, settings)
     return AskedSource(
-        label, lambda: _open_clip_tag(name, tag, parsed.alias), {**settings, "open_clip_tag": tag}
+        label,
+        lambda: _open_clip_tag(name, tag, parsed.alias, allow_pickle=allow_pickle),
+        {**settings, "open_clip_tag": tag},
     )
 
 
@@ -85,7 +87,7 @@ def _timm_default(name: str, alias: str, *, allow_pickle: bool) -> Source:
     return HubSource(repository, None, alias, allow_pickle=allow_pickle)
 
 
-def _open_clip_tag(name: str, tag: str, alias: str) -> Source:
+def _open_clip_tag(name: str, tag: str, alias: str, *, allow_pickle: bool) -> Source:
     import open_clip
 
     if name not in open_clip.list_models():
@@ -97,4 +99,6 @@ def _open_clip_tag(name: str, tag: str, alias: str) -> Source:
     if not settings.get("hf_hub"):
         raise WeightsMissingError(f"{alias}: open_clip has {name}/{tag} as a pickle only; choose another tag")
     repository = str(settings["hf_hub"]).strip("/")
-    return HubSource("/".join(repository.split("/")[:2]), None, alias, prefer=OPEN_CLIP)
+    return HubSource(
+        "/".join(repository.split("/")[:2]), None, alias, allow_pickle=allow_pickle, prefer=OPEN_CLIP
+    )

@@ -128,10 +128,14 @@ def _convert(file: Path, folder: Path) -> None:
     with quiet():
         try:
             model = transformers_class("AutoModel").from_pretrained(
-                file.parent, gguf_file=file.name, dtype=torch.float32, local_files_only=True
+                file.parent,
+                gguf_file=file.name,
+                dtype=torch.float32,
+                local_files_only=True,
+                trust_remote_code=False,
             )
             tokenizer = transformers_class("AutoTokenizer").from_pretrained(
-                file.parent, gguf_file=file.name, local_files_only=True
+                file.parent, gguf_file=file.name, local_files_only=True, trust_remote_code=False
             )
         except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
             raise ModelError(f"{file}: transformers can't read it ({one_line(error)})") from error

@@ -11,6 +11,7 @@ import pytest
 import timm
 import timm.data
 import torch
+from huggingface_hub import constants
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -102,6 +103,20 @@ def test_an_unknown_tag_of_open_clip_says_what_there_is() -> None:
         resolve("open_clip:ViT-B-32/laion2b_s34b").locate()
     with pytest.raises(ModelError, match=r"Did you mean 'ViT-B-32'\?"):
         resolve("open_clip:ViT-B32/openai").locate()
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_consent_to_pickles_reaches_a_tag_of_open_clip(
+    allowed: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    handle: Any = resolve("open_clip:ViT-B-32/laion2b_s34b_b79k", allow_pickle=allowed)
+    repository = handle.source.answer.label
+    folder = tmp_path / f"models--{repository.replace('/', '--')}" / "snapshots" / "main"
+    folder.mkdir(parents=True)
+    (folder / "open_clip_config.json").write_text("{}", encoding="utf-8")
+    (folder / "open_clip_pytorch_model.bin").write_bytes(b"")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    assert (handle.source.local() is not None) == allowed
 
 
 def test_a_checkpoint_that_lacks_weights_is_refused(open_clip_file: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
+import alignbench
 from alignbench.errors import ModelError, WeightsMissingError
 from alignbench.llms import resolve
 from alignbench.tests import tiny_models as tiny
@@ -121,6 +123,23 @@ def test_a_gguf_file_is_converted_once(tmp_path: Path, monkeypatch: pytest.Monke
     made = list((tmp_path / "cache" / "converted").iterdir())
     assert len(made) == 1
     assert (made[0] / "model.safetensors").is_file()
+
+
+def test_no_call_of_transformers_leaves_remote_code_open() -> None:
+    """Left out, transformers asks on stdin where a folder brings code; a GGUF file may lie in any folder."""
+    package = Path(alignbench.__file__).parent
+    files = [file for part in ("weights", "encoders", "llms") for file in (package / part).glob("*.py")]
+    calls = [
+        (file.name, {keyword.arg: keyword.value for keyword in node.keywords})
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "from_pretrained"
+    ]
+    assert len(calls) >= 5
+    for name, keywords in calls:
+        assert ast.dump(keywords.get("trust_remote_code", ast.Constant(None))) == "Constant(value=False)", (
+            name
+        )
 
 
 def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ def load_model(
                 dtype=torch_dtype(precision.weights),
                 output_loading_info=True,
                 local_files_only=True,
+                trust_remote_code=False,
                 use_safetensors=all(path.suffix == ".safetensors" for path in located.weights),
                 weights_only=True,
                 **options,
