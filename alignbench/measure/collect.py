@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from alignbench import paths
+from alignbench.measure.suite import workplace
 
 HEAVY = ("torch", "transformers", "sklearn", "umap", "matplotlib")
 _PROBE = f"""
@@ -21,11 +21,11 @@ def pytest_unconfigure():
 """
 
 
-def _timed(folder: Path, *args: str) -> tuple[float, str]:
+def _timed(folder: Path, *args: str) -> float:
     started = time.perf_counter()
     command = [sys.executable, "-m", "pytest", *args, "--collect-only", "-q", "-p", "no:cacheprovider"]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    return time.perf_counter() - started, result.stdout
+    subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return time.perf_counter() - started
 
 
 def main(argv: list[str]) -> None:
@@ -33,18 +33,19 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m alignbench.measure collect", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args(argv).rounds
-    root = paths.suite_root()
     ours, empty = [], []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, workplace() as place:
         nothing = Path(folder)
         (nothing / "test_nothing.py").write_text("def test_nothing(): pass\n", encoding="utf-8")
         for _ in range(rounds):
-            empty.append(_timed(nothing)[0])
-            ours.append(_timed(root, "benchmarks/")[0])
-        (nothing / "probe.py").write_text(_PROBE, encoding="utf-8")
-        command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(nothing)!r}); import pytest; "]
-        command[-1] += "sys.exit(pytest.main(['benchmarks/', '--collect-only', '-q', '-p', 'probe']))"
-        probed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+            empty.append(_timed(nothing))
+            ours.append(_timed(place.root, "benchmarks"))
+        (place.root / "probe.py").write_text(_PROBE, encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "benchmarks", "--collect-only", "-q", "-p", "probe"]
+        path = {**place.environment(), "PYTHONPATH": str(place.root)}
+        probed = subprocess.run(
+            command, cwd=place.root, env=path, capture_output=True, text=True, check=True
+        ).stdout
     difference = statistics.median(ours) - statistics.median(empty)
     print(
         f"collect-only, median of {rounds}: benchmarks {statistics.median(ours):.2f} s, "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import subprocess
 import time
 
@@ -29,10 +28,10 @@ def main(argv: list[str]) -> None:
         while process.poll() is None and (log is None or len(log.read_bytes().splitlines()) < after):
             log = next(iter(place.root.glob("reports/*/scores.jsonl")), None)
             time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
+        if log is None or process.poll() is not None:
+            raise SystemExit("the run ended before it could be killed; give a smaller --after")
+        process.kill()
         process.wait()
-        if log is None:
-            raise SystemExit("the run ended before it scored anything")
         lines = log.read_text(encoding="utf-8").splitlines()
         whole = sum(json.loads(line)["status"] in {"ok", "not_applicable"} for line in lines)
         artifacts = list(log.parent.glob("artifacts/*.npz"))

@@ -12,6 +12,7 @@ from alignbench.measure.suite import workplace
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LIMIT = 1e-12
 _WAYS = {
     "serial": ("-p", "no:randomly"),
     "-n 2": ("-n", "2", "-p", "no:randomly"),
@@ -53,3 +54,5 @@ def main(argv: list[str]) -> None:
         )
         where = "/".join(filter(None, worst[1])) + " " + worst[2]
         print(f"{way} against serial: largest difference {worst[0]:.1e} ({where})")
+        if worst[0] > LIMIT:
+            raise SystemExit(f"{way}: expected a difference of at most {LIMIT:.0e}")
