@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from alignbench.measure.suite import workplace
+from alignbench.measure._suite import workplace
 
 HEAVY = ("torch", "transformers", "sklearn", "umap", "matplotlib")
 _PROBE = f"""

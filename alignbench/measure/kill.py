@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from alignbench.measure.suite import workplace
+from alignbench.measure._suite import workplace
 
 
 def main(argv: list[str]) -> None:

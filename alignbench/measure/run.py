@@ -6,7 +6,7 @@ import argparse
 import os
 import statistics
 
-from alignbench.measure.suite import workplace
+from alignbench.measure._suite import workplace
 
 
 def main(argv: list[str]) -> None:

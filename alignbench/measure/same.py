@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from alignbench.measure.suite import workplace
+from alignbench.measure._suite import workplace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
