@@ -10,7 +10,7 @@ from pathlib import Path
 def peak_mib() -> float:
     """Return the largest resident size of this process so far, in MiB.
 
-    Linux keeps it with the address space (VmHWM); what getrusage says there is never less than the parent's size
+    Linux keeps it with the address space (VmHWM); what getrusage says is never less than the size of the parent
     when it started this process.
     """
     status = Path("/proc/self/status")
