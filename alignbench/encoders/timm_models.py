@@ -22,6 +22,21 @@ if TYPE_CHECKING:
     from alignbench.weights.source import Located
 
 
+# What a config.json may choose: the shape of a network, and its pixels. timm's builder also takes addresses
+# and files to load from, and folders to write to.
+_SHAPE = """
+    act_layer class_token depth depths dims dynamic_img_size embed_dim fc_norm final_norm global_pool
+    head_fixed head_hidden_size img_size init_values layers ls_init_value mlp_ratio no_embed_class norm_layer
+    num_heads num_reg_tokens patch_size pos_embed pre_norm qk_norm qkv_bias reg_tokens rope_type
+    scale_attn_norm scale_mlp_norm stem_type stem_width use_rot_pos_emb window_size
+"""
+_PIXELS = """
+    input_size min_input_size fixed_input_size test_input_size interpolation crop_pct test_crop_pct crop_mode
+    mean std
+"""
+_PLAIN = (bool, int, float, str, type(None))
+
+
 class TimmTower(Tower):
     """A model of timm without its classifier.
 
@@ -85,20 +100,21 @@ def load(
     """Load a model of timm by its architecture's name and a checkpoint.
 
     Raises:
-        ModelError: timm can't build it, or the checkpoint lacks weights of it.
+        ModelError: timm can't build it, its configuration asks for more than a network's shape, or the
+            checkpoint lacks weights of it.
     """
     import timm
     from timm.data.config import resolve_model_data_config
     from timm.data.transforms_factory import create_transform
 
     name = str(config["architecture"])
-    arguments = dict(config.get("model_args") or {})
-    if config.get("pretrained_cfg"):
-        arguments["pretrained_cfg"] = dict(config["pretrained_cfg"])
+    if ":" in name or not timm.is_model(name):
+        raise ModelError(f"{located.source}: {name[:80]!r} is no architecture of timm")
+    arguments = checked_arguments(config, located.source)
     try:
         model = timm.create_model(name, pretrained=False, num_classes=0, **arguments)
         found = model.load_state_dict(_tensors(located), strict=False)
-    except (RuntimeError, ValueError, TypeError) as error:
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
         raise ModelError(f"{located.source}: timm can't load it ({one_line(error)})") from error
     check_complete(located.source, name, found.missing_keys)
     model = model.eval().to(torch_dtype(precision.weights))
@@ -113,6 +129,28 @@ def load(
         how["std"],
     )
     return TimmTower(place(model, device), prepare)
+
+
+def checked_arguments(config: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return what a config.json of timm gives to `create_model`.
+
+    Raises:
+        ModelError: it would give more than the shape of a network.
+    """
+    given, pixels = config.get("model_args") or {}, config.get("pretrained_cfg") or {}
+    if not isinstance(given, dict) or not isinstance(pixels, dict):
+        raise ModelError(f"{where}: model_args and pretrained_cfg in config.json must be objects")
+    # The classifier is left out here, whatever its width.
+    arguments = {key: value for key, value in given.items() if key != "num_classes"}
+    for key, value in arguments.items():
+        parts = value if isinstance(value, list) else [value]
+        if key not in _SHAPE.split() or not all(isinstance(part, _PLAIN) for part in parts):
+            raise ModelError(
+                f"{where}: model_args in config.json has {key[:80]!r}, which is not taken from a file; "
+                f"build the model yourself and register an object with embed(images)"
+            )
+    how = {key: value for key, value in pixels.items() if key in _PIXELS.split()}
+    return {**arguments, "pretrained_cfg": how} if how else arguments
 
 
 def _tensors(located: Located) -> dict[str, Tensor]:

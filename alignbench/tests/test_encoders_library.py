@@ -197,6 +197,58 @@ def test_a_checkpoint_that_is_not_there_is_named(tmp_path: Path) -> None:
         resolve(f"timm:test_vit@{tmp_path / 'gone.safetensors'}")
 
 
+def timm_folder(folder: Path, weights: Path, **config: Any) -> Path:
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(weights.read_bytes())
+    (folder / "config.json").write_text(json.dumps({"architecture": "test_vit", **config}), encoding="utf-8")
+    return folder
+
+
+def test_a_folder_of_timm_takes_shape_and_pixels_from_its_config(
+    timm_files: dict[str, Path], tmp_path: Path
+) -> None:
+    pixels = {"input_size": [3, 96, 96], "mean": [0.5] * 3, "std": [0.5] * 3, "url": "https://example.org/x"}
+    config = {"model_args": {"img_size": 96, "num_classes": 7}, "pretrained_cfg": {**pixels, "tag": "mine"}}
+    weights = {
+        key: value for key, value in load_file(timm_files["test_vit"]).items() if not key.startswith("head.")
+    }
+    model = tiny.scattered(timm.create_model("test_vit", pretrained=False, num_classes=0, img_size=96))
+    weights["pos_embed"] = model.state_dict()["pos_embed"]
+    save_file(weights, tmp_path / "w.safetensors")
+    made = loaded(str(timm_folder(tmp_path / "model", tmp_path / "w.safetensors", **config)))
+    white = made.preprocess(Image.new("RGB", (96, 96), "white"))
+    assert (white.shape, white.min().item()) == ((3, 96, 96), pytest.approx(1.0))
+    assert made._loaded_tower().model.num_classes == 0
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"architecture": "hf-hub:org/name"},
+        {"architecture": "local-dir:/somewhere"},
+        {"architecture": "test_vit:x"},
+        {"architecture": "no_such_model"},
+        {"model_args": {"checkpoint_path": "/etc/passwd"}},
+        {"model_args": {"pretrained": True}},
+        {"model_args": {"pretrained_cfg_overlay": {"url": "https://example.org/x"}}},
+        {"model_args": {"cache_dir": "/somewhere"}},
+        {"model_args": {"features_only": True}},
+        {"model_args": {"norm_layer": {"a": 1}}},
+        {"model_args": ["img_size"]},
+        {"pretrained_cfg": "hf-hub:org/name"},
+    ],
+    ids=str,
+)
+def test_a_config_of_timm_chooses_no_more_than_a_networks_shape(
+    config: dict[str, Any], timm_files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = timm_folder(tmp_path / "model", timm_files["test_vit"], **config)
+    monkeypatch.setattr(timm, "create_model", lambda *_, **__: pytest.fail("it was built"))
+    with pytest.raises(ModelError, match=r"model_args|is no architecture of timm") as caught:
+        loaded(str(folder))
+    assert "\n" not in str(caught.value)
+
+
 def test_timm_names_lead_to_timms_repositories() -> None:
     assert (
         resolve("timm:vit_base_patch16_224.augreg_in21k").info.source
