@@ -77,7 +77,7 @@ def embed_images(
         prepare, forward = (encoder.preprocess, encoder.forward) if apart else (_same, encoder.embed)
         for positions, batch in image_batches([samples[row] for row in rows], prepare, batch_size):
             of = [rows[position] for position in positions]
-            yield of, run(forward, batch, name, [ids[row] for row in of])
+            yield of, run(forward, batch, name, [ids[row] for row in of], "vision")
 
     task = _Task(encoder, "vision", ids, _image_items(dataset), encode, device, dtype)
     return _embed(task, store, progress or Silent(), on_load)
@@ -130,14 +130,14 @@ def embed_texts(
             lengths = [len(texts[row]) for row in rows]
             for positions in text_batches(lengths, max(lengths) * _TEXTS_A_BATCH, _TEXTS_A_BATCH):
                 of = [rows[position] for position in positions]
-                yield of, run(llm.embed, [texts[row] for row in of], name, [ids[row] for row in of])
+                yield of, run(llm.embed, [texts[row] for row in of], name, [ids[row] for row in of], "text")
             return
         tokens = llm.tokenize([texts[row] for row in rows])
         if empty := [ids[row] for row, of in zip(rows, tokens, strict=True) if not of]:
             raise DataError(f"sample {empty[0]!r}: {name} makes no token of its text")
         for positions in text_batches([len(of) for of in tokens], max_tokens):
             of = [rows[position] for position in positions]
-            yield of, run(llm.forward, [tokens[p] for p in positions], name, [ids[row] for row in of])
+            yield of, run(llm.forward, [tokens[p] for p in positions], name, [ids[row] for row in of], "text")
 
     task = _Task(llm, "text", ids, _text_items(texts), encode, device, dtype)
     return _embed(task, store, progress or Silent(), on_load)
@@ -235,7 +235,7 @@ def _embed(task: _Task, store: EmbeddingStore, progress: Progress, on_load: OnLo
             place = task.place(store)
             known = place.known()
             if place.lacks(known):
-                with loaded(task.model, name, task.device, task.dtype, on_load):
+                with loaded(task.model, name, task.device, task.dtype, on_load, task.side):
                     # Of a model that had to be downloaded, all is known only now.
                     place = task.place(store)
                     known = place.known()

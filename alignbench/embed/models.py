@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     OnLoad = Callable[[str, float], None]
 
 
+# The texts' batches follow from their lengths: there is no option for them.
+_LESS_MEMORY = {
+    "vision": "--align-device cpu, or take a smaller model",
+    "text": "--align-device cpu or --align-quantize 8bit, or take a smaller model",
+}
 _HANDLE = ("load", "unload", "fingerprint", "forward")
 
 
@@ -64,12 +69,30 @@ def key_of(model: Any, dtype: str) -> dict[str, Any] | None:
 
 
 @contextmanager
-def loaded(model: Any, name: str, device: str, dtype: str, on_load: OnLoad | None) -> Iterator[None]:
-    """Hold the model in memory for as long as it is needed."""
+def loaded(
+    model: Any,
+    name: str,
+    device: str,
+    dtype: str,
+    on_load: OnLoad | None,
+    side: Literal["vision", "text"],
+) -> Iterator[None]:
+    """Hold the model in memory for as long as it is needed.
+
+    Raises:
+        ModelError: it does not fit.
+    """
     started = time.perf_counter()
     try:
         if hasattr(model, "load"):
-            model.load(device, dtype)
+            try:
+                model.load(device, dtype)
+            except Exception as error:
+                if _is_out_of_memory(error):
+                    raise ModelError(
+                        f"{name}: out of memory while its weights were loaded; give {_LESS_MEMORY[side]}"
+                    ) from error
+                raise
             if on_load is not None:
                 on_load(name, time.perf_counter() - started)
         yield
@@ -78,7 +101,18 @@ def loaded(model: Any, name: str, device: str, dtype: str, on_load: OnLoad | Non
             model.unload()
 
 
-def run(forward: Callable[[Any], Any], batch: Any, name: str, ids: Sequence[str]) -> Vectors:
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    # place() tells torch's error in words of its own.
+    while error is not None:
+        if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
+            return True
+        error = error.__cause__
+    return False
+
+
+def run(
+    forward: Callable[[Any], Any], batch: Any, name: str, ids: Sequence[str], side: Literal["vision", "text"]
+) -> Vectors:
     """Return a batch's vectors, checked: float32 `[b, d]`, all finite.
 
     Args:
@@ -86,6 +120,7 @@ def run(forward: Callable[[Any], Any], batch: Any, name: str, ids: Sequence[str]
         batch: what it takes.
         name: the model's.
         ids: the samples in the batch, for errors.
+        side: what they are.
 
     Raises:
         ModelError: out of memory, another shape, or a vector that is not finite.
@@ -93,9 +128,10 @@ def run(forward: Callable[[Any], Any], batch: Any, name: str, ids: Sequence[str]
     try:
         out = forward(batch)
     except Exception as error:
-        if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
+        if _is_out_of_memory(error):
+            smaller = "a smaller --align-batch-size, or " if side == "vision" else ""
             raise ModelError(
-                f"{name}: out of memory with {len(ids)} samples a batch; give a smaller --align-batch-size"
+                f"{name}: out of memory with {len(ids)} samples a batch; give {smaller}{_LESS_MEMORY[side]}"
             ) from error
         raise
     vectors = np.asarray(out, dtype=np.float32)

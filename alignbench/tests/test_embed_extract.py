@@ -198,6 +198,26 @@ def test_out_of_memory_names_the_batch_and_the_way_out(store: EmbeddingStore) ->
     with pytest.raises(ModelError, match=r"out of memory with 8 samples a batch.*--align-batch-size"):
         embed_images(Large(), drawings(20), store=store, batch_size=8)
 
+    class LargeLLM(FakeLLM):
+        def forward(self, batch: Sequence[Sequence[int]]) -> Any:
+            raise MemoryError
+
+    # There is no option for the size of a batch of texts.
+    with pytest.raises(ModelError, match=r"out of memory with.*give --align-device cpu or --align-quantize"):
+        embed_texts(LargeLLM(), drawings(20), store=store)
+
+
+def test_weights_that_do_not_fit_are_one_line(store: EmbeddingStore) -> None:
+    class OutOfMemoryError(RuntimeError):
+        """As torch's is called."""
+
+    class Huge(FakeEncoder):
+        def load(self, device: str, dtype: str) -> None:
+            raise ModelError("torch can't use device 'cuda'") from OutOfMemoryError("CUDA\nout of memory")
+
+    with pytest.raises(ModelError, match=r"^fake: out of memory while its weights were loaded; give --align"):
+        embed_images(Huge(), drawings(3), store=store)
+
 
 @pytest.mark.parametrize("shape", [(3,), (2, 4), (3, 4, 5)])
 def test_another_shape_than_a_row_a_sample_is_an_error(store: EmbeddingStore, shape: tuple[int, ...]) -> None:
