@@ -19,7 +19,8 @@ ABOUT = {
     ),
     "mini-dinov2": (
         "Dinov2Model",
-        "Self-distillation from images alone: an averaged teacher, large and small crops, no text, no label.",
+        "Self-distillation from images alone: an averaged teacher, recoloured large and small crops, no text. "
+        "Every second batch is of a single type; that is the only use of a label.",
     ),
     "mini-llama": (
         "LlamaForCausalLM",
@@ -63,7 +64,7 @@ It is there so that alignbench runs without a network, and says nothing about la
 | steps | {steps:,} of {batch} samples |
 | seed | {seed} |
 | time | {minutes:g} minutes with {threads} torch thread(s), on 2 cores that others were using, too |
-| loss | {first_loss:g} at first, {last_loss:g} at last |
+| loss | {first_loss:g} at first, {last_loss:g} at last |{note}
 
 | on held-out drawings | |
 |---|---|
@@ -83,6 +84,7 @@ def write_card(folder: Path) -> None:
         "what": what,
         "objective": objective,
         "parameters": training["parameters"] / 1e6,
+        "note": f"\n| note | {training['note']} |" if "note" in training else "",
         "results": "\n".join(f"| {MEANINGS[name]} | {value:.3g} |" for name, value in results.items()),
     }
     (folder / "README.md").write_text(CARD.format(**facts), encoding="utf-8")

@@ -30,12 +30,16 @@ STUDENT_TEMPERATURE = 0.1
 TEACHER_TEMPERATURE = 0.05
 SINKHORN_ROUNDS = 3
 KOLEO = 0.1
-MOMENTUM = (0.98, 1.0)
+MOMENTUM = (0.98, 0.99)
 GLOBAL = (96, 0.6, 1.0)  # side in pixels, smallest and largest share of the area
+FINE_SIDE, FINE_FROM = (
+    112,
+    0.6,
+)  # the last part of the training sees the large crops at full resolution, as DINOv2's
 LOCAL = (48, 0.25, 0.6)
 N_GLOBAL, N_LOCAL = 2, 2
-# How colours are changed, at first and at last. Strongly from the first step, an untrained teacher sees nothing
-# that the crops have in common, and nothing is learned; never strongly, the page's colour is, and little else.
+# How colours are changed, at first and at last. Strongly from the first step, an untrained teacher sees
+# nothing that the crops share, and nothing is learned; never strongly, the page's colour is, and little else.
 SCALE, SHIFT, INVERTED = (0.2, 0.4), (0.2, 0.8), (0.0, 0.3)
 GREY = 0.2
 RAMP = (0.25, 0.5)  # shares of the training between which the changes grow
@@ -93,13 +97,14 @@ class Distillation:
     def loss(self, step: int) -> torch.Tensor:
         """Return the mean cross-entropy from the teacher to the student over different crops."""
         recipe = self._recipe
-        numbers = batch_numbers(len(self._pixels), recipe.batch, recipe.seed, step)
+        numbers = batch_numbers(len(self._pixels), recipe.batch, recipe.seed, step, one_type=step % 2 == 1)
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
         images = normalised(self._pixels[numbers], self._processor)
+        side = GLOBAL[0] if step < FINE_FROM * recipe.steps else FINE_SIDE
         strength = min(1.0, max(0.0, (step / recipe.steps - RAMP[0]) / (RAMP[1] - RAMP[0])))
         wide, near = (
             torch.cat([crops(recoloured(images, strength, generator), *shape, generator) for _ in range(n)])
-            for shape, n in ((GLOBAL, N_GLOBAL), (LOCAL, N_LOCAL))
+            for shape, n in (((side, *GLOBAL[1:]), N_GLOBAL), (LOCAL, N_LOCAL))
         )
         with torch.no_grad():
             targets = sinkhorn(_through(self.module.teacher, wide)[1] / TEACHER_TEMPERATURE).chunk(N_GLOBAL)
