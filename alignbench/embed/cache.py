@@ -17,7 +17,7 @@ import numpy as np
 
 from alignbench import paths
 from alignbench.embed.files import SET_ASIDE, sweep
-from alignbench.errors import ConfigError, InputError
+from alignbench.errors import AlignbenchWarning, ConfigError, InputError
 from alignbench.files import write_bytes
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def default_root() -> Path:
     return paths.cache_home() / "embeddings"
 
 
-class DamagedShardWarning(UserWarning):
+class DamagedShardWarning(AlignbenchWarning):
     """A shard of the cache is not what was written; its vectors are computed anew."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +16,7 @@ from alignbench.embed.batches import image_batches, text_batches
 from alignbench.embed.cache import ROWS_PER_SHARD, EmbeddingStore, Shelf
 from alignbench.embed.models import dtype_of, info_of, key_of, loaded, run, runs_apart
 from alignbench.embed.progress import Progress, Silent
-from alignbench.errors import DataError, InputError, ModelError
+from alignbench.errors import AlignbenchWarning, DataError, InputError, ModelError
 from alignbench.types import Embeddings
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def embed_texts(
     """Return an LLM's vectors of a dataset's texts, row i of sample i (of `Sample.text`).
 
     Texts are run sorted by length, in batches of at most `max_tokens` tokens with padding, and put back in
-    order.
+    order. An `AlignbenchWarning` says how many of them the model reads in part only.
 
     Args:
         llm: an LLM, or any object with `embed(texts) -> [n, d]`.
@@ -135,6 +136,7 @@ def embed_texts(
         tokens = llm.tokenize([texts[row] for row in rows])
         if empty := [ids[row] for row, of in zip(rows, tokens, strict=True) if not of]:
             raise DataError(f"sample {empty[0]!r}: {name} makes no token of its text")
+        _say_what_was_cut(llm, [texts[row] for row in rows], tokens)
         for positions in text_batches([len(of) for of in tokens], max_tokens):
             of = [rows[position] for position in positions]
             yield of, run(llm.forward, [tokens[p] for p in positions], name, [ids[row] for row in of], "text")
@@ -160,6 +162,21 @@ def count_missing(
         items = _text_items([sample.text for sample in dataset.samples])
     place = _Place.of(model, items, device, dtype, store)
     return len(place.lacks(place.known()))
+
+
+def _say_what_was_cut(llm: Any, texts: Sequence[str], tokens: Sequence[Sequence[int]]) -> None:
+    info = info_of(llm, "text", "")
+    limit = info.params.get("max_length")
+    if limit is None or not callable(getattr(llm, "truncated", None)):
+        return
+    # Only those that fill the limit can have been cut; few are made tokens of twice.
+    full = [text for text, of in zip(texts, tokens, strict=True) if len(of) >= limit]
+    if cut := llm.truncated(full) if full else 0:
+        warnings.warn(
+            f"{info.name}: {cut} of {len(texts)} texts have more than {limit} tokens; the rest was not read",
+            AlignbenchWarning,
+            stacklevel=2,
+        )
 
 
 def _image_items(dataset: Dataset) -> Items:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import torch
 from alignbench import encoders, llms
 from alignbench.datasets import get_images_and_texts, load_mixed
 from alignbench.embed import EmbeddingStore, embed_images, embed_texts
-from alignbench.errors import WeightsMissingError
+from alignbench.errors import AlignbenchWarning, WeightsMissingError
 from alignbench.tests import tiny_models as tiny
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from alignbench.types import Embeddings
 
 REPOSITORY = str(Path(__file__).parents[2])
+# The tiny tokenizers make many tokens of a text.
+pytestmark = pytest.mark.filterwarnings("ignore:.*tokens; the rest was not read")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -85,6 +88,25 @@ def test_texts_get_the_vectors_that_the_llm_gives_by_hand(
     by_hand.load("cpu", "float32")
     _, texts = get_images_and_texts(dataset.samples)
     assert np.abs(embeddings.values - by_hand.embed(texts)).max() < 2e-6
+
+
+def test_texts_that_are_cut_are_counted_in_one_warning(text: str, store: EmbeddingStore) -> None:
+    tokens = llms.resolve(text)
+    tokens.load("cpu", "float32")
+    by_length = {len(tokens.tokenize([" ".join(["chart"] * n)])[0]): n for n in (1, 3, 4, 9)}
+    (shortest, *_), limit = sorted(by_length), sorted(by_length)[1]
+    assert shortest < limit
+    texts = [" ".join(["chart"] * n) for n in by_length.values()]
+    reader = llms.resolve(f"mine={text}", max_length=limit)
+    with pytest.warns(AlignbenchWarning) as caught:
+        embed_texts(reader, texts, store=store, device="cpu", dtype="float32")
+    said = [str(warning.message) for warning in caught if warning.category is AlignbenchWarning]
+    # A text of exactly the limit is read whole.
+    assert said == [f"mine: 2 of 4 texts have more than {limit} tokens; the rest was not read"]
+    whole = llms.resolve(f"mine={text}", max_length=max(by_length))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", AlignbenchWarning)
+        embed_texts(whole, texts, store=store, device="cpu", dtype="float32")
 
 
 def test_bfloat16_agrees_with_float32_and_both_are_kept_apart(
