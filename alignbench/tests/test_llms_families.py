@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import sentencepiece
 import torch
 import transformers
 from safetensors.torch import load_file
@@ -18,6 +19,7 @@ from alignbench.llms.decoder import masked_mean
 from alignbench.tests import tiny_models as tiny
 from alignbench.weights.loading import quiet
 from alignbench.weights.precision import Precision
+from alignbench.weights.tokenizer import SentencePieceTokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -260,8 +262,14 @@ def test_quantized_weights_are_refused_off_cuda(folders: Callable[[str], Path]) 
         resolve(str(folders("llama")), quantization="4bit").load("cpu", "float32")
 
 
+def test_a_file_that_is_no_sentencepiece_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.model").write_bytes(b"not a model")
+    with pytest.raises(ModelError, match="not a SentencePiece model"):
+        SentencePieceTokenizer(tmp_path / "tokenizer.model")
+
+
 def test_internlm2_reads_its_own_sentencepiece_model(tmp_path: Path) -> None:
-    pieces = pytest.importorskip("sentencepiece")
+    pieces: Any = sentencepiece
     folder = tiny.internlm2(tmp_path / "model")
     corpus = tmp_path / "corpus.txt"
     corpus.write_text("\n".join(tiny.TEXTS * 20), encoding="utf-8")

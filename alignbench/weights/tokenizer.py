@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError
@@ -37,17 +35,16 @@ class SentencePieceTokenizer:
         file: the model.
 
     Raises:
-        ModelError: the `sentencepiece` package is missing, or the file is not one of its models.
+        ModelError: the file is not one of SentencePiece's models.
     """
 
     pad_token_id: int | None = None
 
     def __init__(self, file: Path) -> None:
-        if importlib.util.find_spec("sentencepiece") is None:
-            raise ModelError(f"{file}: reading it needs a package: pip install sentencepiece")
-        processor = importlib.import_module("sentencepiece").SentencePieceProcessor
+        from sentencepiece import SentencePieceProcessor
+
         try:
-            self._pieces = processor(model_file=str(file))
+            self._pieces = SentencePieceProcessor(model_file=str(file))
         except (OSError, RuntimeError) as error:
             raise ModelError(f"{file}: not a SentencePiece model ({one_line(error)})") from error
         self.bos_token_id = int(self._pieces.bos_id())
