@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from alignbench.encoders.preprocess import load_prepare
-from alignbench.encoders.tower import Features, Tower, hidden_layer
+from alignbench.encoders.tower import Features, Tower
 from alignbench.weights.loading import (
     auto_config,
     check_complete,
+    hidden_layer,
     load_model,
     place,
     read_tensors,

@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from alignbench.encoders.preprocess import load_prepare
-from alignbench.encoders.tower import Features, Tower, hidden_layer
-from alignbench.weights.loading import auto_config, load_model, place, transformers_class
+from alignbench.encoders.tower import Features, Tower
+from alignbench.weights.loading import auto_config, hidden_layer, load_model, place, transformers_class
 from alignbench.weights.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:

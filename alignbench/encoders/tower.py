@@ -110,20 +110,6 @@ class Tower(ABC):
         return features.tokens[:, self.special :]
 
 
-def hidden_layer(states: Sequence[Tensor], layer: int) -> Tensor:
-    """Return a hidden state: 0 is the input embeddings, -1 the last layer.
-
-    Raises:
-        ModelError: there is no such layer.
-    """
-    last = len(states) - 1
-    if not -len(states) <= layer <= last:
-        raise ModelError(
-            f"layer {layer}: this model has layers 0 (embeddings) to {last}, or -1 to {-len(states)}"
-        )
-    return states[layer]
-
-
 def as_array(values: Tensor) -> NDArray[np.float32]:
     """Return a tensor as a float32 array on the CPU."""
     array: NDArray[np.float32] = values.detach().float().cpu().numpy()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from alignbench.encoders.preprocess import load_prepare
-from alignbench.encoders.tower import Features, Tower, hidden_layer
-from alignbench.weights.loading import auto_config, load_model, place, transformers_class
+from alignbench.encoders.tower import Features, Tower
+from alignbench.weights.loading import auto_config, hidden_layer, load_model, place, transformers_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

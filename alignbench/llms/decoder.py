@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from alignbench.errors import ModelError
-from alignbench.weights.loading import auto_config, computing, load_model, place, transformers_class
+from alignbench.weights.loading import (
+    auto_config,
+    computing,
+    hidden_layer,
+    load_model,
+    place,
+    transformers_class,
+)
 from alignbench.weights.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -91,20 +98,6 @@ def masked_mean(states: Tensor, mask: Tensor) -> Tensor:
     # Where instead of a product: what stands at a padded place may be inf or nan.
     kept = torch.where(weights > 0, states.float(), 0.0)
     return kept.sum(dim=1) / weights.sum(dim=1)
-
-
-def hidden_layer(states: Sequence[Tensor], layer: int) -> Tensor:
-    """Return a hidden state: 0 is the input embeddings, -1 the last layer after the final norm.
-
-    Raises:
-        ModelError: there is no such layer.
-    """
-    last = len(states) - 1
-    if not -len(states) <= layer <= last:
-        raise ModelError(
-            f"layer {layer}: this model has layers 0 (embeddings) to {last}, or -1 to {-len(states)}"
-        )
-    return states[layer]
 
 
 def load_decoder(

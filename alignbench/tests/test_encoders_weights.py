@@ -20,6 +20,7 @@ from alignbench.llms import resolve as resolve_llm
 from alignbench.tests import tiny_models as tiny
 from alignbench.weights import hub, precision
 from alignbench.weights.digest import files_digest, parameter_count
+from alignbench.weights.loading import one_line
 from alignbench.weights.source import HubSource
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     folder = tiny.dinov2(tmp_path / "model")
     index = {"weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
-    with pytest.raises(WeightsMissingError, match="1 of 2 weight files missing, as model-00002-of-00002"):
+    with pytest.raises(WeightsMissingError, match="1 of 2 weight files missing, as 'model-00002-of-00002"):
         load(folder)
 
 
@@ -187,6 +188,11 @@ def test_code_in_the_folder_is_never_run(tmp_path: Path) -> None:
         (folder / name).write_text(f"open({str(marker)!r}, 'w')\n", encoding="utf-8")
     load(folder)
     assert not marker.exists()
+
+
+def test_what_a_file_says_cannot_steer_the_terminal() -> None:
+    said = one_line(ValueError("bad \x1b[2Jtype\n\x9b31m \u202eevil\x07, é"))
+    assert said == "ValueError: bad [2Jtype 31m evil, é"
 
 
 def test_a_folder_without_preprocessor_says_what_to_save(tmp_path: Path) -> None:

@@ -107,6 +107,6 @@ def weight_files(
     missing = [name for name in files if name not in names]
     if missing:
         raise WeightsMissingError(
-            f"{where}: {len(missing)} of {len(files)} weight files missing, as {missing[0]}"
+            f"{where}: {len(missing)} of {len(files)} weight files missing, as {missing[0]!r}"
         )
     return tuple(folder / name for name in files)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from alignbench.errors import ModelError, WeightsMissingError
 from alignbench.weights.files import CONFIGS, PREPROCESSING, choose_weights, read_json, shards
+from alignbench.weights.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,7 +203,7 @@ def explained(error: BaseException, repository: str) -> str:
 
 def _short(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:120]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {printable(lines[0])[:120]}" if lines else type(error).__name__
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T:

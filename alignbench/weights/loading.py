@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from alignbench.errors import ModelError
+from alignbench.weights.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -172,6 +173,20 @@ def computing(precision: Precision, device: str) -> Iterator[None]:
         yield
 
 
+def hidden_layer(states: Sequence[torch.Tensor], layer: int) -> torch.Tensor:
+    """Return a hidden state: 0 is the input embeddings, -1 the last layer.
+
+    Raises:
+        ModelError: there is no such layer.
+    """
+    last = len(states) - 1
+    if not -len(states) <= layer <= last:
+        raise ModelError(
+            f"layer {layer}: this model has layers 0 (embeddings) to {last}, or -1 to {-len(states)}"
+        )
+    return states[layer]
+
+
 def transformers_class(name: str) -> Any:
     """Return a class of transformers.
 
@@ -221,5 +236,5 @@ def build_config(cls_name: str, values: Mapping[str, Any]) -> Any:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error's type and message without line breaks, cut to a readable length."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    """Return an error's type and message, without line breaks and cut to a readable length."""
+    return f"{type(error).__name__}: {printable(str(error))[:200]}"
