@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,12 @@ SOURCE = Synthetic(21, types=tuple(KINDS))
 SEEN = range(40)
 
 
+def spec_of(data_type: str, index: int) -> Any:
+    return SOURCE.spec(data_type, index)
+
+
 def charts(kind):
-    found = [spec for i in range(160) if (spec := SOURCE.spec("chart", i)).kind == kind]
+    found = [spec for i in range(160) if (spec := spec_of("chart", i)).kind == kind]
     assert len(found) > 20
     return found
 
@@ -55,7 +60,7 @@ def test_a_shape_fills_its_box_and_nothing_outside_has_its_colour(data_type):
 @pytest.mark.parametrize("data_type", TYPES)
 def test_every_type_says_title_type_kind_and_count_in_at_least_three_wordings(data_type):
     for index in SEEN:
-        spec, said = SOURCE.spec(data_type, index), SOURCE.description(data_type, index)
+        spec, said = spec_of(data_type, index), SOURCE.description(data_type, index)
         assert len(set(said.wordings)) == len(said.wordings) >= 3
         assert all(
             spec.topic.lower() in wording.lower() and spec.place in wording for wording in said.wordings
@@ -85,13 +90,15 @@ def test_bars_are_counted_coloured_and_ranked_truly():
         largest = spec.categories[values.index(max(values))]
         assert 3 <= len(values) == spec.items <= 8
         assert f"{in_words(len(values))} {spec.series[0].colour} bar" in said.wordings[0].lower()
-        assert f"is {largest} with {max(values)}" in said.wordings[0]
+        smallest = spec.categories[values.index(min(values))]
+        ends = f"is {largest} with {max(values)} and the smallest is {smallest} with {min(values)}"
+        assert ends in said.wordings[0]
         assert answer(said, "How many bars") == f"{len(values)}."
 
 
 def test_a_highlight_is_the_largest_bar_alone():
     for index in range(160):
-        spec = SOURCE.spec("chart", index)
+        spec = spec_of("chart", index)
         if spec.kind == "bar" and spec.highlight:
             colours = [box.colour for box in SOURCE.drawing("chart", index).boxes]
             values = spec.series[0].values
@@ -102,7 +109,7 @@ def test_a_highlight_is_the_largest_bar_alone():
 
 def test_every_bar_is_as_long_as_its_value():
     for index in range(60):
-        spec = SOURCE.spec("chart", index)
+        spec = spec_of("chart", index)
         if spec.kind == "bar":
             boxes = SOURCE.drawing("chart", index).boxes
             sides = [b.right - b.left if spec.layout == "horizontal" else b.bottom - b.top for b in boxes]
@@ -124,6 +131,13 @@ def test_lines_and_points_name_all_their_colours():
     for spec in (*charts("line"), *charts("scatter")):
         wording = KINDS["chart"].describe(spec).wordings[0]
         assert all(series.colour in wording for series in spec.series)
+
+
+def test_lines_say_their_lowest_and_highest():
+    for spec in charts("line"):
+        values = spec.series[0].values
+        low, high = (f"{f(values)} in {spec.categories[values.index(f(values))]}" for f in (min, max))
+        assert f"with a low of {low} and a high of {high}" in KINDS["chart"].describe(spec).wordings[1]
 
 
 def test_points_correlate_as_their_trend_says():
@@ -153,7 +167,7 @@ def test_values_run_as_their_trend_says(trend, n):
 
 def test_tables_have_three_to_seven_rows_and_mark_the_largest():
     for index in SEEN:
-        spec, said = SOURCE.spec("table", index), SOURCE.description("table", index)
+        spec, said = spec_of("table", index), SOURCE.description("table", index)
         assert 3 <= len(spec.values) <= 7
         assert max(row[0] for row in spec.values) == spec.values[spec.largest][0]
         boxes = SOURCE.drawing("table", index).boxes
@@ -166,7 +180,7 @@ def test_tables_have_three_to_seven_rows_and_mark_the_largest():
 
 def test_documents_have_their_sections_in_order_and_say_their_layout():
     for index in SEEN:
-        spec, said = SOURCE.spec("document", index), SOURCE.description("document", index)
+        spec, said = spec_of("document", index), SOURCE.description("document", index)
         sections = [box.name for box in SOURCE.drawing("document", index).boxes if box.name in spec.sections]
         assert tuple(sections) == spec.sections
         places = [spec.sections.index(name) for name in ("Introduction", "Methods", "Results")]
@@ -177,7 +191,7 @@ def test_documents_have_their_sections_in_order_and_say_their_layout():
 
 def test_figure_box_is_where_the_text_says():
     for index in SEEN:
-        spec = SOURCE.spec("document", index)
+        spec = spec_of("document", index)
         if spec.figure:
             drawing = SOURCE.drawing("document", index)
             box = next(box for box in drawing.boxes if box.name.startswith("figure"))
@@ -187,13 +201,13 @@ def test_figure_box_is_where_the_text_says():
 
 def test_backgrounds_fill_the_corner():
     for index in SEEN:
-        spec = SOURCE.spec("chart", index)
+        spec = spec_of("chart", index)
         assert SOURCE.drawing("chart", index).image.getpixel((1, 1)) == BACKGROUNDS[spec.background].fill
 
 
 def test_scenes_name_place_colour_and_shape_of_everything():
     for index in SEEN:
-        spec, said = SOURCE.spec("shapes", index), SOURCE.description("shapes", index)
+        spec, said = spec_of("shapes", index), SOURCE.description("shapes", index)
         assert answer(said, "How many") == f"{len(spec.shapes)}."
         for shape in spec.shapes:
             phrase = f"{shape.size_word} {shape.colour} {shape.name}"

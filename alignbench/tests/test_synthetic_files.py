@@ -67,7 +67,7 @@ def test_drawing_again_gives_the_committed_pixels(data_type, index):
     ).convert("RGB")
     assert again.size == committed.size
     # another pillow or FreeType may place an edge differently, but not move or recolour an object
-    assert np.abs(np.asarray(again, float) - np.asarray(committed, float)).mean() < 1.5
+    assert np.abs(np.asarray(again, dtype=float) - np.asarray(committed, dtype=float)).mean() < 1.5
 
 
 def test_all_texts_of_the_sample_data_differ():
@@ -79,7 +79,7 @@ def test_all_texts_of_the_sample_data_differ():
 
 def test_the_committed_palette_keeps_the_named_colours():
     for data_type in TYPES:
-        sample, drawing = (f(data_type, 5) for f in (Synthetic(1).sample, Synthetic(1).drawing))
+        sample, drawing = Synthetic(1).sample(data_type, 5), Synthetic(1).drawing(data_type, 5)
         saved = np.asarray(Image.open(io.BytesIO(sample.image_bytes())).convert("RGB"), dtype=float)
         assert np.abs(saved - np.asarray(drawing.image, dtype=float)).mean() < 2
 

@@ -71,7 +71,7 @@ def load(folder):
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_short_training_learns_is_saved_and_loads_whole(name, work, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "LOG_EVERY", 10)
-    lines = []
+    lines: list[str] = []
     progress = train_model(tiny(name, 40), tmp_path / name, work, lines.append, threads=1)
     (work / f"{name}.pt").unlink()
     assert progress.step == 40
@@ -80,6 +80,7 @@ def test_a_short_training_learns_is_saved_and_loads_whole(name, work, tmp_path, 
     model, info = load(tmp_path / name)
     assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     assert all(torch.isfinite(p).all() for p in model.parameters())
+    assert json.loads((tmp_path / name / "config.json").read_text())["dtype"] == "float16"
     assert (tmp_path / name / "model.safetensors").stat().st_mode & 0o044
     record = json.loads((tmp_path / name / "training.json").read_text())
     assert (record["steps"], record["seed"]) == (40, RECIPES[name].seed)

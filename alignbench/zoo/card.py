@@ -19,7 +19,7 @@ ABOUT = {
     ),
     "mini-dinov2": (
         "Dinov2Model",
-        "Self-distillation from images alone: an averaged teacher, recoloured large and small crops, no text. "
+        "Self-distillation from images alone: an averaged teacher, recoloured crops of two sizes. "
         "Every second batch is of a single type; that is the only use of a label.",
     ),
     "mini-llama": (

@@ -32,10 +32,7 @@ SINKHORN_ROUNDS = 3
 KOLEO = 0.1
 MOMENTUM = (0.98, 0.99)
 GLOBAL = (96, 0.6, 1.0)  # side in pixels, smallest and largest share of the area
-FINE_SIDE, FINE_FROM = (
-    112,
-    0.6,
-)  # the last part of the training sees the large crops at full resolution, as DINOv2's
+FINE_SIDE, FINE_FROM = 112, 0.4  # full resolution for the later part of the training, as DINOv2 has it
 LOCAL = (48, 0.25, 0.6)
 N_GLOBAL, N_LOCAL = 2, 2
 # How colours are changed, at first and at last. Strongly from the first step, an untrained teacher sees

@@ -96,7 +96,7 @@ RECIPES = {
             "mini-dinov2",
             "distill",
             seed=13,
-            steps=1200,
+            steps=1600,
             batch=96,
             rate=1e-3,
             decay=0.04,
