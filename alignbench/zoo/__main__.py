@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import time
 from pathlib import Path
 
-from alignbench.paths import models_dir
+from alignbench.paths import cache_home, models_dir
 from alignbench.zoo.recipes import RECIPES, recipe_of
 
 
@@ -46,8 +45,7 @@ def main() -> None:
 
 def default_work() -> Path:
     """Return the user's cache folder for trainings."""
-    cache = os.environ.get("ALIGNBENCH_CACHE") or os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "alignbench-zoo"
+    return cache_home() / "zoo"
 
 
 def say(line: str) -> None:
