@@ -15,7 +15,7 @@ from alignbench.errors import AlignbenchError, AlignbenchWarning
 from alignbench.plots.text import clean
 from alignbench.plugin.environment import git_commit, machine, versions
 from alignbench.plugin.selection import Needed, needed_by_ids, needed_by_items
-from alignbench.plugin.terminal import Printer, ToLoad, plan
+from alignbench.plugin.terminal import Printer, TerminalProgress, ToLoad, plan
 from alignbench.report import append_score, point_latest, terminal_table, write_run
 from alignbench.types import Run, Score
 from alignbench.weights import Located
@@ -46,7 +46,7 @@ class Collector:
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
         self._planned = False
-        suite.progress = self.printer.progress()
+        suite.progress = TerminalProgress(config)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Look once for the weights of every model that the collected tests need, and say the plan."""

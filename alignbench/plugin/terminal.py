@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from alignbench.report.text import wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
 
     import pytest
 
@@ -126,42 +128,37 @@ class Printer:
             for line in lines:
                 self._reporter.write_line(line)
 
-    def progress(self) -> TerminalProgress | None:
-        """Return a progress bar for long work, on a terminal and without workers only."""
-        if (
-            self._reporter is None
-            or not sys.stderr.isatty()
-            or getattr(self._config.option, "numprocesses", None)
-        ):
-            return None
-        return TerminalProgress(self._config)
-
 
 class TerminalProgress:
-    """A tqdm bar that is seen although pytest captures the streams."""
+    """A tqdm bar that is seen although pytest captures the streams; on a terminal, without workers."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._capture = config.pluginmanager.get_plugin("capturemanager")
+        self._config = config
         self._bar: Any = None
 
     def start(self, total: int, what: str) -> None:
-        """Begin a bar of `total` items."""
+        """Begin a bar of `total` items; it is shown once the work has taken a second."""
         from tqdm import tqdm
 
-        with self._uncaptured():
-            self._bar = tqdm(total=total, desc=what, unit="", leave=False, file=sys.__stderr__, delay=1.0)
+        # Asked only now: when the plugin is made, there is no reporter yet, and the streams are captured.
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if getattr(reporter, "isatty", False) and not getattr(self._config.option, "numprocesses", None):
+            with self._uncaptured():
+                self._bar = tqdm(total=total, desc=what, unit="", leave=False, file=sys.__stderr__, delay=1.0)
 
     def advance(self, n: int) -> None:
         """Say that `n` more items are done."""
-        with self._uncaptured():
-            self._bar.update(n)
+        if self._bar is not None:
+            with self._uncaptured():
+                self._bar.update(n)
 
     def close(self) -> None:
         """Take the bar away."""
-        with self._uncaptured():
-            self._bar.close()
+        if self._bar is not None:
+            with self._uncaptured():
+                self._bar.close()
+            self._bar = None
 
-    def _uncaptured(self) -> Any:
-        from contextlib import nullcontext
-
-        return nullcontext() if self._capture is None else self._capture.global_and_fixture_disabled()
+    def _uncaptured(self) -> AbstractContextManager[None]:
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        return nullcontext() if capture is None else capture.global_and_fixture_disabled()

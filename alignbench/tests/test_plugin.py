@@ -308,6 +308,37 @@ ENCODERS.add("broken", Broken("broken"))
     assert [load["model"] for load in run_data["loads"]].count("broken") <= 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+def test_long_work_shows_its_progress_on_a_terminal(project: pytest.Pytester) -> None:
+    import os
+    import pty
+
+    project.makeconftest(
+        CONFTEST.replace("def embed(self, images):", "def embed(self, images):\n        slow()")
+    )
+    project.makepyfile(test_it=RECORD)
+    with (project.path / "conftest.py").open("a", encoding="utf-8") as conftest:
+        conftest.write("def slow():\n    import time\n    time.sleep(0.4)\n")
+    terminal, other = pty.openpty()
+    command = [sys.executable, "-m", "pytest", *SELECTION, "--align-batch-size=5", "-k", "linear_cka"]
+    process = subprocess.Popen(command, cwd=project.path, stdout=other, stderr=other)
+    os.close(other)
+    shown = b""
+    while chunk := _read(terminal):
+        shown += chunk
+    assert process.wait() == 0
+    assert b"toy-a: images" in shown
+
+
+def _read(terminal: int) -> bytes:
+    import os
+
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # Linux says so that the other end is closed
+        return b""
+
+
 def test_our_warnings_reach_the_report(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_it="""
