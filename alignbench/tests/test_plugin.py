@@ -318,7 +318,7 @@ def test_long_work_shows_its_progress_on_a_terminal(project: pytest.Pytester) ->
     )
     project.makepyfile(test_it=RECORD)
     with (project.path / "conftest.py").open("a", encoding="utf-8") as conftest:
-        conftest.write("def slow():\n    import time\n    time.sleep(0.4)\n")
+        conftest.write("\n\ndef slow():\n    import time\n    time.sleep(0.4)\n")
     terminal, other = pty.openpty()
     command = [sys.executable, "-m", "pytest", *SELECTION, "--align-batch-size=5", "-k", "linear_cka"]
     process = subprocess.Popen(command, cwd=project.path, stdout=other, stderr=other)
@@ -326,7 +326,7 @@ def test_long_work_shows_its_progress_on_a_terminal(project: pytest.Pytester) ->
     shown = b""
     while chunk := _read(terminal):
         shown += chunk
-    assert process.wait() == 0
+    assert process.wait() == 0, shown.decode()
     assert b"toy-a: images" in shown
 
 
