@@ -312,6 +312,7 @@ ENCODERS.add("broken", Broken("broken"))
 def test_long_work_shows_its_progress_on_a_terminal(project: pytest.Pytester) -> None:
     import os
     import pty
+    import termios
 
     project.makeconftest(
         CONFTEST.replace("def embed(self, images):", "def embed(self, images):\n        slow()")
@@ -320,6 +321,7 @@ def test_long_work_shows_its_progress_on_a_terminal(project: pytest.Pytester) ->
     with (project.path / "conftest.py").open("a", encoding="utf-8") as conftest:
         conftest.write("\n\ndef slow():\n    import time\n    time.sleep(0.4)\n")
     terminal, other = pty.openpty()
+    termios.tcsetwinsize(other, (24, 80))
     command = [sys.executable, "-m", "pytest", *SELECTION, "--align-batch-size=5", "-k", "linear_cka"]
     process = subprocess.Popen(command, cwd=project.path, stdout=other, stderr=other)
     os.close(other)
@@ -327,7 +329,7 @@ def test_long_work_shows_its_progress_on_a_terminal(project: pytest.Pytester) ->
     while chunk := _read(terminal):
         shown += chunk
     assert process.wait() == 0, shown.decode()
-    assert b"toy-a: images" in shown
+    assert b"toy-a: images" in shown, shown.decode()
 
 
 def _read(terminal: int) -> bytes:
