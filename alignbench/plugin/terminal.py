@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 # Rough on purpose: measured on two CPU cores; a plan says "about".
 _START_SECONDS = 8.0  # importing torch and transformers, once a run
-_TEST_SECONDS = 0.12
+_TEST_SECONDS = 0.03
+_REPORT_SECONDS = 5.0  # figures, above all
 _READ_BYTES_PER_SECOND = 4e8
 _FLOPS = {"cpu": 1.5e11, "accelerator": 3e13}
 _TOKENS = 200
@@ -73,7 +74,8 @@ def plan(
 def _estimate(models: Sequence[ToLoad], tests: int, device: str) -> float:
     on_cpu = device in {"auto", "cpu"} and not shutil.which("nvidia-smi")
     flops = _FLOPS["cpu" if on_cpu else "accelerator"]
-    seconds = tests * _TEST_SECONDS + (_START_SECONDS if any(model.missing for model in models) else 0)
+    seconds = _REPORT_SECONDS + tests * _TEST_SECONDS
+    seconds += _START_SECONDS if any(model.missing for model in models) else 0
     for model in models:
         seconds += model.located.download / _DOWNLOAD_BYTES_PER_SECOND
         if model.missing:
