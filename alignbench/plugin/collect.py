@@ -109,7 +109,8 @@ class Collector:
         if not needed:
             return
         try:
-            dataset = self.suite.dataset
+            with self.printer.patience("data   reading and checking; large data take a while"):
+                dataset = self.suite.dataset
         except AlignbenchError as error:
             raise pytest.UsageError(clean(str(error))) from error
         models, problems = [], []

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shutil
 import sys
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from alignbench.plots.text import clean
 from alignbench.report.text import wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     import pytest
@@ -122,6 +123,16 @@ class Printer:
         if self._reporter is not None and self._config.option.verbose > -2:
             for line in lines:
                 self._reporter.write_line(line)
+
+    @contextmanager
+    def patience(self, line: str, seconds: float = 2.0) -> Iterator[None]:
+        """Say `line` if what is inside takes longer than that, so that nobody waits before a mute screen."""
+        timer = Timer(seconds, self.lines, ([line],))
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def section(self, title: str, lines: Iterable[str]) -> None:
         """Write a titled section of the summary."""

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from alignbench.plugin.environment import gpu_of_worker, machine, versions
 from alignbench.plugin.selection import needed_by_ids
+from alignbench.plugin.terminal import Printer
 
 
 @pytest.mark.parametrize(
@@ -40,3 +43,16 @@ def test_longest_names_are_found_first_in_ids() -> None:
     )
     assert needed.vision == ("mini-clip", "clip.b", "other")
     assert needed.text == ("mini-llama",)
+
+
+@pytest.mark.parametrize(("work", "said"), [(0.3, ["wait"]), (0.0, [])])
+def test_only_long_work_asks_for_patience(
+    pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch, work: float, said: list[str]
+) -> None:
+    lines: list[str] = []
+    printer = Printer(pytestconfig)
+    monkeypatch.setattr(printer, "lines", lines.extend)
+    with printer.patience("wait", seconds=0.1):
+        time.sleep(work)
+    time.sleep(0.15)
+    assert lines == said
