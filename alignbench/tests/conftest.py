@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from alignbench.tests.toys import CONFTEST
+
 HERE = Path(__file__).parent
 LONG = {
     "slow": "minutes; run with -m slow",
@@ -37,3 +39,13 @@ def _own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setenv("ALIGNBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     for name in ("VLM_DATA_ROOT", "VLM_OUTPUT_DIR"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A user's project with toy models, and no network."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("ALIGNBENCH_CACHE", str(pytester.path / ".cache"))
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    pytester.makeconftest(CONFTEST)
+    return pytester

@@ -1,6 +1,14 @@
-"""Models of a few lines for tests of the plugin: no torch, deterministic, cached like real ones."""
+"""Projects with models of a few lines, for tests of the plugin: deterministic, cached like real ones."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alignbench import paths
+from alignbench.report import read_run
+
+if TYPE_CHECKING:
+    import pytest
 
 CONFTEST = """
 import zlib
@@ -58,3 +66,29 @@ SELECTION = (
     "--align-permutations=19",
     "--align-no-figures",
 )
+
+RECORD = """
+import pytest
+pytestmark = pytest.mark.cka
+
+@pytest.mark.parametrize("metric", ["linear_cka", "mutual_knn"])
+def test_some(metric, pair, record):
+    record(metric, pair)
+"""
+
+
+def run(project: pytest.Pytester, *args: str) -> pytest.RunResult:
+    given = {arg.partition("=")[0] for arg in args}
+    selection = [arg for arg in SELECTION if arg.partition("=")[0] not in given]
+    return project.runpytest_subprocess("-p", "no:cacheprovider", *selection, *args)
+
+
+def scores(project: pytest.Pytester) -> dict[tuple[Any, ...], Any]:
+    _, found = read_run(project.path / "reports" / "latest")
+    return {score.key: score.to_dict() | {"nodeid": None} for score in found}
+
+
+def copy_benchmarks(project: pytest.Pytester, *names: str) -> None:
+    folder = project.mkdir("benchmarks")
+    for name in names:
+        (folder / name).write_text((paths.benchmarks() / name).read_text(encoding="utf-8"), encoding="utf-8")
