@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
+from alignbench.encoders import resolve
 from alignbench.weights.loading import quiet
 
 if TYPE_CHECKING:
@@ -348,3 +349,17 @@ def close(a: NDArray[Any], b: NDArray[Any] | Sequence[Any], tolerance: float = 2
     a, b = np.asarray(a), np.asarray(b)
     assert a.shape == b.shape
     np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(1.0, float(np.abs(b).max())))
+
+
+def load(folder: Path, **options: Any) -> Any:
+    """Return the encoder in a folder, loaded in float32 on the CPU."""
+    handle = resolve(str(folder), **options)
+    handle.load("cpu", "float32")
+    return handle
+
+
+def as_pickle(folder: Path) -> Path:
+    """Turn a model's safetensors into the pickle that older repositories have."""
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    return folder
