@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from alignbench.embed import EmbeddingStore
 from alignbench.tests.toys import CONFTEST
 
 HERE = Path(__file__).parent
@@ -49,3 +50,9 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     pytester.makeconftest(CONFTEST)
     return pytester
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> EmbeddingStore:
+    """An empty store of embeddings."""
+    return EmbeddingStore(tmp_path / "cache")

@@ -15,9 +15,12 @@ from alignbench.types import ModelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from PIL.Image import Image
+
+    from alignbench.embed import EmbeddingStore
 
     Vectors = NDArray[np.float32]
 
@@ -157,3 +160,8 @@ def expected_images(dataset: Dataset) -> Vectors:
 def expected_texts(dataset: Dataset) -> Vectors:
     texts = [sample.text for sample in dataset.samples]
     return np.array([[len(text), sum(map(ord, text))] for text in texts], dtype=np.float32)
+
+
+def shards(store: EmbeddingStore) -> list[Path]:
+    """Return the files of vectors in a store."""
+    return sorted(store.root.rglob("[!.]*.safetensors"))  # no temporaries
