@@ -70,6 +70,22 @@ class Embeddings:
 
 
 @dataclass(frozen=True, slots=True)
+class Patches:
+    """The patch vectors of one encoder over one dataset: `values` is float32 [n, p, d]."""
+
+    model: ModelInfo
+    values: NDArray[np.float32]
+    ids: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 3 or len(self.ids) != len(self.values):
+            raise InputError(
+                f"patches of {self.model.name}: expected [n, p, d] with n = {len(self.ids)} ids, "
+                f"got shape {self.values.shape}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """Two sides of the same samples: row i of `x` and of `y` are one pair.
 
@@ -156,6 +172,8 @@ class Score:
         dims: the widths of both sides.
         chance: the value of a guesser, where the metric has one.
         deletions: the value without block g, for every block: paired intervals are made of these.
+        repeats: of a trained score, the value in each split with each seed, all seeds of a split together;
+            `params` has "splits" and "seeds". Paired like deletions.
         artifact: the file under the run folder with what a figure of this score needs.
         reproduce: the command that gives this score alone.
     """
@@ -182,6 +200,7 @@ class Score:
     flags: tuple[str, ...] = ()
     weights: Mapping[str, str] = field(default_factory=dict)
     deletions: tuple[float, ...] = ()
+    repeats: tuple[float, ...] = ()
     artifact: str | None = None
     reproduce: str | None = None
     nodeid: str | None = None
@@ -194,6 +213,7 @@ class Score:
         object.__setattr__(self, "dims", tuple(int(d) for d in self.dims))
         object.__setattr__(self, "flags", tuple(self.flags))
         object.__setattr__(self, "deletions", tuple(float(v) for v in self.deletions))
+        object.__setattr__(self, "repeats", tuple(float(v) for v in self.repeats))
         if (self.value is None) != (self.status == "not_applicable"):
             raise InputError(f"{self.metric}: a score has a value, or is not_applicable with a reason")
         if self.value is not None and not math.isfinite(self.value):
@@ -225,7 +245,7 @@ class Score:
         for name, kind in (("null", Null), ("interval", Interval)):
             if fields.get(name) is not None:
                 fields[name] = kind(**fields[name])
-        for name in ("dims", "flags", "deletions"):
+        for name in ("dims", "flags", "deletions", "repeats"):
             fields[name] = tuple(fields.get(name, ()))
         return cls(**fields)
 

@@ -1,7 +1,13 @@
 """Embeddings of a dataset: cached on disk, computed by models only where they are missing."""
 
 from alignbench.embed.cache import DamagedShardWarning, EmbeddingStore, Shelf, default_root
-from alignbench.embed.extract import count_missing, embed_images, embed_texts
+from alignbench.embed.extract import (
+    count_missing,
+    embed_images,
+    embed_patches,
+    embed_texts,
+    gives_patches,
+)
 from alignbench.embed.progress import Progress, Silent
 
 __all__ = [
@@ -13,5 +19,7 @@ __all__ = [
     "count_missing",
     "default_root",
     "embed_images",
+    "embed_patches",
     "embed_texts",
+    "gives_patches",
 ]

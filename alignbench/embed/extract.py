@@ -17,12 +17,13 @@ from alignbench.embed.cache import ROWS_PER_SHARD, EmbeddingStore, Shelf
 from alignbench.embed.models import dtype_of, info_of, key_of, loaded, run, runs_apart
 from alignbench.embed.progress import Progress, Silent
 from alignbench.errors import AlignbenchWarning, DataError, InputError, ModelError
-from alignbench.types import Embeddings
+from alignbench.types import Embeddings, Patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from alignbench.embed.models import OnLoad, Vectors
+    from alignbench.types import ModelInfo
 
     # Rows (positions among those asked for) and their vectors, in any order.
     Encode = Callable[[Sequence[int]], Iterator[tuple[Sequence[int], Vectors]]]
@@ -82,6 +83,65 @@ def embed_images(
 
     task = _Task(encoder, "vision", ids, _image_items(dataset), encode, device, dtype)
     return _embed(task, store, progress or Silent(), on_load)
+
+
+def gives_patches(encoder: Any) -> bool:
+    """Whether an encoder gives a vector a patch: it is ours, or it has `patches(images) -> [n, p, d]`."""
+    return callable(getattr(encoder, "patches", None))
+
+
+def embed_patches(
+    encoder: Any,
+    dataset: Dataset,
+    *,
+    store: EmbeddingStore,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int = 32,
+    progress: Progress | None = None,
+    on_load: OnLoad | None = None,
+) -> Patches:
+    """Return an encoder's patch vectors of a dataset's images, as they are: no row is scaled.
+
+    Args:
+        encoder: an Encoder, or any object with `patches(images) -> [n, p, d]`.
+        dataset: as in `embed_images`, like the other arguments.
+        store: as there.
+        device: as there.
+        dtype: as there.
+        batch_size: as there.
+        progress: as there.
+        on_load: as there.
+
+    Returns:
+        float32 `[n, p, d]`.
+
+    Raises:
+        WeightsMissingError: a load is needed and the weights are not there.
+        ModelError: the encoder gives no patches, a vector is not finite, or images differ in their number of
+            patches.
+        DataError: an image can't be decoded.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size: expected at least 1, got {batch_size}")
+    name = info_of(encoder, "vision", "").name
+    if not gives_patches(encoder):
+        raise ModelError(f"{name}: gives no patch embeddings")
+    samples = dataset.samples
+    ids = tuple(sample.id for sample in samples)
+
+    def encode(rows: Sequence[int]) -> Iterator[tuple[Sequence[int], Vectors]]:
+        apart = runs_apart(encoder, "preprocess") and hasattr(encoder, "forward_patches")
+        prepare, forward = (
+            (encoder.preprocess, encoder.forward_patches) if apart else (_same, encoder.patches)
+        )
+        for positions, batch in image_batches([samples[row] for row in rows], prepare, batch_size):
+            of = [rows[position] for position in positions]
+            yield of, run(forward, batch, name, [ids[row] for row in of], "vision", patches=True)
+
+    task = _Task(encoder, "vision", ids, _image_items(dataset), encode, device, dtype, patches=True)
+    info, values = _vectors(task, store, progress or Silent(), on_load)
+    return Patches(info, values, ids)
 
 
 def embed_texts(
@@ -204,10 +264,11 @@ class _Task:
     encode: Encode
     device: str
     dtype: str
+    patches: bool = False
 
     def place(self, store: EmbeddingStore) -> _Place:
         """Return where the vectors are kept."""
-        return _Place.of(self.model, self.items, self.device, self.dtype, store)
+        return _Place.of(self.model, self.items, self.device, self.dtype, store, patches=self.patches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +286,18 @@ class _Place:
     items: list[str]
 
     @classmethod
-    def of(cls, model: Any, items: Items, device: str, dtype: str, store: EmbeddingStore) -> _Place:
+    def of(
+        cls,
+        model: Any,
+        items: Items,
+        device: str,
+        dtype: str,
+        store: EmbeddingStore,
+        *,
+        patches: bool = False,
+    ) -> _Place:
         arithmetic = dtype_of(model, device, dtype)
-        key = key_of(model, arithmetic)
+        key = key_of(model, arithmetic, patches=patches)
         return cls(arithmetic, None if key is None else store.shelf(key), items(key or {}))
 
     def known(self) -> dict[str, Vectors]:
@@ -241,6 +311,14 @@ class _Place:
 
 
 def _embed(task: _Task, store: EmbeddingStore, progress: Progress, on_load: OnLoad | None) -> Embeddings:
+    info, values = _vectors(task, store, progress, on_load)
+    return Embeddings(info, _unit(values, task.ids, info.name) if info.params["l2"] else values, task.ids)
+
+
+def _vectors(
+    task: _Task, store: EmbeddingStore, progress: Progress, on_load: OnLoad | None
+) -> tuple[ModelInfo, Vectors]:
+    """Return all rows' vectors as the store has them: from the model where they are missing."""
     name = info_of(task.model, task.side, "").name
     if not task.ids:
         raise InputError(f"{name}: there is nothing to embed")
@@ -258,8 +336,7 @@ def _embed(task: _Task, store: EmbeddingStore, progress: Progress, on_load: OnLo
                     known = place.known()
                     _compute(task, place, known, name, progress)
     info = info_of(task.model, task.side, place.arithmetic)
-    values = _stacked([known[item] for item in place.items], name)
-    return Embeddings(info, _unit(values, task.ids, name) if info.params["l2"] else values, task.ids)
+    return info, _stacked([known[item] for item in place.items], name)
 
 
 def _compute(task: _Task, place: _Place, known: dict[str, Vectors], name: str, progress: Progress) -> None:

@@ -62,10 +62,18 @@ def dtype_of(model: Any, device: str, dtype: str) -> str:
     return "" if dtype == "auto" else dtype
 
 
-def key_of(model: Any, dtype: str) -> dict[str, Any] | None:
-    """Return all that shapes the model's vectors, or None if it can't say: then nothing of it is cached."""
+def key_of(model: Any, dtype: str, *, patches: bool = False) -> dict[str, Any] | None:
+    """Return all that shapes the model's vectors, or None if it can't say: then nothing of it is cached.
+
+    Args:
+        model: ours, or a third party's.
+        dtype: the arithmetic.
+        patches: whether its patch vectors are meant; a third party's own fingerprint need not know of them.
+    """
     fingerprint = getattr(model, "fingerprint", None)
-    return None if fingerprint is None else {**fingerprint(), "dtype": dtype}
+    if fingerprint is None:
+        return None
+    return {**fingerprint(), "dtype": dtype, **({"patches": True} if patches else {})}
 
 
 @contextmanager
@@ -111,9 +119,15 @@ def _is_out_of_memory(error: BaseException | None) -> bool:
 
 
 def run(
-    forward: Callable[[Any], Any], batch: Any, name: str, ids: Sequence[str], side: Literal["vision", "text"]
+    forward: Callable[[Any], Any],
+    batch: Any,
+    name: str,
+    ids: Sequence[str],
+    side: Literal["vision", "text"],
+    *,
+    patches: bool = False,
 ) -> Vectors:
-    """Return a batch's vectors, checked: float32 `[b, d]`, all finite.
+    """Return a batch's vectors, checked: float32 `[b, d]` or, of patches, `[b, p, d]`; all finite.
 
     Args:
         forward: the model's.
@@ -121,6 +135,7 @@ def run(
         name: the model's.
         ids: the samples in the batch, for errors.
         side: what they are.
+        patches: whether there is a vector a patch.
 
     Raises:
         ModelError: out of memory, another shape, or a vector that is not finite.
@@ -135,9 +150,10 @@ def run(
             ) from error
         raise
     vectors = np.asarray(out, dtype=np.float32)
-    if vectors.ndim != 2 or len(vectors) != len(ids):
-        raise ModelError(f"{name}: expected vectors [{len(ids)}, d], got shape {vectors.shape}")
-    finite = np.isfinite(vectors).all(axis=1)
+    if vectors.ndim != (3 if patches else 2) or len(vectors) != len(ids):
+        form = "patches, d" if patches else "d"
+        raise ModelError(f"{name}: expected vectors [{len(ids)}, {form}], got shape {vectors.shape}")
+    finite = np.isfinite(vectors.reshape(len(ids), -1)).all(axis=1)
     if not finite.all():
         first = int(np.argmin(finite))
         raise ModelError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.plots.inputs import CoralArrays, FigureInputs, SimilarityArrays, read_artifacts
+from alignbench.plots.inputs import Artifacts, CoralArrays, FigureInputs, SimilarityArrays, read_artifacts
 from alignbench.plots.style import save
 from alignbench.registry import Registry
 
@@ -27,4 +27,12 @@ for _name, _module in {
 }.items():
     FIGURES.add(_name, f"alignbench.plots.{_module}:{_name}")
 
-__all__ = ["FIGURES", "CoralArrays", "FigureInputs", "SimilarityArrays", "read_artifacts", "save"]
+__all__ = [
+    "FIGURES",
+    "Artifacts",
+    "CoralArrays",
+    "FigureInputs",
+    "SimilarityArrays",
+    "read_artifacts",
+    "save",
+]

@@ -56,12 +56,21 @@ class SimilarityArrays:
 
 @dataclass(frozen=True)
 class FigureInputs:
-    """What figures are drawn from; a figure function takes what it needs and returns None without it."""
+    """What figures are drawn from; a figure function takes what it needs and returns None without it.
+
+    Args:
+        scores: of the run.
+        models: of the run.
+        coral, similarity: the arrays of those two experiments.
+        artifacts: kind -> the arrays of each of its files, for all other experiments; the kind is what stands
+            before the first hyphen of the file's name.
+    """
 
     scores: Sequence[Score] = ()
     models: Sequence[ModelInfo] = ()
     coral: Sequence[CoralArrays] = ()
     similarity: Sequence[SimilarityArrays] = ()
+    artifacts: Mapping[str, Sequence[Mapping[str, NDArray[Any]]]] = field(default_factory=dict)
     _looks: dict[str, Look] = field(init=False)
     _labels: dict[str, str] = field(init=False)
 
@@ -101,29 +110,38 @@ class FigureInputs:
         return [score for score in own if score.data_type == wanted]
 
 
-def read_artifacts(
-    folder: Path, complain: Callable[[str], None]
-) -> tuple[list[CoralArrays], list[SimilarityArrays]]:
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """The plot inputs of a run's folder; see `FigureInputs`."""
+
+    coral: list[CoralArrays] = field(default_factory=list)
+    similarity: list[SimilarityArrays] = field(default_factory=list)
+    others: dict[str, list[Mapping[str, NDArray[Any]]]] = field(default_factory=dict)
+
+
+def read_artifacts(folder: Path, complain: Callable[[str], None]) -> Artifacts:
     """Return the plot inputs among the .npz files of a folder, in the order of their names.
 
     Args:
         folder: may be missing; then there are none.
         complain: is told of each file that can't be used, and why.
     """
-    coral: list[CoralArrays] = []
-    similarity: list[SimilarityArrays] = []
+    found = Artifacts()
     for path in sorted(folder.glob("*.npz")):
         try:
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 if "eig_x" in file:
-                    coral.append(_coral(file))
+                    found.coral.append(_coral(file))
                 elif "cosine" in file:
-                    similarity.append(_similarity(file))
+                    found.similarity.append(_similarity(file))
+                else:
+                    arrays = {name: file[name] for name in file.files}
+                    found.others.setdefault(path.stem.partition("-")[0], []).append(arrays)
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             complain(
                 f"{path.name}: expected plot inputs as .npz of plain arrays, could not read them ({error})"
             )
-    return coral, similarity
+    return found
 
 
 def _coral(file: Mapping[str, NDArray[Any]]) -> CoralArrays:

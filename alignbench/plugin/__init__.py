@@ -57,6 +57,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--align-quantize", "load LLMs in 4bit or 8bit (CUDA, extra `quant`)", metavar="BITS")
     add("--align-basis", "basis of CORAL: procrustes, pca or none (default: procrustes)", metavar="BASIS")
     add("--align-k", "dimensions of CORAL's shared basis (default: from the run)", type=int, metavar="K")
+    add("--align-metrics", "metrics of the LLM matrices (default: calibrated_cka, mutual_knn)", **many)
+    add(
+        "--align-projectors",
+        "projectors to train: linear, mlp, 2layer_mlp, cross_attention (default: all)",
+        **many,
+    )
+    add("--align-epochs", "epochs that a projector is trained for (default: 300)", type=int, metavar="N")
+    add("--align-splits", "train/test splits of trained scores (default: 5)", type=int, metavar="N")
+    add("--align-seeds", "trainings a split, from other initial weights (default: 5)", type=int, metavar="N")
+    add(
+        "--align-loss",
+        "what e2e trains for: contrastive, cosine, mse (default: contrastive)",
+        action="append",
+        metavar="LOSS[,LOSS...]",
+    )
+    add(
+        "--align-method",
+        "projections to two dimensions: tsne, umap, pca (default: all)",
+        action="append",
+        metavar="METHOD[,METHOD...]",
+    )
+    add(
+        "--align-batch-sizes",
+        "batch sizes of the speed tests (default: 1,4,8,16,32)",
+        action="append",
+        metavar="N[,N...]",
+    )
     add(
         "--align-standins",
         "use the embedded model of a family whose weights are missing",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from alignbench.datasets import Dataset
     from alignbench.encoders import Encoder
     from alignbench.llms import LLM
-    from alignbench.types import Embeddings, Pair
+    from alignbench.types import Embeddings, Pair, Patches
     from alignbench.weights.custom import Custom
 
 SUITE = pytest.StashKey[Suite]()
@@ -40,13 +40,20 @@ EXPERIMENTS = {
     "cka": "similarity of representations: every metric that sees the pairing",
     "coral": "distribution alignment: Deep CORAL and spectra",
     "eas": "class structure, and the composites of it with CKA and CORAL",
+    "multi_llm": "every encoder with every LLM",
+    "compare": "encoders compared: held-out projections, data types, projectors, each other",
+    "elas": "ELAS of every encoder with every LLM: CKA, and how well a projection carries over",
+    "e2e": "end to end: the text that belongs to an image is found after a trained projector",
+    "embedding": "embedding space in two dimensions",
+    "speed": "latency, throughput and memory of encoders, LLMs and metrics",
     "invariants": "declared properties of every registered metric",
 }
+MARKERS = {**EXPERIMENTS, "all": "compare, speed and embedding together"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check every name and option before anything is collected, and start to collect scores."""
-    for name, meaning in EXPERIMENTS.items():
+    for name, meaning in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
     try:
         suite = Suite.from_options(Options.from_pytest(config))
@@ -81,10 +88,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "llm": list(suite.paired_llms),
         "vision_pair": _couples(suite.encoders),
         "text_pair": _couples(suite.llms),
+        "compared_llm": list(suite.llms),
     }
     for axis in AXES:
         if axis in metafunc.fixturenames and not _is_pinned(metafunc, axis):
             metafunc.parametrize(axis, selected[axis] or [_too_few(axis)], indirect=True, scope="session")
+    for name, values in suite.options.swept.items():
+        if name in metafunc.fixturenames and not _is_pinned(metafunc, name):
+            metafunc.parametrize(name, values)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -122,6 +133,30 @@ def llm(request: pytest.FixtureRequest, alignbench_suite: Suite) -> LLM | Custom
 def pair(encoder: Encoder | Custom, llm: LLM | Custom, alignbench_suite: Suite) -> Pair:
     """The embeddings of each selected encoder and LLM over the same samples."""
     return alignbench_suite.pair(alignbench_suite.vision(encoder), alignbench_suite.text(llm))
+
+
+@pytest.fixture(scope="session")
+def compared_llm(request: pytest.FixtureRequest, alignbench_suite: Suite) -> LLM | Custom:
+    """Each LLM that is compared with others in turn: more than `llm` where none was named."""
+    return alignbench_suite.llms[request.param]
+
+
+@pytest.fixture(scope="session")
+def compared_pair(encoder: Encoder | Custom, compared_llm: LLM | Custom, alignbench_suite: Suite) -> Pair:
+    """The embeddings of each selected encoder and each compared LLM over the same samples."""
+    return alignbench_suite.pair(alignbench_suite.vision(encoder), alignbench_suite.text(compared_llm))
+
+
+@pytest.fixture(scope="session")
+def patches(encoder: Encoder | Custom, alignbench_suite: Suite) -> Callable[[], Patches]:
+    """Gives each selected encoder's patch embeddings when it is called; skips where there are none."""
+
+    def embed() -> Patches:
+        if not alignbench_suite.has_patches(encoder):
+            pytest.skip(f"{encoder.info.label} gives no patch embeddings")
+        return alignbench_suite.patches(encoder)
+
+    return cache(embed)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,9 @@ from alignbench.datasets.roots import VARIABLE
 from alignbench.encoders.families import FITS, POOLINGS
 from alignbench.errors import ConfigError
 from alignbench.llms.base import Quantization
+from alignbench.metrics import METRICS
 from alignbench.metrics.basis import ALIGN
+from alignbench.projectors import LOSSES, PROJECTORS
 from alignbench.registry import unknown
 from alignbench.weights.precision import DTYPES
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     import pytest
 
 
+MATRIX_METRICS = ("calibrated_cka", "mutual_knn")
+METHODS = ("tsne", "umap", "pca")
 _BARE = frozenset({"encoders", "llms", "data_types", "n_samples"})
 _NOT_SHAPING = frozenset({"output_dir", "run_name", "cache_dir", "no_embedding_cache", "no_figures", "k"})
 
@@ -55,6 +59,14 @@ class Options:
     quantize: str | None
     basis: str
     k: int | None
+    metrics: tuple[str, ...]
+    projectors: tuple[str, ...]
+    epochs: int
+    splits: int
+    seeds: int
+    losses: tuple[str, ...]
+    methods: tuple[str, ...]
+    batch_sizes: tuple[int, ...]
     standins: bool
     allow_pickle: bool
     cache_dir: Path | None
@@ -100,6 +112,14 @@ class Options:
             quantize=_one_of("--align-quantize", raw["quantize"], get_args(Quantization)),
             basis=_one_of("--align-basis", raw["basis"], ALIGN) or "procrustes",
             k=_at_least("--align-k", raw["k"], 1, None),
+            metrics=_names_of("--align-metrics", raw["metrics"], MATRIX_METRICS, tuple(METRICS)),
+            projectors=_names_of("--align-projectors", raw["projectors"], PROJECTORS),
+            epochs=_at_least("--align-epochs", raw["epochs"], 1, 300),
+            splits=_at_least("--align-splits", raw["splits"], 2, 5),
+            seeds=_at_least("--align-seeds", raw["seeds"], 1, 5),
+            losses=_names_of("--align-loss", raw["loss"], ("contrastive",), LOSSES),
+            methods=_names_of("--align-method", raw["method"], METHODS),
+            batch_sizes=_sizes("--align-batch-sizes", raw["batch_sizes"]) or (1, 4, 8, 16, 32),
             standins=raw["standins"],
             allow_pickle=raw["allow_pickle"],
             cache_dir=_path(raw["cache_dir"]),
@@ -108,6 +128,17 @@ class Options:
             config=base,
             given=tuple(_given({**raw, "data_root": raw["data_root"] or os.environ.get(VARIABLE)})),
         )
+
+    @property
+    def swept(self) -> dict[str, tuple[object, ...]]:
+        """Test parameter -> the values that it takes in turn in tests that ask for it."""
+        return {
+            "matrix_metric": self.metrics,
+            "projector": self.projectors,
+            "loss": self.losses,
+            "method": self.methods,
+            "batch_size": self.batch_sizes,
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a report records of the options; `config` by its origin only."""
@@ -143,6 +174,26 @@ def _one_of(option: str, value: str | None, allowed: tuple[str, ...]) -> str | N
     if value is not None and value not in allowed:
         raise ConfigError(f"{option}: {unknown('value', value, dict.fromkeys(allowed))}")
     return value
+
+
+def _names_of(
+    option: str,
+    values: Iterable[str] | None,
+    default: tuple[str, ...],
+    allowed: tuple[str, ...] | None = None,
+) -> tuple[str, ...]:
+    """Return the names given, each one of those allowed (the default's, where nothing else is)."""
+    names = _split(option, values)
+    for name in names:
+        _one_of(option, name, default if allowed is None else allowed)
+    return names or default
+
+
+def _sizes(option: str, values: Iterable[str] | None) -> tuple[int, ...]:
+    names = _split(option, values)
+    if wrong := [name for name in names if not name.isdecimal() or int(name) < 1]:
+        raise ConfigError(f"{option}: expected whole numbers from 1 on, got {wrong[0]!r}")
+    return tuple(int(name) for name in names)
 
 
 def _at_least(option: str, value: int | None, least: int, default: Any) -> Any:

@@ -11,10 +11,16 @@ if TYPE_CHECKING:
 
     import pytest
 
-AXES = ("encoder", "llm", "vision_pair", "text_pair")
+AXES = ("encoder", "llm", "compared_llm", "vision_pair", "text_pair")
 JOIN = "+"
 _WHOLE_SELECTION = {"encoders", "llms", "embeddings"}
-_SIDES = {"encoder": "vision", "vision_pair": "vision", "llm": "text", "text_pair": "text"}
+_SIDES = {
+    "encoder": "vision",
+    "vision_pair": "vision",
+    "llm": "text",
+    "compared_llm": "text",
+    "text_pair": "text",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from alignbench.llms import LLM
     from alignbench.plugin.options import Options
     from alignbench.plugin.selection import Needed
-    from alignbench.types import ModelInfo
+    from alignbench.types import ModelInfo, Patches
     from alignbench.weights.custom import Custom
 
 M = TypeVar("M", bound="Encoder | LLM | Custom")
@@ -131,6 +131,20 @@ class Suite:
             lambda: embed_images(
                 encoder, self.dataset, batch_size=self.options.batch_size, **self._how_to_embed()
             ),
+        )
+
+    def has_patches(self, encoder: Encoder | Custom) -> bool:
+        """Whether the encoder gives a vector a patch."""
+        from alignbench.embed import gives_patches
+
+        return gives_patches(encoder)
+
+    def patches(self, encoder: Encoder | Custom) -> Patches:
+        """Return an encoder's patch embeddings of the images; its weights are loaded on a cache miss only."""
+        from alignbench.embed import embed_patches
+
+        return embed_patches(
+            encoder, self.dataset, batch_size=self.options.batch_size, **self._how_to_embed()
         )
 
     def text(self, llm: LLM | Custom) -> Embeddings:

@@ -32,12 +32,13 @@ def finite(value: Any) -> Any:
 def plain_score(score: Score) -> dict[str, Any]:
     """Return a score as JSON data, all numbers finite.
 
-    An interval with a side missing is none; deletions of which one is not a number can't be paired and are
-    left out.
+    An interval with a side missing is none; deletions or repeats of which one is not a number can't be paired
+    and are left out.
     """
     plain: dict[str, Any] = finite(score.to_dict())
-    if None in plain["deletions"]:
-        plain["deletions"] = []
+    for name in ("deletions", "repeats"):
+        if None in plain[name]:
+            plain[name] = []
     interval = plain["interval"]
     if interval is not None and None in (interval["low"], interval["high"]):
         plain["interval"] = None

@@ -58,8 +58,8 @@ def _draw(folder: Path, models: Sequence[ModelInfo], scores: Sequence[Score]) ->
 
     drawn: list[str] = []
     problems: list[str] = []
-    coral, similarity = read_artifacts(folder / ARTIFACTS, problems.append)
-    inputs = FigureInputs(scores, models, coral, similarity)
+    found = read_artifacts(folder / ARTIFACTS, problems.append)
+    inputs = FigureInputs(scores, models, found.coral, found.similarity, found.others)
     for name in FIGURES.names():
         try:
             figure = FIGURES.get(name)(inputs)

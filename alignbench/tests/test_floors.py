@@ -23,6 +23,7 @@ FLOORS = {
     "weights": 2,
     "encoders": 2,
     "llms": 2,
+    "projectors": 2,
     "zoo": 2,
     "embed": 3,
     "experiments": 4,

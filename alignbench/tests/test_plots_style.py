@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from alignbench.plots import FIGURES, FigureInputs, read_artifacts, save
+from alignbench.plots import FIGURES, Artifacts, FigureInputs, read_artifacts, save
 from alignbench.plots.style import COLOURS, CONTROL, looks
 from alignbench.tests.report_fakes import HOSTILE, make_arrays, make_inputs, make_model, write_arrays
 
@@ -127,7 +127,8 @@ def test_artifacts_come_back_as_they_were_written(tmp_path: Path) -> None:
     coral, similarity = make_arrays(("a",), ("l",))
     write_arrays(tmp_path, coral, similarity)
     complaints: list[str] = []
-    read_coral, read_similarity = read_artifacts(tmp_path, complaints.append)
+    found = read_artifacts(tmp_path, complaints.append)
+    read_coral, read_similarity = found.coral, found.similarity
     assert complaints == []
     assert (read_coral[0].name_x, read_coral[0].name_y, read_coral[0].mode) == ("a", "l", "cross-modal")
     assert read_coral[0].cov_x == pytest.approx(coral[0].cov_x)
@@ -153,11 +154,11 @@ def test_unfit_artifacts_are_complained_about_and_left_out(
 ) -> None:
     np.savez(tmp_path / "x.npz", **arrays)
     complaints: list[str] = []
-    assert read_artifacts(tmp_path, complaints.append) == ([], [])
+    assert read_artifacts(tmp_path, complaints.append) == Artifacts()
     assert len(complaints) == 1
     assert complaints[0].startswith("x.npz: expected plot inputs")
     assert why in complaints[0]
 
 
 def test_a_missing_folder_has_no_artifacts(tmp_path: Path) -> None:
-    assert read_artifacts(tmp_path / "none", pytest.fail) == ([], [])
+    assert read_artifacts(tmp_path / "none", pytest.fail) == Artifacts()
