@@ -10,7 +10,7 @@ from alignbench.stats.interval import (
 )
 from alignbench.stats.permutation import draw_permutations, draw_within, p_value
 from alignbench.stats.ranking import holm_rejects, paired_p, tie_groups
-from alignbench.stats.splits import assign, one_per_group, rng_for, train_half
+from alignbench.stats.splits import assign, one_per_group, repeated_split, rng_for, train_half
 
 __all__ = [
     "Evaluation",
@@ -26,6 +26,7 @@ __all__ = [
     "one_per_group",
     "p_value",
     "paired_p",
+    "repeated_split",
     "rng_for",
     "tie_groups",
     "train_half",

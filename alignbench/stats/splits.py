@@ -40,6 +40,17 @@ def train_half(groups: NDArray[np.str_], seed: int) -> NDArray[np.bool_]:
     return half
 
 
+def repeated_split(
+    groups: NDArray[np.str_], seed: int, number: int, parts: int = 5
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the (train, test) masks of rows in the `number`-th of repeated splits.
+
+    One group in `parts` is tested; each split is drawn anew, so two of them share test groups by chance.
+    """
+    test: NDArray[np.bool_] = assign(groups, parts, seed, f"split {number}") == 0
+    return ~test, test
+
+
 def one_per_group(groups: NDArray[np.str_], seed: int) -> NDArray[np.intp]:
     """Return one row of every group, drawn by `seed`, in the order of the rows."""
     rng = rng_for(seed, "one per group")

@@ -1,0 +1,120 @@
+"""The four projectors, each written for one training; `fit` runs many of them stacked."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from alignbench.errors import InputError
+from alignbench.registry import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+QUERIES = 8
+HEADS = 2
+
+
+class Linear(nn.Module):
+    """`torch.nn.Linear` with its weight stored as [dx, dy].
+
+    The gradient of a stack of weights then comes out in the layout of the weights themselves; transposed ones
+    are copied in every step, a quarter of a small training's time.
+    """
+
+    def __init__(self, dx: int, dy: int) -> None:
+        super().__init__()
+        initial = nn.Linear(dx, dy)
+        self.weight = nn.Parameter(initial.weight.detach().T.contiguous())
+        self.bias = nn.Parameter(initial.bias.detach())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x [..., dx] in dy dimensions."""
+        return x @ self.weight + self.bias
+
+
+class CrossAttention(nn.Module):
+    r"""Learnable queries that read an image's patches, in the style of a Q-Former.
+
+    Per head $\mathrm{softmax}(q_h K_h^\top / \sqrt{e}) V_h$, then LayerNorm-Linear-GELU-Linear for each
+    query, and the mean over queries.
+
+    Keys and values are never formed for the patches: $q K^\top p = (K q)^\top p$ folds the keys into the
+    queries, and since a value is linear in its patch, patches are averaged before it. That leaves two small
+    products a patch.
+
+    Args:
+        dx: width of a patch.
+        dy: width of the output.
+        queries: how many queries.
+        heads: how many heads at most; they have to divide dx.
+
+    Source:
+        Li et al. (2023), BLIP-2, ICML, section 3.1.
+    """
+
+    def __init__(self, dx: int, dy: int, queries: int = QUERIES, heads: int = HEADS) -> None:
+        super().__init__()
+        heads = math.gcd(dx, heads)
+        width = dx // heads
+        self.query = nn.Parameter(torch.randn(queries, heads, width))
+        self.key = nn.Parameter(torch.randn(heads, width, dx) / math.sqrt(dx))
+        self.value = nn.Parameter(torch.randn(heads, dx, width) / math.sqrt(dx))
+        self.norm = nn.LayerNorm(dx)
+        self.hidden = Linear(dx, dx)
+        self.out = Linear(dx, dy)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Return one vector an image, [n, dy], of `patches` [n, p, dx]."""
+        n, p, d = patches.shape
+        queries, heads, width = self.query.shape
+        # Written as plain matrix products: `einsum` of the same is several times slower under vmap.
+        folded = (self.query.transpose(0, 1) @ self.key).reshape(heads * queries, d) / math.sqrt(width)
+        attention = (patches.reshape(n * p, d) @ folded.T).reshape(n, p, -1).transpose(1, 2).softmax(dim=-1)
+        read = (attention @ patches).reshape(n, heads, queries, d).transpose(0, 1).reshape(heads, -1, d)
+        tokens = (read @ self.value).reshape(heads, n, queries, width).permute(1, 2, 0, 3).reshape(-1, d)
+        tokens = nn.functional.gelu(self.hidden(self.norm(tokens)))
+        # A mean passes through what is linear, so it is taken before the last layer.
+        projected: Tensor = self.out(tokens.reshape(n, queries, d).mean(dim=1))
+        return projected
+
+
+def _mlp(dx: int, dy: int) -> nn.Module:
+    return nn.Sequential(Linear(dx, dy), nn.GELU(), Linear(dy, dy))
+
+
+def _two_layer_mlp(dx: int, dy: int) -> nn.Module:
+    return nn.Sequential(nn.LayerNorm(dx), Linear(dx, dy), nn.GELU(), Linear(dy, dy))
+
+
+_BUILDERS: dict[str, Callable[[int, int], nn.Module]] = {
+    "linear": Linear,
+    "mlp": _mlp,
+    "2layer_mlp": _two_layer_mlp,
+    "cross_attention": CrossAttention,
+}
+
+
+def build(projector: str, dx: int, dy: int, seed: int) -> nn.Module:
+    """Return a projector from dx to dy dimensions, initialised by `seed` alone.
+
+    Args:
+        projector: "linear"; "mlp" (Linear-GELU-Linear, as LLaVA 1.5); "2layer_mlp" (the same after a
+            LayerNorm); "cross_attention" (over patches).
+        dx: width of a vector or patch.
+        dy: width of the output.
+        seed: of the initial weights; torch's own generator is left as it was.
+
+    Raises:
+        InputError: there is no such projector.
+    """
+    if projector not in _BUILDERS:
+        raise InputError(unknown("projector", projector, _BUILDERS))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _BUILDERS[projector](dx, dy)

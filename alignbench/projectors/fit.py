@@ -1,0 +1,332 @@
+"""Training many projectors as one program: parameters are stacked, every step is a batched product."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.func import functional_call, stack_module_state, vmap
+
+from alignbench.errors import InputError
+from alignbench.projectors.architectures import build
+from alignbench.projectors.losses import BIAS, LOSS_FUNCTIONS, SCALE
+from alignbench.registry import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    Mask = NDArray[np.bool_]
+    Vectors = NDArray[np.float32]
+
+# Bytes of parameters, their gradients and moments, and activations held at once. On a CPU what leaves the
+# cache costs more than another step of the loop.
+_BUDGET = {"cpu": 100_000_000}
+_BUDGET_ON_DEVICE = 2_000_000_000
+_WORTH_THREADS = 2_000_000_000  # multiplications in one forward pass
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How projectors are trained.
+
+    Args:
+        projector: of `alignbench.projectors.PROJECTORS`.
+        loss: of `alignbench.projectors.LOSSES`.
+        epochs: full-batch steps of Adam, at most.
+        lr: Adam's learning rate.
+        patience: stop a training whose held-out loss has not improved for so many epochs, and keep its best
+            weights; None trains to the end and keeps the last ones.
+    """
+
+    projector: str = "linear"
+    loss: str = "mse"
+    epochs: int = 300
+    lr: float = 1e-3
+    patience: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What differs between trainings.
+
+    Args:
+        train: the rows that are trained on [n].
+        held_out: the rows whose loss is watched [n]; early stopping goes by it.
+        test: the rows that are predicted in the end [n].
+        seed: of the initial weights.
+        order: row i of x is trained towards row order[i] of y; None: its own. For controls.
+    """
+
+    train: Mask
+    held_out: Mask
+    test: Mask
+    seed: int
+    order: NDArray[np.intp] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What one training gave.
+
+    Args:
+        prediction: of the test rows, in y's own units [n_test, dy].
+        train_loss: after each epoch [epochs]; the loss is that of standardised sides.
+        held_out_loss: the same of the held-out rows.
+        epoch: the epoch, from 1, whose weights were kept.
+    """
+
+    prediction: Vectors
+    train_loss: NDArray[np.float64]
+    held_out_loss: NDArray[np.float64]
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The rows of all trainings that one loss is over, [runs, rows, ...], padded with rows of weight 0."""
+
+    x: Tensor
+    y: Tensor
+    weight: Tensor
+    pairs: Tensor
+
+
+def fit(
+    x: Vectors,
+    y: Vectors,
+    splits: Sequence[Split],
+    training: Training,
+    *,
+    groups: Sequence[str] | None = None,
+    device: str = "cpu",
+) -> list[Fitted]:
+    """Train one projector a split, all of them together, and return what each gave, in order.
+
+    Both sides are centred, and divided by one number each, by the train rows of the split: so a step of Adam
+    means the same for every model. A training's result does not depend on those beside it (to rounding).
+
+    Args:
+        x: the vision side, [n, dx]; for "cross_attention" its patches [n, p, dx].
+        y: the text side, [n, dy].
+        splits: the rows and the seed of each training.
+        training: how.
+        groups: the group of each row: other rows of a row's group are no negatives; each its own by default.
+        device: "cpu", "cuda", ...
+
+    Raises:
+        InputError: sides that don't match, a split without train, held-out or test rows, an unknown loss or
+            projector.
+    """
+    _check(x, y, splits, training)
+    names = np.arange(len(y)).astype(str) if groups is None else np.asarray(groups).astype(str)
+    codes = np.unique(names, return_inverse=True)[1].reshape(len(y))
+    fitted: list[Fitted] = []
+    with _threads(x, y, len(splits)):
+        at_once = _at_once(x, y, training, _BUDGET.get(device, _BUDGET_ON_DEVICE))
+        for start in range(0, len(splits), at_once):
+            fitted += _fit_together(x, y, splits[start : start + at_once], training, codes, device)
+    return fitted
+
+
+def _check(x: Vectors, y: Vectors, splits: Sequence[Split], training: Training) -> None:
+    needed = 3 if training.projector == "cross_attention" else 2
+    if x.ndim != needed or y.ndim != 2 or len(x) != len(y):
+        form = "[n, p, dx]" if needed == 3 else "[n, dx]"
+        raise InputError(
+            f"{training.projector}: expected x {form} and y [n, dy], got {x.shape} and {y.shape}"
+        )
+    if training.loss not in LOSS_FUNCTIONS:
+        raise InputError(unknown("loss", training.loss, LOSS_FUNCTIONS))
+    if training.epochs < 1:
+        raise InputError(f"epochs: expected at least 1, got {training.epochs}")
+    for number, split in enumerate(splits):
+        for name in ("train", "held_out", "test"):
+            mask = getattr(split, name)
+            if mask.shape != (len(x),) or not mask.any():
+                raise InputError(f"split {number}: expected a mask of {len(x)} rows with some {name}")
+
+
+def _at_once(x: Vectors, y: Vectors, training: Training, budget: int) -> int:
+    """Return how many trainings fit into the budget of bytes."""
+    dx, dy, n = x.shape[-1], y.shape[1], len(x)
+    parameters = sum(p.numel() for p in build(training.projector, dx, dy, 0).parameters())
+    activations = 4 * n * (dx + 3 * dy) + (6 * n * n if training.loss == "contrastive" else 0)
+    if x.ndim == 3:
+        activations += 3 * n * x.shape[1] * dx
+    return int(max(1, budget // (4 * (4 * parameters + activations))))
+
+
+def _fit_together(
+    x: Vectors, y: Vectors, splits: Sequence[Split], training: Training, codes: NDArray[np.intp], device: str
+) -> list[Fitted]:
+    sides = [_Sides.of(x, y, split) for split in splits]
+    train = _part(sides, [split.train for split in splits], splits, codes, device)
+    held_out = _part(sides, [split.held_out for split in splits], splits, codes, device)
+    modules = [build(training.projector, x.shape[-1], y.shape[1], split.seed) for split in splits]
+    found, kept, losses = _optimise(modules, train, held_out, training, device)
+    results = []
+    with torch.inference_mode():
+        for number, (split, side) in enumerate(zip(splits, sides, strict=True)):
+            own = {name: value[number] for name, value in found.items()}
+            rows = torch.from_numpy(side.x(np.flatnonzero(split.test))).to(device)
+            projected = functional_call(modules[0], own, (rows,)).cpu().numpy()
+            results.append(
+                Fitted(
+                    prediction=(projected * side.scale_y + side.mean_y).astype(np.float32),
+                    train_loss=losses[0][:, number],
+                    held_out_loss=losses[1][:, number],
+                    epoch=int(kept[number]),
+                )
+            )
+    return results
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Both sides of one training, as its train rows standardise them."""
+
+    raw_x: Vectors
+    raw_y: Vectors
+    mean_x: Vectors
+    scale_x: float
+    mean_y: Vectors
+    scale_y: float
+
+    @classmethod
+    def of(cls, x: Vectors, y: Vectors, split: Split) -> _Sides:
+        rows = np.flatnonzero(split.train)
+        targets = rows if split.order is None else split.order[rows]
+        moments = []
+        for side, chosen in ((x, rows), (y, targets)):
+            train = side[chosen].astype(np.float64)
+            mean = train.mean(axis=tuple(range(train.ndim - 1)))
+            variance = float(np.square(train - mean).mean())
+            # A side without variance is left at 0: nothing can be learnt of it, and nothing blows up.
+            moments += [mean.astype(np.float32), float(np.sqrt(variance)) or 1.0]
+        return cls(x, y, *moments)
+
+    def x(self, rows: NDArray[np.intp]) -> Vectors:
+        values: Vectors = ((self.raw_x[rows] - self.mean_x) / np.float32(self.scale_x)).astype(np.float32)
+        return values
+
+    def y(self, rows: NDArray[np.intp]) -> Vectors:
+        values: Vectors = ((self.raw_y[rows] - self.mean_y) / np.float32(self.scale_y)).astype(np.float32)
+        return values
+
+
+def _part(
+    sides: Sequence[_Sides],
+    masks: Sequence[Mask],
+    splits: Sequence[Split],
+    codes: NDArray[np.intp],
+    device: str,
+) -> _Part:
+    most = max(int(mask.sum()) for mask in masks)
+    rows = [np.resize(np.flatnonzero(mask), most) for mask in masks]
+    weight = np.stack([np.arange(most) < mask.sum() for mask in masks]).astype(np.float32)
+    # Which group a target is of: with another pairing it is the group of the row that it came from.
+    targets = [
+        own if split.order is None else split.order[own] for own, split in zip(rows, splits, strict=True)
+    ]
+    pairs = np.stack([np.where(codes[a][:, None] == codes[a][None, :], 0, -1) for a in targets])
+    pairs[:, np.arange(most), np.arange(most)] = 1
+
+    def tensor(values: Sequence[Any]) -> Tensor:
+        return torch.from_numpy(np.stack(values).astype(np.float32)).to(device)
+
+    return _Part(
+        tensor([side.x(own) for side, own in zip(sides, rows, strict=True)]),
+        tensor([side.y(own) for side, own in zip(sides, targets, strict=True)]),
+        torch.from_numpy(weight).to(device),
+        tensor(list(pairs)),
+    )
+
+
+def _optimise(
+    modules: Sequence[nn.Module], train: _Part, held_out: _Part, training: Training, device: str
+) -> tuple[dict[str, Tensor], NDArray[np.intp], tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return the kept weights, the epoch that each training kept, and both losses after each epoch."""
+    stacked, _ = stack_module_state(list(modules))
+    parameters = {name: value.detach().to(device).requires_grad_() for name, value in stacked.items()}
+    scale = torch.tensor([[SCALE, BIAS]] * len(modules), device=device, requires_grad=True)
+    loss_of = LOSS_FUNCTIONS[training.loss]
+
+    def one(
+        own: dict[str, Tensor], own_scale: Tensor, x: Tensor, y: Tensor, w: Tensor, pairs: Tensor
+    ) -> Tensor:
+        return loss_of(functional_call(modules[0], own, (x,)), y, w, pairs, own_scale)
+
+    many = vmap(one)
+    optimiser = torch.optim.Adam([*parameters.values(), scale], lr=training.lr, fused=device == "cpu")
+    keeper = _Keeper(parameters, len(modules), training.patience)
+    history: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for _ in range(training.epochs):
+        optimiser.zero_grad()
+        losses = many(parameters, scale, train.x, train.y, train.weight, train.pairs)
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        with torch.no_grad():
+            watched = many(parameters, scale, held_out.x, held_out.y, held_out.weight, held_out.pairs).cpu()
+        history[0].append(losses.detach().cpu())
+        history[1].append(watched)
+        if keeper.done(parameters, watched.numpy()):
+            break
+    train_loss, held_out_loss = (torch.stack(side).double().numpy() for side in history)
+    return keeper.kept(parameters), keeper.epoch, (train_loss, held_out_loss)
+
+
+class _Keeper:
+    """Keeps each training's best weights; what comes after its own end does not count, as if alone."""
+
+    def __init__(self, parameters: dict[str, Tensor], runs: int, patience: int | None) -> None:
+        self.patience = patience
+        self.best = np.full(runs, np.inf)
+        self.epoch = np.zeros(runs, dtype=np.intp)
+        self.ended = np.zeros(runs, dtype=bool)
+        self._now = 0
+        self._kept = {} if patience is None else {k: v.detach().clone() for k, v in parameters.items()}
+
+    def done(self, parameters: dict[str, Tensor], watched: NDArray[np.float32]) -> bool:
+        """Take note of an epoch; return whether every training has ended."""
+        self._now += 1
+        if self.patience is None:
+            self.epoch[:] = self._now
+            return False
+        better = (watched < self.best) & ~self.ended
+        self.best[better] = watched[better]
+        self.epoch[better] = self._now
+        if better.any():
+            chosen = torch.from_numpy(np.flatnonzero(better))
+            for name, value in parameters.items():
+                at = chosen.to(value.device)
+                self._kept[name][at] = value.detach()[at]
+        self.ended |= self._now - self.epoch >= self.patience
+        return bool(self.ended.all())
+
+    def kept(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the weights that were kept."""
+        return self._kept or {name: value.detach() for name, value in parameters.items()}
+
+
+@contextmanager
+def _threads(x: Vectors, y: Vectors, runs: int) -> Iterator[None]:
+    """Use one thread for small trainings."""
+    # Beside other processes (`-n 2`) a pool's busy waiting made them 20 times slower; alone it gives little.
+    work = runs * len(x) * x.shape[-1] * y.shape[1]
+    if x.ndim == 3:
+        work += runs * x.size * 8
+    if work >= _WORTH_THREADS:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
