@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from alignbench.datasets.images import check_image, open_image, read_image_file
-from alignbench.errors import InputError
+from alignbench.errors import DataError, InputError
 from alignbench.registry import unknown
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TextField = Literal["answer", "question", "both"]
 Wordings = Literal["draw", "all"]
-_ONLY_A_ROW = "a row of arrays; it has no image and no text (name the data: --align-data-root, --align-dataset)"
+_ONLY_A_ROW = "a row of arrays has no image and no text; name the data (--align-data-root, --align-dataset)"
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Sample:
 
     @cached_property
     def image_digest(self) -> str:
-        """The sha256 of the encoded file: the image's identity for groups and for the cache; "" of no image."""
+        """The sha256 of the encoded file, its identity for groups and cache; "" where there is none."""
         return "" if self.image is None else hashlib.sha256(self.image_bytes()).hexdigest()
 
     def check(self) -> None:

@@ -72,10 +72,9 @@ def load_mixed(
 ) -> Dataset:
     """Return samples of several data types, as many of each.
 
-    Rows are drawn by `seed` over the whole label file, then put in the file's order (types that were asked for
-    by name: one after the other). What is drawn of a type does not depend on the other types, and n samples
-    are among those of any larger n. Rows that can't be used are in `Dataset.dropped`, with their line and the
-    reason.
+    Rows are drawn by `seed` over the whole label file, then put in the file's order (types that were named:
+    one after the other). What is drawn of a type does not depend on the other types, and n samples are among
+    those of any larger n. Rows that can't be used are in `Dataset.dropped`, with their line and the reason.
 
     Args:
         n_per_type: how many of each type; None takes all. Where there are fewer, all are taken and a note
@@ -137,7 +136,11 @@ def _usable_rows(
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """The rows of one data type: a label file's index, which of its rows they are, and its first row's place."""
+    """The rows of one data type: a label file's index and which of its rows they are.
+
+    Args:
+        first: the place of the file's first row in the data: of a tree, label files follow each other.
+    """
 
     data_type: str
     index: LineIndex
