@@ -83,12 +83,14 @@ def rows_dataset(
     """
     kinds = (ALL,) * n if labels is None else tuple(labels)
     units = tuple(f"row-{i}" for i in range(n)) if groups is None else tuple(groups)
-    for name in types or ():
-        if name not in kinds:
-            raise UnknownNameError(f"{unknown('data type', name, dict.fromkeys(kinds))} (in {origin})")
+    of_kind: dict[str, list[int]] = {}
+    for i, kind in enumerate(kinds):
+        of_kind.setdefault(kind, []).append(i)
     drawn: list[int] = []
-    for kind in dict.fromkeys(kinds if types is None else types):
-        rows = [i for i in range(n) if kinds[i] == kind]
+    for kind in of_kind if types is None else types:
+        if kind not in of_kind:
+            raise UnknownNameError(f"{unknown('data type', kind, of_kind)} (in {origin})")
+        rows = of_kind[kind]
         order = np.random.default_rng([seed, zlib.crc32(kind.encode())]).permutation(len(rows))
         drawn += [rows[int(i)] for i in order[:n_per_type]]
         if n_per_type is not None and len(rows) < n_per_type:

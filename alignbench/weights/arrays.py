@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class ArrayFile:
     """The rows of a .npy file [n, d], as the vectors of a model that nobody has to run.
 
-    Only the header is read, and the file's sha256 taken, until `vectors_of` is asked for.
+    Only the header is read, and the file's sha256 taken, until its vectors are asked for.
 
     Args:
         path: the file.
@@ -74,7 +74,7 @@ class ArrayFile:
             rows = rows_of(dataset, self.rows)
         except DataError as error:
             raise self._wrong(str(error)) from error
-        given = self._read()
+        given = self.values()
         with np.errstate(over="ignore"):
             vectors = np.asarray(given[rows], dtype=np.float32)
         finite = np.isfinite(vectors).all(axis=1)
@@ -90,9 +90,14 @@ class ArrayFile:
 
     def repeated(self) -> int:
         """Return how many rows are equal to an earlier one: of the same image or text, most likely."""
-        return self.rows - len({row.tobytes() for row in self._read()})
+        return self.rows - len({row.tobytes() for row in self.values()})
 
-    def _read(self) -> NDArray[Any]:
+    def values(self) -> NDArray[Any]:
+        """Return the whole matrix as it is in the file, mapped into memory.
+
+        Raises:
+            ModelError: the file is another than when its digest was taken.
+        """
         if file_digest(self._path)[:16] != self.revision:
             raise self._wrong("the file has changed since the run began; run again")
         return self._open()
