@@ -127,7 +127,7 @@ def score_arrays(
     embedded = [_embeddings(info, values, ids) for info, values in sides]
     xs, ys = ([e for e in embedded if e.model.side == side] for side in ("vision", "text"))
     # The basis of a run is as wide as its narrowest model allows, so that its scores compare.
-    dims = () if k else tuple(e.dim for e in embedded)
+    dims = () if k is not None else tuple(e.dim for e in embedded)
     settings = Settings(seed, permutations, basis, k, dims)
     pair = partial(
         Pair,

@@ -40,7 +40,7 @@ def rows_of(dataset: Dataset, count: int) -> NDArray[np.intp]:
                 "run in another order; leave it out, or name the types as the data has them"
             )
         return np.arange(n)
-    if None in places or dataset.rows is None:
+    if None in places or dataset.rows in {None, n}:
         raise DataError(f"{count} rows; expected {n}, one for each sample of {dataset.label}, in its order")
     if count == dataset.rows:
         return np.asarray(places, dtype=np.intp)
@@ -82,7 +82,8 @@ def rows_dataset(
         UnknownNameError: a type that no row has.
     """
     kinds = (ALL,) * n if labels is None else tuple(labels)
-    units = tuple(f"row-{i}" for i in range(n)) if groups is None else tuple(groups)
+    # As `alignbench.stats.evaluate` names them by default: splits and blocks go by the names of groups.
+    units = tuple(map(str, range(n))) if groups is None else tuple(groups)
     of_kind: dict[str, list[int]] = {}
     for i, kind in enumerate(kinds):
         of_kind.setdefault(kind, []).append(i)

@@ -136,6 +136,12 @@ class Suite:
         from alignbench.datasets.arrays import read_groups, read_labels, rows_dataset
 
         options, first = self.options, self.rows[0]
+        for other in self.rows:
+            if other.rows != first.rows:
+                raise DataError(
+                    f"{other.name}: {other.source}: {other.rows} rows; expected {first.rows}, one for each row "
+                    f"of {first.source}: no data was named, so row i of all arrays is one sample"
+                )
         origin = f"the rows of {first.source}: no data was named"
         origin += "" if options.labels is None else f"; labels from {options.labels.name}"
         origin += "" if options.groups is None else f"; groups from {options.groups.name}"

@@ -106,10 +106,9 @@ class ArrayFile:
         try:
             return open_npy(self._path)
         except InputError as error:
-            missing = not self._path.exists()
-            raise (WeightsMissingError if missing else ModelError)(
-                f"{self.name}: {self.source}: {error}"
-            ) from error
+            if not self._path.exists():
+                raise WeightsMissingError(f"{self.name}: there is no file {self._path}") from error
+            raise self._wrong(str(error)) from error
 
     def _wrong(self, what: str) -> ModelError:
         return ModelError(f"{self.name}: {self.source}: {what}")
