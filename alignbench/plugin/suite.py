@@ -139,8 +139,8 @@ class Suite:
         for other in self.rows:
             if other.rows != first.rows:
                 raise DataError(
-                    f"{other.name}: {other.source}: {other.rows} rows; expected {first.rows}, one for each row "
-                    f"of {first.source}: no data was named, so row i of all arrays is one sample"
+                    f"{other.name}: {other.source}: {other.rows} rows; expected {first.rows}, one for each "
+                    f"row of {first.source}: no data was named, so row i of all arrays is one sample"
                 )
         origin = f"the rows of {first.source}: no data was named"
         origin += "" if options.labels is None else f"; labels from {options.labels.name}"
