@@ -1,3 +1,20 @@
 """alignbench: which vision encoder fits this LLM, and how sure can you be?"""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from alignbench.arrays import ArrayScores, score_arrays
+
 __version__ = "0.1.0"
+__all__ = ["ArrayScores", "__version__", "score_arrays"]
+
+
+def __getattr__(name: str) -> object:
+    # Imported when it is asked for: every pytest run of an environment imports this package for its options.
+    if name in {"ArrayScores", "score_arrays"}:
+        from alignbench import arrays
+
+        return getattr(arrays, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

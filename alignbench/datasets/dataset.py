@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from alignbench.datasets.images import check_image, open_image, read_image_file
-from alignbench.errors import InputError
+from alignbench.errors import DataError, InputError
 from alignbench.registry import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from PIL.Image import Image
 
 TextField = Literal["answer", "question", "both"]
 Wordings = Literal["draw", "all"]
+_ONLY_A_ROW = "a row of arrays has no image and no text; name the data (--align-data-root, --align-dataset)"
 
 
 @dataclass(frozen=True)
@@ -32,40 +33,61 @@ class Sample:
 
     Args:
         id: stable across runs and machines: never an index into a shuffled list.
-        image: the encoded file: a path, or its bytes.
+        image: the encoded file: a path, or its bytes. None where a sample is a row of arrays that somebody
+            else computed: then nothing is known of what it shows, and `texts` is empty.
         texts: the wordings of the text that the image is paired with; at least one. The first is the one that
             is embedded.
         data_type: "chart", "table", ...
         group: the unit of splits and permutations; "" until `with_groups` has looked at the whole set.
         question: what `texts` answer, where the data has it.
         exchanges: further (question, answer) pairs about the same image.
+        row: where it stands in the data, from 0: its line among those of the label file; None where the data
+            has no such order.
     """
 
     id: str
-    image: Path | bytes
+    image: Path | bytes | None
     texts: tuple[str, ...]
     data_type: str
     group: str = ""
     question: str = ""
     exchanges: tuple[tuple[str, str], ...] = ()
+    row: int | None = None
 
     @property
     def text(self) -> str:
-        """The wording that stands for this image."""
+        """The wording that stands for this image.
+
+        Raises:
+            DataError: it is a row of arrays.
+        """
+        if not self.texts:
+            raise DataError(f"sample {self.id!r}: {_ONLY_A_ROW}")
         return self.texts[0]
+
+    @property
+    def encoded(self) -> Path | bytes:
+        """The image's file, or its bytes.
+
+        Raises:
+            DataError: it is a row of arrays.
+        """
+        if self.image is None:
+            raise DataError(f"sample {self.id!r}: {_ONLY_A_ROW}")
+        return self.image
 
     def image_bytes(self) -> bytes:
         """Return the encoded image file.
 
         Raises:
-            DataError: it can't be read.
+            DataError: it can't be read, or there is none.
         """
-        return read_image_file(self.image)
+        return read_image_file(self.encoded)
 
     @cached_property
     def image_digest(self) -> str:
-        """The sha256 of the encoded file: the image's identity for groups and for the cache."""
-        return hashlib.sha256(self.image_bytes()).hexdigest()
+        """The sha256 of the encoded file, its identity for groups and cache; "" where there is none."""
+        return "" if self.image is None else hashlib.sha256(self.image_bytes()).hexdigest()
 
     def check(self) -> None:
         """Read the image once: check it, and keep its digest.
@@ -74,7 +96,7 @@ class Sample:
             DataError: it can't be used.
         """
         data = self.image_bytes()
-        check_image(self.image, data=data)
+        check_image(self.encoded, data=data)
         self.__dict__["image_digest"] = hashlib.sha256(data).hexdigest()
 
     def but(
@@ -110,6 +132,8 @@ class Dataset:
         origin: where it was found and by which rule, to be said to the user.
         dropped: the rows that could not be used.
         notes: what else a user should know: fewer samples than asked for, files that are not there, ...
+        rows: how many rows the data has in all, used or not: `Sample.row` counts among them.
+        usable_rows: gives those of them that can be used; it may have to look at every image.
     """
 
     name: str
@@ -117,6 +141,13 @@ class Dataset:
     origin: str
     dropped: tuple[Dropped, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    rows: int | None = None
+    usable_rows: Callable[[], Sequence[int]] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there is anything to embed: not where the samples are rows of arrays."""
+        return all(sample.image is not None for sample in self.samples)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -230,7 +261,7 @@ def get_images_and_texts(samples: Iterable[Sample]) -> tuple[list[Image], list[s
         DataError: an image can't be decoded.
     """
     samples = tuple(samples)
-    return [open_image(sample.image) for sample in samples], [sample.text for sample in samples]
+    return [open_image(sample.encoded) for sample in samples], [sample.text for sample in samples]
 
 
 def _rotated(sample: Sample, seed: int) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -70,14 +72,14 @@ def load_mixed(
 ) -> Dataset:
     """Return samples of several data types, as many of each.
 
-    Rows are drawn by `seed` over the whole label file, then put in the file's order. What is drawn of a type
-    does not depend on the other types, and n samples are among those of any larger n. Rows that can't be used
-    are in `Dataset.dropped`, with their line and the reason.
+    Rows are drawn by `seed` over the whole label file, then put in the file's order (types that were named:
+    one after the other). What is drawn of a type does not depend on the other types, and n samples are among
+    those of any larger n. Rows that can't be used are in `Dataset.dropped`, with their line and the reason.
 
     Args:
         n_per_type: how many of each type; None takes all. Where there are fewer, all are taken and a note
             says so.
-        types: the data types, in the order wanted; None takes all that the root has.
+        types: the data types, in the order wanted; None takes all that the root has, as they stand in it.
         root: the data root; None goes by `VLM_DATA_ROOT`, then the configuration, then the packaged samples.
         seed: of the draw.
         text_field: what the image is paired with: its answer, its question, or both.
@@ -107,7 +109,10 @@ def load_mixed(
         if not draw.samples and (types is not None or not any(of.samples for of in draws)):
             what = f"no usable row of type {pool.data_type!r} in {pool.index.path}"
             raise DataError(_nothing(what, draw.dropped))
-    samples = _with_unique_ids([sample for draw in draws for sample in draw.samples])
+    samples = [sample for draw in draws for sample in draw.samples]
+    if types is None:
+        samples.sort(key=attrgetter("row"))
+    samples = _with_unique_ids(samples)
     shown = drawn_wordings(samples, seed) if wordings == "draw" else all_wordings(samples)
     return Dataset(
         name=found.path.resolve().name,
@@ -115,17 +120,33 @@ def load_mixed(
         origin=found.origin,
         dropped=tuple(dropped),
         notes=(*(found.notes if types is None else ()), *(note for draw in draws for note in draw.notes)),
+        rows=max(pool.first + len(pool.index) for pool in pools),
+        usable_rows=partial(_usable_rows, found, types, text_field, max_line_bytes),
     )
+
+
+def _usable_rows(
+    found: Root, types: Sequence[str] | None, text_field: TextField, max_line_bytes: int
+) -> list[int]:
+    """Return which rows of the data can be used, all types of a common label file included."""
+    pools, _ = _pools(found, None if found.sources[0].data_type is None else types, max_line_bytes)
+    draws = [_draw(pool, None, 0, text_field, "all") for pool in pools]
+    return sorted(sample.row for draw in draws for sample in draw.samples if sample.row is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """The rows of one data type: a label file's index and which of its rows they are."""
+    """The rows of one data type: a label file's index and which of its rows they are.
+
+    Args:
+        first: the place of the file's first row in the data: of a tree, label files follow each other.
+    """
 
     data_type: str
     index: LineIndex
     rows: Sequence[int]
     images: Path
+    first: int = 0
 
 
 @dataclass(slots=True)
@@ -148,7 +169,8 @@ def _pools(
             dropped += [*index.dropped, *untyped]
             pools |= {name: _Pool(name, index, of, source.images) for name, of in rows.items()}
         elif types is None or source.data_type in types:
-            pools[source.data_type] = _tree_pool(source, source.data_type, max_line_bytes)
+            first = sum(len(pool.index) for pool in pools.values())
+            pools[source.data_type] = _tree_pool(source, source.data_type, max_line_bytes, first)
             dropped += pools[source.data_type].index.dropped
     known = dict.fromkeys([*pools, *(s.data_type for s in found.sources if s.data_type is not None)])
     for name in types or ():
@@ -159,9 +181,9 @@ def _pools(
     return [pools[name] for name in (dict.fromkeys(types) if types else pools)], dropped
 
 
-def _tree_pool(source: Source, data_type: str, max_line_bytes: int) -> _Pool:
+def _tree_pool(source: Source, data_type: str, max_line_bytes: int, first: int) -> _Pool:
     index = index_lines(source.labels, max_bytes=max_line_bytes)
-    return _Pool(data_type, index, range(len(index)), source.images)
+    return _Pool(data_type, index, range(len(index)), source.images, first)
 
 
 def _rows_by_type(index: LineIndex) -> tuple[dict[str, list[int]], list[Dropped]]:
@@ -231,6 +253,7 @@ def _sample(pool: _Pool, row: int, parsed: Row, text_field: TextField) -> Sample
         data_type=pool.data_type,
         question=parsed.question,
         exchanges=parsed.exchanges,
+        row=pool.first + row,
     )
     sample.check()
     return sample

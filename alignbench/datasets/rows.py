@@ -104,9 +104,18 @@ def type_of(image: str) -> str:
     parts = PurePosixPath(image).parts
     if len(parts) < 2:
         raise DataError(f"image {_shown(image)}: expected <data type>/<file>")
-    if not parts[0].isprintable() or len(parts[0]) > 64 or "," in parts[0]:
-        raise DataError(f"{parts[0][:64]!r} can't be the name of a data type")
-    return parts[0]
+    return check_type(parts[0])
+
+
+def check_type(name: str) -> str:
+    """Return `name` if it can be that of a data type: tables show it and options name it.
+
+    Raises:
+        DataError: empty, more than 64 characters, unprintable ones, or a comma.
+    """
+    if not name or not name.isprintable() or len(name) > 64 or "," in name:
+        raise DataError(f"{name[:64]!r} can't be the name of a data type")
+    return name
 
 
 def printable(text: str) -> str:

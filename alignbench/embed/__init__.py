@@ -1,5 +1,6 @@
 """Embeddings of a dataset: cached on disk, computed by models only where they are missing."""
 
+from alignbench.embed.arrays import runs
 from alignbench.embed.cache import DamagedShardWarning, EmbeddingStore, Shelf, default_root
 from alignbench.embed.extract import (
     count_missing,
@@ -22,4 +23,5 @@ __all__ = [
     "embed_patches",
     "embed_texts",
     "gives_patches",
+    "runs",
 ]

@@ -85,4 +85,4 @@ def _prepared(sample: Sample, prepare: Callable[[Image], Any]) -> Any:
     data = sample.image_bytes()
     if hashlib.sha256(data).hexdigest() != sample.image_digest:
         raise DataError("its image has changed since the data was read; run again")
-    return prepare(open_image(sample.image, data=data))
+    return prepare(open_image(sample.encoded, data=data))

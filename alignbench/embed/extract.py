@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from alignbench.datasets import Dataset
+from alignbench.embed.arrays import from_arrays, runs
 from alignbench.embed.batches import image_batches, text_batches
 from alignbench.embed.cache import ROWS_PER_SHARD, EmbeddingStore, Shelf
 from alignbench.embed.models import dtype_of, info_of, key_of, loaded, run, runs_apart
 from alignbench.embed.progress import Progress, Silent
+from alignbench.embed.unit import unit
 from alignbench.errors import AlignbenchWarning, DataError, InputError, ModelError
 from alignbench.types import Embeddings, Patches
 
@@ -51,7 +53,7 @@ def embed_images(
 
     Args:
         encoder: an Encoder, or any object with `embed(images) -> [n, d]`; without `fingerprint()` nothing of
-            it is cached.
+            it is cached. Arrays in its place are not computed, and not cached.
         dataset: the samples.
         store: what is known already, and where to keep what is not.
         device: "auto", "cpu", "cuda", ...
@@ -70,6 +72,8 @@ def embed_images(
     """
     if batch_size < 1:
         raise InputError(f"batch_size: expected at least 1, got {batch_size}")
+    if (given := from_arrays(encoder, dataset)) is not None:
+        return given
     samples = dataset.samples
     ids = tuple(sample.id for sample in samples)
     name = info_of(encoder, "vision", "").name
@@ -180,6 +184,8 @@ def embed_texts(
     """
     if max_tokens < 1:
         raise InputError(f"max_tokens: expected at least 1, got {max_tokens}")
+    if (given := from_arrays(llm, dataset)) is not None:
+        return given
     if isinstance(dataset, Dataset):
         ids, texts = tuple(s.id for s in dataset.samples), [s.text for s in dataset.samples]
     else:
@@ -211,12 +217,14 @@ def count_missing(
     """Return how many of a dataset's images (or texts) `embed_images` (or `embed_texts`) would have to embed.
 
     Args:
-        model: an Encoder, an LLM, or a third party's.
+        model: an Encoder, an LLM, or a third party's; arrays have all.
         dataset: the samples.
         store: what is known already.
         device: as for embedding.
         dtype: as for embedding.
     """
+    if not runs(model):
+        return 0
     items = _image_items(dataset)
     if info_of(model, "vision", "").side == "text":
         items = _text_items([sample.text for sample in dataset.samples])
@@ -312,7 +320,7 @@ class _Place:
 
 def _embed(task: _Task, store: EmbeddingStore, progress: Progress, on_load: OnLoad | None) -> Embeddings:
     info, values = _vectors(task, store, progress, on_load)
-    return Embeddings(info, _unit(values, task.ids, info.name) if info.params["l2"] else values, task.ids)
+    return Embeddings(info, unit(values, task.ids, info.name) if info.params["l2"] else values, task.ids)
 
 
 def _vectors(
@@ -367,17 +375,6 @@ def _stacked(vectors: Sequence[Vectors], name: str) -> Vectors:
     if len({vector.shape for vector in vectors}) > 1:
         raise ModelError(f"{name}: its vectors differ in shape: {sorted({v.shape for v in vectors})}")
     return np.stack(vectors)
-
-
-def _unit(values: Vectors, ids: Sequence[str], name: str) -> Vectors:
-    """Return the rows at length 1; their squares are summed in float64."""
-    norms = np.sqrt(np.einsum("nd,nd->n", values, values, dtype=np.float64)).astype(np.float32)
-    if not norms.all():
-        raise ModelError(
-            f"{name}: the vector of sample {ids[int(np.argmin(norms))]!r} is zero; it has no direction"
-        )
-    unit: Vectors = values / norms[:, None]
-    return unit
 
 
 def _same(image: Any) -> Any:

@@ -11,6 +11,7 @@ from alignbench.encoders.control import control_revision
 from alignbench.encoders.library import open_clip_source, timm_source
 from alignbench.errors import ModelError
 from alignbench.registry import Registry
+from alignbench.weights.arrays import arrays
 from alignbench.weights.custom import Custom, adopt
 from alignbench.weights.files import PROCESSORS
 from alignbench.weights.recipe import Recipe, at_hand, embedded_source, folder_source, plain_source
@@ -64,8 +65,8 @@ def resolve(
     """Return the encoder that `spec` names, as a handle that has loaded nothing yet.
 
     Args:
-        spec: `[alias=]`, then a name, `hf:org/name[@revision]`, a folder, `open_clip:model/tag` or
-            `timm:name[@checkpoint]`.
+        spec: `[alias=]`, then a name, `hf:org/name[@revision]`, a folder, `open_clip:model/tag`,
+            `timm:name[@checkpoint]` or `npy:file.npy`.
         pooling: "cls", "pooler", "mean" or "projected"; None for the family's default.
         fit: "native" (as its processor does; may crop), "pad" or "squash".
         layer: a hidden layer (0: embeddings; -1: last); None for the final output.
@@ -77,13 +78,15 @@ def resolve(
     Raises:
         UnknownNameError: nobody knows that name.
         ConfigError: the alias or the form of the spec is wrong.
-        ModelError: the family lacks that pooling, or has no embedded stand-in; or a registered object is
-            asked for a pooling, fit or layer.
-        WeightsMissingError: the folder is not there.
+        ModelError: the family lacks that pooling, or has no embedded stand-in; or a registered object, or
+            arrays, are asked for a pooling, fit or layer.
+        WeightsMissingError: the folder or file is not there.
     """
     known = _configured() if sources is None else sources
     parsed = parse_spec(spec, "encoder", [*ENCODERS.names(), *known])
     options = Options(pooling, fit, layer, l2)
+    if parsed.kind == "npy":
+        return arrays(parsed, "vision", l2=l2, asked=options.asked())
     if parsed.kind != "name":
         family, source = _from_spec(parsed, allow_pickle=allow_pickle)
         return Encoder(parsed.alias, source, options, family=family)

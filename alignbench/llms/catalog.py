@@ -11,6 +11,7 @@ from alignbench.llms import families
 from alignbench.llms.base import LLM, Options, Quantization
 from alignbench.llms.gguf import gguf_source
 from alignbench.registry import Registry
+from alignbench.weights.arrays import arrays
 from alignbench.weights.custom import Custom, adopt
 from alignbench.weights.files import TOKENIZERS
 from alignbench.weights.recipe import Recipe, at_hand, embedded_source, folder_source, plain_source
@@ -54,7 +55,7 @@ def resolve(
     """Return the LLM that `spec` names, as a handle that has loaded nothing yet.
 
     Args:
-        spec: `[alias=]` a name, `hf:org/name[@revision]`, a folder, `gguf:file.gguf`.
+        spec: `[alias=]` a name, `hf:org/name[@revision]`, a folder, `gguf:file.gguf`, `npy:file.npy`.
         layer: a hidden layer (0: embeddings; -1: last, after the final norm).
         max_length: tokens of a text that are read.
         l2: whether `embed` gives rows of unit length.
@@ -66,13 +67,15 @@ def resolve(
     Raises:
         UnknownNameError: nobody knows that name.
         ConfigError: the alias or the form of the spec is wrong.
-        ModelError: the family has no embedded stand-in; or a registered object is asked for another layer,
-            max_length or quantization than the default.
+        ModelError: the family has no embedded stand-in; or a registered object, or arrays, are asked for
+            another layer, max_length or quantization than the default.
         WeightsMissingError: the folder or file is not there.
     """
     known = _configured() if sources is None else sources
     parsed = parse_spec(spec, "LLM", [*LLMS.names(), *known])
     options = Options(layer, max_length, l2, quantization)
+    if parsed.kind == "npy":
+        return arrays(parsed, "text", l2=l2, asked=options.asked())
     if parsed.kind != "name":
         family, source = _from_spec(parsed, allow_pickle=allow_pickle)
         return LLM(parsed.alias, source, options, family=family)

@@ -26,9 +26,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
     many = {"action": "append", "metavar": _NAMES}
     add(
-        "--encoders", "vision encoders: names, folders, hf:org/name, open_clip:, timm:, or alias=spec", **many
+        "--encoders",
+        "vision encoders: names, folders, hf:org/name, open_clip:, timm:, npy:file.npy, or alias=spec",
+        **many,
     )
-    add("--llms", "LLMs: names, folders, hf:org/name, gguf:file.gguf, or alias=spec", **many)
+    add("--llms", "LLMs: names, folders, hf:org/name, gguf:file.gguf, npy:file.npy, or alias=spec", **many)
     add("--data-types", "the data types to use (default: all that the data has)", **many)
     add("--n-samples", "samples per data type (default: 30)", type=int, metavar="N")
 
@@ -39,6 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     add("--align-data-root", "the root of your images and texts (or VLM_DATA_ROOT)", metavar="DIR")
     add("--align-dataset", "a registered dataset: sample_data, synthetic, or your own", metavar="NAME")
+    add(
+        "--align-labels",
+        "data types of the rows, one a line or .npy, where all models are npy: and no data is named",
+        metavar="FILE",
+    )
+    add("--align-groups", "groups of the rows, likewise (default: each row is its own)", metavar="FILE")
     add("--align-text-field", "what an image is paired with: answer, question or both", metavar="FIELD")
     add("--align-output-dir", "where run folders go (default: reports, or VLM_OUTPUT_DIR)", metavar="DIR")
     add("--align-run-name", "the run folder's name after its time stamp", metavar="NAME")

@@ -19,6 +19,7 @@ from alignbench.plugin.terminal import Printer, TerminalProgress, ToLoad, plan
 from alignbench.report import append_score, point_latest, terminal_table, write_run
 from alignbench.types import Run, Score
 from alignbench.weights import Located
+from alignbench.weights.arrays import array_file
 
 if TYPE_CHECKING:
     import warnings
@@ -124,6 +125,10 @@ class Collector:
         self.printer.lines(plan(self.suite.options, dataset, models, tests, self.printer.width))
 
     def _to_load(self, model: Any) -> ToLoad:
+        if (file := array_file(model)) is not None:
+            # All that can be wrong with its rows is known now, and not once in every test.
+            used = len(file.vectors_of(self.suite.dataset))
+            return ToLoad(model.info, Located(file.source), 0, file.describe(used))
         located = model.locate() if hasattr(model, "locate") else Located(model.info.source)
         suite, options = self.suite, self.suite.options
         missing = count_missing(

@@ -99,6 +99,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a measurement of what is not there: arrays have vectors, but no model and no images."""
+    if item.get_closest_marker("speed") and (why := _nothing_to_time(item, item.config.stash[SUITE])):
+        pytest.skip(why)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item) -> None:
     """Report the loads of weights with the test that needed them."""
     loads = item.config.stash[SUITE].take_loads()
@@ -238,6 +245,18 @@ def _is_pinned(metafunc: pytest.Metafunc, axis: str) -> bool:
         named |= {n.strip() for n in names.split(",")} if isinstance(names, str) else set(names)
     definitions = metafunc.definition._fixtureinfo.name2fixturedefs.get(axis, ())
     return axis in named or (bool(definitions) and definitions[-1].func.__module__ != __name__)
+
+
+def _nothing_to_time(item: pytest.Item, suite: Suite) -> str | None:
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    models = {**suite.encoders, **suite.llms}
+    for axis in ("encoder", "llm", "compared_llm"):
+        model = models.get(str(parameters.get(axis)))
+        if model is not None and not suite.runs(model):
+            return f"{model.info.label} is arrays that were computed elsewhere: there is no model to be timed"
+    if suite.rows and "dataset" in getattr(item, "fixturenames", ()):
+        return "the samples are rows of arrays: there are no images"
+    return None
 
 
 def _couples(names: Iterable[str]) -> list[str]:

@@ -41,8 +41,11 @@ class Options:
     compared_llms: tuple[str, ...]
     data_types: tuple[str, ...] | None
     n_samples: int
+    n_samples_given: bool
     data_root: Path | None
     dataset: str | None
+    labels: Path | None
+    groups: Path | None
     text_field: TextField
     output_dir: Path
     run_name: str | None
@@ -92,8 +95,11 @@ class Options:
             compared_llms=llms or base.compared_llms,
             data_types=_split("--data-types", raw["data_types"]) or None,
             n_samples=_at_least("--n-samples", raw["n_samples"], 1, base.n_samples),
+            n_samples_given=raw["n_samples"] is not None,
             data_root=_path(raw["data_root"]),
             dataset=raw["dataset"],
+            labels=_path(raw["labels"]),
+            groups=_path(raw["groups"]),
             text_field=cast(
                 "TextField", _one_of("--align-text-field", raw["text_field"], get_args(TextField)) or "answer"
             ),
@@ -128,6 +134,12 @@ class Options:
             config=base,
             given=tuple(_given({**raw, "data_root": raw["data_root"] or os.environ.get(VARIABLE)})),
         )
+
+    @property
+    def names_data(self) -> bool:
+        """Whether an option, the environment or the configuration says which data to take."""
+        named = (self.dataset, self.data_root, os.environ.get(VARIABLE), self.config.data_root)
+        return any(place is not None and place != "" for place in named)
 
     @property
     def swept(self) -> dict[str, tuple[object, ...]]:

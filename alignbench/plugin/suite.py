@@ -11,7 +11,7 @@ from alignbench.errors import ConfigError, DataError, ModelError
 from alignbench.types import Embeddings, Pair
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from alignbench.datasets import Dataset
     from alignbench.embed import EmbeddingStore, Progress
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from alignbench.plugin.options import Options
     from alignbench.plugin.selection import Needed
     from alignbench.types import ModelInfo, Patches
+    from alignbench.weights.arrays import ArrayFile
     from alignbench.weights.custom import Custom
 
 M = TypeVar("M", bound="Encoder | LLM | Custom")
@@ -76,7 +77,22 @@ class Suite:
         named = cls(options, _by_name(vision), _by_name(text))
         if both := sorted(set(named.encoders) & set(named.llms)):
             raise ConfigError(f"an encoder and an LLM are both called {both[0]!r}; give one an alias")
+        for option, file in (("--align-labels", options.labels), ("--align-groups", options.groups)):
+            if file is not None and not named.rows:
+                raise ConfigError(
+                    f"{option}: it is for rows of arrays; here the data has its own: leave it out, or take "
+                    "npy: for all --encoders and --llms and name no data"
+                )
         return named
+
+    @cached_property
+    def rows(self) -> tuple[ArrayFile, ...]:
+        """The arrays whose rows are the samples: where all models are arrays and no data is named."""
+        from alignbench.weights.arrays import array_file
+
+        files = [array_file(model) for model in (*self.encoders.values(), *self.llms.values())]
+        found = tuple(file for file in files if file is not None)
+        return () if self.options.names_data or len(found) < len(files) else found
 
     @property
     def paired_llms(self) -> tuple[str, ...]:
@@ -93,6 +109,8 @@ class Suite:
         from alignbench.datasets import load_dataset
 
         options = self.options
+        if self.rows:
+            return self._rows_dataset()
         dataset = load_dataset(
             options.dataset,
             n_per_type=options.n_samples,
@@ -113,6 +131,39 @@ class Suite:
             )
         return dataset
 
+    def _rows_dataset(self) -> Dataset:
+        """Return the rows of the arrays as the samples, with types and groups where files give them."""
+        from alignbench.datasets.arrays import read_groups, read_labels, rows_dataset
+
+        options, first = self.options, self.rows[0]
+        for other in self.rows:
+            if other.rows != first.rows:
+                raise DataError(
+                    f"{other.name}: {other.source}: {other.rows} rows; expected {first.rows}, one for each "
+                    f"row of {first.source}: no data was named, so row i of all arrays is one sample"
+                )
+        origin = f"the rows of {first.source}: no data was named"
+        origin += "" if options.labels is None else f"; labels from {options.labels.name}"
+        origin += "" if options.groups is None else f"; groups from {options.groups.name}"
+        return rows_dataset(
+            first.rows,
+            origin,
+            labels=None if options.labels is None else read_labels(options.labels, first.rows),
+            groups=None if options.groups is None else read_groups(options.groups, first.rows),
+            types=options.data_types,
+            n_per_type=options.n_samples if options.n_samples_given else None,
+            seed=options.seed,
+            notes=() if options.groups is not None else tuple(self._repetitions()),
+        )
+
+    def _repetitions(self) -> Iterator[str]:
+        for file in self.rows:
+            if again := file.repeated():
+                yield (
+                    f"{file.source}: {again} of {file.rows} rows equal an earlier one, yet each counts as "
+                    "independent; rows of one image or one text belong in one group: --align-groups"
+                )
+
     @cached_property
     def store(self) -> EmbeddingStore:
         """Where embeddings are kept: the user's cache, or a place that lasts for the run."""
@@ -132,6 +183,12 @@ class Suite:
                 encoder, self.dataset, batch_size=self.options.batch_size, **self._how_to_embed()
             ),
         )
+
+    def runs(self, model: Encoder | LLM | Custom) -> bool:
+        """Whether there is a model to be run and timed: not of arrays."""
+        from alignbench.embed import runs
+
+        return runs(model)
 
     def has_patches(self, encoder: Encoder | Custom) -> bool:
         """Whether the encoder gives a vector a patch."""

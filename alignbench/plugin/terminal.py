@@ -36,11 +36,16 @@ _DOWNLOAD_BYTES_PER_SECOND = 3e7
 
 @dataclass(frozen=True, slots=True)
 class ToLoad:
-    """A model of the run: where its weights are, and how many samples it has yet to embed."""
+    """A model of the run: where its weights are, and how many samples it has yet to embed.
+
+    Args:
+        arrays: what it is where there is no model, only arrays.
+    """
 
     info: ModelInfo
     located: Located
     missing: int
+    arrays: str = ""
 
     @property
     def bytes(self) -> int:
@@ -56,6 +61,9 @@ def plan(
     if len(options.config.origin) > 1:
         rows.append(("config", ", ".join(options.config.origin[1:])))
     for model in models:
+        if model.arrays:
+            rows.append(("model", f"{model.info.label}: {model.arrays}"))
+            continue
         size = f", {_size(model.bytes)}" if model.bytes else ""
         todo = f"{model.missing} to embed" if model.missing else "cached, not loaded"
         if model.located.download:

@@ -14,7 +14,7 @@ from alignbench.report.terminal import all_flags
 from alignbench.report.text import code, markdown, plural, probability, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from alignbench.report.ranking import Ranking
     from alignbench.types import Score
@@ -124,7 +124,7 @@ def _how(run: Mapping[str, Any]) -> list[str]:
         "command": code(run.get("command", "")),
         "started": markdown(f"{run.get('started', '')}, took {run.get('seconds') or 0:.0f} s"),
         "dataset": markdown(", ".join(f"{k} {_short(v)}" for k, v in dataset.items() if k != "dropped")),
-        "weights loaded": markdown(_loads(run.get("loads", ()))),
+        "weights loaded": markdown(_loads(run.get("loads", ()), {m.weights for m in models_of(run)})),
         "seed": markdown(run.get("seed", "")),
         "commit": markdown(run.get("git_commit") or "not in a git repository"),
         "versions": markdown(versions),
@@ -149,7 +149,9 @@ def _how(run: Mapping[str, Any]) -> list[str]:
     )
 
 
-def _loads(loads: Sequence[Mapping[str, Any]]) -> str:
+def _loads(loads: Sequence[Mapping[str, Any]], weights: Collection[str]) -> str:
+    if not loads and set(weights) == {"arrays"}:
+        return "none: all embeddings were computed elsewhere"
     if not loads:
         return "none: all embeddings were cached"
     return ", ".join(f"{load.get('model')} in {load.get('seconds') or 0:.1f} s" for load in loads)

@@ -291,7 +291,7 @@ def test_images_and_texts_come_in_order(tmp_path: Path) -> None:
     dataset = load_mixed(3, root=charts_and_tables(tmp_path))
     images, texts = get_images_and_texts(dataset.samples)
     assert [image.getpixel((0, 0)) for image in images] == [
-        Image.open(sample.image).getpixel((0, 0)) for sample in dataset.samples
+        Image.open(sample.encoded).getpixel((0, 0)) for sample in dataset.samples
     ]
     assert texts == [sample.text for sample in dataset.samples]
 

@@ -41,7 +41,7 @@ def test_images_are_small_in_bytes_and_large_enough_to_read():
 def test_every_line_is_what_the_command_says_of_its_drawing():
     source = Synthetic(SAMPLE_DATA_SEED)
     expected = []
-    for data_type in TYPES:
+    for data_type in sorted(TYPES):
         for index in range(30):
             sample = source.sample(data_type, index) if index < 2 else None
             said = source.description(data_type, index)

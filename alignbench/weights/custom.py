@@ -48,6 +48,11 @@ class Custom:
             params={**own, "l2": l2 and bool(own.get("l2", True))},
         )
 
+    @property
+    def behind(self) -> Any:
+        """The object itself."""
+        return self._model
+
     def embed(self, items: Sequence[Any]) -> NDArray[np.float32]:
         """Return one row per item, float32 [n, d].
 
@@ -74,8 +79,9 @@ def adopt(
     *,
     l2: bool = True,
     asked: Sequence[str] = (),
+    what: str = "a registered object",
 ) -> Custom:
-    """Return a registered object under an alias.
+    """Return an object that is not ours under an alias.
 
     Args:
         model: the object.
@@ -83,12 +89,13 @@ def adopt(
         side: which side of a pair it is.
         l2: whether rows are brought to unit length.
         asked: the options that were given and that only a model of ours can follow.
+        what: what it is, for errors.
 
     Raises:
         ModelError: it has no `embed`, or an option would be ignored.
     """
     if asked:
-        raise ModelError(f"{name}: a registered object takes no {asked[0]}; leave it out, or run it apart")
+        raise ModelError(f"{name}: {what} takes no {asked[0]}; leave it out, or run it apart")
     if not callable(getattr(model, "embed", None)):
         raise ModelError(f"{name}: what is registered under this name has no embed() method")
     return Custom(model, name, side, l2=l2)

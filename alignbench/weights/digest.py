@@ -41,6 +41,12 @@ def files_digest(files: Iterable[Path]) -> str:
     return f"{'sha256' if whole else 'header'}:{digest.hexdigest()}"
 
 
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file's content, whatever its size."""
+    state = path.stat()
+    return _content(path, state.st_size, state.st_mtime_ns)
+
+
 def text_digest(value: Any) -> str:
     """Return the sha256 of `value` as canonical JSON."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -71,7 +71,8 @@ def folder_source(target: str, *, allow_pickle: bool = False) -> FolderSource:
         hub = (
             f"; for the Hub, write hf:{target}" if looks_like_path(target) and target.count("/") == 1 else ""
         )
-        raise WeightsMissingError(f"there is no model folder {target}{hub}")
+        arrays = f"; for arrays, write npy:{target}" if target.endswith(".npy") else ""
+        raise WeightsMissingError(f"there is no model folder {target}{arrays or hub}")
     return FolderSource(folder.resolve(), str(folder), allow_pickle=allow_pickle)
 
 

@@ -1,4 +1,4 @@
-"""Which model is meant: `clip`, `mine=hf:org/name`, a folder, `open_clip:...`, `timm:...`, `gguf:...`."""
+"""Which model is meant: `clip`, `mine=hf:org/name`, a folder, `open_clip:`, `timm:`, `gguf:`, `npy:`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from alignbench.registry import unknown
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-Kind = Literal["name", "hf", "folder", "open_clip", "timm", "gguf"]
+Kind = Literal["name", "hf", "folder", "open_clip", "timm", "gguf", "npy"]
 FORMS = (
-    "a name, hf:org/name[@revision], a folder, open_clip:model/tag, timm:name[@checkpoint] or gguf:file.gguf"
+    "a name, hf:org/name[@revision], a folder, open_clip:model/tag, timm:name[@checkpoint], gguf:file.gguf "
+    "or npy:file.npy"
 )
 
-_PREFIXES: tuple[Kind, ...] = ("hf", "open_clip", "timm", "gguf")
+_PREFIXES: tuple[Kind, ...] = ("hf", "open_clip", "timm", "gguf", "npy")
 # An alias stands in test ids, file names and tables: a colon, bracket, comma or blank breaks one of them.
 # A plus joins two aliases in a test id.
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
@@ -96,7 +97,7 @@ def _split_alias(text: str, what: str) -> tuple[str | None, str]:
 
 def _taken_apart(prefix: str, rest: str, body: str, what: str) -> tuple[Kind, str, str | None]:
     kind = next(known for known in _PREFIXES if known == prefix)
-    if kind == "gguf":
+    if kind in {"gguf", "npy"}:
         target, detail = rest, None
     elif kind == "open_clip":
         # The tag may itself be the absolute path of a checkpoint, so only the first slash separates.
@@ -114,7 +115,7 @@ def _taken_apart(prefix: str, rest: str, body: str, what: str) -> tuple[Kind, st
 def _default_alias(kind: Kind, target: str, detail: str | None) -> str:
     if kind == "open_clip":
         stem = f"{target}-{Path(detail or '').stem}"
-    elif kind == "gguf":
+    elif kind in {"gguf", "npy"}:
         stem = Path(target).stem
     elif kind == "timm":
         stem = target

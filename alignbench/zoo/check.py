@@ -63,7 +63,7 @@ def retrieval_results(folder: Path) -> Results:
     model = loaded(AutoModel, folder)
     samples = Synthetic(HELD_OUT_SEED).dataset(PER_TYPE).samples
     processor: Any = AutoImageProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
-    pixels = processed(processor, [open_image(s.image) for s in samples])
+    pixels = processed(processor, [open_image(s.encoded) for s in samples])
     tokens = encoded(AutoTokenizer.from_pretrained(folder), [s.texts[0] for s in samples])
     logits = model(pixel_values=pixels, **tokens).logits_per_image.numpy()
     types = np.asarray([s.data_type for s in samples])

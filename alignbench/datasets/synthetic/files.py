@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def write_sample_data(folder: Path, n_per_type: int = 30, seed: int = SAMPLE_DATA_SEED) -> int:
-    """Write `n_per_type` drawings of every type under `folder`; return how many there are."""
+    """Write `n_per_type` drawings of every type under `folder`, types by name; return how many there are."""
     source = Synthetic(seed)
     lines = []
-    for data_type in source.types:
+    for data_type in sorted(source.types):
         (folder / "images" / data_type).mkdir(parents=True, exist_ok=True)
         for index in range(n_per_type):
             sample = source.sample(data_type, index)

@@ -1,0 +1,219 @@
+"""`score_arrays`: the suite's scores of embeddings that are at hand, without pytest and without a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+from alignbench.datasets.arrays import rows_dataset
+from alignbench.errors import InputError
+from alignbench.experiments.scoring import Settings, score_pair
+from alignbench.metrics import METRICS, Metric
+from alignbench.metrics.basis import ALIGN
+from alignbench.metrics.checks import as_matrix
+from alignbench.registry import unknown
+from alignbench.report import rank, terminal_table
+from alignbench.types import Embeddings, ModelInfo, Pair, jsonable
+from alignbench.weights.arrays import ArrayFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from alignbench.report import Ranking
+    from alignbench.types import Score
+
+    Array = ArrayLike | str | Path
+    Vectors = NDArray[np.float64]
+    Side = Literal["vision", "text"]
+
+EXPERIMENT = "arrays"
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayScores:
+    """What `score_arrays` found. Printed, it is the ranking of the vision arrays for each text array.
+
+    Args:
+        scores: metric by metric; of each, every vision array with every text array.
+        models: what the scores say of the arrays.
+    """
+
+    scores: tuple[Score, ...]
+    models: tuple[ModelInfo, ...]
+
+    @property
+    def ranking(self) -> tuple[Ranking, ...]:
+        """The vision arrays, best first, for each text array."""
+        return tuple(rank(self.scores))
+
+    def table(self, width: int = 80) -> str:
+        """Return the ranking as the terminal shows it, in lines of at most `width` columns."""
+        run = {"models": [asdict(model) for model in self.models]}
+        return "\n".join(terminal_table(self.scores, run, width))
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return models, scores and ranking as plain JSON types."""
+        return {
+            "models": [jsonable(asdict(model)) for model in self.models],
+            "scores": [score.to_dict() for score in self.scores],
+            "ranking": [ranking.to_dict() for ranking in self.ranking],
+        }
+
+
+def score_arrays(
+    vision: Array | Mapping[str, Array],
+    text: Array | Mapping[str, Array],
+    labels: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    *,
+    metrics: str | Metric | Iterable[str | Metric] | None = None,
+    l2: bool = False,
+    seed: int = 42,
+    permutations: int | None = None,
+    basis: str = "procrustes",
+    k: int | None = None,
+) -> ArrayScores:
+    """Return how well vision embeddings fit text embeddings: each score with null, interval and flags.
+
+    Args:
+        vision: an array [n, d] (numpy, torch, lists), the path of a .npy file, or several of them by name.
+        text: the same; row i of all arrays is the same sample.
+        labels: the class of each row [n]: for composites, for scores of class structure, and for the null of
+            pairs that are shuffled inside each class only.
+        groups: the unit of permutations and intervals [n]: rows of one image, or of one text, are one group.
+            Each row is its own by default.
+        metrics: which, by name; by default all that apply: of pairs, of the vision side alone, and, where
+            there are labels, those that need them.
+        l2: whether rows are brought to unit length first, as a run does by default. Here they are taken as
+            they are.
+        seed: of everything that is drawn.
+        permutations: of a null; None leaves it to the metric.
+        basis: how CORAL's two sides come to one basis: procrustes, pca or none.
+        k: the width of that basis; None takes as much as rows and widths allow.
+
+    Returns:
+        The scores; those whose value does not exist have the status "not_applicable" and say why.
+
+    Raises:
+        InputError: an array is no finite matrix, rows don't match, or a metric needs labels.
+        UnknownNameError: a metric that nobody registered.
+
+    Example:
+        >>> import numpy as np
+        >>> images, texts = np.random.default_rng(0).standard_normal((2, 50, 8))
+        >>> found = score_arrays(images, texts, metrics="linear_cka")
+        >>> found.scores[0].n
+        50
+    """
+    if basis not in ALIGN:
+        raise InputError(unknown("basis", basis, dict.fromkeys(ALIGN)))
+    chosen = _metrics(metrics, labelled=labels is not None)
+    sides = [*_side(vision, "vision", l2=l2), *_side(text, "text", l2=l2)]
+    n = _common_rows(sides)
+    rows = rows_dataset(
+        n, "score_arrays", labels=_column(labels, n, "labels"), groups=_column(groups, n, "groups")
+    )
+    ids = tuple(sample.id for sample in rows.samples)
+    embedded = [_embeddings(info, values, ids) for info, values in sides]
+    xs, ys = ([e for e in embedded if e.model.side == side] for side in ("vision", "text"))
+    # The basis of a run is as wide as its narrowest model allows, so that its scores compare.
+    dims = () if k is not None else tuple(e.dim for e in embedded)
+    settings = Settings(seed, permutations, basis, k, dims)
+    pair = partial(
+        Pair,
+        labels=tuple(sample.data_type for sample in rows.samples),
+        groups=tuple(sample.group for sample in rows.samples),
+        dataset=rows.label,
+    )
+    scores = [
+        score_pair(metric, pair(x, y), settings, experiment=EXPERIMENT)
+        for metric in chosen
+        for x in xs
+        for y in (ys if metric.two_sided else [x])
+    ]
+    return ArrayScores(tuple(scores), tuple(info for info, _ in sides))
+
+
+def _metrics(asked: str | Metric | Iterable[str | Metric] | None, *, labelled: bool) -> list[Metric]:
+    if asked is None:
+        known = [METRICS.get(name) for name in METRICS]
+        return [m for m in known if m.kind != "trained" and (labelled or not _needs_labels(m))]
+    several = [asked] if isinstance(asked, str | Metric) else list(asked)
+    found = [METRICS.get(metric) if isinstance(metric, str) else metric for metric in several]
+    if not found:
+        raise InputError("metrics: expected at least one, or None for all that apply")
+    if lacking := [metric.name for metric in found if _needs_labels(metric) and not labelled]:
+        raise InputError(f"{lacking[0]}: it needs labels, one a row; give labels=, or leave it out")
+    return found
+
+
+def _needs_labels(metric: Metric) -> bool:
+    return metric.kind == "labelled" or "labels" in metric.needs
+
+
+def _side(given: Array | Mapping[str, Array], side: Side, *, l2: bool) -> list[tuple[ModelInfo, Vectors]]:
+    """Return each array of a side, checked, with what scores say of it."""
+    named = given if isinstance(given, Mapping) else {_name_of(given, side): given}
+    if not named:
+        raise InputError(f"{side}: expected an array, or several by name; got an empty mapping")
+    return [_array(str(name), array, side, l2=l2) for name, array in named.items()]
+
+
+def _name_of(given: Array, side: Side) -> str:
+    return Path(given).stem if isinstance(given, str | Path) else side
+
+
+def _array(name: str, given: Array, side: Side, *, l2: bool) -> tuple[ModelInfo, Vectors]:
+    source, revision = "an array", None
+    if isinstance(given, str | Path):
+        file = ArrayFile(Path(given).expanduser(), name)
+        source, revision, given = file.source, file.revision, file.values()
+    values = as_matrix(given, f"{side} {name!r}")
+    if l2:
+        norms = np.linalg.norm(values, axis=1, keepdims=True)
+        if not norms.all():
+            row = int(np.argmin(norms))
+            raise InputError(f"{side} {name!r}: row {row} is zero; it has no direction; give l2=False")
+        values = values / norms
+    return ModelInfo(name, side, "other", source, "arrays", revision, params={"l2": l2}), values
+
+
+def _common_rows(sides: Sequence[tuple[ModelInfo, Vectors]]) -> int:
+    names = [info.name for info, _ in sides]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"two arrays are called {twice[0]!r}; name them apart: vision={{'a': ...}}")
+    (first, values), *others = sides
+    for info, other in others:
+        if len(other) != len(values):
+            raise InputError(
+                f"{first.side} {first.name!r} has {len(values)} rows and {info.side} {info.name!r} has "
+                f"{len(other)}; row i of all arrays is one sample: they need the same number of rows"
+            )
+    return len(values)
+
+
+def _column(given: ArrayLike | None, n: int, what: str) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    column = np.asarray(given)
+    if column.shape != (n,):
+        raise InputError(f"{what}: expected {n}, one a row, got shape {column.shape}")
+    values = column.tolist()
+    if missing := [i for i, value in enumerate(values) if value is None or value != value]:
+        raise InputError(f"{what}: row {missing[0]} has none (None or NaN)")
+    return tuple(map(str, values))
+
+
+def _embeddings(info: ModelInfo, values: Vectors, ids: tuple[str, ...]) -> Embeddings:
+    # Metrics compute in float64: what came so need not be rounded to what models give.
+    return Embeddings(info, cast("NDArray[np.float32]", values), ids)

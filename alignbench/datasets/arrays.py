@@ -1,0 +1,169 @@
+"""Arrays in the place of images and texts: which rows are the samples, and data that is only rows."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alignbench.datasets.dataset import Dataset, Sample
+from alignbench.datasets.rows import check_type
+from alignbench.errors import DataError, InputError, UnknownNameError
+from alignbench.npy import open_npy
+from alignbench.registry import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+NAME = "arrays"
+ALL = "all"  # the type of rows without labels; scores over all types are filed under it, too
+_LONGEST = 200
+
+
+def rows_of(dataset: Dataset, count: int) -> NDArray[np.intp]:
+    """Return which of an array's `count` rows belong to the dataset's samples, in their order.
+
+    An array has the samples one by one; or all rows of the data, or all usable ones, in the data's order.
+
+    Raises:
+        DataError: `count` fits none of these, or more than one, and they differ.
+    """
+    n, places = len(dataset), [sample.row for sample in dataset.samples]
+    if count == n:
+        if count == dataset.rows and places != list(range(n)):
+            raise DataError(
+                f"{n} rows, as many as the run has samples and the data has lines, but --data-types puts the "
+                "run in another order; leave it out, or name the types as the data has them"
+            )
+        return np.arange(n)
+    if None in places or dataset.rows in {None, n}:
+        raise DataError(f"{count} rows; expected {n}, one for each sample of {dataset.label}, in its order")
+    if count == dataset.rows:
+        return np.asarray(places, dtype=np.intp)
+    usable = dataset.usable_rows() if dataset.usable_rows and n < count < dataset.rows else ()
+    if count == len(usable):
+        place = {row: i for i, row in enumerate(usable)}
+        return np.asarray([place[row] for row in places if row is not None], dtype=np.intp)
+    also = f", or {len(usable)}, one for each usable line" if usable else ""
+    raise DataError(
+        f"{count} rows; expected {n}, one for each sample of {dataset.label}, "
+        f"or {dataset.rows}, one for each line of its data{also}"
+    )
+
+
+def rows_dataset(
+    n: int,
+    origin: str,
+    *,
+    labels: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
+    types: Sequence[str] | None = None,
+    n_per_type: int | None = None,
+    seed: int = 42,
+    notes: tuple[str, ...] = (),
+) -> Dataset:
+    """Return a dataset whose samples are the rows of arrays: no image, no text, a type and a group each.
+
+    Args:
+        n: how many rows there are.
+        origin: where they come from, to be said to the user.
+        labels: the data type of each row; None makes them all of one type, "all".
+        groups: the group of each row; None makes every row its own.
+        types: the types to take; None takes all.
+        n_per_type: how many of each type, drawn by `seed`; None takes all.
+        seed: of the draw.
+        notes: what a user should know of the arrays.
+
+    Raises:
+        UnknownNameError: a type that no row has.
+    """
+    kinds = (ALL,) * n if labels is None else tuple(labels)
+    # As `alignbench.stats.evaluate` names them by default: splits and blocks go by the names of groups.
+    units = tuple(map(str, range(n))) if groups is None else tuple(groups)
+    of_kind: dict[str, list[int]] = {}
+    for i, kind in enumerate(kinds):
+        of_kind.setdefault(kind, []).append(i)
+    drawn: list[int] = []
+    for kind in of_kind if types is None else types:
+        if kind not in of_kind:
+            raise UnknownNameError(f"{unknown('data type', kind, of_kind)} (in {origin})")
+        rows = of_kind[kind]
+        order = np.random.default_rng([seed, zlib.crc32(kind.encode())]).permutation(len(rows))
+        drawn += [rows[int(i)] for i in order[:n_per_type]]
+        if n_per_type is not None and len(rows) < n_per_type:
+            notes += (f"{kind}: {len(rows)} samples; {n_per_type} were asked for and there are no more",)
+    samples = (Sample(f"row-{i}", None, (), kinds[i], units[i], row=i) for i in sorted(drawn))
+    return Dataset(NAME, tuple(samples), origin, notes=notes, rows=n)
+
+
+def read_labels(path: Path, n: int) -> tuple[str, ...]:
+    """Return the data type of each of `n` rows, from a text file with one a line or a .npy file [n].
+
+    Raises:
+        DataError: the file can't be read, has not `n` labels, or one that can't be a type's name.
+    """
+    labels = _column(path, n, "label")
+    for label in dict.fromkeys(labels):
+        try:
+            check_type(label)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+    if ALL in labels:
+        raise DataError(
+            f"{path}: a label can't be {ALL!r}: scores over all types go by it; name it otherwise"
+        )
+    return labels
+
+
+def read_groups(path: Path, n: int) -> tuple[str, ...]:
+    """Return the group of each of `n` rows, from a text file with one a line or a .npy file [n].
+
+    Raises:
+        DataError: the file can't be read, or has not `n` groups.
+    """
+    return _column(path, n, "group")
+
+
+def _column(path: Path, n: int, what: str) -> tuple[str, ...]:
+    values = _from_npy(path, what) if path.suffix == ".npy" else _lines(path)
+    if len(values) != n:
+        raise DataError(f"{path}: {len(values)} {what}s; expected {n}, one for each row of the arrays")
+    for i, value in enumerate(values):
+        if not value or len(value) > _LONGEST or not value.isprintable():
+            raise DataError(
+                f"{path}: row {i}: {value[:20]!r} can't be a {what}: "
+                f"expected up to {_LONGEST} printable characters"
+            )
+    return values
+
+
+def _lines(path: Path) -> tuple[str, ...]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig") if path.is_file() else None
+    except OSError as error:
+        raise DataError(f"{path}: can't be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text; save it as UTF-8, or as .npy") from error
+    if text is None:
+        raise DataError(f"{path}: there is no such file")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    return tuple(line.strip() for line in lines)
+
+
+def _from_npy(path: Path, what: str) -> tuple[str, ...]:
+    try:
+        array = open_npy(path)
+    except InputError as error:
+        raise DataError(f"{path}: {error}") from error
+    if array.ndim != 1 or array.dtype.kind not in "USiub":
+        raise DataError(
+            f"{path}: expected texts or whole numbers [n], one {what} a row, "
+            f"got {array.dtype.name} of shape {array.shape}"
+        )
+    if array.dtype.kind == "S":
+        return tuple(value.decode("utf-8", "replace") for value in array.tolist())
+    return tuple(str(value).strip() for value in array.tolist())

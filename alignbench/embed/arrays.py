@@ -1,0 +1,35 @@
+"""Embeddings of models that are arrays: taken from their file, never computed, never put into the cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alignbench.datasets import Dataset
+from alignbench.embed.unit import unit
+from alignbench.errors import ModelError
+from alignbench.types import Embeddings
+from alignbench.weights.arrays import array_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def runs(model: Any) -> bool:
+    """Whether there is a model that can be run, timed or asked for more than its vectors: not of arrays."""
+    return array_file(model) is None
+
+
+def from_arrays(model: Any, dataset: Dataset | Sequence[str]) -> Embeddings | None:
+    """Return the vectors of a dataset's samples where the model is arrays; None where it has to be run.
+
+    Raises:
+        ModelError: the arrays' rows are not the samples', or not fit to be used.
+    """
+    file = array_file(model)
+    if file is None:
+        return None
+    if not isinstance(dataset, Dataset):
+        raise ModelError(f"{file.name}: arrays have the vectors of a dataset, not of other texts")
+    ids = tuple(sample.id for sample in dataset.samples)
+    vectors = file.vectors_of(dataset)
+    return Embeddings(model.info, unit(vectors, ids, file.name) if model.info.params["l2"] else vectors, ids)

@@ -1,0 +1,148 @@
+"""Embeddings that were computed elsewhere, in the place of a model: `npy:file.npy`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import numpy as np
+
+from alignbench.datasets.arrays import rows_of
+from alignbench.errors import DataError, InputError, ModelError, WeightsMissingError
+from alignbench.npy import open_npy
+from alignbench.weights.custom import Custom, adopt
+from alignbench.weights.digest import file_digest
+from alignbench.weights.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from alignbench.datasets import Dataset
+    from alignbench.types import Weights
+    from alignbench.weights.spec import Spec
+
+
+class ArrayFile:
+    """The rows of a .npy file [n, d], as the vectors of a model that nobody has to run.
+
+    Only the header is read, and the file's sha256 taken, until its vectors are asked for.
+
+    Args:
+        path: the file.
+        name: the alias, for errors.
+
+    Raises:
+        WeightsMissingError: there is no such file.
+        ModelError: it is not a matrix of real numbers with a row.
+    """
+
+    family = "other"
+    weights: Weights = "arrays"
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.name = name
+        self.source = f"npy:{_shown(path)}"
+        self._path = path
+        array = self._open()
+        if array.ndim != 2 or 0 in array.shape:
+            raise self._wrong(f"expected a matrix [n, d], one row a sample, got shape {array.shape}")
+        if array.dtype.kind not in "biuf":
+            raise self._wrong(f"expected real numbers, got {array.dtype}; convert them to float32")
+        self.rows, self.dims = map(int, array.shape)
+        self.dtype = array.dtype.name
+        self.params: dict[str, Any] = {"dtype": self.dtype}
+        self.revision = file_digest(path)[:16]
+
+    def describe(self, used: int) -> str:
+        """Return what the plan of a run that uses so many of the rows says of it."""
+        part = "" if used == self.rows else f", {used} of its {self.rows} rows"
+        return f"arrays, {self.dims} dims, {self.dtype} from {self.source.removeprefix('npy:')}{part}"
+
+    def embed(self, items: Sequence[Any]) -> NoReturn:
+        """Refuse: there is no model that could be run on anything."""
+        raise self._wrong("arrays that were computed elsewhere; there is no model to be run")
+
+    def vectors_of(self, dataset: Dataset) -> NDArray[np.float32]:
+        """Return the rows of the dataset's samples, float32 [n, d], row i of sample i.
+
+        Raises:
+            ModelError: the rows don't match the samples, one of them is not finite, or the file has changed.
+        """
+        try:
+            rows = rows_of(dataset, self.rows)
+        except DataError as error:
+            raise self._wrong(str(error)) from error
+        given = self.values()
+        with np.errstate(over="ignore"):
+            vectors = np.asarray(given[rows], dtype=np.float32)
+        finite = np.isfinite(vectors).all(axis=1)
+        if not finite.all():
+            first = int(np.argmin(finite))
+            row, of = int(rows[first]), dataset.samples[first].id
+            what = "NaN or infinite" if not np.isfinite(given[row]).all() else "beyond float32"
+            raise self._wrong(
+                f"{int((~finite).sum())} of {len(rows)} rows are not finite, the first is row {row}, counted "
+                f"from 0 (sample {of!r}): {what}; mend such rows, or leave them out on both sides"
+            )
+        return vectors
+
+    def repeated(self) -> int:
+        """Return how many rows are equal to an earlier one: of the same image or text, most likely."""
+        return self.rows - len({row.tobytes() for row in self.values()})
+
+    def values(self) -> NDArray[Any]:
+        """Return the whole matrix as it is in the file, mapped into memory.
+
+        Raises:
+            ModelError: the file is another than when its digest was taken.
+        """
+        if file_digest(self._path)[:16] != self.revision:
+            raise self._wrong("the file has changed since the run began; run again")
+        return self._open()
+
+    def _open(self) -> NDArray[Any]:
+        try:
+            return open_npy(self._path)
+        except InputError as error:
+            if not self._path.exists():
+                raise WeightsMissingError(f"{self.name}: there is no file {self._path}") from error
+            raise self._wrong(str(error)) from error
+
+    def _wrong(self, what: str) -> ModelError:
+        return ModelError(f"{self.name}: {self.source}: {what}")
+
+
+def arrays(
+    spec: Spec, side: Literal["vision", "text"], *, l2: bool = True, asked: Sequence[str] = ()
+) -> Custom:
+    """Return the arrays that `npy:file.npy` names, under their alias.
+
+    Args:
+        spec: of kind "npy".
+        side: which side of a pair they are.
+        l2: whether rows are brought to unit length.
+        asked: the options that were given and that only a model can follow.
+
+    Raises:
+        WeightsMissingError: there is no such file.
+        ModelError: it is not a matrix of real numbers, or an option would be ignored.
+    """
+    file = ArrayFile(Path(spec.target).expanduser(), spec.alias)
+    return adopt(file, spec.alias, side, l2=l2, asked=asked, what="an array")
+
+
+def array_file(model: object) -> ArrayFile | None:
+    """Return the file behind a model that is arrays; None of a model that can be run."""
+    behind = model.behind if isinstance(model, Custom) else model
+    return behind if isinstance(behind, ArrayFile) else None
+
+
+def _shown(path: Path) -> str:
+    """Return the file's name from the current folder on: reports are passed on, and say no other folder."""
+    try:
+        shown = path.resolve().relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        shown = path.name
+    return printable(shown)
