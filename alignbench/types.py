@@ -168,6 +168,8 @@ class Score:
         other: the second model where two of the same side are compared.
         dataset: name and digest, `sample_data@1a2b3c4d`.
         data_type: "all", or the one type that it was computed on.
+        variant: what tells it from other scores of the same metric and models: a projector, or a direction
+            and a loss ("image_to_text contrastive"); empty where there is one of a kind.
         n: the number of groups that went in.
         dims: the widths of both sides.
         chance: the value of a guesser, where the metric has one.
@@ -188,6 +190,7 @@ class Score:
     dims: tuple[int, ...]
     other: str | None = None
     data_type: str = "all"
+    variant: str = ""
     status: Status = "ok"
     reason: str | None = None
     null: Null | None = None
@@ -231,6 +234,7 @@ class Score:
             self.llm or "",
             self.other or "",
             self.data_type,
+            self.variant,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -167,7 +167,7 @@ def _finite(values: NDArray[Any], name: str) -> NDArray[np.float64]:
 
 
 def pick(scores: Sequence[Score], metric: str) -> list[Score]:
-    """Return a metric's scores, one a pair of models: of several variants not the one for fidelity only."""
+    """Return a metric's scores, one a pair of models and variant: of two, not the one for fidelity only."""
     found: dict[tuple[str, ...], Score] = {}
     for score in scores:
         if score.metric == metric and (

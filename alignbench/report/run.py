@@ -103,6 +103,7 @@ def scores_csv(scores: Iterable[Score]) -> str:
         "llm",
         "other",
         "data_type",
+        "variant",
         "n",
         "value",
         "low",

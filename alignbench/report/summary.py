@@ -96,10 +96,12 @@ def _all_scores(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]
     lines: list[str] = []
     for experiment in dict.fromkeys(score.experiment for score in scores):
         own = [score for score in scores if score.experiment == experiment]
-        head = ["metric", "encoder", "LLM", "against", "data", *_NUMBERS]
+        named = any(score.variant for score in own)
+        head = ["metric", *(["variant"] if named else []), "encoder", "LLM", "against", "data", *_NUMBERS]
         rows = [
             [
                 markdown(score.metric),
+                *([markdown(score.variant)] if named else []),
                 *("" if name is None else labels[name] for name in (score.encoder, score.llm, score.other)),
                 markdown(score.data_type),
                 *_numbers(score),
@@ -107,7 +109,8 @@ def _all_scores(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]
             for score in own
         ]
         lines += [f"<details><summary>{markdown(experiment)}: {plural(len(own), 'score')}</summary>", ""]
-        lines += [*table(head, rows, frozenset({5, 7, 8, 9, 10})), "", "</details>", ""]
+        right = frozenset(i + named for i in (5, 7, 8, 9, 10))
+        lines += [*table(head, rows, right), "", "</details>", ""]
     return lines
 
 

@@ -11,11 +11,14 @@ from alignbench.stats.interval import (
 from alignbench.stats.permutation import draw_permutations, draw_within, p_value
 from alignbench.stats.ranking import holm_rejects, paired_p, tie_groups
 from alignbench.stats.splits import assign, one_per_group, rng_for, train_half
+from alignbench.stats.trained import corrected_error, corrected_interval, multi_split_p, seed_spread
 
 __all__ = [
     "Evaluation",
     "assign",
     "bootstrap_interval",
+    "corrected_error",
+    "corrected_interval",
     "deletion_blocks",
     "draw_permutations",
     "draw_within",
@@ -23,10 +26,12 @@ __all__ = [
     "holm_rejects",
     "jackknife_error",
     "jackknife_interval",
+    "multi_split_p",
     "one_per_group",
     "p_value",
     "paired_p",
     "rng_for",
+    "seed_spread",
     "tie_groups",
     "train_half",
     "wilson_interval",

@@ -97,6 +97,25 @@ def test_read_run_gives_back_what_was_written(tmp_path: Path) -> None:
     assert sorted(read, key=lambda s: s.key) == sorted(scores, key=lambda s: s.key)
 
 
+def test_variants_of_a_score_are_kept_apart(tmp_path: Path) -> None:
+    scores = [
+        make_score("mrr", 0.4 + 0.1 * i, variant=variant, experiment="e2e")
+        for i, variant in enumerate(("image_to_text mse", "text_to_image mse"))
+    ]
+    assert len({score.key for score in scores}) == 2
+    write_run(tmp_path, make_run(), scores, figures=False)
+    validator().validate(json.loads((tmp_path / "scores.json").read_text(encoding="utf-8")))
+    assert [score.variant for score in read_run(tmp_path)[1]] == ["image_to_text mse", "text_to_image mse"]
+    assert "text\\_to\\_image mse" in (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert "text_to_image mse" in scores_csv(scores)
+
+
+def test_a_score_of_before_there_were_variants_is_read() -> None:
+    plain = make_score("rsa", 0.2).to_dict()
+    del plain["variant"]
+    assert Score.from_dict(plain).variant == ""
+
+
 def test_files_do_not_depend_on_the_order_of_recording(tmp_path: Path) -> None:
     scores = make_scores()
     for name, order in (("a", scores), ("b", scores[::-1])):
