@@ -1,5 +1,6 @@
 """What goes with a score: nulls, intervals, tie groups. Takes metrics as arguments and imports none."""
 
+from alignbench.stats.best import probability_best
 from alignbench.stats.evaluation import Evaluation, evaluate
 from alignbench.stats.interval import (
     bootstrap_interval,
@@ -8,6 +9,8 @@ from alignbench.stats.interval import (
     jackknife_interval,
     wilson_interval,
 )
+from alignbench.stats.joint import Joint, joint_of_deletions, joint_of_repeats
+from alignbench.stats.needed import needed_of_ties, samples_needed
 from alignbench.stats.permutation import draw_permutations, draw_within, p_value
 from alignbench.stats.ranking import holm_rejects, paired_p, tie_groups
 from alignbench.stats.splits import assign, one_per_group, repeated_split, rng_for, train_half
@@ -15,6 +18,7 @@ from alignbench.stats.trained import corrected_error, corrected_interval, multi_
 
 __all__ = [
     "Evaluation",
+    "Joint",
     "assign",
     "bootstrap_interval",
     "corrected_error",
@@ -26,12 +30,17 @@ __all__ = [
     "holm_rejects",
     "jackknife_error",
     "jackknife_interval",
+    "joint_of_deletions",
+    "joint_of_repeats",
     "multi_split_p",
+    "needed_of_ties",
     "one_per_group",
     "p_value",
     "paired_p",
+    "probability_best",
     "repeated_split",
     "rng_for",
+    "samples_needed",
     "seed_spread",
     "tie_groups",
     "train_half",

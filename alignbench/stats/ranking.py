@@ -10,17 +10,27 @@ from alignbench.errors import InputError
 from alignbench.stats.interval import jackknife_error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
-def paired_p(difference: float, deletions: Sequence[float]) -> float:
-    """Return the two-sided p of a difference of two scores, from its values without each shared block."""
+def paired_p(
+    difference: float,
+    deletions: Sequence[float],
+    error: Callable[[Sequence[float]], float] = jackknife_error,
+) -> float:
+    """Return the two-sided p of a difference of two scores, from its values without each shared block.
+
+    Args:
+        difference: of the two scores.
+        deletions: the difference without each block; of trained scores, in each split.
+        error: gives the standard error of `difference` from these.
+    """
     from scipy.special import stdtr
 
-    error = jackknife_error(deletions)
-    if error <= 1e-12 * max(1.0, abs(difference)):
+    spread = error(deletions)
+    if spread <= 1e-12 * max(1.0, abs(difference)):
         return 1.0 if abs(difference) <= 1e-12 else 0.0
-    return float(2 * stdtr(len(deletions) - 1, -abs(difference) / error))
+    return float(2 * stdtr(len(deletions) - 1, -abs(difference) / spread))
 
 
 def holm_rejects(p_values: Sequence[float], level: float = 0.05) -> list[bool]:
@@ -43,6 +53,7 @@ def tie_groups(
     higher_is_better: bool = True,
     *,
     level: float = 0.05,
+    error: Callable[[Sequence[float]], float] = jackknife_error,
 ) -> list[list[str]]:
     """Return the names in groups, best first, by the leader rule.
 
@@ -52,9 +63,12 @@ def tie_groups(
 
     Args:
         values: score by name.
-        deletions: by name the scores without each shared block, as `evaluate` gives them; all of one length.
+        deletions: by name the scores without each shared block, as `evaluate` gives them, all of one length;
+            of trained scores those in each shared split.
         higher_is_better: whether the best is the largest.
         level: of the family-wise test.
+        error: gives the standard error of a difference from its values without each block, or in each split
+            (then it is `corrected_error` with the ratio of the splits).
 
     Raises:
         InputError: the deletions are not of the same blocks.
@@ -72,6 +86,7 @@ def tie_groups(
             paired_p(
                 values[leader] - values[name],
                 (np.asarray(deletions[leader]) - np.asarray(deletions[name])).tolist(),
+                error,
             )
             for name in others
         ]

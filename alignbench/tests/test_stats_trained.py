@@ -42,7 +42,7 @@ def overlapping_splits(rng: np.random.Generator, splits: int = 5, n: int = 50) -
 
 
 def test_corrected_interval_covers_where_a_naive_one_does_not() -> None:
-    """The splits share a sample, which a naive error forgets."""
+    """The expected held-out error is 1 + 1/n_train; splits share a sample, which a naive error forgets."""
     rng = np.random.default_rng(0)
     corrected = naive = 0
     for _ in range(2000):
