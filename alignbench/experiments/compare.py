@@ -229,7 +229,9 @@ def _score(
     values = np.asarray([float(table.diagonal().mean()) for table in tables])
     repeats, control = values[: how.splits], values[how.splits :]
     draws = 999 if how.permutations is None else how.permutations
-    p_values = [_shuffled_p(table, measure, draws, how.seed, i) for i, table in enumerate(tables[: how.splits])]
+    p_values = [
+        _shuffled_p(table, measure, draws, how.seed, i) for i, table in enumerate(tables[: how.splits])
+    ]
     enough = common["n"] >= MIN_GROUPS
     flags = [] if enough else ["n_too_small"]
     if described["overtraining"] > OVERTRAINED:

@@ -72,9 +72,7 @@ class Recorder:
         """
         known = METRICS.get(metric) if isinstance(metric, str) else metric
         settings = self.basis_settings if needs_basis(known) else self.settings
-        score = score_pair(
-            known, pair, settings, experiment=self.experiment, data_type=data_type, **params
-        )
+        score = score_pair(known, pair, settings, experiment=self.experiment, data_type=data_type, **params)
         return self.score(replace(score, artifact=artifact))
 
     def score(self, score: Score) -> Score:
