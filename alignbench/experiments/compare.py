@@ -1,4 +1,4 @@
-"""Encoders compared by what a trained projector makes of them: held-out error and cosine, beside a control."""
+"""Encoders compared by what trained projectors make of them: held-out error and cosine, beside a control."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def project(
     """Train projectors from vision to text by MSE, and return their held-out scores and loss curves.
 
     One row of every group goes in. Two trainings on shuffled pairs go beside those on the true ones: their
-    mean is the null's. Its p comes from shuffling held-out pairs of the trained projectors, a split at a time.
+    mean is the null's. Its p comes from shuffling the held-out pairs of the others, a split at a time.
 
     Args:
         pair: an encoder's and an LLM's embeddings.
@@ -137,8 +137,8 @@ def project(
         experiment: what the scores are filed under.
 
     Returns:
-        Scores of `projection_mse` and `projection_cosine`, and the arrays of a figure: losses [splits, epochs]
-        of trained and held-out rows, for true and for shuffled pairs; none where there are too few groups.
+        Scores of `projection_mse` and `projection_cosine`, and a figure's arrays: losses [splits, epochs] of
+        trained and held-out rows, for true and for shuffled pairs; none where there are too few groups.
     """
     rows = one_per_group(np.asarray(pair.groups), how.seed)
     x = (pair.x.values if patches is None else patches.values)[rows]
