@@ -88,7 +88,7 @@ def model_similarity(inputs: FigureInputs) -> Figure | None:
             ax = axes[row, column]
             image = _similarities(ax, [s for s in own if s.metric == metric], names[side])
             ax.set_aspect("equal", anchor="W")
-            labels = [inputs.label(name, 24) for name in names[side]]
+            labels = [inputs.label(name, 36 if len(names[side]) <= 6 else 24) for name in names[side]]
             ax.set_xticks(range(len(labels)), labels, rotation=35, ha="right", rotation_mode="anchor")
             ax.set_yticks(range(len(labels)), labels if column == 0 else [""] * len(labels))
             ax.set_title(f"{metric}: {SIDES[side]}" if column == 0 else metric)

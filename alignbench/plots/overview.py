@@ -135,7 +135,7 @@ def _name(
     """Name the rows, and the columns with the LLM above its encoders."""
     names = [f"{metric} {variant}".strip() + (" ↓" if metric in lower else "") for metric, variant in rows]
     ax.set_yticks(range(len(rows)), [fit(clean(name), 44) for name in names], fontsize=7.5)
-    encoders = [inputs.label(encoder, 24) for _, encoder in pairs]
+    encoders = [inputs.label(encoder, 36 if len(pairs) <= 12 else 24) for _, encoder in pairs]
     ax.set_xticks(range(len(pairs)), encoders, rotation=40, ha="right", rotation_mode="anchor", fontsize=7.5)
     llms = [llm for llm, _ in pairs]
     for llm in dict.fromkeys(llms):
@@ -152,7 +152,7 @@ def _name_kinds(ax: Axes, kinds: Sequence[str], columns: int) -> None:
     look: Any = {"rotation": 270, "ha": "left", "va": "center", "fontsize": 7, "color": MUTED}
     for kind in dict.fromkeys(kinds):
         members = [i for i, other in enumerate(kinds) if other == kind]
-        if len(members) > 0.3 * len(kind):
+        if len(members) > 0.25 * len(kind):
             ax.text(columns - 0.4, (members[0] + members[-1]) / 2, kind, **look)
         if members[0]:
             ax.axhline(members[0] - 0.5, color="white", linewidth=4)

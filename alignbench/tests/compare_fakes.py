@@ -50,6 +50,7 @@ def compare_scores(
                         "projection_cosine", cosine, encoder, llm, null=control[1], chance=0.0, **trained
                     )
                 )
+    fields["null"] = null
     for side, names in (("encoder", encoders), ("llm", llms)):
         for a, first in enumerate(names):
             for b, second in enumerate(names[a + 1 :]):
