@@ -4,7 +4,7 @@ import pytest
 
 from alignbench.metrics import METRICS
 
-pytestmark = pytest.mark.cka
+pytestmark = [pytest.mark.cka, pytest.mark.compare, pytest.mark.all]
 
 
 @pytest.mark.parametrize("metric", METRICS.names(kind="pair", pairing=True))

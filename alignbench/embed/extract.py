@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +23,7 @@ from alignbench.types import Embeddings, Patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from alignbench.embed.models import OnLoad, Vectors
     from alignbench.types import ModelInfo
@@ -45,6 +46,7 @@ def embed_images(
     batch_size: int = 32,
     progress: Progress | None = None,
     on_load: OnLoad | None = None,
+    with_patches: bool = False,
 ) -> Embeddings:
     """Return an encoder's vectors of a dataset's images, row i of sample i.
 
@@ -61,6 +63,7 @@ def embed_images(
         batch_size: images a batch.
         progress: is told of the images that are missing.
         on_load: is told (model, seconds) of each load of weights.
+        with_patches: where weights are loaded, keep the patches of `embed_patches`, too, for later.
 
     Returns:
         float32 `[n, d]`, with the arithmetic in `model.params["dtype"]`.
@@ -70,23 +73,13 @@ def embed_images(
         ModelError: a vector is not finite, or can't be scaled to unit length.
         DataError: an image can't be decoded.
     """
-    if batch_size < 1:
-        raise InputError(f"batch_size: expected at least 1, got {batch_size}")
     if (given := from_arrays(encoder, dataset)) is not None:
         return given
-    samples = dataset.samples
-    ids = tuple(sample.id for sample in samples)
-    name = info_of(encoder, "vision", "").name
-
-    def encode(rows: Sequence[int]) -> Iterator[tuple[Sequence[int], Vectors]]:
-        apart = runs_apart(encoder, "preprocess")
-        prepare, forward = (encoder.preprocess, encoder.forward) if apart else (_same, encoder.embed)
-        for positions, batch in image_batches([samples[row] for row in rows], prepare, batch_size):
-            of = [rows[position] for position in positions]
-            yield of, run(forward, batch, name, [ids[row] for row in of], "vision")
-
-    task = _Task(encoder, "vision", ids, _image_items(dataset), encode, device, dtype)
-    return _embed(task, store, progress or Silent(), on_load)
+    task = _image_task(encoder, dataset, device, dtype, batch_size, patches=False)
+    beside = None
+    if with_patches and gives_patches(encoder):
+        beside = _image_task(encoder, dataset, device, dtype, batch_size, patches=True)
+    return _embed(task, store, progress or Silent(), on_load, beside)
 
 
 def gives_patches(encoder: Any) -> bool:
@@ -126,26 +119,33 @@ def embed_patches(
             patches.
         DataError: an image can't be decoded.
     """
-    if batch_size < 1:
-        raise InputError(f"batch_size: expected at least 1, got {batch_size}")
     name = info_of(encoder, "vision", "").name
     if not gives_patches(encoder):
         raise ModelError(f"{name}: gives no patch embeddings")
+    task = _image_task(encoder, dataset, device, dtype, batch_size, patches=True)
+    info, values = _vectors(task, store, progress or Silent(), on_load)
+    return Patches(info, values, task.ids)
+
+
+def _image_task(
+    encoder: Any, dataset: Dataset, device: str, dtype: str, batch_size: int, *, patches: bool
+) -> _Task:
+    if batch_size < 1:
+        raise InputError(f"batch_size: expected at least 1, got {batch_size}")
     samples = dataset.samples
     ids = tuple(sample.id for sample in samples)
+    name = info_of(encoder, "vision", "").name
+    whole, method = ("patches", "forward_patches") if patches else ("embed", "forward")
 
     def encode(rows: Sequence[int]) -> Iterator[tuple[Sequence[int], Vectors]]:
-        apart = runs_apart(encoder, "preprocess") and hasattr(encoder, "forward_patches")
-        prepare, forward = (
-            (encoder.preprocess, encoder.forward_patches) if apart else (_same, encoder.patches)
-        )
+        apart = runs_apart(encoder, "preprocess") and hasattr(encoder, method)
+        prepare = encoder.preprocess if apart else _same
+        forward = getattr(encoder, method if apart else whole)
         for positions, batch in image_batches([samples[row] for row in rows], prepare, batch_size):
             of = [rows[position] for position in positions]
-            yield of, run(forward, batch, name, [ids[row] for row in of], "vision", patches=True)
+            yield of, run(forward, batch, name, [ids[row] for row in of], "vision", patches=patches)
 
-    task = _Task(encoder, "vision", ids, _image_items(dataset), encode, device, dtype, patches=True)
-    info, values = _vectors(task, store, progress or Silent(), on_load)
-    return Patches(info, values, ids)
+    return _Task(encoder, "vision", ids, _image_items(dataset), encode, device, dtype, patches=patches)
 
 
 def embed_texts(
@@ -212,7 +212,13 @@ def embed_texts(
 
 
 def count_missing(
-    model: Any, dataset: Dataset, *, store: EmbeddingStore, device: str = "auto", dtype: str = "auto"
+    model: Any,
+    dataset: Dataset,
+    *,
+    store: EmbeddingStore,
+    device: str = "auto",
+    dtype: str = "auto",
+    patches: bool = False,
 ) -> int:
     """Return how many of a dataset's images (or texts) `embed_images` (or `embed_texts`) would have to embed.
 
@@ -222,13 +228,14 @@ def count_missing(
         store: what is known already.
         device: as for embedding.
         dtype: as for embedding.
+        patches: count the images whose patches are missing instead.
     """
     if not runs(model):
         return 0
     items = _image_items(dataset)
     if info_of(model, "vision", "").side == "text":
         items = _text_items([sample.text for sample in dataset.samples])
-    place = _Place.of(model, items, device, dtype, store)
+    place = _Place.of(model, items, device, dtype, store, patches=patches)
     return len(place.lacks(place.known()))
 
 
@@ -318,22 +325,35 @@ class _Place:
         return sorted(row for item, row in first.items() if item not in known)
 
 
-def _embed(task: _Task, store: EmbeddingStore, progress: Progress, on_load: OnLoad | None) -> Embeddings:
-    info, values = _vectors(task, store, progress, on_load)
+def _embed(
+    task: _Task,
+    store: EmbeddingStore,
+    progress: Progress,
+    on_load: OnLoad | None,
+    beside: _Task | None = None,
+) -> Embeddings:
+    info, values = _vectors(task, store, progress, on_load, beside)
     return Embeddings(info, unit(values, task.ids, info.name) if info.params["l2"] else values, task.ids)
 
 
 def _vectors(
-    task: _Task, store: EmbeddingStore, progress: Progress, on_load: OnLoad | None
+    task: _Task,
+    store: EmbeddingStore,
+    progress: Progress,
+    on_load: OnLoad | None,
+    beside: _Task | None = None,
 ) -> tuple[ModelInfo, Vectors]:
-    """Return all rows' vectors as the store has them: from the model where they are missing."""
+    """Return all rows' vectors as the store has them: from the model where they are missing.
+
+    While the model is loaded, another task of the same model may put its vectors into the store, too.
+    """
     name = info_of(task.model, task.side, "").name
     if not task.ids:
         raise InputError(f"{name}: there is nothing to embed")
     place = task.place(store)
     known = place.known()
     if place.lacks(known):
-        with nullcontext() if place.shelf is None else place.shelf.lock():
+        with _locked(place):
             # Another process may have done it while this one waited for the lock.
             place = task.place(store)
             known = place.known()
@@ -343,8 +363,25 @@ def _vectors(
                     place = task.place(store)
                     known = place.known()
                     _compute(task, place, known, name, progress)
+                    if beside is not None:
+                        _compute_beside(beside, store, name, progress)
     info = info_of(task.model, task.side, place.arithmetic)
     return info, _stacked([known[item] for item in place.items], name)
+
+
+def _compute_beside(task: _Task, store: EmbeddingStore, name: str, progress: Progress) -> None:
+    place = task.place(store)
+    if place.shelf is None:
+        return  # it would be forgotten at once
+    # What goes wrong here goes wrong again for whoever asks for these vectors, and is theirs to report.
+    with suppress(Exception), _locked(place):
+        known = place.known()
+        if place.lacks(known):
+            _compute(task, place, known, name, progress)
+
+
+def _locked(place: _Place) -> AbstractContextManager[object]:
+    return nullcontext() if place.shelf is None else place.shelf.lock()
 
 
 def _compute(task: _Task, place: _Place, known: dict[str, Vectors], name: str, progress: Progress) -> None:

@@ -47,30 +47,37 @@ class Settings:
         return dict(basis_settings(n, bounds, align=self.basis, k=self.k))
 
 
-def score_pair(metric: Metric, pair: Pair, settings: Settings, *, experiment: str, **params: Any) -> Score:
+def score_pair(
+    metric: Metric, pair: Pair, settings: Settings, *, experiment: str, data_type: str = "all", **params: Any
+) -> Score:
     """Return the metric of a pair with null, interval, chance and flags.
 
     What does not exist (too few samples, a zero denominator) becomes a score with status `not_applicable` and
     the reason.
 
+    Args:
+        metric: of METRICS, or any other.
+        pair: the embeddings of both sides.
+        settings: how the run scores.
+        experiment: what the score is filed under.
+        data_type: score the samples of this type only.
+        params: what else the score should say of how it came about.
+
     Raises:
         InputError: the embeddings are not fit for any metric (NaN, zero variance, ...).
     """
-    mode = mode_of(pair)
-    n = len(set(pair.groups))
+    if data_type != "all":
+        pair = pair.take([row for row, label in enumerate(pair.labels) if label == data_type])
     common: dict[str, Any] = {
-        "experiment": experiment,
+        **identity(pair, experiment, settings.seed),
         "metric": metric.name,
-        "dataset": pair.dataset,
-        "n": n,
+        "data_type": data_type,
         "dims": (pair.x.dim, pair.y.dim) if metric.two_sided else (pair.x.dim,),
-        "seed": settings.seed,
         "higher_is_better": metric.higher_is_better,
         "unit": metric.unit,
-        "weights": {side.model.label: side.model.weights for side in (pair.x, pair.y)},
-        **_sides(pair, mode),
     }
-    described = {"mode": mode, **_preprocessing(pair), **params}
+    n = common["n"]
+    described = {**preprocessing(pair), **params}
     try:
         with _blas_threads(pair):
             found = evaluate(
@@ -106,6 +113,18 @@ def _blas_threads(pair: Pair) -> AbstractContextManager[object]:
     return threadpool_limits(1, user_api="blas") if small else nullcontext()
 
 
+def identity(pair: Pair, experiment: str, seed: int) -> dict[str, Any]:
+    """Return the fields of a score that say what it is of: models, weights, data, groups, seed."""
+    return {
+        "experiment": experiment,
+        "dataset": pair.dataset,
+        "n": len(set(pair.groups)),
+        "seed": seed,
+        "weights": {side.model.label: side.model.weights for side in (pair.x, pair.y)},
+        **_sides(pair, mode_of(pair)),
+    }
+
+
 def needs_basis(metric: Metric) -> bool:
     """Whether the metric compares covariances, which takes a basis that both sides share."""
     return metric.settings is basis_settings
@@ -131,5 +150,7 @@ def _sides(pair: Pair, mode: Mode) -> Mapping[str, str | None]:
     return {"encoder": None, "llm": x, "other": other}
 
 
-def _preprocessing(pair: Pair) -> dict[str, Any]:
-    return {"preprocessing": {side.model.label: dict(side.model.params) for side in (pair.x, pair.y)}}
+def preprocessing(pair: Pair) -> dict[str, Any]:
+    """Return what a score's `params` say of how both sides came about."""
+    sides = {side.model.label: dict(side.model.params) for side in (pair.x, pair.y)}
+    return {"mode": mode_of(pair), "preprocessing": sides}

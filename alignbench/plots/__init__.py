@@ -24,6 +24,11 @@ for _name, _module in {
     "eigenvalue_spectrum": "spectra",
     "intra_modal_similarity": "embedding",
     "coral_dashboard": "coral",
+    "cka_comparison": "compare",
+    "cka_by_data_type": "compare",
+    "projector_comparison": "projectors",
+    "model_similarity": "cells",
+    "alignment_summary": "overview",
 }.items():
     FIGURES.add(_name, f"alignbench.plots.{_module}:{_name}")
 

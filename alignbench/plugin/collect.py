@@ -115,26 +115,35 @@ class Collector:
         except AlignbenchError as error:
             raise pytest.UsageError(clean(str(error))) from error
         models, problems = [], []
+        patched = {id(self.suite.encoders[name]) for name in needed.patches}
         for model in self._models(needed):
             try:
-                models.append(self._to_load(model))
+                models.append(self._to_load(model, id(model) in patched))
             except AlignbenchError as error:
                 problems.append(clean(str(error)))
         if problems:
             raise pytest.UsageError(*problems)
         self.printer.lines(plan(self.suite.options, dataset, models, tests, self.printer.width))
 
-    def _to_load(self, model: Any) -> ToLoad:
+    def _to_load(self, model: Any, patches: bool) -> ToLoad:
         if (file := array_file(model)) is not None:
             # All that can be wrong with its rows is known now, and not once in every test.
             used = len(file.vectors_of(self.suite.dataset))
-            return ToLoad(model.info, Located(file.source), 0, file.describe(used))
+            return ToLoad(model.info, Located(file.source), 0, arrays=file.describe(used))
         located = model.locate() if hasattr(model, "locate") else Located(model.info.source)
         suite, options = self.suite, self.suite.options
-        missing = count_missing(
-            model, suite.dataset, store=suite.store, device=options.device, dtype=options.dtype
-        )
-        return ToLoad(model.info, located, missing)
+        missing = [
+            count_missing(
+                model,
+                suite.dataset,
+                store=suite.store,
+                device=options.device,
+                dtype=options.dtype,
+                patches=of_patches,
+            )
+            for of_patches in ([False, True] if patches and suite.has_patches(model) else [False])
+        ]
+        return ToLoad(model.info, located, missing[0], sum(missing[1:]))
 
     def _models(self, needed: Needed) -> list[Any]:
         vision = [self.suite.encoders[name] for name in needed.vision]

@@ -98,6 +98,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(name, values)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note whose patches will be asked for, so that images and patches take one load of the weights."""
+    suite = session.config.stash[SUITE]
+    needed = needed_by_items(session.items, tuple(suite.encoders), tuple(suite.llms))
+    suite.patched = frozenset(needed.patches)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a measurement of what is not there: arrays have vectors, but no model and no images."""

@@ -53,19 +53,26 @@ class Recorder:
         return self.settings if self.options.k else replace(self.settings, dims=self.dims())
 
     def __call__(
-        self, metric: str | Metric, pair: Pair, *, artifact: str | None = None, **params: Any
+        self,
+        metric: str | Metric,
+        pair: Pair,
+        *,
+        data_type: str = "all",
+        artifact: str | None = None,
+        **params: Any,
     ) -> Score:
         """Compute `metric` on `pair` with null and interval, and record it.
 
         Args:
             metric: a registered metric, or its name.
             pair: the embeddings of both sides.
+            data_type: score the samples of this type only.
             artifact: the file with what a figure of this score needs, from `self.artifact`.
             params: what else the score should say of how it came about.
         """
         known = METRICS.get(metric) if isinstance(metric, str) else metric
         settings = self.basis_settings if needs_basis(known) else self.settings
-        score = score_pair(known, pair, settings, experiment=self.experiment, **params)
+        score = score_pair(known, pair, settings, experiment=self.experiment, data_type=data_type, **params)
         return self.score(replace(score, artifact=artifact))
 
     def score(self, score: Score) -> Score:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 AXES = ("encoder", "llm", "compared_llm", "vision_pair", "text_pair")
 JOIN = "+"
+_PATCH_PROJECTOR = "cross_attention"
+_USES_PATCHES = re.compile(rf"{_PATCH_PROJECTOR}|patch")  # in a test's id, where that is all there is
 _WHOLE_SELECTION = {"encoders", "llms", "embeddings"}
 _SIDES = {
     "encoder": "vision",
@@ -25,10 +27,17 @@ _SIDES = {
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """The names of the models that the collected tests use, in the order of their first use."""
+    """The names of the models that the collected tests use, in the order of their first use.
+
+    Args:
+        vision: encoders.
+        text: LLMs.
+        patches: those of the encoders whose patches are used, too.
+    """
 
     vision: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
+    patches: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.vision or self.text)
@@ -42,26 +51,46 @@ def needed_by_items(items: Iterable[pytest.Item], vision: Sequence[str], text: S
         vision: all selected encoders.
         text: all selected LLMs.
     """
-    found: dict[str, dict[str, None]] = {"vision": {}, "text": {}}
+    found: dict[str, dict[str, None]] = {"vision": {}, "text": {}, "patches": {}}
     for item in items:
         if item.get_closest_marker("skip"):
             continue
-        if _WHOLE_SELECTION & set(getattr(item, "fixturenames", ())):
-            return Needed(tuple(vision), tuple(text))
+        fixtures = set(getattr(item, "fixturenames", ()))
         parameters = getattr(getattr(item, "callspec", None), "params", {})
+        if _WHOLE_SELECTION & fixtures:
+            found["vision"], found["text"] = dict.fromkeys(vision), dict.fromkeys(text)
         for axis in AXES:
             for name in str(parameters[axis]).split(JOIN) if axis in parameters else ():
                 found[_SIDES[axis]][name] = None
-    return Needed(tuple(found["vision"]), tuple(found["text"]))
+        # Of a test that is made for every projector, only one looks at patches.
+        of_patches = parameters.get("projector", _PATCH_PROJECTOR) == _PATCH_PROJECTOR
+        if "patches" in fixtures and "encoder" in parameters and of_patches:
+            found["patches"][str(parameters["encoder"])] = None
+    return Needed(*(tuple(found[side]) for side in ("vision", "text", "patches")))
 
 
 def needed_by_ids(ids: Iterable[str], vision: Sequence[str], text: Sequence[str]) -> Needed:
-    """Return the models that the test ids name: longest names first, so that `mini-clip` is not `clip`."""
+    """Return the models that the test ids name: longest names first, so that `mini-clip` is not `clip`.
+
+    Tests that use patches are known by their ids alone, too: they say "patch" or name the patches' projector.
+    """
+    nodes = set(ids)
+    used = _named(nodes, (*vision, *text))
+    patched = _named({node for node in nodes if _USES_PATCHES.search(node.partition("::")[2])}, vision)
+    return Needed(
+        tuple(n for n in vision if n in used),
+        tuple(n for n in text if n in used),
+        tuple(n for n in vision if n in patched),
+    )
+
+
+def _named(ids: Iterable[str], names: Sequence[str]) -> set[str]:
     brackets = {match.group(1) for node in ids if (match := re.search(r"\[(.*)\]$", node))}
-    found = dict.fromkeys((*vision, *text), False)
+    found = set()
     for bracket in brackets:
         rest = bracket
-        for name in sorted(found, key=len, reverse=True):
+        for name in sorted(names, key=len, reverse=True):
             rest, hits = re.subn(rf"(?<![\w.]){re.escape(name)}(?![\w.])", "\0", rest)
-            found[name] |= hits > 0
-    return Needed(tuple(n for n in vision if found[n]), tuple(n for n in text if found[n]))
+            if hits:
+                found.add(name)
+    return found

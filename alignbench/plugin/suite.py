@@ -36,6 +36,8 @@ class Suite:
         llms: the same for the LLMs, those of `compared_llms` included.
         progress: draws the progress of long work; None is silent.
         loads: (model, seconds) of every load of weights, until somebody takes them.
+        patched: the names of the encoders whose patches the collected tests use: they are embedded with the
+            same load of weights as the images.
     """
 
     options: Options
@@ -43,6 +45,7 @@ class Suite:
     llms: Mapping[str, LLM | Custom]
     progress: Progress | None = None
     loads: list[tuple[str, float]] = field(default_factory=list)
+    patched: frozenset[str] = frozenset()
     _vectors: dict[tuple[str, str], Embeddings | ModelError] = field(default_factory=dict)
 
     @classmethod
@@ -180,7 +183,11 @@ class Suite:
         return self._remembered(
             encoder.info,
             lambda: embed_images(
-                encoder, self.dataset, batch_size=self.options.batch_size, **self._how_to_embed()
+                encoder,
+                self.dataset,
+                batch_size=self.options.batch_size,
+                with_patches=self._uses_patches(encoder),
+                **self._how_to_embed(),
             ),
         )
 
@@ -189,6 +196,9 @@ class Suite:
         from alignbench.embed import runs
 
         return runs(model)
+
+    def _uses_patches(self, encoder: Encoder | Custom) -> bool:
+        return any(self.encoders.get(name) is encoder for name in self.patched)
 
     def has_patches(self, encoder: Encoder | Custom) -> bool:
         """Whether the encoder gives a vector a patch."""

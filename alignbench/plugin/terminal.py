@@ -39,13 +39,23 @@ class ToLoad:
     """A model of the run: where its weights are, and how many samples it has yet to embed.
 
     Args:
+        info: of the model.
+        located: where its weights are.
+        missing: samples without a vector.
+        patches: samples without patch vectors, where patches are used.
         arrays: what it is where there is no model, only arrays.
     """
 
     info: ModelInfo
     located: Located
     missing: int
+    patches: int = 0
     arrays: str = ""
+
+    @property
+    def passes(self) -> int:
+        """How many samples go through the model."""
+        return self.missing + self.patches
 
     @property
     def bytes(self) -> int:
@@ -65,7 +75,7 @@ def plan(
             rows.append(("model", f"{model.info.label}: {model.arrays}"))
             continue
         size = f", {_size(model.bytes)}" if model.bytes else ""
-        todo = f"{model.missing} to embed" if model.missing else "cached, not loaded"
+        todo = _todo(model)
         if model.located.download:
             todo += f", download {_size(model.located.download)} from {model.located.source} first"
         rows.append(("model", f"{model.info.label}: {model.info.weights}{size}, {todo}"))
@@ -80,15 +90,21 @@ def plan(
     ]
 
 
+def _todo(model: ToLoad) -> str:
+    parts = [f"{model.missing} to embed"] if model.missing else []
+    parts += [f"patches of {model.patches} to embed"] if model.patches else []
+    return ", ".join(parts) or "cached, not loaded"
+
+
 def _estimate(models: Sequence[ToLoad], tests: int, device: str) -> float:
     on_cpu = device in {"auto", "cpu"} and not shutil.which("nvidia-smi")
     flops = _FLOPS["cpu" if on_cpu else "accelerator"]
     seconds = _REPORT_SECONDS + tests * _TEST_SECONDS
-    seconds += _START_SECONDS if any(model.missing for model in models) else 0
+    seconds += _START_SECONDS if any(model.passes for model in models) else 0
     for model in models:
         seconds += model.located.download / _DOWNLOAD_BYTES_PER_SECOND
-        if model.missing:
-            seconds += model.bytes / _READ_BYTES_PER_SECOND + model.missing * model.bytes * _TOKENS / flops
+        if model.passes:
+            seconds += model.bytes / _READ_BYTES_PER_SECOND + model.passes * model.bytes * _TOKENS / flops
     return seconds
 
 

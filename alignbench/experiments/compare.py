@@ -1,0 +1,300 @@
+"""Encoders compared by what trained projectors make of them: held-out error and cosine, beside a control."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.errors import DegenerateError
+from alignbench.experiments.scoring import identity, preprocessing
+from alignbench.stats import (
+    corrected_interval,
+    draw_permutations,
+    multi_split_p,
+    one_per_group,
+    p_value,
+    repeated_split,
+    rng_for,
+)
+from alignbench.stats.interval import MIN_GROUPS
+from alignbench.types import Null, Score
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from alignbench.projectors.fit import Fitted, Split
+    from alignbench.types import Pair, Patches
+
+    Matrix = NDArray[np.float64]
+    Vectors = NDArray[np.float32]
+
+BY_TYPE = ("calibrated_cka", "debiased_cka", "mutual_knn", "ridge_r2")
+BETWEEN_MODELS = ("calibrated_cka", "mutual_knn")
+
+PARTS = 5  # one group in five is held out
+FEWEST = 3 * PARTS
+CONTROLS = 2
+OVERTRAINED = 1.05
+MOST_SHUFFLED = 2000
+NULL_KIND = f"trained on shuffled pairs, {CONTROLS} trainings; p: held-out pairs shuffled, twice the median"
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """How projectors are trained and judged.
+
+    Args:
+        projector: of `alignbench.projectors.PROJECTORS`; "cross_attention" reads patches.
+        epochs: full-batch steps of Adam; the weights after the last one count.
+        splits: how many times 80% of the groups are drawn anew to train on, each with weights of its own.
+        lr: Adam's learning rate.
+        seed: of splits, initial weights and permutations.
+        permutations: of held-out pairs, a split; None: 999.
+        device: "auto", "cpu", "cuda", ...
+    """
+
+    projector: str = "linear"
+    epochs: int = 300
+    splits: int = 5
+    lr: float = 1e-3
+    seed: int = 42
+    permutations: int | None = None
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """A score of predictions: the mean of a table's diagonal, [m, m] of predictions against targets."""
+
+    metric: str
+    higher_is_better: bool
+    bounds: tuple[float, float]
+    chance: float
+
+
+_MEASURES = (
+    _Measure("projection_mse", False, (0.0, np.inf), 1.0),
+    _Measure("projection_cosine", True, (-1.0, 1.0), 0.0),
+)
+
+
+def error_table(prediction: Vectors, target: Vectors, mean: Vectors) -> Matrix:
+    r"""Return $\|f_i - y_j\|^2 / \frac{1}{m}\sum_k \|y_k - \bar y\|^2$ for each prediction i and target j.
+
+    The mean of the diagonal is the error that is left of the targets' variance around the train mean: 0 for
+    perfect predictions, 1 for the train mean itself.
+
+    Args:
+        prediction: of the held-out rows [m, d].
+        target: theirs [m, d].
+        mean: of the targets that were trained on [d].
+
+    Raises:
+        DegenerateError: all targets are the train mean.
+    """
+    f, y = prediction.astype(np.float64) - mean, target.astype(np.float64) - mean
+    variance = float(np.square(y).sum(axis=1).mean())
+    if not variance:
+        raise DegenerateError("projection_mse: the held-out targets have no variance around the train mean")
+    squares = np.square(f).sum(axis=1)[:, None] + np.square(y).sum(axis=1)[None, :] - 2 * (f @ y.T)
+    table: Matrix = np.maximum(squares, 0.0) / variance
+    return table
+
+
+def cosine_table(prediction: Vectors, target: Vectors, mean: Vectors) -> Matrix:
+    """Return the cosine of each prediction with each target [m, m], both centred on the train mean.
+
+    Raises:
+        DegenerateError: a row is the train mean itself, and has no direction.
+    """
+    f, y = prediction.astype(np.float64) - mean, target.astype(np.float64) - mean
+    lengths = [np.linalg.norm(side, axis=1, keepdims=True) for side in (f, y)]
+    if not all(length.all() for length in lengths):
+        raise DegenerateError("projection_cosine: a held-out row is the train mean and has no direction")
+    table: Matrix = (f / lengths[0]) @ (y / lengths[1]).T
+    return table
+
+
+_TABLES = {"projection_mse": error_table, "projection_cosine": cosine_table}
+
+
+def project(
+    pair: Pair, how: Projection, patches: Patches | None = None, *, experiment: str = "compare"
+) -> tuple[list[Score], dict[str, NDArray[Any]]]:
+    """Train projectors from vision to text by MSE, and return their held-out scores and loss curves.
+
+    One row of every group goes in. Two trainings on shuffled pairs go beside those on the true ones: their
+    mean is the null's. Its p comes from shuffling the held-out pairs of the others, a split at a time.
+
+    Args:
+        pair: an encoder's and an LLM's embeddings.
+        how: architecture and protocol.
+        patches: the encoder's, for "cross_attention".
+        experiment: what the scores are filed under.
+
+    Returns:
+        Scores of `projection_mse` and `projection_cosine`, and a figure's arrays: losses [splits, epochs] of
+        trained and held-out rows, for true and for shuffled pairs; none where there are too few groups.
+    """
+    rows = one_per_group(np.asarray(pair.groups), how.seed)
+    x = (pair.x.values if patches is None else patches.values)[rows]
+    y = pair.y.values[rows]
+    common: dict[str, Any] = {
+        **identity(pair, experiment, how.seed),
+        "dims": (x.shape[-1], y.shape[1]),
+        "variant": how.projector,
+    }
+    described = preprocessing(pair) | _protocol(how) | ({"patches": x.shape[1]} if x.ndim == 3 else {})
+    if len(rows) < FEWEST:
+        reason = f"expected at least {FEWEST} groups to hold out one in {PARTS}, got {len(rows)}"
+        return [_missing(measure, reason, common, described) for measure in _MEASURES], {}
+    splits = _splits(np.asarray(pair.groups)[rows], how)
+    trained, control = _fit(x, y, splits, how)
+    described |= _course(trained)
+    described["test_to_train"] = float(splits[0].test.sum() / splits[0].train.sum())
+    scores = []
+    for measure in _MEASURES:
+        try:
+            scores.append(_score(measure, y, splits, (trained, control), how, common, described))
+        except DegenerateError as error:
+            scores.append(_missing(measure, str(error), common, described))
+    return scores, _curves(pair, how, trained, control)
+
+
+def _protocol(how: Projection) -> dict[str, Any]:
+    return {
+        "projector": how.projector,
+        "loss": "mse",
+        "optimizer": "Adam",
+        "lr": how.lr,
+        "epochs": how.epochs,
+        "splits": how.splits,
+        "seeds": 1,
+        "controls": min(CONTROLS, how.splits),
+    }
+
+
+def _splits(groups: NDArray[np.str_], how: Projection) -> list[Split]:
+    """Return the splits, then the controls: the first of them with pairs shuffled inside train and test."""
+    from alignbench.projectors.fit import Split
+
+    splits = []
+    for number in range(how.splits):
+        train, test = repeated_split(groups, how.seed, number, PARTS)
+        splits.append(Split(train, test, test, how.seed + number))
+    for number in range(min(CONTROLS, how.splits)):
+        rng = rng_for(how.seed, "shuffled control", str(number))
+        train, test = splits[number].train, splits[number].test
+        order = np.arange(len(groups), dtype=np.intp)
+        for part in map(np.flatnonzero, (train, test)):
+            order[part] = part[rng.permutation(len(part))]
+        splits.append(Split(train, test, test, how.seed + number, order))
+    return splits
+
+
+def _fit(
+    x: Vectors, y: Vectors, splits: Sequence[Split], how: Projection
+) -> tuple[list[Fitted], list[Fitted]]:
+    from alignbench.projectors.fit import Training, fit
+    from alignbench.weights.precision import resolve_device
+
+    training = Training(how.projector, "mse", how.epochs, how.lr)
+    fitted = fit(x, y, splits, training, device=resolve_device(how.device))
+    return fitted[: how.splits], fitted[how.splits :]
+
+
+def _course(trained: Sequence[Fitted]) -> dict[str, Any]:
+    """Return where the mean held-out loss was lowest: looked up afterwards, so it chose nothing."""
+    losses = np.mean([fitted.held_out_loss for fitted in trained], axis=0)
+    best = int(losses.argmin())
+    return {"lowest_held_out_epoch": best + 1, "overtraining": float(losses[-1] / losses[best])}
+
+
+def _score(
+    measure: _Measure,
+    y: Vectors,
+    splits: Sequence[Split],
+    fitted: tuple[Sequence[Fitted], Sequence[Fitted]],
+    how: Projection,
+    common: dict[str, Any],
+    described: dict[str, Any],
+) -> Score:
+    tables = [
+        _table(measure, y, split, one) for split, one in zip(splits, [*fitted[0], *fitted[1]], strict=True)
+    ]
+    values = np.asarray([float(table.diagonal().mean()) for table in tables])
+    repeats, control = values[: how.splits], values[how.splits :]
+    draws = 999 if how.permutations is None else how.permutations
+    p_values = [
+        _shuffled_p(table, measure, draws, how.seed, i) for i, table in enumerate(tables[: how.splits])
+    ]
+    enough = common["n"] >= MIN_GROUPS
+    flags = [] if enough else ["n_too_small"]
+    if described["overtraining"] > OVERTRAINED:
+        flags.append("overtrained")
+    return Score(
+        metric=measure.metric,
+        value=float(repeats.mean()),
+        higher_is_better=measure.higher_is_better,
+        chance=measure.chance,
+        null=Null(
+            NULL_KIND,
+            mean=float(control.mean()),
+            std=float(control.std(ddof=1)) if len(control) > 1 else None,
+            p=multi_split_p(p_values),
+            draws=draws,
+        ),
+        interval=corrected_interval(repeats, described["test_to_train"], bounds=measure.bounds)
+        if enough
+        else None,
+        repeats=tuple(repeats),
+        flags=tuple(flags),
+        params=described,
+        **common,
+    )
+
+
+def _table(measure: _Measure, y: Vectors, split: Split, fitted: Fitted) -> Matrix:
+    paired = y if split.order is None else y[split.order]
+    mean = paired[split.train].mean(axis=0, dtype=np.float64)
+    return _TABLES[measure.metric](fitted.prediction, paired[split.test], mean)
+
+
+def _shuffled_p(table: Matrix, measure: _Measure, draws: int, seed: int, number: int) -> float:
+    """Return how often a split's held-out texts, dealt out anew, fit the predictions as well."""
+    rng = rng_for(seed, "held-out pairs", str(number))
+    chosen = np.sort(rng.permutation(len(table))[:MOST_SHUFFLED])
+    table = table[np.ix_(chosen, chosen)]
+    own = np.arange(len(table))
+    drawn = np.asarray([table[own, order].mean() for order in draw_permutations(len(table), draws, rng)])
+    return p_value(float(table.diagonal().mean()), drawn, higher_is_better=measure.higher_is_better)
+
+
+def _missing(measure: _Measure, reason: str, common: dict[str, Any], described: dict[str, Any]) -> Score:
+    return Score(
+        metric=measure.metric,
+        value=None,
+        status="not_applicable",
+        reason=reason,
+        higher_is_better=measure.higher_is_better,
+        params=described,
+        **common,
+    )
+
+
+def _curves(
+    pair: Pair, how: Projection, trained: Sequence[Fitted], control: Sequence[Fitted]
+) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {
+        "encoder": np.array(pair.x.model.label),
+        "llm": np.array(pair.y.model.label),
+        "projector": np.array(how.projector),
+    }
+    for name, runs in (("", trained), ("control_", control)):
+        arrays[f"{name}train"] = np.stack([run.train_loss for run in runs]).astype(np.float32)
+        arrays[f"{name}held_out"] = np.stack([run.held_out_loss for run in runs]).astype(np.float32)
+    return arrays

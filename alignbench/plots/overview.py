@@ -1,0 +1,158 @@
+"""The figure of everything: each encoder's standing by every metric that the run recorded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.metrics import METRICS
+from alignbench.plots.cells import draw_cells
+from alignbench.plots.style import MUTED, entitle, new_figure, styled
+from alignbench.plots.text import clean, fit, number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from alignbench.plots.inputs import FigureInputs
+    from alignbench.types import Score
+
+NOT_ALIGNMENT = frozenset({"speed", "embedding", "invariants"})
+MOST_COLUMNS = 40
+REACH = 0.5  # stronger colours than that say nothing more
+ALPHA = 0.05
+SEES = "sees the pairing"
+BLIND = "doesn't see the pairing"
+ONE_SIDED = "no LLM takes part"
+GROUPS = (SEES, BLIND, ONE_SIDED)
+COLOURS = "RdBu"
+
+Row = tuple[str, str]  # metric, variant
+
+
+@styled
+def alignment_summary(inputs: FigureInputs) -> Figure | None:
+    """Draw all metrics against all encoders: values in cells, coloured by the way from chance to perfect."""
+    scores = _scores(inputs)
+    pairs = list(dict.fromkeys((str(s.llm), str(s.encoder)) for s in scores if s.llm))
+    pairs.sort(key=lambda pair: (inputs.place(pair[0]), inputs.place(pair[1])))
+    if not pairs:
+        return None
+    shown = pairs[:MOST_COLUMNS]
+    kinds = {score.metric: kind_of(score.metric, scores) for score in scores}
+    rows = _rows(scores, kinds)
+    found = {(s.metric, s.variant, s.encoder, s.llm): s for s in reversed(scores)}
+    values = np.full((len(rows), len(shown)), np.nan)
+    written = [["" for _ in shown] for _ in rows]
+    for i, (metric, variant) in enumerate(rows):
+        for j, (llm, encoder) in enumerate(shown):
+            score = found.get((metric, variant, encoder, llm)) or found.get((metric, variant, encoder, None))
+            if score is not None:
+                way = None if kinds[metric] == BLIND else standing(score)
+                values[i, j] = np.nan if way is None else way
+                written[i][j] = _cell(score)
+    figure = new_figure(3.4 + 0.62 * len(shown) + 0.9, 2.4 + 0.2 * len(rows))
+    ax = figure.subplots()
+    known = np.abs(values[np.isfinite(values)])
+    reach = float(np.clip(known.max(initial=0.2), 0.2, REACH))
+    image = draw_cells(ax, values, -reach, reach, COLOURS, written, size=6.5)
+    _name(ax, rows, shown, {s.metric for s in scores if not s.higher_is_better}, inputs)
+    _name_kinds(ax, [kinds[metric] for metric, _ in rows], len(shown))
+    bar = figure.colorbar(image, ax=ax, shrink=0.5, aspect=25, pad=0.01, extend="both")
+    bar.set_label("way from shuffled pairs or chance (0)\nto the best possible value (1)", fontsize=8)
+    notes = [
+        "Blue: better than shuffled pairs and chance; red: worse. In brackets: not shown to beat shuffled\n"
+        "pairs (p > .05). ↓: lower is better. Grey: nothing to measure it against, since it doesn't see\n"
+        "which text belongs to which image, or has no chance level. n/a: reason in the report.",
+    ]
+    if len(pairs) > len(shown):
+        notes.append(f"The first {len(shown)} of {len(pairs)} pairs; all are in the report.")
+    entitle(figure, "Where each encoder stands by every metric", *notes)
+    return figure
+
+
+def _scores(inputs: FigureInputs) -> list[Score]:
+    """Return the scores of one encoder, over all data, with an LLM or alone; of doubles the first."""
+    found: dict[tuple[str | None, ...], Score] = {}
+    for score in inputs.scores:
+        whole = score.encoder is not None and score.other is None and score.data_type == "all"
+        if whole and score.experiment not in NOT_ALIGNMENT and "fidelity" not in score.flags:
+            found.setdefault((score.metric, score.variant, score.encoder, score.llm), score)
+    return list(found.values())
+
+
+def kind_of(metric: str, scores: Sequence[Score]) -> str:
+    """Return whether the metric sees the pairing, sees two sides without it, or sees the encoder alone."""
+    own = [score for score in scores if score.metric == metric]
+    if all(score.llm is None for score in own):
+        return ONE_SIDED
+    known = METRICS.get(metric) if metric in METRICS else None
+    blind = known is not None and known.kind == "pair" and not known.pairing
+    return BLIND if blind else SEES
+
+
+def _rows(scores: Sequence[Score], kinds: Mapping[str, str]) -> list[Row]:
+    """Return the rows: kinds apart, registered metrics family by family, others as they were recorded."""
+    rows = dict.fromkeys((score.metric, score.variant) for score in scores)
+    place = {metric: i for i, metric in enumerate(METRICS.names())}
+    return sorted(rows, key=lambda row: (GROUPS.index(kinds[row[0]]), place.get(row[0], len(place))))
+
+
+def standing(score: Score) -> float | None:
+    """Return how far the value is on the way from chance to the best possible: 0 for chance, 1 for the best.
+
+    Chance is what shuffled pairs or a guesser get, whichever is better. The best is the metric's own bound;
+    of a score that is no registered metric's 1, or 0 where lower is better. None where there is no such way.
+    """
+    sign = 1.0 if score.higher_is_better else -1.0
+    marks = [score.chance, score.null.mean if score.null is not None else None]
+    start = max((sign * mark for mark in marks if mark is not None), default=None)
+    if score.value is None or start is None:
+        return None
+    bounds = METRICS.get(score.metric).bounds if score.metric in METRICS else (0.0, 1.0)
+    best = sign * bounds[1 if score.higher_is_better else 0]
+    if not np.isfinite(best) or best <= start:
+        return None
+    return (sign * score.value - start) / (best - start)
+
+
+def _unproven(score: Score) -> bool:
+    return score.null is not None and score.null.p is not None and score.null.p > ALPHA
+
+
+def _cell(score: Score) -> str:
+    if score.value is None:
+        return "n/a"
+    return f"({number(score.value)})" if _unproven(score) else number(score.value)
+
+
+def _name(
+    ax: Axes, rows: Sequence[Row], pairs: Sequence[tuple[str, str]], lower: set[str], inputs: FigureInputs
+) -> None:
+    """Name the rows, and the columns with the LLM above its encoders."""
+    names = [f"{metric} {variant}".strip() + (" ↓" if metric in lower else "") for metric, variant in rows]
+    ax.set_yticks(range(len(rows)), [fit(clean(name), 44) for name in names], fontsize=7.5)
+    encoders = [inputs.label(encoder, 36 if len(pairs) <= 12 else 24) for _, encoder in pairs]
+    ax.set_xticks(range(len(pairs)), encoders, rotation=40, ha="right", rotation_mode="anchor", fontsize=7.5)
+    llms = [llm for llm, _ in pairs]
+    for llm in dict.fromkeys(llms):
+        columns = [j for j, other in enumerate(llms) if other == llm]
+        middle = (columns[0] + columns[-1]) / 2
+        label = f"for {inputs.label(llm, max(8, 9 * len(columns)))}"
+        ax.text(middle, -0.75, label, ha="center", va="bottom", fontsize=8, fontweight="bold")
+        if columns[0]:
+            ax.axvline(columns[0] - 0.5, color="white", linewidth=4)
+
+
+def _name_kinds(ax: Axes, kinds: Sequence[str], columns: int) -> None:
+    """Say at the right what the metrics of each block of rows see."""
+    look: Any = {"rotation": 270, "ha": "left", "va": "center", "fontsize": 7, "color": MUTED}
+    for kind in dict.fromkeys(kinds):
+        members = [i for i, other in enumerate(kinds) if other == kind]
+        if len(members) > 0.25 * len(kind):
+            ax.text(columns - 0.4, (members[0] + members[-1]) / 2, kind, **look)
+        if members[0]:
+            ax.axhline(members[0] - 0.5, color="white", linewidth=4)

@@ -1,0 +1,160 @@
+"""Figures of trained projectors: held-out scores beside their controls, and the course of the training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.plots.alignment import sample_note
+from alignbench.plots.inputs import pick
+from alignbench.plots.marks import missing, name_rows
+from alignbench.plots.style import INK, MUTED, NULL, OTHERS, entitle, new_figure, styled
+from alignbench.projectors import PROJECTORS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from alignbench.plots.inputs import FigureInputs
+    from alignbench.types import Score
+
+METRICS = {
+    "projection_mse": "held-out MSE / variance (lower is better; 1: the train mean)",
+    "projection_cosine": "held-out cosine, centred (higher is better; 0: chance)",
+}
+SHAPES = ("o", "s", "D", "^", "v", "P")
+MOST_LLMS = 4
+MOST_CURVES = 4
+
+
+@styled
+def projector_comparison(inputs: FigureInputs) -> Figure | None:
+    """Draw each encoder's held-out error and cosine by projector, and losses by epoch below them."""
+    scores = inputs.of("compare")
+    columns = {metric: own for metric in METRICS if (own := pick(scores, metric))}
+    if not columns:
+        return None
+    every = [score for own in columns.values() for score in own]
+    projectors = sorted({s.variant for s in every}, key=_order)
+    llms = list(dict.fromkeys(str(s.llm) for s in every))
+    shown = llms[:MOST_LLMS]
+    blocks = {llm: sorted({str(s.encoder) for s in every if s.llm == llm}, key=inputs.place) for llm in shown}
+    curves = _curves(inputs, shown[0])
+    heights = [max(0.9, 0.17 * (len(projectors) + 1) * len(encoders)) + 0.45 for encoders in blocks.values()]
+    lower = 2.9 if curves else 0.0
+    figure = new_figure(max(9.5, 2.6 * min(len(curves), MOST_CURVES) + 0.8), 1.7 + sum(heights) + lower)
+    ratios = [sum(heights), lower] if curves else [sum(heights)]
+    upper, *rest = figure.subfigures(len(ratios), 1, height_ratios=ratios, squeeze=False).ravel()
+    axes = upper.subplots(
+        len(shown), len(columns), sharex="col", sharey="row", squeeze=False, height_ratios=heights
+    )
+    for row, (llm, encoders) in enumerate(blocks.items()):
+        for column, (metric, own) in enumerate(columns.items()):
+            ax = axes[row, column]
+            _points(ax, [s for s in own if s.llm == llm], encoders, projectors)
+            labels = [inputs.label(encoder) for encoder in encoders]
+            name_rows(ax, labels, f"for {inputs.label(llm)}", labelled=column == 0)
+            ax.axvline(own[0].chance or 0.0, color=INK, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
+            if row == 0:
+                ax.set_title(metric)
+            if row == len(shown) - 1:
+                ax.set_xlabel(METRICS[metric], fontsize=8)
+    if curves:
+        _curve_panels(rest[0], curves, inputs, shown[0])
+    title = f"What a trained projector carries over{sample_note(every)}"
+    entitle(figure, title, *_notes(every, llms, curves), legend=_handles(projectors))
+    return figure
+
+
+def _points(ax: Axes, scores: Sequence[Score], encoders: Sequence[str], projectors: Sequence[str]) -> None:
+    """Draw a point a projector in each encoder's row, its interval, and the control as a grey cross."""
+    step = 0.8 / max(len(projectors), 1)
+    for score in scores:
+        place = projectors.index(score.variant)
+        row = encoders.index(str(score.encoder)) - 0.4 + step * (place + 0.5)
+        if score.value is None:
+            missing(ax, row, score)
+            continue
+        if score.null is not None and score.null.mean is not None:
+            ax.plot(score.null.mean, row, "x", color=NULL, markersize=5, markeredgewidth=1.4, zorder=2)
+        if score.interval is not None:
+            ends = [score.interval.low, score.interval.high]
+            ax.plot(ends, [row, row], color=_colour(place), linewidth=1.3, alpha=0.75, zorder=3)
+        ax.plot(score.value, row, SHAPES[place % len(SHAPES)], color=_colour(place), markersize=5, zorder=4)
+    for border in range(1, len(encoders)):
+        ax.axhline(border - 0.5, color="#E6E6E6", linewidth=0.7, zorder=0)
+
+
+def _colour(place: int) -> str:
+    return OTHERS[place % len(OTHERS)]
+
+
+def _handles(projectors: Sequence[str]) -> list[Artist]:
+    from matplotlib.lines import Line2D
+
+    handles: list[Artist] = [
+        Line2D([], [], marker=SHAPES[i % len(SHAPES)], linestyle="none", color=_colour(i), label=name)
+        for i, name in enumerate(projectors)
+    ]
+    control = {"marker": "x", "linestyle": "none", "color": NULL, "markeredgewidth": 1.4}
+    return [*handles, Line2D([], [], label="trained on shuffled pairs", **control)]  # type: ignore[arg-type]
+
+
+def _curves(inputs: FigureInputs, llm: str) -> dict[str, list[Mapping[str, NDArray[Any]]]]:
+    """Return projector -> the loss curves with this LLM, encoders in the run's order."""
+    found: dict[str, list[Mapping[str, NDArray[Any]]]] = {}
+    own = [arrays for arrays in inputs.artifacts.get("losses", ()) if str(arrays["llm"]) == llm]
+    for arrays in sorted(own, key=lambda a: inputs.place(str(a["encoder"]))):
+        found.setdefault(str(arrays["projector"]), []).append(arrays)
+    return {projector: found[projector] for projector in sorted(found, key=_order)}
+
+
+def _order(projector: str) -> tuple[int, str]:
+    known = PROJECTORS.index(projector) if projector in PROJECTORS else len(PROJECTORS)
+    return known, projector
+
+
+def _curve_panels(
+    figure: Any, curves: Mapping[str, Sequence[Mapping[str, NDArray[Any]]]], inputs: FigureInputs, llm: str
+) -> None:
+    shown = dict(list(curves.items())[:MOST_CURVES])
+    axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    top = 1.0
+    for ax, (projector, several) in zip(axes, shown.items(), strict=True):
+        for arrays in several:
+            colour = inputs.look(str(arrays["encoder"])).colour
+            for name, dash, alpha in (("train", (0, (3, 1.5)), 0.7), ("held_out", "-", 1.0)):
+                mean = np.asarray(arrays[name], dtype=np.float64).mean(axis=0)
+                label = inputs.label(str(arrays["encoder"]), 20) if name == "held_out" else None
+                epochs = np.arange(1, len(mean) + 1)
+                ax.plot(epochs, mean, color=colour, linestyle=dash, alpha=alpha, linewidth=1.3, label=label)
+                top = max(top, float(mean.max()))
+        ax.axhline(1, color=INK, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.set_title(projector)
+        ax.set_xlabel("epoch (log)", fontsize=8)
+        ax.grid(visible=True)
+    axes[0].set_ylim(0, min(top * 1.05, 4.0))
+    axes[0].set_ylabel(f"loss for {inputs.label(llm, 20)}", fontsize=8)
+    if len(next(iter(shown.values()))) <= 10:
+        axes[-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=7.5)
+    else:
+        axes[-1].annotate("colours: families", (1, 1), xycoords="axes fraction", fontsize=7, color=MUTED)
+
+
+def _notes(every: Sequence[Score], llms: Sequence[str], curves: Mapping[str, Any]) -> list[str]:
+    notes = ["Points: means over repeated 80/20 splits. Lines: corrected-t 95% intervals. Dotted: chance."]
+    if curves:
+        notes.append(
+            "Below, means over splits by epoch: dashed what was trained on, solid held out. Where a solid\n"
+            "line turns upwards, samples are learnt by heart from there on. Points are of the last epoch."
+        )
+    if len(llms) > MOST_LLMS:
+        notes.append(f"The first {MOST_LLMS} of {len(llms)} LLMs.")
+    return notes
