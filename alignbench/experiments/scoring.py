@@ -56,21 +56,13 @@ def score_pair(metric: Metric, pair: Pair, settings: Settings, *, experiment: st
     Raises:
         InputError: the embeddings are not fit for any metric (NaN, zero variance, ...).
     """
-    mode = mode_of(pair)
-    n = len(set(pair.groups))
-    common: dict[str, Any] = {
-        "experiment": experiment,
-        "metric": metric.name,
-        "dataset": pair.dataset,
-        "n": n,
+    common = {
+        **fields_of(pair, metric.name, experiment, settings.seed),
         "dims": (pair.x.dim, pair.y.dim) if metric.two_sided else (pair.x.dim,),
-        "seed": settings.seed,
         "higher_is_better": metric.higher_is_better,
         "unit": metric.unit,
-        "weights": {side.model.label: side.model.weights for side in (pair.x, pair.y)},
-        **_sides(pair, mode),
     }
-    described = {"mode": mode, **_preprocessing(pair), **params}
+    described = {**how(pair), **params}
     try:
         with _blas_threads(pair):
             found = evaluate(
@@ -81,7 +73,7 @@ def score_pair(metric: Metric, pair: Pair, settings: Settings, *, experiment: st
                 groups=pair.groups,
                 seed=settings.seed,
                 n_permutations=settings.permutations,
-                params=settings.basis_params(n, common["dims"]) if needs_basis(metric) else None,
+                params=settings.basis_params(common["n"], common["dims"]) if needs_basis(metric) else None,
             )
     except DegenerateError as error:
         return Score(value=None, status="not_applicable", reason=str(error), params=described, **common)
@@ -95,6 +87,26 @@ def score_pair(metric: Metric, pair: Pair, settings: Settings, *, experiment: st
         params={**described, **found.params, **({"parts": found.parts} if found.parts else {})},
         **common,
     )
+
+
+def fields_of(pair: Pair, metric: str, experiment: str, seed: int) -> dict[str, Any]:
+    """Return the fields of a score that follow from the pair, whatever is computed of it."""
+    return {
+        "experiment": experiment,
+        "metric": metric,
+        "dataset": pair.dataset,
+        "n": len(set(pair.groups)),
+        "dims": (pair.x.dim, pair.y.dim),
+        "seed": seed,
+        "weights": {side.model.label: side.model.weights for side in (pair.x, pair.y)},
+        **_sides(pair, mode_of(pair)),
+    }
+
+
+def how(pair: Pair) -> dict[str, Any]:
+    """Return what is compared with what, and how both sides were made: a score's first params."""
+    models = (pair.x.model, pair.y.model)
+    return {"mode": mode_of(pair), "preprocessing": {model.label: dict(model.params) for model in models}}
 
 
 def _blas_threads(pair: Pair) -> AbstractContextManager[object]:
@@ -129,7 +141,3 @@ def _sides(pair: Pair, mode: Mode) -> Mapping[str, str | None]:
     if mode in {"vision", "vision-vision"}:
         return {"encoder": x, "llm": None, "other": other}
     return {"encoder": None, "llm": x, "other": other}
-
-
-def _preprocessing(pair: Pair) -> dict[str, Any]:
-    return {"preprocessing": {side.model.label: dict(side.model.params) for side in (pair.x, pair.y)}}

@@ -50,7 +50,7 @@ class MeanSquared:
     def __call__(self, prediction: Tensor, scale: Tensor, slope: Tensor | None = None) -> Tensor:
         """Return the losses; see `Loss`."""
         rest = prediction.sub_(self.target)
-        loss = (self.share * torch.linalg.vector_norm(rest, dim=2).square()).sum(dim=1)
+        loss: Tensor = (self.share * torch.linalg.vector_norm(rest, dim=2).square()).sum(dim=1)
         if slope is not None:
             rest.mul_(2 * self.share[..., None])
         return loss
