@@ -1,4 +1,4 @@
-"""End to end: after a projector is trained, held-out images look for their texts, and texts for their images."""
+"""End to end: after a projector is trained, images that it never saw look for their texts, and back."""
 
 from __future__ import annotations
 

@@ -183,8 +183,8 @@ def rank_table(similarity: ArrayLike, codes: NDArray[np.intp], *, cuts: Sequence
         end = np.searchsorted(ascending, best[row] + tie, side="right")
         above[row] = n - end
         tied[row] = end - np.searchsorted(ascending, best[row] - tie, side="left")
-    ranks: Matrix = above + 1.0
-    reciprocal: Matrix = 1 / ranks
+    ranks: Matrix = (above + 1).astype(np.float64)
+    reciprocal = np.divide(1.0, ranks, dtype=np.float64)
     hits = {k: (ranks <= k).astype(np.float64) for k in cuts}
     for row, group in np.argwhere(tied > positives):  # the first of them is no longer certain
         places = first_hit(int(tied[row, group]), int(positives[row, group]))

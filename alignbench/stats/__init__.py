@@ -1,5 +1,6 @@
 """What goes with a score: nulls, intervals, tie groups. Takes metrics as arguments and imports none."""
 
+from alignbench.stats.correlation import Correlation, correlations, smallest_p
 from alignbench.stats.evaluation import Evaluation, evaluate
 from alignbench.stats.interval import (
     bootstrap_interval,
@@ -14,11 +15,13 @@ from alignbench.stats.splits import assign, one_per_group, repeated_split, rng_f
 from alignbench.stats.trained import corrected_error, corrected_interval, multi_split_p, seed_spread
 
 __all__ = [
+    "Correlation",
     "Evaluation",
     "assign",
     "bootstrap_interval",
     "corrected_error",
     "corrected_interval",
+    "correlations",
     "deletion_blocks",
     "draw_permutations",
     "draw_within",
@@ -33,6 +36,7 @@ __all__ = [
     "repeated_split",
     "rng_for",
     "seed_spread",
+    "smallest_p",
     "tie_groups",
     "train_half",
     "wilson_interval",
