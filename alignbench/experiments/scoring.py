@@ -88,7 +88,7 @@ def score_pair(
                 groups=pair.groups,
                 seed=settings.seed,
                 n_permutations=settings.permutations,
-                params=settings.basis_params(n, common["dims"]) if needs_basis(metric) else None,
+                params=settings.basis_params(common["n"], common["dims"]) if needs_basis(metric) else None,
             )
     except DegenerateError as error:
         return Score(value=None, status="not_applicable", reason=str(error), params=described, **common)
@@ -102,6 +102,11 @@ def score_pair(
         params={**described, **found.params, **({"parts": found.parts} if found.parts else {})},
         **common,
     )
+
+
+def fields_of(pair: Pair, metric: str, experiment: str, seed: int) -> dict[str, Any]:
+    """Return the fields of a score that follow from the pair, whatever is computed of it."""
+    return {**identity(pair, experiment, seed), "metric": metric, "dims": (pair.x.dim, pair.y.dim)}
 
 
 def _blas_threads(pair: Pair) -> AbstractContextManager[object]:
@@ -154,3 +159,6 @@ def preprocessing(pair: Pair) -> dict[str, Any]:
     """Return what a score's `params` say of how both sides came about."""
     sides = {side.model.label: dict(side.model.params) for side in (pair.x, pair.y)}
     return {"mode": mode_of(pair), "preprocessing": sides}
+
+
+how = preprocessing

@@ -31,22 +31,33 @@ from alignbench.metrics.coral import (
     ncoral_lw,
     unit_trace,
 )
+from alignbench.metrics.elas import ELAS_WEIGHTS, elas, elas_parts
 from alignbench.metrics.moments import Moments
 from alignbench.metrics.neighbors import cknna, mutual_knn
 from alignbench.metrics.pairwise import PairwiseScores, pairwise
 from alignbench.metrics.procrustes import procrustes_similarity
 from alignbench.metrics.regression import ridge_r2, ridge_r2_reverse
-from alignbench.metrics.retrieval import Retrieval, cosine_similarity, mrr_chance, recall_chance, retrieval
+from alignbench.metrics.retrieval import (
+    RankTable,
+    Retrieval,
+    cosine_similarity,
+    mrr_chance,
+    rank_table,
+    recall_chance,
+    retrieval,
+)
 from alignbench.metrics.rsa import rsa
 from alignbench.metrics.spectra import spectral_divergence, spectral_kl, spectral_ncoral, spectrum
 
 __all__ = [
+    "ELAS_WEIGHTS",
     "INVARIANCES",
     "METRICS",
     "Metric",
     "Moments",
     "NullModel",
     "PairwiseScores",
+    "RankTable",
     "Retrieval",
     "SharedBasis",
     "bures_similarity",
@@ -65,6 +76,8 @@ __all__ = [
     "eas_adjusted",
     "eas_adjusted_parts",
     "eas_parts",
+    "elas",
+    "elas_parts",
     "knn_accuracy",
     "ledoit_wolf",
     "linear_cka",
@@ -78,6 +91,7 @@ __all__ = [
     "ncoral_lw",
     "pairwise",
     "procrustes_similarity",
+    "rank_table",
     "rbf_cka",
     "recall_chance",
     "retrieval",

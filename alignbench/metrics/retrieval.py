@@ -139,6 +139,62 @@ def retrieval(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class RankTable:
+    """What each query would get if the rows of each group were its positives, exactly in expectation.
+
+    Args:
+        reciprocal: 1 / rank of the first positive [q, groups].
+        ranks: that rank [q, groups].
+        hits: by cut k: whether it is among the first k [q, groups].
+    """
+
+    reciprocal: Matrix
+    ranks: Matrix
+    hits: dict[int, Matrix]
+
+
+def rank_table(similarity: ArrayLike, codes: NDArray[np.intp], *, cuts: Sequence[int] = CUTS) -> RankTable:
+    """Return the ranks of every group for every query: a re-pairing of groups only looks them up.
+
+    With the column of each query's own group it is what `retrieval` gives.
+
+    Args:
+        similarity: scores [q, n] of queries against candidates, larger is better.
+        codes: the group 0 ... of each candidate [n], each with at least one.
+        cuts: the k of recall@k.
+
+    Raises:
+        InputError: not finite scores, or codes of another length or with gaps.
+    """
+    scores = as_matrix(similarity, "similarity")
+    n = scores.shape[1]
+    sizes = np.bincount(codes) if codes.shape == (n,) else np.zeros(1)
+    if not sizes.all():
+        raise InputError(f"codes: expected the group of each of {n} candidates, numbered without gaps")
+    order = np.argsort(codes, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    best = np.maximum.reduceat(scores[:, order], starts, axis=1)
+    tie = 1e-12 * float(np.abs(scores).max())
+    close = (best[:, codes[order]] - scores[:, order] <= tie).astype(np.intp)
+    positives = np.add.reduceat(close, starts, axis=1)
+    above, tied = np.empty(best.shape, dtype=np.intp), np.empty(best.shape, dtype=np.intp)
+    for row, ascending in enumerate(np.sort(scores, axis=1)):
+        end = np.searchsorted(ascending, best[row] + tie, side="right")
+        above[row] = n - end
+        tied[row] = end - np.searchsorted(ascending, best[row] - tie, side="left")
+    ranks: Matrix = (above + 1).astype(np.float64)
+    reciprocal = np.divide(1.0, ranks, dtype=np.float64)
+    hits = {k: (ranks <= k).astype(np.float64) for k in cuts}
+    for row, group in np.argwhere(tied > positives):  # the first of them is no longer certain
+        places = first_hit(int(tied[row, group]), int(positives[row, group]))
+        at = above[row, group] + np.arange(1, len(places) + 1)
+        reciprocal[row, group], ranks[row, group] = places @ (1 / at), places @ at
+        for k in cuts:
+            hits[k][row, group] = places[at <= k].sum()
+    return RankTable(reciprocal, ranks, hits)
+
+
 def cosine_similarity(x: ArrayLike, y: ArrayLike, *, center: ArrayLike | None = None) -> Matrix:
     """Return the cosines [q, n] of the rows of x and y, centred by `center` [2, d] (means on train rows).
 

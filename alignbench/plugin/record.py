@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from alignbench.experiments.scoring import Settings, needs_basis, score_pair
+from alignbench.experiments.trained import Repeats
 from alignbench.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -51,6 +52,16 @@ class Recorder:
     def basis_settings(self) -> Settings:
         """The same for scores in a shared basis: as wide as the narrowest model of the run allows."""
         return self.settings if self.options.k else replace(self.settings, dims=self.dims())
+
+    @cached_property
+    def repeats(self) -> Repeats:
+        """How often trained scores are trained."""
+        from alignbench.weights.precision import resolve_device
+
+        options = self.options
+        draws = 999 if options.permutations is None else options.permutations
+        device = resolve_device(options.device)
+        return Repeats(options.seed, options.splits, options.seeds, options.epochs, draws, device)
 
     def __call__(
         self,

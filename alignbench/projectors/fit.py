@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.func import functional_call, stack_module_state, vmap
 
 from alignbench.errors import InputError
 from alignbench.projectors.architectures import build
 from alignbench.projectors.losses import BIAS, LOSS_FUNCTIONS, SCALE
+from alignbench.projectors.stacks import stack
 from alignbench.registry import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from torch import Tensor
+
+    from alignbench.projectors.stacks import Stack
 
     Mask = NDArray[np.bool_]
     Vectors = NDArray[np.float32]
@@ -168,20 +170,19 @@ def _fit_together(
     sides = [_Sides.of(x, y, split) for split in splits]
     train = _part(sides, [split.train for split in splits], splits, codes, device)
     held_out = _part(sides, [split.held_out for split in splits], splits, codes, device)
-    modules = [build(training.projector, x.shape[-1], y.shape[1], split.seed) for split in splits]
-    found, kept, losses = _optimise(modules, train, held_out, training, device)
+    projectors = stack([build(training.projector, x.shape[-1], y.shape[1], s.seed) for s in splits], device)
+    kept, epochs, losses = _optimise(projectors, train, held_out, training)
     results = []
     with torch.inference_mode():
         for number, (split, side) in enumerate(zip(splits, sides, strict=True)):
-            own = {name: value[number] for name, value in found.items()}
             rows = torch.from_numpy(side.x(np.flatnonzero(split.test))).to(device)
-            projected = functional_call(modules[0], own, (rows,)).cpu().numpy()
+            projected = projectors.alone(number, kept, rows).cpu().numpy()
             results.append(
                 Fitted(
                     prediction=(projected * side.scale_y + side.mean_y).astype(np.float32),
                     train_loss=losses[0][:, number],
                     held_out_loss=losses[1][:, number],
-                    epoch=int(kept[number]),
+                    epoch=int(epochs[number]),
                 )
             )
     return results
@@ -249,36 +250,32 @@ def _part(
 
 
 def _optimise(
-    modules: Sequence[nn.Module], train: _Part, held_out: _Part, training: Training, device: str
+    projectors: Stack, train: _Part, held_out: _Part, training: Training
 ) -> tuple[dict[str, Tensor], NDArray[np.intp], tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Return the kept weights, the epoch that each training kept, and both losses after each epoch."""
-    stacked, _ = stack_module_state(list(modules))
-    parameters = {name: value.detach().to(device).requires_grad_() for name, value in stacked.items()}
-    scale = torch.tensor([[SCALE, BIAS]] * len(modules), device=device, requires_grad=True)
-    loss_of = LOSS_FUNCTIONS[training.loss]
-
-    def one(
-        own: dict[str, Tensor], own_scale: Tensor, x: Tensor, y: Tensor, w: Tensor, pairs: Tensor
-    ) -> Tensor:
-        return loss_of(functional_call(modules[0], own, (x,)), y, w, pairs, own_scale)
-
-    many = vmap(one)
-    optimiser = torch.optim.Adam([*parameters.values(), scale], lr=training.lr, fused=device == "cpu")
-    keeper = _Keeper(parameters, len(modules), training.patience)
+    parameters, x, watched_x = projectors.parameters, projectors.rows(train.x), projectors.rows(held_out.x)
+    runs, device = len(x), x.device
+    scale = torch.tensor([[SCALE, BIAS]] * runs, device=device, requires_grad=True)
+    scale.grad = torch.zeros_like(scale)
+    train_loss, held_out_loss = (
+        LOSS_FUNCTIONS[training.loss](part.y, part.weight, part.pairs) for part in (train, held_out)
+    )
+    optimiser = torch.optim.Adam([*parameters.values(), scale], lr=training.lr, fused=device.type == "cpu")
+    keeper = _Keeper(parameters, runs, training.patience)
     history: tuple[list[Tensor], list[Tensor]] = ([], [])
     for _ in range(training.epochs):
-        optimiser.zero_grad()
-        losses = many(parameters, scale, train.x, train.y, train.weight, train.pairs)
-        losses.sum().backward()  # type: ignore[no-untyped-call]
+        prediction = projectors.forward(x)
+        with torch.no_grad():
+            history[0].append(train_loss(prediction, scale.detach(), scale.grad).cpu())
+        projectors.backward(prediction)  # which the loss has replaced by its gradient
         optimiser.step()
         with torch.no_grad():
-            watched = many(parameters, scale, held_out.x, held_out.y, held_out.weight, held_out.pairs).cpu()
-        history[0].append(losses.detach().cpu())
+            watched = held_out_loss(projectors.project(watched_x), scale.detach()).cpu()
         history[1].append(watched)
         if keeper.done(parameters, watched.numpy()):
             break
-    train_loss, held_out_loss = (torch.stack(side).double().numpy() for side in history)
-    return keeper.kept(parameters), keeper.epoch, (train_loss, held_out_loss)
+    losses = tuple(torch.stack(side).double().numpy() for side in history)
+    return keeper.kept(parameters), keeper.epoch, (losses[0], losses[1])
 
 
 class _Keeper:
@@ -301,11 +298,9 @@ class _Keeper:
         better = (watched < self.best) & ~self.ended
         self.best[better] = watched[better]
         self.epoch[better] = self._now
-        if better.any():
-            chosen = torch.from_numpy(np.flatnonzero(better))
-            for name, value in parameters.items():
-                at = chosen.to(value.device)
-                self._kept[name][at] = value.detach()[at]
+        for name, value in parameters.items():
+            for at in np.flatnonzero(better).tolist():  # one by one: an index of many would copy twice
+                self._kept[name][at].copy_(value.detach()[at])
         self.ended |= self._now - self.epoch >= self.patience
         return bool(self.ended.all())
 

@@ -1,53 +1,112 @@
-"""What a projector is trained for: each a function of one training's rows, weighted."""
+"""What projectors are trained for: losses of many trainings at once, with their gradients written out.
+
+Written out, a gradient takes the place of the prediction in memory; autograd keeps a dozen arrays of that
+size, and a small training spends its time on them.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+import torch
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
-
-    Loss = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 # SigLIP's initial temperature and bias: nearly all pairs are negatives, and start out as such.
 SCALE, BIAS = 2.302585, -10.0  # log 10
 
 
-def mse(prediction: Tensor, target: Tensor, weight: Tensor, pairs: Tensor, scale: Tensor) -> Tensor:
-    r"""Return the mean squared error an element, $\frac{1}{nd}\sum_i w_i \|f_i - y_i\|^2$."""
-    return (weight * (prediction - target).square().mean(dim=1)).sum() / weight.sum()
-
-
-def cosine(prediction: Tensor, target: Tensor, weight: Tensor, pairs: Tensor, scale: Tensor) -> Tensor:
-    r"""Return $1 - \frac{1}{n}\sum_i w_i \cos(f_i, y_i)$."""
-    return 1 - (weight * functional.cosine_similarity(prediction, target)).sum() / weight.sum()
-
-
-def contrastive(prediction: Tensor, target: Tensor, weight: Tensor, pairs: Tensor, scale: Tensor) -> Tensor:
-    r"""Return the pairwise sigmoid loss.
-
-    $-\frac{1}{n}\sum_{ij} w_i w_j \log\sigma(z_{ij}(t\cos(f_i, y_j) + b))$, where $z_{ij}$ is 1 for a pair
-    and -1 for any two others; other rows of the same group are neither, and left out.
+class Loss(Protocol):
+    """The loss of some rows of every training, made once of what stays the same.
 
     Args:
-        prediction: projected images [m, d].
-        target: texts [m, d].
-        weight: of each row [m]: 1, or 0 for padding.
-        pairs: [m, m], 1 on the diagonal, -1 for rows of other groups, 0 elsewhere.
-        scale: log t and b, learnt, [2].
+        target: standardised texts [runs, m, d].
+        weight: of each row [runs, m]: 1, or 0 for padding.
+        pairs: [runs, m, m]: 1 on the diagonal, -1 for rows of other groups, 0 elsewhere.
+    """
+
+    def __init__(self, target: Tensor, weight: Tensor, pairs: Tensor) -> None: ...
+
+    def __call__(self, prediction: Tensor, scale: Tensor, slope: Tensor | None = None) -> Tensor:
+        """Return each training's loss [runs], and leave the gradient in place of what was given.
+
+        Args:
+            prediction: [runs, m, d]; overwritten: by the gradient, where `slope` is given.
+            scale: log t and b of each training, [runs, 2].
+            slope: takes the gradient of `scale`; None: no gradient is asked for.
+        """
+        ...
+
+
+class MeanSquared:
+    r"""The mean squared error an element, $\frac{1}{nd}\sum_i w_i \|f_i - y_i\|^2$."""
+
+    def __init__(self, target: Tensor, weight: Tensor, pairs: Tensor) -> None:
+        self.target = target
+        self.share = weight / (weight.sum(dim=1, keepdim=True) * target.shape[2])
+
+    def __call__(self, prediction: Tensor, scale: Tensor, slope: Tensor | None = None) -> Tensor:
+        """Return the losses; see `Loss`."""
+        rest = prediction.sub_(self.target)
+        loss: Tensor = (self.share * torch.linalg.vector_norm(rest, dim=2).square()).sum(dim=1)
+        if slope is not None:
+            rest.mul_(2 * self.share[..., None])
+        return loss
+
+
+class Cosine:
+    r"""One minus the mean cosine, $1 - \frac{1}{n}\sum_i w_i \cos(f_i, y_i)$."""
+
+    def __init__(self, target: Tensor, weight: Tensor, pairs: Tensor) -> None:
+        self.target = functional.normalize(target, dim=2, eps=1e-8)
+        self.share = weight / weight.sum(dim=1, keepdim=True)
+
+    def __call__(self, prediction: Tensor, scale: Tensor, slope: Tensor | None = None) -> Tensor:
+        """Return the losses; see `Loss`."""
+        norm = torch.linalg.vector_norm(prediction, dim=2).clamp_(min=1e-8)
+        unit = prediction.div_(norm[..., None])
+        cosines = (unit * self.target).sum(dim=2)
+        if slope is not None:  # (cos f - y) / |f|, of unit vectors f and y
+            unit.mul_(cosines[..., None]).sub_(self.target).mul_((self.share / norm)[..., None])
+        loss: Tensor = 1 - (self.share * cosines).sum(dim=1)
+        return loss
+
+
+class Contrastive:
+    r"""The pairwise sigmoid loss.
+
+    $-\frac{1}{n}\sum_{ij} w_i w_j \log\sigma(z_{ij}(t\cos(f_i, y_j) + b))$, where $z_{ij}$ is 1 for a pair
+    and -1 for any two others; other rows of the same group are neither, and left out. t and b are learnt.
 
     Source:
         Zhai et al. (2023), SigLIP, ICCV; as an alignment probe Zhang et al. (2025), SAIL, CVPR.
     """
-    unit, other = functional.normalize(prediction), functional.normalize(target)
-    logits = scale[0].exp() * (unit @ other.T) + scale[1]
-    # softplus(-z) is -log sigmoid(z)
-    terms = functional.softplus(-pairs * logits) * pairs.abs() * (weight[:, None] * weight[None, :])
-    return terms.sum() / weight.sum()
+
+    def __init__(self, target: Tensor, weight: Tensor, pairs: Tensor) -> None:
+        self.target = functional.normalize(target, dim=2)
+        self.pairs = pairs
+        count = weight.sum(dim=1)[:, None, None]
+        self.share = pairs.abs() * weight[:, :, None] * weight[:, None, :] / count
+
+    def __call__(self, prediction: Tensor, scale: Tensor, slope: Tensor | None = None) -> Tensor:
+        """Return the losses; see `Loss`."""
+        norm = torch.linalg.vector_norm(prediction, dim=2).clamp_(min=1e-12)
+        unit = prediction.div_(norm[..., None])
+        cosines = unit @ self.target.transpose(1, 2)
+        t, b = scale[:, 0].exp()[:, None, None], scale[:, 1][:, None, None]
+        wrong = -self.pairs * (t * cosines + b)
+        # softplus(-z) is -log sigmoid(z)
+        loss = (functional.softplus(wrong) * self.share).sum(dim=(1, 2))
+        if slope is not None:
+            logits = wrong.sigmoid_().mul_(self.pairs).mul_(self.share).neg_()  # their gradient
+            slope[:, 1] = logits.sum(dim=(1, 2))
+            logits.mul_(t)
+            along = (logits * cosines).sum(dim=2)  # what of the gradient only makes f longer
+            slope[:, 0] = along.sum(dim=1)
+            unit.mul_(-along[..., None]).baddbmm_(logits, self.target).div_(norm[..., None])
+        return loss
 
 
-LOSS_FUNCTIONS: dict[str, Loss] = {"contrastive": contrastive, "cosine": cosine, "mse": mse}
+LOSS_FUNCTIONS: dict[str, type[Loss]] = {"contrastive": Contrastive, "cosine": Cosine, "mse": MeanSquared}

@@ -1,6 +1,7 @@
 """What goes with a score: nulls, intervals, tie groups. Takes metrics as arguments and imports none."""
 
 from alignbench.stats.best import probability_best
+from alignbench.stats.correlation import Correlation, correlations, smallest_p
 from alignbench.stats.evaluation import Evaluation, evaluate
 from alignbench.stats.interval import (
     bootstrap_interval,
@@ -17,12 +18,14 @@ from alignbench.stats.splits import assign, one_per_group, repeated_split, rng_f
 from alignbench.stats.trained import corrected_error, corrected_interval, multi_split_p, seed_spread
 
 __all__ = [
+    "Correlation",
     "Evaluation",
     "Joint",
     "assign",
     "bootstrap_interval",
     "corrected_error",
     "corrected_interval",
+    "correlations",
     "deletion_blocks",
     "draw_permutations",
     "draw_within",
@@ -42,6 +45,7 @@ __all__ = [
     "rng_for",
     "samples_needed",
     "seed_spread",
+    "smallest_p",
     "tie_groups",
     "train_half",
     "wilson_interval",

@@ -1,0 +1,76 @@
+"""ELAS of a pair: a linear projector trained over and over, and the four parts of its score."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alignbench.errors import DegenerateError
+from alignbench.experiments.trained import not_applicable, plan, train_all, trained_score
+from alignbench.metrics import ELAS_WEIGHTS, elas, elas_parts, linear_cka
+from alignbench.stats import one_per_group
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from alignbench.experiments.trained import Outcome, Repeats
+    from alignbench.types import Pair, Score
+
+EXPERIMENT = "elas"
+
+
+def elas_score(pair: Pair, repeats: Repeats) -> Score:
+    """Return ELAS over splits and seeds, with its parts, and what the same gives on shuffled pairs.
+
+    The projector is linear, of mean squared error, and trained to the end. linear_cka is of all pairs (one
+    row a group), so it is the same in every split.
+    """
+    from alignbench.projectors.fit import Training
+
+    training = Training("linear", "mse", epochs=repeats.epochs)
+    try:
+        splits = plan(pair.groups, repeats, early_stopping=False)
+        rows = one_per_group(np.asarray(pair.groups), repeats.seed)
+        own, shuffled = [], []
+        for trained, controls in train_all(pair, splits, training, repeats, everything=True):
+            own += [_parts(pair, trained, rows)]
+            shuffled += [_parts(pair, controls, rows)]
+    except DegenerateError as error:
+        return not_applicable(pair, "elas", str(error), repeats, experiment=EXPERIMENT)
+    return trained_score(
+        pair,
+        "elas",
+        np.asarray([[elas(parts) for parts in split] for split in own]),
+        np.asarray([[elas(parts) for parts in split] for split in shuffled]),
+        repeats,
+        experiment=EXPERIMENT,
+        params={
+            "parts": _mean(own),
+            "shuffled_parts": _mean(shuffled),
+            "part_repeats": {name: [[p[name] for p in split] for split in own] for name in ELAS_WEIGHTS},
+            "projector": training.projector,
+            "loss": training.loss,
+            "epochs": training.epochs,
+            "centred": "on the train rows' mean of y",
+        },
+    )
+
+
+def _parts(pair: Pair, outcomes: Sequence[Outcome], rows: NDArray[np.intp]) -> list[dict[str, float]]:
+    ckas: dict[bytes, float] = {}
+    found = []
+    for one in outcomes:
+        y = pair.y.values[one.order]
+        key = one.order.tobytes()
+        if key not in ckas:
+            ckas[key] = linear_cka(pair.x.values[rows], y[rows])
+        found.append(elas_parts(ckas[key], one.prediction, y, one.rows.train, one.rows.test))
+    return found
+
+
+def _mean(parts: Sequence[Sequence[dict[str, float]]]) -> dict[str, float]:
+    each = [part for split in parts for part in split]
+    return {name: float(np.mean([part[name] for part in each])) for name in ELAS_WEIGHTS}

@@ -1,0 +1,241 @@
+"""Does a score predict performance? Correlations over training lineages, with permutations as the judge."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alignbench.errors import InputError
+from alignbench.stats.splits import rng_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Matrix = NDArray[np.float64]
+    Orders = NDArray[np.intp]
+
+ESTIMABLE = 5  # lineages
+EXACT = 8  # lineages, of which all orders are gone through
+DRAWS = 9999
+_TIE = 1e-12
+_AT_ONCE = 4_000_000  # numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """How one score goes with one outcome, over lineages; each coefficient is the mean over columns.
+
+    Args:
+        metric, outcome: what was correlated.
+        lineages: how many.
+        pearson, spearman, kendall: the coefficients (tau-b).
+        p, spearman_p, kendall_p: two-sided, twice the smaller tail.
+        p_adjusted: that of the largest |Pearson| over all metrics and outcomes (Westfall-Young): what p is
+            worth after looking at all of them.
+        low, high: the range of Pearson's r when each lineage in turn is left out; None below 4 lineages.
+        smallest_p: the smallest two-sided p that so few lineages can give.
+        null_r2: what R² is on average without any relation, 1 / (n - 1), n the number of lineages.
+        orders: how many were gone through: all of them, or those drawn.
+        exact: whether those were all.
+    """
+
+    metric: str
+    outcome: str
+    lineages: int
+    pearson: float
+    spearman: float
+    kendall: float
+    p: float
+    spearman_p: float
+    kendall_p: float
+    p_adjusted: float
+    low: float | None
+    high: float | None
+    smallest_p: float
+    null_r2: float
+    orders: int
+    exact: bool
+
+    @property
+    def estimable(self) -> bool:
+        """Whether there are enough lineages for p to mean anything."""
+        return self.lineages >= ESTIMABLE
+
+
+def correlations(
+    metrics: Mapping[str, ArrayLike],
+    outcomes: Mapping[str, ArrayLike],
+    lineages: Sequence[str] | None = None,
+    *,
+    seed: int = 42,
+) -> list[Correlation]:
+    """Return the correlation of every metric with every outcome, judged by permuting lineages.
+
+    A lineage keeps its values over all columns: labels are permuted jointly. Up to 8 lineages all orders are
+    gone through, above that 9,999 are drawn. Checkpoints of a lineage are permuted as a block where all
+    lineages have as many; else the first of each stands for its lineage. What doesn't vary in some column has
+    no correlation and is left out.
+
+    Args:
+        metrics: name -> values [units] or [units, columns], a column an LLM or a data type.
+        outcomes: the same of what is to be predicted, with the same units and columns.
+        lineages: the lineage of each unit; each its own by default.
+        seed: of drawn orders.
+
+    Raises:
+        InputError: shapes that don't match, or a value that is not finite.
+    """
+    scores, goals = _matrices(metrics, "metrics"), _matrices(outcomes, "outcomes")
+    shapes = {values.shape for values in (*scores.values(), *goals.values())}
+    if len(shapes) != 1:
+        raise InputError(f"metrics and outcomes: expected one shape [units, columns], got {sorted(shapes)}")
+    (units, _columns) = shapes.pop()
+    blocks = _blocks(list(map(str, range(units))) if lineages is None else list(lineages), units)
+    rows = blocks.ravel()
+    scores = {name: v[rows] for name, v in scores.items() if _varies(v[rows])}
+    goals = {name: v[rows] for name, v in goals.items() if _varies(v[rows])}
+    if len(blocks) < 3 or not scores or not goals:
+        return []
+    orders = _orders(len(blocks), blocks.shape[1], seed)
+    pearson, spearman, kendall = (
+        {goal: _permuted(list(scores.values()), values, kind, orders) for goal, values in goals.items()}
+        for kind in (_unit, lambda v: _unit(_ranks(v)), _signs)
+    )
+    largest = np.max([np.abs(drawn).max(axis=1) for drawn in pearson.values()], axis=0)
+    exact = len(blocks) <= EXACT
+    drawn_count = len(orders) - (not exact)
+    found = []
+    for goal in goals:
+        for i, name in enumerate(scores):
+            own = [drawn[goal][:, i] for drawn in (pearson, spearman, kendall)]
+            p, spearman_p, kendall_p = map(_two_sided, own)
+            p_adjusted = float((largest >= abs(own[0][0]) - _TIE).mean())
+            around = _leave_one_out(scores[name], goals[goal], blocks.shape[1])
+            found.append(
+                Correlation(
+                    metric=name,
+                    outcome=goal,
+                    lineages=len(blocks),
+                    pearson=float(own[0][0]),
+                    spearman=float(own[1][0]),
+                    kendall=float(own[2][0]),
+                    p=p,
+                    spearman_p=spearman_p,
+                    kendall_p=kendall_p,
+                    p_adjusted=max(p, p_adjusted),
+                    low=min(around, default=None),
+                    high=max(around, default=None),
+                    smallest_p=smallest_p(len(blocks)),
+                    null_r2=1 / (len(rows) - 1),
+                    orders=drawn_count,
+                    exact=exact,
+                )
+            )
+    return found
+
+
+def smallest_p(lineages: int) -> float:
+    """Return the smallest two-sided p that permuting so many lineages can give: 2 / n!, of 3 it is 1/3."""
+    orders = math.factorial(lineages) if lineages <= EXACT else DRAWS + 1
+    return min(1.0, 2 / orders)
+
+
+def _matrices(named: Mapping[str, ArrayLike], what: str) -> dict[str, Matrix]:
+    found = {}
+    for name, values in named.items():
+        matrix = np.asarray(values, dtype=np.float64)
+        matrix = matrix[:, None] if matrix.ndim == 1 else matrix
+        if matrix.ndim != 2 or not np.isfinite(matrix).all():
+            raise InputError(f"{what}: expected finite values [units, columns] of {name}, got {matrix.shape}")
+        found[name] = matrix
+    if not found:
+        raise InputError(f"{what}: expected at least one, got none")
+    return found
+
+
+def _blocks(lineages: list[str], units: int) -> Orders:
+    """Return the units of each lineage [lineages, checkpoints]."""
+    if len(lineages) != units:
+        raise InputError(f"lineages: expected one for each of {units} units, got {len(lineages)}")
+    members: dict[str, list[int]] = {}
+    for unit, lineage in enumerate(lineages):
+        members.setdefault(lineage, []).append(unit)
+    of_one_size = len({len(own) for own in members.values()}) == 1
+    return np.asarray([own if of_one_size else own[:1] for own in members.values()], dtype=np.intp)
+
+
+def _varies(values: Matrix) -> bool:
+    spread: Matrix = np.ptp(values, axis=0)
+    return bool((spread > _TIE * np.abs(values).max(axis=0)).all())
+
+
+def _orders(lineages: int, checkpoints: int, seed: int) -> Orders:
+    """Return orders of the units [orders, units], the first as they are."""
+    if lineages <= EXACT:
+        of_lineages = np.asarray(list(itertools.permutations(range(lineages))), dtype=np.intp)
+    else:
+        own = np.arange(lineages, dtype=np.intp)
+        drawn = rng_for(seed, "lineages").permuted(np.tile(own, (DRAWS, 1)), axis=1)
+        of_lineages = np.concatenate([own[None], drawn])
+    within = np.arange(checkpoints)
+    return (of_lineages[:, :, None] * checkpoints + within).reshape(len(of_lineages), -1)
+
+
+def _unit(values: Matrix) -> Matrix:
+    """Return the columns centred and of length 1: their products are Pearson's r."""
+    centered = values - values.mean(axis=0)
+    result: Matrix = centered / np.linalg.norm(centered, axis=0)
+    return result
+
+
+def _ranks(values: Matrix) -> Matrix:
+    """Return the ranks in each column, ties sharing their mean."""
+    above = (values[:, None, :] > values[None, :, :]).sum(axis=1)
+    tied = (values[:, None, :] == values[None, :, :]).sum(axis=1)
+    ranks: Matrix = above + (tied + 1) / 2
+    return ranks
+
+
+def _signs(values: Matrix) -> Matrix:
+    """Return who is above whom [units, units, columns], of length 1: their products are Kendall's tau-b."""
+    signs = np.sign(values[:, None, :] - values[None, :, :])
+    result: Matrix = signs / np.linalg.norm(signs, axis=(0, 1))
+    return result
+
+
+def _permuted(scores: Sequence[Matrix], goal: Matrix, kind: object, orders: Orders) -> Matrix:
+    """Return the coefficient of each score with the goal in each order [orders, scores]."""
+    assert callable(kind)
+    features, other = np.stack([kind(values).ravel() for values in scores], axis=1), kind(goal)
+    at_once = max(1, _AT_ONCE // other.size)
+    found = []
+    for start in range(0, len(orders), at_once):
+        some = orders[start : start + at_once]
+        moved = other[some[:, :, None], some[:, None, :]] if other.ndim == 3 else other[some]
+        found.append(moved.reshape(len(some), -1) @ features / goal.shape[1])
+    result: Matrix = np.concatenate(found)
+    return result
+
+
+def _two_sided(drawn: Matrix) -> float:
+    """Return twice the smaller tail of the first, which is as observed."""
+    tail = min((drawn >= drawn[0] - _TIE).mean(), (drawn <= drawn[0] + _TIE).mean())
+    return min(1.0, 2 * float(tail))
+
+
+def _leave_one_out(score: Matrix, goal: Matrix, checkpoints: int) -> list[float]:
+    lineages = len(score) // checkpoints
+    if lineages < 4:  # of two points r is 1 or -1, whatever they are
+        return []
+    found = []
+    for left_out in range(lineages):
+        rest = np.delete(np.arange(len(score)), np.s_[left_out * checkpoints : (left_out + 1) * checkpoints])
+        if _varies(score[rest]) and _varies(goal[rest]):
+            found.append(float((_unit(score[rest]) * _unit(goal[rest])).sum() / score.shape[1]))
+    return found

@@ -1,0 +1,12 @@
+"""End to end: after a projector is trained, does a held-out image find its text, and a text its image?"""
+
+import pytest
+
+from alignbench.experiments.e2e import e2e_scores
+
+pytestmark = pytest.mark.e2e
+
+
+def test_e2e(pair, loss, record):
+    for score in e2e_scores(pair, loss, record.repeats):
+        record.score(score)
