@@ -110,8 +110,10 @@ def _scores(
     anywhere = draw_permutations(n, draws, rng_for(settings.seed, "layout"))
     codes = np.unique(np.asarray(own.labels), return_inverse=True)[1].reshape(n)
     within = draw_within(codes, draws, rng_for(settings.seed, "layout within classes"))
-    shuffled = [[picture.permuted(p) for p in permutations] for permutations in (anywhere, within)]
     classes = 1 < len(set(own.labels)) < n
+    shuffled = [
+        [picture.permuted(p) for p in permutations] for permutations in (anywhere, within if classes else ())
+    ]
     scores = []
     for metric, measure in MEASURES.items():
         each = measure(space, picture, k)
@@ -127,7 +129,7 @@ def _scores(
             Score(
                 metric=metric,
                 value=value,
-                null=_null(value, drawn[0], drawn[1] if classes else None),
+                null=_null(value, *drawn) if draws else None,
                 interval=interval,
                 deletions=deletions,
                 chance=chance(n, k),
@@ -145,7 +147,8 @@ def _deletions(each: NDArray[np.float64], groups: NDArray[np.str_], seed: int) -
     return tuple(float(np.delete(each, block).mean()) for block in deletion_blocks(groups, "jackknife", seed))
 
 
-def _null(value: float, drawn: NDArray[np.float64], within: NDArray[np.float64] | None) -> Null:
+def _null(value: float, drawn: NDArray[np.float64], within: NDArray[np.float64]) -> Null:
+    """Return what the layout gives when its samples are exchanged; `within` is empty for one class."""
     mean, std = float(drawn.mean()), float(drawn.std(ddof=1))
     return Null(
         kind="permutation of the layout's samples",
@@ -154,6 +157,6 @@ def _null(value: float, drawn: NDArray[np.float64], within: NDArray[np.float64] 
         z=(value - mean) / std if std else None,
         p=p_value(value, drawn),
         draws=len(drawn),
-        within_mean=None if within is None else float(within.mean()),
-        within_p=None if within is None else p_value(value, within),
+        within_mean=float(within.mean()) if len(within) else None,
+        within_p=p_value(value, within) if len(within) else None,
     )

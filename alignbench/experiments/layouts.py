@@ -97,7 +97,9 @@ def _umap(x: Matrix, seed: int) -> Layout:
                 points = model.fit_transform(x)
             except (ValueError, TypeError, np.linalg.LinAlgError) as error:
                 raise DegenerateError(f"umap: it can't lay out these {len(x)} rows ({error})") from error
-    return Layout(np.asarray(points, dtype=np.float64), {"n_neighbors": neighbors, "min_dist": model.min_dist})
+    return Layout(
+        np.asarray(points, dtype=np.float64), {"n_neighbors": neighbors, "min_dist": model.min_dist}
+    )
 
 
 _METHODS: Mapping[str, Callable[[Matrix, int], Layout]] = {"tsne": _tsne, "umap": _umap, "pca": _pca}
@@ -111,7 +113,7 @@ def _compiled_umap() -> Any:
     for module in (umap.umap_, umap.layouts, umap.utils):
         for function in vars(module).values():
             if isinstance(function, CPUDispatcher):
-                # numba's cache is beside umap's files, or in the user's cache folder; maybe neither is writable
+                # numba writes beside umap's files or into the user's cache folder, if it may
                 with suppress(RuntimeError, OSError):
                     function.enable_caching()
     return umap.UMAP

@@ -1,4 +1,4 @@
-"""Trustworthiness and continuity: how far the neighbours in two dimensions are the neighbours in the space."""
+"""Trustworthiness and continuity: whether neighbours in a picture are neighbours in the space."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def neighbors_for(n: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Neighborhood:
-    """Who is how near to whom: `order` [n, n] the others from near to far (itself first), `ranks` its inverse.
+    """Who is how near to whom: `order` [n, n], all from near to far, itself first; `ranks`, its inverse.
 
     `ranks[i, j]` is 1 where j is the nearest to i. Of equal distances the earlier row counts as nearer.
     """

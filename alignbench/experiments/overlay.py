@@ -42,7 +42,9 @@ class Overlay:
     cosine: Matrix
 
 
-def overlay(x: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 42, k: int) -> Overlay:
+def overlay(
+    x: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 42, k: int
+) -> Overlay:
     """Return held-out pairs, both sides brought to one space by an orthogonal map that never saw them.
 
     Each side's k principal directions and the orthogonal Procrustes map between them are fitted on the train
@@ -64,7 +66,9 @@ def overlay(x: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, seed
     names = check_groups(groups, len(a))
     check_min_n(len(np.unique(names)), 2 * MIN_TRAIN, "groups")
     if k < 2:
-        raise DegenerateError(f"overlay: expected at least 2 dimensions, got widths {a.shape[1]}, {b.shape[1]}")
+        raise DegenerateError(
+            f"overlay: expected at least 2 dimensions, got widths {a.shape[1]}, {b.shape[1]}"
+        )
     train = train_half(names, seed)
     basis = SharedBasis.fit(a[train], b[train], k)
     p, q = basis.transform(a[train], b[train])

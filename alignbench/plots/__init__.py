@@ -24,6 +24,10 @@ for _name, _module in {
     "eigenvalue_spectrum": "spectra",
     "intra_modal_similarity": "embedding",
     "coral_dashboard": "coral",
+    "multi_llm_matrix": "matrix",
+    "embedding_scatter": "layouts",
+    "procrustes_overlay": "overlay",
+    "cross_modal_similarity": "overlay",
 }.items():
     FIGURES.add(_name, f"alignbench.plots.{_module}:{_name}")
 

@@ -195,8 +195,8 @@ def _matrix_metrics(values: Iterable[str] | None) -> tuple[str, ...]:
     two_sided = [name for name in METRICS if METRICS.get(name).two_sided]
     if wrong := [name for name in names if name not in two_sided]:
         raise ConfigError(
-            f"--align-metrics: {wrong[0]!r} looks at one side alone, so it has no matrix of encoders and LLMs; "
-            f"those that compare two: {', '.join(two_sided)}"
+            f"--align-metrics: {wrong[0]!r} looks at one side alone: it has no matrix of encoders "
+            f"and LLMs; those that compare two: {', '.join(two_sided)}"
         )
     return names
 

@@ -18,10 +18,12 @@ from alignbench.tests.report_fakes import (
     HOSTILE,
     make_arrays,
     make_inputs,
+    make_matrix,
     make_model,
     make_run,
     make_score,
     make_scores,
+    make_spaces,
 )
 
 if TYPE_CHECKING:
@@ -103,7 +105,9 @@ def test_stand_ins_are_called_so(name: str) -> None:
     encoder = make_model("mini-clip", stand_in_for="clip")
     llm = make_model("mini-llama", "text", stand_in_for="llama")
     coral, similarity = make_arrays((encoder.label,), (llm.label,))
-    inputs = FigureInputs(make_scores((encoder.label,), (llm.label,)), [encoder, llm], coral, similarity)
+    scores = [*make_scores((encoder.label,), (llm.label,)), *make_matrix((encoder.label,), (llm.label,))]
+    artifacts = make_spaces((encoder.label,), (llm.label,))
+    inputs = FigureInputs(scores, [encoder, llm], coral, similarity, artifacts)
     written = " ".join(texts(drawn(FIGURES.get(name)(inputs)))).replace("\n", " ")
     assert "mini-clip (stand-in for clip)" in written
 
@@ -351,7 +355,8 @@ def test_coarse_averages_blocks_and_keeps_the_mean() -> None:
 def test_a_single_pair_of_nine_samples_is_drawn(name: str) -> None:
     inputs = make_inputs(("mini-clip",), ("mini-llama",))
     scores = [replace(s, interval=None, null=None, deletions=(), n=9) for s in inputs.scores]
-    figure = drawn(FIGURES.get(name)(FigureInputs(scores, inputs.models, inputs.coral, inputs.similarity)))
+    changed = FigureInputs(scores, inputs.models, inputs.coral, inputs.similarity, inputs.artifacts)
+    figure = drawn(FIGURES.get(name)(changed))
     figure.draw_without_rendering()
     assert "Black bar" not in figure.get_supxlabel()
 
