@@ -53,8 +53,8 @@ def embedding_scatter(inputs: FigureInputs) -> Figure | None:
                 ax.set_ylabel(inputs.title(model), fontweight="bold", color=INK)
             _panel(ax, layouts.get((model, method)), scores.get((model, method), {}), types)
     notes = [
-        "Each point is a sample (one a group). Below: trustworthiness (T), whether neighbours in the picture\n"
-        "are neighbours in the space, and continuity (C), the other way round. All of them: 1; by chance:\n"
+        "Each point is a sample (one a group). Below: trustworthiness (T), whether neighbours in the\n"
+        "picture are neighbours in the space, and continuity (C), the other way round. All: 1; by chance:\n"
         f"{_chance(scores)}. In t-SNE and UMAP axes, and distances between far clusters, mean nothing.",
     ]
     if len(models) > len(shown):
