@@ -43,7 +43,7 @@ def points(ax: Any) -> dict[str, np.ndarray]:
     from matplotlib.collections import PathCollection
     from matplotlib.colors import to_hex
 
-    scatters = [c for c in ax.collections if isinstance(c, PathCollection)]
+    scatters: list[Any] = [c for c in ax.collections if isinstance(c, PathCollection)]
     return {to_hex(c.get_facecolor()[0]).upper(): np.asarray(c.get_offsets()) for c in scatters}
 
 
@@ -101,6 +101,15 @@ def test_a_line_joins_each_image_with_its_own_text() -> None:
     assert segments[:, 0] == pytest.approx(np.asarray(arrays["x"]))
     assert segments[:, 1] == pytest.approx(np.asarray(arrays["y"]))
     assert ax.get_aspect() == 1.0
+    labels = np.asarray(arrays["labels"])
+    scatters: list[Any] = list(ax.collections[1:])
+    hollow, filled = scatters[:3], scatters[3:]
+    for kind, side in ((hollow, "y"), (filled, "x")):
+        for scatter, label in zip(kind, ("chart", "document", "table"), strict=True):
+            assert np.asarray(scatter.get_offsets()) == pytest.approx(
+                np.asarray(arrays[side])[labels == label]
+            )
+    assert {tuple(scatter.get_facecolor()[0]) for scatter in hollow} == {(1.0, 1.0, 1.0, 1.0)}
     assert drawn(procrustes_overlay(inputs)).get_suptitle().startswith("Vision laid over text, on 45 pairs")
 
 
