@@ -76,7 +76,6 @@ def score_pair(
         "higher_is_better": metric.higher_is_better,
         "unit": metric.unit,
     }
-    n = common["n"]
     described = {**preprocessing(pair), **params}
     try:
         with _blas_threads(pair):

@@ -29,6 +29,10 @@ for _name, _module in {
     "projector_comparison": "projectors",
     "model_similarity": "cells",
     "alignment_summary": "overview",
+    "multi_llm_matrix": "matrix",
+    "embedding_scatter": "layouts",
+    "procrustes_overlay": "overlay",
+    "cross_modal_similarity": "overlay",
 }.items():
     FIGURES.add(_name, f"alignbench.plots.{_module}:{_name}")
 

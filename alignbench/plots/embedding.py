@@ -12,6 +12,8 @@ from alignbench.plots.style import MUTED, SEQUENTIAL, entitle, new_figure, style
 from alignbench.plots.text import clean, fit, number
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -41,7 +43,7 @@ def intra_modal_similarity(inputs: FigureInputs) -> Figure | None:
         )
         ax.set_title(inputs.title(model.name))
         ax.set_xlabel(_contrast(model), fontsize=8, color=MUTED)
-        _type_ticks(ax, model, named=i % columns == 0)
+        type_ticks(ax, model.labels, named=i % columns == 0)
     for ax in axes[len(models) :]:
         ax.set_axis_off()
     assert image is not None
@@ -69,16 +71,16 @@ def _contrast(model: SimilarityArrays) -> str:
     return ", ".join(parts)
 
 
-def _type_ticks(ax: Axes, model: SimilarityArrays, named: bool) -> None:
+def type_ticks(ax: Axes, labels: Sequence[str], named: bool) -> None:
     """Mark where types begin, and name them at their middles on the left."""
     start = 0
     middles, names = [], []
-    for label, members in groupby(model.labels):
+    for label, members in groupby(labels):
         length = len(list(members))
         middles.append(start + length / 2)
         names.append(fit(clean(label), 14))
         start += length
-        if start < len(model.labels):
+        if start < len(labels):
             ax.axhline(start, color="white", linewidth=0.6)
             ax.axvline(start, color="white", linewidth=0.6)
     ax.set_xticks([])

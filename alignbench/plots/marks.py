@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from alignbench.plots.style import INK, MUTED, NULL, SATURATED_HATCH
@@ -154,3 +155,19 @@ def _ends(score: Score) -> list[float]:
         reach = 2 * (score.null.std or 0)
         ends += [score.null.mean - reach, score.null.mean + reach]
     return ends
+
+
+def reason_note(ax: Axes, text: str) -> None:
+    """Say in an empty panel why it is empty, in a few short lines."""
+    lines = wrap(cut(text, 110), 28)
+    ax.text(
+        0.5,
+        0.5,
+        "\n".join(lines),
+        transform=ax.transAxes,
+        ha="center",
+        va="center",
+        color=MUTED,
+        fontsize=7.5,
+        fontstyle="italic",
+    )

@@ -31,6 +31,8 @@ COLOURS = {
 CONTROL = "#8C8C8C"
 OTHERS = ("#B5468E", "#5A8F29", "#8C5A2B", "#1F4E79", "#C4A000", "#D4739D", "#3D8B73", "#A0522D")
 TEXT_SIDE = ("#222222", "#7A4B9A", "#3B7A57", "#A8612A", "#356E9C", "#8A8A2B")
+# Okabe and Ito's palette, told apart by colour-blind readers; data types go by marker, too.
+DATA_TYPES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 INK = "#222222"
 MUTED = "#666666"
 NULL = "#9A9A9A"
@@ -112,6 +114,14 @@ def looks(models: Iterable[ModelInfo], names: Iterable[str] = ()) -> dict[str, L
             others[side] += 1
         found[name] = Look(colour, MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
     return found
+
+
+def type_looks(labels: Iterable[str]) -> dict[str, Look]:
+    """Return data type -> look, in the order of their names: the same in every figure of a run."""
+    return {
+        label: Look(DATA_TYPES[i % len(DATA_TYPES)], MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
+        for i, label in enumerate(sorted(set(labels)))
+    }
 
 
 def family_of(name: str, model: ModelInfo | None) -> str:

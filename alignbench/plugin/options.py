@@ -118,7 +118,7 @@ class Options:
             quantize=_one_of("--align-quantize", raw["quantize"], get_args(Quantization)),
             basis=_one_of("--align-basis", raw["basis"], ALIGN) or "procrustes",
             k=_at_least("--align-k", raw["k"], 1, None),
-            metrics=_names_of("--align-metrics", raw["metrics"], MATRIX_METRICS, tuple(METRICS)),
+            metrics=_matrix_metrics(raw["metrics"]),
             projectors=_names_of("--align-projectors", raw["projectors"], PROJECTORS),
             epochs=_at_least("--align-epochs", raw["epochs"], 1, 300),
             splits=_at_least("--align-splits", raw["splits"], 2, 5),
@@ -199,6 +199,18 @@ def _names_of(
     for name in names:
         _one_of(option, name, default if allowed is None else allowed)
     return names or default
+
+
+def _matrix_metrics(values: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the metrics of the LLM matrices: any that compares an encoder with an LLM."""
+    names = _names_of("--align-metrics", values, MATRIX_METRICS, tuple(METRICS))
+    two_sided = [name for name in METRICS if METRICS.get(name).two_sided]
+    if wrong := [name for name in names if name not in two_sided]:
+        raise ConfigError(
+            f"--align-metrics: {wrong[0]!r} looks at one side alone: it has no matrix of encoders "
+            f"and LLMs; those that compare two: {', '.join(two_sided)}"
+        )
+    return names
 
 
 def _sizes(option: str, values: Iterable[str] | None) -> tuple[int, ...]:

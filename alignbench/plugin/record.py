@@ -86,9 +86,14 @@ class Recorder:
         score = score_pair(known, pair, settings, experiment=self.experiment, data_type=data_type, **params)
         return self.score(replace(score, artifact=artifact))
 
-    def score(self, score: Score) -> Score:
-        """Record a score that was computed elsewhere."""
-        complete = replace(score, nodeid=self.item.nodeid, reproduce=self._command(score))
+    def score(self, score: Score, *, artifact: str | None = None) -> Score:
+        """Record a score that was computed elsewhere, with the file of its figure's arrays if it has one."""
+        complete = replace(
+            score,
+            artifact=score.artifact if artifact is None else artifact,
+            nodeid=self.item.nodeid,
+            reproduce=self._command(score),
+        )
         self.item.user_properties.append(("alignbench", complete.to_dict()))
         return complete
 

@@ -270,6 +270,55 @@ def write_arrays(folder: Path, coral: Sequence[CoralArrays], similarity: Sequenc
 def make_inputs(encoders: Sequence[str] = ENCODERS, llms: Sequence[str] = LLMS, k: int = 9) -> FigureInputs:
     """Return what all figures of a whole run are drawn from."""
     coral, similarity = make_arrays(encoders, llms, k=k)
-    scores = [*make_scores(encoders, llms), *compare_scores(make_score, encoders, llms)]
-    artifacts = {"losses": loss_curves(encoders, llms)}
+    scores = [
+        *make_scores(encoders, llms),
+        *compare_scores(make_score, encoders, llms),
+        *make_matrix(encoders, llms),
+    ]
+    artifacts = {"losses": loss_curves(encoders, llms), **make_spaces(encoders, llms)}
     return FigureInputs(scores, make_run(encoders, llms).models, coral, similarity, artifacts)
+
+
+def make_matrix(encoders: Sequence[str] = ENCODERS, llms: Sequence[str] = LLMS) -> list[Score]:
+    """Return the scores of the LLM matrices: the last encoder is no better than shuffled pairs."""
+    scores = []
+    for metric, higher in (("calibrated_cka", True), ("bures_similarity", False)):
+        for j, llm in enumerate(llms):
+            for i, encoder in enumerate(encoders):
+                aligned = max(0.02, 0.45 - 0.09 * i - 0.03 * j)
+                null = Null(
+                    "permutation of groups", 0.0, 0.02, p=0.4 if i and i == len(encoders) - 1 else 0.001
+                )
+                value = aligned if higher else 1 - aligned
+                about: dict[str, Any] = {"experiment": "multi_llm", "higher_is_better": higher, "null": null}
+                scores.append(make_score(metric, value, encoder, llm, **about))
+    return scores
+
+
+def make_spaces(
+    encoders: Sequence[str] = ENCODERS, llms: Sequence[str] = LLMS, n: int = 90, types: Sequence[str] = TYPES
+) -> dict[str, list[dict[str, Any]]]:
+    """Return layouts of every model by every method, and an overlay of every pair."""
+    rng = np.random.default_rng(2)
+    labels = np.array([types[i % len(types)] for i in range(n)])
+    ids = np.array([f"sample-{i}" for i in range(n)])
+    layouts = [
+        {
+            "name": np.array(name),
+            "method": np.array(method),
+            "points": rng.normal(size=(n, 2)) + (labels == types[0])[:, None],
+            "labels": labels,
+            "ids": ids,
+        }
+        for name in (*encoders, *llms)
+        for method in ("tsne", "umap", "pca")
+    ]
+    half = slice(0, n, 2)
+    overlays = []
+    for encoder in encoders:
+        for llm in llms:
+            x = rng.normal(size=(len(labels[half]), 2))
+            about = {"name_x": np.array(encoder), "name_y": np.array(llm), "labels": np.sort(labels[half])}
+            cross = np.tanh(x @ x.T)
+            overlays.append({**about, "x": x, "y": x + 0.3, "cross": cross, "ids": ids[half]})
+    return {"layout": layouts, "overlay": overlays}

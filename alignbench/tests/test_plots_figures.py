@@ -17,10 +17,12 @@ from alignbench.tests.report_fakes import (
     ENCODERS,
     HOSTILE,
     make_inputs,
+    make_matrix,
     make_model,
     make_run,
     make_score,
     make_scores,
+    make_spaces,
 )
 
 if TYPE_CHECKING:
@@ -350,7 +352,8 @@ def test_coarse_averages_blocks_and_keeps_the_mean() -> None:
 def test_a_single_pair_of_nine_samples_is_drawn(name: str) -> None:
     inputs = make_inputs(("mini-clip",), ("mini-llama",))
     scores = [replace(s, interval=None, null=None, deletions=(), n=9) for s in inputs.scores]
-    figure = drawn(FIGURES.get(name)(FigureInputs(scores, inputs.models, inputs.coral, inputs.similarity)))
+    changed = FigureInputs(scores, inputs.models, inputs.coral, inputs.similarity, inputs.artifacts)
+    figure = drawn(FIGURES.get(name)(changed))
     figure.draw_without_rendering()
     assert "Black bar" not in figure.get_supxlabel()
 

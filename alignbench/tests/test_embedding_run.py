@@ -1,0 +1,95 @@
+"""The embedding experiment as a run: the same with workers, silent, and part of `-m all`."""
+
+from __future__ import annotations
+
+import ast
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from alignbench import paths
+from alignbench.tests.toys import copy_benchmarks, run, scores
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GROUPED = {"test_compare.py", "test_speed.py", "test_embedding.py"}
+
+
+def test_scores_and_points_do_not_depend_on_who_computes_them(project: pytest.Pytester) -> None:
+    copy_benchmarks(project, "test_embedding.py")
+    assert run(project, "benchmarks", "-m", "embedding", "-p", "no:randomly", "-p", "no:xdist").ret == 0
+    serial, points = scores(project), artifacts(project)
+    time.sleep(1.1)  # run folders are named by the second
+    assert run(project, "benchmarks", "-m", "embedding", "-n", "2").ret == 0
+    again, points_again = scores(project), artifacts(project)
+    assert len(serial) == 3 * 3 * 2 + 2  # models x methods x measures, and the overlay of each pair
+    assert serial.keys() == again.keys()
+    for key, score in serial.items():
+        assert score["value"] == pytest.approx(again[key]["value"], abs=1e-12)
+        assert score["null"]["p"] == again[key]["null"]["p"]
+        assert score["artifact"] == again[key]["artifact"]
+    assert len(points) == 3 * 3 + 2
+    assert points.keys() == points_again.keys()
+    for name, arrays in points.items():
+        for kind, values in arrays.items():
+            assert (values == points_again[name][kind]).all(), (name, kind)
+
+
+def artifacts(project: pytest.Pytester) -> dict[str, dict[str, np.ndarray]]:
+    found = {}
+    for path in (project.path / "reports" / "latest" / "artifacts").glob("*.npz"):
+        with np.load(path) as file:
+            found[path.stem] = {name: file[name] for name in file.files}
+    return found
+
+
+def test_a_run_draws_its_figures_and_says_nothing_of_its_libraries(project: pytest.Pytester) -> None:
+    copy_benchmarks(project, "test_embedding.py")
+    result = project.runpytest_subprocess(
+        "benchmarks",
+        "-m",
+        "all",
+        "--encoders=toy-a",
+        "--llms=toy-llm",
+        "--n-samples=8",
+        "-p",
+        "no:cacheprovider",
+    )
+    assert result.ret == 0
+    assert "warning" not in (result.stdout.str() + result.stderr.str()).lower()
+    drawn = {path.stem for path in (project.path / "reports" / "latest").glob("*.svg")}
+    assert drawn == {"embedding_scatter", "procrustes_overlay", "cross_modal_similarity"}
+
+
+def test_methods_are_chosen_by_option(project: pytest.Pytester) -> None:
+    copy_benchmarks(project, "test_embedding.py")
+    assert run(project, "benchmarks", "-k", "vision_space", "--align-method=pca").ret == 0
+    assert {key[-1] for key in scores(project)} == {"pca"}
+    result = run(project, "benchmarks", "--align-method=tnse")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "Did you mean 'tsne'?" in result.stderr.str()
+
+
+def test_samples_too_few_for_a_layout_are_reported_and_nothing_fails(project: pytest.Pytester) -> None:
+    copy_benchmarks(project, "test_embedding.py")
+    assert run(project, "benchmarks", "-m", "embedding", "--n-samples=3").ret == 0
+    found = scores(project).values()
+    assert {score["status"] for score in found} == {"not_applicable"}
+    assert all("at least" in score["reason"] for score in found)
+
+
+@pytest.mark.parametrize("path", sorted(paths.benchmarks().glob("test_*.py")), ids=lambda path: path.stem)
+def test_only_compare_speed_and_embedding_are_marked_all(path: Path) -> None:
+    assert ("all" in marks_of(path)) == (path.name in GROUPED)
+
+
+def marks_of(path: Path) -> set[str]:
+    """Return the names in the file's `pytestmark`."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and any(getattr(t, "id", "") == "pytestmark" for t in node.targets):
+            found |= {n.attr for n in ast.walk(node.value) if isinstance(n, ast.Attribute)} - {"mark"}
+    return found
