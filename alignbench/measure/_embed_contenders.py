@@ -12,7 +12,7 @@ from alignbench.embed import EmbeddingStore, embed_images, embed_texts
 from alignbench.encoders import resolve as resolve_encoder
 from alignbench.llms import resolve as resolve_llm
 from alignbench.measure._embed_inputs import dataset
-from alignbench.weights.loading import quiet, torch_dtype
+from alignbench.weights.loading import quiet, torch_dtype, transformers_class
 from alignbench.weights.precision import resolve_device
 from alignbench.weights.vectors import unit_rows
 
@@ -119,15 +119,12 @@ def plain_images(
     precision: Precision,
 ) -> Work:
     """Return the same by the loop that transformers' documentation shows, autocast around all of it."""
-    import transformers
     from PIL import Image
 
     device = resolve_device(device)
     with quiet():
-        processor = transformers.AutoImageProcessor.from_pretrained(folder)
-        model = getattr(transformers, model_class).from_pretrained(
-            folder, dtype=torch_dtype(precision.weights)
-        )
+        processor = transformers_class("AutoImageProcessor").from_pretrained(folder)
+        model = transformers_class(model_class).from_pretrained(folder, dtype=torch_dtype(precision.weights))
     model = model.eval().to(device)
 
     def work() -> Vectors:

@@ -73,7 +73,7 @@ def race(contenders: Mapping[str, Callable[[], Any]], rounds: int, *, calm: floa
     """
     run: list[Round] = []
     while len(run) < 2 * rounds and sum(is_calm(r, calm) for r in run) < rounds:
-        order = list(contenders) if len(run) % 2 == 0 else list(reversed(contenders))
+        order = list(contenders)[:: -1 if len(run) % 2 else 1]
         busy, started = busy_seconds(), used()
         costs = {name: cost_of(contenders[name]) for name in order}
         run.append(Round(costs, _others(busy, busy_seconds(), started, used())))

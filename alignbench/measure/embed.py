@@ -14,6 +14,7 @@ import os
 import platform
 import statistics
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ def compare_texts(place: Path, options: argparse.Namespace) -> None:
     size = best_batch_size(theirs, options.device)
     print(f"\n{len(texts)} texts, {what}, {precision.name}; smallest cosine {agreement:.6f}")
     name = f"sentence-transformers, batches of {size} (its best of {', '.join(map(str, BATCH_SIZES))})"
-    rounds = race({"ours": ours, name: lambda: theirs(size)}, options.rounds, calm=options.calm)
+    rounds = race({"ours": ours, name: partial(theirs, size)}, options.rounds, calm=options.calm)
     print(report(rounds, name, len(texts), options.calm))
 
 
@@ -121,7 +122,7 @@ def best_batch_size(encode: Callable[[int], Any], device: str, passes: int = 2) 
     costs: dict[int, list[float]] = {size: [] for size in BATCH_SIZES}
     for _ in range(passes):
         for size, seen in costs.items():
-            seen.append(getattr(cost_of(lambda size=size: encode(size)), what))
+            seen.append(getattr(cost_of(partial(encode, size)), what))
     return min(costs, key=lambda size: min(costs[size]))
 
 
