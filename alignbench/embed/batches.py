@@ -9,6 +9,8 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from alignbench.datasets import open_image
 from alignbench.errors import DataError
 
@@ -65,20 +67,47 @@ def _together(refused: Sequence[tuple[str, DataError]]) -> DataError:
     return DataError(message)
 
 
-def text_batches(lengths: Sequence[int], max_tokens: int, max_rows: int = 256) -> Iterator[list[int]]:
+def text_batches(
+    lengths: Sequence[int], max_tokens: int, max_rows: int = 256, *, overhead: int = 32
+) -> Iterator[list[int]]:
     """Yield positions, longest texts first, so that a batch padded to its longest has at most `max_tokens`.
 
+    Of all ways to cut the sorted texts into such batches it is the cheapest one, where a batch costs its
+    tokens, padding included, and `overhead`: many small batches pad little, few large ones start seldom.
+
     The longest come first: where memory is short, it shows at once. A text above the budget goes alone.
+
+    Args:
+        lengths: of the texts, in tokens.
+        max_tokens: the budget of a batch.
+        max_rows: the most texts of a batch.
+        overhead: what a batch costs beside its tokens, in tokens.
     """
-    batch: list[int] = []
-    for position in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        longest = lengths[batch[0]] if batch else lengths[position]
-        if batch and ((len(batch) + 1) * longest > max_tokens or len(batch) == max_rows):
-            yield batch
-            batch = []
-        batch.append(position)
-    if batch:
-        yield batch
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    ends = _cheapest_ends([lengths[i] for i in order], max_tokens, max_rows, overhead)
+    for start, end in itertools.pairwise([0, *ends]):
+        yield order[start:end]
+
+
+def _cheapest_ends(lengths: Sequence[int], max_tokens: int, max_rows: int, overhead: int) -> list[int]:
+    """Return where the batches of texts sorted by falling length end, by dynamic programming."""
+    n = len(lengths)
+    # The least cost of the first i texts, and where the last batch of that way starts.
+    least, start = np.full(n + 1, np.inf), np.zeros(n + 1, dtype=np.intp)
+    least[0] = 0
+    for i, longest in enumerate(lengths):
+        rows = max(1, min(n - i, max_rows, max_tokens // longest if longest else max_rows))
+        cost = least[i] + overhead + longest * np.arange(1, rows + 1)
+        ends = slice(i + 1, i + 1 + rows)
+        # Of ways that cost the same, the one with its largest batches first.
+        start[ends] = np.where(cost <= least[ends], i, start[ends])
+        least[ends] = np.minimum(cost, least[ends])
+    ends_backwards = []
+    end = n
+    while end:
+        ends_backwards.append(end)
+        end = int(start[end])
+    return ends_backwards[::-1]
 
 
 def _prepared(sample: Sample, prepare: Callable[[Image], Any]) -> Any:

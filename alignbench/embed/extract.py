@@ -195,7 +195,9 @@ def embed_texts(
     def encode(rows: Sequence[int]) -> Iterator[tuple[Sequence[int], Vectors]]:
         if not runs_apart(llm, "tokenize"):
             lengths = [len(texts[row]) for row in rows]
-            for positions in text_batches(lengths, max(lengths) * _TEXTS_A_BATCH, _TEXTS_A_BATCH):
+            budget = max(lengths) * _TEXTS_A_BATCH
+            # How it pads, only the model knows: few batches are what it can't do wrong with.
+            for positions in text_batches(lengths, budget, _TEXTS_A_BATCH, overhead=budget):
                 of = [rows[position] for position in positions]
                 yield of, run(llm.embed, [texts[row] for row in of], name, [ids[row] for row in of], "text")
             return

@@ -14,12 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from alignbench.datasets import Dataset, Sample, with_groups
 from alignbench.embed import DamagedShardWarning, EmbeddingStore, count_missing, embed_images, embed_texts
-from alignbench.embed.batches import text_batches
 from alignbench.tests.data_files import png
 from alignbench.tests.embed_fakes import (
     FakeEncoder,
@@ -134,18 +131,6 @@ def test_the_longest_texts_come_first_and_batches_keep_to_the_budget(store: Embe
     lengths = [length for batch in llm.batches for length in batch]
     assert lengths == sorted(lengths, reverse=True)
     assert all(max(batch) * len(batch) <= 64 for batch in llm.batches)
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 40), max_size=60), st.integers(1, 100), st.integers(1, 9))
-def test_text_batches_take_each_text_once_within_budget(
-    lengths: list[int], max_tokens: int, max_rows: int
-) -> None:
-    batches = list(text_batches(lengths, max_tokens, max_rows))
-    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
-    for batch in batches:
-        assert len(batch) == 1 or max(lengths[row] for row in batch) * len(batch) <= max_tokens
-        assert len(batch) <= max_rows
 
 
 def test_progress_is_told_of_what_is_missing_only(store: EmbeddingStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections import Counter
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +91,22 @@ def load_model(
         except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
             raise ModelError(f"{located.source}: {cls.__name__} can't load it ({one_line(error)})") from error
     check_complete(located.source, cls.__name__, info["missing_keys"], info["mismatched_keys"])
-    return model.eval()
+    return cast_ahead(model.eval(), precision)
+
+
+def cast_ahead(model: Any, precision: Precision) -> Any:
+    """Hold linear layers in the dtype that autocast would cast them to, again in every batch.
+
+    Nothing else changes: the same numbers come out, to the last bit, sooner and from less memory.
+    """
+    if precision.autocast is None:
+        return model
+    owners = Counter(id(p) for module in model.modules() for p in module.parameters(recurse=False))
+    for module in model.modules():
+        # By the exact type: quantized layers are subclasses. A tied weight stays as its other owner needs it.
+        if type(module) is torch.nn.Linear and owners[id(module.weight)] == 1:
+            module.to(torch_dtype(precision.autocast))
+    return model
 
 
 def check_complete(

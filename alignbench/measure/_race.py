@@ -1,0 +1,133 @@
+"""Contenders that do the same work, in turns: their times, and what else kept the machine busy meanwhile."""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+# Processors' worth of other people's work from which on a round is not calm.
+CALM = 0.2
+_FEWEST_CALM = 3
+# Of /proc/stat's first line: all but idle, iowait and guest (which is in user already).
+_BUSY = (0, 1, 2, 5, 6, 7)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one piece of work took, in seconds: on the clock, and of all threads on processors."""
+
+    wall: float
+    cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One turn of every contender.
+
+    Args:
+        costs: by contender.
+        others: how many processors other processes kept busy in the meantime, None where nobody can tell.
+    """
+
+    costs: Mapping[str, Cost]
+    others: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Median and quartiles."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Return those of one or more values."""
+        if len(values) == 1:
+            return cls(values[0], values[0], values[0])
+        low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+        return cls(median, low, high)
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def race(contenders: Mapping[str, Callable[[], Any]], rounds: int, *, calm: float = CALM) -> list[Round]:
+    """Let the contenders take turns until `rounds` rounds were calm, or twice as many were run.
+
+    Who begins alternates, so that a drift of the machine favours nobody.
+
+    Args:
+        contenders: each does the whole work once; all were run before, so that nothing is new to any.
+        rounds: how many calm ones are wanted.
+        calm: as `Round.others` may be at most; a round where nobody can tell counts as calm.
+    """
+    run: list[Round] = []
+    while len(run) < 2 * rounds and sum(is_calm(r, calm) for r in run) < rounds:
+        order = list(contenders)[:: -1 if len(run) % 2 else 1]
+        busy, started = busy_seconds(), used()
+        costs = {name: cost_of(contenders[name]) for name in order}
+        run.append(Round(costs, _others(busy, busy_seconds(), started, used())))
+    return run
+
+
+def kept(rounds: Sequence[Round], *, calm: float = CALM) -> list[Round]:
+    """Return the calm rounds, or all of them where fewer than three were calm."""
+    quiet = [r for r in rounds if is_calm(r, calm)]
+    return quiet if len(quiet) >= min(_FEWEST_CALM, len(rounds)) else list(rounds)
+
+
+def is_calm(one: Round, calm: float) -> bool:
+    """Whether other processes left this round alone, as far as anybody can tell."""
+    return one.others is None or one.others <= calm
+
+
+def ratios(rounds: Sequence[Round], of: str, to: str, what: str) -> Spread:
+    """Return the spread over rounds of the cost of `of` divided by that of `to` in the same round.
+
+    Args:
+        rounds: one or more.
+        of: the contender above the line: above 1 says that it took longer.
+        to: the one below.
+        what: "wall" or "cpu".
+    """
+    return Spread.of([getattr(r.costs[of], what) / getattr(r.costs[to], what) for r in rounds])
+
+
+def cost_of(work: Callable[[], Any]) -> Cost:
+    """Return what one run of `work` takes."""
+    before = used()
+    work()
+    after = used()
+    return Cost(after.wall - before.wall, after.cpu - before.cpu)
+
+
+def used() -> Cost:
+    """Return the clock, and the processor time of this process so far: user and system, all threads."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return Cost(time.perf_counter(), usage.ru_utime + usage.ru_stime)
+
+
+def busy_seconds(stat: Path = Path("/proc/stat")) -> float | None:
+    """Return how long all processors together have been busy since the machine started; None off Linux."""
+    try:
+        ticks = [int(field) for field in stat.read_text(encoding="ascii").splitlines()[0].split()[1:]]
+        return sum(ticks[i] for i in _BUSY) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _others(before: float | None, after: float | None, started: Cost, ended: Cost) -> float | None:
+    if before is None or after is None:
+        return None
+    own = ended.cpu - started.cpu
+    return max(0.0, (after - before - own) / (ended.wall - started.wall))
