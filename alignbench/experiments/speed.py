@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,8 @@ TEXTS = 32  # that are embedded in a call
 TOKENS_A_BATCH = 2048  # as in embedding
 SIZES = (100, 1_000, 5_000)  # rows that metrics are computed of
 WIDTH = 256  # of both sides of the synthetic embeddings
-SMALLER = 5  # so many times fewer rows tell what a metric will cost at least
+PARTS = (10, 5)  # so many times fewer rows tell about how long all of them will take
+_FEWEST = 100  # rows that tell anything of many more
 TYPES = ("chart", "table", "document")
 
 
@@ -47,7 +49,7 @@ class Work:
         brief: whether it is one of so many that a run of everything gives it little time.
         memory: whether the memory that it needs is measured, too.
         group: what it is shown with in pytest-benchmark's table.
-        least: does a part of the work, so that the whole takes at least `SMALLER` times as long.
+        parts: do the work on a tenth and on a fifth, to tell how long the whole will take.
         reason: why there is nothing to do.
     """
 
@@ -63,7 +65,7 @@ class Work:
     dims: tuple[int, ...] = ()
     brief: bool = False
     memory: bool = False
-    least: Callable[[], object] | None = None
+    parts: tuple[Callable[[], object], ...] = ()
     reason: str = ""
 
 
@@ -153,7 +155,7 @@ def scoring(metric: Metric, n: int) -> Work:
         dims=(WIDTH, WIDTH) if metric.two_sided else (WIDTH,),
         brief=True,
         group=f"metrics, n = {n:,}",
-        least=_metric_call(metric, n // SMALLER) if n // SMALLER >= max(metric.min_n, 20) else None,
+        parts=tuple(_metric_call(metric, n // part) for part in PARTS) if n >= 10 * _FEWEST else (),
     )
 
 
@@ -167,6 +169,7 @@ def _metric_call(metric: Metric, n: int) -> Callable[[], float]:
     return lambda: metric(x, other, **keywords)
 
 
+@lru_cache(maxsize=8)
 def synthetic(n: int) -> tuple[Any, Any, Any]:
     """Return two sides [n, WIDTH] that share half of their variance, and labels [n]; the same every time."""
     rng = np.random.default_rng(0)
@@ -174,6 +177,17 @@ def synthetic(n: int) -> tuple[Any, Any, Any]:
     x = shared + rng.standard_normal((n, WIDTH))
     y = shared @ np.linalg.qr(rng.standard_normal((WIDTH, WIDTH)))[0] + rng.standard_normal((n, WIDTH))
     return x, y, np.asarray(TYPES)[np.arange(n) % len(TYPES)]
+
+
+def expected_seconds(tenth: float, fifth: float) -> float:
+    """Return about how long the whole will take: seconds grow by a power of the rows, from 0 to 3.
+
+    Args:
+        tenth: the seconds for a tenth of the rows.
+        fifth: for a fifth.
+    """
+    power = float(np.clip(np.log2(max(fifth, 1e-9) / max(tenth, 1e-9)), 0.0, 3.0))
+    return float(fifth * PARTS[1] ** power)
 
 
 def timing_scores(work: Work, timing: Timing, **how: Any) -> list[Score]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import os
 import sys
 import time
@@ -20,10 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _STAT = Path("/proc/stat")
-_TASKS = Path("/proc/self/task")
+_THREAD = Path("/proc/thread-self/schedstat")
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
+_DISTURBED = 0.05  # of the time spent waiting for a CPU
+_PARALLEL = 1.05  # CPU seconds a second: more than one thread can use
 MIB = 2**20
 
 
@@ -47,15 +48,51 @@ class Machine:
 
     Args:
         device: where the timed work runs: its end is waited for.
+        threads: how many threads compute.
     """
 
-    def __init__(self, device: str = "cpu") -> None:
+    def __init__(self, device: str = "cpu", threads: int = 1) -> None:
         self.device = device
+        self.alone = device == "cpu" and threads == 1
         self.cores = available_cores()
 
     def now(self) -> float:
         """Return the time in seconds."""
         return time.perf_counter()
+
+    def computed(self) -> float:
+        """Return the CPU seconds that this process has used."""
+        return time.process_time()
+
+    def waited(self) -> float | None:
+        """Return the seconds that this thread has stood ready while others had the CPU."""
+        try:
+            return int(_THREAD.read_text("ascii").split()[1]) / 1e9
+        except (OSError, IndexError, ValueError):
+            return None
+
+    def timed(self, call: Callable[[], object]) -> tuple[float, bool]:
+        """Return the seconds of a call until its accelerator has done it, and whether they can be relied on.
+
+        Of one thread on a CPU, the time that it stood ready while other processes had the CPU is left out:
+        what remains, computing and waiting for something of its own, is what the call takes on an idle
+        machine. With several threads or an accelerator, it can't be told what a wait has cost in all: the
+        seconds are those of the wall clock, and can't be relied on if the thread waited for a CPU.
+        """
+        self.synchronise()
+        ready, computed, started = self.waited(), self.computed(), self.now()
+        call()
+        self.synchronise()
+        seconds = self.now() - started
+        computed = self.computed() - computed
+        ready_now = self.waited()
+        if ready is None or ready_now is None:
+            return seconds, True
+        waited = ready_now - ready
+        if self.alone and computed <= _PARALLEL * seconds:
+            # The wait may have been outside of the two looks at the clock: no call takes less than it computes.
+            return min(seconds, max(computed, seconds - waited)), True
+        return seconds, waited <= _DISTURBED * seconds
 
     def pause(self, seconds: float) -> None:
         """Leave the machine to others for a while."""
@@ -71,17 +108,9 @@ class Machine:
         elif self.device == "mps":
             torch.mps.synchronize()
 
-    def waited(self) -> float | None:
-        """Return the seconds that this process's threads have stood ready while others had the CPU."""
-        try:
-            fields = [(task / "schedstat").read_text("ascii").split() for task in _TASKS.iterdir()]
-            return sum(int(field[1]) for field in fields) / 1e9
-        except (OSError, IndexError, ValueError):
-            return None
-
     def usage(self) -> Usage:
         """Return what has been used of the CPUs so far."""
-        return Usage(self.now(), time.process_time(), _everybody())
+        return Usage(self.now(), self.computed(), _everybody())
 
     def others(self, since: Usage) -> float | None:
         """Return how many cores other processes have kept busy since then.
@@ -163,7 +192,6 @@ def _cuda_peak(call: Callable[[], object], device: str) -> float:
 
 
 def _resident_growth(call: Callable[[], object]) -> float | None:
-    gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         # What was freed and is kept for later would hide what the call needs.
         ctypes.CDLL(None).malloc_trim(0)

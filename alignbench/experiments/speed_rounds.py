@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _SHORTEST_ROUND = 0.005  # seconds; shorter calls are repeated in a round
 _MOST_CALLS = 1000  # in a round
-_DISTURBED = 0.05  # of a round spent waiting for a CPU
 _BUSY = 0.1  # of the cores used by others
 _VERY_LONG = 10  # times `seconds` for the least rounds
 _WARM_UP_SHARE = 0.5  # of the seconds of the rounds
@@ -74,7 +73,7 @@ class Timing:
         warmups: calls before.
         calls: in a round.
         repeated: rounds that were made again because they were disturbed or slower than expected.
-        disturbed: rounds that waited for a CPU in every try.
+        disturbed: rounds that could not be relied on in any try: they waited for a CPU.
         others: cores that other processes kept busy meanwhile; None where nobody knows.
         cores: that there are.
     """
@@ -116,9 +115,9 @@ def measure(
 ) -> Timing:
     """Time a call.
 
-    A round that had to wait for a CPU says more of other processes than of the call; while there is patience
-    it is made again, and its fastest try counts. So is one that took longer than `limit`: what slows a
-    machine down without showing (a neighbour on the same host, a hot CPU) passes, slow code stays slow.
+    A round that can't be relied on says more of other processes than of the call; while there is patience it
+    is made again, and its fastest try counts. So is one that took longer than `limit`: what slows a machine
+    down without showing (a neighbour on the same host, a hot CPU) passes, slow code stays slow.
 
     Args:
         call: what is timed; it must leave things as they were.
@@ -142,20 +141,11 @@ def measure(
     )
 
 
-def timed(call: Callable[[], object], machine: Machine) -> float:
-    """Return the seconds of one call, until its accelerator has done it."""
-    machine.synchronise()
-    started = machine.now()
-    call()
-    machine.synchronise()
-    return machine.now() - started
-
-
 def _warm_up(call: Callable[[], object], effort: Effort, machine: Machine) -> tuple[int, float]:
     """Return how many calls it took, and the seconds of the fastest."""
     spent, fastest = 0.0, math.inf
     for done in range(1, effort.warmups + 1):
-        seconds = timed(call, machine)
+        seconds, _ = machine.timed(call)
         spent += seconds
         fastest = min(fastest, seconds)
         if effort.longest is not None and fastest > effort.longest:
@@ -205,12 +195,9 @@ class _Tries:
         return fastest
 
     def _once(self) -> tuple[float, bool]:
-        """Return the seconds of a call, and whether the round had its CPU all the time."""
-        before = self.machine.waited()
-        seconds = timed(self._calls, self.machine)
-        after = self.machine.waited()
-        waited = 0.0 if before is None or after is None else after - before
-        return seconds / self.calls, waited <= _DISTURBED * seconds
+        """Return the seconds of a call, and whether they can be relied on."""
+        seconds, reliable = self.machine.timed(self._calls)
+        return seconds / self.calls, reliable
 
     def _calls(self) -> None:
         for _ in range(self.calls):
@@ -221,7 +208,6 @@ class _Tries:
 def _no_collection() -> Iterator[None]:
     # A collection of all that torch and transformers keep takes a tenth of a second, in whichever round.
     enabled = gc.isenabled()
-    gc.collect()
     gc.disable()
     try:
         yield

@@ -24,6 +24,7 @@ for _name, _module in {
     "eigenvalue_spectrum": "spectra",
     "intra_modal_similarity": "embedding",
     "coral_dashboard": "coral",
+    "speed_dashboard": "speed",
 }.items():
     FIGURES.add(_name, f"alignbench.plots.{_module}:{_name}")
 

@@ -113,10 +113,11 @@ class Gate:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        """Set a run that was found slower aside: it is kept, but the next is not compared with it."""
-        if self.root is not None and self.tag is not None and self.session.performance_regressions:
+        """Set a run aside that was found slower, or was not judged: the next is not compared with it."""
+        apart = "slower" if self.session.performance_regressions else "unjudged" if self.unjudged else None
+        if self.root is not None and self.tag is not None and apart is not None:
             for path in self.root.glob(f"*/{_NUMBERED}{self.tag}.json"):
-                path.rename(path.with_name(f"slower_{path.name}"))
+                path.rename(path.with_name(f"{apart}_{path.name}"))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Iterator[None]:

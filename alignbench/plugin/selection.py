@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 AXES = ("encoder", "llm", "compared_llm", "vision_pair", "text_pair")
 JOIN = "+"
+TIMED = ("timed_encoder", "timed_llm")
 _WHOLE_SELECTION = {"encoders", "llms", "embeddings"}
 _SIDES = {
     "encoder": "vision",
@@ -53,6 +55,16 @@ def needed_by_items(items: Iterable[pytest.Item], vision: Sequence[str], text: S
             for name in str(parameters[axis]).split(JOIN) if axis in parameters else ():
                 found[_SIDES[axis]][name] = None
     return Needed(tuple(found["vision"]), tuple(found["text"]))
+
+
+def timings_of(items: Iterable[pytest.Item]) -> dict[str, int]:
+    """Return name of a model -> by how many of these tests it is timed."""
+    found: Counter[str] = Counter()
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        for fixture in set(TIMED) & set(getattr(item, "fixturenames", ())):
+            found[str(parameters.get(fixture.removeprefix("timed_")))] += 1
+    return found
 
 
 def needed_by_ids(ids: Iterable[str], vision: Sequence[str], text: Sequence[str]) -> Needed:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alignbench.experiments.speed import SMALLER, memory_score, not_timed, timing_scores
+from alignbench.experiments.speed import expected_seconds, memory_score, not_timed, timing_scores
 from alignbench.experiments.speed_machine import Machine, threads, threads_to_use
-from alignbench.experiments.speed_rounds import Effort, Patience, TooSlow, measure, timed
+from alignbench.experiments.speed_rounds import Effort, Patience, TooSlow, measure
 from alignbench.plugin.gate import Gate, is_timed, settle, why_not
+from alignbench.plugin.selection import TIMED
 from alignbench.weights.precision import resolve_device
 
 if TYPE_CHECKING:
@@ -27,10 +28,9 @@ if TYPE_CHECKING:
     from alignbench.weights.custom import Custom
 
 # In a run of everything speed is one of many; `-m speed` asks for it. Metrics are many, models are few.
-MODELS = Effort(seconds=0.8)
-METRICS = Effort(seconds=0.15, least=2, longest=0.3)
+MODELS = Effort(seconds=0.5)
+METRICS = Effort(seconds=0.1, least=2, longest=0.25)
 ASKED = Effort(seconds=20.0)
-_HOLDING = frozenset({"timed_encoder", "timed_llm"})
 _EXPECTED = 0.5  # of the tolerance: a round that is slower than that is made again
 
 
@@ -80,7 +80,7 @@ class Timings:
     @cached_property
     def machine(self) -> Machine:
         """The clocks and gauges."""
-        return Machine(resolve_device(self.suite.options.device))
+        return Machine(resolve_device(self.suite.options.device), threads_to_use())
 
     @cached_property
     def patience(self) -> Patience:
@@ -122,9 +122,9 @@ class Stopwatch:
         if saved is not None and shared.gate is not None:
             limit = saved * (1 + _EXPECTED * shared.gate.tolerance)
         try:
-            if work.least is not None and effort.longest is not None:
-                part = min(timed(work.least, shared.machine) for _ in range(2))
-                if SMALLER * part > effort.longest:
+            if work.parts and effort.longest is not None:
+                parts = [min(shared.machine.timed(part)[0] for _ in range(2)) for part in work.parts]
+                if expected_seconds(*parts) > effort.longest:
                     raise TooSlow
             return measure(call, effort, shared.machine, limit=limit, patience=shared.patience)
         except TooSlow:
@@ -171,7 +171,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """Free a model that was timed when the next test does not time it."""
-    if not _HOLDING & set(getattr(nextitem, "fixturenames", ())):
+    if not set(TIMED) & set(getattr(nextitem, "fixturenames", ())):
         item.config.stash[TIMINGS].suite.release()
 
 

@@ -26,6 +26,7 @@ FLAGS: dict[str, Flag] = {
     ),
     "fidelity": Flag("F", "computed as published, for comparison only; not what a choice should rest on"),
     "separate_bases": Flag("B", "each side in a basis of its own: compares eigenvalues, not directions"),
+    "busy": Flag("b", "other processes used the machine meanwhile: slower than it need be"),
     "subsampled": Flag("s", "computed on a drawn part of the groups"),
     "stand-in": Flag("*", "an embedded model stood in for the one that was asked for"),
     "control": Flag("R", "untrained; where it ranks high, the ranking says little"),
