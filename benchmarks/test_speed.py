@@ -1,4 +1,4 @@
-"""Speed: what encoders, LLMs and metrics take in time and memory. Saved, and compared by --benchmark-compare."""
+"""Speed: what encoders, LLMs and metrics take in time and memory; saved, and compared on demand."""
 
 import pytest
 

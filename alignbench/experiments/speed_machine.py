@@ -90,7 +90,7 @@ class Machine:
             return seconds, True
         waited = ready_now - ready
         if self.alone and computed <= _PARALLEL * seconds:
-            # The wait may have been outside of the two looks at the clock: no call takes less than it computes.
+            # The wait may lie outside of the two looks at the clock: no call takes less than it computes.
             return min(seconds, max(computed, seconds - waited)), True
         return seconds, waited <= _DISTURBED * seconds
 

@@ -41,7 +41,7 @@ class Effort:
     longest: float | None = None
 
     def rounds_of(self, seconds: float) -> int:
-        """Return how many rounds of that length there are: at least `least`, one where they take very long."""
+        """Return how many rounds of that length there are: at least `least`; one where they take too long."""
         affordable = self.seconds / max(seconds, 1e-9)
         least = min(self.least, int(_VERY_LONG * affordable))
         return max(1, min(self.rounds, max(least, int(affordable))))
@@ -143,16 +143,13 @@ def measure(
 
 def _warm_up(call: Callable[[], object], effort: Effort, machine: Machine) -> tuple[int, float]:
     """Return how many calls it took, and the seconds of the fastest."""
-    spent, fastest = 0.0, math.inf
-    for done in range(1, effort.warmups + 1):
+    spent: list[float] = []
+    while len(spent) < effort.warmups and sum(spent) <= _WARM_UP_SHARE * effort.seconds:
         seconds, _ = machine.timed(call)
-        spent += seconds
-        fastest = min(fastest, seconds)
-        if effort.longest is not None and fastest > effort.longest:
+        spent.append(seconds)
+        if effort.longest is not None and min(spent) > effort.longest:
             raise TooSlow
-        if spent > _WARM_UP_SHARE * effort.seconds:
-            break
-    return done, fastest
+    return len(spent), min(spent)
 
 
 class _Tries:

@@ -1,4 +1,4 @@
-"""The dashboard of speed: what encoders take by batch size, what an image takes by stage, what metrics cost."""
+"""The dashboard of speed: encoders by batch size, an image by stages, a text, and what metrics cost."""
 
 from __future__ import annotations
 
@@ -140,8 +140,8 @@ def _below(
 ) -> None:
     """Draw the stages of an image and of a text to the left, the metrics to the right."""
     left, right = bool(encoders or texts), bool(costs)
-    columns = part.subfigures(1, left + right, width_ratios=[1, 1.25] if left and right else None, squeeze=False)
-    places = iter(columns.ravel())
+    widths = [1, 1.25] if left and right else None
+    places = iter(part.subfigures(1, left + right, width_ratios=widths, squeeze=False).ravel())
     if left:
         counts = [max(2, len(block)) + 1.6 for block in (encoders, texts) if block]
         panels = iter(next(places).subplots(len(counts), 1, height_ratios=counts, squeeze=False).ravel())
@@ -230,7 +230,7 @@ def _where(scores: Sequence[Score]) -> str:
 
 def _notes(scores: Sequence[Score]) -> list[str]:
     rounds = [int(s.params["rounds"]) for s in scores if "rounds" in s.params]
-    span = f"{min(rounds)} to {max(rounds)}" if rounds and min(rounds) < max(rounds) else f"{max(rounds, default=0)}"
+    span = " to ".join(str(count) for count in sorted({min(rounds), max(rounds)})) if rounds else "no"
     notes = [f"Medians of {span} rounds; bars: first to third quartile. Memory: {_memory(scores)}."]
     busy = sum("busy" in s.flags for s in scores)
     if busy:
@@ -239,7 +239,6 @@ def _notes(scores: Sequence[Score]) -> list[str]:
 
 
 def _memory(scores: Sequence[Score]) -> str:
-    kinds = dict.fromkeys(str(s.params["of"]) for s in scores if s.metric == "peak_memory" and "of" in s.params)
+    memory = [score.params for score in scores if score.metric == "peak_memory"]
+    kinds = dict.fromkeys(str(params["of"]) for params in memory if "of" in params)
     return ", ".join(kinds) or "not measured"
-
-

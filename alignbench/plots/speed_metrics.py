@@ -22,7 +22,7 @@ _GAP = 26.0  # points from a line's end to its name
 
 
 def metric_costs(ax: Axes, scores: Sequence[Score]) -> None:
-    """Draw each metric's milliseconds by n, both logarithmic, and write the names to the right of the lines."""
+    """Draw each metric's milliseconds by n, both logarithmic, and write the names beside the lines' ends."""
     lines: dict[str, dict[int, float]] = {}
     for score in scores:
         at = score.params["at"]
@@ -117,9 +117,7 @@ def spread(heights: Sequence[float], step: float) -> list[float]:
             (_, many), (_, fewer) = blocks.pop(), blocks.pop()
             half = (many + fewer) * step / 2
             blocks.append([1 - half, many + fewer])
-    return [
-        middle + (i - (many - 1) / 2) * step for middle, many in blocks for i in range(int(many))
-    ]
+    return [middle + (i - (many - 1) / 2) * step for middle, many in blocks for i in range(int(many))]
 
 
 def _top(block: Sequence[float], step: float) -> float:

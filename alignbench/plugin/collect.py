@@ -109,9 +109,7 @@ class Collector:
             )
             self.printer.section("alignbench", lines)
 
-    def _plan(
-        self, needed: Needed, tests: int, embedded: Needed, timed: Sequence[pytest.Item] = ()
-    ) -> None:
+    def _plan(self, needed: Needed, tests: int, embedded: Needed, timed: Sequence[pytest.Item] = ()) -> None:
         self._planned = True
         if not needed:
             return

@@ -1,4 +1,4 @@
-"""pytest-benchmark under the suite: where timings are saved, what they are compared with, what a gate says."""
+"""pytest-benchmark under the suite: where timings are saved, and what comes of comparing them."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ _TABLE = {"benchmark_sort": "min", "benchmark_group_by": "group", "benchmark_col
 _DEFAULT_STORAGE = "file://./.benchmarks"
 _NUMBERED = "[0-9][0-9][0-9][0-9]_"
 _TOLERANCE = 0.1
+_SHOWN = 10  # of those that are slower
 # While others use the machine, a core of one's own is still slower than on an idle one, but not by so much.
 _BY_OTHERS = 1.5
 
@@ -78,11 +79,13 @@ class Gate:
     def judges(self, nodeid: str, median: float, *, busy: bool) -> bool:
         """Say whether a median can be compared: a slow one that load by others may explain can't."""
         saved = self.saved(nodeid)
-        slow = saved is not None and median > saved * (1 + self.tolerance)
-        if self.fails and busy and slow and median <= saved * (1 + self.tolerance) * _BY_OTHERS:  # type: ignore[operator]
-            self.unjudged.append(nodeid)
-            return False
-        return True
+        if saved is None or not self.fails or not busy:
+            return True
+        limit = saved * (1 + self.tolerance)
+        if not limit < median <= limit * _BY_OTHERS:
+            return True
+        self.unjudged.append(nodeid)
+        return False
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_benchmark_generate_machine_info(self) -> dict[str, Any]:
@@ -169,10 +172,10 @@ class Gate:
             lines.append(f"{len(now) - len(ratios)} have nothing saved to compare with")
         if self.unjudged:
             lines.append(f"{len(self.unjudged)} slower, but other processes used the machine: not judged")
-        worst = sorted((name for name in ratios if ratios[name] > 1 + self.tolerance), key=lambda n: -ratios[n])
-        lines += [f"  {ratios[name]:.2f} times as long: {_short(name)}" for name in worst[:10]]
-        if len(worst) > 10:
-            lines.append(f"  and {len(worst) - 10} more")
+        worst = sorted(((ratio, _short(name)) for name, ratio in ratios.items()), reverse=True)[:slower]
+        lines += [f"  {ratio:.2f} times as long: {name}" for ratio, name in worst[:_SHOWN]]
+        if len(worst) > _SHOWN:
+            lines.append(f"  and {len(worst) - _SHOWN} more")
         return lines
 
     def _print(self, texts: Sequence[str]) -> None:
@@ -206,7 +209,7 @@ def settle(config: pytest.Config, options: Options, output_dir: Path) -> Gate | 
     if with_workers(config):
         if option.benchmark_compare or option.benchmark_compare_fail:
             raise pytest.UsageError(
-                "--benchmark-compare does not go together with -n: workers would time each other; leave out -n"
+                "--benchmark-compare: not together with -n, whose workers would time each other; leave out -n"
             )
         option.benchmark_disable = True  # it would do so itself, with a warning at the end of every run
         return None
@@ -262,7 +265,8 @@ def _find_saved(gate: Gate, root: Path) -> None:
 
     option = gate.config.option
     asked = option.benchmark_compare
-    there = sorted(path.name for path in (root / get_machine_id()).glob(f"{_NUMBERED}*.json"))
+    folder = root / str(get_machine_id())  # type: ignore[no-untyped-call]
+    there = sorted(path.name for path in folder.glob(f"{_NUMBERED}*.json"))
     if asked is not True and not Path(asked).is_file():
         if any(name.startswith(asked.rstrip("*")) for name in there):
             return

@@ -106,7 +106,7 @@ class Stopwatch:
         if work.call is None:
             self.record.score(not_timed(work))
             pytest.skip(work.reason)
-        how = {"device": self.timings.machine.device, "threads": threads_to_use()}
+        how: dict[str, Any] = {"device": self.timings.machine.device, "threads": threads_to_use()}
         timing = self._measure(work, work.call)
         for score in timing_scores(work, timing, **how):
             self.record.score(score)
@@ -159,7 +159,7 @@ def start(config: pytest.Config, suite: Suite, output_dir: Path) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip timings where there can be none, and let pytest-benchmark look at the right clock in the others."""
+    """Skip timings where there can be none; in the others, let pytest-benchmark look at the right clock."""
     reason = why_not(config)
     for item in filter(is_timed, items):
         if reason is None:
@@ -176,9 +176,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 @pytest.fixture
-def timed_encoder(
-    encoder: Encoder | Custom, alignbench_suite: Suite
-) -> Iterator[Encoder | Custom]:
+def timed_encoder(encoder: Encoder | Custom, alignbench_suite: Suite) -> Iterator[Encoder | Custom]:
     """Each selected encoder in turn, in memory."""
     held = alignbench_suite.hold(encoder)
     with threads(threads_to_use()):

@@ -64,9 +64,7 @@ def llm_table(scores: Iterable[Score]) -> SpeedTable | None:
     found = {(score.metric, score.llm): score for score in own}
     llms = dict.fromkeys(score.llm for score in _of(own, "throughput"))
     columns = {"texts/s": "throughput", "tokens/s": "token_throughput", "MiB": "peak_memory"}
-    rows = [
-        [str(llm), *(_number(found.get((metric, llm))) for metric in columns.values())] for llm in llms
-    ]
+    rows = [[str(llm), *(_number(found.get((metric, llm))) for metric in columns.values())] for llm in llms]
     return SpeedTable(["LLM", *columns], rows) if rows else None
 
 

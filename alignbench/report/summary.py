@@ -43,7 +43,13 @@ def summary_markdown(
         lines += ["No score of an encoder with an LLM was recorded, so there is nothing to rank.", ""]
     for ranking in rankings:
         lines += _ranking_table(ranking, scores, labels)
-    lines += [*_speed(scores, labels), *_legend(scores), *_all_scores(scores, labels), *_how(run), *_dropped(run)]
+    lines += [
+        *_speed(scores, labels),
+        *_legend(scores),
+        *_all_scores(scores, labels),
+        *_how(run),
+        *_dropped(run),
+    ]
     lines += _list("Warnings", [*run.get("warnings", ()), *problems])
     if figures:
         lines += ["## Figures", "", f"Beside this file, as PNG and SVG: {', '.join(map(code, figures))}.", ""]
