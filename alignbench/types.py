@@ -258,7 +258,8 @@ class Score:
 class Run:
     """What a run was made of: enough to judge its numbers a year later.
 
-    `loads` has an entry ({"model", "seconds"}) for each time that weights were loaded: none in a warm run.
+    `loads` has an entry ({"model", "seconds", "purpose"}) for each time that weights were loaded: in a warm
+    run only to be timed.
     """
 
     id: str

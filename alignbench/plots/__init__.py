@@ -33,6 +33,7 @@ for _name, _module in {
     "embedding_scatter": "layouts",
     "procrustes_overlay": "overlay",
     "cross_modal_similarity": "overlay",
+    "speed_dashboard": "speed",
 }.items():
     FIGURES.add(_name, f"alignbench.plots.{_module}:{_name}")
 

@@ -14,7 +14,8 @@ from alignbench.embed import count_missing
 from alignbench.errors import AlignbenchError, AlignbenchWarning
 from alignbench.plots.text import clean
 from alignbench.plugin.environment import git_commit, machine, versions
-from alignbench.plugin.selection import Needed, needed_by_ids, needed_by_items
+from alignbench.plugin.gate import is_timed
+from alignbench.plugin.selection import Needed, needed_by_ids, needed_by_items, timings_of
 from alignbench.plugin.terminal import Printer, TerminalProgress, ToLoad, plan
 from alignbench.report import append_score, point_latest, terminal_table, write_run
 from alignbench.types import Run, Score
@@ -23,6 +24,7 @@ from alignbench.weights.arrays import array_file
 
 if TYPE_CHECKING:
     import warnings
+    from collections.abc import Sequence
 
     from alignbench.plugin.runfolder import RunFolder
     from alignbench.plugin.suite import Suite
@@ -52,14 +54,17 @@ class Collector:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Look once for the weights of every model that the collected tests need, and say the plan."""
         if not self.config.option.collectonly and session.items:
-            needed = needed_by_items(session.items, tuple(self.suite.encoders), tuple(self.suite.llms))
-            self._plan(needed, len(session.items))
+            encoders, llms = tuple(self.suite.encoders), tuple(self.suite.llms)
+            timed = [item for item in session.items if is_timed(item)]
+            embedded = needed_by_items([item for item in session.items if not is_timed(item)], encoders, llms)
+            self._plan(needed_by_items(session.items, encoders, llms), len(session.items), embedded, timed)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Do the same on an xdist controller, which has no items: a worker's UsageError would be a crash."""
         if not self._planned:
-            self._plan(needed_by_ids(ids, tuple(self.suite.encoders), tuple(self.suite.llms)), len(ids))
+            needed = needed_by_ids(ids, tuple(self.suite.encoders), tuple(self.suite.llms))
+            self._plan(needed, len(ids), needed)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what the test recorded; each score is on the disk before the next test ends."""
@@ -105,7 +110,7 @@ class Collector:
             )
             self.printer.section("alignbench", lines)
 
-    def _plan(self, needed: Needed, tests: int) -> None:
+    def _plan(self, needed: Needed, tests: int, embedded: Needed, timed: Sequence[pytest.Item] = ()) -> None:
         self._planned = True
         if not needed:
             return
@@ -115,23 +120,29 @@ class Collector:
         except AlignbenchError as error:
             raise pytest.UsageError(clean(str(error))) from error
         models, problems = [], []
+        timings = timings_of(timed)
         patched = {id(self.suite.encoders[name]) for name in needed.patches}
         for model in self._models(needed):
             try:
-                models.append(self._to_load(model, id(model) in patched))
+                name = model.info.stand_in_for or model.info.name
+                embeds = name in (*embedded.vision, *embedded.text)
+                of_patches = id(model) in patched
+                models.append(self._to_load(model, timings.get(name, 0), embeds=embeds, patches=of_patches))
             except AlignbenchError as error:
                 problems.append(clean(str(error)))
         if problems:
             raise pytest.UsageError(*problems)
-        self.printer.lines(plan(self.suite.options, dataset, models, tests, self.printer.width))
+        width = self.printer.width
+        self.printer.lines(plan(self.suite.options, dataset, models, tests, len(timed), width))
 
-    def _to_load(self, model: Any, patches: bool) -> ToLoad:
+    def _to_load(self, model: Any, timed: int, *, embeds: bool, patches: bool) -> ToLoad:
         if (file := array_file(model)) is not None:
             # All that can be wrong with its rows is known now, and not once in every test.
             used = len(file.vectors_of(self.suite.dataset))
             return ToLoad(model.info, Located(file.source), 0, arrays=file.describe(used))
         located = model.locate() if hasattr(model, "locate") else Located(model.info.source)
         suite, options = self.suite, self.suite.options
+        # Also what is only timed must be able to compute as asked, and says so here if it can't.
         missing = [
             count_missing(
                 model,
@@ -143,7 +154,7 @@ class Collector:
             )
             for of_patches in ([False, True] if patches and suite.has_patches(model) else [False])
         ]
-        return ToLoad(model.info, located, missing[0], sum(missing[1:]))
+        return ToLoad(model.info, located, missing[0] if embeds else None, sum(missing[1:]), timed)
 
     def _models(self, needed: Needed) -> list[Any]:
         vision = [self.suite.encoders[name] for name in needed.vision]

@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from alignbench.weights.precision import resolve_device
+
 _PACKAGES = (
     "alignbench",
     "numpy",
@@ -67,6 +69,23 @@ def _processor() -> str:
 def _accelerators() -> list[str]:
     names = _said("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
     return [name.strip() for name in names if name.strip()]
+
+
+def accelerator(device: str) -> str:
+    """Return the name of what a run on `device` computes with, fit for a folder; no torch is imported.
+
+    Args:
+        device: as given by the user: "auto", "cpu", "cuda:1", ...
+    """
+    place, _, index = resolve_device(device).partition(":")
+    if place != "cuda":
+        return place
+    names, visible = _accelerators(), os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    chosen = [gpu.strip() for gpu in visible.split(",")] if visible else [str(i) for i in range(len(names))]
+    first = chosen[int(index or 0)] if int(index or 0) < len(chosen) else ""
+    # A GPU may also be made visible by its UUID; machines of different GPUs are rare.
+    name = names[int(first) if first.isdecimal() and int(first) < len(names) else 0] if names else place
+    return "-".join("".join(c if c.isalnum() else " " for c in name).split())
 
 
 def _said(*command: str) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 from alignbench.errors import AlignbenchError
 from alignbench.plots.text import clean
+from alignbench.plugin import timing
 from alignbench.plugin.collect import Collector
 from alignbench.plugin.environment import share_out_gpus
 from alignbench.plugin.options import Options
@@ -60,13 +61,15 @@ def pytest_configure(config: pytest.Config) -> None:
     except AlignbenchError as error:
         raise pytest.UsageError(clean(str(error))) from error
     config.stash[SUITE] = suite
+    output_dir = config.invocation_params.dir / suite.options.output_dir
+    timing.start(config, suite, output_dir.absolute())
+    config.pluginmanager.register(timing, "alignbench-timing")
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         config.stash[FOLDER] = RunFolder(Path(worker["alignbench_run"]))
         if suite.options.device in {"auto", "cuda"}:
             share_out_gpus(worker["workerid"])
         return
-    output_dir = config.invocation_params.dir / suite.options.output_dir
     folder = RunFolder.fresh(output_dir, suite.options.run_name or _run_name(config))
     config.stash[FOLDER] = folder
     config.pluginmanager.register(Collector(config, suite, folder), "alignbench-collector")
@@ -116,7 +119,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> None:
     """Report the loads of weights with the test that needed them."""
     loads = item.config.stash[SUITE].take_loads()
-    item.user_properties += [("alignbench-load", {"model": model, "seconds": s}) for model, s in loads]
+    item.user_properties += [
+        ("alignbench-load", {"model": model, "seconds": seconds, "purpose": purpose})
+        for model, seconds, purpose in loads
+    ]
 
 
 @pytest.fixture(scope="session")

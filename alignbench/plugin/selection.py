@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ AXES = ("encoder", "llm", "compared_llm", "vision_pair", "text_pair")
 JOIN = "+"
 _PATCH_PROJECTOR = "cross_attention"
 _USES_PATCHES = re.compile(rf"{_PATCH_PROJECTOR}|patch")  # in a test's id, where that is all there is
+TIMED = ("timed_encoder", "timed_llm")
 _WHOLE_SELECTION = {"encoders", "llms", "embeddings"}
 _SIDES = {
     "encoder": "vision",
@@ -67,6 +69,16 @@ def needed_by_items(items: Iterable[pytest.Item], vision: Sequence[str], text: S
         if "patches" in fixtures and "encoder" in parameters and of_patches:
             found["patches"][str(parameters["encoder"])] = None
     return Needed(*(tuple(found[side]) for side in ("vision", "text", "patches")))
+
+
+def timings_of(items: Iterable[pytest.Item]) -> dict[str, int]:
+    """Return name of a model -> by how many of these tests it is timed."""
+    found: Counter[str] = Counter()
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        for fixture in set(TIMED) & set(getattr(item, "fixturenames", ())):
+            found[str(parameters.get(fixture.removeprefix("timed_")))] += 1
+    return found
 
 
 def needed_by_ids(ids: Iterable[str], vision: Sequence[str], text: Sequence[str]) -> Needed:

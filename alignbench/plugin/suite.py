@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from alignbench.errors import ConfigError, DataError, ModelError
+from alignbench.plugin.held import Held
 from alignbench.types import Embeddings, Pair
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class Suite:
         encoders: the selected encoders by the name that was asked for, in that order.
         llms: the same for the LLMs, those of `compared_llms` included.
         progress: draws the progress of long work; None is silent.
-        loads: (model, seconds) of every load of weights, until somebody takes them.
+        loads: (model, seconds, purpose) of every load of weights, until somebody takes them; the purpose is
+            "embedding" or "timing".
         patched: the names of the encoders whose patches the collected tests use: they are embedded with the
             same load of weights as the images.
     """
@@ -44,9 +46,10 @@ class Suite:
     encoders: Mapping[str, Encoder | Custom]
     llms: Mapping[str, LLM | Custom]
     progress: Progress | None = None
-    loads: list[tuple[str, float]] = field(default_factory=list)
+    loads: list[tuple[str, float, str]] = field(default_factory=list)
     patched: frozenset[str] = frozenset()
     _vectors: dict[tuple[str, str], Embeddings | ModelError] = field(default_factory=dict)
+    _held: Held = field(default_factory=Held)
 
     @classmethod
     def from_options(cls, options: Options) -> Suite:
@@ -210,6 +213,7 @@ class Suite:
         """Return an encoder's patch embeddings of the images; its weights are loaded on a cache miss only."""
         from alignbench.embed import embed_patches
 
+        self.release()
         return embed_patches(
             encoder, self.dataset, batch_size=self.options.batch_size, **self._how_to_embed()
         )
@@ -248,7 +252,21 @@ class Suite:
                     found.append(vectors.dim)
         return tuple(found)
 
-    def take_loads(self) -> list[tuple[str, float]]:
+    def hold(self, model: M) -> M:
+        """Return the model in memory, for tests that time it; one at a time.
+
+        Raises:
+            ModelError: it can't be loaded; another test does not try again.
+        """
+        options = self.options
+        self._held.hold(model, options.device, options.dtype, self._loaded_for("timing"))
+        return model
+
+    def release(self) -> None:
+        """Free the model that is held in memory."""
+        self._held.release()
+
+    def take_loads(self) -> list[tuple[str, float, str]]:
         """Return the loads since the last call, and forget them."""
         taken, self.loads = self.loads, []
         return taken
@@ -256,6 +274,7 @@ class Suite:
     def _remembered(self, info: ModelInfo, embed: Callable[[], Embeddings]) -> Embeddings:
         key = (info.side, info.label)
         if key not in self._vectors:
+            self.release()  # one model in memory at a time, and embedding frees the one that it loads
             try:
                 self._vectors[key] = embed()
             except Exception as error:
@@ -273,8 +292,11 @@ class Suite:
             "device": self.options.device,
             "dtype": self.options.dtype,
             "progress": self.progress,
-            "on_load": lambda model, seconds: self.loads.append((model, seconds)),
+            "on_load": self._loaded_for("embedding"),
         }
+
+    def _loaded_for(self, purpose: str) -> Callable[[str, float], None]:
+        return lambda model, seconds: self.loads.append((model, seconds, purpose))
 
 
 def _by_name(models: Iterable[M]) -> dict[str, M]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # Rough on purpose: measured on two CPU cores; a plan says "about".
 _START_SECONDS = 8.0  # importing torch and transformers, once a run
 _TEST_SECONDS = 0.03
+_TIMING_SECONDS = 0.2
+_TIMED_SAMPLES = 60  # that a model is given for one timing, on average over the batch sizes
 _REPORT_SECONDS = 5.0  # figures, above all
 _READ_BYTES_PER_SECOND = 4e8
 _FLOPS = {"cpu": 1.5e11, "accelerator": 3e13}
@@ -36,37 +38,63 @@ _DOWNLOAD_BYTES_PER_SECOND = 3e7
 
 @dataclass(frozen=True, slots=True)
 class ToLoad:
-    """A model of the run: where its weights are, and how many samples it has yet to embed.
+    """A model of the run: where its weights are, and what it has yet to do.
 
     Args:
-        info: of the model.
+        info: which model.
         located: where its weights are.
-        missing: samples without a vector.
+        missing: how many samples it has yet to embed; None where no test needs its embeddings.
         patches: samples without patch vectors, where patches are used.
+        timed: by how many tests; for these it is loaded even if all is embedded.
         arrays: what it is where there is no model, only arrays.
     """
 
     info: ModelInfo
     located: Located
-    missing: int
+    missing: int | None
     patches: int = 0
+    timed: int = 0
     arrays: str = ""
 
     @property
     def passes(self) -> int:
-        """How many samples go through the model."""
-        return self.missing + self.patches
+        """How many samples are embedded by it."""
+        return (self.missing or 0) + self.patches
 
     @property
     def bytes(self) -> int:
         """The size of its weights."""
         return sum(path.stat().st_size for path in self.located.weights) or self.located.download
 
+    @property
+    def todo(self) -> str:
+        """What it is needed for."""
+        embedded = [f"{self.missing} to embed"] if self.missing else []
+        embedded += [f"patches of {self.patches} to embed"] if self.patches else []
+        if self.missing == 0 and not embedded:
+            embedded = ["cached"]
+        loaded = ["loaded to be timed"] if self.timed else [] if self.passes else ["not loaded"]
+        return ", ".join([*embedded, *loaded])
+
 
 def plan(
-    options: Options, dataset: Dataset, models: Sequence[ToLoad], tests: int, width: int = 80
+    options: Options,
+    dataset: Dataset,
+    models: Sequence[ToLoad],
+    tests: int,
+    timings: int = 0,
+    width: int = 80,
 ) -> list[str]:
-    """Return what the run is about to load, download and take, in lines of at most `width` columns."""
+    """Return what the run is about to load, download and take, in lines of at most `width` columns.
+
+    Args:
+        options: of the run.
+        dataset: its data.
+        models: those that tests need.
+        tests: how many there are.
+        timings: how many of them time something.
+        width: the terminal's columns.
+    """
     rows = [("data" if i == 0 else "", line) for i, line in enumerate(dataset.describe())]
     if len(options.config.origin) > 1:
         rows.append(("config", ", ".join(options.config.origin[1:])))
@@ -75,13 +103,13 @@ def plan(
             rows.append(("model", f"{model.info.label}: {model.arrays}"))
             continue
         size = f", {_size(model.bytes)}" if model.bytes else ""
-        todo = _todo(model)
+        todo = model.todo
         if model.located.download:
             todo += f", download {_size(model.located.download)} from {model.located.source} first"
         rows.append(("model", f"{model.info.label}: {model.info.weights}{size}, {todo}"))
     download = sum(model.located.download for model in models)
     fetched = _size(download) if download else "nothing"
-    seconds = _estimate(models, tests, options.device)
+    seconds = _estimate(models, tests, timings, options.device)
     rows.append(("plan", f"{tests} tests; download {fetched}; about {_duration(seconds)}"))
     return [
         f"{head if i == 0 else '':<{_HEAD}}{line}"
@@ -90,21 +118,16 @@ def plan(
     ]
 
 
-def _todo(model: ToLoad) -> str:
-    parts = [f"{model.missing} to embed"] if model.missing else []
-    parts += [f"patches of {model.patches} to embed"] if model.patches else []
-    return ", ".join(parts) or "cached, not loaded"
-
-
-def _estimate(models: Sequence[ToLoad], tests: int, device: str) -> float:
+def _estimate(models: Sequence[ToLoad], tests: int, timings: int, device: str) -> float:
     on_cpu = device in {"auto", "cpu"} and not shutil.which("nvidia-smi")
     flops = _FLOPS["cpu" if on_cpu else "accelerator"]
-    seconds = _REPORT_SECONDS + tests * _TEST_SECONDS
-    seconds += _START_SECONDS if any(model.passes for model in models) else 0
+    seconds = _REPORT_SECONDS + tests * _TEST_SECONDS + timings * _TIMING_SECONDS
+    seconds += _START_SECONDS if any(model.passes or model.timed for model in models) else 0
     for model in models:
+        loads = bool(model.passes) + bool(model.timed)
+        samples = model.passes + model.timed * _TIMED_SAMPLES
         seconds += model.located.download / _DOWNLOAD_BYTES_PER_SECOND
-        if model.passes:
-            seconds += model.bytes / _READ_BYTES_PER_SECOND + model.passes * model.bytes * _TOKENS / flops
+        seconds += loads * model.bytes / _READ_BYTES_PER_SECOND + samples * model.bytes * _TOKENS / flops
     return seconds
 
 

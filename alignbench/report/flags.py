@@ -26,6 +26,7 @@ FLAGS: dict[str, Flag] = {
     ),
     "fidelity": Flag("F", "computed as published, for comparison only; not what a choice should rest on"),
     "separate_bases": Flag("B", "each side in a basis of its own: compares eigenvalues, not directions"),
+    "busy": Flag("b", "other processes used the machine meanwhile: slower than it need be"),
     "subsampled": Flag("s", "computed on a drawn part of the groups"),
     "overtrained": Flag(
         "o", "its held-out loss was lower earlier in the training: fewer --align-epochs would do better"

@@ -10,6 +10,7 @@ from alignbench.plots.text import number
 from alignbench.report.answer import answer
 from alignbench.report.flags import meaning
 from alignbench.report.ranking import rank, ranked_scores
+from alignbench.report.speed import at, conditions, encoder_table, legend, llm_table, metric_sentence
 from alignbench.report.terminal import all_flags
 from alignbench.report.text import code, markdown, plural, probability, table
 
@@ -42,7 +43,13 @@ def summary_markdown(
         lines += ["No score of an encoder with an LLM was recorded, so there is nothing to rank.", ""]
     for ranking in rankings:
         lines += _ranking_table(ranking, scores, labels)
-    lines += [*_legend(scores), *_all_scores(scores, labels), *_how(run), *_dropped(run)]
+    lines += [
+        *_speed(scores, labels),
+        *_legend(scores),
+        *_all_scores(scores, labels),
+        *_how(run),
+        *_dropped(run),
+    ]
     lines += _list("Warnings", [*run.get("warnings", ()), *problems])
     if figures:
         lines += ["## Figures", "", f"Beside this file, as PNG and SVG: {', '.join(map(code, figures))}.", ""]
@@ -100,7 +107,7 @@ def _all_scores(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]
         head = ["metric", *(["variant"] if named else []), "encoder", "LLM", "against", "data", *_NUMBERS]
         rows = [
             [
-                markdown(score.metric),
+                markdown(_metric(score)),
                 *([markdown(score.variant)] if named else []),
                 *("" if name is None else labels[name] for name in (score.encoder, score.llm, score.other)),
                 markdown(score.data_type),
@@ -112,6 +119,25 @@ def _all_scores(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]
         right = frozenset(i + named for i in (5, 7, 8, 9, 10))
         lines += [*table(head, rows, right), "", "</details>", ""]
     return lines
+
+
+def _metric(score: Score) -> str:
+    """Return the metric's name, with what tells it from others of the same models, and its unit."""
+    told, unit = at(score), score.unit
+    return score.metric + (f" at {told}" if told else "") + (f" ({unit})" if unit else "")
+
+
+def _speed(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
+    tables = [found for found in (encoder_table(scores), llm_table(scores)) if found is not None]
+    sentence = metric_sentence(scores)
+    if not tables and sentence is None:
+        return []
+    lines = ["## Speed", "", markdown(conditions(scores)) + ".", ""]
+    for found in tables:
+        rows = [[labels[name], *cells] for name, *cells in found.rows]
+        lines += [*table(found.head, rows, frozenset(range(1, len(found.head)))), ""]
+    told = [markdown(text) + "." for text in (sentence, legend(scores)) if text]
+    return [*lines, *(line for text in told for line in (text, ""))]
 
 
 def _how(run: Mapping[str, Any]) -> list[str]:
@@ -154,7 +180,11 @@ def _loads(loads: Sequence[Mapping[str, Any]], weights: Collection[str]) -> str:
         return "none: all embeddings were computed elsewhere"
     if not loads:
         return "none: all embeddings were cached"
-    return ", ".join(f"{load.get('model')} in {load.get('seconds') or 0:.1f} s" for load in loads)
+    return ", ".join(
+        f"{load.get('model')} in {load.get('seconds') or 0:.1f} s"
+        + (" to be timed" if load.get("purpose") == "timing" else "")
+        for load in loads
+    )
 
 
 def _short(value: object) -> str:

@@ -11,6 +11,7 @@ from alignbench.report.answer import answer
 from alignbench.report.files import sound
 from alignbench.report.flags import letter, meaning, of_weights
 from alignbench.report.ranking import in_order, is_cross_modal, rank, ranked_scores
+from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
 from alignbench.report.text import encodable, pad, plural, probability, wrap
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from alignbench.types import Run, Score
 
 _HEAD = ("", "encoder", "value", "95% interval", "null", "p", "in type", "flags")
-_RIGHT = frozenset({0, 2, 3, 4, 5, 6})
+_LEFT = frozenset({"encoder", "flags"})
 _NAME = 1
 _GAP = "  "
 _COLUMNS = {
@@ -68,6 +69,7 @@ def terminal_table(
         lines += _aligned(rows, width, ellipsis)
         sentences = answer(ranking, scores, lambda name: labels.get(name, plain(name)), numbers=False)
         lines += [*wrap(plain(" ".join(sentences)), width), ""]
+    lines += [encodable(line, encoding) for line in _speed(scores, labels, width, ellipsis)]
     lines += wrap(plain(_count(scores)), width, _GAP) if scores else []
     lines += wrap("; ".join(_COLUMNS[name] for name in columns if name in _COLUMNS), width, _GAP)
     for flag in used:
@@ -112,26 +114,52 @@ def _filled(rows: list[list[str]]) -> list[list[str]]:
     return [[row[i] for i in kept] for row in rows] if len(rows) > 1 else []
 
 
-def _aligned(rows: list[list[str]], width: int, ellipsis: str) -> list[str]:
-    """Return the rows as lines; names get the room that is left, and a second line for their brackets."""
+def _aligned(
+    rows: list[list[str]], width: int, ellipsis: str, *, left: frozenset[str] = _LEFT, names: int = _NAME
+) -> list[str]:
+    """Return the rows as lines; names get the room that is left, and a second line for their brackets.
+
+    Args:
+        rows: the head, then the others.
+        width: the terminal's columns.
+        ellipsis: what stands for what is left out.
+        left: the columns, by their heads, that are text; all others are numbers.
+        names: the column that names stand in.
+    """
     if not rows:
         return []
-    right = [_HEAD.index(name) in _RIGHT for name in rows[0]]
     widths = [max(display_width(row[i]) for row in rows) for i in range(len(rows[0]))]
-    widths[_NAME] = min(
-        widths[_NAME], max(8, width - sum(widths) + widths[_NAME] - len(_GAP) * (len(widths) - 1))
-    )
+    room = width - sum(widths) + widths[names] - len(_GAP) * (len(widths) - 1)
+    widths[names] = min(widths[names], max(8, room))
     lines = []
     for row in rows:
-        name, bracket = row[_NAME], ""
-        if display_width(name) > widths[_NAME] and name.endswith(")"):
+        name, bracket = row[names], ""
+        if display_width(name) > widths[names] and name.endswith(")"):
             name, _, bracket = name.partition(" (")
-        cells = [fit(name, widths[_NAME], ellipsis) if i == _NAME else cell for i, cell in enumerate(row)]
-        padded = (pad(cell, widths[i], ">" if right[i] else "<") for i, cell in enumerate(cells))
+        cells = [fit(name, widths[names], ellipsis) if i == names else cell for i, cell in enumerate(row)]
+        padded = (
+            pad(cell, of, "<" if head in left else ">")
+            for cell, of, head in zip(cells, widths, rows[0], strict=True)
+        )
         lines.append(cut(_GAP.join(padded).rstrip(), width, ellipsis))
         if bracket:
-            lines.append(cut(f"{' ' * widths[0]}{_GAP}({bracket}", width, ellipsis))
+            before = f"{' ' * widths[0]}{_GAP}" if names else _GAP
+            lines.append(cut(f"{before}({bracket}", width, ellipsis))
     return lines
+
+
+def _speed(scores: Sequence[Score], labels: Mapping[str, str], width: int, ellipsis: str) -> list[str]:
+    """Return what was timed: a table of encoders, one of LLMs, a sentence on metrics."""
+    tables = [table for table in (encoder_table(scores), llm_table(scores)) if table is not None]
+    sentence = metric_sentence(scores)
+    if not tables and sentence is None:
+        return []
+    lines = wrap(conditions(scores), width, _GAP)
+    for table in tables:
+        rows = [table.head, *([labels[name], *cells] for name, *cells in table.rows)]
+        lines += _aligned(rows, width, ellipsis, left=frozenset({table.head[0]}), names=0)
+    told = [text for text in (sentence, legend(scores)) if text]
+    return [*lines, *(line for text in told for line in wrap(text, width, _GAP)), ""]
 
 
 def _count(scores: Sequence[Score]) -> str:

@@ -275,7 +275,7 @@ def make_inputs(encoders: Sequence[str] = ENCODERS, llms: Sequence[str] = LLMS, 
         *compare_scores(make_score, encoders, llms),
         *make_matrix(encoders, llms),
     ]
-    artifacts = {"losses": loss_curves(encoders, llms), **make_spaces(encoders, llms)}
+    artifacts: dict[str, Any] = {"losses": loss_curves(encoders, llms), **make_spaces(encoders, llms)}
     return FigureInputs(scores, make_run(encoders, llms).models, coral, similarity, artifacts)
 
 

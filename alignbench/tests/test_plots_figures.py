@@ -17,12 +17,10 @@ from alignbench.tests.report_fakes import (
     ENCODERS,
     HOSTILE,
     make_inputs,
-    make_matrix,
     make_model,
     make_run,
     make_score,
     make_scores,
-    make_spaces,
 )
 
 if TYPE_CHECKING:

@@ -223,4 +223,5 @@ def test_collection_imports_nothing_heavy(project: pytest.Pytester, tmp_path: Pa
 def _with_path(folder: Path) -> dict[str, str]:
     import os
 
-    return {**os.environ, "PYTHONPATH": str(folder)}
+    known = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *([known] if known else [])])}

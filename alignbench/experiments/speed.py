@@ -1,0 +1,307 @@
+"""What is timed: decoding, preprocessing, encoders, LLMs, metrics; and the scores that come of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import cycle, islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.datasets import open_image
+from alignbench.embed.batches import text_batches
+from alignbench.embed.models import runs_apart
+from alignbench.types import Score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from alignbench.datasets import Dataset, Sample
+    from alignbench.experiments.speed_rounds import Timing
+    from alignbench.metrics import Metric
+    from alignbench.types import ModelInfo
+
+IMAGES = 16  # that are decoded and preprocessed in a call
+TEXTS = 32  # that are embedded in a call
+TOKENS_A_BATCH = 2048  # as in embedding
+SIZES = (100, 1_000, 5_000)  # rows that metrics are computed of
+WIDTH = 256  # of both sides of the synthetic embeddings
+PARTS = (10, 5)  # so many times fewer rows tell about how long all of them will take
+_FEWEST = 100  # rows that tell anything of many more
+TYPES = ("chart", "table", "document")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Something to be timed.
+
+    Args:
+        latency: the metric's name under which the time is recorded, in milliseconds.
+        call: does it; None where there is nothing to do, and `reason` says why.
+        per: how many parts the recorded time is divided by: 1 for a whole batch.
+        items: how many images, texts or rows a call handles.
+        throughput: what is counted a second: metric's name -> (how many a call, unit).
+        at: what tells this work from others of the same model: {"batch_size": 4}.
+        dataset: name and digest, or "synthetic".
+        model: what does it; None where no model takes part.
+        dims: the width of both sides of a metric.
+        brief: whether it is one of so many that a run of everything gives it little time.
+        memory: whether the memory that it needs is measured, too.
+        group: what it is shown with in pytest-benchmark's table.
+        parts: do the work on a tenth and on a fifth, to tell how long the whole will take.
+        reason: why there is nothing to do.
+    """
+
+    latency: str
+    call: Callable[[], object] | None
+    dataset: str
+    items: int
+    group: str
+    per: int = 1
+    throughput: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    at: Mapping[str, Any] = field(default_factory=dict)
+    model: ModelInfo | None = None
+    dims: tuple[int, ...] = ()
+    brief: bool = False
+    memory: bool = False
+    parts: tuple[Callable[[], object], ...] = ()
+    reason: str = ""
+
+
+def decoding(dataset: Dataset) -> Work:
+    """Return the decoding of images from their bytes in memory."""
+    files = [(sample.encoded, sample.image_bytes()) for sample in _spread(dataset.samples, IMAGES)]
+    return Work(
+        latency="decode_ms",
+        call=lambda: [open_image(image, data=data) for image, data in files],
+        per=len(files),
+        items=len(files),
+        dataset=dataset.label,
+        group="images",
+    )
+
+
+def preprocessing(encoder: Any, dataset: Dataset) -> Work:
+    """Return the preprocessing of decoded images, apart from the model."""
+    images = [open_image(sample.encoded) for sample in _spread(dataset.samples, IMAGES)]
+    apart = runs_apart(encoder, "preprocess")
+    return Work(
+        latency="preprocess_ms",
+        call=(lambda: [encoder.preprocess(image) for image in images]) if apart else None,
+        per=len(images),
+        items=len(images),
+        dataset=dataset.label,
+        model=encoder.info,
+        group="images",
+        reason="" if apart else f"{encoder.info.label} preprocesses inside embed()",
+    )
+
+
+def encoding(encoder: Any, dataset: Dataset, batch_size: int) -> Work:
+    """Return a forward pass of a batch; of an encoder that only has `embed`, with its preprocessing."""
+    images = [open_image(sample.encoded) for sample in _cycled(dataset.samples, batch_size)]
+    apart = runs_apart(encoder, "preprocess")
+    batch = [encoder.preprocess(image) for image in images] if apart else images
+    forward = encoder.forward if apart else encoder.embed
+    return Work(
+        latency="latency_ms",
+        call=lambda: forward(batch),
+        items=batch_size,
+        throughput={"throughput": (batch_size, "images/s")},
+        at={"batch_size": batch_size},
+        dataset=dataset.label,
+        model=encoder.info,
+        memory=True,
+        group="encoders",
+    )
+
+
+def embedding_texts(llm: Any, dataset: Dataset) -> Work:
+    """Return the embedding of texts as a run embeds them: made tokens of, in batches by length."""
+    texts = [sample.text for sample in _spread(dataset.samples, TEXTS)]
+    count = {"throughput": (len(texts), "texts/s")}
+    if runs_apart(llm, "tokenize"):
+        count["token_throughput"] = (sum(map(len, llm.tokenize(texts))), "tokens/s")
+
+    def embed() -> object:
+        if not runs_apart(llm, "tokenize"):
+            return llm.embed(texts)
+        tokens = llm.tokenize(texts)
+        batches = text_batches([len(of) for of in tokens], TOKENS_A_BATCH)
+        return [llm.forward([tokens[i] for i in batch]) for batch in batches]
+
+    return Work(
+        latency="latency_ms",
+        call=embed,
+        items=len(texts),
+        throughput=count,
+        at={"texts": len(texts)},
+        dataset=dataset.label,
+        model=llm.info,
+        memory=True,
+        group="LLMs",
+    )
+
+
+def scoring(metric: Metric, n: int) -> Work:
+    """Return the computation of a metric's value, without null and interval, of n synthetic rows."""
+    return Work(
+        latency="metric_ms",
+        call=_metric_call(metric, n),
+        items=n,
+        at={"metric": metric.name, "n": n},
+        dataset="synthetic",
+        dims=(WIDTH, WIDTH) if metric.two_sided else (WIDTH,),
+        brief=True,
+        group=f"metrics, n = {n:,}",
+        parts=tuple(_metric_call(metric, n // part) for part in PARTS) if n >= 10 * _FEWEST else (),
+    )
+
+
+def _metric_call(metric: Metric, n: int) -> Callable[[], float]:
+    x, y, labels = synthetic(n)
+    data = {"labels": labels, "groups": np.arange(n).astype(str), "seed": 0}
+    dims = (WIDTH, WIDTH) if metric.two_sided else (WIDTH,)
+    settings = {} if metric.settings is None else metric.settings(n, dims)
+    keywords = {name: data[name] for name in metric.needs} | dict(settings)
+    other = y if metric.two_sided else labels
+    return lambda: metric(x, other, **keywords)
+
+
+@lru_cache(maxsize=8)
+def synthetic(n: int) -> tuple[Any, Any, Any]:
+    """Return two sides [n, WIDTH] that share half of their variance, and labels [n]; the same every time."""
+    rng = np.random.default_rng(0)
+    shared = rng.standard_normal((n, WIDTH))
+    x = shared + rng.standard_normal((n, WIDTH))
+    y = shared @ np.linalg.qr(rng.standard_normal((WIDTH, WIDTH)))[0] + rng.standard_normal((n, WIDTH))
+    return x, y, np.asarray(TYPES)[np.arange(n) % len(TYPES)]
+
+
+def expected_seconds(tenth: float, fifth: float) -> float:
+    """Return about how long the whole will take: seconds grow by a power of the rows, from 0 to 3.
+
+    Args:
+        tenth: the seconds for a tenth of the rows.
+        fifth: for a fifth.
+    """
+    power = float(np.clip(np.log2(max(fifth, 1e-9) / max(tenth, 1e-9)), 0.0, 3.0))
+    return float(fifth * PARTS[1] ** power)
+
+
+def timing_scores(work: Work, timing: Timing, **how: Any) -> list[Score]:
+    """Return the scores of a timing: the median's milliseconds, and what is done a second.
+
+    Rounds of one process say little of the next run, so there is no interval: the quartiles of the rounds are
+    in `params`.
+
+    Args:
+        work: what was timed.
+        timing: the rounds.
+        how: device, threads, ...: recorded with each score.
+    """
+    low, high = timing.quartiles
+    spread = {
+        "rounds": len(timing.seconds),
+        "calls_a_round": timing.calls,
+        "warmups": timing.warmups,
+        "repeated_rounds": timing.repeated,
+        "disturbed_rounds": timing.disturbed,
+        "load_by_others": None if timing.others is None else round(timing.others, 3),
+        "cores": timing.cores,
+    }
+    flags = ("busy",) if timing.busy else ()
+    in_ms = 1e3 / work.per
+    times = {
+        "min": min(timing.seconds) * in_ms,
+        "q1": low * in_ms,
+        "q3": high * in_ms,
+        "max": max(timing.seconds) * in_ms,
+    }
+    scores = [
+        _score(
+            work,
+            work.latency,
+            timing.median * in_ms,
+            unit="ms" if work.per == 1 else "ms/image",
+            higher_is_better=False,
+            params={**spread, **times, **how},
+            flags=flags,
+        )
+    ]
+    for name, (count, unit) in work.throughput.items():
+        rates = {"q1": count / high, "q3": count / low}
+        scores.append(
+            _score(
+                work,
+                name,
+                count / timing.median,
+                unit=unit,
+                higher_is_better=True,
+                params={**spread, **rates, **how},
+                flags=flags,
+            )
+        )
+    return scores
+
+
+def memory_score(work: Work, mib: float | None, device: str, **how: Any) -> Score:
+    """Return the score of the memory that a call needed at its peak."""
+    what = "allocated on the device, weights included" if device.startswith("cuda") else "resident set growth"
+    return _score(
+        work,
+        "peak_memory",
+        mib,
+        unit="MiB",
+        higher_is_better=False,
+        params={"of": what, **how},
+        reason=f"{device}: this system does not say how much memory a process takes",
+    )
+
+
+def not_timed(work: Work) -> Score:
+    """Return the score of work that there is none of."""
+    return _score(work, work.latency, None, unit="ms", higher_is_better=False, params={}, reason=work.reason)
+
+
+def _score(
+    work: Work,
+    metric: str,
+    value: float | None,
+    *,
+    unit: str,
+    higher_is_better: bool,
+    params: Mapping[str, Any],
+    flags: tuple[str, ...] = (),
+    reason: str | None = None,
+) -> Score:
+    info = work.model
+    return Score(
+        experiment="speed",
+        metric=metric,
+        value=value,
+        encoder=info.label if info is not None and info.side == "vision" else None,
+        llm=info.label if info is not None and info.side == "text" else None,
+        dataset=work.dataset,
+        n=work.items,
+        dims=work.dims,
+        status="ok" if value is not None else "not_applicable",
+        reason=None if value is not None else reason,
+        higher_is_better=higher_is_better,
+        unit=unit,
+        params={"at": dict(work.at), **params, **({"model": dict(info.params)} if info is not None else {})},
+        flags=flags,
+        weights={info.label: info.weights} if info is not None else {},
+    )
+
+
+def _spread(samples: Sequence[Sample], most: int) -> list[Sample]:
+    """Return at most so many samples, evenly from all: data come sorted by type."""
+    chosen = np.unique(np.linspace(0, len(samples) - 1, min(most, len(samples))).round().astype(int))
+    return [samples[i] for i in chosen]
+
+
+def _cycled(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """Return so many samples, evenly from all, some of them again where there are fewer."""
+    return list(islice(cycle(_spread(samples, count)), count))

@@ -1,0 +1,213 @@
+"""What the rest of the machine does while something is timed, and how much memory this process takes.
+
+Read from where Linux says it; what another system does not say is None, never a guess.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_STAT = Path("/proc/stat")
+_THREAD = Path("/proc/thread-self/schedstat")
+_STATUS = Path("/proc/self/status")
+_CLEAR_REFS = Path("/proc/self/clear_refs")
+_RESET_PEAK = "5"
+_DISTURBED = 0.05  # of the time spent waiting for a CPU
+_PARALLEL = 1.05  # CPU seconds a second: more than one thread can use
+MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """CPU seconds used up to a moment.
+
+    Args:
+        at: the moment.
+        own: by this process.
+        everybody: by all processes and by the machine's host; None where the system doesn't say.
+    """
+
+    at: float
+    own: float
+    everybody: float | None
+
+
+class Machine:
+    """The clocks and gauges that a timing is made with.
+
+    Args:
+        device: where the timed work runs: its end is waited for.
+        threads: how many threads compute.
+    """
+
+    def __init__(self, device: str = "cpu", threads: int = 1) -> None:
+        self.device = device
+        self.alone = device == "cpu" and threads == 1
+        self.cores = available_cores()
+
+    def now(self) -> float:
+        """Return the time in seconds."""
+        return time.perf_counter()
+
+    def computed(self) -> float:
+        """Return the CPU seconds that this process has used."""
+        return time.process_time()
+
+    def waited(self) -> float | None:
+        """Return the seconds that this thread has stood ready while others had the CPU."""
+        try:
+            return int(_THREAD.read_text("ascii").split()[1]) / 1e9
+        except (OSError, IndexError, ValueError):
+            return None
+
+    def timed(self, call: Callable[[], object]) -> tuple[float, bool]:
+        """Return the seconds of a call until its accelerator has done it, and whether they can be relied on.
+
+        Of one thread on a CPU, the time that it stood ready while other processes had the CPU is left out:
+        what remains, computing and waiting for something of its own, is what the call takes on an idle
+        machine. With several threads or an accelerator, it can't be told what a wait has cost in all: the
+        seconds are those of the wall clock, and can't be relied on if the thread waited for a CPU.
+        """
+        self.synchronise()
+        ready, computed, started = self.waited(), self.computed(), self.now()
+        call()
+        self.synchronise()
+        seconds = self.now() - started
+        computed = self.computed() - computed
+        ready_now = self.waited()
+        if ready is None or ready_now is None:
+            return seconds, True
+        waited = ready_now - ready
+        if self.alone and computed <= _PARALLEL * seconds:
+            # The wait may lie outside of the two looks at the clock: no call takes less than it computes.
+            return min(seconds, max(computed, seconds - waited)), True
+        return seconds, waited <= _DISTURBED * seconds
+
+    def pause(self, seconds: float) -> None:
+        """Leave the machine to others for a while."""
+        time.sleep(seconds)
+
+    def synchronise(self) -> None:
+        """Wait until an accelerator has done what it was given."""
+        torch = sys.modules.get("torch")
+        if torch is None or self.device == "cpu":
+            return
+        if self.device.startswith("cuda"):
+            torch.cuda.synchronize(self.device)
+        elif self.device == "mps":
+            torch.mps.synchronize()
+
+    def usage(self) -> Usage:
+        """Return what has been used of the CPUs so far."""
+        return Usage(self.now(), self.computed(), _everybody())
+
+    def others(self, since: Usage) -> float | None:
+        """Return how many cores other processes have kept busy since then.
+
+        Where only the load average is known, it stands for the last minute.
+        """
+        now = self.usage()
+        seconds = max(now.at - since.at, 1e-9)
+        own = now.own - since.own
+        if since.everybody is not None and now.everybody is not None:
+            return max(0.0, (now.everybody - since.everybody - own) / seconds)
+        try:
+            return max(0.0, os.getloadavg()[0] - own / seconds)
+        except (OSError, AttributeError):
+            return None
+
+    def peak_memory(self, call: Callable[[], object]) -> float | None:
+        """Return the MiB that `call` needs at its peak; None where the system doesn't say.
+
+        On CUDA all that torch has allocated, weights included; elsewhere how much the resident set grows.
+        """
+        if self.device.startswith("cuda"):
+            return _cuda_peak(call, self.device)
+        return _resident_growth(call)
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def threads_to_use() -> int:
+    """Return how many threads timed work gets: one, or as many as OMP_NUM_THREADS says."""
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(given) if given.isdecimal() and int(given) > 0 else 1
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch and BLAS compute with so many threads.
+
+    With several, each waits for the slowest at every step: on two cores that other processes used, too, a
+    forward pass of 13 ms took 1,500 ms, and one thread's took 8 ms as on an idle machine.
+    """
+    from threadpoolctl import threadpool_limits
+
+    torch: Any = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch is not None else None
+    with threadpool_limits(count):
+        if torch is not None:
+            torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            if torch is not None:
+                torch.set_num_threads(before)
+
+
+def _everybody() -> float | None:
+    """Return the seconds that all CPUs have been busy, what the host took for others included."""
+    try:
+        fields = [int(field) for field in _STAT.read_text("ascii").split("\n", 1)[0].split()[1:9]]
+        user, nice, system, _idle, _iowait, irq, softirq, steal = fields
+    except (OSError, ValueError):
+        return None
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def _cuda_peak(call: Callable[[], object], device: str) -> float:
+    import torch
+
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    call()
+    torch.cuda.synchronize(device)
+    return float(torch.cuda.max_memory_allocated(device)) / MIB
+
+
+def _resident_growth(call: Callable[[], object]) -> float | None:
+    with contextlib.suppress(OSError, AttributeError):
+        # What was freed and is kept for later would hide what the call needs.
+        ctypes.CDLL(None).malloc_trim(0)
+    before = _resident("VmRSS")
+    try:
+        _CLEAR_REFS.write_text(_RESET_PEAK, "ascii")
+    except OSError:
+        return None
+    call()
+    peak = _resident("VmHWM")
+    return None if before is None or peak is None else max(0.0, peak - before)
+
+
+def _resident(field: str) -> float | None:
+    try:
+        lines = _STATUS.read_text("ascii", errors="replace").splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field + ":"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        return None

@@ -1,0 +1,213 @@
+"""Timed rounds of a call, with those made again that other processes disturbed."""
+
+from __future__ import annotations
+
+import gc
+import math
+import statistics
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from alignbench.experiments.speed_machine import Machine
+
+_SHORTEST_ROUND = 0.005  # seconds; shorter calls are repeated in a round
+_MOST_CALLS = 1000  # in a round
+_BUSY = 0.1  # of the cores used by others
+_VERY_LONG = 10  # times `seconds` for the least rounds
+_WARM_UP_SHARE = 0.5  # of the seconds of the rounds
+_PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4)
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is done for one timing.
+
+    Args:
+        warmups: calls before anything is timed; fewer, but one, where calls take long.
+        rounds: timed rounds.
+        least: so many rounds even where calls take long, but not where they take ten times too long.
+        seconds: for all rounds together; where calls take long there are fewer rounds.
+        longest: the seconds that a call may take; None for any.
+    """
+
+    warmups: int = 3
+    rounds: int = 10
+    least: int = 3
+    seconds: float = 1.0
+    longest: float | None = None
+
+    def rounds_of(self, seconds: float) -> int:
+        """Return how many rounds of that length there are: at least `least`; one where they take too long."""
+        affordable = self.seconds / max(seconds, 1e-9)
+        least = min(self.least, int(_VERY_LONG * affordable))
+        return max(1, min(self.rounds, max(least, int(affordable))))
+
+
+@dataclass
+class Patience:
+    """The seconds that may yet be spent on waiting for a quiet machine, over all timings of a run.
+
+    Args:
+        seconds: in all.
+        a_timing: at most for one of them.
+    """
+
+    seconds: float
+    a_timing: float = 2.0
+
+
+class TooSlow(Exception):  # noqa: N818 (nothing went wrong: it is a decision)
+    """A call takes longer than the effort allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What was measured of a call.
+
+    Args:
+        seconds: of a call, for each round.
+        warmups: calls before.
+        calls: in a round.
+        repeated: rounds that were made again because they were disturbed or slower than expected.
+        disturbed: rounds that could not be relied on in any try: they waited for a CPU.
+        others: cores that other processes kept busy meanwhile; None where nobody knows.
+        cores: that there are.
+    """
+
+    seconds: tuple[float, ...]
+    warmups: int = 0
+    calls: int = 1
+    repeated: int = 0
+    disturbed: int = 0
+    others: float | None = None
+    cores: int = 1
+
+    @property
+    def median(self) -> float:
+        """The seconds of a call."""
+        return statistics.median(self.seconds)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """The first and third quartile of the rounds."""
+        if len(self.seconds) < 2:
+            return self.median, self.median
+        low, _, high = statistics.quantiles(self.seconds, n=4, method="inclusive")
+        return low, high
+
+    @property
+    def busy(self) -> bool:
+        """Whether other processes made it slower than it need be."""
+        return 2 * self.disturbed > len(self.seconds) or (self.others or 0.0) > _BUSY * self.cores
+
+
+def measure(
+    call: Callable[[], object],
+    effort: Effort,
+    machine: Machine,
+    *,
+    limit: float | None = None,
+    patience: Patience | None = None,
+) -> Timing:
+    """Time a call.
+
+    A round that can't be relied on says more of other processes than of the call; while there is patience it
+    is made again, and its fastest try counts. So is one that took longer than `limit`: what slows a machine
+    down without showing (a neighbour on the same host, a hot CPU) passes, slow code stays slow.
+
+    Args:
+        call: what is timed; it must leave things as they were.
+        effort: how many rounds.
+        machine: its clocks.
+        limit: the seconds that a call is expected to take at most.
+        patience: how long to wait for a quiet machine; shared by all timings of a run.
+
+    Raises:
+        TooSlow: a call takes longer than `effort.longest`.
+    """
+    since = machine.usage()
+    warmups, fastest = _warm_up(call, effort, machine)
+    calls = min(_MOST_CALLS, max(1, math.ceil(_SHORTEST_ROUND / max(fastest, 1e-9))))
+    rounds = effort.rounds_of(calls * fastest)
+    tries = _Tries(call, calls, machine, limit, patience or Patience(0.0))
+    with _no_collection():
+        seconds = tuple(tries.round() for _ in range(rounds))
+    return Timing(
+        seconds, warmups, calls, tries.repeated, tries.disturbed, machine.others(since), machine.cores
+    )
+
+
+def _warm_up(call: Callable[[], object], effort: Effort, machine: Machine) -> tuple[int, float]:
+    """Return how many calls it took, and the seconds of the fastest."""
+    spent: list[float] = []
+    while len(spent) < effort.warmups and sum(spent) <= _WARM_UP_SHARE * effort.seconds:
+        seconds, _ = machine.timed(call)
+        spent.append(seconds)
+        if effort.longest is not None and min(spent) > effort.longest:
+            raise TooSlow
+    return len(spent), min(spent)
+
+
+class _Tries:
+    """Makes rounds, and those again that don't count."""
+
+    def __init__(
+        self,
+        call: Callable[[], object],
+        calls: int,
+        machine: Machine,
+        limit: float | None,
+        patience: Patience,
+    ) -> None:
+        self.call = call
+        self.calls = calls
+        self.machine = machine
+        self.limit = math.inf if limit is None else limit
+        self.patience = patience
+        self.left = patience.a_timing
+        self.repeated = 0
+        self.disturbed = 0
+
+    def round(self) -> float:
+        """Return the seconds of a call in one round that counts."""
+        fastest, undisturbed = self._once()
+        quiet = undisturbed
+        for pause in _PAUSES:
+            if (undisturbed and fastest <= self.limit) or min(self.left, self.patience.seconds) <= 0:
+                break
+            started = self.machine.now()
+            self.machine.pause(pause)
+            seconds, undisturbed = self._once()
+            fastest = min(fastest, seconds)
+            quiet |= undisturbed
+            self.repeated += 1
+            spent = self.machine.now() - started
+            self.left -= spent
+            self.patience.seconds -= spent
+        self.disturbed += not quiet
+        return fastest
+
+    def _once(self) -> tuple[float, bool]:
+        """Return the seconds of a call, and whether they can be relied on."""
+        seconds, reliable = self.machine.timed(self._calls)
+        return seconds / self.calls, reliable
+
+    def _calls(self) -> None:
+        for _ in range(self.calls):
+            self.call()
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    # A collection of all that torch and transformers keep takes a tenth of a second, in whichever round.
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,244 @@
+"""The dashboard of speed: encoders by batch size, an image by stages, a text, and what metrics cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alignbench.plots.marks import name_rows
+from alignbench.plots.speed_metrics import logarithmic, metric_costs
+from alignbench.plots.style import INK, entitle, new_figure, styled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+    from alignbench.plots.inputs import FigureInputs
+    from alignbench.types import Score
+
+    # metric -> model -> batch size -> score
+    ByBatch = Mapping[str, Mapping[str, Mapping[int, Score]]]
+
+STAGES = {"decode": 0.3, "preprocess": 0.6, "model": 1.0}
+MOST_ENCODERS = 12
+_LABEL = 28
+_PANELS = {
+    "throughput": ("Throughput", "images a second"),
+    "latency_ms": ("Latency", "milliseconds a batch"),
+    "peak_memory": ("Memory", "MiB"),
+}
+
+
+@styled
+def speed_dashboard(inputs: FigureInputs) -> Figure | None:
+    """Draw throughput, latency and memory by batch size; below, stages of an image, and metrics by n."""
+    scores = [s for s in inputs.of("speed") if s.value is not None and "at" in s.params]
+    by_batch = _by_batch(scores)
+    encoders = sorted(by_batch.get("latency_ms", {}), key=inputs.place)[:MOST_ENCODERS]
+    texts = [s for s in scores if s.metric == "latency_ms" and s.llm is not None]
+    costs = [s for s in scores if s.metric == "metric_ms"]
+    if not (encoders or texts or costs):
+        return None
+    rows = 0.27 * (len(encoders) + max(2, len(texts))) + 1.6
+    metrics = 0.125 * len({s.params["at"]["metric"] for s in costs}) + 1.1
+    heights = [3.2] if encoders else []
+    heights.append(max(rows, min(5.6, max(metrics, 3.0)) if costs else 0.0))
+    figure = new_figure(11.5, 1.1 + sum(heights))
+    parts = iter(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).ravel())
+    if encoders:
+        _batches(next(parts), by_batch, encoders, inputs)
+    _below(next(parts), scores, by_batch, encoders, texts, costs, inputs)
+    entitle(figure, f"Speed{_where(scores)}", *_notes(scores))
+    return figure
+
+
+def _by_batch(scores: Sequence[Score]) -> ByBatch:
+    found: dict[str, dict[str, dict[int, Score]]] = {}
+    for score in scores:
+        size = score.params["at"].get("batch_size")
+        if score.encoder is not None and size is not None:
+            found.setdefault(score.metric, {}).setdefault(score.encoder, {})[int(size)] = score
+    return found
+
+
+def _batches(part: SubFigure, by_batch: ByBatch, encoders: Sequence[str], inputs: FigureInputs) -> None:
+    """Draw a panel a quantity, batch size to the right, a line an encoder; names in a column of their own."""
+    axes = part.subplots(1, 4, width_ratios=[1, 1, 1, 0.55])
+    for ax, (metric, (title, unit)) in zip(axes, _PANELS.items(), strict=False):
+        for encoder in encoders:
+            _line(ax, by_batch.get(metric, {}).get(encoder, {}), inputs, encoder)
+        sizes = sorted({size for own in by_batch.get(metric, {}).values() for size in own})
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(sizes, [str(size) for size in sizes])
+        ax.minorticks_off()
+        ax.set_xlabel("batch size")
+        ax.set_ylabel(unit)
+        ax.set_title(title)
+        ax.grid(visible=True)
+        if metric == "latency_ms" and len(sizes) > 1:
+            logarithmic(ax, (1.0, 2.0, 5.0))
+        else:
+            ax.set_ylim(bottom=0)
+    handles = [_handle(inputs, encoder) for encoder in encoders]
+    axes[3].set_axis_off()
+    axes[3].legend(handles=handles, loc="upper left", borderaxespad=0, handlelength=2.4)
+
+
+def _line(ax: Axes, by_size: Mapping[int, Score], inputs: FigureInputs, encoder: str) -> None:
+    sizes = sorted(by_size)
+    values = [float(by_size[size].value or 0) for size in sizes]
+    look = inputs.look(encoder)
+    ends = [_quartiles(by_size[size]) for size in sizes]
+    below = [max(0.0, value - low) for value, (low, _) in zip(values, ends, strict=True)]
+    above = [max(0.0, high - value) for value, (_, high) in zip(values, ends, strict=True)]
+    ax.errorbar(
+        sizes,
+        values,
+        yerr=[below, above],
+        color=look.colour,
+        marker=look.marker,
+        linestyle=look.dash,
+        markersize=5,
+        markeredgecolor="white",
+        markeredgewidth=0.5,
+        elinewidth=1.2,
+        capsize=2.5,
+        linewidth=1.5,
+    )
+
+
+def _quartiles(score: Score) -> tuple[float, float]:
+    value = float(score.value or 0)
+    return float(score.params.get("q1", value)), float(score.params.get("q3", value))
+
+
+def _handle(inputs: FigureInputs, encoder: str) -> Artist:
+    from matplotlib.lines import Line2D
+
+    look = inputs.look(encoder)
+    return Line2D(
+        [],
+        [],
+        color=look.colour,
+        marker=look.marker,
+        linestyle=look.dash,
+        markersize=5,
+        label=inputs.label(encoder, _LABEL),
+    )
+
+
+def _below(
+    part: SubFigure,
+    scores: Sequence[Score],
+    by_batch: ByBatch,
+    encoders: Sequence[str],
+    texts: Sequence[Score],
+    costs: Sequence[Score],
+    inputs: FigureInputs,
+) -> None:
+    """Draw the stages of an image and of a text to the left, the metrics to the right."""
+    left, right = bool(encoders or texts), bool(costs)
+    widths = [1, 1.25] if left and right else None
+    places = iter(part.subfigures(1, left + right, width_ratios=widths, squeeze=False).ravel())
+    if left:
+        counts = [max(2, len(block)) + 1.6 for block in (encoders, texts) if block]
+        panels = iter(next(places).subplots(len(counts), 1, height_ratios=counts, squeeze=False).ravel())
+        if encoders:
+            _stages(next(panels), scores, by_batch, encoders, inputs)
+        if texts:
+            _texts(next(panels), sorted(texts, key=lambda s: inputs.place(str(s.llm))), inputs)
+    if right:
+        metric_costs(next(places).subplots(), costs)
+
+
+def _stages(
+    ax: Axes,
+    scores: Sequence[Score],
+    by_batch: ByBatch,
+    encoders: Sequence[str],
+    inputs: FigureInputs,
+) -> None:
+    """Draw what an image takes, a bar an encoder: decoded, preprocessed, run at the largest batch size."""
+    from matplotlib.patches import Patch
+
+    decode = next((float(s.value or 0) for s in scores if s.metric == "decode_ms"), 0.0)
+    before = {s.encoder: float(s.value or 0) for s in scores if s.metric == "preprocess_ms"}
+    batches = {encoder: max(by_batch["latency_ms"][encoder]) for encoder in encoders}
+    for row, encoder in enumerate(encoders):
+        last = by_batch["latency_ms"][encoder][batches[encoder]]
+        parts = {
+            "decode": decode,
+            "preprocess": before.get(encoder, 0.0),
+            "model": float(last.value or 0) / batches[encoder],
+        }
+        start = 0.0
+        for stage, width in parts.items():
+            colour, alpha = inputs.look(encoder).colour, STAGES[stage]
+            ax.barh(row, width, 0.62, left=start, color=colour, alpha=alpha, edgecolor="white", linewidth=0.6)
+            start += width
+        _write(ax, start, row, f"{start:.3g}")
+    name_rows(ax, [inputs.label(encoder, _LABEL) for encoder in encoders])
+    ax.set_title("An image")
+    ax.set_xlabel(f"milliseconds an image, in batches of {_sizes(batches.values())}")
+    ax.margins(x=0.14)
+    known = {"decode": decode > 0, "preprocess": bool(before), "model": True}
+    ax.legend(
+        handles=[Patch(facecolor="#444444", alpha=STAGES[s], label=s) for s in STAGES if known[s]],
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        ncols=3,
+        borderaxespad=0.2,
+        handlelength=1.2,
+        handletextpad=0.4,
+        columnspacing=0.9,
+    )
+
+
+def _texts(ax: Axes, scores: Sequence[Score], inputs: FigureInputs) -> None:
+    """Draw what a text takes, a bar an LLM."""
+    for row, score in enumerate(scores):
+        each = float(score.value or 0) / score.params["at"]["texts"]
+        low, high = (end / score.params["at"]["texts"] for end in _quartiles(score))
+        ax.barh(row, each, 0.62, color=inputs.look(str(score.llm)).colour)
+        middle, half = (low + high) / 2, max(0.0, (high - low) / 2)
+        ax.errorbar(middle, row, xerr=half, fmt="none", ecolor=INK, elinewidth=1.1, capsize=2.5)
+        _write(ax, max(each, high), row, f"{each:.3g}")
+    name_rows(ax, [inputs.label(str(score.llm), _LABEL) for score in scores], room=2)
+    ax.set_title("A text")
+    ax.set_xlabel("milliseconds a text, as a run embeds them")
+    ax.margins(x=0.14)
+
+
+def _write(ax: Axes, x: float, row: int, text: str) -> None:
+    beside: Any = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
+    ax.annotate(text, (x, row), fontsize=7.5, color=INK, **beside)
+
+
+def _sizes(sizes: Any) -> str:
+    several = sorted(set(sizes))
+    return " or ".join(str(size) for size in several)
+
+
+def _where(scores: Sequence[Score]) -> str:
+    devices = dict.fromkeys(str(s.params["device"]) for s in scores if "device" in s.params)
+    threads = dict.fromkeys(str(s.params["threads"]) for s in scores if "threads" in s.params)
+    used = f", {', '.join(threads)} thread{'' if list(threads) == ['1'] else 's'}" if threads else ""
+    return f" on {', '.join(devices)}{used}" if devices else ""
+
+
+def _notes(scores: Sequence[Score]) -> list[str]:
+    rounds = [int(s.params["rounds"]) for s in scores if "rounds" in s.params]
+    span = " to ".join(str(count) for count in sorted({min(rounds), max(rounds)})) if rounds else "no"
+    notes = [f"Medians of {span} rounds; bars: first to third quartile. Memory: {_memory(scores)}."]
+    busy = sum("busy" in s.flags for s in scores)
+    if busy:
+        notes.append(f"{busy} of {len(scores)} values were measured while other processes used the machine.")
+    return notes
+
+
+def _memory(scores: Sequence[Score]) -> str:
+    memory = [score.params for score in scores if score.metric == "peak_memory"]
+    kinds = dict.fromkeys(str(params["of"]) for params in memory if "of" in params)
+    return ", ".join(kinds) or "not measured"

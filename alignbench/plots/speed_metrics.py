@@ -1,0 +1,128 @@
+"""What metrics cost by the number of rows: a line each, all of them named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alignbench.plots.style import MUTED, OTHERS
+from alignbench.plots.text import clean, fit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from alignbench.types import Score
+
+MOST_METRICS = 40
+_NAME = 26
+_LINE = 8.4  # points between two names
+_CHARACTER = 4.1  # points of a name's character
+_GAP = 26.0  # points from a line's end to its name
+
+
+def metric_costs(ax: Axes, scores: Sequence[Score]) -> None:
+    """Draw each metric's milliseconds by n, both logarithmic, and write the names beside the lines' ends."""
+    lines: dict[str, dict[int, float]] = {}
+    for score in scores:
+        at = score.params["at"]
+        lines.setdefault(str(at["metric"]), {})[int(at["n"])] = float(score.value or 0)
+    sizes = sorted({n for line in lines.values() for n in line})
+    order = sorted(lines, key=lambda name: _reached(lines[name], sizes[-1]))[-MOST_METRICS:]
+    colours = {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(order)}
+    for name in order:
+        ns = sorted(lines[name])
+        costs = [lines[name][n] for n in ns]
+        ax.plot(ns, costs, marker="o", markersize=3, color=colours[name], linewidth=1.1)
+    ax.set_xscale("log")
+    logarithmic(ax)
+    ax.set_xticks(sizes, [f"{n:,}" for n in sizes])
+    ax.minorticks_off()
+    ax.grid(visible=True)
+    ax.set_xlabel("n, rows of each side")
+    ax.set_ylabel("milliseconds")
+    left = "" if len(order) == len(lines) else f" (the dearest {len(order)} of {len(lines)})"
+    ax.set_title(f"Metrics, value only{left}")
+    _name_lines(ax, {name: lines[name] for name in order}, colours, sizes)
+
+
+def logarithmic(ax: Axes, steps: tuple[float, ...] = (1.0,)) -> None:
+    """Let y be logarithmic, with plain numbers at its ticks."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(base=10, subs=steps))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _reached(line: dict[int, float], n: int) -> float:
+    """Return what the line comes to at n rows; one that ends earlier, being too dear, by the square of n."""
+    last = max(line)
+    return line[last] * (n / last) ** 2
+
+
+def _name_lines(
+    ax: Axes, lines: dict[str, dict[int, float]], colours: dict[str, str], sizes: Sequence[int]
+) -> None:
+    """Write the names in a column, each as near to its line's end as the others leave room, and join them.
+
+    Args:
+        ax: of a figure whose layout does not depend on the names: they take their room within it.
+        lines: name -> n -> milliseconds, in the order in which they end, the lowest first.
+        colours: of the lines.
+        sizes: all n.
+    """
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    names = {name: _name(name, max(line), sizes[-1]) for name, line in lines.items()}
+    figure.draw_without_rendering()
+    width = ax.get_window_extent().width / figure.dpi * 72
+    share = min(0.6, (_GAP + _CHARACTER * max(len(text) for text in names.values())) / width)
+    low = sizes[0] * 0.85
+    ax.set_xlim(low, low * (sizes[-1] / low) ** (1 / (1 - share)))
+
+    def on_axes(n: float, cost: float) -> tuple[float, float]:
+        x, y = ax.transAxes.inverted().transform(ax.transData.transform((n, cost)))
+        return float(x), float(y)
+
+    heights = [min(1.0, on_axes(sizes[-1], _reached(line, sizes[-1]))[1]) for line in lines.values()]
+    step = min(_LINE * figure.dpi / 72 / ax.get_window_extent().height, 1.0 / len(names))
+    x = 1 - share + _GAP / width
+    style: Any = {"transform": ax.transAxes, "fontsize": 6.8, "va": "center", "ha": "left"}
+    rule: Any = {"transform": ax.transAxes, "color": MUTED, "linewidth": 0.4, "alpha": 0.6, "zorder": 1}
+    for (name, line), y in zip(lines.items(), spread(heights, step), strict=True):
+        start = on_axes(max(line), line[max(line)])
+        ax.text(x, y, names[name], color=colours[name], **style).set_in_layout(False)
+        joint = ([start[0] + 0.008, x - 0.008], [start[1], y])
+        ax.plot(*joint, **rule, scalex=False, scaley=False)
+
+
+def _name(metric: str, last: int, of: int) -> str:
+    return fit(clean(metric), _NAME) + ("" if last == of else f" (to {last:,})")
+
+
+def spread(heights: Sequence[float], step: float) -> list[float]:
+    """Return places at least `step` apart, within 0 and 1 and near the heights, which rise."""
+    blocks: list[list[float]] = []  # [middle, how many] of names that touch
+    for height in heights:
+        blocks.append([height, 1])
+        while len(blocks) > 1 and _bottom(blocks[-1], step) < _top(blocks[-2], step):
+            (middle, many), (below, fewer) = blocks.pop(), blocks.pop()
+            together = many + fewer
+            blocks.append([(middle * many + below * fewer) / together, together])
+        half = blocks[-1][1] * step / 2
+        blocks[-1][0] = min(max(blocks[-1][0], half), 1 - half)
+        while len(blocks) > 1 and _bottom(blocks[-1], step) < _top(blocks[-2], step):
+            (_, many), (_, fewer) = blocks.pop(), blocks.pop()
+            half = (many + fewer) * step / 2
+            blocks.append([1 - half, many + fewer])
+    return [middle + (i - (many - 1) / 2) * step for middle, many in blocks for i in range(int(many))]
+
+
+def _top(block: Sequence[float], step: float) -> float:
+    return block[0] + block[1] * step / 2
+
+
+def _bottom(block: Sequence[float], step: float) -> float:
+    return block[0] - block[1] * step / 2

@@ -1,0 +1,284 @@
+"""pytest-benchmark under the suite: where timings are saved, and what comes of comparing them."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alignbench.experiments.speed_machine import threads_to_use
+from alignbench.plots.text import clean
+from alignbench.plugin.environment import accelerator, git_commit, machine, versions
+from alignbench.plugin.terminal import Printer
+from alignbench.report.text import plural, wrap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from alignbench.plugin.options import Options
+
+NO_PLUGIN = "timings need pytest-benchmark, which is not installed or switched off (-p no:benchmark)"
+NO_WORKERS = "workers would time each other; run without -n"
+SWITCHED_OFF = "timings are switched off (--benchmark-disable, --benchmark-skip)"
+# What tells saved timings apart beside the machine; of the run's options those that shape a model's work.
+_SETTINGS = ("dtype", "pooling", "layer", "llm_layer", "fit", "quantize")
+_TABLE = {"benchmark_sort": "min", "benchmark_group_by": "group", "benchmark_columns": None}
+_DEFAULT_STORAGE = "file://./.benchmarks"
+_NUMBERED = "[0-9][0-9][0-9][0-9]_"
+_TOLERANCE = 0.1
+_SHOWN = 10  # of those that are slower
+# While others use the machine, a core of one's own is still slower than on an idle one, but not by so much.
+_BY_OTHERS = 1.5
+
+
+@dataclass
+class Gate:
+    """The suite's part in saving and comparing timings.
+
+    Args:
+        config: pytest's.
+        options: of the run.
+        root: where timings on this accelerator are saved; None where somebody else chose the place.
+        first: whether a comparison was asked for and nothing is saved yet.
+    """
+
+    config: pytest.Config
+    options: Options
+    root: Path | None
+    tag: str | None
+    first: bool = False
+    differences: list[str] = field(default_factory=list)
+    unjudged: list[str] = field(default_factory=list)
+
+    @property
+    def session(self) -> Any:
+        """pytest-benchmark's own session."""
+        return self.config.pluginmanager.get_plugin("pytest-benchmark")
+
+    @property
+    def tolerance(self) -> float:
+        """The slowdown that may be: of `--benchmark-compare-fail`, the smallest share."""
+        checks = self.config.option.benchmark_compare_fail or ()
+        shares = [check.threshold / 100 for check in checks if "Percentage" in type(check).__name__]
+        return min(shares, default=_TOLERANCE)
+
+    @property
+    def fails(self) -> bool:
+        """Whether slower timings are to fail the run."""
+        return bool(self.config.option.benchmark_compare_fail)
+
+    def saved(self, nodeid: str) -> float | None:
+        """Return the saved median that this test is compared with, in seconds: the lowest of several."""
+        found = [of[nodeid]["stats"]["median"] for of in self._compared.values() if nodeid in of]
+        return min(found, default=None)
+
+    def judges(self, nodeid: str, median: float, *, busy: bool) -> bool:
+        """Say whether a median can be compared: a slow one that load by others may explain can't."""
+        saved = self.saved(nodeid)
+        if saved is None or not self.fails or not busy:
+            return True
+        limit = saved * (1 + self.tolerance)
+        if not limit < median <= limit * _BY_OTHERS:
+            return True
+        self.unjudged.append(nodeid)
+        return False
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_benchmark_generate_machine_info(self) -> dict[str, Any]:
+        """Describe the machine by what timings depend on; nothing that changes from run to run."""
+        known = {k: v for k, v in versions().items() if k in {"python", "torch", "transformers", "numpy"}}
+        asked = {name: getattr(self.options, name) for name in _SETTINGS}
+        return {**machine(), "threads": threads_to_use(), **known, **asked}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_benchmark_compare_machine_info(
+        self, machine_info: dict[str, Any], compared_benchmark: dict[str, Any]
+    ) -> None:
+        """Keep what differs from the machine of the saved timings, to be said in a line."""
+        saved = compared_benchmark["machine_info"]
+        for name in sorted(machine_info.keys() | saved.keys()):
+            if machine_info.get(name) != saved.get(name):
+                self.differences.append(f"{name} {machine_info.get(name)}, saved {saved.get(name)}")
+        # pytest-benchmark's own warning prints both in full, and fails where reports are not under the folder
+        # that pytest was started in.
+        compared_benchmark["machine_info"] = machine_info
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Say what timings will be compared with."""
+        timed = [item for item in session.items if is_timed(item)]
+        if timed and not self.config.option.collectonly:
+            self._print(self._plan(len(timed)))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Set a run aside that was found slower, or was not judged: the next is not compared with it."""
+        apart = "slower" if self.session.performance_regressions else "unjudged" if self.unjudged else None
+        if self.root is not None and self.tag is not None and apart is not None:
+            for path in self.root.glob(f"*/{_NUMBERED}{self.tag}.json"):
+                path.rename(path.with_name(f"{apart}_{path.name}"))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> Iterator[None]:
+        """Say what came of the comparison; a regression ends in exit status 1, without a traceback."""
+        self._print(self._result())
+        try:
+            yield
+        except Exception as error:
+            if type(error).__name__ != "PerformanceRegression":
+                raise
+            terminalreporter._session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_unconfigure(self) -> None:
+        """Take away the folders that pytest-benchmark made, if nothing was saved in them."""
+        if self.root is not None:
+            for folder in (*self.root.glob("*"), self.root, *list(self.root.parents)[:2]):
+                with suppress(OSError):
+                    folder.rmdir()
+
+    @property
+    def _compared(self) -> dict[Any, dict[str, Any]]:
+        return getattr(self.session, "compared_mapping", None) or {}
+
+    def _plan(self, timings: int) -> list[str]:
+        used = threads_to_use()
+        text = f"{plural(timings, 'timing')} with {plural(used, 'thread')}; "
+        if self.first:
+            return [text + "nothing saved yet to compare with: the next run is compared with this one"]
+        if not self._compared:
+            return [text + f"saved under {self._shown(self.root)}" if self.root else text.rstrip("; ")]
+        names = ", ".join(str(path) for path in self._compared)
+        differ = [f"not the same as then: {'; '.join(self.differences)}"] if self.differences else []
+        return [text + f"compared with {names}", *differ]
+
+    def _result(self) -> list[str]:
+        if self.first:
+            return ["nothing was saved to compare with; this run is what the next is compared with"]
+        if not self._compared or not self.session.benchmarks:
+            return []
+        now = {bench.fullname: bench["median"] for bench in self.session.benchmarks if bench}
+        ratios = {name: median / saved for name, median in now.items() if (saved := self.saved(name))}
+        slower = sum(ratio > 1 + self.tolerance for ratio in ratios.values())
+        faster = sum(ratio < 1 / (1 + self.tolerance) for ratio in ratios.values())
+        lines = [
+            f"{len(ratios)} of {plural(len(now), 'timing')} compared: {slower} slower by more than "
+            f"{self.tolerance:.0%}, {faster} faster"
+        ]
+        if len(ratios) < len(now):
+            lines.append(f"{len(now) - len(ratios)} have nothing saved to compare with")
+        if self.unjudged:
+            lines.append(f"{len(self.unjudged)} slower, but other processes used the machine: not judged")
+        worst = sorted(((ratio, _short(name)) for name, ratio in ratios.items()), reverse=True)[:slower]
+        lines += [f"  {ratio:.2f} times as long: {name}" for ratio, name in worst[:_SHOWN]]
+        if len(worst) > _SHOWN:
+            lines.append(f"  and {len(worst) - _SHOWN} more")
+        return lines
+
+    def _print(self, texts: Sequence[str]) -> None:
+        printer = Printer(self.config)
+        head = "speed  "
+        for i, text in enumerate(texts):
+            for j, line in enumerate(wrap(clean(text), printer.width - len(head))):
+                indent = "  " if text.startswith("  ") else ""
+                printer.lines([(head if i == j == 0 else " " * len(head)) + indent + line])
+
+    def _shown(self, path: Path | None) -> str:
+        with suppress(ValueError, AttributeError):
+            return str(path.relative_to(self.config.invocation_params.dir))  # type: ignore[union-attr]
+        return str(path)
+
+
+def is_timed(item: pytest.Item) -> bool:
+    """Whether the test times something, and will be run."""
+    return "stopwatch" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("skip")
+
+
+def settle(config: pytest.Config, options: Options, output_dir: Path) -> Gate | None:
+    """Set pytest-benchmark's options for the suite, before it reads them; None where it takes no part.
+
+    Raises:
+        UsageError: a comparison with several workers, or with a run that is not there.
+    """
+    if not config.pluginmanager.hasplugin("benchmark"):
+        return None
+    option = config.option
+    if with_workers(config):
+        if option.benchmark_compare or option.benchmark_compare_fail:
+            raise pytest.UsageError(
+                "--benchmark-compare: not together with -n, whose workers would time each other; leave out -n"
+            )
+        option.benchmark_disable = True  # it would do so itself, with a warning at the end of every run
+        return None
+    root, tag = None, None
+    if option.benchmark_storage == _DEFAULT_STORAGE:
+        root = output_dir / "speed" / accelerator(options.device)
+        option.benchmark_storage = f"file://{root}"
+    if not option.benchmark_save and not option.benchmark_autosave:
+        commit = git_commit(config.rootpath) or "no-commit"
+        tag = option.benchmark_autosave = f"{commit}_{time.strftime('%Y%m%d-%H%M%S')}"
+    config.addinivalue_line("filterwarnings", "ignore:Not saving anything, no benchmarks")
+    _settle_table(config)
+    gate = Gate(config, options, root, tag)
+    if option.benchmark_compare and root is not None:
+        _find_saved(gate, root)
+    config.pluginmanager.register(gate, "alignbench-gate")
+    return gate
+
+
+def why_not(config: pytest.Config) -> str | None:
+    """Return why nothing is timed in this run; None where it is."""
+    option = config.option
+    if not config.pluginmanager.hasplugin("benchmark"):
+        return NO_PLUGIN
+    if with_workers(config):
+        return NO_WORKERS
+    off = option.benchmark_skip or (option.benchmark_disable and not option.benchmark_enable)
+    return SWITCHED_OFF if off else None
+
+
+def with_workers(config: pytest.Config) -> bool:
+    """Whether tests are run by xdist's workers, or this is one of them."""
+    return hasattr(config, "workerinput") or getattr(config.option, "dist", "no") != "no"
+
+
+def _settle_table(config: pytest.Config) -> None:
+    """Leave pytest-benchmark's table out, unless somebody asked for how it looks: the suite has its own."""
+    option = config.option
+    asked = any(getattr(option, name) != default for name, default in _TABLE.items())
+    if not (asked or option.benchmark_verbose or option.benchmark_histogram or option.benchmark_cprofile):
+        option.benchmark_quiet = True
+    if option.benchmark_columns is None:
+        option.benchmark_columns = ["median", "iqr", "rounds"]  # what 80 columns have room for
+
+
+def _find_saved(gate: Gate, root: Path) -> None:
+    """Look for what is to be compared with; with nothing saved at all there is nothing to compare.
+
+    Raises:
+        UsageError: the run that was named is not there.
+    """
+    from pytest_benchmark.utils import get_machine_id
+
+    option = gate.config.option
+    asked = option.benchmark_compare
+    folder = root / str(get_machine_id())  # type: ignore[no-untyped-call]
+    there = sorted(path.name for path in folder.glob(f"{_NUMBERED}*.json"))
+    if asked is not True and not Path(asked).is_file():
+        if any(name.startswith(asked.rstrip("*")) for name in there):
+            return
+        hint = "; give the path of the tests before the option" if Path(asked).exists() else ""
+        known = ", ".join(name.partition("_")[0] for name in there[-5:]) or "none"
+        raise pytest.UsageError(
+            f"--benchmark-compare: no saved run {asked!r} under {gate._shown(root)}; saved: {known}{hint}"
+        )
+    if asked is True and not there:
+        gate.first = True
+        option.benchmark_compare, option.benchmark_compare_fail = [], None
+
+
+def _short(nodeid: str) -> str:
+    return nodeid.rpartition("::")[2]

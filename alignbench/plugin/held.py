@@ -1,0 +1,47 @@
+"""The one model that is kept in memory, for the tests that time it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from alignbench.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass
+class Held:
+    """At most one loaded model."""
+
+    _model: Any = None
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _failed: dict[str, str] = field(default_factory=dict)
+
+    def hold(self, model: Any, device: str, dtype: str, on_load: Callable[[str, float], None]) -> None:
+        """Have `model` in memory, and no other.
+
+        Raises:
+            ModelError: it can't be loaded; it is not tried again.
+        """
+        from alignbench.embed.models import loaded
+
+        if self._model is model:
+            return
+        self.release()
+        label = model.info.label
+        if label in self._failed:
+            raise ModelError(self._failed[label])
+        try:
+            self._stack.enter_context(loaded(model, label, device, dtype, on_load, model.info.side))
+        except Exception as error:
+            self._failed[label] = f"{label}: {error}"
+            raise
+        self._model = model
+
+    def release(self) -> None:
+        """Free it."""
+        self._model = None
+        self._stack.close()

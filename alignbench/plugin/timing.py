@@ -1,0 +1,198 @@
+"""The `stopwatch` fixture: times work, records its scores, and hands the rounds to pytest-benchmark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alignbench.experiments.speed import expected_seconds, memory_score, not_timed, timing_scores
+from alignbench.experiments.speed_machine import Machine, threads, threads_to_use
+from alignbench.experiments.speed_rounds import Effort, Patience, TooSlow, measure
+from alignbench.plugin.gate import Gate, is_timed, settle, why_not
+from alignbench.plugin.selection import TIMED
+from alignbench.weights.precision import resolve_device
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from alignbench.encoders import Encoder
+    from alignbench.experiments.speed import Work
+    from alignbench.experiments.speed_rounds import Timing
+    from alignbench.llms import LLM
+    from alignbench.plugin.record import Recorder
+    from alignbench.plugin.suite import Suite
+    from alignbench.weights.custom import Custom
+
+# In a run of everything speed is one of many; `-m speed` asks for it. Metrics are many, models are few.
+MODELS = Effort(seconds=0.5)
+METRICS = Effort(seconds=0.1, least=2, longest=0.25)
+ASKED = Effort(seconds=20.0)
+_EXPECTED = 0.5  # of the tolerance: a round that is slower than that is made again
+
+
+class Replay:
+    """A clock that goes on by one measured round with each call.
+
+    pytest-benchmark takes no rounds that somebody else measured: it calls a function between two looks at its
+    timer. So the timer is this clock. If it calls more often (`--benchmark-cprofile` does), the work is done.
+    """
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._rounds: Iterator[float] = iter(())
+
+    def load(self, rounds: tuple[float, ...]) -> None:
+        """Have these rounds ready."""
+        self._rounds = iter(rounds)
+
+    def now(self) -> float:
+        """Return the time."""
+        return self._now
+
+    def step(self, call: Callable[[], object]) -> None:
+        """Go on by the next round."""
+        seconds = next(self._rounds, None)
+        if seconds is None:
+            call()
+        else:
+            self._now += seconds
+
+
+@dataclass
+class Timings:
+    """What all timings of a run share.
+
+    Args:
+        suite: the run's selection.
+        gate: what timings are compared with; None where nothing is timed.
+        asked: whether speed was asked for, by `-m speed`.
+    """
+
+    suite: Suite
+    gate: Gate | None
+    asked: bool
+    replay: Replay = field(default_factory=Replay)
+
+    @cached_property
+    def machine(self) -> Machine:
+        """The clocks and gauges."""
+        return Machine(resolve_device(self.suite.options.device), threads_to_use())
+
+    @cached_property
+    def patience(self) -> Patience:
+        """How long to wait for a quiet machine: longer where a wrong number would fail the run."""
+        gated = self.gate is not None and self.gate.fails
+        return Patience(90.0, a_timing=10.0) if gated else Patience(10.0, a_timing=1.0)
+
+
+TIMINGS = pytest.StashKey[Timings]()
+
+
+@dataclass(frozen=True)
+class Stopwatch:
+    """Times the work of one test."""
+
+    timings: Timings
+    record: Recorder
+    benchmark: Any
+    nodeid: str
+
+    def __call__(self, work: Work) -> None:
+        """Time `work`, record its scores, and keep the rounds for later comparisons."""
+        if work.call is None:
+            self.record.score(not_timed(work))
+            pytest.skip(work.reason)
+        how: dict[str, Any] = {"device": self.timings.machine.device, "threads": threads_to_use()}
+        timing = self._measure(work, work.call)
+        for score in timing_scores(work, timing, **how):
+            self.record.score(score)
+        if work.memory:
+            self.record.score(memory_score(work, self.timings.machine.peak_memory(work.call), **how))
+        self._keep(work, work.call, timing)
+
+    def _measure(self, work: Work, call: Callable[[], object]) -> Timing:
+        shared = self.timings
+        effort = ASKED if shared.asked else METRICS if work.brief else MODELS
+        saved = shared.gate.saved(self.nodeid) if shared.gate is not None else None
+        limit = None
+        if saved is not None and shared.gate is not None:
+            limit = saved * (1 + _EXPECTED * shared.gate.tolerance)
+        try:
+            if work.parts and effort.longest is not None:
+                parts = [min(shared.machine.timed(part)[0] for _ in range(2)) for part in work.parts]
+                if expected_seconds(*parts) > effort.longest:
+                    raise TooSlow
+            return measure(call, effort, shared.machine, limit=limit, patience=shared.patience)
+        except TooSlow:
+            pytest.skip(f"takes more than {effort.longest} s a call: timed with -m speed")
+
+    def _keep(self, work: Work, call: Callable[[], object], timing: Timing) -> None:
+        gate = self.timings.gate
+        if gate is not None and not gate.judges(self.nodeid, timing.median, busy=timing.busy):
+            pytest.skip("slower than saved while other processes used the machine: not judged, not saved")
+        self.benchmark.group = work.group
+        self.benchmark.extra_info.update(
+            {
+                "busy": timing.busy,
+                "load_by_others": timing.others,
+                "disturbed_rounds": timing.disturbed,
+                "repeated_rounds": timing.repeated,
+                "calls_a_round": timing.calls,
+            }
+        )
+        self.timings.replay.load(timing.seconds)
+        self.benchmark.pedantic(self.timings.replay.step, args=(call,), rounds=len(timing.seconds))
+
+
+def start(config: pytest.Config, suite: Suite, output_dir: Path) -> None:
+    """Make ready for timings, before pytest-benchmark reads its options.
+
+    Raises:
+        UsageError: timings can't be compared as asked.
+    """
+    gate = settle(config, suite.options, output_dir)
+    config.stash[TIMINGS] = Timings(suite, gate, asked="speed" in config.option.markexpr)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip timings where there can be none; in the others, let pytest-benchmark look at the right clock."""
+    reason = why_not(config)
+    for item in filter(is_timed, items):
+        if reason is None:
+            item.add_marker(pytest.mark.benchmark(timer=config.stash[TIMINGS].replay.now))
+        else:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Free a model that was timed when the next test does not time it."""
+    if not set(TIMED) & set(getattr(nextitem, "fixturenames", ())):
+        item.config.stash[TIMINGS].suite.release()
+
+
+@pytest.fixture
+def timed_encoder(encoder: Encoder | Custom, alignbench_suite: Suite) -> Iterator[Encoder | Custom]:
+    """Each selected encoder in turn, in memory."""
+    held = alignbench_suite.hold(encoder)
+    with threads(threads_to_use()):
+        yield held
+
+
+@pytest.fixture
+def timed_llm(llm: LLM | Custom, alignbench_suite: Suite) -> Iterator[LLM | Custom]:
+    """Each selected LLM in turn, in memory."""
+    held = alignbench_suite.hold(llm)
+    with threads(threads_to_use()):
+        yield held
+
+
+@pytest.fixture
+def stopwatch(benchmark: Any, record: Recorder, request: pytest.FixtureRequest) -> Iterator[Stopwatch]:
+    """Times a `Work`, records its scores, and keeps them for later comparisons."""
+    with threads(threads_to_use()):
+        yield Stopwatch(request.config.stash[TIMINGS], record, benchmark, request.node.nodeid)

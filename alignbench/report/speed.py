@@ -1,0 +1,125 @@
+"""Speed in a few lines: encoders and LLMs in a table each, metrics in a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from alignbench.report.text import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from alignbench.types import Score
+
+MOST_SIZES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedTable:
+    """A table of models: the first column is their names, as scores have them.
+
+    Args:
+        head: what the columns are.
+        rows: one a model.
+    """
+
+    head: list[str]
+    rows: list[list[str]]
+
+
+def speed_scores(scores: Iterable[Score]) -> list[Score]:
+    """Return the scores of timings that have a value."""
+    return [s for s in scores if s.experiment == "speed" and s.value is not None and "at" in s.params]
+
+
+def encoder_table(scores: Iterable[Score]) -> SpeedTable | None:
+    """Return latency by batch size, throughput and memory of the largest, and what an image takes before."""
+    own = speed_scores(scores)
+    latency = {(s.encoder, s.params["at"].get("batch_size")): s for s in _of(own, "latency_ms") if s.encoder}
+    sizes = sorted({size for _, size in latency if size})[-MOST_SIZES:]
+    if not sizes:
+        return None
+    largest = sizes[-1]
+    last = {(s.metric, s.encoder): s for s in own if s.params["at"].get("batch_size") == largest}
+    prepare = {s.encoder: s for s in _of(own, "preprocess_ms")}
+    head = ["encoder", *(f"ms at {size}" if size == sizes[0] else str(size) for size in sizes)]
+    head += ["images/s", "MiB", "prepare"]
+    rows = [
+        [
+            str(encoder),
+            *(_number(latency.get((encoder, size))) for size in sizes),
+            _number(last.get(("throughput", encoder))),
+            _number(last.get(("peak_memory", encoder))),
+            _number(prepare.get(encoder)),
+        ]
+        for encoder in dict.fromkeys(encoder for encoder, _ in latency)
+    ]
+    return SpeedTable(head, rows)
+
+
+def llm_table(scores: Iterable[Score]) -> SpeedTable | None:
+    """Return what LLMs embed in a second, and the memory that it takes."""
+    own = [score for score in speed_scores(scores) if score.llm]
+    found = {(score.metric, score.llm): score for score in own}
+    llms = dict.fromkeys(score.llm for score in _of(own, "throughput"))
+    columns = {"texts/s": "throughput", "tokens/s": "token_throughput", "MiB": "peak_memory"}
+    rows = [[str(llm), *(_number(found.get((metric, llm))) for metric in columns.values())] for llm in llms]
+    return SpeedTable(["LLM", *columns], rows) if rows else None
+
+
+def metric_sentence(scores: Iterable[Score]) -> str | None:
+    """Return what metrics cost at the most rows: the cheapest, the middle and the dearest."""
+    own = _of(speed_scores(scores), "metric_ms")
+    if not own:
+        return None
+    n = max(score.params["at"]["n"] for score in own)
+    costs = sorted((float(s.value or 0), s.params["at"]["metric"]) for s in own if s.params["at"]["n"] == n)
+    (low, cheapest), (high, dearest) = costs[0], costs[-1]
+    text = f"{plural(len(costs), 'metric')} at n = {n:,}: {cheapest} takes {_format(low)} ms"
+    return text if len(costs) == 1 else text + f", {dearest} {_format(high)} ms"
+
+
+def conditions(scores: Iterable[Score]) -> str:
+    """Return on what and under which load the timings were made."""
+    own = speed_scores(scores)
+    timed = [s for s in own if "rounds" in s.params]
+    devices = ", ".join(dict.fromkeys(str(s.params.get("device")) for s in timed))
+    threads = ", ".join(dict.fromkeys(str(s.params.get("threads")) for s in timed))
+    text = f"Speed on {devices}, {threads} thread{'' if threads == '1' else 's'}"
+    busy = [float(s.params.get("load_by_others") or 0) for s in timed if "busy" in s.flags]
+    if busy:
+        cores = timed[0].params.get("cores")
+        text += f"; other processes kept up to {max(busy):.1f} of {cores} cores busy"
+    return text
+
+
+def legend(scores: Iterable[Score]) -> str:
+    """Return what the columns of the tables mean."""
+    own = speed_scores(scores)
+    parts = []
+    if encoder_table(own):
+        parts = ["ms = the median time of a batch of so many images", "images/s, MiB = at the largest batch"]
+        parts += ["prepare = ms an image before it"] if _of(own, "preprocess_ms") else []
+    if any(s.metric == "peak_memory" for s in own):
+        whats = dict.fromkeys(str(s.params.get("of")) for s in _of(own, "peak_memory"))
+        parts.append(f"MiB: {', '.join(whats)}")
+    return "; ".join(parts)
+
+
+def at(score: Score) -> str:
+    """Return what tells a timing from others of the same metric and model: `batch_size 4`."""
+    told: Any = score.params.get("at")
+    return ", ".join(f"{name} {value}" for name, value in told.items()) if isinstance(told, dict) else ""
+
+
+def _of(scores: Sequence[Score], metric: str) -> list[Score]:
+    return [score for score in scores if score.metric == metric]
+
+
+def _number(score: Score | None) -> str:
+    return "-" if score is None or score.value is None else _format(score.value)
+
+
+def _format(value: float) -> str:
+    return f"{value:,.0f}" if value >= 99.5 else f"{value:.1f}" if value >= 0.95 else f"{value:.2g}"
