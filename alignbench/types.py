@@ -50,7 +50,10 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """The vectors of one model over one dataset: `values` is float32 [n, d], row i is sample `ids[i]`."""
+    """The vectors of one model over one dataset: `values` is float32 [n, d], row i is sample `ids[i]`.
+
+    Arrays that `score_arrays` was given are float64, for metrics alone.
+    """
 
     model: ModelInfo
     values: NDArray[np.float32]

@@ -64,6 +64,13 @@ def test_as_many_rows_as_usable_lines_are_picked_among_those(tmp_path: Path) -> 
     assert [str(row) for row in rows_of(dataset, 10)] == ids(dataset)
 
 
+def test_usable_lines_are_those_of_all_types_in_a_common_label_file(tmp_path: Path) -> None:
+    root = mixed_root(tmp_path, broken=[0, 5])
+    usable = ids(load_mixed(None, root=root))
+    dataset = load_mixed(2, ["table"], root=root)
+    assert [usable[row] for row in rows_of(dataset, 8)] == ids(dataset)
+
+
 def test_lines_about_one_image_are_rows_of_their_own(tmp_path: Path) -> None:
     names = ["chart/a.png", "chart/b.png", "chart/a.png", "chart/c.png", "chart/none.png"]
     images = {name: png((i, 1, 1)) for i, name in enumerate(names[1:4])}
@@ -161,7 +168,8 @@ def test_rows_can_be_chosen_by_type_and_drawn() -> None:
     assert set(ids(three)) < set(ids(five))
     assert [sample.row for sample in three.samples] == rows_of(three, 20).tolist()
     assert ids(rows_dataset(20, "a", labels=labels, n_per_type=3, seed=4)) != ids(three)
-    assert "30 were asked for" in rows_dataset(20, "a", labels=labels, n_per_type=30).notes[0]
+    notes = rows_dataset(20, "a", labels=labels, n_per_type=30, notes=("mind this",)).notes
+    assert [note.partition(";")[0] for note in notes] == ["mind this", "x: 10 samples", "y: 10 samples"]
     with pytest.raises(UnknownNameError, match="Known: x, y"):
         rows_dataset(20, "a", labels=labels, types=["z"])
 

@@ -102,6 +102,13 @@ def test_several_arrays_a_side_are_ranked_for_each_text() -> None:
     assert set(found.scores[0].weights.values()) == {"arrays"}
 
 
+def test_all_pairs_share_a_basis_as_wide_as_the_narrowest_allows() -> None:
+    found = score_arrays({"wide": IMAGES, "narrow": NOISE[:, :2]}, TEXTS, metrics="ncoral")
+    assert [score.params["k"] for score in found.scores] == [2, 2]
+    assert score_arrays(IMAGES, TEXTS, metrics="ncoral").scores[0].params["k"] > 2
+    assert score_arrays(IMAGES, TEXTS, metrics="ncoral", k=1).scores[0].params["k"] == 1
+
+
 def test_printed_it_is_the_table_of_a_run() -> None:
     found = score_arrays({"noise": NOISE, "good": IMAGES}, {"t": TEXTS}, metrics="calibrated_cka")
     lines = str(found).splitlines()
