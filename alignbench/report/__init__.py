@@ -1,8 +1,9 @@
 """What a run leaves: scores, ranking, summary, figures, and the table in the terminal."""
 
+from alignbench.report.choice import RANKED_BY
 from alignbench.report.files import append_score, read_scores, write_text
 from alignbench.report.flags import FLAGS, meaning
-from alignbench.report.ranking import RANKED_BY, Ranking, rank
+from alignbench.report.ranking import Ranking, rank, rank_by_type
 from alignbench.report.run import SCHEMA, SCHEMA_VERSION, point_latest, read_run, scores_csv, write_run
 from alignbench.report.summary import summary_markdown
 from alignbench.report.terminal import terminal_table
@@ -17,6 +18,7 @@ __all__ = [
     "meaning",
     "point_latest",
     "rank",
+    "rank_by_type",
     "read_run",
     "read_scores",
     "scores_csv",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.plots.text import number
-from alignbench.report.ranking import PAIRING_BLIND, RANKED_BY, ranked_scores
-from alignbench.report.text import probability
+from alignbench.report.choice import PAIRING_BLIND, RANKED_BY
+from alignbench.report.ranking import ranked_scores
+from alignbench.report.text import about, probability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,8 +42,9 @@ def answer(
     own = ranked_scores(ranking, scores)
     score = own[ranking.best]
     return [
-        _headline(score, show, _numbers(score) if numbers else ""),
+        _headline(score, show, _numbers(score, escape) if numbers else ""),
         *_ties(ranking, show),
+        *(_needed(ranking, show) if beats_shuffled(score) else ()),
         *_doubts(ranking, score, show, escape),
         *(_controls(ranking, own, show) if len(own) > 1 and beats_shuffled(score) else ()),
     ]
@@ -55,8 +57,10 @@ def _headline(score: Score, show: Callable[[str], str], how: str) -> str:
     return f"Best: {name}{how}."
 
 
-def _numbers(score: Score) -> str:
+def _numbers(score: Score, escape: Callable[[str], str]) -> str:
     found = [f"{score.metric} {number(score.value)}", f"n = {score.n}"]
+    if score.variant:
+        found.insert(1, escape(score.variant))
     if score.interval is not None:
         found.append(f"95% interval {number(score.interval.low)} to {number(score.interval.high)}")
     if score.null is not None and score.null.mean is not None:
@@ -80,6 +84,31 @@ def _ties(ranking: Ranking, show: Callable[[str], str]) -> list[str]:
     if tied:
         return [f"Not distinguishable from the best: {', '.join(show(e) for e in tied)}."]
     return ["Every other one is worse by more than chance (paired differences, Holm-corrected)."]
+
+
+def _needed(ranking: Ranking, show: Callable[[str], str]) -> list[str]:
+    """Say how many pairs would tell the best from those that tie with it."""
+    best = show(str(ranking.best))
+    counts = [(show(e), count) for e, count in ranking.samples_needed.items() if count is not None]
+    same = [show(e) for e, count in ranking.samples_needed.items() if count is None]
+    said = []
+    if len(counts) == 1:
+        [(other, count)] = counts
+        said.append(
+            f"{best} and {other} tie at n = {ranking.n}; {about(count)} pairs would tell them apart, if the "
+            "difference stays as it was seen."
+        )
+    elif counts:
+        listed = ", ".join(f"{about(count)} from {other}" for other, count in counts)
+        said.append(
+            f"{best} ties at n = {ranking.n}; pairs that would tell it apart, if the differences stay as "
+            f"they were seen: {listed}."
+        )
+    if same:
+        said.append(
+            f"{best} differs by practically nothing from {', '.join(same)}: more pairs may never tell."
+        )
+    return said
 
 
 def _doubts(

@@ -1,21 +1,20 @@
-"""Which encoder fits which LLM: the order, and which differences are none."""
+"""Which encoder fits which LLM: the order, which differences are none, and what would decide them."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from alignbench.stats import tie_groups
+from alignbench.report.choice import RANKED_BY, is_cross_modal, joint_of, of_metric, variant_of
+from alignbench.stats import needed_of_ties, probability_best, tie_groups
 from alignbench.types import jsonable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from alignbench.types import ModelInfo, Score
-
-RANKED_BY = ("calibrated_cka", "debiased_cka", "eas_adjusted", "ncoral")
-PAIRING_BLIND = frozenset({"ncoral"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +31,11 @@ class Ranking:
         tie_groups: `order` cut where a difference is more than chance: the first group is the best one and
             all that can't be told from it. None where there is no interval: ties are unknown then.
         unranked: encoder -> why it has no value.
+        variant: of the metric, such as "image_to_text contrastive"; all are ranked by the same.
+        probability_best: encoder -> the probability that it is the best of these; None where ties are
+            unknown, or there is nobody to compare with.
+        samples_needed: encoder that ties with the best -> about how many groups would tell the two apart;
+            None where they differ by practically nothing.
     """
 
     llm: str
@@ -42,6 +46,9 @@ class Ranking:
     order: tuple[str, ...]
     tie_groups: tuple[tuple[str, ...], ...] | None
     unranked: Mapping[str, str]
+    variant: str = ""
+    probability_best: Mapping[str, float] | None = None
+    samples_needed: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def best(self) -> str | None:
@@ -64,35 +71,38 @@ class Ranking:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types only."""
-        plain = asdict(self)
-        plain["order"] = list(self.order)
-        plain["tie_groups"] = None if self.tie_groups is None else [list(group) for group in self.tie_groups]
-        plain["unranked"] = dict(self.unranked)
+        plain: dict[str, Any] = jsonable(asdict(self))
         return plain
 
 
-def rank(scores: Iterable[Score]) -> list[Ranking]:
+def rank(scores: Iterable[Score], losses: Sequence[str] = ()) -> list[Ranking]:
     """Rank the encoders for each LLM, LLMs in order of first appearance.
 
-    By calibrated_cka where it was recorded, else by the first recorded of debiased_cka, eas_adjusted and
-    ncoral; over all data together where that was scored, else by data type. Ties are those of
-    `alignbench.stats.tie_groups`: paired differences over shared deletions, Holm-corrected.
+    By calibrated_cka where it was recorded, else by the first recorded of debiased_cka, eas_adjusted, ncoral,
+    mrr and elas; over all data together where that was scored, else by data type. Ties are those of
+    `alignbench.stats.tie_groups`: paired differences over shared deletions, or for trained scores over shared
+    splits, Holm-corrected.
+
+    Args:
+        scores: of the run.
+        losses: what the run trained with; encoders are ranked by the first.
     """
-    by_llm: dict[str, list[Score]] = {}
-    for score in scores:
-        if is_cross_modal(score):
-            by_llm.setdefault(str(score.llm), []).append(score)
     rankings = []
-    for llm, own in by_llm.items():
+    for llm, own in _by_llm(scores).items():
         types = dict.fromkeys(score.data_type for score in own)
         for data_type in ["all"] if "all" in types else types:
-            rankings.append(_rank_one(llm, data_type, [s for s in own if s.data_type == data_type]))
+            rankings.append(_rank_one(llm, data_type, own, losses))
     return rankings
 
 
-def is_cross_modal(score: Score) -> bool:
-    """Return whether the score is of one encoder with one LLM."""
-    return score.encoder is not None and score.llm is not None
+def rank_by_type(scores: Iterable[Score], losses: Sequence[str] = ()) -> list[Ranking]:
+    """Rank the encoders for each LLM on each data type that was scored by itself."""
+    return [
+        _rank_one(llm, data_type, own, losses)
+        for llm, own in _by_llm(scores).items()
+        for data_type in dict.fromkeys(score.data_type for score in own)
+        if data_type != "all"
+    ]
 
 
 def ranked_scores(ranking: Ranking, scores: Iterable[Score]) -> dict[str, Score]:
@@ -102,58 +112,80 @@ def ranked_scores(ranking: Ranking, scores: Iterable[Score]) -> dict[str, Score]
     """
     about = (ranking.llm, ranking.data_type)
     candidates = [s for s in scores if is_cross_modal(s) and (s.llm, s.data_type) == about]
-    own = _of_metric(candidates, ranking.metric or next((s.metric for s in candidates), None))
+    metric, variant = ranking.metric, ranking.variant
+    if metric is None:
+        metric = next((s.metric for s in candidates), None)
+        variant = variant_of(candidates, metric)
+    own = of_metric(candidates, metric, variant)
     return {encoder: own[encoder] for encoder in (*ranking.order, *ranking.unranked) if encoder in own}
 
 
-def _of_metric(scores: Iterable[Score], metric: str | None) -> dict[str, Score]:
-    """Return encoder -> its score by `metric`; of several variants the one that is not for fidelity only."""
-    found: dict[str, Score] = {}
+def _by_llm(scores: Iterable[Score]) -> dict[str, list[Score]]:
+    by_llm: dict[str, list[Score]] = {}
     for score in scores:
-        if score.metric == metric:
-            encoder = str(score.encoder)
-            if encoder not in found or ("fidelity" in found[encoder].flags and "fidelity" not in score.flags):
-                found[encoder] = score
-    return found
+        if is_cross_modal(score):
+            by_llm.setdefault(str(score.llm), []).append(score)
+    return by_llm
 
 
-def _rank_one(llm: str, data_type: str, scores: Sequence[Score]) -> Ranking:
-    recorded = {name: own for name in RANKED_BY if (own := _of_metric(scores, name))}
+def _rank_one(llm: str, data_type: str, scores: Sequence[Score], losses: Sequence[str]) -> Ranking:
+    scores = [score for score in scores if score.data_type == data_type]
+    variants = {name: variant_of(scores, name, losses) for name in RANKED_BY}
+    recorded = {name: own for name in RANKED_BY if (own := of_metric(scores, name, variants[name]))}
     with_values = [name for name, own in recorded.items() if any(s.value is not None for s in own.values())]
     metric = next(iter([*with_values, *recorded]), None)
     own = recorded.get(metric, {}) if metric else {}
     values = {encoder: score.value for encoder, score in own.items() if score.value is not None}
     higher_is_better = all(score.higher_is_better for score in own.values())
     order = sorted(values, key=lambda e: (-values[e] if higher_is_better else values[e], e))
-    groups = _tie_groups({e: values[e] for e in order}, own, higher_is_better)
-    if groups is not None:
-        order = [encoder for group in groups for encoder in order if encoder in group]
+    n = min((own[e].n for e in order), default=0)
+    found = _compare({e: values[e] for e in order}, own, n, higher_is_better)
+    if found.groups is not None:
+        order = [encoder for group in found.groups for encoder in group]
     encoders = dict.fromkeys(str(score.encoder) for score in scores)
     return Ranking(
         llm=llm,
         data_type=data_type,
         metric=metric,
         higher_is_better=higher_is_better,
-        n=min((own[e].n for e in order), default=0),
+        n=n,
         order=tuple(order),
-        tie_groups=groups,
+        tie_groups=found.groups,
         unranked={e: _why_not(own.get(e), metric) for e in encoders if e not in values},
+        variant=variants[metric] if metric else "",
+        probability_best=found.probabilities,
+        samples_needed=found.needed,
     )
 
 
-def _tie_groups(
-    values: Mapping[str, float], own: Mapping[str, Score], higher_is_better: bool
-) -> tuple[tuple[str, ...], ...] | None:
-    """Return the tie groups, members best first; None where the scores share no deletions to pair by."""
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """What is known of the differences between encoders; nothing where their scores can't be paired."""
+
+    groups: tuple[tuple[str, ...], ...] | None = None
+    probabilities: Mapping[str, float] | None = None
+    needed: Mapping[str, int | None] = field(default_factory=dict)
+
+
+def _compare(
+    values: Mapping[str, float], own: Mapping[str, Score], n: int, higher_is_better: bool
+) -> _Compared:
     if len(values) < 2:
-        return tuple((encoder,) for encoder in values)
-    deletions = {encoder: own[encoder].deletions for encoder in values}
-    lengths = {len(values_without) for values_without in deletions.values()}
-    if len(lengths) != 1 or lengths <= {0, 1}:
-        return None
+        return _Compared(groups=tuple((encoder,) for encoder in values))
+    joint = joint_of({encoder: own[encoder] for encoder in values})
+    if joint is None:
+        return _Compared()
     order = list(values)
-    return tuple(
-        tuple(sorted(group, key=order.index)) for group in tie_groups(values, deletions, higher_is_better)
+    groups = tuple(
+        tuple(sorted(group, key=order.index))
+        for group in tie_groups(values, joint.parts, higher_is_better, error=joint.error)
+    )
+    best, *tied = groups[0]
+    needed = needed_of_ties(best, tied, values, joint, n)
+    return _Compared(
+        groups=groups,
+        probabilities=probability_best(values, joint, higher_is_better),
+        needed={e: math.ceil(count) if math.isfinite(count) else None for e, count in needed.items()},
     )
 
 

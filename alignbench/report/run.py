@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import DataError
+from alignbench.report.choice import losses_of
 from alignbench.report.files import SCORES_LOG, dump, finite, plain_score, read_scores, sound, write_text
-from alignbench.report.ranking import in_order, rank
+from alignbench.report.ranking import in_order, rank, rank_by_type
 from alignbench.report.summary import summary_markdown
 from alignbench.report.text import csv_cell
 from alignbench.types import Score
@@ -39,11 +40,13 @@ def write_run(run_dir: Path | str, run: Run, scores: Iterable[Score], *, figures
     folder.mkdir(parents=True, exist_ok=True)
     ordered = in_order(map(sound, scores), run.models)
     plain_run = finite(run.to_dict())
+    losses = losses_of(run)
     data = {
         "schema_version": SCHEMA_VERSION,
         "run": plain_run,
         "scores": [plain_score(score) for score in ordered],
-        "ranking": [ranking.to_dict() for ranking in rank(ordered)],
+        "ranking": [ranking.to_dict() for ranking in rank(ordered, losses)],
+        "ranking_by_type": [ranking.to_dict() for ranking in rank_by_type(ordered, losses)],
     }
     write_text(folder / SCORES, dump(data, indent=1) + "\n")
     drawn, problems = _draw(folder, run.models, ordered) if figures else ([], [])

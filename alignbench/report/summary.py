@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.plots.names import labels_of, models_of
 from alignbench.plots.text import number
-from alignbench.report.answer import answer
+from alignbench.report.answer import answer, beats_shuffled
+from alignbench.report.choice import losses_of
 from alignbench.report.flags import meaning
-from alignbench.report.ranking import rank, ranked_scores
+from alignbench.report.ranking import rank, rank_by_type, ranked_scores
 from alignbench.report.speed import at, conditions, encoder_table, legend, llm_table, metric_sentence
 from alignbench.report.terminal import all_flags
-from alignbench.report.text import code, markdown, plural, probability, table
+from alignbench.report.text import code, markdown, plural, probability, share, table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from alignbench.report.ranking import Ranking
     from alignbench.types import Score
 
+_BEST = "P(best)"
 _NUMBERS = ("value", "95% interval", "shuffled pairs", "p", "p within types", "n", "flags")
 
 
@@ -35,7 +37,8 @@ def summary_markdown(
         problems: what went wrong while the report was made.
     """
     labels = {name: code(label) for name, label in labels_of(run, scores).items()}
-    rankings = rank(scores)
+    losses = losses_of(run)
+    rankings = rank(scores, losses)
     lines = ["# Which encoder fits which LLM?", ""]
     for ranking in rankings:
         lines += [*_answer(ranking, scores, labels), ""]
@@ -43,6 +46,8 @@ def summary_markdown(
         lines += ["No score of an encoder with an LLM was recorded, so there is nothing to rank.", ""]
     for ranking in rankings:
         lines += _ranking_table(ranking, scores, labels)
+    together = {ranking.llm for ranking in rankings if ranking.data_type == "all"}
+    lines += _by_type([r for r in rank_by_type(scores, losses) if r.llm in together], scores, labels)
     lines += [
         *_speed(scores, labels),
         *_legend(scores),
@@ -70,12 +75,52 @@ def _ranking_table(ranking: Ranking, scores: Sequence[Score], labels: Mapping[st
     if not own:
         return []
     direction = "higher is better" if ranking.higher_is_better else "lower is better"
-    title = f"## {labels[ranking.llm]}{_on(ranking)}: encoders by {code(ranking.metric)} ({direction})"
-    places = ranking.places
-    rows = [[str(places.get(e, "-")), labels[e], *_numbers(score)] for e, score in own.items()]
+    title = f"## {labels[ranking.llm]}{_on(ranking)}: encoders by {_metric(ranking)} ({direction})"
+    places, best = ranking.places, ranking.probability_best
+    head = ["place", "encoder", *([_BEST] if best else []), *_NUMBERS]
+    rows = [
+        [
+            str(places.get(e, "-")),
+            labels[e],
+            *([markdown(share(best.get(e)))] if best else []),
+            *_numbers(score),
+        ]
+        for e, score in own.items()
+    ]
+    right = frozenset({0, 2, *(i + bool(best) for i in (2, 4, 5, 6, 7))})
+    lines = [title, "", *table(head, rows, right), ""]
+    if best:
+        lines += [f"{_BEST}: the probability of being the best of these (normal errors, a flat prior).", ""]
     again = next((score.reproduce for score in own.values() if score.reproduce), None)
-    lines = [title, "", *table(["place", "encoder", *_NUMBERS], rows, frozenset({0, 2, 4, 5, 6, 7})), ""]
     return [*lines, f"The first of these scores alone: {code(again)}", ""] if again else lines
+
+
+def _metric(ranking: Ranking) -> str:
+    return code(ranking.metric) + (f", {markdown(ranking.variant)}" if ranking.variant else "")
+
+
+def _by_type(rankings: Sequence[Ranking], scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
+    """Say which encoder is best on each data type alone, and which can't be told from it there."""
+    if not rankings:
+        return []
+    head = ["LLM", "data type", "best", "not distinguishable from it", _BEST, "by", "value", "95% interval"]
+    rows = [_type_row(ranking, scores, labels) for ranking in rankings]
+    lines = ["## By data type", "", *table([*head, "p", "n"], rows, frozenset({4, 6, 8, 9})), ""]
+    return [*lines, "Each type is judged by itself: of many types, some differ by chance.", ""]
+
+
+def _type_row(ranking: Ranking, scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
+    about = [labels[ranking.llm], markdown(ranking.data_type)]
+    if ranking.best is None:
+        reasons = "; ".join(dict.fromkeys(ranking.unranked.values()))
+        return [*about, f"not ranked: {markdown(reasons)}", *"-------"]
+    score = ranked_scores(ranking, scores)[ranking.best]
+    best = labels[ranking.best] if beats_shuffled(score) else f"none: {labels[ranking.best]} is at chance"
+    tied = ", ".join(labels[e] for e in ranking.tied_with_best)
+    unknown = "unknown" if ranking.tie_groups is None else "-"
+    value, interval, _, p, _, n, _ = _numbers(score)
+    certainty = markdown(share((ranking.probability_best or {}).get(ranking.best)))
+    return [*about, best, tied or unknown, certainty, _metric(ranking), value, interval, p, n]
 
 
 def _numbers(score: Score) -> list[str]:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.plots.names import labels_of, models_of
 from alignbench.plots.text import clean, cut, display_width, fit, number
-from alignbench.report.answer import answer
+from alignbench.report.answer import answer, beats_shuffled
+from alignbench.report.choice import is_cross_modal, losses_of
 from alignbench.report.files import sound
 from alignbench.report.flags import letter, meaning, of_weights
-from alignbench.report.ranking import in_order, is_cross_modal, rank, ranked_scores
+from alignbench.report.ranking import in_order, rank, rank_by_type, ranked_scores
 from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
-from alignbench.report.text import encodable, pad, plural, probability, wrap
+from alignbench.report.text import encodable, pad, plural, probability, share, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
     from alignbench.report.ranking import Ranking
     from alignbench.types import Run, Score
 
-_HEAD = ("", "encoder", "value", "95% interval", "null", "p", "in type", "flags")
+_HEAD = ("", "encoder", "value", "95% interval", "best", "null", "p", "in type", "flags")
 _LEFT = frozenset({"encoder", "flags"})
 _NAME = 1
 _GAP = "  "
 _COLUMNS = {
+    "best": "best = the probability of being the best of these",
     "null": "null = the mean over shuffled pairs",
     "p": "p = how often shuffled pairs do as well",
     "in type": "in type = the same, shuffled inside each data type",
@@ -50,7 +52,6 @@ def terminal_table(
         encoding: the stream's; what it can't say is replaced.
     """
     scores = in_order(map(sound, scores), models_of(run))
-    scores = in_order(map(sound, scores), models_of(run))
     ellipsis = encodable("…", encoding)
 
     def plain(text: object) -> str:
@@ -60,7 +61,9 @@ def terminal_table(
     lines: list[str] = []
     used: dict[str, None] = {}
     columns: dict[str, None] = {}
-    for ranking in rank(scores):
+    losses = losses_of(run)
+    by_type = rank_by_type(scores, losses)
+    for ranking in rank(scores, losses):
         own = ranked_scores(ranking, scores)
         used |= dict.fromkeys(flag for score in own.values() for flag in all_flags(score))
         rows = _filled([list(_HEAD), *(_cells(ranking, labels[e], score) for e, score in own.items())])
@@ -68,7 +71,11 @@ def terminal_table(
         lines += wrap(plain(_title(ranking, own, labels)), width, _GAP)
         lines += _aligned(rows, width, ellipsis)
         sentences = answer(ranking, scores, lambda name: labels.get(name, plain(name)), numbers=False)
-        lines += [*wrap(plain(" ".join(sentences)), width), ""]
+        lines += wrap(plain(" ".join(sentences)), width)
+        types = [r for r in by_type if r.llm == ranking.llm and ranking.data_type == "all"]
+        if any(r.best is not None for r in types):
+            lines.append(cut(plain(_by_type(types, scores, labels)), width, ellipsis))
+        lines.append("")
     lines += [encodable(line, encoding) for line in _speed(scores, labels, width, ellipsis)]
     lines += wrap(plain(_count(scores)), width, _GAP) if scores else []
     lines += wrap("; ".join(_COLUMNS[name] for name in columns if name in _COLUMNS), width, _GAP)
@@ -91,7 +98,24 @@ def _title(ranking: Ranking, own: Mapping[str, Score], labels: Mapping[str, str]
         return about
     direction = "higher is better" if first.higher_is_better else "lower is better"
     verb = "not ranked; " if ranking.metric is None else "ranked by "
-    return f"{about}: {verb}{first.metric} ({direction}), n = {ranking.n or first.n}"
+    metric = f"{first.metric}, {first.variant}" if first.variant else first.metric
+    return f"{about}: {verb}{metric} ({direction}), n = {ranking.n or first.n}"
+
+
+def _by_type(types: Sequence[Ranking], scores: Sequence[Score], labels: Mapping[str, str]) -> str:
+    """Return the best encoder on each data type, in one line."""
+    return "By type: " + ", ".join(f"{r.data_type} {_best_of_type(r, scores, labels)}" for r in types)
+
+
+def _best_of_type(ranking: Ranking, scores: Sequence[Score], labels: Mapping[str, str]) -> str:
+    if ranking.best is None:
+        return "not ranked"
+    if not beats_shuffled(ranked_scores(ranking, scores)[ranking.best]):
+        return "none"
+    tied = [labels[encoder] for encoder in ranking.tied_with_best]
+    others = tied[0] if len(tied) == 1 else plural(len(tied), "other")
+    unknown = " (ties unknown)" if ranking.tie_groups is None else ""
+    return labels[ranking.best] + (f" (or {others})" if tied else unknown)
 
 
 def _cells(ranking: Ranking, label: str, score: Score) -> list[str]:
@@ -101,6 +125,7 @@ def _cells(ranking: Ranking, label: str, score: Score) -> list[str]:
         label,
         number(score.value),
         "-" if interval is None else f"[{number(interval.low)}, {number(interval.high)}]",
+        share((ranking.probability_best or {}).get(str(score.encoder))),
         "-" if null is None else number(null.mean, "-"),
         "-" if null is None else probability(null.p),
         "-" if null is None else probability(null.within_p),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from alignbench.measure import __main__ as measure
-from alignbench.measure import cka, truth
+from alignbench.measure import cka, needed, truth
 from alignbench.metrics import debiased_cka
 
 
@@ -51,3 +51,49 @@ def test_an_unknown_measurement_is_guessed(capsys: pytest.CaptureFixture[str]) -
     assert measure.main([]) == 2
     assert measure.main(["--help"]) == 0
     assert "moments" in capsys.readouterr().out
+
+
+def pool_of(size: int) -> needed.Pool:
+    rng = np.random.default_rng(0)
+    texts = rng.normal(size=(3 * size, 4)).astype(np.float32)
+    images = tuple((texts + noise * rng.normal(size=texts.shape)).astype(np.float32) for noise in (0.5, 0.7))
+    groups = np.asarray([f"g{i}" for i in range(3 * size)])
+    return needed.Pool(("a", "b"), (images[0], images[1]), texts, groups, np.repeat(["x", "y", "z"], size))
+
+
+def test_a_growing_sample_keeps_what_it_had_and_its_types() -> None:
+    pool = pool_of(60)
+    small, large = pool.nested(0, (30, 90))
+    assert set(small) < set(large)
+    assert [list(pool.types[large]).count(name) for name in "xyz"] == [30, 30, 30]
+    assert not np.array_equal(small, pool.nested(1, (30,))[0])
+
+
+def test_a_clear_difference_is_seen_and_more_samples_see_it_better() -> None:
+    pool = pool_of(60)
+    small, large = (needed.look(pool, rows) for rows in pool.nested(0, (30, 180)))
+    assert large.difference > 0
+    assert large.apart
+    assert large.error < small.error
+    assert large.needed < 180
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [((0.1, 0.6, 1.0), "about 141"), ((0.9, 1.0, 1.0), "below 50"), ((0.1, 0.2, 0.3), "above 200")],
+)
+def test_where_the_power_is_reached_is_between_the_sizes_that_were_looked_at(
+    shares: tuple[float, ...], expected: str
+) -> None:
+    assert needed.reached((50, 100, 200), shares) == expected
+
+
+def test_the_verdict_over_seeds_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    seen = needed.Seen(0.02, 0.015, 90, 89, False)
+    later = needed.Seen(0.02, 0.007, 360, 99, True)
+    needed.report([(seen, later), (seen, later)])
+    printed = capsys.readouterr().out
+    assert "predicted at n = 90 from each of 2 ties: median 406" in printed
+    assert needed.line(3, (seen, later)) == (
+        "seed  3: n = 90: +0.020 ± 0.015, tie, about 500 predicted; then 360 apart"
+    )

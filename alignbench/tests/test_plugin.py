@@ -225,3 +225,26 @@ def _with_path(folder: Path) -> dict[str, str]:
 
     known = os.environ.get("PYTHONPATH")
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *([known] if known else [])])}
+
+
+def test_variants_of_a_score_that_one_test_records_are_all_kept(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_it="""
+from dataclasses import replace
+
+import pytest
+
+@pytest.mark.e2e
+def test_both_ways(pair, record):
+    score = record("linear_cka", pair)
+    for direction in ("text_to_image", "image_to_text"):
+        params = {**score.params, "direction": direction, "loss": "contrastive"}
+        record.score(replace(score, metric="mrr", params=params, variant=f"{direction} contrastive"))
+"""
+    )
+    result = run(project)
+    assert result.ret == 0
+    found = [score for score in read_run(project.path / "reports" / "latest")[1] if score.metric == "mrr"]
+    assert len(found) == 4
+    assert {score.variant for score in found} == {"image_to_text contrastive", "text_to_image contrastive"}
+    result.stdout.fnmatch_lines(["LLM toy-llm: ranked by mrr, image_to_text contrastive (higher is better)*"])

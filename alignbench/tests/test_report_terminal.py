@@ -35,17 +35,18 @@ def test_golden_table_of_a_plain_run() -> None:
     ]
     assert terminal_table(scores, make_run(), report="reports/x") == [
         "LLM mini-llama: ranked by calibrated_cka (higher is better), n = 90",
-        "   encoder      value     95% interval   null      p  in type  flags",
-        "1  mini-clip    0.450   [0.390, 0.510]  0.000  0.001    0.020",
-        "2  mini-siglip  0.360   [0.300, 0.420]  0.000  0.001    0.020  c",
-        "3  random-vit   0.004  [-0.056, 0.064]  0.000  0.400    0.020  R",
-        "-  mini-dinov2    n/a                -      -      -        -",
+        "   encoder      value     95% interval  best   null      p  in type  flags",
+        "1  mini-clip    0.450   [0.390, 0.510]  >.99  0.000  0.001    0.020",
+        "2  mini-siglip  0.360   [0.300, 0.420]  <.01  0.000  0.001    0.020  c",
+        "3  random-vit   0.004  [-0.056, 0.064]  <.01  0.000  0.400    0.020  R",
+        "-  mini-dinov2    n/a                -     -      -      -        -",
         "Best: mini-clip. Every other one is worse by more than chance (paired",
         "differences, Holm-corrected). Not ranked: mini-dinov2: zero variance in x.",
         "",
         "4 scores of 1 metric: cka 4; 1 not applicable, with reasons in the report",
-        "null = the mean over shuffled pairs; p = how often shuffled pairs do as well; in",
-        "  type = the same, shuffled inside each data type",
+        "best = the probability of being the best of these; null = the mean over shuffled",
+        "  pairs; p = how often shuffled pairs do as well; in type = the same, shuffled",
+        "  inside each data type",
         "c = conservative: interval from 10 blocks of groups, refitted: wider than need",
         "    be",
         "R = control: untrained; where it ranks high, the ranking says little",
@@ -91,7 +92,7 @@ def test_a_long_name_does_not_push_numbers_out() -> None:
     null = Null("exact", 0.0, 0.02, 20.0, 0.001, 999, 0.01, 0.02)
     scores = [make_score("calibrated_cka", 0.4, name, null=null) for name in ("x" * 300, WIDE * 9)]
     for row in terminal_table(scores, make_run(()))[2:4]:
-        assert row.split()[2:] == ["0.400", "[0.340,", "0.460]", "0.000", "0.001", "0.020"]
+        assert row.split()[2:] == ["0.400", "[0.340,", "0.460]", "0.50", "0.000", "0.001", "0.020"]
 
 
 def test_stand_ins_are_named_in_full() -> None:

@@ -1,0 +1,88 @@
+"""Which of a run's scores encoders are ranked by, and whether these can be compared in pairs."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.stats import joint_of_deletions, joint_of_repeats
+from alignbench.types import jsonable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from alignbench.stats import Joint
+    from alignbench.types import Run, Score
+
+RANKED_BY = ("calibrated_cka", "debiased_cka", "eas_adjusted", "ncoral", "mrr", "elas")
+PAIRING_BLIND = frozenset({"ncoral"})
+DIRECTION = "image_to_text"
+
+
+def is_cross_modal(score: Score) -> bool:
+    """Return whether the score is of one encoder with one LLM."""
+    return score.encoder is not None and score.llm is not None
+
+
+def losses_of(run: Run | Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the losses that a run trained with, the first one first; none where that is not known."""
+    options = run.get("options") if not hasattr(run, "options") else run.options
+    return tuple(map(str, (options or {}).get("losses") or ()))
+
+
+def variant_of(scores: Iterable[Score], metric: str | None, losses: Sequence[str] = ()) -> str:
+    """Return the variant of a metric that encoders are ranked by: all by one and the same.
+
+    That is one with values; from image to text; of the run's first loss; else the first by name.
+    """
+
+    def order(score: Score) -> tuple[bool, bool, int, str]:
+        loss = score.params.get("loss")
+        place = losses.index(loss) if loss in losses else len(losses)
+        elsewhere = score.params.get("direction", DIRECTION) != DIRECTION
+        return (score.value is None, elsewhere, place, score.variant)
+
+    own = [score for score in scores if score.metric == metric]
+    return min(own, key=order).variant if own else ""
+
+
+def of_metric(scores: Iterable[Score], metric: str | None, variant: str) -> dict[str, Score]:
+    """Return encoder -> its score by this variant of `metric`; of several not the one for fidelity only."""
+
+    def order(score: Score) -> tuple[bool, str, str]:
+        settings = json.dumps(jsonable(score.params), sort_keys=True)
+        return ("fidelity" in score.flags, score.experiment, settings)
+
+    found: dict[str, Score] = {}
+    for score in scores:
+        if score.metric == metric and score.variant == variant:
+            encoder = str(score.encoder)
+            found[encoder] = min(found.get(encoder, score), score, key=order)
+    return found
+
+
+def joint_of(scores: Mapping[str, Score]) -> Joint | None:
+    """Return how two or more scores vary together; None where they share neither deletions nor repeats."""
+    if len(scores) < 2 or len({score.n for score in scores.values()}) > 1:
+        return None
+    blocks = {len(score.deletions) for score in scores.values()}
+    if len(blocks) == 1 and min(blocks) > 1:
+        return joint_of_deletions({name: score.deletions for name, score in scores.items()})
+    layouts = {_layout(score) for score in scores.values()}
+    if len(layouts) == 1 and (layout := layouts.pop()) is not None:
+        splits, seeds, ratio = layout
+        tables = {n: np.reshape(s.repeats, (splits, seeds)).tolist() for n, s in scores.items()}
+        return joint_of_repeats(tables, ratio)
+    return None
+
+
+def _layout(score: Score) -> tuple[int, int, float] | None:
+    """Return splits, seeds and the ratio of held-out to training groups; None where repeats don't fit."""
+    splits, seeds, ratio = (score.params.get(name) for name in ("splits", "seeds", "test_to_train"))
+    if not (isinstance(splits, int) and isinstance(seeds, int) and isinstance(ratio, int | float)):
+        return None
+    fits = splits > 1 and seeds > 0 and len(score.repeats) == splits * seeds
+    return (splits, seeds, float(ratio)) if fits and 0 < ratio < math.inf else None

@@ -1,0 +1,365 @@
+"""How sure the best is, what would decide a tie, rankings of trained scores, and on each data type."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import numpy as np
+import pytest
+
+from alignbench.plots.text import display_width
+from alignbench.report import SCHEMA, Ranking, rank, rank_by_type, summary_markdown, terminal_table, write_run
+from alignbench.report.answer import answer
+from alignbench.report.ranking import ranked_scores
+from alignbench.report.text import about, share
+from alignbench.tests.report_fakes import (
+    HOSTILE,
+    TYPES,
+    make_model,
+    make_run,
+    make_score,
+    without_interval,
+)
+from alignbench.types import Null, Score
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+RNG = np.random.default_rng(8)
+NOISE = RNG.normal(size=(30, 4))
+NOISE = (NOISE - NOISE.mean(axis=0)) / NOISE.std(axis=0)
+SPLITS, SEEDS = 5, 3
+TABLES = RNG.normal(size=(4, SPLITS, SEEDS))
+
+
+def paired(values: Mapping[str, float], error: float = 0.01, **fields: Any) -> list[Score]:
+    """Return scores whose own standard error is `error`, each independent of the others."""
+    return [
+        make_score("calibrated_cka", value, e, deletions=value + error / 29**0.5 * NOISE[:, i], **fields)
+        for i, (e, value) in enumerate(values.items())
+    ]
+
+
+def trained(
+    values: Mapping[str, float], spread: float = 0.01, metric: str = "mrr", **fields: Any
+) -> list[Score]:
+    """Return trained scores with a value a split and seed."""
+    scores = []
+    for i, (encoder, value) in enumerate(values.items()):
+        table = value + spread * (TABLES[i] - TABLES[i].mean())
+        plain: dict[str, Any] = {
+            "experiment": "e2e",
+            "params": {
+                "mode": "cross-modal",
+                "direction": "image_to_text",
+                "loss": "contrastive",
+                "splits": SPLITS,
+                "seeds": SEEDS,
+                "test_to_train": 0.25,
+            },
+            "variant": "image_to_text contrastive",
+        } | fields
+        scores.append(make_score(metric, value, encoder, deletions=(), repeats=tuple(table.ravel()), **plain))
+    return scores
+
+
+def turned(score: Score, direction: str, loss: str, value: float | None) -> Score:
+    """Return the score as of another direction and loss."""
+    params = {**score.params, "direction": direction, "loss": loss}
+    missing = {"status": "not_applicable", "reason": "no split"} if value is None else {}
+    return replace(score, value=value, params=params, variant=f"{direction} {loss}", **missing)  # type: ignore[arg-type]
+
+
+def said(scores: list[Score]) -> str:
+    [ranking] = rank(scores)
+    return " ".join(answer(ranking, scores, str))
+
+
+def test_probabilities_and_samples_needed_come_with_the_ranking() -> None:
+    [ranking] = rank(paired({"a": 0.41, "b": 0.40, "c": 0.2}))
+    assert ranking.probability_best is not None
+    assert sum(ranking.probability_best.values()) == pytest.approx(1)
+    assert ranking.probability_best["a"] == pytest.approx(0.76, abs=0.02)
+    assert ranking.probability_best["c"] == 0
+    assert ranking.samples_needed == {"b": pytest.approx(1500, rel=0.1)}
+
+
+def test_the_tie_is_said_with_what_would_decide_it() -> None:
+    text = said(paired({"mini-dinov2": 0.41, "mini-clip": 0.40}))
+    assert (
+        "mini-dinov2 and mini-clip tie at n = 90; about 1,500 pairs would tell them apart, if the difference "
+        "stays as it was seen." in text
+    )
+
+
+def test_each_of_several_ties_has_its_number() -> None:
+    text = said(paired({"a": 0.41, "b": 0.40, "c": 0.405}))
+    assert re.search(
+        r"a ties at n = 90; pairs that would tell it apart, if the differences stay as they were seen: "
+        r"about [\d,]+ from c, about [\d,]+ from b\.",
+        text,
+    )
+
+
+def test_what_is_the_same_has_no_number() -> None:
+    one, two = paired({"a": 0.41, "b": 0.41})
+    twins = [one, replace(two, deletions=one.deletions)]
+    [ranking] = rank(twins)
+    assert ranking.samples_needed == {"b": None}
+    assert ranking.probability_best == {"a": 0.5, "b": 0.5}
+    assert "a differs by practically nothing from b: more pairs may never tell." in said(twins)
+
+
+def test_nothing_is_promised_where_the_best_is_at_chance() -> None:
+    null = Null("exact", 0.0, 0.02, 0.5, 0.31, 999)
+    text = said(paired({"a": 0.41, "b": 0.40}, null=null))
+    assert "Not distinguishable from the best: b." in text
+    assert "tell them apart" not in text
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        paired({"a": 0.41}),
+        [without_interval(score) for score in paired({"a": 0.41, "b": 0.4})],
+        [*paired({"a": 0.41}), without_interval(make_score("calibrated_cka", 0.4, "b"))],
+        [*paired({"a": 0.41}), make_score("calibrated_cka", None, "b")],
+        [*paired({"a": 0.41}), replace(paired({"b": 0.4})[0], n=30)],
+    ],
+    ids=["one encoder", "too few groups", "deletions missing", "not applicable", "other groups"],
+)
+def test_where_nothing_can_be_compared_nothing_is_said(scores: list[Score]) -> None:
+    [ranking] = rank(scores)
+    assert ranking.probability_best is None
+    assert ranking.samples_needed == {}
+    assert "best" not in terminal_table(scores, make_run())[1].split()
+    assert "P(best)" not in summary_markdown(scores, make_run().to_dict())
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (3, "about 3"),
+        (91, "about 100"),
+        (110, "about 150"),
+        (151, "about 200"),
+        (409, "about 500"),
+        (600, "about 600"),
+        (1001, "about 1,500"),
+        (99_999, "about 100,000"),
+        (100_001, "more than 100,000"),
+        (10**15, "more than 100,000"),
+    ],
+)
+def test_a_rough_count_is_rounded_up_to_what_it_is_good_for(count: int, text: str) -> None:
+    assert about(count) == text
+
+
+def test_a_probability_is_never_certain() -> None:
+    assert [share(p) for p in (0.0, 0.004, 0.71, 0.996, 1.0, None)] == [
+        "<.01",
+        "<.01",
+        "0.71",
+        ">.99",
+        ">.99",
+        "-",
+    ]
+
+
+def test_golden_table_of_a_tie() -> None:
+    null = Null("exact", 0.0, 0.02, 20.0, 0.001, 999, 0.01, 0.02)
+    scores = paired({"mini-dinov2": 0.41, "mini-clip": 0.40, "mini-siglip": 0.2}, null=null)
+    for data_type in TYPES:
+        scores += paired({"mini-dinov2": 0.30, "mini-clip": 0.38}, null=null, data_type=data_type, n=30)
+    assert terminal_table(scores, make_run())[:8] == [
+        "LLM mini-llama: ranked by calibrated_cka (higher is better), n = 90",
+        "   encoder      value    95% interval  best   null      p  in type",
+        "1  mini-dinov2  0.410  [0.350, 0.470]  0.76  0.000  0.001    0.020",
+        "1  mini-clip    0.400  [0.340, 0.460]  0.24  0.000  0.001    0.020",
+        "3  mini-siglip  0.200  [0.140, 0.260]  <.01  0.000  0.001    0.020",
+        "Best: mini-dinov2. Not distinguishable from the best: mini-clip. mini-dinov2 and",
+        "mini-clip tie at n = 90; about 1,500 pairs would tell them apart, if the",
+        "difference stays as it was seen.",
+    ]
+
+
+def test_trained_scores_rank_where_nothing_else_was_recorded() -> None:
+    [ranking] = rank(trained({"a": 0.5, "b": 0.3, "c": 0.298}))
+    assert (ranking.metric, ranking.variant) == ("mrr", "image_to_text contrastive")
+    assert ranking.tie_groups == (("a",), ("b", "c"))
+    [elas] = rank(trained({"a": 0.5, "b": 0.3}, metric="elas", variant=""))
+    assert (elas.metric, elas.variant, elas.order) == ("elas", "", ("a", "b"))
+    both = [*trained({"a": 0.5}, metric="elas"), *trained({"a": 0.5}), *paired({"a": 0.4})]
+    assert [rank(both)[0].metric, rank(both[:2])[0].metric] == ["calibrated_cka", "mrr"]
+
+
+def test_trained_scores_are_told_apart_with_the_corrected_error() -> None:
+    """A difference that an ordinary t-test over the splits calls real is a tie: they share their data."""
+    from scipy.stats import ttest_rel
+
+    scores = trained({"a": 0.50, "b": 0.4926})
+    tables = [np.reshape(score.repeats, (SPLITS, SEEDS)).mean(axis=1) for score in scores]
+    assert ttest_rel(*tables).pvalue < 0.05
+    [ranking] = rank(scores)
+    assert ranking.tie_groups == (("a", "b"),)
+    assert ranking.samples_needed["b"] is not None
+    assert ranking.samples_needed["b"] > 90
+    assert ranking.probability_best is not None
+    assert 0.8 < ranking.probability_best["a"] < 0.99
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"params": {}},
+        {"params": {"splits": 5, "seeds": 2, "test_to_train": 0.25}},
+        {"params": {"splits": 5, "seeds": 3, "test_to_train": 0.5}},
+        {"params": {"splits": "5", "seeds": 3, "test_to_train": 0.25}},
+        {"repeats": ()},
+    ],
+)
+def test_repeats_of_other_splits_are_not_paired(spoil: dict[str, Any]) -> None:
+    one, two = trained({"a": 0.5, "b": 0.3})
+    scores = [one, replace(two, **spoil)]
+    assert rank(scores)[0].tie_groups is None
+    assert "No interval: ties unknown" in said(scores)
+
+
+def variants() -> list[Score]:
+    scores = []
+    for score, better in zip(trained({"a": 0.5, "b": 0.3}), (0.1, 0.9), strict=True):
+        scores += [
+            turned(score, "text_to_image", "contrastive", better),
+            turned(score, "image_to_text", "mse", better),
+            score,
+            turned(score, "text_to_image", "mse", better),
+        ]
+    return scores
+
+
+def test_all_encoders_are_ranked_by_one_direction_and_loss() -> None:
+    for scores in (variants(), variants()[::-1]):
+        [ranking] = rank(scores)
+        assert (ranking.variant, ranking.order) == ("image_to_text contrastive", ("a", "b"))
+        assert [score.value for score in ranked_scores(ranking, scores).values()] == [0.5, 0.3]
+
+
+def test_the_runs_first_loss_ranks() -> None:
+    [ranking] = rank(variants(), ("mse", "contrastive"))
+    assert (ranking.variant, ranking.order) == ("image_to_text mse", ("b", "a"))
+    run = make_run()
+    run = replace(run, options={**run.options, "losses": ["mse", "contrastive"]})
+    assert terminal_table(variants(), run)[0] == (
+        "LLM mini-llama: ranked by mrr, image_to_text mse (higher is better), n = 90"
+    )
+    text = summary_markdown(variants(), run.to_dict())
+    assert "Best: <code>b</code> (mrr 0.900, image\\_to\\_text mse, n = 90" in text
+    assert "encoders by <code>mrr</code>, image\\_to\\_text mse (higher" in text
+
+
+def test_a_variant_without_any_value_gives_way() -> None:
+    scores = [
+        turned(score, direction, "contrastive", 0.4 if direction == "text_to_image" else None)
+        for score in trained({"a": 0.5, "b": 0.3})
+        for direction in ("image_to_text", "text_to_image")
+    ]
+    assert rank(scores)[0].variant == "text_to_image contrastive"
+
+
+def typed() -> list[Score]:
+    """Return scores on all data and by type: the best differs by type, one type is at chance."""
+    null = Null("exact", 0.0, 0.02, 20.0, 0.001, 999)
+    scores = paired({"a": 0.41, "b": 0.40, "c": 0.1}, null=null)
+    scores += paired({"a": 0.41, "b": 0.20, "c": 0.1}, null=null, data_type="chart", n=30)
+    scores += paired({"a": 0.30, "b": 0.41, "c": 0.405}, null=null, data_type="document", n=30)
+    scores += paired({"a": 0.02, "b": 0.01, "c": 0.0}, null=replace(null, p=0.4), data_type="table", n=30)
+    return scores
+
+
+def test_each_type_has_its_ranking() -> None:
+    rankings = rank_by_type(typed())
+    assert [(r.data_type, r.best, r.tied_with_best) for r in rankings] == [
+        ("chart", "a", ()),
+        ("document", "b", ("c",)),
+        ("table", "a", ("b", "c")),
+    ]
+    assert {r.n for r in rankings} == {30}
+    assert [r.data_type for r in rank(typed())] == ["all"]
+    assert rank_by_type(paired({"a": 0.4})) == []
+
+
+def test_the_terminal_has_one_line_by_type() -> None:
+    lines = terminal_table(typed(), make_run(()))
+    assert lines.count("By type: chart a, document b (or c), table none") == 1
+    many = [replace(s, data_type=f"{t}-{s.data_type}") for t in range(9) for s in typed()[3:]]
+    lines = terminal_table([*typed()[:3], *many], make_run(()))
+    [line] = [line for line in lines if line.startswith("By type")]
+    assert line.endswith("…")
+    assert display_width(line) <= 80
+
+
+def test_the_summary_has_a_table_by_type() -> None:
+    text = summary_markdown(typed(), make_run(()).to_dict())
+    rows = [
+        line for line in text.splitlines() if re.match(r"\| <code>mini-llama</code> \| (ch|doc|tab)", line)
+    ]
+    assert "## By data type" in text
+    assert [re.split(r" \| ", row)[1:5] for row in rows] == [
+        ["chart", "<code>a</code>", "-", "&gt;.99"],
+        ["document", "<code>b</code>", "<code>c</code>", "0.64"],
+        ["table", "none: <code>a</code> is at chance", "<code>b</code>, <code>c</code>", "0.73"],
+    ]
+
+
+def test_a_type_that_can_not_be_ranked_says_why() -> None:
+    scores = [*paired({"a": 0.4}), make_score("calibrated_cka", None, "a", data_type="chart", reason="n = 2")]
+    text = summary_markdown(scores, make_run().to_dict())
+    assert "| <code>mini-llama</code> | chart | not ranked: n = 2 | - |" in text
+    assert not [line for line in terminal_table(scores, make_run()) if line.startswith("By type")]
+
+
+def test_types_alone_are_not_said_twice() -> None:
+    scores = [score for score in typed() if score.data_type != "all"]
+    assert "## By data type" not in summary_markdown(scores, make_run().to_dict())
+    assert not [line for line in terminal_table(scores, make_run()) if line.startswith("By type")]
+
+
+def test_scores_json_with_ties_variants_and_types_is_valid(tmp_path: Path) -> None:
+    one, two = paired({"a": 0.41, "b": 0.41}, llm="same")
+    scores = [*typed(), one, replace(two, deletions=one.deletions)]
+    scores += [replace(score, llm="trained") for score in variants()]
+    write_run(tmp_path, make_run(), scores, figures=False)
+    data = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(data)
+    by_llm = {ranking["llm"]: ranking for ranking in data["ranking"]}
+    assert by_llm["same"]["samples_needed"] == {"b": None}
+    assert by_llm["trained"]["variant"] == "image_to_text contrastive"
+    assert [ranking["data_type"] for ranking in data["ranking_by_type"]] == ["chart", "document", "table"]
+    assert set(schema["$defs"]["ranking"]["properties"]) == {field.name for field in fields(Ranking)}
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_hostile_names_tie_within_the_terminal_and_stay_text(width: int) -> None:
+    values = {name: 0.4 + 0.001 * i for i, name in enumerate(HOSTILE[:4])}
+    scores = paired(values, variant=HOSTILE[0])
+    for hostile in HOSTILE:
+        scores += paired(values, data_type=hostile, variant=HOSTILE[0])
+    lines = terminal_table(scores, make_run(()), width)
+    assert max(map(display_width, lines)) <= width
+    assert all(line.isprintable() for line in lines)
+    text = summary_markdown(scores, make_run(()).to_dict())
+    assert "<" not in re.sub(r"</?(code|details|summary)>|<!-- -->", "", text)
+    assert "practically" in text or "pairs" in text
+
+
+def test_stand_ins_are_named_in_full_where_types_are_listed() -> None:
+    model = make_model("mini-clip", stand_in_for="clip")
+    scores = [replace(s, encoder=model.label) for s in typed() if s.encoder == "a"]
+    [line] = [x for x in terminal_table(scores, make_run(models=[model])) if x.startswith("By type")]
+    assert "chart mini-clip (stand-in for clip)" in line
