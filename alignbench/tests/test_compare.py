@@ -23,9 +23,9 @@ HOW = Projection(epochs=60, permutations=99)
 
 def make_pair(n: int = 60, aligned: bool = True, seed: int = 0, dx: int = 6, dy: int = 5) -> Pair:
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n, dx)).astype(np.float32)
-    y = x @ rng.normal(size=(dx, dy)) if aligned else rng.normal(size=(n, dy))
-    y = f32(y + 0.1 * rng.normal(size=(n, dy)))
+    x = f32(rng.normal(size=(n, dx)))
+    signal = x @ rng.normal(size=(dx, dy)) if aligned else rng.normal(size=(n, dy))
+    y = f32(signal + 0.1 * rng.normal(size=(n, dy)))
     ids = tuple(f"s{i}" for i in range(n))
     models = (
         ModelInfo("enc", "vision", "other", "enc", "custom"),
