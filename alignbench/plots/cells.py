@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from alignbench.types import Score
 
 EMPTY = "#F1F1F1"
+WIDEST = 4.2  # inches of a table at most
 MOST_NUMBERED = 16  # rows of a table whose cells still hold a number
 SIDES = {"vision-vision": "encoders on the same images", "text-text": "LLMs on the same texts"}
 METRICS = ("calibrated_cka", "debiased_cka", "mutual_knn")
@@ -74,14 +75,14 @@ def draw_cells(
 def model_similarity(inputs: FigureInputs) -> Figure | None:
     """Draw how alike the encoders are to each other, and the LLMs: a column a metric, a row a side."""
     scores = [s for s in inputs.of("compare") if s.other is not None]
-    metrics = [m for m in METRICS if pick(scores, m)]
+    metrics = [m for m in METRICS if pick(scores, m)][:2]
     sides = {side: own for side in SIDES if (own := [s for s in scores if mode_of(s) == side])}
     if not metrics or not sides:
         return None
     names = {side: _names(own, inputs) for side, own in sides.items()}
-    sizes = [max(1.0, 0.5 * len(of_side)) for of_side in names.values()]
-    widest = max(sizes)
-    figure = new_figure(3.0 + len(metrics) * (widest * 1.25 + 0.9), 2.0 + sum(sizes) + 1.5 * len(sides))
+    sizes = [float(np.clip(0.5 * len(of_side), 1.0, WIDEST)) for of_side in names.values()]
+    width = 2.0 + (1.1 * max(sizes) + 1.0) * len(metrics)
+    figure = new_figure(width, 2.0 + sum(sizes) + 1.5 * len(sides))
     axes = figure.subplots(len(sides), len(metrics), squeeze=False, height_ratios=[s + 0.6 for s in sizes])
     for row, (side, own) in enumerate(sides.items()):
         for column, metric in enumerate(metrics):
@@ -121,4 +122,4 @@ def _similarities(ax: Axes, scores: Sequence[Score], names: Sequence[str]) -> Ax
         written = []
     high = max(float(np.nanmax(values)) if np.isfinite(values).any() else 1.0, 0.1)
     low = min(float(np.nanmin(values)) if np.isfinite(values).any() else 0.0, 0.0)
-    return draw_cells(ax, values, low, high, SEQUENTIAL, written)
+    return draw_cells(ax, values, low, high, SEQUENTIAL, written, 7.5 if len(names) <= 8 else 5.5)

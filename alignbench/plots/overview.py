@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from alignbench.types import Score
 
 NOT_ALIGNMENT = frozenset({"speed", "embedding", "invariants"})
-MOST_COLUMNS = 40
+MOST_COLUMNS = 24
+WIDE_COLUMNS = 14
 REACH = 0.5  # stronger colours than that say nothing more
 ALPHA = 0.05
 SEES = "sees the pairing"
@@ -41,7 +42,7 @@ def alignment_summary(inputs: FigureInputs) -> Figure | None:
     pairs.sort(key=lambda pair: (inputs.place(pair[0]), inputs.place(pair[1])))
     if not pairs:
         return None
-    shown = pairs[:MOST_COLUMNS]
+    shown = _whole_llms(pairs)
     kinds = {score.metric: kind_of(score.metric, scores) for score in scores}
     rows = _rows(scores, kinds)
     found = {(s.metric, s.variant, s.encoder, s.llm): s for s in reversed(scores)}
@@ -54,11 +55,12 @@ def alignment_summary(inputs: FigureInputs) -> Figure | None:
                 way = None if kinds[metric] == BLIND else standing(score)
                 values[i, j] = np.nan if way is None else way
                 written[i][j] = _cell(score)
-    figure = new_figure(3.4 + 0.62 * len(shown) + 0.9, 2.4 + 0.2 * len(rows))
+    wide = len(shown) <= WIDE_COLUMNS
+    figure = new_figure(4.3 + (0.62 if wide else 0.4) * len(shown), 2.4 + 0.2 * len(rows))
     ax = figure.subplots()
     known = np.abs(values[np.isfinite(values)])
     reach = float(np.clip(known.max(initial=0.2), 0.2, REACH))
-    image = draw_cells(ax, values, -reach, reach, COLOURS, written, size=6.5)
+    image = draw_cells(ax, values, -reach, reach, COLOURS, written, size=6.5 if wide else 5.2)
     _name(ax, rows, shown, {s.metric for s in scores if not s.higher_is_better}, inputs)
     _name_kinds(ax, [kinds[metric] for metric, _ in rows], len(shown))
     bar = figure.colorbar(image, ax=ax, shrink=0.5, aspect=25, pad=0.01, extend="both")
@@ -72,6 +74,17 @@ def alignment_summary(inputs: FigureInputs) -> Figure | None:
         notes.append(f"The first {len(shown)} of {len(pairs)} pairs; all are in the report.")
     entitle(figure, "Where each encoder stands by every metric", *notes)
     return figure
+
+
+def _whole_llms(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the pairs of as many LLMs as there is room for, and in any case of one."""
+    shown: list[tuple[str, str]] = []
+    for llm in dict.fromkeys(llm for llm, _ in pairs):
+        block = [pair for pair in pairs if pair[0] == llm]
+        if shown and len(shown) + len(block) > MOST_COLUMNS:
+            break
+        shown += block[:MOST_COLUMNS]
+    return shown
 
 
 def _scores(inputs: FigureInputs) -> list[Score]:

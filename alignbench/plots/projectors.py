@@ -29,6 +29,7 @@ METRICS = {
 }
 SHAPES = ("o", "s", "D", "^", "v", "P")
 MOST_LLMS = 4
+MOST_POINTS = 144  # rows of points, blanks included, that fit on a page
 MOST_CURVES = 4
 
 
@@ -42,7 +43,8 @@ def projector_comparison(inputs: FigureInputs) -> Figure | None:
     every = [score for own in columns.values() for score in own]
     projectors = sorted({s.variant for s in every}, key=_order)
     llms = list(dict.fromkeys(str(s.llm) for s in every))
-    shown = llms[:MOST_LLMS]
+    most = max(len({s.encoder for s in every if s.llm == llm}) for llm in llms) * (len(projectors) + 1)
+    shown = llms[: max(1, min(MOST_LLMS, MOST_POINTS // most))]
     blocks = {llm: sorted({str(s.encoder) for s in every if s.llm == llm}, key=inputs.place) for llm in shown}
     curves = _curves(inputs, shown[0])
     heights = [max(0.9, 0.17 * (len(projectors) + 1) * len(encoders)) + 0.45 for encoders in blocks.values()]
@@ -67,7 +69,7 @@ def projector_comparison(inputs: FigureInputs) -> Figure | None:
     if curves:
         _curve_panels(rest[0], curves, inputs, shown[0])
     title = f"What a trained projector carries over{sample_note(every)}"
-    entitle(figure, title, *_notes(every, llms, curves), legend=_handles(projectors))
+    entitle(figure, title, *_notes(len(llms), len(shown), curves), legend=_handles(projectors))
     return figure
 
 
@@ -148,13 +150,13 @@ def _curve_panels(
         axes[-1].annotate("colours: families", (1, 1), xycoords="axes fraction", fontsize=7, color=MUTED)
 
 
-def _notes(every: Sequence[Score], llms: Sequence[str], curves: Mapping[str, Any]) -> list[str]:
+def _notes(llms: int, shown: int, curves: Mapping[str, Any]) -> list[str]:
     notes = ["Points: means over repeated 80/20 splits. Lines: corrected-t 95% intervals. Dotted: chance."]
     if curves:
         notes.append(
             "Below, means over splits by epoch: dashed what was trained on, solid held out. Where a solid\n"
             "line turns upwards, samples are learnt by heart from there on. Points are of the last epoch."
         )
-    if len(llms) > MOST_LLMS:
-        notes.append(f"The first {MOST_LLMS} of {len(llms)} LLMs.")
+    if llms > shown:
+        notes.append(f"The first {shown} of {llms} LLMs; all are in the report.")
     return notes

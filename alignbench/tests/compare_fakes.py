@@ -57,9 +57,7 @@ def compare_scores(
                 sides = (first, None) if side == "encoder" else (None, first)
                 for metric in ("calibrated_cka", "mutual_knn"):
                     scores.append(
-                        make_score(
-                            metric, 0.1 + 0.1 * ((a + b) % 7), *sides, other=second, null=null, **fields
-                        )
+                        make_score(metric, 0.1 + 0.1 * ((a + b) % 7), *sides, other=second, **fields)
                     )
     return scores
 

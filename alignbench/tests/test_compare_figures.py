@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from alignbench.plots.compare import cka_by_data_type, cka_comparison, tied_with
 from alignbench.plots.overview import alignment_summary, standing
 from alignbench.plots.projectors import projector_comparison
 from alignbench.tests.report_fakes import ENCODERS, HOSTILE, make_inputs, make_run, make_score
-from alignbench.tests.test_plots_figures import axes_titled, bars, drawn, texts
+from alignbench.tests.test_plots_figures import NOT_APPLICABLE, axes_titled, bars, drawn, texts
 from alignbench.types import Null
 
 NAMES = (
@@ -45,9 +46,8 @@ def test_the_best_of_a_type_and_its_ties_are_marked() -> None:
 
 
 def test_ties_are_those_of_paired_differences() -> None:
-    close = [
-        make_score("calibrated_cka", value, name) for name, value in (("a", 0.31), ("b", 0.30), ("c", 0.05))
-    ]
+    values = {"a": 0.31, "b": 0.30, "c": 0.05}
+    close = [make_score("calibrated_cka", value, name) for name, value in values.items()]
     assert tied_with_best(close) == ["a", "b"]
     assert tied_with_best([replace(score, deletions=()) for score in close]) is None
     assert tied_with_best(close[:1]) is None
@@ -55,10 +55,8 @@ def test_ties_are_those_of_paired_differences() -> None:
 
 def test_a_best_that_does_not_beat_shuffled_pairs_is_in_brackets() -> None:
     inputs = make_inputs(("a", "b"), ("l",))
-    weak = [
-        replace(s, null=Null("shuffled", 0.0, 0.1, p=0.4)) if s.data_type == "chart" else s
-        for s in inputs.scores
-    ]
+    null = Null("shuffled", 0.0, 0.1, p=0.4)
+    weak = [replace(s, null=null) if s.data_type == "chart" else s for s in inputs.scores]
     written = texts(drawn(cka_by_data_type(replace(inputs, scores=weak))))
     assert "(best)" in written
 
@@ -108,7 +106,7 @@ def test_model_similarity_is_symmetric_with_the_values_written() -> None:
     ],
 )
 def test_standing_is_the_way_from_chance_to_the_best(
-    value: float, fields: dict, expected: float | None
+    value: float, fields: dict[str, Any], expected: float | None
 ) -> None:
     found = standing(make_score("something", value, **fields))
     assert found == (None if expected is None else pytest.approx(expected))
@@ -116,19 +114,17 @@ def test_standing_is_the_way_from_chance_to_the_best(
 
 def test_the_summary_marks_what_is_blind_missing_or_unproven() -> None:
     inputs = make_inputs(("a", "b"), ("l",))
+    weak = Null("shuffled", 0.3, 0.1, p=0.5)
     scores = [
-        replace(s, null=replace(s.null, p=0.5))
-        if s.metric == "linear_cka" and s.encoder == "a" and s.null
-        else s
-        for s in inputs.scores
+        replace(s, null=weak) if (s.metric, s.encoder) == ("linear_cka", "a") else s for s in inputs.scores
     ]
     scores.append(make_score("rsa", None, "a", "l"))
     ax = drawn(alignment_summary(replace(inputs, scores=scores))).axes[0]
     rows = [label.get_text() for label in ax.get_yticklabels()]
-    values = np.ma.masked_array(ax.images[0].get_array())
+    hidden = np.ma.getmaskarray(np.ma.masked_array(ax.images[0].get_array()))
     written = {tuple(np.round(t.get_position(), 3)): t.get_text() for t in ax.texts}
-    assert values.mask[rows.index("ncoral ↓")].all()
-    assert not values.mask[rows.index("linear_cka")].any()
+    assert hidden[rows.index("ncoral ↓")].all()
+    assert not hidden[rows.index("linear_cka")].any()
     assert written[0, rows.index("rsa")] == "n/a"
     assert (1, rows.index("rsa")) not in written
     assert written[0, rows.index("linear_cka")].startswith("(")
@@ -150,18 +146,14 @@ def test_ten_encoders_and_five_llms_are_drawn(name: str) -> None:
     encoders = [f"encoder-{i}" for i in range(9)] + [HOSTILE[4]]
     figure = drawn(FIGURES.get(name)(make_inputs(encoders, [f"llm-{i}" for i in range(5)])))
     width, height = figure.get_size_inches()
-    assert width <= 32
-    assert height <= 40
+    assert width <= 14
+    assert height <= 30
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_values_that_do_not_exist_are_not_drawn_as_zero(name: str) -> None:
     inputs = make_inputs(("a", "b"), ("l",))
-    gone = [
-        replace(
-            s, value=None, status="not_applicable", reason="too few", null=None, interval=None, deletions=()
-        )
-        for s in inputs.scores
-    ]
+    changes: dict[str, Any] = NOT_APPLICABLE
+    gone = [replace(s, **changes) for s in inputs.scores]
     figure = drawn(FIGURES.get(name)(FigureInputs(gone, make_run(("a", "b"), ("l",)).models)))
     assert any("n/a" in text for text in texts(figure)) or not any(bars(ax) for ax in figure.axes)

@@ -28,7 +28,6 @@ def with_patches(project: pytest.Pytester) -> None:
 
 def test_scores_are_the_same_serially_and_in_workers(project: pytest.Pytester) -> None:
     with_patches(project)
-    # By the modules' names: a worker must not be a place where numbers differ.
     assert run(project, "benchmarks", *FAST, "-p", "no:randomly", "-p", "no:xdist").ret == 0
     serial = scores(project)
     time.sleep(1.1)  # run folders are named by the second
@@ -46,7 +45,7 @@ def test_scores_are_the_same_serially_and_in_workers(project: pytest.Pytester) -
 
 def test_an_encoder_without_patches_skips_what_needs_them(project: pytest.Pytester) -> None:
     copy_benchmarks(project, "test_compare.py")
-    result = run(project, "benchmarks", *FAST, "-k", "cross_attention")
+    result = run(project, "benchmarks", *FAST, "-k", "cross_attention", "-rs")
     result.assert_outcomes(skipped=2)
     result.stdout.fnmatch_lines(["*toy-a gives no patch embeddings*"])
 
@@ -85,29 +84,14 @@ def test_the_cka_tests_are_of_compare_and_filed_under_cka(project: pytest.Pytest
     result = run(project, "benchmarks", "-m", "compare", "-k", "linear_cka", "--encoders=toy-a")
     assert result.ret == 0
     assert {key[0] for key in scores(project)} == {"cka"}
-    collected = project.runpytest_subprocess(
-        "benchmarks", "-m", "all", "--collect-only", "-q", "--llms=toy-llm"
-    )
+    collected = run(project, "benchmarks", "-m", "all", "--collect-only", "-q")
     assert "test_cka.py::test_cka[" in collected.stdout.str()
 
 
 def test_figures_are_drawn_from_what_a_run_leaves(project: pytest.Pytester) -> None:
     with_patches(project)
-    words = [
-        sys_executable(),
-        "-m",
-        "pytest",
-        "benchmarks",
-        *FAST,
-        "--encoders=toy-a,toy-b",
-        "--llms=toy-llm",
-    ]
-    assert project.run(*words, "--n-samples=10", "--align-permutations=19").ret == 0
+    models = ("--encoders=toy-a,toy-b", "--llms=toy-llm,toy-llm2")
+    few = ("--n-samples=10", "--align-permutations=19")
+    assert project.runpytest_subprocess("benchmarks", *FAST, *models, *few).ret == 0
     drawn = {path.stem for path in (project.path / "reports" / "latest").glob("*.png")}
     assert drawn >= {"cka_by_data_type", "projector_comparison", "model_similarity", "alignment_summary"}
-
-
-def sys_executable() -> str:
-    import sys
-
-    return sys.executable
