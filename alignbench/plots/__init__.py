@@ -24,6 +24,9 @@ for _name, _module in {
     "eigenvalue_spectrum": "spectra",
     "intra_modal_similarity": "embedding",
     "coral_dashboard": "coral",
+    "elas_matrix": "elas",
+    "e2e_retrieval": "retrieval",
+    "metric_vs_e2e": "retrieval",
 }.items():
     FIGURES.add(_name, f"alignbench.plots.{_module}:{_name}")
 
