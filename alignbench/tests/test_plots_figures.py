@@ -22,6 +22,7 @@ from alignbench.tests.report_fakes import (
     make_run,
     make_score,
     make_scores,
+    make_trained_scores,
 )
 
 if TYPE_CHECKING:
@@ -103,7 +104,9 @@ def test_stand_ins_are_called_so(name: str) -> None:
     encoder = make_model("mini-clip", stand_in_for="clip")
     llm = make_model("mini-llama", "text", stand_in_for="llama")
     coral, similarity = make_arrays((encoder.label,), (llm.label,))
-    inputs = FigureInputs(make_scores((encoder.label,), (llm.label,)), [encoder, llm], coral, similarity)
+    names = ((encoder.label,), (llm.label,))
+    scores = [*make_scores(*names), *make_trained_scores(*names)]
+    inputs = FigureInputs(scores, [encoder, llm], coral, similarity)
     written = " ".join(texts(drawn(FIGURES.get(name)(inputs)))).replace("\n", " ")
     assert "mini-clip (stand-in for clip)" in written
 
