@@ -34,6 +34,9 @@ for _name, _module in {
     "procrustes_overlay": "overlay",
     "cross_modal_similarity": "overlay",
     "speed_dashboard": "speed",
+    "elas_matrix": "elas",
+    "e2e_retrieval": "retrieval",
+    "metric_vs_e2e": "retrieval",
 }.items():
     FIGURES.add(_name, f"alignbench.plots.{_module}:{_name}")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import DataError
+from alignbench.experiments.prediction import predicts
 from alignbench.report.choice import losses_of
 from alignbench.report.files import SCORES_LOG, dump, finite, plain_score, read_scores, sound, write_text
 from alignbench.report.ranking import in_order, rank, rank_by_type
@@ -48,6 +49,9 @@ def write_run(run_dir: Path | str, run: Run, scores: Iterable[Score], *, figures
         "ranking": [ranking.to_dict() for ranking in rank(ordered, losses)],
         "ranking_by_type": [ranking.to_dict() for ranking in rank_by_type(ordered, losses)],
     }
+    prediction = predicts(ordered, run.models, seed=run.seed)
+    if prediction is not None:
+        data["prediction"] = finite(prediction.to_dict())
     write_text(folder / SCORES, dump(data, indent=1) + "\n")
     drawn, problems = _draw(folder, run.models, ordered) if figures else ([], [])
     write_text(folder / SUMMARY, summary_markdown(ordered, plain_run, drawn, problems))

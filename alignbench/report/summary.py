@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from alignbench.experiments.prediction import predicts
 from alignbench.plots.names import labels_of, models_of
 from alignbench.plots.text import number
 from alignbench.report.answer import answer, beats_shuffled
@@ -48,6 +49,7 @@ def summary_markdown(
         lines += _ranking_table(ranking, scores, labels)
     together = {ranking.llm for ranking in rankings if ranking.data_type == "all"}
     lines += _by_type([r for r in rank_by_type(scores, losses) if r.llm in together], scores, labels)
+    lines += _prediction(scores, run, labels)
     lines += [
         *_speed(scores, labels),
         *_legend(scores),
@@ -135,6 +137,42 @@ def _numbers(score: Score) -> list[str]:
         str(score.n),
         ", ".join(markdown(flag) for flag in all_flags(score)),
     ]
+
+
+def _prediction(scores: Sequence[Score], run: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
+    """Say whether other scores go with retrieval over encoders, and whether that can be known at all."""
+    found = predicts(scores, models_of(run), seed=int(run.get("seed", 42)))
+    if found is None:
+        return []
+    lines = ["## Does a score predict retrieval?", "", markdown(found.statement), ""]
+    head = [
+        "score",
+        "outcome",
+        "Pearson",
+        "left out one",
+        "Spearman",
+        "Kendall",
+        "p",
+        "p of all",
+        "R² by chance",
+    ]
+    rows = [
+        [
+            markdown(one.metric),
+            markdown(one.outcome),
+            f"{one.pearson:.2f}",
+            "-" if one.low is None or one.high is None else f"{one.low:.2f} to {one.high:.2f}",
+            f"{one.spearman:.2f}",
+            f"{one.kendall:.2f}",
+            probability(one.p),
+            probability(one.p_adjusted),
+            f"{one.null_r2:.2f}",
+        ]
+        for one in found.correlations
+    ]
+    lines += [*table(head, rows, frozenset(range(2, 9))), ""] if rows else []
+    reasons = "; ".join(f"{labels.get(k, code(k))}: {markdown(why)}" for k, why in found.left_out.items())
+    return [*lines, f"Left out: {reasons}.", ""] if reasons else lines
 
 
 def _legend(scores: Sequence[Score]) -> list[str]:

@@ -1,0 +1,131 @@
+"""Does a score predict retrieval? Every recorded score of encoders with LLMs against every recorded MRR."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.stats.correlation import ESTIMABLE, correlations, smallest_p
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from alignbench.stats import Correlation
+    from alignbench.types import ModelInfo, Score
+
+PREDICTORS = ("cka", "coral", "eas", "elas")  # experiments
+OUTCOME = ("e2e", "mrr")
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the run says of scores as predictors of retrieval.
+
+    Args:
+        encoders: whose scores were correlated.
+        lineages: how many trainings they come from.
+        columns: the (LLM, data type) that labels were permuted jointly over.
+        left_out: encoder or metric -> why it is not in the correlations.
+        correlations: of every metric with every outcome.
+        statement: what may be concluded, in a sentence.
+    """
+
+    encoders: tuple[str, ...]
+    lineages: int
+    columns: tuple[tuple[str, str], ...]
+    left_out: Mapping[str, str]
+    correlations: tuple[Correlation, ...]
+    statement: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types only."""
+        plain = asdict(self)
+        plain["encoders"] = list(self.encoders)
+        plain["columns"] = [{"llm": llm, "data_type": data_type} for llm, data_type in self.columns]
+        plain["correlations"] = [asdict(one) | {"estimable": one.estimable} for one in self.correlations]
+        return plain
+
+
+def predicts(
+    scores: Iterable[Score], models: Iterable[ModelInfo] = (), *, seed: int = 42
+) -> Prediction | None:
+    """Return the correlations of scores with MRR over encoders; None where no MRR was recorded.
+
+    An encoder's lineage is the source of its weights: two aliases of one checkpoint are one unit. Encoders of
+    random weights come from no training: controls, shown in figures and left out here, where they would make
+    any score look good.
+    """
+    recorded = [s for s in scores if s.encoder is not None and s.llm is not None and not s.other]
+    outcomes = _tables(
+        [s for s in recorded if (s.experiment, s.metric) == OUTCOME], lambda s: f"{s.metric} {s.variant}"
+    )
+    if not outcomes:
+        return None
+    goal = next(iter(outcomes.values()))
+    columns = list(dict.fromkeys(column for _, column in goal))
+    left_out = {}
+    encoders = []
+    for encoder in dict.fromkeys(str(s.encoder) for s in recorded):
+        if any(s.weights.get(encoder) == "random" for s in recorded if s.encoder == encoder):
+            left_out[encoder] = "random weights: a control, of no training"
+        elif not all((encoder, column) in table for table in outcomes.values() for column in columns):
+            left_out[encoder] = "no MRR for every LLM"
+        else:
+            encoders.append(encoder)
+    metrics = {}
+    predictors = [s for s in recorded if s.experiment in PREDICTORS and not s.variant]
+    for name, table in _tables(predictors, lambda s: s.metric).items():
+        if all((encoder, column) in table for encoder in encoders for column in columns):
+            metrics[name] = _matrix(table, encoders, columns)
+        else:
+            left_out[name] = "no value for every encoder and LLM"
+    sources = {m.label: m.source for m in models} | {m.name: m.source for m in models}
+    lineages = [sources.get(encoder, encoder) for encoder in encoders]
+    found: list[Correlation] = []
+    if metrics and encoders:
+        goals = {name: _matrix(table, encoders, columns) for name, table in outcomes.items()}
+        found = correlations(metrics, goals, lineages, seed=seed)
+    count = len(set(lineages))
+    return Prediction(
+        encoders=tuple(encoders),
+        lineages=count,
+        columns=tuple(columns),
+        left_out=left_out,
+        correlations=tuple(found),
+        statement=_statement(count, found),
+    )
+
+
+def _tables(scores: Sequence[Score], name: Any) -> dict[str, dict[tuple[str, tuple[str, str]], float]]:
+    """Return name -> (encoder, (llm, data type)) -> value; what was recorded first stands."""
+    found: dict[str, dict[tuple[str, tuple[str, str]], float]] = {}
+    for score in scores:
+        if score.value is not None and "fidelity" not in score.flags:
+            cell = (str(score.encoder), (str(score.llm), score.data_type))
+            found.setdefault(name(score), {}).setdefault(cell, score.value)
+    return found
+
+
+def _matrix(
+    table: Mapping[tuple[str, tuple[str, str]], float],
+    encoders: Sequence[str],
+    columns: Sequence[tuple[str, str]],
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.asarray([[table[encoder, column] for column in columns] for encoder in encoders])
+
+
+def _statement(lineages: int, found: Sequence[Correlation]) -> str:
+    trainings = f"{lineages} lineage" + ("" if lineages == 1 else "s")
+    if lineages < ESTIMABLE:
+        least = f"; the smallest two-sided p that {lineages} can give is {smallest_p(lineages):.2g}"
+        return f"Not estimable: {trainings}, it takes {ESTIMABLE}{least if lineages > 2 else ''}."
+    if not found:
+        return f"Nothing to correlate: no score with a value for each of {trainings}."
+    best = min(found, key=lambda one: (one.p_adjusted, -abs(one.pearson)))
+    verdict = "predicts" if best.p_adjusted <= 0.05 else "is not shown to predict"
+    return (
+        f"Of {len(found)} correlations over {trainings} the strongest is {best.metric}, which {verdict} "
+        f"{best.outcome}: r = {best.pearson:.2f}, p = {best.p_adjusted:.2g} after all were looked at."
+    )

@@ -1,0 +1,135 @@
+"""Figure of ELAS: every encoder with every LLM, the sum and its parts beside what shuffled pairs give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alignbench.plots.alignment import sample_note
+from alignbench.plots.inputs import pick
+from alignbench.plots.style import INK, MUTED, SEQUENTIAL, entitle, new_figure, styled
+from alignbench.plots.text import number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from alignbench.plots.inputs import FigureInputs
+    from alignbench.types import Score
+
+    Cells = Mapping[tuple[str, str], Score]
+
+PARTS = {
+    "linear_cka": "0.3 × linear CKA",
+    "1 - mse": "0.3 × (1 − MSE / variance)",
+    "1 - gap": "0.2 × (1 − gap of train and test)",
+    "cosine": "0.2 × cosine of held-out pairs",
+}
+MOST_ROWS, MOST_COLUMNS = 16, 10
+
+
+@styled
+def elas_matrix(inputs: FigureInputs) -> Figure | None:
+    """Draw ELAS of each encoder with each LLM, and its four parts as small multiples."""
+    scores = [s for s in pick(inputs.of("elas"), "elas") if s.encoder and s.llm]
+    if not any(score.value is not None for score in scores):
+        return None
+    cells = {(str(s.encoder), str(s.llm)): s for s in scores}
+    encoders = sorted({encoder for encoder, _ in cells}, key=inputs.place)
+    llms = sorted({llm for _, llm in cells}, key=inputs.place)
+    shown = (encoders[:MOST_ROWS], llms[:MOST_COLUMNS])
+    width = 1.9 + max(2.4, 1.15 * len(shown[1]))
+    wide = 3 * width <= 16
+    height = 0.5 + max(1.6, 0.52 * len(shown[0]))
+    figure = new_figure(3 * width if wide else max(7.0, 2 * width), 1.4 + (2 if wide else 3) * height)
+    grid = (["sum", *list(PARTS)[:2]], ["note", *list(PARTS)[2:]])
+    rows = grid if wide else (["sum", "note"], list(PARTS)[:2], list(PARTS)[2:])
+    axes = figure.subplot_mosaic([list(row) for row in rows])
+    _panel(axes["sum"], inputs, cells, shown, "ELAS", _sum)
+    for part, title in PARTS.items():
+        _panel(axes[part], inputs, cells, shown, title, _part(part))
+    _explain(axes["note"], scores)
+    cut = len(encoders) > MOST_ROWS or len(llms) > MOST_COLUMNS
+    entitle(
+        figure,
+        f"ELAS: does a linear projector carry over to new pairs?{sample_note(scores)}",
+        "Each cell: the value, its 95% interval (the sum only), and in brackets what the same gives after "
+        "training on shuffled pairs.\nParts are shown before they are weighted; all colours run from 0 to 1, "
+        "higher is better." + (f" Cut: {len(encoders)} encoders, {len(llms)} LLMs." if cut else ""),
+    )
+    return figure
+
+
+def _sum(score: Score) -> tuple[float, str]:
+    value = float(score.value or 0.0)
+    lines = [f"{value:.2f}"]
+    if score.interval is not None:
+        lines.append(f"{score.interval.low:.2f} to {score.interval.high:.2f}")
+    if score.null is not None and score.null.mean is not None:
+        lines.append(f"({score.null.mean:.2f})")
+    return value, "\n".join(lines)
+
+
+def _part(part: str) -> Callable[[Score], tuple[float, str]]:
+    def read(score: Score) -> tuple[float, str]:
+        value = score.params.get("parts", {}).get(part)
+        if value is None:
+            return float("nan"), "not recorded"
+        shuffled = score.params.get("shuffled_parts", {}).get(part)
+        return float(value), f"{value:.2f}" + ("" if shuffled is None else f"\n({shuffled:.2f})")
+
+    return read
+
+
+def _panel(
+    ax: Axes,
+    inputs: FigureInputs,
+    cells: Cells,
+    shown: tuple[Sequence[str], Sequence[str]],
+    title: str,
+    read: Callable[[Score], tuple[float, str]],
+) -> None:
+    encoders, llms = shown
+    values = np.full((len(encoders), len(llms)), np.nan)
+    texts = {}
+    for i, encoder in enumerate(encoders):
+        for j, llm in enumerate(llms):
+            score = cells.get((encoder, llm))
+            if score is None or score.value is None:
+                texts[i, j] = "n/a" if score else ""
+                continue
+            values[i, j], texts[i, j] = read(score)
+    ax.imshow(np.ma.masked_invalid(values), cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
+    ax.set_facecolor("#F2F2F2")
+    for (i, j), text in texts.items():
+        dark = np.isfinite(values[i, j]) and values[i, j] < 0.55
+        ax.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if dark else INK)
+    ax.set_xticks(range(len(llms)), [inputs.title(llm, 16) for llm in llms])
+    if len(llms) > 2 and max(len(inputs.label(llm)) for llm in llms) > 12:
+        ax.tick_params(axis="x", labelrotation=30)
+    ax.set_yticks(range(len(encoders)), [inputs.title(encoder) for encoder in encoders])
+    ax.set_xticks(np.arange(len(llms) + 1) - 0.5, minor=True)
+    ax.set_yticks(np.arange(len(encoders) + 1) - 0.5, minor=True)
+    ax.grid(which="minor", color="white", linewidth=1.5)
+    ax.tick_params(which="both", length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_title(title)
+
+
+def _explain(ax: Axes, scores: Sequence[Score]) -> None:
+    """Write how it was trained where a panel is free."""
+    params = next((s.params for s in scores if s.value is not None), {})
+    spreads = [s.params["seed_spread"] for s in scores if s.params.get("seed_spread") is not None]
+    lines = [
+        f"{params.get('splits', '?')} splits of the groups, each trained from",
+        f"{params.get('seeds', '?')} initial weights for {params.get('epochs', '?')} epochs.",
+        *([f"Spread between seeds: at most {number(max(spreads))}."] if spreads else []),
+        "linear CKA is of all pairs and before any",
+        "training: it is biased upwards where n is",
+        "small, for shuffled pairs too.",
+    ]
+    ax.set_axis_off()
+    ax.text(0, 0.95, "\n".join(lines), va="top", fontsize=8, color=MUTED, transform=ax.transAxes)
