@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from alignbench.types import Score
 
 
+CONFTEST = 'pytest_plugins = ["alignbench.plugin.fixtures"]\n'
+
+
 @dataclass(frozen=True, slots=True)
 class Workplace:
     """A folder with a copy of the benchmarks, a cache and reports, that is gone afterwards.
@@ -52,7 +55,17 @@ class Workplace:
             RuntimeError: the run was not green.
         """
         started = time.perf_counter()
-        result = subprocess.run(
+        result = self.finish(*args)
+        seconds = time.perf_counter() - started
+        if result.returncode:
+            raise RuntimeError(
+                f"{' '.join(args)}: exit {result.returncode}\n{result.stdout[-3000:]}{result.stderr[-1000:]}"
+            )
+        return seconds
+
+    def finish(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """Run the benchmarks, and return what came of it whatever it is."""
+        return subprocess.run(
             self.command(*args),
             cwd=self.root,
             env=self.environment(),
@@ -60,12 +73,6 @@ class Workplace:
             text=True,
             check=False,
         )
-        seconds = time.perf_counter() - started
-        if result.returncode:
-            raise RuntimeError(
-                f"{' '.join(args)}: exit {result.returncode}\n{result.stdout[-3000:]}{result.stderr[-1000:]}"
-            )
-        return seconds
 
     def forget_embeddings(self) -> None:
         """Empty the cache."""
@@ -82,8 +89,6 @@ def workplace() -> Iterator[Workplace]:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         shutil.copytree(paths.benchmarks(), root / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
-        (root / "conftest.py").write_text(
-            'pytest_plugins = ["alignbench.plugin.fixtures"]\n', encoding="utf-8"
-        )
+        (root / "conftest.py").write_text(CONFTEST, encoding="utf-8")
         (root / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
         yield Workplace(root)

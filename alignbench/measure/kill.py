@@ -12,6 +12,9 @@ import numpy as np
 from alignbench.measure._suite import workplace
 
 
+_NO_TIMINGS = ("-p", "no:randomly", "-m", "not speed")  # they load models, whatever is cached
+
+
 def main(argv: list[str]) -> None:
     """Kill a run after some scores, look at what it left, and run again."""
     parser = argparse.ArgumentParser(prog="python -m alignbench.measure kill", description=__doc__)
@@ -19,7 +22,7 @@ def main(argv: list[str]) -> None:
     after = parser.parse_args(argv).after
     with workplace() as place:
         process = subprocess.Popen(
-            place.command("-p", "no:randomly"),
+            place.command(*_NO_TIMINGS),
             cwd=place.root,
             env=place.environment(),
             stdout=subprocess.DEVNULL,
@@ -40,7 +43,7 @@ def main(argv: list[str]) -> None:
                 _ = [arrays[name] for name in arrays.files]
         print(f"killed after {whole} scores: {len(lines)} lines of scores.jsonl, all whole")
         print(f"{len(artifacts)} artifacts, all of them open")
-        seconds = place.run("-p", "no:randomly")
+        seconds = place.run(*_NO_TIMINGS)
         run, scores = place.latest()
         models = [load["model"] for load in run["loads"]]
         print(f"the next run: {len(scores)} scores in {seconds:.1f} s; it had to load {models or 'no model'}")

@@ -1,12 +1,23 @@
-"""How long a default run takes: cold (models loaded, all embedded) and warm (embeddings cached)."""
+"""How long a default run takes: cold (all embedded) and warm (embeddings cached, models loaded to be timed)."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import statistics
+from collections import Counter
+from typing import TYPE_CHECKING
 
 from alignbench.measure._suite import workplace
+
+if TYPE_CHECKING:
+    from alignbench.measure._suite import Workplace
+
+
+def _loads(place: Workplace) -> str:
+    """Return how many models were loaded, by what for."""
+    counts = Counter(load["purpose"] for load in place.latest()[0]["loads"])
+    return ", ".join(f"{count} for {purpose}" for purpose, count in sorted(counts.items())) or "none"
 
 
 def main(argv: list[str]) -> None:
@@ -19,10 +30,9 @@ def main(argv: list[str]) -> None:
         for _ in range(rounds):
             place.forget_embeddings()
             cold.append(place.run())
-            loads = len(place.latest()[0]["loads"])
+            loads = _loads(place)
             warm.append(place.run())
-            again = len(place.latest()[0]["loads"])
-            print(f"cold {cold[-1]:5.1f} s, {loads} loads; warm {warm[-1]:5.1f} s, {again} loads")
+            print(f"cold {cold[-1]:5.1f} s, loads: {loads}; warm {warm[-1]:5.1f} s, loads: {_loads(place)}")
     print(
         f"default run, {os.cpu_count()} cores, median of {rounds}: "
         f"cold {statistics.median(cold):.1f} s, warm {statistics.median(warm):.1f} s"

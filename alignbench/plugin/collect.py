@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import warnings
     from collections.abc import Sequence
 
+    from alignbench.plugin.gate import Gate
     from alignbench.plugin.runfolder import RunFolder
     from alignbench.plugin.suite import Suite
 
@@ -37,8 +38,11 @@ class Collector:
     test ran here or in a worker, and what a crashed worker had recorded is kept.
     """
 
-    def __init__(self, config: pytest.Config, suite: Suite, folder: RunFolder) -> None:
+    def __init__(
+        self, config: pytest.Config, suite: Suite, folder: RunFolder, gate: Gate | None = None
+    ) -> None:
         self.config = config
+        self.gate = gate
         self.suite = suite
         self.folder = folder
         self.printer = Printer(config)
@@ -96,7 +100,7 @@ class Collector:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self) -> None:
-        """Print the ranking and where the report is."""
+        """Print the ranking, where the report is, and what came of comparing timings."""
         if self.run is not None:
             shown = self.folder.path
             with contextlib.suppress(ValueError):
@@ -109,6 +113,8 @@ class Collector:
                 encoding=self.printer.encoding,
             )
             self.printer.section("alignbench", lines)
+        if self.gate is not None:
+            self.gate.say_result()
 
     def _plan(self, needed: Needed, tests: int, embedded: Needed, timed: Sequence[pytest.Item] = ()) -> None:
         self._planned = True

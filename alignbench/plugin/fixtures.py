@@ -62,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(clean(str(error))) from error
     config.stash[SUITE] = suite
     output_dir = config.invocation_params.dir / suite.options.output_dir
-    timing.start(config, suite, output_dir.absolute())
+    gate = timing.start(config, suite, output_dir.absolute())
     config.pluginmanager.register(timing, "alignbench-timing")
     worker = getattr(config, "workerinput", None)
     if worker is not None:
@@ -72,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     folder = RunFolder.fresh(output_dir, suite.options.run_name or _run_name(config))
     config.stash[FOLDER] = folder
-    config.pluginmanager.register(Collector(config, suite, folder), "alignbench-collector")
+    config.pluginmanager.register(Collector(config, suite, folder, gate), "alignbench-collector")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -42,7 +42,8 @@ class Gate:
     Args:
         config: pytest's.
         options: of the run.
-        root: where timings on this accelerator are saved; None where somebody else chose the place.
+        root: where timings on this accelerator are saved; None where the user chose another place.
+        tag: what the run is saved as; None where the user chose a name.
         first: whether a comparison was asked for and nothing is saved yet.
     """
 
@@ -114,9 +115,15 @@ class Gate:
         if timed and not self.config.option.collectonly:
             self._print(self._plan(len(timed)))
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
-        """Set a run aside that was found slower, or was not judged: the next is not compared with it."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Iterator[None]:
+        """Have a run saved that timed something, and set apart one that was found slower or not judged.
+
+        What is set apart stays, but the next run is not compared with it.
+        """
+        if self.tag is not None and not self.session.benchmarks:
+            self.session.autosave = None  # pytest-benchmark would warn that there is nothing to save
+        yield
         apart = "slower" if self.session.performance_regressions else "unjudged" if self.unjudged else None
         if self.root is not None and self.tag is not None and apart is not None:
             for path in self.root.glob(f"*/{_NUMBERED}{self.tag}.json"):
@@ -124,8 +131,7 @@ class Gate:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Iterator[None]:
-        """Say what came of the comparison; a regression ends in exit status 1, without a traceback."""
-        self._print(self._result())
+        """Let a regression end in exit status 1, without a traceback: what is slower has been said."""
         try:
             yield
         except Exception as error:
@@ -139,6 +145,10 @@ class Gate:
             for folder in (*self.root.glob("*"), self.root, *list(self.root.parents)[:2]):
                 with suppress(OSError):
                     folder.rmdir()
+
+    def say_result(self) -> None:
+        """Say what came of the comparison."""
+        self._print(self._result())
 
     @property
     def _compared(self) -> dict[Any, dict[str, Any]]:
@@ -169,9 +179,9 @@ class Gate:
             f"{self.tolerance:.0%}, {faster} faster"
         ]
         if len(ratios) < len(now):
-            lines.append(f"{len(now) - len(ratios)} have nothing saved to compare with")
+            lines.append(f"nothing saved to compare with: {len(now) - len(ratios)}")
         if self.unjudged:
-            lines.append(f"{len(self.unjudged)} slower, but other processes used the machine: not judged")
+            lines.append(f"slower while other processes used the machine, not judged: {len(self.unjudged)}")
         worst = sorted(((ratio, _short(name)) for name, ratio in ratios.items()), reverse=True)[:slower]
         lines += [f"  {ratio:.2f} times as long: {name}" for ratio, name in worst[:_SHOWN]]
         if len(worst) > _SHOWN:
@@ -220,7 +230,6 @@ def settle(config: pytest.Config, options: Options, output_dir: Path) -> Gate | 
     if not option.benchmark_save and not option.benchmark_autosave:
         commit = git_commit(config.rootpath) or "no-commit"
         tag = option.benchmark_autosave = f"{commit}_{time.strftime('%Y%m%d-%H%M%S')}"
-    config.addinivalue_line("filterwarnings", "ignore:Not saving anything, no benchmarks")
     _settle_table(config)
     gate = Gate(config, options, root, tag)
     if option.benchmark_compare and root is not None:

@@ -148,14 +148,15 @@ class Stopwatch:
         self.benchmark.pedantic(self.timings.replay.step, args=(call,), rounds=len(timing.seconds))
 
 
-def start(config: pytest.Config, suite: Suite, output_dir: Path) -> None:
-    """Make ready for timings, before pytest-benchmark reads its options.
+def start(config: pytest.Config, suite: Suite, output_dir: Path) -> Gate | None:
+    """Make ready for timings, before pytest-benchmark reads its options; None where nothing is timed.
 
     Raises:
         UsageError: timings can't be compared as asked.
     """
     gate = settle(config, suite.options, output_dir)
     config.stash[TIMINGS] = Timings(suite, gate, asked="speed" in config.option.markexpr)
+    return gate
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

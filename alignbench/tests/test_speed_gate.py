@@ -1,0 +1,260 @@
+"""Timings as a user meets them: saved, compared, a slowdown caught; and where nothing can be timed."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alignbench.report import read_run
+from alignbench.tests.toys import CONFTEST, copy_benchmarks, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TIMED = """
+import time
+
+class Timed(ToyEncoder):
+    def embed(self, images):
+        time.sleep({seconds})
+        return super().embed(images)
+
+ENCODERS.add("timed", Timed("timed"))
+"""
+ENCODE = ("benchmarks", "--encoders=timed", "-k", "test_encode", "--align-batch-sizes=1,2")
+REASONS = "-rs"
+COMPARE = ("--benchmark-compare", "--benchmark-compare-fail=median:10%")
+
+
+@pytest.fixture
+def speed(project: pytest.Pytester) -> pytest.Pytester:
+    """A project whose encoder takes 10 ms a batch."""
+    takes(project, 0.01)
+    copy_benchmarks(project, "test_speed.py")
+    return project
+
+
+def takes(project: pytest.Pytester, seconds: float) -> None:
+    project.makeconftest(CONFTEST + TIMED.format(seconds=seconds))
+
+
+def saved(project: pytest.Pytester) -> list[Path]:
+    return sorted((project.path / "reports" / "speed" / "cpu").glob("*/*.json"))
+
+
+def text(result: pytest.RunResult) -> str:
+    return result.stdout.str() + result.stderr.str()
+
+
+def test_a_run_records_timings_and_saves_them(speed: pytest.Pytester) -> None:
+    result = run(speed, *ENCODE)
+    result.assert_outcomes(passed=2)
+    _, found = read_run(speed.path / "reports" / "latest")
+    latency = {s.params["at"]["batch_size"]: s for s in found if s.metric == "latency_ms"}
+    assert latency.keys() == {1, 2}
+    assert all(10 <= (s.value or 0) < 15 for s in latency.values())
+    assert {s.experiment for s in found} == {"speed"}
+    assert {s.metric for s in found} == {"latency_ms", "throughput", "peak_memory"}
+    [path] = saved(speed)
+    kept = json.loads(path.read_text(encoding="utf-8"))["benchmarks"]
+    assert {bench["stats"]["median"] * 1e3 for bench in kept} == {s.value for s in latency.values()}
+    result.stdout.fnmatch_lines(["Speed on cpu, 1 thread*", "encoder *ms at 1 *", "timed *"])
+    assert "PytestBenchmarkWarning" not in text(result)
+    assert "Rounds" not in text(result)  # pytest-benchmark's own table
+
+
+def test_its_table_is_there_for_those_who_ask(speed: pytest.Pytester) -> None:
+    result = run(speed, *ENCODE, "--benchmark-sort=name")
+    result.stdout.fnmatch_lines(["*Name (time in ms) *Median *IQR *Rounds*", "test_encode[[]timed-1[]] *"])
+
+
+def test_compare_with_nothing_saved_says_so_and_passes(speed: pytest.Pytester) -> None:
+    result = run(speed, *ENCODE, *COMPARE)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["speed *nothing saved yet to compare with*"])
+    assert len(saved(speed)) == 1
+    assert "Traceback" not in text(result)
+    assert "Warning" not in text(result)
+
+
+def test_unchanged_code_passes_and_a_planted_slowdown_fails(speed: pytest.Pytester) -> None:
+    assert run(speed, *ENCODE).ret == 0
+    again = run(speed, *ENCODE, *COMPARE)
+    assert again.ret == 0
+    again.stdout.fnmatch_lines(["speed  2 of 2 timings compared: 0 slower by more than 10%*"])
+    takes(speed, 0.02)
+    slow = run(speed, *ENCODE, *COMPARE)
+    assert slow.ret == pytest.ExitCode.TESTS_FAILED
+    slow.stdout.fnmatch_lines(
+        ["speed  2 of 2 timings compared: 2 slower by more than 10%*", "*times as long: test_encode*"]
+    )
+    assert "Traceback" not in text(slow)
+    slow.assert_outcomes(passed=2)
+
+
+def test_a_slower_run_is_kept_but_is_not_what_the_next_is_compared_with(speed: pytest.Pytester) -> None:
+    assert run(speed, *ENCODE).ret == 0
+    takes(speed, 0.02)
+    assert run(speed, *ENCODE, *COMPARE).ret == 1
+    names = [path.name.partition("_")[0] for path in saved(speed)]
+    assert names == ["0001", "slower"]
+    assert run(speed, *ENCODE, *COMPARE).ret == 1
+
+
+def test_timings_that_were_not_saved_are_counted(speed: pytest.Pytester) -> None:
+    assert run(speed, *ENCODE[:-1], "--align-batch-sizes=1").ret == 0
+    result = run(speed, *ENCODE, *COMPARE)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["speed  1 of 2 timings compared*", "*nothing saved to compare with: 1"])
+
+
+def test_a_machine_or_settings_other_than_the_saved_are_named(
+    speed: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(speed, *ENCODE).ret == 0
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    result = run(speed, *ENCODE, *COMPARE)
+    result.stdout.fnmatch_lines(["*not the same as then: threads 2, saved 1*"])
+    assert "Warning" not in text(result)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--benchmark-compare=0042",), "no saved run '0042' under reports/speed/cpu; saved: 0001"),
+        (("--benchmark-compare", "benchmarks"), "give the path of the tests before the option"),
+        ((*COMPARE, "-n", "2"), "not together with -n"),
+        (("--benchmark-compare-fail=median:10%", "-n", "2"), "not together with -n"),
+    ],
+    ids=["unknown", "path", "workers", "workers-fail"],
+)
+def test_a_comparison_that_can_not_be_is_one_clean_line(
+    speed: pytest.Pytester, args: tuple[str, ...], says: str
+) -> None:
+    folder = speed.path / "reports" / "speed" / "cpu" / _machine()
+    folder.mkdir(parents=True)
+    (folder / "0001_something.json").write_text("{}", encoding="utf-8")
+    result = run(speed, "-k", "test_encode", *args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    errors = [line for line in result.errlines if line.startswith("ERROR: ")]
+    assert len(errors) == 1
+    assert says in errors[0]
+    assert "Traceback" not in text(result)
+
+
+def _machine() -> str:
+    from pytest_benchmark.utils import get_machine_id
+
+    return str(get_machine_id())  # type: ignore[no-untyped-call]
+
+
+def test_workers_time_nothing_and_say_why(speed: pytest.Pytester) -> None:
+    result = run(speed, *ENCODE, REASONS, "-n", "2")
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(["SKIPPED*workers would time each other; run without -n"])
+    assert "Warning" not in text(result)
+    assert not (speed.path / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "why"),
+    [
+        (("-p", "no:benchmark"), "timings need pytest-benchmark*"),
+        (("--benchmark-disable",), "timings are switched off*"),
+        (("--benchmark-skip",), "timings are switched off*"),
+    ],
+    ids=["no-plugin", "disable", "skip"],
+)
+def test_where_nothing_is_timed_tests_are_skipped_with_the_reason(
+    speed: pytest.Pytester, args: tuple[str, ...], why: str
+) -> None:
+    result = run(speed, *ENCODE, REASONS, *args)
+    assert result.ret == 0
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines([f"SKIPPED*{why}"])
+    assert "loaded to be timed" not in text(result)
+    assert not (speed.path / "reports").exists()
+
+
+def test_xdist_is_not_needed(speed: pytest.Pytester) -> None:
+    run(speed, *ENCODE, "-p", "no:xdist").assert_outcomes(passed=2)
+
+
+def test_only_timings_are_run_where_only_these_are_asked_for(speed: pytest.Pytester) -> None:
+    copy = speed.path / "benchmarks" / "test_other.py"
+    copy.write_text("def test_other(): pass\n", encoding="utf-8")
+    result = run(speed, *ENCODE[:-3], "--align-batch-sizes=1", "-k", "encode or other", "--benchmark-only")
+    result.assert_outcomes(passed=1, skipped=1)
+
+
+def test_a_run_that_times_nothing_leaves_nothing_and_warns_of_nothing(speed: pytest.Pytester) -> None:
+    speed.makepyfile(test_nothing="def test_nothing(): pass")
+    result = run(speed, "test_nothing.py")
+    result.assert_outcomes(passed=1)
+    assert "Warning" not in text(result)
+    assert not (speed.path / "reports").exists()
+    assert not (speed.path / ".benchmarks").exists()
+
+
+def test_the_user_s_own_place_and_name_are_left_alone(speed: pytest.Pytester) -> None:
+    assert run(speed, *ENCODE, "--benchmark-storage=file://mine", "--benchmark-save=theirs").ret == 0
+    assert [path.name for path in speed.path.glob("mine/*/*")] == ["0001_theirs.json"]
+    assert saved(speed) == []
+
+
+def test_models_are_loaded_to_be_timed_once_each_and_the_plan_says_so(speed: pytest.Pytester) -> None:
+    copy = speed.path / "benchmarks" / "test_pair.py"
+    copy.write_text("def test_pair(pair, record): record('linear_cka', pair)\n", encoding="utf-8")
+    args = (*ENCODE[:-3], "--align-batch-sizes=1,2", "-k", "encode or pair", "-p", "no:randomly")
+    cold = run(speed, *args)
+    assert cold.ret == 0
+    cold.stdout.fnmatch_lines(["model  timed: custom, 30 to embed, loaded to be timed"])
+    warm = run(speed, *args)
+    warm.stdout.fnmatch_lines(
+        ["model  timed: custom, cached, loaded to be timed", "model  toy-llm: custom, cached, not loaded"]
+    )
+    loads = read_run(speed.path / "reports" / "latest")[0]["loads"]
+    assert [(load["model"], load["purpose"]) for load in loads] == [("timed", "timing")]
+    only = run(speed, *ENCODE)
+    only.stdout.fnmatch_lines(["model  timed: custom, loaded to be timed"])
+
+
+def test_a_model_that_can_not_be_loaded_is_tried_once(speed: pytest.Pytester) -> None:
+    speed.makeconftest(
+        CONFTEST
+        + """
+class Broken(ToyEncoder):
+    def load(self, device, dtype):
+        print("TRIED")
+        raise RuntimeError("no such luck")
+
+ENCODERS.add("broken", Broken("broken"))
+"""
+    )
+    args = [arg for arg in ENCODE if not arg.startswith("--encoders")]
+    result = run(speed, *args, "--encoders=broken", "-s")
+    result.assert_outcomes(errors=2)
+    assert text(result).count("TRIED\n") == 1
+
+
+def test_metrics_too_dear_for_a_run_of_everything_are_skipped_unless_asked_for(
+    speed: pytest.Pytester,
+) -> None:
+    with (speed.path / "conftest.py").open("a", encoding="utf-8") as conftest:
+        conftest.write(
+            """
+from alignbench.metrics import METRICS
+
+@METRICS.register("slow_one", kind="unary")
+def slow_one(x):
+    time.sleep(0.4)
+    return 1.0
+"""
+        )
+    args = ("benchmarks", REASONS, "-k", "slow_one and 100]")
+    result = run(speed, *args)
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*takes more than 0.25 s a call: timed with -m speed"])
+    run(speed, *args, "-m", "speed").assert_outcomes(passed=1)

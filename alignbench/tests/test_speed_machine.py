@@ -1,0 +1,121 @@
+"""The machine's own clocks and gauges, as far as this system has them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alignbench.experiments import speed_machine
+from alignbench.experiments.speed_machine import Machine, threads, threads_to_use
+from alignbench.plugin.environment import accelerator
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+
+
+def test_waiting_for_something_of_its_own_counts() -> None:
+    seconds, _ = Machine().timed(lambda: time.sleep(0.05))
+    assert 0.05 <= seconds < 0.2
+
+
+def test_no_call_takes_less_than_it_computes() -> None:
+    def burn() -> None:
+        end = time.process_time() + 0.02
+        while time.process_time() < end:
+            pass
+
+    seconds, _ = Machine().timed(burn)
+    assert seconds >= 0.02
+
+
+@linux
+def test_a_core_that_another_process_keeps_busy_is_seen() -> None:
+    burning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        time.sleep(0.3)
+        machine = Machine()
+        since = machine.usage()
+        time.sleep(0.5)
+        others = machine.others(since)
+    finally:
+        burning.kill()
+        burning.wait()
+    assert others is not None
+    assert others > 0.3
+
+
+def test_what_the_system_does_not_say_is_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_STAT", "_THREAD", "_STATUS", "_CLEAR_REFS"):
+        monkeypatch.setattr(speed_machine, name, Path("/nowhere/at/all"))
+    monkeypatch.setattr(speed_machine.os, "getloadavg", lambda: (1.5, 1.0, 1.0))
+    machine = Machine()
+    assert machine.waited() is None
+    assert machine.peak_memory(lambda: None) is None
+    assert machine.timed(lambda: time.sleep(0.01))[1]
+    assert machine.usage().everybody is None
+    assert machine.others(machine.usage()) == pytest.approx(1.5, abs=1.5)
+
+
+@linux
+def test_memory_that_is_freed_again_is_part_of_the_peak() -> None:
+    def call() -> None:
+        np.ones(40 * 2**20 // 8)
+
+    found = [Machine().peak_memory(call) for _ in range(2)]
+    assert all(mib is not None and 38 < mib < 60 for mib in found)
+
+
+def test_threads_are_limited_and_given_back() -> None:
+    import torch
+    from threadpoolctl import threadpool_info
+
+    before = torch.get_num_threads()
+    with threads(1):
+        assert torch.get_num_threads() == 1
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} <= {1}
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, 1), ("4", 4), ("4,2", 4), ("many", 1), ("0", 1)])
+def test_one_thread_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, used: int
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    assert threads_to_use() == used
+
+
+@pytest.mark.parametrize(
+    ("device", "visible", "name"),
+    [
+        ("cpu", None, "cpu"),
+        ("mps", None, "mps"),
+        ("cuda", None, "NVIDIA-A100-SXM4-80GB"),
+        ("cuda:1", None, "NVIDIA-L4"),
+        ("cuda", "1", "NVIDIA-L4"),
+        ("cuda:1", "1,0", "NVIDIA-A100-SXM4-80GB"),
+        ("cuda", "GPU-1234", "NVIDIA-A100-SXM4-80GB"),
+    ],
+)
+def test_the_accelerator_has_a_name_that_a_folder_can_have(
+    monkeypatch: pytest.MonkeyPatch, device: str, visible: str | None, name: str
+) -> None:
+    from alignbench.plugin import environment
+
+    monkeypatch.setattr(environment, "_accelerators", lambda: ["NVIDIA A100-SXM4-80GB", "NVIDIA L4"])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert accelerator(device) == name
+
+
+def test_an_accelerator_that_nobody_names_is_still_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from alignbench.plugin import environment
+
+    monkeypatch.setattr(environment, "_accelerators", list)
+    assert accelerator("cuda:3") == "cuda"

@@ -1,0 +1,121 @@
+"""Rounds of a timing: how many, which of them count, and for how long a quiet machine is waited for."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from alignbench.experiments.speed_rounds import Effort, Patience, Timing, TooSlow, measure
+from alignbench.tests.speed_fakes import FakeMachine
+
+EFFORT = Effort(warmups=3, rounds=10, least=3, seconds=1.0)
+
+
+def timing(machine: FakeMachine, effort: Effort = EFFORT, **how: object) -> Timing:
+    return measure(machine.work, effort, machine, **how)  # type: ignore[arg-type]
+
+
+def test_warm_ups_are_not_counted() -> None:
+    machine = FakeMachine([0.9, 0.5, 0.3, 0.01])
+    found = timing(machine, Effort(seconds=100.0))
+    assert found.seconds == pytest.approx([0.01] * 10)
+    assert found.warmups == 3
+    assert machine.calls == 13
+
+
+def test_calls_that_take_long_have_fewer_rounds_and_warm_ups() -> None:
+    found = timing(FakeMachine([0.25]))
+    assert (len(found.seconds), found.warmups) == (4, 3)
+    found = timing(FakeMachine([0.6]))
+    assert (len(found.seconds), found.warmups) == (3, 1)
+
+
+def test_a_call_that_takes_very_long_has_one_round() -> None:
+    assert len(timing(FakeMachine([60.0])).seconds) == 1
+
+
+def test_short_calls_are_repeated_in_a_round() -> None:
+    found = timing(FakeMachine([0.001]))
+    assert found.calls == 5
+    assert found.seconds == pytest.approx([0.001] * 10)
+
+
+def test_a_call_longer_than_allowed_is_not_timed() -> None:
+    machine = FakeMachine([0.4])
+    with pytest.raises(TooSlow):
+        timing(machine, Effort(longest=0.3))
+    assert machine.calls == 1
+
+
+def test_of_one_thread_the_wait_for_a_cpu_is_left_out() -> None:
+    found = timing(FakeMachine([0.02], waits=[0.0, 0.0, 0.0, *[0.5] * 10]))
+    assert found.seconds == pytest.approx([0.02] * 10)
+    assert found.repeated == 0
+
+
+def test_of_several_threads_a_round_that_waited_is_made_again() -> None:
+    machine = FakeMachine([0.02], waits=[0.0, 0.0, 0.0, 0.5], threads=2)
+    found = timing(machine, patience=Patience(10.0))
+    assert found.seconds == pytest.approx([0.02] * 10)
+    assert (found.repeated, found.disturbed) == (1, 0)
+
+
+def test_without_patience_a_round_that_waited_stays() -> None:
+    machine = FakeMachine([0.02], waits=[0.0, 0.0, 0.0, *[0.5] * 20], threads=2)
+    found = timing(machine)
+    assert found.median == pytest.approx(0.52)
+    assert (found.repeated, found.disturbed) == (0, 10)
+    assert found.busy
+
+
+def test_rounds_slower_than_expected_are_made_again_until_the_machine_is_itself() -> None:
+    slow = [0.04] * 5  # a neighbour that nobody sees
+    found = timing(FakeMachine([0.02] * 3 + slow + [0.02]), limit=0.021, patience=Patience(10.0))
+    assert found.seconds == pytest.approx([0.02] * 10)
+    assert found.repeated == 5
+
+
+def test_slow_code_stays_slow() -> None:
+    machine = FakeMachine([0.04])
+    found = timing(machine, limit=0.021, patience=Patience(10.0, a_timing=2.0))
+    assert found.median == pytest.approx(0.04)
+    assert not found.busy
+
+
+def test_patience_ends_for_one_timing_and_for_all() -> None:
+    patience = Patience(3.0, a_timing=1.0)
+    machine = FakeMachine([0.04])
+    timing(machine, limit=0.021, patience=patience)
+    assert 1.0 <= 3.0 - patience.seconds < 1.5
+    for _ in range(3):
+        timing(machine, limit=0.021, patience=patience)
+    assert patience.seconds <= 0
+    assert timing(machine, limit=0.021, patience=patience).repeated == 0
+
+
+def test_load_by_others_is_told_and_makes_it_busy() -> None:
+    quiet = timing(FakeMachine([0.02]))
+    loaded = timing(FakeMachine([0.02], waits=[0.02] * 13))
+    assert quiet.others == pytest.approx(0.0)
+    assert not quiet.busy
+    assert loaded.others == pytest.approx(0.5)
+    assert loaded.busy
+
+
+def test_quartiles_of_the_rounds() -> None:
+    assert Timing((1.0, 2.0, 3.0, 4.0, 5.0)).quartiles == (2.0, 4.0)
+    assert Timing((2.0,)).quartiles == (2.0, 2.0)
+
+
+def test_no_garbage_is_collected_during_a_round() -> None:
+    machine = FakeMachine([0.01])
+    states = []
+
+    def call() -> None:
+        machine.work()
+        states.append(gc.isenabled())
+
+    measure(call, EFFORT, machine)
+    assert states == [True] * 3 + [False] * 10
+    assert gc.isenabled()
