@@ -95,7 +95,8 @@ def _heading(block: tuple[str, str], inputs: FigureInputs) -> str:
 def _trained(scores: Sequence[Score]) -> str:
     params = next((s.params for s in scores if s.value is not None), {})
     return (
-        f"Linear projector, stopped early; {params.get('splits', '?')} splits × {params.get('seeds', '?')} seeds; "
+        f"Linear projector, stopped early; {params.get('splits', '?')} splits × "
+        f"{params.get('seeds', '?')} seeds; "
         f"{params.get('candidates', 0):.0f} candidates in each split, which sets the chance level."
     )
 

@@ -190,7 +190,7 @@ def _all_scores(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]
         head = ["metric", *(["variant"] if named else []), "encoder", "LLM", "against", "data", *_NUMBERS]
         rows = [
             [
-                markdown(_metric(score)),
+                markdown(_told(score)),
                 *([markdown(score.variant)] if named else []),
                 *("" if name is None else labels[name] for name in (score.encoder, score.llm, score.other)),
                 markdown(score.data_type),
@@ -204,7 +204,7 @@ def _all_scores(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]
     return lines
 
 
-def _metric(score: Score) -> str:
+def _told(score: Score) -> str:
     """Return the metric's name, with what tells it from others of the same models, and its unit."""
     told, unit = at(score), score.unit
     return score.metric + (f" at {told}" if told else "") + (f" ({unit})" if unit else "")
