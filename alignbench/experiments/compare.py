@@ -12,6 +12,7 @@ from alignbench.experiments.scoring import identity, preprocessing
 from alignbench.stats import (
     corrected_interval,
     draw_permutations,
+    draw_within,
     multi_split_p,
     one_per_group,
     p_value,
@@ -156,10 +157,11 @@ def project(
     trained, control = _fit(x, y, splits, how)
     described |= _course(trained)
     described["test_to_train"] = float(splits[0].test.sum() / splits[0].train.sum())
+    codes = np.unique(np.asarray(pair.labels)[rows], return_inverse=True)[1].reshape(len(rows))
     scores = []
     for measure in _MEASURES:
         try:
-            scores.append(_score(measure, y, splits, (trained, control), how, common, described))
+            scores.append(_score(measure, y, splits, (trained, control), codes, how, common, described))
         except DegenerateError as error:
             scores.append(_missing(measure, str(error), common, described))
     return scores, _curves(pair, how, trained, control)
@@ -219,6 +221,7 @@ def _score(
     y: Vectors,
     splits: Sequence[Split],
     fitted: tuple[Sequence[Fitted], Sequence[Fitted]],
+    codes: NDArray[np.intp],
     how: Projection,
     common: dict[str, Any],
     described: dict[str, Any],
@@ -229,9 +232,10 @@ def _score(
     values = np.asarray([float(table.diagonal().mean()) for table in tables])
     repeats, control = values[: how.splits], values[how.splits :]
     draws = 999 if how.permutations is None else how.permutations
-    p_values = [
-        _shuffled_p(table, measure, draws, how.seed, i) for i, table in enumerate(tables[: how.splits])
+    own = [
+        _shuffled_p(tables[i], measure, draws, codes[splits[i].test], how.seed, i) for i in range(how.splits)
     ]
+    within = [p for _, p in own if p is not None]
     enough = common["n"] >= MIN_GROUPS
     flags = [] if enough else ["n_too_small"]
     if described["overtraining"] > OVERTRAINED:
@@ -245,8 +249,9 @@ def _score(
             NULL_KIND,
             mean=float(control.mean()),
             std=float(control.std(ddof=1)) if len(control) > 1 else None,
-            p=multi_split_p(p_values),
+            p=multi_split_p([p for p, _ in own]),
             draws=draws,
+            within_p=multi_split_p(within) if len(within) == how.splits else None,
         ),
         interval=corrected_interval(repeats, described["test_to_train"], bounds=measure.bounds)
         if enough
@@ -264,14 +269,26 @@ def _table(measure: _Measure, y: Vectors, split: Split, fitted: Fitted) -> Matri
     return _TABLES[measure.metric](fitted.prediction, paired[split.test], mean)
 
 
-def _shuffled_p(table: Matrix, measure: _Measure, draws: int, seed: int, number: int) -> float:
-    """Return how often a split's held-out texts, dealt out anew, fit the predictions as well."""
+def _shuffled_p(
+    table: Matrix, measure: _Measure, draws: int, codes: NDArray[np.intp], seed: int, number: int
+) -> tuple[float, float | None]:
+    """Return how often a split's held-out texts, dealt out anew, fit as well; and inside each class only.
+
+    The second is None where no class has two members, or there is only one class.
+    """
     rng = rng_for(seed, "held-out pairs", str(number))
     chosen = np.sort(rng.permutation(len(table))[:MOST_SHUFFLED])
-    table = table[np.ix_(chosen, chosen)]
-    own = np.arange(len(table))
-    drawn = np.asarray([table[own, order].mean() for order in draw_permutations(len(table), draws, rng)])
-    return p_value(float(table.diagonal().mean()), drawn, higher_is_better=measure.higher_is_better)
+    table, classes = table[np.ix_(chosen, chosen)], np.unique(codes[chosen], return_inverse=True)[1]
+    own, value = np.arange(len(table)), float(table.diagonal().mean())
+
+    def p_of(orders: NDArray[np.intp]) -> float:
+        drawn = np.asarray([table[own, order].mean() for order in orders])
+        return p_value(value, drawn, higher_is_better=measure.higher_is_better)
+
+    anywhere = p_of(draw_permutations(len(table), draws, rng))
+    if not 1 < int(classes.max()) + 1 < len(table):
+        return anywhere, None
+    return anywhere, p_of(draw_within(classes, draws, rng_for(seed, "held-out pairs within", str(number))))
 
 
 def _missing(measure: _Measure, reason: str, common: dict[str, Any], described: dict[str, Any]) -> Score:

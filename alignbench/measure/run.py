@@ -1,4 +1,4 @@
-"""How long a default run takes: cold (all embedded) and warm (embeddings cached, models loaded to be timed)."""
+"""How long a default run takes: cold (all embedded) and warm (cached, models loaded to be timed only)."""
 
 from __future__ import annotations
 

@@ -203,3 +203,17 @@ def test_a_type_too_small_for_a_metric_is_not_applicable() -> None:
     )
     assert score.status == "not_applicable"
     assert "at least 15" in str(score.reason)
+
+
+def test_what_only_tells_types_apart_has_a_small_p_but_not_within_types() -> None:
+    rng = np.random.default_rng(0)
+    pair = make_pair(n=90, aligned=False)
+    center = np.eye(3)[np.unique(pair.labels, return_inverse=True)[1]]
+    for side in (pair.x, pair.y):
+        side.values[:] = 4 * center @ rng.standard_normal((3, side.dim)) + rng.standard_normal((90, side.dim))
+    scores, _ = project(pair, Projection(epochs=60, lr=1e-2, permutations=199))
+    for score in scores:
+        assert score.null is not None
+        assert score.null.p == pytest.approx(2 / 200)
+        assert score.null.within_p is not None
+        assert score.null.within_p > 0.2
