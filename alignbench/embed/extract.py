@@ -13,13 +13,14 @@ import numpy as np
 
 from alignbench.datasets import Dataset
 from alignbench.embed.arrays import from_arrays, runs
-from alignbench.embed.batches import image_batches, text_batches
+from alignbench.embed.batches import image_batches, overhead_of, text_batches
 from alignbench.embed.cache import ROWS_PER_SHARD, EmbeddingStore, Shelf
 from alignbench.embed.models import dtype_of, info_of, key_of, loaded, run, runs_apart
 from alignbench.embed.progress import Progress, Silent
 from alignbench.embed.unit import unit
 from alignbench.errors import AlignbenchWarning, DataError, InputError, ModelError
 from alignbench.types import Embeddings, Patches
+from alignbench.weights.precision import resolve_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -205,7 +206,8 @@ def embed_texts(
         if empty := [ids[row] for row, of in zip(rows, tokens, strict=True) if not of]:
             raise DataError(f"sample {empty[0]!r}: {name} makes no token of its text")
         _say_what_was_cut(llm, [texts[row] for row in rows], tokens)
-        for positions in text_batches([len(of) for of in tokens], max_tokens):
+        overhead = overhead_of(resolve_device(device))
+        for positions in text_batches([len(of) for of in tokens], max_tokens, overhead=overhead):
             of = [rows[position] for position in positions]
             yield of, run(llm.forward, [tokens[p] for p in positions], name, [ids[row] for row in of], "text")
 

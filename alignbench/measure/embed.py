@@ -72,10 +72,12 @@ def compare_texts(place: Path, options: argparse.Namespace) -> None:
     precision = resolve(str(folder)).precision(options.device, options.dtype)
     ours = contenders.our_texts(folder, texts, options.device, options.dtype)
     theirs = contenders.sentence_transformers_texts(folder, texts, options.device, precision)
-    agreement = agree(ours(), theirs(BATCH_SIZES[0]))
-    size = best_batch_size(theirs, options.device)
+    agreement = agree(ours(), theirs(options.batch_sizes[0]))
+    size = best_batch_size(theirs, options.batch_sizes, options.device)
     print(f"\n{len(texts)} texts, {what}, {precision.name}; smallest cosine {agreement:.6f}")
-    name = f"sentence-transformers, batches of {size} (its best of {', '.join(map(str, BATCH_SIZES))})"
+    name = (
+        f"sentence-transformers, batches of {size} (its best of {', '.join(map(str, options.batch_sizes))})"
+    )
     rounds = race({"ours": ours, name: partial(theirs, size)}, options.rounds, calm=options.calm)
     print(report(rounds, name, len(texts), options.calm))
 
@@ -116,10 +118,10 @@ def agree(a: Vectors, b: Vectors) -> float:
     return smallest
 
 
-def best_batch_size(encode: Callable[[int], Any], device: str, passes: int = 2) -> int:
+def best_batch_size(encode: Callable[[int], Any], sizes: Sequence[int], device: str, passes: int = 2) -> int:
     """Return the fastest batch size: by processor time on a CPU, where others may hold the clock up."""
     what = "cpu" if device in ("cpu", "auto") and not _has_gpu() else "wall"
-    costs: dict[int, list[float]] = {size: [] for size in BATCH_SIZES}
+    costs: dict[int, list[float]] = {size: [] for size in sizes}
     for _ in range(passes):
         for size, seen in costs.items():
             seen.append(getattr(cost_of(partial(encode, size)), what))
@@ -194,6 +196,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--texts", type=int, default=256, help="how many")
     parser.add_argument("--images", type=int, default=64, help="how many")
+    parser.add_argument(
+        "--batch-sizes",
+        type=int,
+        nargs="+",
+        default=list(BATCH_SIZES),
+        help="that sentence-transformers may choose from",
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="auto", help="as --align-dtype")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0 leaves it alone")

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alignbench.embed import EmbeddingStore, embed_texts
 from alignbench.embed.batches import text_batches
+from alignbench.tests.embed_fakes import FakeLLM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,3 +73,13 @@ def test_what_a_batch_costs_weighs_against_padding(overhead: int, sizes: list[in
 
 def test_of_cuts_that_cost_the_same_the_largest_batches_come_first() -> None:
     assert [len(batch) for batch in text_batches([64] * 70, 2048)] == [32, 32, 6]
+
+
+def test_a_gpu_gets_fewer_and_larger_batches(store: EmbeddingStore) -> None:
+    counts = {}
+    for device in ("cpu", "cuda"):
+        llm = FakeLLM()
+        embed_texts(llm, ["x" * (1 + i) for i in range(40)], store=store, device=device)
+        counts[device] = len(llm.batches)
+        store = EmbeddingStore()
+    assert counts["cpu"] > counts["cuda"] >= 1
