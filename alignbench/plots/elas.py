@@ -42,9 +42,11 @@ def elas_matrix(inputs: FigureInputs) -> Figure | None:
     llms = sorted({llm for _, llm in cells}, key=inputs.place)
     shown = (encoders[:MOST_ROWS], llms[:MOST_COLUMNS])
     width = 1.9 + max(2.4, 1.15 * len(shown[1]))
-    wide = 3 * width <= 16
+    wide = 3 * width <= 14
     height = 0.5 + max(1.6, 0.52 * len(shown[0]))
-    figure = new_figure(3 * width if wide else max(7.0, 2 * width), 1.4 + (2 if wide else 3) * height)
+    figure = new_figure(
+        3 * width if wide else min(14.0, max(7.0, 2 * width)), 1.4 + (2 if wide else 3) * height
+    )
     grid = (["sum", *list(PARTS)[:2]], ["note", *list(PARTS)[2:]])
     rows = grid if wide else (["sum", "note"], list(PARTS)[:2], list(PARTS)[2:])
     axes = figure.subplot_mosaic([list(row) for row in rows])

@@ -34,7 +34,7 @@ PREDICTORS = (
     "ncoral",
     "eas",
 )
-MOST_PANELS, MOST_ROWS, MOST_BLOCKS = 4, 14, 8
+MOST_PANELS, MOST_ROWS, MOST_BLOCKS = 4, 12, 6
 CHANCE = "#C0392B"
 
 
@@ -94,11 +94,9 @@ def _heading(block: tuple[str, str], inputs: FigureInputs) -> str:
 
 def _trained(scores: Sequence[Score]) -> str:
     params = next((s.params for s in scores if s.value is not None), {})
-    return (
-        f"Linear projector, stopped early; {params.get('splits', '?')} splits × "
-        f"{params.get('seeds', '?')} seeds; "
-        f"{params.get('candidates', 0):.0f} candidates in each split, which sets the chance level."
-    )
+    often = f"{params.get('splits', '?')} splits × {params.get('seeds', '?')} seeds"
+    candidates = f"{params.get('candidates', 0):.0f} candidates in each split, which sets the chance level"
+    return f"Linear projector, stopped early; {often}; {candidates}."
 
 
 def _chance_lines(ax: Axes, scores: Sequence[Score], rows: Sequence[int]) -> None:
@@ -153,13 +151,14 @@ def metric_vs_e2e(inputs: FigureInputs) -> Figure | None:
     )
     figure.draw_without_rendering()
     for ax, (_, points) in zip(axes, panels.items(), strict=False):
-        named = list(points)
+        # Many names would hide the points: an encoder is named once then, its colour names it elsewhere.
+        named = list({key[0]: key for key in reversed(points)}.values() if len(points) > 8 else points)
         place_names(
             ax,
             [(float(points[key].value or 0), float(goal[key].value or 0)) for key in named],
             [inputs.label(key[0], 24) for key in named],
             [inputs.look(key[0]).colour for key in named],
-            [bar for key in named for bar in _bars(points[key], goal[key])],
+            [bar for key in points for bar in _bars(points[key], goal[key])],
         )
     return figure
 
