@@ -171,6 +171,8 @@ class Score:
         n: the number of groups that went in.
         dims: the widths of both sides.
         chance: the value of a guesser, where the metric has one.
+        params: how it was computed; "at" tells apart scores of one metric and the same models
+            ({"batch_size": 4}).
         deletions: the value without block g, for every block: paired intervals are made of these.
         repeats: of a trained score, the value in each split with each seed, all seeds of a split together;
             `params` has "splits" and "seeds". Paired like deletions.
@@ -231,6 +233,7 @@ class Score:
             self.llm or "",
             self.other or "",
             self.data_type,
+            *(f"{name}={value}" for name, value in dict(self.params.get("at", {})).items()),
         )
 
     def to_dict(self) -> dict[str, Any]:

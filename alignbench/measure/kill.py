@@ -11,7 +11,6 @@ import numpy as np
 
 from alignbench.measure._suite import workplace
 
-
 _NO_TIMINGS = ("-p", "no:randomly", "-m", "not speed")  # they load models, whatever is cached
 
 
