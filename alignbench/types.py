@@ -176,6 +176,8 @@ class Score:
         n: the number of groups that went in.
         dims: the widths of both sides.
         chance: the value of a guesser, where the metric has one.
+        params: how it was computed; "at" tells apart scores of one metric and the same models
+            ({"batch_size": 4}).
         deletions: the value without block g, for every block: paired intervals are made of these.
         repeats: of a trained score, the value in each split with each seed, all seeds of a split together;
             `params` has "splits" and "seeds". Paired like deletions.

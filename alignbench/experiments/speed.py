@@ -290,6 +290,7 @@ def _score(
         reason=None if value is not None else reason,
         higher_is_better=higher_is_better,
         unit=unit,
+        variant=", ".join(f"{name} {value}" for name, value in work.at.items()),
         params={"at": dict(work.at), **params, **({"model": dict(info.params)} if info is not None else {})},
         flags=flags,
         weights={info.label: info.weights} if info is not None else {},

@@ -1,4 +1,4 @@
-"""How long a default run takes: cold (all embedded) and warm (cached, models loaded to be timed only)."""
+"""How long a default run takes: cold (all is embedded) and warm (models are only loaded to be timed)."""
 
 from __future__ import annotations
 

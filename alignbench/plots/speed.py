@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 STAGES = {"decode": 0.3, "preprocess": 0.6, "model": 1.0}
 MOST_ENCODERS = 12
-_LABEL = 28
+_LABEL = 30
 _PANELS = {
     "throughput": ("Throughput", "images a second"),
     "latency_ms": ("Latency", "milliseconds a batch"),

@@ -197,6 +197,11 @@ def _why_not(score: Score | None, metric: str | None) -> str:
     return score.reason or "not applicable"
 
 
+def _by_size(value: object) -> tuple[float, str]:
+    """Return what sorts numbers by their size, and all else by its name."""
+    return (float(value), "") if isinstance(value, int | float) else (0.0, str(value))
+
+
 def in_order(scores: Iterable[Score], models: Iterable[ModelInfo] = ()) -> list[Score]:
     """Return the scores by experiment, metric and models, models as the run selected them.
 
@@ -210,6 +215,7 @@ def in_order(scores: Iterable[Score], models: Iterable[ModelInfo] = ()) -> list[
             score.experiment,
             score.metric,
             sides,
+            [(name, _by_size(value)) for name, value in dict(score.params.get("at", {})).items()],
             score.key,
             json.dumps(jsonable(score.params), sort_keys=True),
         )

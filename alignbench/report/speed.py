@@ -69,7 +69,7 @@ def llm_table(scores: Iterable[Score]) -> SpeedTable | None:
 
 
 def metric_sentence(scores: Iterable[Score]) -> str | None:
-    """Return what metrics cost at the most rows: the cheapest, the middle and the dearest."""
+    """Return what metrics cost at the most rows that any was timed at: the cheapest and the dearest."""
     own = _of(speed_scores(scores), "metric_ms")
     if not own:
         return None
@@ -77,7 +77,9 @@ def metric_sentence(scores: Iterable[Score]) -> str | None:
     costs = sorted((float(s.value or 0), s.params["at"]["metric"]) for s in own if s.params["at"]["n"] == n)
     (low, cheapest), (high, dearest) = costs[0], costs[-1]
     text = f"{plural(len(costs), 'metric')} at n = {n:,}: {cheapest} takes {_format(low)} ms"
-    return text if len(costs) == 1 else text + f", {dearest} {_format(high)} ms"
+    text += f", {dearest} {_format(high)} ms" if len(costs) > 1 else ""
+    others = len({score.params["at"]["metric"] for score in own}) - len(costs)
+    return text + (f"; {others} not timed there" if others else "")
 
 
 def conditions(scores: Iterable[Score]) -> str:
@@ -105,12 +107,6 @@ def legend(scores: Iterable[Score]) -> str:
         whats = dict.fromkeys(str(s.params.get("of")) for s in _of(own, "peak_memory"))
         parts.append(f"MiB: {', '.join(whats)}")
     return "; ".join(parts)
-
-
-def at(score: Score) -> str:
-    """Return what tells a timing from others of the same metric and model: `batch_size 4`."""
-    told: Any = score.params.get("at")
-    return ", ".join(f"{name} {value}" for name, value in told.items()) if isinstance(told, dict) else ""
 
 
 def _of(scores: Sequence[Score], metric: str) -> list[Score]:

@@ -12,7 +12,7 @@ from alignbench.report.answer import answer, beats_shuffled
 from alignbench.report.choice import losses_of
 from alignbench.report.flags import meaning
 from alignbench.report.ranking import rank, rank_by_type, ranked_scores
-from alignbench.report.speed import at, conditions, encoder_table, legend, llm_table, metric_sentence
+from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
 from alignbench.report.terminal import all_flags
 from alignbench.report.text import code, markdown, plural, probability, share, table
 
@@ -205,9 +205,8 @@ def _all_scores(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]
 
 
 def _told(score: Score) -> str:
-    """Return the metric's name, with what tells it from others of the same models, and its unit."""
-    told, unit = at(score), score.unit
-    return score.metric + (f" at {told}" if told else "") + (f" ({unit})" if unit else "")
+    """Return the metric's name and unit."""
+    return score.metric + (f" ({score.unit})" if score.unit else "")
 
 
 def _speed(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from alignbench.plots import CoralArrays, FigureInputs, SimilarityArrays
 from alignbench.tests.compare_fakes import compare_scores, loss_curves
+from alignbench.tests.speed_fakes import make_speed_scores
 from alignbench.types import Interval, ModelInfo, Null, Run, Score
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def without_interval(score: Score) -> Score:
 
 
 def make_scores(encoders: Sequence[str] = ENCODERS, llms: Sequence[str] = LLMS) -> list[Score]:
-    """Return the scores of a whole run: CKA, CORAL in three modes, EAS with its parts."""
+    """Return the scores of a whole run: CKA, CORAL in three modes, EAS with its parts, speed."""
     rng = np.random.default_rng(0)
     scores: list[Score] = []
     for j, llm in enumerate(llms):
@@ -159,7 +160,8 @@ def make_scores(encoders: Sequence[str] = ENCODERS, llms: Sequence[str] = LLMS) 
                             flags=("conservative",),
                         )
                     )
-    return scores
+    kinds: dict[str, str] = {name: make_model(name).weights for name in encoders}
+    return scores + make_speed_scores(encoders, llms, kinds)
 
 
 def _cross_modal(

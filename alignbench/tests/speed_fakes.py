@@ -10,7 +10,11 @@ from alignbench.types import Score
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-METRICS = {"linear_cka": (0.5, 6.0, 50.0), "rsa": (2.0, 180.0, None), "spread": (0.1, 1.0, 12.0)}
+METRICS: dict[str, tuple[float | None, ...]] = {
+    "linear_cka": (0.5, 6.0, 50.0),
+    "rsa": (2.0, 180.0, None),
+    "spread": (0.1, 1.0, 12.0),
+}
 BATCHES = (1, 4, 16)
 
 
@@ -62,7 +66,7 @@ def make_speed_scores(encoders: Sequence[str], llms: Sequence[str], weights: dic
     """Return the scores of a speed run; the n-th encoder takes n + 1 milliseconds an image."""
     scores = [_score("decode_ms", 0.9, unit="ms/image")]
     for i, encoder in enumerate(encoders):
-        side = {"encoder": encoder, "weights": {encoder: weights.get(encoder, "embedded")}}
+        side: dict[str, Any] = {"encoder": encoder, "weights": {encoder: weights.get(encoder, "embedded")}}
         scores.append(_score("preprocess_ms", 1.0, unit="ms/image", **side))
         for size in BATCHES:
             ms, at = 3.0 + (i + 1) * size, {"batch_size": size}
@@ -79,9 +83,9 @@ def make_speed_scores(encoders: Sequence[str], llms: Sequence[str], weights: dic
             _score("token_throughput", 9800.0, {"texts": 32}, unit="tokens/s", higher_is_better=True, **side),
         ]
     for metric, costs in METRICS.items():
-        for n, ms in zip((100, 1000, 5000), costs, strict=True):
-            if ms is not None:
-                scores.append(_score("metric_ms", ms, {"metric": metric, "n": n}, unit="ms"))
+        for n, cost in zip((100, 1000, 5000), costs, strict=True):
+            if cost is not None:
+                scores.append(_score("metric_ms", cost, {"metric": metric, "n": n}, unit="ms"))
     return scores
 
 
@@ -109,6 +113,7 @@ def _score(
         dims=(),
         higher_is_better=higher_is_better,
         unit=unit,
+        variant=", ".join(f"{name} {value}" for name, value in (at or {}).items()),
         params={"at": at or {}, "device": "cpu", "threads": 1, "cores": 2, **timed, **params},
         weights=weights or {},
     )

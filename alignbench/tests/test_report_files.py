@@ -272,6 +272,7 @@ def test_run_with_artifacts_leaves_every_figure(tmp_path: Path) -> None:
             "eigenvalue_spectrum",
             "intra_modal_similarity",
             "coral_dashboard",
+            "speed_dashboard",
         )
     }
     assert {p.name for p in tmp_path.iterdir()} == {*figures, "scores.json", "summary.md", "artifacts"}

@@ -1,0 +1,111 @@
+"""The dashboard of speed: what is drawn where, with what was measured only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from alignbench.plots import FigureInputs
+from alignbench.plots.speed import speed_dashboard
+from alignbench.plots.speed_metrics import spread
+from alignbench.tests.report_fakes import ENCODERS, LLMS, make_run
+from alignbench.tests.speed_fakes import make_speed_scores
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from alignbench.types import Score
+
+SCORES = make_speed_scores(ENCODERS, LLMS, {})
+
+
+def drawn(scores: list[Score]) -> Figure:
+    figure = speed_dashboard(FigureInputs(scores, make_run().models))
+    assert figure is not None
+    return figure
+
+
+def panels(figure: Figure) -> dict[str, Axes]:
+    return {ax.get_title(loc="left"): ax for ax in figure.axes if ax.get_title(loc="left")}
+
+
+def test_every_quantity_has_its_panel() -> None:
+    assert list(panels(drawn(SCORES))) == [
+        "Throughput",
+        "Latency",
+        "Memory",
+        "An image",
+        "A text",
+        "Metrics, value only",
+    ]
+
+
+def test_lines_go_through_the_medians_and_bars_from_quartile_to_quartile() -> None:
+    ax = panels(drawn(SCORES))["Latency"]
+    line, *_ = ax.containers[0].lines  # type: ignore[attr-defined]
+    assert list(line.get_xdata()) == [1, 4, 16]
+    assert list(line.get_ydata()) == pytest.approx([4.0, 7.0, 19.0])
+    segments = ax.containers[0].lines[2][0].get_segments()  # type: ignore[attr-defined]
+    assert segments[0][:, 1] == pytest.approx([4.0 * 0.95, 4.0 * 1.1])
+
+
+def test_the_stages_of_an_image_add_up() -> None:
+    ax = panels(drawn(SCORES))["An image"]
+    patches: list[Any] = list(ax.patches)
+    first = patches[:3]
+    assert [patch.get_width() for patch in first] == pytest.approx([0.9, 1.0, 19.0 / 16])
+    assert first[-1].get_x() + first[-1].get_width() == pytest.approx(0.9 + 1.0 + 19.0 / 16)
+
+
+def test_every_metric_is_named_and_one_that_ends_early_says_where() -> None:
+    ax = panels(drawn(SCORES))["Metrics, value only"]
+    assert {text.get_text() for text in ax.texts} == {"linear_cka", "spread", "rsa (to 1,000)"}
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+
+
+@pytest.mark.parametrize("metrics", [("metric_ms",), ("latency_ms",), ("decode_ms", "latency_ms")])
+def test_what_was_not_measured_is_not_drawn(metrics: tuple[str, ...]) -> None:
+    figure = drawn([s for s in SCORES if s.metric in metrics])
+    assert ("Metrics, value only" in panels(figure)) == ("metric_ms" in metrics)
+    assert ("Latency" in panels(figure)) == ("latency_ms" in metrics)
+    if "latency_ms" in metrics:
+        legend = panels(figure)["An image"].get_legend()
+        assert legend is not None
+        stages = [text.get_text() for text in legend.get_texts()]
+        assert stages == [*(["decode"] if "decode_ms" in metrics else []), "model"]
+
+
+def test_decoding_alone_is_no_figure() -> None:
+    assert speed_dashboard(FigureInputs([s for s in SCORES if s.metric == "decode_ms"])) is None
+
+
+def test_the_title_says_where_and_the_notes_under_which_load() -> None:
+    figure = drawn(SCORES)
+    assert figure.get_suptitle() == "Speed on cpu, 1 thread"
+    assert "resident set growth" in figure.get_supxlabel()
+    assert "other processes" not in figure.get_supxlabel()
+
+
+@pytest.mark.parametrize(
+    "heights",
+    [
+        [0.5],
+        [0.5, 0.5, 0.5],
+        [0.0, 0.0, 1.0, 1.0],
+        [0.1, 0.4, 0.41, 0.42, 0.9],
+        list(np.linspace(0.9, 1, 12)),
+    ],
+)
+def test_names_keep_their_order_and_distance(heights: list[float]) -> None:
+    step = 0.08
+    places = spread(heights, step)
+    assert np.diff(places).min(initial=step) >= step - 1e-12
+    assert step / 2 - 1e-12 <= places[0]
+    assert places[-1] <= 1 - step / 2 + 1e-12
+
+
+def test_names_with_room_stay_where_their_lines_end() -> None:
+    assert spread([0.2, 0.5, 0.8], 0.1) == pytest.approx([0.2, 0.5, 0.8])

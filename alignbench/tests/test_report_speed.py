@@ -1,0 +1,90 @@
+"""Speed in the terminal and in the summary: numbers of the right cell, lines that fit, nothing of nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from alignbench.plots.text import display_width
+from alignbench.report import summary_markdown, terminal_table
+from alignbench.report.ranking import in_order
+from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
+from alignbench.tests.report_fakes import ENCODERS, HOSTILE, LLMS, make_run
+from alignbench.tests.speed_fakes import make_speed_scores
+
+SCORES = make_speed_scores(ENCODERS, LLMS, {})
+
+
+def test_an_encoder_s_row_has_latency_by_size_and_the_rest_of_the_largest() -> None:
+    table = encoder_table(SCORES)
+    assert table is not None
+    assert table.head == ["encoder", "ms at 1", "4", "16", "images/s", "MiB", "prepare"]
+    assert table.rows[1] == ["mini-siglip", "5.0", "11.0", "35.0", "457", "32.0", "1.0"]
+
+
+def test_an_llm_s_row_has_texts_and_tokens_a_second() -> None:
+    table = llm_table(SCORES)
+    assert table is not None
+    assert table.rows[0] == ["mini-llama", "246", "9,800", "-"]
+
+
+def test_metrics_are_told_by_the_cheapest_and_the_dearest_of_those_timed_at_the_most_rows() -> None:
+    assert metric_sentence(SCORES) == (
+        "2 metrics at n = 5,000: spread takes 12.0 ms, linear_cka 50.0 ms; 1 not timed there"
+    )
+
+
+def test_load_by_others_is_told() -> None:
+    assert conditions(SCORES) == "Speed on cpu, 1 thread"
+    busy = [replace(s, flags=("busy",), params={**s.params, "load_by_others": 1.25}) for s in SCORES[:3]]
+    assert conditions([*busy, *SCORES[3:]]).endswith("other processes kept up to 1.2 of 2 cores busy")
+
+
+def test_the_legend_says_what_memory_is_of() -> None:
+    assert "MiB: resident set growth" in legend(SCORES)
+    assert legend([s for s in SCORES if s.metric == "metric_ms"]) == ""
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_lines_fit_whatever_the_names(width: int) -> None:
+    scores = make_speed_scores(HOSTILE, LLMS, {})
+    lines = terminal_table(scores, make_run(HOSTILE, LLMS), width)
+    assert max(map(display_width, lines)) <= width
+    assert not any(c in line for line in lines for c in "\x1b\u202e")
+    assert any(line.startswith("encoder ") for line in lines)
+
+
+def test_an_ascii_terminal_is_given_ascii() -> None:
+    for line in terminal_table(make_speed_scores(HOSTILE, LLMS, {}), make_run(), 80, encoding="ascii"):
+        line.encode("ascii")
+
+
+def test_without_timings_nothing_is_said_of_speed() -> None:
+    others = [s for s in SCORES if s.experiment != "speed"]
+    assert not any("Speed" in line for line in terminal_table(others, make_run(), 80))
+    assert "## Speed" not in summary_markdown(others, make_run().to_dict())
+
+
+def test_the_summary_tells_timings_of_one_model_apart() -> None:
+    text = summary_markdown(SCORES, make_run().to_dict())
+    assert "## Speed" in text
+    assert "latency\\_ms at batch\\_size 16 (ms)" in text
+    assert "metric\\_ms at metric rsa, n 1000 (ms)" in text
+
+
+def test_the_summary_says_which_models_were_loaded_to_be_timed() -> None:
+    run = {
+        **make_run().to_dict(),
+        "loads": [{"model": "mini-clip", "seconds": 0.4, "purpose": "timing"}],
+    }
+    assert "mini-clip in 0.4 s to be timed" in summary_markdown(SCORES, run)
+
+
+def test_batch_sizes_are_in_their_order() -> None:
+    shuffled = [s for s in SCORES if s.metric == "latency_ms" and s.encoder == "mini-clip"][::-1]
+    assert [s.params["at"]["batch_size"] for s in in_order(shuffled)] == [1, 4, 16]
+
+
+def test_timings_of_one_model_are_not_the_same_score() -> None:
+    assert len({score.key for score in SCORES}) == len(SCORES)
