@@ -223,6 +223,27 @@ def test_trained_scores_are_told_apart_with_the_corrected_error() -> None:
     assert 0.8 < ranking.probability_best["a"] < 0.99
 
 
+def test_a_difference_beyond_the_corrected_error_is_none_of_chance() -> None:
+    one, two = trained({"a": 0.5, "b": 0.485})
+    difference = np.reshape(np.subtract(one.repeats, two.repeats), (SPLITS, SEEDS)).mean(axis=1)
+    t = 0.015 / (difference.std(ddof=1) * (1 / SPLITS + 0.25) ** 0.5)
+    assert 3 < t < 7  # a jackknife of the splits would see an error 2.7 times as large
+    assert rank([one, two])[0].tie_groups == (("a",), ("b",))
+
+
+def test_where_low_is_good_the_lowest_is_probably_the_best() -> None:
+    [ranking] = rank(
+        [
+            replace(score, metric="ncoral", higher_is_better=False)
+            for score in paired({"far": 0.41, "near": 0.40})
+        ]
+    )
+    assert ranking.order == ("near", "far")
+    assert ranking.probability_best is not None
+    assert ranking.probability_best["near"] > 0.7
+    assert set(ranking.samples_needed) == {"far"}
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
