@@ -14,6 +14,7 @@ import pytest
 from alignbench.plots.text import display_width
 from alignbench.report import SCHEMA, Ranking, rank, rank_by_type, summary_markdown, terminal_table, write_run
 from alignbench.report.answer import answer
+from alignbench.report.choice import joint_of
 from alignbench.report.ranking import ranked_scores
 from alignbench.report.text import about, share
 from alignbench.tests.report_fakes import (
@@ -95,6 +96,15 @@ def test_the_tie_is_said_with_what_would_decide_it() -> None:
         "mini-dinov2 and mini-clip tie at n = 90; about 1,500 pairs would tell them apart, if the difference "
         "stays as it was seen." in text
     )
+
+
+def test_the_summary_has_a_column_of_probabilities() -> None:
+    lines = summary_markdown(paired({"a": 0.41, "b": 0.40, "c": 0.2}), make_run(()).to_dict()).splitlines()
+    at = lines.index(next(line for line in lines if line.startswith("| place")))
+    assert lines[at].startswith("| place | encoder | P(best) | value | 95% interval | shuffled pairs | p |")
+    assert lines[at + 1] == "| ---: | --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | --- |"
+    assert [line.split(" | ")[2] for line in lines[at + 2 : at + 5]] == ["0.76", "0.24", "&lt;.01"]
+    assert any(line.startswith("P(best): the probability of being the best of these") for line in lines)
 
 
 def test_each_of_several_ties_has_its_number() -> None:
@@ -213,6 +223,27 @@ def test_trained_scores_are_told_apart_with_the_corrected_error() -> None:
     assert 0.8 < ranking.probability_best["a"] < 0.99
 
 
+def test_a_difference_beyond_the_corrected_error_is_none_of_chance() -> None:
+    one, two = trained({"a": 0.5, "b": 0.485})
+    difference = np.reshape(np.subtract(one.repeats, two.repeats), (SPLITS, SEEDS)).mean(axis=1)
+    t = 0.015 / (difference.std(ddof=1) * (1 / SPLITS + 0.25) ** 0.5)
+    assert 3 < t < 7  # a jackknife of the splits would see an error 2.7 times as large
+    assert rank([one, two])[0].tie_groups == (("a",), ("b",))
+
+
+def test_where_low_is_good_the_lowest_is_probably_the_best() -> None:
+    [ranking] = rank(
+        [
+            replace(score, metric="ncoral", higher_is_better=False)
+            for score in paired({"far": 0.41, "near": 0.40})
+        ]
+    )
+    assert ranking.order == ("near", "far")
+    assert ranking.probability_best is not None
+    assert ranking.probability_best["near"] > 0.7
+    assert set(ranking.samples_needed) == {"far"}
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -260,6 +291,30 @@ def test_the_runs_first_loss_ranks() -> None:
     text = summary_markdown(variants(), run.to_dict())
     assert "Best: <code>b</code> (mrr 0.900, image\\_to\\_text mse, n = 90" in text
     assert "encoders by <code>mrr</code>, image\\_to\\_text mse (higher" in text
+
+
+def test_the_direction_goes_before_the_loss() -> None:
+    scores = [
+        turned(score, *way, 0.4)
+        for score in trained({"a": 0.5, "b": 0.3})
+        for way in (("text_to_image", "contrastive"), ("image_to_text", "mse"))
+    ]
+    assert rank(scores, ("contrastive", "mse"))[0].variant == "image_to_text mse"
+
+
+def test_of_two_like_scores_the_one_for_fidelity_does_not_rank() -> None:
+    published, ours = paired({"a": 0.9}, flags=("fidelity",)) + paired({"a": 0.2})
+    for scores in ([published, ours], [ours, published]):
+        [ranking] = rank(scores)
+        assert ranked_scores(ranking, scores)["a"].value == 0.2
+
+
+def test_repeats_are_read_split_by_split() -> None:
+    joint = joint_of({score.encoder or "": score for score in trained({"a": 0.5, "b": 0.3})})
+    assert joint is not None
+    assert joint.freedom == SPLITS - 1
+    expected = 0.5 + 0.01 * (TABLES[0] - TABLES[0].mean()).mean(axis=1)
+    assert joint.parts["a"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_variant_without_any_value_gives_way() -> None:
