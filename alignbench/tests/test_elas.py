@@ -82,6 +82,7 @@ def test_planted_alignment_is_found_and_shuffled_pairs_get_little() -> None:
     assert score.value > score.null.mean + 0.2
     assert score.params["parts"]["cosine"] > 0.6
     assert score.params["shuffled_parts"]["1 - mse"] < 0.05
+    assert score.params["shuffled_parts"]["linear_cka"] < score.params["parts"]["linear_cka"] / 2
     assert abs(score.params["shuffled_parts"]["cosine"]) < 0.25
     nothing = elas_score(make_pair(60, noise=None), repeats)
     assert nothing.value == pytest.approx(nothing.null.mean, abs=0.15)  # type: ignore[union-attr]

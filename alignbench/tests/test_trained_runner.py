@@ -93,6 +93,20 @@ def test_trainings_come_split_by_split_with_their_controls() -> None:
         assert not np.allclose(own[0].prediction, own[1].prediction)  # initialised apart
 
 
+def test_a_control_is_trained_on_the_pairs_that_it_is_scored_on() -> None:
+    """Its prediction fits its own shuffled train pairs, and not the true ones."""
+    pair = make_pair(40, dims=(60, 6))
+    training = Training("linear", "mse", epochs=300)
+    (rows,) = plan(pair.groups, Repeats(splits=1), early_stopping=False)
+    _, controls = next(train_all(pair, [rows], training, QUICK, everything=True))
+    for one in controls:
+        errors = [
+            float(np.square(one.prediction - pair.y.values[order])[rows.train].mean())
+            for order in (one.order, np.arange(40))
+        ]
+        assert errors[0] < 0.1 * errors[1]
+
+
 def test_many_predictions_are_made_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     pair = make_pair()
     splits = plan(pair.groups, QUICK, early_stopping=True)
