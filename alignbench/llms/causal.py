@@ -51,7 +51,7 @@ class CausalDecoder:
     @property
     def is_small(self) -> bool:
         """Whether it is so small that a thread of its own does for it."""
-        return sum(p.numel() for p in self.model.parameters()) <= _SMALL
+        return bool(sum(p.numel() for p in self.model.parameters()) <= _SMALL)
 
     @cached_property
     def scale(self) -> float:
@@ -85,16 +85,22 @@ class CausalDecoder:
         with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
             yield
 
-    def spare_memory(self) -> None:
+    @contextlib.contextmanager
+    def sparing_memory(self) -> Iterator[None]:
         """Recompute activations in the backward pass instead of keeping them: for large models on a GPU."""
         self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         # transformers does so in training mode only; what that switches on beside it stays off.
         self.model.train()
         for module in self.model.modules():
             if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
+                module.eval()
             if hasattr(module, "attention_dropout"):
                 module.attention_dropout = 0.0
+        try:
+            yield
+        finally:
+            self.model.gradient_checkpointing_disable()
+            self.model.eval()
 
     def losses(self, prefix: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
         """Return each text's summed -log p of its tokens after its prefix: float32 [b].

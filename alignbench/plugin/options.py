@@ -67,6 +67,12 @@ class Options:
     losses: tuple[str, ...]
     methods: tuple[str, ...]
     batch_sizes: tuple[int, ...]
+    vlm_encoders: tuple[str, ...] | None
+    vlm_projectors: tuple[str, ...]
+    vlm_epochs: int
+    vlm_splits: int
+    vlm_seeds: int
+    image_tokens: int
     standins: bool
     allow_pickle: bool
     cache_dir: Path | None
@@ -120,6 +126,13 @@ class Options:
             losses=_names_of("--align-loss", raw["loss"], ("contrastive",), LOSSES),
             methods=_names_of("--align-method", raw["method"], METHODS),
             batch_sizes=_sizes("--align-batch-sizes", raw["batch_sizes"]) or (1, 4, 8, 16, 32),
+            # The same options with other defaults: a VLM takes far more work than a projector of embeddings.
+            vlm_encoders=None if encoders else _of_both(base.vlm_encoders, base.default_encoders),
+            vlm_projectors=_names_of("--align-projectors", raw["projectors"], ("linear",), PROJECTORS),
+            vlm_epochs=_at_least("--align-epochs", raw["epochs"], 1, 8),
+            vlm_splits=_at_least("--align-splits", raw["splits"], 2, 3),
+            vlm_seeds=_at_least("--align-seeds", raw["seeds"], 1, 1),
+            image_tokens=_at_least("--align-image-tokens", raw["image_tokens"], 1, 1),
             standins=raw["standins"],
             allow_pickle=raw["allow_pickle"],
             cache_dir=_path(raw["cache_dir"]),
@@ -138,6 +151,7 @@ class Options:
             "loss": self.losses,
             "method": self.methods,
             "batch_size": self.batch_sizes,
+            "vlm_projector": self.vlm_projectors,
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -187,6 +201,11 @@ def _names_of(
     for name in names:
         _one_of(option, name, default if allowed is None else allowed)
     return names or default
+
+
+def _of_both(names: tuple[str, ...], among: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names that are among the others; all of those where none is."""
+    return tuple(name for name in names if name in among) or among
 
 
 def _sizes(option: str, values: Iterable[str] | None) -> tuple[int, ...]:
