@@ -118,9 +118,7 @@ def plan_jobs(samples: Sequence[Sample], settings: VLMSettings) -> tuple[Job, ..
     """
     groups = np.asarray([sample.group for sample in samples])
     if (count := len(set(groups.tolist()))) < MIN_TO_SPLIT:
-        raise DegenerateError(
-            f"training and testing a projector takes {MIN_TO_SPLIT} groups; there are {count}"
-        )
+        raise DegenerateError(f"training and testing a projector takes {MIN_TO_SPLIT} groups, got {count}")
     jobs = []
     for number in range(settings.splits):
         train, held_out = repeated_split(groups, settings.seed, number)

@@ -75,7 +75,11 @@ class CausalDecoder:
 
     def vectors(self, ids: Sequence[int]) -> Tensor:
         """Return the input vectors of tokens [t, d]."""
-        found: Tensor = self.model.get_input_embeddings()(torch.tensor(list(ids), device=self.device))
+        return self._embedded(torch.tensor(list(ids), dtype=torch.long))
+
+    def _embedded(self, ids: Tensor) -> Tensor:
+        # Detached: recomputing makes transformers ask for gradients of these, which nobody needs.
+        found: Tensor = self.model.get_input_embeddings()(ids.to(self.device)).detach()
         return found
 
     @contextlib.contextmanager
@@ -88,7 +92,10 @@ class CausalDecoder:
     @contextlib.contextmanager
     def sparing_memory(self) -> Iterator[None]:
         """Recompute activations in the backward pass instead of keeping them: for large models on a GPU."""
-        self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        # transformers renamed it; the older name warns, and goes away in version 6.
+        kind = "activation" if hasattr(self.model, "activation_checkpointing_enable") else "gradient"
+        settings = {f"{kind}_checkpointing_kwargs": {"use_reentrant": False}}
+        getattr(self.model, f"{kind}_checkpointing_enable")(**settings)
         # transformers does so in training mode only; what that switches on beside it stays off.
         self.model.train()
         for module in self.model.modules():
@@ -99,7 +106,7 @@ class CausalDecoder:
         try:
             yield
         finally:
-            self.model.gradient_checkpointing_disable()
+            getattr(self.model, f"{kind}_checkpointing_disable")()
             self.model.eval()
 
     def losses(self, prefix: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
@@ -116,7 +123,7 @@ class CausalDecoder:
         wanted = torch.full_like(ids, _IGNORED)
         for row, of in enumerate(targets):
             ids[row, : len(of)] = wanted[row, : len(of)] = torch.tensor(list(of))
-        text = self.model.get_input_embeddings()(ids.to(self.device))
+        text = self._embedded(ids)
         # Padding is on the right, where no token of the text looks: it needs no mask.
         inputs = torch.cat([prefix.to(text.dtype), text], dim=1)
         with self.arithmetic():
@@ -166,7 +173,7 @@ class CausalDecoder:
                     said[row].append(token)
             if all(ended):
                 break
-            inputs = self.model.get_input_embeddings()(tokens.to(self.device))[:, None]
+            inputs = self._embedded(tokens)[:, None]
             mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
         return [self._text(of) for of in said]
 

@@ -24,6 +24,8 @@ for _name, _module in {
     "eigenvalue_spectrum": "spectra",
     "intra_modal_similarity": "embedding",
     "coral_dashboard": "coral",
+    "vlm_gain": "vlm",
+    "vlm_curves": "vlm",
 }.items():
     FIGURES.add(_name, f"alignbench.plots.{_module}:{_name}")
 
