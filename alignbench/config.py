@@ -35,6 +35,7 @@ class Config:
         encoders: name -> Hub repository (or local folder) of the known encoders.
         llms: the same for the LLMs.
         default_encoders: the encoders of a run that names none.
+        vlm_encoders: those of them that a VLM is trained of.
         default_llms: the LLMs of a run that names none.
         compared_llms: those where LLMs are compared with each other.
         n_samples: samples per data type.
@@ -46,6 +47,7 @@ class Config:
     encoders: Mapping[str, str]
     llms: Mapping[str, str]
     default_encoders: tuple[str, ...]
+    vlm_encoders: tuple[str, ...]
     default_llms: tuple[str, ...]
     compared_llms: tuple[str, ...]
     device: str
@@ -128,6 +130,7 @@ def _checked(merged: Mapping[str, Any], origin: tuple[str, ...]) -> Config:
         encoders=_sources("vision_encoders", merged),
         llms=_sources("llms", merged),
         default_encoders=_names("encoders", defaults),
+        vlm_encoders=_names("encoders_vlm", defaults),
         default_llms=_names("llms", defaults),
         compared_llms=_names("llms_compared", defaults),
         device=str(defaults["device"]),

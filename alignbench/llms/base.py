@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from alignbench.llms.causal import CausalDecoder
     from alignbench.llms.decoder import Decoder
     from alignbench.types import Weights
     from alignbench.weights.precision import Precision
@@ -115,6 +116,17 @@ class LLM(Handle):
             "preprocessing": preprocessing_digest(located.folder, ("tokenizers",)),
         }
 
+    def with_head(self) -> CausalLM:
+        """Return a handle on the same weights that also loads the head: it tells the next token."""
+        return CausalLM(
+            self.name,
+            self.source,
+            self.options,
+            family=self._family,
+            weights=self._weights,
+            stand_in_for=self._stand_in_for,
+        )
+
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text, with the model's own special tokens, at most `max_length`.
 
@@ -195,13 +207,50 @@ class LLM(Handle):
         return self._known_family().fp16_safe
 
     def _load(self, located: Located, device: str, precision: Precision, *, spread: bool) -> None:
+        self._decoder = self._read(located, device, precision, spread=spread)
+
+    def _read(
+        self, located: Located, device: str, precision: Precision, *, spread: bool, head: bool = False
+    ) -> Decoder:
         module, _, function = self._known_family().adapter.partition(":")
         load = getattr(importlib.import_module(module), function)
         # Only a GPU is spread over: on a CPU there is one place.
         everywhere = spread and device.startswith("cuda")
-        self._decoder = load(
-            located, self.source.config() or {}, self.options, device, precision, spread=everywhere
+        decoder: Decoder = load(
+            located, self.source.config() or {}, self.options, device, precision, spread=everywhere, head=head
         )
+        return decoder
 
     def _unload(self) -> None:
         self._decoder = None
+
+
+class CausalLM(LLM):
+    """A language model with its head: frozen, it reads vectors in the place of tokens and goes on in words.
+
+    It has an LLM's arguments, and gives no embeddings.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._causal: CausalDecoder | None = None
+
+    @property
+    def decoder(self) -> CausalDecoder:
+        """The model in memory.
+
+        Raises:
+            ModelError: it is not loaded.
+        """
+        self._running()
+        assert self._causal is not None
+        return self._causal
+
+    def _load(self, located: Located, device: str, precision: Precision, *, spread: bool) -> None:
+        from alignbench.llms.causal import CausalDecoder
+
+        decoder = self._read(located, device, precision, spread=spread, head=True)
+        self._causal = CausalDecoder(decoder.model, decoder.tokenizer, precision)
+
+    def _unload(self) -> None:
+        self._causal = None

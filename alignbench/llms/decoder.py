@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Decoder:
-    """A transformers decoder without its head, and its tokenizer.
+    """A transformers decoder and its tokenizer; the head, where it was asked for, is for `CausalDecoder`.
 
     Args:
         model: in evaluation mode, on its device.
@@ -152,10 +152,11 @@ def load(
     precision: Precision,
     *,
     spread: bool,
+    head: bool = False,
 ) -> Decoder:
-    """Load a decoder that transformers knows under its own keys."""
+    """Load a decoder that transformers knows under its own keys, on demand with its head."""
     model = load_decoder(
-        "AutoModel",
+        "AutoModelForCausalLM" if head else "AutoModel",
         located,
         auto_config(located.path),
         options,

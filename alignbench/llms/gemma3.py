@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 # Without these, transformers takes none of the keys for the decoder's and fills it with random numbers.
 _KEYS = {r"^language_model\.model\.": "", r"^model\.language_model\.": ""}
+_KEYS_WITH_HEAD = {
+    r"^language_model\.model\.": "model.",
+    r"^model\.language_model\.": "model.",
+    r"^language_model\.lm_head\.": "lm_head.",
+}
 
 
 def load(
@@ -27,16 +32,18 @@ def load(
     precision: Precision,
     *,
     spread: bool,
+    head: bool = False,
 ) -> Decoder:
     """Load the text decoder of a multimodal (either key layout) or text-only Gemma 3."""
+    keys = _KEYS_WITH_HEAD if head else _KEYS
     model = load_decoder(
-        "Gemma3TextModel",
+        "Gemma3ForCausalLM" if head else "Gemma3TextModel",
         located,
         auto_config(located.path).get_text_config(),
         options,
         device,
         precision,
         spread=spread,
-        **({"key_mapping": _KEYS} if config.get("model_type") == "gemma3" else {}),
+        **({"key_mapping": keys} if config.get("model_type") == "gemma3" else {}),
     )
     return Decoder(model, load_tokenizer(located.path))

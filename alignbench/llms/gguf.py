@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from alignbench.llms.decoder import Decoder
     from alignbench.weights.precision import Precision
 
-_CONVERSION = 1  # raised whenever a file converts to something else
+_CONVERSION = 2  # raised whenever a file converts to something else
 _LONGEST_NAME = 1000
 
 
@@ -127,7 +127,7 @@ def _convert(file: Path, folder: Path) -> None:
         raise ModelError(f'{file}: reading GGUF needs a package: pip install "alignbench[gguf]"')
     with quiet():
         try:
-            model = transformers_class("AutoModel").from_pretrained(
+            model = transformers_class("AutoModelForCausalLM").from_pretrained(
                 file.parent,
                 gguf_file=file.name,
                 dtype=torch.float32,
@@ -156,6 +156,7 @@ def load(
     precision: Precision,
     *,
     spread: bool,
+    head: bool = False,
 ) -> Decoder:
     """Load a GGUF file, by way of its safetensors."""
     from alignbench.llms import decoder
@@ -165,4 +166,6 @@ def load(
         folder, wanted=None, prefer="model.safetensors", allow_pickle=False, where=located.source
     )
     there = replace(located, folder=folder, weights=files)
-    return decoder.load(there, read_json(folder / "config.json"), options, device, precision, spread=spread)
+    return decoder.load(
+        there, read_json(folder / "config.json"), options, device, precision, spread=spread, head=head
+    )

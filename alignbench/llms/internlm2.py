@@ -27,6 +27,7 @@ _RENAMED = {
     ".attention_norm.": ".input_layernorm.",
     ".ffn_norm.": ".post_attention_layernorm.",
 }
+_HEAD = ("output.weight", "lm_head.weight")
 _FUSED = re.compile(r"(.*)\.attention\.wqkv(\.\w+)")
 _SAME = (
     "vocab_size",
@@ -45,8 +46,10 @@ _SAME = (
 )
 
 
-def llama_keys(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return an InternLM2 checkpoint under the names of LlamaModel, without its head.
+def llama_keys(
+    tensors: Mapping[str, Tensor], config: Mapping[str, Any], *, head: bool = False
+) -> dict[str, Tensor]:
+    """Return an InternLM2 checkpoint under the names of LlamaModel, or with its head of LlamaForCausalLM.
 
     `wqkv` [(h + 2 kv) · hd, d] holds, for each of the kv groups, its h/kv queries, one key and one value.
     """
@@ -66,7 +69,11 @@ def llama_keys(tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict
                 llama[f"{fused[1]}.self_attn.{part}_proj{fused[2]}"] = chosen.reshape(-1, *rest).clone()
         else:
             llama[name] = tensor
-    return llama
+    if not head:
+        return llama
+    named = {f"model.{name}": tensor for name, tensor in llama.items()}
+    # Where it is not there it is tied, or missed by the check of what was loaded.
+    return {**named, _HEAD[1]: tensors[_HEAD[0]]} if _HEAD[0] in tensors else named
 
 
 def llama_config(config: Mapping[str, Any]) -> Any:
@@ -76,7 +83,11 @@ def llama_config(config: Mapping[str, Any]) -> Any:
     kind = scaling.pop("type", scaling.pop("rope_type", "default"))
     rope = {"rope_type": kind, "rope_theta": config.get("rope_theta", 10000.0), **scaling}
     bias = bool(config.get("bias", False))
-    return build_config("LlamaConfig", {**values, "attention_bias": bias, "rope_parameters": rope})
+    tied = bool(config.get("tie_word_embeddings", False))
+    return build_config(
+        "LlamaConfig",
+        {**values, "attention_bias": bias, "rope_parameters": rope, "tie_word_embeddings": tied},
+    )
 
 
 def load(
@@ -87,17 +98,19 @@ def load(
     precision: Precision,
     *,
     spread: bool,
+    head: bool = False,
 ) -> Decoder:
     """Load an InternLM2 or InternLM2.5."""
+    wanted = ("model.", _HEAD[0]) if head else ("model.",)
     model = load_decoder(
-        "LlamaModel",
+        "LlamaForCausalLM" if head else "LlamaModel",
         located,
         llama_config(config),
         options,
         device,
         precision,
         spread=spread,
-        state=llama_keys(read_tensors(located.weights, ("model.",)), config),
+        state=llama_keys(read_tensors(located.weights, wanted), config, head=head),
     )
     # AutoTokenizer silently drops the blank before the first word; the original is plain SentencePiece.
     if (located.path / "tokenizer.model").is_file():

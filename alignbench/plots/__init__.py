@@ -37,6 +37,8 @@ for _name, _module in {
     "elas_matrix": "elas",
     "e2e_retrieval": "retrieval",
     "metric_vs_e2e": "retrieval",
+    "vlm_gain": "vlm",
+    "vlm_curves": "vlm",
 }.items():
     FIGURES.add(_name, f"alignbench.plots.{_module}:{_name}")
 

@@ -93,6 +93,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N[,N...]",
     )
     add(
+        "--align-image-tokens",
+        "vectors that an image becomes for the LLM of a VLM, at most (default: 1)",
+        type=int,
+        metavar="N",
+    )
+    add(
         "--align-standins",
         "use the embedded model of a family whose weights are missing",
         action="store_true",

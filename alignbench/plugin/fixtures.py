@@ -6,6 +6,7 @@ A root conftest.py asks for them: `pytest_plugins = ["alignbench.plugin.fixtures
 from __future__ import annotations
 
 import itertools
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from alignbench.errors import AlignbenchError
+from alignbench.experiments.vlm import PERMUTATIONS, VLMSettings
 from alignbench.plots.text import clean
 from alignbench.plugin import timing
 from alignbench.plugin.collect import Collector
@@ -24,11 +26,12 @@ from alignbench.plugin.selection import AXES, JOIN, Needed, needed_by_items
 from alignbench.plugin.suite import Suite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from alignbench.datasets import Dataset
     from alignbench.encoders import Encoder
     from alignbench.llms import LLM
+    from alignbench.llms.base import CausalLM
     from alignbench.types import Embeddings, Pair, Patches
     from alignbench.weights.custom import Custom
 
@@ -45,6 +48,7 @@ EXPERIMENTS = {
     "compare": "encoders compared: held-out projections, data types, projectors, each other",
     "elas": "ELAS of every encoder with every LLM: CKA, and how well a projection carries over",
     "e2e": "end to end: the text that belongs to an image is found after a trained projector",
+    "vlm": "a small VLM of every pair, its projector trained with the LLM's own loss",
     "embedding": "embedding space in two dimensions",
     "speed": "latency, throughput and memory of encoders, LLMs and metrics",
     "invariants": "declared properties of every registered metric",
@@ -177,6 +181,42 @@ def patches(encoder: Encoder | Custom, alignbench_suite: Suite) -> Callable[[], 
         return alignbench_suite.patches(encoder)
 
     return cache(embed)
+
+
+@pytest.fixture(scope="module")
+def frozen_llm(llm: LLM | Custom, alignbench_suite: Suite) -> Iterator[Callable[[], CausalLM]]:
+    """Gives each selected LLM with its head, loaded when it is called and freed after the module's tests."""
+    if not callable(getattr(llm, "with_head", None)):
+        pytest.skip(f"{llm.info.label} gives embeddings only: a VLM needs an LLM's weights, with its head")
+    causal = cast("LLM", llm).with_head()
+    with ExitStack() as stack:
+
+        def load() -> CausalLM:
+            if not causal.loaded:
+                stack.enter_context(alignbench_suite.holding(causal))
+            return causal
+
+        yield load
+
+
+@pytest.fixture
+def vlm_settings(encoder: Encoder | Custom, vlm_projector: str, alignbench_suite: Suite) -> VLMSettings:
+    """How the VLM of the encoder is trained; skips an encoder that the default run leaves out."""
+    options, name = alignbench_suite.options, encoder.info.stand_in_for or encoder.info.name
+    if options.vlm_encoders is not None and name not in options.vlm_encoders:
+        pytest.skip(
+            f"by default a VLM is trained of {' and '.join(options.vlm_encoders)}; "
+            f"name others with --encoders"
+        )
+    return VLMSettings(
+        vlm_projector,
+        options.vlm_epochs,
+        options.vlm_splits,
+        options.vlm_seeds,
+        options.seed,
+        options.image_tokens,
+        permutations=options.permutations or PERMUTATIONS,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -70,6 +70,12 @@ class Options:
     losses: tuple[str, ...]
     methods: tuple[str, ...]
     batch_sizes: tuple[int, ...]
+    vlm_encoders: tuple[str, ...] | None
+    vlm_projectors: tuple[str, ...]
+    vlm_epochs: int
+    vlm_splits: int
+    vlm_seeds: int
+    image_tokens: int
     standins: bool
     allow_pickle: bool
     cache_dir: Path | None
@@ -126,6 +132,13 @@ class Options:
             losses=_names_of("--align-loss", raw["loss"], ("contrastive",), LOSSES),
             methods=_names_of("--align-method", raw["method"], METHODS),
             batch_sizes=_sizes("--align-batch-sizes", raw["batch_sizes"]) or (1, 4, 8, 16, 32),
+            # The same options with other defaults: a VLM takes far more work than a projector of embeddings.
+            vlm_encoders=None if encoders else _of_both(base.vlm_encoders, base.default_encoders),
+            vlm_projectors=_names_of("--align-projectors", raw["projectors"], ("linear",), PROJECTORS),
+            vlm_epochs=_at_least("--align-epochs", raw["epochs"], 1, 8),
+            vlm_splits=_at_least("--align-splits", raw["splits"], 2, 3),
+            vlm_seeds=_at_least("--align-seeds", raw["seeds"], 1, 1),
+            image_tokens=_at_least("--align-image-tokens", raw["image_tokens"], 1, 1),
             standins=raw["standins"],
             allow_pickle=raw["allow_pickle"],
             cache_dir=_path(raw["cache_dir"]),
@@ -150,6 +163,7 @@ class Options:
             "loss": self.losses,
             "method": self.methods,
             "batch_size": self.batch_sizes,
+            "vlm_projector": self.vlm_projectors,
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -211,6 +225,11 @@ def _matrix_metrics(values: Iterable[str] | None) -> tuple[str, ...]:
             f"and LLMs; those that compare two: {', '.join(two_sided)}"
         )
     return names
+
+
+def _of_both(names: tuple[str, ...], among: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names that are among the others; all of those where none is."""
+    return tuple(name for name in names if name in among) or among
 
 
 def _sizes(option: str, values: Iterable[str] | None) -> tuple[int, ...]:

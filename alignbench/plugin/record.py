@@ -12,7 +12,7 @@ from alignbench.experiments.trained import Repeats
 from alignbench.metrics import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     import pytest
@@ -99,7 +99,11 @@ class Recorder:
 
     def artifact(self, kind: str, pair: Pair, arrays: Mapping[str, NDArray[np.generic]]) -> str:
         """Write arrays for a figure of `pair` into the run folder and return the file's path in it."""
-        models = "~".join(dict.fromkeys((pair.x.model.label, pair.y.model.label)))  # no alias has a tilde
+        return self.arrays(kind, (pair.x.model.label, pair.y.model.label), arrays)
+
+    def arrays(self, kind: str, labels: Sequence[str], arrays: Mapping[str, NDArray[np.generic]]) -> str:
+        """Do the same for models that need no pair of embeddings."""
+        models = "~".join(dict.fromkeys(labels))  # no alias has a tilde
         name = "".join(c if c.isalnum() or c in "-_.~" else "_" for c in f"{kind}-{models}")
         return self.folder.write_artifact(name, arrays)
 

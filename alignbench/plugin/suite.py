@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from alignbench.embed import EmbeddingStore, Progress
     from alignbench.encoders import Encoder
     from alignbench.llms import LLM
+    from alignbench.llms.base import CausalLM
     from alignbench.plugin.options import Options
     from alignbench.plugin.selection import Needed
     from alignbench.types import ModelInfo, Patches
@@ -223,6 +224,19 @@ class Suite:
         from alignbench.embed import embed_texts
 
         return self._remembered(llm.info, lambda: embed_texts(llm, self.dataset, **self._how_to_embed()))
+
+    @contextmanager
+    def holding(self, llm: CausalLM) -> Iterator[None]:
+        """Hold an LLM with its head in memory; on a CPU in float32, in which small models train fastest."""
+        from alignbench.embed.models import loaded
+        from alignbench.weights.precision import resolve_device
+
+        device, dtype = self.options.device, self.options.dtype
+        if dtype == "auto" and resolve_device(device) == "cpu":
+            dtype = "float32"
+        on_load = self._how_to_embed()["on_load"]
+        with loaded(llm, llm.info.label, device, dtype, on_load, "text"):
+            yield
 
     def pair(self, x: Embeddings, y: Embeddings) -> Pair:
         """Return two models' embeddings of the same samples, with the samples' types and groups."""

@@ -71,6 +71,16 @@ class CrossAttention(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """Return one vector an image, [n, dy], of `patches` [n, p, dx]."""
+        # A mean passes through what is linear, so it is taken before the last layer.
+        projected: Tensor = self.out(self._read(patches).mean(dim=1))
+        return projected
+
+    def tokens(self, patches: Tensor) -> Tensor:
+        """Return a vector a query, [n, queries, dy], of `patches` [n, p, dx]."""
+        projected: Tensor = self.out(self._read(patches))
+        return projected
+
+    def _read(self, patches: Tensor) -> Tensor:
         n, p, d = patches.shape
         queries, heads, width = self.query.shape
         # Written as plain matrix products: `einsum` of the same is several times slower under vmap.
@@ -79,9 +89,7 @@ class CrossAttention(nn.Module):
         read = (attention @ patches).reshape(n, heads, queries, d).transpose(0, 1).reshape(heads, -1, d)
         tokens = (read @ self.value).reshape(heads, n, queries, width).permute(1, 2, 0, 3).reshape(-1, d)
         tokens = nn.functional.gelu(self.hidden(self.norm(tokens)))
-        # A mean passes through what is linear, so it is taken before the last layer.
-        projected: Tensor = self.out(tokens.reshape(n, queries, d).mean(dim=1))
-        return projected
+        return tokens.reshape(n, queries, d)
 
 
 def _mlp(dx: int, dy: int) -> nn.Module:

@@ -50,7 +50,19 @@ class SentencePieceTokenizer:
         self.bos_token_id = int(self._pieces.bos_id())
         self.eos_token_id = int(self._pieces.eos_id())
 
-    def __call__(self, texts: list[str], *, truncation: bool, max_length: int) -> dict[str, list[list[int]]]:
+    def __call__(
+        self,
+        texts: list[str],
+        *,
+        truncation: bool = False,
+        max_length: int | None = None,
+        add_special_tokens: bool = True,
+    ) -> dict[str, list[list[int]]]:
         """Return the token ids of each text, at most `max_length` if `truncation`."""
-        ids = [[self.bos_token_id, *self._pieces.encode(text)] for text in texts]
+        first = [self.bos_token_id] if add_special_tokens else []
+        ids = [[*first, *self._pieces.encode(text)] for text in texts]
         return {"input_ids": [of[:max_length] for of in ids] if truncation else ids}
+
+    def decode(self, ids: list[int], *, skip_special_tokens: bool = False) -> str:
+        """Return the text of some token ids; special tokens have none."""
+        return str(self._pieces.decode([int(token) for token in ids]))

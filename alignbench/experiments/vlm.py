@@ -1,0 +1,372 @@
+"""A small VLM, really trained: encoder and LLM frozen, a projector learns to let the LLM tell the caption.
+
+LLaVA's first stage. What comes out is measured on held-out groups against the same trained projector with
+other images, and against no image at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.errors import DegenerateError
+from alignbench.experiments.vlm_answers import answer_scores, asked
+from alignbench.experiments.vlm_control import DERANGEMENTS, derangement, image_blocks, shuffled_nulls
+from alignbench.stats import corrected_interval, multi_split_p, repeated_split, rng_for, seed_spread
+from alignbench.stats.interval import MIN_GROUPS
+from alignbench.types import Interval, Null, Score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from alignbench.datasets import Dataset, Sample
+    from alignbench.experiments.vlm_training import Trained
+    from alignbench.llms.base import CausalLM
+    from alignbench.types import ModelInfo, Patches
+
+    IntervalMaker = Callable[[NDArray[np.float64], tuple[float, float]], Interval | None]
+
+MIN_TO_SPLIT = 10  # groups: a fifth of them is then two, and one can be given the other's image
+PERMUTATIONS = 999
+
+
+@dataclass(frozen=True, slots=True)
+class VLMSettings:
+    """How the projectors of a pair are trained and judged.
+
+    Args:
+        projector: of `alignbench.projectors.PROJECTORS`.
+        epochs: passes over the training images, each time with one of their wordings.
+        splits: train and test splits of the groups.
+        seeds: trainings a split.
+        seed: of everything drawn.
+        image_tokens: the most vectors that an image becomes; patches are averaged over a grid of so many.
+            "cross_attention" has its own number.
+        batch: captions a step.
+        permutations: of a null.
+    """
+
+    projector: str = "linear"
+    epochs: int = 8
+    splits: int = 3
+    seeds: int = 1
+    seed: int = 42
+    image_tokens: int = 1
+    batch: int = 8
+    permutations: int = PERMUTATIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One training: its rows, and what is asked of it after.
+
+    Args:
+        split: number of the split.
+        seed: of weights and batches.
+        train: the rows that are trained on.
+        test: one row of each held-out group [m].
+        blocks: which test rows exchange images [m]: those of one number.
+        other: the place, among the test rows, whose image a question is asked of as a control [m].
+        questions: (place among the test rows, question) of each question.
+    """
+
+    split: int
+    seed: int
+    train: NDArray[np.intp]
+    test: NDArray[np.intp]
+    blocks: NDArray[np.intp]
+    other: NDArray[np.intp]
+    questions: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VLMResult:
+    """All trainings of one encoder with one LLM.
+
+    Args:
+        encoder: the vision side.
+        llm: the text side.
+        dataset: the data's label.
+        samples: as trained and tested on.
+        jobs: split-major, all seeds of a split together.
+        trained: what each gave.
+        settings: as asked.
+        params: what else a score should say.
+    """
+
+    encoder: ModelInfo
+    llm: ModelInfo
+    dataset: str
+    samples: tuple[Sample, ...]
+    jobs: tuple[Job, ...]
+    trained: tuple[Trained, ...]
+    settings: VLMSettings
+    params: Mapping[str, Any]
+
+
+def plan_jobs(samples: Sequence[Sample], settings: VLMSettings) -> tuple[Job, ...]:
+    """Return the trainings of a pair: the same for every encoder and LLM.
+
+    A group is in one part only, whatever its images and wordings.
+
+    Raises:
+        DegenerateError: too few groups.
+    """
+    groups = np.asarray([sample.group for sample in samples])
+    if (count := len(set(groups.tolist()))) < MIN_TO_SPLIT:
+        raise DegenerateError(f"training and testing a projector takes {MIN_TO_SPLIT} groups, got {count}")
+    jobs = []
+    for number in range(settings.splits):
+        train, held_out = repeated_split(groups, settings.seed, number)
+        rows = np.flatnonzero(held_out)
+        test = rows[np.unique(groups[rows], return_index=True)[1]]
+        test.sort()
+        rng = rng_for(settings.seed, "vlm", str(number))
+        blocks = image_blocks(groups[test], settings.seed, f"vlm {number}")
+        other = derangement(np.zeros(len(test), dtype=np.intp), rng)
+        questions = tuple((place, q) for place, row in enumerate(test) for q, _, _ in asked(samples[row]))
+        seeds = [settings.seed + 1000 * number + again for again in range(settings.seeds)]
+        jobs += [Job(number, seed, np.flatnonzero(train), test, blocks, other, questions) for seed in seeds]
+    return tuple(jobs)
+
+
+def train_vlm(
+    patches: Patches,
+    samples: Sequence[Sample],
+    llm: CausalLM,
+    settings: VLMSettings,
+    *,
+    dataset: str,
+    tell: Callable[[int], None] | None = None,
+) -> VLMResult:
+    """Train the projectors of one encoder and one LLM, and test each on its held-out groups.
+
+    Args:
+        patches: the encoder's, row i of sample i.
+        samples: the data.
+        llm: loaded; its weights are not changed.
+        settings: how.
+        dataset: the data's label.
+        tell: is told of each training that has ended.
+
+    Raises:
+        DegenerateError: too few groups.
+        DataError: a caption without tokens.
+        ModelError: the loss is not finite.
+    """
+    from alignbench.experiments.vlm_training import run_jobs
+
+    jobs = plan_jobs(samples, settings)
+    trained, params = run_jobs(patches.values, samples, llm, jobs, settings, tell)
+    return VLMResult(patches.model, llm.info, dataset, tuple(samples), jobs, tuple(trained), settings, params)
+
+
+def vlm(
+    patches: Callable[[], Patches],
+    llm: Callable[[], CausalLM],
+    data: Dataset,
+    settings: VLMSettings,
+    *,
+    names: tuple[ModelInfo, ModelInfo],
+    tell: Callable[[int], None] | None = None,
+) -> tuple[list[Score], dict[str, NDArray[Any]] | None]:
+    """Return all scores of one encoder and one LLM, and what their figures need.
+
+    What does not exist becomes scores with status `not_applicable` and the reason; no model is loaded then.
+
+    Args:
+        patches: gives the encoder's patches.
+        llm: gives the LLM with its head, loaded.
+        data: the samples.
+        settings: how to train.
+        names: the encoder and the LLM, where they are not loaded.
+        tell: is told of each training that has ended.
+    """
+    try:
+        plan_jobs(data.samples, settings)
+    except DegenerateError as error:
+        n = len({sample.group for sample in data.samples})
+        return not_trainable(str(error), *names, data.label, n, settings), None
+    result = train_vlm(patches(), data.samples, llm(), settings, dataset=data.label, tell=tell)
+    return vlm_scores(result), vlm_arrays(result)
+
+
+def vlm_scores(result: VLMResult) -> list[Score]:
+    """Return the perplexity of captions, what the image adds to it, and the answers' exact match."""
+    numbers = _log_perplexities(result)
+    nulls = [_nulls(result, number) for number in range(result.settings.splits)]
+    return [
+        _perplexity(result, numbers, nulls),
+        _gain(result, numbers, nulls),
+        *answer_scores(result, _common(result), _interval_maker(result)),
+    ]
+
+
+def vlm_arrays(result: VLMResult) -> dict[str, NDArray[Any]]:
+    """Return what the figures need: log perplexities [splits, seeds] and the curves of the losses."""
+    numbers = _log_perplexities(result)
+    names = {"encoder": result.encoder.label, "llm": result.llm.label, "projector": result.settings.projector}
+    return {
+        **{name: np.array(value) for name, value in names.items()},
+        **numbers,
+        "test_to_train": np.array(_test_to_train(result)),
+        "train_curve": np.stack([one.train_curve for one in result.trained]),
+        "held_out_curve": np.stack([one.held_out_curve for one in result.trained]),
+    }
+
+
+def not_trainable(
+    reason: str, encoder: ModelInfo, llm: ModelInfo, dataset: str, n: int, settings: VLMSettings
+) -> list[Score]:
+    """Return the scores that don't exist, each with the reason."""
+    empty = VLMResult(encoder, llm, dataset, (), (), (), settings, {})
+    common = {**_common(empty), "n": n, "status": "not_applicable", "reason": reason, "value": None}
+    lower = {"caption_perplexity": False, "image_gain": True, "answer_exact_match": True}
+    return [Score(metric=name, higher_is_better=better, **common) for name, better in lower.items()]
+
+
+def _common(result: VLMResult) -> dict[str, Any]:
+    settings = result.settings
+    sides = (result.encoder, result.llm)
+    return {
+        "experiment": "vlm",
+        "encoder": result.encoder.label,
+        "llm": result.llm.label,
+        "dataset": result.dataset,
+        "variant": settings.projector,
+        "n": len({sample.group for sample in result.samples}),
+        "dims": result.params.get("dims", ()),
+        "seed": settings.seed,
+        "weights": {side.label: side.weights for side in sides},
+        "params": {
+            "mode": "cross-modal",
+            "projector": settings.projector,
+            "epochs": settings.epochs,
+            "splits": settings.splits,
+            "seeds": settings.seeds,
+            "batch": settings.batch,
+            "test_to_train": _test_to_train(result),
+            "preprocessing": {side.label: dict(side.params) for side in sides},
+            **{name: value for name, value in result.params.items() if name != "dims"},
+        },
+    }
+
+
+def _test_to_train(result: VLMResult) -> float:
+    if not result.jobs:
+        return 0.25
+    groups = np.asarray([sample.group for sample in result.samples])
+    ratios = [len(job.test) / len(set(groups[job.train])) for job in result.jobs]
+    return float(np.mean(ratios))
+
+
+def _log_perplexities(result: VLMResult) -> dict[str, NDArray[np.float64]]:
+    """Return -log p a token of the held-out captions with their own, other and no images: [splits, seeds]."""
+    shape = (result.settings.splits, result.settings.seeds)
+    found = {}
+    for name in ("right", "shuffled", "none"):
+        values = [getattr(one, name) for one in result.trained]
+        found[name] = np.asarray(values, dtype=np.float64).reshape(shape)
+    return found
+
+
+def _nulls(result: VLMResult, split: int) -> Null:
+    """Return what a split's captions do with their images dealt out anew; seeds are averaged first."""
+    own = [i for i, job in enumerate(result.jobs) if job.split == split]
+    losses = np.mean([result.trained[i].losses for i in own], axis=0)
+    job, settings = result.jobs[own[0]], result.settings
+    types = np.asarray([result.samples[row].data_type for row in job.test])
+    return shuffled_nulls(
+        losses,
+        result.trained[own[0]].tokens,
+        job.blocks,
+        types,
+        settings.permutations,
+        rng_for(settings.seed, "vlm null", str(split)),
+    )
+
+
+def _interval_maker(result: VLMResult) -> IntervalMaker:
+    ratio = _test_to_train(result)
+    enough = len({sample.group for sample in result.samples}) >= MIN_GROUPS
+
+    def interval(values: NDArray[np.float64], bounds: tuple[float, float]) -> Interval | None:
+        return corrected_interval(values.mean(axis=1), ratio, bounds=bounds) if enough else None
+
+    return interval
+
+
+def _spread(values: NDArray[np.float64]) -> dict[str, float]:
+    return {"seed_spread": seed_spread(values)} if values.shape[1] > 1 else {}
+
+
+def _perplexity(
+    result: VLMResult, numbers: Mapping[str, NDArray[np.float64]], nulls: Sequence[Null]
+) -> Score:
+    common, right = _common(result), numbers["right"]
+    logs = _interval_maker(result)(right, (0.0, np.inf))
+    interval = None if logs is None else replace(logs, low=np.exp(logs.low), high=np.exp(logs.high))
+    means = np.asarray([null.mean for null in nulls], dtype=np.float64)
+    spreads = np.asarray([null.std for null in nulls], dtype=np.float64)
+    mean = float(np.exp(means.mean()))
+    params = {
+        **common.pop("params"),
+        "averaged": "logarithms",
+        "shuffled": float(np.exp(numbers["shuffled"].mean())),
+        "no_image": float(np.exp(numbers["none"].mean())),
+        **_spread(right),
+    }
+    return Score(
+        metric="caption_perplexity",
+        value=float(np.exp(right.mean())),
+        interval=interval,
+        null=Null("shuffled images", mean=mean, std=mean * float(spreads.mean()), draws=DERANGEMENTS),
+        repeats=tuple(np.exp(right).ravel()),
+        higher_is_better=False,
+        unit="per token",
+        params=params,
+        **common,
+    )
+
+
+def _gain(result: VLMResult, numbers: Mapping[str, NDArray[np.float64]], nulls: Sequence[Null]) -> Score:
+    common = _common(result)
+    gain = numbers["shuffled"] - numbers["right"]
+    interval = _interval_maker(result)(gain, (-np.inf, np.inf))
+    within = [null.within_p for null in nulls if null.within_p is not None]
+    params = {
+        **common.pop("params"),
+        # Perplexity with the right image over that with another one.
+        "ratio": float(np.exp(-gain.mean())),
+        "ratio_low": None if interval is None else float(np.exp(-interval.high)),
+        "ratio_high": None if interval is None else float(np.exp(-interval.low)),
+        "gain_over_no_image": float((numbers["none"] - numbers["right"]).mean()),
+        "gain_within_type": _mean_or_none([null.within_mean for null in nulls]),
+        **_spread(gain),
+    }
+    return Score(
+        metric="image_gain",
+        value=float(gain.mean()),
+        interval=interval,
+        null=Null(
+            "images permuted among held-out groups, splits combined",
+            mean=0.0,
+            p=multi_split_p([null.p for null in nulls if null.p is not None]),
+            draws=result.settings.permutations,
+            within_p=multi_split_p(within) if within else None,
+        ),
+        chance=0.0,
+        repeats=tuple(gain.ravel()),
+        unit="nats per token",
+        params=params,
+        **common,
+    )
+
+
+def _mean_or_none(values: Sequence[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return float(np.mean(there)) if there else None

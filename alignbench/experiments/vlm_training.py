@@ -1,0 +1,313 @@
+"""The training itself: image tokens, then the caption's, the loss on the caption's only."""
+
+from __future__ import annotations
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from alignbench.errors import DataError, ModelError
+from alignbench.experiments.vlm_answers import asked
+from alignbench.experiments.vlm_control import mean_shuffled
+from alignbench.projectors.architectures import build
+from alignbench.stats import rng_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from alignbench.datasets import Sample
+    from alignbench.experiments.vlm import Job, VLMSettings
+    from alignbench.llms.base import CausalLM
+    from alignbench.llms.causal import CausalDecoder
+
+# A step of Adam may move an entry of an image token by about so many times the tokens' own scale, whatever
+# the encoder's width.
+_RATE = 2.0
+_CAPTIONS_A_PASS = 32
+_QUESTIONS_A_PASS = 64
+_LONGEST_ANSWER = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What one training gave on its held-out groups, in nats.
+
+    Args:
+        losses: summed -log p of caption i from the image of j [m, m]; NaN where j is of another block.
+        tokens: of each caption [m].
+        right: -log p a token from the own image, captions weighted by their tokens.
+        shuffled: the same from others' images, over all derangements inside blocks.
+        none: the same without any image.
+        answers: to the job's questions, as they were said.
+        other_answers: to the same questions about another image.
+        train_curve: -log p a token over each epoch's batches [epochs].
+        held_out_curve: the same of held-out captions from their own images after each epoch.
+    """
+
+    losses: NDArray[np.float64]
+    tokens: NDArray[np.float64]
+    right: float
+    shuffled: float
+    none: float
+    answers: tuple[str, ...]
+    other_answers: tuple[str, ...]
+    train_curve: NDArray[np.float64]
+    held_out_curve: NDArray[np.float64]
+
+
+def run_jobs(
+    values: NDArray[np.float32],
+    samples: Sequence[Sample],
+    llm: CausalLM,
+    jobs: Sequence[Job],
+    settings: VLMSettings,
+    tell: Callable[[int], None] | None = None,
+) -> tuple[list[Trained], dict[str, Any]]:
+    """Train and test all jobs; return what each gave, and what scores say of it.
+
+    Small LLMs on a CPU are trained for several jobs side by side, a thread each: so a job's numbers are the
+    same however many there are.
+    """
+    decoder = llm.decoder
+    on_cpu = decoder.device.type == "cpu"
+    x = image_grid(values, settings)
+    captions = [[_tokens(decoder, text, llm, sample) for text in sample.texts] for sample in samples]
+
+    def run(job: Job) -> Trained:
+        return _Training(x, samples, captions, decoder, job, settings).run()
+
+    def gathered(results: Iterable[Trained]) -> list[Trained]:
+        found = []
+        for one in results:
+            found.append(one)
+            if tell is not None:
+                tell(1)
+        return found
+
+    params = {
+        "image_tokens": _tokens_an_image(settings, x.shape[1]),
+        "patches": values.shape[1],
+        "image_patches_pooled_to": x.shape[1],
+        "dims": (x.shape[2], decoder.width),
+        "max_length": llm.options.max_length,
+    }
+    if on_cpu and decoder.is_small:
+        workers = min(_cores(), len(jobs))
+        with _single_threaded(), ThreadPoolExecutor(workers, initializer=_one_thread) as pool:
+            return gathered(pool.map(run, jobs)), params
+    return gathered(map(run, jobs)), params
+
+
+def image_grid(values: NDArray[np.float32], settings: VLMSettings) -> NDArray[np.float32]:
+    """Return patches averaged over a grid of at most `image_tokens` cells: [n, p, d] to [n, cells, d].
+
+    A square number of patches is taken for a square image; others are averaged in stretches. What
+    "cross_attention" reads is left as it is.
+    """
+    n, p, d = values.shape
+    if settings.projector == "cross_attention" or p <= settings.image_tokens:
+        return values
+    patches = torch.from_numpy(np.ascontiguousarray(values)).transpose(1, 2)
+    side, cells = math.isqrt(p), math.isqrt(settings.image_tokens)
+    if side * side == p:
+        pooled = functional.adaptive_avg_pool2d(patches.reshape(n, d, side, side), cells).flatten(2)
+    else:
+        pooled = functional.adaptive_avg_pool1d(patches, settings.image_tokens)
+    grid: NDArray[np.float32] = pooled.transpose(1, 2).contiguous().numpy()
+    return grid
+
+
+def _tokens_an_image(settings: VLMSettings, cells: int) -> int:
+    from alignbench.projectors.architectures import QUERIES
+
+    return QUERIES if settings.projector == "cross_attention" else cells
+
+
+def _tokens(decoder: CausalDecoder, text: str, llm: CausalLM, sample: Sample) -> list[int]:
+    ids = decoder.ids(text, llm.options.max_length)
+    if not ids:
+        raise DataError(f"sample {sample.id!r}: {llm.name} makes no token of its text")
+    return ids
+
+
+class _Training:
+    """One job: a projector, trained and tested."""
+
+    def __init__(
+        self,
+        x: NDArray[np.float32],
+        samples: Sequence[Sample],
+        captions: Sequence[Sequence[list[int]]],
+        decoder: CausalDecoder,
+        job: Job,
+        settings: VLMSettings,
+    ) -> None:
+        self.samples, self.captions, self.decoder = samples, captions, decoder
+        self.job, self.settings = job, settings
+        self.x = torch.from_numpy(standardised(x, job.train)).to(decoder.device)
+        self.projector = build(settings.projector, x.shape[-1], decoder.width, job.seed).to(decoder.device)
+        self.start = decoder.vectors([*decoder.start]) if decoder.start else None
+        self.gap = decoder.vectors(decoder.ids("\n"))
+
+    def run(self) -> Trained:
+        """Train, then test on the held-out groups."""
+        on_cpu = self.decoder.device.type == "cpu"
+        with nullcontext() if on_cpu else self.decoder.sparing_memory():
+            curves = self._train()
+        with torch.inference_mode():
+            losses, tokens = self._loss_matrix()
+            none = self._none() / tokens.sum()
+            answers = self._answers(np.arange(len(self.job.test)))
+            other = self._answers(self.job.other)
+        return Trained(
+            losses,
+            tokens,
+            right=float(np.trace(losses) / tokens.sum()),
+            shuffled=mean_shuffled(losses, tokens),
+            none=float(none),
+            answers=tuple(answers),
+            other_answers=tuple(other),
+            train_curve=np.asarray(curves[0]),
+            held_out_curve=np.asarray(curves[1]),
+        )
+
+    def _train(self) -> tuple[list[float], list[float]]:
+        settings, rng = self.settings, rng_for(self.job.seed, "vlm batches")
+        steps = settings.epochs * -(-len(self.job.train) // settings.batch)
+        rate = _RATE / self.x.shape[-1]
+        optimiser = torch.optim.Adam(self.projector.parameters(), lr=rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _schedule(step, steps))
+        curves: tuple[list[float], list[float]] = ([], [])
+        for _ in range(settings.epochs):
+            order = rng.permutation(self.job.train)
+            total = count = 0.0
+            for first in range(0, len(order), settings.batch):
+                rows = order[first : first + settings.batch]
+                own = [self.captions[int(row)] for row in rows]
+                texts = [of[int(rng.integers(len(of)))] for of in own]
+                tokens = sum(map(len, texts))
+                summed = self.decoder.losses(self._prefix(rows), texts).sum()
+                optimiser.zero_grad()
+                (summed / tokens).backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                schedule.step()
+                total, count = total + float(summed.detach()), count + tokens
+            if not math.isfinite(total):
+                raise ModelError("the language-model loss is not finite; try --align-dtype float32")
+            curves[0].append(total / count)
+            curves[1].append(self._held_out())
+        return curves
+
+    def _prefix(self, rows: NDArray[np.intp]) -> Tensor:
+        """Return what stands before the caption of each row: start, image tokens, line break."""
+        image = self._image(rows)
+        parts = [image if part is None else part.expand(len(rows), -1, -1) for part in (None, self.gap)]
+        if self.start is not None:
+            parts.insert(0, self.start.expand(len(rows), -1, -1))
+        return torch.cat([part.float() for part in parts], dim=1)
+
+    def _image(self, rows: NDArray[np.intp]) -> Tensor:
+        x = self.x[torch.from_numpy(rows).to(self.x.device)]
+        return project(self.projector, x) * self.decoder.scale
+
+    @torch.no_grad()
+    def _held_out(self) -> float:
+        test = self.job.test
+        return float(self._told(test, test).sum() / sum(len(self.captions[row][0]) for row in test))
+
+    def _told(self, texts: NDArray[np.intp], images: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the summed -log p of the first wording of each row from the image of another."""
+        found = []
+        for first in range(0, len(texts), _CAPTIONS_A_PASS):
+            part = slice(first, first + _CAPTIONS_A_PASS)
+            captions = [self.captions[row][0] for row in texts[part]]
+            found.append(self.decoder.losses(self._prefix(images[part]), captions).double().cpu().numpy())
+        return np.concatenate(found)
+
+    def _loss_matrix(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        test, blocks = self.job.test, self.job.blocks
+        i, j = np.nonzero(blocks[:, None] == blocks[None, :])
+        losses = np.full((len(test), len(test)), np.nan)
+        losses[i, j] = self._told(test[i], test[j])
+        tokens = np.asarray([len(self.captions[row][0]) for row in test], dtype=np.float64)
+        return losses, tokens
+
+    def _none(self) -> float:
+        """Return the summed -log p of all held-out captions where no image stands before them."""
+        parts = [part for part in (self.start, self.gap) if part is not None]
+        prefix = torch.cat(parts)[None]
+        total = 0.0
+        for row in self.job.test:
+            total += float(self.decoder.losses(prefix, [self.captions[row][0]]).sum())
+        return total
+
+    def _answers(self, image_of: NDArray[np.intp]) -> list[str]:
+        questions = self.job.questions
+        if not questions:
+            return []
+        images = self._image(self.job.test[image_of])
+        prompts = []
+        for place, question in questions:
+            asking = self.decoder.vectors(self.decoder.ids(f"\nQuestion: {question} Answer:"))
+            parts = [*([] if self.start is None else [self.start]), images[place], asking]
+            prompts.append(torch.cat([part.float() for part in parts]).to(asking.dtype))
+        said: list[str] = []
+        for first in range(0, len(prompts), _QUESTIONS_A_PASS):
+            said += self.decoder.answers(prompts[first : first + _QUESTIONS_A_PASS], self._longest_answer())
+        return said
+
+    def _longest_answer(self) -> int:
+        known = [answer for row in self.job.train for _, answer, _ in asked(self.samples[row])]
+        return min(
+            _LONGEST_ANSWER, max((len(self.decoder.ids(answer)) for answer in set(known)), default=8) + 2
+        )
+
+
+def project(projector: nn.Module, patches: Tensor) -> Tensor:
+    """Return image tokens [b, t, dy] of patches [b, p, dx]: one a patch, or one a query."""
+    tokens = getattr(projector, "tokens", projector)
+    made: Tensor = tokens(patches)
+    return made
+
+
+def standardised(x: NDArray[np.float32], train: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Return patches centred and divided by one number, both of the train rows: steps then mean the same."""
+    rows = x[train].astype(np.float64)
+    mean = rows.mean(axis=(0, 1))
+    # Without variance they are left at 0: nothing can be learnt of them, and nothing blows up.
+    scale = float(np.sqrt(np.square(rows - mean).mean())) or 1.0
+    values: NDArray[np.float32] = ((x - mean) / scale).astype(np.float32)
+    return values
+
+
+def _schedule(step: int, steps: int) -> float:
+    warm = max(1, steps // 10)
+    return min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

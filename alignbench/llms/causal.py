@@ -1,0 +1,184 @@
+"""A frozen decoder with its head: token losses after a prefix of vectors, and greedy answers."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+
+from alignbench.weights.loading import torch_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+
+    from alignbench.weights.precision import Precision
+
+_IGNORED = -100
+# Up to this size several trainings are faster side by side, a thread each, than one on all threads.
+_SMALL = 50_000_000
+
+
+class CausalDecoder:
+    """A transformers causal language model whose weights are never trained, and its tokenizer.
+
+    Args:
+        model: in evaluation mode, on its device; its parameters are frozen here.
+        tokenizer: made for it.
+        precision: the arithmetic.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, precision: Precision) -> None:
+        self.model = model.requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.precision = precision
+
+    @property
+    def device(self) -> torch.device:
+        """Where its input goes."""
+        device: torch.device = self.model.get_input_embeddings().weight.device
+        return device
+
+    @property
+    def width(self) -> int:
+        """The width of an input vector."""
+        return int(self.model.get_input_embeddings().weight.shape[1])
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is so small that a thread of its own does for it."""
+        return bool(sum(p.numel() for p in self.model.parameters()) <= _SMALL)
+
+    @cached_property
+    def scale(self) -> float:
+        """The root mean square of an entry of the tokens' vectors, as the first layer gets them."""
+        count = min(4096, int(self.model.get_input_embeddings().weight.shape[0]))
+        with torch.no_grad():
+            vectors = self.vectors(list(range(count)))
+            return float(vectors.float().square().mean().sqrt())
+
+    @cached_property
+    def start(self) -> list[int]:
+        """The ids that the tokenizer puts before every text."""
+        with_start = self.tokenizer(["a"])["input_ids"][0]
+        bos = self.tokenizer.bos_token_id
+        return [int(bos)] if bos is not None and with_start[:1] == [bos] else []
+
+    def ids(self, text: str, most: int | None = None) -> list[int]:
+        """Return the token ids of a text, at most `most`, without special tokens."""
+        found: list[int] = self.tokenizer([text], add_special_tokens=False)["input_ids"][0]
+        return found[:most]
+
+    def vectors(self, ids: Sequence[int]) -> Tensor:
+        """Return the input vectors of tokens [t, d]."""
+        return self._embedded(torch.tensor(list(ids), dtype=torch.long))
+
+    def _embedded(self, ids: Tensor) -> Tensor:
+        # Detached: recomputing makes transformers ask for gradients of these, which nobody needs.
+        found: Tensor = self.model.get_input_embeddings()(ids.to(self.device)).detach()
+        return found
+
+    @contextlib.contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """Compute as the model was loaded to, with or without gradients."""
+        dtype = None if self.precision.autocast is None else torch_dtype(self.precision.autocast)
+        with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
+            yield
+
+    @contextlib.contextmanager
+    def sparing_memory(self) -> Iterator[None]:
+        """Recompute activations in the backward pass instead of keeping them: for large models on a GPU."""
+        # transformers renamed it; the older name warns, and goes away in version 6.
+        kind = "activation" if hasattr(self.model, "activation_checkpointing_enable") else "gradient"
+        settings = {f"{kind}_checkpointing_kwargs": {"use_reentrant": False}}
+        getattr(self.model, f"{kind}_checkpointing_enable")(**settings)
+        # transformers does so in training mode only; what that switches on beside it stays off.
+        self.model.train()
+        for module in self.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.eval()
+            if hasattr(module, "attention_dropout"):
+                module.attention_dropout = 0.0
+        try:
+            yield
+        finally:
+            getattr(self.model, f"{kind}_checkpointing_disable")()
+            self.model.eval()
+
+    def losses(self, prefix: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
+        """Return each text's summed -log p of its tokens after its prefix: float32 [b].
+
+        The loss is over the targets only, each read left to right.
+
+        Args:
+            prefix: input vectors [b, t, d], t at least 1.
+            targets: b lists of token ids, none empty.
+        """
+        longest = max(len(of) for of in targets)
+        ids = torch.zeros((len(targets), longest), dtype=torch.long)
+        wanted = torch.full_like(ids, _IGNORED)
+        for row, of in enumerate(targets):
+            ids[row, : len(of)] = wanted[row, : len(of)] = torch.tensor(list(of))
+        text = self._embedded(ids)
+        # Padding is on the right, where no token of the text looks: it needs no mask.
+        inputs = torch.cat([prefix.to(text.dtype), text], dim=1)
+        with self.arithmetic():
+            out = self.model(inputs_embeds=inputs, use_cache=False, logits_to_keep=longest + 1)
+        logits = out.logits[:, :-1].float()
+        wanted = wanted.to(logits.device)
+        losses = functional.cross_entropy(
+            logits.transpose(1, 2), wanted, ignore_index=_IGNORED, reduction="none"
+        )
+        return losses.sum(dim=1)
+
+    @torch.inference_mode()
+    def answers(self, prompts: Sequence[Tensor], most: int) -> list[str]:
+        """Return what the model says after each prompt, the likeliest token each time, up to a line's end.
+
+        Args:
+            prompts: input vectors, [t_i, d] each.
+            most: tokens of an answer.
+        """
+        longest = max(len(prompt) for prompt in prompts)
+        shape = (len(prompts), longest)
+        # Filled up on the left, so that all answers begin at the same place.
+        inputs = torch.zeros((*shape, self.width), dtype=prompts[0].dtype, device=self.device)
+        mask = torch.zeros(shape, dtype=torch.long, device=self.device)
+        for row, prompt in enumerate(prompts):
+            inputs[row, longest - len(prompt) :] = prompt
+            mask[row, longest - len(prompt) :] = 1
+        said: list[list[int]] = [[] for _ in prompts]
+        ended = [False] * len(prompts)
+        past = None
+        for _ in range(most):
+            places = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -inputs.shape[1] :]
+            with self.arithmetic():
+                out = self.model(
+                    inputs_embeds=inputs,
+                    attention_mask=mask,
+                    position_ids=places,
+                    past_key_values=past,
+                    use_cache=True,
+                    logits_to_keep=1,
+                )
+            past = out.past_key_values
+            tokens = out.logits[:, -1].argmax(dim=-1)
+            for row, token in enumerate(tokens.tolist()):
+                ended[row] = ended[row] or self._ends(token)
+                if not ended[row]:
+                    said[row].append(token)
+            if all(ended):
+                break
+            inputs = self._embedded(tokens)[:, None]
+            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
+        return [self._text(of) for of in said]
+
+    def _ends(self, token: int) -> bool:
+        return token == self.tokenizer.eos_token_id or "\n" in self._text([token])
+
+    def _text(self, ids: list[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True)) if ids else ""

@@ -1,0 +1,118 @@
+"""The VLM benchmark as a user runs it, with the smallest of trainings; and its figures."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from alignbench.plots import FIGURES, FigureInputs
+from alignbench.report import read_run
+from alignbench.tests import tiny_models as tiny
+from alignbench.tests.toys import copy_benchmarks, run, scores
+from alignbench.types import Interval, Null, Score
+
+TINY = ("--align-epochs=1", "--align-splits=2", "--n-samples=5", "-p", "no:randomly")
+
+
+# Of the module, so that nothing is imported while pytester watches: it forgets modules that came after it.
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    eye, mouth = (tmp_path_factory.mktemp(name) for name in ("eye", "mouth"))
+    return f"--encoders=eye={tiny.clip(eye)}", f"--llms=mouth={tiny.llama(mouth)}"
+
+
+def test_a_run_has_perplexity_gain_and_answers_the_same_in_workers(
+    models: tuple[str, str], project: pytest.Pytester
+) -> None:
+    copy_benchmarks(project, "test_vlm.py")
+    assert run(project, "benchmarks", *models, *TINY, "-p", "no:xdist").ret == 0
+    serial = scores(project)
+    assert {key[:4] for key in serial} == {
+        ("vlm", metric, "eye", "mouth")
+        for metric in ("caption_perplexity", "image_gain", "answer_exact_match")
+    }
+    folder = project.path / "reports" / "latest"
+    assert [path.name for path in (folder / "artifacts").iterdir()] == ["vlm-linear-eye~mouth.npz"]
+    time.sleep(1.1)  # run folders are named by the second
+    assert run(project, "benchmarks", *models, *TINY, "-n", "2").ret == 0
+    for key, score in scores(project).items():
+        assert score["value"] == pytest.approx(serial[key]["value"], abs=1e-12)
+        assert score["null"] == serial[key]["null"]
+
+
+def test_what_gives_embeddings_only_is_skipped_with_the_reason(project: pytest.Pytester) -> None:
+    copy_benchmarks(project, "test_vlm.py")
+    result = run(project, "benchmarks", "-rs", *TINY)
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(["*toy-llm gives embeddings only: a VLM needs an LLM's weights*"])
+
+
+def test_the_default_run_trains_two_encoders_and_names_the_others(project: pytest.Pytester) -> None:
+    copy_benchmarks(project, "test_vlm.py")
+    result = project.runpytest_subprocess("benchmarks", "-rs", "--n-samples=2", "--align-no-figures")
+    result.assert_outcomes(passed=2, skipped=2)
+    result.stdout.fnmatch_lines(["*by default a VLM is trained of mini-clip and random-vit; name others*"])
+    _, found = read_run(project.path / "reports" / "latest")
+    assert {score.reason for score in found} == {"training and testing a projector takes 10 groups, got 6"}
+
+
+def arrays(encoder: str, gain: float, epochs: int = 5) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    right = 0.6 + rng.normal(0, 0.02, (3, 1))
+    names = {"encoder": encoder, "llm": "talker", "projector": "linear"}
+    return {
+        **{name: np.array(value) for name, value in names.items()},
+        "right": right,
+        "shuffled": right + gain,
+        "none": right + 0.01,
+        "test_to_train": np.array(0.25),
+        "train_curve": np.linspace(0.9, 0.6, 3 * epochs).reshape(3, epochs),
+        "held_out_curve": np.linspace(0.9, 0.7, 3 * epochs).reshape(3, epochs),
+    }
+
+
+def gain_score(encoder: str, gain: float) -> Score:
+    return Score(
+        "vlm",
+        "image_gain",
+        gain,
+        encoder,
+        "talker",
+        "data@1",
+        90,
+        (8, 8),
+        variant="linear",
+        null=Null("images", mean=0.0, p=0.004),
+        interval=Interval(gain - 0.1, gain + 0.1, "t"),
+    )
+
+
+def test_the_gain_figure_has_a_row_a_pair_the_lowest_perplexity_first() -> None:
+    made = [arrays("good", 0.5), arrays("bad", 0.0)]
+    made[1] = {**made[1], "right": made[1]["right"] + 1}
+    inputs = FigureInputs(
+        scores=[gain_score("good", 0.5), gain_score("bad", 0.0)], artifacts={"vlm": made[::-1]}
+    )
+    figure: Any = FIGURES.get("vlm_gain")(inputs)
+    left, right = figure.axes
+    assert [label.get_text().split("\n")[0] for label in left.get_yticklabels()] == ["good", "bad"]
+    assert [text.get_text() for text in right.texts] == ["+0.500  p = 0.004", "+0.000  p = 0.004"]
+    marks = [float(line.get_xdata()[0]) for line in left.lines if len(line.get_xdata()) == 1]
+    assert marks[0] == pytest.approx(float(np.exp(made[0]["right"].mean())))
+    assert marks[1] == pytest.approx(float(np.exp(made[0]["shuffled"].mean())))
+
+
+@pytest.mark.parametrize("epochs", [1, 5])
+def test_the_curves_of_every_training_are_drawn(epochs: int) -> None:
+    inputs = FigureInputs(scores=[gain_score("good", 0.5)], artifacts={"vlm": [arrays("good", 0.5, epochs)]})
+    figure: Any = FIGURES.get("vlm_curves")(inputs)
+    curves = [line for line in figure.axes[0].lines if len(line.get_xdata()) == epochs]
+    assert len(curves) >= 8
+
+
+def test_no_figure_without_trainings() -> None:
+    assert FIGURES.get("vlm_gain")(FigureInputs()) is None
+    assert FIGURES.get("vlm_curves")(FigureInputs()) is None
