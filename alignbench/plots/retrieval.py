@@ -62,9 +62,7 @@ def e2e_retrieval(inputs: FigureInputs) -> Figure | None:
             places = [encoders.index(str(s.encoder)) for s in own]
             score_bars(ax, own, [inputs.look(str(s.encoder)).colour for s in own], places)
             _chance_lines(ax, own, places)
-            name_rows(
-                ax, [inputs.label(e, 26) for e in encoders], _heading(block, inputs), labelled=column == 0
-            )
+            name_rows(ax, [inputs.title(e) for e in encoders], _heading(block, inputs), labelled=column == 0)
             limit(ax, [s for s in pick(scores, measure) if (s.llm, s.variant) in shown], least=0.2)
             if not own:
                 not_recorded(ax)
@@ -156,7 +154,7 @@ def metric_vs_e2e(inputs: FigureInputs) -> Figure | None:
         place_names(
             ax,
             [(float(points[key].value or 0), float(goal[key].value or 0)) for key in named],
-            [inputs.label(key[0], 24) for key in named],
+            [inputs.label(key[0], 32) for key in named],
             [inputs.look(key[0]).colour for key in named],
             [bar for key in points for bar in _bars(points[key], goal[key])],
         )
