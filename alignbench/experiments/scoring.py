@@ -103,11 +103,6 @@ def score_pair(
     )
 
 
-def fields_of(pair: Pair, metric: str, experiment: str, seed: int) -> dict[str, Any]:
-    """Return the fields of a score that follow from the pair, whatever is computed of it."""
-    return {**identity(pair, experiment, seed), "metric": metric, "dims": (pair.x.dim, pair.y.dim)}
-
-
 def _blas_threads(pair: Pair) -> AbstractContextManager[object]:
     # On small products a pool of threads costs more than it gives, and beside other processes (`-n 2`)
     # its busy waiting made a run six times slower.
@@ -123,6 +118,7 @@ def identity(pair: Pair, experiment: str, seed: int) -> dict[str, Any]:
         "experiment": experiment,
         "dataset": pair.dataset,
         "n": len(set(pair.groups)),
+        "dims": (pair.x.dim, pair.y.dim),
         "seed": seed,
         "weights": {side.model.label: side.model.weights for side in (pair.x, pair.y)},
         **_sides(pair, mode_of(pair)),
@@ -158,6 +154,3 @@ def preprocessing(pair: Pair) -> dict[str, Any]:
     """Return what a score's `params` say of how both sides came about."""
     sides = {side.model.label: dict(side.model.params) for side in (pair.x, pair.y)}
     return {"mode": mode_of(pair), "preprocessing": sides}
-
-
-how = preprocessing

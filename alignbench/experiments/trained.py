@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.errors import TooFewSamplesError
-from alignbench.experiments.scoring import fields_of, how
+from alignbench.experiments.scoring import identity, preprocessing
 from alignbench.stats import assign, corrected_interval, repeated_split, rng_for, seed_spread
 from alignbench.stats.interval import MIN_GROUPS
 from alignbench.types import Null, Score
@@ -199,7 +199,7 @@ def trained_score(
     ratio = 1 / (PARTS - 1)
     null = {"kind": "re-trained on shuffled pairs", **(p or {})}
     null |= {"mean": float(controls.mean()), "std": float(controls.std(ddof=1))}
-    common = fields_of(pair, metric, experiment, repeats.seed)
+    common = {**identity(pair, experiment, repeats.seed), "metric": metric}
     enough = common["n"] >= MIN_GROUPS
     return Score(
         **common,
@@ -210,7 +210,7 @@ def trained_score(
         flags=() if enough else ("n_too_small",),
         repeats=tuple(values.ravel().tolist()),
         params={
-            **how(pair),
+            **preprocessing(pair),
             "splits": splits,
             "seeds": seeds,
             "test_to_train": ratio,
@@ -226,10 +226,11 @@ def not_applicable(
 ) -> Score:
     """Return the score that says why there is none."""
     return Score(
-        **fields_of(pair, metric, experiment, repeats.seed),
+        metric=metric,
+        **identity(pair, experiment, repeats.seed),
         **fields,
         value=None,
         status="not_applicable",
         reason=reason,
-        params=how(pair),
+        params=preprocessing(pair),
     )
