@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _WORKERS = min(4, os.cpu_count() or 1)
 _BATCHES_AHEAD = 2
-# What a batch of texts costs beside its tokens, in tokens. On a CPU it is reading the weights: 15 to 40 tokens
-# (measured, 135M parameters). On a GPU it is launching kernels: some hundred tokens of a model of 7e9
+# What a batch of texts costs beside its tokens, in tokens. On a CPU it is reading the weights: 15 to 40
+# tokens (measured, 135M parameters). On a GPU it is launching kernels: some hundred tokens of a model of 7e9
 # parameters, thousands of a small one (estimated).
 _CPU_OVERHEAD, _GPU_OVERHEAD = 32, 256
 
