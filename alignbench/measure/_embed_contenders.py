@@ -56,7 +56,7 @@ class Kept:
 
 def our_texts(folder: Path, texts: Sequence[str], device: str, dtype: str) -> Work:
     """Return the work of `embed_texts` on an empty store: tokenising, running, checking, writing."""
-    llm = Kept(resolve_llm(str(folder), max_length=LONGEST), device, dtype)
+    llm = Kept(resolve_llm(f"ours={folder}", max_length=LONGEST), device, dtype)
     return lambda: embed_texts(llm, texts, store=EmbeddingStore(), device=device, dtype=dtype).values
 
 
@@ -94,7 +94,7 @@ def our_images(
     folder: Path, files: Sequence[Path], pooling: str, device: str, dtype: str
 ) -> tuple[Work, Precision]:
     """Return the work of `embed_images` on an empty store, from reading the files on; and its arithmetic."""
-    handle: Any = resolve_encoder(str(folder), pooling=pooling)
+    handle: Any = resolve_encoder(f"ours={folder}", pooling=pooling)
     encoder = Kept(handle, device, dtype)
 
     def work() -> Vectors:

@@ -53,6 +53,8 @@ def make_llm(folder: Path) -> tuple[Path, str]:
     import torch
     import transformers
 
+    from alignbench.weights.loading import quiet
+
     gguf = real_llm()
     if gguf is not None and importlib.util.find_spec("gguf") is not None:
         from alignbench.llms.gguf import converted, gguf_source
@@ -61,8 +63,9 @@ def make_llm(folder: Path) -> tuple[Path, str]:
     tokenizer = transformers.AutoTokenizer.from_pretrained(paths.models_dir() / "mini-llama")
     torch.manual_seed(0)
     model = transformers.LlamaModel(transformers.LlamaConfig(vocab_size=len(tokenizer), **LLM))
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    with quiet():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
     return folder, f"LlamaModel of SmolLM2-135M's shape, {_size(model)}"
 
 
@@ -71,11 +74,14 @@ def make_clip(folder: Path) -> tuple[Path, str]:
     import torch
     import transformers
 
+    from alignbench.weights.loading import quiet
+
     torch.manual_seed(0)
     model = transformers.CLIPVisionModelWithProjection(
         transformers.CLIPVisionConfig(image_size=PIXELS, **CLIP)
     )
-    model.save_pretrained(folder)
+    with quiet():
+        model.save_pretrained(folder)
     edge, crop = {"shortest_edge": PIXELS}, {"height": PIXELS, "width": PIXELS}
     transformers.CLIPImageProcessor(size=edge, crop_size=crop).save_pretrained(folder)
     return folder, f"CLIP ViT-B/32's shape, {_size(model)}"
@@ -86,9 +92,12 @@ def make_dinov2(folder: Path) -> tuple[Path, str]:
     import torch
     import transformers
 
+    from alignbench.weights.loading import quiet
+
     torch.manual_seed(0)
     model = transformers.Dinov2Model(transformers.Dinov2Config(**DINOV2))
-    model.save_pretrained(folder)
+    with quiet():
+        model.save_pretrained(folder)
     processor = transformers.BitImageProcessor(
         size={"shortest_edge": PIXELS * 8 // 7}, crop_size={"height": PIXELS, "width": PIXELS}
     )
