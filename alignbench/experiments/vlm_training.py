@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 # A step of Adam may move an entry of an image token by about so many times the tokens' own scale, whatever
 # the encoder's width.
 _RATE = 2.0
+# Initial weights are drawn from torch's one generator: two trainings at once would take each other's numbers.
+_SEEDING = threading.Lock()
 _CAPTIONS_A_PASS = 32
 _QUESTIONS_A_PASS = 64
 _LONGEST_ANSWER = 24
@@ -155,7 +158,9 @@ class _Training:
         self.samples, self.captions, self.decoder = samples, captions, decoder
         self.job, self.settings = job, settings
         self.x = torch.from_numpy(standardised(x, job.train)).to(decoder.device)
-        self.projector = build(settings.projector, x.shape[-1], decoder.width, job.seed).to(decoder.device)
+        with _SEEDING:
+            made = build(settings.projector, x.shape[-1], decoder.width, job.seed)
+        self.projector = made.to(decoder.device)
         self.start = decoder.vectors([*decoder.start]) if decoder.start else None
         self.gap = decoder.vectors(decoder.ids("\n"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from alignbench.experiments.vlm_answers import exact_match, kind_of, majority_an
 from alignbench.experiments.vlm_control import derangement, image_blocks, mean_shuffled, shuffled_nulls
 from alignbench.experiments.vlm_training import image_grid, standardised
 from alignbench.llms import resolve
+from alignbench.projectors.architectures import build
 from alignbench.tests import tiny_models as tiny
 from alignbench.types import ModelInfo, Patches
 
@@ -106,6 +108,23 @@ def test_a_training_does_not_depend_on_those_beside_it(llm: Any) -> None:
     alone = train_vlm(patches(), samples(), llm, replace(SETTINGS, splits=1), dataset="d@1").trained
     np.testing.assert_array_equal(alone[0].losses, whole[0].losses)
     assert alone[0].answers == whole[0].answers
+
+
+def test_trainings_at_once_start_from_their_own_seeds(llm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    began: list[float] = []
+
+    def slow(*args: Any) -> Any:
+        began.append(time.perf_counter())
+        made = build(*args)
+        time.sleep(0.05)
+        began.append(time.perf_counter())
+        return made
+
+    monkeypatch.setattr("alignbench.experiments.vlm_training.build", slow)
+    monkeypatch.setattr("alignbench.experiments.vlm_training._cores", lambda: 4)
+    scored(llm, patches(), replace(SETTINGS, epochs=1, splits=4))
+    assert began == sorted(began)
+    assert all(end - start >= 0.05 for start, end in zip(began[::2], began[1::2], strict=True))
 
 
 @pytest.mark.parametrize("projector", ["mlp", "2layer_mlp", "cross_attention"])
