@@ -258,3 +258,64 @@ def slow_one(x):
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["SKIPPED*takes more than 0.25 s a call: timed with -m speed"])
     run(speed, *args, "-m", "speed").assert_outcomes(passed=1)
+
+
+def test_a_model_is_there_for_timings_before_and_after_it_was_embedded(speed: pytest.Pytester) -> None:
+    speed.makeconftest(
+        CONFTEST
+        + """
+class Strict(ToyEncoder):
+    there = False
+
+    def load(self, device, dtype):
+        assert not Strict.there, "two models in memory"
+        Strict.there = True
+
+    def unload(self):
+        Strict.there = False
+
+    def embed(self, images):
+        assert self.there
+        return super().embed(images)
+
+for name in ("strict-a", "strict-b"):
+    ENCODERS.add(name, Strict(name))
+"""
+    )
+    speed.makepyfile(
+        test_turns="""
+from alignbench.experiments import speed
+import pytest
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_turns(timed_encoder, turn, dataset, alignbench_suite, stopwatch):
+    for model in alignbench_suite.encoders.values():
+        alignbench_suite.vision(model)
+    alignbench_suite.hold(timed_encoder)
+    stopwatch(speed.encoding(timed_encoder, dataset, 1))
+
+def test_after(alignbench_suite):
+    assert not any(model.there for model in alignbench_suite.encoders.values())
+"""
+    )
+    result = run(speed, "test_turns.py", "--encoders=strict-a,strict-b", "-p", "no:randomly")
+    result.assert_outcomes(passed=5)
+
+
+def test_work_of_a_user_is_timed_recorded_and_saved_like_ours(speed: pytest.Pytester) -> None:
+    speed.makepyfile(
+        test_mine="""
+import time
+import pytest
+from alignbench.experiments.speed import Work
+
+@pytest.mark.speed
+def test_my_step(stopwatch):
+    stopwatch(Work("my_step_ms", call=lambda: time.sleep(0.01), dataset="mine", items=1, group="mine"))
+"""
+    )
+    run(speed, "test_mine.py").assert_outcomes(passed=1)
+    [score] = read_run(speed.path / "reports" / "latest")[1]
+    assert (score.experiment, score.metric, score.dataset) == ("speed", "my_step_ms", "mine")
+    assert 10 <= (score.value or 0) < 15
+    assert len(saved(speed)) == 1
