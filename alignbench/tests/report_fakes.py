@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.plots import CoralArrays, FigureInputs, SimilarityArrays
+from alignbench.tests.vlm_fakes import vlm_run
 from alignbench.types import Interval, ModelInfo, Null, Run, Score
 
 if TYPE_CHECKING:
@@ -269,4 +270,6 @@ def write_arrays(folder: Path, coral: Sequence[CoralArrays], similarity: Sequenc
 def make_inputs(encoders: Sequence[str] = ENCODERS, llms: Sequence[str] = LLMS, k: int = 9) -> FigureInputs:
     """Return what all figures of a whole run are drawn from."""
     coral, similarity = make_arrays(encoders, llms, k=k)
-    return FigureInputs(make_scores(encoders, llms), make_run(encoders, llms).models, coral, similarity)
+    gains, trained = vlm_run(encoders, llms)
+    scores = [*make_scores(encoders, llms), *gains]
+    return FigureInputs(scores, make_run(encoders, llms).models, coral, similarity, {"vlm": trained})

@@ -16,7 +16,6 @@ from alignbench.plots.spectra import coarse, covariance_heatmaps, effective_dire
 from alignbench.tests.report_fakes import (
     ENCODERS,
     HOSTILE,
-    make_arrays,
     make_inputs,
     make_model,
     make_run,
@@ -102,8 +101,8 @@ def test_hostile_names_are_drawn_as_text(name: str, tmp_path: Path) -> None:
 def test_stand_ins_are_called_so(name: str) -> None:
     encoder = make_model("mini-clip", stand_in_for="clip")
     llm = make_model("mini-llama", "text", stand_in_for="llama")
-    coral, similarity = make_arrays((encoder.label,), (llm.label,))
-    inputs = FigureInputs(make_scores((encoder.label,), (llm.label,)), [encoder, llm], coral, similarity)
+    made = make_inputs((encoder.label, "random-vit"), (llm.label,))
+    inputs = replace(made, models=[encoder, make_model("random-vit"), llm])
     written = " ".join(texts(drawn(FIGURES.get(name)(inputs)))).replace("\n", " ")
     assert "mini-clip (stand-in for clip)" in written
 
@@ -351,7 +350,8 @@ def test_coarse_averages_blocks_and_keeps_the_mean() -> None:
 def test_a_single_pair_of_nine_samples_is_drawn(name: str) -> None:
     inputs = make_inputs(("mini-clip",), ("mini-llama",))
     scores = [replace(s, interval=None, null=None, deletions=(), n=9) for s in inputs.scores]
-    figure = drawn(FIGURES.get(name)(FigureInputs(scores, inputs.models, inputs.coral, inputs.similarity)))
+    changed = FigureInputs(scores, inputs.models, inputs.coral, inputs.similarity, inputs.artifacts)
+    figure = drawn(FIGURES.get(name)(changed))
     figure.draw_without_rendering()
     assert "Black bar" not in figure.get_supxlabel()
 
