@@ -9,7 +9,6 @@ import numpy as np
 from alignbench.plots.inputs import pick
 from alignbench.plots.marks import interval_mark, name_rows
 from alignbench.plots.style import INK, MUTED, NULL, entitle, new_figure, styled
-from alignbench.plots.text import fit
 from alignbench.stats import corrected_interval
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 16
 MOST_CURVES = 8
+NAME_WIDTH = 30
 IMAGES = {"right": "its own image", "shuffled": "another group's image", "none": "no image"}
 MARKS = {"right": "o", "shuffled": "s", "none": "|"}
 
@@ -86,7 +86,8 @@ def vlm_curves(inputs: FigureInputs) -> Figure | None:
                 ax.plot(epochs, curve, dash, color=shade, linewidth=0.8, alpha=0.45)
             ax.plot(epochs, arrays[name].mean(axis=0), dash, color=shade, linewidth=1.8)
         ax.axhline(float(arrays["none"].mean()), color=NULL, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
-        ax.set_title(_name(arrays, inputs, 22))
+        first, second = (inputs.title(str(arrays[side])) for side in ("encoder", "llm"))
+        ax.set_title(f"{first}\n× {second}\n({arrays['projector']})")
         ax.xaxis.get_major_locator().set_params(integer=True)
         if len(epochs) == 1:  # a line of one point would not be seen
             ax.set_xticks([1])
@@ -135,9 +136,9 @@ def _gain(ax: Axes, row: int, score: Score | None, colour: str) -> None:
     ax.annotate(label, (score.value, row), xytext=(0, 6), color=INK, **place)
 
 
-def _name(arrays: Arrays, inputs: FigureInputs, width: int = 30) -> str:
-    encoder, llm = (inputs.label(str(arrays[side]), width) for side in ("encoder", "llm"))
-    return f"{encoder}\n× {fit(llm, width)}\n({arrays['projector']})"
+def _name(arrays: Arrays, inputs: FigureInputs) -> str:
+    encoder, llm = (inputs.label(str(arrays[side]), NAME_WIDTH) for side in ("encoder", "llm"))
+    return f"{encoder}\n× {llm}\n({arrays['projector']})"
 
 
 def _key(score: Score) -> tuple[str, str, str]:

@@ -11,6 +11,7 @@ import numpy as np
 from alignbench.plots import CoralArrays, FigureInputs, SimilarityArrays
 from alignbench.tests.compare_fakes import compare_scores, loss_curves
 from alignbench.tests.speed_fakes import make_speed_scores
+from alignbench.tests.vlm_fakes import vlm_run
 from alignbench.types import Interval, ModelInfo, Null, Run, Score
 
 if TYPE_CHECKING:
@@ -298,13 +299,19 @@ def write_arrays(folder: Path, coral: Sequence[CoralArrays], similarity: Sequenc
 def make_inputs(encoders: Sequence[str] = ENCODERS, llms: Sequence[str] = LLMS, k: int = 9) -> FigureInputs:
     """Return what all figures of a whole run are drawn from."""
     coral, similarity = make_arrays(encoders, llms, k=k)
+    gains, trained = vlm_run(encoders, llms)
     scores = [
         *make_scores(encoders, llms),
         *compare_scores(make_score, encoders, llms),
         *make_matrix(encoders, llms),
         *make_trained_scores(encoders, llms),
+        *gains,
     ]
-    artifacts: dict[str, Any] = {"losses": loss_curves(encoders, llms), **make_spaces(encoders, llms)}
+    artifacts: dict[str, Any] = {
+        "losses": loss_curves(encoders, llms),
+        **make_spaces(encoders, llms),
+        "vlm": trained,
+    }
     return FigureInputs(scores, make_run(encoders, llms).models, coral, similarity, artifacts)
 
 

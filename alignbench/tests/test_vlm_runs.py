@@ -12,7 +12,7 @@ from alignbench.plots import FIGURES, FigureInputs
 from alignbench.report import read_run
 from alignbench.tests import tiny_models as tiny
 from alignbench.tests.toys import copy_benchmarks, run, scores
-from alignbench.types import Interval, Null, Score
+from alignbench.tests.vlm_fakes import gain_score, vlm_arrays
 
 TINY = ("--align-epochs=1", "--align-splits=2", "--n-samples=5", "-p", "no:randomly")
 
@@ -59,42 +59,11 @@ def test_the_default_run_trains_two_encoders_and_names_the_others(project: pytes
     assert {score.reason for score in found} == {"training and testing a projector takes 10 groups, got 6"}
 
 
-def arrays(encoder: str, gain: float, epochs: int = 5) -> dict[str, Any]:
-    rng = np.random.default_rng(0)
-    right = 0.6 + rng.normal(0, 0.02, (3, 1))
-    names = {"encoder": encoder, "llm": "talker", "projector": "linear"}
-    return {
-        **{name: np.array(value) for name, value in names.items()},
-        "right": right,
-        "shuffled": right + gain,
-        "none": right + 0.01,
-        "test_to_train": np.array(0.25),
-        "train_curve": np.linspace(0.9, 0.6, 3 * epochs).reshape(3, epochs),
-        "held_out_curve": np.linspace(0.9, 0.7, 3 * epochs).reshape(3, epochs),
-    }
-
-
-def gain_score(encoder: str, gain: float) -> Score:
-    return Score(
-        "vlm",
-        "image_gain",
-        gain,
-        encoder,
-        "talker",
-        "data@1",
-        90,
-        (8, 8),
-        variant="linear",
-        null=Null("images", mean=0.0, p=0.004),
-        interval=Interval(gain - 0.1, gain + 0.1, "t"),
-    )
-
-
 def test_the_gain_figure_has_a_row_a_pair_the_lowest_perplexity_first() -> None:
-    made = [arrays("good", 0.5), arrays("bad", 0.0)]
+    made = [vlm_arrays("good", gain=0.5), vlm_arrays("bad", gain=0.0)]
     made[1] = {**made[1], "right": made[1]["right"] + 1}
     inputs = FigureInputs(
-        scores=[gain_score("good", 0.5), gain_score("bad", 0.0)], artifacts={"vlm": made[::-1]}
+        scores=[gain_score("good", gain=0.5), gain_score("bad", gain=0.0)], artifacts={"vlm": made[::-1]}
     )
     figure: Any = FIGURES.get("vlm_gain")(inputs)
     left, right = figure.axes
@@ -107,7 +76,7 @@ def test_the_gain_figure_has_a_row_a_pair_the_lowest_perplexity_first() -> None:
 
 @pytest.mark.parametrize("epochs", [1, 5])
 def test_the_curves_of_every_training_are_drawn(epochs: int) -> None:
-    inputs = FigureInputs(scores=[gain_score("good", 0.5)], artifacts={"vlm": [arrays("good", 0.5, epochs)]})
+    inputs = FigureInputs(scores=[gain_score("good")], artifacts={"vlm": [vlm_arrays("good", epochs=epochs)]})
     figure: Any = FIGURES.get("vlm_curves")(inputs)
     curves = [line for line in figure.axes[0].lines if len(line.get_xdata()) == epochs]
     assert len(curves) >= 8
