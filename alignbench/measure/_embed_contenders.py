@@ -73,10 +73,12 @@ def sentence_transformers_texts(
             str(folder),
             model_kwargs={"dtype": torch_dtype(precision.weights)},
             max_seq_length=LONGEST,
+            # As it finds out itself, but for "message": with a chat template, it would wrap each text in it.
+            modality_config={"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
+            module_output_name="token_embeddings",
         )
     if transformer.tokenizer.pad_token is None:
         transformer.tokenizer.pad_token = transformer.tokenizer.eos_token
-    transformer.tokenizer.chat_template = None
     pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="mean")
     model = SentenceTransformer(modules=[transformer, pooling], device=device)
 
