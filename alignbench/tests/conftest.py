@@ -48,6 +48,8 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("ALIGNBENCH_CACHE", str(pytester.path / ".cache"))
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    # pytest-benchmark would take a run inside a worker of ours for a worker of its own, and time nothing.
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makeconftest(CONFTEST)
     return pytester
 

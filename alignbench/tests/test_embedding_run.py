@@ -15,7 +15,8 @@ from alignbench.tests.toys import copy_benchmarks, run, scores
 if TYPE_CHECKING:
     from pathlib import Path
 
-GROUPED = {"test_compare.py", "test_speed.py", "test_embedding.py"}
+# test_cka.py is a part of compare, too: the metrics on all data together.
+GROUPED = {"test_cka.py", "test_compare.py", "test_speed.py", "test_embedding.py"}
 
 
 def test_scores_and_points_do_not_depend_on_who_computes_them(project: pytest.Pytester) -> None:

@@ -261,20 +261,19 @@ def test_run_with_artifacts_leaves_every_figure(tmp_path: Path) -> None:
     encoders, llms = ("mini-clip", "random-vit"), ("mini-llama",)
     write_arrays(tmp_path / "artifacts", *make_arrays(encoders, llms))
     write_run(tmp_path, make_run(encoders, llms), make_scores(encoders, llms))
-    figures = {
-        f"{name}.{kind}"
-        for kind in ("png", "svg")
-        for name in (
-            "eas_dashboard",
-            "cka_vs_coral",
-            "coral_comparison",
-            "covariance_heatmaps",
-            "eigenvalue_spectrum",
-            "intra_modal_similarity",
-            "coral_dashboard",
-            "speed_dashboard",
-        )
-    }
+    drawable = (
+        "eas_dashboard",
+        "cka_vs_coral",
+        "coral_comparison",
+        "covariance_heatmaps",
+        "eigenvalue_spectrum",
+        "intra_modal_similarity",
+        "coral_dashboard",
+        "speed_dashboard",
+        "cka_comparison",
+        "alignment_summary",
+    )
+    figures = {f"{name}.{kind}" for kind in ("png", "svg") for name in drawable}
     assert {p.name for p in tmp_path.iterdir()} == {*figures, "scores.json", "summary.md", "artifacts"}
     summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
     assert all(name.replace("_", "\\_") in summary for name in figures)

@@ -69,8 +69,8 @@ def test_without_timings_nothing_is_said_of_speed() -> None:
 def test_the_summary_tells_timings_of_one_model_apart() -> None:
     text = summary_markdown(SCORES, make_run().to_dict())
     assert "## Speed" in text
-    assert "latency\\_ms at batch\\_size 16 (ms)" in text
-    assert "metric\\_ms at metric rsa, n 1000 (ms)" in text
+    assert "latency\\_ms (ms) | batch\\_size 16 |" in text
+    assert "metric\\_ms (ms) | metric rsa, n 1000 |" in text
 
 
 def test_the_summary_says_which_models_were_loaded_to_be_timed() -> None:

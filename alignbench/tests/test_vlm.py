@@ -17,7 +17,7 @@ from alignbench.experiments.vlm_answers import exact_match, kind_of, majority_an
 from alignbench.experiments.vlm_control import derangement, image_blocks, mean_shuffled, shuffled_nulls
 from alignbench.experiments.vlm_training import image_grid, standardised
 from alignbench.llms import resolve
-from alignbench.projectors.architectures import build
+from alignbench.projectors.architectures import QUERIES, build
 from alignbench.tests import tiny_models as tiny
 from alignbench.types import ModelInfo, Patches
 
@@ -132,7 +132,7 @@ def test_every_projector_gives_image_tokens(projector: str, llm: Any) -> None:
     settings = replace(SETTINGS, projector=projector, image_tokens=4, epochs=4)
     found = scored(llm, patches(), settings)
     assert found["image_gain"].value > 0
-    assert found["image_gain"].params["image_tokens"] == (8 if projector == "cross_attention" else 4)
+    assert found["image_gain"].params["image_tokens"] == (QUERIES if projector == "cross_attention" else 4)
     assert found["image_gain"].variant == projector
 
 
