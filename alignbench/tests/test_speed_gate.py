@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alignbench.plugin.gate import Gate
 from alignbench.report import read_run
 from alignbench.tests.toys import CONFTEST, copy_benchmarks, run
 
@@ -148,6 +150,42 @@ def _machine() -> str:
     from pytest_benchmark.utils import get_machine_id
 
     return str(get_machine_id())
+
+
+def gate(*, saved_median: float, fails: str | None) -> Gate:
+    """A gate that compares `test_x` with one saved median, in seconds."""
+    from pytest_benchmark.utils import parse_compare_fail
+
+    session = SimpleNamespace(compared_mapping={"0001": {"test_x": {"stats": {"median": saved_median}}}})
+    option = SimpleNamespace(benchmark_compare_fail=[parse_compare_fail(fails)] if fails else None)
+    plugins = SimpleNamespace(get_plugin=lambda name: session)
+    config: Any = SimpleNamespace(option=option, pluginmanager=plugins)
+    nothing: Any = None
+    return Gate(config, nothing, None, None)
+
+
+@pytest.mark.parametrize(
+    ("median", "busy", "fails", "judged"),
+    [
+        (1.05, True, "median:10%", True),
+        (1.2, False, "median:10%", True),
+        (1.2, True, "median:10%", False),
+        (1.2, True, "median:30%", True),
+        (1.2, True, None, True),
+        (2.0, True, "median:10%", True),
+    ],
+    ids=["not-slow", "quiet", "busy", "allowed", "no-gate", "too-slow-for-load"],
+)
+def test_slow_while_others_used_the_machine_is_not_judged(
+    median: float, busy: bool, fails: str | None, judged: bool
+) -> None:
+    own = gate(saved_median=1.0, fails=fails)
+    assert own.judges("test_x", median, busy=busy) == judged
+    assert own.unjudged == ([] if judged else ["test_x"])
+
+
+def test_without_anything_saved_everything_is_judged() -> None:
+    assert gate(saved_median=1.0, fails="median:10%").judges("test_y", 99.0, busy=True)
 
 
 def test_workers_time_nothing_and_say_why(speed: pytest.Pytester) -> None:
