@@ -26,13 +26,14 @@ NO_WORKERS = "workers would time each other; run without -n"
 SWITCHED_OFF = "timings are switched off (--benchmark-disable, --benchmark-skip)"
 # What tells saved timings apart beside the machine; of the run's options those that shape a model's work.
 _SETTINGS = ("dtype", "pooling", "layer", "llm_layer", "fit", "quantize")
-_TABLE = {"benchmark_sort": "min", "benchmark_group_by": "group", "benchmark_columns": None}
+_TABLE = {"benchmark_sort": "min", "benchmark_group_by": "group"}
+_ALL_COLUMNS = 10  # the default, said in older versions as a list of all there are
 _DEFAULT_STORAGE = "file://./.benchmarks"
 _NUMBERED = "[0-9][0-9][0-9][0-9]_"
 _TOLERANCE = 0.1
 _SHOWN = 10  # of those that are slower
 # While others use the machine, a core of one's own is still slower than on an idle one, but not by so much.
-_BY_OTHERS = 1.5
+_BY_OTHERS = 1.7
 
 
 @dataclass
@@ -42,8 +43,9 @@ class Gate:
     Args:
         config: pytest's.
         options: of the run.
-        root: where timings on this accelerator are saved; None where the user chose another place.
+        root: the folder that timings are saved in; None where the user chose a place that is none.
         tag: what the run is saved as; None where the user chose a name.
+        made: the folders that were not there before, from the inside out.
         first: whether a comparison was asked for and nothing is saved yet.
     """
 
@@ -51,6 +53,7 @@ class Gate:
     options: Options
     root: Path | None
     tag: str | None
+    made: tuple[Path, ...] = ()
     first: bool = False
     differences: list[str] = field(default_factory=list)
     unjudged: list[str] = field(default_factory=list)
@@ -141,10 +144,10 @@ class Gate:
 
     def pytest_unconfigure(self) -> None:
         """Take away the folders that pytest-benchmark made, if nothing was saved in them."""
-        if self.root is not None:
-            for folder in (*self.root.glob("*"), self.root, *list(self.root.parents)[:2]):
-                with suppress(OSError):
-                    folder.rmdir()
+        inside = self.root.glob("*") if self.root is not None and self.root in self.made else ()
+        for folder in (*inside, *self.made):
+            with suppress(OSError):
+                folder.rmdir()
 
     def say_result(self) -> None:
         """Say what came of the comparison."""
@@ -213,9 +216,9 @@ def settle(config: pytest.Config, options: Options, output_dir: Path) -> Gate | 
     Raises:
         UsageError: a comparison with several workers, or with a run that is not there.
     """
-    if not config.pluginmanager.hasplugin("benchmark"):
-        return None
     option = config.option
+    if not hasattr(option, "benchmark_storage"):
+        return None
     if with_workers(config):
         if option.benchmark_compare or option.benchmark_compare_fail:
             raise pytest.UsageError(
@@ -223,15 +226,17 @@ def settle(config: pytest.Config, options: Options, output_dir: Path) -> Gate | 
             )
         option.benchmark_disable = True  # it would do so itself, with a warning at the end of every run
         return None
-    root, tag = None, None
     if option.benchmark_storage == _DEFAULT_STORAGE:
-        root = output_dir / "speed" / accelerator(options.device)
-        option.benchmark_storage = f"file://{root}"
+        option.benchmark_storage = f"file://{output_dir / 'speed' / accelerator(options.device)}"
+    kind, _, place = option.benchmark_storage.rpartition("://")
+    root = Path(place).absolute() if kind in {"", "file"} else None
+    tag = None
     if not option.benchmark_save and not option.benchmark_autosave:
         commit = git_commit(config.rootpath) or "no-commit"
         tag = option.benchmark_autosave = f"{commit}_{time.strftime('%Y%m%d-%H%M%S')}"
     _settle_table(config)
-    gate = Gate(config, options, root, tag)
+    folders = (root, *root.parents) if root is not None else ()
+    gate = Gate(config, options, root, tag, tuple(folder for folder in folders if not folder.exists()))
     if option.benchmark_compare and root is not None:
         _find_saved(gate, root)
     config.pluginmanager.register(gate, "alignbench-gate")
@@ -241,7 +246,7 @@ def settle(config: pytest.Config, options: Options, output_dir: Path) -> Gate | 
 def why_not(config: pytest.Config) -> str | None:
     """Return why nothing is timed in this run; None where it is."""
     option = config.option
-    if not config.pluginmanager.hasplugin("benchmark"):
+    if not hasattr(option, "benchmark_storage"):
         return NO_PLUGIN
     if with_workers(config):
         return NO_WORKERS
@@ -257,10 +262,12 @@ def with_workers(config: pytest.Config) -> bool:
 def _settle_table(config: pytest.Config) -> None:
     """Leave pytest-benchmark's table out, unless somebody asked for how it looks: the suite has its own."""
     option = config.option
+    columns = option.benchmark_columns or ()
     asked = any(getattr(option, name) != default for name, default in _TABLE.items())
+    asked |= 0 < len(columns) < _ALL_COLUMNS
     if not (asked or option.benchmark_verbose or option.benchmark_histogram or option.benchmark_cprofile):
         option.benchmark_quiet = True
-    if option.benchmark_columns is None:
+    if len(columns) in {0, _ALL_COLUMNS}:
         option.benchmark_columns = ["median", "iqr", "rounds"]  # what 80 columns have room for
 
 

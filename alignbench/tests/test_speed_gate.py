@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alignbench.plugin.gate import Gate
 from alignbench.report import read_run
 from alignbench.tests.toys import CONFTEST, copy_benchmarks, run
 
@@ -30,8 +32,8 @@ COMPARE = ("--benchmark-compare", "--benchmark-compare-fail=median:10%")
 
 @pytest.fixture
 def speed(project: pytest.Pytester) -> pytest.Pytester:
-    """A project whose encoder takes 10 ms a batch."""
-    takes(project, 0.01)
+    """A project whose encoder takes 30 ms a batch."""
+    takes(project, 0.03)
     copy_benchmarks(project, "test_speed.py")
     return project
 
@@ -54,7 +56,7 @@ def test_a_run_records_timings_and_saves_them(speed: pytest.Pytester) -> None:
     _, found = read_run(speed.path / "reports" / "latest")
     latency = {s.params["at"]["batch_size"]: s for s in found if s.metric == "latency_ms"}
     assert latency.keys() == {1, 2}
-    assert all(10 <= (s.value or 0) < 15 for s in latency.values())
+    assert all(30 <= (s.value or 0) < 36 for s in latency.values())
     assert {s.experiment for s in found} == {"speed"}
     assert {s.metric for s in found} == {"latency_ms", "throughput", "peak_memory"}
     [path] = saved(speed)
@@ -84,7 +86,7 @@ def test_unchanged_code_passes_and_a_planted_slowdown_fails(speed: pytest.Pytest
     again = run(speed, *ENCODE, *COMPARE)
     assert again.ret == 0
     again.stdout.fnmatch_lines(["speed  2 of 2 timings compared: 0 slower by more than 10%*"])
-    takes(speed, 0.02)
+    takes(speed, 0.06)
     slow = run(speed, *ENCODE, *COMPARE)
     assert slow.ret == pytest.ExitCode.TESTS_FAILED
     slow.stdout.fnmatch_lines(
@@ -96,7 +98,7 @@ def test_unchanged_code_passes_and_a_planted_slowdown_fails(speed: pytest.Pytest
 
 def test_a_slower_run_is_kept_but_is_not_what_the_next_is_compared_with(speed: pytest.Pytester) -> None:
     assert run(speed, *ENCODE).ret == 0
-    takes(speed, 0.02)
+    takes(speed, 0.06)
     assert run(speed, *ENCODE, *COMPARE).ret == 1
     names = [path.name.partition("_")[0] for path in saved(speed)]
     assert names == ["0001", "slower"]
@@ -150,6 +152,43 @@ def _machine() -> str:
     return str(get_machine_id())
 
 
+def gate(*, saved_median: float, fails: str | None) -> Gate:
+    """A gate that compares `test_x` with one saved median, in seconds."""
+    from pytest_benchmark.utils import parse_compare_fail
+
+    session = SimpleNamespace(compared_mapping={"0001": {"test_x": {"stats": {"median": saved_median}}}})
+    option = SimpleNamespace(benchmark_compare_fail=[parse_compare_fail(fails)] if fails else None)
+    plugins = SimpleNamespace(get_plugin=lambda name: session)
+    config: Any = SimpleNamespace(option=option, pluginmanager=plugins)
+    nothing: Any = None
+    return Gate(config, nothing, None, None)
+
+
+@pytest.mark.parametrize(
+    ("median", "busy", "fails", "judged"),
+    [
+        (1.05, True, "median:10%", True),
+        (1.2, False, "median:10%", True),
+        (1.2, True, "median:10%", False),
+        (1.2, True, "median:30%", True),
+        (1.2, True, None, True),
+        (1.85, True, "median:10%", False),
+        (2.0, True, "median:10%", True),
+    ],
+    ids=["not-slow", "quiet", "busy", "allowed", "no-gate", "load", "too-slow-for-load"],
+)
+def test_slow_while_others_used_the_machine_is_not_judged(
+    median: float, busy: bool, fails: str | None, judged: bool
+) -> None:
+    own = gate(saved_median=1.0, fails=fails)
+    assert own.judges("test_x", median, busy=busy) == judged
+    assert own.unjudged == ([] if judged else ["test_x"])
+
+
+def test_without_anything_saved_everything_is_judged() -> None:
+    assert gate(saved_median=1.0, fails="median:10%").judges("test_y", 99.0, busy=True)
+
+
 def test_workers_time_nothing_and_say_why(speed: pytest.Pytester) -> None:
     result = run(speed, *ENCODE, REASONS, "-n", "2")
     result.assert_outcomes(skipped=2)
@@ -199,9 +238,13 @@ def test_a_run_that_times_nothing_leaves_nothing_and_warns_of_nothing(speed: pyt
 
 
 def test_the_user_s_own_place_and_name_are_left_alone(speed: pytest.Pytester) -> None:
-    assert run(speed, *ENCODE, "--benchmark-storage=file://mine", "--benchmark-save=theirs").ret == 0
+    own = ("--benchmark-storage=file://mine", "--benchmark-save=theirs")
+    first = run(speed, *ENCODE, *own, *COMPARE)
+    assert first.ret == 0
+    first.stdout.fnmatch_lines(["speed *nothing saved yet to compare with*"])
     assert [path.name for path in speed.path.glob("mine/*/*")] == ["0001_theirs.json"]
     assert saved(speed) == []
+    run(speed, *ENCODE, *own, *COMPARE).stdout.fnmatch_lines(["speed  2 of 2 timings compared*"])
 
 
 def test_models_are_loaded_to_be_timed_once_each_and_the_plan_says_so(speed: pytest.Pytester) -> None:

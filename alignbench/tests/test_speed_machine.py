@@ -69,6 +69,28 @@ def test_memory_that_is_freed_again_is_part_of_the_peak() -> None:
     assert all(mib is not None and 38 < mib < 60 for mib in found)
 
 
+@linux
+def test_an_earlier_peak_is_not_taken_for_that_of_the_call() -> None:
+    np.ones(150 * 2**20 // 8)
+    found = Machine().peak_memory(lambda: np.ones(20 * 2**20 // 8))
+    assert found is not None
+    assert 18 < found < 60
+
+
+@linux
+def test_memory_that_is_kept_for_later_does_not_hide_what_a_call_needs() -> None:
+    def call() -> None:
+        [np.ones(80_000 // 8) for _ in range(500)]
+
+    blocks = [np.ones(80_000 // 8) for _ in range(600)]
+    last = blocks[-1]  # the heap can't shrink below it
+    del blocks
+    found = Machine().peak_memory(call)
+    assert last.size
+    assert found is not None
+    assert found > 25
+
+
 def test_threads_are_limited_and_given_back() -> None:
     import torch
     from threadpoolctl import threadpool_info

@@ -54,6 +54,16 @@ def test_of_one_thread_the_wait_for_a_cpu_is_left_out() -> None:
     assert found.repeated == 0
 
 
+def test_a_wait_outside_of_the_call_is_not_taken_off_it() -> None:
+    machine = FakeMachine([0.02])
+
+    def call() -> None:
+        machine.work()
+        machine.waiting += 5.0  # before the clock was looked at, in fact
+
+    assert measure(call, EFFORT, machine).seconds == pytest.approx([0.02] * 10)
+
+
 def test_of_several_threads_a_round_that_waited_is_made_again() -> None:
     machine = FakeMachine([0.02], waits=[0.0, 0.0, 0.0, 0.5], threads=2)
     found = timing(machine, patience=Patience(10.0))

@@ -40,6 +40,8 @@ def test_an_encoder_is_timed_on_batches_of_that_size_without_preprocessing(batch
     assert found["latency_ms"].value == pytest.approx(30.0)
     assert found["throughput"].value == pytest.approx(batch_size / 0.03)
     assert found["throughput"].unit == "images/s"
+    assert found["throughput"].params["q1"] == pytest.approx(batch_size / 0.035)
+    assert found["throughput"].params["q3"] == pytest.approx(batch_size / 0.025)
     assert found["throughput"].higher_is_better
     assert not found["latency_ms"].higher_is_better
     assert {score.params["at"]["batch_size"] for score in found.values()} == {batch_size}
