@@ -86,6 +86,16 @@ def pytest_configure_node(node: object) -> None:
     workerinput["alignbench_run"] = str(config.stash[FOLDER].path)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes long unless it is asked for: by marker, by keyword or by its file."""
+    asked = " ".join([config.option.markexpr, config.option.keyword, *config.args])
+    if "vlm" not in asked:
+        left_out = [item for item in items if item.get_closest_marker("vlm")]
+        items[:] = [item for item in items if not item.get_closest_marker("vlm")]
+        config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize the axes that a test asks for, with plain strings, in the order given."""

@@ -248,3 +248,19 @@ def test_both_ways(pair, record):
     assert len(found) == 4
     assert {score.variant for score in found} == {"image_to_text contrastive", "text_to_image contrastive"}
     result.stdout.fnmatch_lines(["LLM toy-llm: ranked by mrr, image_to_text contrastive (higher is better)*"])
+
+
+def test_what_takes_long_is_left_out_unless_it_is_asked_for(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_it="""
+import pytest
+
+@pytest.mark.vlm
+def test_long(): pass
+
+def test_short(): pass
+"""
+    )
+    run(project).assert_outcomes(passed=1, deselected=1)
+    run(project, "-m", "vlm").assert_outcomes(passed=1, deselected=1)
+    run(project, "-k", "test_long or vlm").assert_outcomes(passed=1, deselected=1)

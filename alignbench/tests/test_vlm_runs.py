@@ -28,7 +28,7 @@ def test_a_run_has_perplexity_gain_and_answers_the_same_in_workers(
     models: tuple[str, str], project: pytest.Pytester
 ) -> None:
     copy_benchmarks(project, "test_vlm.py")
-    assert run(project, "benchmarks", *models, *TINY, "-p", "no:xdist").ret == 0
+    assert run(project, "benchmarks/test_vlm.py", *models, *TINY, "-p", "no:xdist").ret == 0
     serial = scores(project)
     assert {key[:4] for key in serial} == {
         ("vlm", metric, "eye", "mouth")
@@ -37,7 +37,7 @@ def test_a_run_has_perplexity_gain_and_answers_the_same_in_workers(
     folder = project.path / "reports" / "latest"
     assert [path.name for path in (folder / "artifacts").iterdir()] == ["vlm-linear-eye~mouth.npz"]
     time.sleep(1.1)  # run folders are named by the second
-    assert run(project, "benchmarks", *models, *TINY, "-n", "2").ret == 0
+    assert run(project, "benchmarks/test_vlm.py", *models, *TINY, "-n", "2").ret == 0
     for key, score in scores(project).items():
         assert score["value"] == pytest.approx(serial[key]["value"], abs=1e-12)
         assert score["null"] == serial[key]["null"]
@@ -45,14 +45,16 @@ def test_a_run_has_perplexity_gain_and_answers_the_same_in_workers(
 
 def test_what_gives_embeddings_only_is_skipped_with_the_reason(project: pytest.Pytester) -> None:
     copy_benchmarks(project, "test_vlm.py")
-    result = run(project, "benchmarks", "-rs", *TINY)
+    result = run(project, "benchmarks/test_vlm.py", "-rs", *TINY)
     result.assert_outcomes(skipped=2)
     result.stdout.fnmatch_lines(["*toy-llm gives embeddings only: a VLM needs an LLM's weights*"])
 
 
 def test_the_default_run_trains_two_encoders_and_names_the_others(project: pytest.Pytester) -> None:
     copy_benchmarks(project, "test_vlm.py")
-    result = project.runpytest_subprocess("benchmarks", "-rs", "--n-samples=2", "--align-no-figures")
+    result = project.runpytest_subprocess(
+        "benchmarks/test_vlm.py", "-rs", "--n-samples=2", "--align-no-figures"
+    )
     result.assert_outcomes(passed=2, skipped=2)
     result.stdout.fnmatch_lines(["*by default a VLM is trained of mini-clip and random-vit; name others*"])
     _, found = read_run(project.path / "reports" / "latest")
