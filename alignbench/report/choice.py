@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.stats import joint_of_deletions, joint_of_repeats
+from alignbench.stats.interval import MIN_GROUPS
 from alignbench.types import jsonable
 
 if TYPE_CHECKING:
@@ -65,8 +66,12 @@ def of_metric(scores: Iterable[Score], metric: str | None, variant: str) -> dict
 
 
 def joint_of(scores: Mapping[str, Score]) -> Joint | None:
-    """Return how two or more scores vary together; None where they share neither deletions nor repeats."""
-    if len(scores) < 2 or len({score.n for score in scores.values()}) > 1:
+    """Return how two or more scores vary together.
+
+    None where they share neither deletions nor repeats, or are of too few groups for an interval.
+    """
+    sizes = {score.n for score in scores.values()}
+    if len(scores) < 2 or len(sizes) > 1 or min(sizes) < MIN_GROUPS:
         return None
     blocks = {len(score.deletions) for score in scores.values()}
     if len(blocks) == 1 and min(blocks) > 1:

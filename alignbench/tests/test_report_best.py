@@ -140,8 +140,16 @@ def test_nothing_is_promised_where_the_best_is_at_chance() -> None:
         [*paired({"a": 0.41}), without_interval(make_score("calibrated_cka", 0.4, "b"))],
         [*paired({"a": 0.41}), make_score("calibrated_cka", None, "b")],
         [*paired({"a": 0.41}), replace(paired({"b": 0.4})[0], n=30)],
+        trained({"a": 0.5, "b": 0.3}, n=19),
     ],
-    ids=["one encoder", "too few groups", "deletions missing", "not applicable", "other groups"],
+    ids=[
+        "one encoder",
+        "too few groups",
+        "deletions missing",
+        "not applicable",
+        "other groups",
+        "few trained",
+    ],
 )
 def test_where_nothing_can_be_compared_nothing_is_said(scores: list[Score]) -> None:
     [ranking] = rank(scores)
