@@ -120,7 +120,7 @@ def load(
     model = model.eval().to(torch_dtype(precision.weights))
     if is_convolutional(model):
         model = model.to(memory_format=torch.channels_last)
-    how = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
+    how = resolve_model_data_config(model)
     prepare = TransformPrepare(
         create_transform(**how, is_training=False),
         options.fit,

@@ -203,7 +203,7 @@ class _Training:
                 tokens = sum(map(len, texts))
                 summed = self.decoder.losses(self._prefix(rows), texts).sum()
                 optimiser.zero_grad()
-                (summed / tokens).backward()  # type: ignore[no-untyped-call]
+                (summed / tokens).backward()
                 optimiser.step()
                 schedule.step()
                 total, count = total + float(summed.detach()), count + tokens

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from alignbench.weights.loading import torch_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -21,6 +23,18 @@ if TYPE_CHECKING:
 _IGNORED = -100
 # Up to this size several trainings are faster side by side, a thread each, than one on all threads.
 _SMALL = 50_000_000
+
+
+class _AtEnd(StoppingCriteria):
+    """Stop each row at the first token that ends an answer."""
+
+    def __init__(self, ends: Callable[[int], bool]) -> None:
+        self.ends = ends
+
+    def __call__(self, input_ids: Tensor, scores: object, **_: object) -> Tensor:
+        return torch.tensor(
+            [self.ends(token) for token in input_ids[:, -1].tolist()], device=input_ids.device
+        )
 
 
 class CausalDecoder:
@@ -35,6 +49,11 @@ class CausalDecoder:
     def __init__(self, model: Any, tokenizer: Any, precision: Precision) -> None:
         self.model = model.requires_grad_(False)
         self.tokenizer = tokenizer
+        # Chat models bring sampling and penalties of their own, which would answer for the LLM.
+        end = tokenizer.eos_token_id
+        self.model.generation_config = GenerationConfig(
+            do_sample=False, eos_token_id=end, pad_token_id=0 if end is None else end
+        )
         self.precision = precision
 
     @property
@@ -151,31 +170,16 @@ class CausalDecoder:
         for row, prompt in enumerate(prompts):
             inputs[row, longest - len(prompt) :] = prompt
             mask[row, longest - len(prompt) :] = 1
-        said: list[list[int]] = [[] for _ in prompts]
-        ended = [False] * len(prompts)
-        past = None
-        for _ in range(most):
-            places = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -inputs.shape[1] :]
-            with self.arithmetic():
-                out = self.model(
-                    inputs_embeds=inputs,
-                    attention_mask=mask,
-                    position_ids=places,
-                    past_key_values=past,
-                    use_cache=True,
-                    logits_to_keep=1,
-                )
-            past = out.past_key_values
-            tokens = out.logits[:, -1].argmax(dim=-1)
-            for row, token in enumerate(tokens.tolist()):
-                ended[row] = ended[row] or self._ends(token)
-                if not ended[row]:
-                    said[row].append(token)
-            if all(ended):
-                break
-            inputs = self._embedded(tokens)[:, None]
-            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
-        return [self._text(of) for of in said]
+        with self.arithmetic():
+            rows = self.model.generate(
+                inputs_embeds=inputs,
+                attention_mask=mask,
+                max_new_tokens=most,
+                stopping_criteria=StoppingCriteriaList([_AtEnd(self._ends)]),
+            ).tolist()
+        return [
+            self._text(list(itertools.takewhile(lambda token: not self._ends(token), row))) for row in rows
+        ]
 
     def _ends(self, token: int) -> bool:
         return token == self.tokenizer.eos_token_id or "\n" in self._text([token])

@@ -95,7 +95,7 @@ def _plain(x: Vectors, y: Vectors, split: Split, training: Training) -> tuple[An
     best, kept, epoch = float("inf"), copy.deepcopy(module.state_dict()), training.epochs
     for now in range(1, training.epochs + 1):
         optimiser.zero_grad()
-        _loss(module(parts[0][0]), parts[0][1], scale, training.loss).backward()  # type: ignore[no-untyped-call]
+        _loss(module(parts[0][0]), parts[0][1], scale, training.loss).backward()
         optimiser.step()
         with torch.no_grad():
             watched = float(_loss(module(parts[1][0]), parts[1][1], scale, training.loss))

@@ -196,10 +196,10 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     png, svg = (stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg"))
     # the canvases' own methods, since savefig draws everything once more before it draws
     with _replacing(png) as temporary:
-        FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": None})  # type: ignore[no-untyped-call]
+        FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": None})
     with _replacing(svg) as temporary:
         metadata = {"Date": None, "Creator": None}
-        FigureCanvasSVG(figure).print_svg(temporary, metadata=metadata)  # type: ignore[no-untyped-call]
+        FigureCanvasSVG(figure).print_svg(temporary, metadata=metadata)
     return [png, svg]
 
 

@@ -281,7 +281,7 @@ def _find_saved(gate: Gate, root: Path) -> None:
 
     option = gate.config.option
     asked = option.benchmark_compare
-    folder = root / str(get_machine_id())  # type: ignore[no-untyped-call]
+    folder = root / str(get_machine_id())
     there = sorted(path.name for path in folder.glob(f"{_NUMBERED}*.json"))
     if asked is not True and not Path(asked).is_file():
         if any(name.startswith(asked.rstrip("*")) for name in there):

@@ -46,7 +46,7 @@ class ModuleStack:
     def backward(self, gradient: Tensor) -> None:
         """Set the parameters' gradients, given that of the last `forward`'s prediction."""
         assert self._graph is not None
-        self._graph.backward(gradient)  # type: ignore[no-untyped-call]
+        self._graph.backward(gradient)
         self._graph = None
 
     def rows(self, x: Tensor) -> Tensor:

@@ -62,7 +62,7 @@ def retrieval_results(folder: Path) -> Results:
     """Return recall@1 both ways among 90 held-out pairs, and image to text within each type among 30."""
     model = loaded(AutoModel, folder)
     samples = Synthetic(HELD_OUT_SEED).dataset(PER_TYPE).samples
-    processor: Any = AutoImageProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
+    processor: Any = AutoImageProcessor.from_pretrained(folder)
     pixels = processed(processor, [open_image(s.encoded) for s in samples])
     tokens = encoded(AutoTokenizer.from_pretrained(folder), [s.texts[0] for s in samples])
     logits = model(pixel_values=pixels, **tokens).logits_per_image.numpy()

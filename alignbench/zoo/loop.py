@@ -60,7 +60,7 @@ def train(task: Task, recipe: Recipe, checkpoint: Path, say: Callable[[str], Non
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = task.loss(progress.step)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         task.after(progress.step)

@@ -51,7 +51,7 @@ def train_tokenizer(texts: Iterable[str], family: str, max_length: int) -> Any:
         inner.post_processor = processors.TemplateProcessing(
             single=template, special_tokens=[(mark, inner.token_to_id(mark)) for mark in (begin, end) if mark]
         )
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(
         tokenizer_object=inner,
         pad_token="<pad>",
         unk_token="<unk>",
