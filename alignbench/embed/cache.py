@@ -200,7 +200,7 @@ class Shelf:
         try:
             saved = json.loads((self.folder / _INDEX).read_bytes())
             return {str(shard): [str(item) for item in items] for shard, items in saved.items()}
-        except FileNotFoundError:
+        except OSError:  # it only saves time
             return {}
         except (ValueError, AttributeError, TypeError):
             _log.warning("the index of %s is not readable; made anew from its shards", self.folder)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PARTS = 5  # one group in five is held out, and one in five of the others watched for early stopping
 FEWEST = 10  # groups: two are held out then
-CONTROLS = 2  # re-trained on shuffled pairs, in every split
+CONTROLS = 1  # re-trained on shuffled pairs, in every split
 _PREDICTIONS = 200_000_000  # bytes of predictions held at once
 
 
@@ -198,7 +198,10 @@ def trained_score(
     splits, seeds = values.shape
     ratio = 1 / (PARTS - 1)
     null = {"kind": "re-trained on shuffled pairs", **(p or {})}
-    null |= {"mean": float(controls.mean()), "std": float(controls.std(ddof=1))}
+    null |= {
+        "mean": float(controls.mean()),
+        "std": float(controls.std(ddof=1)) if controls.size > 1 else None,
+    }
     common = {**identity(pair, experiment, repeats.seed), "metric": metric}
     enough = common["n"] >= MIN_GROUPS
     return Score(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import torch
@@ -100,6 +101,8 @@ def _two_layer_mlp(dx: int, dy: int) -> nn.Module:
     return nn.Sequential(nn.LayerNorm(dx), Linear(dx, dy), nn.GELU(), Linear(dy, dy))
 
 
+_ONE_GENERATOR = Lock()  # torch's own, which modules draw from, is the process's: threads take turns
+
 _BUILDERS: dict[str, Callable[[int, int], nn.Module]] = {
     "linear": Linear,
     "mlp": _mlp,
@@ -123,6 +126,6 @@ def build(projector: str, dx: int, dy: int, seed: int) -> nn.Module:
     """
     if projector not in _BUILDERS:
         raise InputError(unknown("projector", projector, _BUILDERS))
-    with torch.random.fork_rng(devices=[]):
+    with _ONE_GENERATOR, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return _BUILDERS[projector](dx, dy)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,7 @@ from alignbench.projectors.stacks import stack
 from alignbench.registry import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -128,12 +130,15 @@ def fit(
     _check(x, y, splits, training)
     names = np.arange(len(y)).astype(str) if groups is None else np.asarray(groups).astype(str)
     codes = np.unique(names, return_inverse=True)[1].reshape(len(y))
-    fitted: list[Fitted] = []
-    with _threads(x, y, len(splits)):
-        at_once = _at_once(x, y, training, _BUDGET.get(device, _BUDGET_ON_DEVICE))
-        for start in range(0, len(splits), at_once):
-            fitted += _fit_together(x, y, splits[start : start + at_once], training, codes, device)
-    return fitted
+    at_once = min(
+        _at_once(x, y, training, _BUDGET.get(device, _BUDGET_ON_DEVICE)),
+        # Halves for two threads, however many there are: what is trained together must not depend on it.
+        max(1, -(-len(splits) // 2)) if device == "cpu" else len(splits),
+    )
+    parts = [splits[start : start + at_once] for start in range(0, len(splits), at_once)]
+    with _threads(x, y, len(splits)) as beside:
+        fitted = beside(lambda part: _fit_together(x, y, part, training, codes, device), parts)
+        return [one for some in fitted for one in some]
 
 
 def _check(x: Vectors, y: Vectors, splits: Sequence[Split], training: Training) -> None:
@@ -310,18 +315,24 @@ class _Keeper:
 
 
 @contextmanager
-def _threads(x: Vectors, y: Vectors, runs: int) -> Iterator[None]:
-    """Use one thread for small trainings."""
-    # Beside other processes (`-n 2`) a pool's busy waiting made them 20 times slower; alone it gives little.
+def _threads(x: Vectors, y: Vectors, runs: int) -> Iterator[Callable[..., Iterator[list[Fitted]]]]:
+    """Give the `map` that trains parts: small ones side by side, a thread each; large ones in turn."""
+    # Beside other processes (`-n 2`) a pool's busy waiting made small products 20 times slower.
     work = runs * len(x) * x.shape[-1] * y.shape[1]
     if x.ndim == 3:
         work += runs * x.size * 8
-    if work >= _WORTH_THREADS:
-        yield
-        return
     before = torch.get_num_threads()
+    if work >= _WORTH_THREADS:
+        yield map
+        return
+    # Workers of one pytest run share the cores: threads of theirs would only stand in each other's way.
+    beside = max(1, before // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
     torch.set_num_threads(1)
     try:
-        yield
+        if beside == 1:
+            yield map
+        else:
+            with ThreadPoolExecutor(beside) as pool:
+                yield pool.map
     finally:
         torch.set_num_threads(before)

@@ -196,6 +196,7 @@ def test_strays_are_swept_by_age(shelf: Shelf, tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
+    assert EmbeddingStore(tmp_path / "file").shelf(KEY).read(items(1)) == {}
     with pytest.raises(ConfigError, match=r"can't be written.*ALIGNBENCH_CACHE.*--align-no-embedding-cache"):
         EmbeddingStore(tmp_path / "file").shelf(KEY).write(items(1), vectors(1))
     with pytest.raises(ConfigError), EmbeddingStore(tmp_path / "file").shelf(KEY).lock():

@@ -80,7 +80,8 @@ def test_some(metric, pair, record):
 def run(project: pytest.Pytester, *args: str) -> pytest.RunResult:
     given = {arg.partition("=")[0] for arg in args}
     selection = [arg for arg in SELECTION if arg.partition("=")[0] not in given]
-    return project.runpytest_subprocess("-p", "no:cacheprovider", *selection, *args)
+    # Figures take longer than all else, and have tests of their own.
+    return project.runpytest_subprocess("-p", "no:cacheprovider", "--align-no-figures", *selection, *args)
 
 
 def scores(project: pytest.Pytester) -> dict[tuple[Any, ...], Any]:
