@@ -10,7 +10,7 @@ from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from alignbench.plots.text import clean
-from alignbench.report.text import wrap
+from alignbench.report.text import duration_text, size_text, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -102,15 +102,15 @@ def plan(
         if model.arrays:
             rows.append(("model", f"{model.info.label}: {model.arrays}"))
             continue
-        size = f", {_size(model.bytes)}" if model.bytes else ""
+        size = f", {size_text(model.bytes)}" if model.bytes else ""
         todo = model.todo
         if model.located.download:
-            todo += f", download {_size(model.located.download)} from {model.located.source} first"
+            todo += f", download {size_text(model.located.download)} from {model.located.source} first"
         rows.append(("model", f"{model.info.label}: {model.info.weights}{size}, {todo}"))
     download = sum(model.located.download for model in models)
-    fetched = _size(download) if download else "nothing"
-    seconds = _estimate(models, tests, timings, options.device)
-    rows.append(("plan", f"{tests} tests; download {fetched}; about {_duration(seconds)}"))
+    fetched = size_text(download) if download else "nothing"
+    seconds = estimate(models, tests, timings, options.device)
+    rows.append(("plan", f"{tests} tests; download {fetched}; about {duration_text(seconds)}"))
     return [
         f"{head if i == 0 else '':<{_HEAD}}{line}"
         for head, text in rows
@@ -118,7 +118,8 @@ def plan(
     ]
 
 
-def _estimate(models: Sequence[ToLoad], tests: int, timings: int, device: str) -> float:
+def estimate(models: Sequence[ToLoad], tests: int, timings: int, device: str) -> float:
+    """Return about how many seconds a run takes: to download, to load, to embed, to score."""
     on_cpu = device in {"auto", "cpu"} and not shutil.which("nvidia-smi")
     flops = _FLOPS["cpu" if on_cpu else "accelerator"]
     seconds = _REPORT_SECONDS + tests * _TEST_SECONDS + timings * _TIMING_SECONDS
@@ -129,20 +130,6 @@ def _estimate(models: Sequence[ToLoad], tests: int, timings: int, device: str) -
         seconds += model.located.download / _DOWNLOAD_BYTES_PER_SECOND
         seconds += loads * model.bytes / _READ_BYTES_PER_SECOND + samples * model.bytes * _TOKENS / flops
     return seconds
-
-
-def _size(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(5, 5 * round(seconds / 5))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 class Printer:

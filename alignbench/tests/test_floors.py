@@ -33,7 +33,9 @@ FLOORS = {
     "plugin": 6,
     "measure": 6,
     "arrays": 6,
-    "__init__": 7,
+    "cli": 7,
+    "__init__": 8,
+    "__main__": 8,
 }
 HEAVY = (
     "torch",

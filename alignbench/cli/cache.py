@@ -1,0 +1,127 @@
+"""`alignbench cache`: how large the store of embeddings is, what can go, and whether it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alignbench.cli.listing import table
+from alignbench.report.text import size_text
+
+if TYPE_CHECKING:
+    import argparse
+
+_SHARDS = "*.safetensors"
+_DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the store has of one model under one preprocessing.
+
+    Args:
+        folder: of its shards.
+        model: whose embeddings they are.
+        shards: the files.
+        size: their bytes.
+        used: when the last of them was written, in seconds since the epoch.
+    """
+
+    folder: Path
+    model: str
+    shards: tuple[Path, ...]
+    size: int
+    used: float
+
+
+def add_commands(commands: Any) -> None:
+    """Add the command and its three parts."""
+    parser = commands.add_parser("cache", help="embeddings on disk: size, prune, verify")
+    parser.add_argument("--cache-dir", metavar="DIR", help="where they are (or ALIGNBENCH_CACHE)")
+    parts = parser.add_subparsers(title="what to do", metavar="ACTION", required=True)
+    parts.add_parser("size", help="how much there is of which model").set_defaults(run=size)
+    pruned = parts.add_parser(
+        "prune", help="delete what was written long ago; it is computed anew if need be"
+    )
+    pruned.add_argument("--days", type=float, default=30.0, help="written longer ago than this (default: 30)")
+    pruned.add_argument("--all", action="store_true", help="everything")
+    pruned.add_argument("--dry-run", action="store_true", help="say what would go, and delete nothing")
+    pruned.set_defaults(run=prune)
+    parts.add_parser("verify", help="read every shard and compare it with its checksum").set_defaults(
+        run=verify
+    )
+
+
+def size(given: argparse.Namespace) -> int:
+    """Print what is there."""
+    root, held = _root(given), _held(_root(given))
+    for line in table(("model", "size", "written"), [_row(one) for one in held]) if held else []:
+        print(line)
+    print(f"{size_text(sum(one.size for one in held))} in {root}")
+    return 0
+
+
+def prune(given: argparse.Namespace) -> int:
+    """Delete what is old."""
+    before = time.time() - given.days * _DAY
+    old = [one for one in _held(_root(given)) if given.all or one.used < before]
+    for one in old:
+        doing = "would delete" if given.dry_run else "deleting"
+        print(f"{doing}  {one.model}  {size_text(one.size)}  {one.folder}")
+        if not given.dry_run:
+            shutil.rmtree(one.folder)
+    freed = size_text(sum(one.size for one in old))
+    print(f"{freed} {'would be freed' if given.dry_run else 'freed'}")
+    return 0
+
+
+def verify(given: argparse.Namespace) -> int:
+    """Read every shard; exit with 1 where one is not what was written."""
+    shards = [shard for one in _held(_root(given)) for shard in one.shards]
+    damaged = [shard for shard in shards if hashlib.sha256(shard.read_bytes()).hexdigest() != shard.stem]
+    for shard in damaged:
+        print(f"damaged: {shard}: its sha256 is not its name; the next run computes its embeddings anew")
+    print(f"{len(shards)} shards read, {len(damaged)} damaged")
+    return int(bool(damaged))
+
+
+def _root(given: argparse.Namespace) -> Path:
+    from alignbench.embed import default_root
+
+    return default_root() if given.cache_dir is None else Path(given.cache_dir).expanduser()
+
+
+def _held(root: Path) -> list[Held]:
+    """Return what the store holds, the largest first."""
+    found = []
+    for key in sorted(root.glob("*/*/key.json")):
+        shards = tuple(sorted(key.parent.glob(_SHARDS)))
+        stats = [shard.stat() for shard in shards]
+        found.append(
+            Held(
+                key.parent,
+                _model(key),
+                shards,
+                sum(stat.st_size for stat in stats),
+                max((stat.st_mtime for stat in stats), default=key.stat().st_mtime),
+            )
+        )
+    return sorted(found, key=lambda one: (-one.size, one.model))
+
+
+def _model(key: Path) -> str:
+    try:
+        said = json.loads(key.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "unknown"
+    parts = [str(said[name]) for name in ("source", "output", "dtype") if name in said]
+    return ", ".join([*parts, "patches"] if said.get("patches") else parts) or "unknown"
+
+
+def _row(one: Held) -> tuple[str, str, str]:
+    return one.model, size_text(one.size), time.strftime("%Y-%m-%d %H:%M", time.localtime(one.used))

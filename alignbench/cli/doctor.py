@@ -1,0 +1,170 @@
+"""`alignbench doctor`: what this machine has, what is missing, what a run would take, and what to do."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from alignbench.cli.listing import table
+from alignbench.errors import AlignbenchError
+from alignbench.report.text import duration_text, size_text
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from alignbench.weights.handle import Handle
+
+_SPARE = 2e9  # bytes of memory that the interpreter, torch and embeddings take beside a model
+_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+_EXTRAS = {"gguf": "gguf", "quant": "bitsandbytes", "ui": "gradio"}
+
+
+def add_commands(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "doctor", help="versions, devices, cache and network; memory and minutes of each pair; what to do"
+    )
+    for option, what in (("--encoders", "vision encoders"), ("--llms", "LLMs")):
+        parser.add_argument(option, nargs="+", action="extend", metavar="NAME", help=f"{what} to look at")
+    parser.add_argument("--n-samples", type=int, default=90, metavar="N", help="samples in all (default: 90)")
+    parser.add_argument("--device", default="auto", metavar="DEVICE", help="as for a run (default: auto)")
+    parser.set_defaults(run=examine)
+
+
+def examine(given: argparse.Namespace) -> int:
+    """Print what was found; exit with 1 where something keeps a run from working."""
+    from alignbench.config import load_config
+
+    problems: list[str] = []
+    for title, lines in (
+        ("software", software()),
+        ("machine", hardware(given.device)),
+        ("storage", storage(problems)),
+        ("network", network(problems)),
+    ):
+        for number, line in enumerate(lines):
+            print(f"{title if number == 0 else '':<10}{line}")
+    base = load_config()
+    encoders = _models("encoder", _names(given.encoders) or base.default_encoders, problems)
+    llms = _models("LLM", _names(given.llms) or base.default_llms, problems)
+    print()
+    print("\n".join(pairs(encoders, llms, given.n_samples, given.device)))
+    print()
+    for problem in problems:
+        print(f"to do     {problem}")
+    if not problems:
+        print("all well  nothing to do")
+    return int(bool(problems))
+
+
+def software() -> Iterator[str]:
+    """Yield versions, and which extras are installed."""
+    from alignbench.plugin.environment import versions
+
+    yield ", ".join(f"{name} {version}" for name, version in versions().items())
+    for extra, module in _EXTRAS.items():
+        if find_spec(module) is None:
+            yield f"extra {extra} is not installed: pip install 'alignbench[{extra}]'"
+
+
+def hardware(device: str) -> Iterator[str]:
+    """Yield processor, memory, accelerators, and what `device` comes to."""
+    from alignbench.plugin.environment import machine
+    from alignbench.weights.precision import resolve_device
+
+    found = machine()
+    memory = available_memory()
+    free = "" if memory is None else f", {size_text(memory)} of memory free"
+    yield f"{found['system']}, {found['processor'] or 'processor unknown'}, {found['cores']} cores{free}"
+    there = ", ".join(found["accelerators"]) or "none"
+    yield f"accelerators: {there}; a run computes on {resolve_device(device)}"
+
+
+def storage(problems: list[str]) -> Iterator[str]:
+    """Yield where the cache is, its size, and the free space there."""
+    from alignbench.paths import cache_home
+
+    home = cache_home()
+    there = next((place for place in (home, *home.parents) if place.exists()), home)
+    if not there.is_dir():
+        problems.append(
+            f"the cache {home} can't be made: {there} is a file; set ALIGNBENCH_CACHE to a folder"
+        )
+        return
+    used = sum(path.stat().st_size for path in home.rglob("*") if path.is_file()) if home.is_dir() else 0
+    free = shutil.disk_usage(there).free
+    yield f"cache {home}: {size_text(used)}, {size_text(free)} free"
+    if free < 1e9:
+        problems.append(f"less than 1 GB is free at {there}; make room, or set ALIGNBENCH_CACHE")
+
+
+def network(problems: list[str]) -> Iterator[str]:
+    """Yield whether the Hub can be asked; being offline is no problem by itself."""
+    from alignbench.weights.hub import unreachable
+
+    reason = unreachable()
+    yield "the Hub answers" if reason is None else f"{reason}; what is at hand works without"
+
+
+def pairs(encoders: list[Handle], llms: list[Handle], n: int, device: str) -> list[str]:
+    """Return the table of what each pair takes: one model is in memory at a time."""
+    from alignbench.plugin.terminal import ToLoad, estimate
+
+    rows = []
+    memory = available_memory()
+    for encoder in encoders:
+        for llm in llms:
+            found = [handle.locate() for handle in (encoder, llm)]
+            need = max(_memory(handle, device) for handle in (encoder, llm)) + _SPARE
+            todo = [ToLoad(h.info, at, n) for h, at in zip((encoder, llm), found, strict=True)]
+            download = sum(at.download for at in found)
+            fits = "" if memory is None or need < memory else "more than is free here"
+            seconds = estimate(todo, 1, 0, device)
+            fetched = size_text(download) if download else "nothing"
+            rows.append((encoder.name, llm.name, size_text(need), duration_text(seconds), fetched, fits))
+    return table(("encoder", "LLM", "memory", "to embed", "download", ""), rows)
+
+
+def available_memory() -> int | None:
+    """Return the bytes of main memory that are free, or None where the system doesn't say."""
+    try:
+        with open("/proc/meminfo", encoding="utf-8") as file:  # noqa: PTH123 (no file of ours)
+            fields = dict(line.split(":", 1) for line in file)
+    except OSError:
+        return None
+    return int(fields["MemAvailable"].split()[0]) * 1024
+
+
+def _memory(handle: Handle, device: str) -> float:
+    """Return about how many bytes a model takes: its weights in the arithmetic that it will have."""
+    located = handle.locate()
+    stored = sum(path.stat().st_size for path in located.weights) or located.download
+    dtype = handle.precision(device, "auto").name
+    # Published checkpoints of this size are of two bytes a weight; computing in float32 doubles that.
+    return float(stored) * (2 if dtype.startswith("float32") and stored > 1e9 else 1)
+
+
+def _names(given: list[str] | None) -> tuple[str, ...]:
+    return tuple(name for names in given or () for name in names.split(",") if name)
+
+
+def _models(what: str, names: tuple[str, ...], problems: list[str]) -> list[Handle]:
+    from alignbench import encoders, llms
+    from alignbench.config import load_config
+    from alignbench.weights.handle import Handle
+
+    base, found = load_config(), []
+    for name in names:
+        try:
+            if what == "encoder":
+                model: Any = encoders.resolve(name, sources=base.encoders)
+            else:
+                model = llms.resolve(name, sources=base.llms)
+            if isinstance(model, Handle):
+                model.locate()
+                found.append(model)
+        except AlignbenchError as error:
+            problems.append(f"{what} {name}: {error}")
+    return found

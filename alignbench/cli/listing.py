@@ -1,0 +1,126 @@
+"""`alignbench list`: what there is to choose from, and whether it is at hand. Nothing heavy is imported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alignbench.config import load_config
+from alignbench.errors import AlignbenchError, ConfigError
+from alignbench.report.text import size_text
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterable, Sequence
+
+    from alignbench.weights.handle import Handle
+
+KINDS = ("encoders", "llms", "metrics", "datasets")
+
+
+def add_commands(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "list", help="encoders, LLMs, metrics and datasets by name; widths, sizes, what is at hand"
+    )
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)} (default: all)")
+    parser.set_defaults(run=show)
+
+
+def show(given: argparse.Namespace) -> int:
+    """Print the tables that were asked for."""
+    for kind in given.kinds:
+        if kind not in KINDS:
+            raise ConfigError(f"list: there is no list of {kind!r}; there are {', '.join(KINDS)}")
+    tables: dict[str, Callable[[], list[str]]] = {
+        "encoders": encoders,
+        "llms": llms,
+        "metrics": metrics,
+        "datasets": datasets,
+    }
+    for number, kind in enumerate(given.kinds or KINDS):
+        print("\n" * bool(number) + "\n".join(tables[kind]()))
+    return 0
+
+
+def encoders() -> list[str]:
+    """Return the table of encoders."""
+    from alignbench.encoders import ENCODERS, resolve
+
+    sources = load_config().encoders
+    names = dict.fromkeys((*ENCODERS.names(), *sources))
+    return _models("encoder", names, lambda name: resolve(name, sources=sources))
+
+
+def llms() -> list[str]:
+    """Return the table of LLMs."""
+    from alignbench.llms import LLMS, resolve
+
+    sources = load_config().llms
+    names = dict.fromkeys((*LLMS.names(), *sources))
+    return _models("LLM", names, lambda name: resolve(name, sources=sources))
+
+
+def metrics() -> list[str]:
+    """Return the table of metrics."""
+    from alignbench.metrics import METRICS
+
+    rows = []
+    for name in METRICS:
+        metric = METRICS.get(name)
+        sees = "pairs" if metric.pairing else "both clouds" if metric.two_sided else "one side"
+        rows.append((name, "higher" if metric.higher_is_better else "lower", sees))
+    return table(("metric", "better", "compares"), rows)
+
+
+def datasets() -> list[str]:
+    """Return the names of the datasets."""
+    from alignbench.datasets import DATASETS
+
+    return table(("dataset",), [(name,) for name in DATASETS.names()])
+
+
+def _models(what: str, names: Iterable[str], resolve: Callable[[str], Any]) -> list[str]:
+    rows = []
+    for name in names:
+        try:
+            handle = resolve(name)
+        except AlignbenchError as error:
+            rows.append((name, "", "", "", str(error)))
+            continue
+        rows.append((name, *_facts(handle)))
+    return table((what, "family", "width", "size", "weights"), rows)
+
+
+def _facts(handle: Handle) -> tuple[str, str, str, str]:
+    info = handle.info
+    if info.weights == "custom":
+        return info.family, "", "", "registered"
+    if info.weights == "random":
+        return info.family, "", "", "untrained, made here"
+    try:
+        located = handle.source.local(handle.wanted)
+        config = handle.source.config() or {}
+    except AlignbenchError as error:
+        return info.family, "", "", str(error)
+    if located is None:
+        return info.family, "", "", f"not at hand: {info.source} is downloaded on first use"
+    size = size_text(sum(path.stat().st_size for path in located.weights))
+    where = "embedded" if info.weights == "embedded" else f"at hand: {info.source}"
+    return info.family, width_of(config, handle.side), size, where
+
+
+def width_of(config: dict[str, Any], side: str) -> str:
+    """Return the hidden width that a configuration names for a side; nothing where it names none."""
+    own = config.get(f"{side}_config") or config
+    found = own.get("hidden_size") or config.get("hidden_size")
+    return "" if found is None else str(found)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return columns under their heads, two blanks apart."""
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (head, *rows)
+    ]
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]

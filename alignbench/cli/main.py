@@ -1,0 +1,99 @@
+"""The commands, their options, and which function does each."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from alignbench import __version__
+from alignbench.cli import cache, doctor, listing, reports
+from alignbench.cli.experiments import COMMON, EXPERIMENTS
+from alignbench.cli.options import add_options
+from alignbench.cli.run import run_experiment
+from alignbench.errors import AlignbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from alignbench.cli.experiments import Experiment
+
+_ABOUT = """\
+Which vision encoder fits my LLM, and how sure can I be?
+
+An experiment is a pytest run of the benchmarks; the command prints it, makes it, and returns pytest's exit
+status. Without options it takes the embedded models and data: nothing is downloaded.
+"""
+_EXAMPLES = """\
+examples:
+  alignbench coral --encoders clip siglip --llms llama --n-samples 30
+  alignbench multi-llm --encoders clip,mine=hf:org/name --llms qwen gemma3 --data-root DIR
+  alignbench attention --image photo.png --text "a dog" "a ball"
+  alignbench from-arrays vision.npy text.npy --labels types.txt
+  alignbench compare --dry-run             print the pytest run, and make none
+  alignbench coral -- -x --durations=5     what stands after -- is for pytest
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status, for an experiment pytest's."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    extra: list[str] = []
+    if "--" in arguments:
+        at = arguments.index("--")
+        arguments, extra = arguments[:at], arguments[at + 1 :]
+    parser = build_parser()
+    given = parser.parse_args(arguments)
+    if given.run is None:
+        parser.print_help()
+        return 0
+    if extra and not given.is_run:
+        parser.error("what stands after -- is for pytest, and this command makes no pytest run")
+    try:
+        status: int = given.run(given, extra) if given.is_run else given.run(given)
+    except AlignbenchError as error:
+        print(f"alignbench: {error}", file=sys.stderr)
+        return 4  # as pytest's for wrong usage
+    return status
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        "alignbench",
+        description=_ABOUT,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"alignbench {__version__}")
+    parser.set_defaults(run=None, is_run=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for experiment in EXPERIMENTS:
+        _add_experiment(commands, experiment)
+    for module in (reports, listing, doctor, cache):
+        module.add_commands(commands)
+    return parser
+
+
+def _add_experiment(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], experiment: Experiment
+) -> None:
+    about = experiment.about + (" (takes minutes)" if experiment.longer else "")
+    parser = commands.add_parser(
+        experiment.name,
+        help=about,
+        description=f"{about}. Options are those of the pytest plugin without `align-`; what is after `--` goes "
+        "to pytest.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the pytest run, and make none")
+    parser.add_argument(
+        "-n", "--workers", metavar="N", help="run on so many processes, or auto (pytest-xdist)"
+    )
+    add_options(parser, {experiment.name: experiment.options, **COMMON})
+    parser.set_defaults(run=_runner(experiment), is_run=True)
+
+
+def _runner(experiment: Experiment) -> Callable[[argparse.Namespace, list[str]], int]:
+    return lambda given, extra: run_experiment(experiment, given, extra)

@@ -1,0 +1,55 @@
+"""From a command to the pytest run that it is."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alignbench import paths
+from alignbench.cli.options import pytest_arguments
+
+if TYPE_CHECKING:
+    import argparse
+
+    from alignbench.cli.experiments import Experiment
+
+
+def run_experiment(experiment: Experiment, given: argparse.Namespace, extra: list[str]) -> int:
+    """Run the tests of one marker."""
+    return run_suite(["-m", experiment.marker], given, extra)
+
+
+def run_suite(chosen: list[str], given: argparse.Namespace, extra: list[str]) -> int:
+    """Say which pytest run a command is, make it, and return pytest's exit status.
+
+    Args:
+        chosen: what the command itself selects.
+        given: its options.
+        extra: what came after `--`: for pytest as it is.
+    """
+    workers = [] if given.workers is None else ["-n", str(given.workers)]
+    arguments = [*suite_arguments(), *chosen, *pytest_arguments(given), *workers, *extra]
+    print("+", shlex.join(["pytest", *arguments]), flush=True)
+    return 0 if given.dry_run else run_pytest(arguments)
+
+
+def suite_arguments() -> list[str]:
+    """Return what pytest needs to find the suite from here: in a clone its folder, else the installed one."""
+    here, benchmarks = Path.cwd(), paths.benchmarks()
+    if benchmarks.is_relative_to(here):
+        return [str(benchmarks.relative_to(here))]
+    # The installed suite has no conftest.py, and nothing may be written beside it. A conftest.py where we are
+    # may register models; pytest itself would look for one beside the tests only.
+    own = ["-p", "conftest"] if (here / "conftest.py").is_file() else []
+    return [str(benchmarks), "-p", "alignbench.plugin.fixtures", *own, "-p", "no:cacheprovider"]
+
+
+def run_pytest(arguments: list[str]) -> int:
+    """Run pytest in this process; return its exit status."""
+    import pytest
+
+    if (here := str(Path.cwd())) not in sys.path:  # as `python -m pytest` has it, for `-p conftest`
+        sys.path.insert(0, here)
+    return int(pytest.main(arguments))
