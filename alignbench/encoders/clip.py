@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from alignbench.encoders.maps import clip_patches, cls_attention
 from alignbench.encoders.preprocess import load_prepare
 from alignbench.encoders.tower import Features, Tower
 from alignbench.weights.loading import auto_config, hidden_layer, load_model, place, transformers_class
@@ -48,6 +49,14 @@ class ClipTower(Tower):
         return Features(
             out.last_hidden_state, cls=pooled, pooler=pooled, projected=self.model.visual_projection(pooled)
         )
+
+    def attention(self, pixels: Tensor) -> Tensor:
+        """Return what CLS pays to each patch in the last layer."""
+        return cls_attention(self.model, self.model.vision_model, pixels, self.special)
+
+    def shared_patches(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Return the patches in the space of the texts, by method."""
+        return clip_patches(self.model, pixels)
 
     def texts(self, texts: list[str]) -> Tensor:
         """Return the projected end-of-text token of each text."""

@@ -238,6 +238,17 @@ class Suite:
         with loaded(llm, llm.info.label, device, dtype, on_load, "text"):
             yield
 
+    @contextmanager
+    def looking(self, encoder: Encoder) -> Iterator[Encoder]:
+        """Hold an encoder in memory that sees whole images: squashed to its input size, nothing cropped."""
+        from alignbench.embed.models import loaded
+
+        self.release()
+        how = self._how_to_embed()
+        whole = encoder.varied(fit="squash")
+        with loaded(whole, whole.info.label, how["device"], how["dtype"], how["on_load"], "vision"):
+            yield whole
+
     def pair(self, x: Embeddings, y: Embeddings) -> Pair:
         """Return two models' embeddings of the same samples, with the samples' types and groups."""
         samples = self.dataset.samples
