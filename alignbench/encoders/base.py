@@ -151,6 +151,30 @@ class Encoder(Handle):
             batch, device, precision, lambda f: tower.patches(f, str(self.pooling)), self.options.layer
         )
 
+    def forward_layers(self, batch: Sequence[Any]) -> NDArray[np.float32]:
+        """Return every hidden layer of each preprocessed image, in one pass, before L2.
+
+        float32 [b, l · q, d]: `first_layer` first, each by its q poolings, `layer_poolings`.
+
+        Raises:
+            LayersMissingError: the model gives no layers, or layers of several widths.
+        """
+        tower, (device, precision) = self._loaded_tower(), self._running()
+        found = tower.run_pixels(
+            batch, device, precision, lambda p: {"": tower.pooled_layers(p, self.layer_poolings)}
+        )[""]
+        return found.reshape(len(found), -1, found.shape[-1])
+
+    @property
+    def first_layer(self) -> int:
+        """The number of the first layer that `forward_layers` gives: 0, or 1 where there are no embeddings."""
+        return self._known_family().first_layer
+
+    @property
+    def layer_poolings(self) -> tuple[str, ...]:
+        """The poolings that `forward_layers` gives of each layer."""
+        return self._known_family().layer_poolings
+
     def embed(self, images: Sequence[Image.Image], batch_size: int = 32) -> NDArray[np.float32]:
         """Return one vector per image: float32 [n, d], of unit length unless `l2` is off."""
         return self._finished(self._batched(images, self.forward, batch_size))

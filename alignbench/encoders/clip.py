@@ -12,7 +12,7 @@ from alignbench.weights.loading import auto_config, hidden_layer, load_model, pl
 from alignbench.weights.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -49,6 +49,11 @@ class ClipTower(Tower):
         return Features(
             out.last_hidden_state, cls=pooled, pooler=pooled, projected=self.model.visual_projection(pooled)
         )
+
+    def hidden_states(self, pixels: Tensor) -> Sequence[Tensor]:
+        """Return the tokens of every hidden layer, before the final norm."""
+        states: Sequence[Tensor] = self.model.vision_model(pixels, output_hidden_states=True).hidden_states
+        return states
 
     def attention(self, pixels: Tensor) -> Tensor:
         """Return what CLS pays to each patch in the last layer."""

@@ -29,6 +29,7 @@ class Family:
         version: raised whenever the adapter gives other numbers; part of the cache's key.
         attends: whose attention to the patches can be had: "cls", "pooling" (of a pooling head), or None.
         locates: whether its patches can be brought into the space of its texts.
+        first_layer: the number of the first hidden layer that it gives.
     """
 
     name: str
@@ -41,6 +42,12 @@ class Family:
     version: int = 1
     attends: str | None = None
     locates: bool = False
+    first_layer: int = 0
+
+    @property
+    def layer_poolings(self) -> tuple[str, ...]:
+        """The poolings of a hidden layer."""
+        return tuple(name for name in self.poolings if name == "mean" or (name == "cls" and self.cls))
 
     def check_attention(self, kind: str | None, where: str) -> str:
         """Return whose attention it is: `kind` if the family has it, or what it has.
@@ -71,8 +78,7 @@ class Family:
         Raises:
             ModelError: the family, or a hidden layer of it, lacks that pooling.
         """
-        at_layer = tuple(name for name in self.poolings if name == "mean" or (name == "cls" and self.cls))
-        available = self.poolings if layer is None else at_layer
+        available = self.poolings if layer is None else self.layer_poolings
         if asked is None:
             return self.default if self.default in available else available[0]
         if asked in available:
@@ -120,8 +126,16 @@ OPEN_CLIP = Family(
     ("projected", "mean"),
     cls=False,
     packages=_library("open_clip_torch"),
+    first_layer=1,
 )
-TIMM = Family("timm", _here("timm_models"), "pooler", ("pooler", "mean", "cls"), packages=_library("timm"))
+TIMM = Family(
+    "timm",
+    _here("timm_models"),
+    "pooler",
+    ("pooler", "mean", "cls"),
+    packages=_library("timm"),
+    first_layer=1,
+)
 RANDOM_VIT = Family("random-vit", _here("random_vit"), "cls", ("cls", "mean"), attends="cls")
 
 BY_MODEL_TYPE: Mapping[str, Family] = {

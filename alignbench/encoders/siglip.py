@@ -12,7 +12,7 @@ from alignbench.weights.loading import auto_config, hidden_layer, load_model, pl
 from alignbench.weights.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -45,6 +45,11 @@ class SiglipTower(Tower):
         if layer is not None:
             return Features(hidden_layer(out.hidden_states, layer))
         return Features(out.last_hidden_state, pooler=out.pooler_output, projected=out.pooler_output)
+
+    def hidden_states(self, pixels: Tensor) -> Sequence[Tensor]:
+        """Return the tokens of every hidden layer, before the final norm."""
+        states: Sequence[Tensor] = self.model(pixels, output_hidden_states=True).hidden_states
+        return states
 
     def attention(self, pixels: Tensor) -> Tensor:
         """Return what the pooling head pays to each patch."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from alignbench.errors import ModelError
+from alignbench.errors import LayersMissingError, ModelError
 from alignbench.weights.loading import computing
 
 if TYPE_CHECKING:
@@ -62,6 +62,26 @@ class Tower(ABC):
     def texts(self, texts: list[str]) -> Tensor:
         """Return texts in the shared space, [b, d]."""
         raise NotImplementedError
+
+    def hidden_states(self, pixels: Tensor) -> Sequence[Tensor]:
+        """Return the tokens [b, t, d] of the embeddings and after each layer, in one pass."""
+        raise LayersMissingError(f"{type(self).__name__} gives no hidden layers")
+
+    def pooled_layers(self, pixels: Tensor, poolings: Sequence[str]) -> Tensor:
+        """Return every hidden layer by each pooling, "mean" or "cls": [b, l, poolings, d].
+
+        Raises:
+            LayersMissingError: the layers differ in width.
+        """
+        states = self.hidden_states(pixels)
+        if len({state.shape[-1] for state in states}) > 1:
+            widths = sorted({int(state.shape[-1]) for state in states})
+            raise LayersMissingError(f"its hidden layers differ in width: {widths}")
+        by_layer = [
+            torch.stack([self.pooled(Features(state, cls=state[:, 0]), of).float() for of in poolings], dim=1)
+            for state in states
+        ]
+        return torch.stack(by_layer, dim=1)
 
     def attention(self, pixels: Tensor) -> Tensor:
         """Return the model's own attention to its patches, [b, p]: of CLS, or of its pooling head."""

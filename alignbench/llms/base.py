@@ -143,6 +143,19 @@ class LLM(Handle):
         _, precision = self._running()
         return self._loaded_decoder().mean_states(batch, self.options.layer, precision)
 
+    def forward_layers(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Return the mean state of each list of token ids at every layer, in one pass: float32 [b, l, d].
+
+        Layer 0 is the input embeddings; the last is after the norm, as `forward` has it.
+        """
+        _, precision = self._running()
+        return self._loaded_decoder().mean_layers(batch, precision)
+
+    @property
+    def layer_poolings(self) -> tuple[str, ...]:
+        """The poolings that `forward_layers` gives of each layer."""
+        return ("mean",)
+
     def embed(self, texts: Sequence[str], batch_size: int = 32) -> NDArray[np.float32]:
         """Return one vector per text: float32 [n, d], of unit length unless `l2` is off.
 

@@ -39,6 +39,7 @@ for _name, _module in {
     "metric_vs_e2e": "retrieval",
     "vlm_gain": "vlm",
     "vlm_curves": "vlm",
+    "layer_grid": "layers",
     "attention_localisation": "attention",
     "attention_of_texts": "attention",
     "attention_own": "attention",

@@ -79,7 +79,7 @@ def attention_of_texts(inputs: FigureInputs) -> Figure | None:
             (int(i), str(p)) for i, p in zip(first["image"], first["prompt"], strict=True) if str(p)
         )
     )[:MOST_IMAGES]
-    figure = new_figure(0.4 + CELL * (len(columns) + 1), 1.55 + (CELL + 0.12) * len(wanted))
+    figure = new_figure(0.4 + CELL * (len(columns) + 1), 1.35 + CELL * len(wanted))
     axes = figure.subplots(len(wanted), len(columns) + 1, squeeze=False)
     for line, (row, (image, prompt)) in enumerate(zip(axes, wanted, strict=True)):
         _picture(row[0], first["images"][image])
@@ -106,7 +106,7 @@ def attention_own(inputs: FigureInputs) -> Figure | None:
     if not files:
         return None
     shown = sorted({int(i) for i in files[0]["image"]})[:MOST_IMAGES]
-    figure = new_figure(max(4.6, 0.3 + CELL * (len(files) + 1)), 1.55 + (CELL + 0.1) * len(shown))
+    figure = new_figure(max(4.6, 0.3 + CELL * (len(files) + 1)), 1.35 + CELL * len(shown))
     axes = figure.subplots(len(shown), len(files) + 1, squeeze=False)
     for line, (row, image) in enumerate(zip(axes, shown, strict=True)):
         _picture(row[0], files[0]["images"][image])

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from alignbench.encoders import Encoder
     from alignbench.llms import LLM
     from alignbench.llms.base import CausalLM
-    from alignbench.types import Embeddings, Pair, Patches
+    from alignbench.types import Embeddings, Layers, Pair, Patches
     from alignbench.weights.custom import Custom
 
 SUITE = pytest.StashKey[Suite]()
@@ -52,6 +52,7 @@ EXPERIMENTS = {
     "e2e": "end to end: the text that belongs to an image is found after a trained projector",
     "vlm": "a small VLM of every pair, its projector trained with the LLM's own loss",
     "embedding": "embedding space in two dimensions",
+    "layers": "every layer of each encoder against every layer of each LLM",
     "attention": "where encoders look and what texts they find where, checked on scenes with known places",
     "speed": "latency, throughput and memory of encoders, LLMs and metrics",
     "invariants": "declared properties of every registered metric",
@@ -123,6 +124,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     suite = session.config.stash[SUITE]
     needed = needed_by_items(session.items, tuple(suite.encoders), tuple(suite.llms))
     suite.patched = frozenset(needed.patches)
+    suite.layered = any("layers" in getattr(item, "fixturenames", ()) for item in session.items)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -194,6 +196,12 @@ def patches(encoder: Encoder | Custom, alignbench_suite: Suite) -> Callable[[], 
         return alignbench_suite.patches(encoder)
 
     return cache(embed)
+
+
+@pytest.fixture(scope="session")
+def layers(alignbench_suite: Suite) -> Callable[[Encoder | LLM | Custom], Layers]:
+    """Gives every hidden layer of a model, pooled, when it is called with it."""
+    return alignbench_suite.layers
 
 
 @pytest.fixture

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
     from alignbench.datasets import Dataset
     from alignbench.embed import EmbeddingStore, Progress
+    from alignbench.embed.models import Output
     from alignbench.encoders import Encoder
     from alignbench.llms import LLM
     from alignbench.llms.base import CausalLM
     from alignbench.plugin.options import Options
     from alignbench.plugin.selection import Needed
-    from alignbench.types import ModelInfo, Patches
+    from alignbench.types import Layers, ModelInfo, Patches
     from alignbench.weights.arrays import ArrayFile
     from alignbench.weights.custom import Custom
 
@@ -41,6 +42,7 @@ class Suite:
             "embedding" or "timing".
         patched: the names of the encoders whose patches the collected tests use: they are embedded with the
             same load of weights as the images.
+        layered: whether the collected tests use hidden layers; likewise.
     """
 
     options: Options
@@ -49,7 +51,9 @@ class Suite:
     progress: Progress | None = None
     loads: list[tuple[str, float, str]] = field(default_factory=list)
     patched: frozenset[str] = frozenset()
+    layered: bool = False
     _vectors: dict[tuple[str, str], Embeddings | ModelError] = field(default_factory=dict)
+    _layers: dict[tuple[str, str], Layers] = field(default_factory=dict)
     _held: Held = field(default_factory=Held)
 
     @classmethod
@@ -190,7 +194,7 @@ class Suite:
                 encoder,
                 self.dataset,
                 batch_size=self.options.batch_size,
-                with_patches=self._uses_patches(encoder),
+                beside=self._beside(encoder),
                 **self._how_to_embed(),
             ),
         )
@@ -201,8 +205,11 @@ class Suite:
 
         return runs(model)
 
-    def _uses_patches(self, encoder: Encoder | Custom) -> bool:
-        return any(self.encoders.get(name) is encoder for name in self.patched)
+    def _beside(self, encoder: Encoder | Custom) -> list[Output]:
+        """Return what the collected tests use of an encoder beside its embeddings."""
+        patched = any(self.encoders.get(name) is encoder for name in self.patched)
+        wanted: dict[Output, bool] = {"patches": patched, "layers": self.layered}
+        return [output for output, used in wanted.items() if used]
 
     def has_patches(self, encoder: Encoder | Custom) -> bool:
         """Whether the encoder gives a vector a patch."""
@@ -223,7 +230,26 @@ class Suite:
         """Return an LLM's embeddings of the texts; its weights are loaded on a cache miss only."""
         from alignbench.embed import embed_texts
 
-        return self._remembered(llm.info, lambda: embed_texts(llm, self.dataset, **self._how_to_embed()))
+        return self._remembered(
+            llm.info,
+            lambda: embed_texts(llm, self.dataset, with_layers=self.layered, **self._how_to_embed()),
+        )
+
+    def layers(self, model: Encoder | LLM | Custom) -> Layers:
+        """Return every hidden layer of a model; its weights are loaded on a cache miss only.
+
+        Raises:
+            LayersMissingError: it gives none.
+        """
+        from alignbench.embed import embed_layers
+
+        key = (model.info.side, model.info.label)
+        if key not in self._layers:
+            self.release()
+            self._layers[key] = embed_layers(
+                model, self.dataset, batch_size=self.options.batch_size, **self._how_to_embed()
+            )
+        return self._layers[key]
 
     @contextmanager
     def holding(self, llm: CausalLM) -> Iterator[None]:
