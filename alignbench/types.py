@@ -92,8 +92,8 @@ class Patches:
 class Layers:
     """Every hidden layer of one model over one dataset, by each of its poolings, before L2.
 
-    `values` is float32 [n, l, q, d], q the `poolings`. Layer 0 is the input embeddings; `first` is the number of
-    the first that there is: 1 of timm and open_clip, which give no embeddings.
+    `values` is float32 [n, l, q, d], q the `poolings`. Layer 0 is the input embeddings; `first` is the
+    number of the first that there is: 1 of timm and open_clip, which give no embeddings.
     """
 
     model: ModelInfo

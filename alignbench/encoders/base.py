@@ -167,7 +167,7 @@ class Encoder(Handle):
 
     @property
     def first_layer(self) -> int:
-        """The number of the first layer that `forward_layers` gives: 0, or 1 where there are no embeddings."""
+        """The number of the first layer of `forward_layers`: 0, or 1 where there are no embeddings."""
         return self._known_family().first_layer
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -115,6 +115,17 @@ class LLM(Handle):
             "quantization": options.quantization,
             "preprocessing": preprocessing_digest(located.folder, ("tokenizers",)),
         }
+
+    def varied(self, **changes: Any) -> LLM:
+        """Return a handle of the same weights with other options; it is not loaded."""
+        return LLM(
+            self.name,
+            self.source,
+            replace(self.options, **changes),
+            family=self._family,
+            weights=self._weights,
+            stand_in_for=self._stand_in_for,
+        )
 
     def with_head(self) -> CausalLM:
         """Return a handle on the same weights that also loads the head: it tells the next token."""

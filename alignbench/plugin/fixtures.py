@@ -52,6 +52,7 @@ EXPERIMENTS = {
     "e2e": "end to end: the text that belongs to an image is found after a trained projector",
     "vlm": "a small VLM of every pair, its projector trained with the LLM's own loss",
     "embedding": "embedding space in two dimensions",
+    "sensitivity": "the same score under other pooling, layer, fit and scaling: does the ranking survive?",
     "layers": "every layer of each encoder against every layer of each LLM",
     "attention": "where encoders look and what texts they find where, checked on scenes with known places",
     "speed": "latency, throughput and memory of encoders, LLMs and metrics",
@@ -202,6 +203,12 @@ def patches(encoder: Encoder | Custom, alignbench_suite: Suite) -> Callable[[], 
 def layers(alignbench_suite: Suite) -> Callable[[Encoder | LLM | Custom], Layers]:
     """Gives every hidden layer of a model, pooled, when it is called with it."""
     return alignbench_suite.layers
+
+
+@pytest.fixture(scope="session")
+def varied(alignbench_suite: Suite) -> Callable[..., Embeddings]:
+    """Gives a model's embeddings under other options when it is called with both."""
+    return alignbench_suite.varied
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ class Suite:
     layered: bool = False
     _vectors: dict[tuple[str, str], Embeddings | ModelError] = field(default_factory=dict)
     _layers: dict[tuple[str, str], Layers] = field(default_factory=dict)
+    _varied: dict[tuple[str, ...], Embeddings] = field(default_factory=dict)
     _held: Held = field(default_factory=Held)
 
     @classmethod
@@ -234,6 +235,22 @@ class Suite:
             llm.info,
             lambda: embed_texts(llm, self.dataset, with_layers=self.layered, **self._how_to_embed()),
         )
+
+    def varied(self, model: Encoder | LLM, **changes: Any) -> Embeddings:
+        """Return a model's embeddings under other options; its weights are loaded on a cache miss only."""
+        from alignbench.embed import embed_images, embed_texts
+
+        key = (model.info.side, model.info.label, *map(str, sorted(changes.items())))
+        if key not in self._varied:
+            self.release()
+            other: Any = model.varied(**changes)
+            how = self._how_to_embed()
+            self._varied[key] = (
+                embed_images(other, self.dataset, batch_size=self.options.batch_size, **how)
+                if model.info.side == "vision"
+                else embed_texts(other, self.dataset, **how)
+            )
+        return self._varied[key]
 
     def layers(self, model: Encoder | LLM | Custom) -> Layers:
         """Return every hidden layer of a model; its weights are loaded on a cache miss only.
