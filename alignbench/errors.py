@@ -45,5 +45,9 @@ class ModelError(AlignbenchError):
     """A model can't be used as asked (wrong family, missing keys, no such layer, ...)."""
 
 
+class LayersMissingError(ModelError):
+    """A model gives no hidden layers, or layers of several widths."""
+
+
 class WeightsMissingError(ModelError):
     """A model's weights are not at hand: not found, gated, or no network."""

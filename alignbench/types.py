@@ -89,6 +89,38 @@ class Patches:
 
 
 @dataclass(frozen=True, slots=True)
+class Layers:
+    """Every hidden layer of one model over one dataset, by each of its poolings, before L2.
+
+    `values` is float32 [n, l, q, d], q the `poolings`. Layer 0 is the input embeddings; `first` is the
+    number of the first that there is: 1 of timm and open_clip, which give no embeddings.
+    """
+
+    model: ModelInfo
+    values: NDArray[np.float32]
+    poolings: tuple[str, ...]
+    ids: tuple[str, ...]
+    first: int = 0
+
+    def __post_init__(self) -> None:
+        n, q = len(self.ids), len(self.poolings)
+        if self.values.ndim != 4 or len(self.values) != n or self.values.shape[2] != q:
+            raise InputError(
+                f"layers of {self.model.name}: expected [{n}, l, {q}, d], got shape {self.values.shape}"
+            )
+
+    def by(self, pooling: str) -> NDArray[np.float32]:
+        """Return all layers by one pooling [n, l, d].
+
+        Raises:
+            InputError: there is no such pooling.
+        """
+        if pooling not in self.poolings:
+            raise InputError(f"layers of {self.model.name}: no pooling {pooling!r}, only {self.poolings}")
+        return self.values[:, :, self.poolings.index(pooling)]
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """Two sides of the same samples: row i of `x` and of `y` are one pair.
 

@@ -1,4 +1,4 @@
-"""Encoders compared: on each data type, by what trained projectors make of them, and with each other.
+"""Encoders compared: on each data type, by trained projectors, by the samples that count, with each other.
 
 The metrics on all data together are those of test_cka.py, which `-m compare` runs, too.
 """
@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from alignbench.experiments.compare import BETWEEN_MODELS, BY_TYPE, Projection, project
+from alignbench.experiments.influence import influence
 
 pytestmark = [pytest.mark.compare, pytest.mark.all]
 
@@ -32,6 +33,12 @@ def test_projection(projector, pair, patches, record):
     artifact = record.artifact(f"losses-{projector}", pair, curves) if curves else None
     for score in scores:
         record.score(replace(score, artifact=artifact))
+
+
+def test_influence_of_samples(pair, dataset, record):
+    score, arrays = influence(pair, dataset.samples, record.settings, experiment=record.experiment)
+    artifact = None if arrays is None else record.artifact("influence", pair, arrays)
+    record.score(score, artifact=artifact)
 
 
 @pytest.mark.parametrize("metric", BETWEEN_MODELS)

@@ -5,8 +5,10 @@ from alignbench.embed.cache import DamagedShardWarning, EmbeddingStore, Shelf, d
 from alignbench.embed.extract import (
     count_missing,
     embed_images,
+    embed_layers,
     embed_patches,
     embed_texts,
+    gives_layers,
     gives_patches,
 )
 from alignbench.embed.progress import Progress, Silent
@@ -20,8 +22,10 @@ __all__ = [
     "count_missing",
     "default_root",
     "embed_images",
+    "embed_layers",
     "embed_patches",
     "embed_texts",
+    "gives_layers",
     "gives_patches",
     "runs",
 ]

@@ -5,34 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from alignbench.datasets import Dataset
 from alignbench.embed.arrays import from_arrays, runs
 from alignbench.embed.batches import image_batches, overhead_of, text_batches
-from alignbench.embed.cache import ROWS_PER_SHARD, EmbeddingStore, Shelf
-from alignbench.embed.models import dtype_of, info_of, key_of, loaded, run, runs_apart
+from alignbench.embed.models import info_of, run, runs_apart
 from alignbench.embed.progress import Progress, Silent
+from alignbench.embed.task import Place, Task, vectors_of
 from alignbench.embed.unit import unit
-from alignbench.errors import AlignbenchWarning, DataError, InputError, ModelError
-from alignbench.types import Embeddings, Patches
+from alignbench.errors import AlignbenchWarning, DataError, InputError, LayersMissingError, ModelError
+from alignbench.types import Embeddings, Layers, Patches
 from alignbench.weights.precision import resolve_device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Collection, Iterator, Sequence
 
-    from alignbench.embed.models import OnLoad, Vectors
-    from alignbench.types import ModelInfo
-
-    # Rows (positions among those asked for) and their vectors, in any order.
-    Encode = Callable[[Sequence[int]], Iterator[tuple[Sequence[int], Vectors]]]
-    # What each row's vector is kept under, given the model's key.
-    Items = Callable[[dict[str, Any]], list[str]]
+    from alignbench.embed.cache import EmbeddingStore
+    from alignbench.embed.models import OnLoad, Output, Vectors
+    from alignbench.embed.task import Items
 
 _TEXTS_A_BATCH = 32
 
@@ -47,7 +38,7 @@ def embed_images(
     batch_size: int = 32,
     progress: Progress | None = None,
     on_load: OnLoad | None = None,
-    with_patches: bool = False,
+    beside: Collection[Output] = (),
 ) -> Embeddings:
     """Return an encoder's vectors of a dataset's images, row i of sample i.
 
@@ -64,7 +55,7 @@ def embed_images(
         batch_size: images a batch.
         progress: is told of the images that are missing.
         on_load: is told (model, seconds) of each load of weights.
-        with_patches: where weights are loaded, keep the patches of `embed_patches`, too, for later.
+        beside: where weights are loaded, keep "patches" or "layers", too, for later.
 
     Returns:
         float32 `[n, d]`, with the arithmetic in `model.params["dtype"]`.
@@ -76,11 +67,11 @@ def embed_images(
     """
     if (given := from_arrays(encoder, dataset)) is not None:
         return given
-    task = _image_task(encoder, dataset, device, dtype, batch_size, patches=False)
-    beside = None
-    if with_patches and gives_patches(encoder):
-        beside = _image_task(encoder, dataset, device, dtype, batch_size, patches=True)
-    return _embed(task, store, progress or Silent(), on_load, beside)
+    task, *others = (
+        _image_task(encoder, dataset, device, dtype, batch_size, output)
+        for output in ("vectors", *(o for o in beside if _gives(encoder, o)))
+    )
+    return _embed(task, store, progress or Silent(), on_load, others)
 
 
 def gives_patches(encoder: Any) -> bool:
@@ -123,20 +114,75 @@ def embed_patches(
     name = info_of(encoder, "vision", "").name
     if not gives_patches(encoder):
         raise ModelError(f"{name}: gives no patch embeddings")
-    task = _image_task(encoder, dataset, device, dtype, batch_size, patches=True)
-    info, values = _vectors(task, store, progress or Silent(), on_load)
+    task = _image_task(encoder, dataset, device, dtype, batch_size, "patches")
+    info, values = vectors_of(task, store, progress or Silent(), on_load)
     return Patches(info, values, task.ids)
 
 
+def gives_layers(model: Any) -> bool:
+    """Whether a model gives its hidden layers: it is ours."""
+    return callable(getattr(model, "forward_layers", None))
+
+
+def _gives(model: Any, output: Output) -> bool:
+    return gives_patches(model) if output == "patches" else gives_layers(model)
+
+
+def embed_layers(
+    model: Any,
+    dataset: Dataset,
+    *,
+    store: EmbeddingStore,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int = 32,
+    progress: Progress | None = None,
+    on_load: OnLoad | None = None,
+) -> Layers:
+    """Return every hidden layer of an encoder's images or an LLM's texts, as they are: no row is scaled.
+
+    Args:
+        model: an Encoder or an LLM.
+        dataset: as in `embed_images`, like the other arguments.
+        store: as there.
+        device: as there.
+        dtype: as there.
+        batch_size: images a batch; texts go by their length.
+        progress: as there.
+        on_load: as there.
+
+    Raises:
+        LayersMissingError: the model gives none, or of several widths.
+        WeightsMissingError: a load is needed and the weights are not there.
+        ModelError: a vector is not finite.
+    """
+    info = info_of(model, "vision", "")
+    if not gives_layers(model):
+        raise LayersMissingError(f"{info.name}: gives embeddings only, no hidden layers")
+    if info.side == "text":
+        task = _text_task(model, dataset, device, dtype, 2048, "layers")
+    else:
+        task = _image_task(model, dataset, device, dtype, batch_size, "layers")
+    found, values = vectors_of(task, store, progress or Silent(), on_load)
+    poolings = tuple(model.layer_poolings)
+    n, d = len(values), values.shape[-1]
+    first = int(getattr(model, "first_layer", 0))
+    return Layers(found, values.reshape(n, -1, len(poolings), d), poolings, task.ids, first)
+
+
 def _image_task(
-    encoder: Any, dataset: Dataset, device: str, dtype: str, batch_size: int, *, patches: bool
-) -> _Task:
+    encoder: Any, dataset: Dataset, device: str, dtype: str, batch_size: int, output: Output
+) -> Task:
     if batch_size < 1:
         raise InputError(f"batch_size: expected at least 1, got {batch_size}")
     samples = dataset.samples
     ids = tuple(sample.id for sample in samples)
     name = info_of(encoder, "vision", "").name
-    whole, method = ("patches", "forward_patches") if patches else ("embed", "forward")
+    whole, method = {
+        "vectors": ("embed", "forward"),
+        "patches": ("patches", "forward_patches"),
+        "layers": ("", "forward_layers"),
+    }[output]
 
     def encode(rows: Sequence[int]) -> Iterator[tuple[Sequence[int], Vectors]]:
         apart = runs_apart(encoder, "preprocess") and hasattr(encoder, method)
@@ -144,9 +190,9 @@ def _image_task(
         forward = getattr(encoder, method if apart else whole)
         for positions, batch in image_batches([samples[row] for row in rows], prepare, batch_size):
             of = [rows[position] for position in positions]
-            yield of, run(forward, batch, name, [ids[row] for row in of], "vision", patches=patches)
+            yield of, run(forward, batch, name, [ids[row] for row in of], "vision", output)
 
-    return _Task(encoder, "vision", ids, _image_items(dataset), encode, device, dtype, patches=patches)
+    return Task(encoder, "vision", ids, _image_items(dataset), encode, device, dtype, output)
 
 
 def embed_texts(
@@ -159,6 +205,7 @@ def embed_texts(
     max_tokens: int = 2048,
     progress: Progress | None = None,
     on_load: OnLoad | None = None,
+    with_layers: bool = False,
 ) -> Embeddings:
     """Return an LLM's vectors of a dataset's texts, row i of sample i (of `Sample.text`).
 
@@ -174,6 +221,7 @@ def embed_texts(
         max_tokens: the budget of a batch.
         progress: as there.
         on_load: as there.
+        with_layers: where weights are loaded, keep all hidden layers, too, for later.
 
     Returns:
         float32 `[n, d]`.
@@ -187,6 +235,18 @@ def embed_texts(
         raise InputError(f"max_tokens: expected at least 1, got {max_tokens}")
     if (given := from_arrays(llm, dataset)) is not None:
         return given
+    task = _text_task(llm, dataset, device, dtype, max_tokens, "vectors")
+    beside = (
+        [_text_task(llm, dataset, device, dtype, max_tokens, "layers")]
+        if with_layers and gives_layers(llm)
+        else []
+    )
+    return _embed(task, store, progress or Silent(), on_load, beside)
+
+
+def _text_task(
+    llm: Any, dataset: Dataset | Sequence[str], device: str, dtype: str, max_tokens: int, output: Output
+) -> Task:
     if isinstance(dataset, Dataset):
         ids, texts = tuple(s.id for s in dataset.samples), [s.text for s in dataset.samples]
     else:
@@ -205,14 +265,16 @@ def embed_texts(
         tokens = llm.tokenize([texts[row] for row in rows])
         if empty := [ids[row] for row, of in zip(rows, tokens, strict=True) if not of]:
             raise DataError(f"sample {empty[0]!r}: {name} makes no token of its text")
-        _say_what_was_cut(llm, [texts[row] for row in rows], tokens)
+        if output == "vectors":
+            _say_what_was_cut(llm, [texts[row] for row in rows], tokens)
+        forward = llm.forward_layers if output == "layers" else llm.forward
         overhead = overhead_of(resolve_device(device))
         for positions in text_batches([len(of) for of in tokens], max_tokens, overhead=overhead):
             of = [rows[position] for position in positions]
-            yield of, run(llm.forward, [tokens[p] for p in positions], name, [ids[row] for row in of], "text")
+            batch = [tokens[p] for p in positions]
+            yield of, run(forward, batch, name, [ids[row] for row in of], "text", output)
 
-    task = _Task(llm, "text", ids, _text_items(texts), encode, device, dtype)
-    return _embed(task, store, progress or Silent(), on_load)
+    return Task(llm, "text", ids, _text_items(texts), encode, device, dtype, output)
 
 
 def count_missing(
@@ -239,7 +301,7 @@ def count_missing(
     items = _image_items(dataset)
     if info_of(model, "vision", "").side == "text":
         items = _text_items([sample.text for sample in dataset.samples])
-    place = _Place.of(model, items, device, dtype, store, patches=patches)
+    place = Place.of(model, items, device, dtype, store, "patches" if patches else "vectors")
     return len(place.lacks(place.known()))
 
 
@@ -272,150 +334,15 @@ def _text_items(texts: Sequence[str]) -> Items:
     return items
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """What is to be embedded, by what, and how to do a part of it."""
-
-    model: Any
-    side: Literal["vision", "text"]
-    ids: tuple[str, ...]
-    items: Items
-    encode: Encode
-    device: str
-    dtype: str
-    patches: bool = False
-
-    def place(self, store: EmbeddingStore) -> _Place:
-        """Return where the vectors are kept."""
-        return _Place.of(self.model, self.items, self.device, self.dtype, store, patches=self.patches)
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a task's vectors are kept, as far as is known of the model at this moment.
-
-    Args:
-        arithmetic: the dtype's name.
-        shelf: None for a model that can't say what it is: nothing of it is kept.
-        items: each row's item.
-    """
-
-    arithmetic: str
-    shelf: Shelf | None
-    items: list[str]
-
-    @classmethod
-    def of(
-        cls,
-        model: Any,
-        items: Items,
-        device: str,
-        dtype: str,
-        store: EmbeddingStore,
-        *,
-        patches: bool = False,
-    ) -> _Place:
-        arithmetic = dtype_of(model, device, dtype)
-        key = key_of(model, arithmetic, patches=patches)
-        return cls(arithmetic, None if key is None else store.shelf(key), items(key or {}))
-
-    def known(self) -> dict[str, Vectors]:
-        """Return the vectors that are there, by item."""
-        return {} if self.shelf is None else self.shelf.read(self.items)
-
-    def lacks(self, known: dict[str, Vectors]) -> list[int]:
-        """Return the rows without a vector, one an item."""
-        first = {item: row for row, item in reversed(list(enumerate(self.items)))}
-        return sorted(row for item, row in first.items() if item not in known)
-
-
 def _embed(
-    task: _Task,
+    task: Task,
     store: EmbeddingStore,
     progress: Progress,
     on_load: OnLoad | None,
-    beside: _Task | None = None,
+    beside: Sequence[Task] = (),
 ) -> Embeddings:
-    info, values = _vectors(task, store, progress, on_load, beside)
+    info, values = vectors_of(task, store, progress, on_load, beside)
     return Embeddings(info, unit(values, task.ids, info.name) if info.params["l2"] else values, task.ids)
-
-
-def _vectors(
-    task: _Task,
-    store: EmbeddingStore,
-    progress: Progress,
-    on_load: OnLoad | None,
-    beside: _Task | None = None,
-) -> tuple[ModelInfo, Vectors]:
-    """Return all rows' vectors as the store has them: from the model where they are missing.
-
-    While the model is loaded, another task of the same model may put its vectors into the store, too.
-    """
-    name = info_of(task.model, task.side, "").name
-    if not task.ids:
-        raise InputError(f"{name}: there is nothing to embed")
-    place = task.place(store)
-    known = place.known()
-    if place.lacks(known):
-        with _locked(place):
-            # Another process may have done it while this one waited for the lock.
-            place = task.place(store)
-            known = place.known()
-            if place.lacks(known):
-                with loaded(task.model, name, task.device, task.dtype, on_load, task.side):
-                    # Of a model that had to be downloaded, all is known only now.
-                    place = task.place(store)
-                    known = place.known()
-                    _compute(task, place, known, name, progress)
-                    if beside is not None:
-                        _compute_beside(beside, store, name, progress)
-    info = info_of(task.model, task.side, place.arithmetic)
-    return info, _stacked([known[item] for item in place.items], name)
-
-
-def _compute_beside(task: _Task, store: EmbeddingStore, name: str, progress: Progress) -> None:
-    place = task.place(store)
-    if place.shelf is None:
-        return  # it would be forgotten at once
-    # What goes wrong here goes wrong again for whoever asks for these vectors, and is theirs to report.
-    with suppress(Exception), _locked(place):
-        known = place.known()
-        if place.lacks(known):
-            _compute(task, place, known, name, progress)
-
-
-def _locked(place: _Place) -> AbstractContextManager[object]:
-    return nullcontext() if place.shelf is None else place.shelf.lock()
-
-
-def _compute(task: _Task, place: _Place, known: dict[str, Vectors], name: str, progress: Progress) -> None:
-    """Add the vectors that `known` lacks, and keep them, a shard at a time."""
-    rows = place.lacks(known)
-    pending: list[str] = []
-
-    def keep() -> None:
-        if pending and place.shelf is not None:
-            place.shelf.write(pending, _stacked([known[item] for item in pending], name))
-        pending.clear()
-
-    progress.start(len(rows), f"{name}: {'images' if task.side == 'vision' else 'texts'}")
-    try:
-        for of, vectors in task.encode(rows):
-            for row, vector in zip(of, vectors, strict=True):
-                known[place.items[row]] = vector
-                pending.append(place.items[row])
-                if len(pending) == ROWS_PER_SHARD:
-                    keep()
-            progress.advance(len(of))
-    finally:
-        progress.close()
-        keep()  # what an error or Ctrl-C leaves is good, too
-
-
-def _stacked(vectors: Sequence[Vectors], name: str) -> Vectors:
-    if len({vector.shape for vector in vectors}) > 1:
-        raise ModelError(f"{name}: its vectors differ in shape: {sorted({v.shape for v in vectors})}")
-    return np.stack(vectors)
 
 
 def _same(image: Any) -> Any:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vectors = NDArray[np.float32]
+    Output = Literal["vectors", "patches", "layers"]
     OnLoad = Callable[[str, float], None]
 
 
@@ -62,18 +63,23 @@ def dtype_of(model: Any, device: str, dtype: str) -> str:
     return "" if dtype == "auto" else dtype
 
 
-def key_of(model: Any, dtype: str, *, patches: bool = False) -> dict[str, Any] | None:
+def key_of(model: Any, dtype: str, output: Output = "vectors") -> dict[str, Any] | None:
     """Return all that shapes the model's vectors, or None if it can't say: then nothing of it is cached.
 
     Args:
         model: ours, or a third party's.
         dtype: the arithmetic.
-        patches: whether its patch vectors are meant; a third party's own fingerprint need not know of them.
+        output: which vectors are meant; a third party's own fingerprint need not know of patches.
     """
     fingerprint = getattr(model, "fingerprint", None)
     if fingerprint is None:
         return None
-    return {**fingerprint(), "dtype": dtype, **({"patches": True} if patches else {})}
+    which: dict[Output, dict[str, Any]] = {
+        "patches": {"patches": True},
+        # All layers by all poolings: those that were asked for play no part.
+        "layers": {"output": "layers"},
+    }
+    return {**fingerprint(), "dtype": dtype, **which.get(output, {})}
 
 
 @contextmanager
@@ -124,10 +130,9 @@ def run(
     name: str,
     ids: Sequence[str],
     side: Literal["vision", "text"],
-    *,
-    patches: bool = False,
+    output: Output = "vectors",
 ) -> Vectors:
-    """Return a batch's vectors, checked: float32 `[b, d]` or, of patches, `[b, p, d]`; all finite.
+    """Return a batch's vectors, checked: float32 `[b, d]` or, of patches or layers, `[b, p, d]`; all finite.
 
     Args:
         forward: the model's.
@@ -135,7 +140,7 @@ def run(
         name: the model's.
         ids: the samples in the batch, for errors.
         side: what they are.
-        patches: whether there is a vector a patch.
+        output: whether there is one vector, or one a patch or a layer.
 
     Raises:
         ModelError: out of memory, another shape, or a vector that is not finite.
@@ -150,8 +155,8 @@ def run(
             ) from error
         raise
     vectors = np.asarray(out, dtype=np.float32)
-    if vectors.ndim != (3 if patches else 2) or len(vectors) != len(ids):
-        form = "patches, d" if patches else "d"
+    if vectors.ndim != (2 if output == "vectors" else 3) or len(vectors) != len(ids):
+        form = "d" if output == "vectors" else f"{output}, d"
         raise ModelError(f"{name}: expected vectors [{len(ids)}, {form}], got shape {vectors.shape}")
     finite = np.isfinite(vectors.reshape(len(ids), -1)).all(axis=1)
     if not finite.all():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -151,6 +151,30 @@ class Encoder(Handle):
             batch, device, precision, lambda f: tower.patches(f, str(self.pooling)), self.options.layer
         )
 
+    def forward_layers(self, batch: Sequence[Any]) -> NDArray[np.float32]:
+        """Return every hidden layer of each preprocessed image, in one pass, before L2.
+
+        float32 [b, l · q, d]: `first_layer` first, each by its q poolings, `layer_poolings`.
+
+        Raises:
+            LayersMissingError: the model gives no layers, or layers of several widths.
+        """
+        tower, (device, precision) = self._loaded_tower(), self._running()
+        found = tower.run_pixels(
+            batch, device, precision, lambda p: {"": tower.pooled_layers(p, self.layer_poolings)}
+        )[""]
+        return found.reshape(len(found), -1, found.shape[-1])
+
+    @property
+    def first_layer(self) -> int:
+        """The number of the first layer of `forward_layers`: 0, or 1 where there are no embeddings."""
+        return self._known_family().first_layer
+
+    @property
+    def layer_poolings(self) -> tuple[str, ...]:
+        """The poolings that `forward_layers` gives of each layer."""
+        return self._known_family().layer_poolings
+
     def embed(self, images: Sequence[Image.Image], batch_size: int = 32) -> NDArray[np.float32]:
         """Return one vector per image: float32 [n, d], of unit length unless `l2` is off."""
         return self._finished(self._batched(images, self.forward, batch_size))
@@ -173,6 +197,78 @@ class Encoder(Handle):
             return tower.run(batch, device, precision, lambda f: tower.pooled(f, "projected"), None)
 
         return self._finished(self._batched(images, shared, batch_size))
+
+    def varied(self, **changes: Any) -> Encoder:
+        """Return a handle of the same weights with other options; it is not loaded.
+
+        Raises:
+            ModelError: the family has no such pooling.
+        """
+        return Encoder(
+            self.name,
+            self.source,
+            replace(self.options, **changes),
+            family=self._family,
+            weights=self._weights,
+            stand_in_for=self._stand_in_for,
+        )
+
+    def attention(
+        self, images: Sequence[Image.Image], kind: str | None = None, batch_size: int = 32
+    ) -> NDArray[np.float32]:
+        """Return the model's own attention to its patches, row by row, in the last layer: float32 [n, p].
+
+        Args:
+            images: of any size.
+            kind: "cls" or "pooling" (of a pooling head); None for what the family has.
+            batch_size: images a pass.
+
+        Raises:
+            ModelError: the family has no such attention.
+        """
+        self._known_family().check_attention(kind, self.name)
+        self._load_if_needed()
+
+        def attend(batch: Sequence[Any]) -> NDArray[np.float32]:
+            tower, (device, precision) = self._loaded_tower(), self._running()
+            return tower.run_pixels(batch, device, precision, lambda p: {"": tower.attention(p)})[""]
+
+        return self._batched(images, attend, batch_size)
+
+    def shared_patches(
+        self, images: Sequence[Image.Image], batch_size: int = 32
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return the patches in the space of `text_embed`, at unit length, by method: float32 [n, p, d].
+
+        "value" is by the last layer's value path, "raw" by what projects the whole image.
+
+        Raises:
+            ModelError: the family has no text tower, or no way from its patches to the texts.
+        """
+        if not self._known_family().locates:
+            raise ModelError(
+                f"{self.name}: {self._family_name()} encoders have no patches in a space of texts"
+            )
+        self._load_if_needed()
+        tower, (device, precision) = self._loaded_tower(), self._running()
+        tower.check_text(self.name)
+        parts = [
+            tower.run_pixels(
+                [self.preprocess(image) for image in images[start : start + batch_size]],
+                device,
+                precision,
+                tower.shared_patches,
+            )
+            for start in range(0, len(images), batch_size)
+        ]
+        found = {method: np.concatenate([part[method] for part in parts]) for method in parts[0]}
+        return {method: unit_rows(values) for method, values in found.items()}
+
+    @property
+    def map_size(self) -> tuple[int, int]:
+        """Height and width of the pixels that the model sees; a map's patches share their ratio."""
+        height, width = self._loaded_tower().prepare.size  # type: ignore[attr-defined]
+        return int(height), int(width)
 
     def text_embed(self, texts: Sequence[str], batch_size: int = 64) -> NDArray[np.float32]:
         """Return the texts in the space that they share with the images: float32 [n, d].

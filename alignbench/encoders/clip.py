@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from alignbench.encoders.maps import clip_patches, cls_attention
 from alignbench.encoders.preprocess import load_prepare
 from alignbench.encoders.tower import Features, Tower
 from alignbench.weights.loading import auto_config, hidden_layer, load_model, place, transformers_class
 from alignbench.weights.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -48,6 +49,19 @@ class ClipTower(Tower):
         return Features(
             out.last_hidden_state, cls=pooled, pooler=pooled, projected=self.model.visual_projection(pooled)
         )
+
+    def hidden_states(self, pixels: Tensor) -> Sequence[Tensor]:
+        """Return the tokens of every hidden layer, before the final norm."""
+        states: Sequence[Tensor] = self.model.vision_model(pixels, output_hidden_states=True).hidden_states
+        return states
+
+    def attention(self, pixels: Tensor) -> Tensor:
+        """Return what CLS pays to each patch in the last layer."""
+        return cls_attention(self.model, self.model.vision_model, pixels, self.special)
+
+    def shared_patches(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Return the patches in the space of the texts, by method."""
+        return clip_patches(self.model, pixels)
 
     def texts(self, texts: list[str]) -> Tensor:
         """Return the projected end-of-text token of each text."""

@@ -27,6 +27,9 @@ class Family:
         wanted: prefixes of the checkpoint's keys that are needed; None for all.
         packages: those whose code turns an image into pixels; part of the cache's key.
         version: raised whenever the adapter gives other numbers; part of the cache's key.
+        attends: whose attention to the patches can be had: "cls", "pooling" (of a pooling head), or None.
+        locates: whether its patches can be brought into the space of its texts.
+        first_layer: the number of the first hidden layer that it gives.
     """
 
     name: str
@@ -37,6 +40,32 @@ class Family:
     wanted: tuple[str, ...] | None = None
     packages: tuple[str, ...] = ("pillow", "torchvision")
     version: int = 1
+    attends: str | None = None
+    locates: bool = False
+    first_layer: int = 0
+
+    @property
+    def layer_poolings(self) -> tuple[str, ...]:
+        """The poolings of a hidden layer."""
+        return tuple(name for name in self.poolings if name == "mean" or (name == "cls" and self.cls))
+
+    def check_attention(self, kind: str | None, where: str) -> str:
+        """Return whose attention it is: `kind` if the family has it, or what it has.
+
+        Raises:
+            ModelError: the family has no such attention.
+        """
+        if self.attends is not None and kind in (None, self.attends):
+            return self.attends
+        why = "their library does not give it"
+        if not self.cls and self.name != "open_clip":
+            why = "they have no CLS token" + ("" if self.attends else " and no pooling head")
+        elif self.attends:
+            why = f"they have no {kind} attention"
+        instead = f"; take that of their {self.attends} head" if self.attends == "pooling" else ""
+        raise ModelError(
+            f"{where}: there is no {kind or 'own'} attention map of {self.name} encoders: {why}{instead}"
+        )
 
     def pooling(self, asked: str | None, layer: int | None, where: str) -> str:
         """Return the pooling to use.
@@ -49,8 +78,7 @@ class Family:
         Raises:
             ModelError: the family, or a hidden layer of it, lacks that pooling.
         """
-        at_layer = tuple(name for name in self.poolings if name == "mean" or (name == "cls" and self.cls))
-        available = self.poolings if layer is None else at_layer
+        available = self.poolings if layer is None else self.layer_poolings
         if asked is None:
             return self.default if self.default in available else available[0]
         if asked in available:
@@ -70,11 +98,19 @@ def _library(name: str) -> tuple[str, ...]:
     return ("pillow", "torchvision", name)
 
 
-CLIP = Family("clip", _here("clip"), "cls", POOLINGS)
-SIGLIP = Family("siglip", _here("siglip"), "pooler", ("pooler", "mean"), cls=False)
-DINOV2 = Family("dinov2", _here("vit"), "cls", ("cls", "pooler", "mean"))
-VIT = Family("vit", _here("vit"), "cls", ("cls", "mean"))
-INTERNVIT = Family("internvit", _here("internvit"), "mean", ("cls", "mean"))
+CLIP = Family("clip", _here("clip"), "cls", POOLINGS, attends="cls", locates=True)
+SIGLIP = Family(
+    "siglip",
+    _here("siglip"),
+    "pooler",
+    ("pooler", "mean"),
+    cls=False,
+    attends="pooling",
+    locates=True,
+)
+DINOV2 = Family("dinov2", _here("vit"), "cls", ("cls", "pooler", "mean"), attends="cls")
+VIT = Family("vit", _here("vit"), "cls", ("cls", "mean"), attends="cls")
+INTERNVIT = Family("internvit", _here("internvit"), "mean", ("cls", "mean"), attends="cls")
 PALIGEMMA = Family(
     "paligemma",
     _here("paligemma"),
@@ -90,9 +126,17 @@ OPEN_CLIP = Family(
     ("projected", "mean"),
     cls=False,
     packages=_library("open_clip_torch"),
+    first_layer=1,
 )
-TIMM = Family("timm", _here("timm_models"), "pooler", ("pooler", "mean", "cls"), packages=_library("timm"))
-RANDOM_VIT = Family("random-vit", _here("random_vit"), "cls", ("cls", "mean"))
+TIMM = Family(
+    "timm",
+    _here("timm_models"),
+    "pooler",
+    ("pooler", "mean", "cls"),
+    packages=_library("timm"),
+    first_layer=1,
+)
+RANDOM_VIT = Family("random-vit", _here("random_vit"), "cls", ("cls", "mean"), attends="cls")
 
 BY_MODEL_TYPE: Mapping[str, Family] = {
     "clip": CLIP,

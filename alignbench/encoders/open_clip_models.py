@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.encoders.preprocess import TransformPrepare
 from alignbench.encoders.tower import Features, Tower
-from alignbench.errors import ModelError
+from alignbench.errors import LayersMissingError, ModelError
 from alignbench.weights.loading import one_line, place, read_pickle, torch_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -51,6 +51,15 @@ class OpenClipTower(Tower):
             block_state(out["image_intermediates"], -1 if layer is None else layer),
             projected=out["image_features"] if layer is None else None,
         )
+
+    def hidden_states(self, pixels: Tensor) -> Sequence[Tensor]:
+        """Return the patches after each block; there is no layer 0."""
+        if not hasattr(self.model.visual, "forward_intermediates"):
+            raise LayersMissingError(f"{self._name}: this architecture of open_clip gives no hidden layers")
+        states: Sequence[Tensor] = self.model.visual.forward_intermediates(pixels, output_fmt="NLC")[
+            "image_intermediates"
+        ]
+        return states
 
     def texts(self, texts: list[str]) -> Tensor:
         """Return the projected embedding of each text."""

@@ -21,7 +21,7 @@ from alignbench.weights.loading import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from PIL import Image
     from torch import Tensor
@@ -60,6 +60,11 @@ class PaliGemmaTower(Tower):
         return Features(
             out.last_hidden_state, projected=projected.float().mean(dim=1), projected_tokens=projected
         )
+
+    def hidden_states(self, pixels: Tensor) -> Sequence[Tensor]:
+        """Return the tokens of every hidden layer, before the final norm."""
+        states: Sequence[Tensor] = self.model(pixels, output_hidden_states=True).hidden_states
+        return states
 
 
 def load(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from alignbench.encoders.maps import pooling_attention, siglip_patches
 from alignbench.encoders.preprocess import load_prepare
 from alignbench.encoders.tower import Features, Tower
 from alignbench.weights.loading import auto_config, hidden_layer, load_model, place, transformers_class
 from alignbench.weights.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -44,6 +45,19 @@ class SiglipTower(Tower):
         if layer is not None:
             return Features(hidden_layer(out.hidden_states, layer))
         return Features(out.last_hidden_state, pooler=out.pooler_output, projected=out.pooler_output)
+
+    def hidden_states(self, pixels: Tensor) -> Sequence[Tensor]:
+        """Return the tokens of every hidden layer, before the final norm."""
+        states: Sequence[Tensor] = self.model(pixels, output_hidden_states=True).hidden_states
+        return states
+
+    def attention(self, pixels: Tensor) -> Tensor:
+        """Return what the pooling head pays to each patch."""
+        return pooling_attention(self.model.head, self.model(pixels).last_hidden_state)
+
+    def shared_patches(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Return the patches in the space of the texts, by method."""
+        return siglip_patches(self.model, pixels)
 
     def texts(self, texts: list[str]) -> Tensor:
         """Return the head's output for each text.

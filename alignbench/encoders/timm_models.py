@@ -9,11 +9,11 @@ import torch
 from alignbench.encoders.open_clip_models import block_state
 from alignbench.encoders.preprocess import TransformPrepare
 from alignbench.encoders.tower import Features, Tower
-from alignbench.errors import ModelError
+from alignbench.errors import LayersMissingError, ModelError
 from alignbench.weights.loading import check_complete, one_line, place, read_pickle, read_tensors, torch_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -61,19 +61,28 @@ class TimmTower(Tower):
         tokens = self._as_tokens(out)
         return Features(tokens, cls=tokens[:, 0] if self._has_cls else None, pooler=pooled)
 
+    def hidden_states(self, pixels: Tensor) -> Sequence[Tensor]:
+        """Return the tokens after each block; there is no layer 0."""
+        return [self._tokens_of(state) for state in self._states(pixels)]
+
     def _hidden(self, pixels: Tensor, layer: int) -> Features:
+        tokens = self._tokens_of(block_state(self._states(pixels), layer))
+        return Features(tokens, cls=tokens[:, 0] if self._has_cls else None)
+
+    def _states(self, pixels: Tensor) -> list[Any]:
         if not hasattr(self.model, "forward_intermediates"):
-            raise ModelError("this architecture of timm gives no hidden layers")
+            raise LayersMissingError("this architecture of timm gives no hidden layers")
         extra = {"return_prefix_tokens": True} if self.special else {}
-        states = self.model.forward_intermediates(
+        states: list[Any] = self.model.forward_intermediates(
             pixels, intermediates_only=True, norm=False, output_fmt="NCHW", **extra
         )
-        state = block_state(states, layer)
-        if self.special:
-            places, front = state
-            tokens = torch.cat([front, places.flatten(2).transpose(1, 2)], dim=1)
-            return Features(tokens, cls=tokens[:, 0] if self._has_cls else None)
-        return Features(state.flatten(2).transpose(1, 2))
+        return states
+
+    def _tokens_of(self, state: Any) -> Tensor:
+        if not self.special:
+            return state.flatten(2).transpose(1, 2)  # type: ignore[no-any-return]
+        places, front = state
+        return torch.cat([front, places.flatten(2).transpose(1, 2)], dim=1)
 
     @property
     def _has_cls(self) -> bool:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from alignbench.errors import ModelError
+from alignbench.errors import LayersMissingError, ModelError
 from alignbench.weights.loading import computing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -63,6 +63,34 @@ class Tower(ABC):
         """Return texts in the shared space, [b, d]."""
         raise NotImplementedError
 
+    def hidden_states(self, pixels: Tensor) -> Sequence[Tensor]:
+        """Return the tokens [b, t, d] of the embeddings and after each layer, in one pass."""
+        raise LayersMissingError(f"{type(self).__name__} gives no hidden layers")
+
+    def pooled_layers(self, pixels: Tensor, poolings: Sequence[str]) -> Tensor:
+        """Return every hidden layer by each pooling, "mean" or "cls": [b, l, poolings, d].
+
+        Raises:
+            LayersMissingError: the layers differ in width.
+        """
+        states = self.hidden_states(pixels)
+        if len({state.shape[-1] for state in states}) > 1:
+            widths = sorted({int(state.shape[-1]) for state in states})
+            raise LayersMissingError(f"its hidden layers differ in width: {widths}")
+        by_layer = [
+            torch.stack([self.pooled(Features(state, cls=state[:, 0]), of).float() for of in poolings], dim=1)
+            for state in states
+        ]
+        return torch.stack(by_layer, dim=1)
+
+    def attention(self, pixels: Tensor) -> Tensor:
+        """Return the model's own attention to its patches, [b, p]: of CLS, or of its pooling head."""
+        raise NotImplementedError
+
+    def shared_patches(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Return the patches in the space of the texts, [b, p, d], by each method that there is."""
+        raise NotImplementedError
+
     def check_text(self, where: str) -> None:
         """Raise unless there is a text tower.
 
@@ -83,11 +111,21 @@ class Tower(ABC):
         layer: int | None,
     ) -> NDArray[np.float32]:
         """Return `output` of the batch's features as float32."""
+        return self.run_pixels(batch, device, precision, lambda p: {"": output(self.features(p, layer))})[""]
+
+    def run_pixels(
+        self,
+        batch: Sequence[Any],
+        device: str,
+        precision: Precision,
+        outputs: Callable[[Tensor], Mapping[str, Tensor]],
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return `outputs` of the batch's pixels [b, 3, h, w] as float32."""
         with computing(precision, device):
             pixels = torch.stack(list(batch)).to(device)
             if precision.autocast is None:
                 pixels = pixels.to(getattr(torch, precision.weights))
-            return as_array(output(self.features(pixels, layer)))
+            return {name: as_array(values) for name, values in outputs(pixels).items()}
 
     def run_texts(self, texts: list[str], device: str, precision: Precision) -> NDArray[np.float32]:
         """Return texts in the shared space as float32 [b, d]."""

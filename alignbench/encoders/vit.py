@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from alignbench.encoders.maps import cls_attention
 from alignbench.encoders.preprocess import load_prepare
 from alignbench.encoders.tower import Features, Tower
 from alignbench.weights.loading import auto_config, hidden_layer, load_model, place, transformers_class
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from PIL import Image
     from torch import Tensor
@@ -49,6 +50,15 @@ class VitTower(Tower):
             tokens = hidden_layer(out.hidden_states, layer)
             return Features(tokens, cls=tokens[:, 0])
         return Features(out.last_hidden_state, cls=out.last_hidden_state[:, 0], pooler=out.pooler_output)
+
+    def hidden_states(self, pixels: Tensor) -> Sequence[Tensor]:
+        """Return the tokens of every hidden layer, before the final norm."""
+        states: Sequence[Tensor] = self.model(pixels, output_hidden_states=True).hidden_states
+        return states
+
+    def attention(self, pixels: Tensor) -> Tensor:
+        """Return what CLS pays to each patch in the last layer."""
+        return cls_attention(self.model, self.model, pixels, self.special)
 
 
 def load(

@@ -41,6 +41,11 @@ class Settings:
     k: int | None = None
     dims: tuple[int, ...] = ()
 
+    @property
+    def draws(self) -> int:
+        """How many permutations a null draws where no metric says it."""
+        return 999 if self.permutations is None else self.permutations
+
     def basis_params(self, n: int, dims: tuple[int, ...]) -> dict[str, Any]:
         """Return `align` and `k` for a pair of these widths with n groups."""
         bounds = (*self.dims, *dims) if self.basis == "procrustes" else dims

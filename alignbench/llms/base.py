@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -116,6 +116,17 @@ class LLM(Handle):
             "preprocessing": preprocessing_digest(located.folder, ("tokenizers",)),
         }
 
+    def varied(self, **changes: Any) -> LLM:
+        """Return a handle of the same weights with other options; it is not loaded."""
+        return LLM(
+            self.name,
+            self.source,
+            replace(self.options, **changes),
+            family=self._family,
+            weights=self._weights,
+            stand_in_for=self._stand_in_for,
+        )
+
     def with_head(self) -> CausalLM:
         """Return a handle on the same weights that also loads the head: it tells the next token."""
         return CausalLM(
@@ -142,6 +153,19 @@ class LLM(Handle):
         """
         _, precision = self._running()
         return self._loaded_decoder().mean_states(batch, self.options.layer, precision)
+
+    def forward_layers(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Return the mean state of each list of token ids at every layer, in one pass: float32 [b, l, d].
+
+        Layer 0 is the input embeddings; the last is after the norm, as `forward` has it.
+        """
+        _, precision = self._running()
+        return self._loaded_decoder().mean_layers(batch, precision)
+
+    @property
+    def layer_poolings(self) -> tuple[str, ...]:
+        """The poolings that `forward_layers` gives of each layer."""
+        return ("mean",)
 
     def embed(self, texts: Sequence[str], batch_size: int = 32) -> NDArray[np.float32]:
         """Return one vector per text: float32 [n, d], of unit length unless `l2` is off.

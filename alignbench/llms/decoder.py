@@ -18,7 +18,7 @@ from alignbench.weights.loading import (
 from alignbench.weights.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -56,18 +56,38 @@ class Decoder:
         self, batch: Sequence[Sequence[int]], layer: int, precision: Precision
     ) -> NDArray[np.float32]:
         """Return the mean state of each text's tokens at a layer: float32 [b, d]."""
+        return self._means(
+            batch,
+            precision,
+            layer != -1,
+            lambda out: [out.last_hidden_state if layer == -1 else hidden_layer(out.hidden_states, layer)],
+        )[:, 0]
+
+    def mean_layers(self, batch: Sequence[Sequence[int]], precision: Precision) -> NDArray[np.float32]:
+        """Return the mean state of each text's tokens at every layer: float32 [b, l, d]."""
+        return self._means(
+            batch, precision, True, lambda out: [*out.hidden_states[:-1], out.last_hidden_state]
+        )
+
+    def _means(
+        self,
+        batch: Sequence[Sequence[int]],
+        precision: Precision,
+        hidden: bool,
+        chosen: Callable[[Any], Sequence[Tensor]],
+    ) -> NDArray[np.float32]:
         ids, mask = self._padded(batch)
         device = str(self.model.device)
         with computing(precision, device):
             out = self.model(
                 input_ids=ids.to(device),
                 attention_mask=mask.to(device),
-                output_hidden_states=layer != -1,
+                output_hidden_states=hidden,
                 use_cache=False,
             )
-            states = out.last_hidden_state if layer == -1 else hidden_layer(out.hidden_states, layer)
-            means = masked_mean(states, mask.to(states.device))
-        array: NDArray[np.float32] = means.cpu().numpy()
+            # A model spread over several GPUs has its layers in several places.
+            means = [masked_mean(states, mask.to(states.device)).cpu() for states in chosen(out)]
+        array: NDArray[np.float32] = torch.stack(means, dim=1).numpy()
         return array
 
     def _padded(self, batch: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

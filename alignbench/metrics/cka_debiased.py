@@ -61,13 +61,25 @@ def _debiased_norm(hsic: float, biased: float, side: str) -> float:
     return float(np.sqrt(hsic))
 
 
+def debiased_kernel(x: ArrayLike, name: str = "x") -> Matrix:
+    """Return the U-centred linear kernel [n, n] of unit norm: debiased CKA is the inner product of two.
+
+    Raises:
+        DegenerateError: all points are equally far apart.
+    """
+    side = centered_sides(x, x, 4)[0]
+    return _kernel(side, name)
+
+
+def _kernel(side: Matrix, name: str) -> Matrix:
+    kernel = u_centered(side @ side.T)
+    unit: Matrix = kernel / _debiased_norm(float(np.vdot(kernel, kernel)), inner(side, side), name)
+    return unit
+
+
 def _debiased_kernels(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
     """Return both sides' U-centred linear kernels, each of unit norm."""
-    kernels = []
-    for side, name in ((x, "x"), (y, "y")):
-        kernel = u_centered(side @ side.T)
-        kernels.append(kernel / _debiased_norm(float(np.vdot(kernel, kernel)), inner(side, side), name))
-    return kernels[0], kernels[1]
+    return _kernel(x, "x"), _kernel(y, "y")
 
 
 def _debiased_null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:

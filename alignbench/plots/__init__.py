@@ -39,6 +39,12 @@ for _name, _module in {
     "metric_vs_e2e": "retrieval",
     "vlm_gain": "vlm",
     "vlm_curves": "vlm",
+    "sample_influence": "influence",
+    "sensitivity": "sensitivity",
+    "layer_grid": "layers",
+    "attention_localisation": "attention",
+    "attention_of_texts": "attention",
+    "attention_own": "attention",
 }.items():
     FIGURES.add(_name, f"alignbench.plots.{_module}:{_name}")
 

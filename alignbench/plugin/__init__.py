@@ -99,6 +99,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
     )
     add(
+        "--align-image",
+        "an image whose attention maps are drawn (repeatable)",
+        action="append",
+        metavar="FILE",
+    )
+    add(
+        "--align-prompt",
+        "what is looked for in the images of --align-image (repeatable)",
+        action="append",
+        metavar="TEXT",
+    )
+    add(
         "--align-standins",
         "use the embedded model of a family whose weights are missing",
         action="store_true",

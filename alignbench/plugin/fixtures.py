@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from alignbench.errors import AlignbenchError
+from alignbench.experiments.attention import Subject
 from alignbench.experiments.vlm import PERMUTATIONS, VLMSettings
 from alignbench.plots.text import clean
 from alignbench.plugin import timing
@@ -27,12 +28,13 @@ from alignbench.plugin.suite import Suite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from alignbench.datasets import Dataset
     from alignbench.encoders import Encoder
     from alignbench.llms import LLM
     from alignbench.llms.base import CausalLM
-    from alignbench.types import Embeddings, Pair, Patches
+    from alignbench.types import Embeddings, Layers, Pair, Patches
     from alignbench.weights.custom import Custom
 
 SUITE = pytest.StashKey[Suite]()
@@ -50,6 +52,9 @@ EXPERIMENTS = {
     "e2e": "end to end: the text that belongs to an image is found after a trained projector",
     "vlm": "a small VLM of every pair, its projector trained with the LLM's own loss",
     "embedding": "embedding space in two dimensions",
+    "sensitivity": "the same score under other pooling, layer, fit and scaling: does the ranking survive?",
+    "layers": "every layer of each encoder against every layer of each LLM",
+    "attention": "where encoders look and what texts they find where, checked on scenes with known places",
     "speed": "latency, throughput and memory of encoders, LLMs and metrics",
     "invariants": "declared properties of every registered metric",
 }
@@ -120,6 +125,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     suite = session.config.stash[SUITE]
     needed = needed_by_items(session.items, tuple(suite.encoders), tuple(suite.llms))
     suite.patched = frozenset(needed.patches)
+    suite.layered = any("layers" in getattr(item, "fixturenames", ()) for item in session.items)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -191,6 +197,35 @@ def patches(encoder: Encoder | Custom, alignbench_suite: Suite) -> Callable[[], 
         return alignbench_suite.patches(encoder)
 
     return cache(embed)
+
+
+@pytest.fixture(scope="session")
+def layers(alignbench_suite: Suite) -> Callable[[Encoder | LLM | Custom], Layers]:
+    """Gives every hidden layer of a model, pooled, when it is called with it."""
+    return alignbench_suite.layers
+
+
+@pytest.fixture(scope="session")
+def varied(alignbench_suite: Suite) -> Callable[..., Embeddings]:
+    """Gives a model's embeddings under other options when it is called with both."""
+    return alignbench_suite.varied
+
+
+@pytest.fixture
+def looking(
+    encoder: Encoder | Custom, alignbench_suite: Suite
+) -> Callable[[], AbstractContextManager[Encoder]]:
+    """Gives each selected encoder in memory when it is called, for maps over whole images."""
+    return lambda: alignbench_suite.looking(cast("Encoder", encoder))
+
+
+@pytest.fixture(scope="session")
+def shown(alignbench_suite: Suite) -> Subject:
+    """The user's images and prompts, of which maps are drawn."""
+    from alignbench.datasets.images import open_image
+
+    options = alignbench_suite.options
+    return Subject(tuple((path.name, open_image(path)) for path in options.images), options.prompts)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,18 @@ if TYPE_CHECKING:
 MATRIX_METRICS = ("calibrated_cka", "mutual_knn")
 METHODS = ("tsne", "umap", "pca")
 _BARE = frozenset({"encoders", "llms", "data_types", "n_samples"})
-_NOT_SHAPING = frozenset({"output_dir", "run_name", "cache_dir", "no_embedding_cache", "no_figures", "k"})
+_NOT_SHAPING = frozenset(
+    {
+        "output_dir",
+        "run_name",
+        "cache_dir",
+        "no_embedding_cache",
+        "no_figures",
+        "k",
+        "image",
+        "prompt",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,8 @@ class Options:
     vlm_splits: int
     vlm_seeds: int
     image_tokens: int
+    images: tuple[Path, ...]
+    prompts: tuple[str, ...]
     standins: bool
     allow_pickle: bool
     cache_dir: Path | None
@@ -139,6 +152,8 @@ class Options:
             vlm_splits=_at_least("--align-splits", raw["splits"], 2, 3),
             vlm_seeds=_at_least("--align-seeds", raw["seeds"], 1, 1),
             image_tokens=_at_least("--align-image-tokens", raw["image_tokens"], 1, 1),
+            images=_images(raw["image"]),
+            prompts=_prompts(raw["prompt"], raw["image"]),
             standins=raw["standins"],
             allow_pickle=raw["allow_pickle"],
             cache_dir=_path(raw["cache_dir"]),
@@ -225,6 +240,22 @@ def _matrix_metrics(values: Iterable[str] | None) -> tuple[str, ...]:
             f"and LLMs; those that compare two: {', '.join(two_sided)}"
         )
     return names
+
+
+def _images(values: Iterable[str] | None) -> tuple[Path, ...]:
+    paths = tuple(Path(value).expanduser() for value in values or ())
+    if missing := [path for path in paths if not path.is_file()]:
+        raise ConfigError(f"--align-image: there is no file {str(missing[0])!r}")
+    return paths
+
+
+def _prompts(values: Iterable[str] | None, images: object) -> tuple[str, ...]:
+    prompts = tuple(dict.fromkeys(value.strip() for value in values or ()))
+    if not all(prompts):
+        raise ConfigError("--align-prompt: expected a text, got an empty one")
+    if prompts and not images:
+        raise ConfigError("--align-prompt: say in which image to look for it, by --align-image FILE")
+    return prompts
 
 
 def _of_both(names: tuple[str, ...], among: tuple[str, ...]) -> tuple[str, ...]:

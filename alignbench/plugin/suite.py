@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
     from alignbench.datasets import Dataset
     from alignbench.embed import EmbeddingStore, Progress
+    from alignbench.embed.models import Output
     from alignbench.encoders import Encoder
     from alignbench.llms import LLM
     from alignbench.llms.base import CausalLM
     from alignbench.plugin.options import Options
     from alignbench.plugin.selection import Needed
-    from alignbench.types import ModelInfo, Patches
+    from alignbench.types import Layers, ModelInfo, Patches
     from alignbench.weights.arrays import ArrayFile
     from alignbench.weights.custom import Custom
 
@@ -41,6 +42,7 @@ class Suite:
             "embedding" or "timing".
         patched: the names of the encoders whose patches the collected tests use: they are embedded with the
             same load of weights as the images.
+        layered: whether the collected tests use hidden layers; likewise.
     """
 
     options: Options
@@ -49,7 +51,10 @@ class Suite:
     progress: Progress | None = None
     loads: list[tuple[str, float, str]] = field(default_factory=list)
     patched: frozenset[str] = frozenset()
+    layered: bool = False
     _vectors: dict[tuple[str, str], Embeddings | ModelError] = field(default_factory=dict)
+    _layers: dict[tuple[str, str], Layers] = field(default_factory=dict)
+    _varied: dict[tuple[str, ...], Embeddings] = field(default_factory=dict)
     _held: Held = field(default_factory=Held)
 
     @classmethod
@@ -190,7 +195,7 @@ class Suite:
                 encoder,
                 self.dataset,
                 batch_size=self.options.batch_size,
-                with_patches=self._uses_patches(encoder),
+                beside=self._beside(encoder),
                 **self._how_to_embed(),
             ),
         )
@@ -201,8 +206,11 @@ class Suite:
 
         return runs(model)
 
-    def _uses_patches(self, encoder: Encoder | Custom) -> bool:
-        return any(self.encoders.get(name) is encoder for name in self.patched)
+    def _beside(self, encoder: Encoder | Custom) -> list[Output]:
+        """Return what the collected tests use of an encoder beside its embeddings."""
+        patched = any(self.encoders.get(name) is encoder for name in self.patched)
+        wanted: dict[Output, bool] = {"patches": patched, "layers": self.layered}
+        return [output for output, used in wanted.items() if used]
 
     def has_patches(self, encoder: Encoder | Custom) -> bool:
         """Whether the encoder gives a vector a patch."""
@@ -223,7 +231,42 @@ class Suite:
         """Return an LLM's embeddings of the texts; its weights are loaded on a cache miss only."""
         from alignbench.embed import embed_texts
 
-        return self._remembered(llm.info, lambda: embed_texts(llm, self.dataset, **self._how_to_embed()))
+        return self._remembered(
+            llm.info,
+            lambda: embed_texts(llm, self.dataset, with_layers=self.layered, **self._how_to_embed()),
+        )
+
+    def varied(self, model: Encoder | LLM, **changes: Any) -> Embeddings:
+        """Return a model's embeddings under other options; its weights are loaded on a cache miss only."""
+        from alignbench.embed import embed_images, embed_texts
+
+        key = (model.info.side, model.info.label, *map(str, sorted(changes.items())))
+        if key not in self._varied:
+            self.release()
+            other: Any = model.varied(**changes)
+            how = self._how_to_embed()
+            self._varied[key] = (
+                embed_images(other, self.dataset, batch_size=self.options.batch_size, **how)
+                if model.info.side == "vision"
+                else embed_texts(other, self.dataset, **how)
+            )
+        return self._varied[key]
+
+    def layers(self, model: Encoder | LLM | Custom) -> Layers:
+        """Return every hidden layer of a model; its weights are loaded on a cache miss only.
+
+        Raises:
+            LayersMissingError: it gives none.
+        """
+        from alignbench.embed import embed_layers
+
+        key = (model.info.side, model.info.label)
+        if key not in self._layers:
+            self.release()
+            self._layers[key] = embed_layers(
+                model, self.dataset, batch_size=self.options.batch_size, **self._how_to_embed()
+            )
+        return self._layers[key]
 
     @contextmanager
     def holding(self, llm: CausalLM) -> Iterator[None]:
@@ -237,6 +280,17 @@ class Suite:
         on_load = self._how_to_embed()["on_load"]
         with loaded(llm, llm.info.label, device, dtype, on_load, "text"):
             yield
+
+    @contextmanager
+    def looking(self, encoder: Encoder) -> Iterator[Encoder]:
+        """Hold an encoder in memory that sees whole images: squashed to its input size, nothing cropped."""
+        from alignbench.embed.models import loaded
+
+        self.release()
+        how = self._how_to_embed()
+        whole = encoder.varied(fit="squash")
+        with loaded(whole, whole.info.label, how["device"], how["dtype"], how["on_load"], "vision"):
+            yield whole
 
     def pair(self, x: Embeddings, y: Embeddings) -> Pair:
         """Return two models' embeddings of the same samples, with the samples' types and groups."""

@@ -79,6 +79,10 @@ def test_open_clip_gives_patches_and_hidden_layers(open_clip_file: Path) -> None
     tiny.close(loaded(spec, pooling="mean").embed(tiny.images()), patches.mean(axis=1))
     tiny.close(loaded(spec, layer=2).embed(tiny.images()), patches.mean(axis=1))
     assert np.abs(loaded(spec, layer=1).embed(tiny.images()) - patches.mean(axis=1)).max() > 0.01
+    every = loaded(spec)
+    states = every.forward_layers([every.preprocess(image) for image in tiny.images()])
+    assert every.first_layer == 1
+    tiny.close(states[:, 1], patches.mean(axis=1))
     with pytest.raises(ModelError, match="layers 1 to 2"):
         loaded(spec, layer=0).embed(tiny.images())
 
@@ -160,6 +164,9 @@ def test_timms_vit_has_cls_patches_and_layers(timm_files: dict[str, Path]) -> No
     last = loaded(spec, layer=-1, pooling="cls").embed(tiny.images())
     assert last.shape == cls.shape
     assert np.abs(last - loaded(spec, layer=1, pooling="cls").embed(tiny.images())).max() > 0.01
+    every = loaded(spec)
+    states = every.forward_layers([every.preprocess(image) for image in tiny.images()])
+    tiny.close(states[:, -1 - every.layer_poolings[::-1].index("cls")], last)
 
 
 def test_a_convolutional_model_has_places_but_no_cls(timm_files: dict[str, Path]) -> None:

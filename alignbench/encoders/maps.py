@@ -1,0 +1,84 @@
+"""Where in the image: patches in the space of the texts, and a model's own attention to its patches."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from alignbench.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+
+def cls_attention(model: Any, vision: Any, pixels: Tensor, special: int) -> Tensor:
+    """Return what CLS pays to each patch in the last layer, the mean over heads: [b, p].
+
+    Args:
+        model: what knows how attention is computed.
+        vision: what takes pixels: the model, or its vision side.
+        pixels: [b, 3, h, w].
+        special: tokens in front of the patches, CLS the first.
+
+    Raises:
+        ModelError: the model does not tell its attention.
+    """
+    with _eager(model):
+        attentions = vision(pixels, output_attentions=True).attentions
+    if not attentions:
+        raise ModelError(f"{type(model).__name__} does not tell its attention")
+    weights: Tensor = attentions[-1].float().mean(dim=1)[:, 0, special:]
+    return weights
+
+
+@contextmanager
+def _eager(model: Any) -> Iterator[None]:
+    # Faster kernels never have the attention matrix, and with them transformers silently gives none.
+    before = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)
+
+
+def pooling_attention(head: Any, tokens: Tensor) -> Tensor:
+    """Return what SigLIP's pooling head pays to each patch, the mean over heads: [b, p]."""
+    probe = head.probe.repeat(len(tokens), 1, 1)
+    weights: Tensor = head.attention(probe, tokens, tokens, need_weights=True)[1]
+    return weights[:, 0].float()
+
+
+def clip_patches(model: Any, pixels: Tensor) -> dict[str, Tensor]:
+    """Return a CLIP's patches in the space of its texts, by method: each [b, p, d].
+
+    "raw" projects the last layer's patches as CLIP projects CLS. "value" takes, in their place, the last
+    layer's value path alone: out_proj(v_proj(layer_norm1(h))), h what goes into that layer.
+
+    Source:
+        Zhou, Loy and Dai (2022), Extract Free Dense Labels from CLIP (MaskCLIP), section 3.2.
+    """
+    vision = model.vision_model
+    out = vision(pixels, output_hidden_states=True)
+    last = vision.encoder.layers[-1]
+    attention = last.self_attn
+    values = attention.out_proj(attention.v_proj(last.layer_norm1(out.hidden_states[-2])))
+    found = {"value": values, "raw": out.last_hidden_state}
+    return {
+        method: model.visual_projection(vision.post_layernorm(tokens))[:, 1:]
+        for method, tokens in found.items()
+    }
+
+
+def siglip_patches(model: Any, pixels: Tensor) -> dict[str, Tensor]:
+    """Return a SigLIP's patches in the space of its texts, by method: each [b, p, d].
+
+    "raw" is the patches as they are, which have that space's width. "value" is what the pooling head makes of
+    each patch as a sequence of one: its attention can go nowhere else, so its value path is what is left.
+    """
+    tokens = model(pixels).last_hidden_state
+    b, p, d = tokens.shape
+    alone = model.head(tokens.reshape(b * p, 1, d)).reshape(b, p, d)
+    return {"value": alone, "raw": tokens}

@@ -1,0 +1,276 @@
+"""Where an encoder looks, and where it sees what a text says; checked on scenes whose objects are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.datasets.synthetic import HELD_OUT_SEED
+from alignbench.errors import ModelError
+from alignbench.experiments.localisation import (
+    FIRST,
+    Found,
+    any_object,
+    draw_scenes,
+    named_objects,
+    over_scenes,
+)
+from alignbench.metrics.localisation import grid_of
+from alignbench.types import Score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from numpy.typing import NDArray
+    from PIL.Image import Image as PILImage
+
+    from alignbench.encoders import Encoder
+    from alignbench.experiments.localisation import Scene
+    from alignbench.types import ModelInfo
+
+AUC = "localisation_auc"
+SHOWN = 3  # scenes in the figures
+_BOUNDS = (0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the maps are drawn of, beside the scenes that check them.
+
+    Args:
+        images: the user's, with their names.
+        prompts: what is looked for in each.
+    """
+
+    images: tuple[tuple[str, PILImage], ...] = ()
+    prompts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """The maps of one encoder over some images.
+
+    Args:
+        grid: rows and columns of patches.
+        by_method: method -> a map a prompt [prompts, p], for each image.
+        attention: [n, p], the model's own; None where it has none.
+        kind: whose attention: "cls" or "pooling".
+    """
+
+    grid: tuple[int, int]
+    by_method: Mapping[str, Sequence[NDArray[np.float32]]]
+    attention: NDArray[np.float32] | None
+    kind: str
+
+
+def attention(
+    encoder: Any,
+    loaded: Callable[[], AbstractContextManager[Encoder]],
+    *,
+    subject: Subject | None = None,
+    seed: int = 42,
+    draws: int = 999,
+) -> tuple[list[Score], dict[str, NDArray[Any]] | None]:
+    """Return all localisation scores of one encoder, and the maps for its figures.
+
+    What does not exist becomes a score with status `not_applicable` and the reason; a model that has nothing
+    to show is not loaded.
+
+    Args:
+        encoder: as selected; only ours have maps.
+        loaded: gives it in memory, with whole images squashed to its input: nothing is cropped away.
+        subject: the user's images and prompts; the first scenes without.
+        seed: of the permutations.
+        draws: permutations of the nulls.
+    """
+    scenes = draw_scenes()
+    lacks = what_it_lacks(encoder)
+    if len(lacks) == 2:
+        return [_missing(encoder.info, what, why, len(scenes), seed) for what, why in lacks.items()], None
+    with loaded() as model:
+        found = maps_of(model, [s.image for s in scenes], [s.prompts for s in scenes], lacks)
+        shown = panels(model, subject, lacks) if subject and subject.images else scene_panels(found, scenes)
+    n = len(scenes)
+    scores = [_missing(encoder.info, what, why, n, seed) for what, why in lacks.items()]
+    named = {
+        method: named_objects(maps, scenes, found.grid, seed, draws)
+        for method, maps in found.by_method.items()
+    }
+    judged = dict(named)
+    if found.attention is not None:
+        whose = "CLS" if found.kind == "cls" else found.kind
+        judged[f"{whose} attention, any object"] = any_object(
+            found.attention, scenes, found.grid, seed, draws
+        )
+    for variant, by_measure in judged.items():
+        scores += [_score(encoder.info, name, variant, one, seed, n) for name, one in by_measure.items()]
+    if named:
+        scores.append(_gain(encoder.info, named["value"][AUC], named["raw"][AUC], seed))
+    return scores, {"encoder": np.array(encoder.info.label), **shown}
+
+
+def what_it_lacks(encoder: Any) -> dict[str, str]:
+    """Return what an encoder has no maps of, "texts" or "attention", with the reason; nothing is loaded."""
+    if not hasattr(encoder, "shared_patches"):
+        why = f"{encoder.info.label}: arrays and registered objects give no maps, only embeddings"
+        return {"texts": why, "attention": why}
+    if encoder.family is None:
+        encoder.locate()  # a repository's configuration is not at hand before
+    family, lacks = encoder.family, {}
+    if not (family.locates and "text_config" in (encoder.source.config() or {})):
+        lacks["texts"] = f"{encoder.info.label}: no text tower, so no text can be looked for"
+    try:
+        family.check_attention(None, encoder.info.label)
+    except ModelError as error:
+        lacks["attention"] = str(error)
+    return lacks
+
+
+def maps_of(
+    model: Encoder,
+    images: Sequence[PILImage],
+    prompts: Sequence[Sequence[str]],
+    lacks: Mapping[str, str],
+) -> Maps:
+    """Return an encoder's maps over images.
+
+    Args:
+        model: loaded.
+        images: square ones, or they are squashed.
+        prompts: of each image.
+        lacks: as `what_it_lacks` says.
+    """
+    by_method: dict[str, list[NDArray[np.float32]]] = {}
+    own = None if "attention" in lacks else model.attention(images)
+    count = 0 if own is None else own.shape[1]
+    wanted = list(dict.fromkeys(text for of in prompts for text in of))
+    if "texts" not in lacks and wanted:
+        known = dict(zip(wanted, _unit(model.text_embed(wanted)), strict=True))
+        patches = model.shared_patches(images)
+        for method, vectors in patches.items():
+            count = vectors.shape[1]
+            by_method[method] = [
+                np.stack([known[text] for text in of]) @ own_patches.T
+                for of, own_patches in zip(prompts, vectors, strict=True)
+            ]
+        by_method["negated"] = [-maps for maps in by_method["raw"]]
+    kind = str(model.family.attends) if model.family else ""
+    return Maps(grid_of(count, model.map_size), by_method, own, kind)
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
+
+
+def scene_panels(found: Maps, scenes: Sequence[Scene]) -> dict[str, NDArray[Any]]:
+    """Return the maps of the first object of the first scenes, for figures."""
+    first = scenes[:SHOWN]
+    return _panels(
+        found,
+        [scene.image for scene in first],
+        [scene.prompts[:1] for scene in first],
+        [scene.boxes[:1] for scene in first],
+    )
+
+
+def panels(model: Encoder, subject: Subject, lacks: Mapping[str, str]) -> dict[str, NDArray[Any]]:
+    """Return the maps of the user's images and prompts, for figures; images are padded to squares."""
+    images = [padded(image) for _, image in subject.images]
+    prompts = [subject.prompts] * len(images)
+    found = maps_of(model, images, prompts, lacks)
+    return _panels(found, images, prompts, [[]] * len(images))
+
+
+def padded(image: PILImage) -> PILImage:
+    """Return the image in the middle of a white square: squashing it then distorts nothing."""
+    from PIL import Image
+
+    side = max(image.size)
+    square = Image.new("RGB", (side, side), (255, 255, 255))
+    square.paste(image.convert("RGB"), ((side - image.width) // 2, (side - image.height) // 2))
+    return square
+
+
+def _panels(
+    found: Maps,
+    images: Sequence[PILImage],
+    prompts: Sequence[Sequence[str]],
+    boxes: Sequence[Sequence[tuple[float, float, float, float]]],
+) -> dict[str, NDArray[Any]]:
+    """Return a row a map: which image, prompt, method, its values [rows, columns], its box or NaN."""
+    rows: list[tuple[int, str, str, NDArray[np.float32], tuple[float, ...]]] = []
+    nowhere = (np.nan,) * 4
+    for i, texts in enumerate(prompts):
+        for method, maps in found.by_method.items():
+            for j, text in enumerate(texts):
+                box = boxes[i][j] if j < len(boxes[i]) else nowhere
+                rows.append((i, text, method, maps[i][j], box))
+        if found.attention is not None:
+            rows.append((i, "", f"{found.kind} attention", found.attention[i], nowhere))
+    small = [np.asarray(image.convert("RGB").resize((224, 224))) for image in images]
+    return {
+        "images": np.stack(small),
+        "image": np.array([row[0] for row in rows]),
+        "prompt": np.array([row[1] for row in rows]),
+        "method": np.array([row[2] for row in rows]),
+        "map": np.stack([row[3].reshape(found.grid) for row in rows]).astype(np.float32),
+        "box": np.array([row[4] for row in rows], dtype=np.float64),
+    }
+
+
+def _common(info: ModelInfo, n: int, seed: int) -> dict[str, Any]:
+    return {
+        "experiment": "attention",
+        "encoder": info.label,
+        "llm": None,
+        "dataset": f"shapes-{HELD_OUT_SEED}@{FIRST}",
+        "n": n,
+        "dims": (),
+        "seed": seed,
+        "weights": {info.label: info.weights},
+        "params": {"preprocessing": {info.label: {**info.params, "fit": "squash"}}},
+    }
+
+
+def _score(info: ModelInfo, metric: str, variant: str, found: Found, seed: int, n: int) -> Score:
+    interval, deletions = over_scenes(found.by_scene, _BOUNDS)
+    return Score(
+        metric=metric,
+        variant=variant,
+        value=found.value,
+        chance=found.chance,
+        null=found.null,
+        interval=interval,
+        deletions=deletions,
+        **_common(info, n, seed),
+    )
+
+
+def _gain(info: ModelInfo, value: Found, raw: Found, seed: int) -> Score:
+    differences = np.subtract(value.by_scene, raw.by_scene)
+    interval, deletions = over_scenes(differences.tolist(), (-1.0, 1.0))
+    return Score(
+        metric="localisation_gain",
+        variant="AUC of value over raw",
+        value=float(differences.mean()),
+        chance=0.0,
+        interval=interval,
+        deletions=deletions,
+        **_common(info, len(differences), seed),
+    )
+
+
+def _missing(info: ModelInfo, what: str, why: str, n: int, seed: int) -> Score:
+    variant = "value" if what == "texts" else "attention, any object"
+    return Score(
+        metric=AUC,
+        variant=variant,
+        value=None,
+        status="not_applicable",
+        reason=why,
+        **_common(info, n, seed),
+    )

@@ -1,0 +1,90 @@
+"""Which samples carry a score, and which spoil it."""
+
+from __future__ import annotations
+
+from os.path import commonpath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.errors import DegenerateError
+from alignbench.experiments.scoring import identity, preprocessing
+from alignbench.metrics.cka_debiased import debiased_cka
+from alignbench.metrics.influence import debiased_cka_without
+from alignbench.stats import one_per_group
+from alignbench.types import Score
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from alignbench.datasets import Sample
+    from alignbench.experiments.scoring import Settings
+    from alignbench.types import Pair
+
+METRIC = "debiased_cka"
+EVEN = 2 / np.pi  # of normally distributed influences
+
+
+def influence(
+    pair: Pair, samples: Sequence[Sample], settings: Settings, *, experiment: str
+) -> tuple[Score, dict[str, NDArray[Any]] | None]:
+    r"""Return how evenly the groups carry debiased CKA, and the influence of each for the report.
+
+    The influence of a group is the score less the score without it: above 0 it carries the score, below 0 it
+    spoils it. The evenness is $(\sum |I|)^2 / (n \sum I^2)$ of the influences about their mean: 1 if all
+    count alike, 2/π if they are normal, near 1/n if a single sample decides.
+
+    Args:
+        pair: the embeddings of both sides.
+        samples: the data, row i of sample i.
+        settings: the seed, which draws one row of each group, as for the score itself.
+        experiment: what the score is filed under.
+    """
+    rows = one_per_group(np.asarray(pair.groups), settings.seed)
+    own = pair.take(rows)
+    common = {
+        **identity(pair, experiment, settings.seed),
+        "metric": "influence_evenness",
+        "params": {**preprocessing(pair), "of": METRIC},
+        "chance": EVEN,
+    }
+    try:
+        value = debiased_cka(own.x.values, own.y.values)
+        influences = value - debiased_cka_without(own.x.values, own.y.values)
+    except DegenerateError as error:
+        return Score(value=None, status="not_applicable", reason=str(error), **common), None
+    arrays = {
+        "metric": np.array(METRIC),
+        "encoder": np.array(pair.x.model.label),
+        "llm": np.array(pair.y.model.label),
+        "value": np.array(value),
+        "ids": np.asarray(own.x.ids),
+        "labels": np.asarray(own.labels),
+        "influence": influences,
+        **_shown([samples[row] for row in rows]),
+    }
+    return Score(value=evenness(influences), **common), arrays
+
+
+def evenness(influences: NDArray[np.float64]) -> float:
+    """Return the share of the samples that would do if all counted alike, in (0, 1]."""
+    around = np.abs(influences - influences.mean())
+    squares = float(np.square(around).sum())
+    if squares == 0:
+        return 1.0
+    return float(around.sum() ** 2 / (len(around) * squares))
+
+
+def _shown(samples: Sequence[Sample]) -> dict[str, NDArray[Any]]:
+    """Return texts, and the images' paths below the folder that they have in common; "" without a file."""
+    files = [sample.image if isinstance(sample.image, Path) else None for sample in samples]
+    there = [str(path) for path in files if path is not None]
+    root = Path(commonpath(there)) if len(set(there)) > 1 else None
+    images = [
+        "" if path is None else (path.relative_to(root).as_posix() if root else path.name) for path in files
+    ]
+    texts = [sample.texts[0] if sample.texts else "" for sample in samples]
+    return {"texts": np.asarray(texts), "images": np.asarray(images)}

@@ -1,0 +1,179 @@
+"""Every layer of an encoder against every layer of an LLM, and how much of the best cell is luck."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.errors import DegenerateError, LayersMissingError
+from alignbench.metrics.layers import KERNELS, cell_products, layer_kernels
+from alignbench.stats import draw_permutations, one_per_group, p_value, rng_for
+from alignbench.types import Null, Score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from alignbench.datasets import Dataset
+    from alignbench.experiments.scoring import Settings
+    from alignbench.types import Layers
+
+    Matrix = NDArray[np.float64]
+
+BEST, LAST = "best layers", "last layers"
+LEVEL = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """One metric over all cells.
+
+    Args:
+        values: [encoder layers, LLM layers]; NaN where a layer has no variance.
+        maxima: the highest cell of each re-pairing, the same permutation for all cells [draws].
+        last: the cell of the last layers in each re-pairing [draws].
+    """
+
+    values: Matrix
+    maxima: NDArray[np.float64]
+    last: NDArray[np.float64]
+
+    @property
+    def best(self) -> tuple[int, int]:
+        """The highest cell."""
+        row, column = np.unravel_index(int(np.nanargmax(self.values)), self.values.shape)
+        return int(row), int(column)
+
+
+def layer_scores(
+    encoder: Any,
+    llm: Any,
+    layers: Callable[[Any], Layers],
+    data: Dataset,
+    settings: Settings,
+) -> tuple[list[Score], dict[str, NDArray[Any]] | None]:
+    """Return for each metric the best cell and the cell of the last layers, and the grid for its figure.
+
+    The best cell is judged by the best cells of re-paired data, each re-pairing being the same for all cells:
+    whoever looks at many cells finds a high one.
+
+    Args:
+        encoder: the vision side.
+        llm: the text side.
+        layers: gives all hidden layers of a model.
+        data: the samples.
+        settings: seed and permutations.
+    """
+    groups = np.asarray([sample.group for sample in data.samples])
+    common = _common(encoder.info, llm.info, data, len(set(groups.tolist())), settings)
+    try:
+        x, y = layers(encoder), layers(llm)
+        pooling = layer_pooling(encoder, x)
+        rows = one_per_group(groups, settings.seed)
+        sides = _side(x, pooling)[rows], _side(y, "mean")[rows]
+        grids = {name: layer_grid(*sides, name, settings.seed, settings.draws) for name in KERNELS}
+    except (LayersMissingError, DegenerateError) as error:
+        return [
+            Score(metric=f"layers_{name}", value=None, status="not_applicable", reason=str(error), **common)
+            for name in KERNELS
+        ], None
+    dims = (x.values.shape[-1], y.values.shape[-1])
+    common = {**common, "dims": dims, "params": {**common["params"], "layer_pooling": pooling}}
+    scores = [score for name, grid in grids.items() for score in _scores(name, grid, x.first, common)]
+    names = {"encoder": encoder.info.label, "llm": llm.info.label, "pooling": pooling}
+    arrays: dict[str, NDArray[Any]] = {name: np.array(value) for name, value in names.items()}
+    arrays["first"] = np.array(x.first)
+    for name, grid in grids.items():
+        arrays[name] = grid.values
+        arrays[f"{name}_limit"] = np.array(np.quantile(grid.maxima, 1 - LEVEL))
+    return scores, arrays
+
+
+def layer_grid(x: NDArray[Any], y: NDArray[Any], name: str, seed: int, draws: int) -> Grid:
+    """Return one metric of every layer with every layer, and what re-paired data give.
+
+    Args:
+        x: the encoder's layers [n, lx, dx].
+        y: the LLM's layers [n, ly, dy].
+        name: of `KERNELS`.
+        seed: of the permutations.
+        draws: permutations.
+
+    Raises:
+        DegenerateError: too few rows, or no layer with variance.
+    """
+    a, b = layer_kernels(x, name), layer_kernels(y, name)
+    values = cell_products(a, b)
+    if not np.isfinite(values).any():
+        raise DegenerateError("layers: no layer of one side has any variance")
+    drawn = np.stack(
+        [
+            cell_products(a, b[:, p][:, :, p])
+            for p in draw_permutations(len(x), draws, rng_for(seed, "layers", name))
+        ]
+    )
+    return Grid(values, np.nanmax(drawn, axis=(1, 2)), drawn[:, -1, -1])
+
+
+def layer_pooling(encoder: Any, x: Layers) -> str:
+    """Return how hidden layers of the encoder are pooled: as asked for, else as `--align-layer` has it."""
+    asked = encoder.options.pooling
+    pooling: str = encoder.family.pooling(asked if asked in x.poolings else None, 0, encoder.info.label)
+    return pooling
+
+
+def _side(of: Layers, pooling: str) -> NDArray[Any]:
+    values = of.by(pooling).astype(np.float64)
+    if not of.model.params.get("l2", True):
+        return values
+    lengths = np.linalg.norm(values, axis=-1, keepdims=True)
+    unit: NDArray[Any] = values / np.where(lengths > 0, lengths, 1.0)
+    return unit
+
+
+def _scores(name: str, grid: Grid, first: int, common: dict[str, Any]) -> list[Score]:
+    """Return the best cell, judged by best cells, and that of the last layers, judged by itself."""
+    row, column = grid.best
+    found = [
+        (BEST, row, column, grid.maxima, "highest of all layers, permutation of groups"),
+        (LAST, len(grid.values) - 1, grid.values.shape[1] - 1, grid.last, "permutation of groups"),
+    ]
+    scores = []
+    for variant, i, j, drawn, kind in found:
+        value = float(grid.values[i, j])
+        if not np.isfinite(value):
+            continue
+        mean, std = float(drawn.mean()), float(drawn.std(ddof=1))
+        null = Null(kind, mean, std, (value - mean) / std if std else None, p_value(value, drawn), len(drawn))
+        at = {"encoder_layer": first + i, "llm_layer": j, "layers": list(grid.values.shape)}
+        scores.append(
+            Score(
+                metric=f"layers_{name}",
+                variant=variant,
+                value=value,
+                null=null,
+                **{**common, "params": {**common["params"], **at}},
+            )
+        )
+    return scores
+
+
+def _common(encoder: Any, llm: Any, data: Dataset, n: int, settings: Settings) -> dict[str, Any]:
+    sides = (encoder, llm)
+    return {
+        "experiment": "layers",
+        "encoder": encoder.label,
+        "llm": llm.label,
+        "dataset": data.label,
+        "n": n,
+        "dims": (),
+        "seed": settings.seed,
+        "weights": {side.label: side.weights for side in sides},
+        "params": {
+            "mode": "cross-modal",
+            "preprocessing": {side.label: dict(side.params) for side in sides},
+        },
+    }

@@ -1,0 +1,247 @@
+"""The same score under choices that somebody else might have made, and whether the ranking survives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.errors import DegenerateError, LayersMissingError
+from alignbench.experiments.scoring import identity, preprocessing
+from alignbench.metrics import METRICS
+from alignbench.stats import evaluate, tie_groups
+from alignbench.types import Score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from alignbench.experiments.scoring import Settings
+    from alignbench.types import Embeddings, Layers, Pair
+
+    Matrix = NDArray[np.float64]
+
+OF = "calibrated_cka"
+METRIC = f"varied_{OF}"
+AS_SCORED = "as scored"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to come to the vectors of a pair.
+
+    Args:
+        name: what is other than in the run's scores.
+        x: vision side [n, dx].
+        y: text side [n, dy].
+    """
+
+    name: str
+    x: Matrix
+    y: Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a variant makes of the ranking for one LLM.
+
+    Args:
+        llm: the text side.
+        variant: what is other.
+        values: encoder -> score; of an encoder that has no such variant, the score as it was.
+        unchanged: the encoders that have no such variant.
+        order: the encoders, best first.
+        tied: those that can't be told from the best, itself included; None where that is unknown.
+        tau: Kendall's τ with the order as scored; None for a single encoder.
+        keeps_best: whether the best as scored is the best here, too, or tied with it.
+    """
+
+    llm: str
+    variant: str
+    values: dict[str, float]
+    unchanged: tuple[str, ...]
+    order: tuple[str, ...]
+    tied: tuple[str, ...] | None
+    tau: float | None
+    keeps_best: bool
+
+
+def sensitivity(
+    encoder: Any,
+    llm: Any,
+    pair: Pair,
+    varied: Callable[..., Embeddings],
+    layers: Callable[[Any], Layers],
+    settings: Settings,
+) -> list[Score]:
+    """Return calibrated CKA of one pair under each variant that there is, with its interval.
+
+    Args:
+        encoder: the vision side.
+        llm: the text side.
+        pair: their embeddings as the run scores them.
+        varied: gives a model's embeddings under other options.
+        layers: gives all hidden layers of a model.
+        settings: seed.
+    """
+    metric = METRICS.get(OF)
+    scores = []
+    for variant in variants(encoder, llm, pair, varied, layers):
+        common: dict[str, Any] = {
+            **identity(pair, "sensitivity", settings.seed),
+            "metric": METRIC,
+            "variant": variant.name,
+            "dims": (variant.x.shape[1], variant.y.shape[1]),
+            "params": {**preprocessing(pair), "of": OF},
+        }
+        try:
+            found = evaluate(
+                metric,
+                variant.x,
+                variant.y,
+                labels=pair.labels,
+                groups=pair.groups,
+                seed=settings.seed,
+                n_permutations=0,
+            )
+        except DegenerateError as error:
+            scores.append(Score(value=None, status="not_applicable", reason=str(error), **common))
+            continue
+        scores.append(
+            Score(
+                value=found.value,
+                interval=found.interval,
+                deletions=found.deletions,
+                flags=found.flags,
+                **common,
+            )
+        )
+    return scores
+
+
+def variants(
+    encoder: Any,
+    llm: Any,
+    pair: Pair,
+    varied: Callable[..., Embeddings],
+    layers: Callable[[Any], Layers],
+) -> Iterator[Variant]:
+    """Yield the pair as it is scored, then what else there is of it: one choice is changed at a time."""
+    x, y = (np.asarray(side.values, dtype=np.float64) for side in (pair.x, pair.y))
+    yield Variant(AS_SCORED, x, y)
+    if hasattr(encoder, "varied"):
+        for pooling in other_poolings(encoder):
+            yield Variant(f"pooling {pooling}", _values(varied(encoder, pooling=pooling)), y)
+        fit = "squash" if encoder.options.fit == "pad" else "pad"
+        yield Variant(f"fit {fit}", _values(varied(encoder, fit=fit)), y)
+    for model, name in ((encoder, "encoder"), (llm, "LLM")):
+        middle = _middle(model, layers)
+        if middle is not None:
+            sides = (middle, y) if name == "encoder" else (x, middle)
+            yield Variant(f"{name} middle layer", *sides)
+    raw = [_raw(model, side, varied) for model, side in ((encoder, pair.x), (llm, pair.y))]
+    scaled = bool(pair.x.model.params.get("l2", True))
+    if scaled and any(hasattr(model, "varied") for model in (encoder, llm)):
+        yield Variant("lengths kept", raw[0], raw[1])
+    elif not scaled:
+        yield Variant("unit length", unit(x), unit(y))
+    yield Variant("centred, then unit length", *(unit(side - side.mean(axis=0)) for side in raw))
+    yield Variant("features standardised", standardised(x), standardised(y))
+
+
+def other_poolings(encoder: Any) -> list[str]:
+    """Return the poolings of the encoder's output other than the one in effect, each vector once."""
+    own = encoder.pooling
+    # The pooler of a family that embeds by CLS is that very CLS.
+    same = {own, "pooler"} if own == "cls" else {own}
+    if encoder.options.layer is not None:
+        return [name for name in encoder.layer_poolings if name not in same]
+    return [name for name in encoder.family.poolings if name not in same]
+
+
+def unit(values: Matrix) -> Matrix:
+    """Return rows of unit length; a row of zeros stays as it is."""
+    lengths = np.linalg.norm(values, axis=1, keepdims=True)
+    rows: Matrix = values / np.where(lengths > 0, lengths, 1.0)
+    return rows
+
+
+def standardised(values: Matrix) -> Matrix:
+    """Return features of mean 0 and standard deviation 1; those that are the same for all are left out."""
+    spread = values.std(axis=0)
+    kept = spread > 1e-9 * max(float(spread.max()), 1e-300)
+    columns: Matrix = (values[:, kept] - values[:, kept].mean(axis=0)) / spread[kept]
+    return columns
+
+
+def survival(scores: Sequence[Score]) -> list[Row]:
+    """Return for each LLM and variant the ranking of encoders, beside the ranking as scored.
+
+    An encoder that has no such variant keeps its score.
+    """
+    own = [s for s in scores if s.metric == METRIC and s.value is not None and s.encoder and s.llm]
+    rows = []
+    for llm in dict.fromkeys(str(s.llm) for s in own):
+        of = {(s.variant, str(s.encoder)): s for s in own if s.llm == llm}
+        base = {encoder: s for (variant, encoder), s in of.items() if variant == AS_SCORED}
+        if not base:
+            continue
+        for variant in dict.fromkeys(variant for variant, _ in of):
+            found = {encoder: of.get((variant, encoder), s) for encoder, s in base.items()}
+            unchanged = tuple(e for e in base if (variant, e) not in of)
+            rows.append(_row(llm, variant, found, unchanged, _order(base)))
+    return rows
+
+
+def _row(
+    llm: str, variant: str, found: dict[str, Score], unchanged: tuple[str, ...], before: tuple[str, ...]
+) -> Row:
+    values = {encoder: float(score.value or 0.0) for encoder, score in found.items()}
+    order = _order(found)
+    lengths = {len(score.deletions) for score in found.values()}
+    tied = None
+    if len(lengths) == 1 and lengths.pop() > 1:
+        tied = tuple(tie_groups(values, {e: s.deletions for e, s in found.items()})[0])
+    keeps_best = before[0] == order[0] or before[0] in (tied or ())
+    return Row(llm, variant, values, unchanged, order, tied, kendall(before, order), keeps_best)
+
+
+def _order(found: dict[str, Score]) -> tuple[str, ...]:
+    return tuple(sorted(found, key=lambda e: (-float(found[e].value or 0.0), e)))
+
+
+def kendall(before: Sequence[str], after: Sequence[str]) -> float | None:
+    """Return Kendall's τ of two orders: the share of pairs that are in the same order less that of the rest."""
+    n = len(before)
+    if n < 2:
+        return None
+    place = {name: rank for rank, name in enumerate(after)}
+    pairs = [(a, b) for i, a in enumerate(before) for b in before[i + 1 :]]
+    return sum(1 if place[a] < place[b] else -1 for a, b in pairs) / len(pairs)
+
+
+def _values(embeddings: Embeddings) -> Matrix:
+    return np.asarray(embeddings.values, dtype=np.float64)
+
+
+def _raw(model: Any, side: Embeddings, varied: Callable[..., Embeddings]) -> Matrix:
+    """Return vectors with their lengths, where the model can give them again; else as they are."""
+    return _values(varied(model, l2=False) if hasattr(model, "varied") else side)
+
+
+def _middle(model: Any, layers: Callable[[Any], Layers]) -> Matrix | None:
+    """Return the middle hidden layer, scaled as the run scales; None where the model gives no layers."""
+    if not hasattr(model, "forward_layers"):
+        return None
+    try:
+        found = layers(model)
+    except LayersMissingError:
+        return None
+    pooling = found.poolings[0]
+    if model.info.side == "vision":
+        asked = model.options.pooling
+        pooling = model.family.pooling(asked if asked in found.poolings else None, 0, model.info.label)
+    values = np.asarray(found.by(pooling)[:, found.values.shape[1] // 2], dtype=np.float64)
+    return unit(values) if found.model.params.get("l2", True) else values

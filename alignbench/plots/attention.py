@@ -1,0 +1,186 @@
+"""Figures of attention: maps laid over images, side by side, and how well they find what is known."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.plots.marks import interval_mark, missing, name_rows, null_mark
+from alignbench.plots.style import INK, MUTED, SEQUENTIAL, entitle, new_figure, styled
+from alignbench.plots.text import clean, fit, number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from alignbench.plots.inputs import FigureInputs
+    from alignbench.types import Score
+
+    Arrays = Mapping[str, NDArray[Any]]
+
+TITLES = ("localisation_auc", "pointing_game", "overlap_iou")
+TEXT_METHODS = ("value", "negated", "raw")
+MOST_ROWS = 24
+MOST_COLUMNS = 9
+MOST_IMAGES = 4
+CELL = 1.35
+OVERLAY = 0.62
+
+
+@styled
+def attention_localisation(inputs: FigureInputs) -> Figure | None:
+    """Draw how well each map finds the known objects, a row an encoder and method, a panel a measure."""
+    own = [score for score in inputs.of("attention") if score.metric in TITLES]
+    rows = sorted(
+        {(str(s.encoder), s.variant) for s in own}, key=lambda r: (*inputs.place(r[0]), _order(r[1]))
+    )[:MOST_ROWS]
+    if not rows:
+        return None
+    known = {(str(s.encoder), s.variant, s.metric): s for s in own}
+    figure = new_figure(11.0, 1.9 + 0.3 * len(rows))
+    axes = figure.subplots(1, len(TITLES), width_ratios=(1.15, 1, 1))
+    for ax, metric in zip(axes, TITLES, strict=True):
+        for row, (encoder, variant) in enumerate(rows):
+            score = known.get((encoder, variant, metric))
+            if score is not None and score.value is None:
+                missing(ax, row, score)
+            elif score is not None:
+                _localised(ax, row, score, inputs.look(encoder).colour)
+        names = [f"{inputs.label(encoder, 24)}: {fit(variant, 30)}" for encoder, variant in rows]
+        name_rows(ax, names, labelled=ax is axes[0])
+        ax.set_title(metric)
+        ax.set_xlim(0, 1.12)
+        ax.set_xticks([0, 0.25, 0.5, 0.75, 1])
+    entitle(
+        figure,
+        f"Do maps find what they name? ({own[0].n} drawn scenes with known places)",
+        "Point: mean over scenes, with its 95% interval. Cross: a guess. Grey: the null (line: mean; band:",
+        "±2 standard deviations), the prompts of an image exchanged, or of maps without a prompt the images.",
+        "A map follows its text where it is beyond the grey; it is useful where it is beyond the cross, too.",
+    )
+    return figure
+
+
+@styled
+def attention_of_texts(inputs: FigureInputs) -> Figure | None:
+    """Draw the image and, beside it, each text encoder's map of the text by each method laid over it."""
+    files = [a for a in _files(inputs) if set(TEXT_METHODS) & set(map(str, a["method"]))]
+    columns = [(a, m) for a in files for m in TEXT_METHODS if m in set(map(str, a["method"]))][:MOST_COLUMNS]
+    if not columns:
+        return None
+    first = files[0]
+    wanted = list(
+        dict.fromkeys(
+            (int(i), str(p)) for i, p in zip(first["image"], first["prompt"], strict=True) if str(p)
+        )
+    )[:MOST_IMAGES]
+    figure = new_figure(0.4 + CELL * (len(columns) + 1), 1.35 + CELL * len(wanted))
+    axes = figure.subplots(len(wanted), len(columns) + 1, squeeze=False)
+    for line, (row, (image, prompt)) in enumerate(zip(axes, wanted, strict=True)):
+        _picture(row[0], first["images"][image])
+        row[0].set_ylabel("\n".join(wrap(fit(clean(prompt), 54), 18)), fontsize=8)
+        for ax, (arrays, method) in zip(row[1:], columns, strict=True):
+            at = _row_of(arrays, image, prompt, method)
+            _overlay(ax, arrays, image, at)
+            if line == 0:
+                ax.set_title(f"{inputs.title(str(arrays['encoder']), 16)}\n{method}", fontsize=8)
+        _box(row[0], first["box"][_row_of(first, image, prompt, columns[0][1])])
+    entitle(
+        figure,
+        "Where does an encoder see what the text says?",
+        "Yellow: similar to the text, blue: not, each map between its own ends. Frame: where it is.",
+        "How far these maps can be trusted is measured: see attention_localisation.",
+    )
+    return figure
+
+
+@styled
+def attention_own(inputs: FigureInputs) -> Figure | None:
+    """Draw each encoder's own attention laid over the images: of CLS, or of the pooling head."""
+    files = [a for a in _files(inputs) if any("attention" in str(m) for m in a["method"])][:MOST_COLUMNS]
+    if not files:
+        return None
+    shown = sorted({int(i) for i in files[0]["image"]})[:MOST_IMAGES]
+    figure = new_figure(max(4.6, 0.3 + CELL * (len(files) + 1)), 1.35 + CELL * len(shown))
+    axes = figure.subplots(len(shown), len(files) + 1, squeeze=False)
+    for line, (row, image) in enumerate(zip(axes, shown, strict=True)):
+        _picture(row[0], files[0]["images"][image])
+        for ax, arrays in zip(row[1:], files, strict=True):
+            method = next(str(m) for m in arrays["method"] if "attention" in str(m))
+            _overlay(ax, arrays, image, _row_of(arrays, image, "", method))
+            if line == 0:
+                kind = method.replace("cls", "CLS").replace(" attention", "")
+                ax.set_title(f"{inputs.title(str(arrays['encoder']), 16)}\n{kind}", fontsize=8)
+    entitle(
+        figure,
+        "Where does an encoder look?",
+        "Attention to the patches in the last layer, the mean over heads.",
+        "Yellow: much, blue: little, each map between its own ends.",
+    )
+    return figure
+
+
+def _files(inputs: FigureInputs) -> list[Arrays]:
+    files = [a for a in inputs.artifacts.get("attention", ()) if len(a["map"])]
+    return sorted(files, key=lambda a: inputs.place(str(a["encoder"])))
+
+
+def _order(variant: str) -> int:
+    return TEXT_METHODS.index(variant) if variant in TEXT_METHODS else len(TEXT_METHODS)
+
+
+def _localised(ax: Axes, row: int, score: Score, colour: str) -> None:
+    assert score.value is not None
+    null_mark(ax, row, score.null, height=0.4)
+    interval_mark(ax, row, score)
+    if score.chance is not None:
+        ax.plot(score.chance, row, "x", color=MUTED, markersize=4.5, markeredgewidth=1.2, zorder=3.5)
+    ax.plot(score.value, row, "o", color=colour, markersize=5.5, zorder=5)
+    ends = [score.value, score.chance, *(() if score.interval is None else (score.interval.high,))]
+    if score.null is not None and score.null.mean is not None:
+        ends.append(score.null.mean + 2 * (score.null.std or 0))
+    place: Any = {"xytext": (5, 0), "textcoords": "offset points", "va": "center", "fontsize": 7.5}
+    ax.annotate(number(score.value), (max(e for e in ends if e is not None), row), color=INK, **place)
+
+
+def _row_of(arrays: Arrays, image: int, prompt: str, method: str) -> int | None:
+    same = (arrays["image"] == image) & (arrays["prompt"] == prompt) & (arrays["method"] == method)
+    found = np.flatnonzero(same)
+    return int(found[0]) if len(found) else None
+
+
+def _picture(ax: Axes, image: NDArray[Any]) -> None:
+    ax.imshow(image, extent=(0, 1, 1, 0))
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(True)
+
+
+def _overlay(ax: Axes, arrays: Arrays, image: int, at: int | None) -> None:
+    if at is None:
+        ax.set_axis_off()
+        return
+    grey = arrays["images"][image].mean(axis=-1)
+    ax.imshow(grey, extent=(0, 1, 1, 0), cmap="gray", vmin=0, vmax=255)
+    ax.imshow(arrays["map"][at], extent=(0, 1, 1, 0), cmap=SEQUENTIAL, alpha=OVERLAY, interpolation="nearest")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    _box(ax, arrays["box"][at])
+
+
+def _box(ax: Axes, box: Sequence[float] | NDArray[np.float64]) -> None:
+    from matplotlib.patches import Rectangle
+
+    left, top, right, bottom = map(float, box)
+    if not np.isnan(left):
+        ax.add_patch(
+            Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=INK, linewidth=1.4)
+        )
+        ax.add_patch(
+            Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor="white", linewidth=0.6)
+        )

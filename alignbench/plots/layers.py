@@ -1,0 +1,99 @@
+"""The figure of layers: every layer of an encoder against every layer of an LLM."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.plots.style import MUTED, SEQUENTIAL, entitle, new_figure, styled
+from alignbench.plots.text import number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from alignbench.plots.inputs import FigureInputs
+
+    Arrays = Mapping[str, NDArray[Any]]
+
+METRICS = ("debiased_cka", "mutual_knn")
+MOST_PAIRS = 6
+MOST_MARKED = 400  # cells; with more, a mark in each would be a grey haze
+_BEST = "#D55E00"
+
+
+@styled
+def layer_grid(inputs: FigureInputs) -> Figure | None:
+    """Draw a heatmap a pair and metric: best cell framed, cells that luck reaches dotted."""
+    files = sorted(
+        inputs.artifacts.get("layers", ()),
+        key=lambda a: (inputs.place(str(a["llm"])), inputs.place(str(a["encoder"]))),
+    )
+    shown = files[:MOST_PAIRS]
+    if not shown:
+        return None
+    figure = new_figure(max(6.0, 0.9 + 2.15 * len(shown)), 2.3 + 2.15 * len(METRICS))
+    axes = figure.subplots(len(METRICS), len(shown), squeeze=False)
+    for metric, row in zip(METRICS, axes, strict=True):
+        top = max((float(np.nanmax(a[metric])) for a in shown), default=1.0)
+        for arrays, ax in zip(shown, row, strict=True):
+            image = _heatmap(ax, arrays, metric, top if top > 0 else 1.0)
+            if metric == METRICS[0]:
+                names = [inputs.title(str(arrays[side]), 20) for side in ("encoder", "llm")]
+                ax.set_title(f"{names[0]}\n× {names[1]}\n", fontsize=8.5)
+        row[0].set_ylabel("encoder layer")
+        bar = figure.colorbar(image, ax=list(row), fraction=0.04, pad=0.02)
+        bar.set_label(metric, fontsize=8.5)
+        bar.outline.set_visible(False)
+    for ax in axes[-1]:
+        ax.set_xlabel("LLM layer")
+    notes = [
+        "Framed: the highest cell, with its value. Dotted: cells that the best of all cells of re-paired",
+        "data reach in one case of twenty or more. Layer 0: the embeddings (grey: the same for all images).",
+        f"Encoder layers are pooled by {_poolings(shown)}; LLM layers by the mean over tokens.",
+    ]
+    if len(files) > len(shown):
+        notes.append(f"The first {len(shown)} of {len(files)} pairs; all are in the summary.")
+    entitle(figure, "Which layers are alike?", *notes)
+    return figure
+
+
+def _poolings(files: list[Arrays]) -> str:
+    names = dict.fromkeys("CLS" if str(a["pooling"]) == "cls" else "the mean over patches" for a in files)
+    return " or (by family) ".join(names)
+
+
+def _heatmap(ax: Axes, arrays: Arrays, metric: str, top: float) -> Any:
+    import matplotlib as mpl
+    from matplotlib.patches import Rectangle
+
+    values = np.asarray(arrays[metric], dtype=np.float64)
+    colours = mpl.colormaps[SEQUENTIAL].with_extremes(bad="#F2F2F2")
+    image = ax.imshow(values, cmap=colours, vmin=0, vmax=top, origin="lower", aspect="auto")
+    row, column = np.unravel_index(int(np.nanargmax(values)), values.shape)
+    ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=_BEST, linewidth=2))
+    ax.annotate(
+        f"best {number(float(values[row, column]))}",
+        (1, 1),
+        xycoords="axes fraction",
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="right",
+        fontsize=7.5,
+        color=_BEST,
+    )
+    if values.size <= MOST_MARKED:
+        rows, columns = np.nonzero(values <= float(arrays[f"{metric}_limit"]))
+        ax.plot(columns, rows, ".", color="white", markeredgecolor=MUTED, markeredgewidth=0.4, markersize=4)
+    for axis, count, first in (
+        (ax.xaxis, values.shape[1], 0),
+        (ax.yaxis, values.shape[0], int(arrays["first"])),
+    ):
+        ticks = range(0, count, max(1, -(-count // 6)))
+        axis.set_ticks(ticks, [str(first + tick) for tick in ticks])
+    ax.spines[:].set_visible(False)
+    return image

@@ -1,0 +1,119 @@
+"""The figure of sensitivity: each encoder's score under every variant, a row a variant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alignbench.experiments.sensitivity import AS_SCORED, METRIC, OF, survival
+from alignbench.plots.marks import name_rows
+from alignbench.plots.style import INK, MUTED, entitle, new_figure, styled
+from alignbench.plots.text import fit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from alignbench.experiments.sensitivity import Row
+    from alignbench.plots.inputs import FigureInputs
+    from alignbench.types import Score
+
+MOST_LLMS = 3
+MOST_NAMED = 6
+
+
+@styled
+def sensitivity(inputs: FigureInputs) -> Figure | None:
+    """Draw each encoder's score under every variant, with its interval and Kendall's τ of the ranking."""
+    rows = survival(inputs.scores)
+    llms = sorted({row.llm for row in rows}, key=inputs.place)[:MOST_LLMS]
+    if not llms:
+        return None
+    names = list(dict.fromkeys(row.variant for row in rows))
+    encoders = sorted({encoder for row in rows for encoder in row.values}, key=inputs.place)
+    figure = new_figure(2.6 + 3.9 * len(llms), 2.0 + 0.4 * len(names))
+    axes = figure.subplots(1, len(llms), squeeze=False)[0]
+    scores = {(s.llm, s.variant, s.encoder): s for s in inputs.scores if s.metric == METRIC}
+    for ax, llm in zip(axes, llms, strict=True):
+        for row in (r for r in rows if r.llm == llm):
+            _row(ax, names.index(row.variant), row, encoders, scores, inputs)
+        name_rows(ax, [_told(name, rows) for name in names], labelled=ax is axes[0])
+        ax.axhline(0.5, color=MUTED, linewidth=0.8)
+        ax.margins(x=0.05)
+        ax.set_xlabel(OF)
+        ax.set_title(inputs.title(llm))
+        ax.annotate(
+            "τ  best",
+            (1, 1),
+            xycoords="axes fraction",
+            xytext=(6, 3),
+            textcoords="offset points",
+            color=MUTED,
+            fontsize=7.5,
+        )
+    entitle(
+        figure,
+        "Does the ranking survive other choices?",
+        "One choice is changed at a time; hollow: as scored, of an encoder without such a variant. Lines: 95%",
+        "intervals. τ: Kendall's, of the order of encoders with that as scored (1: the same order).",
+        "=: the best as scored is the best here, too, or not distinguishable from it.",
+        legend=_legend(encoders[:MOST_NAMED], inputs),
+    )
+    return figure
+
+
+def _row(
+    ax: Axes,
+    at: int,
+    row: Row,
+    encoders: Sequence[str],
+    scores: dict[tuple[str | None, str, str | None], Score],
+    inputs: FigureInputs,
+) -> None:
+    for place, encoder in enumerate(encoders):
+        if encoder not in row.values:
+            continue
+        y = at + 0.5 * ((place + 0.5) / len(encoders) - 0.5)
+        look, same = inputs.look(encoder), encoder in row.unchanged
+        score = scores.get((row.llm, AS_SCORED if same else row.variant, encoder))
+        if score is not None and score.interval is not None:
+            ax.plot([score.interval.low, score.interval.high], [y, y], color=look.colour, linewidth=0.9)
+        face = "white" if same else look.colour
+        ax.plot(row.values[encoder], y, look.marker, color=look.colour, markerfacecolor=face, markersize=4.5)
+    if row.tau is not None:
+        best = "=" if row.keeps_best else "other"
+        ax.annotate(
+            f"{row.tau:.2f}  {best}",
+            (1, at),
+            xycoords=("axes fraction", "data"),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=7.5,
+            color=INK,
+            annotation_clip=False,
+        )
+
+
+def _told(name: str, rows: Sequence[Row]) -> str:
+    changed = {e for row in rows if row.variant == name for e in row.values if e not in row.unchanged}
+    everyone = {e for row in rows for e in row.values}
+    return name if changed == everyone else f"{name} ({len(changed)} of {len(everyone)})"
+
+
+def _legend(encoders: Sequence[str], inputs: FigureInputs) -> list[Artist]:
+    from matplotlib.lines import Line2D
+
+    return [
+        Line2D(
+            [],
+            [],
+            linestyle="",
+            marker=inputs.look(encoder).marker,
+            color=inputs.look(encoder).colour,
+            label=fit(inputs.label(encoder), 20),
+        )
+        for encoder in encoders
+    ]
