@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 MATRIX_METRICS = ("calibrated_cka", "mutual_knn")
 METHODS = ("tsne", "umap", "pca")
 _BARE = frozenset({"encoders", "llms", "data_types", "n_samples"})
-_NOT_SHAPING = frozenset({"output_dir", "run_name", "cache_dir", "no_embedding_cache", "no_figures", "k"})
+_NOT_SHAPING = frozenset(
+    {"output_dir", "run_name", "cache_dir", "no_embedding_cache", "no_figures", "no_thumbnails", "k"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class Options:
     cache_dir: Path | None
     embedding_cache: bool
     figures: bool
+    thumbnails: bool
     config: Config
     given: tuple[str, ...]
 
@@ -144,6 +147,7 @@ class Options:
             cache_dir=_path(raw["cache_dir"]),
             embedding_cache=not raw["no_embedding_cache"],
             figures=not raw["no_figures"],
+            thumbnails=not raw["no_thumbnails"],
             config=base,
             given=tuple(_given({**raw, "data_root": raw["data_root"] or os.environ.get(VARIABLE)})),
         )
