@@ -30,8 +30,8 @@ def thumbnails(samples: Iterable[Sample], side: int = SIDE) -> dict[str, NDArray
         side: the longer side of a picture, in pixels.
 
     Returns:
-        ids, labels and texts (str [m]); pictures (uint8, WebP or JPEG files one after the other) and ends (int [m]):
-        picture i is `pictures[ends[i - 1]:ends[i]]`, empty where there is none.
+        ids, labels and texts (str [m]); pictures (uint8), WebP or JPEG files one after the other, and ends
+        (int [m]): picture i is `pictures[ends[i - 1]:ends[i]]`, empty where there is none.
     """
     chosen = tuple(samples)
     pictures = [_picture(sample, side) for sample in chosen]

@@ -18,7 +18,7 @@ from alignbench.plugin.gate import is_timed
 from alignbench.plugin.samples import keep_samples
 from alignbench.plugin.selection import Needed, needed_by_ids, needed_by_items, timings_of
 from alignbench.plugin.terminal import Printer, TerminalProgress, ToLoad, plan
-from alignbench.report import append_score, point_latest, terminal_table, write_run
+from alignbench.report import REPORT, append_score, point_latest, terminal_table, write_run
 from alignbench.types import Run, Score
 from alignbench.weights import Located
 from alignbench.weights.arrays import array_file
@@ -105,7 +105,8 @@ class Collector:
     def pytest_terminal_summary(self) -> None:
         """Print the ranking, where the report is, and what came of comparing timings."""
         if self.run is not None:
-            shown = self.folder.path
+            shown = self.folder.path / REPORT
+            shown = shown if shown.exists() else self.folder.path
             with contextlib.suppress(ValueError):
                 shown = shown.relative_to(self.config.invocation_params.dir)
             lines = terminal_table(

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 from alignbench.experiments.prediction import PREDICTORS
 from alignbench.report.answer import answer, beats_shuffled
 from alignbench.report.choice import is_cross_modal
+from alignbench.report.html.bars import bar, scale_of
 from alignbench.report.ranking import ranked_scores
 from alignbench.report.text import share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from markupsafe import Markup
 
     from alignbench.report.html.rows import ScoreRow
     from alignbench.report.ranking import Ranking
@@ -24,12 +27,21 @@ _METRICS = frozenset({*PREDICTORS, "e2e", "multi_llm"})
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An encoder in a leaderboard: its place, the probability that it is the best, and its score."""
+    """An encoder in a leaderboard.
+
+    Args:
+        place: from 1; None where it has no value.
+        best: the probability that it is the best.
+        row: its score.
+        tied: whether it is the best, or can't be told from it.
+        bar: the value with its interval, drawn on an axis that all leaderboards of the metric share.
+    """
 
     place: int | None
     best: float | None
     row: ScoreRow
     tied: bool
+    bar: Markup
 
     @property
     def certainty(self) -> str:
@@ -75,7 +87,7 @@ class Board:
 def boards(
     rankings: Sequence[Ranking], scores: Sequence[Score], rows: Sequence[ScoreRow], labels: Mapping[str, str]
 ) -> list[Board]:
-    """Return a leaderboard a ranking.
+    """Return a leaderboard a ranking; those of one metric share an axis.
 
     Args:
         rankings: of the run.
@@ -84,9 +96,13 @@ def boards(
         labels: name -> what a model is called.
     """
     of_score = {id(score): row for score, row in zip(scores, rows, strict=True)}
+    ranked = [(ranking, ranked_scores(ranking, scores)) for ranking in rankings]
+    scales = {
+        metric: scale_of(s for r, own in ranked for s in own.values() if r.metric == metric)
+        for metric in {ranking.metric for ranking in rankings}
+    }
     found = []
-    for ranking in rankings:
-        own = ranked_scores(ranking, scores)
+    for ranking, own in ranked:
         places, best = ranking.places, ranking.probability_best or {}
         headline, *rest = answer(ranking, scores, lambda name: labels[name], numbers=False)
         fits = ranking.best is not None and beats_shuffled(own[ranking.best])
@@ -99,7 +115,13 @@ def boards(
                 higher_is_better=ranking.higher_is_better,
                 n=ranking.n or min((score.n for score in own.values()), default=0),
                 placed=[
-                    Placed(places.get(e), best.get(e), of_score[id(score)], e in top)
+                    Placed(
+                        places.get(e),
+                        best.get(e),
+                        of_score[id(score)],
+                        e in top,
+                        bar(score, scales[ranking.metric], of_score[id(score)].colour),
+                    )
                     for e, score in own.items()
                 ],
                 headline=[labels[e] for e in top],

@@ -1,4 +1,4 @@
-"""What speaks against the numbers of a run: stand-ins, small n, saturation, rows and scores that are missing."""
+"""What speaks against the numbers of a run: stand-ins, flags, and rows and scores that are missing."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def _weights(run: Mapping[str, Any]) -> list[Concern]:
         found.append(
             Concern(
                 f"{plural(len(stand_ins), 'stand-in')} instead of what was asked for",
-                "The weights were not at hand, and a small embedded model of the family took their place. Its "
-                "numbers say nothing of the model that was asked for.",
+                "The weights were not at hand, and a small embedded model of the family took their place. "
+                "Its numbers say nothing of the model that was asked for.",
                 [f"{m.name} stood in for {m.stand_in_for}" for m in stand_ins],
             )
         )
@@ -110,12 +110,14 @@ def _missing(rows: Sequence[ScoreRow]) -> list[Concern]:
             by_reason.setdefault(row.score.reason or "not applicable", []).append(row)
     if not by_reason:
         return []
-    cases = [
-        f"{reason}: {_listed(f'{row.score.metric} of {row.models}' if row.models else row.score.metric for row in own)}"
-        for reason, own in by_reason.items()
-    ]
+    cases = [f"{reason}: {_listed(map(_told, own))}" for reason, own in by_reason.items()]
     count = plural(sum(map(len, by_reason.values())), "score")
-    return [Concern(f"{count} could not be computed", "What does not exist has a reason, and no number.", cases)]
+    text = "What does not exist has a reason, and no number."
+    return [Concern(f"{count} could not be computed", text, cases)]
+
+
+def _told(row: ScoreRow) -> str:
+    return f"{row.score.metric} of {row.models}" if row.models else row.score.metric
 
 
 def _listed(names: Iterable[str]) -> str:

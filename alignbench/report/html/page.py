@@ -26,7 +26,7 @@ from alignbench.report.html.figures import figure_views
 from alignbench.report.html.rows import score_rows
 from alignbench.report.html.samples import influences, known_samples, space
 from alignbench.report.ranking import rank, rank_by_type
-from alignbench.report.run import ARTIFACTS, SCORES, read_run, scores_csv
+from alignbench.report.run import ARTIFACTS, REPORT, SCORES, read_run, scores_csv
 from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
 from alignbench.report.text import plural, probability
 
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
     from alignbench.types import Score
 
-REPORT = "report.html"
-_ASSETS = files("alignbench.report.html")
 _EXPERIMENTS = {
     "cka": "Similarity of representations",
     "compare": "Comparison: data types, projectors, models with each other",
@@ -78,10 +76,13 @@ def report_html(run_folder: Path | str, problems: Sequence[str] = ()) -> str:
     artifacts = read_artifacts(folder / ARTIFACTS, unreadable.append).others
     labels = labels_of(run, scores)
     losses = losses_of(run)
+    rankings = rank(scores, losses)
+    ranked = {(ranking.llm, ranking.data_type) for ranking in rankings}
+    by_type = [r for r in rank_by_type(scores, losses) if (r.llm, r.data_type) not in ranked]
     rows = score_rows(scores, run)
     known = known_samples(artifacts)
     drawn = space(artifacts, known, scores, labels)
-    style, script = (_ASSETS.joinpath(name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    style, script = (_asset(name) for name in ("report.css", "report.js"))
     context: dict[str, Any] = {
         "policy": _policy(style, script),
         "style": Markup(style),
@@ -89,8 +90,8 @@ def report_html(run_folder: Path | str, problems: Sequence[str] = ()) -> str:
         "run": run,
         "models": models_of(run),
         "facts": facts(run),
-        "boards": boards(rank(scores, losses), scores, rows, labels),
-        "type_boards": boards(rank_by_type(scores, losses), scores, rows, labels),
+        "answers": boards(rankings, scores, rows, labels),
+        "boards": boards([*rankings, *by_type], scores, rows, labels),
         "metrics": metric_table(rows),
         "concerns": concerns(run, rows, list(dict.fromkeys(unreadable))),
         "flags": raised_flags(rows),
@@ -110,6 +111,10 @@ def report_html(run_folder: Path | str, problems: Sequence[str] = ()) -> str:
         "downloads": _downloads(folder, scores),
     }
     return _environment().get_template("page.html").render(context)
+
+
+def _asset(name: str) -> str:
+    return files("alignbench.report.html").joinpath(name).read_text(encoding="utf-8")
 
 
 def _environment() -> Environment:

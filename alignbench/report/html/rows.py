@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignbench.plots.names import labels_of, models_of
-from alignbench.plots.style import looks
+from alignbench.plots.style import CONTROL, looks
 from alignbench.plots.text import cut, number
 from alignbench.report.flags import meaning
 from alignbench.report.glossary import measures
@@ -38,7 +38,8 @@ class ScoreRow:
         score: itself.
         models: its models as they are called, a blank where a side takes no part.
         value, interval, null, p, within: as text.
-        bar: the value with its interval, drawn on the axis of its metric.
+        colour: of its first model in all figures.
+        bar: the value with its interval, drawn on an axis that it shares with others like it.
         flags: name -> what it means.
         what: what the metric measures.
         more: what else is to be known of it, name -> text.
@@ -54,6 +55,7 @@ class ScoreRow:
     null: str
     p: str
     within: str
+    colour: str
     bar: Markup
     flags: Mapping[str, str]
     what: str
@@ -78,10 +80,10 @@ class ScoreRow:
 
 
 def score_rows(scores: Sequence[Score], run: Mapping[str, Any]) -> list[ScoreRow]:
-    """Return a row a score, in the scores' order; those of one metric and experiment share an axis."""
+    """Return a row a score, in the scores' order; those of one metric and kind of models share an axis."""
     labels = labels_of(run, scores)
     drawn = looks(models_of(run), labels)
-    kinds = [(s.experiment, s.metric, s.unit) for s in scores]
+    kinds = [(s.experiment, s.metric, s.unit, s.encoder is None, s.llm is None) for s in scores]
     scales = {
         kind: scale_of(s for s, k in zip(scores, kinds, strict=True) if k == kind)
         for kind in dict.fromkeys(kinds)
@@ -90,6 +92,7 @@ def score_rows(scores: Sequence[Score], run: Mapping[str, Any]) -> list[ScoreRow
     for i, (score, kind) in enumerate(zip(scores, kinds, strict=True)):
         encoder, llm, other = (labels[n] if n else "" for n in (score.encoder, score.llm, score.other))
         first = score.encoder or score.llm
+        colour = drawn[first].colour if first else CONTROL
         null, interval = score.null, score.interval
         rows.append(
             ScoreRow(
@@ -105,7 +108,8 @@ def score_rows(scores: Sequence[Score], run: Mapping[str, Any]) -> list[ScoreRow
                 null=NOTHING if null is None else number(null.mean, NOTHING),
                 p=NOTHING if null is None else probability(null.p, NOTHING),
                 within=NOTHING if null is None else probability(null.within_p, NOTHING),
-                bar=bar(score, scales[kind], drawn[first].colour if first else "#777777"),
+                colour=colour,
+                bar=bar(score, scales[kind], colour),
                 flags={flag: meaning(flag) for flag in all_flags(score)},
                 what=measures(score.metric),
                 more=_more(score, labels),

@@ -30,12 +30,12 @@ _GRID = 1000
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A sample as the page shows it; `picture` is a data URI or ""."""
+    """A sample as the page shows it; `picture` is a data URI, safe as it is, or ""."""
 
     id: str
     data_type: str = ""
     text: str = ""
-    picture: Markup = Markup("")
+    picture: str = ""
 
 
 def known_samples(artifacts: Mapping[str, Sequence[Arrays]]) -> dict[str, Shown]:
