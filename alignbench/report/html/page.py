@@ -6,6 +6,7 @@ import base64
 import gzip
 import hashlib
 import json
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,6 +118,7 @@ def _asset(name: str) -> str:
     return files("alignbench.report.html").joinpath(name).read_text(encoding="utf-8")
 
 
+@cache
 def _environment() -> Environment:
     """Return an environment in which all text is escaped, and cleaned of what acts on a terminal or a line.
 

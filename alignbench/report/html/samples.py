@@ -41,7 +41,7 @@ class Shown:
 def known_samples(artifacts: Mapping[str, Sequence[Arrays]]) -> dict[str, Shown]:
     """Return id -> sample, of those whose thumbnails and texts the run kept."""
     found: dict[str, Shown] = {}
-    for arrays in _with(artifacts, "samples", "ids", "labels", "texts", "pictures", "ends"):
+    for arrays in _with(artifacts, "samples", "ids labels texts ends", "pictures"):
         data = np.asarray(arrays["pictures"], dtype=np.uint8).tobytes()
         start = 0
         for name, label, text, end in zip(
@@ -53,9 +53,22 @@ def known_samples(artifacts: Mapping[str, Sequence[Arrays]]) -> dict[str, Shown]
     return found
 
 
-def _with(artifacts: Mapping[str, Sequence[Arrays]], kind: str, *names: str) -> list[Arrays]:
-    """Return the artifacts of a kind that have these arrays: somebody else's may have others."""
-    return [arrays for arrays in artifacts.get(kind, ()) if set(names) <= set(arrays)]
+def _with(artifacts: Mapping[str, Sequence[Arrays]], kind: str, rows: str, *others: str) -> list[Arrays]:
+    """Return the artifacts of a kind that are what is expected: somebody else's may be anything.
+
+    Args:
+        artifacts: of the run.
+        kind: which of them.
+        rows: names of the arrays with a row a sample, all of one length, not 0.
+        others: names of those that there must be, too.
+    """
+    return [
+        arrays
+        for arrays in artifacts.get(kind, ())
+        if {*rows.split(), *others} <= set(arrays)
+        and all(arrays[name].ndim for name in rows.split())
+        and len({0, *(len(arrays[name]) for name in rows.split())}) == 2
+    ]
 
 
 def _data_uri(picture: bytes) -> Markup:
@@ -88,8 +101,9 @@ def space(
 ) -> Space | None:
     """Return the layouts of all models as data of the page; None where none was recorded."""
     place = {name: i for i, name in enumerate(labels)}
+    found = _with(artifacts, "layout", "ids points labels", "name", "method")
     layouts = sorted(
-        _with(artifacts, "layout", "name", "method", "points", "labels", "ids"),
+        (arrays for arrays in found if arrays["points"].shape[1:] == (2,)),
         key=lambda arrays: place.get(str(arrays["name"]), len(place)),
     )
     index: dict[str, int] = {}
@@ -199,11 +213,9 @@ def influences(
     that what is positive carries it), `metric`, `encoder` and `llm` (str).
     """
     found = []
-    for arrays in _with(artifacts, "influence", "ids", "influence", "metric", "encoder", "llm"):
+    for arrays in _with(artifacts, "influence", "ids influence", "metric", "encoder", "llm"):
         ids = [str(name) for name in arrays["ids"]]
         values = np.asarray(arrays["influence"], dtype=np.float64)
-        if values.shape != (len(ids),) or not len(ids):
-            continue
         metric = str(arrays["metric"])
         good = np.nan_to_num(values) * (1 if _higher_is_better(metric) else -1)
         order = np.argsort(-good, kind="stable").tolist()
