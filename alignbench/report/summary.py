@@ -259,7 +259,9 @@ def _dropped(run: Mapping[str, Any]) -> list[str]:
     lines = [f"## {plural(sum(row.count for row in reasons), 'row')} could not be used", ""]
     for row in reasons[:_MOST_REASONS]:
         more = ", ..." if row.count > len(row.examples) else ""
-        lines.append(f"- {row.count} times: {markdown(row.reason)} ({code(', '.join(row.examples))}{more})")
+        lines.append(
+            f"- {plural(row.count, 'time')}: {markdown(row.reason)} ({code(', '.join(row.examples))}{more})"
+        )
     if len(reasons) > _MOST_REASONS:
         lines.append(f"- and {len(reasons) - _MOST_REASONS} other reasons, in scores.json")
     return [*lines, ""]

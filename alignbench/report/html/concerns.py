@@ -95,7 +95,7 @@ def _dropped(run: Mapping[str, Any]) -> list[Concern]:
     if not reasons:
         return []
     cases = [
-        f"{row.count} times: {row.reason} ({', '.join(row.examples)}"
+        f"{plural(row.count, 'time')}: {row.reason} ({', '.join(row.examples)}"
         f"{', ...' if row.count > len(row.examples) else ''})"
         for row in reasons
     ]

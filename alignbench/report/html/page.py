@@ -82,7 +82,7 @@ def report_html(run_folder: Path | str, problems: Sequence[str] = ()) -> str:
     by_type = [r for r in rank_by_type(scores, losses) if (r.llm, r.data_type) not in ranked]
     rows = score_rows(scores, run)
     known = known_samples(artifacts)
-    drawn = space(artifacts, known, scores, labels)
+    drawn = space(artifacts, known, scores, labels, [model.label for model in models_of(run)])
     style, script = (_asset(name) for name in ("report.css", "report.js"))
     context: dict[str, Any] = {
         "policy": _policy(style, script),

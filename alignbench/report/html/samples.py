@@ -98,9 +98,18 @@ def space(
     known: Mapping[str, Shown],
     scores: Sequence[Score],
     labels: Mapping[str, str],
+    order: Sequence[str] = (),
 ) -> Space | None:
-    """Return the layouts of all models as data of the page; None where none was recorded."""
-    place = {name: i for i, name in enumerate(labels)}
+    """Return the layouts of all models as data of the page; None where none was recorded.
+
+    Args:
+        artifacts: of the run.
+        known: id -> what is known of a sample.
+        scores: of the run, for how far each layout can be believed.
+        labels: name -> what a model is called.
+        order: names of models in the order of their panels.
+    """
+    place = {name: i for i, name in enumerate(order)}
     found = _with(artifacts, "layout", "ids points labels", "name", "method")
     layouts = sorted(
         (arrays for arrays in found if arrays["points"].shape[1:] == (2,)),
