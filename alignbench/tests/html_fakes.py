@@ -86,17 +86,18 @@ def write_figures(folder: Path) -> None:
         (folder / f"{name}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(99))
 
 
-def write_samples(folder: Path, ids: Sequence[str], texts: Sequence[str], picture: bytes = b"RIFF") -> None:
-    """Write thumbnails as a run keeps them; each has the same bytes."""
+def write_samples(folder: Path, ids: Sequence[str], texts: Sequence[str]) -> None:
+    """Write thumbnails as a run keeps them: 8 bytes each, `RIFF0000`, `RIFF0001`, ..."""
     artifacts = folder / "artifacts"
     artifacts.mkdir(parents=True, exist_ok=True)
+    pictures = b"".join(b"RIFF%04d" % i for i in range(len(ids)))
     np.savez(
         artifacts / "samples.npz",
         ids=np.array(ids),
         labels=np.array([TYPES[i % 3] for i in range(len(ids))]),
         texts=np.array(texts),
-        pictures=np.frombuffer(picture * len(ids), dtype=np.uint8),
-        ends=np.arange(1, len(ids) + 1) * len(picture),
+        pictures=np.frombuffer(pictures, dtype=np.uint8),
+        ends=8 * np.arange(1, len(ids) + 1),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,8 @@ def test_points_samples_and_pictures_belong_together(tmp_path: Path) -> None:
         assert np.ptp(panel["points"], axis=0).tolist() == [1000, 1000]
     named = {one["id"]: one for one in data["samples"]}
     assert named["sample-1"]["text"] == "two"
-    assert named["sample-1"]["picture"].startswith("data:image/webp;base64,")
+    kind, _, coded = named["sample-1"]["picture"].partition(",")
+    assert (kind, base64.b64decode(coded)) == ("data:image/webp;base64", b"RIFF0001")
     assert named["sample-7"]["picture"] == ""
 
 
