@@ -118,4 +118,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--align-allow-pickle", "accept pickled weights (weights_only)", action="store_true")
     add("--align-cache-dir", "where embeddings are cached (or ALIGNBENCH_CACHE)", metavar="DIR")
     add("--align-no-embedding-cache", "cache embeddings for this run only", action="store_true")
-    add("--align-no-figures", "write scores and summary only", action="store_true")
+    add("--align-no-figures", "write scores, summary and report without figures", action="store_true")
+    add(
+        "--align-no-thumbnails",
+        "keep pictures and texts of the data out of the run's folder and report",
+        action="store_true",
+    )

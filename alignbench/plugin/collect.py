@@ -15,9 +15,10 @@ from alignbench.errors import AlignbenchError, AlignbenchWarning
 from alignbench.plots.text import clean
 from alignbench.plugin.environment import git_commit, machine, versions
 from alignbench.plugin.gate import is_timed
+from alignbench.plugin.samples import keep_samples
 from alignbench.plugin.selection import Needed, needed_by_ids, needed_by_items, timings_of
 from alignbench.plugin.terminal import Printer, TerminalProgress, ToLoad, plan
-from alignbench.report import append_score, point_latest, terminal_table, write_run
+from alignbench.report import REPORT, append_score, point_latest, terminal_table, write_run
 from alignbench.types import Run, Score
 from alignbench.weights import Located
 from alignbench.weights.arrays import array_file
@@ -92,9 +93,11 @@ class Collector:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        """Write scores.json, summary.md and the figures; a run without scores writes nothing."""
+        """Write scores.json, the figures, summary.md and report.html; without scores nothing is written."""
         if self.scores:
             self.run = self._describe()
+            if self.suite.options.thumbnails:
+                keep_samples(self.folder, self.suite.dataset)
             write_run(self.folder.path, self.run, self.scores.values(), figures=self.suite.options.figures)
             point_latest(self.folder.path)
 
@@ -102,7 +105,8 @@ class Collector:
     def pytest_terminal_summary(self) -> None:
         """Print the ranking, where the report is, and what came of comparing timings."""
         if self.run is not None:
-            shown = self.folder.path
+            shown = self.folder.path / REPORT
+            shown = shown if shown.exists() else self.folder.path
             with contextlib.suppress(ValueError):
                 shown = shown.relative_to(self.config.invocation_params.dir)
             lines = terminal_table(

@@ -36,9 +36,10 @@ _NOT_SHAPING = frozenset(
         "cache_dir",
         "no_embedding_cache",
         "no_figures",
-        "k",
+        "no_thumbnails",
         "image",
         "prompt",
+        "k",
     }
 )
 
@@ -94,6 +95,7 @@ class Options:
     cache_dir: Path | None
     embedding_cache: bool
     figures: bool
+    thumbnails: bool
     config: Config
     given: tuple[str, ...]
 
@@ -159,6 +161,7 @@ class Options:
             cache_dir=_path(raw["cache_dir"]),
             embedding_cache=not raw["no_embedding_cache"],
             figures=not raw["no_figures"],
+            thumbnails=not raw["no_thumbnails"],
             config=base,
             given=tuple(_given({**raw, "data_root": raw["data_root"] or os.environ.get(VARIABLE)})),
         )

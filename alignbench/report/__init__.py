@@ -4,13 +4,22 @@ from alignbench.report.choice import RANKED_BY
 from alignbench.report.files import append_score, read_scores, write_text
 from alignbench.report.flags import FLAGS, meaning
 from alignbench.report.ranking import Ranking, rank, rank_by_type
-from alignbench.report.run import SCHEMA, SCHEMA_VERSION, point_latest, read_run, scores_csv, write_run
+from alignbench.report.run import (
+    REPORT,
+    SCHEMA,
+    SCHEMA_VERSION,
+    point_latest,
+    read_run,
+    scores_csv,
+    write_run,
+)
 from alignbench.report.summary import summary_markdown
 from alignbench.report.terminal import terminal_table
 
 __all__ = [
     "FLAGS",
     "RANKED_BY",
+    "REPORT",
     "SCHEMA",
     "SCHEMA_VERSION",
     "Ranking",

@@ -28,14 +28,16 @@ SCHEMA_VERSION = 1
 SCHEMA = Path(__file__).with_name("scores.schema.json")
 SCORES = "scores.json"
 SUMMARY = "summary.md"
+REPORT = "report.html"
 ARTIFACTS = "artifacts"
 
 
 def write_run(run_dir: Path | str, run: Run, scores: Iterable[Score], *, figures: bool = True) -> None:
-    """Write scores.json, the figures that the scores allow, and summary.md into the run's folder.
+    """Write scores.json, the figures that the scores allow, summary.md and report.html into the run's folder.
 
     The order of the scores in the files does not depend on the order in which they were recorded. A figure
-    that can't be drawn is a warning in the summary: it doesn't cost the numbers.
+    that can't be drawn is a warning in summary and report, and a report that can't be made a warning: it
+    doesn't cost the numbers.
     """
     folder = Path(run_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,8 +57,19 @@ def write_run(run_dir: Path | str, run: Run, scores: Iterable[Score], *, figures
     write_text(folder / SCORES, dump(data, indent=1) + "\n")
     drawn, problems = _draw(folder, run.models, ordered) if figures else ([], [])
     write_text(folder / SUMMARY, summary_markdown(ordered, plain_run, drawn, problems))
-    for problem in problems:
+    for problem in [*problems, *_report(folder, problems)]:
         warnings.warn(problem, stacklevel=2)
+
+
+def _report(folder: Path, problems: Sequence[str]) -> list[str]:
+    """Write report.html; return what went wrong."""
+    from alignbench.report.html import write_report  # it reads runs, and imports the template engine
+
+    try:
+        write_report(folder, problems)
+    except Exception as error:  # the numbers are in other files, and must not be lost with the page
+        return [f"{REPORT} could not be written ({type(error).__name__}: {error})"]
+    return []
 
 
 def _draw(folder: Path, models: Sequence[ModelInfo], scores: Sequence[Score]) -> tuple[list[str], list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alignbench.report.text import plural
+from alignbench.report.text import measured, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -76,8 +76,8 @@ def metric_sentence(scores: Iterable[Score]) -> str | None:
     n = max(score.params["at"]["n"] for score in own)
     costs = sorted((float(s.value or 0), s.params["at"]["metric"]) for s in own if s.params["at"]["n"] == n)
     (low, cheapest), (high, dearest) = costs[0], costs[-1]
-    text = f"{plural(len(costs), 'metric')} at n = {n:,}: {cheapest} takes {_format(low)} ms"
-    text += f", {dearest} {_format(high)} ms" if len(costs) > 1 else ""
+    text = f"{plural(len(costs), 'metric')} at n = {n:,}: {cheapest} takes {measured(low)} ms"
+    text += f", {dearest} {measured(high)} ms" if len(costs) > 1 else ""
     others = len({score.params["at"]["metric"] for score in own}) - len(costs)
     return text + (f"; {others} not timed there" if others else "")
 
@@ -114,8 +114,4 @@ def _of(scores: Sequence[Score], metric: str) -> list[Score]:
 
 
 def _number(score: Score | None) -> str:
-    return "-" if score is None or score.value is None else _format(score.value)
-
-
-def _format(value: float) -> str:
-    return f"{value:,.0f}" if value >= 99.5 else f"{value:.1f}" if value >= 0.95 else f"{value:.2g}"
+    return "-" if score is None or score.value is None else measured(score.value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from alignbench.experiments.prediction import predicts
@@ -10,19 +10,21 @@ from alignbench.plots.names import labels_of, models_of
 from alignbench.plots.text import number
 from alignbench.report.answer import answer, beats_shuffled
 from alignbench.report.choice import losses_of
+from alignbench.report.facts import dropped_rows, facts
 from alignbench.report.flags import meaning
 from alignbench.report.ranking import rank, rank_by_type, ranked_scores
 from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
 from alignbench.report.terminal import all_flags
-from alignbench.report.text import code, markdown, plural, probability, share, table
+from alignbench.report.text import code, markdown, plural, probability, share, table, value_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from alignbench.report.ranking import Ranking
     from alignbench.types import Score
 
 _BEST = "P(best)"
+_MOST_REASONS = 20
 _NUMBERS = ("value", "95% interval", "shuffled pairs", "p", "p within types", "n", "flags")
 
 
@@ -59,7 +61,8 @@ def summary_markdown(
     ]
     lines += _list("Warnings", [*run.get("warnings", ()), *problems])
     if figures:
-        lines += ["## Figures", "", f"Beside this file, as PNG and SVG: {', '.join(map(code, figures))}.", ""]
+        names = dict.fromkeys(PurePath(name).stem for name in figures)
+        lines += ["## Figures", "", f"Beside this file, as PNG and SVG: {', '.join(map(code, names))}.", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -127,7 +130,7 @@ def _type_row(ranking: Ranking, scores: Sequence[Score], labels: Mapping[str, st
 
 def _numbers(score: Score) -> list[str]:
     null, interval = score.null, score.interval
-    value = f"n/a: {markdown(score.reason)}" if score.value is None else number(score.value)
+    value = f"n/a: {markdown(score.reason)}" if score.value is None else value_text(score)
     return [
         value,
         "-" if interval is None else f"{number(interval.low)} to {number(interval.high)}",
@@ -170,7 +173,9 @@ def _prediction(scores: Sequence[Score], run: Mapping[str, Any], labels: Mapping
         ]
         for one in found.correlations
     ]
-    lines += [*table(head, rows, frozenset(range(2, 9))), ""] if rows else []
+    if rows:
+        lines += [f"<details><summary>{plural(len(rows), 'correlation')}</summary>", ""]
+        lines += [*table(head, rows, frozenset(range(2, 9))), "", "</details>", ""]
     reasons = "; ".join(f"{labels.get(k, code(k))}: {markdown(why)}" for k, why in found.left_out.items())
     return [*lines, f"Left out: {reasons}.", ""] if reasons else lines
 
@@ -223,22 +228,11 @@ def _speed(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
 
 
 def _how(run: Mapping[str, Any]) -> list[str]:
-    if not run:
+    found = facts(run)
+    if not found:
         return ["## How it was made", "", "The run did not end; only its scores are known.", ""]
-    dataset = run.get("dataset", {})
-    versions = ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
-    machine = ", ".join(f"{key} {value}" for key, value in run.get("machine", {}).items())
-    facts = {
-        "command": code(run.get("command", "")),
-        "started": markdown(f"{run.get('started', '')}, took {run.get('seconds') or 0:.0f} s"),
-        "dataset": markdown(", ".join(f"{k} {_short(v)}" for k, v in dataset.items() if k != "dropped")),
-        "weights loaded": markdown(_loads(run.get("loads", ()), {m.weights for m in models_of(run)})),
-        "seed": markdown(run.get("seed", "")),
-        "commit": markdown(run.get("git_commit") or "not in a git repository"),
-        "versions": markdown(versions),
-        "machine": markdown(machine),
-    }
-    lines = ["## How it was made", "", *(f"- {key}: {value}" for key, value in facts.items()), ""]
+    shown = {key: code(value) if key == "command" else markdown(value) for key, value in found.items()}
+    lines = ["## How it was made", "", *(f"- {key}: {value}" for key, value in shown.items()), ""]
     rows = [
         [
             code(m.label),
@@ -257,43 +251,19 @@ def _how(run: Mapping[str, Any]) -> list[str]:
     )
 
 
-def _loads(loads: Sequence[Mapping[str, Any]], weights: Collection[str]) -> str:
-    if not loads and set(weights) == {"arrays"}:
-        return "none: all embeddings were computed elsewhere"
-    if not loads:
-        return "none: all embeddings were cached"
-    return ", ".join(
-        f"{load.get('model')} in {load.get('seconds') or 0:.1f} s"
-        + (" to be timed" if load.get("purpose") == "timing" else "")
-        for load in loads
-    )
-
-
-def _short(value: object) -> str:
-    if isinstance(value, dict):
-        return "(" + ", ".join(f"{k} {v}" for k, v in value.items()) + ")"
-    if isinstance(value, list | tuple):
-        return "(" + ", ".join(map(str, value)) + ")"
-    return str(value)
-
-
 def _dropped(run: Mapping[str, Any]) -> list[str]:
     """Say how many rows could not be used and why, with a few examples a reason."""
-    dropped: list[Mapping[str, str]] = [
-        d if isinstance(d, dict) else {"where": "", "reason": str(d)}
-        for d in run.get("dataset", {}).get("dropped", ())
-    ]
-    if not dropped:
+    reasons = dropped_rows(run)
+    if not reasons:
         return []
-    counts = Counter(str(d.get("reason", "")) for d in dropped)
-    lines = [f"## {plural(len(dropped), 'row')} could not be used", ""]
-    for reason, count in counts.most_common(20):
-        examples = [str(d.get("where", "")) for d in dropped if str(d.get("reason", "")) == reason][:3]
+    lines = [f"## {plural(sum(row.count for row in reasons), 'row')} could not be used", ""]
+    for row in reasons[:_MOST_REASONS]:
+        more = ", ..." if row.count > len(row.examples) else ""
         lines.append(
-            f"- {count} times: {markdown(reason)} ({code(', '.join(examples))}{', ...' if count > 3 else ''})"
+            f"- {plural(row.count, 'time')}: {markdown(row.reason)} ({code(', '.join(row.examples))}{more})"
         )
-    if len(counts) > 20:
-        lines.append(f"- and {len(counts) - 20} other reasons, in scores.json")
+    if len(reasons) > _MOST_REASONS:
+        lines.append(f"- and {len(reasons) - _MOST_REASONS} other reasons, in scores.json")
     return [*lines, ""]
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import html
 import math
 import re
+from typing import TYPE_CHECKING
 
-from alignbench.plots.text import clean, display_width, fit
+from alignbench.plots.text import clean, display_width, fit, number
+
+if TYPE_CHECKING:
+    from alignbench.types import Score
 
 _ASCII = str.maketrans({"…": "...", "–": "-", "—": "-", "·": "-", "×": "x", "─": "-", "≤": "<="})
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
@@ -41,6 +45,18 @@ def wrap(text: str, width: int, indent: str = "") -> list[str]:
             candidate = indent + word
         line = fit(candidate, width, "...")
     return [*lines, line] if line.strip() else lines
+
+
+def value_text(score: Score) -> str:
+    """Return a score's value as it is shown."""
+    if score.value is not None and score.experiment == "speed":
+        return measured(score.value)
+    return number(score.value)
+
+
+def measured(value: float) -> str:
+    """Return a timing or a size in the digits that a measurement deserves."""
+    return f"{value:,.0f}" if value >= 99.5 else f"{value:.1f}" if value >= 0.95 else f"{value:.2g}"
 
 
 def probability(p: float | None, missing: str = "-") -> str:

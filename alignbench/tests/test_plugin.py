@@ -30,6 +30,8 @@ def test_a_run_leaves_scores_and_a_summary(project: pytest.Pytester) -> None:
     }
     assert run_data["dataset"]["n"] == 30
     assert (project.path / "reports" / "latest" / "summary.md").is_file()
+    assert (project.path / "reports" / "latest" / "report.html").is_file()
+    result.stdout.fnmatch_lines(["report: reports/*/report.html"])
     logged = (project.path / "reports" / "latest" / "scores.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(logged) == len(found)
 

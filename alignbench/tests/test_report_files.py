@@ -274,9 +274,10 @@ def test_run_with_artifacts_leaves_every_figure(tmp_path: Path) -> None:
         "alignment_summary",
     )
     figures = {f"{name}.{kind}" for kind in ("png", "svg") for name in drawable}
-    assert {p.name for p in tmp_path.iterdir()} == {*figures, "scores.json", "summary.md", "artifacts"}
+    others = {"scores.json", "summary.md", "report.html", "artifacts"}
+    assert {p.name for p in tmp_path.iterdir()} == {*figures, *others}
     summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
-    assert all(name.replace("_", "\\_") in summary for name in figures)
+    assert all(name.replace("_", "\\_") in summary for name in drawable)
 
 
 def test_a_spoilt_artifact_costs_its_figures_and_is_said(tmp_path: Path) -> None:

@@ -1,0 +1,49 @@
+"""Keeps what the report shows of samples: thumbnails and texts of those that its pictures have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alignbench.datasets.thumbnails import thumbnails
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from alignbench.datasets import Dataset
+    from alignbench.plugin.runfolder import RunFolder
+
+SHOWN_BY = ("influence", "layout")
+MOST = 400  # some 0.6 MB of the report; every one is decoded when the run ends
+
+
+def keep_samples(folder: RunFolder, dataset: Dataset) -> None:
+    """Write `artifacts/samples.npz` with at most 400 of the samples that layouts and influences are of.
+
+    Nothing is written where no picture shows samples, or where samples are rows of arrays.
+    """
+    wanted = _ids(folder.path / "artifacts")
+    known = {sample.id: sample for sample in dataset.samples}
+    shown = [known[name] for name in wanted if name in known][:MOST]
+    if shown and dataset.has_images:
+        folder.write_artifact("samples", thumbnails(shown))
+
+
+def _ids(artifacts: Path) -> Iterable[str]:
+    """Return the ids in the run's artifacts: those that move a score most, then a spread of the others."""
+    first: dict[str, None] = {}
+    others: set[str] = set()
+    for path in sorted(file for kind in SHOWN_BY for file in artifacts.glob(f"{kind}-*.npz")):
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                ids = [str(name) for name in file["ids"]]
+                if "influence" in file:
+                    order = np.argsort(file["influence"])
+                    first |= dict.fromkeys(ids[i] for i in (*order[:10], *order[-10:]))
+        except (OSError, ValueError, KeyError):  # the report says that it can't be read
+            continue
+        others |= set(ids)
+    spread = np.random.default_rng(0).permutation(sorted(others)).tolist()
+    return dict.fromkeys((*first, *spread))

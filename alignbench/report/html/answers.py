@@ -1,0 +1,163 @@
+"""The answer for each LLM, and the leaderboards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from alignbench.experiments.prediction import PREDICTORS
+from alignbench.report.answer import answer, beats_shuffled
+from alignbench.report.choice import is_cross_modal
+from alignbench.report.html.bars import bar, scale_of
+from alignbench.report.ranking import ranked_scores
+from alignbench.report.text import share
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from markupsafe import Markup
+
+    from alignbench.report.html.rows import ScoreRow
+    from alignbench.report.ranking import Ranking
+    from alignbench.types import Score
+
+_OVERALL = "all"
+_METRICS = frozenset({*PREDICTORS, "e2e", "multi_llm"})
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An encoder in a leaderboard.
+
+    Args:
+        place: from 1; None where it has no value.
+        best: the probability that it is the best.
+        row: its score.
+        tied: whether it is the best, or can't be told from it.
+        bar: the value with its interval, drawn on an axis that all leaderboards of the metric share.
+    """
+
+    place: int | None
+    best: float | None
+    row: ScoreRow
+    tied: bool
+    bar: Markup
+
+    @property
+    def certainty(self) -> str:
+        """P(best) as text."""
+        return share(self.best, "–")
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The encoders for one LLM on one kind of data, best first.
+
+    Args:
+        llm: what it is called.
+        data_type: "all", or the one type.
+        metric: what they are ranked by, with its variant.
+        higher_is_better: the metric's direction.
+        n: the smallest number of groups that a score is made of.
+        placed: the encoders, those without a value last.
+        headline: which encoder; the names of all that can't be told from the best, or "".
+        sentences: how sure, and what speaks against it.
+    """
+
+    llm: str
+    data_type: str
+    metric: str
+    higher_is_better: bool
+    n: int
+    placed: Sequence[Placed]
+    headline: Sequence[str]
+    sentences: Sequence[str]
+
+    @property
+    def certain(self) -> bool:
+        """Whether probabilities of being the best are known."""
+        return any(one.best is not None for one in self.placed)
+
+    @property
+    def on(self) -> str:
+        """The data type where it is not all of them."""
+        return "" if self.data_type == _OVERALL else self.data_type
+
+
+def boards(
+    rankings: Sequence[Ranking], scores: Sequence[Score], rows: Sequence[ScoreRow], labels: Mapping[str, str]
+) -> list[Board]:
+    """Return a leaderboard a ranking; those of one metric share an axis.
+
+    Args:
+        rankings: of the run.
+        scores: all of the run.
+        rows: one a score, in the same order.
+        labels: name -> what a model is called.
+    """
+    of_score = {id(score): row for score, row in zip(scores, rows, strict=True)}
+    ranked = [(ranking, ranked_scores(ranking, scores)) for ranking in rankings]
+    scales = {
+        metric: scale_of(s for r, own in ranked for s in own.values() if r.metric == metric)
+        for metric in {ranking.metric for ranking in rankings}
+    }
+    found = []
+    for ranking, own in ranked:
+        places, best = ranking.places, ranking.probability_best or {}
+        headline, *rest = answer(ranking, scores, lambda name: labels[name], numbers=False)
+        fits = ranking.best is not None and beats_shuffled(own[ranking.best])
+        top = (ranking.best, *ranking.tied_with_best) if fits and ranking.best else ()
+        found.append(
+            Board(
+                llm=labels[ranking.llm],
+                data_type=ranking.data_type,
+                metric=" ".join(filter(None, (ranking.metric, ranking.variant))),
+                higher_is_better=ranking.higher_is_better,
+                n=ranking.n or min((score.n for score in own.values()), default=0),
+                placed=[
+                    Placed(
+                        places.get(e),
+                        best.get(e),
+                        of_score[id(score)],
+                        e in top,
+                        bar(score, scales[ranking.metric], of_score[id(score)].colour),
+                    )
+                    for e, score in own.items()
+                ],
+                headline=[labels[e] for e in top],
+                sentences=rest if top else [headline, *rest],
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class MetricTable:
+    """Encoders by every metric: a column a metric, a row an encoder with an LLM on one kind of data."""
+
+    metrics: Sequence[str]
+    rows: Sequence[tuple[str, str, str, Sequence[ScoreRow | None]]]
+
+
+def metric_table(rows: Sequence[ScoreRow]) -> MetricTable | None:
+    """Return all cross-modal scores without variants side by side; None where there are none.
+
+    Of two scores of one metric the one for fidelity only gives way.
+    """
+    cells: dict[tuple[str, str, str], dict[str, ScoreRow]] = {}
+    metrics: dict[str, None] = {}
+    for row in rows:
+        score = row.score
+        if not is_cross_modal(score) or score.experiment not in _METRICS or score.variant or score.other:
+            continue
+        own = cells.setdefault((row.llm, score.data_type, row.encoder), {})
+        if score.metric not in own or "fidelity" in own[score.metric].score.flags:
+            own[score.metric] = row
+        metrics.setdefault(score.metric)
+    if not metrics:
+        return None
+    ordered = [
+        (encoder, llm, data_type, [own.get(metric) for metric in metrics])
+        for (llm, data_type, encoder), own in cells.items()
+    ]
+    return MetricTable(tuple(metrics), ordered)

@@ -1,0 +1,63 @@
+"""Intervals as small inline SVG: a dot, its 95% interval, and a tick where shuffled pairs are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from alignbench.types import Score
+
+_MARGIN = 3.0  # percent at either side, so that a dot at an end is whole
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """An axis that scores share: `low` and `high` are its ends, in the metric's own unit."""
+
+    low: float
+    high: float
+
+    def at(self, value: float) -> float:
+        """Return where the value stands, in percent of the width."""
+        share = (value - self.low) / ((self.high - self.low) or 1.0)
+        return round(_MARGIN + (100 - 2 * _MARGIN) * min(max(share, 0.0), 1.0), 2)
+
+
+def scale_of(scores: Iterable[Score]) -> Scale:
+    """Return the axis that holds 0 and the values, intervals and null means of these scores."""
+    ends = [0.0]
+    for score in scores:
+        ends += [score.value] if score.value is not None else []
+        ends += [score.interval.low, score.interval.high] if score.interval is not None else []
+        ends += [score.null.mean] if score.null is not None and score.null.mean is not None else []
+    return Scale(min(ends), max(ends))
+
+
+def bar(score: Score, scale: Scale, colour: str) -> Markup:
+    """Return the score drawn on the axis; empty where it has no value.
+
+    Lines keep their width however far the drawing is stretched, and a line of no length with round ends is a
+    dot. The numbers stand beside it, so it is hidden from screen readers.
+    """
+    if score.value is None:
+        return Markup("")
+    parts = [_line("zero", scale.at(0.0))]
+    if score.null is not None and score.null.mean is not None:
+        parts.append(_line("null", scale.at(score.null.mean)))
+    if score.interval is not None:
+        low, high = scale.at(score.interval.low), scale.at(score.interval.high)
+        parts.append(Markup('<path class="range" d="M{} 10H{}"/>').format(low, high))
+    parts.append(
+        Markup('<path class="dot" stroke="{}" d="M{} 10h.01"/>').format(colour, scale.at(score.value))
+    )
+    head = Markup('<svg class="bar" viewBox="0 0 100 20" preserveAspectRatio="none" aria-hidden="true">')
+    return head + Markup("").join(parts) + Markup("</svg>")
+
+
+def _line(kind: str, x: float) -> Markup:
+    return Markup('<path class="{}" d="M{} 2V18"/>').format(kind, x)

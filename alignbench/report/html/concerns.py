@@ -1,0 +1,126 @@
+"""What speaks against the numbers of a run: stand-ins, flags, and rows and scores that are missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from alignbench.plots.names import models_of
+from alignbench.report.facts import dropped_rows
+from alignbench.report.flags import FLAGS, meaning
+from alignbench.report.text import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from alignbench.report.html.rows import ScoreRow
+
+_MOST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something to keep in mind: what, why it matters, and the cases."""
+
+    title: str
+    text: str
+    cases: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """A flag that scores of the run have: what it means, how many have it, and of which metrics."""
+
+    flag: str
+    meaning: str
+    count: int
+    metrics: str
+
+
+def concerns(run: Mapping[str, Any], rows: Sequence[ScoreRow], problems: Sequence[str] = ()) -> list[Concern]:
+    """Return what a reader must know before trusting the numbers, the gravest first."""
+    found = [*_weights(run), *_unfinished(run), *_dropped(run), *_missing(rows)]
+    said = [*map(str, run.get("warnings", ())), *map(str, run.get("dataset", {}).get("notes", ())), *problems]
+    if said:
+        found.append(Concern("Said during the run", "", said))
+    return found
+
+
+def raised_flags(rows: Iterable[ScoreRow]) -> list[Raised]:
+    """Return the flags of the run's scores, in the order of the legend."""
+    having: dict[str, list[ScoreRow]] = {}
+    for row in rows:
+        for flag in row.flags:
+            having.setdefault(flag, []).append(row)
+    order = [*FLAGS, *(flag for flag in having if flag not in FLAGS)]
+    return [
+        Raised(flag, meaning(flag), len(having[flag]), _listed(row.score.metric for row in having[flag]))
+        for flag in order
+        if flag in having
+    ]
+
+
+def _weights(run: Mapping[str, Any]) -> list[Concern]:
+    models = models_of(run)
+    found = []
+    if stand_ins := [m for m in models if m.stand_in_for]:
+        found.append(
+            Concern(
+                f"{plural(len(stand_ins), 'stand-in')} instead of what was asked for",
+                "The weights were not at hand, and a small embedded model of the family took their place. "
+                "Its numbers say nothing of the model that was asked for.",
+                [f"{m.name} stood in for {m.stand_in_for}" for m in stand_ins],
+            )
+        )
+    if embedded := [m for m in models if m.weights == "embedded"]:
+        found.append(
+            Concern(
+                "These are small embedded models",
+                "They come with alignbench, so that a run needs no download. They show how the suite judges; "
+                "for the large models of their families, name these: --encoders clip,siglip --llms llama3.",
+                [", ".join(m.name for m in embedded)],
+            )
+        )
+    return found
+
+
+def _unfinished(run: Mapping[str, Any]) -> list[Concern]:
+    if run:
+        return []
+    return [Concern("The run did not end", "Only the scores that it had recorded are known.")]
+
+
+def _dropped(run: Mapping[str, Any]) -> list[Concern]:
+    reasons = dropped_rows(run)
+    if not reasons:
+        return []
+    cases = [
+        f"{plural(row.count, 'time')}: {row.reason} ({', '.join(row.examples)}"
+        f"{', ...' if row.count > len(row.examples) else ''})"
+        for row in reasons
+    ]
+    total = plural(sum(row.count for row in reasons), "row")
+    return [Concern(f"{total} of the data could not be used", "They are in no score.", cases)]
+
+
+def _missing(rows: Sequence[ScoreRow]) -> list[Concern]:
+    by_reason: dict[str, list[ScoreRow]] = {}
+    for row in rows:
+        if row.score.value is None:
+            by_reason.setdefault(row.score.reason or "not applicable", []).append(row)
+    if not by_reason:
+        return []
+    cases = [f"{reason}: {_listed(map(_told, own))}" for reason, own in by_reason.items()]
+    count = plural(sum(map(len, by_reason.values())), "score")
+    text = "What does not exist has a reason, and no number."
+    return [Concern(f"{count} could not be computed", text, cases)]
+
+
+def _told(row: ScoreRow) -> str:
+    return f"{row.score.metric} of {row.models}" if row.models else row.score.metric
+
+
+def _listed(names: Iterable[str]) -> str:
+    distinct = list(dict.fromkeys(names))
+    rest = len(distinct) - _MOST
+    return ", ".join(distinct[:_MOST]) + (f" and {rest} more" if rest > 0 else "")

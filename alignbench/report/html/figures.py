@@ -1,0 +1,84 @@
+"""The run's figures as data in the page: of each the lighter file that is still sharp."""
+
+from __future__ import annotations
+
+import base64
+import re
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from alignbench.plots import FIGURES
+from alignbench.plots.captions import CAPTIONS, Caption, caption_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MOST_BYTES = 4_500_000  # of all figures together, before base64
+_SHARP = 2  # an SVG is taken unless it is so many times the PNG
+_POINT = 4 / 3  # pixels
+_SVG_SIZE = re.compile(rb'<svg[^>]*?\swidth="([\d.]+)pt"\s+height="([\d.]+)pt"')
+_SVG_NOISE = re.compile(rb"<metadata>.*?</metadata>|<!DOCTYPE[^>]*>|(?<=>)\s+(?=<)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class FigureView:
+    """A figure in the page.
+
+    Args:
+        name: of its files, without suffix.
+        caption: what stands beside it.
+        source: a data URI; "" where it would make the page too large.
+        file: the file that was taken.
+        width, height: in CSS pixels; 0 where unknown.
+    """
+
+    name: str
+    caption: Caption
+    source: Markup
+    file: str
+    width: int
+    height: int
+
+
+def figure_views(folder: Path) -> list[FigureView]:
+    """Return the figures in a run's folder in the order of their captions, then others by name."""
+    stems = {path.stem for path in folder.iterdir() if path.suffix in {".png", ".svg"}}
+    order = [name for name in dict.fromkeys((*CAPTIONS, *FIGURES.names())) if name in stems]
+    room = MOST_BYTES
+    found = []
+    for name in [*order, *sorted(stems - set(order))]:
+        path = _lighter(folder, name)
+        data = _slim(path)
+        fits = len(data) <= room
+        room -= len(data) if fits else 0
+        kind = "svg+xml" if path.suffix == ".svg" else "png"
+        source = Markup(f"data:image/{kind};base64,{base64.b64encode(data).decode()}" if fits else "")
+        found.append(FigureView(name, caption_of(name), source, path.name, *_size(data)))
+    return found
+
+
+def _lighter(folder: Path, name: str) -> Path:
+    """Return the SVG, which is sharp at every size, unless the PNG is far smaller."""
+    svg, png = folder / f"{name}.svg", folder / f"{name}.png"
+    if not (svg.exists() and png.exists()):
+        return svg if svg.exists() else png
+    return svg if svg.stat().st_size <= _SHARP * png.stat().st_size else png
+
+
+def _slim(path: Path) -> bytes:
+    """Return the file, an SVG without the blanks and metadata that matplotlib puts between its elements."""
+    data = path.read_bytes()
+    return _SVG_NOISE.sub(b"", data) if path.suffix == ".svg" else data
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
+        width, height = struct.unpack(">II", data[16:24])
+        return round(width * 96 / 150), round(height * 96 / 150)
+    match = _SVG_SIZE.search(data[:2000])
+    if match is None:
+        return 0, 0
+    return round(float(match[1]) * _POINT), round(float(match[2]) * _POINT)

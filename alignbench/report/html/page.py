@@ -1,0 +1,190 @@
+"""Puts the page together: what the run's folder has, a template, one style sheet and one script."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from alignbench.experiments.prediction import predicts
+from alignbench.plots.inputs import read_artifacts
+from alignbench.plots.names import labels_of, models_of
+from alignbench.plots.text import clean
+from alignbench.report.choice import losses_of
+from alignbench.report.facts import facts
+from alignbench.report.files import write_text
+from alignbench.report.html.answers import boards, metric_table
+from alignbench.report.html.concerns import concerns, raised_flags
+from alignbench.report.html.figures import figure_views
+from alignbench.report.html.rows import score_rows
+from alignbench.report.html.samples import influences, known_samples, space
+from alignbench.report.ranking import rank, rank_by_type
+from alignbench.report.run import ARTIFACTS, REPORT, SCORES, read_run, scores_csv
+from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
+from alignbench.report.text import plural, probability
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from alignbench.types import Score
+
+_EXPERIMENTS = {
+    "cka": "Similarity of representations",
+    "compare": "Comparison: data types, projectors, models with each other",
+    "coral": "Deep CORAL: likeness of distributions",
+    "eas": "Encoder alignment score",
+    "elas": "ELAS",
+    "e2e": "Retrieval after a projector",
+    "embedding": "Embedding space",
+    "multi_llm": "Every encoder with every LLM",
+    "speed": "Speed",
+    "vlm": "Trained VLM",
+}
+
+
+def write_report(run_folder: Path | str, problems: Sequence[str] = ()) -> Path:
+    """Write report.html into a run's folder, from what is in it; the same folder gives the same bytes.
+
+    Args:
+        run_folder: of this run or an old one, or of one that was killed.
+        problems: what went wrong while figures were drawn.
+
+    Returns:
+        the page's path.
+
+    Raises:
+        DataError: there is no run in the folder, or it is of a newer version of the format.
+    """
+    folder = Path(run_folder)
+    path = folder / REPORT
+    write_text(path, report_html(folder, problems))
+    return path
+
+
+def report_html(run_folder: Path | str, problems: Sequence[str] = ()) -> str:
+    """Return the page of a run as text; see `write_report`."""
+    folder = Path(run_folder)
+    run, scores = read_run(folder)
+    unreadable: list[str] = list(problems)
+    artifacts = read_artifacts(folder / ARTIFACTS, unreadable.append).others
+    labels = labels_of(run, scores)
+    losses = losses_of(run)
+    rankings = rank(scores, losses)
+    ranked = {(ranking.llm, ranking.data_type) for ranking in rankings}
+    by_type = [r for r in rank_by_type(scores, losses) if (r.llm, r.data_type) not in ranked]
+    rows = score_rows(scores, run)
+    known = known_samples(artifacts)
+    drawn = space(artifacts, known, scores, labels, [model.label for model in models_of(run)])
+    style, script = (_asset(name) for name in ("report.css", "report.js"))
+    context: dict[str, Any] = {
+        "policy": _policy(style, script),
+        "style": Markup(style),
+        "script": Markup(script),
+        "run": run,
+        "models": models_of(run),
+        "facts": facts(run),
+        "answers": boards(rankings, scores, rows, labels),
+        "boards": boards([*rankings, *by_type], scores, rows, labels),
+        "metrics": metric_table(rows),
+        "concerns": concerns(run, rows, list(dict.fromkeys(unreadable))),
+        "flags": raised_flags(rows),
+        "figures": figure_views(folder),
+        "space": drawn,
+        "space_data": _for_script(drawn.data) if drawn else Markup(""),
+        "influences": influences(artifacts, known, labels),
+        "known": len(known),
+        "prediction": predicts(scores, models_of(run), seed=int(run.get("seed", 42))),
+        "speed": _speed(scores, labels),
+        "experiments": [
+            (_EXPERIMENTS.get(name, name), name, [row for row in rows if row.score.experiment == name])
+            for name in dict.fromkeys(score.experiment for score in scores)
+        ],
+        "rows": rows,
+        "measured": {row.score.metric: row.what for row in rows if row.what},
+        "downloads": _downloads(folder, scores),
+    }
+    return _environment().get_template("page.html").render(context)
+
+
+def _asset(name: str) -> str:
+    return files("alignbench.report.html").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    """Return an environment in which all text is escaped, and cleaned of what acts on a terminal or a line.
+
+    `finalize` sees every value that a template writes, so that no template can forget it.
+    """
+    environment = Environment(
+        loader=PackageLoader("alignbench.report.html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"probability": probability, "plural": plural}
+    return environment
+
+
+def _shown(value: object) -> object:
+    """Return what a template writes for a value: text is cleaned, but for a blank before and after it."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    before, after = (" " if value[end : end + 1].isspace() else "" for end in (0, len(value) - 1))
+    return f"{before}{clean(value)}{after}"
+
+
+def _policy(style: str, script: str) -> str:
+    """Return a policy under which the page loads nothing, and runs and shows nothing that is not its own."""
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
+    return (
+        "default-src 'none'; img-src data:; "
+        f"style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _for_script(data: object) -> Markup:
+    """Return JSON that ends no script element and no line, whatever text is in it."""
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _speed(scores: Sequence[Score], labels: Mapping[str, str]) -> dict[str, Any] | None:
+    tables = [table for table in (encoder_table(scores), llm_table(scores)) if table is not None]
+    sentence = metric_sentence(scores)
+    if not tables and sentence is None:
+        return None
+    named = [(t.head, [(labels.get(name, name), cells) for name, *cells in t.rows]) for t in tables]
+    return {
+        "conditions": conditions(scores),
+        "tables": named,
+        "sentence": sentence,
+        "legend": legend(scores),
+    }
+
+
+def _downloads(folder: Path, scores: Sequence[Score]) -> dict[str, Markup]:
+    """Return file name -> data URI; JSON is packed, which the page's script undoes."""
+    found = {"scores.csv": _uri("text/csv;charset=utf-8", scores_csv(scores).encode("utf-8", "replace"))}
+    path = folder / SCORES
+    if path.exists():
+        packed = gzip.compress(path.read_bytes(), mtime=0)
+        found["scores.json.gz"] = _uri("application/gzip", packed)
+    return found
+
+
+def _uri(kind: str, data: bytes) -> Markup:
+    return Markup(f"data:{kind};base64,{base64.b64encode(data).decode()}")

@@ -1,0 +1,167 @@
+"""Scores as rows of tables, and all that is to be said of one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from alignbench.plots.names import labels_of, models_of
+from alignbench.plots.style import CONTROL, looks
+from alignbench.plots.text import cut, number
+from alignbench.report.flags import meaning
+from alignbench.report.glossary import measures
+from alignbench.report.html.bars import bar, scale_of
+from alignbench.report.terminal import all_flags
+from alignbench.report.text import probability, value_text
+from alignbench.types import jsonable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from markupsafe import Markup
+
+    from alignbench.types import Score
+
+NOTHING = "–"
+_LONG = 300
+# Shown elsewhere, or arrays that belong in scores.json.
+_UNTOLD = frozenset({"mode", "at", "preprocessing", "part_repeats"})
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """A score as a table and its own window show it; all text, still to be escaped.
+
+    Args:
+        id: of its window in the page.
+        score: itself.
+        models: its models as they are called, a blank where a side takes no part.
+        value, interval, null, p, within: as text.
+        colour: of its first model in all figures.
+        bar: the value with its interval, drawn on an axis that it shares with others like it.
+        flags: name -> what it means.
+        what: what the metric measures.
+        more: what else is to be known of it, name -> text.
+    """
+
+    id: str
+    score: Score
+    encoder: str
+    llm: str
+    other: str
+    value: str
+    interval: str
+    null: str
+    p: str
+    within: str
+    colour: str
+    bar: Markup
+    flags: Mapping[str, str]
+    what: str
+    more: Mapping[str, str]
+
+    @property
+    def metric(self) -> str:
+        """The metric with its unit."""
+        unit = self.score.unit
+        return f"{self.score.metric} ({unit})" if unit else self.score.metric
+
+    @property
+    def models(self) -> str:
+        """All models that it is of, in one line."""
+        return " × ".join(name for name in (self.encoder, self.other, self.llm) if name)
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether shuffled pairs do as well, so that the value shows nothing."""
+        null = self.score.null
+        return null is not None and null.p is not None and null.p > 0.05
+
+
+def score_rows(scores: Sequence[Score], run: Mapping[str, Any]) -> list[ScoreRow]:
+    """Return a row a score, in the scores' order; those of one metric and kind of models share an axis."""
+    labels = labels_of(run, scores)
+    drawn = looks(models_of(run), labels)
+    kinds = [(s.experiment, s.metric, s.unit, s.encoder is None, s.llm is None) for s in scores]
+    scales = {
+        kind: scale_of(s for s, k in zip(scores, kinds, strict=True) if k == kind)
+        for kind in dict.fromkeys(kinds)
+    }
+    rows = []
+    for i, (score, kind) in enumerate(zip(scores, kinds, strict=True)):
+        encoder, llm, other = (labels[n] if n else "" for n in (score.encoder, score.llm, score.other))
+        first = score.encoder or score.llm
+        colour = drawn[first].colour if first else CONTROL
+        null, interval = score.null, score.interval
+        rows.append(
+            ScoreRow(
+                id=f"s{i}",
+                score=score,
+                encoder=encoder,
+                llm=llm,
+                other=other,
+                value="n/a" if score.value is None else value_text(score),
+                interval=NOTHING
+                if interval is None
+                else f"{number(interval.low)} to {number(interval.high)}",
+                null=NOTHING if null is None else number(null.mean, NOTHING),
+                p=NOTHING if null is None else probability(null.p, NOTHING),
+                within=NOTHING if null is None else probability(null.within_p, NOTHING),
+                colour=colour,
+                bar=bar(score, scales[kind], colour),
+                flags={flag: meaning(flag) for flag in all_flags(score)},
+                what=measures(score.metric),
+                more=_more(score, labels),
+            )
+        )
+    return rows
+
+
+def _more(score: Score, labels: Mapping[str, str]) -> dict[str, str]:
+    null, interval = score.null, score.interval
+    found: dict[str, str] = {}
+    if score.reason:
+        found["no value"] = score.reason
+    if interval is not None:
+        found["95% interval"] = f"{number(interval.low)} to {number(interval.high)} ({interval.method})"
+    if null is not None:
+        found["shuffled pairs"] = _null(score)
+    if score.chance is not None:
+        found["a guesser gets"] = number(score.chance)
+    found["better is"] = "higher" if score.higher_is_better else "lower"
+    found["made of"] = f"{score.n} groups" + (
+        f", {' and '.join(map(str, score.dims))} dimensions" if score.dims else ""
+    )
+    found["data"] = f"{score.dataset}, {score.data_type}"
+    if score.weights:
+        found["weights"] = ", ".join(f"{labels.get(k, k)}: {kind}" for k, kind in score.weights.items())
+    settings = {k: v for k, v in score.params.items() if k not in _UNTOLD and v is not None}
+    if settings:
+        found["settings"] = ", ".join(f"{k} {_short(v)}" for k, v in settings.items())
+    for model, how in dict(score.params.get("preprocessing", {})).items():
+        told = ", ".join(f"{k} {v}" for k, v in dict(how).items() if v is not None)
+        found[f"vectors of {labels.get(model, model)}"] = told
+    found["seed"] = str(score.seed)
+    return found
+
+
+def _null(score: Score) -> str:
+    null = score.null
+    assert null is not None
+    text = number(null.mean, "")
+    text += f" ± {number(null.std)}" if null.mean is not None and null.std is not None else ""
+    told = [text] if text else []
+    if null.p is not None:
+        told.append(f"p = {probability(null.p)}" + (f" of {null.draws} draws" if null.draws else ""))
+    if null.within_p is not None:
+        told.append(f"inside each data type p = {probability(null.within_p)}")
+    return f"{', '.join(told)} ({null.kind})" if told else null.kind
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    plain = jsonable(value)
+    text = plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+    return cut(text, _LONG)
