@@ -172,7 +172,8 @@ class Study:
         found = cell(
             pair, self.settings, lambda: (embed_patches(encoder, data, **how), self._head(llm), data)
         )
-        return Cell(drawings, member.name, llm, member.card, basis, len(set(groups)), **found)
+        n = len(set(groups))
+        return Cell(drawings, member.name, llm, member.card, basis, n, found["metrics"], found["outcomes"])
 
     def _basis(self, drawings: str, member: Member, llm: str) -> dict[str, Any]:
         return {

@@ -1,4 +1,4 @@
-"""From the study's cells to the tables that validity is judged from, and to the files that hold its result."""
+"""From the study's cells to the tables that validity is judged from, and to the files of its result."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from alignbench.experiments.validity import Validity
 
     Column = tuple[str, str, str]  # drawings, LLM, data type
+    Values = Mapping[str, Mapping[str, float]]
 
 PRIMARY = "all drawings"
 """The table that was chosen before any number was seen; the others show how far it holds."""
@@ -31,7 +32,7 @@ def study_validities(cells: Sequence[Cell], *, seed: int = 42) -> list[Validity]
     """Return what the study's cells say, the primary table first.
 
     Tables: the ends of all trainings over both families of drawings and all LLMs; over each family; by data
-    type; without untrained encoders; and, with their early checkpoints as blocks, the lineages that have them.
+    type; without untrained encoders; and the lineages that have early checkpoints, with these, as blocks.
     """
     final = [cell for cell in cells if cell.card.final]
     early = {cell.card.lineage for cell in cells if not cell.card.final}
@@ -76,9 +77,7 @@ def study_table(cells: Iterable[Cell], types: Sequence[str] = (ALL,)) -> Table:
     order = sorted(range(len(encoders)), key=lambda i: (cards[i].lineage, cards[i].step))
     encoders, cards = [encoders[i] for i in order], [cards[i] for i in order]
 
-    def gathered(
-        names: Iterable[str], of: Callable[[Cell], Mapping[str, Mapping[str, float]]]
-    ) -> dict[str, Any]:
+    def gathered(names: Iterable[str], of: Callable[[Cell], Values]) -> dict[str, Any]:
         found = {}
         for name in names:
             rows = [
@@ -113,7 +112,15 @@ def links_csv(found: Sequence[Validity]) -> str:
         for link in one.links:
             c, e = link.correlation, link.explained
             row = [one.name, c.metric, c.outcome, c.lineages, len(one.table.encoders), len(one.table.columns)]
-            numbers = [c.pearson, c.spearman, c.kendall, c.p, c.spearman_p, c.kendall_p, c.p_adjusted]
+            numbers: list[float | None] = [
+                c.pearson,
+                c.spearman,
+                c.kendall,
+                c.p,
+                c.spearman_p,
+                c.kendall_p,
+                c.p_adjusted,
+            ]
             numbers += [c.low, c.high, e.r2, e.q2, e.null_r2, *(link.without.get(f) for f in families)]
             writer.writerow([*row, *("" if v is None else f"{v:.5g}" for v in numbers)])
     return buffer.getvalue()
@@ -143,23 +150,19 @@ _HEADER = (
 
 def values_csv(cells: Sequence[Cell]) -> str:
     """Return all numbers of all cells as CSV: a row a cell and data type."""
-    names = {
-        prefix: list(dict.fromkeys(name for cell in cells for own in of(cell).values() for name in own))
-        for prefix, of in (("metric_", lambda c: c.metrics), ("performance_", lambda c: c.outcomes))
-    }
+    metrics = list(dict.fromkeys(name for c in cells for own in c.metrics.values() for name in own))
+    outcomes = list(dict.fromkeys(name for c in cells for own in c.outcomes.values() for name in own))
+    named = [*(f"metric_{name}" for name in metrics), *(f"performance_{name}" for name in outcomes)]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     header = ["encoder", "lineage", "family", "step", "steps", "drawings", "llm", "data_type", "n"]
-    writer.writerow([*header, *(prefix + name for prefix, own in names.items() for name in own)])
+    writer.writerow([*header, *named])
     for cell in cells:
         for data_type in cell.outcomes:
             card = cell.card
             row = [cell.encoder, card.lineage, card.family, card.step, card.steps, cell.drawings, cell.llm]
             scores, goals = cell.metrics.get(data_type, {}), cell.outcomes[data_type]
-            numbers = [
-                *(scores.get(k) for k in names["metric_"]),
-                *(goals.get(k) for k in names["performance_"]),
-            ]
+            numbers = [scores.get(name) for name in metrics] + [goals.get(name) for name in outcomes]
             of_type = cell.n if data_type == ALL else ""
             writer.writerow([*row, data_type, of_type, *("" if v is None else f"{v:.8g}" for v in numbers)])
     return buffer.getvalue()

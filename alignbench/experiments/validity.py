@@ -270,5 +270,5 @@ def _agreement(values: Matrix) -> float | None:
     """Return the mean correlation between any two columns; None of one column, or where one does not vary."""
     if values.shape[1] < 2 or not (np.ptp(values, axis=0) > 0).all():
         return None
-    r = np.corrcoef(values.T)
+    r: Matrix = np.atleast_2d(np.corrcoef(values.T))
     return float(r[np.triu_indices(len(r), 1)].mean())

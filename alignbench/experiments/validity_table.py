@@ -1,4 +1,4 @@
-"""What the validity of scores is judged from: encoders with their scores and their outcomes; and from a CSV."""
+"""What validity is judged from: encoders with their scores and their outcomes; also from a CSV."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def read_table(
     for place, name in enumerate(texts["encoder"]):
         if (first := texts["encoder"].index(name)) != place:
             raise DataError(
-                f"{path.name}: line {rows[place][0]}, column 'encoder': {name!r} is on line {rows[first][0]}, too; "
-                "one row an encoder"
+                f"{path.name}: line {rows[place][0]}, column 'encoder': {name!r} is on line {rows[first][0]}, "
+                "too; one row an encoder"
             )
     if len(rows) < FEWEST:
         raise DataError(f"{path.name}: expected at least {FEWEST} encoders, got {len(rows)}")

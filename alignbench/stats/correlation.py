@@ -196,7 +196,7 @@ def _varies(values: Matrix) -> bool:
 
 
 def orders_of(lineages: int, checkpoints: int, seed: int) -> Orders:
-    """Return orders of the units [orders, units], the first as they are: all up to `EXACT` lineages, or drawn."""
+    """Return orders of the units [orders, units], the first as they are: all up to `EXACT` lineages."""
     if lineages <= EXACT:
         of_lineages = np.asarray(list(itertools.permutations(range(lineages))), dtype=np.intp)
     else:

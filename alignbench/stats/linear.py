@@ -26,9 +26,9 @@ class Explained:
 
     Args:
         r2: in the sample.
-        q2: of each lineage from a fit to the others, against the mean of the others: 0 for a fit that is worth
-            no more than that mean, and below 0 for a worse one. None where the others are too few to fit.
-        null_r2: what r2 is on average without any relation, k / (n - 1) with k scores of n units; at most 1.
+        q2: of each lineage from a fit to the others, against the mean of the others: 0 for a fit that is
+            worth no more than that mean, below 0 for a worse one. None where the others are too few to fit.
+        null_r2: what r2 is on average without any relation, k / (n - 1), k scores of n units; at most 1.
         p: the share of orders of the lineages whose r2 is as large.
         exact: whether those were all orders.
         scores: k.
