@@ -76,9 +76,9 @@ def read_table(
     lineages = _texts(path, header, rows, "lineage") if "lineage" in header else texts["encoder"]
     for place, name in enumerate(texts["encoder"]):
         if (first := texts["encoder"].index(name)) != place:
+            line, before = rows[place][0], rows[first][0]
             raise DataError(
-                f"{path.name}: line {rows[place][0]}, column 'encoder': {name!r} is on line {rows[first][0]}, "
-                "too; one row an encoder"
+                f"{path.name}: line {line}, column 'encoder': {name!r} is on line {before}, too; one row each"
             )
     if len(rows) < FEWEST:
         raise DataError(f"{path.name}: expected at least {FEWEST} encoders, got {len(rows)}")
