@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ConfigError, DataError
@@ -18,7 +19,6 @@ from alignbench.zoo.lineages import CARD, LINEAGES, SHIPPED, Card, read_card
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from alignbench.datasets import Dataset
     from alignbench.embed import EmbeddingStore
@@ -187,7 +187,7 @@ class Study:
     def _encoder(self, member: Member) -> Encoder | Custom:
         from alignbench.encoders import resolve
 
-        return resolve(f"{member.name}={member.spec}")
+        return resolve(member.spec)
 
     def _llm(self, name: str) -> LLM | Custom:
         from alignbench.llms import resolve
@@ -229,7 +229,7 @@ def members(folder: Path, names: Iterable[str] | None = None) -> list[Member]:
     found = {name: Member(name, name, card) for name, card in SHIPPED.items()}
     for name in checkpoints():
         if (folder / name / CARD).is_file():
-            found[name] = Member(name, str(folder / name), read_card(folder / name))
+            found[name] = Member(name, f"{name}={folder / name}", read_card(folder / name))
     if names is None:
         return list(found.values())
     wanted = list(names)
@@ -239,6 +239,19 @@ def members(folder: Path, names: Iterable[str] | None = None) -> list[Member]:
             f"make it with `python -m alignbench.zoo lineages --out {folder}`"
         )
     return [found[name] for name in wanted]
+
+
+def member_of(spec: str) -> Member:
+    """Return any encoder as a member: of a lineage of its own, unless its folder says which it is of."""
+    from alignbench.encoders import resolve
+
+    info = resolve(spec).info
+    folder = Path(info.source)
+    if info.name in SHIPPED:
+        return Member(info.name, spec, SHIPPED[info.name])
+    if (folder / CARD).is_file():
+        return Member(info.name, spec, read_card(folder))
+    return Member(info.name, spec, Card(info.name, info.family, "unknown", 0, 0))
 
 
 def checkpoints() -> list[str]:

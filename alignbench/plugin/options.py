@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 MATRIX_METRICS = ("calibrated_cka", "mutual_knn")
 METHODS = ("tsne", "umap", "pca")
 _BARE = frozenset({"encoders", "llms", "data_types", "n_samples"})
-_NOT_SHAPING = frozenset({"output_dir", "run_name", "cache_dir", "no_embedding_cache", "no_figures", "k"})
+_NOT_SHAPING = frozenset(
+    {"output_dir", "run_name", "cache_dir", "no_embedding_cache", "no_figures", "k", "study_dir"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Options:
     vlm_splits: int
     vlm_seeds: int
     image_tokens: int
+    study_dir: Path | None
     standins: bool
     allow_pickle: bool
     cache_dir: Path | None
@@ -139,6 +142,7 @@ class Options:
             vlm_splits=_at_least("--align-splits", raw["splits"], 2, 3),
             vlm_seeds=_at_least("--align-seeds", raw["seeds"], 1, 1),
             image_tokens=_at_least("--align-image-tokens", raw["image_tokens"], 1, 1),
+            study_dir=_path(raw["study_dir"]),
             standins=raw["standins"],
             allow_pickle=raw["allow_pickle"],
             cache_dir=_path(raw["cache_dir"]),

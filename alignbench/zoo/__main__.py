@@ -59,7 +59,7 @@ def _add_lineages(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        default=cache_home() / "lineages",
+        default=cache_home() / "study" / "lineages",
         help="the folder of the checkpoints (%(default)s)",
     )
     parser.add_argument(
@@ -70,7 +70,7 @@ def _add_lineages(parser: argparse.ArgumentParser) -> None:
 
 def default_lineages() -> Path:
     """Return the user's cache folder for the study's encoders."""
-    return cache_home() / "lineages"
+    return cache_home() / "study" / "lineages"
 
 
 def default_work() -> Path:
