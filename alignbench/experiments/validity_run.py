@@ -129,12 +129,15 @@ def table_arrays(table: Table) -> dict[str, NDArray[Any]]:
 
 def table_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> Table:
     """Return the table that `table_arrays` made arrays of."""
-    named = {
-        side: dict(zip(arrays[names].tolist(), arrays[side].astype(np.float64), strict=True))
-        for side, names in (("metrics", "metric_names"), ("outcomes", "outcome_names"))
-    }
-    texts = {name: tuple(arrays[name].tolist()) for name in ("encoders", "lineages", "families", "columns")}
-    return Table(**texts, **named, left_out={})
+    return Table(
+        encoders=tuple(arrays["encoders"].tolist()),
+        lineages=tuple(arrays["lineages"].tolist()),
+        families=tuple(arrays["families"].tolist()),
+        columns=tuple(arrays["columns"].tolist()),
+        metrics=dict(zip(arrays["metric_names"].tolist(), arrays["metrics"], strict=True)),
+        outcomes=dict(zip(arrays["outcome_names"].tolist(), arrays["outcomes"], strict=True)),
+        left_out={},
+    )
 
 
 def _about(table: Table) -> dict[str, Any]:

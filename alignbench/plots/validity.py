@@ -17,6 +17,7 @@ from alignbench.stats.correlation import ESTIMABLE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -191,7 +192,8 @@ def _cell(ax: Axes, row: int, column: int, link: Link) -> None:
     ax.text(
         column,
         row,
-        f"{one.pearson:.2f}{stars}".replace("0.", ".", 1),
+        # no minus before a zero
+        f"{round(one.pearson, 2) + 0.0:.2f}{stars}".replace("0.", ".", 1),
         ha="center",
         va="center",
         fontsize=8,
@@ -232,7 +234,7 @@ def _wrapped(sentence: str, width: int = 105) -> str:
     return "\n".join(wrap(clean(sentence), width))
 
 
-def _handles(looks: Mapping[str, Look]) -> Sequence[object]:
+def _handles(looks: Mapping[str, Look]) -> Sequence[Artist]:
     from matplotlib.lines import Line2D
 
     return [
