@@ -39,7 +39,7 @@ class Link:
 
     Args:
         correlation: the coefficients and their p.
-        explained: R² and its kin of the score alone.
+        explained: R² and its kin of the score alone; its p is that of the correlation.
         without: family -> Pearson's r without its encoders; None where too few are left.
     """
 
@@ -166,7 +166,7 @@ def validity(table: Table, name: str = "", *, seed: int = 42) -> Validity:
     for one in found:
         x, y = scores[one.metric], goals[one.outcome]
         links.append(
-            Link(one, explained(x[:, None, :], y, lineages, seed=seed), without_each(x, y, families))
+            Link(one, explained(x[:, None, :], y, lineages, permute=False), without_each(x, y, families))
         )
         paradoxes.append(_paradox(one, x, y, lineages, seed))
     used = list(dict.fromkeys(one.metric for one in found))

@@ -29,7 +29,7 @@ class Explained:
         q2: of each lineage from a fit to the others, against the mean of the others: 0 for a fit that is
             worth no more than that mean, below 0 for a worse one. None where the others are too few to fit.
         null_r2: what r2 is on average without any relation, k / (n - 1), k scores of n units; at most 1.
-        p: the share of orders of the lineages whose r2 is as large.
+        p: the share of orders of the lineages whose r2 is as large; None where none was gone through.
         exact: whether those were all orders.
         scores: k.
     """
@@ -37,13 +37,18 @@ class Explained:
     r2: float
     q2: float | None
     null_r2: float
-    p: float
+    p: float | None
     exact: bool
     scores: int
 
 
 def explained(
-    scores: ArrayLike, outcome: ArrayLike, lineages: Sequence[str] | None = None, *, seed: int = 42
+    scores: ArrayLike,
+    outcome: ArrayLike,
+    lineages: Sequence[str] | None = None,
+    *,
+    seed: int = 42,
+    permute: bool = True,
 ) -> Explained:
     """Return what scores explain of an outcome, with exact p up to 8 lineages, and 9,999 orders above.
 
@@ -52,6 +57,7 @@ def explained(
         outcome: [units] or [units, columns].
         lineages: of each unit; permuted and left out as blocks. Each its own by default.
         seed: of drawn orders.
+        permute: whether to go through orders at all, for p.
 
     Raises:
         InputError: shapes that don't match, values that are not finite, or an outcome that does not vary.
@@ -68,48 +74,47 @@ def explained(
     x, y = x[blocks.ravel()], y[blocks.ravel()]
     if len(blocks) < 3 or not (np.ptp(y, axis=0) > 0).all():
         raise InputError("explained: expected three lineages, and an outcome that varies over them")
-    orders = orders_of(len(blocks), blocks.shape[1], seed)
-    drawn = np.mean([_r2_of(x[:, :, c], y[:, c], orders) for c in range(y.shape[1])], axis=0)
+    columns, checkpoints = range(y.shape[1]), blocks.shape[1]
+    bases = [_basis(x[:, :, c]) for c in columns]
+    orders = orders_of(len(blocks), checkpoints, seed) if permute else np.arange(len(y), dtype=np.intp)[None]
+    drawn = np.mean([_r2_of(bases[c], y[:, c], orders) for c in columns], axis=0)
+    q2 = None
+    if len(y) - checkpoints > x.shape[1] + 1:
+        q2 = float(np.mean([_q2_of(bases[c], y[:, c], checkpoints) for c in columns]))
     return Explained(
         r2=float(drawn[0]),
-        q2=_left_out(x, y, blocks.shape[1]),
+        q2=q2,
         null_r2=min(1.0, x.shape[1] / (len(y) - 1)),
-        p=float((drawn >= drawn[0] - _TIE).mean()),
+        p=float((drawn >= drawn[0] - _TIE).mean()) if permute else None,
         exact=len(blocks) <= EXACT,
         scores=x.shape[1],
     )
 
 
-def _r2_of(x: Matrix, y: Matrix, orders: NDArray[np.intp]) -> Matrix:
-    """Return R² of the outcome [units] in each order, by its projection on the scores' span."""
+def _basis(x: Matrix) -> Matrix:
+    """Return an orthonormal basis [units, rank] of the centred scores' span."""
     centered = x - x.mean(axis=0)
     scale = np.linalg.norm(centered, axis=0)
-    kept = centered[:, scale > _TIE * np.abs(x).max(axis=0).clip(min=1e-300)]
-    left, values, _ = np.linalg.svd(kept / np.linalg.norm(kept, axis=0), full_matrices=False)
-    basis = left[:, values > 1e-10]
+    kept = scale > _TIE * np.abs(x).max(axis=0).clip(min=1e-300)
+    left, values, _ = np.linalg.svd(centered[:, kept] / scale[kept], full_matrices=False)
+    basis: Matrix = left[:, values > 1e-10]
+    return basis
+
+
+def _r2_of(basis: Matrix, y: Matrix, orders: NDArray[np.intp]) -> Matrix:
+    """Return R² of the outcome [units] in each order, by its projection on the scores' span."""
     moved = (y - y.mean())[orders]
-    explained_part: Matrix = np.square(moved @ basis).sum(axis=1) / np.square(moved[0]).sum()
-    return explained_part
+    part: Matrix = np.square(moved @ basis).sum(axis=1) / np.square(moved[0]).sum()
+    return part
 
 
-def _left_out(x: Matrix, y: Matrix, checkpoints: int) -> float | None:
-    lineages, k = len(y) // checkpoints, x.shape[1]
-    if len(y) - checkpoints <= k + 1:
-        return None
-    missed = total = np.zeros(y.shape[1])
-    for lineage in range(lineages):
-        out = np.zeros(len(y), dtype=bool)
-        out[lineage * checkpoints : (lineage + 1) * checkpoints] = True
-        guesses = np.stack(
-            [_fitted(x[~out, :, c], y[~out, c], x[out, :, c]) for c in range(y.shape[1])], axis=1
-        )
-        missed = missed + np.square(y[out] - guesses).sum(axis=0)
-        total = total + np.square(y[out] - y[~out].mean(axis=0)).sum(axis=0)
-    return float((1 - missed / total).mean())
-
-
-def _fitted(x: Matrix, y: Matrix, new: Matrix) -> Matrix:
-    mean = x.mean(axis=0)
-    weights = np.linalg.lstsq(x - mean, y - y.mean(), rcond=None)[0]
-    guess: Matrix = y.mean() + (new - mean) @ weights
-    return guess
+def _q2_of(basis: Matrix, y: Matrix, checkpoints: int) -> float:
+    """Return Q², each lineage left out without a new fit: the others miss it by (I - H_bb)⁻¹ e_b."""
+    own = np.full((len(y), 1), 1 / np.sqrt(len(y)))
+    errors = []
+    for span in (np.hstack([own, basis]), own):
+        residual = (y - span @ (span.T @ y)).reshape(-1, checkpoints, 1)
+        blocks = span.reshape(-1, checkpoints, span.shape[1])
+        kept = np.eye(checkpoints) - blocks @ blocks.transpose(0, 2, 1)
+        errors.append(np.square(np.linalg.solve(kept, residual)).sum())
+    return 1 - float(errors[0] / errors[1])
