@@ -23,7 +23,7 @@ from alignbench.plugin.options import Options
 from alignbench.plugin.record import Recorder
 from alignbench.plugin.runfolder import RunFolder
 from alignbench.plugin.selection import AXES, JOIN, Needed, needed_by_items
-from alignbench.plugin.study import StudyRun, asked_for, study_encoders
+from alignbench.plugin.study import StudyRun, asked_for, name_in, study_encoders
 from alignbench.plugin.suite import Suite
 
 if TYPE_CHECKING:
@@ -118,10 +118,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for axis in AXES:
         if axis in metafunc.fixturenames and not _is_pinned(metafunc, axis):
             metafunc.parametrize(axis, selected[axis] or [_too_few(axis)], indirect=True, scope="session")
-    swept = {**suite.options.swept, "study_encoder": study_encoders(suite.options)}
-    for name, values in swept.items():
+    for name, values in suite.options.swept.items():
         if name in metafunc.fixturenames and not _is_pinned(metafunc, name):
             metafunc.parametrize(name, values)
+    if "study_encoder" in metafunc.fixturenames:
+        specs = study_encoders(suite.options)
+        metafunc.parametrize("study_encoder", specs, ids=[name_in(spec) for spec in specs])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -90,6 +90,15 @@ def study_encoders(options: Options) -> tuple[str, ...]:
     return options.encoders if _named(options, "encoders") else (*SHIPPED, *checkpoints())
 
 
+def name_in(spec: str) -> str:
+    """Return what a test is called by: the alias, or the last part of a path."""
+    alias, equals, rest = spec.partition("=")
+    if equals and not {"/", "\\", ":"} & set(alias):
+        return alias
+    match = FOLDER_ENDS.search(rest or alias)
+    return match[0] if match else spec
+
+
 def _named(options: Options, name: str) -> bool:
     return any(given.startswith(f"--{name}=") for given in options.given)
 
