@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -127,20 +128,15 @@ def test_an_unknown_lineage_is_answered_with_what_was_meant() -> None:
 def test_labels_are_what_is_said_of_the_drawing() -> None:
     drawings = Drawings()
     kinds, colours, numbers = (targets(label, 30) for label in ("kind", "colour", "number"))
-    for i in range(30):
-        said = drawings.description(i)
-        named = [
-            name for name in COLOURS if name in " ".join(told.wordings).lower().replace(";", " ").split()
-        ]
-        assert all(colours[i][list(COLOURS).index(name)] for name in named)
+    said = [drawings.description(i) for i in range(30)]
+    for i, told in enumerate(said):
+        words = " ".join(told.wordings).lower().split()
+        assert all(colours[i][place] for place, name in enumerate(COLOURS) if name in words)
         answer = next(reply for question, reply in told.exchanges if question.startswith("How many"))
         assert numbers[i] == min(12, int(answer.rstrip(".")))
     assert len(set(targets("type", 20).tolist())) == len(set(CYCLE))
-    same = [(kinds[i] == kinds[j]) for i in range(30) for j in range(30)]
-    said_same = [
-        drawings.description(i).kind == drawings.description(j).kind for i in range(30) for j in range(30)
-    ]
-    assert same == said_same
+    for one, two in itertools.combinations(range(30), 2):
+        assert (kinds[one] == kinds[two]) == (said[one].kind == said[two].kind)
 
 
 def test_a_drawing_without_a_number_or_colour_has_none() -> None:
