@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.experiments.study_cells import (
+    ALL,
     PREDICTORS,
     CellSettings,
     metric_values,
@@ -57,8 +58,33 @@ def run_table(pairs: Sequence[Pair], seed: int) -> Table:
 
     def gathered(side: int) -> dict[str, Any]:
         names = dict.fromkeys(name for both in cells.values() for name in both[side])
-        enough = len(table.encoders) > 2 and table.metrics and table.outcomes
+        found = {}
+        for name in names:
+            rows = [[cells[e, llm][side].get(name, np.nan) for llm in llms] for e in models]
+            if np.isfinite(values := np.asarray(rows, dtype=np.float64)).all():
+                found[name] = values
+            else:
+                left_out[name] = "no value for every encoder and LLM"
+        return found
 
+    return Table(
+        encoders=tuple(models),
+        lineages=tuple(model.source for model in models.values()),
+        families=tuple(model.family for model in models.values()),
+        columns=tuple(f"{llm} {ALL}" for llm in llms),
+        metrics=gathered(0),
+        outcomes=gathered(1),
+        left_out=left_out,
+    )
+
+
+def run_score(pairs: Sequence[Pair], seed: int) -> tuple[Score, dict[str, NDArray[Any]] | None]:
+    """Return the largest |r| of a score with an outcome, p after all were looked at, and a figure's arrays.
+
+    Below five lineages the score is flagged `not_estimable`; its numbers stand, for what they are.
+    """
+    table = run_table(pairs, seed)
+    enough = len(table.encoders) > 2 and table.metrics and table.outcomes
     found = validity(table, "this run", seed=seed) if enough else None
     common: dict[str, Any] = {
         "experiment": EXPERIMENT,
