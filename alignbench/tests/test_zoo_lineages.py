@@ -65,8 +65,8 @@ def test_an_objective_learns_and_its_checkpoints_load_by_their_folders(
         card = read_card(tmp_path / folder)
         assert (card.lineage, card.step, card.final) == (name, step, step == STEPS)
         encoder = resolve(str(tmp_path / folder))
-        encoder.load("cpu", "float32")  # type: ignore[union-attr]
-        vectors.append(encoder.embed([Synthetic(5).drawing("chart", 0).image]))  # type: ignore[union-attr]
+        encoder.load("cpu", "float32")
+        vectors.append(encoder.embed([Synthetic(5).drawing("chart", 0).image]))
         assert np.isfinite(vectors[-1]).all()
     assert not np.allclose(vectors[0], vectors[-1], atol=1e-4)
 
