@@ -115,12 +115,38 @@ def synthetic(
     Raises:
         ConfigError: a root is given, too.
     """
-    from alignbench.datasets.synthetic import Synthetic
+    return _drawn("first", n_per_type, types, seed, root, text_field)
 
-    _refuse_root("synthetic", root)
-    drawn = (Synthetic(seed=seed) if types is None else Synthetic(seed=seed, types=tuple(types))).dataset(
-        n_per_type or 30
-    )
+
+def synthetic_other(
+    *,
+    n_per_type: int | None,
+    types: Sequence[str] | None,
+    seed: int,
+    root: str | Path | None,
+    text_field: TextField,
+) -> Dataset:
+    """Return drawings of the second family, of which no embedded model has seen the like.
+
+    Raises:
+        ConfigError: a root is given, too.
+    """
+    return _drawn("other", n_per_type, types, seed, root, text_field)
+
+
+def _drawn(
+    family: str,
+    n_per_type: int | None,
+    types: Sequence[str] | None,
+    seed: int,
+    root: str | Path | None,
+    text_field: TextField,
+) -> Dataset:
+    from alignbench.datasets.synthetic import TYPES, Synthetic
+
+    _refuse_root("synthetic" if family == "first" else f"synthetic_{family}", root)
+    source = Synthetic(seed=seed, types=TYPES if types is None else tuple(types), family=family)
+    drawn = source.dataset(n_per_type or 30)
     samples = drawn_wordings((_paired(sample, text_field) for sample in drawn.samples), seed)
     return replace(drawn, samples=with_groups(samples))
 
@@ -139,3 +165,4 @@ def _refuse_root(name: str, root: str | Path | None) -> None:
 
 DATASETS.add("sample_data", sample_data)
 DATASETS.add("synthetic", synthetic)
+DATASETS.add("synthetic_other", synthetic_other)

@@ -94,7 +94,7 @@ def predicts(
         columns=tuple(columns),
         left_out=left_out,
         correlations=tuple(found),
-        statement=_statement(count, found),
+        statement=verdict_of(count, found),
     )
 
 
@@ -116,7 +116,8 @@ def _matrix(
     return np.asarray([[table[encoder, column] for column in columns] for encoder in encoders])
 
 
-def _statement(lineages: int, found: Sequence[Correlation]) -> str:
+def verdict_of(lineages: int, found: Sequence[Correlation]) -> str:
+    """Say in a sentence what may be concluded from correlations over so many lineages."""
     trainings = f"{lineages} lineage" + ("" if lineages == 1 else "s")
     if lineages < ESTIMABLE:
         least = f"; the smallest two-sided p that {lineages} can give is {smallest_p(lineages):.2g}"

@@ -115,6 +115,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "use the embedded model of a family whose weights are missing",
         action="store_true",
     )
+    add(
+        "--align-study-dir",
+        "where -m study keeps encoders, cells and its result (default: in the user's cache folder)",
+        metavar="DIR",
+    )
     add("--align-allow-pickle", "accept pickled weights (weights_only)", action="store_true")
     add("--align-cache-dir", "where embeddings are cached (or ALIGNBENCH_CACHE)", metavar="DIR")
     add("--align-no-embedding-cache", "cache embeddings for this run only", action="store_true")

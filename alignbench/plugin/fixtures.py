@@ -24,6 +24,7 @@ from alignbench.plugin.options import Options
 from alignbench.plugin.record import Recorder
 from alignbench.plugin.runfolder import RunFolder
 from alignbench.plugin.selection import AXES, JOIN, Needed, needed_by_items
+from alignbench.plugin.study import StudyRun, asked_for, name_in, study_encoders
 from alignbench.plugin.suite import Suite
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ EXPERIMENTS = {
     "elas": "ELAS of every encoder with every LLM: CKA, and how well a projection carries over",
     "e2e": "end to end: the text that belongs to an image is found after a trained projector",
     "vlm": "a small VLM of every pair, its projector trained with the LLM's own loss",
+    "validity": "which score predicts performance: correlations over trainings, and what they are worth",
     "embedding": "embedding space in two dimensions",
     "sensitivity": "the same score under other pooling, layer, fit and scaling: does the ranking survive?",
     "layers": "every layer of each encoder against every layer of each LLM",
@@ -58,7 +60,12 @@ EXPERIMENTS = {
     "speed": "latency, throughput and memory of encoders, LLMs and metrics",
     "invariants": "declared properties of every registered metric",
 }
-MARKERS = {**EXPERIMENTS, "all": "compare, speed and embedding together"}
+MARKERS = {
+    **EXPERIMENTS,
+    "study": "the validity study: many encoders trained and measured; hours, and it goes on where it was",
+    "all": "compare, speed and embedding together",
+}
+_LONG = ("vlm", "study")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -94,11 +101,12 @@ def pytest_configure_node(node: object) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes long unless it is asked for: by marker, by keyword or by its file."""
-    asked = " ".join([config.option.markexpr, config.option.keyword, *config.args])
-    if "vlm" not in asked:
-        left_out = [item for item in items if item.get_closest_marker("vlm")]
-        items[:] = [item for item in items if not item.get_closest_marker("vlm")]
-        config.hook.pytest_deselected(items=left_out)
+    option = config.option
+    for marker in _LONG:
+        if not asked_for(marker, option.markexpr, option.keyword, config.args):
+            left_out = [item for item in items if item.get_closest_marker(marker)]
+            items[:] = [item for item in items if not item.get_closest_marker(marker)]
+            config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.hookimpl(trylast=True)
@@ -118,6 +126,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for name, values in suite.options.swept.items():
         if name in metafunc.fixturenames and not _is_pinned(metafunc, name):
             metafunc.parametrize(name, values)
+    if "study_encoder" in metafunc.fixturenames:
+        specs = study_encoders(suite.options)
+        metafunc.parametrize("study_encoder", specs, ids=[name_in(spec) for spec in specs])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -262,6 +273,12 @@ def vlm_settings(encoder: Encoder | Custom, vlm_projector: str, alignbench_suite
         options.image_tokens,
         permutations=options.permutations or PERMUTATIONS,
     )
+
+
+@pytest.fixture(scope="session")
+def study(alignbench_suite: Suite) -> StudyRun:
+    """The validity study: its encoders, LLMs and drawings, and the cells that it has on disk."""
+    return StudyRun.of(alignbench_suite.options)
 
 
 @pytest.fixture(scope="session")

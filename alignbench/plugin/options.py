@@ -37,6 +37,7 @@ _NOT_SHAPING = frozenset(
         "no_embedding_cache",
         "no_figures",
         "no_thumbnails",
+        "study_dir",
         "image",
         "prompt",
         "k",
@@ -90,6 +91,7 @@ class Options:
     image_tokens: int
     images: tuple[Path, ...]
     prompts: tuple[str, ...]
+    study_dir: Path | None
     standins: bool
     allow_pickle: bool
     cache_dir: Path | None
@@ -156,6 +158,7 @@ class Options:
             image_tokens=_at_least("--align-image-tokens", raw["image_tokens"], 1, 1),
             images=_images(raw["image"]),
             prompts=_prompts(raw["prompt"], raw["image"]),
+            study_dir=_path(raw["study_dir"]),
             standins=raw["standins"],
             allow_pickle=raw["allow_pickle"],
             cache_dir=_path(raw["cache_dir"]),

@@ -31,6 +31,7 @@ FLAGS: dict[str, Flag] = {
     "overtrained": Flag(
         "o", "its held-out loss was lower earlier in the training: fewer --align-epochs would do better"
     ),
+    "not_estimable": Flag("?", "too few trainings to tell: see the smallest p that they can give"),
     "stand-in": Flag("*", "an embedded model stood in for the one that was asked for"),
     "control": Flag("R", "untrained; where it ranks high, the ranking says little"),
 }

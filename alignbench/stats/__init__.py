@@ -1,7 +1,7 @@
 """What goes with a score: nulls, intervals, tie groups. Takes metrics as arguments and imports none."""
 
 from alignbench.stats.best import probability_best
-from alignbench.stats.correlation import Correlation, correlations, smallest_p
+from alignbench.stats.correlation import Correlation, correlations, smallest_p, without_each
 from alignbench.stats.evaluation import Evaluation, evaluate
 from alignbench.stats.interval import (
     bootstrap_interval,
@@ -11,6 +11,7 @@ from alignbench.stats.interval import (
     wilson_interval,
 )
 from alignbench.stats.joint import Joint, joint_of_deletions, joint_of_repeats
+from alignbench.stats.linear import Explained, explained
 from alignbench.stats.needed import needed_of_ties, samples_needed
 from alignbench.stats.permutation import draw_permutations, draw_within, p_value
 from alignbench.stats.ranking import holm_rejects, paired_p, tie_groups
@@ -20,6 +21,7 @@ from alignbench.stats.trained import corrected_error, corrected_interval, multi_
 __all__ = [
     "Correlation",
     "Evaluation",
+    "Explained",
     "Joint",
     "assign",
     "bootstrap_interval",
@@ -30,6 +32,7 @@ __all__ = [
     "draw_permutations",
     "draw_within",
     "evaluate",
+    "explained",
     "holm_rejects",
     "jackknife_error",
     "jackknife_interval",
@@ -49,4 +52,5 @@ __all__ = [
     "tie_groups",
     "train_half",
     "wilson_interval",
+    "without_each",
 ]

@@ -96,13 +96,13 @@ def correlations(
     if len(shapes) != 1:
         raise InputError(f"metrics and outcomes: expected one shape [units, columns], got {sorted(shapes)}")
     (units, _columns) = shapes.pop()
-    blocks = _blocks(list(map(str, range(units))) if lineages is None else list(lineages), units)
+    blocks = blocks_of(list(map(str, range(units))) if lineages is None else list(lineages), units)
     rows = blocks.ravel()
     scores = {name: v[rows] for name, v in scores.items() if _varies(v[rows])}
     goals = {name: v[rows] for name, v in goals.items() if _varies(v[rows])}
     if len(blocks) < 3 or not scores or not goals:
         return []
-    orders = _orders(len(blocks), blocks.shape[1], seed)
+    orders = orders_of(len(blocks), blocks.shape[1], seed)
     pearson, spearman, kendall = (
         {goal: _permuted(list(scores.values()), values, kind, orders) for goal, values in goals.items()}
         for kind in (_unit, lambda v: _unit(_ranks(v)), _signs)
@@ -140,6 +140,26 @@ def correlations(
     return found
 
 
+def without_each(score: ArrayLike, goal: ArrayLike, labels: Sequence[str]) -> dict[str, float | None]:
+    """Return label -> Pearson's r without the units that have it, the mean over columns.
+
+    None where fewer than three units are left, or what is left does not vary in some column.
+
+    Args:
+        score: [units] or [units, columns].
+        goal: of the same shape.
+        labels: of each unit: its family, or its lineage.
+    """
+    both = _matrices({"score": score, "goal": goal}, "without_each")
+    found: dict[str, float | None] = {}
+    for label in dict.fromkeys(labels):
+        rest = np.asarray([own != label for own in labels])
+        a, b = (values[rest] for values in both.values())
+        fits = len(a) > 2 and _varies(a) and _varies(b)
+        found[label] = float((_unit(a) * _unit(b)).sum() / a.shape[1]) if fits else None
+    return found
+
+
 def smallest_p(lineages: int) -> float:
     """Return the smallest two-sided p that permuting so many lineages can give: 2 / n!, of 3 it is 1/3."""
     orders = math.factorial(lineages) if lineages <= EXACT else DRAWS + 1
@@ -159,8 +179,8 @@ def _matrices(named: Mapping[str, ArrayLike], what: str) -> dict[str, Matrix]:
     return found
 
 
-def _blocks(lineages: list[str], units: int) -> Orders:
-    """Return the units of each lineage [lineages, checkpoints]."""
+def blocks_of(lineages: Sequence[str], units: int) -> Orders:
+    """Return the units of each lineage [lineages, checkpoints]; of uneven ones the first unit alone."""
     if len(lineages) != units:
         raise InputError(f"lineages: expected one for each of {units} units, got {len(lineages)}")
     members: dict[str, list[int]] = {}
@@ -175,8 +195,8 @@ def _varies(values: Matrix) -> bool:
     return bool((spread > _TIE * np.abs(values).max(axis=0)).all())
 
 
-def _orders(lineages: int, checkpoints: int, seed: int) -> Orders:
-    """Return orders of the units [orders, units], the first as they are."""
+def orders_of(lineages: int, checkpoints: int, seed: int) -> Orders:
+    """Return orders of the units [orders, units], the first as they are: all up to `EXACT` lineages."""
     if lineages <= EXACT:
         of_lineages = np.asarray(list(itertools.permutations(range(lineages))), dtype=np.intp)
     else:

@@ -1,4 +1,7 @@
-"""`python -m alignbench.zoo train NAME`: make an embedded model again; `check NAME`: measure it."""
+"""`python -m alignbench.zoo train NAME`: make an embedded model again; `check NAME`: measure it.
+
+`lineages --out DIR` makes the encoders that the validity study is over.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import time
 from pathlib import Path
 
 from alignbench.paths import cache_home, models_dir
+from alignbench.zoo.lineages import LINEAGES, lineage_of
 from alignbench.zoo.recipes import RECIPES, recipe_of
 
 
@@ -28,7 +32,14 @@ def main() -> None:
             )
             sub.add_argument("--steps", type=int, help="optimizer steps, if not the recipe's")
             sub.add_argument("--threads", type=int, default=2, help="torch threads (2)")
+    _add_lineages(commands.add_parser("lineages", help="train the encoders of the validity study"))
     options = parser.parse_args()
+    if options.command == "lineages":
+        from alignbench.zoo.lineage_training import make_lineages
+
+        chosen = [lineage_of(name) for name in options.names or LINEAGES]
+        make_lineages(chosen, options.out, options.work, say, options.threads)
+        return
     recipe = recipe_of(options.name)
     folder = (options.out or models_dir()) / recipe.name
     if options.command == "train":
@@ -41,6 +52,25 @@ def main() -> None:
         from alignbench.zoo.check import check_model
 
         check_model(recipe, folder, say)
+
+
+def _add_lineages(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", help=f"some of {', '.join(LINEAGES)}; all by default")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=cache_home() / "study" / "lineages",
+        help="the folder of the checkpoints (%(default)s)",
+    )
+    parser.add_argument(
+        "--work", type=Path, default=default_work(), help="drawings and unfinished trainings (%(default)s)"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="torch threads (1)")
+
+
+def default_lineages() -> Path:
+    """Return the user's cache folder for the study's encoders."""
+    return cache_home() / "study" / "lineages"
 
 
 def default_work() -> Path:

@@ -14,17 +14,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def image_processor(objective: str) -> Any:
-    """Return the family's image processor, set to squash to 112 x 112.
+def image_processor(objective: str, side: int = IMAGE_SIZE) -> Any:
+    """Return the family's image processor, set to squash to `side` x `side`.
 
     The families' own centre crop would cut the edges off a chart, and with them its labels.
     """
+    size = {"height": side, "width": side}
     if objective == "sigmoid":
-        return SiglipImageProcessor(size=_SIZE)
+        return SiglipImageProcessor(size=size)
     if objective == "softmax":
-        return CLIPImageProcessor(size=_SIZE, crop_size=_SIZE, do_center_crop=False)
+        return CLIPImageProcessor(size=size, crop_size=size, do_center_crop=False)
     return BitImageProcessor(
-        size=_SIZE, crop_size=_SIZE, do_center_crop=False, image_mean=IMAGENET_MEAN, image_std=IMAGENET_STD
+        size=size, crop_size=size, do_center_crop=False, image_mean=IMAGENET_MEAN, image_std=IMAGENET_STD
     )
 
 
@@ -37,6 +38,5 @@ def normalised(pixels: NDArray[np.uint8], processor: Any) -> torch.Tensor:
     return (scaled - mean) / std
 
 
-_SIZE = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
 IMAGENET_STD = [0.229, 0.224, 0.225]

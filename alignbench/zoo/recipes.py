@@ -11,7 +11,8 @@ from alignbench.registry import unknown
 IMAGE_SIZE = 112
 VOCABULARY = 2048
 
-Objective = Literal["softmax", "sigmoid", "distill", "language"]
+Label = Literal["type", "kind", "colour", "number"]
+Objective = Literal["softmax", "sigmoid", "distill", "language", "masked", "random", Label]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class Recipe:
 
     Args:
         name: of the model; also its folder.
-        objective: contrastive with softmax or sigmoid loss, self-distillation, or next token.
+        objective: contrastive with softmax or sigmoid loss, self-distillation, next token, masked patches, a
+            label that is told from the image, or none ("random").
         seed: of the weights and of the order of the batches.
         steps: optimizer steps.
         batch: samples a step.

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from alignbench.datasets.synthetic.files import write_sample_data
+from alignbench.datasets.synthetic.source import FAMILIES
 
 
 def main() -> None:
@@ -16,8 +17,9 @@ def main() -> None:
         "--out", type=Path, default=Path("sample_data"), help="the folder to write (sample_data)"
     )
     parser.add_argument("--n", type=int, default=30, help="drawings of each type (30)")
+    parser.add_argument("--family", choices=tuple(FAMILIES), default="first", help="of drawings (first)")
     options = parser.parse_args()
-    n = write_sample_data(options.out, options.n)
+    n = write_sample_data(options.out, options.n, family=options.family)
     sys.stdout.write(f"{n} drawings with texts in {options.out}\n")
 
 

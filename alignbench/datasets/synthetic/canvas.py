@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from PIL import Image, ImageDraw, ImageFont
+
+from alignbench.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from alignbench.datasets.synthetic.words import RGB
 
+# Faces beside pillow's own: matplotlib, which the figures need anyway, brings them.
+FACES = {"serif": "DejaVuSerif.ttf", "mono": "DejaVuSansMono.ttf"}
 Point = tuple[float, float]
 Rectangle = tuple[float, float, float, float]
 
@@ -43,24 +49,37 @@ class Drawing:
 
 
 @lru_cache(maxsize=128)
-def font(size: float) -> ImageFont.FreeTypeFont:
-    """Return pillow's built-in scalable font at `size` pixels."""
-    return cast("ImageFont.FreeTypeFont", ImageFont.load_default(size))
+def font(size: float, face: str = "") -> ImageFont.FreeTypeFont:
+    """Return pillow's built-in scalable font at `size` pixels, or one of `FACES`."""
+    if not face:
+        return cast("ImageFont.FreeTypeFont", ImageFont.load_default(size))
+    return ImageFont.truetype(_font_folder() / FACES[face], size)
+
+
+@lru_cache(maxsize=1)
+def _font_folder() -> Path:
+    """Return where matplotlib has its fonts, without importing it."""
+    found = importlib.util.find_spec("matplotlib")
+    places = list(found.submodule_search_locations or ()) if found else []
+    folder = Path(places[0]) / "mpl-data" / "fonts" / "ttf" if places else Path()
+    if not (folder / FACES["serif"]).is_file():
+        raise DataError(f"fonts of other drawings: expected {FACES['serif']} with matplotlib; reinstall it")
+    return folder
 
 
 @lru_cache(maxsize=8192)
-def text_width(text: str, size: float) -> float:
+def text_width(text: str, size: float, face: str = "") -> float:
     """Return the width of `text` in page units, measured at a size large enough to be free of hinting."""
-    return font(64).getlength(text) * size / 64
+    return font(64, face).getlength(text) * size / 64
 
 
-def wrap(text: str, size: float, width: float) -> list[str]:
+def wrap(text: str, size: float, width: float, face: str = "") -> list[str]:
     """Return `text` as lines that fit into `width`."""
     lines: list[str] = []
-    space = text_width(" ", size)
+    space = text_width(" ", size, face)
     room = 0.0
     for word in text.split():
-        needed = text_width(word, size)
+        needed = text_width(word, size, face)
         if lines and needed + space <= room:
             lines[-1] += " " + word
             room -= needed + space
@@ -71,7 +90,9 @@ def wrap(text: str, size: float, width: float) -> list[str]:
 
 
 class Canvas:
-    """Draws in page units; a unit is `scale` pixels."""
+    """Draws in page units; a unit is `scale` pixels. `face` is the font: "" or one of `FACES`."""
+
+    face = ""
 
     def __init__(self, size: tuple[int, int], fill: RGB, scale: float) -> None:
         self.width, self.height = size
@@ -112,7 +133,7 @@ class Canvas:
             self._point(at),
             text,
             fill,
-            font(size * self.scale),
+            font(size * self.scale, self.face),
             anchor,
             stroke_width=stroke,
             stroke_fill=fill,
@@ -121,8 +142,8 @@ class Canvas:
     def upward_text(self, at: Point, text: str, size: float, fill: RGB) -> None:
         """Write `text` from bottom to top, centred on `at`."""
         pixels = size * self.scale
-        mask = Image.new("L", (round(text_width(text, pixels)) + 4, round(pixels * 1.3)))
-        ImageDraw.Draw(mask).text((2, 0), text, 255, font(pixels))
+        mask = Image.new("L", (round(text_width(text, pixels, self.face)) + 4, round(pixels * 1.3)))
+        ImageDraw.Draw(mask).text((2, 0), text, 255, font(pixels, self.face))
         mask = mask.transpose(Image.Transpose.ROTATE_90)
         x, y = self._point(at)
         self.image.paste(fill, (round(x - mask.width / 2), round(y - mask.height / 2)), mask)

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from alignbench.datasets.dataset import Sample
 
 
-def write_sample_data(folder: Path, n_per_type: int = 30, seed: int = SAMPLE_DATA_SEED) -> int:
+def write_sample_data(
+    folder: Path, n_per_type: int = 30, seed: int = SAMPLE_DATA_SEED, family: str = "first"
+) -> int:
     """Write `n_per_type` drawings of every type under `folder`, types by name; return how many there are."""
-    source = Synthetic(seed)
+    source = Synthetic(seed, family=family)
     lines = []
     for data_type in sorted(source.types):
         (folder / "images" / data_type).mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,8 @@ from alignbench.datasets.synthetic.chart_text import describe_chart
 from alignbench.datasets.synthetic.charts import imagine_chart
 from alignbench.datasets.synthetic.documents import describe_document, imagine_document, paint_document
 from alignbench.datasets.synthetic.kind import Description, Kind
+from alignbench.datasets.synthetic.other import OTHER
+from alignbench.datasets.synthetic.other.words import BACKGROUNDS as OTHER_BACKGROUNDS
 from alignbench.datasets.synthetic.shapes import SCENES
 from alignbench.datasets.synthetic.tables import describe_table, imagine_table, paint_table
 from alignbench.datasets.synthetic.words import BACKGROUNDS
@@ -34,6 +36,8 @@ KINDS: dict[str, Kind[Any]] = {
     **SCENES,
 }
 TYPES = ("chart", "table", "document")
+FAMILIES: dict[str, dict[str, Kind[Any]]] = {"first": KINDS, "other": OTHER}
+_PAGES = {**BACKGROUNDS, **OTHER_BACKGROUNDS}
 
 PAGE = 448  # the longer side of a page in its own units
 SIDES = range(16, 4097)
@@ -51,16 +55,19 @@ class Synthetic:
             (one shape a drawing: the type is the category).
         size: the longer side in pixels.
         smooth: draw this many times larger, then average: smoother edges, slower.
+        family: "first", or "other": charts, tables and documents of other layouts, fonts, colours, topics and
+            wordings, that no embedded model has seen the like of.
 
     Raises:
         InputError: a parameter is out of range.
-        UnknownNameError: a type is not in `KINDS`.
+        UnknownNameError: no such family, or a type is not in it.
     """
 
     seed: int = 0
     types: Sequence[str] = TYPES
     size: int = PAGE
     smooth: int = 2
+    family: str = "first"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "types", (self.types,) if isinstance(self.types, str) else tuple(self.types))
@@ -69,30 +76,34 @@ class Synthetic:
         _check_whole("smooth", self.smooth, 1, 4)
         if not self.types or len(set(self.types)) != len(self.types):
             raise InputError(f"types: expected different names of {', '.join(KINDS)}; got {self.types}")
+        if self.family not in FAMILIES:
+            raise UnknownNameError(unknown("family of drawings", self.family, FAMILIES))
         for name in self.types:
-            if name not in KINDS:
-                raise UnknownNameError(unknown("type of drawing", name, KINDS))
+            if name not in FAMILIES[self.family]:
+                raise UnknownNameError(unknown("type of drawing", name, FAMILIES[self.family]))
 
     def spec(self, data_type: str, index: int) -> Spec:
         """Return what the `index`-th drawing of `data_type` shows."""
         _check_whole("index", index, 0)
         # seeded by text: Python guarantees this stream across versions and machines
-        spec: Spec = KINDS[data_type].imagine(random.Random(f"{self.seed}/{data_type}/{index}"))
+        place = f"{self.seed}/{data_type}/{index}"
+        place = place if self.family == "first" else f"{self.family}/{place}"
+        spec: Spec = FAMILIES[self.family][data_type].imagine(random.Random(place))
         return spec
 
     def drawing(self, data_type: str, index: int) -> Drawing:
         """Return the `index`-th drawing of `data_type` with the boxes of its objects."""
-        return draw(data_type, self.spec(data_type, index), self.size, self.smooth)
+        return draw(data_type, self.spec(data_type, index), self.size, self.smooth, family=self.family)
 
     def description(self, data_type: str, index: int) -> Description:
         """Return what is said of the `index`-th drawing of `data_type`."""
-        return describe(data_type, self.spec(data_type, index))
+        return describe(data_type, self.spec(data_type, index), family=self.family)
 
     def sample(self, data_type: str, index: int) -> Sample:
         """Return the `index`-th drawing of `data_type` as an ungrouped sample with PNG bytes."""
         said = self.description(data_type, index)
         return Sample(
-            id=f"{data_type}-{self.seed}-{index}",
+            id=f"{self._prefix}{data_type}-{self.seed}-{index}",
             image=png(self.drawing(data_type, index).image),
             texts=said.wordings,
             data_type=data_type,
@@ -108,17 +119,22 @@ class Synthetic:
         """
         _check_whole("n_per_type", n_per_type, 1)
         samples = [self.sample(name, i) for name in self.types for i in range(n_per_type)]
-        name = f"synthetic-{self.seed}"
+        name = f"synthetic-{self._prefix}{self.seed}"
+        which = "" if self.family == "first" else f"family {self.family}, "
         return Dataset(
-            name, with_groups(samples), f"drawn by alignbench.datasets.synthetic, seed {self.seed}"
+            name, with_groups(samples), f"drawn by alignbench.datasets.synthetic, {which}seed {self.seed}"
         )
 
+    @property
+    def _prefix(self) -> str:
+        return "" if self.family == "first" else f"{self.family}-"
 
-def draw(data_type: str, spec: Spec, size: int = PAGE, smooth: int = 2) -> Drawing:
+
+def draw(data_type: str, spec: Spec, size: int = PAGE, smooth: int = 2, *, family: str = "first") -> Drawing:
     """Return `spec` drawn with its longer side `size` pixels long."""
     scale = size / max(spec.size)
-    canvas = Canvas(spec.size, BACKGROUNDS[spec.background].fill, scale * smooth)
-    boxes = KINDS[data_type].paint(spec, canvas)
+    canvas = Canvas(spec.size, _PAGES[spec.background].fill, scale * smooth)
+    boxes = FAMILIES[family][data_type].paint(spec, canvas)
     image = canvas.image
     if smooth > 1:
         shape = (round(spec.size[0] * scale), round(spec.size[1] * scale))
@@ -126,9 +142,9 @@ def draw(data_type: str, spec: Spec, size: int = PAGE, smooth: int = 2) -> Drawi
     return Drawing(image, tuple(box.scaled(scale) for box in boxes))
 
 
-def describe(data_type: str, spec: Spec) -> Description:
+def describe(data_type: str, spec: Spec, *, family: str = "first") -> Description:
     """Return what is said of `spec`."""
-    return KINDS[data_type].describe(spec)
+    return FAMILIES[family][data_type].describe(spec)
 
 
 def png(image: Image.Image) -> bytes:

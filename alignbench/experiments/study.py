@@ -1,0 +1,291 @@
+"""The validity study: encoders of many trainings with several LLMs on two families of drawings, cell by cell.
+
+A cell is written to disk when it is done, and taken from there afterwards if nothing that it depends on has
+changed; a study that was cut off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alignbench.errors import ConfigError, DataError
+from alignbench.experiments.study_cells import CellSettings, cell
+from alignbench.files import write_bytes
+from alignbench.zoo.lineages import CARD, LINEAGES, SHIPPED, Card, read_card
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from alignbench.datasets import Dataset
+    from alignbench.embed import EmbeddingStore
+    from alignbench.encoders import Encoder
+    from alignbench.llms import LLM
+    from alignbench.llms.base import CausalLM
+    from alignbench.weights.custom import Custom
+
+DRAWINGS = {"trained-on": "synthetic", "held-out": "synthetic_other"}
+"""Name in the study's table -> dataset: drawings like those of the trainings, and others."""
+SEED = 4  # of the drawings: that of no training, no sample data and no held-out measurement
+LLMS = ("mini-llama", "mini-qwen")
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An encoder of the study.
+
+    Args:
+        name: as in the table.
+        spec: what `--encoders` takes.
+        card: its lineage, family and step.
+    """
+
+    name: str
+    spec: str
+    card: Card
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What one encoder with one LLM gave on one set of drawings.
+
+    Args:
+        drawings: a key of `DRAWINGS`.
+        encoder: the member's name.
+        llm: the LLM's name.
+        card: of the encoder.
+        basis: all that the numbers depend on; another basis makes the cell stale.
+        n: the groups.
+        metrics: data type -> metric -> value.
+        outcomes: data type -> outcome -> value.
+        seconds: what it took.
+    """
+
+    drawings: str
+    encoder: str
+    llm: str
+    card: Card
+    basis: Mapping[str, Any]
+    n: int
+    metrics: Mapping[str, Mapping[str, float]]
+    outcomes: Mapping[str, Mapping[str, float]]
+    seconds: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """What the cell is called by, and its file."""
+        return cell_name(self.drawings, self.encoder, self.llm)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types only."""
+        return asdict(self)
+
+
+@dataclass
+class Study:
+    """What a study is over, and what it has in memory.
+
+    Args:
+        folder: where cells are kept.
+        members: the encoders.
+        llms: the names of the LLMs.
+        drawings: name -> dataset's name.
+        n_per_type: drawings of each type.
+        settings: of every cell.
+        store: of embeddings.
+        say: gets a line when a cell is done.
+    """
+
+    folder: Path
+    members: Sequence[Member]
+    store: EmbeddingStore
+    llms: Sequence[str] = LLMS
+    drawings: Mapping[str, str] = field(default_factory=lambda: dict(DRAWINGS))
+    n_per_type: int = 80
+    settings: CellSettings = field(default_factory=CellSettings)
+    say: Callable[[str], None] = lambda line: None
+    _data: dict[str, Dataset] = field(default_factory=dict)
+    _llms: dict[str, LLM | Custom] = field(default_factory=dict)
+    _heads: dict[str, CausalLM] = field(default_factory=dict)
+
+    def run(self, again: bool = False) -> Iterator[Cell]:
+        """Yield every cell, computed where there is none that still stands; ends of trainings come first."""
+        for drawings, member, llm in self.plan():
+            yield self.cell(drawings, member, llm, again=again)
+
+    def plan(self) -> list[tuple[str, Member, str]]:
+        """Return (drawings, encoder, LLM) of all cells; early checkpoints last."""
+        every = [(d, member, llm) for d in self.drawings for member in self.members for llm in self.llms]
+        return sorted(every, key=lambda one: not one[1].card.final)
+
+    def cell(self, drawings: str, member: Member, llm: str, *, again: bool = False) -> Cell:
+        """Return a cell: the one on disk if it stands, else a new one, which is put there.
+
+        Args:
+            drawings: a key of `drawings`.
+            member: the encoder.
+            llm: the LLM's name.
+            again: compute it in any case, and leave the disk as it is.
+        """
+        path = self.path(drawings, member.name, llm)
+        encoder, basis = self._encoder(member), self._basis(drawings, member, llm)
+        if not again and (found := read_cell(path)) is not None and found.basis == basis:
+            return found
+        began = time.perf_counter()
+        made = self._compute(drawings, member, encoder, llm, basis)
+        made = replace(made, seconds=round(time.perf_counter() - began, 2))
+        if not again:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(path, (json.dumps(made.to_dict(), indent=1) + "\n").encode())
+        self.say(f"{made.name}: {made.seconds:.0f} s")
+        return made
+
+    def path(self, drawings: str, encoder: str, llm: str) -> Path:
+        """Return where a cell is kept."""
+        return self.folder / "cells" / f"{cell_name(drawings, encoder, llm)}.json"
+
+    def missing(self) -> list[str]:
+        """Return the names of the cells that are not on disk."""
+        return [
+            cell_name(d, member.name, llm)
+            for d, member, llm in self.plan()
+            if not self.path(d, member.name, llm).is_file()
+        ]
+
+    def _compute(
+        self, drawings: str, member: Member, encoder: Encoder | Custom, llm: str, basis: Mapping[str, Any]
+    ) -> Cell:
+        from alignbench.embed import embed_images, embed_patches, embed_texts
+        from alignbench.types import Pair
+
+        data = self._dataset(drawings)
+        how: dict[str, Any] = {"store": self.store, "device": "cpu"}
+        x = embed_images(encoder, data, with_patches=True, **how)
+        y = embed_texts(self._llm(llm), data, **how)
+        labels = tuple(sample.data_type for sample in data.samples)
+        groups = tuple(sample.group for sample in data.samples)
+        pair = Pair(x, y, labels=labels, groups=groups, dataset=data.label)
+        found = cell(
+            pair, self.settings, lambda: (embed_patches(encoder, data, **how), self._head(llm), data)
+        )
+        n = len(set(groups))
+        return Cell(drawings, member.name, llm, member.card, basis, n, found["metrics"], found["outcomes"])
+
+    def _basis(self, drawings: str, member: Member, llm: str) -> dict[str, Any]:
+        return {
+            "format": _FORMAT,
+            "settings": self.settings.to_dict(),
+            "data": f"{self.drawings[drawings]}, seed {SEED}, {self.n_per_type} of a type",
+            "encoder": _weights_of(self._encoder(member)),
+            "llm": _weights_of(self._llm(llm)),
+        }
+
+    def _encoder(self, member: Member) -> Encoder | Custom:
+        from alignbench.encoders import resolve
+
+        return resolve(member.spec)
+
+    def _llm(self, name: str) -> LLM | Custom:
+        from alignbench.llms import resolve
+
+        if name not in self._llms:
+            self._llms[name] = resolve(name)
+        return self._llms[name]
+
+    def _head(self, name: str) -> CausalLM:
+        if name not in self._heads:
+            llm = self._llm(name)
+            if not hasattr(llm, "with_head"):
+                raise ConfigError(f"{name}: the study trains VLMs, and it gives embeddings only")
+            self._heads[name] = llm.with_head()
+            self._heads[name].load("cpu", "float32")
+        return self._heads[name]
+
+    def _dataset(self, drawings: str) -> Dataset:
+        from alignbench.datasets import load_dataset
+
+        if drawings not in self._data:
+            name = self.drawings[drawings]
+            self._data[drawings] = load_dataset(name, n_per_type=self.n_per_type, seed=SEED)
+        return self._data[drawings]
+
+
+def cell_name(drawings: str, encoder: str, llm: str) -> str:
+    """Return what a cell is called."""
+    return f"{drawings}~{encoder}~{llm}"
+
+
+def members(folder: Path, names: Iterable[str] | None = None) -> list[Member]:
+    """Return the encoders of the study: the shipped ones, and the checkpoints of lineages under `folder`.
+
+    Args:
+        folder: what `python -m alignbench.zoo lineages --out` wrote.
+        names: of those that are wanted; None for all that are there.
+    """
+    found = {name: Member(name, name, card) for name, card in SHIPPED.items()}
+    for name in checkpoints():
+        if (folder / name / CARD).is_file():
+            found[name] = Member(name, f"{name}={folder / name}", read_card(folder / name))
+    if names is None:
+        return list(found.values())
+    wanted = list(names)
+    if absent := [name for name in wanted if name not in found]:
+        raise DataError(
+            f"{absent[0]}: no such encoder of the study under {folder}; "
+            f"make it with `python -m alignbench.zoo lineages --out {folder}`"
+        )
+    return [found[name] for name in wanted]
+
+
+def member_of(spec: str) -> Member:
+    """Return any encoder as a member: of a lineage of its own, unless its folder says which it is of."""
+    from alignbench.encoders import resolve
+
+    info = resolve(spec).info
+    folder = Path(info.source)
+    if info.name in SHIPPED:
+        return Member(info.name, spec, SHIPPED[info.name])
+    if (folder / CARD).is_file():
+        return Member(info.name, spec, read_card(folder))
+    return Member(info.name, spec, Card(info.name, info.family, "unknown", 0, 0))
+
+
+def checkpoints() -> list[str]:
+    """Return the names of all checkpoints of all lineages, ends of trainings first."""
+    every = [list(lineage.checkpoints.values()) for lineage in LINEAGES.values()]
+    return [own[-1] for own in every] + [name for own in every for name in own[:-1]]
+
+
+def read_cell(path: Path) -> Cell | None:
+    """Return the cell that `path` holds; None where there is none, or none that can be read."""
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        return Cell(**{**plain, "card": Card(**plain["card"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def read_cells(folder: Path) -> list[Cell]:
+    """Return all cells under a study's folder, by name."""
+    found = (read_cell(path) for path in sorted((folder / "cells").glob("*.json")))
+    return [one for one in found if one is not None]
+
+
+def largest_difference(one: Cell, other: Cell) -> float:
+    """Return the largest difference between two cells' numbers; infinite where they don't have the same."""
+    largest = 0.0
+    for mine, theirs in ((one.metrics, other.metrics), (one.outcomes, other.outcomes)):
+        a, b = ({(t, k): v for t, of in side.items() for k, v in of.items()} for side in (mine, theirs))
+        if a.keys() != b.keys():
+            return float("inf")
+        largest = max([largest, *(abs(a[key] - b[key]) for key in a)])
+    return largest
+
+
+def _weights_of(model: Any) -> str:
+    fingerprint = model.fingerprint() if hasattr(model, "fingerprint") else {}
+    return f"{fingerprint.get('revision', model.info.name)}"

@@ -1,0 +1,208 @@
+"""One cell of the validity study: scores and outcomes of an encoder with an LLM on one set of drawings."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.errors import DegenerateError
+from alignbench.experiments.e2e import e2e_scores
+from alignbench.experiments.elas import elas_score
+from alignbench.experiments.scoring import Settings, needs_basis
+from alignbench.experiments.trained import Repeats
+from alignbench.experiments.vlm import VLMSettings, train_vlm
+from alignbench.metrics import METRICS
+from alignbench.stats import evaluate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from alignbench.datasets import Dataset
+    from alignbench.experiments.vlm import VLMResult
+    from alignbench.llms.base import CausalLM
+    from alignbench.types import Pair, Patches
+
+    # data type -> name -> value; what does not exist is not there
+    Values = dict[str, dict[str, float]]
+
+ALL = "all"
+# Those that a reader would choose between; what is a function of another one is left out.
+PREDICTORS = (
+    "linear_cka",
+    "debiased_cka",
+    "calibrated_cka",
+    "rbf_cka",
+    "mutual_knn",
+    "cknna",
+    "procrustes_similarity",
+    "rsa",
+    "ridge_r2",
+    "ridge_r2_reverse",
+    "ncoral",
+    "bures_similarity",
+    "mean_distance",
+    "spectral_ncoral",
+    "spectral_divergence",
+    "discriminability",
+    "knn_accuracy",
+    "eas",
+    "eas_adjusted",
+)
+TRAINED_PREDICTOR = "elas"
+RETRIEVAL = {
+    "image_to_text contrastive": "mrr_image_to_text",
+    "text_to_image contrastive": "mrr_text_to_image",
+}
+VLM_OUTCOMES = ("image_gain", "gain_within_type", "caption_log_perplexity")
+OUTCOMES = (*RETRIEVAL.values(), *VLM_OUTCOMES)
+LOWER_IS_BETTER = frozenset({"caption_log_perplexity"})
+
+
+@dataclass(frozen=True, slots=True)
+class CellSettings:
+    """How a cell is scored and trained: the same for all cells, and part of what makes a file stand.
+
+    Args:
+        seed: of everything drawn.
+        splits: of end to end, one training each.
+        elas_splits: of ELAS, the same; 0 leaves it out.
+        epochs: of end to end and ELAS.
+        vlm_splits: trainings of the VLM.
+        vlm_epochs: passes of each; 0 leaves the VLM out.
+        width: what bounds the shared basis of CORAL: the narrowest encoder of the study.
+        by_type: whether each data type is scored alone, too.
+    """
+
+    seed: int = 42
+    splits: int = 5
+    elas_splits: int = 2
+    epochs: int = 300
+    vlm_splits: int = 1
+    vlm_epochs: int = 8
+    width: int = 48
+    by_type: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types only."""
+        return asdict(self)
+
+    @property
+    def repeats(self) -> Repeats:
+        """How often what is trained."""
+        return Repeats(self.seed, self.splits, 1, self.epochs, permutations=0)
+
+    @property
+    def vlm(self) -> VLMSettings:
+        """How VLMs are trained."""
+        return VLMSettings(epochs=self.vlm_epochs, splits=self.vlm_splits, seed=self.seed)
+
+
+def cell(
+    pair: Pair,
+    settings: CellSettings,
+    vlm: Callable[[], tuple[Patches, CausalLM, Dataset]] | None = None,
+) -> dict[str, Values]:
+    """Return {"metrics": ..., "outcomes": ...} by data type of a pair; what does not exist is left out.
+
+    Args:
+        pair: the embeddings.
+        settings: how.
+        vlm: gives patches, the LLM with its head, loaded, and the samples; None leaves the VLM out.
+    """
+    metrics: Values = {}
+    outcomes: Values = {}
+    types = sorted(set(pair.labels)) if settings.by_type and len(set(pair.labels)) > 1 else []
+    for data_type in (ALL, *types):
+        rows = [i for i, label in enumerate(pair.labels) if data_type in (ALL, label)]
+        own = pair.take(rows)
+        metrics[data_type] = metric_values(own, settings)
+        if data_type == ALL and settings.elas_splits:
+            score = elas_score(own, replace(settings.repeats, splits=settings.elas_splits))
+            metrics[ALL] |= {} if score.value is None else {TRAINED_PREDICTOR: score.value}
+        outcomes[data_type] = retrieval_values(own, settings)
+    if vlm is not None and settings.vlm_epochs:
+        for data_type, found in vlm_values(*vlm(), settings, types).items():
+            outcomes[data_type] |= found
+    return {"metrics": metrics, "outcomes": outcomes}
+
+
+def metric_values(pair: Pair, settings: CellSettings) -> dict[str, float]:
+    """Return the value of each predictor that exists on a pair; nothing is permuted."""
+    scoring = Settings(settings.seed, dims=(settings.width,))
+    n, dims = len(set(pair.groups)), (pair.x.dim, pair.y.dim)
+    found = {}
+    for name in PREDICTORS:
+        metric = METRICS.get(name)
+        try:
+            found[name] = evaluate(
+                metric,
+                pair.x.values,
+                pair.y.values if metric.two_sided else None,
+                labels=pair.labels,
+                groups=pair.groups,
+                seed=settings.seed,
+                params=scoring.basis_params(n, dims) if needs_basis(metric) else None,
+                null=False,
+                interval=False,
+            ).value
+        except DegenerateError:
+            continue
+    return found
+
+
+def retrieval_values(pair: Pair, settings: CellSettings) -> dict[str, float]:
+    """Return the held-out MRR in both directions after a contrastive training."""
+    scores = e2e_scores(pair, "contrastive", settings.repeats)
+    return {
+        RETRIEVAL[score.variant]: score.value
+        for score in scores
+        if score.metric == "mrr" and score.value is not None
+    }
+
+
+def vlm_values(
+    patches: Patches, llm: CausalLM, data: Dataset, settings: CellSettings, types: Sequence[str]
+) -> Values:
+    """Return what a trained VLM makes of held-out captions, in nats a token: of all, and by their type."""
+    # Short answers are not among the outcomes, and telling them takes longer than the captions.
+    samples = [replace(sample, exchanges=()) for sample in data.samples]
+    result = train_vlm(patches, samples, llm, settings.vlm, dataset=data.label)
+    return {data_type: _told(result, data_type) for data_type in (ALL, *types)}
+
+
+def _told(result: VLMResult, data_type: str) -> dict[str, float]:
+    parts = []
+    for job, trained in zip(result.jobs, result.trained, strict=True):
+        types = np.asarray([result.samples[row].data_type for row in job.test])
+        chosen = np.ones(len(types), dtype=bool) if data_type == ALL else types == data_type
+        parts.append(caption_values(trained.losses, trained.tokens, types, chosen))
+    return dict(zip(VLM_OUTCOMES, np.mean(parts, axis=0).tolist(), strict=True))
+
+
+def caption_values(
+    losses: NDArray[np.float64],
+    tokens: NDArray[np.float64],
+    types: NDArray[np.str_],
+    chosen: NDArray[np.bool_],
+) -> tuple[float, float, float]:
+    """Return the gain of the own image over others, over others of its type, and -log p, each a token.
+
+    Args:
+        losses: summed -log p of caption i from the image of j [m, m]; NaN where it was not asked.
+        tokens: of each caption [m].
+        types: the data type of each [m].
+        chosen: the captions that count [m].
+    """
+    own, apart = np.diag(losses), ~np.eye(len(losses), dtype=bool)
+    same = types[:, None] == types[None, :]
+    gains = []
+    for others in (apart, apart & same):
+        told = np.where(others, losses, np.nan)
+        rows = chosen & np.isfinite(told).any(axis=1)
+        gained = (np.nanmean(told[rows], axis=1) - own[rows]).sum() if rows.any() else np.nan
+        gains.append(float(gained / tokens[rows].sum()) if rows.any() else float("nan"))
+    return gains[0], gains[1], float(own[chosen].sum() / tokens[chosen].sum())

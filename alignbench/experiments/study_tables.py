@@ -1,0 +1,179 @@
+"""From the study's cells to the tables that validity is judged from, and to the files of its result."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.experiments.study_cells import ALL, OUTCOMES, PREDICTORS, TRAINED_PREDICTOR
+from alignbench.experiments.validity import validity
+from alignbench.experiments.validity_table import Table
+from alignbench.files import write_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from alignbench.experiments.study import Cell
+    from alignbench.experiments.validity import Validity
+
+    Column = tuple[str, str, str]  # drawings, LLM, data type
+    Values = Mapping[str, Mapping[str, float]]
+
+PRIMARY = "all drawings"
+"""The table that was chosen before any number was seen; the others show how far it holds."""
+
+
+def study_validities(cells: Sequence[Cell], *, seed: int = 42) -> list[Validity]:
+    """Return what the study's cells say, the primary table first.
+
+    Tables: the ends of all trainings over both families of drawings and all LLMs; over each family; by data
+    type; without untrained encoders; and the lineages that have early checkpoints, with these, as blocks.
+    """
+    final = [cell for cell in cells if cell.card.final]
+    early = {cell.card.lineage for cell in cells if not cell.card.final}
+    drawings = list(dict.fromkeys(cell.drawings for cell in cells))
+    types = sorted({t for cell in final for t in cell.outcomes} - {ALL})
+    wanted: dict[str, tuple[list[Cell], list[str]]] = {PRIMARY: (final, [ALL])}
+    if len(drawings) > 1:
+        wanted |= {f"{d} drawings": ([c for c in final if c.drawings == d], [ALL]) for d in drawings}
+    if types:
+        wanted["by data type"] = (final, types)
+    wanted["without untrained encoders"] = ([c for c in final if c.card.family != "random"], [ALL])
+    if early:
+        of_early = [c for c in cells if c.card.lineage in early and c.drawings == drawings[0]]
+        wanted["with early checkpoints"] = (of_early, [ALL])
+    found = []
+    for name, (chosen, of_types) in wanted.items():
+        table = study_table(chosen, of_types)
+        if len(table.encoders) > 2:
+            found.append(validity(table, name, seed=seed))
+    return found
+
+
+def study_table(cells: Iterable[Cell], types: Sequence[str] = (ALL,)) -> Table:
+    """Return cells as a table: a row an encoder, a column a set of drawings, an LLM and a data type.
+
+    Encoders that lack a column are left out, and named with the reason; so are metrics without a value for
+    every encoder and column.
+    """
+    by_encoder: dict[str, dict[Column, Cell]] = {}
+    for cell in cells:
+        for data_type in types:
+            by_encoder.setdefault(cell.encoder, {})[cell.drawings, cell.llm, data_type] = cell
+    columns = list(dict.fromkeys(column for own in by_encoder.values() for column in own))
+    left_out = {
+        encoder: f"{len(columns) - len(own)} of {len(columns)} columns are not computed"
+        for encoder, own in by_encoder.items()
+        if len(own) < len(columns)
+    }
+    encoders = [encoder for encoder in by_encoder if encoder not in left_out]
+    cards = [next(iter(by_encoder[encoder].values())).card for encoder in encoders]
+    # checkpoints of a lineage in the order of their steps, so that blocks compare
+    order = sorted(range(len(encoders)), key=lambda i: (cards[i].lineage, cards[i].step))
+    encoders, cards = [encoders[i] for i in order], [cards[i] for i in order]
+
+    def gathered(names: Iterable[str], of: Callable[[Cell], Values]) -> dict[str, Any]:
+        found = {}
+        for name in names:
+            rows = [
+                [of(by_encoder[e][column]).get(column[2], {}).get(name, np.nan) for column in columns]
+                for e in encoders
+            ]
+            values = np.asarray(rows, dtype=np.float64).reshape(len(encoders), len(columns))
+            if np.isfinite(values).all():
+                found[name] = values
+            else:
+                left_out[name] = "no value for every encoder and column"
+        return found
+
+    return Table(
+        encoders=tuple(encoders),
+        lineages=tuple(card.lineage for card in cards),
+        families=tuple(card.family for card in cards),
+        columns=tuple(" ".join(column) for column in columns),
+        metrics=gathered((*PREDICTORS, TRAINED_PREDICTOR), lambda cell: cell.metrics),
+        outcomes=gathered(OUTCOMES, lambda cell: cell.outcomes),
+        left_out=left_out,
+    )
+
+
+def links_csv(found: Sequence[Validity]) -> str:
+    """Return all links of all tables as CSV."""
+    families = list(dict.fromkeys(family for one in found for family in one.table.families))
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*_HEADER, *(f"r_without_{family}" for family in families)])
+    for one in found:
+        for link in one.links:
+            c, e = link.correlation, link.explained
+            row = [one.name, c.metric, c.outcome, c.lineages, len(one.table.encoders), len(one.table.columns)]
+            numbers: list[float | None] = [
+                c.pearson,
+                c.spearman,
+                c.kendall,
+                c.p,
+                c.spearman_p,
+                c.kendall_p,
+                c.p_adjusted,
+            ]
+            numbers += [c.low, c.high, e.r2, e.q2, e.null_r2, *(link.without.get(f) for f in families)]
+            writer.writerow([*row, *("" if v is None else f"{v:.5g}" for v in numbers)])
+    return buffer.getvalue()
+
+
+_HEADER = (
+    "table",
+    "metric",
+    "outcome",
+    "lineages",
+    "encoders",
+    "columns",
+    "pearson",
+    "spearman",
+    "kendall",
+    "p",
+    "spearman_p",
+    "kendall_p",
+    "p_max_r",
+    "r_leave_one_out_low",
+    "r_leave_one_out_high",
+    "r2",
+    "q2",
+    "null_r2",
+)
+
+
+def values_csv(cells: Sequence[Cell]) -> str:
+    """Return all numbers of all cells as CSV: a row a cell and data type."""
+    metrics = list(dict.fromkeys(name for c in cells for own in c.metrics.values() for name in own))
+    outcomes = list(dict.fromkeys(name for c in cells for own in c.outcomes.values() for name in own))
+    named = [*(f"metric_{name}" for name in metrics), *(f"performance_{name}" for name in outcomes)]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    header = ["encoder", "lineage", "family", "step", "steps", "drawings", "llm", "data_type", "n"]
+    writer.writerow([*header, *named])
+    for cell in cells:
+        for data_type in cell.outcomes:
+            card = cell.card
+            row = [cell.encoder, card.lineage, card.family, card.step, card.steps, cell.drawings, cell.llm]
+            scores, goals = cell.metrics.get(data_type, {}), cell.outcomes[data_type]
+            numbers = [scores.get(name) for name in metrics] + [goals.get(name) for name in outcomes]
+            of_type = cell.n if data_type == ALL else ""
+            writer.writerow([*row, data_type, of_type, *("" if v is None else f"{v:.8g}" for v in numbers)])
+    return buffer.getvalue()
+
+
+def write_study(
+    folder: Path, cells: Sequence[Cell], found: Sequence[Validity], about: Mapping[str, Any]
+) -> None:
+    """Write the study's result: `links.csv`, `values.csv` and `validity.json`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = {"about": dict(about), "tables": [one.to_dict() for one in found]}
+    write_bytes(folder / "links.csv", links_csv(found).encode())
+    write_bytes(folder / "values.csv", values_csv(cells).encode())
+    write_bytes(folder / "validity.json", (json.dumps(plain, indent=1) + "\n").encode())

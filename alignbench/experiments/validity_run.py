@@ -1,0 +1,157 @@
+"""Validity within a run: what its own few encoders can say, and that they can't say much."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.experiments.study_cells import (
+    ALL,
+    PREDICTORS,
+    CellSettings,
+    metric_values,
+    retrieval_values,
+)
+from alignbench.experiments.validity import validity
+from alignbench.experiments.validity_table import Table
+from alignbench.stats.correlation import ESTIMABLE
+from alignbench.types import Null, Score
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from alignbench.types import Pair
+
+EXPERIMENT = "validity"
+METRIC = "largest_r"
+# Enough to order encoders, and short: the study is where validity is measured.
+SETTINGS = CellSettings(splits=2, elas_splits=0, epochs=100, vlm_epochs=0, by_type=False)
+_UNTRAINED = "random weights: a control, of no training"
+
+
+def run_table(pairs: Sequence[Pair], seed: int) -> Table:
+    """Return encoders with their scores and short end-to-end trainings; a column an LLM.
+
+    An encoder's lineage is the source of its weights. Untrained ones are left out: they come of no training.
+
+    Args:
+        pairs: every encoder with every LLM.
+        seed: of splits and trainings.
+    """
+    settings = CellSettings(**{**SETTINGS.to_dict(), "seed": seed, "width": min(p.x.dim for p in pairs)})
+    cells: dict[tuple[str, str], tuple[dict[str, float], dict[str, float]]] = {}
+    models, left_out = {}, {}
+    for pair in pairs:
+        encoder = pair.x.model
+        if encoder.weights == "random":
+            left_out[encoder.label] = _UNTRAINED
+            continue
+        models[encoder.label] = encoder
+        cells[encoder.label, pair.y.model.label] = (
+            metric_values(pair, settings),
+            retrieval_values(pair, settings),
+        )
+    llms = list(dict.fromkeys(llm for _, llm in cells))
+
+    def gathered(side: int) -> dict[str, Any]:
+        names = dict.fromkeys(name for both in cells.values() for name in both[side])
+        found = {}
+        for name in names:
+            rows = [[cells[e, llm][side].get(name, np.nan) for llm in llms] for e in models]
+            if np.isfinite(values := np.asarray(rows, dtype=np.float64)).all():
+                found[name] = values
+            else:
+                left_out[name] = "no value for every encoder and LLM"
+        return found
+
+    return Table(
+        encoders=tuple(models),
+        lineages=tuple(model.source for model in models.values()),
+        families=tuple(model.family for model in models.values()),
+        columns=tuple(f"{llm} {ALL}" for llm in llms),
+        metrics=gathered(0),
+        outcomes=gathered(1),
+        left_out=left_out,
+    )
+
+
+def run_score(pairs: Sequence[Pair], seed: int) -> tuple[Score, dict[str, NDArray[Any]] | None]:
+    """Return the largest |r| of a score with an outcome, p after all were looked at, and a figure's arrays.
+
+    Below five lineages the score is flagged `not_estimable`; its numbers stand, for what they are.
+    """
+    table = run_table(pairs, seed)
+    enough = len(table.encoders) > 2 and table.metrics and table.outcomes
+    found = validity(table, "this run", seed=seed) if enough else None
+    common: dict[str, Any] = {
+        "experiment": EXPERIMENT,
+        "metric": METRIC,
+        "encoder": None,
+        "llm": None,
+        "dataset": pairs[0].dataset,
+        "n": len(set(pairs[0].groups)),
+        "dims": (),
+        "seed": seed,
+        "weights": {side.model.label: side.model.weights for pair in pairs for side in (pair.x, pair.y)},
+    }
+    lineages = len(set(table.lineages))
+    if found is None or found.best is None:
+        counted = f"{len({p.x.model.label for p in pairs})} encoders, {lineages} lineages"
+        reason = f"not estimable: {counted}; it takes {ESTIMABLE} lineages"
+        return Score(value=None, status="not_applicable", reason=reason, params=_about(table), **common), None
+    best = max(found.links, key=lambda link: abs(link.correlation.pearson)).correlation
+    return Score(
+        value=abs(best.pearson),
+        variant=f"{best.metric} with {best.outcome}",
+        null=Null("labels of lineages permuted, the largest of all", p=best.p_adjusted, draws=best.orders),
+        flags=() if best.estimable else ("not_estimable",),
+        params={**_about(table), "statement": found.statement, "smallest_p": best.smallest_p}
+        | {"links": [_short(link.correlation) for link in found.links]},
+        **common,
+    ), table_arrays(table)
+
+
+def table_arrays(table: Table) -> dict[str, NDArray[Any]]:
+    """Return a table as arrays for an artifact."""
+    return {
+        "encoders": np.asarray(table.encoders),
+        "lineages": np.asarray(table.lineages),
+        "families": np.asarray(table.families),
+        "columns": np.asarray(table.columns),
+        "metric_names": np.asarray(list(table.metrics)),
+        "metrics": np.stack(list(table.metrics.values())),
+        "outcome_names": np.asarray(list(table.outcomes)),
+        "outcomes": np.stack(list(table.outcomes.values())),
+    }
+
+
+def table_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> Table:
+    """Return the table that `table_arrays` made arrays of."""
+    return Table(
+        encoders=tuple(arrays["encoders"].tolist()),
+        lineages=tuple(arrays["lineages"].tolist()),
+        families=tuple(arrays["families"].tolist()),
+        columns=tuple(arrays["columns"].tolist()),
+        metrics=dict(zip(arrays["metric_names"].tolist(), arrays["metrics"], strict=True)),
+        outcomes=dict(zip(arrays["outcome_names"].tolist(), arrays["outcomes"], strict=True)),
+        left_out={},
+    )
+
+
+def _about(table: Table) -> dict[str, Any]:
+    return {
+        "mode": "cross-modal",
+        "encoders": list(table.encoders),
+        "lineages": len(set(table.lineages)),
+        "columns": list(table.columns),
+        "left_out": dict(table.left_out),
+        "predictors": [name for name in PREDICTORS if name in table.metrics],
+    }
+
+
+def _short(one: Any) -> dict[str, Any]:
+    names = ("metric", "outcome", "pearson", "spearman", "kendall", "p", "p_adjusted", "low", "high")
+    return {name: getattr(one, name) for name in names}

@@ -1,0 +1,171 @@
+"""What validity is judged from: encoders with their scores and their outcomes; also from a CSV."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alignbench.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Matrix = NDArray[np.float64]
+
+METRIC_PREFIX, OUTCOME_PREFIX = "metric_", "performance_"
+FEWEST = 3
+_LONGEST_LINE = 1_000_000
+_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Scores and outcomes of encoders.
+
+    Args:
+        encoders: their names.
+        lineages: the training that each comes from.
+        families: the kind of that training.
+        columns: what an encoder has a value each for: an LLM, a data type, a set of drawings.
+        metrics: name -> values [encoders, columns].
+        outcomes: name -> values [encoders, columns].
+        left_out: what is not in it, and why.
+    """
+
+    encoders: tuple[str, ...]
+    lineages: tuple[str, ...]
+    families: tuple[str, ...]
+    columns: tuple[str, ...]
+    metrics: Mapping[str, Matrix]
+    outcomes: Mapping[str, Matrix]
+    left_out: Mapping[str, str]
+
+
+def read_table(
+    path: Path, metrics: Sequence[str] | None = None, outcomes: Sequence[str] | None = None
+) -> Table:
+    """Return the table in a CSV file: a row an encoder, a header, commas.
+
+    Columns: `encoder`, `family`, maybe `lineage` (rows of one lineage are checkpoints of one training), and
+    numbers. Columns that are asked for neither as metric nor as outcome are ignored.
+
+    Args:
+        path: the file.
+        metrics: the columns of scores; by default those whose name begins with `metric_`.
+        outcomes: the columns of performance; by default those that begin with `performance_`.
+
+    Raises:
+        DataError: what is wrong, with file, line and column.
+    """
+    header, rows = _rows(path)
+    scores = _chosen(path, header, metrics, METRIC_PREFIX, "metrics")
+    goals = _chosen(path, header, outcomes, OUTCOME_PREFIX, "outcomes")
+    if both := sorted(set(scores) & set(goals)):
+        raise DataError(f"{path.name}: column {both[0]!r} can't be both a metric and an outcome")
+    for name in ("encoder", "family"):
+        if name not in header:
+            raise DataError(f"{path.name}: line 1: no column {name!r}; it has {_listed(header)}")
+    texts = {name: _texts(path, header, rows, name) for name in ("encoder", "family")}
+    lineages = _texts(path, header, rows, "lineage") if "lineage" in header else texts["encoder"]
+    for place, name in enumerate(texts["encoder"]):
+        if (first := texts["encoder"].index(name)) != place:
+            line, before = rows[place][0], rows[first][0]
+            raise DataError(
+                f"{path.name}: line {line}, column 'encoder': {name!r} is on line {before}, too; one row each"
+            )
+    if len(rows) < FEWEST:
+        raise DataError(f"{path.name}: expected at least {FEWEST} encoders, got {len(rows)}")
+    numbers = {name: _numbers(path, header, rows, name) for name in (*scores, *goals)}
+    return Table(
+        encoders=tuple(texts["encoder"]),
+        lineages=tuple(lineages),
+        families=tuple(texts["family"]),
+        columns=("",),
+        metrics={name: numbers[name] for name in scores},
+        outcomes={name: numbers[name] for name in goals},
+        left_out={},
+    )
+
+
+def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the header, and (line, cells) of each row."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: can't be read as UTF-8 text: {error}") from error
+    if any(len(line) > _LONGEST_LINE for line in text.splitlines()):
+        raise DataError(f"{path.name}: a line is longer than {_LONGEST_LINE:,} characters")
+    reader = csv.reader(text.splitlines(), strict=True, skipinitialspace=True)
+    found: list[tuple[int, list[str]]] = []
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                found.append((reader.line_num, [cell.strip() for cell in cells]))
+    except csv.Error as error:
+        raise DataError(f"{path.name}: line {reader.line_num}: {error}") from error
+    if not found:
+        raise DataError(f"{path.name}: it is empty; expected a header and a row an encoder")
+    (_, header), rows = found[0], found[1:]
+    if twice := sorted({name for name in header if header.count(name) > 1}):
+        raise DataError(f"{path.name}: line 1: two columns are called {twice[0]!r}")
+    for line, cells in rows:
+        if len(cells) != len(header):
+            raise DataError(f"{path.name}: line {line}: expected {len(header)} cells, got {len(cells)}")
+    return header, rows
+
+
+def _chosen(
+    path: Path, header: Sequence[str], names: Sequence[str] | None, prefix: str, what: str
+) -> list[str]:
+    if names is None:
+        names = [name for name in header if name.startswith(prefix)]
+        if not names:
+            raise DataError(
+                f"{path.name}: line 1: no column begins with {prefix!r}; name the {what} by argument, or so; "
+                f"it has {_listed(header)}"
+            )
+    for name in names:
+        if name not in header:
+            raise DataError(f"{path.name}: line 1: no column {name!r} for {what}; it has {_listed(header)}")
+    if not names:
+        raise DataError(f"{path.name}: no {what} are named")
+    return list(dict.fromkeys(names))
+
+
+def _texts(path: Path, header: Sequence[str], rows: Sequence[tuple[int, list[str]]], name: str) -> list[str]:
+    place = header.index(name)
+    for line, cells in rows:
+        if not cells[place]:
+            raise DataError(f"{path.name}: line {line}, column {name!r}: it is empty")
+    return [cells[place] for _, cells in rows]
+
+
+def _numbers(path: Path, header: Sequence[str], rows: Sequence[tuple[int, list[str]]], name: str) -> Matrix:
+    place = header.index(name)
+    values = []
+    for line, cells in rows:
+        try:
+            value = float(cells[place])
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise DataError(
+                f"{path.name}: line {line}, column {name!r}: expected a finite number, got "
+                f"{cells[place][:_SHOWN]!r}"
+            )
+        values.append(value)
+    if len(set(values)) == 1:
+        raise DataError(f"{path.name}: column {name!r}: all {len(values)} values are {values[0]:g}")
+    return np.asarray(values, dtype=np.float64)[:, None]
+
+
+def _listed(header: Sequence[str]) -> str:
+    listed = ", ".join(name[:_SHOWN] for name in header[:12])
+    return f"{listed}, ..." if len(header) > 12 else listed

@@ -1,0 +1,243 @@
+"""Figures of validity: which score goes with which outcome, and what three encoders would have said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alignbench.experiments.study_cells import LOWER_IS_BETTER
+from alignbench.experiments.validity import validity
+from alignbench.experiments.validity_run import table_of_arrays
+from alignbench.plots.labels import place_names
+from alignbench.plots.style import DIVERGING, INK, entitle, new_figure, styled, type_looks
+from alignbench.plots.text import clean, fit
+from alignbench.stats.correlation import ESTIMABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from alignbench.experiments.validity import Link, Paradox, Validity
+    from alignbench.plots.inputs import FigureInputs
+    from alignbench.plots.style import Look
+
+TITLES = {
+    "mrr_image_to_text": "retrieval MRR\nimage→text",
+    "mrr_text_to_image": "retrieval MRR\ntext→image",
+    "image_gain": "VLM: gain\nof the image",
+    "gain_within_type": "VLM: gain\nwithin type",
+    "caption_log_perplexity": "VLM: log\nperplexity",
+}
+STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
+MOST_ROWS, MOST_COLUMNS, MOST_PANELS = 30, 8, 4
+CHANCE = "#C0392B"
+STRONG = "0.99"
+
+
+@styled
+def validity_matrix(inputs: FigureInputs) -> Figure | None:
+    """Draw r of every score with every outcome of a run; nothing below five lineages."""
+    for arrays in inputs.artifacts.get("validity", ()):
+        if len(set(arrays["lineages"].tolist())) >= ESTIMABLE:
+            return matrix_figure(validity(table_of_arrays(arrays), "this run"))
+    return None
+
+
+@styled
+def matrix_figure(found: Validity) -> Figure | None:
+    """Draw r of every score (down) with every outcome (across), strongest first, stars by max-|r| p."""
+    if not found.links:
+        return None
+    r = {(one.correlation.metric, one.correlation.outcome): one for one in found.links}
+    outcomes = list(dict.fromkeys(outcome for _, outcome in r))[:MOST_COLUMNS]
+    every = list(dict.fromkeys(metric for metric, _ in r))
+    metrics = sorted(every, key=lambda m: (-max(abs(r[m, o].correlation.pearson) for o in outcomes), m))
+    shown = metrics[:MOST_ROWS]
+    figure = new_figure(max(7.2, 2.6 + 1.12 * len(outcomes)), 2.75 + 0.27 * len(shown))
+    ax = figure.subplots()
+    values = np.asarray([[r[m, o].correlation.pearson for o in outcomes] for m in shown])
+    ax.imshow(values, cmap=DIVERGING, vmin=-1, vmax=1, aspect="auto")
+    for row, metric in enumerate(shown):
+        for column, outcome in enumerate(outcomes):
+            _cell(ax, row, column, r[metric, outcome])
+    ax.set_yticks(range(len(shown)), [fit(clean(metric), 28) for metric in shown])
+    ax.xaxis.tick_top()
+    ax.set_xticks(range(len(outcomes)), [_title(outcome, found) for outcome in outcomes], fontsize=8)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    notes = [
+        _wrapped(found.statement),
+        "In each cell: Pearson's r over lineages, the mean over columns (LLMs and drawings or data types).\n"
+        "Stars: p of the largest |r| of all cells, labels permuted: at most .05 (*), .01 (**), .001 (***).\n"
+        "Columns agree: the mean r between an outcome's columns; noise bounds what a score can reach.",
+    ]
+    if len(metrics) > len(shown):
+        notes.append(f"The first {len(shown)} of {len(metrics)} scores.")
+    entitle(figure, f"Which score predicts which outcome? {_size(found)}", *notes)
+    return figure
+
+
+@styled
+def scatter_figure(found: Validity) -> Figure | None:
+    """Draw the link that stands out most: a panel a column, a point an encoder, named."""
+    if found.best is None:
+        return None
+    one, table = found.best.correlation, found.table
+    x, y = table.metrics[one.metric], table.outcomes[one.outcome]
+    columns = table.columns[:MOST_PANELS]
+    wide = min(2, len(columns))
+    rows = -(-len(columns) // wide)
+    figure = new_figure(max(6.8, 5.2 * wide), 1.7 + 4.0 * rows)
+    axes = figure.subplots(rows, wide, squeeze=False).ravel()
+    looks = type_looks(table.families)
+    for place, (ax, column) in enumerate(zip(axes, columns, strict=False)):
+        for i, family in enumerate(table.families):
+            look = looks[family]
+            ax.plot(x[i, place], y[i, place], look.marker, color=look.colour, markersize=6.5, mec="white")
+        ax.margins(0.14)
+        ax.grid(visible=True)
+        r = np.corrcoef(x[:, place], y[:, place])[0, 1]
+        ax.set_title(f"{fit(clean(column), 44)}   r = {r:.2f}".strip(), fontsize=8.5, fontweight="normal")
+        ax.set_xlabel(clean(one.metric))
+        ax.set_ylabel(clean(_plain(one.outcome)))
+    for ax in axes[len(columns) :]:
+        ax.set_axis_off()
+    around = "" if one.low is None else f", {one.low:.2f} to {one.high:.2f} leaving one lineage out"
+    notes = [
+        f"Over all columns r = {one.pearson:.2f}{around}; ρ = {one.spearman:.2f}, τ = {one.kendall:.2f}; "
+        f"p = {one.p:.2g}, {one.p_adjusted:.2g} after\nall scores and outcomes were looked at. "
+        + _families(found.best)
+    ]
+    if len(table.columns) > len(columns):
+        notes.append(f"The first {len(columns)} of {len(table.columns)} columns.")
+    entitle(
+        figure,
+        f"{clean(one.metric)} and {_plain(one.outcome)} {_size(found)}",
+        *notes,
+        legend=_handles(looks),
+    )
+    figure.draw_without_rendering()
+    for place, ax in zip(range(len(columns)), axes, strict=False):
+        place_names(
+            ax,
+            list(zip(x[:, place].tolist(), y[:, place].tolist(), strict=True)),
+            [fit(clean(name), 20) for name in table.encoders],
+            [looks[family].colour for family in table.families],
+        )
+    return figure
+
+
+@styled
+def paradox_figure(found: Validity) -> Figure | None:
+    """Draw what three encoders would have said: of the strongest link all subsets, of the others a share."""
+    if found.best is None or found.lineages <= 3:
+        return None
+    best = found.best.correlation
+    own = next(p for p in found.paradoxes if (p.metric, p.outcome) == (best.metric, best.outcome))
+    figure = new_figure(10.2, 4.6)
+    left, right = figure.subplots(1, 2)
+    left.hist(own.r, bins=np.linspace(-1, 1, 41), color="#9DB8D9", edgecolor="white", linewidth=0.4)
+    left.axvline(best.pearson, color=INK, linewidth=1.6)
+    left.annotate(
+        f" all {found.lineages}: r = {best.pearson:.2f} ",
+        (best.pearson, 0.97),
+        xycoords=("data", "axes fraction"),
+        va="top",
+        ha="right" if best.pearson > 0 else "left",
+        fontsize=8,
+    )
+    left.set_xlabel("Pearson's r of three encoders")
+    left.set_ylabel("subsets of three (each column)")
+    left.set_title(f"{fit(clean(best.metric), 26)} with {fit(clean(_plain(best.outcome)), 30)}", fontsize=9)
+    _shares(right, found)
+    entitle(
+        figure,
+        "What any three of these encoders would have said",
+        _paradox_note(own),
+        f"Right: a point a score and outcome. Red: what three unrelated numbers give "
+        f"({own.by_chance[STRONG]:.0%}); it is no sign of anything.",
+    )
+    return figure
+
+
+def _shares(ax: Axes, found: Validity) -> None:
+    whole = {(c.metric, c.outcome): c.pearson for c in (link.correlation for link in found.links)}
+    x = [abs(whole[p.metric, p.outcome]) for p in found.paradoxes]
+    y = [100 * p.strong[STRONG] for p in found.paradoxes]
+    ax.plot(x, y, "o", color="#4C78A8", alpha=0.6, markersize=5, mec="white", mew=0.4)
+    ax.axhline(100 * found.paradoxes[0].by_chance[STRONG], color=CHANCE, linewidth=1.2)
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, max(12.0, 1.12 * max(y)))
+    ax.grid(visible=True)
+    ax.set_xlabel(f"|r| over all {found.lineages} lineages")
+    ax.set_ylabel(f"% of subsets of three with |r| ≥ {STRONG}")
+
+
+def _paradox_note(own: Paradox) -> str:
+    which = "all" if own.drawn == own.subsets else f"{own.drawn:,} drawn of"
+    return (
+        f"Left: {which} {own.subsets:,} subsets in every column: |r| ≥ .99 in {own.strong[STRONG]:.0%}, "
+        f"≥ .9 in {own.strong['0.9']:.0%}, the opposite sign in {own.opposite:.0%}.\n"
+        f"The exact p of three is never below {own.smallest_p:.2f}, however large their r."
+    )
+
+
+def _cell(ax: Axes, row: int, column: int, link: Link) -> None:
+    one = link.correlation
+    stars = next((mark for level, mark in STARS if one.p_adjusted <= level), "") if one.estimable else ""
+    ax.text(
+        column,
+        row,
+        # no minus before a zero
+        f"{round(one.pearson, 2) + 0.0:.2f}{stars}".replace("0.", ".", 1),
+        ha="center",
+        va="center",
+        fontsize=8,
+        fontweight="bold" if stars else "normal",
+        color="white" if abs(one.pearson) > 0.62 else INK,
+    )
+
+
+def _title(outcome: str, found: Validity) -> str:
+    lines = [TITLES.get(outcome, fit(clean(outcome), 22))]
+    if outcome in LOWER_IS_BETTER:
+        lines.append("(low is good)")
+    if outcome in found.agreement:
+        lines.append(f"columns agree: {found.agreement[outcome]:.2f}")
+    return "\n".join(lines)
+
+
+def _plain(outcome: str) -> str:
+    return TITLES.get(outcome, outcome).replace("\n", " ")
+
+
+def _size(found: Validity) -> str:
+    encoders = len(found.table.encoders)
+    more = "" if encoders == found.lineages else f", {encoders} checkpoints"
+    return (
+        f"({found.name}: {found.lineages} lineages{more})" if found.name else f"({found.lineages} lineages)"
+    )
+
+
+def _families(link: Link) -> str:
+    parts = [f"without {clean(f)} {r:.2f}" for f, r in link.without.items() if r is not None]
+    return f"r {', '.join(parts)}." if len(link.without) > 1 and parts else ""
+
+
+def _wrapped(sentence: str, width: int = 105) -> str:
+    from textwrap import wrap
+
+    return "\n".join(wrap(clean(sentence), width))
+
+
+def _handles(looks: Mapping[str, Look]) -> Sequence[Artist]:
+    from matplotlib.lines import Line2D
+
+    return [
+        Line2D([], [], linestyle="none", marker=look.marker, color=look.colour, label=fit(clean(name), 24))
+        for name, look in list(looks.items())[:8]
+    ]

@@ -1,0 +1,44 @@
+"""The validity study's result as files: tables, numbers and figures in one folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alignbench.experiments.study_tables import study_validities, write_study
+from alignbench.plots.style import save
+from alignbench.plots.validity import matrix_figure, paradox_figure, scatter_figure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from alignbench.experiments.study import Cell
+    from alignbench.experiments.validity import Validity
+
+FIGURES = {
+    "validity_matrix": matrix_figure,
+    "validity_scatter": scatter_figure,
+    "validity_paradox": paradox_figure,
+}
+
+
+def write_result(folder: Path, cells: Sequence[Cell]) -> list[Validity]:
+    """Write what the study's cells say into `folder`; return the tables, the primary one first."""
+    found = study_validities(cells)
+    if not found:
+        return []
+    first = cells[0]
+    about = {
+        "encoders": len({cell.encoder for cell in cells}),
+        "cells": len(cells),
+        "hours": round(sum(cell.seconds for cell in cells) / 3600, 2),
+        "n": first.n,
+        "settings": first.basis["settings"],
+        "data": sorted({str(cell.basis["data"]) for cell in cells}),
+    }
+    write_study(folder, cells, found, about)
+    for name, draw in FIGURES.items():
+        figure = draw(found[0])
+        if figure is not None:
+            save(figure, folder / name)
+    return found

@@ -1,0 +1,112 @@
+"""The validity study as tests: which encoders it has, and where it keeps what it found."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from alignbench.errors import DataError
+from alignbench.experiments.study import LLMS, Study, checkpoints, member_of, members
+from alignbench.experiments.study_cells import CellSettings
+from alignbench.paths import cache_home
+from alignbench.plots.validity_result import write_result
+from alignbench.zoo.lineages import CARD, LINEAGES, SHIPPED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from alignbench.experiments.study import Cell, Member
+    from alignbench.experiments.validity import Validity
+    from alignbench.plugin.options import Options
+
+FOLDER_ENDS = re.compile(r"[^/\\]+$")
+LINEAGE_NAMES = frozenset(checkpoints())
+
+
+@dataclass
+class StudyRun:
+    """The study of a run.
+
+    Args:
+        study: the cells.
+        names: its encoders.
+        lineages: where their checkpoints are, or are made.
+    """
+
+    study: Study
+    names: Sequence[str]
+    lineages: Path
+
+    @classmethod
+    def of(cls, options: Options) -> StudyRun:
+        """Return the study that the options describe, without computing anything."""
+        from alignbench.embed import EmbeddingStore
+
+        folder = options.study_dir or cache_home() / "study"
+        settings = CellSettings(
+            seed=options.seed, splits=options.splits, epochs=options.epochs, vlm_epochs=options.vlm_epochs
+        )
+        study = Study(folder, [], EmbeddingStore(folder / "embeddings"), settings=settings)
+        study.llms = options.llms if _named(options, "llms") else LLMS
+        if options.n_samples_given:
+            study.n_per_type = options.n_samples
+        return cls(study, study_encoders(options), folder / "lineages")
+
+    def cells(self, name: str) -> list[Cell]:
+        """Return all cells of an encoder: trained if it is missing, computed if they are."""
+        member = self._member(name)
+        return [self.study.cell(d, member, llm) for d in self.study.drawings for llm in self.study.llms]
+
+    def write(self) -> list[Validity]:
+        """Write the tables and figures of all cells; return the tables, the primary one first.
+
+        Raises:
+            DataError: cells are missing.
+        """
+        self.study.members = [self._member(name) for name in self.names]
+        if missing := self.study.missing():
+            raise DataError(f"{len(missing)} cells are missing, the first {missing[0]}: run all of -m study")
+        return write_result(self.study.folder / "result", list(self.study.run()))
+
+    def _member(self, spec: str) -> Member:
+        if spec not in LINEAGE_NAMES:
+            return member_of(spec)
+        self._train(spec)
+        (member,) = members(self.lineages, [spec])
+        return member
+
+    def _train(self, name: str) -> None:
+        for lineage in LINEAGES.values():
+            if name in lineage.checkpoints.values() and not (self.lineages / name / CARD).is_file():
+                from alignbench.zoo.lineage_training import make_lineages
+
+                make_lineages([lineage], self.lineages, cache_home() / "zoo", lambda line: None)
+
+
+def study_encoders(options: Options) -> tuple[str, ...]:
+    """Return the names of the study's encoders: those of `--encoders`, by default all there are."""
+    return options.encoders if _named(options, "encoders") else (*SHIPPED, *checkpoints())
+
+
+def name_in(spec: str) -> str:
+    """Return what a test is called by: the alias, or the last part of a path."""
+    alias, equals, rest = spec.partition("=")
+    if equals and not {"/", "\\", ":"} & set(alias):
+        return alias
+    match = FOLDER_ENDS.search(rest or alias)
+    return match[0] if match else spec
+
+
+def _named(options: Options, name: str) -> bool:
+    return any(given.startswith(f"--{name}=") for given in options.given)
+
+
+def asked_for(marker: str, expression: str, keyword: str, arguments: Sequence[str]) -> bool:
+    """Whether a run asks for what takes long: by marker or keyword, by its file or by a test's name.
+
+    The folders in a path don't count: a clone in `~/study` is no wish.
+    """
+    places = [match[0] for argument in arguments if (match := FOLDER_ENDS.search(argument))]
+    return marker in " ".join([expression, keyword, *places])

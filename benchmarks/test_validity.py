@@ -1,0 +1,35 @@
+"""Which score predicts performance? Of this run's encoders; and, with `-m study`, of many trainings."""
+
+import pytest
+
+from alignbench.experiments.study_cells import ALL
+from alignbench.experiments.validity_run import run_score
+
+pytestmark = pytest.mark.validity
+
+
+def test_validity(encoders, llms, alignbench_suite, record):
+    """The run's own encoders: usually too few to tell, and then that is the result."""
+    suite = alignbench_suite
+    texts = [suite.text(llms[name]) for name in suite.paired_llms]
+    score, arrays = run_score(
+        [suite.pair(suite.vision(e), text) for e in encoders.values() for text in texts], suite.options.seed
+    )
+    record.score(score, artifact=arrays and record.arrays("validity", ["run"], arrays))
+
+
+@pytest.mark.study
+def test_study_cell(study_encoder, study):
+    """One encoder of the study with every LLM on both families of drawings, kept on disk."""
+    for cell in study.cells(study_encoder):
+        assert cell.metrics[ALL]
+        assert cell.outcomes[ALL]
+
+
+@pytest.mark.study
+def test_study(study):
+    """All cells together: the tables and the figures, written beside the cells."""
+    primary = study.write()[0]
+    assert primary.statement
+    assert primary.table.metrics
+    assert primary.table.outcomes
