@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignbench.cli.listing import table
-from alignbench.report.text import size_text
+from alignbench.units import size_text
 
 if TYPE_CHECKING:
     import argparse

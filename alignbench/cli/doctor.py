@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.cli.listing import table
 from alignbench.errors import AlignbenchError
-from alignbench.report.text import duration_text, size_text
+from alignbench.units import duration_text, size_text
 
 if TYPE_CHECKING:
     import argparse

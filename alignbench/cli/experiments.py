@@ -37,6 +37,7 @@ RUN = (
     "cache_dir",
     "no_embedding_cache",
     "no_figures",
+    "no_thumbnails",
 )
 _TRAINED = ("epochs", "splits")
 COMMON = {"models": MODELS, "data": DATA, "run": RUN}
@@ -101,6 +102,13 @@ EXPERIMENTS = (
     Experiment("layers", "layers", "every layer of each encoder against every layer of each LLM"),
     Experiment("sensitivity", "sensitivity", "does the ranking survive other poolings, layers and scalings?"),
     Experiment("validity", "validity", "which score predicts performance, and how sure is that?"),
+    Experiment(
+        "study",
+        "study",
+        "the validity study: many encoders trained and measured; goes on where it was",
+        ("study_dir",),
+        longer=True,
+    ),
     Experiment(
         "vlm",
         "vlm",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.config import load_config
 from alignbench.errors import AlignbenchError, ConfigError
-from alignbench.report.text import size_text
+from alignbench.units import size_text
 
 if TYPE_CHECKING:
     import argparse

@@ -63,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
         "alignbench",
         description=_ABOUT,
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=16),
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"alignbench {__version__}")
@@ -83,8 +83,8 @@ def _add_experiment(
     parser = commands.add_parser(
         experiment.name,
         help=about,
-        description=f"{about}. Options are those of the pytest plugin without `align-`; what is after `--` goes "
-        "to pytest.",
+        description=f"{about}. Options are those of the pytest plugin without `align-`; `--` ends them: what "
+        "comes after is for pytest.",
         allow_abbrev=False,
     )
     parser.add_argument("--dry-run", action="store_true", help="print the pytest run, and make none")

@@ -164,7 +164,7 @@ class Study:
 
         data = self._dataset(drawings)
         how: dict[str, Any] = {"store": self.store, "device": "cpu"}
-        x = embed_images(encoder, data, with_patches=True, **how)
+        x = embed_images(encoder, data, beside=["patches"], **how)
         y = embed_texts(self._llm(llm), data, **how)
         labels = tuple(sample.data_type for sample in data.samples)
         groups = tuple(sample.group for sample in data.samples)

@@ -10,7 +10,8 @@ from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from alignbench.plots.text import clean
-from alignbench.report.text import duration_text, size_text, wrap
+from alignbench.report.text import wrap
+from alignbench.units import duration_text, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -18,6 +18,7 @@ FLOORS = {
     "registry": 0,
     "config": 0,
     "paths": 0,
+    "units": 0,
     "metrics": 1,
     "stats": 1,
     "datasets": 1,
