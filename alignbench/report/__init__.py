@@ -1,11 +1,10 @@
 """What a run leaves: scores, ranking, summary, figures, and the table in the terminal."""
 
 from alignbench.report.choice import RANKED_BY
-from alignbench.report.files import append_score, read_scores, write_text
+from alignbench.report.files import REPORT, append_score, read_scores, write_text
 from alignbench.report.flags import FLAGS, meaning
 from alignbench.report.ranking import Ranking, rank, rank_by_type
 from alignbench.report.run import (
-    REPORT,
     SCHEMA,
     SCHEMA_VERSION,
     point_latest,

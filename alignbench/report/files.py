@@ -13,6 +13,7 @@ from alignbench.files import write_bytes
 from alignbench.types import Score
 
 SCORES_LOG = "scores.jsonl"
+REPORT = "report.html"
 
 
 def write_text(path: Path, text: str) -> None:

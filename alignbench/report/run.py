@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 from alignbench.errors import DataError
 from alignbench.experiments.prediction import predicts
 from alignbench.report.choice import losses_of
-from alignbench.report.files import SCORES_LOG, dump, finite, plain_score, read_scores, sound, write_text
+from alignbench.report.files import (
+    REPORT,
+    SCORES_LOG,
+    dump,
+    finite,
+    plain_score,
+    read_scores,
+    sound,
+    write_text,
+)
 from alignbench.report.ranking import in_order, rank, rank_by_type
 from alignbench.report.summary import summary_markdown
 from alignbench.report.text import csv_cell
@@ -28,7 +37,6 @@ SCHEMA_VERSION = 1
 SCHEMA = Path(__file__).with_name("scores.schema.json")
 SCORES = "scores.json"
 SUMMARY = "summary.md"
-REPORT = "report.html"
 ARTIFACTS = "artifacts"
 
 

@@ -11,6 +11,7 @@ from alignbench.plots.text import number
 from alignbench.report.answer import answer, beats_shuffled
 from alignbench.report.choice import losses_of
 from alignbench.report.facts import dropped_rows, facts
+from alignbench.report.files import REPORT
 from alignbench.report.flags import meaning
 from alignbench.report.ranking import rank, rank_by_type, ranked_scores
 from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _BEST = "P(best)"
 _MOST_REASONS = 20
+MOST_CHARACTERS = 60_000  # GitHub refuses a comment of more than 65,536
 _NUMBERS = ("value", "95% interval", "shuffled pairs", "p", "p within types", "n", "flags")
 
 
@@ -45,25 +47,25 @@ def summary_markdown(
     lines = ["# Which encoder fits which LLM?", ""]
     for ranking in rankings:
         lines += [*_answer(ranking, scores, labels), ""]
+    lines += [f"With figures, every score and what each means: {code(REPORT)} beside this file.", ""]
     if not rankings:
         lines += ["No score of an encoder with an LLM was recorded, so there is nothing to rank.", ""]
     for ranking in rankings:
         lines += _ranking_table(ranking, scores, labels)
     together = {ranking.llm for ranking in rankings if ranking.data_type == "all"}
     lines += _by_type([r for r in rank_by_type(scores, losses) if r.llm in together], scores, labels)
-    lines += _prediction(scores, run, labels)
+    lines += [*_dropped(run), *_list("Warnings", [*run.get("warnings", ()), *problems])]
     lines += [
+        *_prediction(scores, run, labels),
         *_speed(scores, labels),
         *_legend(scores),
-        *_all_scores(scores, labels),
         *_how(run),
-        *_dropped(run),
     ]
-    lines += _list("Warnings", [*run.get("warnings", ()), *problems])
     if figures:
         names = dict.fromkeys(PurePath(name).stem for name in figures)
         lines += ["## Figures", "", f"Beside this file, as PNG and SVG: {', '.join(map(code, names))}.", ""]
-    return "\n".join(lines).rstrip() + "\n"
+    text = "\n".join(lines)
+    return "\n".join([text, *_all_scores(scores, labels, MOST_CHARACTERS - len(text))]).rstrip() + "\n"
 
 
 def _on(ranking: Ranking) -> str:
@@ -187,26 +189,41 @@ def _legend(scores: Sequence[Score]) -> list[str]:
     return ["Flags:", "", *(f"- {markdown(flag)}: {markdown(meaning(flag))}" for flag in flags), ""]
 
 
-def _all_scores(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
-    lines: list[str] = []
+def _all_scores(scores: Sequence[Score], labels: Mapping[str, str], room: int) -> list[str]:
+    """Return a table an experiment in at most about `room` characters; those left out are named."""
+    found = ["## Every score", ""] if scores else []
+    left_out = []
     for experiment in dict.fromkeys(score.experiment for score in scores):
         own = [score for score in scores if score.experiment == experiment]
-        named = any(score.variant for score in own)
-        head = ["metric", *(["variant"] if named else []), "encoder", "LLM", "against", "data", *_NUMBERS]
-        rows = [
-            [
-                markdown(_told(score)),
-                *([markdown(score.variant)] if named else []),
-                *("" if name is None else labels[name] for name in (score.encoder, score.llm, score.other)),
-                markdown(score.data_type),
-                *_numbers(score),
-            ]
-            for score in own
+        lines = _scores_table(experiment, own, labels)
+        size = sum(map(len, lines)) + len(lines)
+        if size > room:
+            left_out.append(f"{markdown(experiment)} ({plural(len(own), 'score')})")
+        else:
+            found += lines
+            room -= size
+    if left_out:
+        text = f"Left out here, since a comment holds no more, and in {code(REPORT)}: {', '.join(left_out)}."
+        found += [text, ""]
+    return found
+
+
+def _scores_table(experiment: str, own: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
+    named = any(score.variant for score in own)
+    head = ["metric", *(["variant"] if named else []), "encoder", "LLM", "against", "data", *_NUMBERS]
+    rows = [
+        [
+            markdown(_told(score)),
+            *([markdown(score.variant)] if named else []),
+            *("" if name is None else labels[name] for name in (score.encoder, score.llm, score.other)),
+            markdown(score.data_type),
+            *_numbers(score),
         ]
-        lines += [f"<details><summary>{markdown(experiment)}: {plural(len(own), 'score')}</summary>", ""]
-        right = frozenset(i + named for i in (5, 7, 8, 9, 10))
-        lines += [*table(head, rows, right), "", "</details>", ""]
-    return lines
+        for score in own
+    ]
+    right = frozenset(i + named for i in (5, 7, 8, 9, 10))
+    title = f"<details><summary>{markdown(experiment)}: {plural(len(own), 'score')}</summary>"
+    return [title, "", *table(head, rows, right), "", "</details>", ""]
 
 
 def _told(score: Score) -> str:

@@ -158,5 +158,29 @@ def test_a_killed_run_is_summed_up_from_its_scores() -> None:
     assert "mini-clip" in text
 
 
+def test_a_large_run_fits_a_comment_and_names_what_is_left_out() -> None:
+    encoders = [f"encoder-{i:02}" for i in range(16)]
+    text = summary(make_scores(encoders, LLMS), make_run(encoders))
+    assert 40_000 < len(text) < 65_536
+    assert "Left out here, since a comment holds no more" in text
+    shown = set(re.findall(r"<summary>(\w+): \d+ scores", text))
+    named = set(re.findall(r"(\w+) \(\d+ scores\)", text))
+    assert shown | named == {score.experiment for score in make_scores()}
+    assert not shown & named
+
+
+def test_warnings_stand_before_the_scores() -> None:
+    text = summary(make_scores(), problems=["a figure could not be drawn"])
+    order = [
+        "For <code>mini-llama",
+        "1 row could not be used",
+        "a figure could not",
+        "Every score",
+        "<details>",
+    ]
+    places = [text.index(said) for said in order]
+    assert places == sorted(places)
+
+
 def test_nothing_to_rank_is_said() -> None:
     assert "nothing to rank" in summary([make_score("spread", 0.3, "a", None, experiment="coral")])

@@ -20,14 +20,14 @@ from alignbench.plots.names import labels_of, models_of
 from alignbench.plots.text import clean
 from alignbench.report.choice import losses_of
 from alignbench.report.facts import facts
-from alignbench.report.files import write_text
+from alignbench.report.files import REPORT, write_text
 from alignbench.report.html.answers import boards, metric_table
 from alignbench.report.html.concerns import concerns, raised_flags
 from alignbench.report.html.figures import figure_views
 from alignbench.report.html.rows import score_rows
 from alignbench.report.html.samples import influences, known_samples, space
 from alignbench.report.ranking import rank, rank_by_type
-from alignbench.report.run import ARTIFACTS, REPORT, SCORES, read_run, scores_csv
+from alignbench.report.run import ARTIFACTS, SCORES, read_run, scores_csv
 from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
 from alignbench.report.text import plural, probability
 
