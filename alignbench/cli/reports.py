@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,10 @@ def add_commands(commands: Any) -> None:
     )
     add_options(arrays, _ARRAYS)
     arrays.set_defaults(run=from_arrays, is_run=True)
+    report = commands.add_parser("report", help="report.html of a run, anew; --paper: its figures as PDF")
+    report.add_argument("folder", metavar="RUN", help="a run's folder, such as reports/latest")
+    report.add_argument("--paper", action="store_true", help="figures for publication, in RUN/paper")
+    report.set_defaults(run=report_of)
 
 
 def from_arrays(given: argparse.Namespace, extra: list[str]) -> int:
@@ -49,6 +54,28 @@ def from_arrays(given: argparse.Namespace, extra: list[str]) -> int:
     *vision, text = given.files
     models = [f"--encoders={','.join(map(_spec, vision))}", f"--llms={_spec(text)}"]
     return run_suite(models, given, extra)
+
+
+def report_of(given: argparse.Namespace) -> int:
+    """Write a run's report, or its figures for publication; print what was written."""
+    from alignbench.report.html import write_report
+
+    folder = Path(given.folder)
+    if not given.paper:
+        print(write_report(folder))
+        return 0
+    from alignbench.plots.names import models_of
+    from alignbench.report import draw_figures, read_run
+
+    run, scores = read_run(folder)
+    into = folder / "paper"
+    into.mkdir(exist_ok=True)
+    drawn, problems = draw_figures(folder, models_of(run), scores, into, for_paper=True)
+    for name in drawn:
+        print(into / name)
+    for problem in problems:
+        print(f"alignbench: {problem}", file=sys.stderr)
+    return int(bool(problems))
 
 
 def _spec(file: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.plots.inputs import Artifacts, CoralArrays, FigureInputs, SimilarityArrays, read_artifacts
-from alignbench.plots.style import save
+from alignbench.plots.style import save, save_for_paper
 from alignbench.registry import Registry
 
 if TYPE_CHECKING:
@@ -57,4 +57,5 @@ __all__ = [
     "SimilarityArrays",
     "read_artifacts",
     "save",
+    "save_for_paper",
 ]

@@ -79,6 +79,7 @@ _SETTINGS: Any = {
     "hatch.linewidth": 0.7,
     "text.parse_math": False,  # a name with two dollar signs is not a formula
     "svg.fonttype": "none",
+    "pdf.fonttype": 42,  # TrueType, which editors and journals can read
     "svg.hashsalt": "alignbench",
 }
 
@@ -201,6 +202,17 @@ def save(figure: Figure, stem: Path) -> list[Path]:
         metadata = {"Date": None, "Creator": None}
         FigureCanvasSVG(figure).print_svg(temporary, metadata=metadata)
     return [png, svg]
+
+
+@styled
+def save_for_paper(figure: Figure, stem: Path) -> list[Path]:
+    """Write `stem`.pdf: lines and letters as such, fonts embedded; the same figure gives the same bytes."""
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
+    path = stem.with_name(f"{stem.name}.pdf")
+    with _replacing(path) as temporary:
+        FigureCanvasPdf(figure).print_pdf(temporary, metadata={"CreationDate": None, "Creator": None})
+    return [path]
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from alignbench.report.ranking import Ranking, rank, rank_by_type
 from alignbench.report.run import (
     SCHEMA,
     SCHEMA_VERSION,
+    draw_figures,
     point_latest,
     read_run,
     scores_csv,
@@ -23,6 +24,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Ranking",
     "append_score",
+    "draw_figures",
     "meaning",
     "point_latest",
     "rank",

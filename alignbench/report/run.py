@@ -63,7 +63,7 @@ def write_run(run_dir: Path | str, run: Run, scores: Iterable[Score], *, figures
     if prediction is not None:
         data["prediction"] = finite(prediction.to_dict())
     write_text(folder / SCORES, dump(data, indent=1) + "\n")
-    drawn, problems = _draw(folder, run.models, ordered) if figures else ([], [])
+    drawn, problems = draw_figures(folder, run.models, ordered) if figures else ([], [])
     write_text(folder / SUMMARY, summary_markdown(ordered, plain_run, drawn, problems))
     for problem in [*problems, *_report(folder, problems)]:
         warnings.warn(problem, stacklevel=2)
@@ -80,10 +80,26 @@ def _report(folder: Path, problems: Sequence[str]) -> list[str]:
     return []
 
 
-def _draw(folder: Path, models: Sequence[ModelInfo], scores: Sequence[Score]) -> tuple[list[str], list[str]]:
-    """Draw what the scores and the artifacts allow; return the files' names, and what went wrong."""
-    from alignbench.plots import FIGURES, FigureInputs, read_artifacts, save
+def draw_figures(
+    folder: Path,
+    models: Sequence[ModelInfo],
+    scores: Sequence[Score],
+    into: Path | None = None,
+    *,
+    for_paper: bool = False,
+) -> tuple[list[str], list[str]]:
+    """Draw what the scores and the artifacts allow; return the files' names, and what went wrong.
 
+    Args:
+        folder: of the run, with its artifacts.
+        models: of the run.
+        scores: of the run, in order.
+        into: where the files go; None: the run's own folder.
+        for_paper: as PDF instead of PNG and SVG.
+    """
+    from alignbench.plots import FIGURES, FigureInputs, read_artifacts, save, save_for_paper
+
+    place, saved = into or folder, save_for_paper if for_paper else save
     drawn: list[str] = []
     problems: list[str] = []
     found = read_artifacts(folder / ARTIFACTS, problems.append)
@@ -92,7 +108,7 @@ def _draw(folder: Path, models: Sequence[ModelInfo], scores: Sequence[Score]) ->
         try:
             figure = FIGURES.get(name)(inputs)
             if figure is not None:
-                drawn += [path.name for path in save(figure, folder / name)]
+                drawn += [path.name for path in saved(figure, place / name)]
         except Exception as error:  # whatever a plot library raises must not cost the numbers
             problems.append(f"the figure {name} could not be drawn ({type(error).__name__}: {error})")
     return drawn, problems

@@ -1,0 +1,257 @@
+"""The `alignbench` command: which pytest run an experiment is, and what the other commands say."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from alignbench.cli import main
+from alignbench.cli.experiments import COMMON, EXPERIMENTS
+from alignbench.cli.options import plugin_options
+from alignbench.embed import EmbeddingStore
+from alignbench.plugin.fixtures import MARKERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command; returns its exit status and what it printed."""
+
+    def run(*argv: str) -> tuple[int, str, str]:
+        try:
+            status = main(argv)
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+def dry(said: Callable[..., tuple[int, str, str]], *argv: str) -> list[str]:
+    status, out, _ = said(*argv[:1], "--dry-run", *argv[1:])
+    assert status == 0
+    [line] = out.splitlines()
+    words = shlex.split(line)
+    assert words[:2] == ["+", "pytest"]
+    return words[2:]
+
+
+def test_an_experiment_is_the_pytest_run_of_its_marker(
+    said: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    options = ("--encoders", "clip", "siglip", "--llms", "llama", "--n-samples", "30")
+    assert dry(said, "coral", *options) == [
+        "benchmarks",
+        "-m",
+        "coral",
+        "--encoders=clip,siglip",
+        "--llms=llama",
+        "--n-samples=30",
+    ]
+    assert dry(said, "multi-llm", "--metrics", "rsa,mutual_knn", "-n", "2", "--", "-x")[1:] == [
+        "-m",
+        "multi_llm",
+        "--align-metrics=rsa,mutual_knn",
+        "-n",
+        "2",
+        "-x",
+    ]
+
+
+def test_the_toolkits_options_are_known(
+    said: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    places = ("--data-root", "d", "--output-dir", "o", "--device", "cpu")
+    assert dry(said, "speed", *places, "--batch-sizes", "1", "8")[3:] == [
+        "--align-data-root=d",
+        "--align-output-dir=o",
+        "--align-device=cpu",
+        "--align-batch-sizes=1,8",
+    ]
+    assert "--align-epochs=10" in dry(said, "e2e", "--epochs", "10")
+    assert "--align-method=tsne,umap" in dry(said, "embedding", "--method", "tsne", "umap")
+    shown = dry(said, "attention", "--image", "a.png", "--text", "a cat, a dog", "b")
+    assert shown[3:] == ["--align-image=a.png", "--align-prompt=a cat, a dog", "--align-prompt=b"]
+
+
+def test_every_command_has_a_marker_and_every_option_a_command() -> None:
+    assert {experiment.marker for experiment in EXPERIMENTS} <= set(MARKERS)
+    assert set(MARKERS) - {experiment.marker for experiment in EXPERIMENTS} == {"invariants"}
+    offered = {name for names in COMMON.values() for name in names}
+    offered |= {name for experiment in EXPERIMENTS for name in experiment.options}
+    assert offered == set(plugin_options())
+
+
+def test_an_option_of_another_experiment_is_refused(said: Callable[..., tuple[int, str, str]]) -> None:
+    status, _, err = said("coral", "--batch-sizes", "1")
+    assert status == 2
+    assert "unrecognized arguments: --batch-sizes" in err
+
+
+def test_outside_a_clone_the_installed_suite_is_run_and_conftest_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Callable[..., tuple[int, str, str]]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = dry(said, "coral")
+    assert Path(words[0]).is_dir()
+    assert words[1:3] == ["-p", "alignbench.plugin.fixtures"]
+    assert "conftest" not in words
+    (tmp_path / "conftest.py").touch()
+    assert "conftest" in dry(said, "coral")
+
+
+def test_arrays_are_models_of_the_whole_suite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Callable[..., tuple[int, str, str]]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.npy", "b.npy", "t.npy"):
+        np.save(tmp_path / name, np.ones((3, 2)))
+    words = dry(said, "from-arrays", "a.npy", "b.npy", "t.npy", "--labels", "l.txt")
+    assert words[-3:] == ["--encoders=npy:a.npy,npy:b.npy", "--llms=npy:t.npy", "--align-labels=l.txt"]
+    assert "-m" not in words
+    for wrong, says in (
+        (["a.npy"], "one or more files of vision and then one of text"),
+        (["a.npy", "c.npy"], "there is no file c.npy"),
+    ):
+        status, _, err = said("from-arrays", *wrong)
+        assert status == 4
+        assert says in err
+
+
+def test_a_run_has_pytests_exit_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "conftest.py").write_text(
+        "from alignbench.encoders import ENCODERS\n"
+        "class Mine:\n"
+        "    def embed(self, images):\n"
+        "        return [[i.width, i.height, sum(i.resize((1, 1)).getpixel((0, 0)))] for i in images]\n"
+        "ENCODERS.add('mine', Mine())\n"
+    )
+    command = (
+        sys.executable,
+        "-m",
+        "alignbench",
+        "cka",
+        "--encoders",
+        "mine",
+        "--n-samples",
+        "8",
+        "--no-figures",
+    )
+    environment = {"PYTHONPATH": str(ROOT), "ALIGNBENCH_CACHE": str(tmp_path / "cache"), "PATH": ""}
+    for extra, expected in ((["--", "-k", "linear_cka"], 0), (["--", "-k", "no_such_test"], 5)):
+        done = subprocess.run(
+            [*command, *extra], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == expected, done.stdout + done.stderr
+        assert done.stdout.startswith("+ pytest ")
+    assert (tmp_path / "reports" / "latest" / "scores.json").is_file()
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["list"], ["coral", "--help"]])
+def test_what_only_tells_is_quick_and_imports_nothing_heavy(argv: list[str]) -> None:
+    code = (
+        "import sys\nfrom alignbench.cli import main\n"
+        f"try:\n    main({argv})\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'transformers', 'sklearn', 'matplotlib', 'scipy.stats', 'gradio'}\n"
+        "assert not heavy & set(sys.modules)\n"
+    )
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        seconds.append(time.perf_counter() - started)
+        assert done.returncode == 0, done.stderr
+    assert min(seconds) < 2.0  # half a second on a quiet machine
+
+
+def test_list_says_what_is_at_hand(said: Callable[..., tuple[int, str, str]]) -> None:
+    status, out, _ = said("list", "encoders", "llms", "metrics")
+    assert status == 0
+    rows = {line.split()[0]: line for line in out.splitlines() if line and not line.startswith("-")}
+    assert rows["mini-clip"].split()[1:3] == ["clip", "192"]
+    assert "embedded" in rows["mini-clip"]
+    assert "MB" in rows["mini-qwen"]
+    assert "untrained" in rows["random-vit"]
+    assert rows["coral_distance"].split()[1:] == ["lower", "both", "clouds"]
+    assert said("list", "encodres")[0] == 4
+
+
+def test_the_cache_is_shown_verified_and_pruned(
+    tmp_path: Path, said: Callable[..., tuple[int, str, str]]
+) -> None:
+    shelf = EmbeddingStore(tmp_path).shelf({"source": "a model", "output": "cls"})
+    shelf.write(["00" * 32], np.ones((1, 4), dtype=np.float32))
+    at = ("cache", "--cache-dir", str(tmp_path))
+    assert "a model, cls" in said(*at, "size")[1]
+    assert said(*at, "verify")[:2] == (0, "1 shards read, 0 damaged\n")
+    assert said(*at, "prune")[1] == "0 B freed\n"
+    assert "would delete" in said(*at, "prune", "--all", "--dry-run")[1]
+    [shard] = shelf.folder.glob("*.safetensors")
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    status, out, _ = said(*at, "verify")
+    assert status == 1
+    assert f"damaged: {shard}" in out
+    assert said(*at, "prune", "--all")[0] == 0
+    assert not shelf.folder.exists()
+    assert said(*at, "size")[0] == 0
+
+
+def test_doctor_names_what_is_missing_and_what_a_pair_takes(
+    said: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    status, out, _ = said("doctor", "--encoders", "mini-clip")
+    assert status == 0
+    assert "all well" in out
+    assert any(line.startswith("mini-clip") and "mini-llama" in line for line in out.splitlines())
+    status, out, _ = said("doctor", "--encoders", "mini-clip,no-such-one")
+    assert status == 1
+    assert "to do     encoder no-such-one:" in out
+
+
+def test_a_file_where_the_cache_should_be_is_named(
+    said: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ALIGNBENCH_CACHE", str(tmp_path / "file"))
+    status, out, _ = said("doctor", "--encoders", "mini-clip")
+    assert status == 1
+    assert "is a file; set ALIGNBENCH_CACHE" in out
+
+
+def test_a_report_is_made_anew_and_figures_for_a_paper(
+    tmp_path: Path, said: Callable[..., tuple[int, str, str]]
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(ROOT / "reports" / "example", folder)
+    (folder / "report.html").unlink(missing_ok=True)
+    assert said("report", str(folder))[:2] == (0, f"{folder / 'report.html'}\n")
+    assert "<html" in (folder / "report.html").read_text(encoding="utf-8")
+    status, out, _ = said("report", str(folder), "--paper")
+    assert status == 0
+    paper = [Path(line) for line in out.splitlines()]
+    assert {path.parent for path in paper} == {folder / "paper"}
+    assert "cka_comparison.pdf" in {path.name for path in paper}
+    content = (folder / "paper" / "cka_comparison.pdf").read_bytes()
+    assert content.startswith(b"%PDF")
+    assert b"/FontFile2" in content  # TrueType, embedded
+    assert b"/Type3" not in content
+    status, _, err = said("report", str(tmp_path))
+    assert status == 4
+    assert "expected a run's scores.json" in err
