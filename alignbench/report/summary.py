@@ -12,6 +12,7 @@ from alignbench.report.answer import answer, beats_shuffled
 from alignbench.report.choice import losses_of
 from alignbench.report.flags import meaning
 from alignbench.report.ranking import rank, rank_by_type, ranked_scores
+from alignbench.report.sensitivity import sensitivity_lines
 from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
 from alignbench.report.terminal import all_flags
 from alignbench.report.text import code, markdown, plural, probability, share, table
@@ -50,6 +51,7 @@ def summary_markdown(
     together = {ranking.llm for ranking in rankings if ranking.data_type == "all"}
     lines += _by_type([r for r in rank_by_type(scores, losses) if r.llm in together], scores, labels)
     lines += _prediction(scores, run, labels)
+    lines += sensitivity_lines(scores, labels)
     lines += [
         *_speed(scores, labels),
         *_legend(scores),
