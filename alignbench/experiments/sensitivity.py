@@ -188,7 +188,7 @@ def survival(scores: Sequence[Score]) -> list[Row]:
         base = {encoder: s for (variant, encoder), s in of.items() if variant == AS_SCORED}
         if not base:
             continue
-        for variant in dict.fromkeys(variant for variant, _ in of):
+        for variant in sorted({variant for variant, _ in of}, key=_place):
             found = {encoder: of.get((variant, encoder), s) for encoder, s in base.items()}
             unchanged = tuple(e for e in base if (variant, e) not in of)
             rows.append(_row(llm, variant, found, unchanged, _order(base)))
@@ -208,12 +208,18 @@ def _row(
     return Row(llm, variant, values, unchanged, order, tied, kendall(before, order), keeps_best)
 
 
+def _place(variant: str) -> tuple[int, str]:
+    """Return where a variant stands in tables: kinds of choices together, as scored first."""
+    kinds = (AS_SCORED, "pooling", "fit", "encoder", "LLM", "lengths", "unit", "centred", "features")
+    return next((i for i, kind in enumerate(kinds) if variant.startswith(kind)), len(kinds)), variant
+
+
 def _order(found: dict[str, Score]) -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda e: (-float(found[e].value or 0.0), e)))
 
 
 def kendall(before: Sequence[str], after: Sequence[str]) -> float | None:
-    """Return Kendall's τ of two orders: the share of pairs that are in the same order less that of the rest."""
+    """Return Kendall's τ of two orders: the share of pairs that keep their order less that of the rest."""
     n = len(before)
     if n < 2:
         return None

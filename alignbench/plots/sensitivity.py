@@ -56,8 +56,8 @@ def sensitivity(inputs: FigureInputs) -> Figure | None:
     entitle(
         figure,
         "Does the ranking survive other choices?",
-        "One choice is changed at a time; hollow: as scored, of an encoder without such a variant. Lines: 95%",
-        "intervals. τ: Kendall's, of the order of encoders with that as scored (1: the same order).",
+        "One choice is changed at a time. Hollow: as scored, of an encoder without such a variant.",
+        "Lines: 95% intervals. τ: Kendall's, of the order of encoders with that as scored (1: the same).",
         "=: the best as scored is the best here, too, or not distinguishable from it.",
         legend=_legend(encoders[:MOST_NAMED], inputs),
     )

@@ -14,6 +14,7 @@ from alignbench.report.facts import dropped_rows, facts
 from alignbench.report.files import REPORT
 from alignbench.report.flags import meaning
 from alignbench.report.ranking import rank, rank_by_type, ranked_scores
+from alignbench.report.sensitivity import sensitivity_lines
 from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
 from alignbench.report.terminal import all_flags
 from alignbench.report.text import code, markdown, plural, probability, share, table, value_text
@@ -57,6 +58,7 @@ def summary_markdown(
     lines += [*_dropped(run), *_list("Warnings", [*run.get("warnings", ()), *problems])]
     lines += [
         *_prediction(scores, run, labels),
+        *sensitivity_lines(scores, labels),
         *_speed(scores, labels),
         *_legend(scores),
         *_how(run),

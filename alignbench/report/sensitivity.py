@@ -1,0 +1,65 @@
+"""Whether the ranking survives other choices, for summary.md."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alignbench.experiments.sensitivity import AS_SCORED, OF, survival
+from alignbench.plots.text import number
+from alignbench.report.text import code, markdown, plural, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from alignbench.experiments.sensitivity import Row
+    from alignbench.types import Score
+
+
+def sensitivity_lines(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
+    """Return the section on sensitivity; nothing where it was not recorded.
+
+    Args:
+        scores: of the run.
+        labels: name -> as written in markdown.
+    """
+    rows = survival(scores)
+    if not rows:
+        return []
+    lines = ["## Does the ranking survive other choices?", ""]
+    for llm in dict.fromkeys(row.llm for row in rows):
+        lines += _of_llm([row for row in rows if row.llm == llm], labels)
+    return [
+        *lines,
+        f"{code(OF)}, one choice changed at a time; in brackets: as scored, of an encoder without such a "
+        "variant. τ: Kendall's, of the order of encoders with that as scored.",
+        "",
+    ]
+
+
+def _of_llm(rows: Sequence[Row], labels: Mapping[str, str]) -> list[str]:
+    others = [row for row in rows if row.variant != AS_SCORED]
+    if not others:
+        return []
+    encoders = next(row.order for row in rows if row.variant == AS_SCORED)
+    kept = sum(row.keeps_best for row in others)
+    said = (
+        f"For {labels[rows[0].llm]}: under {kept} of {plural(len(others), 'other choice')} "
+        f"{labels[encoders[0]]}, the best as scored, is the best or not distinguishable from it."
+    )
+    head = ["variant", *(labels[encoder] for encoder in encoders), "not distinguishable from the best", "τ"]
+    cells = [
+        [
+            markdown(row.variant),
+            *(_value(row, encoder) for encoder in encoders),
+            "unknown" if row.tied is None else ", ".join(labels[encoder] for encoder in row.tied),
+            "-" if row.tau is None else f"{row.tau:.2f}",
+        ]
+        for row in rows
+    ]
+    right = frozenset({*range(1, len(encoders) + 1), len(head) - 1})
+    return [said, "", *table(head, cells, right), ""]
+
+
+def _value(row: Row, encoder: str) -> str:
+    value = number(row.values[encoder])
+    return f"({value})" if encoder in row.unchanged else value
