@@ -58,6 +58,21 @@ CAPTIONS: dict[str, Caption] = {
         "Whether two encoders differ: a darker blue may be chance. Rows of grey have no chance level, so "
         "their colours say nothing. Rows are not independent; counting them is no vote.",
     ),
+    "sensitivity": Caption(
+        "Does the ranking survive other choices?",
+        "A row a choice of pooling, layer, fit or scaling, changed one at a time; a mark an encoder, a "
+        "line its 95% interval. τ compares the order of encoders with that as scored (1: the same order). "
+        "=: the best as scored is the best here, too, or cannot be told from it.",
+        "Which choice is right, or what two changes do together. Picking the variant that looks best "
+        "makes its score too high: its interval does not know of the others.",
+    ),
+    "sample_influence": Caption(
+        "Which samples make the score?",
+        "A panel a pair, a point a sample, from those that carry the score (left) to those that spoil it "
+        "(right); the ends by name. Up: the score falls without it.",
+        "Why: look at the samples themselves, below. Leaving out what spoils a score is no improvement, "
+        "only another question.",
+    ),
     "model_similarity": Caption(
         "How alike are the models to each other?",
         "A cell a pair of models on the same images or the same texts; light: they see the same samples "
@@ -78,6 +93,13 @@ CAPTIONS: dict[str, Caption] = {
         "trainings, without the untrained control.",
         "Anything about prediction where it says not estimable: with three trainings r is high or low by "
         "chance alone, and the smallest possible p is 1/3.",
+    ),
+    "validity_matrix": Caption(
+        "Which score predicts which outcome?",
+        "A row a score, a column an outcome: Pearson's r over trainings, the strongest first. Stars: how "
+        "often the largest of all cells would be as large by chance.",
+        "Anything by a colour without a star: of so many cells some are high by chance. No score can go "
+        "with an outcome better than the outcome goes with itself (columns agree).",
     ),
     "projector_comparison": Caption(
         "What does a trained projector carry over to new pairs?",
@@ -132,6 +154,35 @@ CAPTIONS: dict[str, Caption] = {
         "diagonal: the model holds the types apart.",
         "Agreement of two models, and information: a panel that is bright all over says that all vectors "
         "point one way, which centring undoes.",
+    ),
+    "layer_grid": Caption(
+        "Which layers are alike?",
+        "A panel a pair: encoder layers down, LLM layers across, bright: alike. Framed: the highest cell. "
+        "Dotted: cells that the best of all cells of re-paired data reach in one case of twenty or more.",
+        "That a framed layer is the one to use: the best of many cells is high by luck, and it is judged "
+        "as that by its p in the table of scores. Encoders that are pooled in other ways are no fair "
+        "comparison.",
+    ),
+    "attention_localisation": Caption(
+        "Do maps find what they name?",
+        "Point: the mean over drawn scenes with known places, with its 95% interval; cross: a guess; "
+        "grey: what exchanged prompts or images give. A map follows its text where it is beyond the grey.",
+        "How well it goes on photographs or pages: the scenes are flat shapes. An untrained encoder can "
+        "do well here by contrast alone.",
+    ),
+    "attention_of_texts": Caption(
+        "Where does an encoder see what the text says?",
+        "Beside each image a map an encoder and method: yellow is similar to the text, blue is not, each "
+        "between its own ends. Frame: where it is.",
+        "How sure a map is: each fills the scale between its own ends, so that one of pure noise is as "
+        "colourful. How far they can be trusted is measured beside it.",
+    ),
+    "attention_own": Caption(
+        "Where does an encoder look?",
+        "Attention to the patches in the last layer, the mean over heads: yellow much, blue little, each "
+        "map between its own ends.",
+        "What an encoder understands, or what its embedding depends on. Attention of random weights "
+        "lights up objects, too, since it follows contrast.",
     ),
     "coral_dashboard": Caption(
         "Deep CORAL at a glance",

@@ -238,10 +238,6 @@ def test_every_figure_has_a_caption(name: str) -> None:
     assert caption_of(name) is caption
 
 
-def test_captions_are_of_figures_that_there_are() -> None:
-    assert set(CAPTIONS) == set(FIGURES.names())
-
-
 def test_a_figure_that_nobody_described_is_shown(tmp_path: Path) -> None:
     (tmp_path / "my_own_plot.svg").write_text('<svg width="72pt" height="36pt"></svg>')
     found = page_of(tmp_path, make_scores())

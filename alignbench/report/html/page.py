@@ -47,6 +47,10 @@ _EXPERIMENTS = {
     "multi_llm": "Every encoder with every LLM",
     "speed": "Speed",
     "vlm": "Trained VLM",
+    "validity": "Which score predicts performance",
+    "sensitivity": "The same score under other choices",
+    "layers": "Every layer with every layer",
+    "attention": "Attention maps, checked on scenes with known places",
 }
 
 
