@@ -36,9 +36,10 @@ OVERLAY = 0.62
 def attention_localisation(inputs: FigureInputs) -> Figure | None:
     """Draw how well each map finds the known objects, a row an encoder and method, a panel a measure."""
     own = [score for score in inputs.of("attention") if score.metric in TITLES]
-    rows = sorted(
+    every = sorted(
         {(str(s.encoder), s.variant) for s in own}, key=lambda r: (*inputs.place(r[0]), _order(r[1]))
-    )[:MOST_ROWS]
+    )
+    rows = every[:MOST_ROWS]
     if not rows:
         return None
     known = {(str(s.encoder), s.variant, s.metric): s for s in own}
@@ -62,6 +63,7 @@ def attention_localisation(inputs: FigureInputs) -> Figure | None:
         "Point: mean over scenes, with its 95% interval. Cross: a guess. Grey: the null (line: mean; band:",
         "±2 standard deviations), the prompts of an image exchanged, or of maps without a prompt the images.",
         "A map follows its text where it is beyond the grey; it is useful where it is beyond the cross, too.",
+        *_left_out(len(rows), len(every), "rows; all are in the summary"),
     )
     return figure
 
@@ -70,7 +72,8 @@ def attention_localisation(inputs: FigureInputs) -> Figure | None:
 def attention_of_texts(inputs: FigureInputs) -> Figure | None:
     """Draw the image and, beside it, each text encoder's map of the text by each method laid over it."""
     files = [a for a in _files(inputs) if set(TEXT_METHODS) & set(map(str, a["method"]))]
-    columns = [(a, m) for a in files for m in TEXT_METHODS if m in set(map(str, a["method"]))][:MOST_COLUMNS]
+    every = [(a, m) for a in files for m in TEXT_METHODS if m in set(map(str, a["method"]))]
+    columns = every[:MOST_COLUMNS]
     if not columns:
         return None
     first = files[0]
@@ -95,6 +98,7 @@ def attention_of_texts(inputs: FigureInputs) -> Figure | None:
         "Where does an encoder see what the text says?",
         "Yellow: similar to the text, blue: not, each map between its own ends. Frame: where it is.",
         "How far these maps can be trusted is measured: see attention_localisation.",
+        *_left_out(len(columns), len(every), "maps"),
     )
     return figure
 
@@ -102,7 +106,8 @@ def attention_of_texts(inputs: FigureInputs) -> Figure | None:
 @styled
 def attention_own(inputs: FigureInputs) -> Figure | None:
     """Draw each encoder's own attention laid over the images: of CLS, or of the pooling head."""
-    files = [a for a in _files(inputs) if any("attention" in str(m) for m in a["method"])][:MOST_COLUMNS]
+    every = [a for a in _files(inputs) if any("attention" in str(m) for m in a["method"])]
+    files = every[:MOST_COLUMNS]
     if not files:
         return None
     shown = sorted({int(i) for i in files[0]["image"]})[:MOST_IMAGES]
@@ -121,8 +126,13 @@ def attention_own(inputs: FigureInputs) -> Figure | None:
         "Where does an encoder look?",
         "Attention to the patches in the last layer, the mean over heads.",
         "Yellow: much, blue: little, each map between its own ends.",
+        *_left_out(len(files), len(every), "encoders"),
     )
     return figure
+
+
+def _left_out(shown: int, there: int, what: str) -> list[str]:
+    return [f"The first {shown} of {there} {what}."] if shown < there else []
 
 
 def _files(inputs: FigureInputs) -> list[Arrays]:

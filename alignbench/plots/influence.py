@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_PAIRS = 6
 COLUMNS = 3
+MOST_NAMED = 7
 NAMED = 2  # at each end
 TOO_NEAR = 0.06  # of the range: the second name would lie on the first
 
@@ -54,9 +55,11 @@ def sample_influence(inputs: FigureInputs) -> Figure | None:
     dots: dict[str, Any] = {"linestyle": "", "markersize": 4}
     legend = [
         Line2D([], [], marker=look.marker, color=look.colour, label=fit(clean(name), 20), **dots)
-        for name, look in list(types.items())[:7]
+        for name, look in list(types.items())[:MOST_NAMED]
     ]
     notes = ["From the samples that carry the score (left) to those that spoil it (right); the ends by name."]
+    if len(types) > MOST_NAMED:
+        notes.append(f"Named above: the first {MOST_NAMED} of {len(types)} data types.")
     if len(files) > len(shown):
         notes.append(f"The first {len(shown)} of {len(files)} pairs.")
     entitle(figure, f"Which samples make {shown[0]['metric']}?", *notes, legend=legend)

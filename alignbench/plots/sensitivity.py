@@ -53,12 +53,14 @@ def sensitivity(inputs: FigureInputs) -> Figure | None:
             color=MUTED,
             fontsize=7.5,
         )
+    more = len(encoders) > MOST_NAMED
     entitle(
         figure,
         "Does the ranking survive other choices?",
         "One choice is changed at a time. Hollow: as scored, of an encoder without such a variant.",
         "Lines: 95% intervals. τ: Kendall's, of the order of encoders with that as scored (1: the same).",
         "=: the best as scored is the best here, too, or not distinguishable from it.",
+        *([f"Named above: the first {MOST_NAMED} of {len(encoders)} encoders."] if more else []),
         legend=_legend(encoders[:MOST_NAMED], inputs),
     )
     return figure
