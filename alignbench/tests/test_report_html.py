@@ -190,6 +190,14 @@ def test_ties_stand_in_the_headline_and_a_fit_by_chance_does_not(tmp_path: Path)
     assert "the best, a, does no better than shuffled pairs" in text
 
 
+def test_scores_that_nobody_is_ranked_by_are_shown_without_a_verdict(tmp_path: Path) -> None:
+    scores = [make_score("overlay_residual", 0.4, e, higher_is_better=False) for e in ("a", "b")]
+    text = page_of(tmp_path, scores).text
+    assert "For mini-llama Not ranked overlay_residual, n = 90; lower is better" in text
+    assert "None is shown to fit" not in text
+    assert "by overlay_residual, lower is better" in text
+
+
 def test_what_speaks_against_the_numbers_is_said(tmp_path: Path) -> None:
     model = make_model("mini-clip", stand_in_for="clip")
     weights = {model.label: "stand-in"}

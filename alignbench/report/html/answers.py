@@ -56,8 +56,9 @@ class Board:
     Args:
         llm: what it is called.
         data_type: "all", or the one type.
-        metric: what they are ranked by, with its variant.
+        metric: what is shown of them, with its variant: what they are ranked by, if they are.
         higher_is_better: the metric's direction.
+        ranked: whether any is.
         n: the smallest number of groups that a score is made of.
         placed: the encoders, those without a value last.
         headline: which encoder; the names of all that can't be told from the best, or "".
@@ -68,6 +69,7 @@ class Board:
     data_type: str
     metric: str
     higher_is_better: bool
+    ranked: bool
     n: int
     placed: Sequence[Placed]
     headline: Sequence[str]
@@ -103,6 +105,7 @@ def boards(
     }
     found = []
     for ranking, own in ranked:
+        first = next(iter(own.values()), None)
         places, best = ranking.places, ranking.probability_best or {}
         headline, *rest = answer(ranking, scores, lambda name: labels[name], numbers=False)
         fits = ranking.best is not None and beats_shuffled(own[ranking.best])
@@ -111,8 +114,9 @@ def boards(
             Board(
                 llm=labels[ranking.llm],
                 data_type=ranking.data_type,
-                metric=" ".join(filter(None, (ranking.metric, ranking.variant))),
-                higher_is_better=ranking.higher_is_better,
+                metric=" ".join(filter(None, (first.metric, first.variant))) if first else "",
+                higher_is_better=first.higher_is_better if first else ranking.higher_is_better,
+                ranked=ranking.best is not None,
                 n=ranking.n or min((score.n for score in own.values()), default=0),
                 placed=[
                     Placed(
