@@ -92,7 +92,7 @@ class Study:
     Args:
         folder: where cells are kept.
         members: the encoders.
-        llms: the names of the LLMs.
+        llms: what `--llms` takes.
         drawings: name -> dataset's name.
         n_per_type: drawings of each type.
         settings: of every cell.
@@ -128,7 +128,7 @@ class Study:
         Args:
             drawings: a key of `drawings`.
             member: the encoder.
-            llm: the LLM's name.
+            llm: one of `llms`.
             again: compute it in any case, and leave the disk as it is.
         """
         path = self.path(drawings, member.name, llm)
@@ -146,7 +146,7 @@ class Study:
 
     def path(self, drawings: str, encoder: str, llm: str) -> Path:
         """Return where a cell is kept."""
-        return self.folder / "cells" / f"{cell_name(drawings, encoder, llm)}.json"
+        return self.folder / "cells" / f"{cell_name(drawings, encoder, self._llm(llm).info.name)}.json"
 
     def missing(self) -> list[str]:
         """Return the names of the cells that are not on disk."""
@@ -173,7 +173,8 @@ class Study:
             pair, self.settings, lambda: (embed_patches(encoder, data, **how), self._head(llm), data)
         )
         n = len(set(groups))
-        return Cell(drawings, member.name, llm, member.card, basis, n, found["metrics"], found["outcomes"])
+        name = self._llm(llm).info.name
+        return Cell(drawings, member.name, name, member.card, basis, n, found["metrics"], found["outcomes"])
 
     def _basis(self, drawings: str, member: Member, llm: str) -> dict[str, Any]:
         return {
