@@ -118,9 +118,17 @@ class Study:
             yield self.cell(drawings, member, llm, again=again)
 
     def plan(self) -> list[tuple[str, Member, str]]:
-        """Return (drawings, encoder, LLM) of all cells; early checkpoints last."""
+        """Return (drawings, encoder, LLM) of all cells; early checkpoints last, on the first drawings only."""
         every = [(d, member, llm) for d in self.drawings for member in self.members for llm in self.llms]
-        return sorted(every, key=lambda one: not one[1].card.final)
+        first = next(iter(self.drawings))
+        kept = [one for one in every if one[1].card.final or one[0] == first]
+        return sorted(kept, key=lambda one: not one[1].card.final)
+
+    def settings_of(self, member: Member) -> CellSettings:
+        """Return how an encoder's cells are made: of early checkpoints no VLM is trained, which takes long."""
+        if member.card.final:
+            return self.settings
+        return replace(self.settings, vlm_epochs=0, elas_splits=0, by_type=False)
 
     def cell(self, drawings: str, member: Member, llm: str, *, again: bool = False) -> Cell:
         """Return a cell: the one on disk if it stands, else a new one, which is put there.
@@ -170,7 +178,9 @@ class Study:
         groups = tuple(sample.group for sample in data.samples)
         pair = Pair(x, y, labels=labels, groups=groups, dataset=data.label)
         found = cell(
-            pair, self.settings, lambda: (embed_patches(encoder, data, **how), self._head(llm), data)
+            pair,
+            self.settings_of(member),
+            lambda: (embed_patches(encoder, data, **how), self._head(llm), data),
         )
         n = len(set(groups))
         name = self._llm(llm).info.name
@@ -179,7 +189,7 @@ class Study:
     def _basis(self, drawings: str, member: Member, llm: str) -> dict[str, Any]:
         return {
             "format": _FORMAT,
-            "settings": self.settings.to_dict(),
+            "settings": self.settings_of(member).to_dict(),
             "data": f"{self.drawings[drawings]}, seed {SEED}, {self.n_per_type} of a type",
             "encoder": _weights_of(self._encoder(member)),
             "llm": _weights_of(self._llm(llm)),
