@@ -118,14 +118,14 @@ class Study:
             yield self.cell(drawings, member, llm, again=again)
 
     def plan(self) -> list[tuple[str, Member, str]]:
-        """Return (drawings, encoder, LLM) of all cells; early checkpoints last, on the first drawings only."""
+        """Return (drawings, encoder, LLM) of all cells; early checkpoints last, on the first drawings."""
         every = [(d, member, llm) for d in self.drawings for member in self.members for llm in self.llms]
         first = next(iter(self.drawings))
         kept = [one for one in every if one[1].card.final or one[0] == first]
         return sorted(kept, key=lambda one: not one[1].card.final)
 
     def settings_of(self, member: Member) -> CellSettings:
-        """Return how an encoder's cells are made: of early checkpoints no VLM is trained, which takes long."""
+        """Return how an encoder's cells are made: of early checkpoints no VLM is trained."""
         if member.card.final:
             return self.settings
         return replace(self.settings, vlm_epochs=0, elas_splits=0, by_type=False)
