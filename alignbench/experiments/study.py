@@ -92,7 +92,7 @@ class Study:
     Args:
         folder: where cells are kept.
         members: the encoders.
-        llms: the names of the LLMs.
+        llms: what `--llms` takes.
         drawings: name -> dataset's name.
         n_per_type: drawings of each type.
         settings: of every cell.
@@ -118,9 +118,17 @@ class Study:
             yield self.cell(drawings, member, llm, again=again)
 
     def plan(self) -> list[tuple[str, Member, str]]:
-        """Return (drawings, encoder, LLM) of all cells; early checkpoints last."""
+        """Return (drawings, encoder, LLM) of all cells; early checkpoints last, on the first drawings."""
         every = [(d, member, llm) for d in self.drawings for member in self.members for llm in self.llms]
-        return sorted(every, key=lambda one: not one[1].card.final)
+        first = next(iter(self.drawings))
+        kept = [one for one in every if one[1].card.final or one[0] == first]
+        return sorted(kept, key=lambda one: not one[1].card.final)
+
+    def settings_of(self, member: Member) -> CellSettings:
+        """Return how an encoder's cells are made: of early checkpoints no VLM is trained."""
+        if member.card.final:
+            return self.settings
+        return replace(self.settings, vlm_epochs=0, elas_splits=0, by_type=False)
 
     def cell(self, drawings: str, member: Member, llm: str, *, again: bool = False) -> Cell:
         """Return a cell: the one on disk if it stands, else a new one, which is put there.
@@ -128,7 +136,7 @@ class Study:
         Args:
             drawings: a key of `drawings`.
             member: the encoder.
-            llm: the LLM's name.
+            llm: one of `llms`.
             again: compute it in any case, and leave the disk as it is.
         """
         path = self.path(drawings, member.name, llm)
@@ -146,7 +154,7 @@ class Study:
 
     def path(self, drawings: str, encoder: str, llm: str) -> Path:
         """Return where a cell is kept."""
-        return self.folder / "cells" / f"{cell_name(drawings, encoder, llm)}.json"
+        return self.folder / "cells" / f"{cell_name(drawings, encoder, self._llm(llm).info.name)}.json"
 
     def missing(self) -> list[str]:
         """Return the names of the cells that are not on disk."""
@@ -170,15 +178,18 @@ class Study:
         groups = tuple(sample.group for sample in data.samples)
         pair = Pair(x, y, labels=labels, groups=groups, dataset=data.label)
         found = cell(
-            pair, self.settings, lambda: (embed_patches(encoder, data, **how), self._head(llm), data)
+            pair,
+            self.settings_of(member),
+            lambda: (embed_patches(encoder, data, **how), self._head(llm), data),
         )
         n = len(set(groups))
-        return Cell(drawings, member.name, llm, member.card, basis, n, found["metrics"], found["outcomes"])
+        name = self._llm(llm).info.name
+        return Cell(drawings, member.name, name, member.card, basis, n, found["metrics"], found["outcomes"])
 
     def _basis(self, drawings: str, member: Member, llm: str) -> dict[str, Any]:
         return {
             "format": _FORMAT,
-            "settings": self.settings.to_dict(),
+            "settings": self.settings_of(member).to_dict(),
             "data": f"{self.drawings[drawings]}, seed {SEED}, {self.n_per_type} of a type",
             "encoder": _weights_of(self._encoder(member)),
             "llm": _weights_of(self._llm(llm)),

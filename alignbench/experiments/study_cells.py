@@ -180,7 +180,9 @@ def _told(result: VLMResult, data_type: str) -> dict[str, float]:
         types = np.asarray([result.samples[row].data_type for row in job.test])
         chosen = np.ones(len(types), dtype=bool) if data_type == ALL else types == data_type
         parts.append(caption_values(trained.losses, trained.tokens, types, chosen))
-    return dict(zip(VLM_OUTCOMES, np.mean(parts, axis=0).tolist(), strict=True))
+    means = dict(zip(VLM_OUTCOMES, np.mean(parts, axis=0).tolist(), strict=True))
+    # With few samples a type may have nobody held out, or nobody to exchange images with.
+    return {name: value for name, value in means.items() if np.isfinite(value)}
 
 
 def caption_values(
@@ -197,6 +199,8 @@ def caption_values(
         types: the data type of each [m].
         chosen: the captions that count [m].
     """
+    if not chosen.any():
+        return float("nan"), float("nan"), float("nan")
     own, apart = np.diag(losses), ~np.eye(len(losses), dtype=bool)
     same = types[:, None] == types[None, :]
     gains = []

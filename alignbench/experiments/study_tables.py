@@ -50,7 +50,7 @@ def study_validities(cells: Sequence[Cell], *, seed: int = 42) -> list[Validity]
     found = []
     for name, (chosen, of_types) in wanted.items():
         table = study_table(chosen, of_types)
-        if len(table.encoders) > 2:
+        if len(table.encoders) > 2 and table.metrics and table.outcomes:
             found.append(validity(table, name, seed=seed))
     return found
 

@@ -56,8 +56,8 @@ class StudyRun:
 
     def cells(self, name: str) -> list[Cell]:
         """Return all cells of an encoder: trained if it is missing, computed if they are."""
-        member = self._member(name)
-        return [self.study.cell(d, member, llm) for d in self.study.drawings for llm in self.study.llms]
+        self.study.members = [self._member(name)]
+        return list(self.study.run())
 
     def write(self) -> list[Validity]:
         """Write the tables and figures of all cells; return the tables, the primary one first.

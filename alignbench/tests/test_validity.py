@@ -108,6 +108,7 @@ def test_gains_are_of_the_captions_that_count() -> None:
     assert gain == pytest.approx(((3 + 5) / 2 - 1 + (4 - 2)) / 3)
     assert within == pytest.approx(((3 - 1) + (4 - 2)) / 3)
     assert log == pytest.approx((1 + 2) / 3)
+    assert all(map(np.isnan, caption_values(losses, tokens, types, np.zeros(3, dtype=bool))))
     alone = caption_values(losses, tokens, types, np.array([False, False, True]))
     assert np.isnan(alone[1])
     assert alone[0] == pytest.approx(3 / 4)

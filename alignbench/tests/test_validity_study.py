@@ -138,7 +138,17 @@ def test_ends_of_trainings_come_before_early_checkpoints(tmp_path: Path) -> None
     early = Member("clip-a-10", "x", Card("clip-a", "contrastive", "softmax", 1, 10))
     late = Member("mini-clip", "mini-clip", SHIPPED["mini-clip"])
     plan = Study(tmp_path, [early, late], EmbeddingStore(None)).plan()
-    assert [member.name for _, member, _ in plan] == ["mini-clip"] * 4 + ["clip-a-10"] * 4
+    assert [member.name for _, member, _ in plan] == ["mini-clip"] * 4 + ["clip-a-10"] * 2
+    assert {drawings for drawings, member, _ in plan if member is early} == {"trained-on"}
+
+
+def test_of_early_checkpoints_no_vlm_is_trained(tmp_path: Path) -> None:
+    early = Member("clip-a-10", "x", Card("clip-a", "contrastive", "softmax", 1, 10))
+    late = Member("mini-clip", "mini-clip", SHIPPED["mini-clip"])
+    study = Study(tmp_path, [early, late], EmbeddingStore(None))
+    assert study.settings_of(early).vlm_epochs == 0
+    assert study.settings_of(late) == study.settings
+    assert study.settings.vlm_epochs > 0
 
 
 def test_at_least_ten_lineages_of_all_origins_with_early_checkpoints() -> None:
