@@ -192,7 +192,7 @@ def test_the_figure_of_scores_shows_chance_and_null_beside_each(folders: Callabl
         "overlap_iou",
     ]
     rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert rows == ["eye: value", "eye: negated", "eye: raw", "eye: CLS attention, any object"]
+    assert rows == ["eye\nvalue", "negated", "raw", "CLS attention, any object"]
     for ax in figure.axes:
         assert sum(line.get_marker() == "x" for line in ax.lines) == 4
         assert sum(line.get_marker() == "o" for line in ax.lines) == 4
