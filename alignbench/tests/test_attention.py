@@ -131,7 +131,11 @@ def test_a_run_scores_and_draws_the_same_in_workers(
 ) -> None:
     copy_benchmarks(project, "test_attention.py")
     ours = (f"--encoders=eye={folders('clip')},other={folders('dinov2')},toy-a", "--n-samples=2")
-    assert run(project, "benchmarks", *ours, "-m", "attention", "-p", "no:xdist").ret == 0
+    result = run(project, "benchmarks", *ours, "-m", "attention", "-p", "no:xdist")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["model  eye: *, loaded for attention maps", "model  toy-a: custom, not loaded"]
+    )
     serial = scores(project)
     folder = project.path / "reports" / "latest"
     assert {p.name for p in (folder / "artifacts").iterdir()} == {"attention-eye.npz", "attention-other.npz"}
