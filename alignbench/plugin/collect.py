@@ -12,6 +12,7 @@ import pytest
 
 from alignbench.embed import count_missing
 from alignbench.errors import AlignbenchError, AlignbenchWarning
+from alignbench.experiments.attention import what_it_lacks
 from alignbench.plots.text import clean
 from alignbench.plugin.environment import git_commit, machine, versions
 from alignbench.plugin.gate import is_timed
@@ -54,6 +55,7 @@ class Collector:
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
         self._planned = False
+        self._mapped: frozenset[str] = frozenset()
         suite.progress = TerminalProgress(config)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -61,7 +63,10 @@ class Collector:
         if not self.config.option.collectonly and session.items:
             encoders, llms = tuple(self.suite.encoders), tuple(self.suite.llms)
             timed = [item for item in session.items if is_timed(item)]
-            embedded = needed_by_items([item for item in session.items if not is_timed(item)], encoders, llms)
+            mapped = [item for item in session.items if "looking" in getattr(item, "fixturenames", ())]
+            others = [item for item in session.items if not is_timed(item) and item not in mapped]
+            self._mapped = frozenset(needed_by_items(mapped, encoders, llms).vision)
+            embedded = needed_by_items(others, encoders, llms)
             self._plan(needed_by_items(session.items, encoders, llms), len(session.items), embedded, timed)
 
     @pytest.hookimpl(optionalhook=True)
@@ -164,7 +169,11 @@ class Collector:
             )
             for of_patches in ([False, True] if patches and suite.has_patches(model) else [False])
         ]
-        return ToLoad(model.info, located, missing[0] if embeds else None, sum(missing[1:]), timed)
+        mapped = (model.info.stand_in_for or model.info.name) in self._mapped and len(
+            what_it_lacks(model)
+        ) < 2
+        to_embed = missing[0] if embeds else None
+        return ToLoad(model.info, located, to_embed, sum(missing[1:]), timed, mapped=mapped)
 
     def _models(self, needed: Needed) -> list[Any]:
         vision = [self.suite.encoders[name] for name in needed.vision]

@@ -231,9 +231,11 @@ class Suite:
         """Return an LLM's embeddings of the texts; its weights are loaded on a cache miss only."""
         from alignbench.embed import embed_texts
 
+        # LLMs that are only compared with each other have no layers to compare.
+        with_layers = self.layered and any(self.llms[name] is llm for name in self.paired_llms)
         return self._remembered(
             llm.info,
-            lambda: embed_texts(llm, self.dataset, with_layers=self.layered, **self._how_to_embed()),
+            lambda: embed_texts(llm, self.dataset, with_layers=with_layers, **self._how_to_embed()),
         )
 
     def varied(self, model: Encoder | LLM, **changes: Any) -> Embeddings:

@@ -48,6 +48,7 @@ class ToLoad:
         patches: samples without patch vectors, where patches are used.
         timed: by how many tests; for these it is loaded even if all is embedded.
         arrays: what it is where there is no model, only arrays.
+        mapped: whether attention maps are made of it; for these it is loaded, too.
     """
 
     info: ModelInfo
@@ -56,6 +57,7 @@ class ToLoad:
     patches: int = 0
     timed: int = 0
     arrays: str = ""
+    mapped: bool = False
 
     @property
     def passes(self) -> int:
@@ -74,7 +76,10 @@ class ToLoad:
         embedded += [f"patches of {self.patches} to embed"] if self.patches else []
         if self.missing == 0 and not embedded:
             embedded = ["cached"]
-        loaded = ["loaded to be timed"] if self.timed else [] if self.passes else ["not loaded"]
+        loaded = ["loaded to be timed"] if self.timed else []
+        loaded += ["loaded for attention maps"] if self.mapped else []
+        if not loaded and not self.passes:
+            loaded = ["not loaded"]
         return ", ".join([*embedded, *loaded])
 
 
@@ -124,9 +129,9 @@ def estimate(models: Sequence[ToLoad], tests: int, timings: int, device: str) ->
     on_cpu = device in {"auto", "cpu"} and not shutil.which("nvidia-smi")
     flops = _FLOPS["cpu" if on_cpu else "accelerator"]
     seconds = _REPORT_SECONDS + tests * _TEST_SECONDS + timings * _TIMING_SECONDS
-    seconds += _START_SECONDS if any(model.passes or model.timed for model in models) else 0
+    seconds += _START_SECONDS if any(m.passes or m.timed or m.mapped for m in models) else 0
     for model in models:
-        loads = bool(model.passes) + bool(model.timed)
+        loads = bool(model.passes) + bool(model.timed) + model.mapped
         samples = model.passes + model.timed * _TIMED_SAMPLES
         seconds += model.located.download / _DOWNLOAD_BYTES_PER_SECOND
         seconds += loads * model.bytes / _READ_BYTES_PER_SECOND + samples * model.bytes * _TOKENS / flops
