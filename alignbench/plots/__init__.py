@@ -39,7 +39,6 @@ for _name, _module in {
     "metric_vs_e2e": "retrieval",
     "vlm_gain": "vlm",
     "vlm_curves": "vlm",
-    "validity_matrix": "validity",
 }.items():
     FIGURES.add(_name, f"alignbench.plots.{_module}:{_name}")
 
