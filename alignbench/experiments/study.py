@@ -124,10 +124,15 @@ class Study:
         kept = [one for one in every if one[1].card.final or one[0] == first]
         return sorted(kept, key=lambda one: not one[1].card.final)
 
-    def settings_of(self, member: Member) -> CellSettings:
-        """Return how an encoder's cells are made: of early checkpoints no VLM is trained."""
+    def settings_of(self, drawings: str, member: Member) -> CellSettings:
+        """Return how a cell is made.
+
+        VLMs are trained of the ends of trainings, on the first drawings: of the others the embedded LLMs tell
+        the captions worse than a guesser over their vocabulary, and what an image adds to that is no outcome.
+        """
+        first = drawings == next(iter(self.drawings))
         if member.card.final:
-            return self.settings
+            return self.settings if first else replace(self.settings, vlm_epochs=0)
         return replace(self.settings, vlm_epochs=0, elas_splits=0, by_type=False)
 
     def cell(self, drawings: str, member: Member, llm: str, *, again: bool = False) -> Cell:
@@ -179,7 +184,7 @@ class Study:
         pair = Pair(x, y, labels=labels, groups=groups, dataset=data.label)
         found = cell(
             pair,
-            self.settings_of(member),
+            self.settings_of(drawings, member),
             lambda: (embed_patches(encoder, data, **how), self._head(llm), data),
         )
         n = len(set(groups))
@@ -189,7 +194,7 @@ class Study:
     def _basis(self, drawings: str, member: Member, llm: str) -> dict[str, Any]:
         return {
             "format": _FORMAT,
-            "settings": self.settings_of(member).to_dict(),
+            "settings": self.settings_of(drawings, member).to_dict(),
             "data": f"{self.drawings[drawings]}, seed {SEED}, {self.n_per_type} of a type",
             "encoder": _weights_of(self._encoder(member)),
             "llm": _weights_of(self._llm(llm)),
