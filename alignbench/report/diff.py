@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import UnlikeError
+from alignbench.plots.text import clean
 from alignbench.report.choice import joint_of
 from alignbench.report.files import sound
 from alignbench.report.gate import check_gates, rounding
@@ -192,7 +193,7 @@ def compare(
     timed = [(a, b) for a, b in matched if a.experiment == TIMED and a.metric in gated]
     reasons += machines_differ(before.run, after.run, timed)
     if reasons and not unlike:
-        lines = "\n  ".join(reasons)
+        lines = "\n  ".join(map(clean, reasons))
         raise UnlikeError(
             f"A ({before.name}) and B ({after.name}) are not alike; {way_out} compares them all the same:"
             f"\n  {lines}"

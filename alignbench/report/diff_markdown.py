@@ -50,7 +50,8 @@ def markdown_diff(comparison: Comparison) -> str:
     if rest:
         lines += _folded(plural(len(rest), "smaller change"), _table(rest, several))
     if comparison.timings:
-        lines += _folded(plural(len(comparison.timings), "timing"), _table(comparison.timings, several))
+        title = f"{plural(len(comparison.timings), 'measurement')} of speed"
+        lines += _folded(title, _table(comparison.timings, several))
     if lost := [d for d in comparison.differences if d.lost or d.gained]:
         lines += [*(f"- {_why(difference, several)}" for difference in lost), ""]
     for name, scores in (("A", comparison.only_before), ("B", comparison.only_after)):

@@ -102,8 +102,9 @@ def timings_line(comparison: Comparison) -> list[str]:
     if not ratios:
         return []
     return [
-        f"{plural(len(found), 'timing or size')} in both, B / A {median(ratios):.2f} in the middle, from "
-        f"{min(ratios):.2f} to {max(ratios):.2f}: no two runs have the same; --benchmark-compare judges them"
+        f"{plural(len(found), 'measurement')} of speed in both, B / A {median(ratios):.2f} in the middle, "
+        f"from {min(ratios):.2f} to {max(ratios):.2f}: no two runs have the same; "
+        "--benchmark-compare judges them"
     ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alignbench.errors import ConfigError, UnknownNameError
+from alignbench.plots.text import clean
 from alignbench.registry import unknown
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ def check_gates(gates: Iterable[Gate], metrics: Iterable[str], option: str, wher
     known = dict.fromkeys(metrics)
     for gate in gates:
         if gate.metric not in known:
-            raise UnknownNameError(f"{option}: {where}: {unknown('metric', gate.metric, known)}")
+            raise UnknownNameError(
+                f"{option}: {where}: {unknown('metric', gate.metric, dict.fromkeys(map(clean, known)))}"
+            )
 
 
 def _gate(part: str, option: str) -> Gate:
