@@ -33,6 +33,7 @@ FLOORS = {
     "report": 5,
     "plugin": 6,
     "measure": 6,
+    "aligned": 6,
     "arrays": 6,
     "cli": 7,
     "__init__": 8,
