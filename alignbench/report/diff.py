@@ -100,8 +100,8 @@ class Difference:
     @property
     def order(self) -> tuple[Any, ...]:
         """What sorts the most important first: regressions, lost values, then the clearest changes."""
-        place = 0 if self.failed else 1 if self.lost else 2 if self.gained else 3
-        return (place, self.value is not None and not self.changed, self.interval is None, -self._clearness())
+        place = 0 if self.lost else 1 if self.gained else 2 if self.changed else 3
+        return (self.failed is None, place, self.interval is None, -self._clearness())
 
     def _clearness(self) -> float:
         if self.value is None or not self.changed:

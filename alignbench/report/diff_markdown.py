@@ -67,7 +67,14 @@ def _sides(comparison: Comparison) -> tuple[tuple[str, Recorded], ...]:
 
 
 def _folded(title: str, lines: Sequence[str]) -> list[str]:
-    return [f"<details><summary>{title}</summary>", "", *lines, "", "</details>", ""]
+    return [
+        f"<details><summary>{title}</summary>",
+        "",
+        *lines,
+        *([""] if lines[-1] else []),
+        "</details>",
+        "",
+    ]
 
 
 def _table(differences: Sequence[Difference], several: frozenset[str]) -> list[str]:

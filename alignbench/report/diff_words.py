@@ -135,10 +135,8 @@ def only_in(scores: Sequence[Score], longest: int) -> list[str]:
 
 def shared_legend(differences: Iterable[Difference]) -> list[str]:
     """Return what the brackets of verdicts mean, and how many intervals are wrong by chance."""
-    shown = list(differences)
-    if not any(d.interval is not None for d in shown):
-        return []
-    return [
-        "(better), (worse): the interval of B - A covers 0, so other samples might show the opposite. "
-        "Each interval stands for itself: about one in twenty leaves out a true 0."
-    ]
+    shown = [d for d in differences if d.interval is not None]
+    lines = ["Each interval stands for itself: about one in twenty leaves out a true 0."] if shown else []
+    if any(d.covers_zero and not d.failed for d in shown):
+        lines.insert(0, "(better), (worse): the interval covers 0, so other samples might show the opposite.")
+    return [" ".join(lines)] if lines else []

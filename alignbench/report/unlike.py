@@ -100,15 +100,16 @@ def _counted(found: Iterable[tuple[Any, ...]]) -> list[tuple[tuple[Any, ...], in
 
 def _data(before: Mapping[str, Any], after: Mapping[str, Any], matched: Matched) -> Iterator[str]:
     if same_data(before, after) is False:
-        told = [
-            f"{data.get('name')} {str(data['digest'])[:_DIGEST]} of {data.get('n')} samples in "
-            f"{data.get('groups')} groups"
-            for data in (before["dataset"], after["dataset"])
-        ]
+        told = [_data_told(run["dataset"]) for run in (before, after)]
         yield f"data: {told[0]} in A, {told[1]} in B"
         return
     for a, b in dict.fromkeys((a.dataset, b.dataset) for a, b in matched if a.dataset != b.dataset):
         yield f"data: {a} in A, {b} in B"
+
+
+def _data_told(data: Mapping[str, Any]) -> str:
+    groups = "" if data.get("groups") is None else f" in {data['groups']} groups"
+    return f"{data.get('name')} {str(data['digest'])[:_DIGEST]} of {data.get('n')} samples{groups}"
 
 
 def _weights(before: Mapping[str, Any], after: Mapping[str, Any], matched: Matched) -> Iterator[str]:
