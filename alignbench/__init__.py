@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from alignbench.aligned import assert_aligned
     from alignbench.arrays import ArrayScores, score_arrays
 
 __version__ = "0.1.0"
-__all__ = ["ArrayScores", "__version__", "score_arrays"]
+__all__ = ["ArrayScores", "__version__", "assert_aligned", "score_arrays"]
 
 
 def __getattr__(name: str) -> object:
@@ -17,4 +18,8 @@ def __getattr__(name: str) -> object:
         from alignbench import arrays
 
         return getattr(arrays, name)
+    if name == "assert_aligned":
+        from alignbench.aligned import assert_aligned
+
+        return assert_aligned
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

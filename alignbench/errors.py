@@ -41,6 +41,10 @@ class DataError(AlignbenchError):
     """A dataset, a line of it or an image can't be read."""
 
 
+class UnlikeError(AlignbenchError):
+    """Two runs were made in different ways: the difference of their scores is not of what changed."""
+
+
 class ModelError(AlignbenchError):
     """A model can't be used as asked (wrong family, missing keys, no such layer, ...)."""
 

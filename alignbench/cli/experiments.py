@@ -38,6 +38,9 @@ RUN = (
     "no_embedding_cache",
     "no_figures",
     "no_thumbnails",
+    "compare",
+    "compare_fail",
+    "compare_unlike",
 )
 _TRAINED = ("epochs", "splits")
 COMMON = {"models": MODELS, "data": DATA, "run": RUN}

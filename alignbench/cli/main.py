@@ -30,6 +30,7 @@ examples:
   alignbench multi-llm --encoders clip,mine=hf:org/name --llms qwen gemma3 --data-root DIR
   alignbench attention --image photo.png --text "a dog" "a ball"
   alignbench from-arrays vision.npy text.npy --labels types.txt
+  alignbench diff reports/monday reports/latest --fail linear_cka:0.02,eas:5%
   alignbench compare --dry-run             print the pytest run, and make none
   alignbench coral -- -x --durations=5     what stands after -- is for pytest
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,32 @@ def add_commands(commands: Any) -> None:
     report.add_argument("folder", metavar="RUN", help="a run's folder, such as reports/latest")
     report.add_argument("--paper", action="store_true", help="figures for publication, in RUN/paper")
     report.set_defaults(run=report_of)
+    _add_diff(commands)
+
+
+def _add_diff(commands: Any) -> None:
+    diff = commands.add_parser(
+        "diff",
+        help="what changed between two runs; exit status 1 on a regression",
+        description="Two runs side by side: the scores that changed, with paired intervals where the samples "
+        "are the same. Exit status: 0; 1 on a regression (--fail); 4 if the runs are not alike or not there.",
+        allow_abbrev=False,
+    )
+    diff.add_argument("before", metavar="A", help="the earlier run: its folder, or its scores.json")
+    diff.add_argument("after", metavar="B", help="the later run")
+    diff.add_argument(
+        "--fail",
+        action="append",
+        metavar="METRIC:TOLERANCE[,...]",
+        help="what is a regression: by how much a metric may become worse, such as linear_cka:0.02,eas:5%%",
+    )
+    diff.add_argument(
+        "--unlike",
+        action="store_true",
+        help="compare runs of other data, weights, preprocessing or seed all the same",
+    )
+    diff.add_argument("--format", choices=("text", "markdown"), default="text", help="(default: text)")
+    diff.set_defaults(run=diff_of)
 
 
 def from_arrays(given: argparse.Namespace, extra: list[str]) -> int:
@@ -76,6 +103,22 @@ def report_of(given: argparse.Namespace) -> int:
     for problem in problems:
         print(f"alignbench: {problem}", file=sys.stderr)
     return int(bool(problems))
+
+
+def diff_of(given: argparse.Namespace) -> int:
+    """Print what changed between two runs; exit with 1 on a regression."""
+    from alignbench.report import compare, markdown_diff, parse_gates, read_recorded, terminal_diff
+    from alignbench.report.text import encodable
+
+    gates = parse_gates(",".join(given.fail), "--fail") if given.fail else ()
+    found = compare(read_recorded(given.before), read_recorded(given.after), gates, unlike=given.unlike)
+    encoding = sys.stdout.encoding or "utf-8"
+    if given.format == "markdown":
+        print(encodable(markdown_diff(found), encoding), end="")
+    else:
+        width = max(80, shutil.get_terminal_size((100, 24)).columns)
+        print("\n".join(terminal_diff(found, width, encoding=encoding)))
+    return int(bool(found.regressions))
 
 
 def _spec(file: str) -> str:

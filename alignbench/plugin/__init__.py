@@ -129,3 +129,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "keep pictures and texts of the data out of the run's folder and report",
         action="store_true",
     )
+    add(
+        "--align-compare",
+        "a run's folder or scores.json: at the end of this run, say what changed since then",
+        metavar="RUN",
+    )
+    add(
+        "--align-compare-fail",
+        "by how much a metric may become worse than in RUN, such as linear_cka:0.02,eas:5%%",
+        action="append",
+        metavar="METRIC:TOLERANCE[,...]",
+    )
+    add(
+        "--align-compare-unlike",
+        "compare with RUN although data, weights, preprocessing or seed are others",
+        action="store_true",
+    )

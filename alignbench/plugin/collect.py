@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import warnings
     from collections.abc import Sequence
 
+    from alignbench.plugin.against import Against
     from alignbench.plugin.gate import Gate
     from alignbench.plugin.runfolder import RunFolder
     from alignbench.plugin.suite import Suite
@@ -41,10 +42,16 @@ class Collector:
     """
 
     def __init__(
-        self, config: pytest.Config, suite: Suite, folder: RunFolder, gate: Gate | None = None
+        self,
+        config: pytest.Config,
+        suite: Suite,
+        folder: RunFolder,
+        gate: Gate | None = None,
+        against: Against | None = None,
     ) -> None:
         self.config = config
         self.gate = gate
+        self.against = against
         self.suite = suite
         self.folder = folder
         self.printer = Printer(config)
@@ -97,7 +104,7 @@ class Collector:
             self.warnings[str(warning_message.message)] = None
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write scores.json, the figures, summary.md and report.html; without scores nothing is written."""
         if self.scores:
             self.run = self._describe()
@@ -105,10 +112,14 @@ class Collector:
                 keep_samples(self.folder, self.suite.dataset)
             write_run(self.folder.path, self.run, self.scores.values(), figures=self.suite.options.figures)
             point_latest(self.folder.path)
+        if self.against is not None and not self.config.option.collectonly:
+            status = self.against.finish(self.folder.path if self.scores else None, self.printer)
+            if session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = status
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self) -> None:
-        """Print the ranking, where the report is, and what came of comparing timings."""
+        """Print the ranking, where the report is, and what came of comparing scores and timings."""
         if self.run is not None:
             shown = self.folder.path / REPORT
             shown = shown if shown.exists() else self.folder.path
@@ -122,6 +133,8 @@ class Collector:
                 encoding=self.printer.encoding,
             )
             self.printer.section("alignbench", lines)
+        if self.against is not None and self.against.lines:
+            self.printer.section(f"compared with {clean(self.against.earlier.name)}", self.against.lines)
         if self.gate is not None:
             self.gate.say_result()
 

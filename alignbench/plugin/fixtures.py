@@ -18,6 +18,7 @@ from alignbench.experiments.attention import Subject
 from alignbench.experiments.vlm import PERMUTATIONS, VLMSettings
 from alignbench.plots.text import clean
 from alignbench.plugin import timing
+from alignbench.plugin.against import Against
 from alignbench.plugin.collect import Collector
 from alignbench.plugin.environment import share_out_gpus
 from alignbench.plugin.options import Options
@@ -86,9 +87,13 @@ def pytest_configure(config: pytest.Config) -> None:
         if suite.options.device in {"auto", "cuda"}:
             share_out_gpus(worker["workerid"])
         return
+    try:
+        against = Against.from_options(suite.options, config.invocation_params.dir)
+    except AlignbenchError as error:
+        raise pytest.UsageError(clean(str(error))) from error
     folder = RunFolder.fresh(output_dir, suite.options.run_name or _run_name(config))
     config.stash[FOLDER] = folder
-    config.pluginmanager.register(Collector(config, suite, folder, gate), "alignbench-collector")
+    config.pluginmanager.register(Collector(config, suite, folder, gate, against), "alignbench-collector")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -18,6 +18,7 @@ from alignbench.metrics import METRICS
 from alignbench.metrics.basis import ALIGN
 from alignbench.projectors import LOSSES, PROJECTORS
 from alignbench.registry import unknown
+from alignbench.report.gate import parse_gates
 from alignbench.weights.precision import DTYPES
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from alignbench.report.gate import Gate
 
 MATRIX_METRICS = ("calibrated_cka", "mutual_knn")
 METHODS = ("tsne", "umap", "pca")
@@ -41,6 +43,9 @@ _NOT_SHAPING = frozenset(
         "image",
         "prompt",
         "k",
+        "compare",
+        "compare_fail",
+        "compare_unlike",
     }
 )
 
@@ -98,6 +103,9 @@ class Options:
     embedding_cache: bool
     figures: bool
     thumbnails: bool
+    compare: Path | None
+    compare_fail: tuple[Gate, ...]
+    compare_unlike: bool
     config: Config
     given: tuple[str, ...]
 
@@ -165,6 +173,9 @@ class Options:
             embedding_cache=not raw["no_embedding_cache"],
             figures=not raw["no_figures"],
             thumbnails=not raw["no_thumbnails"],
+            compare=_path(raw["compare"]),
+            compare_fail=_gates(raw["compare_fail"], raw["compare"]),
+            compare_unlike=raw["compare_unlike"],
             config=base,
             given=tuple(_given({**raw, "data_root": raw["data_root"] or os.environ.get(VARIABLE)})),
         )
@@ -190,7 +201,8 @@ class Options:
     def to_dict(self) -> dict[str, Any]:
         """Return what a report records of the options; `config` by its origin only."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**plain, "config": list(self.config.origin)}
+        gates = list(map(str, self.compare_fail))
+        return {**plain, "compare_fail": gates, "config": list(self.config.origin)}
 
 
 def _given(raw: dict[str, Any]) -> Iterator[str]:
@@ -262,6 +274,14 @@ def _prompts(values: Iterable[str] | None, images: object) -> tuple[str, ...]:
     if prompts and not images:
         raise ConfigError("--align-prompt: say in which image to look for it, by --align-image FILE")
     return prompts
+
+
+def _gates(values: Iterable[str] | None, compared: object) -> tuple[Gate, ...]:
+    if not values:
+        return ()
+    if not compared:
+        raise ConfigError("--align-compare-fail: say what to compare with, by --align-compare=RUN")
+    return parse_gates(",".join(values), "--align-compare-fail")
 
 
 def _of_both(names: tuple[str, ...], among: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,8 +1,12 @@
 """What a run leaves: scores, ranking, summary, figures, and the table in the terminal."""
 
 from alignbench.report.choice import RANKED_BY
+from alignbench.report.diff import Comparison, compare, read_recorded
+from alignbench.report.diff_markdown import markdown_diff
+from alignbench.report.diff_terminal import terminal_diff
 from alignbench.report.files import REPORT, append_score, read_scores, write_text
 from alignbench.report.flags import FLAGS, meaning
+from alignbench.report.gate import check_gates, parse_gates
 from alignbench.report.ranking import Ranking, rank, rank_by_type
 from alignbench.report.run import (
     SCHEMA,
@@ -22,17 +26,24 @@ __all__ = [
     "REPORT",
     "SCHEMA",
     "SCHEMA_VERSION",
+    "Comparison",
     "Ranking",
     "append_score",
+    "check_gates",
+    "compare",
     "draw_figures",
+    "markdown_diff",
     "meaning",
+    "parse_gates",
     "point_latest",
     "rank",
     "rank_by_type",
+    "read_recorded",
     "read_run",
     "read_scores",
     "scores_csv",
     "summary_markdown",
+    "terminal_diff",
     "terminal_table",
     "write_run",
     "write_text",

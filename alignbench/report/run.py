@@ -117,25 +117,41 @@ def draw_figures(
 def read_run(run_dir: Path | str) -> tuple[dict[str, Any], list[Score]]:
     """Return the run's description and its scores; of a killed run an empty one and what it had scored.
 
+    Args:
+        run_dir: its folder, or its scores.json wherever that was kept.
+
     Raises:
-        DataError: there is no run in the folder, or it is of a newer version of the format.
+        DataError: there is no run, it is damaged, or it is of another version of the format.
     """
-    path = Path(run_dir) / SCORES
+    place = Path(run_dir)
+    path = place if place.is_file() else place / SCORES
     if not path.exists():
-        log = Path(run_dir) / SCORES_LOG
+        log = place / SCORES_LOG
         if not log.exists():
             raise DataError(f"{run_dir}: expected a run's {SCORES} or {SCORES_LOG}, found neither")
         return {}, read_scores(log)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         version = data["schema_version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: expected a run as JSON with a schema_version ({error})") from error
     if version != SCHEMA_VERSION:
+        older = isinstance(version, int) and version < SCHEMA_VERSION
         raise DataError(
-            f"{path}: expected schema_version {SCHEMA_VERSION}, got {version!r}; use a newer alignbench"
+            f"{path}: expected schema_version {SCHEMA_VERSION}, got {version!r}; "
+            + ("make the run anew" if older else "use a newer alignbench")
         )
-    return data["run"], [Score.from_dict(score) for score in data["scores"]]
+    run, scores = data.get("run"), data.get("scores")
+    if not (isinstance(run, dict) and isinstance(scores, list)):
+        raise DataError(f"{path}: expected a run and its scores, found {', '.join(data)}")
+    return run, [_read_score(path, number, score) for number, score in enumerate(scores, start=1)]
+
+
+def _read_score(path: Path, number: int, plain: Any) -> Score:
+    try:
+        return Score.from_dict(plain)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: score {number} is none ({error}); make the run anew") from error
 
 
 def scores_csv(scores: Iterable[Score]) -> str:

@@ -12,7 +12,7 @@ from alignbench.plots.text import clean, display_width, fit, number
 if TYPE_CHECKING:
     from alignbench.types import Score
 
-_ASCII = str.maketrans({"…": "...", "–": "-", "—": "-", "·": "-", "×": "x", "─": "-", "≤": "<="})
+_ASCII = str.maketrans({"…": "...", "–": "-", "—": "-", "·": "-", "×": "x", "─": "-", "≤": "<=", "±": "+-"})
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

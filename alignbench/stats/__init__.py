@@ -2,6 +2,7 @@
 
 from alignbench.stats.best import probability_best
 from alignbench.stats.correlation import Correlation, correlations, smallest_p, without_each
+from alignbench.stats.difference import paired_difference, unpaired_difference
 from alignbench.stats.evaluation import Evaluation, evaluate
 from alignbench.stats.interval import (
     bootstrap_interval,
@@ -42,6 +43,7 @@ __all__ = [
     "needed_of_ties",
     "one_per_group",
     "p_value",
+    "paired_difference",
     "paired_p",
     "probability_best",
     "repeated_split",
@@ -51,6 +53,7 @@ __all__ = [
     "smallest_p",
     "tie_groups",
     "train_half",
+    "unpaired_difference",
     "wilson_interval",
     "without_each",
 ]

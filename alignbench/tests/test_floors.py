@@ -33,6 +33,7 @@ FLOORS = {
     "report": 5,
     "plugin": 6,
     "measure": 6,
+    "aligned": 6,
     "arrays": 6,
     "cli": 7,
     "__init__": 8,
@@ -85,7 +86,7 @@ def test_every_room_has_a_floor() -> None:
 def test_fixtures_and_metrics_import_nothing_heavy() -> None:
     code = (
         "import sys, alignbench.plugin.fixtures, alignbench.metrics, alignbench.datasets, alignbench.embed,"
-        "alignbench.arrays;"
+        "alignbench.arrays, alignbench.aligned;"
         f"print([m for m in {HEAVY!r} if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

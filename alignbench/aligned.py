@@ -1,0 +1,123 @@
+"""`assert_aligned`: for tests of your own, which fail where an encoder does not fit an LLM well enough."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from alignbench.errors import InputError
+from alignbench.experiments.scoring import Settings, score_pair
+from alignbench.metrics import METRICS
+from alignbench.plots.text import number
+from alignbench.report.text import probability
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from alignbench.metrics import Metric
+    from alignbench.types import Pair, Score
+
+EXPERIMENT = "custom"
+
+
+def assert_aligned(
+    pair: Pair,
+    metric: str | Metric = "calibrated_cka",
+    at_least: float | None = None,
+    alpha: float | None = 0.05,
+    *,
+    at_most: float | None = None,
+    record: Callable[[Metric, Pair], Score] | None = None,
+) -> Score:
+    """Return the score of a pair, if it is as good as asked for and no work of chance.
+
+    Args:
+        pair: the embeddings of both sides, as the fixture `pair` gives them.
+        metric: a registered metric, or its name.
+        at_least: the smallest value that will do, of a metric of which higher is better.
+        alpha: the largest p that will do: how often shuffled pairs may do as well. None does not ask, which a
+            metric without p needs: one that doesn't see which text belongs to which image.
+        at_most: the largest value that will do, of a metric of which lower is better.
+        record: the fixture `record`. It computes the score as the run's options have it, and the score is in
+            the report also where it is not good enough. Without it the suite's defaults are taken, and
+            `record.score` takes what is returned.
+
+    Returns:
+        The score with null, interval and flags.
+
+    Raises:
+        AssertionError: it is not as good as asked for, or does not exist; in one line with the numbers.
+        UnknownNameError: a metric that nobody registered.
+        InputError: what is asked for can't be met by any value.
+
+    Example:
+        >>> import numpy as np
+        >>> from alignbench.types import Embeddings, ModelInfo, Pair
+        >>> x = np.random.default_rng(0).standard_normal((30, 4)).astype(np.float32)
+        >>> ids = tuple(map(str, range(30)))
+        >>> images = Embeddings(ModelInfo("mine", "vision", "other", "here", "custom"), x, ids)
+        >>> texts = Embeddings(ModelInfo("llm", "text", "other", "here", "custom"), 2 * x, ids)
+        >>> pair = Pair(images, texts, labels=("all",) * 30, groups=ids, dataset="toy")
+        >>> round(assert_aligned(pair, at_least=0.9).value, 3)
+        1.0
+    """
+    __tracebackhide__ = True
+    known = METRICS.get(metric) if isinstance(metric, str) else metric
+    _check(known, at_least, at_most, alpha)
+    if record is None:
+        score = score_pair(known, pair, Settings(), experiment=EXPERIMENT)
+    else:
+        score = record(known, pair)
+    if score.value is None:
+        raise AssertionError(f"{pair.name}: {known.name} does not exist: {score.reason}")
+    p = None if score.null is None else score.null.p
+    if alpha is not None and p is None:
+        raise InputError(
+            f"{pair.name}: {known.name} has no p here; give alpha=None to ask for its value alone"
+        )
+    if problems := list(_problems(score, p, at_least, at_most, alpha)):
+        raise AssertionError(f"{pair.name}: {_told(score, p)}; asked for {' and '.join(problems)}")
+    return score
+
+
+def _check(metric: Metric, at_least: float | None, at_most: float | None, alpha: float | None) -> None:
+    wrong = at_most if metric.higher_is_better else at_least
+    if wrong is not None:
+        better, right = ("higher", "at_least") if metric.higher_is_better else ("lower", "at_most")
+        raise InputError(f"assert_aligned: of {metric.name} {better} is better; give {right}, got {wrong}")
+    bound = at_least if metric.higher_is_better else at_most
+    if bound is not None and not math.isfinite(bound):
+        raise InputError(f"assert_aligned: expected a finite bound of {metric.name}, got {bound}")
+    if alpha is not None and not 0 < alpha < 1:
+        raise InputError(f"assert_aligned: alpha: expected a value between 0 and 1, or None, got {alpha}")
+    if bound is None and alpha is None:
+        raise InputError("assert_aligned: expected a bound or an alpha: nothing is asked for")
+
+
+def _problems(
+    score: Score, p: float | None, at_least: float | None, at_most: float | None, alpha: float | None
+) -> Iterator[str]:
+    value = score.value
+    assert value is not None
+    if at_least is not None and value < at_least:
+        yield f"at least {at_least:g}"
+    if at_most is not None and value > at_most:
+        yield f"at most {at_most:g}"
+    if alpha is not None and p is not None and p > alpha:
+        draws = None if score.null is None else score.null.draws
+        least = 0.0 if not draws else 1 / (draws + 1)
+        why = f" (which {draws} permutations can't show: draw more)" if least > alpha else ""
+        yield f"p of at most {alpha:g}{why}"
+
+
+def _told(score: Score, p: float | None) -> str:
+    """Return the value with all that it is judged by."""
+    interval = score.interval
+    parts = [
+        "no interval"
+        if interval is None
+        else f"{interval.level:.0%} interval {number(interval.low)} to {number(interval.high)}",
+        "no p" if p is None else f"p {probability(p)}",
+        f"n {score.n}",
+    ]
+    return f"{score.metric} is {number(score.value)} ({', '.join(parts)})"

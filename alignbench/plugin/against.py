@@ -1,0 +1,102 @@
+"""`--align-compare`: what changed since an earlier run, said at the end of this one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alignbench.errors import AlignbenchError, ConfigError
+from alignbench.plots.text import clean
+from alignbench.report import (
+    check_gates,
+    compare,
+    markdown_diff,
+    read_recorded,
+    terminal_diff,
+    write_text,
+)
+from alignbench.report.text import markdown, wrap
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from alignbench.plugin.options import Options
+    from alignbench.plugin.terminal import Printer
+    from alignbench.report.diff import Recorded
+    from alignbench.report.gate import Gate
+
+COMPARISON = "comparison.md"
+_FAIL = "--align-compare-fail"
+_UNLIKE = "--align-compare-unlike"
+
+
+@dataclass
+class Against:
+    """The run that this one is compared with.
+
+    Args:
+        earlier: as it was when this run began; `reports/latest` will be another one at its end.
+        gates: what is a regression.
+        unlike: whether runs that are not alike are compared, too.
+        lines: what came of it.
+    """
+
+    earlier: Recorded
+    gates: tuple[Gate, ...]
+    unlike: bool
+    lines: list[str] = field(default_factory=list)
+
+    @classmethod
+    def from_options(cls, options: Options, folder: Path) -> Against | None:
+        """Read the run that was named; None where none was.
+
+        Args:
+            options: of this run.
+            folder: that paths are relative to.
+
+        Raises:
+            ConfigError: it is not there, or damaged.
+            UnknownNameError: it has no score of a metric that is to be judged.
+        """
+        if options.compare is None:
+            return None
+        try:
+            earlier = read_recorded(folder / options.compare, str(options.compare))
+        except AlignbenchError as error:
+            raise ConfigError(f"--align-compare: {error}") from error
+        metrics = [score.metric for score in earlier.scores]
+        check_gates(options.compare_fail, metrics, _FAIL, f"in {earlier.name}")
+        return cls(earlier, options.compare_fail, options.compare_unlike)
+
+    def finish(self, folder: Path | None, printer: Printer) -> pytest.ExitCode:
+        """Compare with the run in `folder`, None where it scored nothing, and write the comparison there.
+
+        Returns:
+            TESTS_FAILED on a regression; USAGE_ERROR where what was to be judged could not be.
+        """
+        if folder is None:
+            self.lines = ["nothing to compare: this run recorded no score"]
+            return pytest.ExitCode.USAGE_ERROR if self.gates else pytest.ExitCode.OK
+        try:
+            found = compare(
+                self.earlier,
+                read_recorded(folder, "this run"),
+                self.gates,
+                unlike=self.unlike,
+                option=_FAIL,
+                way_out=_UNLIKE,
+            )
+        except AlignbenchError as error:
+            return self._refuse(folder, str(error), printer.width)
+        self.lines = terminal_diff(found, printer.width, encoding=printer.encoding)
+        write_text(folder / COMPARISON, markdown_diff(found))
+        return pytest.ExitCode.TESTS_FAILED if found.regressions else pytest.ExitCode.OK
+
+    def _refuse(self, folder: Path, why: str, width: int) -> pytest.ExitCode:
+        reasons = [clean(line) for line in why.splitlines()]
+        self.lines = [line for reason in reasons for line in wrap(f"not compared: {reason}", width, "  ")]
+        listed = "\n".join(f"- {markdown(reason)}" for reason in reasons)
+        write_text(folder / COMPARISON, f"## What changed?\n\n**Not compared.**\n\n{listed}\n")
+        return pytest.ExitCode.USAGE_ERROR if self.gates else pytest.ExitCode.OK

@@ -1,0 +1,115 @@
+"""A comparison of two runs for a pull request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alignbench.plots.text import number
+from alignbench.report.diff_words import (
+    UNPAIRED,
+    change_text,
+    headline,
+    not_judged,
+    of_what,
+    only_in,
+    recorded_twice,
+    run_line,
+    score_name,
+    shared_legend,
+    timings_line,
+    values_of,
+    verdict,
+)
+from alignbench.report.text import markdown, plural, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from alignbench.report.diff import Comparison, Difference, Recorded
+    from alignbench.types import Score
+
+_SHOWN = 20
+_MOST = 250  # rows: what GitHub takes as a comment has room for these
+_HEAD = ["", "score", "of", "A", "B", "B - A", "95% of B - A"]
+_RIGHT = frozenset({3, 4, 5, 6})
+
+
+def markdown_diff(comparison: Comparison) -> str:
+    """Return a comparison as GitHub markdown: the answer, regressions, the clearest changes, all the rest."""
+    several = recorded_twice(comparison.differences)
+    regressions, changes = comparison.regressions, comparison.changes
+    head, rest = [*regressions, *changes[:_SHOWN]], changes[_SHOWN:]
+    lines = ["## What changed?", "", f"**{markdown(headline(comparison))}**", ""]
+    lines += [f"- {name}: {markdown(run_line(side))}" for name, side in _sides(comparison)]
+    lines += [f"- **unlike**: {markdown(reason)}" for reason in comparison.unlike]
+    lines += [
+        f"- {markdown(text)}"
+        for text in (*not_judged(comparison), *timings_line(comparison), *comparison.notes)
+    ]
+    lines += ["", *_table(head, several)]
+    if rest:
+        lines += _folded(plural(len(rest), "smaller change"), _table(rest, several))
+    if comparison.timings:
+        title = f"{plural(len(comparison.timings), 'measurement')} of speed"
+        lines += _folded(title, _table(comparison.timings, several))
+    if lost := [d for d in comparison.differences if d.lost or d.gained]:
+        lines += [*(f"- {_why(difference, several)}" for difference in lost), ""]
+    for name, scores in (("A", comparison.only_before), ("B", comparison.only_after)):
+        if scores:
+            listed = [f"- {markdown(line)}" for line in only_in(scores, _MOST)]
+            lines += _folded(f"{plural(len(scores), 'score')} only in {name}", listed)
+    lines += [markdown(text) for text in _legend([*head, *rest])]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _sides(comparison: Comparison) -> tuple[tuple[str, Recorded], ...]:
+    return (("A", comparison.before), ("B", comparison.after))
+
+
+def _folded(title: str, lines: Sequence[str]) -> list[str]:
+    return [
+        f"<details><summary>{title}</summary>",
+        "",
+        *lines,
+        *([""] if lines[-1] else []),
+        "</details>",
+        "",
+    ]
+
+
+def _table(differences: Sequence[Difference], several: frozenset[str]) -> list[str]:
+    if not differences:
+        return []
+    rows = [_cells(difference, several) for difference in differences[:_MOST]]
+    lines = [*table(_HEAD, rows, _RIGHT), ""]
+    hidden = len(differences) - len(rows)
+    return [*lines, f"and {hidden} more, in both runs' scores.json", ""] if hidden else lines
+
+
+def _cells(difference: Difference, several: frozenset[str]) -> list[str]:
+    interval = difference.interval
+    between = "-" if interval is None else f"{number(interval.low)} to {number(interval.high)}"
+    unpaired = "" if interval is None or difference.paired else " (unpaired)"
+    word = markdown(verdict(difference))
+    return [
+        f"**{word}**" if difference.failed else word,
+        markdown(score_name(difference.after, several)),
+        markdown(of_what(difference.after)),
+        *values_of(difference),
+        change_text(difference),
+        between + unpaired,
+    ]
+
+
+def _why(difference: Difference, several: frozenset[str]) -> str:
+    """Say why a score has no value any more, or had none before."""
+    missing: Score = difference.after if difference.lost else difference.before
+    name = f"{score_name(missing, several)} of {of_what(missing)}"
+    return markdown(f"{name}: not applicable in {'B' if difference.lost else 'A'}: {missing.reason}")
+
+
+def _legend(differences: Sequence[Difference]) -> list[str]:
+    lines = shared_legend(differences)
+    if any(d.interval is not None and not d.paired for d in differences):
+        lines.append(f"{UNPAIRED[0].upper()}{UNPAIRED[1:]}.")
+    return lines

@@ -1,0 +1,177 @@
+"""In what two runs differ beside their scores: what forbids to compare them, and what else to know."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from alignbench.plots.names import models_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from alignbench.types import ModelInfo, Score
+
+    Matched = Sequence[tuple[Score, Score]]
+
+TIMED = "speed"
+_DIGEST = 12
+# Of a score's params those that somebody chose; the others are outcomes.
+_SETTINGS = (
+    "align",
+    "k",
+    "fraction",
+    "projector",
+    "loss",
+    "epochs",
+    "splits",
+    "seeds",
+    "optimizer",
+    "lr",
+    "patience",
+    "test_to_train",
+    "controls",
+    "method",
+    "device",
+    "threads",
+)
+
+
+def same_data(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool | None:
+    """Return whether two runs are of the same samples in the same groups; None where one doesn't say."""
+    sides = [run.get("dataset") or {} for run in (before, after)]
+    if not all(side.get("digest") for side in sides):
+        return None
+    return all(sides[0].get(name) == sides[1].get(name) for name in ("digest", "groups"))
+
+
+def why_unlike(before: Mapping[str, Any], after: Mapping[str, Any], matched: Matched) -> list[str]:
+    """Return a line for each thing that makes the scores of two runs no measurements of the same.
+
+    Args:
+        before: the description of run A, as `read_run` gives it; empty of one that did not end.
+        after: of run B.
+        matched: the scores that are in both, as (A's, B's).
+    """
+    if not matched:
+        return []
+    return [
+        *_data(before, after, matched),
+        *_weights(before, after, matched),
+        *(
+            f"preprocessing of {model}: {name} {a} in A, {b} in B"
+            for (model, name, a, b), _ in _counted(_preprocessing(matched))
+        ),
+        *(f"seed: {a} in A, {b} in B" for (a, b), _ in _counted(_seeds(matched))),
+    ]
+
+
+def what_else_differs(before: Mapping[str, Any], after: Mapping[str, Any], matched: Matched) -> list[str]:
+    """Return a line for each other difference: settings of experiments, code, and of timings the machine."""
+    lines = [
+        f"{name} {a} in A, {b} in B, of {count} scores"
+        for (name, a, b), count in _counted(_settings(matched))
+    ]
+    if not (before and after):
+        return lines
+    lines += machines_differ(before, after, matched)
+    sides = (before.get("versions") or {}, after.get("versions") or {})
+    code = {"commit": (before.get("git_commit"), after.get("git_commit"))}
+    code |= {name: (sides[0].get(name), sides[1].get(name)) for name in dict.fromkeys((*sides[0], *sides[1]))}
+    changed = [f"{name} {a} in A, {b} in B" for name, (a, b) in code.items() if a != b]
+    return [*lines, "; ".join(changed)] if changed else lines
+
+
+def machines_differ(before: Mapping[str, Any], after: Mapping[str, Any], matched: Matched) -> list[str]:
+    """Return a line for each thing in which the machines of timings differ; none without timings."""
+    if not any(score.experiment == TIMED for score, _ in matched):
+        return []
+    sides = (before.get("machine") or {}, after.get("machine") or {})
+    return [
+        f"machine of the timings: {name} {sides[0].get(name)} in A, {sides[1].get(name)} in B"
+        for name in dict.fromkeys((*sides[0], *sides[1]))
+        if sides[0].get(name) != sides[1].get(name)
+    ]
+
+
+def _counted(found: Iterable[tuple[Any, ...]]) -> list[tuple[tuple[Any, ...], int]]:
+    return list(Counter(found).items())
+
+
+def _data(before: Mapping[str, Any], after: Mapping[str, Any], matched: Matched) -> Iterator[str]:
+    if same_data(before, after) is False:
+        told = [_data_told(run["dataset"]) for run in (before, after)]
+        yield f"data: {told[0]} in A, {told[1]} in B"
+        return
+    for a, b in dict.fromkeys((a.dataset, b.dataset) for a, b in matched if a.dataset != b.dataset):
+        yield f"data: {a} in A, {b} in B"
+
+
+def _data_told(data: Mapping[str, Any]) -> str:
+    groups = "" if data.get("groups") is None else f" in {data['groups']} groups"
+    return f"{data.get('name')} {str(data['digest'])[:_DIGEST]} of {data.get('n')} samples{groups}"
+
+
+def _weights(before: Mapping[str, Any], after: Mapping[str, Any], matched: Matched) -> Iterator[str]:
+    models = []
+    for name, run in (("A", before), ("B", after)):
+        if not run:
+            yield f"weights: those of {name} are not known, for its run did not end"
+        models.append({model.label: model for model in models_of(run)})
+    used = {name for score, _ in matched for name in (score.encoder, score.llm, score.other)}
+    for label, a in models[0].items():
+        b = models[1].get(label)
+        if b is not None and label in used and _source(a) != _source(b):
+            first, second = _told(a, b)
+            yield f"weights of {label}: {first} in A, {second} in B"
+
+
+def _source(model: ModelInfo) -> tuple[str | None, ...]:
+    # A revision tells weights apart wherever they are; without one there is only where they came from.
+    return (model.weights, model.revision or model.source)
+
+
+def _told(a: ModelInfo, b: ModelInfo) -> tuple[str, str]:
+    short = [_revision(model) for model in (a, b)]
+    if a.source != b.source or short[0] == short[1]:
+        return f"{a.source} ({a.weights} {short[0]})", f"{b.source} ({b.weights} {short[1]})"
+    return short[0], short[1]
+
+
+def _revision(model: ModelInfo) -> str:
+    kind, colon, digest = (model.revision or "of no revision").rpartition(":")
+    return f"{kind}{colon}{digest[:_DIGEST]}" if colon else digest
+
+
+def _preprocessing(matched: Matched) -> Iterator[tuple[str, str, Any, Any]]:
+    for before, after in matched:
+        first, second = (_sides(score) for score in (before, after))
+        for model in first:
+            if model in second:
+                for name in dict.fromkeys((*first[model], *second[model])):
+                    a, b = first[model].get(name), second[model].get(name)
+                    if a != b:
+                        yield model, name, str(a), str(b)
+
+
+def _sides(score: Score) -> dict[str, Mapping[str, Any]]:
+    """Return model -> how its vectors came about, as far as the score says it."""
+    said = score.params.get("preprocessing")
+    if isinstance(said, dict):
+        return {str(model): how for model, how in said.items() if isinstance(how, dict)}
+    how = score.params.get("model")
+    return {str(score.encoder or score.llm): how} if isinstance(how, dict) else {}
+
+
+def _seeds(matched: Matched) -> Iterator[tuple[int, int]]:
+    return ((a.seed, b.seed) for a, b in matched if a.seed != b.seed)
+
+
+def _settings(matched: Matched) -> Iterator[tuple[str, str, str]]:
+    for before, after in matched:
+        told = {name: (before.params.get(name), after.params.get(name)) for name in _SETTINGS}
+        told["unit"] = (before.unit, after.unit)
+        told["higher_is_better"] = (before.higher_is_better, after.higher_is_better)
+        for name, (a, b) in told.items():
+            if a != b:
+                yield name, str(a), str(b)
