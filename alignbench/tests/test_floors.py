@@ -35,6 +35,7 @@ FLOORS = {
     "measure": 6,
     "arrays": 6,
     "cli": 7,
+    "ui": 7,
     "__init__": 8,
     "__main__": 8,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import warnings
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
 
 DEVICE = threading.Lock()
 """Held by the work that is under way. The page's queue alone is not enough: it lets the next piece begin while
@@ -93,7 +96,7 @@ class Job(Generic[T]):
     def told(self) -> Told:
         """How far it is."""
         part = self._part / self._parts if self._parts else 0.0
-        return Told(self._what, min(1.0, (self._step + min(part, 1.0)) / self._steps))
+        return Told(self._what, max(0.0, min(1.0, (self._step + min(part, 1.0)) / self._steps)))
 
     def expect(self, steps: int) -> None:
         """Say of how many steps the work is."""
@@ -107,6 +110,11 @@ class Job(Generic[T]):
         """
         self._check()
         self._step, self._what, self._part, self._parts = self._step + 1, what, 0, 0
+
+    def say(self, what: str) -> None:
+        """Say what is being done, where that is no step of its own."""
+        self._check()
+        self._what = what
 
     def start(self, total: int, what: str) -> None:
         """Begin a part of a step that is counted, as embedding does."""
@@ -130,18 +138,22 @@ class Job(Generic[T]):
         try:
             self._wait()
             try:
-                with warnings.catch_warnings(record=True) as caught:
+                with warnings.catch_warnings():
                     warnings.simplefilter("always", AlignbenchWarning)
+                    warnings.showwarning = self._warned
                     self._result = self._work(self)
-                self.warnings = [
-                    str(one.message) for one in caught if issubclass(one.category, AlignbenchWarning)
-                ]
             finally:
                 DEVICE.release()
         except BaseException as error:  # whoever asks for the result gets it
             self._error = error
         finally:
             self._ended.set()
+
+    def _warned(self, message: Warning | str, category: type[Warning], *where: object) -> None:
+        if issubclass(category, AlignbenchWarning):
+            self.warnings.append(str(message))
+        else:
+            _LOG.warning("%s: %s", category.__name__, message)
 
     def _wait(self) -> None:
         while not DEVICE.acquire(timeout=_LOOK):

@@ -59,6 +59,7 @@ class Study:
         job: is told how far it is.
         loaded: the models that stay in memory.
         image: that was uploaded, with its name.
+        prompts: what is looked for in it.
     """
 
     suite: Suite
@@ -66,6 +67,7 @@ class Study:
     job: Job[Any]
     loaded: Loaded
     image: tuple[str, Image] | None = None
+    prompts: tuple[str, ...] = ()
 
     @property
     def settings(self) -> Settings:
@@ -199,7 +201,7 @@ def end_to_end(study: Study) -> Found:
 def maps(study: Study) -> Found:
     """Draw where encoders look and where they find a text, and check the same on drawn scenes."""
     found, settings = Found(), study.settings
-    subject = None if study.image is None else Subject((study.image,), study.options.prompts)
+    subject = None if study.image is None else Subject((study.image,), study.prompts)
     study.job.expect(len(study.encoders))
     for name in study.encoders:
         encoder = study.suite.encoders[name]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alignbench.datasets import open_image
 from alignbench.errors import DataError
+from alignbench.plots.text import clean
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -39,3 +43,17 @@ def open_upload(path: str | None, folder: Path) -> tuple[str, Image] | None:
     if size > MAX_FILE:
         raise DataError(f"image {file.name!r}: {size:,} bytes; at most {MAX_FILE:,} are taken")
     return file.name, open_image(real, max_pixels=MAX_PIXELS)
+
+
+def preview(name: str, image: Image) -> str:
+    """Return the image in small as HTML."""
+    small = image.copy()
+    small.thumbnail((320, 320))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=80)
+    said = f"{html.escape(clean(name))}, {image.width} x {image.height}"
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return (
+        f'<figure class="ab-upload"><img alt="{said}" src="data:image/jpeg;base64,{data}">'
+        f"<figcaption>{said}</figcaption></figure>"
+    )
