@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from alignbench import __version__
-from alignbench.cli import cache, doctor, listing, reports
+from alignbench.cli import cache, doctor, listing, page, reports
 from alignbench.cli.experiments import COMMON, EXPERIMENTS
 from alignbench.cli.options import add_options
 from alignbench.cli.run import run_experiment
@@ -72,7 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for experiment in EXPERIMENTS:
         _add_experiment(commands, experiment)
-    for module in (reports, listing, doctor, cache):
+    for module in (reports, listing, doctor, cache, page):
         module.add_commands(commands)
     return parser
 

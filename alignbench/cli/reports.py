@@ -1,4 +1,4 @@
-"""Commands on arrays and on runs that there are: `from-arrays`, `report`, `diff`, `ui`."""
+"""Commands on arrays and on runs that there are: `from-arrays`, `report`, `diff`."""
 
 from __future__ import annotations
 

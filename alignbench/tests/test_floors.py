@@ -36,6 +36,7 @@ FLOORS = {
     "aligned": 6,
     "arrays": 6,
     "cli": 7,
+    "ui": 7,
     "__init__": 8,
     "__main__": 8,
 }

@@ -1,0 +1,120 @@
+"""What all visitors of the page share, and what a click does: without gradio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
+
+from alignbench.errors import ConfigError
+from alignbench.ui.jobs import Job, Told
+from alignbench.ui.models import Chooser, Loaded, Suites
+from alignbench.ui.results import Shown, shown
+from alignbench.ui.studies import Study, without_maps
+from alignbench.ui.uploads import open_upload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from PIL.Image import Image
+
+    from alignbench.plugin.options import Options
+    from alignbench.ui.tabs import Tab
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """What a visitor chose.
+
+    Args:
+        options: as of a pytest run.
+        image: that was uploaded, with its name.
+        prompts: what is looked for in it.
+        command: that does the same in a terminal.
+    """
+
+    options: Options
+    image: tuple[str, Image] | None
+    prompts: tuple[str, ...]
+    command: str
+
+
+@dataclass
+class App:
+    """The state of the page.
+
+    Args:
+        chooser: what visitors may choose.
+        folder: where the server keeps uploads and results.
+    """
+
+    chooser: Chooser
+    folder: Path
+    suites: Suites = field(default_factory=Suites)
+    loaded: Loaded = field(default_factory=Loaded)
+    jobs: dict[tuple[str, str], Job[Shown]] = field(default_factory=dict)
+
+    def run(self, tab: Tab, values: Mapping[str, Any], session: str) -> Iterator[Told | Shown]:
+        """Make a tab's study; yield how far it is, and at last its results.
+
+        Args:
+            tab: which.
+            values: what was chosen, by the names of the fields.
+            session: the visitor's.
+
+        Raises:
+            AlignbenchError: the visitor can mend it.
+            Stopped: the visitor stopped it.
+        """
+        chosen = self._check(tab, values)
+        job: Job[Shown] = Job(lambda job: self._make(tab, chosen, job))
+        key = (session, tab.experiment)
+        self.jobs[key] = job
+        try:
+            yield from job.follow()
+            yield job.result()
+        finally:
+            if self.jobs.get(key) is job:
+                del self.jobs[key]
+
+    def stop(self, tab: Tab, session: str) -> None:
+        """Let a visitor's work end with its next step."""
+        if (job := self.jobs.get((session, tab.experiment))) is not None:
+            job.stop()
+
+    def _check(self, tab: Tab, values: Mapping[str, Any]) -> _Chosen:
+        given = dict(values)
+        image = open_upload(given.pop("upload", None), self.folder)
+        prompts = given.pop("prompts", [])
+        if prompts and image is None:
+            raise ConfigError("there is a text to look for, but no image to look in: upload one")
+        options = self.chooser.options(given)
+        shown_as = {"image": [image[0]], "prompt": prompts} if image is not None else {}
+        command = self.chooser.command(tab.experiment, {**given, **shown_as})
+        return _Chosen(options, image, tuple(prompts), command)
+
+    def _make(self, tab: Tab, chosen: _Chosen, job: Job[Shown]) -> Shown:
+        suite = self.suites.get(chosen.options)
+        suite.progress = job
+        study = Study(suite, chosen.options, job, self.loaded, chosen.image, chosen.prompts)
+        try:
+            found = tab.study(study)
+            notes = without_maps(study) if chosen.prompts else []
+        except BaseException:
+            self.suites.forget(suite)
+            raise
+        finally:
+            suite.progress = None
+            self.loaded.tidy()
+        return shown(
+            found,
+            tab.figures,
+            folder=Path(mkdtemp(prefix=f"{tab.experiment}-", dir=self.folder)),
+            name=f"alignbench-{tab.experiment}",
+            options=chosen.options,
+            command=chosen.command,
+            notes=[*notes, *job.warnings],
+            dataset=suite.dataset,
+            tell=job.say,
+        )

@@ -1,0 +1,247 @@
+"""The page: six tabs of controls and results, in gradio."""
+
+from __future__ import annotations
+
+import html
+import logging
+from collections.abc import Iterator  # noqa: TC003 (gradio looks at the annotations of handlers)
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from alignbench.errors import AlignbenchError
+from alignbench.plots.style import type_looks
+from alignbench.plots.text import clean
+from alignbench.ui.fields import Field, Offer, build
+from alignbench.ui.jobs import Stopped, Told
+from alignbench.ui.results import HEAD, Shown
+from alignbench.ui.tabs import TABS
+from alignbench.ui.uploads import open_upload, preview
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from alignbench.ui.app import App
+    from alignbench.ui.tabs import Tab
+
+_LOG = logging.getLogger(__name__)
+QUEUE = 16  # visitors' clicks that wait
+ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "device"}
+_SYSTEM = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
+_MONO = ("ui-monospace", "Consolas", "Menlo", "monospace")
+READY = '<p class="ab-status">Nothing computed yet: choose, and press Run.</p>'
+
+
+def theme() -> Any:
+    """Return the look: the system's own fonts, so that nothing is fetched from elsewhere."""
+    look = gr.themes.Default(primary_hue="blue", neutral_hue="slate", font=_SYSTEM, font_mono=_MONO)
+    # Gradio's own blue on white, and white on it, are 3.7:1; these are 4.5:1 and more.
+    return look.set(
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_800",
+        color_accent="*primary_700",
+        block_label_text_color="*neutral_700",
+        block_title_text_color="*neutral_700",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+    )
+
+
+def css() -> str:
+    """Return the style sheet of what is not gradio's."""
+    return Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+
+
+def build_page(app: App) -> gr.Blocks:
+    """Return the page.
+
+    Raises:
+        AlignbenchError: there is no data.
+    """
+    chooser = app.chooser
+    offer = Offer(chooser.encoders(), chooser.llms(), chooser.data_types(), chooser.defaults())
+    page = gr.Blocks(title="alignbench", analytics_enabled=False, delete_cache=(600, 7200))
+    with page:
+        gr.HTML(
+            '<header class="ab-head"><h1>alignbench</h1>'
+            "<p>Which vision encoder fits my LLM, and how sure can I be?</p></header>"
+        )
+        with gr.Tabs():
+            for tab in TABS:
+                with gr.Tab(tab.name, id=tab.experiment):
+                    _tab(app, tab, offer)
+    page.queue(max_size=QUEUE, default_concurrency_limit=1)
+    return page
+
+
+def _tab(app: App, tab: Tab, offer: Offer) -> None:
+    gr.HTML(f'<p class="ab-about">{html.escape(tab.about)}</p>')
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=1, min_width=280):
+            fields = [field for control in tab.controls for field in build(control, offer)]
+            with gr.Row():
+                run = gr.Button("Run", variant="primary", elem_id=f"run-{tab.experiment}", min_width=80)
+                stop = gr.Button(
+                    "Stop", variant="stop", interactive=False, elem_id=f"stop-{tab.experiment}", min_width=80
+                )
+        with gr.Column(scale=3, min_width=300):
+            status = gr.HTML(READY, elem_id=f"status-{tab.experiment}")
+            if "image" in tab.controls:
+                _previewed(app, next(field for field in fields if field.name == "upload"))
+            results = gr.Column(visible=False)
+            with results:
+                answer = gr.HTML(elem_id=f"answer-{tab.experiment}")
+                scatter = _scatter() if tab.experiment == "embedding" else []
+                figures = gr.HTML(elem_id=f"figures-{tab.experiment}")
+                table = gr.Dataframe(
+                    headers=list(HEAD),
+                    datatype="str",
+                    interactive=False,
+                    wrap=True,
+                    label="All scores",
+                    max_height=460,
+                    show_search="filter",
+                    elem_id=f"table-{tab.experiment}",
+                )
+                with gr.Row():
+                    files = [
+                        gr.DownloadButton(text, size="md", min_width=120)
+                        for text in ("Scores (CSV)", "Scores (JSON)", "Figures (ZIP)")
+                    ]
+    outputs = [status, run, stop, results, answer, figures, table, *files, *scatter]
+    clicked = run.click(
+        _handler(app, tab, fields, len(outputs), bool(scatter)),
+        inputs=[field.component for field in fields],
+        outputs=outputs,
+        api_name=tab.experiment,
+        show_progress="hidden",
+        **ONE_AT_A_TIME,
+    )
+    stop.click(
+        _stopper(app, tab),
+        inputs=None,
+        outputs=[status, run, stop],
+        cancels=[clicked],
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+
+
+def _handler(
+    app: App, tab: Tab, fields: list[Field], count: int, scattered: bool
+) -> Callable[..., Iterator[list[Any]]]:
+    """Return what Run does: it yields the values of all outputs, again and again."""
+
+    def handle(request: gr.Request, *values: Any) -> Iterator[list[Any]]:
+        def update(status: str, running: bool, rest: list[Any] | None = None) -> list[Any]:
+            buttons = [gr.Button(interactive=not running), gr.Button(interactive=running)]
+            first = [status, *buttons]
+            return [*first, *(rest or [gr.skip() for _ in range(count - len(first))])]
+
+        try:
+            yield update(_progress(Told("waiting", 0.0)), True)
+            chosen = {field.name: field.read(value) for field, value in zip(fields, values, strict=True)}
+            last = None
+            for told in app.run(tab, chosen, str(request.session_hash)):
+                if isinstance(told, Shown):
+                    yield update(_said("Done.", "status"), False, _results(told, scattered))
+                elif told != last:
+                    last = told
+                    yield update(_progress(told), True)
+        except Stopped:
+            yield update(_said("Stopped.", "status"), False)
+        except AlignbenchError as error:
+            yield update(_said(str(error), "alert"), False)
+            raise _error(str(error)) from error
+        except Exception as error:
+            _LOG.exception("%s failed", tab.name)
+            text = f"{type(error).__name__}: {error}; the log of alignbench ui says more"
+            yield update(_said(text, "alert"), False)
+            raise _error(text) from error
+
+    return handle
+
+
+def _results(shown: Shown, scattered: bool) -> list[Any]:
+    values: list[Any] = [
+        gr.Column(visible=True),
+        shown.answer,
+        shown.figures,
+        shown.rows,
+        *(gr.DownloadButton(value=str(path)) for path in shown.files),
+    ]
+    if scattered:
+        names = list(shown.points)
+        first = names[0] if names else None
+        values += [shown.points, gr.Dropdown(choices=names, value=first), _plot(shown.points, first)]
+    return values
+
+
+def _stopper(app: App, tab: Tab) -> Callable[..., list[Any]]:
+    def stop(request: gr.Request) -> list[Any]:
+        app.stop(tab, str(request.session_hash))
+        said = _said("Stopped. What was under way ends with its next step.", "status")
+        return [said, gr.Button(interactive=True), gr.Button(interactive=False)]
+
+    return stop
+
+
+def _previewed(app: App, field: Field) -> None:
+    """Show what was uploaded, or why it can't be used, before anything is run."""
+    seen = gr.HTML(elem_id="upload-seen")
+
+    def look(path: str | None) -> str:
+        try:
+            image = open_upload(field.read(path), app.folder)
+        except AlignbenchError as error:
+            return _said(str(error), "alert")
+        return "" if image is None else preview(*image)
+
+    field.component.change(
+        look, field.component, seen, show_progress="hidden", api_visibility="private", **ONE_AT_A_TIME
+    )
+
+
+def _scatter() -> list[Any]:
+    points = gr.State({})
+    which = gr.Dropdown(choices=[], label="Interactive: model and method", elem_id="which-layout")
+    plot = gr.ScatterPlot(
+        x="x",
+        y="y",
+        color="type",
+        tooltip=["sample", "type", "text"],
+        height=440,
+        label="Point at a sample to see what it is; drag to zoom in, double-click to zoom out",
+        elem_id="scatter",
+    )
+    which.input(_plot, [points, which], plot, show_progress="hidden", queue=False, api_visibility="private")
+    return [points, which, plot]
+
+
+def _plot(points: dict[str, list[dict[str, Any]]], name: str | None) -> Any:
+    import pandas as pd
+
+    own = points.get(name or "", [])
+    colours = {label: look.colour for label, look in type_looks(point["type"] for point in own).items()}
+    frame = pd.DataFrame(own, columns=["x", "y", "type", "sample", "text"])
+    return gr.ScatterPlot(value=frame, color_map=colours, x_title="", y_title="")
+
+
+def _progress(told: Told) -> str:
+    percent = round(100 * told.fraction)
+    return (
+        f'<div class="ab-status"><progress max="100" value="{percent}" aria-label="progress"></progress>'
+        f"<span>{percent}%: {html.escape(clean(told.what))}</span></div>"
+    )
+
+
+def _said(text: str, role: str) -> str:
+    return f'<p class="ab-status ab-{role}" role="{role}">{html.escape(clean(text))}</p>'
+
+
+def _error(text: str) -> gr.Error:
+    return gr.Error(html.escape(clean(text)), duration=20, print_exception=False)

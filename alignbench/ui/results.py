@@ -1,0 +1,217 @@
+"""What a study found, as the page shows it: an answer, a table, figures with captions, files."""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from alignbench.plots import FIGURES, FigureInputs, read_artifacts, save
+from alignbench.plots.captions import caption_of
+from alignbench.plots.text import clean, cut, number
+from alignbench.plugin.runfolder import RunFolder
+from alignbench.report import rank, scores_csv
+from alignbench.report.answer import answer
+from alignbench.report.files import dump, plain_score, write_text
+from alignbench.report.flags import meaning
+from alignbench.report.text import probability, value_text
+from alignbench.types import jsonable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from alignbench.datasets import Dataset
+    from alignbench.plugin.options import Options
+    from alignbench.types import Score
+    from alignbench.ui.studies import Found
+
+HEAD = ("metric", "encoder", "LLM", "data", "value", "95% interval", "shuffled", "p", "n", "notes")
+TEXT_WIDTH = 90
+
+Row = list[str]
+Points = dict[str, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A study's results, ready to be shown.
+
+    Args:
+        answer: HTML: the answer first, then what to keep in mind.
+        rows: of the table, under `HEAD`.
+        figures: HTML.
+        files: CSV, JSON and a ZIP of the figures.
+        points: of a scatter by its name: x, y, type, sample, text of each sample.
+    """
+
+    answer: str
+    rows: list[Row]
+    figures: str
+    files: tuple[Path, ...]
+    points: Points
+
+
+def shown(
+    found: Found,
+    figures: Sequence[str],
+    *,
+    folder: Path,
+    name: str,
+    options: Options,
+    command: str,
+    notes: Iterable[str] = (),
+    dataset: Dataset | None = None,
+    tell: Callable[[str], None] = lambda what: None,
+) -> Shown:
+    """Return what the page shows of a study, and write its files.
+
+    Args:
+        found: the scores and the arrays.
+        figures: the names of those that belong to the study.
+        folder: an empty one for the files.
+        name: of the files.
+        options: what was chosen.
+        command: that gives the same in a terminal.
+        notes: what else the reader has to know.
+        dataset: whose texts a scatter shows; None where there is none.
+        tell: is told what is being drawn.
+    """
+    problems: list[str] = []
+    drawn = _draw(found, figures, folder, problems.append, tell)
+    about = {"command": command, "options": jsonable(options.to_dict()), "seed": options.seed}
+    scores = {"scores": [plain_score(score) for score in found.scores], "run": about}
+    files = (folder / f"{name}.csv", folder / f"{name}.json", folder / f"{name}-figures.zip")
+    write_text(files[0], scores_csv(found.scores))
+    write_text(files[1], dump(scores, indent=1))
+    with zipfile.ZipFile(files[2], "w", zipfile.ZIP_DEFLATED) as archive:
+        for png in drawn.values():
+            for path in (png, png.with_suffix(".svg")):
+                archive.write(path, path.name)
+    return Shown(
+        _answer(found, command, [*notes, *problems]),
+        [_row(score) for score in found.scores],
+        "".join(_figure(figure, png) for figure, png in drawn.items()),
+        files,
+        _points(found, dataset),
+    )
+
+
+def _draw(
+    found: Found,
+    names: Sequence[str],
+    folder: Path,
+    complain: Callable[[str], None],
+    tell: Callable[[str], None],
+) -> dict[str, Path]:
+    """Draw the figures that the scores and arrays allow, by the suite's own way from files to figures."""
+    with TemporaryDirectory() as place:
+        run = RunFolder(Path(place))
+        for (kind, label), arrays in found.artifacts.items():
+            run.write_artifact(f"{kind}-{re.sub(r'[^A-Za-z0-9._~-]', '_', label)}", arrays)
+        read = read_artifacts(Path(place) / "artifacts", complain)
+    inputs = FigureInputs(found.scores, list(found.models.values()), read.coral, read.similarity, read.others)
+    drawn = {}
+    for name in names:
+        tell(f"drawing {caption_of(name).title}")
+        try:
+            figure = FIGURES.get(name)(inputs)
+            if figure is not None:
+                drawn[name] = save(figure, folder / name)[0]
+        except Exception as error:  # as in a run's report: it must not cost the numbers
+            complain(f"the figure {name} could not be drawn ({type(error).__name__}: {error})")
+    return drawn
+
+
+def _figure(name: str, png: Path) -> str:
+    caption = caption_of(name)
+    title, read, not_shown = map(_safe, (caption.title, caption.read, caption.not_shown))
+    data = base64.b64encode(png.read_bytes()).decode()
+    return (
+        f'<figure class="ab-figure"><h3>{title}</h3>'
+        f'<div class="ab-scroll" tabindex="0" role="group" aria-label="{title}">'
+        f'<img alt="{title} {read}" src="data:image/png;base64,{data}"></div>'
+        f"<figcaption>{read} <strong>It does not show:</strong> {not_shown}</figcaption></figure>"
+    )
+
+
+def _answer(found: Found, command: str, notes: Sequence[str]) -> str:
+    parts = []
+    rankings = [ranking for ranking in rank(found.scores) if ranking.metric is not None]
+    for ranking in rankings:
+        lines = answer(ranking, found.scores, _name, _safe)
+        of = f"For {_name(ranking.llm)}: " if len(rankings) > 1 else ""
+        parts.append(f'<p class="ab-headline">{of}{lines[0]}</p>')
+        parts.append("".join(f"<p>{line}</p>" for line in lines[1:]))
+    if not rankings:
+        missing = sum(score.value is None for score in found.scores)
+        said = f"{len(found.scores)} scores"
+        said += f", {missing} of them not applicable (the table says why)" if missing else ""
+        parts.append(f'<p class="ab-headline">{said}.</p>')
+    if notes:
+        parts.append(f'<ul class="ab-notes">{"".join(f"<li>{_safe(note)}</li>" for note in notes)}</ul>')
+    flags = dict.fromkeys(flag for score in found.scores for flag in score.flags)
+    if flags:
+        items = "".join(f"<li><b>{_safe(flag)}</b>: {_safe(meaning(flag))}</li>" for flag in flags)
+        parts.append(f"<details><summary>What the notes in the table mean</summary><ul>{items}</ul></details>")
+    parts.append(
+        f"<details><summary>The same in a terminal</summary><pre><code>{_safe(command)}</code></pre></details>"
+    )
+    return f'<div class="ab-answer">{"".join(parts)}</div>'
+
+
+def _row(score: Score) -> Row:
+    null, interval = score.null, score.interval
+    metric = f"{score.metric}, {score.variant}" if score.variant else score.metric
+    second = score.llm or score.other
+    return [
+        clean(metric),
+        clean(score.encoder or ""),
+        clean(second or ""),
+        clean(score.data_type),
+        f"{value_text(score)} {score.unit}".strip() if score.value is not None else "n/a",
+        "" if interval is None else f"{number(interval.low)} to {number(interval.high)}",
+        number(null.mean, "") if null else "",
+        probability(null.p, "") if null else "",
+        str(score.n),
+        clean(score.reason or ", ".join(score.flags)),
+    ]
+
+
+def _points(found: Found, dataset: Dataset | None) -> Points:
+    """Return each layout's points with what each sample is."""
+    texts = {} if dataset is None else {s.id: s.texts[0] if s.texts else "" for s in dataset.samples}
+    points: Points = {}
+    for (kind, label), arrays in found.artifacts.items():
+        if kind.startswith("layout-"):
+            points[f"{label}, {kind.removeprefix('layout-')}"] = _layout(arrays, texts)
+    return points
+
+
+def _layout(arrays: Mapping[str, NDArray[np.generic]], texts: Mapping[str, str]) -> list[dict[str, Any]]:
+    xy: NDArray[Any] = arrays["points"]
+    return [
+        {
+            "x": float(x),
+            "y": float(y),
+            "type": clean(label),
+            "sample": clean(name),
+            "text": cut(clean(texts.get(str(name), "")), TEXT_WIDTH),
+        }
+        for (x, y), label, name in zip(xy.tolist(), arrays["labels"], arrays["ids"], strict=True)
+    ]
+
+
+def _safe(text: object) -> str:
+    return html.escape(clean(text))
+
+
+def _name(text: object) -> str:
+    return f"<b>{_safe(text)}</b>"

@@ -1,0 +1,163 @@
+"""Serves the page: on this machine only by default, one job at a time, with nothing from elsewhere."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import threading
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from alignbench.errors import AlignbenchError, ConfigError
+from alignbench.ui.uploads import MAX_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+
+    Scope = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Any]]
+    Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+INSTALL = "the page needs gradio: pip install 'alignbench[ui]'"
+# Gradio's own scripts are inline, and its plots compile their expressions.
+POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+        "worker-src 'self' blob:",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self'",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_LOCAL = ("127.0.0.1", "localhost", "[::1]")
+
+
+class Policy:
+    """Adds the headers that keep a page to itself to every answer."""
+
+    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+
+        async def with_headers(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *HEADERS]
+            await send(message)
+
+        await self.app(scope, receive, with_headers)
+
+
+def serve(given: Mapping[str, Any], *, host: str, port: int | None, browser: bool) -> int:
+    """Serve the page until it is interrupted; return the exit status.
+
+    Args:
+        given: the options of a run that the command was started with.
+        host: the address to listen on.
+        port: the port; a free one from 7860 on if None.
+        browser: whether to open it.
+
+    Raises:
+        ConfigError: gradio is missing, or it can't listen there.
+        AlignbenchError: there is no data.
+    """
+    with TemporaryDirectory(prefix="alignbench-ui-") as place:
+        page, url = start(given, host=host, port=port, browser=browser, folder=Path(place))
+        print(f"alignbench ui: {url} (Ctrl-C ends it)", flush=True)
+        if not _is_local(host):
+            print(f"alignbench ui: whoever reaches {host} may use it: it asks for no password", flush=True)
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            print()
+        finally:
+            page.close(verbose=False)
+    return 0
+
+
+def start(
+    given: Mapping[str, Any], *, host: str, port: int | None, browser: bool, folder: Path
+) -> tuple[Any, str]:
+    """Start the server in a thread; return the page and its address.
+
+    Args:
+        given: as for `serve`.
+        host: as there.
+        port: as there.
+        browser: as there.
+        folder: where uploads and results are kept: private to this server.
+    """
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    try:
+        import gradio  # noqa: F401
+        from starlette.middleware import Middleware
+        from starlette.middleware.trustedhost import TrustedHostMiddleware
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] in {"gradio", "starlette"}:
+            raise ConfigError(INSTALL) from error
+        raise
+    from alignbench.ui.app import App
+    from alignbench.ui.models import Chooser
+    from alignbench.ui.page import build_page, css, theme
+
+    page = build_page(App(Chooser(dict(given)), folder))
+    middleware = [Middleware(Policy)]
+    if _is_local(host):  # a page elsewhere whose name is made to mean this machine gets no answer
+        middleware.insert(0, Middleware(TrustedHostMiddleware, allowed_hosts=list(_LOCAL)))
+    try:
+        _, url, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            inbrowser=browser,
+            share=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            allowed_paths=[],
+            max_file_size=MAX_FILE,
+            show_error=True,
+            ssr_mode=False,
+            mcp_server=False,
+            pwa=False,
+            enable_monitoring=False,
+            footer_links=[],
+            strict_cors=True,
+            theme=theme(),
+            css=css(),
+            app_kwargs={"middleware": middleware, "docs_url": None, "redoc_url": None},
+        )
+    except OSError as error:
+        raise ConfigError(f"can't listen on {host}, port {port or 'from 7860 on'}: {error}") from error
+    threading.Thread(target=_warm, name="alignbench-warm", daemon=True).start()
+    return page, str(url)
+
+
+def _warm() -> None:
+    """Import what the first click would wait for."""
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except (ImportError, AlignbenchError):  # the first click says it better
+        return
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,299 @@
+"""What the six tabs compute: the experiments that the benchmarks run, on what was chosen. No metric logic."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from alignbench.embed import runs
+from alignbench.experiments import speed
+from alignbench.experiments.attention import Subject, attention, what_it_lacks
+from alignbench.experiments.compare import BY_TYPE
+from alignbench.experiments.coral import covariance_arrays, similarity_arrays
+from alignbench.experiments.e2e import e2e_scores
+from alignbench.experiments.embedding import embedding_space
+from alignbench.experiments.overlay import overlay_space
+from alignbench.experiments.scoring import Settings, score_pair
+from alignbench.experiments.trained import Repeats
+from alignbench.metrics import METRICS
+from alignbench.plugin.selection import Needed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    from alignbench.encoders import Encoder
+    from alignbench.plugin.options import Options
+    from alignbench.plugin.suite import Suite
+    from alignbench.types import ModelInfo, Pair, Score
+    from alignbench.ui.jobs import Job
+    from alignbench.ui.models import Loaded
+
+
+@dataclass
+class Found:
+    """What a study gives.
+
+    Args:
+        scores: in the order in which they are shown.
+        models: that took part.
+        artifacts: (kind, models) -> the arrays of a figure, named as in a run's folder.
+    """
+
+    scores: list[Score] = field(default_factory=list)
+    models: dict[str, ModelInfo] = field(default_factory=dict)
+    artifacts: dict[tuple[str, str], Mapping[str, NDArray[np.generic]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study is made with.
+
+    Args:
+        suite: the selection, its data and embeddings.
+        options: what else was chosen.
+        job: is told how far it is.
+        loaded: the models that stay in memory.
+        image: that was uploaded, with its name.
+        prompts: what is looked for in it.
+    """
+
+    suite: Suite
+    options: Options
+    job: Job[Any]
+    loaded: Loaded
+    image: tuple[str, Image] | None = None
+    prompts: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> Settings:
+        """How it scores, as the plugin's `record` does."""
+        options = self.options
+        return Settings(options.seed, options.permutations, options.basis, options.k)
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """The chosen encoders by name."""
+        return tuple(self.suite.encoders)
+
+    @property
+    def llms(self) -> tuple[str, ...]:
+        """The chosen LLMs by name."""
+        return self.suite.paired_llms
+
+    def pairs(self, found: Found) -> list[Pair]:
+        """Return every encoder with every LLM, and note the models."""
+        suite = self.suite
+        vision = [suite.vision(suite.encoders[name]) for name in self.encoders]
+        text = [suite.text(suite.llms[name]) for name in self.llms]
+        found.models |= {side.model.label: side.model for side in (*vision, *text)}
+        return [suite.pair(x, y) for x in vision for y in text]
+
+    def sides(self, found: Found) -> list[Pair]:
+        """Return every model with itself."""
+        pairs = self.pairs(found)
+        embeddings = {side.model.label: side for pair in pairs for side in (pair.x, pair.y)}
+        vision_first = sorted(embeddings.values(), key=lambda e: e.model.side != "vision")
+        return [self.suite.pair(side, side) for side in vision_first]
+
+
+def alignment(study: Study) -> Found:
+    """Score how similar both sides are: on all data, by type, and the composites with class structure."""
+    found, job = Found(), study.job
+    paired, composite = METRICS.names(kind="pair", pairing=True), METRICS.names(kind="composite")
+    labelled = METRICS.names(kind="labelled")
+    each = len(paired) + len(composite) + len(BY_TYPE)
+    count = len(study.encoders) * len(study.llms)
+    job.expect(2 + count * each + len(study.encoders) * len(labelled))
+    job.step("embedding")
+    pairs = study.pairs(found)
+    sides = study.sides(found)[: len(study.encoders)]
+    job.step("scoring")
+    basis = _in_one_basis(study)
+    for pair in pairs:
+        for metric in paired:
+            found.scores.append(_scored(study, metric, pair, "cka", study.settings))
+        for metric in composite:
+            found.scores.append(_scored(study, metric, pair, "eas", basis))
+    for side in sides:
+        for metric in labelled:
+            found.scores.append(_scored(study, metric, side, "eas", study.settings))
+    for pair in pairs:
+        for metric in BY_TYPE:
+            study.job.step(f"{metric} by type: {pair.name}")
+            found.scores += [
+                score_pair(
+                    METRICS.get(metric), pair, study.settings, experiment="compare", data_type=data_type
+                )
+                for data_type in dict.fromkeys(pair.labels)
+            ]
+    return found
+
+
+def coral(study: Study) -> Found:
+    """Score how alike the distributions of both sides are, and each side alone."""
+    found, job = Found(), study.job
+    metrics = METRICS.names(family="coral") + METRICS.names(family="spectra")
+    alone = METRICS.names(kind="unary")
+    count = len(study.encoders) * len(study.llms)
+    job.expect(2 + count * len(metrics) + (len(study.encoders) + len(study.llms)) * len(alone))
+    job.step("embedding")
+    pairs, sides = study.pairs(found), study.sides(found)
+    job.step("finding a basis")
+    basis = _in_one_basis(study)
+    for pair in pairs:
+        found.artifacts["coral", pair.name] = covariance_arrays(pair, basis)
+        for metric in metrics:
+            found.scores.append(_scored(study, metric, pair, "coral", basis))
+    for side in sides:
+        found.artifacts["similarity", side.x.model.label] = similarity_arrays(side, study.settings)
+        for metric in alone:
+            found.scores.append(_scored(study, metric, side, "coral", study.settings))
+    return found
+
+
+def embedding(study: Study) -> Found:
+    """Lay every model's space out in two dimensions by the chosen methods, and vision over text."""
+    found, job, methods = Found(), study.job, study.options.methods
+    count = len(study.encoders) * len(study.llms)
+    job.expect(1 + (len(study.encoders) + len(study.llms)) * len(methods) + count)
+    job.step("embedding")
+    pairs = study.pairs(found)
+    for side in study.sides(found):
+        for method in methods:
+            label = side.x.model.label
+            job.step(f"{method} of {label}")
+            space = embedding_space(side, method, study.settings, experiment="embedding")
+            found.scores += space.scores
+            if space.arrays is not None:
+                found.artifacts[f"layout-{method}", label] = space.arrays
+    for pair in pairs:
+        job.step(f"{pair.x.model.label} over {pair.y.model.label}")
+        score, arrays = overlay_space(pair, study.settings, experiment="embedding")
+        found.scores.append(score)
+        if arrays is not None:
+            found.artifacts["overlay", pair.name] = arrays
+    return found
+
+
+def end_to_end(study: Study) -> Found:
+    """Train projectors, and let held-out images and texts find each other."""
+    from alignbench.weights.precision import resolve_device
+
+    found, job, options = Found(), study.job, study.options
+    draws = 999 if options.permutations is None else options.permutations
+    repeats = Repeats(
+        options.seed, options.splits, options.seeds, options.epochs, draws, resolve_device(options.device)
+    )
+    job.expect(1 + len(study.encoders) * len(study.llms) * len(options.losses))
+    job.step("embedding")
+    for pair in study.pairs(found):
+        for loss in options.losses:
+            job.step(f"training {pair.name}, {loss}")
+            found.scores += e2e_scores(pair, loss, repeats)
+    return found
+
+
+def maps(study: Study) -> Found:
+    """Draw where encoders look and where they find a text, and check the same on drawn scenes."""
+    found, settings = Found(), study.settings
+    subject = None if study.image is None else Subject((study.image,), study.prompts)
+    study.job.expect(len(study.encoders))
+    for name in study.encoders:
+        encoder = study.suite.encoders[name]
+        study.job.step(f"looking with {name}")
+        found.models[encoder.info.label] = encoder.info
+
+        @contextmanager
+        def looking(encoder: Any = encoder) -> Iterator[Encoder]:
+            yield study.loaded.get(
+                encoder.varied(fit="squash"), study.options.device, study.options.dtype
+            )  # type: ignore[misc]
+
+        scores, arrays = attention(
+            encoder, looking, subject=subject, seed=settings.seed, draws=settings.draws
+        )
+        found.scores += scores
+        if arrays is not None:
+            found.artifacts["attention", encoder.info.label] = arrays
+    return found
+
+
+def without_maps(study: Study) -> list[str]:
+    """Return why encoders can't look for a text, one sentence each."""
+    lacks = [what_it_lacks(study.suite.encoders[name]) for name in study.encoders]
+    return [why["texts"] for why in lacks if "texts" in why]
+
+
+def timings(study: Study) -> Found:
+    """Time decoding, preprocessing, encoders by batch size, and LLMs."""
+    from alignbench.experiments.speed_machine import Machine, threads, threads_to_use
+    from alignbench.weights.precision import resolve_device
+
+    found, job, suite, options = Found(), study.job, study.suite, study.options
+    machine = Machine(resolve_device(options.device), threads_to_use())
+    sizes = options.batch_sizes
+    job.expect(1 + len(study.encoders) * (1 + len(sizes)) + len(study.llms))
+    data = suite.dataset
+
+    def time(what: str, make: Callable[[], speed.Work]) -> None:
+        job.step(what)
+        with threads(threads_to_use()):
+            found.scores += _timed(make(), machine)
+
+    time("decoding images", lambda: speed.decoding(data))
+    for name in study.encoders:
+        encoder = _held(study, suite.encoders[name], found)
+        time(f"preprocessing of {name}", lambda e=encoder: speed.preprocessing(e, data))  # type: ignore[misc]
+        for size in sizes:
+            make = _encoding(encoder, data, size)
+            time(f"{name}, batches of {size}", make)
+    for name in study.llms:
+        llm = _held(study, suite.llms[name], found)
+        time(f"{name}, texts", lambda m=llm: speed.embedding_texts(m, data))  # type: ignore[misc]
+    return found
+
+
+def _encoding(encoder: Any, data: Any, size: int) -> Callable[[], speed.Work]:
+    return lambda: speed.encoding(encoder, data, size)
+
+
+def _held(study: Study, model: Any, found: Found) -> Any:
+    study.job.start(0, f"loading {model.info.label}")
+    found.models[model.info.label] = model.info
+    if not (runs(model) and hasattr(model, "varied")):
+        return model
+    # A handle of its own: embedding loads and frees the suite's.
+    return study.loaded.get(model.varied(), study.options.device, study.options.dtype)
+
+
+def _timed(work: speed.Work, machine: Any) -> Sequence[Score]:
+    """Return the scores of a work, timed with the effort of a run of everything."""
+    from alignbench.experiments.speed_machine import threads_to_use
+    from alignbench.experiments.speed_rounds import Effort, Patience, measure
+
+    if work.call is None:
+        return [speed.not_timed(work)]
+    how = {"device": machine.device, "threads": threads_to_use()}
+    timing = measure(work.call, Effort(seconds=0.3), machine, patience=Patience(1.0, a_timing=0.5))
+    scores = speed.timing_scores(work, timing, **how)
+    if work.memory:
+        scores.append(speed.memory_score(work, machine.peak_memory(work.call), **how))
+    return scores
+
+
+def _scored(study: Study, metric: str, pair: Pair, experiment: str, settings: Settings) -> Score:
+    study.job.step(f"{metric} of {pair.name}")
+    return score_pair(METRICS.get(metric), pair, settings, experiment=experiment)
+
+
+def _in_one_basis(study: Study) -> Settings:
+    """Return settings for a shared basis as wide as the narrowest model allows, so that columns compare."""
+    settings = study.settings
+    if settings.k is not None:
+        return settings
+    return replace(settings, dims=study.suite.dims(Needed(study.encoders, study.llms)))

@@ -1,0 +1,98 @@
+"""The six tabs: what each asks, which study it makes, and which figures belong to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from alignbench.ui import studies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from alignbench.ui.studies import Found, Study
+
+Control = Literal[
+    "encoders", "llms", "data", "methods", "losses", "training", "batch_sizes", "image", "permutations"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A tab of the page.
+
+    Args:
+        name: what stands on it.
+        experiment: the command that does the same, and the name of its endpoint and files.
+        about: what it answers, in a sentence.
+        controls: what can be chosen.
+        study: does it.
+        figures: that it may have, in the order in which they are shown.
+    """
+
+    name: str
+    experiment: str
+    about: str
+    controls: tuple[Control, ...]
+    study: Callable[[Study], Found]
+    figures: tuple[str, ...]
+
+
+TABS = (
+    Tab(
+        "Inference Speed",
+        "speed",
+        "How long do images and texts take, by batch size, and how much memory?",
+        ("encoders", "llms", "data", "batch_sizes"),
+        studies.timings,
+        ("speed_dashboard",),
+    ),
+    Tab(
+        "Attention Maps",
+        "attention",
+        "Where does an encoder look, and where does it find what a text names? With your image, or without one "
+        "on drawn scenes whose objects are known; these check every encoder either way.",
+        ("encoders", "image"),
+        studies.maps,
+        ("attention_of_texts", "attention_own", "attention_localisation"),
+    ),
+    Tab(
+        "Alignment Analysis",
+        "compare",
+        "Which encoder fits which LLM, and how sure is that? Every metric that sees which text belongs to "
+        "which image.",
+        ("encoders", "llms", "data", "permutations"),
+        studies.alignment,
+        ("alignment_summary", "cka_comparison", "cka_by_data_type", "eas_dashboard"),
+    ),
+    Tab(
+        "Embedding Space",
+        "embedding",
+        "What does each space look like in two dimensions, and how far can the picture be believed?",
+        ("encoders", "llms", "data", "methods"),
+        studies.embedding,
+        ("embedding_scatter", "procrustes_overlay", "cross_modal_similarity"),
+    ),
+    Tab(
+        "CORAL Analysis",
+        "coral",
+        "Do the two clouds have the same shape? It never sees which text belongs to which image.",
+        ("encoders", "llms", "data", "permutations"),
+        studies.coral,
+        (
+            "coral_dashboard",
+            "coral_comparison",
+            "covariance_heatmaps",
+            "eigenvalue_spectrum",
+            "intra_modal_similarity",
+        ),
+    ),
+    Tab(
+        "E2E Validation",
+        "e2e",
+        "After a projector is trained, does an image that it never saw find its text, and a text its image?",
+        ("encoders", "llms", "data", "losses", "training"),
+        studies.end_to_end,
+        ("e2e_retrieval",),
+    ),
+)
