@@ -72,7 +72,8 @@ def table(rounds: Iterable[Iterable[Score]]) -> list[str]:
             key = (score.experiment, score.metric)
             if score.null.p is not None:
                 p_values[key].append(score.null.p)
-            if score.null.mean is not None and score.null.std:
+            # A few trainings on shuffled pairs are no distribution to measure a distance in.
+            if score.null.mean is not None and score.null.std and "trained" not in score.null.kind:
                 distances[key].append((score.value - score.null.mean) / score.null.std)
     lines = [f"{'experiment':11} {'metric':22} scores  p <= {ALPHA}  mean z  largest |z|"]
     for key in sorted(p_values.keys() | distances.keys()):

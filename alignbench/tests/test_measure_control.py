@@ -21,3 +21,9 @@ def test_scores_without_a_null_or_a_value_are_not_counted() -> None:
     rounds = [[make_score("rsa", None, null=null), make_score("rsa", 0.4), make_score("eas", 0.4, null=null)]]
     (line,) = table(rounds)[1:]
     assert line.split() == ["cka", "eas", "1", "-", "1.00", "1.00"]
+
+
+def test_a_few_trainings_give_no_distance() -> None:
+    null = Null("trained on shuffled pairs, 2 trainings", mean=0.3, std=1e-17, p=0.5)
+    (line,) = table([[make_score("projection_mse", 0.4, experiment="compare", null=null)]])[1:]
+    assert line.split() == ["compare", "projection_mse", "1", "0.000"]
