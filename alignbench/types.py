@@ -93,7 +93,8 @@ class Layers:
     """Every hidden layer of one model over one dataset, by each of its poolings, before L2.
 
     `values` is float32 [n, l, q, d], q the `poolings`. Layer 0 is the input embeddings; `first` is the
-    number of the first that there is: 1 of timm and open_clip, which give no embeddings.
+    number of the first that there is: 1 of timm and open_clip, which give no embeddings. `output` [n, q, d]
+    is an encoder's final output by the same poolings; an LLM's is its last layer.
     """
 
     model: ModelInfo
@@ -101,6 +102,7 @@ class Layers:
     poolings: tuple[str, ...]
     ids: tuple[str, ...]
     first: int = 0
+    output: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         n, q = len(self.ids), len(self.poolings)

@@ -166,8 +166,10 @@ def embed_layers(
     found, values = vectors_of(task, store, progress or Silent(), on_load)
     poolings = tuple(model.layer_poolings)
     n, d = len(values), values.shape[-1]
-    first = int(getattr(model, "first_layer", 0))
-    return Layers(found, values.reshape(n, -1, len(poolings), d), poolings, task.ids, first)
+    of_all = values.reshape(n, -1, len(poolings), d)
+    if info.side == "text":
+        return Layers(found, of_all, poolings, task.ids)
+    return Layers(found, of_all[:, :-1], poolings, task.ids, model.first_layer, of_all[:, -1])
 
 
 def _image_task(

@@ -77,7 +77,7 @@ def key_of(model: Any, dtype: str, output: Output = "vectors") -> dict[str, Any]
     which: dict[Output, dict[str, Any]] = {
         "patches": {"patches": True},
         # All layers by all poolings: those that were asked for play no part.
-        "layers": {"output": "layers"},
+        "layers": {"output": "layers and end"},
     }
     return {**fingerprint(), "dtype": dtype, **which.get(output, {})}
 

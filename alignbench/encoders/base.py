@@ -152,9 +152,9 @@ class Encoder(Handle):
         )
 
     def forward_layers(self, batch: Sequence[Any]) -> NDArray[np.float32]:
-        """Return every hidden layer of each preprocessed image, in one pass, before L2.
+        """Return every hidden layer and the final output of each preprocessed image, in one pass, before L2.
 
-        float32 [b, l · q, d]: `first_layer` first, each by its q poolings, `layer_poolings`.
+        float32 [b, (l + 1) · q, d]: `first_layer` first, the output last, each by its q `layer_poolings`.
 
         Raises:
             LayersMissingError: the model gives no layers, or layers of several widths.

@@ -50,10 +50,10 @@ class ClipTower(Tower):
             out.last_hidden_state, cls=pooled, pooler=pooled, projected=self.model.visual_projection(pooled)
         )
 
-    def hidden_states(self, pixels: Tensor) -> Sequence[Tensor]:
-        """Return the tokens of every hidden layer, before the final norm."""
-        states: Sequence[Tensor] = self.model.vision_model(pixels, output_hidden_states=True).hidden_states
-        return states
+    def hidden_states(self, pixels: Tensor) -> tuple[Sequence[Tensor], Features]:
+        """Return the tokens of every hidden layer, before the final norm, and the end."""
+        out = self.model.vision_model(pixels, output_hidden_states=True)
+        return out.hidden_states, Features(out.last_hidden_state, cls=out.pooler_output)
 
     def attention(self, pixels: Tensor) -> Tensor:
         """Return what CLS pays to each patch in the last layer."""

@@ -52,14 +52,14 @@ class OpenClipTower(Tower):
             projected=out["image_features"] if layer is None else None,
         )
 
-    def hidden_states(self, pixels: Tensor) -> Sequence[Tensor]:
-        """Return the patches after each block; there is no layer 0."""
+    def hidden_states(self, pixels: Tensor) -> tuple[Sequence[Tensor], Features]:
+        """Return the patches after each block, and the end; there is no layer 0."""
         if not hasattr(self.model.visual, "forward_intermediates"):
             raise LayersMissingError(f"{self._name}: this architecture of open_clip gives no hidden layers")
         states: Sequence[Tensor] = self.model.visual.forward_intermediates(pixels, output_fmt="NLC")[
             "image_intermediates"
         ]
-        return states
+        return states, Features(states[-1])
 
     def texts(self, texts: list[str]) -> Tensor:
         """Return the projected embedding of each text."""

@@ -61,10 +61,10 @@ class PaliGemmaTower(Tower):
             out.last_hidden_state, projected=projected.float().mean(dim=1), projected_tokens=projected
         )
 
-    def hidden_states(self, pixels: Tensor) -> Sequence[Tensor]:
-        """Return the tokens of every hidden layer, before the final norm."""
-        states: Sequence[Tensor] = self.model(pixels, output_hidden_states=True).hidden_states
-        return states
+    def hidden_states(self, pixels: Tensor) -> tuple[Sequence[Tensor], Features]:
+        """Return the tokens of every hidden layer, before the final norm, and the end."""
+        out = self.model(pixels, output_hidden_states=True)
+        return out.hidden_states, Features(out.last_hidden_state)
 
 
 def load(

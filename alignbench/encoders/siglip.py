@@ -46,10 +46,10 @@ class SiglipTower(Tower):
             return Features(hidden_layer(out.hidden_states, layer))
         return Features(out.last_hidden_state, pooler=out.pooler_output, projected=out.pooler_output)
 
-    def hidden_states(self, pixels: Tensor) -> Sequence[Tensor]:
-        """Return the tokens of every hidden layer, before the final norm."""
-        states: Sequence[Tensor] = self.model(pixels, output_hidden_states=True).hidden_states
-        return states
+    def hidden_states(self, pixels: Tensor) -> tuple[Sequence[Tensor], Features]:
+        """Return the tokens of every hidden layer, before the final norm, and the end."""
+        out = self.model(pixels, output_hidden_states=True)
+        return out.hidden_states, Features(out.last_hidden_state)
 
     def attention(self, pixels: Tensor) -> Tensor:
         """Return what the pooling head pays to each patch."""

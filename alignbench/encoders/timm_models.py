@@ -61,9 +61,9 @@ class TimmTower(Tower):
         tokens = self._as_tokens(out)
         return Features(tokens, cls=tokens[:, 0] if self._has_cls else None, pooler=pooled)
 
-    def hidden_states(self, pixels: Tensor) -> Sequence[Tensor]:
-        """Return the tokens after each block; there is no layer 0."""
-        return [self._tokens_of(state) for state in self._states(pixels)]
+    def hidden_states(self, pixels: Tensor) -> tuple[Sequence[Tensor], Features]:
+        """Return the tokens after each block, and the end, for which timm runs anew; there is no layer 0."""
+        return [self._tokens_of(state) for state in self._states(pixels)], self.features(pixels, None)
 
     def _hidden(self, pixels: Tensor, layer: int) -> Features:
         tokens = self._tokens_of(block_state(self._states(pixels), layer))

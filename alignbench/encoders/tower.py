@@ -63,24 +63,22 @@ class Tower(ABC):
         """Return texts in the shared space, [b, d]."""
         raise NotImplementedError
 
-    def hidden_states(self, pixels: Tensor) -> Sequence[Tensor]:
-        """Return the tokens [b, t, d] of the embeddings and after each layer, in one pass."""
+    def hidden_states(self, pixels: Tensor) -> tuple[Sequence[Tensor], Features]:
+        """Return the tokens [b, t, d] of the embeddings and after each layer, and the end, in one pass."""
         raise LayersMissingError(f"{type(self).__name__} gives no hidden layers")
 
     def pooled_layers(self, pixels: Tensor, poolings: Sequence[str]) -> Tensor:
-        """Return every hidden layer by each pooling, "mean" or "cls": [b, l, poolings, d].
+        """Return every hidden layer and the end by each pooling, "mean" or "cls": [b, l + 1, poolings, d].
 
         Raises:
             LayersMissingError: the layers differ in width.
         """
-        states = self.hidden_states(pixels)
+        states, end = self.hidden_states(pixels)
         if len({state.shape[-1] for state in states}) > 1:
             widths = sorted({int(state.shape[-1]) for state in states})
             raise LayersMissingError(f"its hidden layers differ in width: {widths}")
-        by_layer = [
-            torch.stack([self.pooled(Features(state, cls=state[:, 0]), of).float() for of in poolings], dim=1)
-            for state in states
-        ]
+        found = [*(Features(state, cls=state[:, 0]) for state in states), end]
+        by_layer = [torch.stack([self.pooled(one, of).float() for of in poolings], dim=1) for one in found]
         return torch.stack(by_layer, dim=1)
 
     def attention(self, pixels: Tensor) -> Tensor:

@@ -51,10 +51,10 @@ class VitTower(Tower):
             return Features(tokens, cls=tokens[:, 0])
         return Features(out.last_hidden_state, cls=out.last_hidden_state[:, 0], pooler=out.pooler_output)
 
-    def hidden_states(self, pixels: Tensor) -> Sequence[Tensor]:
-        """Return the tokens of every hidden layer, before the final norm."""
-        states: Sequence[Tensor] = self.model(pixels, output_hidden_states=True).hidden_states
-        return states
+    def hidden_states(self, pixels: Tensor) -> tuple[Sequence[Tensor], Features]:
+        """Return the tokens of every hidden layer, before the final norm, and the end."""
+        out = self.model(pixels, output_hidden_states=True)
+        return out.hidden_states, Features(out.last_hidden_state, cls=out.last_hidden_state[:, 0])
 
     def attention(self, pixels: Tensor) -> Tensor:
         """Return what CLS pays to each patch in the last layer."""

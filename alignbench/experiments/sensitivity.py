@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +134,7 @@ def variants(
     yield Variant(AS_SCORED, x, y)
     if hasattr(encoder, "varied"):
         for pooling in other_poolings(encoder):
-            yield Variant(f"pooling {pooling}", _values(varied(encoder, pooling=pooling)), y)
+            yield Variant(f"pooling {pooling}", _pooled(encoder, pooling, varied, layers), y)
         fit = "squash" if encoder.options.fit == "pad" else "pad"
         yield Variant(f"fit {fit}", _values(varied(encoder, fit=fit)), y)
     for model, name in ((encoder, "encoder"), (llm, "LLM")):
@@ -235,6 +236,19 @@ def _values(embeddings: Embeddings) -> Matrix:
 def _raw(model: Any, side: Embeddings, varied: Callable[..., Embeddings]) -> Matrix:
     """Return vectors with their lengths, where the model can give them again; else as they are."""
     return _values(varied(model, l2=False) if hasattr(model, "varied") else side)
+
+
+def _pooled(
+    encoder: Any, pooling: str, varied: Callable[..., Embeddings], layers: Callable[[Any], Layers]
+) -> Matrix:
+    """Return the encoder's output by another pooling: from the pass of all layers where that has it."""
+    if pooling in encoder.layer_poolings and encoder.options.layer is None:
+        with suppress(LayersMissingError):
+            found = layers(encoder)
+            if found.output is not None:
+                values = np.asarray(found.output[:, found.poolings.index(pooling)], dtype=np.float64)
+                return unit(values) if encoder.options.l2 else values
+    return _values(varied(encoder, pooling=pooling))
 
 
 def _middle(model: Any, layers: Callable[[Any], Layers]) -> Matrix | None:

@@ -82,6 +82,7 @@ def test_open_clip_gives_patches_and_hidden_layers(open_clip_file: Path) -> None
     every = loaded(spec)
     states = every.forward_layers([every.preprocess(image) for image in tiny.images()])
     assert every.first_layer == 1
+    assert states.shape[1] == 3  # two blocks, and the output
     tiny.close(states[:, 1], patches.mean(axis=1))
     with pytest.raises(ModelError, match="layers 1 to 2"):
         loaded(spec, layer=0).embed(tiny.images())
@@ -166,7 +167,10 @@ def test_timms_vit_has_cls_patches_and_layers(timm_files: dict[str, Path]) -> No
     assert np.abs(last - loaded(spec, layer=1, pooling="cls").embed(tiny.images())).max() > 0.01
     every = loaded(spec)
     states = every.forward_layers([every.preprocess(image) for image in tiny.images()])
-    tiny.close(states[:, -1 - every.layer_poolings[::-1].index("cls")], last)
+    count = len(every.layer_poolings)
+    tiny.close(states[:, -2 * count + every.layer_poolings.index("cls")], last)
+    output = loaded(spec, pooling="cls").embed(tiny.images())
+    tiny.close(states[:, -count + every.layer_poolings.index("cls")], output)
 
 
 def test_a_convolutional_model_has_places_but_no_cls(timm_files: dict[str, Path]) -> None:

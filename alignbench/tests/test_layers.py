@@ -63,6 +63,12 @@ def test_every_layer_of_an_encoder_is_what_asking_for_it_gives(
             alone = resolve(str(folders(family)), layer=layer, pooling=pooling, l2=False)
             expected = embed_images(alone, few(), store=store, **HOW).values
             tiny.close(found.by(pooling)[:, layer], expected, 1e-5)
+    assert found.output is not None
+    for place, pooling in enumerate(found.poolings):
+        end = embed_images(
+            resolve(str(folders(family)), pooling=pooling, l2=False), few(), store=store, **HOW
+        )
+        tiny.close(found.output[:, place], end.values, 1e-5)
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen2", "gemma3_text", "internlm2"])
@@ -106,8 +112,9 @@ def test_layers_of_several_widths_are_refused() -> None:
         def features(self, pixels: Any, layer: int | None) -> Features:
             raise NotImplementedError
 
-        def hidden_states(self, pixels: Any) -> list[Any]:
-            return [torch.zeros(1, 4, 8), torch.zeros(1, 1, 16)]
+        def hidden_states(self, pixels: Any) -> tuple[list[Any], Features]:
+            states = [torch.zeros(1, 4, 8), torch.zeros(1, 1, 16)]
+            return states, Features(states[-1])
 
     with pytest.raises(LayersMissingError, match=r"differ in width: \[8, 16\]"):
         Pyramid(lambda image: torch.zeros(3), 0).pooled_layers(torch.zeros(1), ["mean"])
