@@ -96,7 +96,9 @@ class Against:
 
     def _refuse(self, folder: Path, why: str, width: int) -> pytest.ExitCode:
         reasons = [clean(line) for line in why.splitlines()]
-        self.lines = [line for reason in reasons for line in wrap(f"not compared: {reason}", width, "  ")]
+        head, *others = reasons
+        self.lines = wrap(f"not compared: {head}", width, "  ")
+        self.lines += [line for reason in others for line in wrap(f"- {reason}", width, "  ")]
         listed = "\n".join(f"- {markdown(reason)}" for reason in reasons)
         write_text(folder / COMPARISON, f"## What changed?\n\n**Not compared.**\n\n{listed}\n")
         return pytest.ExitCode.USAGE_ERROR if self.gates else pytest.ExitCode.OK
