@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.experiments.study import DRAWINGS
 from alignbench.experiments.study_cells import ALL, OUTCOMES, PREDICTORS, TRAINED_PREDICTOR
 from alignbench.experiments.validity import validity
 from alignbench.experiments.validity_table import Table
@@ -32,7 +33,7 @@ def study_validities(cells: Sequence[Cell], *, seed: int = 42) -> list[Validity]
     outcome. The others show how far it holds: on the other drawings, on all together, by data type, without
     untrained encoders, and with early checkpoints as blocks of their lineages.
     """
-    drawings = list(dict.fromkeys(cell.drawings for cell in cells))
+    drawings = sorted({cell.drawings for cell in cells}, key=lambda d: (list(DRAWINGS).index(d), d))
     final = {d: [cell for cell in cells if cell.card.final and cell.drawings == d] for d in drawings}
     first = final[drawings[0]] if drawings else []
     types = sorted({t for cell in first for t in cell.outcomes} - {ALL})
