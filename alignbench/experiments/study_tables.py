@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.experiments.study import DRAWINGS
 from alignbench.experiments.study_cells import ALL, OUTCOMES, PREDICTORS, TRAINED_PREDICTOR
 from alignbench.experiments.validity import validity
 from alignbench.experiments.validity_table import Table
@@ -24,29 +25,32 @@ if TYPE_CHECKING:
     Column = tuple[str, str, str]  # drawings, LLM, data type
     Values = Mapping[str, Mapping[str, float]]
 
-PRIMARY = "all drawings"
-"""The table that was chosen before any number was seen; the others show how far it holds."""
-
 
 def study_validities(cells: Sequence[Cell], *, seed: int = 42) -> list[Validity]:
     """Return what the study's cells say, the primary table first.
 
-    Tables: the ends of all trainings over both families of drawings and all LLMs; over each family; by data
-    type; without untrained encoders; and the lineages that have early checkpoints, with these, as blocks.
+    The primary table is of the ends of all trainings on the first drawings over all LLMs: it has every
+    outcome. The others show how far it holds: on the other drawings, on all together, by data type, without
+    untrained encoders, and with early checkpoints as blocks of their lineages.
     """
-    final = [cell for cell in cells if cell.card.final]
+    drawings = sorted({cell.drawings for cell in cells}, key=lambda d: (list(DRAWINGS).index(d), d))
+    final = {d: [cell for cell in cells if cell.card.final and cell.drawings == d] for d in drawings}
+    first = final[drawings[0]] if drawings else []
+    types = sorted({t for cell in first for t in cell.outcomes} - {ALL})
     early = {cell.card.lineage for cell in cells if not cell.card.final}
-    drawings = list(dict.fromkeys(cell.drawings for cell in cells))
-    types = sorted({t for cell in final for t in cell.outcomes} - {ALL})
-    wanted: dict[str, tuple[list[Cell], list[str]]] = {PRIMARY: (final, [ALL])}
-    if len(drawings) > 1:
-        wanted |= {f"{d} drawings": ([c for c in final if c.drawings == d], [ALL]) for d in drawings}
-    if types:
-        wanted["by data type"] = (final, types)
-    wanted["without untrained encoders"] = ([c for c in final if c.card.family != "random"], [ALL])
-    if early:
-        of_early = [c for c in cells if c.card.lineage in early and c.drawings == drawings[0]]
-        wanted["with early checkpoints"] = (of_early, [ALL])
+    wanted: dict[str, tuple[Sequence[Cell], Sequence[str]]] = {
+        **{f"{d} drawings": (own, [ALL]) for d, own in final.items()},
+        "all drawings": (
+            [cell for own in final.values() for cell in own] if len(drawings) > 1 else [],
+            [ALL],
+        ),
+        "by data type": (first, types),
+        "without untrained encoders": ([c for c in first if c.card.family != "random"], [ALL]),
+        "with early checkpoints": (
+            [c for c in cells if c.card.lineage in early and c.drawings == drawings[0]],
+            [ALL],
+        ),
+    }
     found = []
     for name, (chosen, of_types) in wanted.items():
         table = study_table(chosen, of_types)
