@@ -12,10 +12,8 @@ def test_validity(encoders, llms, alignbench_suite, record):
     """The run's own encoders: usually too few to tell, and then that is the result."""
     suite = alignbench_suite
     texts = [suite.text(llms[name]) for name in suite.paired_llms]
-    score, arrays = run_score(
-        [suite.pair(suite.vision(e), text) for e in encoders.values() for text in texts], suite.options.seed
-    )
-    record.score(score, artifact=arrays and record.arrays("validity", ["run"], arrays))
+    pairs = [suite.pair(suite.vision(encoder), text) for encoder in encoders.values() for text in texts]
+    record.score(run_score(pairs, suite.options.seed))
 
 
 @pytest.mark.study

@@ -19,9 +19,7 @@ from alignbench.stats.correlation import ESTIMABLE
 from alignbench.types import Null, Score
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
     from alignbench.types import Pair
 
@@ -78,8 +76,8 @@ def run_table(pairs: Sequence[Pair], seed: int) -> Table:
     )
 
 
-def run_score(pairs: Sequence[Pair], seed: int) -> tuple[Score, dict[str, NDArray[Any]] | None]:
-    """Return the largest |r| of a score with an outcome, p after all were looked at, and a figure's arrays.
+def run_score(pairs: Sequence[Pair], seed: int) -> Score:
+    """Return the largest |r| of a score with an outcome, and its p after all were looked at.
 
     Below five lineages the score is flagged `not_estimable`; its numbers stand, for what they are.
     """
@@ -101,7 +99,7 @@ def run_score(pairs: Sequence[Pair], seed: int) -> tuple[Score, dict[str, NDArra
     if found is None or found.best is None:
         counted = f"{len({p.x.model.label for p in pairs})} encoders, {lineages} lineages"
         reason = f"not estimable: {counted}; it takes {ESTIMABLE} lineages"
-        return Score(value=None, status="not_applicable", reason=reason, params=_about(table), **common), None
+        return Score(value=None, status="not_applicable", reason=reason, params=_about(table), **common)
     best = max(found.links, key=lambda link: abs(link.correlation.pearson)).correlation
     return Score(
         value=abs(best.pearson),
@@ -111,33 +109,6 @@ def run_score(pairs: Sequence[Pair], seed: int) -> tuple[Score, dict[str, NDArra
         params={**_about(table), "statement": found.statement, "smallest_p": best.smallest_p}
         | {"links": [_short(link.correlation) for link in found.links]},
         **common,
-    ), table_arrays(table)
-
-
-def table_arrays(table: Table) -> dict[str, NDArray[Any]]:
-    """Return a table as arrays for an artifact."""
-    return {
-        "encoders": np.asarray(table.encoders),
-        "lineages": np.asarray(table.lineages),
-        "families": np.asarray(table.families),
-        "columns": np.asarray(table.columns),
-        "metric_names": np.asarray(list(table.metrics)),
-        "metrics": np.stack(list(table.metrics.values())),
-        "outcome_names": np.asarray(list(table.outcomes)),
-        "outcomes": np.stack(list(table.outcomes.values())),
-    }
-
-
-def table_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> Table:
-    """Return the table that `table_arrays` made arrays of."""
-    return Table(
-        encoders=tuple(arrays["encoders"].tolist()),
-        lineages=tuple(arrays["lineages"].tolist()),
-        families=tuple(arrays["families"].tolist()),
-        columns=tuple(arrays["columns"].tolist()),
-        metrics=dict(zip(arrays["metric_names"].tolist(), arrays["metrics"], strict=True)),
-        outcomes=dict(zip(arrays["outcome_names"].tolist(), arrays["outcomes"], strict=True)),
-        left_out={},
     )
 
 

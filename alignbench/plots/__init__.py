@@ -45,7 +45,6 @@ for _name, _module in {
     "attention_localisation": "attention",
     "attention_of_texts": "attention",
     "attention_own": "attention",
-    "validity_matrix": "validity",
 }.items():
     FIGURES.add(_name, f"alignbench.plots.{_module}:{_name}")
 

@@ -43,7 +43,7 @@ def attention_localisation(inputs: FigureInputs) -> Figure | None:
     if not rows:
         return None
     known = {(str(s.encoder), s.variant, s.metric): s for s in own}
-    figure = new_figure(11.0, 1.9 + 0.3 * len(rows))
+    figure = new_figure(11.0, 1.9 + 0.34 * len(rows))
     axes = figure.subplots(1, len(TITLES), width_ratios=(1.15, 1, 1))
     for ax, metric in zip(axes, TITLES, strict=True):
         for row, (encoder, variant) in enumerate(rows):
@@ -52,8 +52,7 @@ def attention_localisation(inputs: FigureInputs) -> Figure | None:
                 missing(ax, row, score)
             elif score is not None:
                 _localised(ax, row, score, inputs.look(encoder).colour)
-        names = [f"{inputs.label(encoder, 24)}: {fit(variant, 30)}" for encoder, variant in rows]
-        name_rows(ax, names, labelled=ax is axes[0])
+        name_rows(ax, _row_names(rows, inputs), labelled=ax is axes[0])
         ax.set_title(metric)
         ax.set_xlim(0, 1.12)
         ax.set_xticks([0, 0.25, 0.5, 0.75, 1])
@@ -91,7 +90,7 @@ def attention_of_texts(inputs: FigureInputs) -> Figure | None:
             at = _row_of(arrays, image, prompt, method)
             _overlay(ax, arrays, image, at)
             if line == 0:
-                ax.set_title(f"{inputs.title(str(arrays['encoder']), 16)}\n{method}", fontsize=8)
+                ax.set_title(f"{inputs.title(str(arrays['encoder']), 20)}\n{method}", fontsize=7.5)
         _box(row[0], first["box"][_row_of(first, image, prompt, columns[0][1])])
     entitle(
         figure,
@@ -120,7 +119,7 @@ def attention_own(inputs: FigureInputs) -> Figure | None:
             _overlay(ax, arrays, image, _row_of(arrays, image, "", method))
             if line == 0:
                 kind = method.replace("cls", "CLS").replace(" attention", "")
-                ax.set_title(f"{inputs.title(str(arrays['encoder']), 16)}\n{kind}", fontsize=8)
+                ax.set_title(f"{inputs.title(str(arrays['encoder']), 20)}\n{kind}", fontsize=7.5)
     entitle(
         figure,
         "Where does an encoder look?",
@@ -142,6 +141,15 @@ def _files(inputs: FigureInputs) -> list[Arrays]:
 
 def _order(variant: str) -> int:
     return TEXT_METHODS.index(variant) if variant in TEXT_METHODS else len(TEXT_METHODS)
+
+
+def _row_names(rows: Sequence[tuple[str, str]], inputs: FigureInputs) -> list[str]:
+    """Return the variant of each row, with its encoder above the first."""
+    before = [None, *(encoder for encoder, _ in rows)]
+    return [
+        fit(variant, 30) if encoder == last else f"{inputs.label(encoder)}\n{fit(variant, 30)}"
+        for (encoder, variant), last in zip(rows, before, strict=False)
+    ]
 
 
 def _localised(ax: Axes, row: int, score: Score, colour: str) -> None:

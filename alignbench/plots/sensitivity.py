@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from alignbench.experiments.sensitivity import AS_SCORED, METRIC, OF, survival
 from alignbench.plots.marks import name_rows
 from alignbench.plots.style import INK, MUTED, entitle, new_figure, styled
-from alignbench.plots.text import fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST_LLMS = 3
 MOST_NAMED = 6
+FEW = 4  # encoders whose names fit in full above the figure
 
 
 @styled
@@ -33,7 +33,9 @@ def sensitivity(inputs: FigureInputs) -> Figure | None:
         return None
     names = list(dict.fromkeys(row.variant for row in rows))
     encoders = sorted({encoder for row in rows for encoder in row.values}, key=inputs.place)
-    figure = new_figure(2.6 + 3.9 * len(llms), 2.0 + 0.4 * len(names))
+    legend = _legend(encoders[:MOST_NAMED], inputs)
+    length = sum(0.45 + 0.075 * len(str(handle.get_label())) for handle in legend)
+    figure = new_figure(max(2.6 + 3.6 * len(llms), length), 2.0 + 0.4 * len(names))
     axes = figure.subplots(1, len(llms), squeeze=False)[0]
     scores = {(s.llm, s.variant, s.encoder): s for s in inputs.scores if s.metric == METRIC}
     for ax, llm in zip(axes, llms, strict=True):
@@ -61,7 +63,7 @@ def sensitivity(inputs: FigureInputs) -> Figure | None:
         "Lines: 95% intervals. τ: Kendall's, of the order of encoders with that as scored (1: the same).",
         "=: the best as scored is the best here, too, or not distinguishable from it.",
         *([f"Named above: the first {MOST_NAMED} of {len(encoders)} encoders."] if more else []),
-        legend=_legend(encoders[:MOST_NAMED], inputs),
+        legend=legend,
     )
     return figure
 
@@ -115,7 +117,7 @@ def _legend(encoders: Sequence[str], inputs: FigureInputs) -> list[Artist]:
             linestyle="",
             marker=inputs.look(encoder).marker,
             color=inputs.look(encoder).colour,
-            label=fit(inputs.label(encoder), 20),
+            label=inputs.label(encoder, 30 if len(encoders) <= FEW else 18),
         )
         for encoder in encoders
     ]

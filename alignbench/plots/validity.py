@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.experiments.study_cells import LOWER_IS_BETTER
-from alignbench.experiments.validity import validity
-from alignbench.experiments.validity_run import table_of_arrays
 from alignbench.plots.labels import place_names
 from alignbench.plots.style import DIVERGING, INK, entitle, new_figure, styled, type_looks
 from alignbench.plots.text import clean, fit
-from alignbench.stats.correlation import ESTIMABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from alignbench.experiments.validity import Link, Paradox, Validity
-    from alignbench.plots.inputs import FigureInputs
     from alignbench.plots.style import Look
 
 TITLES = {
@@ -36,15 +32,6 @@ STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 MOST_ROWS, MOST_COLUMNS, MOST_PANELS = 30, 8, 4
 CHANCE = "#C0392B"
 STRONG = "0.99"
-
-
-@styled
-def validity_matrix(inputs: FigureInputs) -> Figure | None:
-    """Draw r of every score with every outcome of a run; nothing below five lineages."""
-    for arrays in inputs.artifacts.get("validity", ()):
-        if len(set(arrays["lineages"].tolist())) >= ESTIMABLE:
-            return matrix_figure(validity(table_of_arrays(arrays), "this run"))
-    return None
 
 
 @styled

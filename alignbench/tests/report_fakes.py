@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.plots import CoralArrays, FigureInputs, SimilarityArrays
+from alignbench.tests.attention_fakes import make_attention, make_pairs, make_varied
 from alignbench.tests.compare_fakes import compare_scores, loss_curves
 from alignbench.tests.speed_fakes import make_speed_scores
 from alignbench.tests.vlm_fakes import vlm_run
@@ -300,17 +301,22 @@ def make_inputs(encoders: Sequence[str] = ENCODERS, llms: Sequence[str] = LLMS, 
     """Return what all figures of a whole run are drawn from."""
     coral, similarity = make_arrays(encoders, llms, k=k)
     gains, trained = vlm_run(encoders, llms)
+    localised, maps = make_attention(encoders)
     scores = [
         *make_scores(encoders, llms),
         *compare_scores(make_score, encoders, llms),
         *make_matrix(encoders, llms),
         *make_trained_scores(encoders, llms),
         *gains,
+        *localised,
+        *make_varied(encoders, llms),
     ]
     artifacts: dict[str, Any] = {
         "losses": loss_curves(encoders, llms),
         **make_spaces(encoders, llms),
         "vlm": trained,
+        "attention": maps,
+        **make_pairs(encoders, llms),
     }
     return FigureInputs(scores, make_run(encoders, llms).models, coral, similarity, artifacts)
 

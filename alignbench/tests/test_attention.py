@@ -131,7 +131,11 @@ def test_a_run_scores_and_draws_the_same_in_workers(
 ) -> None:
     copy_benchmarks(project, "test_attention.py")
     ours = (f"--encoders=eye={folders('clip')},other={folders('dinov2')},toy-a", "--n-samples=2")
-    assert run(project, "benchmarks", *ours, "-m", "attention", "-p", "no:xdist").ret == 0
+    result = run(project, "benchmarks", *ours, "-m", "attention", "-p", "no:xdist")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["model  eye: *, loaded for attention maps", "model  toy-a: custom, not loaded"]
+    )
     serial = scores(project)
     folder = project.path / "reports" / "latest"
     assert {p.name for p in (folder / "artifacts").iterdir()} == {"attention-eye.npz", "attention-other.npz"}
@@ -192,7 +196,7 @@ def test_the_figure_of_scores_shows_chance_and_null_beside_each(folders: Callabl
         "overlap_iou",
     ]
     rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert rows == ["eye: value", "eye: negated", "eye: raw", "eye: CLS attention, any object"]
+    assert rows == ["eye\nvalue", "negated", "raw", "CLS attention, any object"]
     for ax in figure.axes:
         assert sum(line.get_marker() == "x" for line in ax.lines) == 4
         assert sum(line.get_marker() == "o" for line in ax.lines) == 4

@@ -142,12 +142,13 @@ def test_ends_of_trainings_come_before_early_checkpoints(tmp_path: Path) -> None
     assert {drawings for drawings, member, _ in plan if member is early} == {"trained-on"}
 
 
-def test_of_early_checkpoints_no_vlm_is_trained(tmp_path: Path) -> None:
+def test_vlms_are_trained_of_ends_of_trainings_on_the_first_drawings(tmp_path: Path) -> None:
     early = Member("clip-a-10", "x", Card("clip-a", "contrastive", "softmax", 1, 10))
     late = Member("mini-clip", "mini-clip", SHIPPED["mini-clip"])
     study = Study(tmp_path, [early, late], EmbeddingStore(None))
-    assert study.settings_of(early).vlm_epochs == 0
-    assert study.settings_of(late) == study.settings
+    assert study.settings_of("trained-on", early).vlm_epochs == 0
+    assert study.settings_of("held-out", late).vlm_epochs == 0
+    assert study.settings_of("trained-on", late) == study.settings
     assert study.settings.vlm_epochs > 0
 
 
