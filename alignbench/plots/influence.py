@@ -24,7 +24,7 @@ MOST_PAIRS = 6
 COLUMNS = 3
 MOST_NAMED = 7
 NAMED = 2  # at each end
-TOO_NEAR = 0.06  # of the range: the second name would lie on the first
+TOO_NEAR = 0.06  # of the range: the second name would lie on the first, or on the dots beside it
 
 
 @styled
@@ -80,7 +80,9 @@ def _panel(ax: Axes, arrays: Arrays, types: Mapping[str, Any]) -> None:
     apart = TOO_NEAR * (float(np.ptp(values)) or 1.0)
     for places, side, shift in ((order[:NAMED], "left", 5), (order[::-1][:NAMED], "right", -5)):
         for rank, row in enumerate(places):
-            if rank and abs(values[row] - values[places[rank - 1]]) < apart:
+            beside = order[::-1] if side == "right" else order
+            near = [values[other] for other in beside[max(0, rank - 1) : rank + 2] if other != row]
+            if rank and min(abs(value - values[row]) for value in near) < apart:
                 break
             at = rank if side == "left" else len(order) - 1 - rank
             ax.annotate(

@@ -17,8 +17,10 @@ from alignbench.experiments.scoring import Settings
 from alignbench.metrics import METRICS
 from alignbench.metrics.influence import debiased_cka_without
 from alignbench.plots import FIGURES, FigureInputs
+from alignbench.plots.influence import sample_influence
 from alignbench.stats import evaluate
 from alignbench.tests.pairs import make_pair
+from alignbench.tests.report_fakes import make_inputs
 from alignbench.tests.toys import copy_benchmarks, run
 
 if TYPE_CHECKING:
@@ -143,3 +145,14 @@ def test_a_run_leaves_an_artifact_a_pair(project: pytest.Pytester) -> None:
     assert files == ["influence-toy-a~toy-llm.npz", "influence-toy-b~toy-llm.npz"]
     with np.load(folder / "artifacts" / files[0]) as arrays:
         assert all(image.count("/") == 1 and image.endswith(".png") for image in arrays["images"])
+
+
+def test_a_second_name_is_written_only_where_it_lies_on_no_other_sample() -> None:
+    [made] = make_inputs(("mini-clip",), ("mini-llama",)).artifacts["influence"]
+    ids = np.array([f"sample-{i}" for i in range(30)])
+    values = np.linspace(0.004, -0.004, 30)
+    values[[0, 1, 29]] = 0.03, 0.02, -0.02  # sample 28 is one of the many
+    arrays = {**made, "influence": values, "ids": ids, "labels": np.array(["chart"] * 30)}
+    figure = sample_influence(FigureInputs(artifacts={"influence": [arrays]}))
+    assert figure is not None
+    assert {text.get_text() for text in figure.axes[0].texts} == {"sample-0", "sample-1", "sample-29"}

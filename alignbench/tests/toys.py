@@ -25,7 +25,7 @@ class Toy:
     width = 12
 
     def __init__(self, name):
-        self.name = name
+        self.name = self.source = name
 
     def fingerprint(self):
         return {"source": self.name, "revision": "1"}
