@@ -17,6 +17,7 @@ from alignbench.experiments.validity import validity
 from alignbench.experiments.validity_table import Table
 from alignbench.stats.correlation import ESTIMABLE
 from alignbench.types import Null, Score
+from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +98,7 @@ def run_score(pairs: Sequence[Pair], seed: int) -> Score:
     }
     lineages = len(set(table.lineages))
     if found is None or found.best is None:
-        counted = f"{len({p.x.model.label for p in pairs})} encoders, {lineages} lineages"
+        counted = f"{len({p.x.model.label for p in pairs})} encoders, {plural(lineages, 'lineage')}"
         reason = f"not estimable: {counted}; it takes {ESTIMABLE} lineages"
         return Score(value=None, status="not_applicable", reason=reason, params=_about(table), **common)
     best = max(found.links, key=lambda link: abs(link.correlation.pearson)).correlation

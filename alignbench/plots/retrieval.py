@@ -10,6 +10,7 @@ from alignbench.plots.inputs import pick
 from alignbench.plots.labels import place_names
 from alignbench.plots.marks import limit, name_rows, not_recorded, reading_notes, score_bars
 from alignbench.plots.style import INK, MARKERS, MUTED, NULL, entitle, new_figure, styled
+from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -183,10 +184,12 @@ def _correlation(prediction: Prediction, metric: str, variant: str) -> str:
         if (one.metric, one.outcome) == (metric, f"mrr {variant}"):
             around = "" if one.low is None else f" ({one.low:.2f} to {one.high:.2f} leaving one out)"
             worth = (
-                f"p = {one.p_adjusted:.2g}" if one.estimable else f"not estimable: {one.lineages} lineages"
+                f"p = {one.p_adjusted:.2g}"
+                if one.estimable
+                else f"not estimable: {plural(one.lineages, 'lineage')}"
             )
             return f"r = {one.pearson:.2f}{around}, ρ = {one.spearman:.2f}, τ = {one.kendall:.2f}; {worth}"
-    return f"no correlation: {prediction.lineages} lineages"
+    return f"no correlation: {plural(prediction.lineages, 'lineage')}"
 
 
 def _point(ax: Axes, x: Score, y: Score, colour: str, marker: str) -> None:

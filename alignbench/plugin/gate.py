@@ -14,7 +14,8 @@ from alignbench.experiments.speed_machine import threads_to_use
 from alignbench.plots.text import clean
 from alignbench.plugin.environment import accelerator, git_commit, machine, versions
 from alignbench.plugin.terminal import Printer
-from alignbench.report.text import plural, wrap
+from alignbench.report.text import wrap
+from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

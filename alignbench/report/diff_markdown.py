@@ -20,7 +20,8 @@ from alignbench.report.diff_words import (
     values_of,
     verdict,
 )
-from alignbench.report.text import markdown, plural, table
+from alignbench.report.text import markdown, table
+from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

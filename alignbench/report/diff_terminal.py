@@ -22,7 +22,8 @@ from alignbench.report.diff_words import (
     values_of,
     verdict,
 )
-from alignbench.report.text import encodable, pad, plural, wrap
+from alignbench.report.text import encodable, pad, wrap
+from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from alignbench.plots.text import number
-from alignbench.report.text import measured, plural, value_text
+from alignbench.report.text import measured, value_text
+from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from alignbench.experiments.sensitivity import AS_SCORED, OF, survival
 from alignbench.plots.text import number
-from alignbench.report.text import code, markdown, plural, table
+from alignbench.report.text import code, markdown, table
+from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

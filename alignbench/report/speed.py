@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alignbench.report.text import measured, plural
+from alignbench.report.text import measured
+from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -17,7 +17,8 @@ from alignbench.report.ranking import rank, rank_by_type, ranked_scores
 from alignbench.report.sensitivity import sensitivity_lines
 from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
 from alignbench.report.terminal import all_flags
-from alignbench.report.text import code, markdown, plural, probability, share, table, value_text
+from alignbench.report.text import code, markdown, probability, share, table, value_text
+from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

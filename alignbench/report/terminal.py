@@ -13,7 +13,8 @@ from alignbench.report.files import sound
 from alignbench.report.flags import letter, meaning, of_weights
 from alignbench.report.ranking import in_order, rank, rank_by_type, ranked_scores
 from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
-from alignbench.report.text import encodable, pad, plural, probability, share, wrap
+from alignbench.report.text import encodable, pad, probability, share, wrap
+from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -86,11 +86,6 @@ def about(count: float) -> str:
     return f"about {step * math.ceil(count / step):,}"
 
 
-def plural(count: int, noun: str) -> str:
-    """Return `1 row`, `2 rows`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def markdown(text: object) -> str:
     r"""Return `text` so that markdown and HTML show it as it is: `<b>` stays text, `a|b` stays in its cell.
 

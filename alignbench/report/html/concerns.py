@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from alignbench.plots.names import models_of
 from alignbench.report.facts import dropped_rows
 from alignbench.report.flags import FLAGS, meaning
-from alignbench.report.text import plural
+from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -29,7 +29,8 @@ from alignbench.report.html.samples import influences, known_samples, space
 from alignbench.report.ranking import rank, rank_by_type
 from alignbench.report.run import ARTIFACTS, SCORES, read_run, scores_csv
 from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
-from alignbench.report.text import plural, probability
+from alignbench.report.text import probability
+from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
