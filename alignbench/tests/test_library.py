@@ -71,7 +71,7 @@ def outside(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 def test_the_page_works_as_it_stands(outside: pytest.Pytester) -> None:
     assert files_of_the_page().keys() == {"conftest.py", "test_fit.py"}
     result = outside.runpytest_subprocess(
-        *command_of_the_page(), "-p", "no:cacheprovider", "--align-no-figures", timeout=120
+        *command_of_the_page(), "-p", "no:cacheprovider", "--align-no-figures", timeout=900
     )
     result.assert_outcomes(passed=3)
     folder = outside.path / "reports" / "latest"
