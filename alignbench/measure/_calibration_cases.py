@@ -1,4 +1,4 @@
-"""Pairs whose truth is known, in the shapes that statistics go wrong on: heavy tails, classes, wordings, ..."""
+"""Pairs whose truth is known, in the shapes that statistics go wrong on: heavy tails, types, wordings."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Case:
         return rng.standard_t(self.freedom, size=shape) / np.sqrt(self.freedom / (self.freedom - 2))
 
     def _scale(self) -> Matrix:
-        """Return the standard deviations of the latent dimensions, mean variance 1, shared ones every second."""
+        """Return the latent standard deviations, of mean variance 1; shared are every second of them."""
         variance = np.arange(1, LATENT + 1) ** -self.decay
         variance = np.concatenate([variance[::2], variance[1::2]]) / variance.mean()
         return np.asarray(np.sqrt(variance))

@@ -78,9 +78,7 @@ class Cell:
             }
         settings = Settings(seed=trial, permutations=self.permutations)
         return {
-            self.metric: drawn(
-                score_pair(METRICS.get(self.metric), pair, settings, experiment="calibration")
-            )
+            self.metric: drawn(score_pair(METRICS.get(self.metric), pair, settings, experiment="calibration"))
         }
 
 

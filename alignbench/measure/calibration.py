@@ -1,7 +1,7 @@
-"""Our own statistics on pairs whose truth is known: p-values against uniform, coverage and width of intervals.
+"""Our own statistics on pairs whose truth is known: p-values against uniform, coverage of intervals.
 
-Writes alignbench/docs/calibration.md from all draws that there are. The draws are kept in a work folder, a file
-a cell, and continued where they stopped; `--page` writes the page without drawing more.
+Writes alignbench/docs/calibration.md from all draws that there are. These are kept in a work folder, a file a
+cell, and continued where they stopped; `--page` writes the page without drawing more.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ def _draw(cell: Cell, work: Path) -> None:
 def _options(argv: list[str]) -> Any:
     parser = argparse.ArgumentParser(prog="python -m alignbench.measure calibration", description=__doc__)
     parser.add_argument("--out", type=Path, default=PAGE, help="the page (%(default)s)")
-    parser.add_argument("--work", type=Path, default=cache_home() / "calibration", help="of draws (%(default)s)")
+    parser.add_argument(
+        "--work", type=Path, default=cache_home() / "calibration", help="of draws (%(default)s)"
+    )
     parser.add_argument("--draws", type=int, default=DRAWS, help="of a cell, dear ones fewer (%(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (%(default)s)")
     parser.add_argument("--page", action="store_true", help="write the page of what there is, draw nothing")
