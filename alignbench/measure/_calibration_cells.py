@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,16 +17,19 @@ from alignbench.measure.truth import mixing
 from alignbench.metrics import METRICS
 from alignbench.metrics.retrieval import cosine_similarity, retrieval
 from alignbench.stats import bootstrap_interval, wilson_interval
+from alignbench.types import Null
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from alignbench.types import Interval, Pair, Score
 
 E2E, RANKED = "e2e", "retrieval"
 CHUNK = 100  # draws between two looks at the disk
-REPEATS = {"splits": 5, "seeds": 1, "epochs": 100}
+REPEATS = Repeats(splits=5, seeds=1, epochs=100)
 _TRAINED = ("recall_at_1", "mrr")
 
 
@@ -69,7 +72,7 @@ class Cell:
         if self.metric == RANKED:
             return ranked(pair, trial)
         if self.metric == E2E:
-            repeats = Repeats(seed=trial, permutations=self.permutations, **REPEATS)
+            repeats = replace(REPEATS, seed=trial, permutations=self.permutations)
             scores = e2e_scores(pair, "contrastive", repeats)
             return {
                 f"{score.metric} {score.variant.split()[0]}": drawn(score)
@@ -84,14 +87,9 @@ class Cell:
 
 def drawn(score: Score) -> Drawn:
     """Return what of a score is calibrated."""
-    null, interval = score.null, score.interval
-    return Drawn(
-        score.value,
-        null and null.p,
-        null and null.within_p,
-        interval and interval.low,
-        interval and interval.high,
-    )
+    null = score.null or Null("none")
+    ends = (None, None) if score.interval is None else (score.interval.low, score.interval.high)
+    return Drawn(score.value, null.p, null.within_p, *ends)
 
 
 def ranked(pair: Pair, seed: int) -> dict[str, Drawn]:
@@ -123,7 +121,7 @@ class Column:
     score: str
     drawn: Sequence[Drawn]
 
-    def numbers(self, name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def numbers(self, name: str) -> NDArray[np.float64]:
         """Return one field of all draws, nan where there is none."""
         return np.asarray([getattr(one, name) for one in self.drawn], dtype=np.float64)
 

@@ -53,17 +53,17 @@ It rejects, as it should: the types are on both sides. This is why a run shows t
 95% intervals are for the *expected score at this n*: the mean over the draws. *Covered*: the share of
 intervals that hold it, {wanted} or more wanted; what is below is **bold**. *Population*: the share that holds
 the value of infinitely many pairs (a sample of 20,000). *Width*: the mean width over 2 · 1.96 · the standard
-deviation of the score over draws; 1 is what a perfect interval would have. Below 20 groups there is none (flag
-`n_too_small`), so n = 9 is not in the table.
+deviation of the score over draws; 1 is what a perfect interval would have. Below 20 groups there is none
+(flag `n_too_small`), so n = 9 is not in the table.
 
 {coverages}
 
 ## Retrieval
 
 R@1 and MRR as the e2e experiment makes them: {splits} splits of {seeds} seed, {epochs} epochs at most, a
-linear projector, contrastive loss; corrected t over the splits. A run has 5 seeds and 300 epochs: trainings are
-dear. *p ≤ .05* is of twice the median p over the splits, which is valid whatever their dependence and so rejects
-independent pairs less often than 5%.
+linear projector, contrastive loss; corrected t over the splits. A run has 5 seeds and 300 epochs: trainings
+are dear. *p ≤ .05* is of twice the median p over the splits, which is valid whatever their dependence and so
+rejects independent pairs less often than 5%.
 
 {trained}
 
@@ -105,7 +105,9 @@ def page(columns: Sequence[Column], missing: Sequence[tuple[Cell, int]]) -> str:
         types=_types(plain),
         wanted=f"{WANTED:.0%}",
         coverages=_coverages(spans),
-        **REPEATS,
+        splits=REPEATS.splits,
+        seeds=REPEATS.seeds,
+        epochs=REPEATS.epochs,
         trained=_trained([column for column in columns if trained(column)]),
         ranked=_coverages([one for c in columns if c.cell.metric == RANKED and (one := coverage(c))]),
         missing=_missing(missing),

