@@ -1,0 +1,253 @@
+"""The page of the calibration: tables of sizes and coverages, and what is out of line or not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alignbench.measure._calibration_cases import CASES, WIDTHS
+from alignbench.measure._calibration_cells import E2E, RANKED, REPEATS, Cell
+from alignbench.measure._calibration_checks import WANTED, coverage, off, size, size_of, trained
+from alignbench.measure.truth import LATENT, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from alignbench.measure._calibration_cells import Column
+    from alignbench.measure._calibration_checks import Coverage, Size
+
+WORST = 10
+
+PAGE_TEXT = """\
+# Are the p-values and intervals of the suite what they say?
+
+Made by `python -m alignbench.measure calibration`; seeds are fixed, so it comes out the same again.
+
+Every draw is an independent sample of n images whose truth is known, scored by the code that scores a run
+(`score_pair`, `e2e_scores`). Both sides ({widths[0]} and {widths[1]} columns) have {latent} latent dimensions
+in isotropic noise. Nulls draw {permutations} permutations instead of a run's 999: the level .05 is exact with
+either. Up to 2,000 draws a cell, fewer where a score is dear; the tables say how many there are.
+
+{verdict}
+
+## p-values where there is nothing to find
+
+The share of draws with p ≤ .05, which should be 5%: of sides that are independent, or, of pairs that share
+their types, the p *within* types. A two-sided binomial test for each cell, Holm over all {tested} of them;
+what is out of line is **bold**, with the direction. *Too few* is no false claim: scores that take few values
+(neighbours of nine points) tie with their permutations, and ties count against the score.
+
+{sizes}
+
+The cells with the smallest binomial p:
+
+{worst_sizes}
+
+### The global null of pairs that share their types
+
+It rejects, as it should: the types are on both sides. This is why a run shows the p within types beside it.
+
+{types}
+
+## Intervals
+
+95% intervals are for the *expected score at this n*: the mean over the draws. *Covered*: the share of
+intervals that hold it, {wanted} or more wanted; what is below is **bold**. *Population*: the share that holds
+the value of infinitely many pairs (a sample of 20,000). *Width*: the mean width over 2 · 1.96 · the standard
+deviation of the score over draws; 1 is what a perfect interval would have. Below 20 groups there is none
+(flag `n_too_small`), so n = 9 is not in the table.
+
+{coverages}
+
+## Retrieval
+
+R@1 and MRR as the e2e experiment makes them: {splits} splits of {seeds} seed, {epochs} epochs at most, a
+linear projector, contrastive loss; corrected t over the splits. A run has 5 seeds and 300 epochs: trainings
+are dear. *p ≤ .05* is of twice the median p over the splits, which is valid whatever their dependence and so
+rejects independent pairs less often than 5%.
+
+{trained}
+
+Nothing trained: the rows ranked by their true latent vectors, the intervals of `alignbench.stats` for one
+ranking (recall@1: Wilson over groups; MRR: bootstrap over groups). No run uses these two; they are there for
+rankings of your own.
+
+{ranked}
+
+## What is not there
+
+{missing}
+"""
+
+
+def percent(share: float) -> str:
+    """Return a share in percent, one decimal."""
+    return f"{100 * share:.1f}%"
+
+
+def page(columns: Sequence[Column], missing: Sequence[tuple[Cell, int]]) -> str:
+    """Return the whole page from the columns that there are.
+
+    Args:
+        columns: of finished cells and of those under way.
+        missing: cells that are not finished, with the draws that there are.
+    """
+    plain = [column for column in columns if column.cell.metric not in (E2E, RANKED)]
+    sizes = [one for column in plain if (one := size(column))]
+    spans = [one for column in plain if (one := coverage(column))]
+    return PAGE_TEXT.format(
+        widths=WIDTHS,
+        latent=LATENT,
+        permutations=_permutations(columns),
+        verdict=_verdict(sizes, spans),
+        tested=len(sizes),
+        sizes=_sizes(sizes),
+        worst_sizes=_worst_sizes(sizes),
+        types=_types(plain),
+        wanted=f"{WANTED:.0%}",
+        coverages=_coverages(spans),
+        splits=REPEATS.splits,
+        seeds=REPEATS.seeds,
+        epochs=REPEATS.epochs,
+        trained=_trained([column for column in columns if trained(column)]),
+        ranked=_coverages([one for c in columns if c.cell.metric == RANKED and (one := coverage(c))]),
+        missing=_missing(missing),
+    )
+
+
+def _permutations(columns: Sequence[Column]) -> str:
+    return ", ".join(map(str, sorted({c.cell.permutations for c in columns if c.cell.permutations}))) or "no"
+
+
+def _verdict(sizes: Sequence[Size], spans: Sequence[Coverage]) -> str:
+    wrong = [one for one, is_off in zip(sizes, off(sizes), strict=True) if is_off]
+    many = [one for one in wrong if one.says == "too many"]
+    unflagged = [one for one in spans if not one.flagged]
+    short = [one for one in unflagged if one.short]
+    flagged = [one for one in spans if one.flagged]
+    lines = [
+        f"**p-values**: {len(sizes)} cells; {len(many)} {_be(many)} out of line by too many rejections"
+        f"{_named(one.column for one in many)}, {len(wrong) - len(many)} by too few"
+        f"{_named(one.column for one in wrong if one not in many)}.",
+        f"**Intervals** that carry no flag: {len(unflagged)} cells; {len(short)} {_be(short)} below "
+        f"{WANTED:.0%} coverage{_named(one.column for one in short)}. Flagged `conservative`: "
+        f"{len(flagged)} cells; "
+        f"{sum(one.short for one in flagged)} below"
+        f"{_named(one.column for one in flagged if one.short)}.",
+    ]
+    return "\n\n".join(lines)
+
+
+def _be(some: Sequence[object]) -> str:
+    return "is" if len(some) == 1 else "are"
+
+
+def _named(columns: Iterable[Column]) -> str:
+    names = [f"`{column.score}`, {column.cell.case}, n = {column.cell.n}" for column in columns]
+    return f" ({'; '.join(names)})" if names else ""
+
+
+def _sizes(sizes: Sequence[Size]) -> str:
+    """Return a row a score and case, a column an n."""
+    ns = sorted({one.column.cell.n for one in sizes})
+    cells: dict[tuple[str, str], dict[int, str]] = {}
+    for one, is_off in zip(sizes, off(sizes), strict=True):
+        text = f"{percent(one.shares[1])} of {one.draws:,}"
+        key = (one.column.score, one.column.cell.case)
+        cells.setdefault(key, {})[one.column.cell.n] = f"**{text}, {one.says}**" if is_off else text
+    rows = [
+        [f"{score}: {CASES[case].title}", *(of_n.get(n, "–") for n in ns)]
+        for (score, case), of_n in cells.items()
+    ]
+    return table(["score: pairs", *(f"n = {n}" for n in ns)], rows)
+
+
+def _worst_sizes(sizes: Sequence[Size]) -> str:
+    ordered = sorted(zip(sizes, off(sizes), strict=True), key=lambda one: one[0].p)[:WORST]
+    rows = [
+        [
+            f"{one.column.score}: {one.column.cell.case}",
+            str(one.column.cell.n),
+            f"{one.draws:,}",
+            *map(percent, one.shares),
+            f"{one.p:.2g}",
+            f"**{one.says}**" if is_off else "in line",
+        ]
+        for one, is_off in ordered
+    ]
+    return table(
+        ["score: pairs", "n", "draws", "p ≤ .01", "p ≤ .05", "p ≤ .10", "binomial p", "after Holm"], rows
+    )
+
+
+def _types(columns: Sequence[Column]) -> str:
+    rows = []
+    for column in columns:
+        case = CASES[column.cell.case]
+        found = size_of(column, "global") if case.separation and not case.shared else None
+        if found:
+            within = size_of(column, "within")
+            rows.append(
+                [
+                    column.score,
+                    str(column.cell.n),
+                    f"{found.draws:,}",
+                    percent(found.shares[1]),
+                    percent(within.shares[1]) if within else "–",
+                ]
+            )
+    return table(["score", "n", "draws", "global p ≤ .05", "p within types ≤ .05"], rows)
+
+
+def _coverages(spans: Sequence[Coverage]) -> str:
+    rows = [
+        [
+            f"{one.column.score}: {CASES[one.column.cell.case].title}",
+            str(one.column.cell.n),
+            f"{one.draws:,}",
+            f"{one.expected:.3f}",
+            _bold(percent(one.covered), one.short),
+            "–"
+            if one.of_population is None
+            else _bold(percent(one.of_population), one.of_population < WANTED),
+            f"{one.width:.2f}",
+            "conservative" if one.flagged else "",
+        ]
+        for one in spans
+    ]
+    return table(["score: pairs", "n", "draws", "expected", "covered", "population", "width", "flag"], rows)
+
+
+def _population(one: Coverage) -> str:
+    share = one.of_population
+    return "–" if share is None else _bold(percent(share), share < WANTED)
+
+
+def _bold(text: str, is_bold: bool) -> str:
+    return f"**{text}**" if is_bold else text
+
+
+def _trained(columns: Sequence[Column]) -> str:
+    rows = []
+    for column in columns:
+        case, span, rejected = CASES[column.cell.case], coverage(column), size_of(column, "global")
+        rows.append(
+            [
+                f"{column.score}: {case.title}",
+                str(column.cell.n),
+                f"{len(column.drawn):,}",
+                f"{span.expected:.3f}" if span else "–",
+                _bold(percent(span.covered), span.short) if span else "–",
+                f"{span.width:.2f}" if span else "–",
+                percent(rejected.shares[1]) if rejected and not case.shared else "–",
+            ]
+        )
+    return table(["score: pairs", "n", "draws", "expected", "covered", "width", "p ≤ .05"], rows)
+
+
+def _missing(missing: Sequence[tuple[Cell, int]]) -> str:
+    if not missing:
+        return "Nothing: all cells of the plan have all their draws."
+    rows = [[cell.case, cell.metric, str(cell.n), f"{count:,} of {cell.draws:,}"] for cell, count in missing]
+    return "Cells of the plan that are not finished, with the draws that there are:\n\n" + table(
+        ["pairs", "score", "n", "draws"], rows
+    )
