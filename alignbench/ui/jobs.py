@@ -157,5 +157,5 @@ class Job(Generic[T]):
 
     def _wait(self) -> None:
         while not DEVICE.acquire(timeout=_LOOK):
-            self._what = "waiting for other work on the device to end"
+            self._what = "waiting for the device"
             self._check()

@@ -105,6 +105,7 @@ def _tab(app: App, tab: Tab, offer: Offer) -> None:
                     max_height=460,
                     show_search="filter",
                     elem_id=f"table-{tab.experiment}",
+                    elem_classes="ab-table",
                 )
                 with gr.Row():
                     files = [
@@ -171,13 +172,13 @@ def _results(shown: Shown, scattered: bool) -> list[Any]:
         gr.Column(visible=True),
         shown.answer,
         shown.figures,
-        shown.rows,
+        {"headers": shown.head, "data": shown.rows},
         *(gr.DownloadButton(value=str(path)) for path in shown.files),
     ]
     if scattered:
         names = list(shown.points)
         first = names[0] if names else None
-        values += [shown.points, gr.Dropdown(choices=names, value=first), _plot(shown.points, first)]
+        values += [shown.points, gr.Dropdown(choices=names, value=first), *_plot(shown.points, first)]
     return values
 
 
@@ -214,21 +215,31 @@ def _scatter() -> list[Any]:
         y="y",
         color="type",
         tooltip=["sample", "type", "text"],
+        colors_in_legend=[],  # its own is cut off below the plot
+        x_title=" ",
+        y_title=" ",
+        x_axis_labels_visible=False,
         height=440,
         label="Point at a sample to see what it is; drag to zoom in, double-click to zoom out",
         elem_id="scatter",
     )
-    which.input(_plot, [points, which], plot, show_progress="hidden", queue=False, api_visibility="private")
-    return [points, which, plot]
+    legend = gr.HTML()
+    shown = [plot, legend]
+    which.input(_plot, [points, which], shown, show_progress="hidden", queue=False, api_visibility="private")
+    return [points, which, *shown]
 
 
-def _plot(points: dict[str, list[dict[str, Any]]], name: str | None) -> Any:
+def _plot(points: dict[str, list[dict[str, Any]]], name: str | None) -> list[Any]:
     import pandas as pd
 
     own = points.get(name or "", [])
     colours = {label: look.colour for label, look in type_looks(point["type"] for point in own).items()}
     frame = pd.DataFrame(own, columns=["x", "y", "type", "sample", "text"])
-    return gr.ScatterPlot(value=frame, color_map=colours, x_title="", y_title="")
+    items = "".join(
+        f'<li><span style="background: {colour}" aria-hidden="true"></span>{html.escape(label)}</li>'
+        for label, colour in colours.items()
+    )
+    return [gr.ScatterPlot(value=frame, color_map=colours), f'<ul class="ab-legend">{items}</ul>']
 
 
 def _progress(told: Told) -> str:

@@ -46,13 +46,15 @@ class Shown:
 
     Args:
         answer: HTML: the answer first, then what to keep in mind.
-        rows: of the table, under `HEAD`.
+        head: of the table: of `HEAD` what any row has.
+        rows: of the table.
         figures: HTML.
         files: CSV, JSON and a ZIP of the figures.
         points: of a scatter by its name: x, y, type, sample, text of each sample.
     """
 
     answer: str
+    head: list[str]
     rows: list[Row]
     figures: str
     files: tuple[Path, ...]
@@ -97,7 +99,7 @@ def shown(
                 archive.write(path, path.name)
     return Shown(
         _answer(found, command, [*notes, *problems]),
-        [_row(score) for score in found.scores],
+        *_table([_row(score) for score in found.scores]),
         "".join(_figure(figure, png) for figure, png in drawn.items()),
         files,
         _points(found, dataset),
@@ -165,6 +167,12 @@ def _answer(found: Found, command: str, notes: Sequence[str]) -> str:
         f"<details><summary>The same in a terminal</summary><pre><code>{_safe(command)}</code></pre></details>"
     )
     return f'<div class="ab-answer">{"".join(parts)}</div>'
+
+
+def _table(rows: list[Row]) -> tuple[list[str], list[Row]]:
+    """Return head and rows without the columns that are empty in every row."""
+    used = [i for i in range(len(HEAD)) if any(row[i] for row in rows)]
+    return [HEAD[i] for i in used], [[row[i] for i in used] for row in rows]
 
 
 def _row(score: Score) -> Row:

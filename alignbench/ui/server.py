@@ -5,11 +5,12 @@ from __future__ import annotations
 import ipaddress
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from alignbench.errors import AlignbenchError, ConfigError
+from alignbench.errors import ConfigError
 from alignbench.ui.uploads import MAX_FILE
 
 if TYPE_CHECKING:
@@ -146,12 +147,12 @@ def start(
 
 
 def _warm() -> None:
-    """Import what the first click would wait for."""
-    try:
+    """Import what the first click would wait for; two threads that import transformers at once break it."""
+    from alignbench.ui.jobs import DEVICE
+
+    with DEVICE, suppress(ImportError):  # the first click says it better
         import torch  # noqa: F401
         import transformers  # noqa: F401
-    except (ImportError, AlignbenchError):  # the first click says it better
-        return
 
 
 def _is_local(host: str) -> bool:
