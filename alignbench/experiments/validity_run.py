@@ -68,7 +68,8 @@ def run_table(pairs: Sequence[Pair], seed: int) -> Table:
 
     return Table(
         encoders=tuple(models),
-        lineages=tuple(model.source for model in models.values()),
+        # what somebody registered says no source by which two of them could be told apart
+        lineages=tuple(m.label if m.weights == "custom" else m.source for m in models.values()),
         families=tuple(model.family for model in models.values()),
         columns=tuple(f"{llm} {ALL}" for llm in llms),
         metrics=gathered(0),
