@@ -27,7 +27,10 @@ def add_commands(commands: Any) -> None:
     )
     parser.add_argument("--port", type=int, metavar="N", help="the port (default: a free one from 7860 on)")
     parser.add_argument(
-        "--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen (default: 127.0.0.1, only here)"
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where to listen (default: 127.0.0.1, only here)",
     )
     parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
     add_options(parser, _GIVEN)

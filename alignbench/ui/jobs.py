@@ -7,7 +7,7 @@ import threading
 import time
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TextIO, TypeVar
 
 from alignbench.errors import AlignbenchWarning
 
@@ -149,7 +149,15 @@ class Job(Generic[T]):
         finally:
             self._ended.set()
 
-    def _warned(self, message: Warning | str, category: type[Warning], *where: object) -> None:
+    def _warned(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         if issubclass(category, AlignbenchWarning):
             self.warnings.append(str(message))
         else:

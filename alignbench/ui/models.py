@@ -181,7 +181,9 @@ class Loaded:
 
     def tidy(self) -> None:
         """Free models until what stays is little."""
-        while self._kept and (len(self._kept) > LOADED or sum(map(_bytes, self._kept.values())) > LOADED_BYTES):
+        while self._kept and (
+            len(self._kept) > LOADED or sum(map(_bytes, self._kept.values())) > LOADED_BYTES
+        ):
             self._kept.popitem(last=False)[1].unload()
 
     def clear(self) -> None:

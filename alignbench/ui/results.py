@@ -162,7 +162,9 @@ def _answer(found: Found, command: str, notes: Sequence[str]) -> str:
     flags = dict.fromkeys(flag for score in found.scores for flag in score.flags)
     if flags:
         items = "".join(f"<li><b>{_safe(flag)}</b>: {_safe(meaning(flag))}</li>" for flag in flags)
-        parts.append(f"<details><summary>What the notes in the table mean</summary><ul>{items}</ul></details>")
+        parts.append(
+            f"<details><summary>What the notes in the table mean</summary><ul>{items}</ul></details>"
+        )
     parts.append(
         f"<details><summary>The same in a terminal</summary><pre><code>{_safe(command)}</code></pre></details>"
     )

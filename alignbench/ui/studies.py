@@ -210,9 +210,7 @@ def maps(study: Study) -> Found:
 
         @contextmanager
         def looking(encoder: Any = encoder) -> Iterator[Encoder]:
-            yield study.loaded.get(
-                encoder.varied(fit="squash"), study.options.device, study.options.dtype
-            )  # type: ignore[misc]
+            yield study.loaded.get(encoder.varied(fit="squash"), study.options.device, study.options.dtype)  # type: ignore[misc]
 
         scores, arrays = attention(
             encoder, looking, subject=subject, seed=settings.seed, draws=settings.draws
