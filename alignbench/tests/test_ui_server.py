@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import os
 import shlex
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alignbench import paths
-
 from alignbench.tests.ui_server import served
 from alignbench.ui.uploads import MAX_FILE
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 pytest.importorskip("gradio", reason="the extra `ui` is not installed: pip install 'alignbench[ui]'")
 httpx = pytest.importorskip("httpx", reason="it comes with gradio")
 gradio_client = pytest.importorskip("gradio_client", reason="gradio's client is not installed")
+# Gradio's client leaves sockets and event loops to the garbage collector.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 
 DATA = (["chart", "table"], 10, 42)
 ENDPOINTS = {"speed", "attention", "compare", "embedding", "coral", "e2e"}
@@ -44,10 +48,11 @@ def url(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def client(url: str, tmp_path: Path) -> Any:
-    return gradio_client.Client(
+def client(url: str, tmp_path: Path) -> Iterator[Any]:
+    yield gradio_client.Client(
         url, verbose=False, download_files=str(tmp_path), httpx_kwargs={"timeout": 120}
     )
+    gc.collect()  # what it left open is told of here, and in no test that comes later
 
 
 def of(result: Any, which: int) -> Any:
@@ -130,7 +135,7 @@ def test_a_path_that_was_not_uploaded_is_not_opened(client: Any, url: str, tmp_p
     event = answer.json()["event_id"]
     said = httpx.get(f"{url}gradio_api/call/attention/{event}", timeout=60).text
     assert "event: error" in said
-    assert "not uploaded" in said or "not one of PNG" not in said
+    assert "not uploaded" in said
 
 
 def test_a_huge_upload_is_refused_and_the_page_goes_on(url: str) -> None:

@@ -19,8 +19,8 @@ T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 
 DEVICE = threading.Lock()
-"""Held by the work that is under way. The page's queue alone is not enough: it lets the next piece begin while
-a stopped one is still finishing its last step."""
+"""Held by the work that is under way. The page's queue alone is not enough: it lets the next piece begin
+while a stopped one is still finishing its last step."""
 PATIENCE = 15.0  # seconds without anybody asking how far the work is: the tab was closed
 _LOOK = 0.2
 

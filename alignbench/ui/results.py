@@ -165,9 +165,8 @@ def _answer(found: Found, command: str, notes: Sequence[str]) -> str:
         parts.append(
             f"<details><summary>What the notes in the table mean</summary><ul>{items}</ul></details>"
         )
-    parts.append(
-        f"<details><summary>The same in a terminal</summary><pre><code>{_safe(command)}</code></pre></details>"
-    )
+    code = f"<pre><code>{_safe(command)}</code></pre>"
+    parts.append(f"<details><summary>The same in a terminal</summary>{code}</details>")
     return f'<div class="ab-answer">{"".join(parts)}</div>'
 
 

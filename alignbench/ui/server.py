@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -80,6 +81,8 @@ def serve(given: Mapping[str, Any], *, host: str, port: int | None, browser: boo
         print(f"alignbench ui: {url} (Ctrl-C ends it)", flush=True)
         if not _is_local(host):
             print(f"alignbench ui: whoever reaches {host} may use it: it asks for no password", flush=True)
+        # However it ends, the folder goes with it.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             threading.Event().wait()
         except KeyboardInterrupt:

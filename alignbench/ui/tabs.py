@@ -50,8 +50,8 @@ TABS = (
     Tab(
         "Attention Maps",
         "attention",
-        "Where does an encoder look, and where does it find what a text names? In your image or, without one, "
-        "in drawn scenes whose objects are known; these check every encoder either way.",
+        "Where does an encoder look, and where does it find what a text names? In your image or, without "
+        "one, in drawn scenes whose objects are known; these check every encoder either way.",
         ("encoders", "image"),
         studies.maps,
         ("attention_of_texts", "attention_own", "attention_localisation"),
