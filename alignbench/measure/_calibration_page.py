@@ -92,8 +92,9 @@ def page(columns: Sequence[Column], missing: Sequence[tuple[Cell, int]]) -> str:
         missing: cells that are not finished, with the draws that there are.
     """
     plain = [column for column in columns if column.cell.metric not in (E2E, RANKED)]
-    sizes = [one for column in plain if (one := size(column))]
-    spans = [one for column in plain if (one := coverage(column))]
+    sizes = [one for one in map(size, plain) if one]
+    spans = [one for one in map(coverage, plain) if one]
+    unlearned = map(coverage, (column for column in columns if column.cell.metric == RANKED))
     return PAGE_TEXT.format(
         widths=WIDTHS,
         latent=LATENT,
@@ -109,7 +110,7 @@ def page(columns: Sequence[Column], missing: Sequence[tuple[Cell, int]]) -> str:
         seeds=REPEATS.seeds,
         epochs=REPEATS.epochs,
         trained=_trained([column for column in columns if trained(column)]),
-        ranked=_coverages([one for c in columns if c.cell.metric == RANKED and (one := coverage(c))]),
+        ranked=_coverages([one for one in unlearned if one]),
         missing=_missing(missing),
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from alignbench.experiments.scoring import score_pair
 from alignbench.measure import _calibration_cells as cells
 from alignbench.measure import calibration
 from alignbench.measure._calibration_cases import ALIGNED, CASES, INDEPENDENT, Case
@@ -43,7 +44,7 @@ def interval_column(half: float, seed: int = 0) -> Column:
 
 def off_among_sound_ones(shape: Callable[[Numbers], Numbers]) -> tuple[bool, str, int]:
     columns = [p_column(shape, 0), *(p_column(lambda p: p, seed) for seed in range(1, 40))]
-    sizes = [one for column in columns if (one := size(column))]
+    sizes = [one for one in map(size, columns) if one]
     found = off(sizes)
     return found[0], sizes[0].says, sum(found)
 
@@ -156,7 +157,7 @@ def test_other_permutations_begin_a_cell_anew(tmp_path: Path) -> None:
 def test_a_scoring_whose_p_is_a_quarter_of_what_it_should_be_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sound = cells.score_pair
+    sound = score_pair
 
     def quartered(*args: object, **keywords: object) -> Score:
         score = sound(*args, **keywords)  # type: ignore[arg-type]
@@ -232,8 +233,8 @@ def test_three_hundred_draws_of_our_own_scores_are_in_line(tmp_path: Path) -> No
     ]
     calibration.draw_all(chosen, tmp_path)
     columns = list(cells.read(chosen, tmp_path))
-    sizes = [one for column in columns if (one := size(column))]
-    spans = [one for column in columns if (one := coverage(column))]
+    sizes = [one for one in map(size, columns) if one]
+    spans = [one for one in map(coverage, columns) if one]
     assert (len(sizes), len(spans)) == (3, 3)
     assert not any(off(sizes)), [(one.column.cell.name, one.shares) for one in sizes]
     assert not any(one.p < 0.05 / 3 for one in spans), [(one.column.cell.name, one.covered) for one in spans]
