@@ -190,12 +190,15 @@ def test_the_page_marks_what_is_off_and_lists_what_is_missing() -> None:
         p_column(lambda p: p, 2, replace(CELL, case="types")),
         replace(interval_column(1.2), cell=replace(CELL, metric="linear_cka")),
     ]
-    text = page(columns, [(absent, 0), (CELL, 500)])
-    assert "1 is out of line by too many rejections (`debiased_cka`, normal, n = 30), 0 by too few" in text
-    assert "1 cells; 1 is below 90% coverage (`linear_cka`, normal, n = 30)" in text
+    text = page(columns, [(absent, 0), (CELL, 500), (replace(CELL, case="heavy"), 500)])
+    assert (
+        "3 cells of 2,000 draws; 1 out of line by too many rejections (`debiased_cka`, normal, n = 30: "
+        in text
+    )
+    assert "1 cells of 2,000 draws; 1 below 90% coverage (`linear_cka`, normal, n = 30: 7" in text
     assert "of 2,000, too many** |" in text
-    assert "| heavy | rsa | 90 | 0 of 2,000 |" in text
-    assert "| normal | debiased_cka | 30 | 500 of 2,000 |" in text
+    assert "| rsa | 90 | 0 of 2,000 | heavy |" in text
+    assert "| debiased_cka | 30 | 500 of 2,000 | normal, heavy |" in text
 
 
 def test_the_command_draws_and_writes_the_page_and_again_without_drawing(
@@ -208,7 +211,7 @@ def test_the_command_draws_and_writes_the_page_and_again_without_drawing(
     first = out.read_text()
     assert "Nothing: all cells of the plan have all their draws." in first
     calibration.main([*common, "--draws", "5", "--page"])
-    assert "| normal | debiased_cka | 9 | 4 of 5 |" in out.read_text()
+    assert "| debiased_cka | 9 | 4 of 5 | normal |" in out.read_text()
 
 
 def test_dear_cells_get_fewer_draws_and_no_cell_is_planned_twice() -> None:
