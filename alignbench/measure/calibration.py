@@ -59,8 +59,9 @@ def main(argv: list[str]) -> None:
 
 def rounds(cells: Sequence[Cell]) -> list[list[Cell]]:
     """Return what to draw in turn: a run that is cut off has a little of much, the first metrics first."""
-    first = [cell for cell in cells if cell.metric in FIRST]
-    shares = ((0.05, first), (0.25, first), (0.25, cells), (1.0, cells))
+    first = [cell for cell in cells if cell.metric in (*FIRST, RANKED)]
+    trained = [cell for cell in cells if cell.metric == E2E]
+    shares = ((0.05, first), (0.1, trained), (0.25, first), (0.25, cells), (1.0, cells))
     return [[replace(c, draws=max(2, int(share * c.draws))) for c in some] for share, some in shares]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from alignbench.experiments.scoring import score_pair
 from alignbench.measure import _calibration_cells as cells
 from alignbench.measure import calibration
 from alignbench.measure._calibration_cases import ALIGNED, CASES, INDEPENDENT, Case
@@ -43,7 +44,7 @@ def interval_column(half: float, seed: int = 0) -> Column:
 
 def off_among_sound_ones(shape: Callable[[Numbers], Numbers]) -> tuple[bool, str, int]:
     columns = [p_column(shape, 0), *(p_column(lambda p: p, seed) for seed in range(1, 40))]
-    sizes = [one for column in columns if (one := size(column))]
+    sizes = [one for one in map(size, columns) if one]
     found = off(sizes)
     return found[0], sizes[0].says, sum(found)
 
@@ -156,7 +157,7 @@ def test_other_permutations_begin_a_cell_anew(tmp_path: Path) -> None:
 def test_a_scoring_whose_p_is_a_quarter_of_what_it_should_be_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sound = cells.score_pair
+    sound = score_pair
 
     def quartered(*args: object, **keywords: object) -> Score:
         score = sound(*args, **keywords)  # type: ignore[arg-type]
@@ -189,12 +190,15 @@ def test_the_page_marks_what_is_off_and_lists_what_is_missing() -> None:
         p_column(lambda p: p, 2, replace(CELL, case="types")),
         replace(interval_column(1.2), cell=replace(CELL, metric="linear_cka")),
     ]
-    text = page(columns, [(absent, 0), (CELL, 500)])
-    assert "1 is out of line by too many rejections (`debiased_cka`, normal, n = 30), 0 by too few" in text
-    assert "1 cells; 1 is below 90% coverage (`linear_cka`, normal, n = 30)" in text
+    text = page(columns, [(absent, 0), (CELL, 500), (replace(CELL, case="heavy"), 500)])
+    assert (
+        "3 cells of 2,000 draws; 1 out of line by too many rejections (`debiased_cka`, normal, n = 30: "
+        in text
+    )
+    assert "1 cells of 2,000 draws; 1 below 90% coverage (`linear_cka`, normal, n = 30: 7" in text
     assert "of 2,000, too many** |" in text
-    assert "| heavy | rsa | 90 | 0 of 2,000 |" in text
-    assert "| normal | debiased_cka | 30 | 500 of 2,000 |" in text
+    assert "| rsa | 90 | 0 of 2,000 | heavy |" in text
+    assert "| debiased_cka | 30 | 500 of 2,000 | normal, heavy |" in text
 
 
 def test_the_command_draws_and_writes_the_page_and_again_without_drawing(
@@ -207,7 +211,7 @@ def test_the_command_draws_and_writes_the_page_and_again_without_drawing(
     first = out.read_text()
     assert "Nothing: all cells of the plan have all their draws." in first
     calibration.main([*common, "--draws", "5", "--page"])
-    assert "| normal | debiased_cka | 9 | 4 of 5 |" in out.read_text()
+    assert "| debiased_cka | 9 | 4 of 5 | normal |" in out.read_text()
 
 
 def test_dear_cells_get_fewer_draws_and_no_cell_is_planned_twice() -> None:
@@ -232,8 +236,8 @@ def test_three_hundred_draws_of_our_own_scores_are_in_line(tmp_path: Path) -> No
     ]
     calibration.draw_all(chosen, tmp_path)
     columns = list(cells.read(chosen, tmp_path))
-    sizes = [one for column in columns if (one := size(column))]
-    spans = [one for column in columns if (one := coverage(column))]
+    sizes = [one for one in map(size, columns) if one]
+    spans = [one for one in map(coverage, columns) if one]
     assert (len(sizes), len(spans)) == (3, 3)
     assert not any(off(sizes)), [(one.column.cell.name, one.shares) for one in sizes]
     assert not any(one.p < 0.05 / 3 for one in spans), [(one.column.cell.name, one.covered) for one in spans]
