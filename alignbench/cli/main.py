@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -52,9 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("what stands after -- is for pytest, and this command makes no pytest run")
     try:
         status: int = given.run(given, extra) if given.is_run else given.run(given)
+        sys.stdout.flush()
     except AlignbenchError as error:
         print(f"alignbench: {error}", file=sys.stderr)
         return 4  # as pytest's for wrong usage
+    except BrokenPipeError:  # `alignbench list | head`: whoever reads has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # and nothing is left to flush
+        return 1
     return status
 
 

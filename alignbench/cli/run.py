@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from alignbench import paths
 from alignbench.cli.options import pytest_arguments
+from alignbench.plugin.typed import pytest_command
 
 if TYPE_CHECKING:
     import argparse
@@ -31,7 +33,7 @@ def run_suite(chosen: list[str], given: argparse.Namespace, extra: list[str]) ->
     """
     workers = [] if given.workers is None else ["-n", str(given.workers)]
     arguments = [*suite_arguments(), *chosen, *pytest_arguments(given), *workers, *extra]
-    print("+", shlex.join(["pytest", *arguments]), flush=True)
+    print("+", pytest_command(arguments), flush=True)
     return 0 if given.dry_run else run_pytest(arguments)
 
 
@@ -52,4 +54,14 @@ def run_pytest(arguments: list[str]) -> int:
 
     if (here := str(Path.cwd())) not in sys.path:  # as `python -m pytest` has it, for `-p conftest`
         sys.path.insert(0, here)
-    return int(pytest.main(arguments))
+    # pytest warns of plugins that were imported before it; ours was, and nothing is wrong with that.
+    quiet = shlex.join(["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"])
+    given = os.environ.get("PYTEST_ADDOPTS")
+    os.environ["PYTEST_ADDOPTS"] = f"{quiet} {given or ''}"
+    try:
+        return int(pytest.main(arguments))
+    finally:
+        if given is None:
+            del os.environ["PYTEST_ADDOPTS"]
+        else:
+            os.environ["PYTEST_ADDOPTS"] = given

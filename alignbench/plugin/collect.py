@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from alignbench.plugin.gate import is_timed
 from alignbench.plugin.samples import keep_samples
 from alignbench.plugin.selection import Needed, needed_by_ids, needed_by_items, timings_of
 from alignbench.plugin.terminal import Printer, TerminalProgress, ToLoad, plan
+from alignbench.plugin.typed import pytest_command
 from alignbench.report import REPORT, append_score, point_latest, terminal_table, write_run
 from alignbench.types import Run, Score
 from alignbench.weights import Located
@@ -201,7 +201,7 @@ class Collector:
             id=self.folder.path.name,
             started=self._started.isoformat(timespec="seconds"),
             seconds=round(time.perf_counter() - self._clock, 1),
-            command=shlex.join(["pytest", *map(str, self.config.invocation_params.args)]),
+            command=pytest_command([*map(str, self.config.invocation_params.args)]),
             options=options.to_dict(),
             seed=options.seed,
             versions=versions(),

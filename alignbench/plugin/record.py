@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from alignbench.experiments.scoring import Settings, needs_basis, score_pair
 from alignbench.experiments.trained import Repeats
 from alignbench.metrics import METRICS
+from alignbench.plugin.typed import item_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -108,7 +108,6 @@ class Recorder:
         return self.folder.write_artifact(name, arrays)
 
     def _command(self, score: Score) -> str:
-        words = ["pytest", self.item.nodeid, *self.options.given]
-        if "align" in score.params:  # the width of the basis depends on the run's other models
-            words.append(f"--align-k={score.params['k']}")
-        return shlex.join(words)
+        # The width of a shared basis depends on the run's other models.
+        width = [f"--align-k={score.params['k']}"] if "align" in score.params else []
+        return item_command(self.item, [*self.options.given, *width])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.plots.text import clean
 from alignbench.report.text import wrap
-from alignbench.units import duration_text, size_text
+from alignbench.units import duration_text, plural, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -116,7 +116,7 @@ def plan(
     download = sum(model.located.download for model in models)
     fetched = size_text(download) if download else "nothing"
     seconds = estimate(models, tests, timings, options.device)
-    rows.append(("plan", f"{tests} tests; download {fetched}; about {duration_text(seconds)}"))
+    rows.append(("plan", f"{plural(tests, 'test')}; download {fetched}; about {duration_text(seconds)}"))
     return [
         f"{head if i == 0 else '':<{_HEAD}}{line}"
         for head, text in rows

@@ -112,7 +112,9 @@ def test_outside_a_clone_the_installed_suite_is_run_and_conftest_is_read(
     assert words[1:3] == ["-p", "alignbench.plugin.fixtures"]
     assert "conftest" not in words
     (tmp_path / "conftest.py").touch()
-    assert "conftest" in dry(said, "coral")
+    _, out, _ = said("coral", "--dry-run")
+    assert out.startswith("+ python -m pytest ")  # or pytest does not find it
+    assert "-p conftest" in out
 
 
 def test_arrays_are_models_of_the_whole_suite(
@@ -158,7 +160,8 @@ def test_a_run_has_pytests_exit_status(tmp_path: Path, monkeypatch: pytest.Monke
             [*command, *extra], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == expected, done.stdout + done.stderr
-        assert done.stdout.startswith("+ pytest ")
+        assert done.stdout.startswith("+ python -m pytest ")
+        assert "PytestAssertRewriteWarning" not in done.stdout
     assert (tmp_path / "reports" / "latest" / "scores.json").is_file()
 
 
@@ -177,6 +180,17 @@ def test_what_only_tells_is_quick_and_imports_nothing_heavy(argv: list[str]) -> 
         seconds.append(time.perf_counter() - started)
         assert done.returncode == 0, done.stderr
     assert min(seconds) < 2.0  # half a second on a quiet machine
+
+
+def test_whoever_reads_may_have_had_enough() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "alignbench", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait() == 1
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
 
 
 def test_list_says_what_is_at_hand(said: Callable[..., tuple[int, str, str]]) -> None:

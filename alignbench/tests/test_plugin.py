@@ -205,6 +205,43 @@ def test_the_command_of_a_score_gives_that_score(project: pytest.Pytester) -> No
     assert after[key]["value"] == pytest.approx(score["value"], abs=1e-12)
 
 
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["serial", "workers"])
+def test_that_command_can_be_typed_where_the_suite_lies_elsewhere(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
+) -> None:
+    here = project.mkdir("here")
+    copy_benchmarks(project, "test_eas.py")
+    (project.path / "conftest.py").rename(here / "conftest.py")
+    monkeypatch.chdir(here)
+    suite = str(project.path / "benchmarks")
+    extra = ("-p", "alignbench.plugin.fixtures", "-p", "conftest", "-k", "eas_adjusted and toy-a", *workers)
+    command = [sys.executable, "-m", "pytest", suite, *SELECTION, *extra]
+    subprocess.run(command, cwd=here, capture_output=True, check=True)
+    run_data, [score] = read_run(here / "reports" / "latest")
+    assert run_data["command"].startswith("python -m pytest ")  # or the conftest is not found
+    python, *words = shlex.split(str(score.reproduce))
+    assert python == "python"
+    assert "no:terminal" not in words
+    time.sleep(1.1)
+    subprocess.run([sys.executable, *words], cwd=here, capture_output=True, check=True)
+    _, [again] = read_run(here / "reports" / "latest")
+    assert again.key == score.key
+    assert again.value == pytest.approx(score.value, abs=1e-12)
+    assert len([*(here / "reports").glob("2*")]) == 2
+
+
+def test_that_command_names_the_file_from_where_the_run_was_started(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_benchmarks(project, "test_eas.py")
+    project.makeini("[pytest]")  # here is the root, and the conftest
+    monkeypatch.chdir(project.path / "benchmarks")
+    command = [sys.executable, "-m", "pytest", "test_eas.py", *SELECTION, "-k", "eas_adjusted and toy-a"]
+    subprocess.run(command, capture_output=True, check=True)
+    _, [score] = read_run(project.path / "benchmarks" / "reports" / "latest")
+    assert shlex.split(str(score.reproduce))[1].startswith("test_eas.py::")
+
+
 def test_collection_imports_nothing_heavy(project: pytest.Pytester, tmp_path: Path) -> None:
     copy_benchmarks(project, *(p.name for p in paths.benchmarks().glob("test_*.py")))
     probe = tmp_path / "probe.py"

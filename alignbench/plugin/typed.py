@@ -1,0 +1,32 @@
+"""Commands as they can be typed in the folder where a run was started."""
+
+from __future__ import annotations
+
+import shlex
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pytest
+
+
+def pytest_command(arguments: Sequence[str]) -> str:
+    """Return the pytest run of `arguments` as a line for a shell.
+
+    A `-p conftest` is found beside us only where that folder is on the path, as `python -m pytest` has it.
+    """
+    program = ["python", "-m", "pytest"] if ("-p", "conftest") in pairwise(arguments) else ["pytest"]
+    return shlex.join([*program, *arguments])
+
+
+def item_command(item: pytest.Item, options: Iterable[str]) -> str:
+    """Return the run of one test alone; its node id won't do, for that starts at pytest's root folder."""
+    here = item.config.invocation_params.dir
+    file = item.path.relative_to(here) if item.path.is_relative_to(here) else item.path
+    _, *inside = item.nodeid.split("::", 1)
+    plugins = dict.fromkeys(item.config.option.plugins)
+    plugins.pop("no:terminal", None)  # xdist gives it to its workers
+    early = [word for name in plugins for word in ("-p", name)]
+    return pytest_command(["::".join([file.as_posix(), *inside]), *early, *options])
