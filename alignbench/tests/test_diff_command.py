@@ -152,10 +152,13 @@ def test_numbers_that_are_none_cost_the_interval_and_not_the_comparison(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hollow = {"low": float("nan"), "high": 0.4, "method": "x", "level": 0.95}
-    text = spoilt(deletions=[0.3, float("nan")], interval=hollow, value=0.28)
+    deletions = [*SCORE.deletions[1:], float("nan")]
+    text = spoilt(deletions=deletions, interval=hollow, value=0.28)
     (runs / "b" / "scores.json").write_text(text, encoding="utf-8")
     assert main(["diff", "a", "b", "--fail", "linear_cka:0.02"]) == 1
-    assert "0.314  0.280  -0.034" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "0.314  0.280  -0.034      -" in out
+    assert "nan" not in out
 
 
 def test_a_folder_that_is_none(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,6 +63,10 @@ CASES = {
         recorded([prepared(dtype="bfloat16")], "b"),
         "preprocessing of mini-clip: dtype float32 in A, bfloat16 in B",
     ),
+    "said by one": (
+        recorded([prepared(layer=3)], "b"),
+        "preprocessing of mini-clip: layer None in A, 3 in B",
+    ),
     "seed": (recorded([replace(SCORE, seed=7)], "b"), "seed: 42 in A, 7 in B"),
     "unfinished": (
         Recorded("b", {}, (SCORE,)),
