@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -97,6 +98,27 @@ def test_every_command_has_a_marker_and_every_option_a_command() -> None:
     assert offered == set(plugin_options())
 
 
+def test_a_suite_installed_below_us_has_its_fixtures_and_k_looks_in_its_tests_only(tmp_path: Path) -> None:
+    suite = tmp_path / ".venv" / "site-packages" / "alignbench" / "_suite" / "benchmarks"
+    shutil.copytree(ROOT / "benchmarks", suite)
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom alignbench import cli, paths\n"
+        f"paths.benchmarks = lambda: Path({str(suite)!r})\n"
+        "sys.exit(cli.main(['coral', '--n-samples=5', '--', '--collect-only', '-q', '-k', 'cka']))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ALIGNBENCH_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "-p alignbench.plugin.fixtures" in done.stdout
+    assert done.returncode == 5, done.stdout + done.stderr  # no test of CORAL is one of CKA
+
+
 def test_an_option_of_another_experiment_is_refused(said: Callable[..., tuple[int, str, str]]) -> None:
     status, _, err = said("coral", "--batch-sizes", "1")
     assert status == 2
@@ -111,6 +133,7 @@ def test_outside_a_clone_the_installed_suite_is_run_and_conftest_is_read(
     assert Path(words[0]).is_dir()
     assert words[1:3] == ["-p", "alignbench.plugin.fixtures"]
     assert "conftest" not in words
+    assert f"--rootdir={words[0]}" in words
     (tmp_path / "conftest.py").touch()
     _, out, _ = said("coral", "--dry-run")
     assert out.startswith("+ python -m pytest ")  # or pytest does not find it
