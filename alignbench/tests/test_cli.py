@@ -86,6 +86,8 @@ def test_the_toolkits_options_are_known(
     ]
     assert "--align-epochs=10" in dry(said, "e2e", "--epochs", "10")
     assert "--align-method=tsne,umap" in dry(said, "embedding", "--method", "tsne", "umap")
+    as_pytest = dry(said, "coral", "--align-standins", "--align-seed=1")  # as a message may have named them
+    assert as_pytest == dry(said, "coral", "--standins", "--seed=1")
     shown = dry(said, "attention", "--image", "a.png", "--text", "a cat, a dog", "b")
     assert shown[3:] == ["--align-image=a.png", "--align-prompt=a cat, a dog", "--align-prompt=b"]
 
@@ -259,6 +261,9 @@ def test_doctor_names_what_is_missing_and_what_a_pair_takes(
     status, out, _ = said("doctor", "--encoders", "mini-clip,no-such-one")
     assert status == 1
     assert "to do     encoder no-such-one:" in out
+    status, out, _ = said("doctor", "--encoders", "no-such-one")
+    assert status == 1
+    assert "encoder  LLM" not in out  # no table without a row
 
 
 def test_a_file_where_the_cache_should_be_is_named(
