@@ -50,8 +50,8 @@ def examine(given: argparse.Namespace) -> int:
     encoders = _models("encoder", _names(given.encoders) or base.default_encoders, problems)
     llms = _models("LLM", _names(given.llms) or base.default_llms, problems)
     print()
-    print("\n".join(pairs(encoders, llms, given.n_samples, given.device)))
-    print()
+    if encoders and llms:
+        print("\n".join(pairs(encoders, llms, given.n_samples, given.device)), end="\n\n")
     for problem in problems:
         print(f"to do     {problem}")
     if not problems:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from alignbench.cli.experiments import Experiment
 
+_PREFIX = "--align-"
 _ABOUT = """\
 Which vision encoder fits my LLM, and how sure can I be?
 
@@ -44,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "--" in arguments:
         at = arguments.index("--")
         arguments, extra = arguments[:at], arguments[at + 1 :]
+    # Messages name the plugin's options as pytest takes them, and what they say can be typed here as well.
+    arguments = [f"--{a.removeprefix(_PREFIX)}" if a.startswith(_PREFIX) else a for a in arguments]
     parser = build_parser()
     given = parser.parse_args(arguments)
     if given.run is None:

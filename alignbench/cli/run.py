@@ -40,12 +40,15 @@ def run_suite(chosen: list[str], given: argparse.Namespace, extra: list[str]) ->
 def suite_arguments() -> list[str]:
     """Return what pytest needs to find the suite from here: in a clone its folder, else the installed one."""
     here, benchmarks = Path.cwd(), paths.benchmarks()
-    if benchmarks.is_relative_to(here):
+    # A virtual environment may be in the folder where we are: what is installed there is no clone.
+    if benchmarks.is_relative_to(here) and (benchmarks.parent / "conftest.py").is_file():
         return [str(benchmarks.relative_to(here))]
     # The installed suite has no conftest.py, and nothing may be written beside it. A conftest.py where we are
     # may register models; pytest itself would look for one beside the tests only.
     own = ["-p", "conftest"] if (here / "conftest.py").is_file() else []
-    return [str(benchmarks), "-p", "alignbench.plugin.fixtures", *own, "-p", "no:cacheprovider"]
+    plugins = ["-p", "alignbench.plugin.fixtures", *own, "-p", "no:cacheprovider"]
+    # -k looks at the names of folders under the root, too, and there is a "cka" in site-packages.
+    return [str(benchmarks), *plugins, f"--rootdir={benchmarks}"]
 
 
 def run_pytest(arguments: list[str]) -> int:

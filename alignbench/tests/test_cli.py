@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -85,6 +86,8 @@ def test_the_toolkits_options_are_known(
     ]
     assert "--align-epochs=10" in dry(said, "e2e", "--epochs", "10")
     assert "--align-method=tsne,umap" in dry(said, "embedding", "--method", "tsne", "umap")
+    as_pytest = dry(said, "coral", "--align-standins", "--align-seed=1")  # as a message may have named them
+    assert as_pytest == dry(said, "coral", "--standins", "--seed=1")
     shown = dry(said, "attention", "--image", "a.png", "--text", "a cat, a dog", "b")
     assert shown[3:] == ["--align-image=a.png", "--align-prompt=a cat, a dog", "--align-prompt=b"]
 
@@ -95,6 +98,27 @@ def test_every_command_has_a_marker_and_every_option_a_command() -> None:
     offered = {name for names in COMMON.values() for name in names}
     offered |= {name for experiment in EXPERIMENTS for name in experiment.options}
     assert offered == set(plugin_options())
+
+
+def test_a_suite_installed_below_us_has_its_fixtures_and_k_looks_in_its_tests_only(tmp_path: Path) -> None:
+    suite = tmp_path / ".venv" / "site-packages" / "alignbench" / "_suite" / "benchmarks"
+    shutil.copytree(ROOT / "benchmarks", suite)
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom alignbench import cli, paths\n"
+        f"paths.benchmarks = lambda: Path({str(suite)!r})\n"
+        "sys.exit(cli.main(['coral', '--n-samples=5', '--', '--collect-only', '-q', '-k', 'cka']))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ALIGNBENCH_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "-p alignbench.plugin.fixtures" in done.stdout
+    assert done.returncode == 5, done.stdout + done.stderr  # no test of CORAL is one of CKA
 
 
 def test_an_option_of_another_experiment_is_refused(said: Callable[..., tuple[int, str, str]]) -> None:
@@ -111,6 +135,7 @@ def test_outside_a_clone_the_installed_suite_is_run_and_conftest_is_read(
     assert Path(words[0]).is_dir()
     assert words[1:3] == ["-p", "alignbench.plugin.fixtures"]
     assert "conftest" not in words
+    assert f"--rootdir={words[0]}" in words
     (tmp_path / "conftest.py").touch()
     _, out, _ = said("coral", "--dry-run")
     assert out.startswith("+ python -m pytest ")  # or pytest does not find it
@@ -236,6 +261,9 @@ def test_doctor_names_what_is_missing_and_what_a_pair_takes(
     status, out, _ = said("doctor", "--encoders", "mini-clip,no-such-one")
     assert status == 1
     assert "to do     encoder no-such-one:" in out
+    status, out, _ = said("doctor", "--encoders", "no-such-one")
+    assert status == 1
+    assert "encoder  LLM" not in out  # no table without a row
 
 
 def test_a_file_where_the_cache_should_be_is_named(
