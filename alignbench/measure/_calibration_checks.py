@@ -90,6 +90,7 @@ class Coverage:
         draws: intervals that there are.
         expected: the mean score over all draws, which is what an interval at this n is for.
         covered: share of intervals that hold it.
+        below: share of intervals that lie wholly below it.
         of_population: share that holds the value of infinitely many pairs; of debiased CKA alone.
         width: mean width over 2 · 1.96 · the standard deviation of the scores over draws.
         p: one-sided binomial, of so few where 90% is true.
@@ -99,6 +100,7 @@ class Coverage:
     draws: int
     expected: float
     covered: float
+    below: float
     of_population: float | None
     width: float
     p: float
@@ -108,6 +110,11 @@ class Coverage:
         """Whether a run flags this interval as conservative."""
         name = self.column.score
         return name in METRICS.names() and METRICS.get(name).interval == "blocks"
+
+    @property
+    def above(self) -> float:
+        """The share of intervals that lie wholly above the expected score."""
+        return 1 - self.covered - self.below
 
     @property
     def short(self) -> bool:
@@ -136,6 +143,7 @@ def coverage(column: Column) -> Coverage | None:
         len(low),
         expected,
         float(covered.mean()),
+        float((high < expected - _ROUNDING).mean()),
         population,
         float((high - low).mean() / (2 * 1.96 * spread)) if spread else np.inf,
         float(binomtest(int(covered.sum()), len(low), WANTED, alternative="less").pvalue),

@@ -87,6 +87,7 @@ def test_intervals_are_measured_by_what_they_cover_and_their_width(
     assert found.covered == pytest.approx(covered, abs=0.015)
     assert found.width == pytest.approx(half / 1.96, abs=0.05)
     assert (found.short, found.p < 0.001) == (short, short)
+    assert found.below == pytest.approx(found.above, abs=0.03)
 
 
 def test_without_intervals_there_is_no_coverage() -> None:
