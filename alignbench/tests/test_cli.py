@@ -7,7 +7,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -200,9 +199,12 @@ def test_what_only_tells_is_quick_and_imports_nothing_heavy(argv: list[str]) -> 
     )
     seconds = []
     for _ in range(3):
-        started = time.perf_counter()
+        before = os.times()
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        seconds.append(time.perf_counter() - started)
+        after = os.times()  # the processor's time: others may keep the machine busy
+        seconds.append(
+            after.children_user - before.children_user + after.children_system - before.children_system
+        )
         assert done.returncode == 0, done.stderr
     assert min(seconds) < 2.0  # half a second on a quiet machine
 
