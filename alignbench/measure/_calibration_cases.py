@@ -72,7 +72,8 @@ class Case:
     def _noise(self, rng: np.random.Generator, shape: tuple[int, int]) -> Matrix:
         if self.freedom is None:
             return rng.normal(size=shape)
-        return rng.standard_t(self.freedom, size=shape) / np.sqrt(self.freedom / (self.freedom - 2))
+        heavy: Matrix = rng.standard_t(self.freedom, size=shape) / np.sqrt(self.freedom / (self.freedom - 2))
+        return heavy
 
     def _scale(self) -> Matrix:
         """Return the latent standard deviations, of mean variance 1; shared are every second of them."""

@@ -19,7 +19,8 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 
 def test_waiting_for_something_of_its_own_counts() -> None:
     seconds, _ = Machine().timed(lambda: time.sleep(0.05))
-    assert 0.05 <= seconds < 0.2
+    # What was waited for a CPU is taken off, by a clock of another grain: a busy machine rounds to either side.
+    assert 0.04 <= seconds < 0.2
 
 
 def test_no_call_takes_less_than_it_computes() -> None:
