@@ -80,18 +80,18 @@ class Machine:
         seconds are those of the wall clock, and can't be relied on if the thread waited for a CPU.
         """
         self.synchronise()
-        ready, computed, started = self.waited(), self.computed(), self.now()
+        before, ready, computed, started = self.now(), self.waited(), self.computed(), self.now()
         call()
         self.synchronise()
         seconds = self.now() - started
         computed = self.computed() - computed
-        ready_now = self.waited()
+        ready_now, after = self.waited(), self.now()
         if ready is None or ready_now is None:
             return seconds, True
-        waited = ready_now - ready
+        # What may have been waited while the clocks were read was not waited by the call.
+        waited = max(0.0, ready_now - ready - (after - before - seconds))
         if self.alone and computed <= _PARALLEL * seconds:
-            # The wait may lie outside of the two looks at the clock: no call takes less than it computes.
-            return min(seconds, max(computed, seconds - waited)), True
+            return min(seconds, max(computed, seconds - waited)), True  # no call takes less than it computes
         return seconds, waited <= _DISTURBED * seconds
 
     def pause(self, seconds: float) -> None:

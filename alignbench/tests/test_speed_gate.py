@@ -63,7 +63,7 @@ def test_a_run_records_timings_and_saves_them(speed: pytest.Pytester) -> None:
     [path] = saved(speed)
     kept = json.loads(path.read_text(encoding="utf-8"))["benchmarks"]
     medians = sorted(bench["stats"]["median"] * 1e3 for bench in kept)
-    assert medians == pytest.approx(sorted(s.value or 0 for s in latency.values()))
+    assert medians == pytest.approx(sorted(s.value or 0 for s in latency.values()), rel=1e-12)
     result.stdout.fnmatch_lines(["Speed on cpu, 1 thread*", "encoder *ms at 1 *", "timed *"])
     assert "PytestBenchmarkWarning" not in text(result)
     assert "Rounds" not in text(result)  # pytest-benchmark's own table
