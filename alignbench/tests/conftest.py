@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from alignbench.embed import EmbeddingStore
 from alignbench.tests.toys import CONFTEST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HERE = Path(__file__).parent
 # A dependency's next release may deprecate what works today: that is news, and no newcomer's red test.
@@ -45,6 +49,22 @@ def _own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setenv("ALIGNBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     for name in ("VLM_DATA_ROOT", "VLM_OUTPUT_DIR"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives the folder of a tiny checkpoint of a family's real architecture, made once a module."""
+    from alignbench.tests import tiny_models
+
+    makers = {**tiny_models.ENCODERS, **tiny_models.LLMS}
+    made: dict[str, Path] = {}
+
+    def folder(family: str) -> Path:
+        if family not in made:
+            made[family] = makers[family](tmp_path_factory.mktemp(family))
+        return made[family]
+
+    return folder
 
 
 @pytest.fixture

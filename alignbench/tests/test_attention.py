@@ -14,7 +14,6 @@ from PIL import Image
 from alignbench.encoders import resolve
 from alignbench.experiments.attention import Subject, attention, padded
 from alignbench.plots import FIGURES, FigureInputs
-from alignbench.tests import tiny_models as tiny
 from alignbench.tests.toys import copy_benchmarks, run, scores
 
 if TYPE_CHECKING:
@@ -24,18 +23,6 @@ if TYPE_CHECKING:
     from alignbench.types import Score
 
 MEASURES = {"localisation_auc", "pointing_game", "overlap_iou"}
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    made: dict[str, Path] = {}
-
-    def folder(family: str) -> Path:
-        if family not in made:
-            made[family] = tiny.ENCODERS[family](tmp_path_factory.mktemp(family))
-        return made[family]
-
-    return folder
 
 
 @cache

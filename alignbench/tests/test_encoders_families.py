@@ -34,18 +34,6 @@ def _one_thread() -> Any:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    made: dict[str, Path] = {}
-
-    def folder(family: str) -> Path:
-        if family not in made:
-            made[family] = tiny.ENCODERS[family](tmp_path_factory.mktemp(family))
-        return made[family]
-
-    return folder
-
-
 def encoder(folder: Path, **options: Any) -> Any:
     made: Any = resolve(str(folder), **{"l2": False, **options})
     made.load("cpu", "float32")

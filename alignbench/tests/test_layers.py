@@ -34,19 +34,6 @@ if TYPE_CHECKING:
 HOW: dict[str, Any] = {"device": "cpu", "dtype": "float32"}
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    made: dict[str, Path] = {}
-    makers = {**tiny.ENCODERS, **tiny.LLMS}
-
-    def folder(family: str) -> Path:
-        if family not in made:
-            made[family] = makers[family](tmp_path_factory.mktemp(family))
-        return made[family]
-
-    return folder
-
-
 def few(n: int = 6) -> Dataset:
     return drawings(n)
 

@@ -31,18 +31,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    made: dict[str, Path] = {}
-
-    def folder(family: str) -> Path:
-        if family not in made:
-            made[family] = tiny.LLMS[family](tmp_path_factory.mktemp(family))
-        return made[family]
-
-    return folder
-
-
 def causal(folder: Path) -> Any:
     handle: Any = resolve(str(folder))
     made = handle.with_head()

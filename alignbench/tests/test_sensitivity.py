@@ -27,7 +27,6 @@ from alignbench.llms import resolve as resolve_llm
 from alignbench.metrics import METRICS
 from alignbench.plots import FIGURES, FigureInputs
 from alignbench.report.sensitivity import sensitivity_lines
-from alignbench.tests import tiny_models as tiny
 from alignbench.tests.embed_fakes import drawings
 from alignbench.tests.pairs import make_pair
 from alignbench.tests.report_fakes import make_score
@@ -39,19 +38,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOW: dict[str, Any] = {"device": "cpu", "dtype": "float32"}
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    made: dict[str, Path] = {}
-    makers = {**tiny.ENCODERS, **tiny.LLMS}
-
-    def folder(family: str) -> Path:
-        if family not in made:
-            made[family] = makers[family](tmp_path_factory.mktemp(family))
-        return made[family]
-
-    return folder
 
 
 class Bench:

@@ -22,6 +22,20 @@ def test_waiting_for_something_of_its_own_counts() -> None:
     assert 0.05 <= seconds < 0.2
 
 
+def test_a_wait_while_the_clocks_are_read_is_not_taken_off() -> None:
+    class Held(Machine):
+        clock, waits = iter([0.0, 1.0, 1.05, 1.05]), iter([0.0, 1.0])  # the CPU was lost before the call
+
+        def now(self) -> float:
+            return next(self.clock)
+
+        def waited(self) -> float:
+            return next(self.waits)
+
+    seconds, _ = Held().timed(lambda: None)
+    assert seconds == pytest.approx(0.05)
+
+
 def test_no_call_takes_less_than_it_computes() -> None:
     def burn() -> None:
         end = time.process_time() + 0.02
