@@ -1,4 +1,4 @@
-"""How sure the best is, what would decide a tie, rankings of trained scores, and on each data type."""
+"""How sure the best is, what would decide a tie, rankings of trained scores."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 from alignbench.plots.text import display_width
-from alignbench.report import SCHEMA, Ranking, rank, rank_by_type, summary_markdown, terminal_table, write_run
+from alignbench.report import SCHEMA, Ranking, rank, summary_markdown, terminal_table, write_run
 from alignbench.report.answer import answer
 from alignbench.report.choice import joint_of
 from alignbench.report.ranking import ranked_scores
 from alignbench.report.text import about, share
+from alignbench.tests.ranking_fakes import SEEDS, SPLITS, TABLES, paired, trained, turned, typed
 from alignbench.tests.report_fakes import (
     HOSTILE,
     TYPES,
-    make_model,
     make_run,
     make_score,
     without_interval,
@@ -28,52 +28,7 @@ from alignbench.tests.report_fakes import (
 from alignbench.types import Null, Score
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
-
-RNG = np.random.default_rng(8)
-NOISE = RNG.normal(size=(30, 4))
-NOISE = (NOISE - NOISE.mean(axis=0)) / NOISE.std(axis=0)
-SPLITS, SEEDS = 5, 3
-TABLES = RNG.normal(size=(4, SPLITS, SEEDS))
-
-
-def paired(values: Mapping[str, float], error: float = 0.01, **fields: Any) -> list[Score]:
-    """Return scores whose own standard error is `error`, each independent of the others."""
-    return [
-        make_score("calibrated_cka", value, e, deletions=value + error / 29**0.5 * NOISE[:, i], **fields)
-        for i, (e, value) in enumerate(values.items())
-    ]
-
-
-def trained(
-    values: Mapping[str, float], spread: float = 0.01, metric: str = "mrr", **fields: Any
-) -> list[Score]:
-    """Return trained scores with a value a split and seed."""
-    scores = []
-    for i, (encoder, value) in enumerate(values.items()):
-        table = value + spread * (TABLES[i] - TABLES[i].mean())
-        plain: dict[str, Any] = {
-            "experiment": "e2e",
-            "params": {
-                "mode": "cross-modal",
-                "direction": "image_to_text",
-                "loss": "contrastive",
-                "splits": SPLITS,
-                "seeds": SEEDS,
-                "test_to_train": 0.25,
-            },
-            "variant": "image_to_text contrastive",
-        } | fields
-        scores.append(make_score(metric, value, encoder, deletions=(), repeats=tuple(table.ravel()), **plain))
-    return scores
-
-
-def turned(score: Score, direction: str, loss: str, value: float | None) -> Score:
-    """Return the score as of another direction and loss."""
-    params = {**score.params, "direction": direction, "loss": loss}
-    missing = {"status": "not_applicable", "reason": "no split"} if value is None else {}
-    return replace(score, value=value, params=params, variant=f"{direction} {loss}", **missing)  # type: ignore[arg-type]
 
 
 def said(scores: list[Score]) -> str:
@@ -334,64 +289,6 @@ def test_a_variant_without_any_value_gives_way() -> None:
     assert rank(scores)[0].variant == "text_to_image contrastive"
 
 
-def typed() -> list[Score]:
-    """Return scores on all data and by type: the best differs by type, one type is at chance."""
-    null = Null("exact", 0.0, 0.02, 20.0, 0.001, 999)
-    scores = paired({"a": 0.41, "b": 0.40, "c": 0.1}, null=null)
-    scores += paired({"a": 0.41, "b": 0.20, "c": 0.1}, null=null, data_type="chart", n=30)
-    scores += paired({"a": 0.30, "b": 0.41, "c": 0.405}, null=null, data_type="document", n=30)
-    scores += paired({"a": 0.02, "b": 0.01, "c": 0.0}, null=replace(null, p=0.4), data_type="table", n=30)
-    return scores
-
-
-def test_each_type_has_its_ranking() -> None:
-    rankings = rank_by_type(typed())
-    assert [(r.data_type, r.best, r.tied_with_best) for r in rankings] == [
-        ("chart", "a", ()),
-        ("document", "b", ("c",)),
-        ("table", "a", ("b", "c")),
-    ]
-    assert {r.n for r in rankings} == {30}
-    assert [r.data_type for r in rank(typed())] == ["all"]
-    assert rank_by_type(paired({"a": 0.4})) == []
-
-
-def test_the_terminal_has_one_line_by_type() -> None:
-    lines = terminal_table(typed(), make_run(()))
-    assert lines.count("By type: chart a, document b (or c), table none") == 1
-    many = [replace(s, data_type=f"{t}-{s.data_type}") for t in range(9) for s in typed()[3:]]
-    lines = terminal_table([*typed()[:3], *many], make_run(()))
-    [line] = [line for line in lines if line.startswith("By type")]
-    assert line.endswith("…")
-    assert display_width(line) <= 80
-
-
-def test_the_summary_has_a_table_by_type() -> None:
-    text = summary_markdown(typed(), make_run(()).to_dict())
-    rows = [
-        line for line in text.splitlines() if re.match(r"\| <code>mini-llama</code> \| (ch|doc|tab)", line)
-    ]
-    assert "## By data type" in text
-    assert [re.split(r" \| ", row)[1:5] for row in rows] == [
-        ["chart", "<code>a</code>", "-", "&gt;.99"],
-        ["document", "<code>b</code>", "<code>c</code>", "0.64"],
-        ["table", "none: <code>a</code> is at chance", "<code>b</code>, <code>c</code>", "0.73"],
-    ]
-
-
-def test_a_type_that_can_not_be_ranked_says_why() -> None:
-    scores = [*paired({"a": 0.4}), make_score("calibrated_cka", None, "a", data_type="chart", reason="n = 2")]
-    text = summary_markdown(scores, make_run().to_dict())
-    assert "| <code>mini-llama</code> | chart | not ranked: n = 2 | - |" in text
-    assert not [line for line in terminal_table(scores, make_run()) if line.startswith("By type")]
-
-
-def test_types_alone_are_not_said_twice() -> None:
-    scores = [score for score in typed() if score.data_type != "all"]
-    assert "## By data type" not in summary_markdown(scores, make_run().to_dict())
-    assert not [line for line in terminal_table(scores, make_run()) if line.startswith("By type")]
-
-
 def test_scores_json_with_ties_variants_and_types_is_valid(tmp_path: Path) -> None:
     one, two = paired({"a": 0.41, "b": 0.41}, llm="same")
     scores = [*typed(), one, replace(two, deletions=one.deletions)]
@@ -419,10 +316,3 @@ def test_hostile_names_tie_within_the_terminal_and_stay_text(width: int) -> None
     text = summary_markdown(scores, make_run(()).to_dict())
     assert "<" not in re.sub(r"</?(code|details|summary)>|<!-- -->", "", text)
     assert "practically" in text or "pairs" in text
-
-
-def test_stand_ins_are_named_in_full_where_types_are_listed() -> None:
-    model = make_model("mini-clip", stand_in_for="clip")
-    scores = [replace(s, encoder=model.label) for s in typed() if s.encoder == "a"]
-    [line] = [x for x in terminal_table(scores, make_run(models=[model])) if x.startswith("By type")]
-    assert "chart mini-clip (stand-in for clip)" in line

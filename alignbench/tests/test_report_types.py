@@ -1,0 +1,70 @@
+"""Who is best on each data type, in the terminal and in the summary."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from alignbench.plots.text import display_width
+from alignbench.report import rank, rank_by_type, summary_markdown, terminal_table
+from alignbench.tests.ranking_fakes import paired, typed
+from alignbench.tests.report_fakes import (
+    make_model,
+    make_run,
+    make_score,
+)
+
+
+def test_each_type_has_its_ranking() -> None:
+    rankings = rank_by_type(typed())
+    assert [(r.data_type, r.best, r.tied_with_best) for r in rankings] == [
+        ("chart", "a", ()),
+        ("document", "b", ("c",)),
+        ("table", "a", ("b", "c")),
+    ]
+    assert {r.n for r in rankings} == {30}
+    assert [r.data_type for r in rank(typed())] == ["all"]
+    assert rank_by_type(paired({"a": 0.4})) == []
+
+
+def test_the_terminal_has_one_line_by_type() -> None:
+    lines = terminal_table(typed(), make_run(()))
+    assert lines.count("By type: chart a, document b (or c), table none") == 1
+    many = [replace(s, data_type=f"{t}-{s.data_type}") for t in range(9) for s in typed()[3:]]
+    lines = terminal_table([*typed()[:3], *many], make_run(()))
+    [line] = [line for line in lines if line.startswith("By type")]
+    assert line.endswith("…")
+    assert display_width(line) <= 80
+
+
+def test_the_summary_has_a_table_by_type() -> None:
+    text = summary_markdown(typed(), make_run(()).to_dict())
+    rows = [
+        line for line in text.splitlines() if re.match(r"\| <code>mini-llama</code> \| (ch|doc|tab)", line)
+    ]
+    assert "## By data type" in text
+    assert [re.split(r" \| ", row)[1:5] for row in rows] == [
+        ["chart", "<code>a</code>", "-", "&gt;.99"],
+        ["document", "<code>b</code>", "<code>c</code>", "0.64"],
+        ["table", "none: <code>a</code> is at chance", "<code>b</code>, <code>c</code>", "0.73"],
+    ]
+
+
+def test_a_type_that_can_not_be_ranked_says_why() -> None:
+    scores = [*paired({"a": 0.4}), make_score("calibrated_cka", None, "a", data_type="chart", reason="n = 2")]
+    text = summary_markdown(scores, make_run().to_dict())
+    assert "| <code>mini-llama</code> | chart | not ranked: n = 2 | - |" in text
+    assert not [line for line in terminal_table(scores, make_run()) if line.startswith("By type")]
+
+
+def test_types_alone_are_not_said_twice() -> None:
+    scores = [score for score in typed() if score.data_type != "all"]
+    assert "## By data type" not in summary_markdown(scores, make_run().to_dict())
+    assert not [line for line in terminal_table(scores, make_run()) if line.startswith("By type")]
+
+
+def test_stand_ins_are_named_in_full_where_types_are_listed() -> None:
+    model = make_model("mini-clip", stand_in_for="clip")
+    scores = [replace(s, encoder=model.label) for s in typed() if s.encoder == "a"]
+    [line] = [x for x in terminal_table(scores, make_run(models=[model])) if x.startswith("By type")]
+    assert "chart mini-clip (stand-in for clip)" in line
