@@ -38,10 +38,9 @@ BETWEEN_MODELS = ("calibrated_cka", "mutual_knn")
 
 PARTS = 5  # one group in five is held out
 FEWEST = 3 * PARTS
-CONTROLS = 2
 OVERTRAINED = 1.05
 MOST_SHUFFLED = 2000
-NULL_KIND = f"trained on shuffled pairs, {CONTROLS} trainings; p: held-out pairs shuffled, twice the median"
+NULL_KIND = "trained on shuffled pairs, once; p: held-out pairs shuffled, twice the median"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +127,8 @@ def project(
 ) -> tuple[list[Score], dict[str, NDArray[Any]]]:
     """Train projectors from vision to text by MSE, and return their held-out scores and loss curves.
 
-    One row of every group goes in. Two trainings on shuffled pairs go beside those on the true ones: their
-    mean is the null's. Its p comes from shuffling the held-out pairs of the others, a split at a time.
+    One row of every group goes in. A training on shuffled pairs goes beside those on the true ones: it is the
+    null's mean. Its p comes from shuffling the held-out pairs of the others, a split at a time.
 
     Args:
         pair: an encoder's and an LLM's embeddings.
@@ -176,26 +175,24 @@ def _protocol(how: Projection) -> dict[str, Any]:
         "epochs": how.epochs,
         "splits": how.splits,
         "seeds": 1,
-        "controls": min(CONTROLS, how.splits),
+        "controls": 1,
     }
 
 
 def _splits(groups: NDArray[np.str_], how: Projection) -> list[Split]:
-    """Return the splits, then the controls: the first of them with pairs shuffled inside train and test."""
+    """Return the splits, then the control: the first of them with pairs shuffled inside train and test."""
     from alignbench.projectors.fit import Split
 
     splits = []
     for number in range(how.splits):
         train, test = repeated_split(groups, how.seed, number, PARTS)
         splits.append(Split(train, test, test, how.seed + number))
-    for number in range(min(CONTROLS, how.splits)):
-        rng = rng_for(how.seed, "shuffled control", str(number))
-        train, test = splits[number].train, splits[number].test
-        order = np.arange(len(groups), dtype=np.intp)
-        for part in map(np.flatnonzero, (train, test)):
-            order[part] = part[rng.permutation(len(part))]
-        splits.append(Split(train, test, test, how.seed + number, order))
-    return splits
+    rng = rng_for(how.seed, "shuffled control", "0")
+    train, test = splits[0].train, splits[0].test
+    order = np.arange(len(groups), dtype=np.intp)
+    for part in map(np.flatnonzero, (train, test)):
+        order[part] = part[rng.permutation(len(part))]
+    return [*splits, Split(train, test, test, how.seed, order)]
 
 
 def _fit(
@@ -230,7 +227,7 @@ def _score(
         _table(measure, y, split, one) for split, one in zip(splits, [*fitted[0], *fitted[1]], strict=True)
     ]
     values = np.asarray([float(table.diagonal().mean()) for table in tables])
-    repeats, control = values[: how.splits], values[how.splits :]
+    repeats, control = values[: how.splits], values[how.splits]
     draws = 999 if how.permutations is None else how.permutations
     own = [
         _shuffled_p(tables[i], measure, draws, codes[splits[i].test], how.seed, i) for i in range(how.splits)
@@ -247,8 +244,7 @@ def _score(
         chance=measure.chance,
         null=Null(
             NULL_KIND,
-            mean=float(control.mean()),
-            std=float(control.std(ddof=1)) if len(control) > 1 else None,
+            mean=float(control),
             p=multi_split_p([p for p, _ in own]),
             draws=draws,
             within_p=multi_split_p(within) if len(within) == how.splits else None,

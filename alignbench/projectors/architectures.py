@@ -1,4 +1,9 @@
-"""The four projectors, each written for one training; `fit` runs many of them stacked."""
+"""The four projectors, each written for one training or, with stacked parameters, for many at a time.
+
+Parameters may have one axis more in front, [runs, ...]; rows then have it, too, and a product of matrices is
+that of every training with its own. `torch.func.vmap` would do the same for any module, but at these sizes its
+bookkeeping takes as long as the products, and holds the interpreter's lock, on which a second thread waits.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +40,17 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(initial.bias.detach())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x [..., dx] in dy dimensions."""
-        return x @ self.weight + self.bias
+        """Return x [..., n, dx] in dy dimensions."""
+        return (x @ self.weight).add_(self.bias.unsqueeze(-2))
+
+
+class LayerNorm(nn.LayerNorm):
+    """`torch.nn.LayerNorm` over the last axis, whose parameters may be stacked."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x [..., n, d] with every row standardised, scaled and shifted."""
+        rows = nn.functional.layer_norm(x, self.normalized_shape, eps=self.eps)
+        return rows * self.weight.unsqueeze(-2) + self.bias.unsqueeze(-2)
 
 
 class CrossAttention(nn.Module):
@@ -66,14 +80,14 @@ class CrossAttention(nn.Module):
         self.query = nn.Parameter(torch.randn(queries, heads, width))
         self.key = nn.Parameter(torch.randn(heads, width, dx) / math.sqrt(dx))
         self.value = nn.Parameter(torch.randn(heads, dx, width) / math.sqrt(dx))
-        self.norm = nn.LayerNorm(dx)
+        self.norm = LayerNorm(dx)
         self.hidden = Linear(dx, dx)
         self.out = Linear(dx, dy)
 
     def forward(self, patches: Tensor) -> Tensor:
-        """Return one vector an image, [n, dy], of `patches` [n, p, dx]."""
+        """Return one vector an image, [..., n, dy], of `patches` [..., n, p, dx]."""
         # A mean passes through what is linear, so it is taken before the last layer.
-        projected: Tensor = self.out(self._read(patches).mean(dim=1))
+        projected: Tensor = self.out(self._read(patches).mean(dim=-2))
         return projected
 
     def tokens(self, patches: Tensor) -> Tensor:
@@ -82,15 +96,16 @@ class CrossAttention(nn.Module):
         return projected
 
     def _read(self, patches: Tensor) -> Tensor:
-        n, p, d = patches.shape
-        queries, heads, width = self.query.shape
-        # Written as plain matrix products: `einsum` of the same is several times slower under vmap.
-        folded = (self.query.transpose(0, 1) @ self.key).reshape(heads * queries, d) / math.sqrt(width)
-        attention = (patches.reshape(n * p, d) @ folded.T).reshape(n, p, -1).transpose(1, 2).softmax(dim=-1)
-        read = (attention @ patches).reshape(n, heads, queries, d).transpose(0, 1).reshape(heads, -1, d)
-        tokens = (read @ self.value).reshape(heads, n, queries, width).permute(1, 2, 0, 3).reshape(-1, d)
-        tokens = nn.functional.gelu(self.hidden(self.norm(tokens)))
-        return tokens.reshape(n, queries, d)
+        *runs, n, p, d = patches.shape
+        queries, heads, width = self.query.shape[-3:]
+        folded = (self.query.transpose(-3, -2) @ self.key).transpose(-3, -2).reshape(*runs, -1, d)
+        logits = folded / math.sqrt(width) @ patches.reshape(*runs, n * p, d).transpose(-1, -2)
+        attention = logits.reshape(*runs, -1, n, p).transpose(-3, -2).softmax(dim=-1)
+        read = (attention @ patches).reshape(*runs, n * queries, heads, d)
+        # A product a head: one for all heads would have to copy what was read into another order.
+        values = [own @ value for own, value in zip(read.unbind(-2), self.value.unbind(-3), strict=True)]
+        tokens = nn.functional.gelu(self.hidden(self.norm(torch.cat(values, dim=-1))))
+        return tokens.reshape(*runs, n, queries, d)
 
 
 def _mlp(dx: int, dy: int) -> nn.Module:
@@ -98,7 +113,7 @@ def _mlp(dx: int, dy: int) -> nn.Module:
 
 
 def _two_layer_mlp(dx: int, dy: int) -> nn.Module:
-    return nn.Sequential(nn.LayerNorm(dx), Linear(dx, dy), nn.GELU(), Linear(dy, dy))
+    return nn.Sequential(LayerNorm(dx), Linear(dx, dy), nn.GELU(), Linear(dy, dy))
 
 
 _ONE_GENERATOR = Lock()  # torch's own, which modules draw from, is the process's: threads take turns

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import torch
-from torch.func import functional_call, stack_module_state, vmap
+from torch import nn
+from torch.func import functional_call
 
 from alignbench.projectors.architectures import Linear
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 class ModuleStack:
-    """Projectors of any architecture: torch.func makes one program of them, autograd its gradient.
+    """Projectors of any architecture, with autograd's gradient.
 
     Args:
         modules: a projector a training, all of one architecture.
@@ -24,23 +26,25 @@ class ModuleStack:
     """
 
     def __init__(self, modules: Sequence[nn.Module], device: str) -> None:
-        stacked, _ = stack_module_state(list(modules))
-        self.parameters = {k: v.detach().to(device).requires_grad_() for k, v in stacked.items()}
-        self._module = modules[0]
-        self._all = vmap(lambda own, rows: functional_call(self._module, own, (rows,)))
+        self._module = deepcopy(modules[0])
+        for path in dict(modules[0].named_parameters()):
+            owner, _, name = path.rpartition(".")
+            stacked = torch.stack([module.get_parameter(path).detach() for module in modules])
+            setattr(self._module.get_submodule(owner), name, nn.Parameter(stacked.to(device)))
+        self.parameters: dict[str, Tensor] = dict(self._module.named_parameters())
         self._graph: Tensor | None = None
 
     def project(self, x: Tensor) -> Tensor:
         """Return all trainings' predictions [runs, m, dy], to be overwritten by who gets them."""
         with torch.no_grad():
-            projected: Tensor = self._all(self.parameters, x)
+            projected: Tensor = self._module(x)
             return projected
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the same, and remember how it came about."""
         for value in self.parameters.values():
             value.grad = None
-        self._graph = self._all(self.parameters, x)
+        self._graph = self._module(x)
         return self._graph.detach().clone()
 
     def backward(self, gradient: Tensor) -> None:
