@@ -1,5 +1,7 @@
 """ELAS of every encoder with every LLM: CKA, and how well a linear projector carries over to new pairs."""
 
+from dataclasses import replace
+
 import pytest
 
 from alignbench.experiments.elas import elas_score
@@ -8,4 +10,4 @@ pytestmark = pytest.mark.elas
 
 
 def test_elas(compared_pair, record):
-    record.score(elas_score(compared_pair, record.repeats))
+    record.score(elas_score(compared_pair, replace(record.repeats, seeds=record.options.elas_seeds)))

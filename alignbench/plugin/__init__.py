@@ -73,7 +73,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     add("--align-epochs", "epochs that a projector is trained for (default: 300)", type=int, metavar="N")
     add("--align-splits", "train/test splits of trained scores (default: 5)", type=int, metavar="N")
-    add("--align-seeds", "trainings a split, from other initial weights (default: 5)", type=int, metavar="N")
+    add(
+        "--align-seeds",
+        "trainings a split, from other initial weights (default: 5; ELAS: 3)",
+        type=int,
+        metavar="N",
+    )
     add(
         "--align-loss",
         "what e2e trains for: contrastive, cosine, mse (default: contrastive)",

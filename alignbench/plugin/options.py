@@ -88,6 +88,7 @@ class Options:
     losses: tuple[str, ...]
     methods: tuple[str, ...]
     batch_sizes: tuple[int, ...]
+    elas_seeds: int
     vlm_encoders: tuple[str, ...] | None
     vlm_projectors: tuple[str, ...]
     vlm_epochs: int
@@ -157,7 +158,9 @@ class Options:
             losses=_names_of("--align-loss", raw["loss"], ("contrastive",), LOSSES),
             methods=_names_of("--align-method", raw["method"], METHODS),
             batch_sizes=_sizes("--align-batch-sizes", raw["batch_sizes"]) or (1, 4, 8, 16, 32),
-            # The same options with other defaults: a VLM takes far more work than a projector of embeddings.
+            # The same options with other defaults. ELAS hardly depends on initial weights: they move it by
+            # .002, splits by .02 to .04. A VLM takes far more work than a projector of embeddings.
+            elas_seeds=_at_least("--align-seeds", raw["seeds"], 1, 3),
             vlm_encoders=None if encoders else _of_both(base.vlm_encoders, base.default_encoders),
             vlm_projectors=_names_of("--align-projectors", raw["projectors"], ("linear",), PROJECTORS),
             vlm_epochs=_at_least("--align-epochs", raw["epochs"], 1, 8),

@@ -1,8 +1,8 @@
 """The four projectors, each written for one training or, with stacked parameters, for many at a time.
 
 Parameters may have one axis more in front, [runs, ...]; rows then have it, too, and a product of matrices is
-that of every training with its own. `torch.func.vmap` would do the same for any module, but at these sizes its
-bookkeeping takes as long as the products, and holds the interpreter's lock, on which a second thread waits.
+that of every training with its own. `torch.func.vmap` would do the same for any module, but at these sizes
+its bookkeeping takes as long as the products, and holds the lock that a second thread waits for.
 """
 
 from __future__ import annotations
