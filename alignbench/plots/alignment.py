@@ -16,7 +16,17 @@ from alignbench.plots.marks import (
     reading_notes,
     value_label,
 )
-from alignbench.plots.style import INK, MARKERS, MUTED, NULL, SATURATED_HATCH, entitle, new_figure, styled
+from alignbench.plots.style import (
+    INK,
+    MARKERS,
+    MUTED,
+    NULL,
+    SATURATED_HATCH,
+    entitle,
+    lay_out,
+    new_figure,
+    styled,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -184,7 +194,7 @@ def cka_vs_coral(inputs: FigureInputs) -> Figure | None:
         "CKA shows alignment. Lines: 95% intervals; grey: CKA of shuffled pairs (±2 standard deviations).",
         legend=_llm_handles(inputs, markers) if len(llms) > 1 and len(panels) == 1 else (),
     )
-    figure.draw_without_rendering()
+    lay_out(figure)
     for ax, own_llms in zip(axes, panels, strict=False):
         own = [(x, y) for x, y in points if y.llm in own_llms]
         place_names(

@@ -60,7 +60,8 @@ def draw_cells(
                 red, green, blue, _ = image.to_rgba(value) if np.isfinite(value) else (1, 1, 1, 1)
                 dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
                 ink = "white" if dark else (INK if np.isfinite(value) else MUTED)
-                ax.text(column, row, text, ha="center", va="center", fontsize=size, color=ink)
+                cell = ax.text(column, row, text, ha="center", va="center", fontsize=size, color=ink)
+                cell.set_in_layout(False)  # it stays in its cell, and measuring hundreds takes time
     rows, columns = values.shape
     ax.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
     ax.set_yticks(np.arange(rows + 1) - 0.5, minor=True)

@@ -9,7 +9,7 @@ from alignbench.plots.alignment import sample_note
 from alignbench.plots.inputs import pick
 from alignbench.plots.labels import place_names
 from alignbench.plots.marks import limit, name_rows, not_recorded, reading_notes, score_bars
-from alignbench.plots.style import INK, MARKERS, MUTED, NULL, entitle, new_figure, styled
+from alignbench.plots.style import INK, MARKERS, MUTED, NULL, entitle, lay_out, new_figure, styled
 from alignbench.units import plural
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def metric_vs_e2e(inputs: FigureInputs) -> Figure | None:
         + (" r leaves the untrained control out." if prediction.left_out else ""),
         legend=_llm_handles(inputs, markers) if len(llms) > 1 else (),
     )
-    figure.draw_without_rendering()
+    lay_out(figure)
     for ax, (_, points) in zip(axes, panels.items(), strict=False):
         # Many names would hide the points: an encoder is named once then, its colour names it elsewhere.
         named = list({key[0]: key for key in reversed(points)}.values() if len(points) > 8 else points)

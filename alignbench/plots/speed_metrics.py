@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alignbench.plots.style import MUTED, OTHERS
+from alignbench.plots.style import MUTED, OTHERS, lay_out
 from alignbench.plots.text import clean, fit
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _name_lines(
     figure = ax.get_figure(root=True)
     assert figure is not None
     names = {name: _name(name, max(line), sizes[-1]) for name, line in lines.items()}
-    figure.draw_without_rendering()
+    lay_out(figure)
     width = ax.get_window_extent().width / figure.dpi * 72
     share = min(0.6, (_GAP + _CHARACTER * max(len(text) for text in names.values())) / width)
     low = sizes[0] * 0.85

@@ -159,6 +159,13 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def lay_out(figure: Figure) -> None:
+    """Give everything its place, without the cost of drawing it: for what is put where there is room."""
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.execute(figure)
+
+
 def entitle(figure: Figure, title: str, *notes: str, legend: Sequence[Artist] = ()) -> None:
     """Say above the figure what is seen, with a one-line legend, and below it how to read it."""
     from matplotlib.transforms import ScaledTranslation
@@ -192,12 +199,12 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once, here: the two files agree
     png, svg = (stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg"))
     # the canvases' own methods, since savefig draws everything once more before it draws
     with _replacing(png) as temporary:
-        FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": None})
+        quick = {"compress_level": 3}  # two thirds of the usual level's time, for files larger by a fifteenth
+        FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": None}, pil_kwargs=quick)
+    figure.set_layout_engine("none")  # laid out once, for the PNG: the two files agree
     with _replacing(svg) as temporary:
         metadata = {"Date": None, "Creator": None}
         FigureCanvasSVG(figure).print_svg(temporary, metadata=metadata)

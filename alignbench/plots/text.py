@@ -14,7 +14,10 @@ def clean(text: object) -> str:
 
     A caption with a clear-screen sequence or a right-to-left override must not act on the reader's terminal.
     """
-    visible = _ESCAPE_SEQUENCE.sub("", str(text))
+    given = str(text)
+    if given.isprintable():  # nearly all: nothing of the kind is in it
+        return " ".join(given.split())
+    visible = _ESCAPE_SEQUENCE.sub("", given)
     kept = (" " if c.isspace() else "" if unicodedata.category(c) in _INVISIBLE else c for c in visible)
     return " ".join("".join(kept).split())
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from alignbench.experiments.study_cells import LOWER_IS_BETTER
 from alignbench.plots.labels import place_names
-from alignbench.plots.style import DIVERGING, INK, entitle, new_figure, styled, type_looks
+from alignbench.plots.style import DIVERGING, INK, entitle, lay_out, new_figure, styled, type_looks
 from alignbench.plots.text import clean, fit
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def scatter_figure(found: Validity) -> Figure | None:
         *notes,
         legend=_handles(looks),
     )
-    figure.draw_without_rendering()
+    lay_out(figure)
     for place, ax in zip(range(len(columns)), axes, strict=False):
         place_names(
             ax,

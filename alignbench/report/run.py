@@ -97,21 +97,14 @@ def draw_figures(
         into: where the files go; None: the run's own folder.
         for_paper: as PDF instead of PNG and SVG.
     """
-    from alignbench.plots import FIGURES, FigureInputs, read_artifacts, save, save_for_paper
+    from alignbench.plots import FigureInputs, read_artifacts
+    from alignbench.plots.drawing import Drawing, draw_all
 
-    place, saved = into or folder, save_for_paper if for_paper else save
-    drawn: list[str] = []
-    problems: list[str] = []
-    found = read_artifacts(folder / ARTIFACTS, problems.append)
+    spoilt: list[str] = []
+    found = read_artifacts(folder / ARTIFACTS, spoilt.append)
     inputs = FigureInputs(scores, models, found.coral, found.similarity, found.others)
-    for name in FIGURES.names():
-        try:
-            figure = FIGURES.get(name)(inputs)
-            if figure is not None:
-                drawn += [path.name for path in saved(figure, place / name)]
-        except Exception as error:  # whatever a plot library raises must not cost the numbers
-            problems.append(f"the figure {name} could not be drawn ({type(error).__name__}: {error})")
-    return drawn, problems
+    drawn, problems = draw_all(Drawing(inputs, into or folder, for_paper))
+    return drawn, [*spoilt, *problems]
 
 
 def read_run(run_dir: Path | str) -> tuple[dict[str, Any], list[Score]]:

@@ -1,0 +1,197 @@
+"""All figures of a run, drawn by several processes: the same files and problems as by one, in its order.
+
+A helper is a fresh interpreter that reads what to draw from its standard input and answers on its standard
+output. It is no fork, which the threads of torch in this process would make unsafe, and no child of
+multiprocessing, which would run the user's script once more.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import warnings
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from alignbench.errors import ConfigError
+from alignbench.plots import FIGURES, FigureInputs, save, save_for_paper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MANY_SCORES = 150  # the figures of fewer are nearly drawn when a helper has imported what it needs
+MOST_PROCESSES = 4
+_HELP = "from alignbench.plots.drawing import help_drawing; help_drawing()"
+
+
+class Drawn(NamedTuple):
+    """What came of a figure.
+
+    Args:
+        files: their names; none where what the figure needs was not recorded.
+        problem: what went wrong, or "".
+        warned: what a helper was warned of meanwhile: message, category, file and line.
+    """
+
+    files: tuple[str, ...] = ()
+    problem: str = ""
+    warned: tuple[tuple[Warning | str, type[Warning], str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What a run's figures are drawn from, and the folder that they go to; as PDF if they are for a paper."""
+
+    inputs: FigureInputs
+    place: Path
+    for_paper: bool = False
+
+    def draw(self, name: str) -> Drawn:
+        """Draw one figure, if there is what it needs."""
+        try:
+            figure = FIGURES.get(name)(self.inputs)
+            if figure is None:
+                return Drawn()
+            files = (save_for_paper if self.for_paper else save)(figure, self.place / name)
+        except Exception as error:  # whatever a plot library raises must not cost the numbers
+            return Drawn(problem=_problem(name, error))
+        return Drawn(tuple(path.name for path in files))
+
+    def warn(self, name: str, drawn: Drawn) -> Drawn:
+        """Warn of what a helper was warned of; where a warning is an error, it costs the figure as ever."""
+        try:
+            for message, category, file, line in drawn.warned:
+                warnings.warn_explicit(message, category, file, line)
+        except Warning as error:
+            for file in drawn.files:
+                (self.place / file).unlink()
+            return Drawn(problem=_problem(name, error))
+        return drawn
+
+
+def draw_all(drawing: Drawing) -> tuple[list[str], list[str]]:
+    """Draw all figures that the inputs allow; return the files' names, and what went wrong.
+
+    This process draws the figures that the user registered, which another doesn't know, and what a helper did
+    not come to or failed at: that a process can't be started costs nothing but time.
+    """
+    names = FIGURES.names()
+    own = [name for name in names if not _is_ours(name)]
+    shared = deque(name for name in names if name not in own)
+    drawn: dict[str, Drawn] = {}
+    helpers = list(_helpers(drawing, shared, drawn))
+    try:
+        for name in own:
+            drawn[name] = drawing.draw(name)
+        for name in _taken(shared):
+            drawn[name] = drawing.draw(name)
+    finally:
+        shared.clear()
+        for helper in helpers:
+            helper.leave()
+    found = [drawing.warn(n, drawn[n]) if n in drawn else drawing.draw(n) for n in names]
+    return [file for one in found for file in one.files], [one.problem for one in found if one.problem]
+
+
+def help_drawing() -> None:
+    """Draw the figures that standard input names after a `Drawing`; answer with what came of each."""
+    answers, sys.stdout = sys.stdout.buffer, sys.stderr  # what a library prints is no answer
+    drawing = pickle.load(sys.stdin.buffer)
+    import matplotlib.figure  # noqa: F401  the dearest import, before the first figure is taken
+
+    _say(answers, "ready")
+    while True:
+        name = pickle.load(sys.stdin.buffer)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            drawn = drawing.draw(name)
+        warned = tuple((one.message, one.category, one.filename, one.lineno) for one in caught)
+        _say(answers, drawn._replace(warned=warned))
+
+
+class _Helper:
+    """Another process that draws shared figures, with the thread that asks it to.
+
+    Args:
+        process: the other.
+        drawing: what to draw from.
+        shared: names, of which the helper takes while there are any.
+        drawn: name -> what came of it; the helper adds to it.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], drawing: Drawing, shared: deque[str], drawn: dict[str, Drawn]
+    ) -> None:
+        self._process, self._ready = process, False
+        self._thread = threading.Thread(target=self._ask, args=(drawing, shared, drawn), daemon=True)
+        self._thread.start()
+
+    def leave(self) -> None:
+        """Wait for the figure that the process draws; one that is starting still is not waited for."""
+        if not self._ready:
+            self._process.kill()
+        self._thread.join()
+
+    def _ask(self, drawing: Drawing, shared: deque[str], drawn: dict[str, Drawn]) -> None:
+        into, out = self._process.stdin, self._process.stdout
+        assert into is not None
+        assert out is not None
+        with suppress(Exception), self._process:  # it may fail: what it has not drawn is drawn without it
+            try:
+                _say(into, drawing)
+                pickle.load(out)
+                self._ready = True
+                for name in _taken(shared):
+                    _say(into, name)
+                    drawn[name] = pickle.load(out)
+            finally:
+                self._process.kill()
+
+
+def _helpers(drawing: Drawing, shared: deque[str], drawn: dict[str, Drawn]) -> Iterator[_Helper]:
+    """Start a helper for each further core where there is much to draw, as far as the system allows it."""
+    from alignbench.experiments.speed_machine import available_cores
+
+    many = len(drawing.inputs.scores) >= MANY_SCORES
+    path = os.pathsep.join(map(os.path.abspath, sys.path))
+    for _ in range(min(available_cores(), MOST_PROCESSES) - 1 if many else 0):
+        with suppress(Exception):  # then this process draws alone
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _HELP],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": path},
+            )
+            yield _Helper(process, drawing, shared, drawn)
+
+
+def _taken(shared: deque[str]) -> Iterator[str]:
+    """Take names until there are none; from the end, where the dear ones stand: so the last one is cheap."""
+    with suppress(IndexError):
+        while True:
+            yield shared.pop()
+
+
+def _is_ours(name: str) -> bool:
+    """Return whether another process knows the figure as this one does."""
+    try:
+        draw = FIGURES.get(name)
+    except ConfigError:
+        return False
+    return draw.__module__.startswith("alignbench.plots.") and draw.__name__ == name
+
+
+def _say(stream: IO[bytes], what: object) -> None:
+    pickle.dump(what, stream)
+    stream.flush()
+
+
+def _problem(name: str, error: Exception) -> str:
+    return f"the figure {name} could not be drawn ({type(error).__name__}: {error})"

@@ -1,0 +1,202 @@
+"""Figures drawn by several processes: the same files and problems as by one, whatever a helper does."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import re
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from alignbench.experiments import speed_machine
+from alignbench.plots import FIGURES, FigureInputs, drawing
+from alignbench.plots.drawing import Drawing, Drawn, draw_all
+from alignbench.tests.report_fakes import make_inputs
+from alignbench.tests.test_floors import HEAVY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+NAMES = ("eas_dashboard", "covariance_heatmaps", "cka_vs_coral")
+TAKE_ONE = (
+    "import os, pickle, sys; pickle.load(sys.stdin.buffer); pickle.dump('ready', sys.stdout.buffer);"
+    "sys.stdout.flush(); pickle.load(sys.stdin.buffer);"
+)
+
+
+@pytest.fixture
+def inputs(monkeypatch: pytest.MonkeyPatch) -> FigureInputs:
+    """What figures are drawn from, with as many scores as it takes for a helper."""
+    found = make_inputs(("mini-clip", "random-vit"), ("mini-llama",))
+    monkeypatch.setattr(drawing, "MANY_SCORES", len(found.scores))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def three_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let there be three figures of ours, and two cores."""
+    monkeypatch.setattr(FIGURES, "_entries", {name: FIGURES.get(name) for name in NAMES})
+    use_cores(monkeypatch, 2)
+
+
+def use_cores(monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
+    monkeypatch.setattr(speed_machine, "available_cores", lambda: cores)
+
+
+def alone(monkeypatch: pytest.MonkeyPatch, given: FigureInputs, place: Path) -> tuple[list[str], list[str]]:
+    """Draw all figures in this process."""
+    place.mkdir()
+    with monkeypatch.context() as patch:
+        use_cores(patch, 1)
+        return draw_all(Drawing(given, place))
+
+
+def helped(given: FigureInputs, place: Path, *files: str) -> tuple[list[str], list[str]]:
+    """Draw all figures, but here none before a helper has written the files; and a figure of the user's."""
+    place.mkdir()
+
+    def patient(_: FigureInputs) -> Figure:
+        from matplotlib.figure import Figure
+
+        end = time.monotonic() + 60
+        while not all((place / file).exists() for file in files):
+            assert time.monotonic() < end, f"no helper wrote {files}"
+            time.sleep(0.01)
+        return Figure()
+
+    FIGURES.add("patient", patient)
+    try:
+        return draw_all(Drawing(given, place))
+    finally:
+        FIGURES.remove("patient")
+
+
+def contents(place: Path) -> dict[str, bytes]:
+    """Return our figures' files, but for the clips' ids: hashes of what a layout rounds by chance."""
+    files = (path for path in place.iterdir() if not path.name.startswith("patient"))
+    return {path.name: re.sub(rb"\bp[0-9a-f]{10}\b", b"clip", path.read_bytes()) for path in files}
+
+
+def test_a_helper_gives_the_files_and_their_order_that_this_process_gives(
+    tmp_path: Path, inputs: FigureInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = alone(monkeypatch, inputs, tmp_path / "alone")
+    drawn = helped(inputs, tmp_path / "helped", *(f"{name}.svg" for name in NAMES))
+    assert drawn == ([*expected[0], "patient.png", "patient.svg"], [])
+    assert contents(tmp_path / "helped") == contents(tmp_path / "alone")
+    assert len(contents(tmp_path / "alone")) == 2 * len(NAMES)
+
+
+def test_a_figure_that_a_helper_cannot_draw_is_said_as_by_this_process(
+    tmp_path: Path, inputs: FigureInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoilt = replace(inputs, coral=[replace(inputs.coral[0], cov_x=np.zeros(3))])
+    expected = alone(monkeypatch, spoilt, tmp_path / "alone")
+    drawn = helped(spoilt, tmp_path / "helped", "eas_dashboard.svg", "cka_vs_coral.svg")
+    assert drawn[1] == expected[1]
+    assert drawn[1][0].startswith("the figure covariance_heatmaps could not be drawn (")
+    assert contents(tmp_path / "helped") == contents(tmp_path / "alone")
+
+
+@pytest.mark.parametrize(
+    "code", ["raise SystemExit(1)", TAKE_ONE + "os._exit(3)", TAKE_ONE + "print('no pickle', flush=True)"]
+)
+def test_what_a_helper_fails_at_is_drawn_without_it(
+    code: str, tmp_path: Path, inputs: FigureInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "_HELP", code)
+    drawn = draw_all(Drawing(inputs, tmp_path))
+    assert drawn == ([f"{name}.{kind}" for name in NAMES for kind in ("png", "svg")], [])
+
+
+@pytest.mark.parametrize("executable", ["no such interpreter", None])
+def test_figures_are_drawn_where_no_process_can_be_started(
+    executable: str | None, tmp_path: Path, inputs: FigureInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", executable)
+    drawn = draw_all(Drawing(inputs, tmp_path))
+    assert drawn == ([f"{name}.{kind}" for name in NAMES for kind in ("png", "svg")], [])
+
+
+def test_a_figure_by_one_of_our_names_that_is_the_users_is_drawn_here(
+    tmp_path: Path, inputs: FigureInputs
+) -> None:
+    def eas_dashboard(_: FigureInputs) -> Figure | None:
+        raise ValueError("the user's own")
+
+    FIGURES.remove("eas_dashboard")
+    FIGURES.add("eas_dashboard", eas_dashboard)
+    files, problems = helped(inputs, tmp_path / "run", "cka_vs_coral.svg")
+    assert problems == ["the figure eas_dashboard could not be drawn (ValueError: the user's own)"]
+    assert not any(file.startswith("eas") for file in files)
+
+
+@pytest.mark.parametrize(("cores", "scores", "helpers"), [(1, 999, 0), (2, 9, 0), (2, 999, 1), (64, 999, 3)])
+def test_helpers_are_as_many_as_further_cores_where_there_is_much_to_draw(
+    cores: int, scores: int, helpers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+
+    def start(command: Any, **_: Any) -> None:
+        started.append(command)
+        raise OSError("not now")
+
+    use_cores(monkeypatch, cores)
+    monkeypatch.setattr(subprocess, "Popen", start)
+    draw_all(Drawing(FigureInputs(list(make_inputs().scores[:1]) * scores), tmp_path))
+    assert len(started) == helpers
+
+
+def test_a_helper_answers_with_what_it_was_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def noisy(_: FigureInputs) -> None:
+        sys.stdout.write("chatter")
+        warnings.warn("cramped", UserWarning, stacklevel=1)
+
+    FIGURES.add("noisy", noisy)
+    asked, said = (SimpleNamespace(buffer=io.BytesIO()) for _ in range(2))
+    for what in (Drawing(FigureInputs(), tmp_path), "noisy"):
+        pickle.dump(what, asked.buffer)
+    asked.buffer.seek(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdin", asked)
+        patch.setattr(sys, "stdout", said)
+        with pytest.raises(EOFError):
+            drawing.help_drawing()
+    said.buffer.seek(0)
+    assert pickle.load(said.buffer) == "ready"
+    answer = pickle.load(said.buffer)
+    assert [(str(w[0]), w[1], w[2]) for w in answer.warned] == [("cramped", UserWarning, __file__)]
+
+
+def test_a_helpers_warning_is_one_here_or_costs_the_figure_where_it_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "eas.png").touch()
+    drawn = Drawn(("eas.png",), warned=((UserWarning("cramped"), UserWarning, "plot.py", 7),))
+    run = Drawing(FigureInputs(), tmp_path)
+    with pytest.warns(UserWarning, match="cramped"):
+        assert run.warn("eas", drawn) == drawn
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert run.warn("eas", drawn) == Drawn(
+            problem="the figure eas could not be drawn (UserWarning: cramped)"
+        )
+    assert not (tmp_path / "eas.png").exists()
+
+
+def test_a_helper_imports_no_models() -> None:
+    heavy = set(HEAVY) - {"matplotlib"}
+    code = (
+        "import sys; from alignbench.plots.drawing import FIGURES; [FIGURES.get(n) for n in FIGURES.names()];"
+        f"print([m for m in {heavy!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
