@@ -166,5 +166,11 @@ def _models(what: str, names: tuple[str, ...], problems: list[str]) -> list[Hand
                 model.locate()
                 found.append(model)
         except AlignbenchError as error:
-            problems.append(f"{what} {name}: {error}")
+            problems.append(f"{what} {name}: {_unsaid(str(error), name)}")
     return found
+
+
+def _unsaid(text: str, name: str) -> str:
+    """Return an error without what it begins with and the model's name has said."""
+    head, _, rest = text.partition(": ")
+    return _unsaid(rest, name) if rest and head in name else text
