@@ -1,9 +1,11 @@
-"""Tables of report.html: no column that has nothing, no name twice."""
+"""Tables and counts of report.html: no column that has nothing, no name twice."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import pytest
 
 from alignbench.tests.html_fakes import page_of
 from alignbench.tests.report_fakes import LLMS, make_run, make_score, make_scores
@@ -49,3 +51,10 @@ def test_a_model_is_named_once_however_often_it_was_loaded(tmp_path: Path) -> No
     text = page_of(tmp_path, make_scores(), replace(make_run(), loads=loads)).text
     told = "mini-clip in 0.7 s (2 times, 1 to be timed), mini-llama in 0.2 s to be timed, "
     assert told + "mini-qwen in 0.1 s (2 times)" in text
+
+
+@pytest.mark.parametrize(("more", "told"), [(1, "or 1 other "), (2, "or 2 others ")])
+def test_many_that_tie_are_counted(tmp_path: Path, more: int, told: str) -> None:
+    encoders = [f"encoder-{i}" for i in range(3 + more)]
+    scores = [make_score("calibrated_cka", 0.4, encoder) for encoder in encoders]
+    assert told in page_of(tmp_path, scores, make_run(encoders)).text
