@@ -13,9 +13,10 @@ def size_text(size: float) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Return about how long that is."""
+    """Return about how long that is, no more precisely than anyone knows before."""
     if seconds < 90:
-        return f"{max(5, 5 * round(seconds / 5))} s"
+        step = 5 if seconds < 30 else 10
+        return f"{max(step, step * round(seconds / step))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 

@@ -110,7 +110,7 @@ def network(problems: list[str]) -> Iterator[str]:
 
 def pairs(encoders: list[Handle], llms: list[Handle], n: int, device: str) -> list[str]:
     """Return the table of what each pair takes: one model is in memory at a time."""
-    from alignbench.plugin.terminal import ToLoad, estimate
+    from alignbench.plugin.terminal import ToLoad, loading_seconds
 
     rows = []
     memory = available_memory()
@@ -121,7 +121,7 @@ def pairs(encoders: list[Handle], llms: list[Handle], n: int, device: str) -> li
             todo = [ToLoad(h.info, at, n) for h, at in zip((encoder, llm), found, strict=True)]
             download = sum(at.download for at in found)
             fits = "" if memory is None or need < memory else "more than is free here"
-            seconds = estimate(todo, 1, 0, device)
+            seconds = loading_seconds(todo, device)
             fetched = size_text(download) if download else "nothing"
             rows.append((encoder.name, llm.name, size_text(need), duration_text(seconds), fetched, fits))
     return table(("encoder", "LLM", "memory", "to embed", "download", ""), rows)
@@ -166,5 +166,11 @@ def _models(what: str, names: tuple[str, ...], problems: list[str]) -> list[Hand
                 model.locate()
                 found.append(model)
         except AlignbenchError as error:
-            problems.append(f"{what} {name}: {error}")
+            problems.append(f"{what} {name}: {_unsaid(str(error), name)}")
     return found
+
+
+def _unsaid(text: str, name: str) -> str:
+    """Return an error without what it begins with and the model's name has said."""
+    head, _, rest = text.partition(": ")
+    return _unsaid(rest, name) if rest and head in name else text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from alignbench.embed import count_missing
 from alignbench.errors import AlignbenchError, AlignbenchWarning
 from alignbench.experiments.attention import what_it_lacks
 from alignbench.plots.text import clean
+from alignbench.plugin.costs import seconds_of_tests
 from alignbench.plugin.environment import git_commit, machine, versions
 from alignbench.plugin.gate import is_timed
 from alignbench.plugin.samples import keep_samples
@@ -74,14 +76,15 @@ class Collector:
             others = [item for item in session.items if not is_timed(item) and item not in mapped]
             self._mapped = frozenset(needed_by_items(mapped, encoders, llms).vision)
             embedded = needed_by_items(others, encoders, llms)
-            self._plan(needed_by_items(session.items, encoders, llms), len(session.items), embedded, timed)
+            tests = [item.nodeid for item in session.items if not item.get_closest_marker("skip")]
+            self._plan(needed_by_items(session.items, encoders, llms), tests, embedded, timed)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Do the same on an xdist controller, which has no items: a worker's UsageError would be a crash."""
         if not self._planned:
             needed = needed_by_ids(ids, tuple(self.suite.encoders), tuple(self.suite.llms))
-            self._plan(needed, len(ids), needed)
+            self._plan(needed, ids, needed)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what the test recorded; each score is on the disk before the next test ends."""
@@ -138,7 +141,9 @@ class Collector:
         if self.gate is not None:
             self.gate.say_result()
 
-    def _plan(self, needed: Needed, tests: int, embedded: Needed, timed: Sequence[pytest.Item] = ()) -> None:
+    def _plan(
+        self, needed: Needed, tests: Sequence[str], embedded: Needed, timed: Sequence[pytest.Item] = ()
+    ) -> None:
         self._planned = True
         if not needed:
             return
@@ -160,8 +165,11 @@ class Collector:
                 problems.append(clean(str(error)))
         if problems:
             raise pytest.UsageError(*problems)
-        width = self.printer.width
-        self.printer.lines(plan(self.suite.options, dataset, models, tests, len(timed), width))
+        option, options = self.config.option, self.suite.options
+        # More workers than cores wait for each other.
+        workers = min(getattr(option, "numprocesses", None) or 1, os.cpu_count() or 1)
+        seconds = seconds_of_tests(tests, options, workers, speed_asked="speed" in option.markexpr)
+        self.printer.lines(plan(options, dataset, models, len(tests), seconds, self.printer.width))
 
     def _to_load(self, model: Any, timed: int, *, embeds: bool, patches: bool) -> ToLoad:
         if (file := array_file(model)) is not None:

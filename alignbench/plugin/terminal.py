@@ -10,6 +10,7 @@ from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from alignbench.plots.text import clean
+from alignbench.plugin.costs import MEASURED_SAMPLES
 from alignbench.report.text import wrap
 from alignbench.units import duration_text, plural, size_text
 
@@ -25,11 +26,7 @@ if TYPE_CHECKING:
     from alignbench.weights import Located
 
 # Rough on purpose: measured on two CPU cores; a plan says "about".
-_START_SECONDS = 8.0  # importing torch and transformers, once a run
-_TEST_SECONDS = 0.03
-_TIMING_SECONDS = 0.2
 _TIMED_SAMPLES = 60  # that a model is given for one timing, on average over the batch sizes
-_REPORT_SECONDS = 5.0  # figures, above all
 _READ_BYTES_PER_SECOND = 4e8
 _FLOPS = {"cpu": 1.5e11, "accelerator": 3e13}
 _TOKENS = 200
@@ -88,7 +85,7 @@ def plan(
     dataset: Dataset,
     models: Sequence[ToLoad],
     tests: int,
-    timings: int = 0,
+    seconds: float,
     width: int = 80,
 ) -> list[str]:
     """Return what the run is about to load, download and take, in lines of at most `width` columns.
@@ -98,7 +95,7 @@ def plan(
         dataset: its data.
         models: those that tests need.
         tests: how many there are.
-        timings: how many of them time something.
+        seconds: that they take about, without what models have yet to do.
         width: the terminal's columns.
     """
     rows = [("data" if i == 0 else "", line) for i, line in enumerate(dataset.describe())]
@@ -115,8 +112,10 @@ def plan(
         rows.append(("model", f"{model.info.label}: {model.info.weights}{size}, {todo}"))
     download = sum(model.located.download for model in models)
     fetched = size_text(download) if download else "nothing"
-    seconds = estimate(models, tests, timings, options.device)
-    rows.append(("plan", f"{plural(tests, 'test')}; download {fetched}; about {duration_text(seconds)}"))
+    seconds += loading_seconds(models, options.device)
+    # Most of what tests do grows with the samples, and each in its own way.
+    bound = "about" if len(dataset) <= 2 * MEASURED_SAMPLES else "at least"
+    rows.append(("plan", f"{plural(tests, 'test')}; download {fetched}; {bound} {duration_text(seconds)}"))
     return [
         f"{head if i == 0 else '':<{_HEAD}}{line}"
         for head, text in rows
@@ -124,12 +123,11 @@ def plan(
     ]
 
 
-def estimate(models: Sequence[ToLoad], tests: int, timings: int, device: str) -> float:
-    """Return about how many seconds a run takes: to download, to load, to embed, to score."""
+def loading_seconds(models: Sequence[ToLoad], device: str) -> float:
+    """Return about how many seconds it takes to download, to load and to embed."""
     on_cpu = device in {"auto", "cpu"} and not shutil.which("nvidia-smi")
     flops = _FLOPS["cpu" if on_cpu else "accelerator"]
-    seconds = _REPORT_SECONDS + tests * _TEST_SECONDS + timings * _TIMING_SECONDS
-    seconds += _START_SECONDS if any(m.passes or m.timed or m.mapped for m in models) else 0
+    seconds = 0.0
     for model in models:
         loads = bool(model.passes) + bool(model.timed) + model.mapped
         samples = model.passes + model.timed * _TIMED_SAMPLES

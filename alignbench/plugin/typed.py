@@ -29,4 +29,6 @@ def item_command(item: pytest.Item, options: Iterable[str]) -> str:
     plugins = dict.fromkeys(item.config.option.plugins)
     plugins.pop("no:terminal", None)  # xdist gives it to its workers
     early = [word for name in plugins for word in ("-p", name)]
+    if root := item.config.option.rootdir:  # or the same test has another id
+        early.append(f"--rootdir={root}")
     return pytest_command(["::".join([file.as_posix(), *inside]), *early, *options])

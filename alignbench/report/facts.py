@@ -71,11 +71,19 @@ def _loads(loads: Sequence[Mapping[str, Any]], weights: Collection[str]) -> str:
         return "none: all embeddings were computed elsewhere"
     if not loads:
         return "none: all embeddings were cached"
-    return ", ".join(
-        f"{load.get('model')} in {load.get('seconds') or 0:.1f} s"
-        + (" to be timed" if load.get("purpose") == "timing" else "")
-        for load in loads
-    )
+    by_model: dict[object, list[Mapping[str, Any]]] = {}
+    for load in loads:
+        by_model.setdefault(load.get("model"), []).append(load)
+    return ", ".join(f"{model} {_times(own)}" for model, own in by_model.items())
+
+
+def _times(loads: Sequence[Mapping[str, Any]]) -> str:
+    """Say how long all loads of one model took, how many they were, and whether they were for its timings."""
+    text = f"in {sum(load.get('seconds') or 0 for load in loads):.1f} s"
+    timed = sum(load.get("purpose") == "timing" for load in loads)
+    if len(loads) == 1:
+        return f"{text} to be timed" if timed else text
+    return f"{text} ({len(loads)} times" + (f", {timed} to be timed)" if timed else ")")
 
 
 def _cut(key: str, value: object) -> object:

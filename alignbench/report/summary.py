@@ -260,7 +260,7 @@ def _how(run: Mapping[str, Any]) -> list[str]:
             markdown(m.source),
             markdown(m.weights),
             markdown((m.revision or "-")[:12]),
-            markdown(", ".join(f"{key} {value}" for key, value in m.params.items())),
+            markdown(", ".join(f"{key} {value}" for key, value in m.params.items() if value is not None)),
         ]
         for m in models_of(run)
     ]

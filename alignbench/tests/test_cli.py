@@ -18,6 +18,7 @@ from alignbench.cli.experiments import COMMON, EXPERIMENTS
 from alignbench.cli.options import plugin_options
 from alignbench.embed import EmbeddingStore
 from alignbench.plugin.fixtures import MARKERS
+from alignbench.weights import hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -266,6 +267,18 @@ def test_doctor_names_what_is_missing_and_what_a_pair_takes(
     status, out, _ = said("doctor", "--encoders", "no-such-one")
     assert status == 1
     assert "encoder  LLM" not in out  # no table without a row
+
+
+@pytest.mark.parametrize(
+    ("name", "once"),
+    [("clip", "clip: openai/clip-vit-base-patch32: "), ("hf:org/name", "hf:org/name: not in the local")],
+)
+def test_doctor_names_a_missing_model_once(
+    name: str, once: str, said: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "unreachable", lambda: "the Hub can't be reached (test)")
+    monkeypatch.setattr(hub, "cached_snapshots", lambda *_: [])
+    assert f"to do     encoder {once}" in said("doctor", "--encoders", name)[1]
 
 
 def test_a_file_where_the_cache_should_be_is_named(

@@ -128,10 +128,31 @@ def test_a_missing_model_is_one_line_with_the_way_out(no_hub: None) -> None:
         "clip",
         "openai/clip-vit-base-patch32",
         "hf download",
-        "open_clip:ViT-B-32/openai",
-        "--align-standins",
+        "without one, take mini-clip (--align-standins",
+        "clip=FOLDER",
+        "clip=npy:FILE.npy",
     ):
         assert part in message
+    assert "open_clip:" not in message  # it would have to be downloaded, too
+
+
+def test_a_pickle_on_the_hub_is_one_line_with_the_same_weights_elsewhere(
+    no_hub: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise WeightsMissingError("the weights are a pickle")
+
+    monkeypatch.setattr(hub, "unreachable", lambda: None)
+    monkeypatch.setattr(hub, "list_files", refuse)
+    with pytest.raises(WeightsMissingError, match=r"open_clip:ViT-B-32/openai; or run mini-clip instead"):
+        resolve("clip").locate()
+
+
+def test_what_is_offered_without_a_network_is_understood(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.eye(3, dtype=np.float32))
+    folder = tiny.dinov2(tmp_path / "model")
+    assert resolve(f"clip={folder}").info.family == "dinov2"
+    assert resolve(f"clip=npy:{tmp_path / 'x.npy'}").info.weights == "arrays"
 
 
 def test_a_missing_model_without_stand_in_offers_none(no_hub: None) -> None:

@@ -214,8 +214,9 @@ def test_that_command_can_be_typed_where_the_suite_lies_elsewhere(
     (project.path / "conftest.py").rename(here / "conftest.py")
     monkeypatch.chdir(here)
     suite = str(project.path / "benchmarks")
-    extra = ("-p", "alignbench.plugin.fixtures", "-p", "conftest", "-k", "eas_adjusted and toy-a", *workers)
-    command = [sys.executable, "-m", "pytest", suite, *SELECTION, *extra]
+    extra = ("-p", "alignbench.plugin.fixtures", "-p", "conftest", f"--rootdir={suite}", *workers)
+    one = ("-k", "eas_adjusted and toy-a")
+    command = [sys.executable, "-m", "pytest", suite, *SELECTION, *extra, *one]
     subprocess.run(command, cwd=here, capture_output=True, check=True)
     run_data, [score] = read_run(here / "reports" / "latest")
     assert run_data["command"].startswith("python -m pytest ")  # or the conftest is not found
@@ -226,6 +227,7 @@ def test_that_command_can_be_typed_where_the_suite_lies_elsewhere(
     subprocess.run([sys.executable, *words], cwd=here, capture_output=True, check=True)
     _, [again] = read_run(here / "reports" / "latest")
     assert again.key == score.key
+    assert again.nodeid == score.nodeid
     assert again.value == pytest.approx(score.value, abs=1e-12)
     assert len([*(here / "reports").glob("2*")]) == 2
 

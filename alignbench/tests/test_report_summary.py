@@ -142,6 +142,12 @@ def test_run_is_described() -> None:
     assert "the cache was of another version" in text
 
 
+def test_settings_that_a_model_does_not_have_are_left_out() -> None:
+    model = replace(make_model("mini-clip"), params={"pooling": "cls", "layer": None, "l2": False})
+    text = summary(make_scores(), make_run(models=[model]))
+    assert "| pooling cls, l2 False |" in text
+
+
 def test_stand_ins_are_called_so_everywhere() -> None:
     model = make_model("mini-clip", stand_in_for="clip")
     scores = [make_score("calibrated_cka", 0.4, model.label, weights={model.label: "stand-in"})]

@@ -231,8 +231,14 @@ class HubSource(Source):
         return located
 
     def _way_out(self, problem: str) -> str:
-        ways = [f"; or take {_ELSEWHERE[self.label]}"] if self.label in _ELSEWHERE else []
-        ways += [f"; or run {self.stand_in} instead with --align-standins"] if self.stand_in else []
+        if hub.unreachable() is None:
+            ways = [f"; or take {_ELSEWHERE[self.label]}"] if self.label in _ELSEWHERE else []
+            ways += [f"; or run {self.stand_in} instead with --align-standins"] if self.stand_in else []
+        else:
+            alias = self.name or "NAME"
+            embedded = f"{self.stand_in} (--align-standins runs it instead), " if self.stand_in else ""
+            mine = f"a folder of yours ({alias}=FOLDER) or embeddings of yours ({alias}=npy:FILE.npy)"
+            ways = [f"; without one, take {embedded}{mine}"]
         what = problem.removeprefix(f"{self.label}: ")
         return f"{self.name or self.label}: {self.label}: {what}{''.join(ways)}"
 

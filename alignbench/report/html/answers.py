@@ -137,31 +137,47 @@ def boards(
 
 @dataclass(frozen=True, slots=True)
 class MetricTable:
-    """Encoders by every metric: a column a metric, a row an encoder with an LLM on one kind of data."""
+    """Encoders by metrics: a column a metric, a row an encoder with an LLM on one kind of data.
 
+    Args:
+        llms: those that have just these metrics.
+        metrics: the columns.
+        rows: encoder, LLM, data type and a score a column; None where it was not computed.
+    """
+
+    llms: Sequence[str]
     metrics: Sequence[str]
     rows: Sequence[tuple[str, str, str, Sequence[ScoreRow | None]]]
 
 
-def metric_table(rows: Sequence[ScoreRow]) -> MetricTable | None:
-    """Return all cross-modal scores without variants side by side; None where there are none.
+def metric_tables(rows: Sequence[ScoreRow]) -> list[MetricTable]:
+    """Return all cross-modal scores without variants side by side, LLMs with the same metrics in one table.
 
-    Of two scores of one metric the one for fidelity only gives way.
+    Most metrics are computed for some of the LLMs only: one table of all would be mostly empty. Of two scores
+    of one metric the one for fidelity only gives way.
     """
-    cells: dict[tuple[str, str, str], dict[str, ScoreRow]] = {}
-    metrics: dict[str, None] = {}
+    cells: dict[str, dict[tuple[str, str], dict[str, ScoreRow]]] = {}
     for row in rows:
         score = row.score
         if not is_cross_modal(score) or score.experiment not in _METRICS or score.variant or score.other:
             continue
-        own = cells.setdefault((row.llm, score.data_type, row.encoder), {})
+        own = cells.setdefault(row.llm, {}).setdefault((score.data_type, row.encoder), {})
         if score.metric not in own or "fidelity" in own[score.metric].score.flags:
             own[score.metric] = row
-        metrics.setdefault(score.metric)
-    if not metrics:
-        return None
-    ordered = [
-        (encoder, llm, data_type, [own.get(metric) for metric in metrics])
-        for (llm, data_type, encoder), own in cells.items()
+    known = dict.fromkeys(row.score.metric for row in rows)
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for llm, of_llm in cells.items():
+        computed = {metric for own in of_llm.values() for metric in own}
+        groups.setdefault(tuple(filter(computed.__contains__, known)), []).append(llm)
+    return [
+        MetricTable(
+            llms,
+            metrics,
+            [
+                (encoder, llm, data_type, [own.get(metric) for metric in metrics])
+                for llm in llms
+                for (data_type, encoder), own in cells[llm].items()
+            ],
+        )
+        for metrics, llms in groups.items()
     ]
-    return MetricTable(tuple(metrics), ordered)

@@ -21,7 +21,7 @@ from alignbench.plots.text import clean
 from alignbench.report.choice import losses_of
 from alignbench.report.facts import facts
 from alignbench.report.files import REPORT, write_text
-from alignbench.report.html.answers import boards, metric_table
+from alignbench.report.html.answers import boards, metric_tables
 from alignbench.report.html.concerns import concerns, raised_flags
 from alignbench.report.html.figures import figure_views
 from alignbench.report.html.rows import score_rows
@@ -98,7 +98,7 @@ def report_html(run_folder: Path | str, problems: Sequence[str] = ()) -> str:
         "facts": facts(run),
         "answers": boards(rankings, scores, rows, labels),
         "boards": boards([*rankings, *by_type], scores, rows, labels),
-        "metrics": metric_table(rows),
+        "metric_tables": metric_tables(rows),
         "concerns": concerns(run, rows, list(dict.fromkeys(unreadable))),
         "flags": raised_flags(rows),
         "figures": figure_views(folder),

@@ -64,6 +64,9 @@
       });
       const active = Boolean(llm || type || words.length);
       form.querySelector("output").textContent = active ? `${shown} of ${rows.length} rows` : "";
+      all("table", section).forEach((one) => {
+        one.closest(".scroll").hidden = active && !one.querySelector("tbody tr:not([hidden])");
+      });
       all("details.experiment", section).forEach((one) => {
         const left = all("tbody tr:not([hidden])", one).length;
         one.hidden = active && !left;
