@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from alignbench.weights.custom import Custom
 
 # In a run of everything speed is one of many; `-m speed` asks for it. Metrics are many, models are few.
-MODELS = Effort(seconds=0.15)
-METRICS = Effort(seconds=0.05, least=2, longest=0.1)
+MODELS = Effort(seconds=0.1)
+METRICS = Effort(seconds=0.03, least=2, longest=0.05)
 ASKED = Effort(seconds=10.0)
 _EXPECTED = 0.5  # of the tolerance: a round that is slower than that is made again
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from alignbench.encoders import resolve
 from alignbench.errors import ModelError
 from alignbench.tests import tiny_models as tiny
+from alignbench.weights import handle
 from alignbench.weights.loading import quiet
 
 if TYPE_CHECKING:
@@ -298,6 +299,18 @@ def test_unloading_frees_the_model_and_the_handle_stays_usable(folders: Callable
         made.forward([])
     made.load("cpu", "float32")
     np.testing.assert_array_equal(made.embed(tiny.images()), before)
+
+
+def test_nothing_of_a_large_model_waits_for_pythons_own_collection(
+    folders: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collected = []
+    monkeypatch.setattr(handle.gc, "collect", lambda: collected.append(True))
+    encoder(folders("clip")).unload()
+    assert not collected
+    monkeypatch.setattr(handle, "_SMALL", 0)
+    encoder(folders("clip")).unload()
+    assert collected
 
 
 @pytest.mark.parametrize("family", ["clip", "siglip", "dinov2"])

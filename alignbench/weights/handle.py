@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from alignbench.types import Weights
     from alignbench.weights.source import Located, Source
 
+_SMALL = 20_000_000  # parameters: 80 MB
+
 
 class Handle(ABC):
     """A model by name. Constructing it, `locate` and `fingerprint` import no torch.
@@ -37,6 +39,7 @@ class Handle(ABC):
         self._stand_in_for = stand_in_for
         self._located: Located | None = None
         self._loaded: tuple[str, Precision] | None = None
+        self._large = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, source={self.source.label!r})"
@@ -115,6 +118,7 @@ class Handle(ABC):
         precision = self.precision(device, dtype)
         self._load(located, resolve_device(device), precision, spread=device == "auto")
         self._loaded = (resolve_device(device), precision)
+        self._large = parameter_count(located.weights) > _SMALL
 
     def unload(self) -> None:
         """Free the model's memory; the handle stays usable."""
@@ -122,8 +126,10 @@ class Handle(ABC):
             return
         device, self._loaded = self._loaded[0], None
         self._unload()
-        # Models hold cycles; without this the next one would stand beside the last one in memory.
-        gc.collect()
+        # Models hold cycles; without this the next one would stand beside the last one in memory. It takes
+        # .2 s, so what a small one leaves waits for Python's own collection.
+        if self._large:
+            gc.collect()
         if device.startswith("cuda"):
             import torch
 
