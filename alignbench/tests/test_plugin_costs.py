@@ -23,6 +23,7 @@ def options(**given: Any) -> Any:
         "epochs": 300,
         "splits": 5,
         "seeds": 5,
+        "elas_seeds": 3,
         "vlm_epochs": 8,
         "vlm_splits": 3,
         "vlm_seeds": 1,
@@ -48,7 +49,7 @@ def test_the_name_in_the_brackets_is_of_no_test() -> None:
     assert named == seconds_of_tests(["t.py::test_x[a]"] * 2, options())
 
 
-@pytest.mark.parametrize("less", ["epochs", "splits", "seeds"])
+@pytest.mark.parametrize("less", ["epochs", "splits", "elas_seeds"])
 def test_less_training_takes_less_time(less: str) -> None:
     all_of_it, rest = (seconds_of_tests(tests, options()) for tests in ([TRAINING], []))
     shorter = seconds_of_tests([TRAINING], options(**{less: 1})) - rest
