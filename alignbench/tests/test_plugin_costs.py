@@ -77,7 +77,7 @@ def test_figures_are_in_the_estimate_if_they_are_drawn() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "5 s"), (12, "10 s"), (33, "30 s"), (66, "70 s"), (119, "2 min"), (9000, "2.5 h")],
+    [(0, "5 s"), (12, "10 s"), (33, "30 s"), (66, "70 s"), (112, "110 s"), (125, "2 min"), (9000, "2.5 h")],
 )
 def test_durations_are_round(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
