@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -305,7 +306,7 @@ def test_nothing_of_a_large_model_waits_for_pythons_own_collection(
     folders: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     collected = []
-    monkeypatch.setattr(handle.gc, "collect", lambda: collected.append(True))
+    monkeypatch.setattr(gc, "collect", lambda: collected.append(True))
     encoder(folders("clip")).unload()
     assert not collected
     monkeypatch.setattr(handle, "_SMALL", 0)
