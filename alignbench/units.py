@@ -14,7 +14,7 @@ def size_text(size: float) -> str:
 
 def duration_text(seconds: float) -> str:
     """Return about how long that is, no more precisely than anyone knows before."""
-    if seconds < 120:
+    if seconds < 115:
         step = 5 if seconds < 30 else 10
         return f"{max(step, step * round(seconds / step))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -18,7 +18,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from alignbench.errors import ConfigError
 from alignbench.plots import FIGURES, FigureInputs, save, save_for_paper
 
 if TYPE_CHECKING:
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 
 MANY_SCORES = 150  # the figures of fewer are nearly drawn when a helper has imported what it needs
 MOST_PROCESSES = 4
+_LONGEST = 60.0  # seconds that a figure is waited for
+_READ_METRICS = {"alignment_summary"}  # the user may have registered some, which a helper doesn't know
 _HELP = "from alignbench.plots.drawing import help_drawing; help_drawing()"
 
 
@@ -82,11 +83,12 @@ def draw_all(drawing: Drawing) -> tuple[list[str], list[str]]:
     not come to or failed at: that a process can't be started costs nothing but time.
     """
     names = FIGURES.names()
-    own = [name for name in names if not _is_ours(name)]
+    own = [name for name in names if name in _READ_METRICS or not _is_ours(name)]
     shared = deque(name for name in names if name not in own)
     drawn: dict[str, Drawn] = {}
-    helpers = list(_helpers(drawing, shared, drawn))
+    helpers: list[_Helper] = []
     try:
+        helpers.extend(_helpers(drawing, shared, drawn))
         for name in own:
             drawn[name] = drawing.draw(name)
         for name in _taken(shared):
@@ -136,7 +138,8 @@ class _Helper:
         """Wait for the figure that the process draws; one that is starting still is not waited for."""
         if not self._ready:
             self._process.kill()
-        self._thread.join()
+        self._thread.join(_LONGEST)
+        self._process.kill()  # what it has not said it has drawn is drawn without it
 
     def _ask(self, drawing: Drawing, shared: deque[str], drawn: dict[str, Drawn]) -> None:
         into, out = self._process.stdin, self._process.stdout
@@ -183,7 +186,7 @@ def _is_ours(name: str) -> bool:
     """Return whether another process knows the figure as this one does."""
     try:
         draw = FIGURES.get(name)
-    except ConfigError:
+    except Exception:  # whatever the import of a user's module raises: drawing it says so
         return False
     return draw.__module__.startswith("alignbench.plots.") and draw.__name__ == name
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,10 +12,11 @@ import pytest
 from alignbench.embed import count_missing
 from alignbench.errors import AlignbenchError, AlignbenchWarning
 from alignbench.experiments.attention import what_it_lacks
+from alignbench.experiments.speed_machine import available_cores
 from alignbench.plots.text import clean
 from alignbench.plugin.costs import seconds_of_tests
 from alignbench.plugin.environment import git_commit, machine, versions
-from alignbench.plugin.gate import is_timed
+from alignbench.plugin.gate import is_timed, why_not
 from alignbench.plugin.samples import keep_samples
 from alignbench.plugin.selection import Needed, needed_by_ids, needed_by_items, timings_of
 from alignbench.plugin.terminal import Printer, TerminalProgress, ToLoad, plan
@@ -167,8 +167,14 @@ class Collector:
             raise pytest.UsageError(*problems)
         option, options = self.config.option, self.suite.options
         # More workers than cores wait for each other.
-        workers = min(getattr(option, "numprocesses", None) or 1, os.cpu_count() or 1)
-        seconds = seconds_of_tests(tests, options, workers, speed_asked="speed" in option.markexpr)
+        workers = min(getattr(option, "numprocesses", None) or 1, available_cores())
+        seconds = seconds_of_tests(
+            tests,
+            options,
+            workers,
+            timed=why_not(self.config) is None,
+            speed_asked="speed" in option.markexpr,
+        )
         self.printer.lines(plan(options, dataset, models, len(tests), seconds, self.printer.width))
 
     def _to_load(self, model: Any, timed: int, *, embeds: bool, patches: bool) -> ToLoad:

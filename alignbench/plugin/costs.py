@@ -50,18 +50,24 @@ _FIGURES_SECONDS = 0.5  # for each file of tests
 
 
 def seconds_of_tests(
-    tests: Sequence[str], options: Options, workers: int = 1, *, speed_asked: bool = False
+    tests: Sequence[str],
+    options: Options,
+    workers: int = 1,
+    *,
+    timed: bool = True,
+    speed_asked: bool = False,
 ) -> float:
     """Return about how many seconds a run takes in which nothing is to be embedded.
 
     Args:
         tests: their node ids.
         options: of the run.
-        workers: that share them; more than one time nothing.
+        workers: that share them.
+        timed: whether anything is timed: nothing is where tests are distributed.
         speed_asked: whether it was asked for speed, and times all.
     """
     timings = _TIMING_SECONDS | (_ASKED_SECONDS if speed_asked else {})
-    timings = timings if workers == 1 else dict.fromkeys(timings, 0.0)
+    timings = timings if timed else dict.fromkeys(timings, 0.0)
     costs = _SECONDS | timings
     names = [test.partition("[")[0].rpartition("::")[2] for test in tests]
     seconds = sum(costs.get(name, _OTHER_SECONDS) * _training(name, options) for name in names)

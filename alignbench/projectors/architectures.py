@@ -91,7 +91,7 @@ class CrossAttention(nn.Module):
         return projected
 
     def tokens(self, patches: Tensor) -> Tensor:
-        """Return a vector a query, [n, queries, dy], of `patches` [n, p, dx]."""
+        """Return a vector a query, [n, queries, dy], of `patches` [n, p, dx]; of one training."""
         projected: Tensor = self.out(self._read(patches))
         return projected
 

@@ -141,6 +141,16 @@ def test_a_figure_by_one_of_our_names_that_is_the_users_is_drawn_here(
     assert not any(file.startswith("eas") for file in files)
 
 
+def test_a_figure_whose_module_fails_on_import_is_a_problem_and_costs_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_figure.py").write_text("raise ValueError('no such font')\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(FIGURES, "_entries", {**FIGURES._entries, "broken": "broken_figure:draw"})
+    _, problems = draw_all(Drawing(make_inputs(), tmp_path))
+    assert [p for p in problems if "broken" in p]
+
+
 @pytest.mark.parametrize(("cores", "scores", "helpers"), [(1, 999, 0), (2, 9, 0), (2, 999, 1), (64, 999, 3)])
 def test_helpers_are_as_many_as_further_cores_where_there_is_much_to_draw(
     cores: int, scores: int, helpers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
