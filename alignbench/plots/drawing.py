@@ -7,6 +7,8 @@ multiprocessing, which would run the user's script once more.
 
 from __future__ import annotations
 
+import logging
+import logging.handlers
 import os
 import pickle
 import subprocess
@@ -28,7 +30,13 @@ MANY_SCORES = 150  # the figures of fewer are nearly drawn when a helper has imp
 MOST_PROCESSES = 4
 _LONGEST = 60.0  # seconds that a figure is waited for
 _READ_METRICS = {"alignment_summary"}  # the user may have registered some, which a helper doesn't know
-_HELP = "from alignbench.plots.drawing import help_drawing; help_drawing()"
+# The standard library comes first: a conftest's folder may hold a `random.py`.
+_HELP = """
+import sys
+sys.path += [folder for folder in sys.argv[1:] if folder not in sys.path]
+from alignbench.plots.drawing import help_drawing
+help_drawing()
+"""
 
 
 class Drawn(NamedTuple):
@@ -37,12 +45,10 @@ class Drawn(NamedTuple):
     Args:
         files: their names; none where what the figure needs was not recorded.
         problem: what went wrong, or "".
-        warned: what a helper was warned of meanwhile: message, category, file and line.
     """
 
     files: tuple[str, ...] = ()
     problem: str = ""
-    warned: tuple[tuple[Warning | str, type[Warning], str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +70,13 @@ class Drawing:
             return Drawn(problem=_problem(name, error))
         return Drawn(tuple(path.name for path in files))
 
-    def warn(self, name: str, drawn: Drawn) -> Drawn:
-        """Warn of what a helper was warned of; where a warning is an error, it costs the figure as ever."""
-        try:
-            for message, category, file, line in drawn.warned:
-                warnings.warn_explicit(message, category, file, line)
-        except Warning as error:
-            for file in drawn.files:
-                (self.place / file).unlink()
-            return Drawn(problem=_problem(name, error))
-        return drawn
-
 
 def draw_all(drawing: Drawing) -> tuple[list[str], list[str]]:
     """Draw all figures that the inputs allow; return the files' names, and what went wrong.
 
     This process draws the figures that the user registered, which another doesn't know, and what a helper did
-    not come to or failed at: that a process can't be started costs nothing but time.
+    not come to, failed at, or was warned of: so warnings meet the filters and loggers of the run, and that a
+    process can't be started costs nothing but time.
     """
     names = FIGURES.names()
     own = [name for name in names if name in _READ_METRICS or not _is_ours(name)]
@@ -97,24 +93,35 @@ def draw_all(drawing: Drawing) -> tuple[list[str], list[str]]:
         shared.clear()
         for helper in helpers:
             helper.leave()
-    found = [drawing.warn(n, drawn[n]) if n in drawn else drawing.draw(n) for n in names]
+    found = [drawn[name] if name in drawn else drawing.draw(name) for name in names]
     return [file for one in found for file in one.files], [one.problem for one in found if one.problem]
 
 
 def help_drawing() -> None:
     """Draw the figures that standard input names after a `Drawing`; answer with what came of each."""
-    answers, sys.stdout = sys.stdout.buffer, sys.stderr  # what a library prints is no answer
-    drawing = pickle.load(sys.stdin.buffer)
-    import matplotlib.figure  # noqa: F401  the dearest import, before the first figure is taken
+    # What a library prints is no answer.
+    with os.fdopen(os.dup(1), "wb") as answers, suppress(EOFError):
+        os.dup2(2, 1)
+        drawing = pickle.load(sys.stdin.buffer)
+        import matplotlib.figure  # noqa: F401  the dearest import, before the first figure is taken
 
-    _say(answers, "ready")
-    while True:
-        name = pickle.load(sys.stdin.buffer)
-        with warnings.catch_warnings(record=True) as caught:
+        _say(answers, __file__)
+        while True:
+            _say(answers, drawn_in_silence(drawing, pickle.load(sys.stdin.buffer)))
+
+
+def drawn_in_silence(drawing: Drawing, name: str) -> Drawn | None:
+    """Draw a figure; return None where it failed or there is something to say, which is the run's to say."""
+    said = logging.handlers.BufferingHandler(capacity=1000)
+    said.setLevel(logging.WARNING)
+    logging.getLogger().addHandler(said)
+    try:
+        with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             drawn = drawing.draw(name)
-        warned = tuple((one.message, one.category, one.filename, one.lineno) for one in caught)
-        _say(answers, drawn._replace(warned=warned))
+    finally:
+        logging.getLogger().removeHandler(said)
+    return None if drawn.problem or warned or said.buffer else drawn
 
 
 class _Helper:
@@ -148,11 +155,12 @@ class _Helper:
         with suppress(Exception), self._process:  # it may fail: what it has not drawn is drawn without it
             try:
                 _say(into, drawing)
-                pickle.load(out)
-                self._ready = True
-                for name in _taken(shared):
+                self._ready = pickle.load(out) == __file__  # another installation may draw otherwise
+                for name in _taken(shared) if self._ready else ():
                     _say(into, name)
-                    drawn[name] = pickle.load(out)
+                    answer = pickle.load(out)
+                    if answer is not None:
+                        drawn[name] = answer
             finally:
                 self._process.kill()
 
@@ -162,15 +170,13 @@ def _helpers(drawing: Drawing, shared: deque[str], drawn: dict[str, Drawn]) -> I
     from alignbench.experiments.speed_machine import available_cores
 
     many = len(drawing.inputs.scores) >= MANY_SCORES
-    path = os.pathsep.join(map(os.path.abspath, sys.path))
     for _ in range(min(available_cores(), MOST_PROCESSES) - 1 if many else 0):
         with suppress(Exception):  # then this process draws alone
             process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _HELP],
+                [sys.executable, "-P", "-c", _HELP, *map(os.path.abspath, sys.path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": path},
             )
             yield _Helper(process, drawing, shared, drawn)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import pickle
 import re
 import subprocess
@@ -23,13 +24,15 @@ from alignbench.tests.report_fakes import make_inputs
 from alignbench.tests.test_floors import HEAVY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from matplotlib.figure import Figure
 
 NAMES = ("eas_dashboard", "covariance_heatmaps", "cka_vs_coral")
 TAKE_ONE = (
-    "import os, pickle, sys; pickle.load(sys.stdin.buffer); pickle.dump('ready', sys.stdout.buffer);"
+    "import os, pickle, sys; pickle.load(sys.stdin.buffer);"
+    f"pickle.dump({drawing.__file__!r}, sys.stdout.buffer);"
     "sys.stdout.flush(); pickle.load(sys.stdin.buffer);"
 )
 
@@ -167,39 +170,55 @@ def test_helpers_are_as_many_as_further_cores_where_there_is_much_to_draw(
     assert len(started) == helpers
 
 
-def test_a_helper_answers_with_what_it_was_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def noisy(_: FigureInputs) -> None:
-        sys.stdout.write("chatter")
-        warnings.warn("cramped", UserWarning, stacklevel=1)
+@pytest.mark.parametrize("say", [warnings.warn, logging.getLogger("plots").warning])
+def test_what_a_helper_would_have_to_say_is_left_to_the_run(say: Callable[[str], None]) -> None:
+    def draw(name: str) -> Drawn:
+        if name == "noisy":
+            say("cramped")
+        return Drawn(("eas.png",))
 
-    FIGURES.add("noisy", noisy)
-    asked, said = (SimpleNamespace(buffer=io.BytesIO()) for _ in range(2))
-    for what in (Drawing(FigureInputs(), tmp_path), "noisy"):
-        pickle.dump(what, asked.buffer)
-    asked.buffer.seek(0)
-    with monkeypatch.context() as patch:
-        patch.setattr(sys, "stdin", asked)
-        patch.setattr(sys, "stdout", said)
-        with pytest.raises(EOFError):
-            drawing.help_drawing()
-    said.buffer.seek(0)
-    assert pickle.load(said.buffer) == "ready"
-    answer = pickle.load(said.buffer)
-    assert [(str(w[0]), w[1], w[2]) for w in answer.warned] == [("cramped", UserWarning, __file__)]
+    run: Any = SimpleNamespace(draw=draw)
+    before = list(logging.getLogger().handlers)
+    assert drawing.drawn_in_silence(run, "quiet") == Drawn(("eas.png",))
+    assert drawing.drawn_in_silence(run, "noisy") is None
+    assert logging.getLogger().handlers == before
 
 
-def test_a_helpers_warning_is_one_here_or_costs_the_figure_where_it_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "eas.png").touch()
-    drawn = Drawn(("eas.png",), warned=((UserWarning("cramped"), UserWarning, "plot.py", 7),))
-    run = Drawing(FigureInputs(), tmp_path)
-    with pytest.warns(UserWarning, match="cramped"):
-        assert run.warn("eas", drawn) == drawn
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert run.warn("eas", drawn) == Drawn(
-            problem="the figure eas could not be drawn (UserWarning: cramped)"
-        )
-    assert not (tmp_path / "eas.png").exists()
+def test_what_a_helper_prints_is_no_answer(tmp_path: Path) -> None:
+    chatty = (
+        "import os; from alignbench.plots import drawing;"
+        "drawing.Drawing.draw = lambda *_: (print('a'), os.system('echo b'), drawing.Drawn())[2];"
+        "drawing.help_drawing()"
+    )
+    asked = pickle.dumps(Drawing(FigureInputs(), tmp_path)) + pickle.dumps("any")
+    done = subprocess.run([sys.executable, "-c", chatty], input=asked, capture_output=True, check=True)
+    answers = io.BytesIO(done.stdout)
+    assert [pickle.load(answers), pickle.load(answers)] == [drawing.__file__, Drawn()]
+    assert not answers.read()
+
+
+def test_a_helper_of_another_installation_draws_nothing(
+    tmp_path: Path, inputs: FigureInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "marks").mkdir()
+    marks = f"open({str(tmp_path / 'marks')!r} + '/' + name, 'w')"
+    monkeypatch.setattr(
+        drawing,
+        "_HELP",
+        "import pickle, sys; pickle.load(sys.stdin.buffer); pickle.dump('another', sys.stdout.buffer);"
+        f"sys.stdout.flush(); name = pickle.load(sys.stdin.buffer); {marks}",
+    )
+    assert len(draw_all(Drawing(inputs, tmp_path))[0]) == 2 * len(NAMES)
+    assert not list((tmp_path / "marks").iterdir())
+
+
+def test_a_file_beside_the_users_tests_does_not_replace_the_standard_librarys(
+    tmp_path: Path, inputs: FigureInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "logging.py").write_text("raise RuntimeError", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    drawn = helped(inputs, tmp_path / "run", "eas_dashboard.svg")  # by a helper, or this never ends
+    assert drawn[1] == []
 
 
 def test_a_helper_imports_no_models() -> None:
