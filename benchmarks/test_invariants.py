@@ -7,7 +7,7 @@ from alignbench.metrics.properties import check_property, declared_properties
 
 pytestmark = pytest.mark.invariants
 
-EXAMPLES = 3  # a smoke test in every run; the project's own tests try far more
+EXAMPLES = 5  # a smoke test in every run; the project's own tests try far more
 
 PROMISES = [
     pytest.param(name, promise, id=f"{name}-{promise}")

@@ -51,13 +51,13 @@ def cases(large_runs: int, large_epochs: int) -> list[Case]:
     """Return ELAS and end to end at the default sizes, and at those of real models."""
     found = []
     for size, n, dims, splits, seeds, epochs in (
-        ("default", 90, (192, 256), 5, 5, 300),
-        ("realistic", 1000, (768, 4096), 1, large_runs, large_epochs),
+        ("default", 90, (192, 256), 5, (3, 5), 300),
+        ("realistic", 1000, (768, 4096), 1, (large_runs, large_runs), large_epochs),
     ):
         elas = Training("linear", "mse", epochs=epochs)
         e2e = Training("linear", "contrastive", epochs=epochs, patience=PATIENCE)
-        found += [Case(f"elas {size}", n, dims, splits, seeds, elas)]
-        found += [Case(f"e2e {size}", n, dims, splits, seeds, e2e)]
+        found += [Case(f"elas {size}", n, dims, splits, seeds[0], elas)]
+        found += [Case(f"e2e {size}", n, dims, splits, seeds[1], e2e)]
     return found
 
 

@@ -295,7 +295,7 @@ def slow_one(x):
     args = ("benchmarks", REASONS, "-k", "slow_one and 100]")
     result = run(speed, *args)
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["SKIPPED*takes more than 0.05 s a call: timed with -m speed"])
+    result.stdout.fnmatch_lines(["SKIPPED*takes more than 0.1 s a call: timed with -m speed"])
     run(speed, *args, "-m", "speed").assert_outcomes(passed=1)
 
 
