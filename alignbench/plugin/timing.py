@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from alignbench.weights.custom import Custom
 
 # In a run of everything speed is one of many; `-m speed` asks for it. Metrics are many, models are few.
-# With a third of this, comparisons of unchanged code with a saved run found slowdowns that there were not.
 MODELS = Effort(seconds=0.3)
 METRICS = Effort(seconds=0.1, least=2, longest=0.1)
 ASKED = Effort(seconds=10.0)
