@@ -1,5 +1,7 @@
 """What every registered metric declares of itself, checked by Hypothesis on hostile input: yours included."""
 
+from functools import cache
+
 import pytest
 
 from alignbench.metrics import METRICS
@@ -16,21 +18,24 @@ PROMISES = [
 ]
 
 
+@cache
+def drawn(metric):
+    """All promises of a metric are checked on the same cases."""
+    from alignbench.metrics.strategies import examples
+
+    return examples(METRICS.get(metric), EXAMPLES)
+
+
 @pytest.mark.parametrize(("metric", "promise"), PROMISES)
 def test_invariants(metric, promise):
-    from hypothesis import HealthCheck, given, settings
+    from alignbench.metrics.strategies import try_cases
 
-    from alignbench.metrics.strategies import cases
-
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=cases(METRICS.get(metric)))
     def check(case):
         check_property(METRICS.get(metric), promise, case.x, case.y, case.labels)
 
-    check()
+    try:
+        for case in drawn(metric):
+            check(case)
+    except AssertionError:
+        try_cases(METRICS.get(metric), EXAMPLES, check)  # raises with the smallest case that fails
+        raise

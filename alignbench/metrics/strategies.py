@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -96,3 +97,31 @@ def cases(draw: st.DrawFn, metric: Metric) -> Case:
     classes = draw(st.integers(2, max(2, n // 3)))
     labels = np.arange(n) % classes
     return Case.of(draw(matrices(n, dx)), draw(matrices(n, dy)), labels)
+
+
+def try_cases(metric: Metric, count: int, check: Callable[[Case], object]) -> None:
+    """Check at most `count` of the metric's cases, the same every time.
+
+    Raises:
+        AssertionError: what `check` raised of the smallest case that Hypothesis finds it to fail at.
+    """
+
+    @settings(
+        max_examples=count,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=cases(metric))
+    def run(case: Case) -> None:
+        check(case)
+
+    run()
+
+
+def examples(metric: Metric, count: int) -> list[Case]:
+    """Return the cases that `try_cases` tries: drawing them takes longer than checking them."""
+    drawn: list[Case] = []
+    try_cases(metric, count, drawn.append)
+    return drawn
