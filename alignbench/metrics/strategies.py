@@ -103,7 +103,7 @@ def try_cases(metric: Metric, count: int, check: Callable[[Case], object]) -> No
     """Check at most `count` of the metric's cases, the same every time.
 
     Raises:
-        AssertionError: what `check` raised of the smallest case that Hypothesis finds it to fail at.
+        Exception: what `check` raised of the smallest case that Hypothesis finds it to fail at.
     """
 
     @settings(
