@@ -6,20 +6,22 @@ import gc
 import math
 import statistics
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from alignbench.experiments.speed_machine import Machine
+    from alignbench.experiments.speed_reference import Reference
 
 _SHORTEST_ROUND = 0.005  # seconds; shorter calls are repeated in a round
 _MOST_CALLS = 1000  # in a round
 _BUSY = 0.1  # of the cores used by others
 _VERY_LONG = 10  # times `seconds` for the least rounds
 _WARM_UP_SHARE = 0.5  # of the seconds of the rounds
-_PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4)
+_PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4)  # before another try of a round
+_LONG_PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)  # before another try of a timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Timing:
         disturbed: rounds that could not be relied on in any try: they waited for a CPU.
         others: cores that other processes kept busy meanwhile; None where nobody knows.
         cores: that there are.
+        reference: kind -> seconds that work which never changes took meanwhile; empty where it was not timed.
     """
 
     seconds: tuple[float, ...]
@@ -85,6 +88,7 @@ class Timing:
     disturbed: int = 0
     others: float | None = None
     cores: int = 1
+    reference: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def median(self) -> float:
@@ -110,34 +114,69 @@ def measure(
     effort: Effort,
     machine: Machine,
     *,
-    limit: float | None = None,
+    reference: Reference | None = None,
+    too_slow_by: Callable[[Timing], float] | None = None,
     patience: Patience | None = None,
 ) -> Timing:
     """Time a call.
 
     A round that can't be relied on says more of other processes than of the call; while there is patience it
-    is made again, and its fastest try counts. So is one that took longer than `limit`: what slows a machine
-    down without showing (a neighbour on the same host, a hot CPU) passes, slow code stays slow.
+    is made again, and its fastest try counts. A timing that is slower than expected is made again later: what
+    slows a machine down without showing (a neighbour on the same host, a hot CPU) passes, slow code stays
+    slow.
 
     Args:
         call: what is timed; it must leave things as they were.
         effort: how many rounds.
         machine: its clocks.
-        limit: the seconds that a call is expected to take at most.
+        reference: what tells the machine's own speed.
+        too_slow_by: how much slower than expected a timing is; 0 or less where it is not.
         patience: how long to wait for a quiet machine; shared by all timings of a run.
 
     Raises:
         TooSlow: a call takes longer than `effort.longest`.
     """
+    patience = patience or Patience(0.0)
+    left = patience.a_timing
+    found = _once(call, effort, machine, reference, patience)
+    for pause in _LONG_PAUSES:
+        if too_slow_by is None or too_slow_by(found) <= 0 or min(left, patience.seconds) <= 0:
+            break
+        started = machine.now()
+        machine.pause(pause)
+        again = _once(call, effort, machine, reference, Patience(0.0))
+        repeated = found.repeated + len(again.seconds)
+        found = replace(min(found, again, key=too_slow_by), repeated=repeated)
+        spent = machine.now() - started
+        left -= spent
+        patience.seconds -= spent
+    return found
+
+
+def _once(
+    call: Callable[[], object],
+    effort: Effort,
+    machine: Machine,
+    reference: Reference | None,
+    patience: Patience,
+) -> Timing:
     since = machine.usage()
     warmups, fastest = _warm_up(call, effort, machine)
     calls = min(_MOST_CALLS, max(1, math.ceil(_SHORTEST_ROUND / max(fastest, 1e-9))))
     rounds = effort.rounds_of(calls * fastest)
-    tries = _Tries(call, calls, machine, limit, patience or Patience(0.0))
+    tries = _Tries(call, calls, machine, patience)
     with _no_collection():
         seconds = tuple(tries.round() for _ in range(rounds))
+    others = machine.others(since)
     return Timing(
-        seconds, warmups, calls, tries.repeated, tries.disturbed, machine.others(since), machine.cores
+        seconds,
+        warmups,
+        calls,
+        tries.repeated,
+        tries.disturbed,
+        others,
+        machine.cores,
+        {} if reference is None else reference.read(),
     )
 
 
@@ -153,20 +192,12 @@ def _warm_up(call: Callable[[], object], effort: Effort, machine: Machine) -> tu
 
 
 class _Tries:
-    """Makes rounds, and those again that don't count."""
+    """Makes rounds, and those again that can't be relied on."""
 
-    def __init__(
-        self,
-        call: Callable[[], object],
-        calls: int,
-        machine: Machine,
-        limit: float | None,
-        patience: Patience,
-    ) -> None:
+    def __init__(self, call: Callable[[], object], calls: int, machine: Machine, patience: Patience) -> None:
         self.call = call
         self.calls = calls
         self.machine = machine
-        self.limit = math.inf if limit is None else limit
         self.patience = patience
         self.left = patience.a_timing
         self.repeated = 0
@@ -175,20 +206,18 @@ class _Tries:
     def round(self) -> float:
         """Return the seconds of a call in one round that counts."""
         fastest, undisturbed = self._once()
-        quiet = undisturbed
         for pause in _PAUSES:
-            if (undisturbed and fastest <= self.limit) or min(self.left, self.patience.seconds) <= 0:
+            if undisturbed or min(self.left, self.patience.seconds) <= 0:
                 break
             started = self.machine.now()
             self.machine.pause(pause)
             seconds, undisturbed = self._once()
             fastest = min(fastest, seconds)
-            quiet |= undisturbed
             self.repeated += 1
             spent = self.machine.now() - started
             self.left -= spent
             self.patience.seconds -= spent
-        self.disturbed += not quiet
+        self.disturbed += not undisturbed
         return fastest
 
     def _once(self) -> tuple[float, bool]:

@@ -85,8 +85,10 @@ def _said(result: subprocess.CompletedProcess[str]) -> str:
     """Return what the gate said, on one line; of the slower ones their number and ratio."""
     text = " ".join(result.stdout.split())
     compared = re.search(r"\d+ of \d+ timings compared: \d+ slower by more than \d+%, \d+ faster", text)
+    itself = re.search(r"the machine itself is (\d+\.\d+) times as slow", text)
     unjudged = re.search(r"not judged: (\d+)", text)
     ratios = [float(ratio) for ratio in re.findall(r"(\d+\.\d+) times as long", text)]
     said = compared.group(0) if compared else "nothing compared"
+    said += f", the machine itself {itself.group(1)} times as slow" if itself else ""
     said += f", {unjudged.group(1)} not judged" if unjudged else ""
     return said + (f" (the slowest {statistics.median(ratios):.2f} times)" if ratios else "")

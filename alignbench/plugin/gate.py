@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ import pytest
 
 from alignbench.experiments.speed_machine import threads_to_use
 from alignbench.plots.text import clean
+from alignbench.plugin.baseline import MIDDLE_OF, Baseline, runs_like
 from alignbench.plugin.environment import accelerator, git_commit, machine, versions
 from alignbench.plugin.terminal import Printer
 from alignbench.report.text import wrap
@@ -20,6 +23,8 @@ from alignbench.units import plural
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from alignbench.experiments.speed_rounds import Timing
+    from alignbench.plugin.baseline import Run
     from alignbench.plugin.options import Options
 
 NO_PLUGIN = "timings need pytest-benchmark, which is not installed or switched off (-p no:benchmark)"
@@ -32,6 +37,7 @@ _ALL_COLUMNS = 10  # the default, said in older versions as a list of all there 
 _DEFAULT_STORAGE = "file://./.benchmarks"
 _NUMBERED = "[0-9][0-9][0-9][0-9]_"
 _TOLERANCE = 0.1
+_WORTH_SAYING = 1.02  # of what the machine itself has become slower
 _SHOWN = 10  # of those that are slower
 # While others use the machine, a core of one's own is still slower than on an idle one, but not by so much.
 _BY_OTHERS = 1.7
@@ -48,6 +54,9 @@ class Gate:
         tag: what the run is saved as; None where the user chose a name.
         made: the folders that were not there before, from the inside out.
         first: whether a comparison was asked for and nothing is saved yet.
+        differences: what differs from the machine of the saved timings.
+        unjudged: the tests that were slower while others used the machine.
+        earlier: the timings of runs before the one that is compared with.
     """
 
     config: pytest.Config
@@ -58,6 +67,7 @@ class Gate:
     first: bool = False
     differences: list[str] = field(default_factory=list)
     unjudged: list[str] = field(default_factory=list)
+    earlier: list[Run] = field(default_factory=list)
 
     @property
     def session(self) -> Any:
@@ -76,21 +86,23 @@ class Gate:
         """Whether slower timings are to fail the run."""
         return bool(self.config.option.benchmark_compare_fail)
 
-    def saved(self, nodeid: str) -> float | None:
-        """Return the saved median that this test is compared with, in seconds: the lowest of several."""
-        found = [of[nodeid]["stats"]["median"] for of in self._compared.values() if nodeid in of]
-        return min(found, default=None)
+    @cached_property
+    def baseline(self) -> Baseline:
+        """What timings are compared with; of no use before pytest-benchmark has read its files."""
+        return Baseline(list((getattr(self.session, "compared_mapping", None) or {}).values()), self.earlier)
 
-    def judges(self, nodeid: str, median: float, *, busy: bool) -> bool:
-        """Say whether a median can be compared: a slow one that load by others may explain can't."""
-        saved = self.saved(nodeid)
-        if saved is None or not self.fails or not busy:
-            return True
-        limit = saved * (1 + self.tolerance)
-        if not limit < median <= limit * _BY_OTHERS:
-            return True
-        self.unjudged.append(nodeid)
-        return False
+    def too_slow_by(self, nodeid: str, timing: Timing) -> float:
+        """Return by how many times a timing exceeds what fails the run, less 1; below 0 where it doesn't."""
+        expected = self.baseline.expected(nodeid, timing.reference)
+        return timing.median / (expected * (1 + self.tolerance)) - 1 if expected and self.fails else -1.0
+
+    def judges(self, nodeid: str, timing: Timing) -> bool:
+        """Say whether a timing can be compared: a slow one that load by others may explain can't."""
+        if timing.busy and 0 < self.too_slow_by(nodeid, timing) <= _BY_OTHERS - 1:
+            self.unjudged.append(nodeid)
+            return False
+        self.baseline.adjust(nodeid, timing.reference)
+        return True
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_benchmark_generate_machine_info(self) -> dict[str, Any]:
@@ -111,6 +123,8 @@ class Gate:
         # pytest-benchmark's own warning prints both in full, and fails where reports are not under the folder
         # that pytest was started in.
         compared_benchmark["machine_info"] = machine_info
+        if self.config.option.benchmark_compare is True and self.root is not None:
+            self.earlier = list(runs_like(saved, _saved_runs(self.root)[-MIDDLE_OF:-1]))
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -175,13 +189,16 @@ class Gate:
         if not self._compared or not self.session.benchmarks:
             return []
         now = {bench.fullname: bench["median"] for bench in self.session.benchmarks if bench}
-        ratios = {name: median / saved for name, median in now.items() if (saved := self.saved(name))}
+        ratios = self.baseline.ratios(now)
         slower = sum(ratio > 1 + self.tolerance for ratio in ratios.values())
         faster = sum(ratio < 1 / (1 + self.tolerance) for ratio in ratios.values())
         lines = [
             f"{len(ratios)} of {plural(len(now), 'timing')} compared: {slower} slower by more than "
             f"{self.tolerance:.0%}, {faster} faster"
         ]
+        slowdowns = self.baseline.slowdowns
+        if slowdowns and (change := statistics.median(slowdowns)) > _WORTH_SAYING:
+            lines.append(f"the machine itself is {change:.2f} times as slow as then, which is allowed for")
         if len(ratios) < len(now):
             lines.append(f"nothing saved to compare with: {len(now) - len(ratios)}")
         if self.unjudged:
@@ -278,12 +295,9 @@ def _find_saved(gate: Gate, root: Path) -> None:
     Raises:
         UsageError: the run that was named is not there.
     """
-    from pytest_benchmark.utils import get_machine_id
-
     option = gate.config.option
     asked = option.benchmark_compare
-    folder = root / str(get_machine_id())
-    there = sorted(path.name for path in folder.glob(f"{_NUMBERED}*.json"))
+    there = [path.name for path in _saved_runs(root)]
     if asked is not True and not Path(asked).is_file():
         if any(name.startswith(asked.rstrip("*")) for name in there):
             return
@@ -295,6 +309,13 @@ def _find_saved(gate: Gate, root: Path) -> None:
     if asked is True and not there:
         gate.first = True
         option.benchmark_compare, option.benchmark_compare_fail = [], None
+
+
+def _saved_runs(root: Path) -> list[Path]:
+    """Return the files of the runs that were saved on this machine and not set apart, the last one last."""
+    from pytest_benchmark.utils import get_machine_id
+
+    return sorted((root / str(get_machine_id())).glob(f"{_NUMBERED}*.json"))
 
 
 def _short(nodeid: str) -> str:

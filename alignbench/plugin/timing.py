@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alignbench.experiments.speed import expected_seconds, memory_score, not_timed, timing_scores
-from alignbench.experiments.speed_machine import Machine, threads, threads_to_use
+from alignbench.experiments.speed_machine import Machine, keep_freed_memory, threads, threads_to_use
+from alignbench.experiments.speed_reference import Reference
 from alignbench.experiments.speed_rounds import Effort, Patience, TooSlow, measure
 from alignbench.plugin.gate import Gate, is_timed, settle, why_not
 from alignbench.plugin.selection import TIMED
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 MODELS = Effort(seconds=0.3)
 METRICS = Effort(seconds=0.1, least=2, longest=0.1)
 ASKED = Effort(seconds=10.0)
-_EXPECTED = 0.5  # of the tolerance: a round that is slower than that is made again
 
 
 class Replay:
@@ -80,13 +80,19 @@ class Timings:
     @cached_property
     def machine(self) -> Machine:
         """The clocks and gauges."""
+        keep_freed_memory()
         return Machine(resolve_device(self.suite.options.device), threads_to_use())
+
+    @cached_property
+    def reference(self) -> Reference:
+        """What tells the machine's own speed."""
+        return Reference(self.machine)
 
     @cached_property
     def patience(self) -> Patience:
         """How long to wait for a quiet machine: longer where a wrong number would fail the run."""
         gated = self.gate is not None and self.gate.fails
-        return Patience(90.0, a_timing=10.0) if gated else Patience(10.0, a_timing=1.0)
+        return Patience(90.0, a_timing=15.0) if gated else Patience(10.0, a_timing=1.0)
 
 
 TIMINGS = pytest.StashKey[Timings]()
@@ -117,20 +123,24 @@ class Stopwatch:
     def _measure(self, work: Work, call: Callable[[], object]) -> Timing:
         shared = self.timings
         effort = ASKED if shared.asked else METRICS if work.brief else MODELS
-        saved = shared.gate.saved(self.nodeid) if shared.gate is not None else None
-        limit = None
-        if saved is not None and shared.gate is not None:
-            limit = saved * (1 + _EXPECTED * shared.gate.tolerance)
+        too_slow_by = None if shared.gate is None else partial(shared.gate.too_slow_by, self.nodeid)
         try:
             if work.parts and effort.longest is not None:
                 _expect(work.parts, effort.longest, shared.machine)
-            return measure(call, effort, shared.machine, limit=limit, patience=shared.patience)
+            return measure(
+                call,
+                effort,
+                shared.machine,
+                reference=shared.reference,
+                too_slow_by=too_slow_by,
+                patience=shared.patience,
+            )
         except TooSlow:
             pytest.skip(f"takes more than {effort.longest} s a call: timed with -m speed")
 
     def _keep(self, work: Work, call: Callable[[], object], timing: Timing) -> None:
         gate = self.timings.gate
-        if gate is not None and not gate.judges(self.nodeid, timing.median, busy=timing.busy):
+        if gate is not None and not gate.judges(self.nodeid, timing):
             pytest.skip("slower than saved while other processes used the machine: not judged, not saved")
         self.benchmark.group = work.group
         self.benchmark.extra_info.update(
@@ -140,6 +150,7 @@ class Stopwatch:
                 "disturbed_rounds": timing.disturbed,
                 "repeated_rounds": timing.repeated,
                 "calls_a_round": timing.calls,
+                "reference": dict(timing.reference),
             }
         )
         self.timings.replay.load(timing.seconds)
