@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alignbench.experiments.speed_rounds import Timing
 from alignbench.plugin.gate import Gate
 from alignbench.report import read_run
 from alignbench.tests.toys import CONFTEST, copy_benchmarks, run
@@ -160,6 +161,10 @@ def gate(*, saved_median: float, fails: str | None) -> Gate:
     return Gate(config, nothing, None, None)
 
 
+def timed(median: float, *, busy: bool) -> Timing:
+    return Timing((median,), others=1.0 if busy else 0.0)
+
+
 @pytest.mark.parametrize(
     ("median", "busy", "fails", "judged"),
     [
@@ -177,12 +182,59 @@ def test_slow_while_others_used_the_machine_is_not_judged(
     median: float, busy: bool, fails: str | None, judged: bool
 ) -> None:
     own = gate(saved_median=1.0, fails=fails)
-    assert own.judges("test_x", median, busy=busy) == judged
+    assert own.judges("test_x", timed(median, busy=busy)) == judged
     assert own.unjudged == ([] if judged else ["test_x"])
 
 
 def test_without_anything_saved_everything_is_judged() -> None:
-    assert gate(saved_median=1.0, fails="median:10%").judges("test_y", 99.0, busy=True)
+    assert gate(saved_median=1.0, fails="median:10%").judges("test_y", timed(99.0, busy=True))
+
+
+SLOWED = """
+from alignbench.experiments import speed_reference
+
+honest = speed_reference.Reference.read
+speed_reference.Reference.read = lambda self: {{k: {factor} * v for k, v in honest(self).items()}}
+"""
+
+
+def test_a_machine_that_has_become_slower_is_allowed_for_and_code_that_has_is_not(
+    speed: pytest.Pytester,
+) -> None:
+    assert run(speed, *ONE).ret == 0
+    speed.makeconftest(CONFTEST + TIMED.format(seconds=0.045) + SLOWED.format(factor=1.6))
+    allowed = run(speed, *ONE, *COMPARE)
+    assert allowed.ret == 0
+    allowed.stdout.fnmatch_lines(["*the machine itself is 1.* times as slow as then, which is allowed for"])
+    speed.makeconftest(CONFTEST + TIMED.format(seconds=0.09) + SLOWED.format(factor=1.6))
+    slow = run(speed, *ONE, "--benchmark-compare=0001", COMPARE[1])
+    assert slow.ret == 1
+    slow.stdout.fnmatch_lines(["speed  1 of 1 timing compared: 1 slower by more than 10%*"])
+
+
+def test_one_lucky_run_is_not_what_others_are_measured_by(speed: pytest.Pytester) -> None:
+    for _ in range(3):
+        assert run(speed, *ONE).ret == 0
+    takes(speed, 0.02)
+    assert run(speed, *ONE).ret == 0  # saved last, and faster than ever
+    takes(speed, 0.03)
+    assert run(speed, *ONE, *COMPARE).ret == 0
+    # Who names the run means that one.
+    assert run(speed, *ONE, "--benchmark-compare=0004", COMPARE[1]).ret == 1
+
+
+def test_timings_that_were_saved_without_the_reference_are_compared_as_they_are(
+    speed: pytest.Pytester,
+) -> None:
+    assert run(speed, *ONE).ret == 0
+    [path] = saved(speed)
+    old = json.loads(path.read_text(encoding="utf-8"))
+    assert old["benchmarks"][0]["extra_info"].pop("reference").keys() == {"product", "memory", "calls"}
+    path.write_text(json.dumps(old), encoding="utf-8")
+    takes(speed, 0.045)
+    with (speed.path / "conftest.py").open("a", encoding="utf-8") as conftest:
+        conftest.write(SLOWED.format(factor=1.6))
+    assert run(speed, *ONE, *COMPARE).ret == 1
 
 
 def test_workers_time_nothing_and_say_why(speed: pytest.Pytester) -> None:

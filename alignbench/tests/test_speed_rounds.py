@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import gc
+from typing import TYPE_CHECKING
 
 import pytest
 
 from alignbench.experiments.speed_rounds import Effort, Patience, Timing, TooSlow, measure
 from alignbench.tests.speed_fakes import FakeMachine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EFFORT = Effort(warmups=3, rounds=10, least=3, seconds=1.0)
 
@@ -79,29 +83,43 @@ def test_without_patience_a_round_that_waited_stays() -> None:
     assert found.busy
 
 
-def test_rounds_slower_than_expected_are_made_again_until_the_machine_is_itself() -> None:
-    slow = [0.04] * 5  # a neighbour that nobody sees
-    found = timing(FakeMachine([0.02] * 3 + slow + [0.02]), limit=0.021, patience=Patience(10.0))
+def slower_than(seconds: float) -> Callable[[Timing], float]:
+    return lambda found: found.median / seconds - 1
+
+
+def test_a_timing_slower_than_expected_is_made_again_until_the_machine_is_itself() -> None:
+    slow = [0.04] * 26  # a neighbour that nobody sees, for two timings
+    machine = FakeMachine([*slow, 0.02])
+    found = timing(machine, too_slow_by=slower_than(0.022), patience=Patience(10.0, a_timing=5.0))
     assert found.seconds == pytest.approx([0.02] * 10)
-    assert found.repeated == 5
+    assert found.repeated == 20
+    assert machine.pauses == [0.0, 0.5]
 
 
 def test_slow_code_stays_slow() -> None:
     machine = FakeMachine([0.04])
-    found = timing(machine, limit=0.021, patience=Patience(10.0, a_timing=2.0))
+    found = timing(machine, too_slow_by=slower_than(0.022), patience=Patience(10.0, a_timing=2.0))
     assert found.median == pytest.approx(0.04)
     assert not found.busy
+
+
+def test_of_all_tries_the_one_that_is_least_too_slow_counts() -> None:
+    machine = FakeMachine([*[0.05] * 13, *[0.03] * 13, 0.04])
+    found = timing(machine, too_slow_by=slower_than(0.022), patience=Patience(30.0, a_timing=30.0))
+    assert found.median == pytest.approx(0.03)
+    assert found.repeated == 50
 
 
 def test_patience_ends_for_one_timing_and_for_all() -> None:
     patience = Patience(3.0, a_timing=1.0)
     machine = FakeMachine([0.04])
-    timing(machine, limit=0.021, patience=patience)
-    assert 1.0 <= 3.0 - patience.seconds < 1.5
+    impatient = slower_than(0.022)
+    timing(machine, too_slow_by=impatient, patience=patience)
+    assert 1.0 <= 3.0 - patience.seconds < 3.0
     for _ in range(3):
-        timing(machine, limit=0.021, patience=patience)
+        timing(machine, too_slow_by=impatient, patience=patience)
     assert patience.seconds <= 0
-    assert timing(machine, limit=0.021, patience=patience).repeated == 0
+    assert timing(machine, too_slow_by=impatient, patience=patience).repeated == 0
 
 
 def test_load_by_others_is_told_and_makes_it_busy() -> None:
