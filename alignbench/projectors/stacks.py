@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from alignbench.projectors.architectures import Linear
+from alignbench.projectors.architectures import LayerNorm, Linear
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,11 +27,10 @@ class ModuleStack:
 
     def __init__(self, modules: Sequence[nn.Module], device: str) -> None:
         self._module = deepcopy(modules[0])
-        for path in dict(modules[0].named_parameters()):
+        self.parameters = _stacked(modules, device)
+        for path, value in self.parameters.items():
             owner, _, name = path.rpartition(".")
-            stacked = torch.stack([module.get_parameter(path).detach() for module in modules])
-            setattr(self._module.get_submodule(owner), name, nn.Parameter(stacked.to(device)))
-        self.parameters: dict[str, Tensor] = dict(self._module.named_parameters())
+            setattr(self._module.get_submodule(owner), name, value)
         self._graph: Tensor | None = None
 
     def project(self, x: Tensor) -> Tensor:
@@ -59,9 +58,7 @@ class ModuleStack:
 
     def alone(self, number: int, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
         """Return what training `number` predicts of x [m, dx] with these weights."""
-        own = {name: value[number] for name, value in parameters.items()}
-        projected: Tensor = functional_call(self._module, own, (x,))
-        return projected
+        return _alone(self._module, number, parameters, x)
 
 
 class LinearStack:
@@ -104,10 +101,121 @@ class LinearStack:
         return self.rows(x) @ parameters["weight"][number]
 
 
-Stack = ModuleStack | LinearStack
+class MlpStack:
+    """Linear-GELU-Linear, with or without a LayerNorm before it, with the gradient written out.
+
+    Autograd comes to the same numbers, and its accounts take a fifth of a small training's time.
+
+    Args:
+        modules: a projector a training, all of one architecture.
+        device: where they are trained.
+    """
+
+    def __init__(self, modules: Sequence[nn.Sequential], device: str) -> None:
+        self._module = modules[0]
+        self.parameters = _stacked(modules, device)
+        for value in self.parameters.values():
+            value.grad = torch.zeros_like(value)
+        norms = [str(at) for at, layer in enumerate(modules[0]) if isinstance(layer, LayerNorm)]
+        linear = [str(at) for at, layer in enumerate(modules[0]) if isinstance(layer, Linear)]
+        self._norm = _Scale(self.parameters, norms[0]) if norms else None
+        self._first, self._last = (_Affine(self.parameters, name) for name in linear)
+        self._kept: tuple[Tensor, ...] = ()
+
+    def project(self, x: Tensor) -> Tensor:
+        """Return all trainings' predictions [runs, m, dy], to be overwritten by who gets them."""
+        return self._steps(x)[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the same, and remember how it came about."""
+        *steps, prediction = self._steps(x)
+        self._kept = (x, *steps)
+        return prediction
+
+    def backward(self, gradient: Tensor) -> None:
+        """Set the parameters' gradients, given that of the last `forward`'s prediction."""
+        x, scaled, hidden, active = self._kept
+        self._last.learn(active, gradient)
+        gradient = torch.ops.aten.gelu_backward(self._last.back(gradient), hidden)
+        self._first.learn(scaled, gradient)
+        if self._norm is not None:
+            self._norm.learn(x, self._first.back(gradient))
+
+    def rows(self, x: Tensor) -> Tensor:
+        """Return rows [..., dx], standardised if a LayerNorm does so: its mean and variance never change."""
+        norm = next((layer for layer in self._module if isinstance(layer, LayerNorm)), None)
+        return x if norm is None else nn.functional.layer_norm(x, norm.normalized_shape, eps=norm.eps)
+
+    def alone(self, number: int, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+        """Return what training `number` predicts of x [m, dx] with these weights."""
+        return _alone(self._module, number, parameters, x)
+
+    def _steps(self, x: Tensor) -> tuple[Tensor, ...]:
+        scaled = x if self._norm is None else self._norm(x)
+        hidden = self._first(scaled)
+        active = nn.functional.gelu(hidden)
+        return scaled, hidden, active, self._last(active)
+
+
+class _Affine:
+    """A linear layer of every training, by its name among the parameters."""
+
+    def __init__(self, parameters: dict[str, Tensor], name: str) -> None:
+        weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
+        self._weight, self._bias = weight.detach(), bias.detach().unsqueeze(1)
+        self._slopes = weight.grad, bias.grad
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self._bias, x, self._weight)
+
+    def back(self, gradient: Tensor) -> Tensor:
+        """Return the gradient of what went in, given that of what came out."""
+        return torch.bmm(gradient, self._weight.transpose(1, 2))
+
+    def learn(self, x: Tensor, gradient: Tensor) -> None:
+        """Set the gradients of weight and bias."""
+        torch.bmm(x.transpose(1, 2), gradient, out=self._slopes[0])
+        torch.sum(gradient, dim=1, out=self._slopes[1])
+
+
+class _Scale:
+    """What a LayerNorm of every training does to standardised rows."""
+
+    def __init__(self, parameters: dict[str, Tensor], name: str) -> None:
+        weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
+        self._weight, self._bias = weight.detach().unsqueeze(1), bias.detach().unsqueeze(1)
+        self._slopes = weight.grad, bias.grad
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return (x * self._weight).add_(self._bias)
+
+    def learn(self, x: Tensor, gradient: Tensor) -> None:
+        """Set the gradients of weight and bias."""
+        torch.sum(x * gradient, dim=1, out=self._slopes[0])
+        torch.sum(gradient, dim=1, out=self._slopes[1])
+
+
+Stack = ModuleStack | LinearStack | MlpStack
 
 
 def stack(modules: Sequence[nn.Module], device: str) -> Stack:
     """Return the modules as one program."""
     linear = [module for module in modules if isinstance(module, Linear)]
-    return LinearStack(linear, device) if len(linear) == len(modules) else ModuleStack(modules, device)
+    if linear:
+        return LinearStack(linear, device)
+    mlps = [module for module in modules if isinstance(module, nn.Sequential)]
+    return MlpStack(mlps, device) if mlps else ModuleStack(modules, device)
+
+
+def _stacked(modules: Sequence[nn.Module], device: str) -> dict[str, Tensor]:
+    """Return each parameter of all modules, [runs, ...]."""
+    return {
+        path: nn.Parameter(torch.stack([m.get_parameter(path).detach() for m in modules]).to(device))
+        for path, _ in modules[0].named_parameters()
+    }
+
+
+def _alone(module: nn.Module, number: int, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
+    own = {name: value[number] for name, value in parameters.items()}
+    projected: Tensor = functional_call(module, own, (x,))
+    return projected

@@ -14,6 +14,7 @@ from alignbench.projectors import LOSSES, PROJECTORS
 from alignbench.projectors.architectures import CrossAttention, Linear, build
 from alignbench.projectors.fit import Split, Training, fit
 from alignbench.projectors.losses import BIAS, LOSS_FUNCTIONS, SCALE
+from alignbench.projectors.stacks import ModuleStack, stack
 
 N, DX, DY = 24, 6, 5
 NONE = np.zeros(N, dtype=bool)
@@ -82,6 +83,25 @@ def test_trained_together_equals_a_plain_loop(projector: str, loss: str) -> None
         np.testing.assert_allclose(fitted.prediction, prediction, rtol=0, atol=2e-4)
         np.testing.assert_allclose(fitted.train_loss, train_loss, rtol=2e-4, atol=1e-5)
         np.testing.assert_allclose(fitted.held_out_loss, held_out_loss, rtol=2e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("projector", ["linear", "mlp", "2layer_mlp"])
+def test_a_gradient_written_out_is_that_of_autograd(projector: str) -> None:
+    modules = [build(projector, DX, DY, seed) for seed in range(3)]
+    x, slope = torch.randn(3, N, DX), torch.randn(3, N, DY)
+    for module in modules:
+        for value in module.parameters():  # a LayerNorm starts as if it were not there
+            value.data += 0.1 * torch.randn_like(value)
+    together, autograd = stack(modules, "cpu"), ModuleStack(modules, "cpu")
+    assert not isinstance(together, ModuleStack)
+    torch.testing.assert_close(together.forward(together.rows(x)), autograd.forward(x))
+    together.backward(slope)
+    autograd.backward(slope)
+    expected: dict[str, Any] = {name: value.grad for name, value in autograd.parameters.items()}
+    if projector == "linear":
+        expected = {"weight": torch.cat([expected["weight"], expected["bias"][:, None]], dim=1)}
+    for name, parameter in together.parameters.items():
+        torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("patience", [None, 3])
