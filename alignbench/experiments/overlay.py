@@ -11,7 +11,7 @@ from alignbench.errors import DegenerateError
 from alignbench.experiments.embedding import DRAWS, drawn_groups
 from alignbench.experiments.scoring import score_pair
 from alignbench.metrics.base import Metric, NullModel
-from alignbench.metrics.basis import MIN_TRAIN, SharedBasis, shared_k
+from alignbench.metrics.basis import MIN_TRAIN, SharedBasis, shared_k, shuffled_halves
 from alignbench.metrics.checks import check_groups, check_min_n, check_pair
 from alignbench.stats import train_half
 
@@ -71,13 +71,18 @@ def overlay(
         )
     train = train_half(names, seed)
     basis = SharedBasis.fit(a[train], b[train], k)
-    p, q = basis.transform(a[train], b[train])
-    directions = np.linalg.svd(p.T @ q)[2][:2].T
-    directions = directions * np.where(directions.sum(axis=0) < 0, -1.0, 1.0)
+    directions = _directions(*basis.transform(a[train], b[train]))
     held_x, held_y = basis.transform(a[~train], b[~train])
     return Overlay(
         np.flatnonzero(~train), held_x @ directions, held_y @ directions, _unit(held_x) @ _unit(held_y).T
     )
+
+
+def _directions(x: Matrix, y: Matrix) -> Matrix:
+    """Return the two directions [k, 2] that the train half's sides share most, pointing to larger numbers."""
+    directions = np.linalg.svd(x.T @ y)[2][:2].T
+    turned: Matrix = directions * np.where(directions.sum(axis=0) < 0, -1.0, 1.0)
+    return turned
 
 
 def _unit(x: Matrix) -> Matrix:
@@ -93,10 +98,25 @@ def _residual(x: ArrayLike, y: ArrayLike, **keywords: Any) -> float:
     have nothing to do with each other.
     """
     shown = overlay(x, y, **keywords)
-    size = np.square(shown.x).sum() + np.square(shown.y).sum()
+    return _apart(shown.x, shown.y)
+
+
+def _apart(x: Matrix, y: Matrix) -> float:
+    size = np.square(x).sum() + np.square(y).sum()
     if size == 0:
         raise DegenerateError("overlay: zero variance of the held-out half")
-    return float(np.square(shown.x - shown.y).sum() / size)
+    return float(np.square(x - y).sum() / size)
+
+
+def _shuffled_residuals(
+    x: Matrix, y: Matrix, permutations: NDArray[np.intp], **keywords: Any
+) -> NDArray[np.float64]:
+    """Return the residual of x and y[p] for each permutation p; x's own directions are found once."""
+    residuals = []
+    for train, held_out in shuffled_halves(x, y, permutations, **keywords):
+        directions = _directions(*train)
+        residuals.append(_apart(held_out[0] @ directions, held_out[1] @ directions))
+    return np.asarray(residuals)
 
 
 def overlay_width(n: int, dims: tuple[int, ...], *, k: int | None = None) -> dict[str, Any]:
@@ -114,7 +134,7 @@ RESIDUAL = Metric(
     needs=("groups", "seed"),
     settings=overlay_width,
     min_n=2 * MIN_TRAIN,
-    null=NullModel(draws=DRAWS, max_groups=300),
+    null=NullModel(draw=_shuffled_residuals, draws=DRAWS, max_groups=300),
     chance=lambda n, codes, settings: 1.0,
 )
 """Of the picture itself: fitted anew to every shuffled pairing and without every block of groups."""

@@ -61,7 +61,8 @@ class Principal:
             values, right = np.linalg.eigh(deviations.T @ deviations)
             values, right = values[::-1][:k], right[:, ::-1][:, :k]
             axes = right[:, values > max(n, d) * np.finfo(np.float64).eps * values[0]]
-        return cls(mean, np.pad(axes, ((0, 0), (0, k - axes.shape[1]))))
+        missing = k - axes.shape[1]
+        return cls(mean, np.pad(axes, ((0, 0), (0, missing))) if missing else axes)
 
     def transform(self, x: Matrix) -> Matrix:
         """Return the coordinates [n, k] of `x` [n, d]."""
@@ -101,22 +102,26 @@ class SharedBasis:
                 f"shared basis: expected at least {MIN_TRAIN} train rows, got {len(a)}; use more samples"
             )
         _check_width(k, a, b)
-        return cls.join(Principal.fit(a, k, "x"), Principal.fit(b, k, "y"), a, b)
+        side_x, side_y = Principal.fit(a, k, "x"), Principal.fit(b, k, "y")
+        return cls.join(side_x, side_y, side_x.transform(a), side_y.transform(b))
 
     @classmethod
-    def join(cls, side_x: Principal, side_y: Principal, x: Matrix, y: Matrix) -> SharedBasis:
-        """Return the basis of two fitted sides: unit trace, and the map that fits these train pairs best."""
-        p, q = side_x.transform(x), side_y.transform(y)
+    def join(cls, side_x: Principal, side_y: Principal, p: Matrix, q: Matrix) -> SharedBasis:
+        """Return the basis of two fitted sides, given the coordinates of the train pairs in each [n, k].
+
+        Unit trace, and the map that fits these pairs best.
+        """
         scale_x, scale_y = (float(np.sqrt((len(s) - 1) / np.square(s).sum())) for s in (p, q))
         left, _, right = np.linalg.svd(p.T @ q)
         return cls(side_x, side_y, scale_x, scale_y, left @ right)
 
     def transform(self, x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
         """Return both sides [n, k] in the basis."""
-        return (
-            self.x.transform(x) @ self.rotation * self.scale_x,
-            self.y.transform(y) * self.scale_y,
-        )
+        return self.turned(self.x.transform(x), self.y.transform(y))
+
+    def turned(self, p: Matrix, q: Matrix) -> tuple[Matrix, Matrix]:
+        """Return each side's own coordinates [n, k] as those in the basis."""
+        return p @ self.rotation * self.scale_x, q * self.scale_y
 
 
 def _check_width(k: int, x: Matrix, y: Matrix) -> None:
@@ -189,6 +194,21 @@ def _check_held_out(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
 
 
 def shuffled_bases(
+    x: Matrix, y: Matrix, permutations: NDArray[np.intp], **settings: Any
+) -> Iterator[tuple[Matrix, Matrix]]:
+    """Yield x and y[p], held out, in the procrustes basis that is fitted anew to each permutation p.
+
+    Args:
+        x: vision side [n, dx].
+        y: text side [n, dy].
+        permutations: of the rows [draws, n].
+        settings: of `shuffled_halves`.
+    """
+    for _, held_out in shuffled_halves(x, y, permutations, **settings):
+        yield _check_held_out(*held_out)
+
+
+def shuffled_halves(
     x: Matrix,
     y: Matrix,
     permutations: NDArray[np.intp],
@@ -196,15 +216,17 @@ def shuffled_bases(
     k: int,
     groups: ArrayLike | None = None,
     seed: int = 42,
-) -> Iterator[tuple[Matrix, Matrix]]:
-    """Yield x and y[p] in the procrustes basis that is fitted anew to each permutation p."""
+) -> Iterator[tuple[tuple[Matrix, Matrix], tuple[Matrix, Matrix]]]:
+    """Yield the train and the held-out half of x and y[p], in the basis fitted anew to each permutation p."""
     train = _check_train(check_groups(groups, len(x)), seed)
     side_x = Principal.fit(x[train], k, "x")
+    train_x, held_x = side_x.transform(x[train]), side_x.transform(x[~train])
     for p in permutations:
-        shuffled = y[p]
-        side_y = Principal.fit(shuffled[train], k, "y")
-        basis = SharedBasis.join(side_x, side_y, x[train], shuffled[train])
-        yield _check_held_out(*basis.transform(x[~train], shuffled[~train]))
+        targets = y[p[train]]
+        side_y = Principal.fit(targets, k, "y")
+        train_y = side_y.transform(targets)
+        basis = SharedBasis.join(side_x, side_y, train_x, train_y)
+        yield basis.turned(train_x, train_y), basis.turned(held_x, side_y.transform(y[p[~train]]))
 
 
 def basis_settings(

@@ -93,6 +93,19 @@ def test_turning_a_side_changes_nothing_that_is_shown_but_the_picture_s_own_turn
     assert turned == pytest.approx(value, abs=1e-5)
 
 
+def test_a_null_drawn_at_once_is_the_residual_of_each_shuffled_pairing() -> None:
+    pair = make_related(60, noise=0.5)
+    x, y = pair.x.values.astype(np.float64), pair.y.values.astype(np.float64)
+    settings: dict[str, Any] = {"groups": np.asarray(pair.groups), "seed": 3, "k": 5}
+    rng = np.random.default_rng(2)
+    permutations = np.stack([np.arange(60), *(rng.permutation(60) for _ in range(4))])
+    assert RESIDUAL.null is not None
+    assert RESIDUAL.null.draw is not None
+    drawn = RESIDUAL.null.draw(x, y, permutations, **settings)
+    assert len(set(drawn)) == 5
+    np.testing.assert_array_equal(drawn, [RESIDUAL(x, y[p], **settings) for p in permutations])
+
+
 def test_arrays_are_sorted_by_type_and_name_each_point() -> None:
     pair = make_related(60)
     _, arrays = overlay_space(pair, SETTINGS, experiment="embedding")
