@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.errors import DegenerateError
-from alignbench.experiments.scoring import mode_of
+from alignbench.experiments.scoring import blas_threads, mode_of
 from alignbench.metrics.basis import to_shared_basis
 from alignbench.metrics.coral import covariance, unit_trace
 from alignbench.metrics.spectra import spectrum
@@ -26,11 +26,16 @@ def covariance_arrays(pair: Pair, settings: Settings) -> dict[str, Any]:
     Where there are too few samples for a basis, the covariances are left out and the spectra stand alone.
     """
     rows = pair.take(one_per_group(np.asarray(pair.groups), settings.seed))
+    with blas_threads(rows):
+        return _covariance_arrays(rows, mode_of(pair), settings)
+
+
+def _covariance_arrays(rows: Pair, mode: str, settings: Settings) -> dict[str, Any]:
     x, y = rows.x.values, rows.y.values
     arrays: dict[str, Any] = {
         "name_x": np.array(rows.x.model.label),
         "name_y": np.array(rows.y.model.label),
-        "mode": np.array(mode_of(pair)),
+        "mode": np.array(mode),
         "eig_x": spectrum(x),
         "eig_y": spectrum(y),
     }

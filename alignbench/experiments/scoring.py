@@ -83,7 +83,7 @@ def score_pair(
     }
     described = {**preprocessing(pair), **params}
     try:
-        with _blas_threads(pair):
+        with blas_threads(pair):
             found = evaluate(
                 metric,
                 pair.x.values,
@@ -108,7 +108,8 @@ def score_pair(
     )
 
 
-def _blas_threads(pair: Pair) -> AbstractContextManager[object]:
+def blas_threads(pair: Pair) -> AbstractContextManager[object]:
+    """Keep products and decompositions of a small pair to one thread, while this is entered."""
     # On small products a pool of threads costs more than it gives, and beside other processes (`-n 2`)
     # its busy waiting made a run six times slower.
     from threadpoolctl import threadpool_limits

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.errors import DegenerateError, LayersMissingError
-from alignbench.experiments.scoring import identity, preprocessing
+from alignbench.experiments.scoring import blas_threads, identity, preprocessing
 from alignbench.metrics import METRICS
 from alignbench.stats import evaluate, tie_groups
 from alignbench.types import Score
@@ -98,15 +98,16 @@ def sensitivity(
             "params": {**preprocessing(pair), "of": OF},
         }
         try:
-            found = evaluate(
-                metric,
-                variant.x,
-                variant.y,
-                labels=pair.labels,
-                groups=pair.groups,
-                seed=settings.seed,
-                n_permutations=0,
-            )
+            with blas_threads(pair):
+                found = evaluate(
+                    metric,
+                    variant.x,
+                    variant.y,
+                    labels=pair.labels,
+                    groups=pair.groups,
+                    seed=settings.seed,
+                    n_permutations=0,
+                )
         except DegenerateError as error:
             scores.append(Score(value=None, status="not_applicable", reason=str(error), **common))
             continue

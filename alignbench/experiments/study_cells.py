@@ -10,7 +10,7 @@ import numpy as np
 from alignbench.errors import DegenerateError
 from alignbench.experiments.e2e import e2e_scores
 from alignbench.experiments.elas import elas_score
-from alignbench.experiments.scoring import Settings, needs_basis
+from alignbench.experiments.scoring import Settings, blas_threads, needs_basis
 from alignbench.experiments.trained import Repeats
 from alignbench.experiments.vlm import VLMSettings, train_vlm
 from alignbench.metrics import METRICS
@@ -138,17 +138,18 @@ def metric_values(pair: Pair, settings: CellSettings) -> dict[str, float]:
     for name in PREDICTORS:
         metric = METRICS.get(name)
         try:
-            found[name] = evaluate(
-                metric,
-                pair.x.values,
-                pair.y.values if metric.two_sided else None,
-                labels=pair.labels,
-                groups=pair.groups,
-                seed=settings.seed,
-                params=scoring.basis_params(n, dims) if needs_basis(metric) else None,
-                null=False,
-                interval=False,
-            ).value
+            with blas_threads(pair):
+                found[name] = evaluate(
+                    metric,
+                    pair.x.values,
+                    pair.y.values if metric.two_sided else None,
+                    labels=pair.labels,
+                    groups=pair.groups,
+                    seed=settings.seed,
+                    params=scoring.basis_params(n, dims) if needs_basis(metric) else None,
+                    null=False,
+                    interval=False,
+                ).value
         except DegenerateError:
             continue
     return found

@@ -1,0 +1,49 @@
+"""Small pairs are scored by one thread, however a score is come to: a pool that waits busily costs others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from alignbench.experiments import coral, scoring, sensitivity, study_cells
+from alignbench.experiments.scoring import Settings
+from alignbench.metrics import METRICS
+from alignbench.tests.space_fakes import make_related
+from alignbench.tests.test_sensitivity import bare
+
+PAIR = make_related(60)
+SETTINGS = Settings(seed=3, permutations=0)
+
+
+WAYS: dict[str, tuple[Any, str, Any]] = {
+    "a metric": (
+        scoring,
+        "evaluate",
+        lambda: scoring.score_pair(METRICS.get("debiased_cka"), PAIR, SETTINGS, experiment="cka"),
+    ),
+    "covariances": (coral, "spectrum", lambda: coral.covariance_arrays(PAIR, SETTINGS)),
+    "a variant": (sensitivity, "evaluate", lambda: bare(PAIR)),
+    "a study's cell": (
+        study_cells,
+        "evaluate",
+        lambda: study_cells.metric_values(PAIR, study_cells.CellSettings(width=8)),
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_small_pair_gets_one_thread(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, name, score = WAYS[way]
+    work = getattr(module, name)
+    seen: list[int] = []
+
+    def spy(*args: Any, **keywords: Any) -> Any:
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return work(*args, **keywords)
+
+    monkeypatch.setattr(module, name, spy)
+    with threadpool_limits(2, user_api="blas"):
+        score()
+    assert set(seen) == {1}
