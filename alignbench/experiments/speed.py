@@ -49,7 +49,8 @@ class Work:
         brief: whether it is one of so many that a run of everything gives it little time.
         memory: whether the memory that it needs is measured, too.
         group: what it is shown with in pytest-benchmark's table.
-        parts: do the work on a tenth and on a fifth, to tell how long the whole will take.
+        series: what the same work of more or fewer items has in common; "" where there is none.
+        parts: items -> the same work of so many, to tell how long that of all will take.
         reason: why there is nothing to do.
     """
 
@@ -65,7 +66,8 @@ class Work:
     dims: tuple[int, ...] = ()
     brief: bool = False
     memory: bool = False
-    parts: tuple[Callable[[], object], ...] = ()
+    series: str = ""
+    parts: Mapping[int, Callable[[], object]] = field(default_factory=dict)
     reason: str = ""
 
 
@@ -155,7 +157,8 @@ def scoring(metric: Metric, n: int) -> Work:
         dims=(WIDTH, WIDTH) if metric.two_sided else (WIDTH,),
         brief=True,
         group=f"metrics, n = {n:,}",
-        parts=tuple(_metric_call(metric, n // part) for part in PARTS) if n >= 10 * _FEWEST else (),
+        series=metric.name,
+        parts={n // part: _metric_call(metric, n // part) for part in PARTS} if n >= 10 * _FEWEST else {},
     )
 
 
@@ -179,15 +182,16 @@ def synthetic(n: int) -> tuple[Any, Any, Any]:
     return x, y, np.asarray(TYPES)[np.arange(n) % len(TYPES)]
 
 
-def expected_seconds(tenth: float, fifth: float) -> float:
-    """Return about how long the whole will take: seconds grow by a power of the rows, from 0 to 3.
+def expected_seconds(items: int, known: Mapping[int, float]) -> float:
+    """Return about how long work of so many items will take: seconds grow by a power of them, from 0 to 3.
 
     Args:
-        tenth: the seconds for a tenth of the rows.
-        fifth: for a fifth.
+        items: more than any that is known.
+        known: items -> seconds, of at least two; the two largest tell.
     """
-    power = float(np.clip(np.log2(max(fifth, 1e-9) / max(tenth, 1e-9)), 0.0, 3.0))
-    return float(fifth * PARTS[1] ** power)
+    (fewer, less), (more, most) = sorted(known.items())[-2:]
+    power = np.log(max(most, 1e-9) / max(less, 1e-9)) / np.log(more / fewer)
+    return float(most * (items / more) ** np.clip(power, 0.0, 3.0))
 
 
 def timing_scores(work: Work, timing: Timing, **how: Any) -> list[Score]:

@@ -98,7 +98,9 @@ class Gate:
 
     def judges(self, nodeid: str, timing: Timing) -> bool:
         """Say whether a timing can be compared: a slow one that load by others may explain can't."""
-        if timing.busy and 0 < self.too_slow_by(nodeid, timing) <= _BY_OTHERS - 1:
+        saved = self.baseline.expected(nodeid, {}) or 0.0
+        explained = timing.busy and timing.median <= saved * (1 + self.tolerance) * _BY_OTHERS
+        if explained and self.too_slow_by(nodeid, timing) > 0:
             self.unjudged.append(nodeid)
             return False
         self.baseline.adjust(nodeid, timing.reference)

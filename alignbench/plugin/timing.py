@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ from alignbench.plugin.selection import TIMED
 from alignbench.weights.precision import resolve_device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from alignbench.encoders import Encoder
@@ -70,11 +72,13 @@ class Timings:
         suite: the run's selection.
         gate: what timings are compared with; None where nothing is timed.
         asked: whether speed was asked for, by `-m speed`.
+        known: series of works -> items -> seconds, as far as they were timed; infinite where too slow to be.
     """
 
     suite: Suite
     gate: Gate | None
     asked: bool
+    known: defaultdict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
     replay: Replay = field(default_factory=Replay)
 
     @cached_property
@@ -123,11 +127,12 @@ class Stopwatch:
     def _measure(self, work: Work, call: Callable[[], object]) -> Timing:
         shared = self.timings
         effort = ASKED if shared.asked else METRICS if work.brief else MODELS
+        known = shared.known[work.series] if work.series else {}
         too_slow_by = None if shared.gate is None else partial(shared.gate.too_slow_by, self.nodeid)
         try:
-            if work.parts and effort.longest is not None:
-                _expect(work.parts, effort.longest, shared.machine)
-            return measure(
+            if effort.longest is not None:
+                _expect(work, effort.longest, known, shared.machine)
+            timing = measure(
                 call,
                 effort,
                 shared.machine,
@@ -136,7 +141,10 @@ class Stopwatch:
                 patience=shared.patience,
             )
         except TooSlow:
+            known[work.items] = math.inf
             pytest.skip(f"takes more than {effort.longest} s a call: timed with -m speed")
+        known[work.items] = timing.median
+        return timing
 
     def _keep(self, work: Work, call: Callable[[], object], timing: Timing) -> None:
         gate = self.timings.gate
@@ -157,14 +165,22 @@ class Stopwatch:
         self.benchmark.pedantic(self.timings.replay.step, args=(call,), rounds=len(timing.seconds))
 
 
-def _expect(parts: Iterable[Callable[[], object]], longest: float, machine: Machine) -> None:
-    """Raise TooSlow where a tenth and a fifth of the work say that all of it would take too long."""
-    seconds: list[float] = []
-    for part in parts:
-        seconds.append(min(machine.timed(part)[0] for _ in range(2)))
-        if seconds[-1] > longest:
-            raise TooSlow
-    if expected_seconds(*seconds) > longest:
+def _expect(work: Work, longest: float, known: Mapping[int, float], machine: Machine) -> None:
+    """Raise TooSlow where fewer items say that all of them would take too long: those timed so far, or parts.
+
+    Args:
+        work: what is to be timed.
+        longest: the seconds that it may take.
+        known: items -> seconds, of this work as far as it was timed.
+        machine: the clocks.
+    """
+    fewer = {items: seconds for items, seconds in known.items() if items < work.items}
+    for items, part in sorted(work.parts.items()):
+        if len(fewer) < 2 and items not in fewer:
+            fewer[items] = min(machine.timed(part)[0] for _ in range(2))
+    if any(seconds > longest for seconds in fewer.values()):
+        raise TooSlow
+    if len(fewer) > 1 and expected_seconds(work.items, fewer) > longest:
         raise TooSlow
 
 

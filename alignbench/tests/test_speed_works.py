@@ -99,7 +99,7 @@ def test_an_llm_that_only_embeds_has_no_tokens() -> None:
 def test_every_metric_can_be_timed(name: str) -> None:
     work = speed.scoring(METRICS.get(name), 100)
     assert np.isfinite(called(work))
-    assert work.parts == ()
+    assert work.parts == {}
     [score] = scores(work).values()
     assert (score.encoder, score.llm, score.dataset) == (None, None, "synthetic")
     assert score.params["at"] == {"metric": name, "n": 100}
@@ -115,11 +115,14 @@ def test_synthetic_embeddings_are_aligned_and_always_the_same() -> None:
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0, 3.0])
 def test_what_a_metric_will_take_follows_from_its_parts(power: float) -> None:
-    assert speed.expected_seconds(0.1**power, 0.2**power) == pytest.approx(1.0)
+    known = {n: (n / 5000) ** power for n in (100, 500, 1000)}
+    assert speed.expected_seconds(5000, known) == pytest.approx(1.0)
+    # A call's own cost counts for more in small ones: the two largest tell.
+    assert speed.expected_seconds(5000, known | {100: 9.0}) == pytest.approx(1.0)
 
 
 def test_a_part_that_took_less_than_the_smaller_one_makes_no_metric_cheap() -> None:
-    assert speed.expected_seconds(0.2, 0.1) == pytest.approx(0.1)
+    assert speed.expected_seconds(5000, {500: 0.2, 1000: 0.1}) == pytest.approx(0.1)
 
 
 def test_how_it_was_timed_goes_with_the_score() -> None:
