@@ -5,6 +5,8 @@ A root conftest.py asks for them: `pytest_plugins = ["alignbench.plugin.fixtures
 
 from __future__ import annotations
 
+import atexit
+import gc
 import itertools
 from contextlib import ExitStack
 from functools import cache
@@ -73,6 +75,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check every name and option before anything is collected, and start to collect scores."""
     for name, meaning in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
+    # What is left at the end goes with the process; searching it for garbage would take a second or two.
+    atexit.register(gc.freeze)
     try:
         suite = Suite.from_options(Options.from_pytest(config))
     except AlignbenchError as error:
