@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from alignbench.experiments.speed_reference import slowdown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     Run = Mapping[str, dict[str, Any]]  # a test's name -> its timing, as pytest-benchmark saves it
@@ -30,8 +30,8 @@ class Baseline:
         slowdowns: how many times as slow the machine itself was for each timing so far.
     """
 
-    compared: list[Run]
-    earlier: list[Run] = field(default_factory=list)
+    compared: Sequence[Run]
+    earlier: Sequence[Run] = ()
     slowdowns: list[float] = field(default_factory=list)
 
     def expected(self, nodeid: str, reference: Mapping[str, float]) -> float | None:
