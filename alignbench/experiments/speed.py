@@ -157,7 +157,7 @@ def scoring(metric: Metric, n: int) -> Work:
         dims=(WIDTH, WIDTH) if metric.two_sided else (WIDTH,),
         brief=True,
         group=f"metrics, n = {n:,}",
-        series=metric.name,
+        series=f"metric {metric.name}",
         parts={n // part: _metric_call(metric, n // part) for part in PARTS} if n >= 10 * _FEWEST else {},
     )
 

@@ -78,7 +78,8 @@ class Timing:
         disturbed: rounds that could not be relied on in any try: they waited for a CPU.
         others: cores that other processes kept busy meanwhile; None where nobody knows.
         cores: that there are.
-        reference: kind -> seconds that work which never changes took meanwhile; empty where it was not timed.
+        reference: kind -> seconds that work which never changes took then, by the reading after this timing and
+            those before it; empty where it was not timed.
     """
 
     seconds: tuple[float, ...]
@@ -137,14 +138,18 @@ def measure(
         TooSlow: a call takes longer than `effort.longest`.
     """
     patience = patience or Patience(0.0)
-    left = patience.a_timing
+    before = patience.seconds
     found = _once(call, effort, machine, reference, patience)
+    left = patience.a_timing - (before - patience.seconds)
     for pause in _LONG_PAUSES:
         if too_slow_by is None or too_slow_by(found) <= 0 or min(left, patience.seconds) <= 0:
             break
         started = machine.now()
         machine.pause(pause)
-        again = _once(call, effort, machine, reference, Patience(0.0))
+        try:
+            again = _once(call, effort, machine, reference, Patience(0.0))
+        except TooSlow:
+            break  # the timing that there is stays, and is judged
         repeated = found.repeated + len(again.seconds)
         found = replace(min(found, again, key=too_slow_by), repeated=repeated)
         spent = machine.now() - started

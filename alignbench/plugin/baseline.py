@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Run = Mapping[str, dict[str, Any]]  # a test's name -> its timing, as pytest-benchmark saves it
 
-MIDDLE_OF = 5  # runs, the one that is compared with included
+MIDDLE_OF, MIDDLE_OF_AT_LEAST = 5, 3  # runs, the one that is compared with included
 _TIMES = {"min", "max", "mean", "median", "q1", "q3", "iqr", "stddev", "ld15iqr", "hd15iqr"}
 
 
@@ -33,12 +33,21 @@ class Baseline:
     compared: Sequence[Run]
     earlier: Sequence[Run] = ()
     slowdowns: list[float] = field(default_factory=list)
+    _saved: tuple[Run, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # What pytest-benchmark holds is adjusted; what is expected follows from what was saved.
+        self._saved = tuple(
+            {nodeid: bench | {"stats": dict(bench["stats"])} for nodeid, bench in run.items()}
+            for run in self.compared
+        )
 
     def expected(self, nodeid: str, reference: Mapping[str, float]) -> float | None:
         """Return the median that unchanged code has on the machine as it is now, in seconds.
 
         It is the saved one, the lowest of several, times what the machine itself has become slower since. One
-        lucky run is no measure of what comes after: where the middle of the last runs is higher, it is that.
+        lucky run is no measure of what comes after: where the middle of the last runs, three at least, is
+        higher, it is that.
 
         Args:
             nodeid: the test.
@@ -49,13 +58,15 @@ class Baseline:
             found = [run[nodeid] for run in runs if nodeid in run]
             return [bench["stats"]["median"] * slowdown(_reference(bench), reference) for bench in found]
 
-        compared = now(self.compared)
+        compared, earlier = now(self._saved), now(self.earlier)
         if not compared:
             return None
-        return max(min(compared), statistics.median([*compared, *now(self.earlier)]))
+        if len(earlier) < MIDDLE_OF_AT_LEAST - 1:
+            return min(compared)
+        return max(min(compared), statistics.median_low([*compared, *earlier]))
 
     def adjust(self, nodeid: str, reference: Mapping[str, float]) -> None:
-        """Replace what a timing is compared with by what is expected; in memory, no file changes."""
+        """Replace what pytest-benchmark compares a timing with by what is expected; no file changes."""
         expected = self.expected(nodeid, reference)
         for bench in (run[nodeid] for run in self.compared if nodeid in run):
             self.slowdowns.append(slowdown(_reference(bench), reference))
@@ -76,7 +87,9 @@ class Baseline:
 def runs_like(machine_info: Mapping[str, Any], paths: Iterable[Path]) -> Iterator[Run]:
     """Return the timings in these files, but for runs of another machine."""
     for path in paths:
-        with suppress(OSError, ValueError, KeyError):  # a file that can't be read is no measure of anything
+        with suppress(
+            OSError, ValueError, KeyError, TypeError
+        ):  # a file that can't be read is no measure of anything
             run = json.loads(path.read_text(encoding="utf-8"))
             if run["machine_info"] == machine_info:
                 yield {bench["fullname"]: bench for bench in run["benchmarks"]}

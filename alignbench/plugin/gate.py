@@ -21,7 +21,7 @@ from alignbench.report.text import wrap
 from alignbench.units import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from alignbench.experiments.speed_rounds import Timing
     from alignbench.plugin.baseline import Run
@@ -93,17 +93,15 @@ class Gate:
 
     def too_slow_by(self, nodeid: str, timing: Timing) -> float:
         """Return by how many times a timing exceeds what fails the run, less 1; below 0 where it doesn't."""
-        expected = self.baseline.expected(nodeid, timing.reference)
+        expected = self.baseline.expected(nodeid, _quiet(timing))
         return timing.median / (expected * (1 + self.tolerance)) - 1 if expected and self.fails else -1.0
 
     def judges(self, nodeid: str, timing: Timing) -> bool:
         """Say whether a timing can be compared: a slow one that load by others may explain can't."""
-        saved = self.baseline.expected(nodeid, {}) or 0.0
-        explained = timing.busy and timing.median <= saved * (1 + self.tolerance) * _BY_OTHERS
-        if explained and self.too_slow_by(nodeid, timing) > 0:
+        if timing.busy and 0 < self.too_slow_by(nodeid, timing) <= _BY_OTHERS - 1:
             self.unjudged.append(nodeid)
             return False
-        self.baseline.adjust(nodeid, timing.reference)
+        self.baseline.adjust(nodeid, _quiet(timing))
         return True
 
     @pytest.hookimpl(tryfirst=True)
@@ -318,6 +316,11 @@ def _saved_runs(root: Path) -> list[Path]:
     from pytest_benchmark.utils import get_machine_id
 
     return sorted((root / str(get_machine_id())).glob(f"{_NUMBERED}*.json"))
+
+
+def _quiet(timing: Timing) -> Mapping[str, float]:
+    """Return what tells the machine's own speed: nothing while others use it, who slow it down as well."""
+    return {} if timing.busy else timing.reference
 
 
 def _short(nodeid: str) -> str:

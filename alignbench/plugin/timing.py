@@ -88,9 +88,9 @@ class Timings:
         return Machine(resolve_device(self.suite.options.device), threads_to_use())
 
     @cached_property
-    def reference(self) -> Reference:
-        """What tells the machine's own speed."""
-        return Reference(self.machine)
+    def reference(self) -> Reference | None:
+        """What tells the machine's own speed; None where that of one thread on a CPU says little."""
+        return Reference(self.machine) if self.machine.alone else None
 
     @cached_property
     def patience(self) -> Patience:
@@ -176,7 +176,9 @@ def _expect(work: Work, longest: float, known: Mapping[int, float], machine: Mac
     """
     fewer = {items: seconds for items, seconds in known.items() if items < work.items}
     for items, part in sorted(work.parts.items()):
-        if len(fewer) < 2 and items not in fewer:
+        if any(seconds > longest for seconds in fewer.values()):
+            raise TooSlow
+        if items not in fewer and (len(fewer) < 2 or max(fewer) < items):  # the two largest tell best
             fewer[items] = min(machine.timed(part)[0] for _ in range(2))
     if any(seconds > longest for seconds in fewer.values()):
         raise TooSlow

@@ -110,6 +110,13 @@ def test_of_all_tries_the_one_that_is_least_too_slow_counts() -> None:
     assert found.repeated == 50
 
 
+def test_a_timing_stays_where_another_try_would_take_too_long() -> None:
+    machine = FakeMachine([*[0.09] * 13, 0.2])
+    effort = Effort(seconds=100.0, longest=0.1)
+    found = timing(machine, effort, too_slow_by=slower_than(0.08), patience=Patience(10.0))
+    assert found.median == pytest.approx(0.09)
+
+
 def test_patience_ends_for_one_timing_and_for_all() -> None:
     patience = Patience(3.0, a_timing=1.0)
     machine = FakeMachine([0.04])
