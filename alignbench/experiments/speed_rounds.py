@@ -78,7 +78,7 @@ class Timing:
         disturbed: rounds that could not be relied on in any try: they waited for a CPU.
         others: cores that other processes kept busy meanwhile; None where nobody knows.
         cores: that there are.
-        reference: kind -> seconds that work which never changes took then, by the reading after this timing and
+        reference: kind -> seconds that work which never changes took, by the reading after this timing and
             those before it; empty where it was not timed.
     """
 
