@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alignbench.embed import EmbeddingStore
-from alignbench.tests.toys import CONFTEST
+from alignbench.tests import speed_projects
+from alignbench.tests.toys import CONFTEST, copy_benchmarks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +78,14 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makeconftest(CONFTEST)
     return pytester
+
+
+@pytest.fixture
+def speed(project: pytest.Pytester) -> pytest.Pytester:
+    """A project whose encoder takes 30 ms a batch."""
+    speed_projects.takes(project, 0.03)
+    copy_benchmarks(project, "test_speed.py")
+    return project
 
 
 @pytest.fixture
