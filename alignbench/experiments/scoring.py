@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from alignbench.metrics import Metric
+    from alignbench.stats import Evaluation
     from alignbench.types import Pair
 
 _WORTH_THREADS = 1_000_000  # numbers in both sides
@@ -83,17 +84,7 @@ def score_pair(
     }
     described = {**preprocessing(pair), **params}
     try:
-        with blas_threads(pair):
-            found = evaluate(
-                metric,
-                pair.x.values,
-                pair.y.values if metric.two_sided else None,
-                labels=pair.labels,
-                groups=pair.groups,
-                seed=settings.seed,
-                n_permutations=settings.permutations,
-                params=settings.basis_params(common["n"], common["dims"]) if needs_basis(metric) else None,
-            )
+        found = evaluate_pair(metric, pair, settings)
     except DegenerateError as error:
         return Score(value=None, status="not_applicable", reason=str(error), params=described, **common)
     return Score(
@@ -106,6 +97,33 @@ def score_pair(
         params={**described, **found.params, **({"parts": found.parts} if found.parts else {})},
         **common,
     )
+
+
+def evaluate_pair(metric: Metric, pair: Pair, settings: Settings, **how: Any) -> Evaluation:
+    """Return what `evaluate` finds of a pair under the run's settings.
+
+    Args:
+        metric: of any kind; one side alone is the first.
+        pair: the embeddings.
+        settings: seed, permutations and basis.
+        how: further arguments of `evaluate`.
+
+    Raises:
+        DegenerateError: the metric is not defined on them.
+    """
+    n, dims = len(set(pair.groups)), (pair.x.dim, pair.y.dim)
+    with blas_threads(pair):
+        return evaluate(
+            metric,
+            pair.x.values,
+            pair.y.values if metric.two_sided else None,
+            labels=pair.labels,
+            groups=pair.groups,
+            seed=settings.seed,
+            n_permutations=settings.permutations,
+            params=settings.basis_params(n, dims) if needs_basis(metric) else None,
+            **how,
+        )
 
 
 def blas_threads(pair: Pair) -> AbstractContextManager[object]:

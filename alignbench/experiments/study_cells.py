@@ -10,11 +10,10 @@ import numpy as np
 from alignbench.errors import DegenerateError
 from alignbench.experiments.e2e import e2e_scores
 from alignbench.experiments.elas import elas_score
-from alignbench.experiments.scoring import Settings, blas_threads, needs_basis
+from alignbench.experiments.scoring import Settings, evaluate_pair
 from alignbench.experiments.trained import Repeats
 from alignbench.experiments.vlm import VLMSettings, train_vlm
 from alignbench.metrics import METRICS
-from alignbench.stats import evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -133,23 +132,11 @@ def cell(
 def metric_values(pair: Pair, settings: CellSettings) -> dict[str, float]:
     """Return the value of each predictor that exists on a pair; nothing is permuted."""
     scoring = Settings(settings.seed, dims=(settings.width,))
-    n, dims = len(set(pair.groups)), (pair.x.dim, pair.y.dim)
     found = {}
     for name in PREDICTORS:
         metric = METRICS.get(name)
         try:
-            with blas_threads(pair):
-                found[name] = evaluate(
-                    metric,
-                    pair.x.values,
-                    pair.y.values if metric.two_sided else None,
-                    labels=pair.labels,
-                    groups=pair.groups,
-                    seed=settings.seed,
-                    params=scoring.basis_params(n, dims) if needs_basis(metric) else None,
-                    null=False,
-                    interval=False,
-                ).value
+            found[name] = evaluate_pair(metric, pair, scoring, null=False, interval=False).value
         except DegenerateError:
             continue
     return found

@@ -26,7 +26,7 @@ WAYS: dict[str, tuple[Any, str, Any]] = {
     "covariances": (coral, "spectrum", lambda: coral.covariance_arrays(PAIR, SETTINGS)),
     "a variant": (sensitivity, "evaluate", lambda: bare(PAIR)),
     "a study's cell": (
-        study_cells,
+        scoring,
         "evaluate",
         lambda: study_cells.metric_values(PAIR, study_cells.CellSettings(width=8)),
     ),
