@@ -43,6 +43,8 @@ def test_a_small_pair_gets_one_thread(way: str, monkeypatch: pytest.MonkeyPatch)
         seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
         return work(*args, **keywords)
 
+    if not any(pool["user_api"] == "blas" for pool in threadpool_info()):
+        pytest.skip("this numpy's BLAS has no threads that can be counted")
     monkeypatch.setattr(module, name, spy)
     with threadpool_limits(2, user_api="blas"):
         score()

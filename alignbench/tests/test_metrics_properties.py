@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
 from alignbench.metrics import METRICS, Metric
-from alignbench.metrics.properties import check_property, declared_properties
-from alignbench.metrics.strategies import cases
+from alignbench.metrics.properties import Case, check_property, declared_properties
+from alignbench.metrics.strategies import cases, examples, try_cases
 
 QUICK = settings(
     deadline=None, max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -42,6 +42,30 @@ def test_declared_properties_hold_on_hostile_inputs(name: str, data: st.DataObje
     seed = data.draw(st.integers(0, 1000))
     for declared in declared_properties(metric):
         check_property(metric, declared, case.x, case.y, case.labels, seed=seed)
+
+
+def test_examples_are_the_cases_that_are_tried() -> None:
+    metric = METRICS.get("linear_cka")
+    tried: list[Case] = []
+    try_cases(metric, 5, tried.append)
+    drawn = examples(metric, 5)
+    assert 1 < len(drawn) <= 5
+    for one, other in zip(tried, drawn, strict=True):
+        np.testing.assert_array_equal(one.x, other.x)
+        np.testing.assert_array_equal(one.y, other.y)
+
+
+def test_of_cases_that_fail_the_smallest_is_shown() -> None:
+    metric, failed = METRICS.get("linear_cka"), []
+
+    def check(case: Case) -> None:
+        if len(case.x) > 5:
+            failed.append(len(case.x))
+            raise AssertionError("too many rows")
+
+    with pytest.raises(AssertionError, match="too many rows"):
+        try_cases(metric, 20, check)
+    assert max(failed) > failed[-1] == 6
 
 
 @pytest.mark.parametrize("name", [n for n in METRICS if "isotropic_scale" in METRICS.get(n).invariant_to])
