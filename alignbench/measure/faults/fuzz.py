@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import signal
@@ -77,14 +78,22 @@ def _from_json(name: str, data: dict[str, Any]) -> Tally:
     return tally
 
 
-def fuzz(name: str, minutes: float, seed: int, folder: Path) -> Tally:
-    """Feed mutated inputs to the entrance called `name` for some minutes; different faults are told apart."""
+def fuzz(name: str, minutes: float, seed: int, folder: Path, *, most: float = math.inf) -> Tally:
+    """Feed mutated inputs to the entrance called `name`; input i of a seed is always the same one.
+
+    Args:
+        name: of the entrance.
+        minutes: after which no more inputs are tried.
+        seed: of the mutations.
+        folder: a scratch folder.
+        most: how many inputs are tried at most.
+    """
     warnings.simplefilter("ignore")
     tally, seen = Tally(f"fuzz {name}"), set[str]()
     feed = ENTRANCES[name](folder)
     ends = time.monotonic() + 60 * minutes
     signal.signal(signal.SIGALRM, _ring)
-    while time.monotonic() < ends:
+    while time.monotonic() < ends and tally.inputs < most:
         number = tally.inputs
         tally.inputs += 1
         outcome, message = _attempt(partial(feed, random.Random(f"{seed} {name} {number}")))

@@ -31,7 +31,10 @@ def outcome_of(attempt: Callable[[], object]) -> tuple[Outcome, str]:
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         text = " ".join(str(error).split())[:160]
-        return "traceback", f"{type(error).__name__}: {text} ({where.filename.rsplit('/', 1)[-1]}:{where.lineno})"
+        return (
+            "traceback",
+            f"{type(error).__name__}: {text} ({where.filename.rsplit('/', 1)[-1]}:{where.lineno})",
+        )
     return "accepted", ""
 
 
