@@ -244,7 +244,8 @@ def _sample(pool: _Pool, row: int, parsed: Row, text_field: TextField) -> Sample
     """
     texts = field_texts(parsed.question, parsed.answers, text_field)
     if not texts:
-        raise DataError(f"no {text_field if text_field != 'both' else 'question or no answer'} in it")
+        what = "question or no answer" if text_field == "both" else text_field
+        raise DataError(f"no {what} at or after its image")
     sample = Sample(
         # A line's number is as stable as its file, and unlike a count it does not depend on what was drawn.
         id=parsed.id or f"{printable(parsed.image)}#{pool.index.numbers[row]}",
