@@ -1,10 +1,12 @@
-"""Files that are whole or not there: written beside, synced, then put in place."""
+"""Files that are whole or not there: written beside, synced, then put in place; and files read with suspicion."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
+import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +14,74 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TEMPORARY = ".tmp-"
+
+# A pipe without a writer must not block the one who opens it; what it is is asked of what was opened.
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0)
+_LINKED = "a link, or a file in the place of a folder, is in its path; neither is followed"
+
+
+class UnfitFileError(ValueError):
+    """A file is not one that is read: not regular, too large, or behind a link."""
+
+
+def read_regular(path: Path, most: int, *, root: Path | None = None) -> bytes:
+    """Return the content of a regular file.
+
+    It is opened once, and all that is asked of it is asked of what was opened: it can't be exchanged between a
+    check and the reading.
+
+    Args:
+        path: the file.
+        most: a file of more bytes is refused.
+        root: a folder that the file is in. Every step from it to the file is taken without following a link,
+            so nothing outside is read, whatever was put in the file's place. None follows links.
+
+    Raises:
+        UnfitFileError: not a regular file, too large, not below `root`, or a link leads to it.
+        OSError: it is not there, or can't be read.
+    """
+    handle = _opened(path, root)
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnfitFileError("not a regular file")
+        if status.st_size > most:
+            raise UnfitFileError(f"{status.st_size:,} bytes; at most {most:,} are read")
+        with os.fdopen(handle, "rb", closefd=False) as stream:
+            content = stream.read(most + 1)
+    finally:
+        os.close(handle)
+    if len(content) > most:
+        raise UnfitFileError(f"it has grown while it was read; at most {most:,} bytes are read")
+    return content
+
+
+def _opened(path: Path, root: Path | None) -> int:
+    """Return the file's descriptor, its path walked down from the root without following a link."""
+    if root is None:
+        return os.open(path, _READ)
+    if path == root or not path.is_relative_to(root) or ".." in path.parts:
+        raise UnfitFileError(f"not a file below {root}")
+    *folders, name = path.relative_to(root).parts
+    if os.open not in os.supports_dir_fd:  # Windows: the best that can be done is to look first
+        if path.resolve() != root.resolve().joinpath(*folders, name):
+            raise UnfitFileError(_LINKED)
+        return os.open(path, _READ)
+    place = os.open(root, _FOLDER)
+    try:
+        for folder in folders:
+            below = os.open(folder, _FOLDER | _NO_LINK, dir_fd=place)
+            os.close(place)
+            place = below
+        return os.open(name, _READ | _NO_LINK, dir_fd=place)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENOTDIR):
+            raise UnfitFileError(_LINKED) from error
+        raise
+    finally:
+        os.close(place)
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
