@@ -73,22 +73,23 @@ def check_image(source: Path | bytes, *, name: str = "", max_pixels: int = MAX_P
     _open(read_image_file(source), name or describe(source), max_pixels)
 
 
-def read_image_file(source: Path | bytes, *, root: Path | None = None) -> bytes:
+def read_image_file(source: Path | bytes, *, root: Path | None = None, most: int | None = None) -> bytes:
     """Return the bytes of an encoded image. All images are read here.
 
     Args:
         source: the file; bytes are returned as they are.
         root: a folder that the file is in: no link below it is followed. None follows links.
+        most: a file of more bytes is refused; `MAX_FILE_BYTES` by default.
 
     Raises:
-        DataError: there is no such regular file, it can't be read, a link leads to it, or it is larger than
-            `MAX_FILE_BYTES`.
+        DataError: there is no such regular file, it can't be read, a link leads to it, or it is too
+            large.
     """
     if isinstance(source, bytes):
         return source
     name = describe(source)
     try:
-        return read_regular(source, MAX_FILE_BYTES, root=root)
+        return read_regular(source, MAX_FILE_BYTES if most is None else most, root=root)
     except FileNotFoundError as error:
         raise DataError(f"image {name}: no such file in {str(source.parent)!r}") from error
     except UnfitFileError as error:

@@ -250,6 +250,7 @@ def _sample(pool: _Pool, row: int, parsed: Row, text_field: TextField) -> Sample
         # A line's number is as stable as its file, and unlike a count it does not depend on what was drawn.
         id=parsed.id or f"{printable(parsed.image)}#{pool.index.numbers[row]}",
         image=resolve_under(pool.images, parsed.image),
+        root=pool.images.resolve(),
         texts=texts,
         data_type=pool.data_type,
         question=parsed.question,

@@ -110,9 +110,9 @@ class Collector:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write scores.json, the figures, summary.md and report.html; without scores nothing is written."""
         if self.scores:
-            self.run = self._describe()
             if self.suite.options.thumbnails:
-                keep_samples(self.folder, self.suite.dataset)
+                self.warnings |= dict.fromkeys(keep_samples(self.folder, self.suite.dataset))
+            self.run = self._describe()
             write_run(self.folder.path, self.run, self.scores.values(), figures=self.suite.options.figures)
             point_latest(self.folder.path)
         if self.against is not None and not self.config.option.collectonly:

@@ -19,16 +19,24 @@ SHOWN_BY = ("influence", "layout")
 MOST = 400  # some 0.6 MB of the report; every one is decoded when the run ends
 
 
-def keep_samples(folder: RunFolder, dataset: Dataset) -> None:
+def keep_samples(folder: RunFolder, dataset: Dataset) -> list[str]:
     """Write `artifacts/samples.npz` with at most 400 of the samples that layouts and influences are of.
 
     Nothing is written where no picture shows samples, or where samples are rows of arrays.
+
+    Returns:
+        What a reader of the report has to know: how many images could not be shown, and why.
     """
     wanted = _ids(folder.path / "artifacts")
     known = {sample.id: sample for sample in dataset.samples}
     shown = [known[name] for name in wanted if name in known][:MOST]
-    if shown and dataset.has_images:
-        folder.write_artifact("samples", thumbnails(shown))
+    if not (shown and dataset.has_images):
+        return []
+    arrays, missing = thumbnails(shown)
+    folder.write_artifact("samples", arrays)
+    if not missing:
+        return []
+    return [f"the report shows no picture of {len(missing)} of {len(shown)} samples; the first: {missing[0]}"]
 
 
 def _ids(artifacts: Path) -> Iterable[str]:

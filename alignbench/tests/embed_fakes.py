@@ -154,7 +154,7 @@ def features(image: Image) -> list[int]:
 
 
 def expected_images(dataset: Dataset) -> Vectors:
-    return np.array([features(open_image(sample.encoded)) for sample in dataset.samples], dtype=np.float32)
+    return np.array([features(sample.open_image()) for sample in dataset.samples], dtype=np.float32)
 
 
 def expected_texts(dataset: Dataset) -> Vectors:

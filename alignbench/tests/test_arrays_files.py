@@ -273,7 +273,7 @@ def test_repeated_rows_are_counted() -> None:
 
 def test_a_sample_without_image_says_so() -> None:
     sample = Sample("row-3", None, (), "all")
-    for ask in (sample.image_bytes, lambda: sample.text, lambda: sample.encoded, sample.check):
+    for ask in (sample.image_bytes, lambda: sample.text, sample.open_image, sample.check):
         with pytest.raises(AlignbenchError, match="sample 'row-3': a row of arrays has no image"):
             ask()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import os
 import re
@@ -389,7 +390,7 @@ def test_images_and_texts_come_in_order(tmp_path: Path) -> None:
     dataset = load_mixed(3, root=charts_and_tables(tmp_path))
     images, texts = get_images_and_texts(dataset.samples)
     assert [image.getpixel((0, 0)) for image in images] == [
-        Image.open(sample.encoded).getpixel((0, 0)) for sample in dataset.samples
+        Image.open(io.BytesIO(sample.image_bytes())).getpixel((0, 0)) for sample in dataset.samples
     ]
     assert texts == [sample.text for sample in dataset.samples]
 
