@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside, synced, then put in place; and files read with suspicion."""
+"""Files written whole (beside, synced, then put in place), and files that are read with suspicion."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class UnfitFileError(ValueError):
 def read_regular(path: Path, most: int, *, root: Path | None = None) -> bytes:
     """Return the content of a regular file.
 
-    It is opened once, and all that is asked of it is asked of what was opened: it can't be exchanged between a
-    check and the reading.
+    It is opened once, and all that is asked of it is asked of what was opened: it can't be exchanged between
+    a check and the reading.
 
     Args:
         path: the file.
@@ -50,11 +50,11 @@ def read_regular(path: Path, most: int, *, root: Path | None = None) -> bytes:
         if status.st_size > most:
             raise UnfitFileError(f"{status.st_size:,} bytes; at most {most:,} are read")
         with os.fdopen(handle, "rb", closefd=False) as stream:
-            content = stream.read(most + 1)
+            content = stream.read(status.st_size + 1)
     finally:
         os.close(handle)
-    if len(content) > most:
-        raise UnfitFileError(f"it has grown while it was read; at most {most:,} bytes are read")
+    if len(content) != status.st_size:
+        raise UnfitFileError("it changed while it was read")
     return content
 
 

@@ -1,8 +1,8 @@
 """Whether an encoded image is whole: its container is walked from marker to marker, and no pixel is decoded.
 
 What follows the image's own end (a video, padding, the rest of an older file) is no part of it. PNG has a
-checksum on every chunk, so damage shows. JPEG, WebP and BMP have none: of them it can only be seen that the end
-is there, and that there are not fewer bytes than the pixels need.
+checksum on every chunk, so damage shows. JPEG, WebP and BMP have none: of them it can only be seen that the
+end is there, and that there are not fewer bytes than the pixels need.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
 _TEMPORARY, _START, _END, _SCAN = 0x01, 0xD8, 0xD9, 0xDA
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-# The fewest bits of a block of 8 x 8 values, by the kind of frame. With Huffman codes every code has a bit: one
+# The fewest bits of a block of 8 x 8 values, by the kind of frame. A Huffman code has at least one bit: one
 # for the mean and one to end the rest, or, where the rest comes in scans of its own, one for the mean.
 _FEWEST_BITS = {0xC0: 2, 0xC1: 2, 0xC2: 1}
 
@@ -115,7 +115,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes | memoryview]]:
 
 
 def _raw_bytes(header: bytes | memoryview) -> int:
-    """Return how many bytes the pixels of a PNG take before they are compressed, its filter bytes included."""
+    """Return how many bytes a PNG's pixels and filter types take before they are compressed."""
     if len(header) < 13:
         raise NotWholeError("damaged: the header of the PNG file is too short")
     width, height, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", header)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.datasets import Dataset, Sample, open_image, with_groups
+from alignbench.datasets import Dataset, Sample, with_groups
 from alignbench.errors import ModelError
 from alignbench.tests.data_files import png
 from alignbench.types import ModelInfo

@@ -217,7 +217,12 @@ LATER = [said("user", "Which kind?"), said("assistant", "A bar chart.")]
             id="before its question",
         ),
         pytest.param(
-            [*GREETING, said("system", "a new page", IMAGE), said("user", "What?"), said("assistant", "Corn.")],
+            [
+                *GREETING,
+                said("system", "a new page", IMAGE),
+                said("user", "What?"),
+                said("assistant", "Corn."),
+            ],
             "What?",
             "Corn.",
             [],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from alignbench.files import UnfitFileError, read_regular
 from alignbench.plots import FIGURES
 from alignbench.plots.captions import CAPTIONS, Caption, caption_of
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_BYTES = 4_500_000  # of all figures together, before base64
+_MOST_READ = 10 * MOST_BYTES  # of one file
 _SHARP = 2  # an SVG is taken unless it is so many times the PNG
 _POINT = 4 / 3  # pixels
 _SVG_SIZE = re.compile(rb'<svg[^>]*?\swidth="([\d.]+)pt"\s+height="([\d.]+)pt"')
@@ -44,15 +46,19 @@ class FigureView:
 
 
 def figure_views(folder: Path) -> list[FigureView]:
-    """Return the figures in a run's folder in the order of their captions, then others by name."""
-    stems = {path.stem for path in folder.iterdir() if path.suffix in {".png", ".svg"}}
+    """Return the figures in a run's folder in the order of their captions, then others by name.
+
+    A run may be somebody else's: a link or a pipe in it is no figure, and nothing outside it comes into the
+    page.
+    """
+    stems = {path.stem for path in folder.iterdir() if path.suffix in {".png", ".svg"} and _is_own(path)}
     order = [name for name in dict.fromkeys((*CAPTIONS, *FIGURES.names())) if name in stems]
     room = MOST_BYTES
     found = []
     for name in [*order, *sorted(stems - set(order))]:
         path = _lighter(folder, name)
         data = _slim(path)
-        fits = len(data) <= room
+        fits = 0 < len(data) <= room
         room -= len(data) if fits else 0
         kind = "svg+xml" if path.suffix == ".svg" else "png"
         source = Markup(f"data:image/{kind};base64,{base64.b64encode(data).decode()}" if fits else "")
@@ -63,14 +69,24 @@ def figure_views(folder: Path) -> list[FigureView]:
 def _lighter(folder: Path, name: str) -> Path:
     """Return the SVG, which is sharp at every size, unless the PNG is far smaller."""
     svg, png = folder / f"{name}.svg", folder / f"{name}.png"
-    if not (svg.exists() and png.exists()):
-        return svg if svg.exists() else png
+    if not (_is_own(svg) and _is_own(png)):
+        return svg if _is_own(svg) else png
     return svg if svg.stat().st_size <= _SHARP * png.stat().st_size else png
 
 
+def _is_own(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
 def _slim(path: Path) -> bytes:
-    """Return the file, an SVG without the blanks and metadata that matplotlib puts between its elements."""
-    data = path.read_bytes()
+    """Return the file, an SVG without the blanks and metadata that matplotlib puts between its elements.
+
+    Of a file that is far too large nothing is returned: it would not fit.
+    """
+    try:
+        data = read_regular(path, _MOST_READ, root=path.parent)
+    except UnfitFileError:
+        return b""
     return _SVG_NOISE.sub(b"", data) if path.suffix == ".svg" else data
 
 
