@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from alignbench.datasets.arrays import rows_dataset
-from alignbench.errors import InputError
+from alignbench.datatypes import check_free
+from alignbench.errors import DataError, InputError
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.metrics import METRICS, Metric
 from alignbench.metrics.basis import ALIGN
@@ -120,9 +121,7 @@ def score_arrays(
     chosen = _metrics(metrics, labelled=labels is not None)
     sides = [*_side(vision, "vision", l2=l2), *_side(text, "text", l2=l2)]
     n = _common_rows(sides)
-    rows = rows_dataset(
-        n, "score_arrays", labels=_column(labels, n, "labels"), groups=_column(groups, n, "groups")
-    )
+    rows = rows_dataset(n, "score_arrays", labels=_labels(labels, n), groups=_column(groups, n, "groups"))
     ids = tuple(sample.id for sample in rows.samples)
     embedded = [_embeddings(info, values, ids) for info, values in sides]
     xs, ys = ([e for e in embedded if e.model.side == side] for side in ("vision", "text"))
@@ -200,6 +199,16 @@ def _common_rows(sides: Sequence[tuple[ModelInfo, Vectors]]) -> int:
                 f"{len(other)}; row i of all arrays is one sample: they need the same number of rows"
             )
     return len(values)
+
+
+def _labels(given: ArrayLike | None, n: int) -> tuple[str, ...] | None:
+    labels = _column(given, n, "labels")
+    try:
+        for label in dict.fromkeys(labels or ()):
+            check_free(label)
+    except DataError as error:
+        raise InputError(f"labels: {error}") from error
+    return labels
 
 
 def _column(given: ArrayLike | None, n: int, what: str) -> tuple[str, ...] | None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from alignbench.errors import ConfigError
+from alignbench.datatypes import check_type
+from alignbench.errors import ConfigError, DataError
 from alignbench.registry import unknown
 
 if TYPE_CHECKING:
@@ -151,6 +152,10 @@ def _sources(section: str, merged: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _data_source(name: str, entry: Any) -> DataSource:
+    try:
+        check_type(name)
+    except DataError as error:
+        raise ValueError(f"data: {error}") from error
     if not isinstance(entry, dict) or not all(
         isinstance(entry.get(key), str) for key in ("labels", "images")
     ):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from alignbench.errors import InputError
+from alignbench.datatypes import ALL, check_unmixed
+from alignbench.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -143,6 +144,10 @@ class Pair:
             raise InputError(
                 f"{self.name}: {len(self.x.ids)} rows, {len(self.labels)} labels, {len(self.groups)} groups"
             )
+        try:
+            check_unmixed(self.labels)
+        except DataError as error:
+            raise InputError(f"{self.name}: {error}") from error
 
     @property
     def name(self) -> str:
@@ -228,7 +233,7 @@ class Score:
     n: int
     dims: tuple[int, ...]
     other: str | None = None
-    data_type: str = "all"
+    data_type: str = ALL
     variant: str = ""
     status: Status = "ok"
     reason: str | None = None

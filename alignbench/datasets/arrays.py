@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.datasets.dataset import Dataset, Sample
-from alignbench.datasets.rows import check_type
+from alignbench.datatypes import ALL, check_type
 from alignbench.errors import DataError, InputError, UnknownNameError
 from alignbench.npy import open_npy
 from alignbench.registry import unknown
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NAME = "arrays"
-ALL = "all"  # the type of rows without labels; scores over all types are filed under it, too
 _LONGEST = 200
 
 
@@ -112,10 +111,6 @@ def read_labels(path: Path, n: int) -> tuple[str, ...]:
             check_type(label)
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
-    if ALL in labels:
-        raise DataError(
-            f"{path}: a label can't be {ALL!r}: scores over all types go by it; name it otherwise"
-        )
     return labels
 
 

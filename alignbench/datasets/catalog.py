@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from alignbench.datasets.dataset import Dataset, Sample, TextField, drawn_wordings, field_texts, with_groups
 from alignbench.datasets.messages import load_mixed
 from alignbench.datasets.roots import PACKAGED
+from alignbench.datatypes import check_type
 from alignbench.errors import ConfigError, DataError, UnknownNameError
 from alignbench.registry import Registry, unknown
 
@@ -65,7 +66,8 @@ def load_dataset(
     name = str(spec)
     if spec is not None and isinstance(spec, str) and spec in DATASETS:
         factory = DATASETS.get(spec)
-        return factory(n_per_type=n_per_type, types=types, seed=seed, root=root, text_field=text_field)
+        found = factory(n_per_type=n_per_type, types=types, seed=seed, root=root, text_field=text_field)
+        return _checked(found, name)
     if spec is not None and not Path(spec).is_dir():
         raise UnknownNameError(
             f"{unknown('dataset', name, dict.fromkeys(DATASETS))}; or the path of a folder"
@@ -80,6 +82,18 @@ def load_dataset(
         text_field=text_field,
         config=config,
     )
+
+
+def _checked(found: Dataset, name: str) -> Dataset:
+    """Return what stands behind a dataset's name, its types' names checked, and grouped if it is not yet."""
+    try:
+        for data_type in found.data_types:
+            check_type(data_type)
+    except DataError as error:
+        raise DataError(f"dataset {name!r}: {error}") from error
+    if all(sample.group for sample in found.samples):
+        return found
+    return replace(found, samples=with_groups(found.samples))
 
 
 def sample_data(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from alignbench.datasets.images import check_image, describe, open_image, read_image_file
+from alignbench.datatypes import check_free, check_unmixed
 from alignbench.errors import DataError, InputError
 from alignbench.registry import unknown
 
@@ -152,6 +153,10 @@ class Dataset:
         notes: what else a user should know: fewer samples than asked for, files that are not there, ...
         rows: how many rows the data has in all, used or not: `Sample.row` counts among them.
         usable_rows: gives those of them that can be used; it may have to look at every image.
+
+    Raises:
+        DataError: two samples have the same id, or a data type is the reserved word "all": only rows of
+            arrays may have that, all of them together, where nobody said of which types they are.
     """
 
     name: str
@@ -161,6 +166,20 @@ class Dataset:
     notes: tuple[str, ...] = field(default=())
     rows: int | None = None
     usable_rows: Callable[[], Sequence[int]] | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        ids = Counter(sample.id for sample in self.samples)
+        if len(ids) < len(self.samples):
+            name, count = ids.most_common(1)[0]
+            raise DataError(
+                f"dataset {self.name}: {count} samples have the id {name!r}; embeddings and pictures go by it"
+            )
+        try:
+            check_unmixed(self.data_types)
+            for name in dict.fromkeys(s.data_type for s in self.samples if s.image is not None):
+                check_free(name)
+        except DataError as error:
+            raise DataError(f"dataset {self.name}: {error}") from error
 
     @property
     def has_images(self) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from alignbench.datatypes import check_type
 from alignbench.errors import DataError
 
 _MAX_NAME = 200
@@ -107,18 +108,10 @@ def type_of(image: str) -> str:
     parts = PurePosixPath(image).parts
     if len(parts) < 2:
         raise DataError(f"image {_shown(image)}: expected <data type>/<file>")
-    return check_type(parts[0])
-
-
-def check_type(name: str) -> str:
-    """Return `name` if it can be that of a data type: tables show it and options name it.
-
-    Raises:
-        DataError: empty, more than 64 characters, unprintable ones, or a comma.
-    """
-    if not name or not name.isprintable() or len(name) > 64 or "," in name:
-        raise DataError(f"{name[:64]!r} can't be the name of a data type")
-    return name
+    try:
+        return check_type(parts[0])
+    except DataError as error:
+        raise DataError(f"image {_shown(image)}: its folder {error}") from error
 
 
 def printable(text: str) -> str:

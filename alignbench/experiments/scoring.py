@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from alignbench.datatypes import ALL
 from alignbench.errors import DegenerateError
 from alignbench.metrics.basis import basis_settings
 from alignbench.stats import evaluate
@@ -54,7 +55,7 @@ class Settings:
 
 
 def score_pair(
-    metric: Metric, pair: Pair, settings: Settings, *, experiment: str, data_type: str = "all", **params: Any
+    metric: Metric, pair: Pair, settings: Settings, *, experiment: str, data_type: str = ALL, **params: Any
 ) -> Score:
     """Return the metric of a pair with null, interval, chance and flags.
 
@@ -72,7 +73,7 @@ def score_pair(
     Raises:
         InputError: the embeddings are not fit for any metric (NaN, zero variance, ...).
     """
-    if data_type != "all":
+    if data_type != ALL:
         pair = pair.take([row for row, label in enumerate(pair.labels) if label == data_type])
     common: dict[str, Any] = {
         **identity(pair, experiment, settings.seed),

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.datatypes import ALL
 from alignbench.experiments.study import DRAWINGS
-from alignbench.experiments.study_cells import ALL, OUTCOMES, PREDICTORS, TRAINED_PREDICTOR
+from alignbench.experiments.study_cells import OUTCOMES, PREDICTORS, TRAINED_PREDICTOR
 from alignbench.experiments.validity import validity
 from alignbench.experiments.validity_table import Table
 from alignbench.files import write_bytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from alignbench.datatypes import ALL
 from alignbench.plots.alignment import sample_note
 from alignbench.plots.inputs import pick
 from alignbench.plots.marks import limit, name_rows, reading_notes, score_bars
@@ -79,7 +80,7 @@ def _encoders_by_llm(scores: Sequence[Score]) -> dict[str, list[str]]:
 def cka_by_data_type(inputs: FigureInputs) -> Figure | None:
     """Draw each encoder's alignment on each data type; what can't be told from the best is in colour."""
     scores = [
-        s for s in inputs.scores if s.experiment == "compare" and s.data_type != "all" and s.encoder and s.llm
+        s for s in inputs.scores if s.experiment == "compare" and s.data_type != ALL and s.encoder and s.llm
     ]
     metric = next((m for m in BY_TYPE if any(s.metric == m for s in scores)), None)
     if metric is None:

@@ -8,6 +8,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from alignbench.datatypes import ALL
 from alignbench.errors import InputError
 from alignbench.plots.names import labels_of
 from alignbench.plots.style import Look, looks
@@ -106,7 +107,7 @@ class FigureInputs:
         """The scores of an experiment: over all data together if there are such, else of the first type."""
         own = [score for score in self.scores if score.experiment == experiment]
         types = dict.fromkeys(score.data_type for score in own)
-        wanted = "all" if "all" in types else next(iter(types), None)
+        wanted = ALL if ALL in types else next(iter(types), None)
         return [score for score in own if score.data_type == wanted]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.datatypes import ALL
 from alignbench.metrics import METRICS
 from alignbench.plots.cells import draw_cells
 from alignbench.plots.style import MUTED, entitle, new_figure, styled
@@ -91,7 +92,7 @@ def _scores(inputs: FigureInputs) -> list[Score]:
     """Return the scores of one encoder, over all data, with an LLM or alone; of doubles the first."""
     found: dict[tuple[str | None, ...], Score] = {}
     for score in inputs.scores:
-        whole = score.encoder is not None and score.other is None and score.data_type == "all"
+        whole = score.encoder is not None and score.other is None and score.data_type == ALL
         if whole and score.experiment not in NOT_ALIGNMENT and "fidelity" not in score.flags:
             found.setdefault((score.metric, score.variant, score.encoder, score.llm), score)
     return list(found.values())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 from alignbench.config import Config, load_config
 from alignbench.datasets.dataset import TextField
 from alignbench.datasets.roots import VARIABLE
+from alignbench.datatypes import RESERVED
 from alignbench.encoders.families import FITS, POOLINGS
 from alignbench.errors import ConfigError
 from alignbench.llms.base import Quantization
@@ -125,7 +126,7 @@ class Options:
             encoders=encoders or base.default_encoders,
             llms=llms or base.default_llms,
             compared_llms=llms or base.compared_llms,
-            data_types=_split("--data-types", raw["data_types"]) or None,
+            data_types=_data_types(raw["data_types"]),
             n_samples=_at_least("--n-samples", raw["n_samples"], 1, base.n_samples),
             n_samples_given=raw["n_samples"] is not None,
             data_root=_path(raw["data_root"]),
@@ -230,6 +231,16 @@ def _split(option: str, values: Iterable[str] | None) -> tuple[str, ...]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"{option}: {twice[0]!r} is named twice")
     return tuple(names)
+
+
+def _data_types(values: Iterable[str] | None) -> tuple[str, ...] | None:
+    names = _split("--data-types", values)
+    for name in names:
+        if name in RESERVED:
+            raise ConfigError(
+                f"--data-types: {name!r} is reserved: {RESERVED[name]}; leave the option out to take all types"
+            )
+    return names or None
 
 
 def _one_of(option: str, value: str | None, allowed: tuple[str, ...]) -> str | None:

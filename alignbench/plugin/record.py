@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from alignbench.datatypes import ALL
 from alignbench.experiments.scoring import Settings, needs_basis, score_pair
 from alignbench.experiments.trained import Repeats
 from alignbench.metrics import METRICS
@@ -68,7 +69,7 @@ class Recorder:
         metric: str | Metric,
         pair: Pair,
         *,
-        data_type: str = "all",
+        data_type: str = ALL,
         artifact: str | None = None,
         **params: Any,
     ) -> Score:
@@ -104,8 +105,7 @@ class Recorder:
     def arrays(self, kind: str, labels: Sequence[str], arrays: Mapping[str, NDArray[np.generic]]) -> str:
         """Do the same for models that need no pair of embeddings."""
         models = "~".join(dict.fromkeys(labels))  # no alias has a tilde
-        name = "".join(c if c.isalnum() or c in "-_.~" else "_" for c in f"{kind}-{models}")
-        return self.folder.write_artifact(name, arrays)
+        return self.folder.write_artifact(f"{kind}-{models}", arrays)
 
     def _command(self, score: Score) -> str:
         # The width of a shared basis depends on the run's other models.

@@ -6,6 +6,7 @@ from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING
 
+from alignbench.datatypes import ALL
 from alignbench.plots.text import number
 from alignbench.report.text import measured, value_text
 from alignbench.units import plural
@@ -51,7 +52,7 @@ def recorded_twice(differences: Iterable[Difference]) -> frozenset[str]:
 def of_what(score: Score) -> str:
     """Return the models that a score is of, and its data type."""
     names = [name for name in (score.encoder, score.llm, score.other) if name is not None]
-    return ", ".join([*names, *([] if score.data_type == "all" else [score.data_type])])
+    return ", ".join([*names, *([] if score.data_type == ALL else [score.data_type])])
 
 
 def change_text(difference: Difference) -> str:

@@ -7,6 +7,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from alignbench.datatypes import ALL
 from alignbench.report.choice import RANKED_BY, is_cross_modal, joint_of, of_metric, variant_of
 from alignbench.stats import needed_of_ties, probability_best, tie_groups
 from alignbench.types import jsonable
@@ -90,7 +91,7 @@ def rank(scores: Iterable[Score], losses: Sequence[str] = ()) -> list[Ranking]:
     rankings = []
     for llm, own in _by_llm(scores).items():
         types = dict.fromkeys(score.data_type for score in own)
-        for data_type in ["all"] if "all" in types else types:
+        for data_type in [ALL] if ALL in types else types:
             rankings.append(_rank_one(llm, data_type, own, losses))
     return rankings
 
@@ -101,7 +102,7 @@ def rank_by_type(scores: Iterable[Score], losses: Sequence[str] = ()) -> list[Ra
         _rank_one(llm, data_type, own, losses)
         for llm, own in _by_llm(scores).items()
         for data_type in dict.fromkeys(score.data_type for score in own)
-        if data_type != "all"
+        if data_type != ALL
     ]
 
 

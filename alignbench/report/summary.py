@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from alignbench.datatypes import ALL
 from alignbench.experiments.prediction import predicts
 from alignbench.plots.names import labels_of, models_of
 from alignbench.plots.text import number
@@ -54,7 +55,7 @@ def summary_markdown(
         lines += ["No score of an encoder with an LLM was recorded, so there is nothing to rank.", ""]
     for ranking in rankings:
         lines += _ranking_table(ranking, scores, labels)
-    together = {ranking.llm for ranking in rankings if ranking.data_type == "all"}
+    together = {ranking.llm for ranking in rankings if ranking.data_type == ALL}
     lines += _by_type([r for r in rank_by_type(scores, losses) if r.llm in together], scores, labels)
     lines += [*_dropped(run), *_list("Warnings", [*run.get("warnings", ()), *problems])]
     lines += [
@@ -72,7 +73,7 @@ def summary_markdown(
 
 
 def _on(ranking: Ranking) -> str:
-    return "" if ranking.data_type == "all" else f" on {code(ranking.data_type)}"
+    return "" if ranking.data_type == ALL else f" on {code(ranking.data_type)}"
 
 
 def _answer(ranking: Ranking, scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from alignbench.datatypes import ALL
 from alignbench.plots.names import labels_of, models_of
 from alignbench.plots.text import clean, cut, display_width, fit, number
 from alignbench.report.answer import answer, beats_shuffled
@@ -73,7 +74,7 @@ def terminal_table(
         lines += _aligned(rows, width, ellipsis)
         sentences = answer(ranking, scores, lambda name: labels.get(name, plain(name)), numbers=False)
         lines += wrap(plain(" ".join(sentences)), width)
-        types = [r for r in by_type if r.llm == ranking.llm and ranking.data_type == "all"]
+        types = [r for r in by_type if r.llm == ranking.llm and ranking.data_type == ALL]
         if any(r.best is not None for r in types):
             lines.append(cut(plain(_by_type(types, scores, labels)), width, ellipsis))
         lines.append("")
@@ -93,7 +94,7 @@ def all_flags(score: Score) -> tuple[str, ...]:
 
 
 def _title(ranking: Ranking, own: Mapping[str, Score], labels: Mapping[str, str]) -> str:
-    about = f"LLM {labels[ranking.llm]}" + ("" if ranking.data_type == "all" else f" on {ranking.data_type}")
+    about = f"LLM {labels[ranking.llm]}" + ("" if ranking.data_type == ALL else f" on {ranking.data_type}")
     first = next(iter(own.values()), None)
     if first is None:
         return about

@@ -19,6 +19,7 @@ FLOORS = {
     "config": 0,
     "paths": 0,
     "units": 0,
+    "datatypes": 0,
     "metrics": 1,
     "stats": 1,
     "datasets": 1,

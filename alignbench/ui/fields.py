@@ -70,11 +70,14 @@ def _models(name: str, label: str, choices: list[Choice], chosen: list[str]) -> 
 
 
 def _data(offer: Offer) -> list[Field]:
-    types = gr.CheckboxGroup(choices=offer.data_types, value=offer.data_types, label="Data types")
+    typed = []
+    if offer.data_types:
+        types = gr.CheckboxGroup(choices=offer.data_types, value=offer.data_types, label="Data types")
+        typed.append(Field("data_types", types, _some("data type")))
     n = gr.Slider(5, 500, value=offer.defaults["n_samples"], step=5, label="Samples per type")
     seed = gr.Number(value=offer.defaults["seed"], precision=0, minimum=0, label="Seed")
     return [
-        Field("data_types", types, _some("data type")),
+        *typed,
         Field("n_samples", n, _whole("samples per type", 1, 5000)),
         Field("seed", seed, _whole("seed", 0, 2**31 - 1)),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alignbench.datatypes import ALL
 from alignbench.experiments.prediction import PREDICTORS
 from alignbench.report.answer import answer, beats_shuffled
 from alignbench.report.choice import is_cross_modal
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from alignbench.report.ranking import Ranking
     from alignbench.types import Score
 
-_OVERALL = "all"
 _METRICS = frozenset({*PREDICTORS, "e2e", "multi_llm"})
 
 
@@ -83,7 +83,7 @@ class Board:
     @property
     def on(self) -> str:
         """The data type where it is not all of them."""
-        return "" if self.data_type == _OVERALL else self.data_type
+        return "" if self.data_type == ALL else self.data_type
 
 
 def boards(
