@@ -86,6 +86,8 @@ def load_dataset(
 
 def _checked(found: Dataset, name: str) -> Dataset:
     """Return what stands behind a dataset's name, its types' names checked, and grouped if it is not yet."""
+    if not isinstance(found, Dataset):
+        raise DataError(f"dataset {name!r}: expected a Dataset from its function, got {type(found).__name__}")
     try:
         for data_type in found.data_types:
             check_type(data_type)

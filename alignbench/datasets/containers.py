@@ -153,7 +153,7 @@ def _fewest_bytes(marker: int, frame: bytes) -> int:
     """Return a number of bytes that no scans of this frame go below; 0 where there is no such bound."""
     if len(frame) < 6 or len(frame) < 6 + 3 * frame[5]:
         return 0
-    height, width = struct.unpack_from(">HH", frame, 1)
+    height, width = (int.from_bytes(frame[at : at + 2], "big") for at in (1, 3))
     sampling = [(frame[at] >> 4, frame[at] & 15) for at in range(7, 6 + 3 * frame[5], 3)]
     widest, highest = (max((pair[side] for pair in sampling), default=0) for side in (0, 1))
     if not (widest and highest):

@@ -238,7 +238,7 @@ def _data_types(values: Iterable[str] | None) -> tuple[str, ...] | None:
     for name in names:
         if name in RESERVED:
             raise ConfigError(
-                f"--data-types: {name!r} is reserved: {RESERVED[name]}; leave the option out to take all types"
+                f"--data-types: {name!r} is reserved: {RESERVED[name]}; leave the option out to take all"
             )
     return names or None
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-LONGEST = 150  # characters of a file's name, of those that systems allow
+LONGEST = 150  # bytes of a file's name; systems allow some 250
 
 
 def file_stem(name: str) -> str:
@@ -27,7 +27,8 @@ def file_stem(name: str) -> str:
     A name that is changed by this, or that a system may take for another (by capitals, by another spelling of
     an accent), ends in a digest of what it was: so two names never share a file.
     """
-    safe = "".join(c if c.isalnum() or c in "-_.~" else "_" for c in name)[:LONGEST]
+    safe = "".join(c if c.isalnum() or c in "-_.~" else "_" for c in name)
+    safe = safe.encode("utf-8", "ignore")[:LONGEST].decode("utf-8", "ignore")
     if safe == name and name.isascii() and name == name.lower():
         return name
     return f"{safe}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

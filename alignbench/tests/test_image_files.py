@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from alignbench.datasets import Dataset, Sample, get_images_and_texts, load_mixed, messages
+from alignbench.datasets import Dataset, Sample, get_images_and_texts, load_mixed
+from alignbench.datasets.rows import resolve_under
 from alignbench.datasets.thumbnails import thumbnails
 from alignbench.embed.batches import image_batches
 from alignbench.errors import DataError
@@ -126,15 +127,14 @@ def test_an_image_that_is_exchanged_while_the_data_is_read_is_not_read(
     for name in "ab":
         (root / "images/chart").mkdir(exist_ok=True)
         (root / f"images/chart/{name}.png").write_bytes(png((ord(name), 0, 0)))
-    resolve = messages.resolve_under
 
     def resolve_then_lose(folder: Path, name: str) -> Path:
-        found = resolve(folder, name)
+        found = resolve_under(folder, name)
         if found.name == "a.png":
             link_to_secret(found)
         return found
 
-    monkeypatch.setattr(messages, "resolve_under", resolve_then_lose)
+    monkeypatch.setattr("alignbench.datasets.messages.resolve_under", resolve_then_lose)
     dataset = load_mixed(None, root=root)
     assert [sample.id for sample in dataset.samples] == ["b"]
     assert "a link, or a file in the place of a folder" in dataset.dropped[0].reason
