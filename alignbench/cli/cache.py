@@ -1,4 +1,4 @@
-"""`alignbench cache`: how large embeddings and conversions on disk are, what can go, and whether they are whole."""
+"""`alignbench cache`: how large embeddings and conversions are, what can go, and whether they are whole."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class OpenClipTower(Tower):
         import open_clip
 
         try:
-            # The folder's own configuration may hold arguments of the tokenizer, leave to run code among them.
+            # A folder's own configuration gives the tokenizer its arguments, leave to run code among them.
             config = open_clip.get_model_config(self._name) or {}
             with_code = (
                 {"trust_remote_code": False} if config.get("text_cfg", {}).get("hf_tokenizer_name") else {}
@@ -168,8 +168,8 @@ def check_names_of_config(config: Mapping[str, Any], where: str) -> None:
         value = said.get(key) if isinstance(said, dict) else None
         if value is not None and not (isinstance(value, str) and (not value or _PLAIN.fullmatch(value))):
             raise ModelError(
-                f"{where}: {key} in open_clip_config.json is {str(value)[:80]!r}; expected a model's plain name, "
-                f"so it is refused"
+                f"{where}: {key} in open_clip_config.json is {str(value)[:80]!r}; expected a model's "
+                f"plain name, so it is refused"
             )
 
 

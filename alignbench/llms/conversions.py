@@ -127,7 +127,7 @@ def sweep() -> None:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[bool]:
-    """Let one process at a time convert; say whether that is certain, which a file system may not be able to."""
+    """Let one process at a time convert; say whether that is sure, as not every file system has locks."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(root() / _LOCK)

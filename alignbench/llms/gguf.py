@@ -60,7 +60,7 @@ def gguf_source(target: str) -> GgufSource:
     file = Path(target).expanduser()
     if not file.is_file():
         raise WeightsMissingError(f"there is no GGUF file {target}")
-    # A link keeps its name: in the Hub's cache only the links are called as the parts of a split file must be.
+    # A link keeps its name: in the Hub's cache only the links are called as parts of a split file must be.
     return GgufSource(file.absolute(), f"gguf:{target}")
 
 

@@ -1,4 +1,4 @@
-"""The head of a GGUF file: what it says of itself, and which tensors are where in it. No package is needed."""
+"""The head of a GGUF file: what it says of itself, and which tensors are where in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A GGUF file through transformers, checked: no tensor of it left out, none made up, no word from elsewhere."""
+"""A GGUF file through transformers: no tensor of it left out, none made up, no word from elsewhere."""
 
 from __future__ import annotations
 
@@ -131,8 +131,8 @@ def _follow_rope(file: Path, header: Header, config: Any, named: str) -> None:
     if rope.get("rope_type", "default") == "default":
         if other is not None or (kind != "none" and factor != 1.0):
             raise ModelError(
-                f"{named}: its positions are stretched ({other or f'{kind}, factor {factor}'}), which transformers "
-                f"does not take from a GGUF file; give the model's safetensors instead"
+                f"{named}: its positions are stretched ({other or f'{kind}, factor {factor}'}), which "
+                f"transformers does not take from a GGUF file; give the model's safetensors instead"
             )
         factors = _factors(file, header, named)
         if factors is not None and not np.allclose(factors, 1.0):
@@ -140,8 +140,8 @@ def _follow_rope(file: Path, header: Header, config: Any, named: str) -> None:
             told = llama3_factors(float(rope.get("rope_theta", 1e4)), 2 * len(factors), stretch)
             if not np.allclose(factors, told, rtol=1e-3):
                 raise ModelError(
-                    f"{named}: its tensor {_ROPE} stretches positions in another way than LLaMA 3 does; give the "
-                    f"model's safetensors instead"
+                    f"{named}: its tensor {_ROPE} stretches positions in another way than LLaMA 3 does; give "
+                    f"the model's safetensors instead"
                 )
             config.rope_parameters = {**rope, **_LLAMA3, "factor": stretch}
 

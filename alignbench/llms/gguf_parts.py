@@ -38,15 +38,15 @@ def all_parts(file: Path) -> tuple[Path, ...]:
     named = _PART.fullmatch(file.name)
     if named is None or int(named[3]) != count:
         raise ModelError(
-            f"{file}: one of {count} parts of a split file, but it is not called NAME-00001-of-{count:05}.gguf, "
-            f"so the others can't be found; give it back its name, or merge the parts (llama-gguf-split --merge)"
+            f"{file}: one of {count} parts of a split file, but not called NAME-00001-of-{count:05}.gguf, so "
+            f"the others can't be found; give it back its name, or merge them (llama-gguf-split --merge)"
         )
     parts = tuple(file.with_name(f"{named[1]}-{i:05}-of-{count:05}.gguf") for i in range(1, count + 1))
     lacking = [part.name for part in parts if not part.is_file()]
     if lacking:
         raise WeightsMissingError(
-            f"{file}: {len(lacking)} of {count} parts are not in {file.parent}, as {lacking[0]}; without them "
-            f"its weights would be random"
+            f"{file}: {len(lacking)} of {count} parts are not in {file.parent}, as {lacking[0]}; without "
+            f"them its weights would be random"
         )
     _check_parts(parts)
     return parts
@@ -91,7 +91,8 @@ def check_data(file: Path) -> None:
             block, width = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(tensor.kind)]
         except (ValueError, KeyError) as error:
             raise ModelError(
-                f"{file}: its tensor {tensor.name!r} is of an unknown type {tensor.kind}"
+                f"{file}: its tensor {tensor.name!r} is of a type ({tensor.kind}) that the gguf package does "
+                f"not know; a newer one may"
             ) from error
         if tensor.offset < end:
             raise ModelError(f"{file}: its tensors {before!r} and {tensor.name!r} overlap; download it again")

@@ -1,4 +1,4 @@
-"""The cache of converted GGUF files: checked when used, swept when broken off, known to `alignbench cache`."""
+"""The cache of converted GGUF files: checked when used, swept when broken off, shown and pruned."""
 
 from __future__ import annotations
 

@@ -263,5 +263,5 @@ def test_positions_that_transformers_would_not_stretch_are_refused(llama: Path, 
     file = write_gguf(
         tmp_path / "x.gguf", llama, llama__rope__scaling__type="yarn", llama__rope__scaling__factor="4"
     )
-    with pytest.raises(ModelError, match="its positions are stretched .yarn, factor 4.*safetensors instead"):
+    with pytest.raises(ModelError, match=r"its positions are stretched .yarn, factor 4.*safetensors instead"):
         states(f"gguf:{file}")

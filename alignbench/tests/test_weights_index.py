@@ -1,4 +1,4 @@
-"""The index of weights in parts: one parser, and exactly the files that were verified are loaded and digested."""
+"""The index of weights in parts: one parser, and what it names is what is loaded and digested."""
 
 from __future__ import annotations
 

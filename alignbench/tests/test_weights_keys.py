@@ -1,4 +1,4 @@
-"""One check of keys for every load path: what is missing, of another shape, or left over and means another model."""
+"""One check of keys for every load path: missing, of another shape, or left over with a meaning."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_head_another_tower_and_what_has_no_effect_may_be_left_out(key: str) -
 
 
 def test_a_checkpoint_of_this_model_alone_has_a_place_for_each_key() -> None:
-    with pytest.raises(ModelError, match="'lm_head.weight'; without them it would be another model"):
+    with pytest.raises(ModelError, match=r"'lm_head\.weight'; without them it would be another model"):
         check_keys("src", "M", unexpected=["lm_head.weight"], own=OWN, whole=True)
 
 

@@ -137,13 +137,13 @@ def shards(index: Mapping[str, Any], wanted: tuple[str, ...] | None, *, name: st
     keys = index.get("weight_map")
     if not isinstance(keys, dict) or not keys:
         raise ModelError(f"{where}: {name} has no weight_map that says which file holds which weight")
-    ending = re.escape(name.removesuffix(_INDEX).rpartition(".")[2])
+    ending = name.removesuffix(_INDEX).rpartition(".")[2]
     for key, file in keys.items():
         # No separator of any system, no drive, no hidden file, no control character.
         if not isinstance(file, str) or not re.fullmatch(rf"[\w-][\w .+-]*\.{ending}", file):
             raise ModelError(
-                f"{where}: {name} says that {key[:80]!r} is in {str(file)[:80]!r}; expected the plain name of a "
-                f".{name.removesuffix(_INDEX).rpartition('.')[2]} file beside it, so it is refused"
+                f"{where}: {name} says that {key[:80]!r} is in {str(file)[:80]!r}; expected the plain name "
+                f"of a .{ending} file beside it, so it is refused"
             )
     chosen = {file for key, file in keys.items() if wanted is None or key.startswith(wanted)}
     if not chosen:

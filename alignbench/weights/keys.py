@@ -95,8 +95,8 @@ def check_names(source: str, names: Iterable[str]) -> None:
     """
     if foreign := sorted(name for name in names if _is_other_arithmetic(name)):
         raise ModelError(
-            f"{source}: {len(foreign)} of its tensors, as {_described(foreign[0])}, belong to quantized weights "
-            f"or to an adapter; without them it would be another model, so it is refused"
+            f"{source}: {len(foreign)} of its tensors, as {_described(foreign[0])}, belong to quantized "
+            f"weights or to an adapter; without them it would be another model, so it is refused"
             f"{_way_out(foreign[0])}"
         )
 
