@@ -126,6 +126,7 @@ OPEN_CLIP = Family(
     ("projected", "mean"),
     cls=False,
     packages=_library("open_clip_torch"),
+    version=2,
     first_layer=1,
 )
 TIMM = Family(

@@ -121,7 +121,7 @@ def masked_mean(states: Tensor, mask: Tensor) -> Tensor:
 
 
 def load_decoder(
-    cls: str,
+    cls: Any,
     located: Located,
     config: Any,
     options: Options,
@@ -140,7 +140,7 @@ def load_decoder(
         arguments["quantization_config"] = quantization_config(options.quantization, device, located.source)
     if spread or options.quantization is not None:
         arguments["device_map"] = "auto" if spread else {"": device}
-    model = load_model(transformers_class(cls), located, config=config, precision=precision, **arguments)
+    model = load_model(cls, located, config=config, precision=precision, **arguments)
     return model if "device_map" in arguments else place(model, device)
 
 
@@ -175,10 +175,12 @@ def load(
     head: bool = False,
 ) -> Decoder:
     """Load a decoder that transformers knows under its own keys, on demand with its head."""
+    whole = auto_config(located.path)
+    known = transformers_class("MODEL_FOR_CAUSAL_LM_MAPPING" if head else "MODEL_MAPPING")
     model = load_decoder(
-        "AutoModelForCausalLM" if head else "AutoModel",
+        known[type(whole)],
         located,
-        auto_config(located.path),
+        whole,
         options,
         device,
         precision,

@@ -40,7 +40,7 @@ QWEN = Family("qwen", _here("decoder"))
 GEMMA3 = Family("gemma3", _here("gemma3"), fp16_safe=False)
 INTERNLM = Family("internlm", _here("internlm2"))
 OTHER = Family("other", _here("decoder"))
-GGUF = Family("gguf", _here("gguf"))
+GGUF = Family("gguf", _here("gguf"), version=2)
 
 BY_MODEL_TYPE: Mapping[str, Family] = {
     "llama": LLAMA,

@@ -115,7 +115,8 @@ def test_a_folder_without_weights_says_so(tmp_path: Path) -> None:
 
 def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     folder = tiny.dinov2(tmp_path / "model")
-    index = {"weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    index = {"weight_map": {k: f"model-0000{k}-of-00002.safetensors" for k in "12"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
     with pytest.raises(WeightsMissingError, match="1 of 2 weight files missing, as 'model-00002-of-00002"):
         load(folder)

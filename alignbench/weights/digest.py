@@ -85,6 +85,15 @@ def safetensors_header(path: Path) -> dict[str, Any]:
     return dict(table)
 
 
+def tensor_names(files: Iterable[Path]) -> list[str]:
+    """Return the names of the tensors in safetensors files, without reading the tensors.
+
+    Raises:
+        ModelError: one is not a safetensors file, or a cut-off one.
+    """
+    return [name for path in files if path.suffix == ".safetensors" for name in safetensors_header(path)]
+
+
 def parameter_count(files: Iterable[Path]) -> int:
     """Return how many numbers the files hold: exact for safetensors, else guessed from the size."""
     return sum(_count(path) for path in files)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from alignbench.errors import ModelError
 from alignbench.types import ModelInfo
-from alignbench.weights.digest import parameter_count
+from alignbench.weights.digest import parameter_count, tensor_names
+from alignbench.weights.files import check_leads_nowhere
+from alignbench.weights.keys import check_names
 from alignbench.weights.precision import Precision, resolve_device, resolve_precision
 
 if TYPE_CHECKING:
@@ -67,12 +69,15 @@ class Handle(ABC):
 
         Raises:
             WeightsMissingError: one line, with the way out.
-            ModelError: the family has no such pooling or layer, or nobody knows the family.
+            ModelError: the family has no such pooling or layer, or nobody knows the family; or its tensors
+                belong to quantized weights or to an adapter.
         """
         located = self.source.locate()
         self._check(located)
         if self.wanted is not None:
             located = self.source.locate(self.wanted)
+        check_leads_nowhere(self.source.config() or {}, "config.json", self.name)
+        check_names(self.name, tensor_names(located.weights))
         self._located = located
         return located
 
@@ -114,7 +119,9 @@ class Handle(ABC):
         """
         self.unload()
         self.locate()
-        self._located = located = self.source.fetch(self.wanted)
+        located = self.source.fetch(self.wanted)
+        check_names(self.name, tensor_names(located.weights))
+        self._located = located
         precision = self.precision(device, dtype)
         self._load(located, resolve_device(device), precision, spread=device == "auto")
         self._loaded = (resolve_device(device), precision)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError
+from alignbench.weights.files import check_leads_nowhere, read_json
 from alignbench.weights.loading import one_line, quiet, transformers_class
 
 if TYPE_CHECKING:
@@ -15,8 +16,12 @@ def load_tokenizer(folder: Path, cls: str = "AutoTokenizer") -> Any:
     """Return the tokenizer in a folder.
 
     Raises:
-        ModelError: there is none that transformers can read without code from the folder.
+        ModelError: there is none that transformers can read without code from the folder, or its
+            configuration names files that are not among those that are digested.
     """
+    settings = folder / "tokenizer_config.json"
+    if settings.is_file():
+        check_leads_nowhere(read_json(settings), settings.name, str(folder))
     with quiet():
         try:
             return transformers_class(cls).from_pretrained(
