@@ -11,7 +11,7 @@ import numpy as np
 from alignbench.errors import DegenerateError, LayersMissingError
 from alignbench.experiments.scoring import blas_threads, identity, preprocessing
 from alignbench.metrics import METRICS
-from alignbench.stats import evaluate, tie_groups
+from alignbench.stats import evaluate, standings
 from alignbench.types import Score
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ class Row:
         values: encoder -> score; of an encoder that has no such variant, the score as it was.
         unchanged: the encoders that have no such variant.
         order: the encoders, best first.
-        tied: those that can't be told from the best, itself included; None where that is unknown.
+        tied: the first and those that can't be told from it; None where that is unknown.
         tau: Kendall's τ with the order as scored; None for a single encoder.
-        keeps_best: whether the best as scored is the best here, too, or tied with it.
+        keeps_first: whether the first as scored is the first here, too, or can't be told from it.
     """
 
     llm: str
@@ -66,7 +66,7 @@ class Row:
     order: tuple[str, ...]
     tied: tuple[str, ...] | None
     tau: float | None
-    keeps_best: bool
+    keeps_first: bool
 
 
 def sensitivity(
@@ -202,12 +202,10 @@ def _row(
 ) -> Row:
     values = {encoder: float(score.value or 0.0) for encoder, score in found.items()}
     order = _order(found)
-    lengths = {len(score.deletions) for score in found.values()}
-    tied = None
-    if len(lengths) == 1 and lengths.pop() > 1:
-        tied = tuple(tie_groups(values, {e: s.deletions for e, s in found.items()})[0])
-    keeps_best = before[0] == order[0] or before[0] in (tied or ())
-    return Row(llm, variant, values, unchanged, order, tied, kendall(before, order), keeps_best)
+    groups = standings(found).tie_groups
+    tied = None if groups is None else groups[0]
+    keeps_first = before[0] == order[0] or before[0] in (tied or ())
+    return Row(llm, variant, values, unchanged, order, tied, kendall(before, order), keeps_first)
 
 
 def _place(variant: str) -> tuple[int, str]:

@@ -11,6 +11,7 @@ from alignbench.metrics import METRICS
 from alignbench.plots.cells import draw_cells
 from alignbench.plots.style import MUTED, entitle, new_figure, styled
 from alignbench.plots.text import clean, fit, number
+from alignbench.stats import beats_shuffled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +26,6 @@ NOT_ALIGNMENT = frozenset({"speed", "embedding", "invariants"})
 MOST_COLUMNS = 24
 WIDE_COLUMNS = 14
 REACH = 0.5  # stronger colours than that say nothing more
-ALPHA = 0.05
 SEES = "sees the pairing"
 BLIND = "doesn't see the pairing"
 ONE_SIDED = "no LLM takes part"
@@ -133,14 +133,10 @@ def standing(score: Score) -> float | None:
     return (sign * score.value - start) / (best - start)
 
 
-def _unproven(score: Score) -> bool:
-    return score.null is not None and score.null.p is not None and score.null.p > ALPHA
-
-
 def _cell(score: Score) -> str:
     if score.value is None:
         return "n/a"
-    return f"({number(score.value)})" if _unproven(score) else number(score.value)
+    return f"({number(score.value)})" if not beats_shuffled(score) else number(score.value)
 
 
 def _name(

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from alignbench.errors import DataError, UnlikeError
 from alignbench.plots.names import models_of
 from alignbench.plots.text import clean
-from alignbench.report.choice import joint_of
 from alignbench.report.files import sound
 from alignbench.report.gate import check_gates, rounding
 from alignbench.report.run import read_run
 from alignbench.report.unlike import TIMED, machines_differ, same_data, what_else_differs, why_unlike
-from alignbench.stats import paired_difference, unpaired_difference
+from alignbench.stats import joint_of, paired_difference, unpaired_difference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
-from alignbench.report.choice import RANKED_BY, is_cross_modal, joint_of, of_metric, variant_of
-from alignbench.stats import needed_of_ties, probability_best, tie_groups
+from alignbench.report.choice import RANKED_BY, is_cross_modal, of_metric, variant_of
+from alignbench.stats import Standings, standings
 from alignbench.types import jsonable
 
 if TYPE_CHECKING:
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from alignbench.types import ModelInfo, Score
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking(Standings):
     """The encoders for one LLM, best first.
 
     Args:
@@ -28,15 +27,8 @@ class Ranking:
         metric: what they are ranked by; None where none of `RANKED_BY` was recorded.
         higher_is_better: the metric's direction.
         n: the smallest number of groups that a ranked score is made of.
-        order: the encoders, best first.
-        tie_groups: `order` cut where a difference is more than chance: the first group is the best one and
-            all that can't be told from it. None where there is no interval: ties are unknown then.
         unranked: encoder -> why it has no value.
         variant: of the metric, such as "image_to_text contrastive"; all are ranked by the same.
-        probability_best: encoder -> the probability that it is the best of these; None where ties are
-            unknown, or there is nobody to compare with.
-        samples_needed: encoder that ties with the best -> about how many groups would tell the two apart;
-            None where they differ by practically nothing.
     """
 
     llm: str
@@ -44,12 +36,8 @@ class Ranking:
     metric: str | None
     higher_is_better: bool
     n: int
-    order: tuple[str, ...]
-    tie_groups: tuple[tuple[str, ...], ...] | None
     unranked: Mapping[str, str]
     variant: str = ""
-    probability_best: Mapping[str, float] | None = None
-    samples_needed: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def best(self) -> str | None:
@@ -59,7 +47,7 @@ class Ranking:
     @property
     def tied_with_best(self) -> tuple[str, ...]:
         """The encoders that can't be told from the best."""
-        return tuple(e for e in self.tie_groups[0] if e != self.best) if self.tie_groups else ()
+        return self.top[1:]
 
     @property
     def places(self) -> dict[str, int]:
@@ -81,8 +69,7 @@ def rank(scores: Iterable[Score], losses: Sequence[str] = ()) -> list[Ranking]:
 
     By calibrated_cka where it was recorded, else by the first recorded of debiased_cka, eas_adjusted, ncoral,
     mrr and elas; over all data together where that was scored, else by data type. Ties are those of
-    `alignbench.stats.tie_groups`: paired differences over shared deletions, or for trained scores over shared
-    splits, Holm-corrected.
+    `alignbench.stats.standings`.
 
     Args:
         scores: of the run.
@@ -136,57 +123,21 @@ def _rank_one(llm: str, data_type: str, scores: Sequence[Score], losses: Sequenc
     with_values = [name for name, own in recorded.items() if any(s.value is not None for s in own.values())]
     metric = next(iter([*with_values, *recorded]), None)
     own = recorded.get(metric, {}) if metric else {}
-    values = {encoder: score.value for encoder, score in own.items() if score.value is not None}
-    higher_is_better = all(score.higher_is_better for score in own.values())
-    order = sorted(values, key=lambda e: (-values[e] if higher_is_better else values[e], e))
-    n = min((own[e].n for e in order), default=0)
-    found = _compare({e: values[e] for e in order}, own, n, higher_is_better)
-    if found.groups is not None:
-        order = [encoder for group in found.groups for encoder in group]
+    standing = standings(own)
     encoders = dict.fromkeys(str(score.encoder) for score in scores)
     return Ranking(
         llm=llm,
         data_type=data_type,
         metric=metric,
-        higher_is_better=higher_is_better,
-        n=n,
-        order=tuple(order),
-        tie_groups=found.groups,
-        unranked={e: _why_not(own.get(e), metric) for e in encoders if e not in values},
+        higher_is_better=all(score.higher_is_better for score in own.values()),
+        n=min((own[e].n for e in standing.order), default=0),
+        unranked={e: _why_not(own.get(e), metric) for e in encoders if e not in standing.order},
         variant=variants[metric] if metric else "",
-        probability_best=found.probabilities,
-        samples_needed=found.needed,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Compared:
-    """What is known of the differences between encoders; nothing where their scores can't be paired."""
-
-    groups: tuple[tuple[str, ...], ...] | None = None
-    probabilities: Mapping[str, float] | None = None
-    needed: Mapping[str, int | None] = field(default_factory=dict)
-
-
-def _compare(
-    values: Mapping[str, float], own: Mapping[str, Score], n: int, higher_is_better: bool
-) -> _Compared:
-    if len(values) < 2:
-        return _Compared(groups=tuple((encoder,) for encoder in values))
-    joint = joint_of({encoder: own[encoder] for encoder in values})
-    if joint is None:
-        return _Compared()
-    order = list(values)
-    groups = tuple(
-        tuple(sorted(group, key=order.index))
-        for group in tie_groups(values, joint.parts, higher_is_better, error=joint.error)
-    )
-    best, *tied = groups[0]
-    needed = needed_of_ties(best, tied, values, joint, n)
-    return _Compared(
-        groups=groups,
-        probabilities=probability_best(values, joint, higher_is_better),
-        needed={e: math.ceil(count) if math.isfinite(count) else None for e, count in needed.items()},
+        order=standing.order,
+        tie_groups=standing.tie_groups,
+        beats_shuffled=standing.beats_shuffled,
+        probability_best=standing.probability_best,
+        samples_needed=standing.samples_needed,
     )
 
 

@@ -9,7 +9,8 @@ from alignbench.datatypes import ALL
 from alignbench.experiments.prediction import predicts
 from alignbench.plots.names import labels_of, models_of
 from alignbench.plots.text import number
-from alignbench.report.answer import answer, beats_shuffled
+from alignbench.plots.verdict import verdict
+from alignbench.report.answer import answer
 from alignbench.report.choice import losses_of
 from alignbench.report.facts import dropped_rows, facts
 from alignbench.report.files import REPORT
@@ -111,10 +112,10 @@ def _metric(ranking: Ranking) -> str:
 
 
 def _by_type(rankings: Sequence[Ranking], scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
-    """Say which encoder is best on each data type alone, and which can't be told from it there."""
+    """Say which encoder is best on each data type alone, or which of them may be."""
     if not rankings:
         return []
-    head = ["LLM", "data type", "best", "not distinguishable from it", _BEST, "by", "value", "95% interval"]
+    head = ["LLM", "data type", "best", "top score", _BEST, "by", "value", "95% interval"]
     rows = [_type_row(ranking, scores, labels) for ranking in rankings]
     lines = ["## By data type", "", *table([*head, "p", "n"], rows, frozenset({4, 6, 8, 9})), ""]
     return [*lines, "Each type is judged by itself: of many types, some differ by chance.", ""]
@@ -124,14 +125,12 @@ def _type_row(ranking: Ranking, scores: Sequence[Score], labels: Mapping[str, st
     about = [labels[ranking.llm], markdown(ranking.data_type)]
     if ranking.best is None:
         reasons = "; ".join(dict.fromkeys(ranking.unranked.values()))
-        return [*about, f"not ranked: {markdown(reasons)}", *"-------"]
+        return [*about, f"{verdict(ranking)}: {markdown(reasons)}", *"-------"]
     score = ranked_scores(ranking, scores)[ranking.best]
-    best = labels[ranking.best] if beats_shuffled(score) else f"none: {labels[ranking.best]} is at chance"
-    tied = ", ".join(labels[e] for e in ranking.tied_with_best)
-    unknown = "unknown" if ranking.tie_groups is None else "-"
+    best = verdict(ranking, labels.__getitem__)
     value, interval, _, p, _, n, _ = _numbers(score)
     certainty = markdown(share((ranking.probability_best or {}).get(ranking.best)))
-    return [*about, best, tied or unknown, certainty, _metric(ranking), value, interval, p, n]
+    return [*about, best, labels[ranking.best], certainty, _metric(ranking), value, interval, p, n]
 
 
 def _numbers(score: Score) -> list[str]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from alignbench.datatypes import ALL
 from alignbench.plots.names import labels_of, models_of
 from alignbench.plots.text import clean, cut, display_width, fit, number
-from alignbench.report.answer import answer, beats_shuffled
+from alignbench.plots.verdict import verdict
+from alignbench.report.answer import answer
 from alignbench.report.choice import is_cross_modal, losses_of
 from alignbench.report.files import sound
 from alignbench.report.flags import letter, meaning, of_weights
@@ -76,7 +77,7 @@ def terminal_table(
         lines += wrap(plain(" ".join(sentences)), width)
         types = [r for r in by_type if r.llm == ranking.llm and ranking.data_type == ALL]
         if any(r.best is not None for r in types):
-            lines.append(cut(plain(_by_type(types, scores, labels)), width, ellipsis))
+            lines += wrap(plain(_by_type(types, labels)), width, _GAP)
         lines.append("")
     lines += [encodable(line, encoding) for line in _speed(scores, labels, width, ellipsis)]
     lines += wrap(plain(_count(scores)), width, _GAP) if scores else []
@@ -104,20 +105,10 @@ def _title(ranking: Ranking, own: Mapping[str, Score], labels: Mapping[str, str]
     return f"{about}: {verb}{metric} ({direction}), n = {ranking.n or first.n}"
 
 
-def _by_type(types: Sequence[Ranking], scores: Sequence[Score], labels: Mapping[str, str]) -> str:
-    """Return the best encoder on each data type, in one line."""
-    return "By type: " + ", ".join(f"{r.data_type} {_best_of_type(r, scores, labels)}" for r in types)
-
-
-def _best_of_type(ranking: Ranking, scores: Sequence[Score], labels: Mapping[str, str]) -> str:
-    if ranking.best is None:
-        return "not ranked"
-    if not beats_shuffled(ranked_scores(ranking, scores)[ranking.best]):
-        return "none"
-    tied = [labels[encoder] for encoder in ranking.tied_with_best]
-    others = tied[0] if len(tied) == 1 else plural(len(tied), "other")
-    unknown = " (ties unknown)" if ranking.tie_groups is None else ""
-    return labels[ranking.best] + (f" (or {others})" if tied else unknown)
+def _by_type(types: Sequence[Ranking], labels: Mapping[str, str]) -> str:
+    """Return the verdict on each data type."""
+    told = (f"{ranking.data_type}: {verdict(ranking, labels.__getitem__)}" for ranking in types)
+    return f"By type: {'; '.join(told)}."
 
 
 def _cells(ranking: Ranking, label: str, score: Score) -> list[str]:

@@ -187,11 +187,11 @@ def test_a_ranking_that_holds_and_one_that_turns_are_told_apart() -> None:
     rows = {row.variant: row for row in survival(ranked()[::-1])}
     assert list(rows) == [AS_SCORED, "pooling mean", "fit pad"]  # whatever order they come in
     assert rows["fit pad"].order == ("a", "b", "c")
-    assert (rows["fit pad"].tau, rows["fit pad"].keeps_best) == (1.0, True)
+    assert (rows["fit pad"].tau, rows["fit pad"].keeps_first) == (1.0, True)
     turned = rows["pooling mean"]
     assert turned.order == ("b", "a", "c")
     assert turned.tau == pytest.approx(1 / 3)
-    assert not turned.keeps_best
+    assert not turned.keeps_first
     assert turned.unchanged == ("c",)
     assert turned.values["c"] == 0.1
 
@@ -207,7 +207,7 @@ def test_the_best_as_scored_that_is_tied_with_another_survives() -> None:
     )
     assert rows[1].order == ("bb", "a")
     assert rows[1].tied == ("bb", "a")
-    assert rows[1].keeps_best
+    assert rows[1].keeps_first
 
 
 def test_kendalls_tau_of_orders() -> None:
@@ -221,7 +221,7 @@ def test_the_summary_says_under_how_many_choices_the_best_stays() -> None:
     found = ranked()
     labels = {name: name for name in ("a", "b", "c", *{str(s.llm) for s in found})}
     text = "\n".join(sensitivity_lines(found, labels))
-    assert "under 1 of 2 other choices a, the best as scored, is the best or not distinguishable" in text
+    assert "a, the first as scored, stays the first or too close to call under 1 of 2 other choices." in text
     row = next(line for line in text.split("\n") if line.startswith("| pooling mean"))
     assert row == "| pooling mean | 0.200 | 0.600 | (0.100) | b | 0.33 |"
     assert sensitivity_lines([], {}) == []
