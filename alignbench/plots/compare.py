@@ -139,11 +139,10 @@ def _type_panel(ax: Axes, here: Mapping[str, Score], encoders: Sequence[str], in
         fontsize=7.5,
         color=MUTED,
     )
-    alone = len(standing.answer) == 1
     for row, encoder in zip(rows, shown, strict=True):
         if known and encoder in standing.answer:
             ax.annotate(
-                "best" if alone else "=",
+                "best" if standing.winner else "=",
                 (1, row),
                 xycoords=("axes fraction", "data"),
                 xytext=(-2, 0),
@@ -151,6 +150,6 @@ def _type_panel(ax: Axes, here: Mapping[str, Score], encoders: Sequence[str], in
                 ha="right",
                 va="center",
                 fontsize=7.5,
-                fontweight="bold" if alone else "normal",
-                color=INK if alone else MUTED,
+                fontweight="bold" if standing.winner else "normal",
+                color=INK if standing.winner else MUTED,
             )

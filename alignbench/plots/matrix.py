@@ -113,12 +113,12 @@ def _matrix(ax: Axes, matrix: Matrix, encoders: Sequence[str], llms: Sequence[st
     image = ax.imshow(values, cmap=colours, vmin=low, vmax=high if high > low else low + 1.0, aspect="auto")
     for column, llm in enumerate(llms):
         standing = standings({e: matrix[e, llm] for e in encoders if (e, llm) in matrix})
-        answer = () if standing.tie_groups is None else standing.answer
+        answer = () if standing.tie_groups is None else standing.answer  # unknown ties have no box
         for row, encoder in enumerate(encoders):
             colour = np.asarray(image.cmap(image.norm(values[row, column])), dtype=np.float64)
             _cell(ax, row, column, matrix.get((encoder, llm)), colour)
             if encoder in answer:
-                _frame(ax, row, column, best=len(answer) == 1)
+                _frame(ax, row, column, best=standing.winner is not None)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 TOO_CLOSE = "too close to call"
 NONE_BEATS = "no encoder beats shuffled pairs here"
-MOST_NAMED = 3
+MOST_NAMED = 4
 
 
 def verdict(standing: Standings, show: Callable[[str], str] = str) -> str:
@@ -48,12 +48,11 @@ def headline(standing: Standings, show: Callable[[str], str] = str) -> str:
 
 def sentence(standing: Standings, show: Callable[[str], str] = str) -> str:
     """Return the verdict as a sentence; only an encoder that nothing ties with is called the best."""
-    alone = len(standing.answer) == 1 and standing.tie_groups is not None
-    return f"{'Best: ' if alone else ''}{headline(standing, show)}."
+    return f"{'Best: ' if standing.winner else ''}{headline(standing, show)}."
 
 
 def listed(names: list[str], word: str = "or") -> str:
-    """Return `a or b`, `a, b or c`, or the first three and how many others."""
+    """Return `a or b`, `a, b or c`, or of more than four the first three and how many others."""
     if len(names) > MOST_NAMED:
-        names = [*names[:MOST_NAMED], plural(len(names) - MOST_NAMED, "other")]
+        names = [*names[: MOST_NAMED - 1], plural(len(names) - MOST_NAMED + 1, "other")]
     return f" {word} ".join(filter(None, (", ".join(names[:-1]), names[-1])))

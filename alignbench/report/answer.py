@@ -41,10 +41,13 @@ def answer(
         return [f"No encoder could be ranked: {_reasons(ranking, show, escape)}."]
     own = ranked_scores(ranking, scores)
     score = own[ranking.best]
-    top = f"Top score: {show(ranking.best)} ({_numbers(score, escape)})."
+    first = [sentence(ranking, show)]
+    if numbers and ranking.winner:
+        first = [f"{first[0].removesuffix('.')} ({_numbers(score, escape)})."]
+    elif numbers:
+        first.append(f"Top score: {show(ranking.best)} ({_numbers(score, escape)}).")
     return [
-        sentence(ranking, show),
-        *([top] if numbers else []),
+        *first,
         *_ties(ranking, show),
         *(_needed(ranking, show) if ranking.answer else ()),
         *_doubts(ranking, score, show, escape),

@@ -53,6 +53,11 @@ class Standings:
         """The same, but nobody where none of these beats shuffled pairs: then nothing is the best."""
         return self.top if set(self.top) & set(self.beats_shuffled) else ()
 
+    @property
+    def winner(self) -> str | None:
+        """The best, where nobody ties with it and it beats shuffled pairs."""
+        return self.answer[0] if self.tie_groups is not None and len(self.answer) == 1 else None
+
 
 def standings(scores: Mapping[str, Score]) -> Standings:
     """Return the order of several models by their scores, and which of them tie.

@@ -176,7 +176,7 @@ def test_a_metric_blind_to_pairing_is_named_as_such() -> None:
 def test_best_tied_and_apart_are_said() -> None:
     apart = with_deletions("calibrated_cka", {"b": 0.1, "a": 0.42}, 0.01, shared=True)
     tied = with_deletions("calibrated_cka", {"b": 0.40, "a": 0.42}, 0.05, shared=False)
-    assert said(apart).startswith("Best: a. Top score: a (calibrated_cka 0.420, n = 90, 95% interval ")
+    assert said(apart).startswith("Best: a (calibrated_cka 0.420, n = 90, 95% interval ")
     assert "Every other one is worse by more than chance" in said(apart)
     assert said(tied).startswith("a or b (too close to call). Top score: a (calibrated_cka 0.420, ")
     assert "Best" not in said(tied)

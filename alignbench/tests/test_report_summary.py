@@ -36,8 +36,7 @@ def test_the_answer_comes_first() -> None:
     lines = summary(make_scores()).splitlines()
     assert lines[0] == "# Which encoder fits which LLM?"
     assert lines[2].startswith(
-        "**For <code>mini-llama</code>:** Best: <code>mini-clip</code>. "
-        "Top score: <code>mini-clip</code> (calibrated_cka 0.450, n = 90, "
+        "**For <code>mini-llama</code>:** Best: <code>mini-clip</code> (calibrated_cka 0.450, n = 90, "
         "95% interval 0.390 to 0.510, shuffled pairs 0.000, p = 0.001)."
     )
 

@@ -65,7 +65,7 @@ def test_a_tab_gives_the_scores_of_its_command(client: Any, tmp_path: Path) -> N
     result = client.predict(*CORAL, api_name="/coral")
     assert "Done." in result[STATUS]
     assert result[FIGURES].count("<figure") == 5
-    assert "Best" in result[ANSWER]
+    assert '<p class="ab-headline">' in result[ANSWER]
     shown = json.loads(of(result, JSON).read_text(encoding="utf-8"))
     with of(result, CSV).open(encoding="utf-8", newline="") as file:
         assert len(list(csv.DictReader(file))) == len(shown["scores"]) == len(result[TABLE]["data"])
