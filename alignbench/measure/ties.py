@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
     Mask = NDArray[np.bool_]
-    Look = Callable[[Mask, Mask], Sequence[NDArray[Any]]]
+    Look = Callable[[Mask, Mask], Sequence[Any]]
 
 DRAWS = 4000
 COUNTS = (2, 3, 5, 10, 20)
@@ -62,9 +62,9 @@ named in advance. *Now*: leads against `leader_quantile`, which allows for the l
 ### Equal encoders
 
 The share of draws in which at least one of the encoders, all of them equal, is told from the leader, before
-→ now; 5% at most is wanted, and a share of 5% is sure to ± {sure:.1f} points. Correlation that all encoders
-share cancels in paired differences. *Unequal errors*: standard deviations from .5 to 2. *Twins*: two and two
-encoders correlate at .95. *Skewed*: exponential instead of normal.
+→ now; 5% at most is wanted, and a share of 5% is sure to ± {sure:.1f} points (one in twenty is further off).
+Correlation that all encoders share cancels in paired differences. *Unequal errors*: standard deviations from
+.5 to 2. *Twins*: two and two encoders correlate at .95. *Skewed*: exponential instead of normal.
 
 {equal}
 
@@ -251,7 +251,7 @@ def power(draws: int, counts: Sequence[int] = (2, 5, 10, 20), gaps: Sequence[flo
     rows = []
     for count in counts:
 
-        def look(first: Mask, _: Mask) -> Sequence[Matrix]:
+        def look(first: Mask, _: Mask) -> Sequence[Any]:
             alone = first[:, 0] & ~first[:, 1:].any(axis=1)
             return [alone, (~first).sum(axis=1) / (first.shape[1] - 1), ~first[:, 0]]
 
@@ -269,7 +269,7 @@ def clusters(draws: int, counts: Sequence[int] = (4, 10, 20)) -> str:
     for count in counts:
         half = count // 2
 
-        def look(first: Mask, behind: Mask, half: int = half) -> Sequence[Matrix]:
+        def look(first: Mask, behind: Mask, half: int = half) -> Sequence[Any]:
             return [~first[:, :half].all(axis=1), ~(first | behind).all(axis=1)]
 
         found = shares(WORLDS[1], 200, [FAR] * half + [0.0] * half, draws, look)

@@ -33,7 +33,7 @@ def test_of_two_encoders_both_rules_are_the_same() -> None:
 
 @pytest.mark.parametrize("world", [*ties.WORLDS, *ties.HARDER], ids=lambda world: world.title)
 def test_worlds_are_of_mean_0_and_correlate_as_they_say(world: ties.World) -> None:
-    values = world.draw(np.random.default_rng(0), 40_000, 4)
+    values: Any = world.draw(np.random.default_rng(0), 40_000, 4)
     correlations = np.corrcoef(values.T)
     assert values.mean(axis=0) == pytest.approx(np.zeros(4), abs=0.05)
     assert correlations[0, 1] == pytest.approx(0.95**0.5 if world.twins else world.correlation, abs=0.03)
@@ -44,7 +44,7 @@ def test_worlds_are_of_mean_0_and_correlate_as_they_say(world: ties.World) -> No
 @pytest.mark.parametrize("gap", [0.0, 3.0])
 def test_many_draws_at_once_are_decided_as_the_suite_decides_each(gap: float) -> None:
     rng = np.random.default_rng(1)
-    blocks = rng.normal(size=(60, 30, 6)) * np.geomspace(0.5, 2, 6)
+    blocks: Any = rng.normal(size=(60, 30, 6)) * np.geomspace(0.5, 2, 6)
     blocks[:, :, :2] += gap / 30**0.5
     names = [str(i) for i in range(6)]
     everyone = np.ones((60, 6), dtype=bool)
