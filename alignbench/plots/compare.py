@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from alignbench.datatypes import ALL
@@ -98,15 +99,19 @@ def cka_by_data_type(inputs: FigureInputs) -> Figure | None:
     axes = figure.subplots(
         len(blocks), len(shown), sharex=True, sharey="row", squeeze=False, height_ratios=heights
     )
+    titles: dict[Axes, tuple[str, int]] = {}
     for row, (llm, encoders) in enumerate(blocks.items()):
         for column, data_type in enumerate(shown):
             ax = axes[row, column]
             here = {str(s.encoder): s for s in own if s.llm == llm and s.data_type == data_type}
-            _type_panel(ax, here, encoders, inputs)
+            told = _type_panel(ax, here, encoders, inputs)
             name_rows(ax, [inputs.label(e) for e in encoders], f"for {inputs.label(llm)}", column == 0)
             if row == 0:
                 n = next(iter(here.values())).n if here else 0
-                ax.set_title(f"{fit(clean(data_type), 24)} (n = {n})\n")
+                titles[ax] = f"{fit(clean(data_type), 24)} (n = {n})", told
+    most = max(lines for _, lines in titles.values())
+    for ax, (title, _) in titles.items():
+        ax.set_title(title + "\n" * most)
     limit(axes[0, 0], [s for s in own if s.data_type in shown])
     low, high = axes[0, 0].get_xlim()
     axes[0, 0].set_xlim(low, high + 0.16 * (high - low))  # room for "best" beside the numbers
@@ -121,7 +126,8 @@ def cka_by_data_type(inputs: FigureInputs) -> Figure | None:
     return figure
 
 
-def _type_panel(ax: Axes, here: Mapping[str, Score], encoders: Sequence[str], inputs: FigureInputs) -> None:
+def _type_panel(ax: Axes, here: Mapping[str, Score], encoders: Sequence[str], inputs: FigureInputs) -> int:
+    """Draw the encoders on one type below their verdict, and return how many lines that has."""
     standing = standings(here)
     known = standing.tie_groups is not None and len(standing.order) > 1
     shown = [encoder for encoder in encoders if encoder in here]
@@ -130,8 +136,9 @@ def _type_panel(ax: Axes, here: Mapping[str, Score], encoders: Sequence[str], in
         inputs.look(encoder).colour if not known or encoder in standing.answer else WORSE for encoder in shown
     ]
     score_bars(ax, [here[encoder] for encoder in shown], colours, rows)
+    told = wrap(headline(standing, inputs.label), MOST_CHARACTERS)
     ax.annotate(
-        fit(headline(standing, inputs.label), MOST_CHARACTERS),
+        "\n".join(told),
         (0, 1),
         xycoords="axes fraction",
         xytext=(0, 3),
@@ -153,3 +160,4 @@ def _type_panel(ax: Axes, here: Mapping[str, Score], encoders: Sequence[str], in
                 fontweight="bold" if standing.winner else "normal",
                 color=INK if standing.winner else MUTED,
             )
+    return len(told)

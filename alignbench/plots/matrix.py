@@ -78,10 +78,10 @@ def multi_llm_matrix(inputs: FigureInputs) -> Figure | None:
     sizes = sorted({score.n for score in recorded})
     n = " to ".join(str(size) for size in dict.fromkeys((sizes[0], sizes[-1])))
     notes = [
-        "In each cell: the value, and ± half of its 95% interval. Solid box: the best encoder for this LLM;\n"
-        f"dashed: {TOO_CLOSE} (paired differences, studentised range). No box: {NONE_BEATS},\n"
-        "or ties are unknown. "
-        "Colours compare the cells of one matrix only; a difference may be none: see the intervals."
+        "In each cell: the value, and ± half of its 95% interval. Solid box: the best encoder\n"
+        f"for this LLM; dashed: {TOO_CLOSE} (paired differences, studentised range).\n"
+        f"No box: {NONE_BEATS}, or ties are unknown. Colours compare\n"
+        "the cells of one matrix only; a difference may be none: see the intervals."
     ]
     if not any(len(score.deletions) > 1 for score in recorded):
         notes.append("No intervals: n is too small, so ties are unknown.")
