@@ -299,11 +299,49 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """A test of a run that failed, so that scores are missing.
+
+    Args:
+        nodeid: of the test.
+        phase: "setup", "call" or "teardown"; "" where the process that ran it died.
+        experiment: that the test belongs to.
+        reason: why it failed, on one line.
+        encoders: the labels of the encoders that the test is about.
+        llms: the labels of its LLMs.
+        metric: that it would have recorded, where its parameters name one; else "".
+    """
+
+    nodeid: str
+    phase: str
+    experiment: str
+    reason: str
+    encoders: tuple[str, ...] = ()
+    llms: tuple[str, ...] = ()
+    metric: str = ""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The labels of all models that the test is about."""
+        return (*self.encoders, *self.llms)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types only."""
+        plain: dict[str, Any] = jsonable(asdict(self))
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Failure:
+        """Return the failure that `to_dict` described."""
+        return cls(**{**plain, "encoders": tuple(plain["encoders"]), "llms": tuple(plain["llms"])})
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What a run was made of: enough to judge its numbers a year later.
 
     `loads` has an entry ({"model", "seconds", "purpose"}) for each time that weights were loaded: in a warm
-    run only to be timed.
+    run only to be timed. `failures` has an entry for each test that failed.
     """
 
     id: str
@@ -319,6 +357,7 @@ class Run:
     dataset: Mapping[str, Any]
     loads: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types only."""

@@ -91,13 +91,15 @@ def report_of(given: argparse.Namespace) -> int:
     if not given.paper:
         print(write_report(folder))
         return 0
-    from alignbench.plots.names import models_of
+    from alignbench.plots.names import failures_of, models_of
     from alignbench.report import draw_figures, read_run
 
     run, scores = read_run(folder)
     into = folder / "paper"
     into.mkdir(exist_ok=True)
-    drawn, problems = draw_figures(folder, models_of(run), scores, into, for_paper=True)
+    drawn, problems = draw_figures(
+        folder, models_of(run), scores, into, failures=failures_of(run), for_paper=True
+    )
     for name in drawn:
         print(into / name)
     for problem in problems:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from alignbench.plots import FIGURES, FigureInputs, save, save_for_paper
+from alignbench.plots.missing import note_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +66,7 @@ class Drawing:
             figure = FIGURES.get(name)(self.inputs)
             if figure is None:
                 return Drawn()
+            note_missing(figure, name, self.inputs.failures, self.inputs.scores)
             files = (save_for_paper if self.for_paper else save)(figure, self.place / name)
         except Exception as error:  # whatever a plot library raises must not cost the numbers
             return Drawn(problem=_problem(name, error))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alignbench.types import ModelInfo, Score
+    from alignbench.types import Failure, ModelInfo, Score
 
 LABEL_WIDTH = 36
 TITLE_WIDTH = 26
@@ -65,6 +65,7 @@ class FigureInputs:
         coral, similarity: the arrays of those two experiments.
         artifacts: kind -> the arrays of each of its files, for all other experiments; the kind is what stands
             before the first hyphen of the file's name.
+        failures: the tests that failed, so that scores are missing.
     """
 
     scores: Sequence[Score] = ()
@@ -72,6 +73,7 @@ class FigureInputs:
     coral: Sequence[CoralArrays] = ()
     similarity: Sequence[SimilarityArrays] = ()
     artifacts: Mapping[str, Sequence[Mapping[str, NDArray[Any]]]] = field(default_factory=dict)
+    failures: Sequence[Failure] = ()
     _looks: dict[str, Look] = field(init=False)
     _labels: dict[str, str] = field(init=False)
 

@@ -21,7 +21,14 @@ from alignbench.plugin.samples import keep_samples
 from alignbench.plugin.selection import Needed, needed_by_ids, needed_by_items, timings_of
 from alignbench.plugin.terminal import Printer, TerminalProgress, ToLoad, plan
 from alignbench.plugin.typed import pytest_command
-from alignbench.report import REPORT, append_score, point_latest, terminal_table, write_run
+from alignbench.report import (
+    REPORT,
+    append_score,
+    failure_lines,
+    point_latest,
+    terminal_table,
+    write_run,
+)
 from alignbench.types import Run, Score
 from alignbench.weights import Located
 from alignbench.weights.arrays import array_file
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from alignbench.plugin.against import Against
+    from alignbench.plugin.failures import Failures
     from alignbench.plugin.gate import Gate
     from alignbench.plugin.runfolder import RunFolder
     from alignbench.plugin.suite import Suite
@@ -48,6 +56,7 @@ class Collector:
         config: pytest.Config,
         suite: Suite,
         folder: RunFolder,
+        failures: Failures,
         gate: Gate | None = None,
         against: Against | None = None,
     ) -> None:
@@ -57,6 +66,7 @@ class Collector:
         self.suite = suite
         self.folder = folder
         self.printer = Printer(config)
+        self.failures = failures
         self.scores: dict[tuple[str, ...], Score] = {}
         self.loads: list[dict[str, Any]] = []
         self.warnings: dict[str, None] = {}
@@ -88,7 +98,8 @@ class Collector:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what the test recorded; each score is on the disk before the next test ends."""
-        if report.when != "call":
+        # A test whose setup failed has no call; else its report repeats what was noted in the setup.
+        if report.when != "call" and not (report.when == "setup" and report.failed):
             return
         value: Any
         for name, value in report.user_properties:
@@ -136,6 +147,9 @@ class Collector:
                 encoding=self.printer.encoding,
             )
             self.printer.section("alignbench", lines)
+        elif self.failures.hidden:
+            lines = failure_lines(self.failures.hidden, self.printer.width, self.printer.encoding)
+            self.printer.section("alignbench: no score was recorded", lines)
         if self.against is not None and self.against.lines:
             self.printer.section(f"compared with {clean(self.against.earlier.name)}", self.against.lines)
         if self.gate is not None:
@@ -209,7 +223,8 @@ class Collector:
     def _describe(self) -> Run:
         options = self.suite.options
         dataset = self.suite.dataset
-        scored = {label for score in self.scores.values() for label in score.weights}
+        used = {label for score in self.scores.values() for label in score.weights}
+        used |= {label for failure in self.failures.known for label in failure.models}
         selected = Needed(tuple(self.suite.encoders), tuple(self.suite.llms))
         return Run(
             id=self.folder.path.name,
@@ -221,7 +236,7 @@ class Collector:
             versions=versions(),
             git_commit=git_commit(self.config.rootpath),
             machine=machine(),
-            models=tuple(model.info for model in self._models(selected) if model.info.label in scored),
+            models=tuple(model.info for model in self._models(selected) if model.info.label in used),
             dataset={
                 "name": dataset.name,
                 "digest": dataset.digest,
@@ -234,4 +249,5 @@ class Collector:
             },
             loads=tuple(self.loads),
             warnings=tuple(self.warnings),
+            failures=self.failures.known,
         )

@@ -23,10 +23,11 @@ from alignbench.plugin import timing
 from alignbench.plugin.against import Against
 from alignbench.plugin.collect import Collector
 from alignbench.plugin.environment import share_out_gpus
+from alignbench.plugin.failures import Failures
 from alignbench.plugin.options import Options
 from alignbench.plugin.record import Recorder
 from alignbench.plugin.runfolder import RunFolder
-from alignbench.plugin.selection import AXES, JOIN, Needed, needed_by_items
+from alignbench.plugin.selection import AXES, JOIN, Needed, experiment_of, needed_by_items
 from alignbench.plugin.study import StudyRun, asked_for, name_in, study_encoders
 from alignbench.plugin.suite import Suite
 
@@ -85,6 +86,8 @@ def pytest_configure(config: pytest.Config) -> None:
     output_dir = config.invocation_params.dir / suite.options.output_dir
     gate = timing.start(config, suite, output_dir.absolute())
     config.pluginmanager.register(timing, "alignbench-timing")
+    failures = Failures(suite, tuple(EXPERIMENTS))
+    config.pluginmanager.register(failures, "alignbench-failures")
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         config.stash[FOLDER] = RunFolder(Path(worker["alignbench_run"]))
@@ -97,7 +100,9 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(clean(str(error))) from error
     folder = RunFolder.fresh(output_dir, suite.options.run_name or _run_name(config))
     config.stash[FOLDER] = folder
-    config.pluginmanager.register(Collector(config, suite, folder, gate, against), "alignbench-collector")
+    config.pluginmanager.register(
+        Collector(config, suite, folder, failures, gate, against), "alignbench-collector"
+    )
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -356,8 +361,7 @@ def record(
 ) -> Recorder:
     """Computes a score with null and interval, and hands it to the report."""
     item = cast("pytest.Item", request.node)
-    markers = [mark.name for mark in item.iter_markers() if mark.name in EXPERIMENTS]
-    experiment = markers[0] if markers else "custom"
+    experiment = experiment_of(item, EXPERIMENTS)
     return Recorder(item, item.config.stash[FOLDER], experiment, alignbench_suite.options, alignbench_dims)
 
 

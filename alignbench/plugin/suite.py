@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from alignbench.errors import ConfigError, DataError, ModelError
+from alignbench.errors import ConfigError, DataError
+from alignbench.plugin.attempts import Attempts
 from alignbench.plugin.held import Held
 from alignbench.types import Embeddings, Pair
 
@@ -52,9 +53,10 @@ class Suite:
     loads: list[tuple[str, float, str]] = field(default_factory=list)
     patched: frozenset[str] = frozenset()
     layered: bool = False
-    _vectors: dict[tuple[str, str], Embeddings | ModelError] = field(default_factory=dict)
+    _vectors: dict[tuple[str, str], Embeddings] = field(default_factory=dict)
     _layers: dict[tuple[str, str], Layers] = field(default_factory=dict)
     _varied: dict[tuple[str, ...], Embeddings] = field(default_factory=dict)
+    _attempts: Attempts = field(default_factory=Attempts)
     _held: Held = field(default_factory=Held)
 
     @classmethod
@@ -118,11 +120,13 @@ class Suite:
         Raises:
             DataError: no data, or nothing in it that can be used.
         """
+        with self._attempts.attempt("dataset"):
+            return self._rows_dataset() if self.rows else self._read_dataset()
+
+    def _read_dataset(self) -> Dataset:
         from alignbench.datasets import load_dataset
 
         options = self.options
-        if self.rows:
-            return self._rows_dataset()
         dataset = load_dataset(
             options.dataset,
             n_per_type=options.n_samples,
@@ -222,10 +226,12 @@ class Suite:
         """Return an encoder's patch embeddings of the images; its weights are loaded on a cache miss only."""
         from alignbench.embed import embed_patches
 
-        self.release()
-        return embed_patches(
-            encoder, self.dataset, batch_size=self.options.batch_size, **self._how_to_embed()
-        )
+        label = encoder.info.label
+        with self._attempts.attempt("patches", label, model=label):
+            self.release()
+            return embed_patches(
+                encoder, self.dataset, batch_size=self.options.batch_size, **self._how_to_embed()
+            )
 
     def text(self, llm: LLM | Custom) -> Embeddings:
         """Return an LLM's embeddings of the texts; its weights are loaded on a cache miss only."""
@@ -244,14 +250,15 @@ class Suite:
 
         key = (model.info.side, model.info.label, *map(str, sorted(changes.items())))
         if key not in self._varied:
-            self.release()
-            other: Any = model.varied(**changes)
-            how = self._how_to_embed()
-            self._varied[key] = (
-                embed_images(other, self.dataset, batch_size=self.options.batch_size, **how)
-                if model.info.side == "vision"
-                else embed_texts(other, self.dataset, **how)
-            )
+            with self._attempts.attempt("varied", *key, model=model.info.label):
+                self.release()
+                other: Any = model.varied(**changes)
+                how = self._how_to_embed()
+                self._varied[key] = (
+                    embed_images(other, self.dataset, batch_size=self.options.batch_size, **how)
+                    if model.info.side == "vision"
+                    else embed_texts(other, self.dataset, **how)
+                )
         return self._varied[key]
 
     def layers(self, model: Encoder | LLM | Custom) -> Layers:
@@ -264,10 +271,11 @@ class Suite:
 
         key = (model.info.side, model.info.label)
         if key not in self._layers:
-            self.release()
-            self._layers[key] = embed_layers(
-                model, self.dataset, batch_size=self.options.batch_size, **self._how_to_embed()
-            )
+            with self._attempts.attempt("layers", *key, model=model.info.label):
+                self.release()
+                self._layers[key] = embed_layers(
+                    model, self.dataset, batch_size=self.options.batch_size, **self._how_to_embed()
+                )
         return self._layers[key]
 
     @contextmanager
@@ -279,8 +287,10 @@ class Suite:
         device, dtype = self.options.device, self.options.dtype
         if dtype == "auto" and resolve_device(device) == "cpu":
             dtype = "float32"
-        on_load = self._how_to_embed()["on_load"]
-        with loaded(llm, llm.info.label, device, dtype, on_load, "text"):
+        on_load, label = self._how_to_embed()["on_load"], llm.info.label
+        with ExitStack() as stack:
+            with self._attempts.attempt("head", label, model=label):
+                stack.enter_context(loaded(llm, label, device, dtype, on_load, "text"))
             yield
 
     @contextmanager
@@ -290,8 +300,12 @@ class Suite:
 
         self.release()
         how = self._how_to_embed()
-        whole = encoder.varied(fit="squash")
-        with loaded(whole, whole.info.label, how["device"], how["dtype"], how["on_load"], "vision"):
+        whole, label = encoder.varied(fit="squash"), encoder.info.label
+        with ExitStack() as stack:
+            with self._attempts.attempt("whole images", label, model=label):
+                stack.enter_context(
+                    loaded(whole, label, how["device"], how["dtype"], how["on_load"], "vision")
+                )
             yield whole
 
     def pair(self, x: Embeddings, y: Embeddings) -> Pair:
@@ -344,17 +358,10 @@ class Suite:
     def _remembered(self, info: ModelInfo, embed: Callable[[], Embeddings]) -> Embeddings:
         key = (info.side, info.label)
         if key not in self._vectors:
-            self.release()  # one model in memory at a time, and embedding frees the one that it loads
-            try:
+            with self._attempts.attempt("vectors", *key, model=info.label):
+                self.release()  # one model in memory at a time, and embedding frees the one that it loads
                 self._vectors[key] = embed()
-            except Exception as error:
-                # The next test must not load the model again to fail again. The traceback holds the model.
-                self._vectors[key] = ModelError(f"{info.label}: {error}")
-                raise
-        found = self._vectors[key]
-        if isinstance(found, ModelError):
-            raise ModelError(*found.args)
-        return found
+        return self._vectors[key]
 
     def _how_to_embed(self) -> dict[str, Any]:
         return {

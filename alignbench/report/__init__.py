@@ -4,6 +4,7 @@ from alignbench.report.choice import RANKED_BY
 from alignbench.report.diff import Comparison, compare, read_recorded
 from alignbench.report.diff_markdown import markdown_diff
 from alignbench.report.diff_terminal import terminal_diff
+from alignbench.report.failures import failure_lines
 from alignbench.report.files import REPORT, append_score, read_scores, write_text
 from alignbench.report.flags import FLAGS, meaning
 from alignbench.report.gate import check_gates, parse_gates
@@ -32,6 +33,7 @@ __all__ = [
     "check_gates",
     "compare",
     "draw_figures",
+    "failure_lines",
     "markdown_diff",
     "meaning",
     "parse_gates",

@@ -35,11 +35,11 @@ def answer(
         escape: what makes other text from data safe there.
         numbers: whether the top score is given with its numbers; beside a table it need not be.
     """
-    if ranking.metric is None:
+    own = ranked_scores(ranking, scores)
+    if ranking.metric is None and own:
         return [f"Not ranked: none of {', '.join(RANKED_BY)} was recorded."]
     if ranking.best is None:
         return [f"No encoder could be ranked: {_reasons(ranking, show, escape)}."]
-    own = ranked_scores(ranking, scores)
     score = own[ranking.best]
     first = [sentence(ranking, show)]
     if numbers and ranking.winner:

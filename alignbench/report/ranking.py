@@ -14,7 +14,7 @@ from alignbench.types import jsonable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from alignbench.types import ModelInfo, Score
+    from alignbench.types import Failure, ModelInfo, Score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,9 @@ class Ranking(Standings):
         return plain
 
 
-def rank(scores: Iterable[Score], losses: Sequence[str] = ()) -> list[Ranking]:
+def rank(
+    scores: Iterable[Score], losses: Sequence[str] = (), failures: Sequence[Failure] = ()
+) -> list[Ranking]:
     """Rank the encoders for each LLM, LLMs in order of first appearance.
 
     By calibrated_cka where it was recorded, else by the first recorded of debiased_cka, eas_adjusted, ncoral,
@@ -74,19 +76,22 @@ def rank(scores: Iterable[Score], losses: Sequence[str] = ()) -> list[Ranking]:
     Args:
         scores: of the run.
         losses: what the run trained with; encoders are ranked by the first.
+        failures: the tests of the run that failed: the reason why an encoder has no value.
     """
     rankings = []
-    for llm, own in _by_llm(scores).items():
+    for llm, own in _by_llm(scores, failures).items():
         types = dict.fromkeys(score.data_type for score in own)
-        for data_type in [ALL] if ALL in types else types:
-            rankings.append(_rank_one(llm, data_type, own, losses))
+        for data_type in [ALL] if ALL in types or not types else types:
+            rankings.append(_rank_one(llm, data_type, own, losses, failures))
     return rankings
 
 
-def rank_by_type(scores: Iterable[Score], losses: Sequence[str] = ()) -> list[Ranking]:
+def rank_by_type(
+    scores: Iterable[Score], losses: Sequence[str] = (), failures: Sequence[Failure] = ()
+) -> list[Ranking]:
     """Rank the encoders for each LLM on each data type that was scored by itself."""
     return [
-        _rank_one(llm, data_type, own, losses)
+        _rank_one(llm, data_type, own, losses, failures)
         for llm, own in _by_llm(scores).items()
         for data_type in dict.fromkeys(score.data_type for score in own)
         if data_type != ALL
@@ -108,15 +113,21 @@ def ranked_scores(ranking: Ranking, scores: Iterable[Score]) -> dict[str, Score]
     return {encoder: own[encoder] for encoder in (*ranking.order, *ranking.unranked) if encoder in own}
 
 
-def _by_llm(scores: Iterable[Score]) -> dict[str, list[Score]]:
+def _by_llm(scores: Iterable[Score], failures: Sequence[Failure] = ()) -> dict[str, list[Score]]:
+    """Return LLM -> its scores; none for one that was to be scored with encoders, but every test failed."""
     by_llm: dict[str, list[Score]] = {}
     for score in scores:
         if is_cross_modal(score):
             by_llm.setdefault(str(score.llm), []).append(score)
+    for failure in failures:
+        for llm in failure.llms if failure.encoders else ():
+            by_llm.setdefault(llm, [])
     return by_llm
 
 
-def _rank_one(llm: str, data_type: str, scores: Sequence[Score], losses: Sequence[str]) -> Ranking:
+def _rank_one(
+    llm: str, data_type: str, scores: Sequence[Score], losses: Sequence[str], failures: Sequence[Failure]
+) -> Ranking:
     scores = [score for score in scores if score.data_type == data_type]
     variants = {name: variant_of(scores, name, losses) for name in RANKED_BY}
     recorded = {name: own for name in RANKED_BY if (own := of_metric(scores, name, variants[name]))}
@@ -124,14 +135,18 @@ def _rank_one(llm: str, data_type: str, scores: Sequence[Score], losses: Sequenc
     metric = next(iter([*with_values, *recorded]), None)
     own = recorded.get(metric, {}) if metric else {}
     standing = standings(own)
+    failed = [failure for failure in failures if llm in failure.llms]
     encoders = dict.fromkeys(str(score.encoder) for score in scores)
+    encoders |= dict.fromkeys(encoder for failure in failed for encoder in failure.encoders)
     return Ranking(
         llm=llm,
         data_type=data_type,
         metric=metric,
         higher_is_better=all(score.higher_is_better for score in own.values()),
         n=min((own[e].n for e in standing.order), default=0),
-        unranked={e: _why_not(own.get(e), metric) for e in encoders if e not in standing.order},
+        unranked={
+            e: _why_not(e, own.get(e), metric, failed) for e in encoders if e not in standing.order
+        },
         variant=variants[metric] if metric else "",
         order=standing.order,
         tie_groups=standing.tie_groups,
@@ -141,12 +156,16 @@ def _rank_one(llm: str, data_type: str, scores: Sequence[Score], losses: Sequenc
     )
 
 
-def _why_not(score: Score | None, metric: str | None) -> str:
+def _why_not(encoder: str, score: Score | None, metric: str | None, failed: Sequence[Failure]) -> str:
+    if score is not None:
+        return score.reason or "not applicable"
+    own = [failure for failure in failed if encoder in failure.encoders]
+    # The test of the metric itself tells more than that of another.
+    if failure := next(iter(sorted(own, key=lambda f: f.metric != metric)), None):
+        return f"its test failed: {failure.reason}"
     if metric is None:
         return f"none of {', '.join(RANKED_BY)} was recorded"
-    if score is None:
-        return f"{metric} was not recorded"
-    return score.reason or "not applicable"
+    return f"{metric} was not recorded"
 
 
 def _by_size(value: object) -> tuple[float, str]:

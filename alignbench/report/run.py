@@ -31,7 +31,7 @@ from alignbench.types import Score
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from alignbench.types import ModelInfo, Run
+    from alignbench.types import Failure, ModelInfo, Run
 
 SCHEMA_VERSION = 1
 SCHEMA = Path(__file__).with_name("scores.schema.json")
@@ -51,19 +51,19 @@ def write_run(run_dir: Path | str, run: Run, scores: Iterable[Score], *, figures
     folder.mkdir(parents=True, exist_ok=True)
     ordered = in_order(map(sound, scores), run.models)
     plain_run = finite(run.to_dict())
-    losses = losses_of(run)
+    losses, failures = losses_of(run), run.failures
     data = {
         "schema_version": SCHEMA_VERSION,
         "run": plain_run,
         "scores": [plain_score(score) for score in ordered],
-        "ranking": [ranking.to_dict() for ranking in rank(ordered, losses)],
-        "ranking_by_type": [ranking.to_dict() for ranking in rank_by_type(ordered, losses)],
+        "ranking": [ranking.to_dict() for ranking in rank(ordered, losses, failures)],
+        "ranking_by_type": [ranking.to_dict() for ranking in rank_by_type(ordered, losses, failures)],
     }
     prediction = predicts(ordered, run.models, seed=run.seed)
     if prediction is not None:
         data["prediction"] = finite(prediction.to_dict())
     write_text(folder / SCORES, dump(data, indent=1) + "\n")
-    drawn, problems = draw_figures(folder, run.models, ordered) if figures else ([], [])
+    drawn, problems = draw_figures(folder, run.models, ordered, failures=failures) if figures else ([], [])
     write_text(folder / SUMMARY, summary_markdown(ordered, plain_run, drawn, problems))
     for problem in [*problems, *_report(folder, problems)]:
         warnings.warn(problem, stacklevel=2)
@@ -86,6 +86,7 @@ def draw_figures(
     scores: Sequence[Score],
     into: Path | None = None,
     *,
+    failures: Sequence[Failure] = (),
     for_paper: bool = False,
 ) -> tuple[list[str], list[str]]:
     """Draw what the scores and the artifacts allow; return the files' names, and what went wrong.
@@ -95,6 +96,7 @@ def draw_figures(
         models: of the run.
         scores: of the run, in order.
         into: where the files go; None: the run's own folder.
+        failures: the tests of the run that failed; a figure says what it lacks.
         for_paper: as PDF instead of PNG and SVG.
     """
     from alignbench.plots import FigureInputs, read_artifacts
@@ -102,7 +104,7 @@ def draw_figures(
 
     spoilt: list[str] = []
     found = read_artifacts(folder / ARTIFACTS, spoilt.append)
-    inputs = FigureInputs(scores, models, found.coral, found.similarity, found.others)
+    inputs = FigureInputs(scores, models, found.coral, found.similarity, found.others, failures)
     drawn, problems = draw_all(Drawing(inputs, into or folder, for_paper))
     return drawn, [*spoilt, *problems]
 

@@ -45,8 +45,8 @@ def _of_llm(rows: Sequence[Row], labels: Mapping[str, str]) -> list[str]:
     encoders = next(row.order for row in rows if row.variant == AS_SCORED)
     kept = sum(row.keeps_first for row in others)
     said = (
-        f"For {labels[rows[0].llm]}: {labels[encoders[0]]}, the first as scored, stays the first or "
-        f"{TOO_CLOSE} under {kept} of {plural(len(others), 'other choice')}."
+        f"For {labels[rows[0].llm]}: {labels[encoders[0]]}, the first of {_these(encoders)} as scored, "
+        f"stays the first or {TOO_CLOSE} under {kept} of {plural(len(others), 'other choice')}."
     )
     head = ["variant", *(labels[encoder] for encoder in encoders), f"first, or {TOO_CLOSE}", "τ"]
     cells = [
@@ -60,6 +60,10 @@ def _of_llm(rows: Sequence[Row], labels: Mapping[str, str]) -> list[str]:
     ]
     right = frozenset({*range(1, len(encoders) + 1), len(head) - 1})
     return [said, "", *table(head, cells, right), ""]
+
+
+def _these(encoders: Sequence[str]) -> str:
+    return "this one encoder" if len(encoders) == 1 else f"these {len(encoders)} encoders"
 
 
 def _value(row: Row, encoder: str) -> str:

@@ -6,11 +6,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
-from alignbench.plots.names import labels_of, models_of
+from alignbench.plots.names import failures_of, labels_of, models_of
 from alignbench.plots.text import clean, cut, display_width, fit, number
 from alignbench.plots.verdict import verdict
 from alignbench.report.answer import answer
 from alignbench.report.choice import is_cross_modal, losses_of
+from alignbench.report.failures import failure_lines
 from alignbench.report.files import sound
 from alignbench.report.flags import letter, meaning, of_weights
 from alignbench.report.ranking import in_order, rank, rank_by_type, ranked_scores
@@ -50,7 +51,7 @@ def terminal_table(
     Args:
         scores: all scores of the run.
         run: its description, a `Run` or what `read_run` gave.
-        width: the terminal's columns; no line is wider.
+        width: the terminal's columns; no line is wider, but for a long word in why a test failed.
         report: where the report is, to be said in the last line.
         encoding: the stream's; what it can't say is replaced.
     """
@@ -64,13 +65,13 @@ def terminal_table(
     lines: list[str] = []
     used: dict[str, None] = {}
     columns: dict[str, None] = {}
-    losses = losses_of(run)
-    by_type = rank_by_type(scores, losses)
-    for ranking in rank(scores, losses):
+    losses, failures = losses_of(run), failures_of(run)
+    by_type = rank_by_type(scores, losses, failures)
+    for ranking in rank(scores, losses, failures):
         own = ranked_scores(ranking, scores)
         used |= dict.fromkeys(flag for score in own.values() for flag in all_flags(score))
         rows = _filled([list(_HEAD), *(_cells(ranking, labels[e], score) for e, score in own.items())])
-        columns |= dict.fromkeys(rows[0])
+        columns |= dict.fromkeys(rows[0] if rows else ())
         lines += wrap(plain(_title(ranking, own, labels)), width, _GAP)
         lines += _aligned(rows, width, ellipsis)
         sentences = answer(ranking, scores, lambda name: labels.get(name, plain(name)), numbers=False)
@@ -84,6 +85,7 @@ def terminal_table(
     lines += wrap("; ".join(_COLUMNS[name] for name in columns if name in _COLUMNS), width, _GAP)
     for flag in used:
         lines += wrap(plain(f"{letter(flag)} = {flag}: {meaning(flag)}"), width, _GAP * 2)
+    lines += failure_lines(failures, width, encoding)
     if report is not None:
         lines.append(f"report: {plain(report)}")
     return lines

@@ -221,7 +221,8 @@ def test_the_summary_says_under_how_many_choices_the_best_stays() -> None:
     found = ranked()
     labels = {name: name for name in ("a", "b", "c", *{str(s.llm) for s in found})}
     text = "\n".join(sensitivity_lines(found, labels))
-    assert "a, the first as scored, stays the first or too close to call under 1 of 2 other choices." in text
+    said = "a, the first of these 3 encoders as scored, stays the first or too close to call under 1 of 2"
+    assert said in text
     row = next(line for line in text.split("\n") if line.startswith("| pooling mean"))
     assert row == "| pooling mean | 0.200 | 0.600 | (0.100) | b | 0.33 |"
     assert sensitivity_lines([], {}) == []

@@ -13,9 +13,13 @@ from markupsafe import Markup
 from alignbench.files import UnfitFileError, read_regular
 from alignbench.plots import FIGURES
 from alignbench.plots.captions import CAPTIONS, Caption, caption_of
+from alignbench.plots.missing import DRAWN_FROM, missing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from alignbench.types import Failure, Score
 
 MOST_BYTES = 4_500_000  # of all figures together, before base64
 _MOST_READ = 10 * MOST_BYTES  # of one file
@@ -35,6 +39,7 @@ class FigureView:
         source: a data URI; "" where it would make the page too large.
         file: the file that was taken.
         width, height: in CSS pixels; 0 where unknown.
+        missing: what is not in it because tests failed, or "".
     """
 
     name: str
@@ -43,13 +48,21 @@ class FigureView:
     file: str
     width: int
     height: int
+    missing: str
 
 
-def figure_views(folder: Path) -> list[FigureView]:
+def figure_views(
+    folder: Path, failures: Sequence[Failure] = (), scores: Sequence[Score] = ()
+) -> list[FigureView]:
     """Return the figures in a run's folder in the order of their captions, then others by name.
 
     A run may be somebody else's: a link or a pipe in it is no figure, and nothing outside it comes into the
     page.
+
+    Args:
+        folder: of the run.
+        failures: the tests of the run that failed.
+        scores: of the run.
     """
     stems = {path.stem for path in folder.iterdir() if path.suffix in {".png", ".svg"} and _is_own(path)}
     order = [name for name in dict.fromkeys((*CAPTIONS, *FIGURES.names())) if name in stems]
@@ -62,7 +75,8 @@ def figure_views(folder: Path) -> list[FigureView]:
         room -= len(data) if fits else 0
         kind = "svg+xml" if path.suffix == ".svg" else "png"
         source = Markup(f"data:image/{kind};base64,{base64.b64encode(data).decode()}" if fits else "")
-        found.append(FigureView(name, caption_of(name), source, path.name, *_size(data)))
+        lacks = missing(DRAWN_FROM.get(name, ()), failures, scores)
+        found.append(FigureView(name, caption_of(name), source, path.name, *_size(data), lacks))
     return found
 
 
