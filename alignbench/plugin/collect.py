@@ -148,7 +148,7 @@ class Collector:
             )
             self.printer.section("alignbench", lines)
         elif self.failures.hidden:
-            lines = failure_lines(self.failures.hidden, self.printer.width, self.printer.encoding)
+            lines = failure_lines(self.failures.known, self.printer.width, self.printer.encoding)
             self.printer.section("alignbench: no score was recorded", lines)
         if self.against is not None and self.against.lines:
             self.printer.section(f"compared with {clean(self.against.earlier.name)}", self.against.lines)

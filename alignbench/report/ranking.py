@@ -144,9 +144,7 @@ def _rank_one(
         metric=metric,
         higher_is_better=all(score.higher_is_better for score in own.values()),
         n=min((own[e].n for e in standing.order), default=0),
-        unranked={
-            e: _why_not(e, own.get(e), metric, failed) for e in encoders if e not in standing.order
-        },
+        unranked={e: _why_not(e, own.get(e), metric, failed) for e in encoders if e not in standing.order},
         variant=variants[metric] if metric else "",
         order=standing.order,
         tie_groups=standing.tie_groups,

@@ -116,7 +116,7 @@ def report_html(run_folder: Path | str, problems: Sequence[str] = ()) -> str:
                 [row for row in rows if row.score.experiment == name],
                 missing((name,), failures, scores),
             )
-            for name in dict.fromkeys(one.experiment for one in (*scores, *failures))
+            for name in dict.fromkeys([*(s.experiment for s in scores), *(f.experiment for f in failures)])
         ],
         "rows": rows,
         "measured": {row.score.metric: row.what for row in rows if row.what},
