@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-STARTED_BY = 90.0  # seconds
+STARTED_BY = 180.0  # seconds; far less on a machine that is not busy
 
 
 @dataclass(frozen=True, slots=True)
