@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def give_back() -> None:
     """Free what nobody holds any more.
 
-    Figures are cycles of objects with large buffers. With the many objects of torch and gradio in memory,
-    the collector looks at old cycles so rarely that a page would hold those of many jobs. What is freed stays with
-    the C library, in an arena of each thread, until the library is asked for it.
+    Figures are cycles of objects with large buffers. With the many objects of torch and gradio beside them,
+    the collector looks at old cycles so rarely that a page would hold those of many jobs. What is freed
+    stays with the C library, in an arena of each thread, until the library is asked for it.
     """
     gc.collect()
     if (trim := _malloc_trim()) is not None:
