@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from alignbench.encoders.preprocess import TransformPrepare
 from alignbench.encoders.tower import Features, Tower
 from alignbench.errors import LayersMissingError, ModelError
+from alignbench.weights.guard import guarded
 from alignbench.weights.keys import check_keys
-from alignbench.weights.loading import one_line, place, read_pickle, torch_dtype
+from alignbench.weights.loading import place, read_pickle, torch_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -74,15 +75,13 @@ class OpenClipTower(Tower):
     def _tokenizer(self) -> Any:
         import open_clip
 
-        try:
+        with guarded(self._name, "its tokenizer can't be had"):
             # A folder's own configuration gives the tokenizer its arguments, leave to run code among them.
             config = open_clip.get_model_config(self._name) or {}
             with_code = (
                 {"trust_remote_code": False} if config.get("text_cfg", {}).get("hf_tokenizer_name") else {}
             )
             return open_clip.get_tokenizer(self._name, **with_code)
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{self._name}: its tokenizer can't be had ({one_line(error)})") from error
 
 
 def block_state(states: list[Tensor], layer: int) -> Tensor:
@@ -115,19 +114,16 @@ def load(
     if file.suffix != ".safetensors":
         read_pickle(file)  # raises where it holds more than tensors, in our words
     settings = open_clip.get_pretrained_cfg(name, str(config.get("open_clip_tag", "")))
-    with _without_its_log():
-        try:
-            # Without weights: it would look for a file in the folder itself, and take another one.
-            model = open_clip.create_model(
-                name,
-                load_weights=False,
-                force_quick_gelu=bool(settings.get("quick_gelu", False)),
-                force_preprocess_cfg={key: settings[key] for key in _PREPROCESSING if key in settings},
-                pretrained_text=False,
-            )
-            found = open_clip.load_checkpoint(model, str(file), strict=False, weights_only=True)
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            raise ModelError(f"{located.source}: open_clip can't load it ({one_line(error)})") from error
+    with _without_its_log(), guarded(located.source, "open_clip can't load it"):
+        # Without weights: it would look for a file in the folder itself, and take another one.
+        model = open_clip.create_model(
+            name,
+            load_weights=False,
+            force_quick_gelu=bool(settings.get("quick_gelu", False)),
+            force_preprocess_cfg={key: settings[key] for key in _PREPROCESSING if key in settings},
+            pretrained_text=False,
+        )
+        found = open_clip.load_checkpoint(model, str(file), strict=False, weights_only=True)
     check_keys(
         located.source,
         name,

@@ -10,7 +10,8 @@ from alignbench.encoders.open_clip_models import block_state
 from alignbench.encoders.preprocess import TransformPrepare
 from alignbench.encoders.tower import Features, Tower
 from alignbench.errors import LayersMissingError, ModelError
-from alignbench.weights.loading import fill, one_line, place, read_tensors, torch_dtype
+from alignbench.weights.guard import guarded
+from alignbench.weights.loading import fill, place, read_tensors, torch_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,10 +121,8 @@ def load(
     if ":" in name or not timm.is_model(name):
         raise ModelError(f"{located.source}: {name[:80]!r} is no architecture of timm")
     arguments = checked_arguments(config, located.source)
-    try:
+    with guarded(located.source, "timm can't load it"):
         model = timm.create_model(name, pretrained=False, num_classes=0, **arguments)
-    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
-        raise ModelError(f"{located.source}: timm can't load it ({one_line(error)})") from error
     fill(model, read_tensors(located.weights), located.source, name)
     model = model.eval().to(torch_dtype(precision.weights))
     if is_convolutional(model):

@@ -43,6 +43,11 @@ class Decoder:
         self.tokenizer = tokenizer
         self.padding_side = padding_side
 
+    @property
+    def words(self) -> int:
+        """How many tokens the model has vectors for."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
+
     def tokenize(self, texts: Sequence[str], max_length: int) -> list[list[int]]:
         """Return at most `max_length` token ids of each text."""
         if not texts:
@@ -105,9 +110,10 @@ class Decoder:
         return ids, mask
 
     def _filler(self) -> int:
-        # Any token does: the mask, never the id, says what is padding.
+        # Any token with a vector does: the mask, never the id, says what is padding. One that was added to
+        # the tokenizer alone has no vector.
         for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, self.tokenizer.bos_token_id):
-            if token is not None:
+            if token is not None and 0 <= token < self.words:
                 return int(token)
         return 0
 

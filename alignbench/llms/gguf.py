@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _CONVERSION = 3  # raised whenever a file converts to something else, or is checked for more
 
+# A model of that many layers is built before the first tensor is missing.
+_SIZES = {"num_hidden_layers": "block_count", "hidden_size": "embedding_length"}
+
 
 @dataclass(frozen=True)
 class GgufSource(Source):
@@ -39,8 +42,11 @@ class GgufSource(Source):
     label: str
 
     def config(self) -> dict[str, Any]:
-        """Return the architecture that the file names, as `model_type`."""
-        return {"model_type": architecture(all_parts(self.file)[0])}
+        """Return the architecture that the file names, as `model_type`, and sizes as config.json has them."""
+        first = all_parts(self.file)[0]
+        family, values = architecture(first), read_header(first).values
+        sizes = {ours: values.get(f"{family}.{theirs}") for ours, theirs in _SIZES.items()}
+        return {"model_type": family, **{name: size for name, size in sizes.items() if size is not None}}
 
     def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
         """Find the file, or all its parts."""

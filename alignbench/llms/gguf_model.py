@@ -14,8 +14,9 @@ import torch
 
 from alignbench.errors import ModelError
 from alignbench.llms.gguf_header import number, read_header
+from alignbench.weights.guard import guarded
 from alignbench.weights.keys import check_keys
-from alignbench.weights.loading import check_loaded, one_line, quiet, transformers_class
+from alignbench.weights.loading import check_loaded, quiet, transformers_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,23 +48,20 @@ def save_plain(file: Path, named: Path, folder: Path) -> None:
         ModelError: transformers can't read it; a tensor is missing; or one has no place in the model.
     """
     header = read_header(file)
-    with quiet(), _alone(file) as apart:
-        try:
-            model, info = transformers_class("AutoModelForCausalLM").from_pretrained(
-                apart.parent,
-                gguf_file=apart.name,
-                dtype=torch.float32,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # they are named below
-                local_files_only=True,
-                trust_remote_code=False,
-            )
-            check_loaded(model, info, str(named), whole=True)
-            tokenizer = transformers_class("AutoTokenizer").from_pretrained(
-                apart.parent, gguf_file=apart.name, local_files_only=True, trust_remote_code=False
-            )
-        except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError, AssertionError) as error:
-            raise ModelError(f"{named}: transformers can't read it ({one_line(error)})") from error
+    with quiet(), _alone(file) as apart, guarded(str(named), "transformers can't read it"):
+        model, info = transformers_class("AutoModelForCausalLM").from_pretrained(
+            apart.parent,
+            gguf_file=apart.name,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are named below
+            local_files_only=True,
+            trust_remote_code=False,
+        )
+        check_loaded(model, info, str(named), whole=True)
+        tokenizer = transformers_class("AutoTokenizer").from_pretrained(
+            apart.parent, gguf_file=apart.name, local_files_only=True, trust_remote_code=False
+        )
         _check_nothing_is_left(header, model, str(named))
         _follow_rope(file, header, model.config, str(named))
         if hasattr(model.config, "quantization_config"):

@@ -199,6 +199,16 @@ def test_a_header_that_lies_is_refused_at_once(
         resolve(f"gguf:{file}")
 
 
+def test_a_million_layers_are_refused_before_one_is_built(llama: Path, tmp_path: Path) -> None:
+    file = write_gguf(tmp_path / "x.gguf", llama)
+    content = bytearray(file.read_bytes())
+    key = b"llama.block_count"
+    struct.pack_into("<I", content, content.index(key) + len(key) + 4, 1_000_000)
+    file.write_bytes(content)
+    with pytest.raises(ModelError, match="num_hidden_layers = 1000000; expected 1 to 10,000"):
+        resolve(f"gguf:{file}").locate()
+
+
 def test_a_list_before_the_architecture_is_passed_over(llama: Path, tmp_path: Path) -> None:
     import gguf
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError, WeightsMissingError
+from alignbench.weights.guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -34,18 +36,55 @@ PREPROCESSING = (
     "tiktoken.model",
     "tekken.json",
 )
+_LARGEST_JSON = 100_000_000  # bytes; the index of a model with 100,000 tensors has a tenth of that
+_KINDS = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+}
+
+
+def check_regular(path: Path) -> None:
+    """Raise unless `path` is a regular file: to open a FIFO waits forever, and a device has no end.
+
+    Raises:
+        ModelError: it is something else, or not there.
+    """
+    with guarded(str(path), "can't be read"):
+        kind = stat.S_IFMT(path.stat().st_mode)
+    if kind != stat.S_IFREG:
+        raise ModelError(
+            f"{path}: {_KINDS.get(kind, 'not a file')} where a regular file is expected; put a copy there"
+        )
+
+
+def check_entries(folder: Path) -> None:
+    """Raise if something in a model's folder is neither file nor folder: a library might open it.
+
+    Raises:
+        ModelError: a FIFO, a device or a socket, or a link to one.
+    """
+    with guarded(str(folder), "can't be read"):
+        entries = sorted(folder.iterdir())
+    for path in entries:
+        # A link that leads nowhere is a missing file, which its reader names.
+        if path.exists() and not path.is_dir():
+            check_regular(path)
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file.
 
     Raises:
-        ModelError: it can't be read, or holds something else.
+        ModelError: it is no regular file, can't be read, or holds something else.
     """
-    try:
+    check_regular(path)
+    with guarded(str(path), "can't be read as JSON"):
+        if (size := path.stat().st_size) > _LARGEST_JSON:
+            raise ValueError(f"{size:,} bytes; at most {_LARGEST_JSON:,} are read")
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: can't be read as JSON ({error})") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path}: expected a JSON object, got {type(content).__name__}")
     return content
@@ -172,6 +211,8 @@ def weight_files(
             names other files than weights beside it.
         WeightsMissingError: weights, or some of the shards, are not there.
     """
+    if folder.is_dir():
+        check_entries(folder)
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     chosen = choose_weights(names, prefer=prefer, allow_pickle=allow_pickle, where=where)
     files = [chosen]

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from alignbench.errors import ModelError
+from alignbench.weights.files import check_regular
+from alignbench.weights.guard import guarded
 from alignbench.weights.keys import check_keys
-from alignbench.weights.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located
 
-# torch's own message goes on to explain how to run the code in it.
+_AGAIN = "copy the model again, or take another one"
 _MORE_THAN_TENSORS = "its pickle holds more than tensors, which could run code; it is refused"
 
 
@@ -75,21 +76,20 @@ def load_model(
             can't be read.
     """
     tensors = read_tensors(located.weights) if state is None else state
-    with quiet():
-        try:
-            model, info = cls.from_pretrained(
-                None,
-                config=config,
-                state_dict=tensors,
-                dtype=torch_dtype(precision.weights),
-                output_loading_info=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                ignore_mismatched_sizes=True,  # they are named below
-                **options,
-            )
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            raise ModelError(f"{located.source}: {cls.__name__} can't load it ({one_line(error)})") from error
+    with quiet(), guarded(located.source, f"{cls.__name__} can't load it", _AGAIN):
+        model, info = cls.from_pretrained(
+            None,
+            config=config,
+            state_dict=tensors,
+            dtype=torch_dtype(precision.weights),
+            # By default, transformers takes the configuration's choice, which may be a repository of kernels.
+            attn_implementation=None,
+            output_loading_info=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # they are named below
+            **options,
+        )
     check_loaded(model, info, located.source)
     return cast_ahead(model.eval(), precision)
 
@@ -177,14 +177,12 @@ def read_tensors(
 
 
 def _read_safetensors(path: Path, wanted: tuple[str, ...] | None) -> dict[str, torch.Tensor]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
-        with safe_open(path, framework="pt") as file:
-            keys = [key for key in file.keys() if wanted is None or key.startswith(wanted)]  # noqa: SIM118
-            return {key: file.get_tensor(key) for key in keys}
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: not a readable safetensors file ({one_line(error)})") from error
+    check_regular(path)
+    with guarded(str(path), "not a readable safetensors file"), safe_open(path, framework="pt") as file:
+        keys = [key for key in file.keys() if wanted is None or key.startswith(wanted)]  # noqa: SIM118
+        return {key: file.get_tensor(key) for key in keys}
 
 
 def read_pickle(file: Path) -> dict[str, torch.Tensor]:
@@ -193,12 +191,12 @@ def read_pickle(file: Path) -> dict[str, torch.Tensor]:
     Raises:
         ModelError: it holds more than tensors, or can't be read.
     """
-    try:
-        tensors = torch.load(file, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise ModelError(f"{file}: {_MORE_THAN_TENSORS}") from error
-    except (OSError, RuntimeError, EOFError) as error:
-        raise ModelError(f"{file}: can't be read ({one_line(error)})") from error
+    check_regular(file)
+    with guarded(str(file), "can't be read"):
+        try:
+            tensors = torch.load(file, map_location="cpu", weights_only=True)
+        except UnpicklingError as error:
+            raise ModelError(f"{file}: {_MORE_THAN_TENSORS}") from error
     if not isinstance(tensors, dict) or not all(
         isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in tensors.items()
     ):
@@ -212,12 +210,8 @@ def place(model: Any, device: str) -> Any:
     Raises:
         ModelError: torch can't use that device.
     """
-    try:
+    with guarded("torch", f"it can't use device {device!r}", "try --align-device cpu"):
         return model.to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise ModelError(
-            f"torch can't use device {device!r} ({one_line(error)}); try --align-device cpu"
-        ) from error
 
 
 @contextlib.contextmanager
@@ -253,10 +247,8 @@ def transformers_class(name: str) -> Any:
     """
     import transformers
 
-    try:
+    with guarded(f"transformers {transformers.__version__}", f"it has no {name}", "a newer one may"):
         return getattr(transformers, name)
-    except (AttributeError, ImportError) as error:
-        raise ModelError(f"transformers {transformers.__version__} has no {name}; a newer one may") from error
 
 
 def auto_config(folder: Path) -> Any:
@@ -265,16 +257,11 @@ def auto_config(folder: Path) -> Any:
     Raises:
         ModelError: this version of transformers does not know its model_type.
     """
-    with quiet():
-        try:
-            # False is explicit: left out, transformers asks on stdin where a repository brings code.
-            return transformers_class("AutoConfig").from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(
-                f"{folder}: transformers can't read its config.json ({one_line(error)})"
-            ) from error
+    with quiet(), guarded(str(folder), "transformers can't read its config.json", _AGAIN):
+        # False is explicit: left out, transformers asks on stdin where a repository brings code.
+        return transformers_class("AutoConfig").from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
 
 
 def build_config(cls_name: str, values: Mapping[str, Any]) -> Any:
@@ -290,9 +277,5 @@ def build_config(cls_name: str, values: Mapping[str, Any]) -> Any:
         "auto_map",
         "_name_or_path",
     }
-    return make(**{key: value for key, value in values.items() if key not in drop})
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error's type and message, without line breaks and cut to a readable length."""
-    return f"{type(error).__name__}: {printable(str(error))[:200]}"
+    with quiet(), guarded("config.json", f"it can't be made a {cls_name}"):
+        return make(**{key: value for key, value in values.items() if key not in drop})

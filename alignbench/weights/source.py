@@ -67,6 +67,11 @@ class Source(ABC):
 
     label: str
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader has to know of a model from here."""
+        return ()
+
     @abstractmethod
     def config(self) -> dict[str, Any] | None:
         """Return the model's configuration if it is at hand without the network."""
@@ -159,6 +164,7 @@ class HubSource(Source):
         allow_pickle: whether `pytorch_model.bin` will do.
         prefer: the layout of weights to take where there are several.
         needs: in the transformers layout, the files of which the model can't do without one.
+        notes: what a reader has to know of these weights.
     """
 
     label: str
@@ -168,6 +174,7 @@ class HubSource(Source):
     allow_pickle: bool = False
     prefer: str = TRANSFORMERS
     needs: tuple[str, ...] = PREPROCESSING
+    notes: tuple[str, ...] = ()
 
     def config(self) -> dict[str, Any] | None:
         """Return config.json if the local cache has it."""
@@ -284,11 +291,13 @@ class FileSource(Source):
         file: the checkpoint.
         label: what scores call it.
         settings: what a configuration file would say.
+        notes: what a reader has to know of a file under this name.
     """
 
     file: Path
     label: str
     settings: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
     def config(self) -> dict[str, Any] | None:
         """Return the settings."""
@@ -319,6 +328,11 @@ class AskedSource(Source):
     def answer(self) -> Source:
         """The source that the library named."""
         return self.ask()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader has to know of the weights that the library named."""
+        return self.answer.notes
 
     def config(self) -> dict[str, Any] | None:
         """Return the configuration, with the settings."""
