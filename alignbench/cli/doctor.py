@@ -52,6 +52,8 @@ def examine(given: argparse.Namespace) -> int:
     print()
     if encoders and llms:
         print("\n".join(pairs(encoders, llms, given.n_samples, given.device)), end="\n\n")
+    for note in (note for handle in (*encoders, *llms) for note in handle.notes):
+        print(f"note      {note}")
     for problem in problems:
         print(f"to do     {problem}")
     if not problems:

@@ -32,6 +32,7 @@ from alignbench.report import (
 from alignbench.types import Run, Score
 from alignbench.weights import Located
 from alignbench.weights.arrays import array_file
+from alignbench.weights.handle import Handle
 
 if TYPE_CHECKING:
     import warnings
@@ -214,7 +215,10 @@ class Collector:
             what_it_lacks(model)
         ) < 2
         to_embed = missing[0] if embeds else None
-        return ToLoad(model.info, located, to_embed, sum(missing[1:]), timed, mapped=mapped)
+        notes = model.notes if isinstance(model, Handle) else ()
+        # The report repeats them.
+        self.warnings.update(dict.fromkeys(notes))
+        return ToLoad(model.info, located, to_embed, sum(missing[1:]), timed, mapped=mapped, notes=notes)
 
     def _models(self, needed: Needed) -> list[Any]:
         vision = [self.suite.encoders[name] for name in needed.vision]

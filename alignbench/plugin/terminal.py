@@ -46,6 +46,7 @@ class ToLoad:
         timed: by how many tests; for these it is loaded even if all is embedded.
         arrays: what it is where there is no model, only arrays.
         mapped: whether attention maps are made of it; for these it is loaded, too.
+        notes: what a reader of its scores has to know.
     """
 
     info: ModelInfo
@@ -55,6 +56,7 @@ class ToLoad:
     timed: int = 0
     arrays: str = ""
     mapped: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def passes(self) -> int:
@@ -110,6 +112,7 @@ def plan(
         if model.located.download:
             todo += f", download {size_text(model.located.download)} from {model.located.source} first"
         rows.append(("model", f"{model.info.label}: {model.info.weights}{size}, {todo}"))
+    rows += [("note", note) for model in models for note in model.notes]
     download = sum(model.located.download for model in models)
     fetched = size_text(download) if download else "nothing"
     seconds += loading_seconds(models, options.device)
