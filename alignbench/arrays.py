@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from alignbench.columns import names_of
 from alignbench.datasets.arrays import rows_dataset
 from alignbench.datatypes import check_free
 from alignbench.errors import DataError, InputError
@@ -212,15 +213,7 @@ def _labels(given: ArrayLike | None, n: int) -> tuple[str, ...] | None:
 
 
 def _column(given: ArrayLike | None, n: int, what: str) -> tuple[str, ...] | None:
-    if given is None:
-        return None
-    column = np.asarray(given)
-    if column.shape != (n,):
-        raise InputError(f"{what}: expected {n}, one a row, got shape {column.shape}")
-    values = column.tolist()
-    if missing := [i for i, value in enumerate(values) if value is None or value != value]:
-        raise InputError(f"{what}: row {missing[0]} has none (None or NaN)")
-    return tuple(map(str, values))
+    return None if given is None else tuple(names_of(given, n, what).tolist())
 
 
 def _embeddings(info: ModelInfo, values: Vectors, ids: tuple[str, ...]) -> Embeddings:
