@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,10 +14,10 @@ import numpy as np
 from alignbench.columns import names_of
 from alignbench.datasets.arrays import rows_dataset
 from alignbench.datatypes import check_free
-from alignbench.errors import DataError, InputError
-from alignbench.experiments.scoring import Settings, score_pair
+from alignbench.errors import AlignbenchWarning, DataError, InputError
+from alignbench.experiments.scoring import Settings, missing_score, score_pair
 from alignbench.metrics import METRICS, Metric
-from alignbench.metrics.basis import ALIGN
+from alignbench.metrics.basis import ALIGN, check_width
 from alignbench.metrics.checks import as_matrix
 from alignbench.registry import unknown
 from alignbench.report import rank, terminal_table
@@ -104,10 +105,12 @@ def score_arrays(
         k: the width of that basis; None takes as much as rows and widths allow.
 
     Returns:
-        The scores; those whose value does not exist have the status "not_applicable" and say why.
+        The scores; those whose value does not exist have the status "not_applicable" and say why. So have
+        those of a metric that fails, or that needs more memory than there is: the others are computed.
 
     Raises:
-        InputError: an array is no finite matrix, rows don't match, or a metric needs labels.
+        InputError: an array is no finite matrix, rows don't match, a metric needs labels, or a setting can't
+            be.
         UnknownNameError: a metric that nobody registered.
 
     Example:
@@ -135,13 +138,34 @@ def score_arrays(
         groups=tuple(sample.group for sample in rows.samples),
         dataset=rows.label,
     )
+    _check_settings(settings, [pair(x, y) for x in xs for y in ys])
     scores = [
-        score_pair(metric, pair(x, y), settings, experiment=EXPERIMENT)
+        _score(metric, pair(x, y), settings)
         for metric in chosen
         for x in xs
         for y in (ys if metric.two_sided else [x])
     ]
     return ArrayScores(tuple(scores), tuple(info for info, _ in sides))
+
+
+def _check_settings(settings: Settings, pairs: Iterable[Pair]) -> None:
+    """Refuse once, and before anything is computed, what no metric could make good."""
+    draws = settings.permutations
+    if draws is not None and (not isinstance(draws, int | np.integer) or draws < 0):
+        raise InputError(f"permutations: expected a whole number from 0 on, or None, got {draws!r}")
+    for pair in pairs:
+        if settings.k is not None and settings.basis != "none":
+            check_width(settings.k, (pair.x.dim, pair.y.dim))
+
+
+def _score(metric: Metric, pair: Pair, settings: Settings) -> Score:
+    """Return the score; where the metric fails, whatever its error, one that says so: others go on."""
+    try:
+        return score_pair(metric, pair, settings, experiment=EXPERIMENT)
+    except Exception as error:
+        reason = f"{metric.name}: it failed: {type(error).__name__}: {' '.join(str(error).split())}"
+        warnings.warn(f"{reason} ({pair.name})", AlignbenchWarning, stacklevel=3)
+        return missing_score(metric, pair, settings, reason, experiment=EXPERIMENT)
 
 
 def _metrics(asked: str | Metric | Iterable[str | Metric] | None, *, labelled: bool) -> list[Metric]:

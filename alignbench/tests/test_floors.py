@@ -14,6 +14,7 @@ FLOORS = {
     "columns": 0,
     "errors": 0,
     "files": 0,
+    "memory": 0,
     "npy": 0,
     "types": 0,
     "registry": 0,
