@@ -363,7 +363,8 @@ def record(
     """Computes a score with null and interval, and hands it to the report."""
     item = cast("pytest.Item", request.node)
     experiment = experiment_of(item, EXPERIMENTS)
-    return Recorder(item, item.config.stash[FOLDER], experiment, alignbench_suite.options, alignbench_dims)
+    suite, folder = alignbench_suite, item.config.stash[FOLDER]
+    return Recorder(item, folder, experiment, suite.options, alignbench_dims, suite.flags_of)
 
 
 def _is_pinned(metafunc: pytest.Metafunc, axis: str) -> bool:
