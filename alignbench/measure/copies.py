@@ -43,11 +43,12 @@ TEXT = """\
 
 Made by `python -m alignbench.measure copies`.
 
-{images} images with {captions} captions each, as {rows} rows of arrays: the image's vector {captions} times, and
-captions that resemble each other (a common vector, and noise of {own} times its size). The common vector is drawn
-without regard to the image, so there is nothing to find: p should be at most .05 in 5% of draws, and the
-interval should hold 0. Without groups a permutation deals out {rows} rows as if each were a sample, and what was
-copied looks like alignment. Such scores are flagged `{flag}`, and the call warns. One draw:
+{images} images with {captions} captions each, as {rows} rows of arrays: the image's vector {captions}
+times, and captions that resemble each other (a common vector, and noise of {own} times its size). The common
+vector is drawn without regard to the image, so there is nothing to find: p should be at most .05 in 5% of
+draws, and the interval should hold 0. Without groups a permutation deals out {rows} rows as if each were a
+sample, and what was copied looks like alignment. Such scores are flagged `{flag}`, and the call warns. One
+draw:
 
 {one}
 
