@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -46,7 +46,9 @@ def lacking(value: object, row: int = 7) -> list[Any]:
 def a_pair(labels: Any, groups: Any) -> Pair:
     ids = tuple(map(str, range(N)))
     sides = [
-        Embeddings(ModelInfo(name, side, "other", "here", "custom"), values.astype(np.float32), ids)
+        Embeddings(
+            ModelInfo(name, cast("Any", side), "other", "here", "custom"), values.astype(np.float32), ids
+        )
         for name, side, values in (("enc", "vision", X), ("llm", "text", Y))
     ]
     return Pair(sides[0], sides[1], tuple(labels), tuple(groups), "toy")

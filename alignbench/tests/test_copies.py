@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -116,7 +116,7 @@ def test_an_assertion_on_copies_warns_and_flags() -> None:
     ids = tuple(map(str, range(40)))
     copied = np.repeat(X[:8], 5, axis=0).astype(np.float32)
     sides = [
-        Embeddings(ModelInfo(name, side, "other", "here", "custom"), copied, ids)
+        Embeddings(ModelInfo(name, cast("Any", side), "other", "here", "custom"), copied, ids)
         for name, side in (("mine", "vision"), ("llm", "text"))
     ]
     pair = Pair(sides[0], sides[1], labels=("all",) * 40, groups=ids, dataset="toy")

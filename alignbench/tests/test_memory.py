@@ -14,7 +14,6 @@ import torch
 
 from alignbench import memory, score_arrays
 from alignbench.errors import AlignbenchWarning, InputError
-from alignbench.experiments import scoring
 from alignbench.memory import available_memory, check_room, is_out_of_memory
 from alignbench.metrics import METRICS, Metric
 from alignbench.stats import evaluate
@@ -173,7 +172,3 @@ def test_where_memory_is_really_short(tmp_path: Path) -> None:
     )
     assert "needs about 1" in reason
     assert "GiB are free" in reason
-
-
-def test_a_score_of_a_pair_asks_before_it_computes() -> None:
-    assert scoring.check_room is check_room

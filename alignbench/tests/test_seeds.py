@@ -39,7 +39,7 @@ def test_nearby_seeds_share_no_training_of_a_projection() -> None:
 
 def test_streams_of_nearby_seeds_and_purposes_are_independent() -> None:
     streams = [rng_for(seed, "a", part).normal(size=2000) for seed in range(42, 52) for part in range(4)]
-    correlations = np.corrcoef(streams)[np.triu_indices(len(streams), 1)]
+    correlations = np.asarray(np.corrcoef(streams))[np.triu_indices(len(streams), 1)]
     # 780 correlations of standard deviation 1 / sqrt(2000): none of them is beyond 5 of these.
     assert np.abs(correlations).max() < 5 / np.sqrt(2000)
     assert correlations.std() == pytest.approx(1 / np.sqrt(2000), rel=0.1)
