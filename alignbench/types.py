@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from alignbench.columns import names_of
 from alignbench.datatypes import ALL, check_unmixed
 from alignbench.errors import DataError, InputError
 
@@ -144,6 +145,8 @@ class Pair:
             raise InputError(
                 f"{self.name}: {len(self.x.ids)} rows, {len(self.labels)} labels, {len(self.groups)} groups"
             )
+        for what, column in (("labels", self.labels), ("groups", self.groups)):
+            names_of(column, len(self), f"{self.name}: {what}")
         try:
             check_unmixed(self.labels)
         except DataError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.cli.listing import table
 from alignbench.errors import AlignbenchError
+from alignbench.memory import available_memory
 from alignbench.units import duration_text, size_text
 
 if TYPE_CHECKING:
@@ -127,16 +128,6 @@ def pairs(encoders: list[Handle], llms: list[Handle], n: int, device: str) -> li
             fetched = size_text(download) if download else "nothing"
             rows.append((encoder.name, llm.name, size_text(need), duration_text(seconds), fetched, fits))
     return table(("encoder", "LLM", "memory", "to embed", "download", ""), rows)
-
-
-def available_memory() -> int | None:
-    """Return the bytes of main memory that are free, or None where the system doesn't say."""
-    try:
-        with open("/proc/meminfo", encoding="utf-8") as file:  # noqa: PTH123 (no file of ours)
-            fields = dict(line.split(":", 1) for line in file)
-    except OSError:
-        return None
-    return int(fields["MemAvailable"].split()[0]) * 1024
 
 
 def _memory(handle: Handle, device: str) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.columns import names_of
 from alignbench.datasets.dataset import Dataset, Sample
 from alignbench.datatypes import ALL, check_type
 from alignbench.errors import DataError, InputError, UnknownNameError
@@ -133,7 +134,10 @@ def _column(path: Path, n: int, what: str) -> tuple[str, ...]:
                 f"{path}: row {i}: {value[:20]!r} can't be a {what}: "
                 f"expected up to {_LONGEST} printable characters"
             )
-    return values
+    try:
+        return tuple(names_of(values, n, f"{what}s").tolist())
+    except InputError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def _lines(path: Path) -> tuple[str, ...]:

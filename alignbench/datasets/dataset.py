@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from alignbench.columns import is_missing
 from alignbench.datasets.images import check_image, describe, open_image, read_image_file
 from alignbench.datatypes import check_free, check_unmixed
 from alignbench.errors import DataError, InputError
@@ -155,7 +156,8 @@ class Dataset:
         usable_rows: gives those of them that can be used; it may have to look at every image.
 
     Raises:
-        DataError: two samples have the same id, or a data type is the reserved word "all": only rows of
+        DataError: a sample has no type or no group (None, NaN);
+            or two samples have the same id, or a data type is the reserved word "all": only rows of
             arrays may have that, all of them together, where nobody said of which types they are.
     """
 
@@ -168,6 +170,13 @@ class Dataset:
     usable_rows: Callable[[], Sequence[int]] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        for sample in self.samples:
+            for what, name in (("data_type", sample.data_type), ("group", sample.group)):
+                if is_missing(name):
+                    raise DataError(
+                        f"{self.name}: sample {sample.id!r}: {what} is {name!r}: "
+                        "it has none; give it one, or leave the sample out"
+                    )
         ids = Counter(sample.id for sample in self.samples)
         if len(ids) < len(self.samples):
             name, count = ids.most_common(1)[0]

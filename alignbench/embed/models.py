@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from alignbench.errors import ModelError
+from alignbench.memory import is_out_of_memory
 from alignbench.types import ModelInfo
 from alignbench.weights.guard import is_out_of_memory
 

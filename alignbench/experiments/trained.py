@@ -9,7 +9,7 @@ import numpy as np
 
 from alignbench.errors import TooFewSamplesError
 from alignbench.experiments.scoring import identity, preprocessing
-from alignbench.stats import assign, corrected_interval, repeated_split, rng_for, seed_spread
+from alignbench.stats import assign, corrected_interval, repeated_split, rng_for, seed_for, seed_spread
 from alignbench.stats.interval import MIN_GROUPS
 from alignbench.types import Null, Score
 
@@ -158,14 +158,14 @@ def train_all(
             yield mine[: repeats.seeds], mine[repeats.seeds :]
 
 
-def _control(pair: Pair, repeats: Repeats, rows: Rows, seed: int) -> Order:
-    purpose = f"control {seed - repeats.seeds} of split {rows.number}"
+def _control(pair: Pair, repeats: Repeats, rows: Rows, number: int) -> Order:
+    purpose = f"control {number - repeats.seeds} of split {rows.number}"
     return shuffled_order(pair.groups, rng_for(repeats.seed, purpose))
 
 
-def _initial(repeats: Repeats, rows: Rows, seed: int) -> int:
-    purpose = f"initial weights {seed} of split {rows.number}"
-    return int(rng_for(repeats.seed, purpose).integers(2**31))
+def _initial(repeats: Repeats, rows: Rows, number: int) -> int:
+    purpose = f"initial weights {number} of split {rows.number}"
+    return seed_for(repeats.seed, purpose)
 
 
 def trained_score(

@@ -14,7 +14,7 @@ import numpy as np
 from alignbench.errors import DegenerateError
 from alignbench.experiments.vlm_answers import answer_scores, asked
 from alignbench.experiments.vlm_control import DERANGEMENTS, derangement, image_blocks, shuffled_nulls
-from alignbench.stats import corrected_interval, multi_split_p, repeated_split, rng_for, seed_spread
+from alignbench.stats import corrected_interval, multi_split_p, repeated_split, rng_for, seed_for, seed_spread
 from alignbench.stats.interval import MIN_GROUPS
 from alignbench.types import Interval, Null, Score
 
@@ -129,7 +129,7 @@ def plan_jobs(samples: Sequence[Sample], settings: VLMSettings) -> tuple[Job, ..
         blocks = image_blocks(groups[test], settings.seed, f"vlm {number}")
         other = derangement(np.zeros(len(test), dtype=np.intp), rng)
         questions = tuple((place, q) for place, row in enumerate(test) for q, _, _ in asked(samples[row]))
-        seeds = [settings.seed + 1000 * number + again for again in range(settings.seeds)]
+        seeds = [seed_for(settings.seed, "vlm", number, again) for again in range(settings.seeds)]
         jobs += [Job(number, seed, np.flatnonzero(train), test, blocks, other, questions) for seed in seeds]
     return tuple(jobs)
 

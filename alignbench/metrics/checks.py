@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.columns import names_of
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
 
 if TYPE_CHECKING:
@@ -70,12 +71,9 @@ def check_labels(labels: ArrayLike, n: int, name: str = "labels") -> NDArray[np.
     """Return `labels` [n] as class numbers 0 … c−1 (in sorted order of the labels).
 
     Raises:
-        InputError: not one label a row.
+        InputError: not one label a row, or a row without one.
     """
-    array = np.asarray(labels)
-    if array.shape != (n,):
-        raise InputError(f"{name}: expected {n}, one a row, got shape {array.shape}")
-    codes: NDArray[np.intp] = np.unique(array.astype(str), return_inverse=True)[1].reshape(n)
+    codes: NDArray[np.intp] = np.unique(names_of(labels, n, name), return_inverse=True)[1].reshape(n)
     return codes
 
 
@@ -83,6 +81,7 @@ def check_classes(labels: ArrayLike, n: int) -> NDArray[np.intp]:
     """Return class numbers of at least two classes, each with at least two members.
 
     Raises:
+        InputError: see `check_labels`.
         DegenerateError: one class only, or a class of one.
     """
     codes = check_labels(labels, n)
@@ -100,12 +99,9 @@ def check_groups(groups: ArrayLike | None, n: int) -> NDArray[np.str_]:
     """Return the group of each row as strings; without groups each row is its own.
 
     Raises:
-        InputError: not one group a row.
+        InputError: not one group a row, or a row without one.
     """
-    array = np.arange(n) if groups is None else np.asarray(groups)
-    if array.shape != (n,):
-        raise InputError(f"groups: expected {n}, one a row, got shape {array.shape}")
-    return array.astype(str)
+    return names_of(np.arange(n) if groups is None else groups, n, "groups")
 
 
 def centered(x: Matrix) -> Matrix:

@@ -86,6 +86,7 @@ def _rbf_settings(
     null=NullModel(draw=_rbf_draw, exact=_rbf_null, within_mean=_rbf_within_mean),
     interval="jackknife",
     deletions=_rbf_deletions,
+    squares=8.5,
 )
 def rbf_cka(
     x: ArrayLike, y: ArrayLike, *, fraction: float = 1.0, median: Literal["nonzero", "all"] = "nonzero"

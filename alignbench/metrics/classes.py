@@ -143,6 +143,7 @@ def spread(x: ArrayLike) -> float:
     bounds=(0, 1),
     invariant_to=("rotation", "isotropic_scale"),
     min_n=3,
+    squares=2.5,
 )
 def cosine_variance(x: ArrayLike) -> float:
     """Return the variance of all pairwise cosines of the rows, not centred: 0 where all point the same way.
@@ -184,6 +185,7 @@ def _majority(n: int, codes: NDArray[np.intp] | None, settings: Any) -> float:
     min_n=10,
     needs=("groups", "seed"),
     chance=_majority,
+    squares=0.6,
 )
 def knn_accuracy(
     x: ArrayLike, labels: ArrayLike, *, k: int = 5, groups: ArrayLike | None = None, seed: int = 42

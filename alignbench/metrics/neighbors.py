@@ -110,6 +110,7 @@ def _mutual_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp], k: 
     settings=neighbor_settings,
     chance=lambda n, codes, settings: settings["k"] / (n - 1),
     null=NullModel(draw=_mutual_draw, exact=_mutual_null, within_mean=_mutual_within_mean),
+    squares=4.5,
 )
 def mutual_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     r"""Return the mean share of nearest neighbours that both sides have in common.
@@ -181,6 +182,7 @@ def _cknna_draw(
     min_n=5,
     settings=neighbor_settings,
     null=NullModel(draw=_cknna_draw),
+    squares=8,
 )
 def cknna(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     r"""Return CKA on the neighbourhoods that both sides share.

@@ -180,6 +180,7 @@ class Collector:
                 problems.append(clean(str(error)))
         if problems:
             raise pytest.UsageError(*problems)
+        self.warnings |= dict.fromkeys(self.suite.copies)
         option, options = self.config.option, self.suite.options
         # More workers than cores wait for each other.
         workers = min(getattr(option, "numprocesses", None) or 1, available_cores())
@@ -190,7 +191,8 @@ class Collector:
             timed=why_not(self.config) is None,
             speed_asked="speed" in option.markexpr,
         )
-        self.printer.lines(plan(options, dataset, models, len(tests), seconds, self.printer.width))
+        width, warned = self.printer.width, self.suite.copies
+        self.printer.lines(plan(options, dataset, models, len(tests), seconds, width, warned))
 
     def _to_load(self, model: Any, timed: int, *, embeds: bool, patches: bool) -> ToLoad:
         if (file := array_file(model)) is not None:

@@ -19,7 +19,7 @@ from alignbench.errors import AlignbenchError
 from alignbench.experiments.attention import Subject
 from alignbench.experiments.vlm import PERMUTATIONS, VLMSettings
 from alignbench.plots.text import clean
-from alignbench.plugin import timing
+from alignbench.plugin import shortage, timing
 from alignbench.plugin.against import Against
 from alignbench.plugin.collect import Collector
 from alignbench.plugin.environment import share_out_gpus
@@ -88,6 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(timing, "alignbench-timing")
     failures = Failures(suite, tuple(EXPERIMENTS))
     config.pluginmanager.register(failures, "alignbench-failures")
+    config.pluginmanager.register(shortage, "alignbench-shortage")
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         config.stash[FOLDER] = RunFolder(Path(worker["alignbench_run"]))
@@ -362,7 +363,8 @@ def record(
     """Computes a score with null and interval, and hands it to the report."""
     item = cast("pytest.Item", request.node)
     experiment = experiment_of(item, EXPERIMENTS)
-    return Recorder(item, item.config.stash[FOLDER], experiment, alignbench_suite.options, alignbench_dims)
+    suite, folder = alignbench_suite, item.config.stash[FOLDER]
+    return Recorder(item, folder, experiment, suite.options, alignbench_dims, suite.flags_of)
 
 
 def _is_pinned(metafunc: pytest.Metafunc, axis: str) -> bool:

@@ -6,9 +6,10 @@ import os
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from alignbench.config import Config, load_config
+from alignbench.datasets.copies import ROWS
 from alignbench.datasets.dataset import TextField
 from alignbench.datasets.roots import VARIABLE
 from alignbench.datatypes import RESERVED
@@ -64,7 +65,7 @@ class Options:
     data_root: Path | None
     dataset: str | None
     labels: Path | None
-    groups: Path | None
+    groups: Path | Literal["rows"] | None
     text_field: TextField
     output_dir: Path
     run_name: str | None
@@ -132,7 +133,7 @@ class Options:
             data_root=_path(raw["data_root"]),
             dataset=raw["dataset"],
             labels=_path(raw["labels"]),
-            groups=_path(raw["groups"]),
+            groups=ROWS if raw["groups"] == ROWS else _path(raw["groups"]),
             text_field=cast(
                 "TextField", _one_of("--align-text-field", raw["text_field"], get_args(TextField)) or "answer"
             ),

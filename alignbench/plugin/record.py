@@ -35,6 +35,7 @@ class Recorder:
         experiment: what the scores are filed under: the test's marker.
         options: what the user asked for.
         dims: gives the widths of all models that the collected tests use; it may have to embed them.
+        flags_of: gives the flags that a score has because of the data that it is of.
     """
 
     item: pytest.Item
@@ -42,6 +43,7 @@ class Recorder:
     experiment: str
     options: Options
     dims: Callable[[], tuple[int, ...]]
+    flags_of: Callable[[Score], tuple[str, ...]] = lambda score: ()
 
     @cached_property
     def settings(self) -> Settings:
@@ -92,6 +94,7 @@ class Recorder:
         complete = replace(
             score,
             artifact=score.artifact if artifact is None else artifact,
+            flags=tuple(dict.fromkeys((*score.flags, *self.flags_of(score)))),
             nodeid=self.item.nodeid,
             reproduce=self._command(score),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from alignbench.errors import ConfigError, DataError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from alignbench.llms.base import CausalLM
     from alignbench.plugin.options import Options
     from alignbench.plugin.selection import Needed
-    from alignbench.types import Layers, ModelInfo, Patches
+    from alignbench.types import Layers, ModelInfo, Patches, Score
     from alignbench.weights.arrays import ArrayFile
     from alignbench.weights.custom import Custom
 
@@ -149,7 +150,7 @@ class Suite:
 
     def _rows_dataset(self) -> Dataset:
         """Return the rows of the arrays as the samples, with types and groups where files give them."""
-        from alignbench.datasets.arrays import read_groups, read_labels, rows_dataset
+        from alignbench.datasets.arrays import read_labels, rows_dataset
 
         options, first = self.options, self.rows[0]
         for other in self.rows:
@@ -160,25 +161,56 @@ class Suite:
                 )
         origin = f"the rows of {first.source}: no data was named"
         origin += "" if options.labels is None else f"; labels from {options.labels.name}"
-        origin += "" if options.groups is None else f"; groups from {options.groups.name}"
+        origin += f"; groups from {self._groups_from}" if options.groups is not None else ""
         return rows_dataset(
             first.rows,
             origin,
             labels=None if options.labels is None else read_labels(options.labels, first.rows),
-            groups=None if options.groups is None else read_groups(options.groups, first.rows),
+            groups=self._groups_of_rows(first.rows),
             types=options.data_types,
             n_per_type=options.n_samples if options.n_samples_given else None,
             seed=options.seed,
-            notes=() if options.groups is not None else tuple(self._repetitions()),
         )
 
-    def _repetitions(self) -> Iterator[str]:
-        for file in self.rows:
-            if again := file.repeated():
-                yield (
-                    f"{file.source}: {again} of {file.rows} rows equal an earlier one, yet each counts as "
-                    "independent; rows of one image or one text belong in one group: --align-groups"
-                )
+    @property
+    def _groups_from(self) -> str:
+        groups = self.options.groups
+        return groups.name if isinstance(groups, Path) else "equal rows"
+
+    def _groups_of_rows(self, n: int) -> tuple[str, ...] | None:
+        from alignbench.datasets.arrays import read_groups
+        from alignbench.datasets.copies import groups_of_rows
+
+        groups = self.options.groups
+        if isinstance(groups, Path):
+            return read_groups(groups, n)
+        return None if groups is None else groups_of_rows({f.source: f.values() for f in self.rows})
+
+    @cached_property
+    def copies(self) -> tuple[str, ...]:
+        """What a user has to know of arrays whose rows are copies that count as samples of their own."""
+        from alignbench.datasets.arrays import rows_of
+        from alignbench.datasets.copies import ROWS, repeats, told
+        from alignbench.weights.arrays import array_file
+
+        groups = tuple(sample.group for sample in self.dataset.samples)
+        way_out = (
+            f"Give groups: --align-groups FILE, one a row; --align-groups {ROWS} makes equal rows one group."
+            if self.rows
+            else "The data has them as samples of their own: look how the array was made."
+        )
+        found = []
+        for file in filter(None, map(array_file, (*self.encoders.values(), *self.llms.values()))):
+            if again := repeats(file.values()[rows_of(self.dataset, file.rows)], groups):
+                found.append(told(file.source, again, len(groups), way_out))
+        return tuple(found)
+
+    def flags_of(self, score: Score) -> tuple[str, ...]:
+        """Return what a score is flagged with because of the data that it is of."""
+        from alignbench.datasets.copies import REPEATED
+
+        of_arrays = "arrays" in score.weights.values()
+        return (REPEATED,) if of_arrays and self.copies else ()
 
     @cached_property
     def store(self) -> EmbeddingStore:

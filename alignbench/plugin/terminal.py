@@ -89,6 +89,7 @@ def plan(
     tests: int,
     seconds: float,
     width: int = 80,
+    warned: Sequence[str] = (),
 ) -> list[str]:
     """Return what the run is about to load, download and take, in lines of at most `width` columns.
 
@@ -99,6 +100,7 @@ def plan(
         tests: how many there are.
         seconds: that they take about, without what models have yet to do.
         width: the terminal's columns.
+        warned: what speaks against the scores that will come of it.
     """
     rows = [("data" if i == 0 else "", line) for i, line in enumerate(dataset.describe())]
     if len(options.config.origin) > 1:
@@ -118,6 +120,7 @@ def plan(
     seconds += loading_seconds(models, options.device)
     # Most of what tests do grows with the samples, and each in its own way.
     bound = "about" if len(dataset) <= 2 * MEASURED_SAMPLES else "at least"
+    rows += [("warn", sentence) for sentence in warned]
     rows.append(("plan", f"{plural(tests, 'test')}; download {fetched}; {bound} {duration_text(seconds)}"))
     return [
         f"{head if i == 0 else '':<{_HEAD}}{line}"

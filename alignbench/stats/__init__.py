@@ -17,7 +17,7 @@ from alignbench.stats.linear import Explained, explained
 from alignbench.stats.needed import needed_of_ties, samples_needed
 from alignbench.stats.permutation import draw_permutations, draw_within, p_value
 from alignbench.stats.ranking import holm_rejects, paired_p, tie_groups
-from alignbench.stats.splits import assign, one_per_group, repeated_split, rng_for, train_half
+from alignbench.stats.splits import assign, one_per_group, repeated_split, rng_for, seed_for, train_half
 from alignbench.stats.standings import Standings, beats_shuffled, joint_of, standings
 from alignbench.stats.trained import corrected_error, corrected_interval, multi_split_p, seed_spread
 
@@ -57,6 +57,7 @@ __all__ = [
     "repeated_split",
     "rng_for",
     "samples_needed",
+    "seed_for",
     "seed_spread",
     "smallest_p",
     "standings",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.columns import names_of
 from alignbench.errors import DegenerateError, InputError
 from alignbench.stats.interval import MIN_GROUPS, deletion_blocks, jackknife_interval
 from alignbench.stats.permutation import draw_permutations, draw_within, p_value
@@ -160,11 +161,8 @@ def _prepare(
     params: Mapping[str, Any],
 ) -> _Case:
     a, b = metric.arrays(x, y if metric.two_sided else None)
-    names = (np.arange(len(a)) if groups is None else np.asarray(groups)).astype(str)
-    classes = None if labels is None else np.asarray(labels).astype(str)
-    for name, column in (("groups", names), ("labels", classes)):
-        if column is not None and column.shape != (len(a),):
-            raise InputError(f"{name}: expected {len(a)}, one a row, got shape {column.shape}")
+    names = names_of(np.arange(len(a)) if groups is None else groups, len(a), "groups")
+    classes = None if labels is None else names_of(labels, len(a), "labels")
     if classes is None and (metric.kind == "labelled" or "labels" in metric.needs):
         raise InputError(f"{metric.name}: expected labels, one a row, got none")
     case = _Case(metric, a, b, classes, names, seed, {})

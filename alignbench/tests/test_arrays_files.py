@@ -17,7 +17,6 @@ from alignbench.encoders import resolve
 from alignbench.errors import AlignbenchError, ConfigError, ModelError, WeightsMissingError
 from alignbench.llms import resolve as resolve_llm
 from alignbench.tests.embed_fakes import FakeEncoder, drawings, shards
-from alignbench.weights.arrays import array_file
 from alignbench.weights.spec import parse_spec
 
 if TYPE_CHECKING:
@@ -261,14 +260,6 @@ def test_a_file_that_changes_under_a_run_is_noticed(store: EmbeddingStore) -> No
     os.utime("v.npy", ns=(1, 1))  # the clock of a file system may be too coarse to show it
     with pytest.raises(ModelError, match="has changed since the run began"):
         embed_images(model, drawings(N), store=store)
-
-
-def test_repeated_rows_are_counted() -> None:
-    values = matrix()
-    values[5] = values[6] = values[1]
-    file = array_file(resolve(saved(values)))
-    assert file is not None
-    assert file.repeated() == 2
 
 
 def test_a_sample_without_image_says_so() -> None:

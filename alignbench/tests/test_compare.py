@@ -12,7 +12,7 @@ from alignbench.errors import DegenerateError
 from alignbench.experiments.compare import Projection, cosine_table, error_table, project
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.metrics import METRICS
-from alignbench.stats import corrected_interval, repeated_split
+from alignbench.stats import corrected_interval, repeated_split, seed_for
 from alignbench.types import Embeddings, ModelInfo, Pair, Patches, Score
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ def naive_training(pair: Pair, split: int, how: Projection) -> tuple[float, floa
     x, y = (side.values.astype(np.float64) for side in (pair.x, pair.y))
     mean_x, mean_y = x[train].mean(axis=0), y[train].mean(axis=0)
     scale_x, scale_y = (np.sqrt(np.square(s[train] - s[train].mean(axis=0)).mean()) for s in (x, y))
-    module = build(how.projector, x.shape[1], y.shape[1], how.seed + split)
+    module = build(
+        how.projector, x.shape[1], y.shape[1], seed_for(how.seed, "initial weights of split", split)
+    )
     inputs = torch.tensor((x - mean_x) / scale_x, dtype=torch.float32)
     targets = torch.tensor((y - mean_y) / scale_y, dtype=torch.float32)
     optimiser = torch.optim.Adam(module.parameters(), lr=how.lr)

@@ -11,8 +11,10 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1]
 FLOORS = {
+    "columns": 0,
     "errors": 0,
     "files": 0,
+    "memory": 0,
     "npy": 0,
     "types": 0,
     "registry": 0,

@@ -88,10 +88,6 @@ class ArrayFile:
             )
         return vectors
 
-    def repeated(self) -> int:
-        """Return how many rows are equal to an earlier one: of the same image or text, most likely."""
-        return self.rows - len({row.tobytes() for row in self.values()})
-
     def values(self) -> NDArray[Any]:
         """Return the whole matrix as it is in the file, mapped into memory.
 
