@@ -31,7 +31,7 @@ DRAWINGS = {"trained-on": "synthetic", "held-out": "synthetic_other"}
 """Name in the study's table -> dataset: drawings like those of the trainings, and others."""
 SEED = 4  # of the drawings: that of no training, no sample data and no held-out measurement
 LLMS = ("mini-llama", "mini-qwen")
-_FORMAT = 1
+_FORMAT = 2  # 2: CKNNA as published
 
 
 @dataclass(frozen=True, slots=True)
