@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from alignbench.datatypes import ALL
-from alignbench.errors import DegenerateError
+from alignbench.errors import DegenerateError, TooFewSamplesError
+from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.metrics.basis import basis_settings
 from alignbench.stats import evaluate
 from alignbench.types import Score
@@ -85,9 +86,12 @@ def score_pair(
     }
     described = {**preprocessing(pair), **params}
     try:
+        if not len(pair):
+            raise TooFewSamplesError(f"no sample is of the data type {data_type!r}")
         found = evaluate_pair(metric, pair, settings)
     except DegenerateError as error:
-        return Score(value=None, status="not_applicable", reason=str(error), params=described, **common)
+        reason = why_not(error, Sharing.of_pair(pair))
+        return Score(value=None, status="not_applicable", reason=reason, params=described, **common)
     return Score(
         value=found.value,
         null=found.null,
