@@ -130,6 +130,8 @@ class Pair:
 
     Usually `x` is an encoder's and `y` an LLM's; in vision-vision and text-text both are of a kind.
     `groups[i]` is the unit of every split, permutation and interval; `labels[i]` is the data type.
+    `images[i]` and `texts[i]` tell images and texts apart, so that it can be said what rows of a group share;
+    empty where rows are those of arrays.
     """
 
     x: Embeddings
@@ -137,6 +139,8 @@ class Pair:
     labels: tuple[str, ...]
     groups: tuple[str, ...]
     dataset: str
+    images: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.x.ids != self.y.ids:
@@ -151,6 +155,9 @@ class Pair:
             check_unmixed(self.labels)
         except DataError as error:
             raise InputError(f"{self.name}: {error}") from error
+        for name, given in (("images", self.images), ("texts", self.texts)):
+            if given and len(given) != len(self.x.ids):
+                raise InputError(f"{self.name}: {len(self.x.ids)} rows, {len(given)} {name}")
 
     @property
     def name(self) -> str:
@@ -170,6 +177,8 @@ class Pair:
             y=replace(self.y, values=self.y.values[index], ids=ids),
             labels=tuple(self.labels[i] for i in index),
             groups=tuple(self.groups[i] for i in index),
+            images=tuple(self.images[i] for i in index) if self.images else (),
+            texts=tuple(self.texts[i] for i in index) if self.texts else (),
         )
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.errors import DegenerateError
+from alignbench.errors import DegenerateError, TooFewSamplesError
 from alignbench.experiments.scoring import identity, preprocessing
+from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.stats import (
     corrected_interval,
     draw_permutations,
@@ -151,7 +152,10 @@ def project(
     }
     described = preprocessing(pair) | _protocol(how) | ({"patches": x.shape[1]} if x.ndim == 3 else {})
     if len(rows) < FEWEST:
-        reason = f"expected at least {FEWEST} groups to hold out one in {PARTS}, got {len(rows)}"
+        few = TooFewSamplesError(
+            f"expected at least {FEWEST} groups to hold out one in {PARTS}, got {len(rows)}; use more samples"
+        )
+        reason = why_not(few, Sharing.of_pair(pair))
         return [_missing(measure, reason, common, described) for measure in _MEASURES], {}
     splits = _splits(np.asarray(pair.groups)[rows], how)
     trained, control = _fit(x, y, splits, how)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from alignbench.datatypes import ALL
-from alignbench.errors import DegenerateError
+from alignbench.errors import DegenerateError, TooFewSamplesError
+from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.memory import check_room, is_out_of_memory
 from alignbench.metrics.basis import basis_settings
 from alignbench.stats import evaluate
@@ -79,12 +80,15 @@ def score_pair(
         pair = pair.take([row for row, label in enumerate(pair.labels) if label == data_type])
     common = _common(metric, pair, settings, experiment, data_type)
     described = {**preprocessing(pair), **params}
+    n = common["n"] if metric.two_sided else len(pair)
     try:
-        n = common["n"] if metric.two_sided else len(pair)
+        if not len(pair):
+            raise TooFewSamplesError(f"no sample is of the data type {data_type!r}")
         check_room(metric.memory(n, settings.permutations))
         found = evaluate_pair(metric, pair, settings)
     except DegenerateError as error:
-        return Score(value=None, status="not_applicable", reason=str(error), params=described, **common)
+        reason = why_not(error, Sharing.of_pair(pair))
+        return Score(value=None, status="not_applicable", reason=reason, params=described, **common)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -104,7 +108,7 @@ def score_pair(
 
 def missing_score(metric: Metric, pair: Pair, settings: Settings, reason: str, *, experiment: str) -> Score:
     """Return what stands for a score of a pair that could not be computed, for this reason."""
-    common = _common(metric, pair, settings, experiment, "all")
+    common = _common(metric, pair, settings, experiment, ALL)
     return Score(value=None, status="not_applicable", reason=reason, params=preprocessing(pair), **common)
 
 

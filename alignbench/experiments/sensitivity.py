@@ -10,6 +10,7 @@ import numpy as np
 
 from alignbench.errors import DegenerateError, LayersMissingError
 from alignbench.experiments.scoring import blas_threads, identity, preprocessing
+from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.metrics import METRICS
 from alignbench.stats import evaluate, standings
 from alignbench.types import Score
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 OF = "calibrated_cka"
 METRIC = f"varied_{OF}"
 AS_SCORED = "as scored"
+_SAME = 1e-14  # of its size: a feature that spreads no more is the same for all, up to rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,8 @@ def sensitivity(
                     n_permutations=0,
                 )
         except DegenerateError as error:
-            scores.append(Score(value=None, status="not_applicable", reason=str(error), **common))
+            reason = why_not(error, Sharing.of_pair(pair))
+            scores.append(Score(value=None, status="not_applicable", reason=reason, **common))
             continue
         scores.append(
             Score(
@@ -171,9 +174,14 @@ def unit(values: Matrix) -> Matrix:
 
 
 def standardised(values: Matrix) -> Matrix:
-    """Return features of mean 0 and standard deviation 1; those that are the same for all are left out."""
+    """Return features of mean 0 and standard deviation 1; those that are the same for all are left out.
+
+    Where none is left, all are 0.
+    """
     spread = values.std(axis=0)
-    kept = spread > 1e-9 * max(float(spread.max()), 1e-300)
+    kept = spread > _SAME * np.abs(values).max(axis=0)
+    if not kept.any():
+        return np.zeros_like(values)
     columns: Matrix = (values[:, kept] - values[:, kept].mean(axis=0)) / spread[kept]
     return columns
 

@@ -31,7 +31,8 @@ DRAWINGS = {"trained-on": "synthetic", "held-out": "synthetic_other"}
 """Name in the study's table -> dataset: drawings like those of the trainings, and others."""
 SEED = 4  # of the drawings: that of no training, no sample data and no held-out measurement
 LLMS = ("mini-llama", "mini-qwen")
-_FORMAT = 2  # 1: trainings of a VLM were seeded by seed + 1000 * split
+# 2: CKNNA as published, and trainings of a VLM seeded by purpose instead of by seed + 1000 * split
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from alignbench.errors import TooFewSamplesError
 from alignbench.experiments.scoring import identity, preprocessing
+from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.stats import assign, corrected_interval, repeated_split, rng_for, seed_for, seed_spread
 from alignbench.stats.interval import MIN_GROUPS
 from alignbench.types import Null, Score
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from alignbench.errors import DegenerateError
     from alignbench.projectors.fit import Training
     from alignbench.types import Pair
 
@@ -225,7 +227,7 @@ def trained_score(
 
 
 def not_applicable(
-    pair: Pair, metric: str, reason: str, repeats: Repeats, *, experiment: str, **fields: Any
+    pair: Pair, metric: str, error: DegenerateError, repeats: Repeats, *, experiment: str, **fields: Any
 ) -> Score:
     """Return the score that says why there is none."""
     return Score(
@@ -234,6 +236,6 @@ def not_applicable(
         **fields,
         value=None,
         status="not_applicable",
-        reason=reason,
+        reason=why_not(error, Sharing.of_pair(pair)),
         params=preprocessing(pair),
     )

@@ -83,7 +83,8 @@ class Metric:
         null: None where there is no null; for `pairing` metrics the generic one is the default.
         interval: "jackknife" (smooth kernel scores), "blocks" (conservative), or None.
         deletions: (x, y, blocks, **settings) -> the values without each block, faster than one at a time.
-        chance: (n, codes, settings) -> what a guesser gets; codes are class numbers, or None.
+        chance: (n, codes, settings) -> what a guesser gets of n groups; codes are the class numbers of all
+            rows that the metric sees, which may be more than n, or None.
         parts: the named parts of a composite, with the arguments of `fn`.
         flags: (value, parts) -> what a reader has to know of this value, e.g. "saturated".
         squares: how many matrices [n, n] of float64 it holds at once, null and interval included, so that

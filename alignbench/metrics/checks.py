@@ -119,14 +119,36 @@ def standardized(x: Matrix, name: str = "x") -> Matrix:
     Raises:
         DegenerateError: all rows are equal (up to rounding).
     """
+    return _standardized(x, name)[0]
+
+
+def centered_beside(x: Matrix, name: str = "x") -> tuple[Matrix, Matrix]:
+    """Return `standardized(x)`, and `x` divided by the same power of two but not centred.
+
+    Raises:
+        DegenerateError: all rows are equal (up to rounding).
+    """
+    result, scaled, exponent = _standardized(x, name)
+    return result, np.ldexp(scaled, -exponent)
+
+
+def in_range(x: Matrix) -> Matrix:
+    """Return `x` divided by a power of two, so that its largest number is between 1/2 and 1."""
     with np.errstate(over="ignore"):
         largest = float(np.abs(x).max())
-        scaled = x if largest == 0 else np.ldexp(x, -int(np.frexp(largest)[1]))
+        scaled: Matrix = x if largest == 0 else np.ldexp(x, -int(np.frexp(largest)[1]))
+    return scaled
+
+
+def _standardized(x: Matrix, name: str) -> tuple[Matrix, Matrix, int]:
+    """Return `x` standardized, in range, and the exponent by which they differ."""
+    scaled = in_range(x)
     result = centered(scaled)
     spread = float(np.abs(result).max())
     if spread <= 8 * np.finfo(np.float64).eps:
         raise DegenerateError(f"{name}: zero variance, all {len(x)} rows of shape {x.shape} are equal")
-    return np.ldexp(result, -int(np.frexp(spread)[1]))
+    exponent = int(np.frexp(spread)[1])
+    return np.ldexp(result, -exponent), scaled, exponent
 
 
 def bounded(value: float, bounds: tuple[float, float], name: str) -> float:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from alignbench.datasets.dataset import normalised
 from alignbench.errors import ConfigError, DataError
 from alignbench.plugin.attempts import Attempts
 from alignbench.plugin.held import Held
@@ -349,6 +350,8 @@ class Suite:
             labels=tuple(sample.data_type for sample in samples),
             groups=tuple(sample.group for sample in samples),
             dataset=self.dataset.label,
+            images=tuple(sample.image_digest for sample in samples if sample.texts),
+            texts=tuple(normalised(sample.text) for sample in samples if sample.texts),
         )
 
     def all_embeddings(self, needed: Needed) -> dict[str, Embeddings]:

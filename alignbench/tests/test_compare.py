@@ -163,7 +163,7 @@ def test_too_few_groups_are_not_applicable_with_the_reason() -> None:
     scores, curves = project(make_pair(14), HOW)
     assert not curves
     assert [score.status for score in scores] == ["not_applicable"] * 2
-    assert scores[0].reason == "expected at least 15 groups to hold out one in 5, got 14"
+    assert scores[0].reason == "expected at least 15 groups to hold out one in 5, got 14; use more samples"
 
 
 def test_below_twenty_groups_there_is_no_interval() -> None:
