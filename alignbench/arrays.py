@@ -19,7 +19,8 @@ from alignbench.errors import AlignbenchWarning, DataError, InputError
 from alignbench.experiments.scoring import Settings, missing_score, score_pair
 from alignbench.metrics import METRICS, Metric
 from alignbench.metrics.basis import ALIGN, check_width
-from alignbench.metrics.checks import as_matrix
+from alignbench.metrics.checks import as_matrix, check_range
+from alignbench.paths import user_path
 from alignbench.registry import unknown
 from alignbench.report import rank, terminal_table
 from alignbench.types import Embeddings, ModelInfo, Pair, jsonable
@@ -222,9 +223,10 @@ def _name_of(given: Array, side: Side) -> str:
 def _array(name: str, given: Array, side: Side, *, l2: bool) -> tuple[ModelInfo, Vectors]:
     source, revision = "an array", None
     if isinstance(given, str | Path):
-        file = ArrayFile(Path(given).expanduser(), name)
+        file = ArrayFile(user_path(given, f"{side} {name!r}"), name)
         source, revision, given = file.source, file.revision, file.values()
     values = as_matrix(given, f"{side} {name!r}")
+    check_range(values, f"{side} {name!r}")
     if l2:
         norms = np.linalg.norm(values, axis=1, keepdims=True)
         if not norms.all():

@@ -7,14 +7,16 @@ import json
 import shutil
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignbench.cli.listing import table
+from alignbench.files import writing
+from alignbench.paths import user_path
 from alignbench.units import size_text
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from alignbench.llms.conversions import Conversion
 
@@ -92,7 +94,8 @@ def prune(given: argparse.Namespace) -> int:
         doing = "would delete" if given.dry_run else "deleting"
         print(f"{doing}  {model}  {size_text(held)}  {folder}")
         if not given.dry_run:
-            shutil.rmtree(folder)
+            with writing(folder):
+                shutil.rmtree(folder)
     freed = size_text(sum(held for _, _, held in old))
     print(f"{freed} {'would be freed' if given.dry_run else 'freed'}")
     return 0
@@ -101,9 +104,9 @@ def prune(given: argparse.Namespace) -> int:
 def verify(given: argparse.Namespace) -> int:
     """Read every file; exit with 1 where one is not what was written."""
     shards = [shard for one in _held(_root(given)) for shard in one.shards]
-    damaged = [shard for shard in shards if hashlib.sha256(shard.read_bytes()).hexdigest() != shard.stem]
-    for shard in damaged:
-        print(f"damaged: {shard}: its sha256 is not its name; the next run computes its embeddings anew")
+    damaged = {shard: why for shard in shards if (why := _damage(shard))}
+    for shard, why in damaged.items():
+        print(f"damaged: {shard}: {why}; the next run computes its embeddings anew")
     print(f"{len(shards)} shards read, {len(damaged)} damaged")
     made = [one for one in _conversions(given) if one.usable]
     spoilt = [file for one in made for file in one.damaged()]
@@ -124,10 +127,19 @@ def _made_row(one: Conversion) -> tuple[str, str, str]:
     return one.source, size_text(one.size), _date(one.written)
 
 
+def _damage(shard: Path) -> str | None:
+    """Return what is wrong with a shard; None if it is what was written."""
+    try:
+        content = shard.read_bytes()
+    except OSError as error:
+        return f"it can't be read ({error.strerror})"
+    return None if hashlib.sha256(content).hexdigest() == shard.stem else "its sha256 is not its name"
+
+
 def _root(given: argparse.Namespace) -> Path:
     from alignbench.embed import default_root
 
-    return default_root() if given.cache_dir is None else Path(given.cache_dir).expanduser()
+    return default_root() if given.cache_dir is None else user_path(given.cache_dir, "--cache-dir")
 
 
 def _held(root: Path) -> list[Held]:
@@ -151,7 +163,9 @@ def _held(root: Path) -> list[Held]:
 def _model(key: Path) -> str:
     try:
         said = json.loads(key.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
+        return "unknown"
+    if not isinstance(said, dict):
         return "unknown"
     parts = [str(said[name]) for name in ("source", "output", "dtype") if name in said]
     return ", ".join([*parts, "patches"] if said.get("patches") else parts) or "unknown"

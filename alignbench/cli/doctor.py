@@ -87,11 +87,11 @@ def hardware(device: str) -> Iterator[str]:
 
 def storage(problems: list[str]) -> Iterator[str]:
     """Yield where the cache is, its size, and the free space there."""
-    from alignbench.paths import cache_home
+    from alignbench.paths import cache_home, exists, is_dir
 
     home = cache_home()
-    there = next((place for place in (home, *home.parents) if place.exists()), home)
-    if not there.is_dir():
+    there = next((place for place in (home, *home.parents) if exists(place)), home)
+    if not is_dir(there):
         problems.append(
             f"the cache {home} can't be made: {there} is a file; set ALIGNBENCH_CACHE to a folder"
         )

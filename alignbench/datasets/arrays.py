@@ -12,6 +12,7 @@ from alignbench.datasets.dataset import Dataset, Sample
 from alignbench.datatypes import ALL, check_type
 from alignbench.errors import DataError, InputError, UnknownNameError
 from alignbench.npy import open_npy
+from alignbench.paths import is_file
 from alignbench.registry import unknown
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _column(path: Path, n: int, what: str) -> tuple[str, ...]:
 
 def _lines(path: Path) -> tuple[str, ...]:
     try:
-        text = path.read_bytes().decode("utf-8-sig") if path.is_file() else None
+        text = path.read_bytes().decode("utf-8-sig") if is_file(path) else None
     except OSError as error:
         raise DataError(f"{path}: can't be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

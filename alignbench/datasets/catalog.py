@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from alignbench.datasets.dataset import Dataset, Sample, TextField, drawn_wordings, field_texts, with_groups
@@ -11,10 +10,12 @@ from alignbench.datasets.messages import load_mixed
 from alignbench.datasets.roots import PACKAGED
 from alignbench.datatypes import check_type
 from alignbench.errors import ConfigError, DataError, UnknownNameError
+from alignbench.paths import is_dir, user_path
 from alignbench.registry import Registry, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from alignbench.config import Config
 
@@ -68,7 +69,7 @@ def load_dataset(
         factory = DATASETS.get(spec)
         found = factory(n_per_type=n_per_type, types=types, seed=seed, root=root, text_field=text_field)
         return _checked(found, name)
-    if spec is not None and not Path(spec).is_dir():
+    if spec is not None and not is_dir(user_path(spec, "the dataset")):
         raise UnknownNameError(
             f"{unknown('dataset', name, dict.fromkeys(DATASETS))}; or the path of a folder"
         )

@@ -12,7 +12,6 @@ import numpy as np
 from alignbench.errors import ModelError
 from alignbench.memory import is_out_of_memory
 from alignbench.types import ModelInfo
-from alignbench.weights.guard import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

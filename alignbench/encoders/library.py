@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.encoders import timm_names
 from alignbench.errors import ModelError, WeightsMissingError
+from alignbench.paths import is_file, user_path
 from alignbench.registry import unknown
 from alignbench.weights.files import OPEN_CLIP
 from alignbench.weights.source import AskedSource, FileSource, HubSource
@@ -69,12 +70,12 @@ def open_clip_source(parsed: Spec, *, allow_pickle: bool) -> Source:
 
 
 def _is_file(text: str) -> bool:
-    return text.endswith(_CHECKPOINTS) or Path(text).expanduser().is_file()
+    return text.endswith(_CHECKPOINTS) or is_file(user_path(text, "a checkpoint"))
 
 
 def _checkpoint(text: str, *, allow_pickle: bool) -> Path:
-    path = Path(text).expanduser()
-    if not path.is_file():
+    path = user_path(text, "a checkpoint")
+    if not is_file(path):
         raise WeightsMissingError(f"there is no checkpoint {path}")
     if path.suffix != ".safetensors" and not allow_pickle:
         raise ModelError(

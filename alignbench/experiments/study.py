@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ConfigError, DataError
 from alignbench.experiments.study_cells import CellSettings, cell
-from alignbench.files import write_bytes
+from alignbench.files import make_folder, write_bytes
 from alignbench.zoo.lineages import CARD, LINEAGES, SHIPPED, Card, read_card
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class Study:
         made = self._compute(drawings, member, encoder, llm, basis)
         made = replace(made, seconds=round(time.perf_counter() - began, 2))
         if not again:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             write_bytes(path, (json.dumps(made.to_dict(), indent=1) + "\n").encode())
         self.say(f"{made.name}: {made.seconds:.0f} s")
         return made
@@ -282,7 +282,7 @@ def read_cell(path: Path) -> Cell | None:
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
         return Cell(**{**plain, "card": Card(**plain["card"])})
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignbench import paths
-from alignbench.errors import AlignbenchWarning, ConfigError
+from alignbench.errors import AlignbenchWarning, ConfigError, UnwritableError
 from alignbench.files import write_bytes
 from alignbench.weights.digest import file_digest
 
@@ -105,10 +105,11 @@ def kept(key: str, source: str, make: Callable[[Path], None]) -> Path:
                 making.rename(folder)
             finally:
                 shutil.rmtree(making, ignore_errors=True)
-    except OSError as error:
+    except (OSError, UnwritableError) as error:
+        why = error.why if isinstance(error, UnwritableError) else error.strerror or error
         raise ConfigError(
-            f"{root()}: the conversion of {source} can't be written there ({error.strerror or error}); set "
-            f"ALIGNBENCH_CACHE to another folder"
+            f"{root()}: the conversion of {source} can't be written there ({why}); set ALIGNBENCH_CACHE to "
+            "another folder"
         ) from error
     return folder
 

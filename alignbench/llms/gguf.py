@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alignbench import paths
 from alignbench.errors import ModelError, WeightsMissingError
 from alignbench.llms import conversions
 from alignbench.llms.gguf_header import read_header
@@ -18,6 +18,7 @@ from alignbench.weights.source import Located, Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from alignbench.llms.base import Options
     from alignbench.llms.decoder import Decoder
@@ -63,8 +64,8 @@ def gguf_source(target: str) -> GgufSource:
     Raises:
         WeightsMissingError: there is no such file.
     """
-    file = Path(target).expanduser()
-    if not file.is_file():
+    file = paths.user_path(target, "gguf")
+    if not paths.is_file(file):
         raise WeightsMissingError(f"there is no GGUF file {target}")
     # A link keeps its name: in the Hub's cache only the links are called as parts of a split file must be.
     return GgufSource(file.absolute(), f"gguf:{target}")

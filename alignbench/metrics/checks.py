@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
 
 ROUNDING = 1e-12
+LARGEST = 1e150  # the sum of 1e7 squares of it is still a float64
 
 
 def as_matrix(value: ArrayLike | Any, name: str = "x") -> Matrix:
@@ -42,6 +43,25 @@ def as_matrix(value: ArrayLike | Any, name: str = "x") -> Matrix:
             f"the first in row {bad[0, 0]}; leave such rows out"
         )
     return matrix
+
+
+def check_range(matrix: Matrix, name: str) -> None:
+    """Refuse a row whose squares leave the range of float64: its length would be zero or infinite.
+
+    A row of zeros has no direction, but no wrong one either: it is left to whoever needs one.
+
+    Raises:
+        InputError: the largest absolute value of a row is above 1e150, or below 1e-150 and not zero.
+    """
+    largest = np.maximum(matrix.max(axis=1), -matrix.min(axis=1))
+    outside = (largest > LARGEST) | ((largest < 1 / LARGEST) & (largest > 0))
+    if outside.any():
+        row = int(np.argmax(outside))
+        what = "large" if largest[row] > LARGEST else "small"
+        raise InputError(
+            f"{name}: row {row}: values as {what} as {largest[row]:.3g} have squares beyond float64; "
+            f"multiply the whole array by one factor: rows may lie between {1 / LARGEST:g} and {LARGEST:g}"
+        )
 
 
 def check_min_n(n: int, min_n: int, name: str = "x") -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -140,9 +139,10 @@ def read_artifacts(folder: Path, complain: Callable[[str], None]) -> Artifacts:
                 else:
                     arrays = {name: file[name] for name in file.files}
                     found.others.setdefault(path.stem.partition("-")[0], []).append(arrays)
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
+        except Exception as error:  # parsers of archives and headers raise whatever a spoilt file makes them
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
             complain(
-                f"{path.name}: expected plot inputs as .npz of plain arrays, could not read them ({error})"
+                f"{path.name}: expected plot inputs as .npz of plain arrays, could not read them ({reason})"
             )
     return found
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from alignbench.errors import AlignbenchError
+from alignbench.errors import AlignbenchError, UnwritableError
 from alignbench.experiments.attention import Subject
 from alignbench.experiments.vlm import PERMUTATIONS, VLMSettings
 from alignbench.plots.text import clean
@@ -99,11 +99,33 @@ def pytest_configure(config: pytest.Config) -> None:
         against = Against.from_options(suite.options, config.invocation_params.dir)
     except AlignbenchError as error:
         raise pytest.UsageError(clean(str(error))) from error
-    folder = RunFolder.fresh(output_dir, suite.options.run_name or _run_name(config))
+    folder = RunFolder.named(output_dir, suite.options.run_name or _run_name(config))
     config.stash[FOLDER] = folder
     config.pluginmanager.register(
         Collector(config, suite, folder, failures, gate, against), "alignbench-collector"
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Claim the run's folder before workers are told of it, and before anything is collected or embedded."""
+    config = session.config
+    if config.option.collectonly or hasattr(config, "workerinput"):
+        return
+    folder = config.stash[FOLDER]
+    try:
+        folder.claim()
+    except UnwritableError as error:
+        raise pytest.UsageError(
+            f"the report folder {clean(str(error))}; name another with --align-output-dir"
+        ) from error
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take the run's folder away if nothing came of the run."""
+    if (folder := config.stash.get(FOLDER, None)) is not None:
+        folder.leave()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -7,10 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
+from alignbench.errors import UnwritableError
 from alignbench.experiments.scoring import Settings, needs_basis, score_pair
 from alignbench.experiments.trained import Repeats
 from alignbench.metrics import METRICS
+from alignbench.plugin.runfolder import file_stem
 from alignbench.plugin.typed import item_command
+from alignbench.report.run import ARTIFACTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -101,14 +104,26 @@ class Recorder:
         self.item.user_properties.append(("alignbench", complete.to_dict()))
         return complete
 
-    def artifact(self, kind: str, pair: Pair, arrays: Mapping[str, NDArray[np.generic]]) -> str:
-        """Write arrays for a figure of `pair` into the run folder and return the file's path in it."""
+    def artifact(self, kind: str, pair: Pair, arrays: Mapping[str, NDArray[np.generic]]) -> str | None:
+        """Write arrays for a figure of `pair` into the run folder and return the file's path in it.
+
+        Where it can't be written, the run says so at its end, and the path is None: a figure that is missing
+        must not cost the test its scores.
+        """
         return self.arrays(kind, (pair.x.model.label, pair.y.model.label), arrays)
 
-    def arrays(self, kind: str, labels: Sequence[str], arrays: Mapping[str, NDArray[np.generic]]) -> str:
+    def arrays(
+        self, kind: str, labels: Sequence[str], arrays: Mapping[str, NDArray[np.generic]]
+    ) -> str | None:
         """Do the same for models that need no pair of embeddings."""
         models = "~".join(dict.fromkeys(labels))  # no alias has a tilde
-        return self.folder.write_artifact(f"{kind}-{models}", arrays)
+        name = f"{kind}-{models}"
+        try:
+            return self.folder.write_artifact(name, arrays)
+        except UnwritableError as error:
+            lost = f"{ARTIFACTS}/{file_stem(name)}.npz"
+            self.item.user_properties.append(("alignbench-unwritten", (lost, error.why)))
+            return None
 
     def _command(self, score: Score) -> str:
         # The width of a shared basis depends on the run's other models.

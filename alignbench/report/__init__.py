@@ -5,12 +5,11 @@ from alignbench.report.diff import Comparison, compare, read_recorded
 from alignbench.report.diff_markdown import markdown_diff
 from alignbench.report.diff_terminal import terminal_diff
 from alignbench.report.failures import failure_lines
-from alignbench.report.files import REPORT, append_score, read_scores, write_text
+from alignbench.report.files import REPORT, SCHEMA, append_score, read_scores, write_text
 from alignbench.report.flags import FLAGS, meaning
 from alignbench.report.gate import check_gates, parse_gates
 from alignbench.report.ranking import Ranking, rank, rank_by_type
 from alignbench.report.run import (
-    SCHEMA,
     SCHEMA_VERSION,
     draw_figures,
     point_latest,

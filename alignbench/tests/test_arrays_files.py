@@ -245,6 +245,17 @@ def test_a_row_that_is_not_finite_is_named(value: float, says: str, store: Embed
         embed_images(resolve(saved(values)), drawings(N), store=store)
 
 
+@pytest.mark.parametrize("l2", [True, False])
+@pytest.mark.parametrize("factor", [1e-60, 1e-40, 1e-320])
+def test_rows_that_float32_has_no_digits_for_are_named(
+    factor: float, l2: bool, store: EmbeddingStore
+) -> None:
+    values = matrix().astype(np.float64)
+    values[[3, 7]] *= factor
+    with pytest.raises(ModelError, match=r"2 of 12 rows are below float32, the first is row 3"):
+        embed_images(resolve(saved(values), l2=l2), drawings(N), store=store)
+
+
 def test_a_row_of_zeros_has_no_direction(store: EmbeddingStore) -> None:
     values = matrix()
     values[4] = 0

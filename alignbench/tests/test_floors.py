@@ -20,6 +20,7 @@ FLOORS = {
     "registry": 0,
     "config": 0,
     "paths": 0,
+    "schema": 0,
     "units": 0,
     "datatypes": 0,
     "metrics": 1,

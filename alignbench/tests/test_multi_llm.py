@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -65,7 +64,6 @@ def test_scores_do_not_depend_on_who_computes_them(project: pytest.Pytester, arg
     copy_benchmarks(project, "test_multi_llm.py")
     assert run(project, "benchmarks", LLMS, "-p", "no:randomly", "-p", "no:xdist").ret == 0
     serial = scores(project)
-    time.sleep(1.1)  # run folders are named by the second
     assert run(project, "benchmarks", LLMS, *args).ret == 0
     again = scores(project)
     assert len(serial) == 8

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -251,7 +250,6 @@ def test_a_run_scores_the_same_in_workers_and_loads_nothing_the_second_time(
     ours = (f"--encoders=eye={folders('dinov2')},toy-a", f"--llms=mouth={folders('llama')}", "--n-samples=8")
     assert run(project, "benchmarks", *ours, "-p", "no:xdist").ret == 0
     serial = scores(project)
-    time.sleep(1.1)  # run folders are named by the second
     again = run(project, "benchmarks", *ours, "-n", "2")
     assert again.ret == 0
     assert "weights loaded" not in again.stdout.str()

@@ -6,7 +6,8 @@ import pytest
 from tokenizers import Tokenizer, models, processors
 
 from alignbench.errors import DataError, ModelError
-from alignbench.weights.guard import guarded, guards, is_out_of_memory
+from alignbench.memory import is_out_of_memory
+from alignbench.weights.guard import guarded, guards
 from alignbench.weights.text import one_line
 
 

@@ -13,6 +13,7 @@ from alignbench.cli.options import plugin_options
 from alignbench.config import load_config
 from alignbench.datatypes import RESERVED
 from alignbench.errors import AlignbenchError, ConfigError
+from alignbench.paths import user_path
 from alignbench.plugin.options import Options
 from alignbench.plugin.suite import Suite
 
@@ -112,7 +113,7 @@ class Chooser:
     @property
     def _config(self) -> Any:
         path = self.given.get("config")
-        return load_config(None if path is None else Path(path).expanduser())
+        return load_config(None if path is None else user_path(path, "--config"))
 
     def _specs(self, what: str) -> tuple[str, ...]:
         return tuple(name.strip() for given in self.given.get(what) or () for name in given.split(","))

@@ -75,16 +75,3 @@ def guards(
         return run
 
     return decorate
-
-
-def is_out_of_memory(error: BaseException | None) -> bool:
-    """Say whether an error, or one that caused it, is that memory ran out."""
-    while error is not None:
-        name, message = type(error).__name__, str(error)
-        if name == "OutOfMemoryError" or isinstance(error, MemoryError):
-            return True
-        # torch has no type of its own for a CPU's memory.
-        if isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in message:
-            return True
-        error = error.__cause__
-    return False
