@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from alignbench.errors import InputError
+from alignbench.datasets.copies import REPEATED, repeats, told
+from alignbench.errors import AlignbenchWarning, InputError
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.metrics import METRICS
 from alignbench.plots.text import number
@@ -64,10 +67,7 @@ def assert_aligned(
     __tracebackhide__ = True
     known = METRICS.get(metric) if isinstance(metric, str) else metric
     _check(known, at_least, at_most, alpha)
-    if record is None:
-        score = score_pair(known, pair, Settings(), experiment=EXPERIMENT)
-    else:
-        score = record(known, pair)
+    score = _score(known, pair) if record is None else record(known, pair)
     if score.value is None:
         raise AssertionError(f"{pair.name}: {known.name} does not exist: {score.reason}")
     p = None if score.null is None else score.null.p
@@ -77,6 +77,17 @@ def assert_aligned(
         )
     if problems := list(_problems(score, p, at_least, at_most, alpha)):
         raise AssertionError(f"{pair.name}: {_told(score, p)}; asked for {' and '.join(problems)}")
+    return score
+
+
+def _score(metric: Metric, pair: Pair) -> Score:
+    """Return the score under the suite's defaults, flagged where rows are copies that nobody has grouped."""
+    score = score_pair(metric, pair, Settings(), experiment=EXPERIMENT)
+    for side in (pair.x, pair.y):
+        if again := repeats(side.values, pair.groups):
+            way_out = "Give the pair's groups: rows of one image, or of one text, are one."
+            warnings.warn(told(side.model.label, again, len(pair), way_out), AlignbenchWarning, stacklevel=3)
+            score = replace(score, flags=tuple(dict.fromkeys((*score.flags, REPEATED))))
     return score
 
 

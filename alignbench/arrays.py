@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from alignbench.columns import names_of
 from alignbench.datasets.arrays import rows_dataset
-from alignbench.errors import InputError
-from alignbench.experiments.scoring import Settings, score_pair
+from alignbench.datasets.copies import REPEATED, ROWS, groups_of_rows, repeats, told
+from alignbench.datatypes import check_free
+from alignbench.errors import AlignbenchWarning, DataError, InputError
+from alignbench.experiments.scoring import Settings, missing_score, score_pair
 from alignbench.metrics import METRICS, Metric
-from alignbench.metrics.basis import ALIGN
-from alignbench.metrics.checks import as_matrix
+from alignbench.metrics.basis import ALIGN, check_width
+from alignbench.metrics.checks import as_matrix, check_range
+from alignbench.paths import user_path
 from alignbench.registry import unknown
 from alignbench.report import rank, terminal_table
 from alignbench.types import Embeddings, ModelInfo, Pair, jsonable
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from alignbench.datasets import Dataset
     from alignbench.report import Ranking
     from alignbench.types import Score
 
@@ -74,7 +80,7 @@ def score_arrays(
     vision: Array | Mapping[str, Array],
     text: Array | Mapping[str, Array],
     labels: ArrayLike | None = None,
-    groups: ArrayLike | None = None,
+    groups: ArrayLike | Literal["rows"] | None = None,
     *,
     metrics: str | Metric | Iterable[str | Metric] | None = None,
     l2: bool = False,
@@ -91,7 +97,9 @@ def score_arrays(
         labels: the class of each row [n]: for composites, for scores of class structure, and for the null of
             pairs that are shuffled inside each class only.
         groups: the unit of permutations and intervals [n]: rows of one image, or of one text, are one group.
-            Each row is its own by default.
+            Each row is its own by default; "rows": equal rows are one group, in whichever array they are.
+            Where each is its own and rows are equal, a warning says so, and all scores are flagged
+            `repeated_rows`.
         metrics: which, by name; by default all that apply: of pairs, of the vision side alone, and, where
             there are labels, those that need them.
         l2: whether rows are brought to unit length first, as a run does by default. Here they are taken as
@@ -102,10 +110,12 @@ def score_arrays(
         k: the width of that basis; None takes as much as rows and widths allow.
 
     Returns:
-        The scores; those whose value does not exist have the status "not_applicable" and say why.
+        The scores; those whose value does not exist have the status "not_applicable" and say why. So have
+        those of a metric that fails, or that needs more memory than there is: the others are computed.
 
     Raises:
-        InputError: an array is no finite matrix, rows don't match, or a metric needs labels.
+        InputError: an array is no finite matrix, rows don't match, a metric needs labels, or a setting can't
+            be.
         UnknownNameError: a metric that nobody registered.
 
     Example:
@@ -120,9 +130,11 @@ def score_arrays(
     chosen = _metrics(metrics, labelled=labels is not None)
     sides = [*_side(vision, "vision", l2=l2), *_side(text, "text", l2=l2)]
     n = _common_rows(sides)
-    rows = rows_dataset(
-        n, "score_arrays", labels=_column(labels, n, "labels"), groups=_column(groups, n, "groups")
-    )
+    arrays = {f"{info.side} {info.name!r}": values for info, values in sides}
+    by_rows = isinstance(groups, str) and groups == ROWS
+    units = groups_of_rows(arrays) if by_rows else _column(groups, n, "groups")
+    rows = rows_dataset(n, "score_arrays", labels=_labels(labels, n), groups=units)
+    flags = _copies(arrays, rows)
     ids = tuple(sample.id for sample in rows.samples)
     embedded = [_embeddings(info, values, ids) for info, values in sides]
     xs, ys = ([e for e in embedded if e.model.side == side] for side in ("vision", "text"))
@@ -135,13 +147,48 @@ def score_arrays(
         groups=tuple(sample.group for sample in rows.samples),
         dataset=rows.label,
     )
+    _check_settings(settings, [pair(x, y) for x in xs for y in ys])
     scores = [
-        score_pair(metric, pair(x, y), settings, experiment=EXPERIMENT)
+        _flagged(_score(metric, pair(x, y), settings), flags)
         for metric in chosen
         for x in xs
         for y in (ys if metric.two_sided else [x])
     ]
     return ArrayScores(tuple(scores), tuple(info for info, _ in sides))
+
+
+def _copies(arrays: Mapping[str, Vectors], rows: Dataset) -> tuple[str, ...]:
+    """Warn of arrays whose rows are copies that count as samples of their own; return the flags of scores."""
+    groups = [sample.group for sample in rows.samples]
+    found = {name: again for name, values in arrays.items() if (again := repeats(values, groups))}
+    for name, again in found.items():
+        way_out = f"Give groups=, one a row; groups={ROWS!r} makes equal rows one group."
+        warnings.warn(told(name, again, len(groups), way_out), AlignbenchWarning, stacklevel=3)
+    return (REPEATED,) if found else ()
+
+
+def _flagged(score: Score, flags: tuple[str, ...]) -> Score:
+    return replace(score, flags=(*score.flags, *flags)) if flags else score
+
+
+def _check_settings(settings: Settings, pairs: Iterable[Pair]) -> None:
+    """Refuse once, and before anything is computed, what no metric could make good."""
+    draws = settings.permutations
+    if draws is not None and (not isinstance(draws, int | np.integer) or draws < 0):
+        raise InputError(f"permutations: expected a whole number from 0 on, or None, got {draws!r}")
+    for pair in pairs:
+        if settings.k is not None and settings.basis != "none":
+            check_width(settings.k, (pair.x.dim, pair.y.dim))
+
+
+def _score(metric: Metric, pair: Pair, settings: Settings) -> Score:
+    """Return the score; where the metric fails, whatever its error, one that says so: others go on."""
+    try:
+        return score_pair(metric, pair, settings, experiment=EXPERIMENT)
+    except Exception as error:
+        reason = f"{metric.name}: it failed: {type(error).__name__}: {' '.join(str(error).split())}"
+        warnings.warn(f"{reason} ({pair.name})", AlignbenchWarning, stacklevel=3)
+        return missing_score(metric, pair, settings, reason, experiment=EXPERIMENT)
 
 
 def _metrics(asked: str | Metric | Iterable[str | Metric] | None, *, labelled: bool) -> list[Metric]:
@@ -176,9 +223,10 @@ def _name_of(given: Array, side: Side) -> str:
 def _array(name: str, given: Array, side: Side, *, l2: bool) -> tuple[ModelInfo, Vectors]:
     source, revision = "an array", None
     if isinstance(given, str | Path):
-        file = ArrayFile(Path(given).expanduser(), name)
+        file = ArrayFile(user_path(given, f"{side} {name!r}"), name)
         source, revision, given = file.source, file.revision, file.values()
     values = as_matrix(given, f"{side} {name!r}")
+    check_range(values, f"{side} {name!r}")
     if l2:
         norms = np.linalg.norm(values, axis=1, keepdims=True)
         if not norms.all():
@@ -202,16 +250,18 @@ def _common_rows(sides: Sequence[tuple[ModelInfo, Vectors]]) -> int:
     return len(values)
 
 
+def _labels(given: ArrayLike | None, n: int) -> tuple[str, ...] | None:
+    labels = _column(given, n, "labels")
+    try:
+        for label in dict.fromkeys(labels or ()):
+            check_free(label)
+    except DataError as error:
+        raise InputError(f"labels: {error}") from error
+    return labels
+
+
 def _column(given: ArrayLike | None, n: int, what: str) -> tuple[str, ...] | None:
-    if given is None:
-        return None
-    column = np.asarray(given)
-    if column.shape != (n,):
-        raise InputError(f"{what}: expected {n}, one a row, got shape {column.shape}")
-    values = column.tolist()
-    if missing := [i for i, value in enumerate(values) if value is None or value != value]:
-        raise InputError(f"{what}: row {missing[0]} has none (None or NaN)")
-    return tuple(map(str, values))
+    return None if given is None else tuple(names_of(given, n, what).tolist())
 
 
 def _embeddings(info: ModelInfo, values: Vectors, ids: tuple[str, ...]) -> Embeddings:

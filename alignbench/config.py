@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from alignbench.errors import ConfigError
-from alignbench.registry import unknown
+from alignbench.datatypes import check_type
+from alignbench.errors import ConfigError, DataError
+from alignbench.paths import exists, is_file, user_path
+from alignbench.schema import complaint, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 LOCAL_NAME = "alignbench.yaml"
-_SECTIONS = ("vision_encoders", "llms", "defaults", "data_root", "data")
+SCHEMA = Path(__file__).with_name("config.schema.json")
+_LONGEST = 1_000_000
+_TEXT = "tag:yaml.org,2002:str"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,97 +73,119 @@ def load_config(path: Path | None = None, *, folder: Path | None = None) -> Conf
         folder: where to look for alignbench.yaml; the current folder if None.
 
     Raises:
-        ConfigError: the file is missing, is not YAML, or has a key that nobody reads.
+        ConfigError: the file is missing, is not YAML, or says what config.schema.json forbids.
     """
-    merged = _read(Path(__file__).with_name("config.yaml"))
+    merged = read_yaml(Path(__file__).with_name("config.yaml"))
     origin = ["packaged defaults"]
     local = path if path is not None else (folder or Path.cwd()) / LOCAL_NAME
-    if path is not None or local.is_file():
-        _lay_over(merged, _read(local), where=str(local))
+    if path is not None or exists(local):
+        over = read_yaml(local)
+        if (wrong := complaint(over, SCHEMA)) is not None:
+            raise ConfigError(f"{local}: {wrong}; the packaged config.yaml shows the form of each key")
+        _checked_types(over.get("data", {}), local)
+        _lay_over(merged, over, local)
         origin.append(str(local))
-    if output_dir := os.environ.get("VLM_OUTPUT_DIR"):
-        merged["defaults"]["output_dir"] = output_dir
-        origin.append("VLM_OUTPUT_DIR")
-    try:
-        return _checked(merged, tuple(origin))
-    except ValueError as error:
-        raise ConfigError(
-            f"{local}: {error}; see the packaged config.yaml for the form of each key"
-        ) from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"can't read the configuration {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content or {}, dict):
-        raise ConfigError(
-            f"{path}: expected a mapping of {', '.join(_SECTIONS)}, got {type(content).__name__}"
-        )
-    return dict(content or {})
-
-
-def _lay_over(base: dict[str, Any], over: Mapping[str, Any], where: str) -> None:
-    for section, value in over.items():
-        if section not in _SECTIONS:
-            raise ConfigError(f"{where}: {unknown('section', str(section), dict.fromkeys(_SECTIONS))}")
-        if isinstance(base.get(section), dict):
-            if not isinstance(value, dict):
-                raise ConfigError(f"{where}: {section} is a mapping, got {value!r}")
-            if section == "defaults" and (bad := [key for key in value if key not in base[section]]):
-                raise ConfigError(f"{where}: {unknown('default', str(bad[0]), base[section])}")
-            base[section] = {**base[section], **value}
-        elif section == "data_root" and isinstance(value, str):
-            # A relative root is meant from the file that names it, wherever pytest is started.
-            base[section] = str(Path(where).parent / Path(value).expanduser())
-        else:
-            base[section] = value
-
-
-def _checked(merged: Mapping[str, Any], origin: tuple[str, ...]) -> Config:
     defaults = merged["defaults"]
-    n_samples, seed = defaults["n_samples"], defaults["seed"]
-    for name, number, least in (("n_samples", n_samples, 1), ("seed", seed, 0)):
-        if not isinstance(number, int) or isinstance(number, bool) or number < least:
-            raise ValueError(f"{name}: expected an integer of at least {least}, got {number!r}")
+    if output_dir := os.environ.get("VLM_OUTPUT_DIR"):
+        origin.append("VLM_OUTPUT_DIR")
+        where = "VLM_OUTPUT_DIR"
+    else:
+        output_dir, where = defaults["output_dir"], f"{local}: defaults.output_dir"
     root = merged["data_root"]
     return Config(
-        encoders=_sources("vision_encoders", merged),
-        llms=_sources("llms", merged),
-        default_encoders=_names("encoders", defaults),
-        vlm_encoders=_names("encoders_vlm", defaults),
-        default_llms=_names("llms", defaults),
-        compared_llms=_names("llms_compared", defaults),
-        device=str(defaults["device"]),
-        output_dir=Path(defaults["output_dir"]),
-        n_samples=n_samples,
-        seed=seed,
+        encoders=merged["vision_encoders"],
+        llms=merged["llms"],
+        default_encoders=tuple(defaults["encoders"]),
+        vlm_encoders=tuple(defaults["encoders_vlm"]),
+        default_llms=tuple(defaults["llms"]),
+        compared_llms=tuple(defaults["llms_compared"]),
+        device=defaults["device"],
+        output_dir=user_path(output_dir, where),
+        n_samples=defaults["n_samples"],
+        seed=defaults["seed"],
         data_root=None if root is None else Path(root),
-        data={str(k): _data_source(str(k), v) for k, v in merged["data"].items()},
-        origin=origin,
+        data={name: DataSource(at["labels"], at["images"]) for name, at in merged["data"].items()},
+        origin=tuple(origin),
     )
 
 
-def _sources(section: str, merged: Mapping[str, Any]) -> dict[str, str]:
-    for name, source in merged[section].items():
-        if not isinstance(source, str) or not source:
-            raise ValueError(f"{section}.{name}: expected a repository or a folder, got {source!r}")
-    return {str(name): source for name, source in merged[section].items()}
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return a YAML file's mapping; an empty file is an empty one.
+
+    Aliases are refused: a few lines of them can stand for more than fits into memory. So are keys that occur
+    twice, of which YAML's parser would drop the first in silence.
+
+    Raises:
+        ConfigError: it can't be read, is no YAML, or no mapping.
+    """
+    if not is_file(path):
+        what = "it is no regular file" if exists(path) else "there is no such file"
+        raise ConfigError(f"can't read the configuration {path}: {what}")
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LONGEST + 1).decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"can't read the configuration {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8 text") from error
+    if len(text) > _LONGEST:
+        raise ConfigError(f"{path}: larger than {_LONGEST:,} bytes; that is no configuration")
+    try:
+        content = yaml.load(text, _Loader)
+    except RecursionError as error:
+        raise ConfigError(f"{path} is not YAML that can be read: it is nested too deeply") from error
+    except Exception as error:  # a parser of text that anybody wrote: it raises what dates and numbers raise
+        raise ConfigError(f"{path} is not YAML: {_reason(error)}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected a mapping, got {shown(content)}")
+    return content
 
 
-def _data_source(name: str, entry: Any) -> DataSource:
-    if not isinstance(entry, dict) or not all(
-        isinstance(entry.get(key), str) for key in ("labels", "images")
-    ):
-        raise ValueError(f"data.{name}: expected labels and images, two paths, got {entry!r}")
-    return DataSource(entry["labels"], entry["images"])
+def _checked_types(names: Iterable[str], where: Path) -> None:
+    for name in names:
+        try:
+            check_type(name)
+        except DataError as error:
+            raise ConfigError(f"{where}: data: {error}") from error
 
 
-def _names(key: str, defaults: Mapping[str, Any]) -> tuple[str, ...]:
-    value = defaults[key]
-    if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
-        raise ValueError(f"defaults.{key}: expected a list of names, got {value!r}")
-    return tuple(value)
+def _reason(error: Exception) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return " ".join(str(error).split())
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain data only: no alias, no key twice, and every key a text."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.get_event()  # type: ignore[no-untyped-call]
+            problem = f"the alias *{event.anchor} is not accepted; write the value out"
+            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.tag != _TEXT:
+                problem = f"the key {shown(key.value)} is not a text; put it in quotes"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            if key.value in seen:
+                problem = f"the key {key.value!r} is there twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _lay_over(base: dict[str, Any], over: Mapping[str, Any], where: Path) -> None:
+    for section, value in over.items():
+        if isinstance(base[section], dict):
+            base[section] = {**base[section], **value}
+        elif section == "data_root" and value is not None:
+            # A relative root is meant from the file that names it, wherever pytest is started.
+            base[section] = where.parent / user_path(value, f"{where}: data_root")
+        else:
+            base[section] = value

@@ -5,6 +5,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
 
 class AlignbenchError(Exception):
     """Base of every error that alignbench raises on purpose."""
@@ -39,6 +45,23 @@ class ConfigError(AlignbenchError):
 
 class DataError(AlignbenchError):
     """A dataset, a line of it or an image can't be read."""
+
+
+class UnwritableError(AlignbenchError):
+    """A file or a folder can't be written: no room, no right to, or something else is in its place.
+
+    Args:
+        path: of the file or the folder.
+        why: the system's words.
+        missing: of a folder, the files that could not be written into it.
+    """
+
+    def __init__(self, path: Path, why: str, missing: Sequence[str] = ()) -> None:
+        listed = f"; missing: {', '.join(missing)}" if missing else ""
+        super().__init__(f"{path} can't be written: {why}{listed}")
+        self.path = path
+        self.why = why
+        self.missing = tuple(missing)
 
 
 class UnlikeError(AlignbenchError):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.errors import InputError
+from alignbench.paths import exists, is_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +25,8 @@ def open_npy(path: Path) -> NDArray[Any]:
         InputError: there is no such file, it is not what `np.save` writes, it holds Python objects, or it is
             cut off; without the file's name, which the caller knows how to say.
     """
-    if not path.is_file():
-        raise InputError("not a regular file" if path.exists() else "there is no such file")
+    if not is_file(path):
+        raise InputError("not a regular file" if exists(path) else "there is no such file")
     try:
         with path.open("rb") as file:
             start = file.read(len(_MAGIC))

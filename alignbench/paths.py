@@ -11,6 +11,42 @@ from alignbench.errors import ConfigError
 PACKAGE = Path(__file__).resolve().parent
 
 
+def user_path(text: str | Path, what: str) -> Path:
+    """Return a path as a user wrote it, with the home folder in the place of `~`.
+
+    Args:
+        text: the path.
+        what: the option, variable or key that it comes from, for the message.
+
+    Raises:
+        ConfigError: it is empty, no path can be so, or `~name` is nobody's home.
+    """
+    if not str(text):
+        raise ConfigError(f"{what}: expected a path, got an empty text")
+    if "\0" in str(text):
+        raise ConfigError(f"{what}: {str(text)!r} holds a NUL character, which no path has")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # pathlib's word for a home that it can't find
+        raise ConfigError(f"{what}: there is no home folder for {str(text)!r}; write the path out") from error
+
+
+# pathlib raises where a name is too long or a folder may not be looked into; for us that is "not there".
+def is_dir(path: str | Path) -> bool:
+    """Whether a folder is there that can be looked at; False for a path that can't be one."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether a regular file is there that can be looked at; False for a path that can't be one."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def exists(path: str | Path) -> bool:
+    """Whether anything is there that can be looked at; False for a path that nothing can have."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def suite_root() -> Path:
     """Return the folder that holds `benchmarks/` and `sample_data/`.
 
@@ -41,17 +77,28 @@ def models_dir() -> Path:
 
 
 def cache_home() -> Path:
-    """Return the folder of what can be made again: `ALIGNBENCH_CACHE`, else the platform's cache folder."""
+    """Return the folder of what can be made again: `ALIGNBENCH_CACHE`, else the platform's cache folder.
+
+    Raises:
+        ConfigError: the variable holds no path, or there is no home folder to put it in.
+    """
     if chosen := os.environ.get("ALIGNBENCH_CACHE"):
-        return Path(chosen).expanduser()
+        return user_path(chosen, "ALIGNBENCH_CACHE")
     return _platform_cache() / "alignbench"
 
 
 def _platform_cache() -> Path:
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        return Path(os.environ.get("LOCALAPPDATA") or _home() / "AppData" / "Local")
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
+        return _home() / "Library" / "Caches"
     chosen = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG specification: a relative path is invalid, and ignored.
-    return Path(chosen) if Path(chosen).is_absolute() else Path.home() / ".cache"
+    return Path(chosen) if Path(chosen).is_absolute() else _home() / ".cache"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise ConfigError("no home folder to put the cache in; set ALIGNBENCH_CACHE to a folder") from error

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from alignbench.errors import InputError
+from alignbench.columns import names_of
+from alignbench.datatypes import ALL, check_unmixed
+from alignbench.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -128,6 +130,8 @@ class Pair:
 
     Usually `x` is an encoder's and `y` an LLM's; in vision-vision and text-text both are of a kind.
     `groups[i]` is the unit of every split, permutation and interval; `labels[i]` is the data type.
+    `images[i]` and `texts[i]` tell images and texts apart, so that it can be said what rows of a group share;
+    empty where rows are those of arrays.
     """
 
     x: Embeddings
@@ -135,6 +139,8 @@ class Pair:
     labels: tuple[str, ...]
     groups: tuple[str, ...]
     dataset: str
+    images: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.x.ids != self.y.ids:
@@ -143,6 +149,15 @@ class Pair:
             raise InputError(
                 f"{self.name}: {len(self.x.ids)} rows, {len(self.labels)} labels, {len(self.groups)} groups"
             )
+        for what, column in (("labels", self.labels), ("groups", self.groups)):
+            names_of(column, len(self), f"{self.name}: {what}")
+        try:
+            check_unmixed(self.labels)
+        except DataError as error:
+            raise InputError(f"{self.name}: {error}") from error
+        for name, given in (("images", self.images), ("texts", self.texts)):
+            if given and len(given) != len(self.x.ids):
+                raise InputError(f"{self.name}: {len(self.x.ids)} rows, {len(given)} {name}")
 
     @property
     def name(self) -> str:
@@ -162,6 +177,8 @@ class Pair:
             y=replace(self.y, values=self.y.values[index], ids=ids),
             labels=tuple(self.labels[i] for i in index),
             groups=tuple(self.groups[i] for i in index),
+            images=tuple(self.images[i] for i in index) if self.images else (),
+            texts=tuple(self.texts[i] for i in index) if self.texts else (),
         )
 
 
@@ -228,7 +245,7 @@ class Score:
     n: int
     dims: tuple[int, ...]
     other: str | None = None
-    data_type: str = "all"
+    data_type: str = ALL
     variant: str = ""
     status: Status = "ok"
     reason: str | None = None
@@ -294,11 +311,49 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """A test of a run that failed, so that scores are missing.
+
+    Args:
+        nodeid: of the test.
+        phase: "setup", "call" or "teardown"; "" where the process that ran it died.
+        experiment: that the test belongs to.
+        reason: why it failed, on one line.
+        encoders: the labels of the encoders that the test is about.
+        llms: the labels of its LLMs.
+        metric: that it would have recorded, where its parameters name one; else "".
+    """
+
+    nodeid: str
+    phase: str
+    experiment: str
+    reason: str
+    encoders: tuple[str, ...] = ()
+    llms: tuple[str, ...] = ()
+    metric: str = ""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The labels of all models that the test is about."""
+        return (*self.encoders, *self.llms)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types only."""
+        plain: dict[str, Any] = jsonable(asdict(self))
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Failure:
+        """Return the failure that `to_dict` described."""
+        return cls(**{**plain, "encoders": tuple(plain["encoders"]), "llms": tuple(plain["llms"])})
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What a run was made of: enough to judge its numbers a year later.
 
     `loads` has an entry ({"model", "seconds", "purpose"}) for each time that weights were loaded: in a warm
-    run only to be timed.
+    run only to be timed. `failures` has an entry for each test that failed.
     """
 
     id: str
@@ -314,6 +369,7 @@ class Run:
     dataset: Mapping[str, Any]
     loads: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types only."""

@@ -40,7 +40,8 @@ def covariances(metric, pair, record):
     """Write what the CORAL figures of a pair need, once: with its first metric."""
     if metric != CORAL[0]:
         return None
-    return record.artifact("coral", pair, covariance_arrays(pair, record.basis_settings))
+    arrays = covariance_arrays(pair, record.basis_settings)
+    return None if arrays is None else record.artifact("coral", pair, arrays)
 
 
 def similarities(metric, side, record):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from alignbench.experiments.study_cells import ALL
+from alignbench.datatypes import ALL
 from alignbench.experiments.validity_run import run_score
 
 pytestmark = pytest.mark.validity

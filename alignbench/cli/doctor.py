@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.cli.listing import table
 from alignbench.errors import AlignbenchError
+from alignbench.memory import available_memory
 from alignbench.units import duration_text, size_text
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def examine(given: argparse.Namespace) -> int:
     print()
     if encoders and llms:
         print("\n".join(pairs(encoders, llms, given.n_samples, given.device)), end="\n\n")
+    for note in (note for handle in (*encoders, *llms) for note in handle.notes):
+        print(f"note      {note}")
     for problem in problems:
         print(f"to do     {problem}")
     if not problems:
@@ -84,11 +87,11 @@ def hardware(device: str) -> Iterator[str]:
 
 def storage(problems: list[str]) -> Iterator[str]:
     """Yield where the cache is, its size, and the free space there."""
-    from alignbench.paths import cache_home
+    from alignbench.paths import cache_home, exists, is_dir
 
     home = cache_home()
-    there = next((place for place in (home, *home.parents) if place.exists()), home)
-    if not there.is_dir():
+    there = next((place for place in (home, *home.parents) if exists(place)), home)
+    if not is_dir(there):
         problems.append(
             f"the cache {home} can't be made: {there} is a file; set ALIGNBENCH_CACHE to a folder"
         )
@@ -125,16 +128,6 @@ def pairs(encoders: list[Handle], llms: list[Handle], n: int, device: str) -> li
             fetched = size_text(download) if download else "nothing"
             rows.append((encoder.name, llm.name, size_text(need), duration_text(seconds), fetched, fits))
     return table(("encoder", "LLM", "memory", "to embed", "download", ""), rows)
-
-
-def available_memory() -> int | None:
-    """Return the bytes of main memory that are free, or None where the system doesn't say."""
-    try:
-        with open("/proc/meminfo", encoding="utf-8") as file:  # noqa: PTH123 (no file of ours)
-            fields = dict(line.split(":", 1) for line in file)
-    except OSError:
-        return None
-    return int(fields["MemAvailable"].split()[0]) * 1024
 
 
 def _memory(handle: Handle, device: str) -> float:

@@ -32,6 +32,13 @@ def add_commands(commands: Any) -> None:
         metavar="ADDRESS",
         help="where to listen (default: 127.0.0.1, only here)",
     )
+    parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further name by which the page is opened, where --host is no name of it (repeatable)",
+    )
     parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
     add_options(parser, _GIVEN)
     parser.set_defaults(run=show)
@@ -43,4 +50,4 @@ def show(given: argparse.Namespace) -> int:
 
     values = {name: getattr(given, name, None) for name in plugin_options()}
     options = {name: value for name, value in values.items() if value is not None and value is not False}
-    return serve(options, host=given.host, port=given.port, browser=not given.no_browser)
+    return serve(options, host=given.host, port=given.port, browser=not given.no_browser, names=given.name)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 import sys
-from pathlib import Path
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from alignbench.cli.options import add_options
 from alignbench.cli.run import run_suite
-from alignbench.errors import ConfigError
+from alignbench.errors import AlignbenchError, ConfigError, DataError, UnwritableError
+from alignbench.paths import is_file, user_path
+from alignbench.schema import shown
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
 
 _ARRAYS = {
@@ -76,7 +79,7 @@ def from_arrays(given: argparse.Namespace, extra: list[str]) -> int:
             "from-arrays: expected one or more files of vision and then one of text, got one file"
         )
     for file in given.files:
-        if not Path(file).is_file():
+        if not is_file(user_path(file, "from-arrays")):
             raise ConfigError(f"from-arrays: there is no file {file}")
     *vision, text = given.files
     models = [f"--encoders={','.join(map(_spec, vision))}", f"--llms={_spec(text)}"]
@@ -87,22 +90,26 @@ def report_of(given: argparse.Namespace) -> int:
     """Write a run's report, or its figures for publication; print what was written."""
     from alignbench.report.html import write_report
 
-    folder = Path(given.folder)
+    folder = user_path(given.folder, "report")
     if not given.paper:
-        print(write_report(folder))
+        with _of_a_run(given.folder):
+            print(write_report(folder))
         return 0
-    from alignbench.plots.names import models_of
+    from alignbench.files import make_folder
+    from alignbench.plots.names import failures_of, models_of
     from alignbench.report import draw_figures, read_run
 
     run, scores = read_run(folder)
     into = folder / "paper"
-    into.mkdir(exist_ok=True)
-    drawn, problems = draw_figures(folder, models_of(run), scores, into, for_paper=True)
-    for name in drawn:
+    make_folder(into)
+    drawn = draw_figures(folder, models_of(run), scores, into, failures=failures_of(run), for_paper=True)
+    for name in drawn.files:
         print(into / name)
-    for problem in problems:
+    for problem in drawn.problems:
         print(f"alignbench: {problem}", file=sys.stderr)
-    return int(bool(problems))
+    if drawn.unwritten:
+        raise UnwritableError(into, "; ".join(dict.fromkeys(drawn.unwritten.values())), [*drawn.unwritten])
+    return int(bool(drawn.problems))
 
 
 def diff_of(given: argparse.Namespace) -> int:
@@ -111,7 +118,9 @@ def diff_of(given: argparse.Namespace) -> int:
     from alignbench.report.text import encodable
 
     gates = parse_gates(",".join(given.fail), "--fail") if given.fail else ()
-    found = compare(read_recorded(given.before), read_recorded(given.after), gates, unlike=given.unlike)
+    before, after = (read_recorded(user_path(run, "diff"), run) for run in (given.before, given.after))
+    with _of_a_run(f"{given.before} and {given.after}"):
+        found = compare(before, after, gates, unlike=given.unlike)
     encoding = sys.stdout.encoding or "utf-8"
     if given.format == "markdown":
         print(encodable(markdown_diff(found), encoding), end="")
@@ -119,6 +128,26 @@ def diff_of(given: argparse.Namespace) -> int:
         width = max(80, shutil.get_terminal_size((100, 24)).columns)
         print("\n".join(terminal_diff(found, width, encoding=encoding)))
     return int(bool(found.regressions))
+
+
+@contextmanager
+def _of_a_run(place: str) -> Iterator[None]:
+    """Say in a line that files have the right form and still hold what no run writes.
+
+    Their schema leaves open what a score's own parameters are; anybody may have changed the files.
+
+    Raises:
+        DataError: whatever came of it.
+    """
+    try:
+        yield
+    except AlignbenchError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"{place}: holds what no run writes ({type(error).__name__}: {shown(str(error))}); "
+            "make the run anew"
+        ) from error
 
 
 def _spec(file: str) -> str:

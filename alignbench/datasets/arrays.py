@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.columns import names_of
 from alignbench.datasets.dataset import Dataset, Sample
-from alignbench.datasets.rows import check_type
+from alignbench.datatypes import ALL, check_type
 from alignbench.errors import DataError, InputError, UnknownNameError
 from alignbench.npy import open_npy
+from alignbench.paths import is_file
 from alignbench.registry import unknown
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NAME = "arrays"
-ALL = "all"  # the type of rows without labels; scores over all types are filed under it, too
 _LONGEST = 200
 
 
@@ -112,10 +113,6 @@ def read_labels(path: Path, n: int) -> tuple[str, ...]:
             check_type(label)
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
-    if ALL in labels:
-        raise DataError(
-            f"{path}: a label can't be {ALL!r}: scores over all types go by it; name it otherwise"
-        )
     return labels
 
 
@@ -138,12 +135,15 @@ def _column(path: Path, n: int, what: str) -> tuple[str, ...]:
                 f"{path}: row {i}: {value[:20]!r} can't be a {what}: "
                 f"expected up to {_LONGEST} printable characters"
             )
-    return values
+    try:
+        return tuple(names_of(values, n, f"{what}s").tolist())
+    except InputError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def _lines(path: Path) -> tuple[str, ...]:
     try:
-        text = path.read_bytes().decode("utf-8-sig") if path.is_file() else None
+        text = path.read_bytes().decode("utf-8-sig") if is_file(path) else None
     except OSError as error:
         raise DataError(f"{path}: can't be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

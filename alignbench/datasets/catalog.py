@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from alignbench.datasets.dataset import Dataset, Sample, TextField, drawn_wordings, field_texts, with_groups
 from alignbench.datasets.messages import load_mixed
 from alignbench.datasets.roots import PACKAGED
+from alignbench.datatypes import check_type
 from alignbench.errors import ConfigError, DataError, UnknownNameError
+from alignbench.paths import is_dir, user_path
 from alignbench.registry import Registry, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from alignbench.config import Config
 
@@ -65,8 +67,9 @@ def load_dataset(
     name = str(spec)
     if spec is not None and isinstance(spec, str) and spec in DATASETS:
         factory = DATASETS.get(spec)
-        return factory(n_per_type=n_per_type, types=types, seed=seed, root=root, text_field=text_field)
-    if spec is not None and not Path(spec).is_dir():
+        found = factory(n_per_type=n_per_type, types=types, seed=seed, root=root, text_field=text_field)
+        return _checked(found, name)
+    if spec is not None and not is_dir(user_path(spec, "the dataset")):
         raise UnknownNameError(
             f"{unknown('dataset', name, dict.fromkeys(DATASETS))}; or the path of a folder"
         )
@@ -80,6 +83,20 @@ def load_dataset(
         text_field=text_field,
         config=config,
     )
+
+
+def _checked(found: Dataset, name: str) -> Dataset:
+    """Return what stands behind a dataset's name, its types' names checked, and grouped if it is not yet."""
+    if not isinstance(found, Dataset):
+        raise DataError(f"dataset {name!r}: expected a Dataset from its function, got {type(found).__name__}")
+    try:
+        for data_type in found.data_types:
+            check_type(data_type)
+    except DataError as error:
+        raise DataError(f"dataset {name!r}: {error}") from error
+    if all(sample.group for sample in found.samples):
+        return found
+    return replace(found, samples=with_groups(found.samples))
 
 
 def sample_data(

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from alignbench.datasets.images import check_image, open_image, read_image_file
+from alignbench.columns import is_missing
+from alignbench.datasets.images import check_image, describe, open_image, read_image_file
+from alignbench.datatypes import check_free, check_unmixed
 from alignbench.errors import DataError, InputError
 from alignbench.registry import unknown
 
@@ -43,6 +45,10 @@ class Sample:
         exchanges: further (question, answer) pairs about the same image.
         row: where it stands in the data, from 0: its line among those of the label file; None where the data
             has no such order.
+        root: the folder that the image's file is in: no link below it is followed when the file is read. None
+            trusts the path, links and all.
+        first_digest: the sha256 of the encoded image when it was first read; "" until then. It goes with the
+            sample, so that no copy of it takes another image for its own.
     """
 
     id: str
@@ -53,6 +59,8 @@ class Sample:
     question: str = ""
     exchanges: tuple[tuple[str, str], ...] = ()
     row: int | None = None
+    root: Path | None = field(default=None, repr=False, compare=False)
+    first_digest: str = field(default="", repr=False, compare=False)
 
     @property
     def text(self) -> str:
@@ -65,29 +73,41 @@ class Sample:
             raise DataError(f"sample {self.id!r}: {_ONLY_A_ROW}")
         return self.texts[0]
 
-    @property
-    def encoded(self) -> Path | bytes:
-        """The image's file, or its bytes.
+    def image_bytes(self) -> bytes:
+        """Return the encoded image. Whatever is done with a sample's image starts here.
 
         Raises:
-            DataError: it is a row of arrays.
+            DataError: it can't be read, it is another than when it was first read, or there is none.
         """
         if self.image is None:
             raise DataError(f"sample {self.id!r}: {_ONLY_A_ROW}")
-        return self.image
+        data = read_image_file(self.image, root=self.root)
+        if data is self.image and self.first_digest:
+            return data
+        digest = hashlib.sha256(data).hexdigest()
+        if not self.first_digest:
+            object.__setattr__(self, "first_digest", digest)
+        if digest != self.first_digest:
+            raise DataError(
+                f"image {describe(self.image)}: it has changed since the data was read; run again"
+            )
+        return data
 
-    def image_bytes(self) -> bytes:
-        """Return the encoded image file.
+    def open_image(self) -> Image:
+        """Return the decoded image: upright, opaque, 8-bit RGB.
 
         Raises:
-            DataError: it can't be read, or there is none.
+            DataError: as `image_bytes`, or it can't be decoded.
         """
-        return read_image_file(self.encoded)
+        data = self.image_bytes()
+        return open_image(data, name=self._image_name)
 
-    @cached_property
+    @property
     def image_digest(self) -> str:
         """The sha256 of the encoded file, its identity for groups and cache; "" where there is none."""
-        return "" if self.image is None else hashlib.sha256(self.image_bytes()).hexdigest()
+        if self.image is not None and not self.first_digest:
+            self.image_bytes()
+        return self.first_digest
 
     def check(self) -> None:
         """Read the image once: check it, and keep its digest.
@@ -96,22 +116,22 @@ class Sample:
             DataError: it can't be used.
         """
         data = self.image_bytes()
-        check_image(self.encoded, data=data)
-        self.__dict__["image_digest"] = hashlib.sha256(data).hexdigest()
+        check_image(data, name=self._image_name)
+
+    @property
+    def _image_name(self) -> str:
+        return "" if self.image is None else describe(self.image)
 
     def but(
         self, *, id: str | None = None, texts: tuple[str, ...] | None = None, group: str | None = None
     ) -> Sample:
-        """Return the sample with these fields changed, without reading its image again."""
-        changed = replace(
+        """Return the sample with these fields changed."""
+        return replace(
             self,
             id=self.id if id is None else id,
             texts=self.texts if texts is None else texts,
             group=self.group if group is None else group,
         )
-        if "image_digest" in self.__dict__:
-            changed.__dict__["image_digest"] = self.image_digest
-        return changed
 
 
 @dataclass(frozen=True)
@@ -134,6 +154,11 @@ class Dataset:
         notes: what else a user should know: fewer samples than asked for, files that are not there, ...
         rows: how many rows the data has in all, used or not: `Sample.row` counts among them.
         usable_rows: gives those of them that can be used; it may have to look at every image.
+
+    Raises:
+        DataError: a sample has no type or no group (None, NaN);
+            or two samples have the same id, or a data type is the reserved word "all": only rows of
+            arrays may have that, all of them together, where nobody said of which types they are.
     """
 
     name: str
@@ -143,6 +168,27 @@ class Dataset:
     notes: tuple[str, ...] = field(default=())
     rows: int | None = None
     usable_rows: Callable[[], Sequence[int]] | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for sample in self.samples:
+            for what, name in (("data_type", sample.data_type), ("group", sample.group)):
+                if is_missing(name):
+                    raise DataError(
+                        f"{self.name}: sample {sample.id!r}: {what} is {name!r}: "
+                        "it has none; give it one, or leave the sample out"
+                    )
+        ids = Counter(sample.id for sample in self.samples)
+        if len(ids) < len(self.samples):
+            name, count = ids.most_common(1)[0]
+            raise DataError(
+                f"dataset {self.name}: {count} samples have the id {name!r}; embeddings and pictures go by it"
+            )
+        try:
+            check_unmixed(self.data_types)
+            for name in dict.fromkeys(s.data_type for s in self.samples if s.image is not None):
+                check_free(name)
+        except DataError as error:
+            raise DataError(f"dataset {self.name}: {error}") from error
 
     @property
     def has_images(self) -> bool:
@@ -261,7 +307,7 @@ def get_images_and_texts(samples: Iterable[Sample]) -> tuple[list[Image], list[s
         DataError: an image can't be decoded.
     """
     samples = tuple(samples)
-    return [open_image(sample.encoded) for sample in samples], [sample.text for sample in samples]
+    return [sample.open_image() for sample in samples], [sample.text for sample in samples]
 
 
 def _rotated(sample: Sample, seed: int) -> tuple[str, ...]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import io
-import stat
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.datasets.containers import NotWholeError, check_filled, check_whole, kind_of
 from alignbench.errors import DataError
+from alignbench.files import UnfitFileError, read_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 MAX_PIXELS = 64_000_000
@@ -24,71 +26,74 @@ MAX_ASPECT = 100
 _ORIENTATION_TAG = 0x0112
 
 
-def open_image(source: Path | bytes, *, data: bytes | None = None, max_pixels: int = MAX_PIXELS) -> Image:
+def open_image(source: Path | bytes, *, name: str = "", max_pixels: int = MAX_PIXELS) -> Image:
     """Return the image of an encoded file, decoded in full: upright, opaque, 8-bit RGB.
 
     EXIF orientation is applied; transparency is composited on white; 16-bit grey is scaled, not clipped;
     CMYK, palette and grey are converted.
 
     Args:
-        source: the file, or its bytes; names it in errors.
-        data: the file's bytes, where they are at hand.
+        source: the file, or its bytes.
+        name: what bytes are called in errors, from `describe`; a file goes by its name.
         max_pixels: the most pixels (width x height) that are decoded; read from the header, before any pixel
             is.
 
     Raises:
         DataError: not a regular file, too large, of a format that is not in `FORMATS`, more pixels than
-            allowed, an animation, truncated or broken; in one line with the file's name.
+            allowed, an animation, truncated or damaged; in one line with the file's name.
     """
-    name = describe(source)
-    data = read_image_file(source) if data is None else data
+    name = name or describe(source)
+    data = read_image_file(source)
     image = _open(data, name, max_pixels)
     try:
+        if image.format == "PNG":
+            check_filled(data)
         image.load()
         return _to_rgb(_upright(image))
+    except NotWholeError as error:
+        raise DataError(f"image {name}: {error}") from error
     except Exception as error:  # the parsers of Pillow raise whatever a hostile file makes them raise
         raise DataError(f"image {name}: broken or truncated ({_reason(error)})") from error
 
 
-def check_image(source: Path | bytes, *, data: bytes | None = None, max_pixels: int = MAX_PIXELS) -> None:
-    """Check what can be known of an image without decoding it: format, size, and that the file is complete.
+def check_image(source: Path | bytes, *, name: str = "", max_pixels: int = MAX_PIXELS) -> None:
+    """Check what can be known of an image without decoding it: format, size, checksums, and that it is whole.
 
-    It costs a read and a walk over the header; what only decoding shows (a broken bit stream) is left to
+    It costs a read and a walk over the file; what only decoding shows (a broken bit stream) is left to
     `open_image`.
 
     Args:
-        source: the file, or its bytes; names it in errors.
-        data: the file's bytes, where they are at hand.
+        source: the file, or its bytes.
+        name: as in `open_image`.
         max_pixels: as in `open_image`.
 
     Raises:
         DataError: as `open_image`.
     """
-    name = describe(source)
-    data = read_image_file(source) if data is None else data
-    image = _open(data, name, max_pixels)
-    if not _is_complete(data, str(image.format)):
-        raise DataError(f"image {name}: truncated: the {image.format} file ends before its image does")
+    _open(read_image_file(source), name or describe(source), max_pixels)
 
 
-def read_image_file(source: Path | bytes) -> bytes:
-    """Return the bytes of an encoded image.
+def read_image_file(source: Path | bytes, *, root: Path | None = None, most: int | None = None) -> bytes:
+    """Return the bytes of an encoded image. All images are read here.
+
+    Args:
+        source: the file; bytes are returned as they are.
+        root: a folder that the file is in: no link below it is followed. None follows links.
+        most: a file of more bytes is refused; `MAX_FILE_BYTES` by default.
 
     Raises:
-        DataError: there is no such regular file, it can't be read, or it is larger than `MAX_FILE_BYTES`.
+        DataError: there is no such regular file, it can't be read, a link leads to it, or it is too
+            large.
     """
     if isinstance(source, bytes):
         return source
     name = describe(source)
     try:
-        status = source.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"image {name}: not a regular file")
-        if status.st_size > MAX_FILE_BYTES:
-            raise DataError(f"image {name}: {status.st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
-        return source.read_bytes()
+        return read_regular(source, MAX_FILE_BYTES if most is None else most, root=root)
     except FileNotFoundError as error:
         raise DataError(f"image {name}: no such file in {str(source.parent)!r}") from error
+    except UnfitFileError as error:
+        raise DataError(f"image {name}: {error}") from error
     except (OSError, ValueError) as error:
         raise DataError(f"image {name}: can't be read ({_reason(error)})") from error
 
@@ -100,14 +105,20 @@ def describe(source: Path | bytes) -> str:
     return repr(source.name if len(source.name) <= 120 else source.name[:117] + "...")
 
 
-def _open(data: bytes, name: str, max_pixels: int) -> Image:
-    """Read the header, and refuse what must not be decoded."""
+def _open(data: bytes, name: str, max_pixels: int) -> ImageFile:
+    """Check the container, read the header, and refuse what must not be decoded."""
     from PIL import Image, UnidentifiedImageError
 
+    kind = kind_of(data)
+    if kind is None:
+        raise DataError(f"image {name}: not one of {', '.join(FORMATS)}, whatever its name says")
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        check_whole(data, kind)
+        image = Image.open(io.BytesIO(data), formats=(kind,))
+    except NotWholeError as error:
+        raise DataError(f"image {name}: {error}") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"image {name}: not one of {', '.join(FORMATS)}, whatever its name says") from error
+        raise DataError(f"image {name}: broken: its {kind} header can't be read") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError(f"image {name}: too many pixels ({_reason(error)})") from error
     except Exception as error:
@@ -125,18 +136,15 @@ def _open(data: bytes, name: str, max_pixels: int) -> Image:
     frames = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
     if frames > 1:
         raise DataError(f"image {name}: an animation of {frames} frames; expected one still image")
+    if kind == "BMP" and len(data) < _end_of_rows(image):
+        raise DataError(f"image {name}: truncated: the BMP file ends before its image does")
     return image
 
 
-def _is_complete(data: bytes, kind: str) -> bool:
-    """Say whether the container's end is there, without decoding what is in it."""
-    if kind == "PNG":
-        return b"IEND" in data[-64 * 1024 :]
-    if kind in ("JPEG", "MPO"):
-        # After the last start-of-scan there is an end-of-image: a thumbnail's own pair comes before the
-        # scans, and inside a scan every 0xFF is stuffed with a zero.
-        return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
-    return True  # WebP's decoder asks for the whole file at once; a BMP's length field is often wrong
+def _end_of_rows(image: ImageFile) -> int:
+    """Return where the rows of a BMP without compression end, in bytes; 0 of a compressed one."""
+    codec, _, offset, how = image.tile[0]
+    return offset + image.height * how[1] if codec == "raw" and isinstance(how, tuple) else 0
 
 
 def _upright(image: Image) -> Image:

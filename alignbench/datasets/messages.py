@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from alignbench.datasets.dataset import (
 from alignbench.datasets.jsonl import MAX_LINE_BYTES, LineIndex, index_lines
 from alignbench.datasets.roots import Root, Source, find_root
 from alignbench.datasets.rows import Row, parse_row, printable, resolve_under, type_of
+from alignbench.datatypes import RESERVED
 from alignbench.errors import DataError, InputError, UnknownNameError
 from alignbench.registry import unknown
 
@@ -91,7 +93,7 @@ def load_mixed(
     Raises:
         DataError: the root is wrong, or a type has no row that can be used.
         UnknownNameError: a type that the root does not have.
-        InputError: n_per_type below 1, no types, or an unknown text_field or wordings.
+        InputError: n_per_type below 1, no types, a reserved one, or an unknown text_field or wordings.
     """
     if n_per_type is not None and n_per_type < 1:
         raise InputError(f"n_per_type: expected at least 1 or None, got {n_per_type}")
@@ -100,6 +102,9 @@ def load_mixed(
     for what, value, known in (("text field", text_field, TextField), ("wordings", wordings, Wordings)):
         if value not in get_args(known):
             raise InputError(unknown(what, value, dict.fromkeys(get_args(known))))
+    for name in types or ():
+        if name in RESERVED:
+            raise InputError(f"types: {name!r} is reserved: {RESERVED[name]}; give None to take all types")
     found = find_root(root, config)
     pools, dropped = _pools(found, types, max_line_bytes)
     draws = [_draw(pool, n_per_type, seed, text_field, wordings) for pool in pools]
@@ -113,7 +118,7 @@ def load_mixed(
     if types is None:
         samples.sort(key=attrgetter("row"))
     samples = _with_unique_ids(samples)
-    shown = drawn_wordings(samples, seed) if wordings == "draw" else all_wordings(samples)
+    shown = drawn_wordings(samples, seed) if wordings == "draw" else _with_unique_ids(all_wordings(samples))
     return Dataset(
         name=found.path.resolve().name,
         samples=with_groups(shown),
@@ -244,11 +249,13 @@ def _sample(pool: _Pool, row: int, parsed: Row, text_field: TextField) -> Sample
     """
     texts = field_texts(parsed.question, parsed.answers, text_field)
     if not texts:
-        raise DataError(f"no {text_field if text_field != 'both' else 'question or no answer'} in it")
+        what = "question or no answer" if text_field == "both" else text_field
+        raise DataError(f"no {what} at or after its image")
     sample = Sample(
         # A line's number is as stable as its file, and unlike a count it does not depend on what was drawn.
         id=parsed.id or f"{printable(parsed.image)}#{pool.index.numbers[row]}",
         image=resolve_under(pool.images, parsed.image),
+        root=pool.images.resolve(),
         texts=texts,
         data_type=pool.data_type,
         question=parsed.question,
@@ -259,13 +266,20 @@ def _sample(pool: _Pool, row: int, parsed: Row, text_field: TextField) -> Sample
     return sample
 
 
-def _with_unique_ids(samples: list[Sample]) -> list[Sample]:
-    """Tell samples apart that came with the same id: by type, then by count."""
+def _with_unique_ids(samples: Sequence[Sample]) -> list[Sample]:
+    """Tell samples apart that came with the same id: by type, then by count.
+
+    An id that only one sample came with is never given to another, nor taken from it.
+    """
     counts = Counter(sample.id for sample in samples)
-    seen: Counter[str] = Counter()
+    taken = {name for name, count in counts.items() if count == 1}
     unique = []
     for sample in samples:
-        name = sample.id if counts[sample.id] == 1 else f"{sample.data_type}/{sample.id}"
-        seen[name] += 1
-        unique.append(sample.but(id=name if seen[name] == 1 else f"{name}#{seen[name]}"))
+        name = sample.id
+        if counts[name] > 1:
+            typed = f"{sample.data_type}/{name}"
+            numbered = (f"{typed}#{again}" for again in itertools.count(2))
+            name = next(one for one in itertools.chain([typed], numbered) if one not in taken)
+            taken.add(name)
+        unique.append(sample.but(id=name))
     return unique

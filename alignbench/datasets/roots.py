@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alignbench.errors import DataError
+from alignbench.paths import exists, is_dir, is_file, user_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from alignbench.config import Config
 
 LABELS = "labels.jsonl"
@@ -62,9 +64,9 @@ def find_root(root: str | Path | None = None, config: Config | None = None) -> R
     config = load_config() if config is None else config
     variable = os.environ.get(VARIABLE)
     if root is not None:
-        return _layout(Path(root), "as asked for", config)
+        return _layout(user_path(root, "the data root"), "as asked for", config)
     if variable:
-        return _layout(Path(variable), VARIABLE, config)
+        return _layout(user_path(variable, VARIABLE), VARIABLE, config)
     if config.data_root is not None:
         return _layout(config.data_root, "data_root of the configuration", config)
     return sample_root(config)
@@ -78,16 +80,15 @@ def sample_root(config: Config) -> Root:
 
 
 def _layout(path: Path, rule: str, config: Config) -> Root:
-    path = path.expanduser()
     origin = f"{path} ({rule})"
-    if not path.is_dir():
-        raise DataError(f"data root {origin}: {'not a folder' if path.exists() else 'no such folder'}")
-    if (path / LABELS).is_file():
-        if not (path / IMAGES).is_dir():
+    if not is_dir(path):
+        raise DataError(f"data root {origin}: {'not a folder' if exists(path) else 'no such folder'}")
+    if is_file(path / LABELS):
+        if not is_dir(path / IMAGES):
             raise DataError(f"data root {origin}: {LABELS} is there, but no folder {IMAGES}/ beside it")
         return Root(path, origin, (Source(path / LABELS, path / IMAGES, None),))
     tree = {name: Source(path / at.labels, path / at.images, name) for name, at in config.data.items()}
-    found = tuple(source for source in tree.values() if source.labels.is_file())
+    found = tuple(source for source in tree.values() if is_file(source.labels))
     if not found:
         expected = next(iter(config.data.values())).labels if config.data else "a configured tree"
         raise DataError(
@@ -95,7 +96,7 @@ def _layout(path: Path, rule: str, config: Config) -> Root:
             f"configuration's 'data' (such as {expected}); found neither"
         )
     for source in found:
-        if not source.images.is_dir():
+        if not is_dir(source.images):
             raise DataError(f"data root {origin}: {source.labels.name} is there, but not its {source.images}")
     missing = tuple(f"no {name}: {s.labels} is not there" for name, s in tree.items() if s not in found)
     return Root(path, origin, found, missing)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from alignbench.datatypes import check_type
 from alignbench.errors import DataError
 
 _MAX_NAME = 200
@@ -19,9 +20,11 @@ class Row:
     Args:
         id: the line's own id, fit to be shown; "" where it has none.
         image: the image's name, relative to the image root.
-        question: what the first exchange asks, "" where it asks nothing.
-        answers: the first exchange's answer and its further wordings.
-        exchanges: the later (question, answer) pairs.
+        question: what the pair's exchange asks, "" where it asks nothing. The pair is the first exchange in
+            which the image is, or the first after it.
+        answers: that exchange's answer and its further wordings.
+        exchanges: the later (question, answer) pairs. Exchanges before the image say nothing of it, and are
+            left out.
     """
 
     id: str
@@ -46,14 +49,15 @@ def parse_row(line: bytes) -> Row:
     if not isinstance(content, dict) or not isinstance(content.get("messages"), list):
         raise DataError("expected an object with a list of 'messages'")
     exchanges, images = _conversation(content["messages"])
-    if len(images) != 1:
-        raise DataError(f"expected one image, got {len(images)}")
+    _check_one_image(len(images), content.get("images"))
+    ((image, pair),) = images.items()
     wordings = content.get("wordings", [])
     if not isinstance(wordings, list):
         raise DataError("'wordings' is not a list of texts")
-    (question, answer), *further = exchanges or [("", "")]
+    question, answer = exchanges[pair]
     answers = tuple(dict.fromkeys(text for text in (answer, *map(_text, wordings)) if text))
-    return Row(_id(content.get("id", "")), images[0], question, answers, tuple(further))
+    further = tuple(exchanges[pair + 1 : -1])  # what was asked last has no answer
+    return Row(_id(content.get("id", "")), image, question, answers, further)
 
 
 def resolve_under(root: Path, name: str) -> Path:
@@ -104,18 +108,10 @@ def type_of(image: str) -> str:
     parts = PurePosixPath(image).parts
     if len(parts) < 2:
         raise DataError(f"image {_shown(image)}: expected <data type>/<file>")
-    return check_type(parts[0])
-
-
-def check_type(name: str) -> str:
-    """Return `name` if it can be that of a data type: tables show it and options name it.
-
-    Raises:
-        DataError: empty, more than 64 characters, unprintable ones, or a comma.
-    """
-    if not name or not name.isprintable() or len(name) > 64 or "," in name:
-        raise DataError(f"{name[:64]!r} can't be the name of a data type")
-    return name
+    try:
+        return check_type(parts[0])
+    except DataError as error:
+        raise DataError(f"image {_shown(image)}: its folder {error}") from error
 
 
 def printable(text: str) -> str:
@@ -127,22 +123,45 @@ def _shown(name: str) -> str:
     return repr(name if len(name) <= _MAX_NAME else name[:_MAX_NAME] + "...")
 
 
-def _conversation(messages: list[Any]) -> tuple[list[tuple[str, str]], list[str]]:
-    """Return the (question, answer) pairs in order, and the distinct images."""
+def _check_one_image(named: int, listed: Any) -> None:
+    """Refuse a row whose text might be of another image: nobody guesses between several.
+
+    Args:
+        named: how many images the messages name.
+        listed: what the row holds as `images` beside its messages.
+    """
+    count = max(named, len(listed) if isinstance(listed, list) else 0)
+    if count == 1 and not named:
+        raise DataError(
+            "its image is listed beside the messages; name it in the message that it belongs to: "
+            '{"type": "image", "image": ...}'
+        )
+    if count != 1:
+        raise DataError(f"expected one image, got {count}")
+
+
+def _conversation(messages: list[Any]) -> tuple[list[tuple[str, str]], dict[str, int]]:
+    """Return the (question, answer) pairs in order, and image -> the pair that it belongs to.
+
+    An image belongs to the first pair that it is in or that comes after it. The last pair is what was said
+    after the last answer: its own answer is empty.
+    """
     exchanges: list[tuple[str, str]] = []
-    images: dict[str, None] = {}
+    images: dict[str, int] = {}
     asked: list[str] = []
     for message in messages:
         if not isinstance(message, dict):
             raise DataError("a message is not an object")
         text, named = _content(message.get("content"))
-        images.update(dict.fromkeys(named))
+        for image in named:
+            images.setdefault(image, len(exchanges))
         if message.get("role") == "user":
             asked.append(text)
         elif message.get("role") == "assistant":
             exchanges.append(("\n".join(filter(None, asked)), text))
             asked = []
-    return exchanges, list(images)
+    exchanges.append(("\n".join(filter(None, asked)), ""))
+    return exchanges, images
 
 
 def _content(content: Any) -> tuple[str, list[str]]:

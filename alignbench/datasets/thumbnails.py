@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.datasets.images import open_image
-from alignbench.errors import AlignbenchError
+from alignbench.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
     from alignbench.datasets.dataset import Sample
 
@@ -22,26 +22,38 @@ QUALITY = 60
 TEXT_LENGTH = 280
 
 
-def thumbnails(samples: Iterable[Sample], side: int = SIDE) -> dict[str, NDArray[Any]]:
-    """Return what a report shows of samples, as arrays of an artifact.
+def thumbnails(
+    samples: Iterable[Sample], side: int = SIDE
+) -> tuple[dict[str, NDArray[Any]], list[DataError]]:
+    """Return what a report shows of samples, as arrays of an artifact, and why pictures are missing.
 
     Args:
-        samples: in any order; a sample without an image, or whose image can't be opened, has no picture.
+        samples: in any order; a sample without an image has no picture, and neither has one whose image is
+            gone or another than when the data was read (its embedding may have come from the cache).
         side: the longer side of a picture, in pixels.
 
     Returns:
         ids, labels and texts (str [m]); pictures (uint8), WebP or JPEG files one after the other, and ends
-        (int [m]): picture i is `pictures[ends[i - 1]:ends[i]]`, empty where there is none.
+        (int [m]): picture i is `pictures[ends[i - 1]:ends[i]]`, empty where there is none. And an error for
+        every image that could not be opened.
     """
     chosen = tuple(samples)
-    pictures = [_picture(sample, side) for sample in chosen]
-    return {
+    pictures: list[bytes] = []
+    missing = []
+    for sample in chosen:
+        try:
+            pictures.append(b"" if sample.image is None else _small(sample.open_image(), side))
+        except DataError as error:
+            pictures.append(b"")
+            missing.append(error)
+    arrays: dict[str, NDArray[Any]] = {
         "ids": np.array([sample.id for sample in chosen], dtype=np.str_),
         "labels": np.array([sample.data_type for sample in chosen], dtype=np.str_),
         "texts": np.array([_beginning(sample) for sample in chosen], dtype=np.str_),
         "pictures": np.frombuffer(b"".join(pictures), dtype=np.uint8),
         "ends": np.cumsum([len(picture) for picture in pictures], dtype=np.int64),
     }
+    return arrays, missing
 
 
 def _beginning(sample: Sample) -> str:
@@ -49,15 +61,9 @@ def _beginning(sample: Sample) -> str:
     return text if len(text) <= TEXT_LENGTH else text[: TEXT_LENGTH - 1] + "…"
 
 
-def _picture(sample: Sample, side: int) -> bytes:
+def _small(image: Image, side: int) -> bytes:
     from PIL import features
 
-    if sample.image is None:
-        return b""
-    try:
-        image = open_image(sample.image)
-    except AlignbenchError:  # it was embedded from the cache, and its file is gone by now
-        return b""
     image.thumbnail((side, side))
     buffer = io.BytesIO()
     image.save(buffer, "WEBP" if features.check("webp") else "JPEG", quality=QUALITY)

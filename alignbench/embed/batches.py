@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 from collections import deque
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.datasets import open_image
 from alignbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -120,7 +118,4 @@ def _cheapest_ends(lengths: Sequence[int], max_tokens: int, max_rows: int, overh
 
 
 def _prepared(sample: Sample, prepare: Callable[[Image], Any]) -> Any:
-    data = sample.image_bytes()
-    if hashlib.sha256(data).hexdigest() != sample.image_digest:
-        raise DataError("its image has changed since the data was read; run again")
-    return prepare(open_image(sample.encoded, data=data))
+    return prepare(sample.open_image())

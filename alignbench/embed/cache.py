@@ -17,8 +17,9 @@ import numpy as np
 
 from alignbench import paths
 from alignbench.embed.files import SET_ASIDE, sweep
-from alignbench.errors import AlignbenchWarning, ConfigError, InputError
-from alignbench.files import write_bytes
+from alignbench.embed.mishaps import WAY_OUT, Spare
+from alignbench.errors import AlignbenchWarning, ConfigError, InputError, UnwritableError
+from alignbench.files import make_folder, try_writing, write_bytes, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,10 +52,14 @@ class EmbeddingStore:
 
     Args:
         root: the folder, made if need be; None is a temporary one that goes with this object.
+
+    Raises:
+        ConfigError: no temporary folder can be made.
     """
 
     def __init__(self, root: Path | None = None) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="alignbench-")) if root is None else root
+        self.root = _temporary_root() if root is None else root
+        self._spare = Spare(self.root)
         if root is None:
             # At the latest when the interpreter ends; TemporaryDirectory would warn that nobody closed it.
             weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
@@ -67,7 +72,20 @@ class EmbeddingStore:
         """
         text = json.dumps({**key, "format": FORMAT}, sort_keys=True, ensure_ascii=False)
         name = hashlib.sha256(text.encode()).hexdigest()
-        return Shelf(self.root / name[:2] / name, text)
+        return Shelf(self.root / name[:2] / name, text, self._spare)
+
+    def try_writing(self) -> None:
+        """Write a small file into the store and take it away again.
+
+        Raises:
+            ConfigError: embeddings can't be written there.
+        """
+        try:
+            try_writing(self.root)
+        except UnwritableError as error:
+            raise ConfigError(
+                f"the embedding cache {self.root} can't be written ({error.why}); {WAY_OUT}"
+            ) from error
 
 
 class Shelf:
@@ -80,29 +98,37 @@ class Shelf:
     Args:
         folder: its place, made by the first `lock` or `write`.
         key: what the vectors depend on, as JSON: for people who look into the folder.
+        spare: where rows are kept that can't be written; the store's.
     """
 
-    def __init__(self, folder: Path, key: str = "{}") -> None:
+    def __init__(self, folder: Path, key: str = "{}", spare: Spare | None = None) -> None:
         self.folder = folder
         self._key = key
+        self._spare = Spare(folder) if spare is None else spare
         self._written: dict[str, list[str]] = {}
 
     def read(self, items: Sequence[str]) -> dict[str, Vectors]:
         """Return the vectors of those items that are there.
 
-        A damaged shard is set aside with a `DamagedShardWarning`, and its items are missing.
+        Shards that are damaged or can't be read are set aside with one `DamagedShardWarning`, and their
+        items are missing.
         """
-        wanted = set(items)
-        found: dict[str, Vectors] = {}
-        for shard, held in self._index().items():
+        kept = self._spare.rows(self.folder)
+        found = {item: kept[item] for item in items if item in kept}
+        wanted = set(items) - found.keys()
+        damaged: dict[Path, str] = {}
+        for shard, held in self._index(damaged).items():
             if not wanted.isdisjoint(held):
-                rows = self._rows(shard)
+                rows = self._rows(shard, damaged)
                 found |= {item: rows[item] for item in wanted.intersection(rows)}
                 wanted -= found.keys()
+        if new := {path: why for path, why in damaged.items() if path not in self._spare.damaged}:
+            self._spare.damaged.update(new)
+            self._say(new)
         return found
 
     def write(self, items: Sequence[str], vectors: Vectors) -> None:
-        """Add one shard.
+        """Add one shard; where it can't be written, warn once, and keep the rows in memory.
 
         Args:
             items: the sha256 of each row, in hex.
@@ -110,7 +136,6 @@ class Shelf:
 
         Raises:
             InputError: the lengths differ, or a value is not finite.
-            ConfigError: the folder can't be written.
         """
         from safetensors.numpy import save
 
@@ -121,25 +146,28 @@ class Shelf:
         names = np.frombuffer(bytes.fromhex("".join(items)), dtype=np.uint8).reshape(len(items), 32)
         content = save({"items": names, "vectors": np.ascontiguousarray(vectors, dtype=np.float32)})
         shard = hashlib.sha256(content).hexdigest()
-        self._make()
         try:
+            self._make()
             write_bytes(self.folder / (shard + _SUFFIX), content)
-        except OSError as error:
-            raise ConfigError(_unwritable(self.folder, error)) from error
+        except UnwritableError as error:
+            self._spare.keep(self.folder, items, vectors)
+            self._spare.say(error)
+            return
         # The index is saved once, by the next read: after each shard it would be written a number of times
         # that grows with its size.
         self._written[shard] = list(items)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes from computing the same; where the file system has no locks, only say so.
-
-        Raises:
-            ConfigError: the folder can't be written.
-        """
+        """Keep other processes from computing the same; where there can be no lock, only say so."""
         from filelock import FileLock, Timeout
 
-        self._make()
+        try:
+            self._make()
+        except UnwritableError as error:
+            self._spare.say(error)
+            yield
+            return
         lock = FileLock(self.folder / "lock")
         try:
             try:
@@ -155,44 +183,59 @@ class Shelf:
             lock.release()
 
     def _make(self) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if not (self.folder / _KEY).exists():
+        make_folder(self.folder)
+        with writing(self.folder):
+            if not paths.exists(self.folder / _KEY):
                 write_bytes(self.folder / _KEY, self._key.encode())
             sweep(self.folder)
-        except OSError as error:
-            raise ConfigError(_unwritable(self.folder, error)) from error
 
-    def _rows(self, shard: str) -> dict[str, Vectors]:
-        """Return a shard's rows by item; none, with a warning, if it is damaged."""
+    def _rows(self, shard: str, damaged: dict[Path, str]) -> dict[str, Vectors]:
+        """Return a shard's rows by item; none if it is damaged or can't be read, which is noted."""
+        from safetensors import SafetensorError
         from safetensors.numpy import load
 
         path = self.folder / (shard + _SUFFIX)
         try:
             content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() != shard:
+                raise ValueError("its sha256 is not its name")
+            tensors = load(content)
+            names = (row.tobytes().hex() for row in tensors["items"])
+            return dict(zip(names, tensors["vectors"], strict=True))
         except FileNotFoundError:
             return {}
-        if hashlib.sha256(content).hexdigest() != shard:
-            with suppress(OSError):  # another process was first, or the folder is read-only
-                path.replace(path.with_suffix(SET_ASIDE))
-            warnings.warn(
-                f"{path} is damaged (its sha256 is not its name); set aside as {shard[:8]}...{SET_ASIDE}, "
-                "its embeddings are computed anew",
-                DamagedShardWarning,
-                stacklevel=4,
-            )
-            return {}
-        tensors = load(content)
-        return dict(zip((row.tobytes().hex() for row in tensors["items"]), tensors["vectors"], strict=True))
+        except OSError as error:
+            damaged[path] = f"it can't be read: {error.strerror or error}"
+        except (ValueError, KeyError, SafetensorError) as error:
+            damaged[path] = str(error)
+        with suppress(OSError):  # another process was first, or the folder is read-only
+            path.replace(path.with_suffix(SET_ASIDE))
+        return {}
 
-    def _index(self) -> dict[str, list[str]]:
+    def _say(self, damaged: Mapping[Path, str]) -> None:
+        (first, why), more = next(iter(damaged.items())), len(damaged) - 1
+        others = f", and {more} more," if more else ""
+        aside = "left where it is" if paths.exists(first) else f"set aside as {first.stem[:8]}...{SET_ASIDE}"
+        warnings.warn(
+            f"{first}{others} is damaged ({why}); {aside}, its embeddings are computed anew",
+            DamagedShardWarning,
+            stacklevel=4,
+        )
+
+    def _index(self, damaged: dict[Path, str]) -> dict[str, list[str]]:
         """Return shard -> its items, for exactly the shards in the folder."""
-        there = sorted(path.stem for path in self.folder.glob("[!.]*" + _SUFFIX))  # no temporaries
+        try:
+            there = sorted(path.stem for path in self.folder.glob("[!.]*" + _SUFFIX))  # no temporaries
+        except OSError as error:
+            damaged[self.folder] = f"it can't be read: {error.strerror or error}"
+            return {}
         saved = self._saved_index()
         known = {**saved, **self._written}
-        index = {shard: known[shard] if shard in known else list(self._rows(shard)) for shard in there}
+        index = {
+            shard: known[shard] if shard in known else list(self._rows(shard, damaged)) for shard in there
+        }
         if index.keys() != saved.keys():
-            with suppress(OSError):  # it only saves time
+            with suppress(UnwritableError):  # it only saves time
                 write_bytes(self.folder / _INDEX, json.dumps(index, sort_keys=True).encode())
         return index
 
@@ -202,13 +245,16 @@ class Shelf:
             return {str(shard): [str(item) for item in items] for shard, items in saved.items()}
         except OSError:  # it only saves time
             return {}
-        except (ValueError, AttributeError, TypeError):
+        except (ValueError, AttributeError, TypeError, RecursionError):
             _log.warning("the index of %s is not readable; made anew from its shards", self.folder)
             return {}
 
 
-def _unwritable(folder: Path, error: OSError) -> str:
-    return (
-        f"the embedding cache {folder} can't be written ({error.strerror or error}); set ALIGNBENCH_CACHE to "
-        "another folder, or run with --align-no-embedding-cache"
-    )
+def _temporary_root() -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix="alignbench-"))
+    except OSError as error:
+        raise ConfigError(
+            f"no temporary folder for embeddings can be made ({error.strerror or error}); set TMPDIR to a "
+            "folder that can be written"
+        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,15 @@ def sweep(folder: Path, *, temporaries_after: float = 3600.0, set_aside_after: f
     for path in folder.iterdir():
         limit = temporaries_after if path.name.startswith(TEMPORARY) else set_aside_after
         if path.name.startswith(TEMPORARY) or path.suffix == SET_ASIDE:
-            # Another process may sweep at the same time.
-            with contextlib.suppress(FileNotFoundError):
-                if now - path.stat().st_mtime > limit:
-                    path.unlink()
+            # Another process may sweep at the same time, and what can't be deleted is in nobody's way.
+            with contextlib.suppress(OSError):
+                if now - path.lstat().st_mtime > limit:
+                    _delete(path)
+
+
+def _delete(path: Path) -> None:
+    """Delete a file, or a folder that was in a file's place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

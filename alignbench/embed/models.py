@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from alignbench.errors import ModelError
+from alignbench.memory import is_out_of_memory
 from alignbench.types import ModelInfo
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def loaded(
             try:
                 model.load(device, dtype)
             except Exception as error:
-                if _is_out_of_memory(error):
+                if is_out_of_memory(error):
                     raise ModelError(
                         f"{name}: out of memory while its weights were loaded; give {_LESS_MEMORY[side]}"
                     ) from error
@@ -113,15 +114,6 @@ def loaded(
     finally:
         if hasattr(model, "unload"):
             model.unload()
-
-
-def _is_out_of_memory(error: BaseException | None) -> bool:
-    # place() tells torch's error in words of its own.
-    while error is not None:
-        if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
-            return True
-        error = error.__cause__
-    return False
 
 
 def run(
@@ -148,7 +140,7 @@ def run(
     try:
         out = forward(batch)
     except Exception as error:
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             smaller = "a smaller --align-batch-size, or " if side == "vision" else ""
             raise ModelError(
                 f"{name}: out of memory with {len(ids)} samples a batch; give {smaller}{_LESS_MEMORY[side]}"

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from alignbench.encoders.families import FITS, Family, family_of
+from alignbench.encoders.input_size import check_input_size
 from alignbench.errors import ModelError
 from alignbench.weights.digest import preprocessing_digest
+from alignbench.weights.guard import guards
 from alignbench.weights.handle import Handle
 from alignbench.weights.vectors import unit_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
     from PIL import Image
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from alignbench.types import Weights
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located, Source
+
+_PIXELS = "its processor fails on an image"
+_PASS = "its forward pass fails"
+_TEXTS = "its text tower fails"
 
 Fit = Literal["native", "pad", "squash"]
 
@@ -129,6 +135,7 @@ class Encoder(Handle):
             "preprocessing": preprocessing_digest(located.folder, family.packages, fit=self.options.fit),
         }
 
+    @guards(_PIXELS)
     def preprocess(self, image: Image.Image) -> Any:
         """Return the model's input for one image. May be called from several threads.
 
@@ -137,6 +144,7 @@ class Encoder(Handle):
         """
         return self._loaded_tower().prepare(image)
 
+    @guards(_PASS)
     def forward(self, batch: Sequence[Any]) -> NDArray[np.float32]:
         """Return one vector per preprocessed image, before L2: float32 [b, d]."""
         tower, (device, precision) = self._loaded_tower(), self._running()
@@ -144,6 +152,7 @@ class Encoder(Handle):
             batch, device, precision, lambda f: tower.pooled(f, str(self.pooling)), self.options.layer
         )
 
+    @guards(_PASS)
     def forward_patches(self, batch: Sequence[Any]) -> NDArray[np.float32]:
         """Return one vector per patch of each preprocessed image, row by row: float32 [b, p, d]."""
         tower, (device, precision) = self._loaded_tower(), self._running()
@@ -151,6 +160,7 @@ class Encoder(Handle):
             batch, device, precision, lambda f: tower.patches(f, str(self.pooling)), self.options.layer
         )
 
+    @guards(_PASS)
     def forward_layers(self, batch: Sequence[Any]) -> NDArray[np.float32]:
         """Return every hidden layer and the final output of each preprocessed image, in one pass, before L2.
 
@@ -183,6 +193,7 @@ class Encoder(Handle):
         """Return the patch features, without CLS and register tokens: float32 [n, p, d]."""
         return self._batched(images, self.forward_patches, batch_size)
 
+    @guards(_PASS)
     def image_embed(self, images: Sequence[Image.Image], batch_size: int = 32) -> NDArray[np.float32]:
         """Return the images in the space that they share with the texts: float32 [n, d].
 
@@ -213,6 +224,7 @@ class Encoder(Handle):
             stand_in_for=self._stand_in_for,
         )
 
+    @guards(_PASS)
     def attention(
         self, images: Sequence[Image.Image], kind: str | None = None, batch_size: int = 32
     ) -> NDArray[np.float32]:
@@ -235,6 +247,7 @@ class Encoder(Handle):
 
         return self._batched(images, attend, batch_size)
 
+    @guards(_PASS)
     def shared_patches(
         self, images: Sequence[Image.Image], batch_size: int = 32
     ) -> dict[str, NDArray[np.float32]]:
@@ -270,6 +283,7 @@ class Encoder(Handle):
         height, width = self._loaded_tower().prepare.size  # type: ignore[attr-defined]
         return int(height), int(width)
 
+    @guards(_TEXTS)
     def text_embed(self, texts: Sequence[str], batch_size: int = 64) -> NDArray[np.float32]:
         """Return the texts in the space that they share with the images: float32 [n, d].
 
@@ -333,6 +347,18 @@ class Encoder(Handle):
 
     def _check(self, located: Located) -> None:
         self._known_family().pooling(self.options.pooling, self.options.layer, self.name)
+
+    def _sides(self, config: Mapping[str, Any]) -> tuple[Literal["vision", "text"], ...]:
+        # The texts of a family that has a space shared with them take its text tower, too.
+        whole = config.get("model_cfg") or config
+        reads_all = self._known_family().wanted is None
+        has_text = reads_all and bool(whole.get("text_config") or whole.get("text_cfg"))
+        return ("vision", "text") if has_text else ("vision",)
+
+    def _check_files(self, located: Located) -> None:
+        super()._check_files(located)
+        config = self.source.config() or {}
+        check_input_size(located.folder, config, self._known_family().takes, located.source)
 
     @property
     def wanted(self) -> tuple[str, ...] | None:

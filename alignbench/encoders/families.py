@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError
+from alignbench.weights.text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from alignbench.encoders.input_size import Takes
 
 POOLINGS = ("cls", "pooler", "mean", "projected")
 FITS = ("native", "pad", "squash")
@@ -30,6 +33,7 @@ class Family:
         attends: whose attention to the patches can be had: "cls", "pooling" (of a pooling head), or None.
         locates: whether its patches can be brought into the space of its texts.
         first_layer: the number of the first hidden layer that it gives.
+        takes: which images its models take, beside those that their configuration has the size of.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Family:
     attends: str | None = None
     locates: bool = False
     first_layer: int = 0
+    takes: Takes = "any"
 
     @property
     def layer_poolings(self) -> tuple[str, ...]:
@@ -98,7 +103,7 @@ def _library(name: str) -> tuple[str, ...]:
     return ("pillow", "torchvision", name)
 
 
-CLIP = Family("clip", _here("clip"), "cls", POOLINGS, attends="cls", locates=True)
+CLIP = Family("clip", _here("clip"), "cls", POOLINGS, attends="cls", locates=True, takes="size")
 SIGLIP = Family(
     "siglip",
     _here("siglip"),
@@ -107,9 +112,10 @@ SIGLIP = Family(
     cls=False,
     attends="pooling",
     locates=True,
+    takes="patches",
 )
 DINOV2 = Family("dinov2", _here("vit"), "cls", ("cls", "pooler", "mean"), attends="cls")
-VIT = Family("vit", _here("vit"), "cls", ("cls", "mean"), attends="cls")
+VIT = Family("vit", _here("vit"), "cls", ("cls", "mean"), attends="cls", takes="size")
 INTERNVIT = Family("internvit", _here("internvit"), "mean", ("cls", "mean"), attends="cls")
 PALIGEMMA = Family(
     "paligemma",
@@ -118,6 +124,7 @@ PALIGEMMA = Family(
     ("mean", "projected"),
     cls=False,
     wanted=("vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector."),
+    takes="patches",
 )
 OPEN_CLIP = Family(
     "open_clip",
@@ -126,6 +133,7 @@ OPEN_CLIP = Family(
     ("projected", "mean"),
     cls=False,
     packages=_library("open_clip_torch"),
+    version=2,
     first_layer=1,
 )
 TIMM = Family(
@@ -134,6 +142,7 @@ TIMM = Family(
     "pooler",
     ("pooler", "mean", "cls"),
     packages=_library("timm"),
+    version=2,
     first_layer=1,
 )
 RANDOM_VIT = Family("random-vit", _here("random_vit"), "cls", ("cls", "mean"), attends="cls")
@@ -161,13 +170,13 @@ def family_of(config: Mapping[str, Any], where: str) -> Family:
         ModelError: nobody knows its model_type.
     """
     model_type = config.get("model_type")
-    if model_type in BY_MODEL_TYPE:
-        return BY_MODEL_TYPE[str(model_type)]
+    if isinstance(model_type, str) and model_type in BY_MODEL_TYPE:
+        return BY_MODEL_TYPE[model_type]
     if "architecture" in config:
         return TIMM
     if "model_cfg" in config:
         return OPEN_CLIP
     raise ModelError(
-        f"{where}: model_type {model_type!r} in config.json is no vision encoder that is known here; "
-        f"known: {', '.join(BY_MODEL_TYPE)}; or register an object with embed(images)"
+        f"{where}: model_type {shortened(repr(model_type), 60)} in config.json is no vision encoder that is "
+        f"known here; known: {', '.join(BY_MODEL_TYPE)}; or register an object with embed(images)"
     )

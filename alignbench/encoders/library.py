@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alignbench.encoders import timm_names
 from alignbench.errors import ModelError, WeightsMissingError
+from alignbench.paths import is_file, user_path
 from alignbench.registry import unknown
 from alignbench.weights.files import OPEN_CLIP
 from alignbench.weights.source import AskedSource, FileSource, HubSource
@@ -27,13 +30,23 @@ def timm_source(parsed: Spec, *, allow_pickle: bool) -> Source:
     name, at = parsed.target, parsed.detail
     label = f"timm:{name}" + (f"@{at}" if at else "")
     if at and _is_file(at):
-        return FileSource(_checkpoint(at, allow_pickle=allow_pickle), label, {"architecture": name})
-    if at or "." in name:
-        # timm's own repositories are named after model and tag.
-        return HubSource(
-            f"timm/{name}{f'.{at}' if at else ''}", None, parsed.alias, allow_pickle=allow_pickle
+        file, notes = _checkpoint(at, allow_pickle=allow_pickle), timm_names.notes_of_file(name)
+        return FileSource(file, label, {"architecture": name}, notes)
+    if not at and "." not in name:
+        return AskedSource(
+            label,
+            lambda: _timm_default(name, parsed.alias, allow_pickle=allow_pickle),
+            {"architecture": name},
         )
-    return AskedSource(label, lambda: _timm_default(name, parsed.alias, allow_pickle=allow_pickle), {})
+    tagged = f"{name}.{at}" if at else name
+    repository = timm_names.repository_of(tagged)
+    source = HubSource(
+        repository, None, parsed.alias, allow_pickle=allow_pickle, notes=timm_names.notes_of(tagged)
+    )
+    if repository == f"timm/{tagged}":
+        return source
+    # The repository is another name's, too, and says that one's architecture.
+    return AskedSource(f"timm:{tagged}", lambda: source, {"architecture": tagged.partition(".")[0]})
 
 
 def open_clip_source(parsed: Spec, *, allow_pickle: bool) -> Source:
@@ -47,7 +60,8 @@ def open_clip_source(parsed: Spec, *, allow_pickle: bool) -> Source:
     label = f"open_clip:{name}/{tag}"
     settings = {"open_clip_model": name}
     if _is_file(tag):
-        return FileSource(_checkpoint(tag, allow_pickle=allow_pickle), label, settings)
+        file = _checkpoint(tag, allow_pickle=allow_pickle)
+        return FileSource(file, label, settings, _notes_of_open_clip_file(name))
     return AskedSource(
         label,
         lambda: _open_clip_tag(name, tag, parsed.alias, allow_pickle=allow_pickle),
@@ -56,12 +70,12 @@ def open_clip_source(parsed: Spec, *, allow_pickle: bool) -> Source:
 
 
 def _is_file(text: str) -> bool:
-    return text.endswith(_CHECKPOINTS) or Path(text).expanduser().is_file()
+    return text.endswith(_CHECKPOINTS) or is_file(user_path(text, "a checkpoint"))
 
 
 def _checkpoint(text: str, *, allow_pickle: bool) -> Path:
-    path = Path(text).expanduser()
-    if not path.is_file():
+    path = user_path(text, "a checkpoint")
+    if not is_file(path):
         raise WeightsMissingError(f"there is no checkpoint {path}")
     if path.suffix != ".safetensors" and not allow_pickle:
         raise ModelError(
@@ -69,6 +83,17 @@ def _checkpoint(text: str, *, allow_pickle: bool) -> Path:
             f"--align-allow-pickle"
         )
     return path
+
+
+def _notes_of_open_clip_file(name: str) -> tuple[str, ...]:
+    """Return what has to be known of a file under a name of which open_clip has a variant with QuickGELU."""
+    # Its architectures are files: asking the package itself would import torch.
+    package = importlib.util.find_spec("open_clip")
+    folders = [] if package is None else list(package.submodule_search_locations or ())
+    variant = f"{name}-quickgelu"
+    if not any((Path(folder) / "model_configs" / f"{variant}.json").is_file() for folder in folders):
+        return ()
+    return (timm_names.note_of_descent(f"open_clip:{variant}/FILE"),)
 
 
 def _timm_default(name: str, alias: str, *, allow_pickle: bool) -> Source:
@@ -81,10 +106,11 @@ def _timm_default(name: str, alias: str, *, allow_pickle: bool) -> Source:
         raise WeightsMissingError(
             f"{alias}: timm has no weights of {name}; give timm:{name}@file.safetensors"
         )
-    repository = settings.hf_hub_id
+    repository, tagged = settings.hf_hub_id, f"{settings.architecture}.{settings.tag}"
     if repository.endswith("/"):
-        repository += f"{settings.architecture}.{settings.tag}"
-    return HubSource(repository, None, alias, allow_pickle=allow_pickle)
+        repository += tagged
+    notes = timm_names.quickgelu_notes(tagged, settings.notes)
+    return HubSource(repository, None, alias, allow_pickle=allow_pickle, notes=notes)
 
 
 def _open_clip_tag(name: str, tag: str, alias: str, *, allow_pickle: bool) -> Source:

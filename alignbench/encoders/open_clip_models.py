@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from alignbench.encoders.preprocess import TransformPrepare
 from alignbench.encoders.tower import Features, Tower
 from alignbench.errors import LayersMissingError, ModelError
-from alignbench.weights.loading import one_line, place, read_pickle, torch_dtype
+from alignbench.weights.guard import guarded
+from alignbench.weights.keys import check_keys
+from alignbench.weights.loading import place, read_pickle, torch_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -70,10 +75,13 @@ class OpenClipTower(Tower):
     def _tokenizer(self) -> Any:
         import open_clip
 
-        try:
-            return open_clip.get_tokenizer(self._name)
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{self._name}: its tokenizer can't be had ({one_line(error)})") from error
+        with guarded(self._name, "its tokenizer can't be had"):
+            # A folder's own configuration gives the tokenizer its arguments, leave to run code among them.
+            config = open_clip.get_model_config(self._name) or {}
+            with_code = (
+                {"trust_remote_code": False} if config.get("text_cfg", {}).get("hf_tokenizer_name") else {}
+            )
+            return open_clip.get_tokenizer(self._name, **with_code)
 
 
 def block_state(states: list[Tensor], layer: int) -> Tensor:
@@ -99,21 +107,30 @@ def load(
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
     name = str(config.get("open_clip_model") or f"local-dir:{located.path}")
-    for path in located.weights:
-        if path.suffix != ".safetensors":
-            read_pickle(path)  # raises where it holds more than tensors, in our words
+    check_names_of_config(config, located.source)
+    if len(located.weights) != 1:
+        raise ModelError(f"{located.source}: open_clip reads one file of weights, not {len(located.weights)}")
+    [file] = located.weights
+    if file.suffix != ".safetensors":
+        read_pickle(file)  # raises where it holds more than tensors, in our words
     settings = open_clip.get_pretrained_cfg(name, str(config.get("open_clip_tag", "")))
-    try:
+    with _without_its_log(), guarded(located.source, "open_clip can't load it"):
+        # Without weights: it would look for a file in the folder itself, and take another one.
         model = open_clip.create_model(
             name,
-            pretrained=None if name.startswith("local-dir:") else str(located.weights[0]),
+            load_weights=False,
             force_quick_gelu=bool(settings.get("quick_gelu", False)),
             force_preprocess_cfg={key: settings[key] for key in _PREPROCESSING if key in settings},
             pretrained_text=False,
-            weights_only=True,
         )
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise ModelError(f"{located.source}: open_clip can't load it ({one_line(error)})") from error
+        found = open_clip.load_checkpoint(model, str(file), strict=False, weights_only=True)
+    check_keys(
+        located.source,
+        name,
+        missing=found.missing_keys,
+        unexpected=found.unexpected_keys,
+        whole=True,
+    )
     how = model.visual.preprocess_cfg
     size = how["size"] if isinstance(how["size"], tuple | list) else (how["size"], how["size"])
     prepare = TransformPrepare(
@@ -128,3 +145,37 @@ def load(
 
 
 _PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
+
+
+# open_clip's configuration may name a model of another library, which is built from files of its own.
+_NAMES = (("vision_cfg", "timm_model_name"), ("text_cfg", "hf_model_name"), ("text_cfg", "hf_tokenizer_name"))
+_PLAIN = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+
+
+def check_names_of_config(config: Mapping[str, Any], where: str) -> None:
+    """Raise if an open_clip_config.json leads to other places than models by their names.
+
+    Raises:
+        ModelError: a name in it is a path or an address.
+    """
+    parts = config.get("model_cfg")
+    for part, key in _NAMES:
+        said = parts.get(part) if isinstance(parts, dict) else None
+        value = said.get(key) if isinstance(said, dict) else None
+        if value is not None and not (isinstance(value, str) and (not value or _PLAIN.fullmatch(value))):
+            raise ModelError(
+                f"{where}: {key} in open_clip_config.json is {str(value)[:80]!r}; expected a model's "
+                f"plain name, so it is refused"
+            )
+
+
+@contextlib.contextmanager
+def _without_its_log() -> Iterator[None]:
+    # It warns on the root logger that a model without weights is random, which it is not for long.
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(before)

@@ -11,7 +11,7 @@ from alignbench.encoders.preprocess import load_prepare
 from alignbench.encoders.tower import Features, Tower
 from alignbench.weights.loading import (
     auto_config,
-    check_complete,
+    fill,
     hidden_layer,
     load_model,
     place,
@@ -85,10 +85,9 @@ def load(
         state=vision,
     )
     linear = {_PROJECTOR.sub("", key): tensor for key, tensor in tensors.items() if _PROJECTOR.match(key)}
-    check_complete(located.source, "the projector", {"weight", "bias"} - set(linear))
-    out_width, in_width = linear["weight"].shape
-    projector = torch.nn.Linear(in_width, out_width, dtype=torch_dtype(precision.weights))
-    projector.load_state_dict(linear)
+    widths = (vision_config.hidden_size, vision_config.projection_dim)
+    projector = torch.nn.Linear(*widths, dtype=torch_dtype(precision.weights))
+    fill(projector, linear, located.source, "the projector")
     return PaliGemmaTower(
         place(model, device), place(projector, device), load_prepare(located.path, options.fit)
     )

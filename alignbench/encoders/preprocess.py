@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from alignbench.errors import ModelError
-from alignbench.weights.loading import one_line, quiet, transformers_class
+from alignbench.weights.guard import guarded
+from alignbench.weights.loading import quiet, transformers_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,16 +82,11 @@ def load_prepare(folder: Path, fit: str) -> Prepare:
     Raises:
         ModelError: there is none, or transformers does not know it.
     """
-    with quiet():
-        try:
-            processor = transformers_class("AutoImageProcessor").from_pretrained(
-                folder, backend="torchvision", local_files_only=True, trust_remote_code=False
-            )
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise ModelError(
-                f"{folder}: no usable preprocessor_config.json ({one_line(error)}); save the processor, too"
-            ) from error
-    return Prepare(processor, fit)
+    with quiet(), guarded(str(folder), "no usable preprocessor_config.json", "save the processor, too"):
+        processor = transformers_class("AutoImageProcessor").from_pretrained(
+            folder, backend="torchvision", local_files_only=True, trust_remote_code=False
+        )
+        return Prepare(processor, fit)
 
 
 def fit_image(image: Image.Image, fit: str, size: tuple[int, int]) -> Image.Image:

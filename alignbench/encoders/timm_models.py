@@ -10,7 +10,8 @@ from alignbench.encoders.open_clip_models import block_state
 from alignbench.encoders.preprocess import TransformPrepare
 from alignbench.encoders.tower import Features, Tower
 from alignbench.errors import LayersMissingError, ModelError
-from alignbench.weights.loading import check_complete, one_line, place, read_pickle, read_tensors, torch_dtype
+from alignbench.weights.guard import guarded
+from alignbench.weights.loading import fill, place, read_tensors, torch_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,12 +121,9 @@ def load(
     if ":" in name or not timm.is_model(name):
         raise ModelError(f"{located.source}: {name[:80]!r} is no architecture of timm")
     arguments = checked_arguments(config, located.source)
-    try:
+    with guarded(located.source, "timm can't load it"):
         model = timm.create_model(name, pretrained=False, num_classes=0, **arguments)
-        found = model.load_state_dict(_tensors(located), strict=False)
-    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
-        raise ModelError(f"{located.source}: timm can't load it ({one_line(error)})") from error
-    check_complete(located.source, name, found.missing_keys)
+    fill(model, read_tensors(located.weights), located.source, name)
     model = model.eval().to(torch_dtype(precision.weights))
     if is_convolutional(model):
         model = model.to(memory_format=torch.channels_last)
@@ -160,12 +158,3 @@ def checked_arguments(config: Mapping[str, Any], where: str) -> dict[str, Any]:
             )
     how = {key: value for key, value in pixels.items() if key in _PIXELS.split()}
     return {**arguments, "pretrained_cfg": how} if how else arguments
-
-
-def _tensors(located: Located) -> dict[str, Tensor]:
-    if all(path.suffix == ".safetensors" for path in located.weights):
-        return read_tensors(located.weights)
-    tensors: dict[str, Tensor] = {}
-    for path in located.weights:
-        tensors |= read_pickle(path)
-    return tensors

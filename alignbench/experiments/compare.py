@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.errors import DegenerateError
+from alignbench.errors import DegenerateError, TooFewSamplesError
 from alignbench.experiments.scoring import identity, preprocessing
+from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.stats import (
     corrected_interval,
     draw_permutations,
@@ -18,6 +19,7 @@ from alignbench.stats import (
     p_value,
     repeated_split,
     rng_for,
+    seed_for,
 )
 from alignbench.stats.interval import MIN_GROUPS
 from alignbench.types import Null, Score
@@ -150,7 +152,10 @@ def project(
     }
     described = preprocessing(pair) | _protocol(how) | ({"patches": x.shape[1]} if x.ndim == 3 else {})
     if len(rows) < FEWEST:
-        reason = f"expected at least {FEWEST} groups to hold out one in {PARTS}, got {len(rows)}"
+        few = TooFewSamplesError(
+            f"expected at least {FEWEST} groups to hold out one in {PARTS}, got {len(rows)}; use more samples"
+        )
+        reason = why_not(few, Sharing.of_pair(pair))
         return [_missing(measure, reason, common, described) for measure in _MEASURES], {}
     splits = _splits(np.asarray(pair.groups)[rows], how)
     trained, control = _fit(x, y, splits, how)
@@ -179,20 +184,25 @@ def _protocol(how: Projection) -> dict[str, Any]:
     }
 
 
+def initial_seeds(how: Projection) -> tuple[int, ...]:
+    """Return the seed of the initial weights in each split; the control starts as the first of them."""
+    return tuple(seed_for(how.seed, "initial weights of split", number) for number in range(how.splits))
+
+
 def _splits(groups: NDArray[np.str_], how: Projection) -> list[Split]:
     """Return the splits, then the control: the first of them with pairs shuffled inside train and test."""
     from alignbench.projectors.fit import Split
 
     splits = []
-    for number in range(how.splits):
+    for number, seed in enumerate(initial_seeds(how)):
         train, test = repeated_split(groups, how.seed, number, PARTS)
-        splits.append(Split(train, test, test, how.seed + number))
+        splits.append(Split(train, test, test, seed))
     rng = rng_for(how.seed, "shuffled control", "0")
     train, test = splits[0].train, splits[0].test
     order = np.arange(len(groups), dtype=np.intp)
     for part in map(np.flatnonzero, (train, test)):
         order[part] = part[rng.permutation(len(part))]
-    return [*splits, Split(train, test, test, how.seed, order)]
+    return [*splits, Split(train, test, test, splits[0].seed, order)]
 
 
 def _fit(

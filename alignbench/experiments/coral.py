@@ -20,25 +20,28 @@ if TYPE_CHECKING:
 MOST_A_TYPE = 200  # samples in a figure of n x n cosines
 
 
-def covariance_arrays(pair: Pair, settings: Settings) -> dict[str, Any]:
+def covariance_arrays(pair: Pair, settings: Settings) -> dict[str, Any] | None:
     """Return both sides' covariances [k, k] in the shared basis at unit trace, and their own spectra.
 
     Where there are too few samples for a basis, the covariances are left out and the spectra stand alone.
+    Where there are no spectra either, of one group or a side without variance, it is None.
     """
     rows = pair.take(one_per_group(np.asarray(pair.groups), settings.seed))
     with blas_threads(rows):
         return _covariance_arrays(rows, mode_of(pair), settings)
 
 
-def _covariance_arrays(rows: Pair, mode: str, settings: Settings) -> dict[str, Any]:
+def _covariance_arrays(rows: Pair, mode: str, settings: Settings) -> dict[str, Any] | None:
     x, y = rows.x.values, rows.y.values
     arrays: dict[str, Any] = {
         "name_x": np.array(rows.x.model.label),
         "name_y": np.array(rows.y.model.label),
         "mode": np.array(mode),
-        "eig_x": spectrum(x),
-        "eig_y": spectrum(y),
     }
+    try:
+        arrays |= {"eig_x": spectrum(x), "eig_y": spectrum(y)}
+    except DegenerateError:
+        return None
     try:
         basis = settings.basis_params(len(rows), (rows.x.dim, rows.y.dim))
         based = to_shared_basis(x, y, **basis, groups=rows.groups, seed=settings.seed)

@@ -76,7 +76,7 @@ def e2e_scores(pair: Pair, loss: str, repeats: Repeats) -> list[Score]:
         candidates = [int(rows.test.sum()) for rows in splits]
     except DegenerateError as error:
         return [
-            not_applicable(pair, m, str(error), repeats, experiment=EXPERIMENT, **_fields(d, m, loss))
+            not_applicable(pair, m, error, repeats, experiment=EXPERIMENT, **_fields(d, m, loss))
             for d, m in variants
         ]
     params = {

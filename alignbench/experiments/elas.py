@@ -39,7 +39,7 @@ def elas_score(pair: Pair, repeats: Repeats) -> Score:
             own += [_parts(pair, trained, rows)]
             shuffled += [_parts(pair, controls, rows)]
     except DegenerateError as error:
-        return not_applicable(pair, "elas", str(error), repeats, experiment=EXPERIMENT)
+        return not_applicable(pair, "elas", error, repeats, experiment=EXPERIMENT)
     return trained_score(
         pair,
         "elas",

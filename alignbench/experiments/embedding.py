@@ -10,6 +10,7 @@ import numpy as np
 from alignbench.errors import DegenerateError
 from alignbench.experiments.layouts import Layout, layout
 from alignbench.experiments.neighborhoods import MEASURES, Neighborhood, chance, neighbors_for
+from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.stats import (
     deletion_blocks,
     draw_permutations,
@@ -71,7 +72,8 @@ def embedding_space(side: Pair, method: str, settings: Settings, *, experiment: 
     try:
         found = layout(own.x.values, method, settings.seed)
     except DegenerateError as error:
-        missing: dict[str, Any] = {"value": None, "status": "not_applicable", "reason": str(error)}
+        reason = why_not(error, Sharing.of_pair(side))
+        missing: dict[str, Any] = {"value": None, "status": "not_applicable", "reason": reason}
         return Space(tuple(Score(metric=metric, **missing, **common) for metric in MEASURES), None)
     arrays = {
         "name": np.array(own.x.model.label),

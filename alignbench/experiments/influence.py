@@ -10,6 +10,7 @@ import numpy as np
 
 from alignbench.errors import DegenerateError
 from alignbench.experiments.scoring import identity, preprocessing
+from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.metrics.cka_debiased import debiased_cka
 from alignbench.metrics.influence import debiased_cka_without
 from alignbench.stats import one_per_group
@@ -55,7 +56,8 @@ def influence(
         value = debiased_cka(own.x.values, own.y.values)
         influences = value - debiased_cka_without(own.x.values, own.y.values)
     except DegenerateError as error:
-        return Score(value=None, status="not_applicable", reason=str(error), **common), None
+        reason = why_not(error, Sharing.of_pair(pair))
+        return Score(value=None, status="not_applicable", reason=reason, **common), None
     arrays = {
         "metric": np.array(METRIC),
         "encoder": np.array(pair.x.model.label),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.errors import DegenerateError, LayersMissingError
+from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.metrics.layers import KERNELS, cell_products, layer_kernels
 from alignbench.stats import draw_permutations, one_per_group, p_value, rng_for
 from alignbench.types import Null, Score
@@ -76,8 +77,10 @@ def layer_scores(
         sides = _side(x, pooling)[rows], _side(y, "mean")[rows]
         grids = {name: layer_grid(*sides, name, settings.seed, settings.draws) for name in KERNELS}
     except (LayersMissingError, DegenerateError) as error:
+        sharing = Sharing.of_samples(data.samples)
+        reason = why_not(error, sharing) if isinstance(error, DegenerateError) else str(error)
         return [
-            Score(metric=f"layers_{name}", value=None, status="not_applicable", reason=str(error), **common)
+            Score(metric=f"layers_{name}", value=None, status="not_applicable", reason=reason, **common)
             for name in KERNELS
         ], None
     dims = (x.values.shape[-1], y.values.shape[-1])

@@ -12,6 +12,7 @@ import numpy as np
 from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics.basis import Principal
 from alignbench.metrics.checks import as_matrix, check_min_n, standardized
+from alignbench.stats import seed_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -80,7 +81,7 @@ def _tsne(x: Matrix, seed: int) -> Layout:
                 2,
                 perplexity=perplexity,
                 init=(1e-4 * start / start[:, 0].std()).astype(np.float32),
-                random_state=seed % 2**32,
+                random_state=seed_for(seed, "t-SNE"),
                 n_jobs=1,
             )
             points = model.fit_transform(x)
@@ -92,7 +93,7 @@ def _umap(x: Matrix, seed: int) -> Layout:
     with _quiet():
         umap_class = _compiled_umap()
         with _one_thread():
-            model = umap_class(n_neighbors=neighbors, random_state=seed % 2**32, n_jobs=1)
+            model = umap_class(n_neighbors=neighbors, random_state=seed_for(seed, "UMAP"), n_jobs=1)
             try:
                 points = model.fit_transform(x)
             except (ValueError, TypeError, np.linalg.LinAlgError) as error:

@@ -145,7 +145,8 @@ def overlay_space(
 ) -> tuple[Score, Mapping[str, NDArray[Any]] | None]:
     """Return `overlay_residual` of a pair and what its picture needs; None where there is no picture."""
     own, cut = drawn_groups(pair, settings.seed)
-    score = score_pair(RESIDUAL, own, settings, experiment=experiment)
+    # The score draws the same row of every group; from all of them it can say why groups are few.
+    score = score_pair(RESIDUAL, own if cut else pair, settings, experiment=experiment)
     if score.value is None:
         return score, None
     if cut:

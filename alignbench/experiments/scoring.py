@@ -6,10 +6,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from alignbench.errors import DegenerateError
+from alignbench.datatypes import ALL
+from alignbench.errors import DegenerateError, TooFewSamplesError
+from alignbench.experiments.sharing import Sharing, why_not
+from alignbench.memory import check_room, is_out_of_memory
 from alignbench.metrics.basis import basis_settings
 from alignbench.stats import evaluate
 from alignbench.types import Score
+from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,12 +58,12 @@ class Settings:
 
 
 def score_pair(
-    metric: Metric, pair: Pair, settings: Settings, *, experiment: str, data_type: str = "all", **params: Any
+    metric: Metric, pair: Pair, settings: Settings, *, experiment: str, data_type: str = ALL, **params: Any
 ) -> Score:
     """Return the metric of a pair with null, interval, chance and flags.
 
-    What does not exist (too few samples, a zero denominator) becomes a score with status `not_applicable` and
-    the reason.
+    What does not exist (too few samples, a zero denominator), or needs more memory than there is, becomes a
+    score with status `not_applicable` and the reason.
 
     Args:
         metric: of METRICS, or any other.
@@ -72,21 +76,24 @@ def score_pair(
     Raises:
         InputError: the embeddings are not fit for any metric (NaN, zero variance, ...).
     """
-    if data_type != "all":
+    if data_type != ALL:
         pair = pair.take([row for row, label in enumerate(pair.labels) if label == data_type])
-    common: dict[str, Any] = {
-        **identity(pair, experiment, settings.seed),
-        "metric": metric.name,
-        "data_type": data_type,
-        "dims": (pair.x.dim, pair.y.dim) if metric.two_sided else (pair.x.dim,),
-        "higher_is_better": metric.higher_is_better,
-        "unit": metric.unit,
-    }
+    common = _common(metric, pair, settings, experiment, data_type)
     described = {**preprocessing(pair), **params}
+    n = common["n"] if metric.two_sided else len(pair)
     try:
+        if not len(pair):
+            raise TooFewSamplesError(f"no sample is of the data type {data_type!r}")
+        check_room(metric.memory(n, settings.permutations))
         found = evaluate_pair(metric, pair, settings)
     except DegenerateError as error:
-        return Score(value=None, status="not_applicable", reason=str(error), params=described, **common)
+        reason = why_not(error, Sharing.of_pair(pair))
+        return Score(value=None, status="not_applicable", reason=reason, params=described, **common)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = f"{metric.name} of {plural(n, 'row')}: out of memory: {' '.join(str(error).split())}"
+        return Score(value=None, status="not_applicable", reason=reason, params=described, **common)
     return Score(
         value=found.value,
         null=found.null,
@@ -97,6 +104,25 @@ def score_pair(
         params={**described, **found.params, **({"parts": found.parts} if found.parts else {})},
         **common,
     )
+
+
+def missing_score(metric: Metric, pair: Pair, settings: Settings, reason: str, *, experiment: str) -> Score:
+    """Return what stands for a score of a pair that could not be computed, for this reason."""
+    common = _common(metric, pair, settings, experiment, ALL)
+    return Score(value=None, status="not_applicable", reason=reason, params=preprocessing(pair), **common)
+
+
+def _common(
+    metric: Metric, pair: Pair, settings: Settings, experiment: str, data_type: str
+) -> dict[str, Any]:
+    return {
+        **identity(pair, experiment, settings.seed),
+        "metric": metric.name,
+        "data_type": data_type,
+        "dims": (pair.x.dim, pair.y.dim) if metric.two_sided else (pair.x.dim,),
+        "higher_is_better": metric.higher_is_better,
+        "unit": metric.unit,
+    }
 
 
 def evaluate_pair(metric: Metric, pair: Pair, settings: Settings, **how: Any) -> Evaluation:

@@ -10,8 +10,9 @@ import numpy as np
 
 from alignbench.errors import DegenerateError, LayersMissingError
 from alignbench.experiments.scoring import blas_threads, identity, preprocessing
+from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.metrics import METRICS
-from alignbench.stats import evaluate, tie_groups
+from alignbench.stats import evaluate, standings
 from alignbench.types import Score
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 OF = "calibrated_cka"
 METRIC = f"varied_{OF}"
 AS_SCORED = "as scored"
+_SAME = 1e-14  # of its size: a feature that spreads no more is the same for all, up to rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,9 @@ class Row:
         values: encoder -> score; of an encoder that has no such variant, the score as it was.
         unchanged: the encoders that have no such variant.
         order: the encoders, best first.
-        tied: those that can't be told from the best, itself included; None where that is unknown.
+        tied: the first and those that can't be told from it; None where that is unknown.
         tau: Kendall's τ with the order as scored; None for a single encoder.
-        keeps_best: whether the best as scored is the best here, too, or tied with it.
+        keeps_first: whether the first as scored is the first here, too, or can't be told from it.
     """
 
     llm: str
@@ -66,7 +68,7 @@ class Row:
     order: tuple[str, ...]
     tied: tuple[str, ...] | None
     tau: float | None
-    keeps_best: bool
+    keeps_first: bool
 
 
 def sensitivity(
@@ -109,7 +111,8 @@ def sensitivity(
                     n_permutations=0,
                 )
         except DegenerateError as error:
-            scores.append(Score(value=None, status="not_applicable", reason=str(error), **common))
+            reason = why_not(error, Sharing.of_pair(pair))
+            scores.append(Score(value=None, status="not_applicable", reason=reason, **common))
             continue
         scores.append(
             Score(
@@ -171,9 +174,14 @@ def unit(values: Matrix) -> Matrix:
 
 
 def standardised(values: Matrix) -> Matrix:
-    """Return features of mean 0 and standard deviation 1; those that are the same for all are left out."""
+    """Return features of mean 0 and standard deviation 1; those that are the same for all are left out.
+
+    Where none is left, all are 0.
+    """
     spread = values.std(axis=0)
-    kept = spread > 1e-9 * max(float(spread.max()), 1e-300)
+    kept = spread > _SAME * np.abs(values).max(axis=0)
+    if not kept.any():
+        return np.zeros_like(values)
     columns: Matrix = (values[:, kept] - values[:, kept].mean(axis=0)) / spread[kept]
     return columns
 
@@ -202,12 +210,10 @@ def _row(
 ) -> Row:
     values = {encoder: float(score.value or 0.0) for encoder, score in found.items()}
     order = _order(found)
-    lengths = {len(score.deletions) for score in found.values()}
-    tied = None
-    if len(lengths) == 1 and lengths.pop() > 1:
-        tied = tuple(tie_groups(values, {e: s.deletions for e, s in found.items()})[0])
-    keeps_best = before[0] == order[0] or before[0] in (tied or ())
-    return Row(llm, variant, values, unchanged, order, tied, kendall(before, order), keeps_best)
+    groups = standings(found).tie_groups
+    tied = None if groups is None else groups[0]
+    keeps_first = before[0] == order[0] or before[0] in (tied or ())
+    return Row(llm, variant, values, unchanged, order, tied, kendall(before, order), keeps_first)
 
 
 def _place(variant: str) -> tuple[int, str]:

@@ -73,10 +73,10 @@ class Work:
 
 def decoding(dataset: Dataset) -> Work:
     """Return the decoding of images from their bytes in memory."""
-    files = [(sample.encoded, sample.image_bytes()) for sample in _spread(dataset.samples, IMAGES)]
+    files = [sample.image_bytes() for sample in _spread(dataset.samples, IMAGES)]
     return Work(
         latency="decode_ms",
-        call=lambda: [open_image(image, data=data) for image, data in files],
+        call=lambda: [open_image(data) for data in files],
         per=len(files),
         items=len(files),
         dataset=dataset.label,
@@ -86,7 +86,7 @@ def decoding(dataset: Dataset) -> Work:
 
 def preprocessing(encoder: Any, dataset: Dataset) -> Work:
     """Return the preprocessing of decoded images, apart from the model."""
-    images = [open_image(sample.encoded) for sample in _spread(dataset.samples, IMAGES)]
+    images = [sample.open_image() for sample in _spread(dataset.samples, IMAGES)]
     apart = runs_apart(encoder, "preprocess")
     return Work(
         latency="preprocess_ms",
@@ -102,7 +102,7 @@ def preprocessing(encoder: Any, dataset: Dataset) -> Work:
 
 def encoding(encoder: Any, dataset: Dataset, batch_size: int) -> Work:
     """Return a forward pass of a batch; of an encoder that only has `embed`, with its preprocessing."""
-    images = [open_image(sample.encoded) for sample in _cycled(dataset.samples, batch_size)]
+    images = [sample.open_image() for sample in _cycled(dataset.samples, batch_size)]
     apart = runs_apart(encoder, "preprocess")
     batch = [encoder.preprocess(image) for image in images] if apart else images
     forward = encoder.forward if apart else encoder.embed

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ConfigError, DataError
 from alignbench.experiments.study_cells import CellSettings, cell
-from alignbench.files import write_bytes
+from alignbench.files import make_folder, write_bytes
 from alignbench.zoo.lineages import CARD, LINEAGES, SHIPPED, Card, read_card
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ DRAWINGS = {"trained-on": "synthetic", "held-out": "synthetic_other"}
 """Name in the study's table -> dataset: drawings like those of the trainings, and others."""
 SEED = 4  # of the drawings: that of no training, no sample data and no held-out measurement
 LLMS = ("mini-llama", "mini-qwen")
-_FORMAT = 1
+# 2: CKNNA as published, and trainings of a VLM seeded by purpose instead of by seed + 1000 * split
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ class Study:
         made = self._compute(drawings, member, encoder, llm, basis)
         made = replace(made, seconds=round(time.perf_counter() - began, 2))
         if not again:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             write_bytes(path, (json.dumps(made.to_dict(), indent=1) + "\n").encode())
         self.say(f"{made.name}: {made.seconds:.0f} s")
         return made
@@ -281,7 +282,7 @@ def read_cell(path: Path) -> Cell | None:
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
         return Cell(**{**plain, "card": Card(**plain["card"])})
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.datatypes import ALL
 from alignbench.errors import DegenerateError
 from alignbench.experiments.e2e import e2e_scores
 from alignbench.experiments.elas import elas_score
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     # data type -> name -> value; what does not exist is not there
     Values = dict[str, dict[str, float]]
 
-ALL = "all"
 # Those that a reader would choose between; what is a function of another one is left out.
 PREDICTORS = (
     "linear_cka",

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.datatypes import ALL
 from alignbench.experiments.study import DRAWINGS
-from alignbench.experiments.study_cells import ALL, OUTCOMES, PREDICTORS, TRAINED_PREDICTOR
+from alignbench.experiments.study_cells import OUTCOMES, PREDICTORS, TRAINED_PREDICTOR
 from alignbench.experiments.validity import validity
 from alignbench.experiments.validity_table import Table
-from alignbench.files import write_bytes
+from alignbench.files import make_folder, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -176,7 +177,7 @@ def write_study(
     folder: Path, cells: Sequence[Cell], found: Sequence[Validity], about: Mapping[str, Any]
 ) -> None:
     """Write the study's result: `links.csv`, `values.csv` and `validity.json`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     plain = {"about": dict(about), "tables": [one.to_dict() for one in found]}
     write_bytes(folder / "links.csv", links_csv(found).encode())
     write_bytes(folder / "values.csv", values_csv(cells).encode())

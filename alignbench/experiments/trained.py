@@ -9,7 +9,8 @@ import numpy as np
 
 from alignbench.errors import TooFewSamplesError
 from alignbench.experiments.scoring import identity, preprocessing
-from alignbench.stats import assign, corrected_interval, repeated_split, rng_for, seed_spread
+from alignbench.experiments.sharing import Sharing, why_not
+from alignbench.stats import assign, corrected_interval, repeated_split, rng_for, seed_for, seed_spread
 from alignbench.stats.interval import MIN_GROUPS
 from alignbench.types import Null, Score
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from alignbench.errors import DegenerateError
     from alignbench.projectors.fit import Training
     from alignbench.types import Pair
 
@@ -158,14 +160,14 @@ def train_all(
             yield mine[: repeats.seeds], mine[repeats.seeds :]
 
 
-def _control(pair: Pair, repeats: Repeats, rows: Rows, seed: int) -> Order:
-    purpose = f"control {seed - repeats.seeds} of split {rows.number}"
+def _control(pair: Pair, repeats: Repeats, rows: Rows, number: int) -> Order:
+    purpose = f"control {number - repeats.seeds} of split {rows.number}"
     return shuffled_order(pair.groups, rng_for(repeats.seed, purpose))
 
 
-def _initial(repeats: Repeats, rows: Rows, seed: int) -> int:
-    purpose = f"initial weights {seed} of split {rows.number}"
-    return int(rng_for(repeats.seed, purpose).integers(2**31))
+def _initial(repeats: Repeats, rows: Rows, number: int) -> int:
+    purpose = f"initial weights {number} of split {rows.number}"
+    return seed_for(repeats.seed, purpose)
 
 
 def trained_score(
@@ -225,7 +227,7 @@ def trained_score(
 
 
 def not_applicable(
-    pair: Pair, metric: str, reason: str, repeats: Repeats, *, experiment: str, **fields: Any
+    pair: Pair, metric: str, error: DegenerateError, repeats: Repeats, *, experiment: str, **fields: Any
 ) -> Score:
     """Return the score that says why there is none."""
     return Score(
@@ -234,6 +236,6 @@ def not_applicable(
         **fields,
         value=None,
         status="not_applicable",
-        reason=reason,
+        reason=why_not(error, Sharing.of_pair(pair)),
         params=preprocessing(pair),
     )

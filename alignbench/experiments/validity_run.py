@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.datatypes import ALL
 from alignbench.experiments.study_cells import (
-    ALL,
     PREDICTORS,
     CellSettings,
     metric_values,

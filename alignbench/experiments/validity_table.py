@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.columns import is_missing
 from alignbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -144,6 +145,11 @@ def _texts(path: Path, header: Sequence[str], rows: Sequence[tuple[int, list[str
     for line, cells in rows:
         if not cells[place]:
             raise DataError(f"{path.name}: line {line}, column {name!r}: it is empty")
+        if is_missing(cells[place]):
+            raise DataError(
+                f"{path.name}: line {line}, column {name!r}: {cells[place]!r} is how a missing value is "
+                "written; name it otherwise, or leave the row out"
+            )
     return [cells[place] for _, cells in rows]
 
 

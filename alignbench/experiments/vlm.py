@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.errors import DegenerateError
+from alignbench.errors import DegenerateError, TooFewSamplesError
+from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.experiments.vlm_answers import answer_scores, asked
 from alignbench.experiments.vlm_control import DERANGEMENTS, derangement, image_blocks, shuffled_nulls
-from alignbench.stats import corrected_interval, multi_split_p, repeated_split, rng_for, seed_spread
+from alignbench.stats import corrected_interval, multi_split_p, repeated_split, rng_for, seed_for, seed_spread
 from alignbench.stats.interval import MIN_GROUPS
 from alignbench.types import Interval, Null, Score
 
@@ -114,11 +115,11 @@ def plan_jobs(samples: Sequence[Sample], settings: VLMSettings) -> tuple[Job, ..
     A group is in one part only, whatever its images and wordings.
 
     Raises:
-        DegenerateError: too few groups.
+        TooFewSamplesError: too few groups.
     """
     groups = np.asarray([sample.group for sample in samples])
     if (count := len(set(groups.tolist()))) < MIN_TO_SPLIT:
-        raise DegenerateError(f"training and testing a projector takes {MIN_TO_SPLIT} groups, got {count}")
+        raise TooFewSamplesError(f"training and testing a projector takes {MIN_TO_SPLIT} groups, got {count}")
     jobs = []
     for number in range(settings.splits):
         train, held_out = repeated_split(groups, settings.seed, number)
@@ -129,7 +130,7 @@ def plan_jobs(samples: Sequence[Sample], settings: VLMSettings) -> tuple[Job, ..
         blocks = image_blocks(groups[test], settings.seed, f"vlm {number}")
         other = derangement(np.zeros(len(test), dtype=np.intp), rng)
         questions = tuple((place, q) for place, row in enumerate(test) for q, _, _ in asked(samples[row]))
-        seeds = [settings.seed + 1000 * number + again for again in range(settings.seeds)]
+        seeds = [seed_for(settings.seed, "vlm", number, again) for again in range(settings.seeds)]
         jobs += [Job(number, seed, np.flatnonzero(train), test, blocks, other, questions) for seed in seeds]
     return tuple(jobs)
 
@@ -154,7 +155,7 @@ def train_vlm(
         tell: is told of each training that has ended.
 
     Raises:
-        DegenerateError: too few groups.
+        TooFewSamplesError: too few groups.
         DataError: a caption without tokens.
         ModelError: the loss is not finite.
     """
@@ -189,8 +190,9 @@ def vlm(
     try:
         plan_jobs(data.samples, settings)
     except DegenerateError as error:
-        n = len({sample.group for sample in data.samples})
-        return not_trainable(str(error), *names, data.label, n, settings), None
+        sharing = Sharing.of_samples(data.samples)
+        reason = why_not(error, sharing)
+        return not_trainable(reason, *names, data.label, sharing.groups, settings), None
     result = train_vlm(patches(), data.samples, llm(), settings, dataset=data.label, tell=tell)
     return vlm_scores(result), vlm_arrays(result)
 

@@ -10,12 +10,14 @@ import numpy as np
 
 from alignbench.errors import DataError, ModelError
 from alignbench.llms.families import Family, family_of
+from alignbench.weights.config_tensors import check_padding
 from alignbench.weights.digest import preprocessing_digest
+from alignbench.weights.guard import guards
 from alignbench.weights.handle import Handle
 from alignbench.weights.vectors import unit_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from alignbench.types import Weights
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located, Source
+
+_TOKENS = "its tokenizer fails on these texts"
+_PASS = "its forward pass fails"
 
 Quantization = Literal["4bit", "8bit"]
 
@@ -138,14 +143,19 @@ class LLM(Handle):
             stand_in_for=self._stand_in_for,
         )
 
+    @guards(_TOKENS)
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text, with the model's own special tokens, at most `max_length`.
 
         Raises:
-            ModelError: the model is not loaded.
+            ModelError: the model is not loaded, or its tokenizer knows more tokens than it has vectors for.
         """
-        return self._loaded_decoder().tokenize(texts, self.options.max_length)
+        decoder = self._loaded_decoder()
+        lists = decoder.tokenize(texts, self.options.max_length)
+        check_ids(lists, decoder.words, self.name)
+        return lists
 
+    @guards(_PASS)
     def forward(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Return one vector per list of token ids, before L2: float32 [b, d].
 
@@ -154,6 +164,7 @@ class LLM(Handle):
         _, precision = self._running()
         return self._loaded_decoder().mean_states(batch, self.options.layer, precision)
 
+    @guards(_PASS)
     def forward_layers(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Return the mean state of each list of token ids at every layer, in one pass: float32 [b, l, d].
 
@@ -189,6 +200,7 @@ class LLM(Handle):
         values[order] = np.concatenate(parts) if parts else values
         return unit_rows(values) if self.options.l2 else values
 
+    @guards(_TOKENS)
     def truncated(self, texts: Sequence[str]) -> int:
         """Return how many of the texts have more than `max_length` tokens."""
         decoder, longest = self._loaded_decoder(), self.options.max_length
@@ -222,6 +234,13 @@ class LLM(Handle):
     def _check(self, located: Located) -> None:
         self._known_family()
 
+    def _sides(self, config: Mapping[str, Any]) -> tuple[Literal["vision", "text"], ...]:
+        return ("text",)
+
+    def _check_files(self, located: Located) -> None:
+        super()._check_files(located)
+        check_padding(self.source.config() or {}, located.source)
+
     @property
     def wanted(self) -> tuple[str, ...] | None:
         """Prefixes of the checkpoint's keys that are needed; None for all."""
@@ -249,6 +268,24 @@ class LLM(Handle):
         self._decoder = None
 
 
+def check_ids(lists: Sequence[Sequence[int]], words: int, where: str) -> None:
+    """Raise if a text has a token that the model has no vector for.
+
+    Args:
+        lists: the token ids of each text.
+        words: how many vectors there are.
+        where: the model, for errors.
+
+    Raises:
+        ModelError: it has.
+    """
+    if wrong := next((token for ids in lists for token in ids if not 0 <= token < words), None):
+        raise ModelError(
+            f"{where}: its tokenizer gives a text token {wrong}, and its weights have vectors for {words} "
+            f"tokens; tokenizer and weights are not of one model: copy both again"
+        )
+
+
 class CausalLM(LLM):
     """A language model with its head: frozen, it reads vectors in the place of tokens and goes on in words.
 
@@ -274,7 +311,7 @@ class CausalLM(LLM):
         from alignbench.llms.causal import CausalDecoder
 
         decoder = self._read(located, device, precision, spread=spread, head=True)
-        self._causal = CausalDecoder(decoder.model, decoder.tokenizer, precision)
+        self._causal = CausalDecoder(decoder.model, decoder.tokenizer, precision, self.name)
 
     def _unload(self) -> None:
         self._causal = None

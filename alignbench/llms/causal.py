@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
+from alignbench.weights.guard import guards
 from alignbench.weights.loading import torch_dtype
 
 if TYPE_CHECKING:
@@ -44,9 +45,11 @@ class CausalDecoder:
         model: in evaluation mode, on its device; its parameters are frozen here.
         tokenizer: made for it.
         precision: the arithmetic.
+        name: the model's alias, for errors.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, precision: Precision) -> None:
+    def __init__(self, model: Any, tokenizer: Any, precision: Precision, name: str = "LLM") -> None:
+        self.name = name
         self.model = model.requires_grad_(False)
         self.tokenizer = tokenizer
         # Chat models bring sampling and penalties of their own, which would answer for the LLM.
@@ -87,11 +90,13 @@ class CausalDecoder:
         bos = self.tokenizer.bos_token_id
         return [int(bos)] if bos is not None and with_start[:1] == [bos] else []
 
+    @guards("its tokenizer fails on these texts")
     def ids(self, text: str, most: int | None = None) -> list[int]:
         """Return the token ids of a text, at most `most`, without special tokens."""
         found: list[int] = self.tokenizer([text], add_special_tokens=False)["input_ids"][0]
         return found[:most]
 
+    @guards("its tokens have no vectors")
     def vectors(self, ids: Sequence[int]) -> Tensor:
         """Return the input vectors of tokens [t, d]."""
         return self._embedded(torch.tensor(list(ids), dtype=torch.long))
@@ -128,6 +133,7 @@ class CausalDecoder:
             getattr(self.model, f"{kind}_checkpointing_disable")()
             self.model.eval()
 
+    @guards("its forward pass fails")
     def losses(self, prefix: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
         """Return each text's summed -log p of its tokens after its prefix: float32 [b].
 
@@ -154,6 +160,7 @@ class CausalDecoder:
         )
         return losses.sum(dim=1)
 
+    @guards("it fails while it answers")
     @torch.inference_mode()
     def answers(self, prompts: Sequence[Tensor], most: int) -> list[str]:
         """Return what the model says after each prompt, the likeliest token each time, up to a line's end.

@@ -43,6 +43,11 @@ class Decoder:
         self.tokenizer = tokenizer
         self.padding_side = padding_side
 
+    @property
+    def words(self) -> int:
+        """How many tokens the model has vectors for."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
+
     def tokenize(self, texts: Sequence[str], max_length: int) -> list[list[int]]:
         """Return at most `max_length` token ids of each text."""
         if not texts:
@@ -105,9 +110,10 @@ class Decoder:
         return ids, mask
 
     def _filler(self) -> int:
-        # Any token does: the mask, never the id, says what is padding.
+        # Any token with a vector does: the mask, never the id, says what is padding. One that was added to
+        # the tokenizer alone has no vector.
         for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, self.tokenizer.bos_token_id):
-            if token is not None:
+            if token is not None and 0 <= token < self.words:
                 return int(token)
         return 0
 
@@ -121,7 +127,7 @@ def masked_mean(states: Tensor, mask: Tensor) -> Tensor:
 
 
 def load_decoder(
-    cls: str,
+    cls: Any,
     located: Located,
     config: Any,
     options: Options,
@@ -140,7 +146,7 @@ def load_decoder(
         arguments["quantization_config"] = quantization_config(options.quantization, device, located.source)
     if spread or options.quantization is not None:
         arguments["device_map"] = "auto" if spread else {"": device}
-    model = load_model(transformers_class(cls), located, config=config, precision=precision, **arguments)
+    model = load_model(cls, located, config=config, precision=precision, **arguments)
     return model if "device_map" in arguments else place(model, device)
 
 
@@ -175,10 +181,12 @@ def load(
     head: bool = False,
 ) -> Decoder:
     """Load a decoder that transformers knows under its own keys, on demand with its head."""
+    whole = auto_config(located.path)
+    known = transformers_class("MODEL_FOR_CAUSAL_LM_MAPPING" if head else "MODEL_MAPPING")
     model = load_decoder(
-        "AutoModelForCausalLM" if head else "AutoModel",
+        known[type(whole)],
         located,
-        auto_config(located.path),
+        whole,
         options,
         device,
         precision,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError
+from alignbench.weights.text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +41,7 @@ QWEN = Family("qwen", _here("decoder"))
 GEMMA3 = Family("gemma3", _here("gemma3"), fp16_safe=False)
 INTERNLM = Family("internlm", _here("internlm2"))
 OTHER = Family("other", _here("decoder"))
-GGUF = Family("gguf", _here("gguf"))
+GGUF = Family("gguf", _here("gguf"), version=2)
 
 BY_MODEL_TYPE: Mapping[str, Family] = {
     "llama": LLAMA,
@@ -72,9 +73,9 @@ def family_of(config: Mapping[str, Any], where: str) -> Family:
         ModelError: nobody knows its model_type.
     """
     model_type = config.get("model_type")
-    if model_type in BY_MODEL_TYPE:
-        return BY_MODEL_TYPE[str(model_type)]
+    if isinstance(model_type, str) and model_type in BY_MODEL_TYPE:
+        return BY_MODEL_TYPE[model_type]
     raise ModelError(
-        f"{where}: model_type {model_type!r} in config.json is no LLM that is known here; "
+        f"{where}: model_type {shortened(repr(model_type), 60)} in config.json is no LLM that is known here; "
         f"known: {', '.join(BY_MODEL_TYPE)}; or register an object with embed(texts)"
     )

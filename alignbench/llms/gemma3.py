@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from alignbench.llms.decoder import Decoder, load_decoder
-from alignbench.weights.loading import auto_config
+from alignbench.weights.loading import auto_config, transformers_class
 from alignbench.weights.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def load(
     """Load the text decoder of a multimodal (either key layout) or text-only Gemma 3."""
     keys = _KEYS_WITH_HEAD if head else _KEYS
     model = load_decoder(
-        "Gemma3ForCausalLM" if head else "Gemma3TextModel",
+        transformers_class("Gemma3ForCausalLM" if head else "Gemma3TextModel"),
         located,
         auto_config(located.path).get_text_config(),
         options,

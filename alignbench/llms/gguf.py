@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import shutil
-import struct
-import tempfile
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignbench import paths
 from alignbench.errors import ModelError, WeightsMissingError
+from alignbench.llms import conversions
+from alignbench.llms.gguf_header import read_header
+from alignbench.llms.gguf_parts import all_parts, check_data, join
 from alignbench.weights.digest import files_digest, text_digest
 from alignbench.weights.files import read_json, weight_files
+from alignbench.weights.keys import check_names
 from alignbench.weights.source import Located, Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from io import BufferedReader
+    from pathlib import Path
 
     from alignbench.llms.base import Options
     from alignbench.llms.decoder import Decoder
     from alignbench.weights.precision import Precision
 
-_CONVERSION = 2  # raised whenever a file converts to something else
-_LONGEST_NAME = 1000
+_CONVERSION = 3  # raised whenever a file converts to something else, or is checked for more
+
+# A model of that many layers is built before the first tensor is missing.
+_SIZES = {"num_hidden_layers": "block_count", "hidden_size": "embedding_length"}
 
 
 @dataclass(frozen=True)
 class GgufSource(Source):
-    """One GGUF file.
+    """A GGUF model: one file, or the parts of a split one.
 
     Args:
-        file: the file.
+        file: the file, or any of the parts.
         label: what scores call it.
     """
 
@@ -42,14 +43,19 @@ class GgufSource(Source):
     label: str
 
     def config(self) -> dict[str, Any]:
-        """Return the architecture that the file names, as `model_type`."""
-        return {"model_type": architecture(self.file)}
+        """Return the architecture that the file names, as `model_type`, and sizes as config.json has them."""
+        first = all_parts(self.file)[0]
+        family, values = architecture(first), read_header(first).values
+        sizes = {ours: values.get(f"{family}.{theirs}") for ours, theirs in _SIZES.items()}
+        return {"model_type": family, **{name: size for name, size in sizes.items() if size is not None}}
 
     def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
-        """Find the file."""
+        """Find the file, or all its parts."""
         if not self.file.is_file():
             raise WeightsMissingError(f"{self.label}: there is no file {self.file}")
-        return Located(self.label, self.file.parent, (self.file,), files_digest([self.file]))
+        parts = all_parts(self.file)
+        check_names(self.label, [tensor.name for part in parts for tensor in read_header(part).tensors])
+        return Located(self.label, self.file.parent, parts, files_digest(parts))
 
 
 def gguf_source(target: str) -> GgufSource:
@@ -58,94 +64,50 @@ def gguf_source(target: str) -> GgufSource:
     Raises:
         WeightsMissingError: there is no such file.
     """
-    file = Path(target).expanduser()
-    if not file.is_file():
+    file = paths.user_path(target, "gguf")
+    if not paths.is_file(file):
         raise WeightsMissingError(f"there is no GGUF file {target}")
-    return GgufSource(file.resolve(), f"gguf:{target}")
+    # A link keeps its name: in the Hub's cache only the links are called as parts of a split file must be.
+    return GgufSource(file.absolute(), f"gguf:{target}")
 
 
 def architecture(file: Path) -> str:
-    """Return what the first entries of a GGUF file call its architecture ("llama", "qwen2", ...).
+    """Return what a GGUF file calls its architecture ("llama", "qwen2", ...).
 
     Raises:
-        ModelError: it is not a GGUF file, or it names none there.
+        ModelError: it is not a GGUF file, or it names none.
     """
-    try:
-        with file.open("rb") as stream:
-            magic, version, _, entries = struct.unpack("<4sIQQ", stream.read(24))
-            if magic != b"GGUF" or version < 2:
-                raise ValueError("no GGUF header")
-            for _ in range(min(entries, 8)):
-                key, kind = _text(stream), struct.unpack("<I", stream.read(4))[0]
-                if kind != _STRING:
-                    stream.seek(_WIDTHS[kind], os.SEEK_CUR)
-                elif key == "general.architecture":
-                    return _text(stream)
-                else:
-                    _text(stream)
-    except (OSError, struct.error, ValueError, KeyError) as error:
-        raise ModelError(f"{file} is not a GGUF file that can be read here ({error})") from error
-    raise ModelError(f"{file}: no general.architecture among its first entries")
-
-
-_STRING = 8
-_WIDTHS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
-
-
-def _text(stream: BufferedReader) -> str:
-    (length,) = struct.unpack("<Q", stream.read(8))
-    if length > _LONGEST_NAME:
-        raise ValueError(f"a name of {length} bytes")
-    return stream.read(length).decode("utf-8")
+    named = read_header(file).values.get("general.architecture")
+    if not isinstance(named, str):
+        raise ModelError(f"{file}: no general.architecture among its entries")
+    return named
 
 
 def converted(located: Located) -> Path:
-    """Return the folder with a GGUF file as safetensors, made on the first call.
+    """Return the folder with a GGUF model as safetensors, made on the first call.
 
     Raises:
-        ModelError: the `gguf` package is missing, or transformers can't read the file.
+        ModelError: the `gguf` package is missing, transformers can't read the file, or its tensors are not
+            exactly those of the model that it describes.
     """
     key = text_digest([located.revision, _CONVERSION])[:32]
-    folder = paths.cache_home() / "converted" / key
-    if not (folder / "config.json").is_file():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as making:
-            made = Path(making) / "model"
-            _convert(located.weights[0], made)
-            # Another process may have been faster; its folder is as good.
-            if not folder.exists():
-                shutil.move(made, folder)
-    return folder
+    return conversions.kept(key, located.weights[0].name, lambda folder: _convert(located.weights, folder))
 
 
-def _convert(file: Path, folder: Path) -> None:
-    import torch
-
-    from alignbench.weights.loading import one_line, quiet, transformers_class
-
+def _convert(parts: tuple[Path, ...], folder: Path) -> None:
     if importlib.util.find_spec("gguf") is None:
-        raise ModelError(f'{file}: reading GGUF needs a package: pip install "alignbench[gguf]"')
-    with quiet():
-        try:
-            model = transformers_class("AutoModelForCausalLM").from_pretrained(
-                file.parent,
-                gguf_file=file.name,
-                dtype=torch.float32,
-                local_files_only=True,
-                trust_remote_code=False,
-            )
-            tokenizer = transformers_class("AutoTokenizer").from_pretrained(
-                file.parent, gguf_file=file.name, local_files_only=True, trust_remote_code=False
-            )
-        except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
-            raise ModelError(f"{file}: transformers can't read it ({one_line(error)})") from error
-        if hasattr(model.config, "quantization_config"):
-            del model.config.quantization_config
-        # A model of its own: the one that was read remembers that it was quantized, and would not be saved.
-        plain = type(model)(model.config)
-        plain.load_state_dict(model.state_dict())
-        plain.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        raise ModelError(f'{parts[0]}: reading GGUF needs a package: pip install "alignbench[gguf]"')
+    from alignbench.llms.gguf_model import save_plain
+
+    for part in parts:
+        check_data(part)
+    if len(parts) == 1:
+        save_plain(parts[0], parts[0], folder)
+        return
+    joined = folder / "joined.gguf"
+    join(parts, joined)
+    save_plain(joined, parts[0], folder)
+    joined.unlink()
 
 
 def load(

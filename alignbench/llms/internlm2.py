@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from alignbench.llms.decoder import Decoder, load_decoder
-from alignbench.weights.loading import build_config, read_tensors
+from alignbench.weights.loading import build_config, read_tensors, transformers_class
 from alignbench.weights.tokenizer import SentencePieceTokenizer, load_tokenizer
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def load(
     """Load an InternLM2 or InternLM2.5."""
     wanted = ("model.", _HEAD[0]) if head else ("model.",)
     model = load_decoder(
-        "LlamaForCausalLM" if head else "LlamaModel",
+        transformers_class("LlamaForCausalLM" if head else "LlamaModel"),
         located,
         llama_config(config),
         options,

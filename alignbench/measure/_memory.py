@@ -1,4 +1,4 @@
-"""How much memory this process has needed."""
+"""How much memory a process needs or has needed."""
 
 from __future__ import annotations
 
@@ -20,3 +20,11 @@ def peak_mib() -> float:
                 return int(line.split()[1]) / 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1024**2 if sys.platform == "darwin" else peak / 1024
+
+
+def resident_mib(pid: int) -> float:
+    """Return the resident size of a process now, in MiB; Linux only."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return 0.0

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.measure._calibration_cases import ALIGNED, INDEPENDENT
 from alignbench.measure._calibration_cells import E2E, RANKED, Cell, compute, missing, read
+from alignbench.measure._sections import with_sections_of
 from alignbench.paths import cache_home
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def main(argv: list[str]) -> None:
     from alignbench.measure._calibration_page import page
 
     columns = list(read(cells, options.work))
-    options.out.write_text(page(columns, missing(cells, options.work)), encoding="utf-8")
+    before = options.out.read_text(encoding="utf-8") if options.out.exists() else ""
+    text = page(columns, missing(cells, options.work))
+    options.out.write_text(with_sections_of(text, before), encoding="utf-8")
     print(f"wrote {options.out}")
 
 

@@ -229,7 +229,7 @@ score does not exist at this n; an asterisk: it did not exist in some of the tri
 ## Bias: scores of independent pairs
 
 Mean ± standard deviation over trials. An unbiased score of similarity would be 0; `mutual_knn` is at chance,
-k/(n−1); the composites pay for what they see of one side alone or of both distributions.
+k/(n−1), and `cknna` near it; the composites pay for what they see of one side alone or of both distributions.
 
 {bias}
 

@@ -33,6 +33,9 @@ INVARIANCES = (
 )
 
 
+_PERMUTATIONS = 3  # arrays [draws, n] that drawing permutations holds at once
+
+
 @dataclass(frozen=True, slots=True)
 class NullModel:
     """How a metric behaves on re-paired data.
@@ -80,9 +83,12 @@ class Metric:
         null: None where there is no null; for `pairing` metrics the generic one is the default.
         interval: "jackknife" (smooth kernel scores), "blocks" (conservative), or None.
         deletions: (x, y, blocks, **settings) -> the values without each block, faster than one at a time.
-        chance: (n, codes, settings) -> what a guesser gets; codes are class numbers, or None.
+        chance: (n, codes, settings) -> what a guesser gets of n groups; codes are the class numbers of all
+            rows that the metric sees, which may be more than n, or None.
         parts: the named parts of a composite, with the arguments of `fn`.
         flags: (value, parts) -> what a reader has to know of this value, e.g. "saturated".
+        squares: how many matrices [n, n] of float64 it holds at once, null and interval included, so that
+            too large an n is refused beforehand; 0 where it does not compare all rows with each other.
     """
 
     name: str
@@ -107,6 +113,7 @@ class Metric:
     chance: Callable[[int, NDArray[np.intp] | None, Settings], float] | None = None
     parts: Callable[..., Mapping[str, float]] | None = None
     flags: Callable[[float, Mapping[str, float]], tuple[str, ...]] | None = None
+    squares: float = 0
 
     def __post_init__(self) -> None:
         unknown = set(self.invariant_to) - set(INVARIANCES)
@@ -119,6 +126,19 @@ class Metric:
     def two_sided(self) -> bool:
         """Whether it takes two sides x and y (else x alone, or x with labels)."""
         return self.kind in ("pair", "composite", "trained")
+
+    def memory(self, n: int, draws: int | None = None) -> float:
+        """Return about how many bytes it takes on n rows with null and interval.
+
+        Args:
+            n: rows; of metrics of two sides groups, of which one row each is seen.
+            draws: permutations of the null; None: its own number.
+        """
+        permuted = 0
+        if self.two_sided and (self.pairing or self.null is not None):
+            model = self.null or NullModel()
+            permuted = (model.draws if draws is None else draws) * min(n, model.max_groups or n)
+        return 8 * (self.squares * n**2 + _PERMUTATIONS * permuted)
 
     def arrays(self, x: ArrayLike, y: ArrayLike | None = None) -> tuple[Matrix, Matrix | None]:
         """Return checked float64 sides; `y` is None for a metric of one side.

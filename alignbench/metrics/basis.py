@@ -101,7 +101,7 @@ class SharedBasis:
             raise TooFewSamplesError(
                 f"shared basis: expected at least {MIN_TRAIN} train rows, got {len(a)}; use more samples"
             )
-        _check_width(k, a, b)
+        check_width(k, (a.shape[1], b.shape[1]))
         side_x, side_y = Principal.fit(a, k, "x"), Principal.fit(b, k, "y")
         return cls.join(side_x, side_y, side_x.transform(a), side_y.transform(b))
 
@@ -124,9 +124,10 @@ class SharedBasis:
         return p @ self.rotation * self.scale_x, q * self.scale_y
 
 
-def _check_width(k: int, x: Matrix, y: Matrix) -> None:
-    if not 1 <= k <= min(x.shape[1], y.shape[1]):
-        raise InputError(f"k: expected 1 <= k <= {min(x.shape[1], y.shape[1])}, the smaller width, got {k}")
+def check_width(k: int, dims: tuple[int, int]) -> None:
+    """Raise InputError where a basis of `k` directions is wider than a side, or has none."""
+    if not 1 <= k <= min(dims):
+        raise InputError(f"k: expected 1 <= k <= {min(dims)}, the smaller width, got {k}")
 
 
 def to_shared_basis(
@@ -167,7 +168,7 @@ def to_shared_basis(
                 f"align='none': expected equal widths, got {dims[0]} and {dims[1]}; use 'procrustes'"
             )
         return a, b
-    _check_width(width, a, b)
+    check_width(width, dims)
     if align == "pca":
         return Principal.fit(a, width, "x").transform(a), Principal.fit(b, width, "y").transform(b)
     train = _check_train(names, seed)

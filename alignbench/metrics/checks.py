@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.columns import names_of
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
 
 ROUNDING = 1e-12
+LARGEST = 1e150  # the sum of 1e7 squares of it is still a float64
 
 
 def as_matrix(value: ArrayLike | Any, name: str = "x") -> Matrix:
@@ -43,6 +45,25 @@ def as_matrix(value: ArrayLike | Any, name: str = "x") -> Matrix:
     return matrix
 
 
+def check_range(matrix: Matrix, name: str) -> None:
+    """Refuse a row whose squares leave the range of float64: its length would be zero or infinite.
+
+    A row of zeros has no direction, but no wrong one either: it is left to whoever needs one.
+
+    Raises:
+        InputError: the largest absolute value of a row is above 1e150, or below 1e-150 and not zero.
+    """
+    largest = np.maximum(matrix.max(axis=1), -matrix.min(axis=1))
+    outside = (largest > LARGEST) | ((largest < 1 / LARGEST) & (largest > 0))
+    if outside.any():
+        row = int(np.argmax(outside))
+        what = "large" if largest[row] > LARGEST else "small"
+        raise InputError(
+            f"{name}: row {row}: values as {what} as {largest[row]:.3g} have squares beyond float64; "
+            f"multiply the whole array by one factor: rows may lie between {1 / LARGEST:g} and {LARGEST:g}"
+        )
+
+
 def check_min_n(n: int, min_n: int, name: str = "x") -> None:
     """Raise TooFewSamplesError where `n` rows are fewer than the `min_n` that a definition needs."""
     if n < min_n:
@@ -70,12 +91,9 @@ def check_labels(labels: ArrayLike, n: int, name: str = "labels") -> NDArray[np.
     """Return `labels` [n] as class numbers 0 … c−1 (in sorted order of the labels).
 
     Raises:
-        InputError: not one label a row.
+        InputError: not one label a row, or a row without one.
     """
-    array = np.asarray(labels)
-    if array.shape != (n,):
-        raise InputError(f"{name}: expected {n}, one a row, got shape {array.shape}")
-    codes: NDArray[np.intp] = np.unique(array.astype(str), return_inverse=True)[1].reshape(n)
+    codes: NDArray[np.intp] = np.unique(names_of(labels, n, name), return_inverse=True)[1].reshape(n)
     return codes
 
 
@@ -83,6 +101,7 @@ def check_classes(labels: ArrayLike, n: int) -> NDArray[np.intp]:
     """Return class numbers of at least two classes, each with at least two members.
 
     Raises:
+        InputError: see `check_labels`.
         DegenerateError: one class only, or a class of one.
     """
     codes = check_labels(labels, n)
@@ -100,12 +119,9 @@ def check_groups(groups: ArrayLike | None, n: int) -> NDArray[np.str_]:
     """Return the group of each row as strings; without groups each row is its own.
 
     Raises:
-        InputError: not one group a row.
+        InputError: not one group a row, or a row without one.
     """
-    array = np.arange(n) if groups is None else np.asarray(groups)
-    if array.shape != (n,):
-        raise InputError(f"groups: expected {n}, one a row, got shape {array.shape}")
-    return array.astype(str)
+    return names_of(np.arange(n) if groups is None else groups, n, "groups")
 
 
 def centered(x: Matrix) -> Matrix:
@@ -123,14 +139,36 @@ def standardized(x: Matrix, name: str = "x") -> Matrix:
     Raises:
         DegenerateError: all rows are equal (up to rounding).
     """
+    return _standardized(x, name)[0]
+
+
+def centered_beside(x: Matrix, name: str = "x") -> tuple[Matrix, Matrix]:
+    """Return `standardized(x)`, and `x` divided by the same power of two but not centred.
+
+    Raises:
+        DegenerateError: all rows are equal (up to rounding).
+    """
+    result, scaled, exponent = _standardized(x, name)
+    return result, np.ldexp(scaled, -exponent)
+
+
+def in_range(x: Matrix) -> Matrix:
+    """Return `x` divided by a power of two, so that its largest number is between 1/2 and 1."""
     with np.errstate(over="ignore"):
         largest = float(np.abs(x).max())
-        scaled = x if largest == 0 else np.ldexp(x, -int(np.frexp(largest)[1]))
+        scaled: Matrix = x if largest == 0 else np.ldexp(x, -int(np.frexp(largest)[1]))
+    return scaled
+
+
+def _standardized(x: Matrix, name: str) -> tuple[Matrix, Matrix, int]:
+    """Return `x` standardized, in range, and the exponent by which they differ."""
+    scaled = in_range(x)
     result = centered(scaled)
     spread = float(np.abs(result).max())
     if spread <= 8 * np.finfo(np.float64).eps:
         raise DegenerateError(f"{name}: zero variance, all {len(x)} rows of shape {x.shape} are equal")
-    return np.ldexp(result, -int(np.frexp(spread)[1]))
+    exponent = int(np.frexp(spread)[1])
+    return np.ldexp(result, -exponent), scaled, exponent
 
 
 def bounded(value: float, bounds: tuple[float, float], name: str) -> float:

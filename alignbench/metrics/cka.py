@@ -108,6 +108,7 @@ LINEAR_NULL = NullModel(draw=linear_cka_draw, exact=linear_cka_null, within_mean
     null=LINEAR_NULL,
     interval="jackknife",
     deletions=_linear_deletions,
+    squares=5,
 )
 def linear_cka(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return linear centred kernel alignment: the pairwise similarity structure that both sides share.
@@ -169,6 +170,7 @@ def _calibrated_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp
     null=NullModel(draw=calibrated_cka_draw, exact=_calibrated_null, within_mean=_calibrated_within_mean),
     interval="jackknife",
     deletions=_calibrated_deletions,
+    squares=5,
 )
 def calibrated_cka(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return linear CKA on the scale from chance (0) to identity (1): comparable across n and dimensions.

@@ -127,6 +127,7 @@ def _debiased_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]
     null=NullModel(draw=_debiased_draw, exact=_debiased_null, within_mean=_debiased_within_mean),
     interval="jackknife",
     deletions=_debiased_deletions,
+    squares=5,
 )
 def debiased_cka(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return debiased linear CKA: 0 on average for independent data, whatever n and the dimensions.

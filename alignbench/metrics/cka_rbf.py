@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from alignbench.metrics.base import METRICS, NullModel
-from alignbench.metrics.checks import bounded
+from alignbench.metrics.checks import bounded, check_pair
 from alignbench.metrics.deletions import without
+from alignbench.metrics.distances import Points, squared_distances
 from alignbench.metrics.kernels import (
     INVARIANCES,
-    centered_sides,
     doubly_centered,
     norms,
     rbf_kernel,
-    squared_distances,
 )
 from alignbench.metrics.nulls import (
     kernel_moments,
@@ -34,10 +33,13 @@ if TYPE_CHECKING:
 
 def _rbf_kernels(x: ArrayLike, y: ArrayLike, **options: Any) -> tuple[Matrix, Matrix]:
     """Return both sides' doubly centred kernels."""
-    kernels = []
-    for side in centered_sides(x, y, 3):
-        kernels.append(doubly_centered(rbf_kernel(squared_distances(side), **options)))
-    return kernels[0], kernels[1]
+    a, b = (doubly_centered(rbf_kernel(distances, **options)) for distances in _distances(x, y))
+    return a, b
+
+
+def _distances(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
+    a, b = check_pair(x, y, 3)
+    return squared_distances(Points.of(a, "x")), squared_distances(Points.of(b, "y"))
 
 
 def _rbf_null(x: ArrayLike, y: ArrayLike, **options: Any) -> tuple[float, float]:
@@ -59,7 +61,7 @@ def _rbf_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp], **options: A
 def _rbf_deletions(
     x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]], **options: Any
 ) -> NDArray[np.float64]:
-    distances = [squared_distances(side) for side in centered_sides(x, y, 3)]
+    distances = _distances(x, y)
     values = np.empty(len(blocks))
     for number, block in enumerate(blocks):
         a, b = (doubly_centered(rbf_kernel(without(side, block), **options)) for side in distances)
@@ -86,6 +88,7 @@ def _rbf_settings(
     null=NullModel(draw=_rbf_draw, exact=_rbf_null, within_mean=_rbf_within_mean),
     interval="jackknife",
     deletions=_rbf_deletions,
+    squares=8.5,
 )
 def rbf_cka(
     x: ArrayLike, y: ArrayLike, *, fraction: float = 1.0, median: Literal["nonzero", "all"] = "nonzero"

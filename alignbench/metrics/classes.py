@@ -11,12 +11,13 @@ from alignbench.metrics.base import METRICS
 from alignbench.metrics.checks import (
     as_matrix,
     bounded,
+    centered_beside,
     check_classes,
     check_groups,
     check_min_n,
     standardized,
 )
-from alignbench.metrics.neighbors import TIE, cosine_directions, top_k_weights
+from alignbench.metrics.nearest import angular_distances, directions, nearest_weights
 from alignbench.stats.splits import assign
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 INVARIANCES = ("rotation", "isotropic_scale", "translation")
 FOLDS = 5
+VOTERS = 5
+SAME_VOTES = 1e-9  # votes are sums of shares of a place, far coarser than this
 
 
 def scatter(x: Matrix, codes: NDArray[np.intp]) -> tuple[float, float]:
@@ -91,7 +94,7 @@ def discriminability(x: ArrayLike, labels: ArrayLike) -> float:
     bounds=(0, 1),
     invariant_to=INVARIANCES,
     min_n=4,
-    chance=lambda n, codes, settings: 0.0 if codes is None else float(codes.max() / (n - 1)),
+    chance=lambda n, codes, settings: 0.0 if codes is None else float(codes.max() / (len(codes) - 1)),
 )
 def discriminability_raw(x: ArrayLike, labels: ArrayLike) -> float:
     r"""Return the uncorrected share of variance between the classes, as published: for fidelity only.
@@ -143,6 +146,7 @@ def spread(x: ArrayLike) -> float:
     bounds=(0, 1),
     invariant_to=("rotation", "isotropic_scale"),
     min_n=3,
+    squares=2.5,
 )
 def cosine_variance(x: ArrayLike) -> float:
     """Return the variance of all pairwise cosines of the rows, not centred: 0 where all point the same way.
@@ -171,8 +175,17 @@ def cosine_variance(x: ArrayLike) -> float:
     return bounded(float(cosines.var()), (0, 1), "cosine_variance")
 
 
+def _check_voters(k: int | None, train_rows: int) -> None:
+    if k is None and train_rows < VOTERS:
+        raise TooFewSamplesError(
+            f"knn_accuracy: expected at least {VOTERS} train rows to vote, got {train_rows}; use more groups"
+        )
+    if k is not None and not 1 <= k <= train_rows:
+        raise InputError(f"k: expected 1 <= k <= {train_rows}, the train rows, got {k}")
+
+
 def _majority(n: int, codes: NDArray[np.intp] | None, settings: Any) -> float:
-    return 0.0 if codes is None else float(np.bincount(codes).max() / n)
+    return 0.0 if codes is None else float(np.bincount(codes).max() / len(codes))
 
 
 @METRICS.register(
@@ -184,9 +197,10 @@ def _majority(n: int, codes: NDArray[np.intp] | None, settings: Any) -> float:
     min_n=10,
     needs=("groups", "seed"),
     chance=_majority,
+    squares=0.6,
 )
 def knn_accuracy(
-    x: ArrayLike, labels: ArrayLike, *, k: int = 5, groups: ArrayLike | None = None, seed: int = 42
+    x: ArrayLike, labels: ArrayLike, *, k: int | None = None, groups: ArrayLike | None = None, seed: int = 42
 ) -> float:
     """Return the accuracy of a k-nearest-neighbour vote, five folds over groups.
 
@@ -196,7 +210,7 @@ def knn_accuracy(
     Args:
         x: [n, d], n ≥ 10.
         labels: the class of each row; at least two classes, at least two of each.
-        k: neighbours that vote.
+        k: neighbours that vote; 5 by default.
         groups: the unit of the folds; each row by default.
         seed: of the folds.
 
@@ -205,7 +219,8 @@ def knn_accuracy(
 
     Raises:
         InputError: bad input.
-        DegenerateError: one class, a class of one, zero variance, or fewer than five groups.
+        DegenerateError: one class, a class of one, zero variance, fewer than five groups, or a fold
+            that leaves fewer train rows than vote.
     """
     a = as_matrix(x)
     check_min_n(len(a), 10)
@@ -215,17 +230,21 @@ def knn_accuracy(
         raise TooFewSamplesError(
             f"knn_accuracy: expected at least {FOLDS} groups, got {len(np.unique(names))}"
         )
-    scaled = standardized(a)
+    scaled, given = centered_beside(a)
     member = (codes[:, None] == np.arange(codes.max() + 1)).astype(np.float64)
     fold = assign(names, FOLDS, seed, "fold")
     correct = 0.0
     for number in range(FOLDS):
         test = fold == number
         train_rows = scaled[~test]
-        if not 1 <= k <= len(train_rows):
-            raise InputError(f"k: expected 1 <= k <= {len(train_rows)}, the train rows, got {k}")
-        shifted = cosine_directions(scaled - train_rows.mean(axis=0))
-        votes = top_k_weights(shifted[test] @ shifted[~test].T, k) @ member[~test]
-        winners = votes >= votes.max(axis=1, keepdims=True) - TIE
+        _check_voters(k, len(train_rows))
+        points = directions(scaled, given, train_rows.mean(axis=0))
+        votes = (
+            nearest_weights(
+                *angular_distances(points.take(test), points.take(~test)), VOTERS if k is None else k
+            )
+            @ member[~test]
+        )
+        winners = votes >= votes.max(axis=1, keepdims=True) - SAME_VOTES
         correct += float((winners * member[test]).sum(axis=1) @ (1 / winners.sum(axis=1)))
     return bounded(correct / len(a), (0, 1), "knn_accuracy")

@@ -115,6 +115,7 @@ def _saturated(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:
     null=_null(linear_cka_draw, coral_similarity, eas_parts),
     parts=eas_parts,
     flags=_saturated,
+    squares=4,
 )
 def eas(
     x: ArrayLike,
@@ -165,6 +166,7 @@ def eas(
     settings=basis_settings,
     null=_null(calibrated_cka_draw, lambda x, y: 1 - ncoral(x, y), eas_adjusted_parts),
     parts=eas_adjusted_parts,
+    squares=4,
 )
 def eas_adjusted(
     x: ArrayLike,

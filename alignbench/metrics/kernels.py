@@ -8,7 +8,6 @@ import numpy as np
 
 from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics.checks import check_pair, standardized
-from alignbench.metrics.sums import lengths
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -37,23 +36,13 @@ def doubly_centered(kernel: Matrix) -> Matrix:
     return result
 
 
-def squared_distances(x: Matrix) -> Matrix:
-    """Return all squared Euclidean distances [n, n]; those of equal points (up to rounding) are exactly 0."""
-    squared = lengths(x)
-    result: Matrix = np.maximum(squared[:, None] + squared - 2 * (x @ x.T), 0.0)
-    result = (result + result.T) / 2
-    np.fill_diagonal(result, 0.0)
-    result[result < 1e-13 * result.max()] = 0.0
-    return result
-
-
 def rbf_kernel(
     distances: Matrix, fraction: float = 1.0, median: Literal["nonzero", "all"] = "nonzero"
 ) -> Matrix:
     r"""Return $K = \exp(-\|x_i - x_j\|^2 / 2\sigma^2)$ with σ = fraction · √median of the squared distances.
 
     Args:
-        distances: squared distances [n, n], see `squared_distances`.
+        distances: squared distances [n, n], see `alignbench.metrics.distances`.
         fraction: the multiple of the median distance.
         median: of the non-zero distances of the upper triangle, or of all n² with the diagonal (as some do).
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.errors import DegenerateError
-from alignbench.metrics.checks import check_min_n, standardized
+from alignbench.metrics.checks import check_min_n
 from alignbench.metrics.cka_debiased import debiased_kernel
-from alignbench.metrics.neighbors import default_k, neighbor_weights
+from alignbench.metrics.nearest import default_k, neighbor_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def _knn_kernel(x: Matrix) -> Matrix:
     k = default_k(len(x))
-    kernel: Matrix = neighbor_weights(standardized(x, "x"), k) / np.sqrt(len(x) * k)
+    kernel: Matrix = neighbor_weights(x, k) / np.sqrt(len(x) * k)
     return kernel
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.columns import names_of
 from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics.checks import check_min_n, check_pair
 from alignbench.metrics.classes import adjusted_share
@@ -196,14 +197,12 @@ class Moments:
         """Take in further pairs, in place, and return self.
 
         Raises:
-            InputError: see `check_pair`; other widths; or labels for some chunks only.
+            InputError: see `check_pair`; other widths; a row without a label; or labels for some chunks only.
         """
         a, b = check_pair(x, y, 1)
         if (a.shape[1], b.shape[1]) != self.dims:
             raise InputError(f"x and y: expected widths {self.dims}, got {(a.shape[1], b.shape[1])}")
-        names = None if labels is None else np.asarray(labels).astype(str)
-        if names is not None and names.shape != (len(a),):
-            raise InputError(f"labels: expected {len(a)}, one a row, got shape {names.shape}")
+        names = None if labels is None else names_of(labels, len(a), "labels")
         if self.n and (names is None) == bool(self.classes):
             raise InputError("labels: expected for all chunks or for none")
         for start in range(0, len(a), CHUNK):

@@ -1,101 +1,55 @@
-"""Scores of shared nearest neighbours: mutual k-NN and CKNNA."""
+"""Scores of shared nearest neighbours: mutual k-NN, and CKA that looks at nothing else (CKNNA)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.errors import DegenerateError, InputError
+from alignbench.errors import DegenerateError
 from alignbench.metrics.base import METRICS, NullModel
-from alignbench.metrics.checks import bounded, check_pair, standardized
+from alignbench.metrics.checks import as_matrix, bounded, check_pair, in_range, standardized
+from alignbench.metrics.distances import unit_rounding
+from alignbench.metrics.nearest import check_k, nearest_weights, neighbor_weights
 from alignbench.metrics.nulls import matched_products, within_class_mean
+from alignbench.metrics.sums import lengths
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Matrix = NDArray[np.float64]
+    Vector = NDArray[np.float64]
+    Indices = NDArray[np.intp]
 
-TIE = 1e-9  # cosines closer than this are tied: rounding alone must not choose a neighbour
-NOTHING = 1e-20  # a share of a squared norm that is rounding
-NO_DIRECTION = 1e-8  # a row this much nearer to the mean than the farthest one has no direction
-
-
-def default_k(n: int) -> int:
-    """Return the number of neighbours for n rows: min(10, (n−1)//3), at least 1."""
-    return max(1, min(10, (n - 1) // 3))
+MIN_K = 2  # of CKNNA: with a single neighbour a row has no two to compare
 
 
-def check_k(k: int | None, n: int) -> int:
-    """Return `k`, or the default for n rows.
-
-    Raises:
-        InputError: not within 1 … n−2 (with n−1 everyone is everyone's neighbour).
-    """
-    chosen = default_k(n) if k is None else int(k)
-    if not 1 <= chosen <= n - 2:
-        raise InputError(f"k: expected 1 <= k <= n - 2 = {n - 2} neighbours, got {chosen}")
-    return chosen
-
-
-def cosine_directions(x: Matrix) -> Matrix:
-    """Return the rows of centred `x` at unit length; a row at the mean, which has no direction, becomes 0."""
-    lengths = np.linalg.norm(x, axis=1, keepdims=True)
-    nowhere = lengths <= NO_DIRECTION * lengths.max()
-    return np.where(nowhere, 0.0, x / np.where(nowhere, 1.0, lengths))
-
-
-def top_k_weights(similarity: Matrix, k: int) -> Matrix:
-    """Return how much each column is among the k most similar of its row, [m, n]; rows sum to k.
-
-    Columns tied at the border share the places that are left, as breaking the ties by lot would on average.
-    """
-    n = similarity.shape[1]
-    border = np.partition(similarity, n - k, axis=1)[:, n - k, None]
-    above = similarity > border + TIE
-    tied = (similarity >= border - TIE) & ~above
-    left = k - above.sum(axis=1, keepdims=True)
-    weights: Matrix = above + tied * (left / tied.sum(axis=1, keepdims=True))
-    return weights
-
-
-def neighbor_weights(x: Matrix, k: int) -> Matrix:
-    """Return the k cosine neighbours of each row of centred `x` as weights [n, n], itself excluded."""
-    directions = cosine_directions(x)
-    similarity = directions @ directions.T
-    np.fill_diagonal(similarity, -np.inf)
-    return top_k_weights(similarity, k)
-
-
-def _both(x: ArrayLike, y: ArrayLike, k: int | None, min_n: int) -> tuple[Matrix, Matrix, int]:
-    a, b = check_pair(x, y, min_n)
+def _both(x: ArrayLike, y: ArrayLike, k: int | None) -> tuple[Matrix, Matrix, int]:
+    a, b = check_pair(x, y, 4)
     chosen = check_k(k, len(a))
-    return (
-        neighbor_weights(standardized(a, "x"), chosen),
-        neighbor_weights(standardized(b, "y"), chosen),
-        chosen,
-    )
+    return neighbor_weights(a, chosen, "x"), neighbor_weights(b, chosen, "y"), chosen
 
 
-def neighbor_settings(n: int, dims: tuple[int, ...], *, k: int | None = None) -> dict[str, Any]:
+def _mutual_settings(n: int, dims: tuple[int, ...], *, k: int | None = None) -> dict[str, Any]:
     """Return the number of neighbours, fixed at that of the full n."""
     return {"k": check_k(k, n)}
 
 
 def _mutual_null(x: ArrayLike, y: ArrayLike, k: int | None = None) -> tuple[float, float]:
-    n = len(check_pair(x, y, 4)[0])
+    n = len(as_matrix(x))
     return check_k(k, n) / (n - 1), float("nan")
 
 
 def _mutual_draw(
     x: Matrix, y: Matrix, permutations: NDArray[np.intp], k: int | None = None
 ) -> NDArray[np.float64]:
-    a, b, chosen = _both(x, y, k, 4)
+    a, b, chosen = _both(x, y, k)
     return matched_products(a, b, permutations) / (len(a) * chosen)
 
 
 def _mutual_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp], k: int | None = None) -> float:
-    a, b, chosen = _both(x, y, k, 4)
+    a, b, chosen = _both(x, y, k)
     return within_class_mean(a, b, codes) / (len(a) * chosen)
 
 
@@ -107,9 +61,10 @@ def _mutual_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp], k: 
     symmetric=True,
     invariant_to=("rotation", "isotropic_scale", "translation"),
     min_n=4,
-    settings=neighbor_settings,
+    settings=_mutual_settings,
     chance=lambda n, codes, settings: settings["k"] / (n - 1),
     null=NullModel(draw=_mutual_draw, exact=_mutual_null, within_mean=_mutual_within_mean),
+    squares=4.5,
 )
 def mutual_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     r"""Return the mean share of nearest neighbours that both sides have in common.
@@ -133,81 +88,142 @@ def mutual_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     Source:
         Huh et al. (2024), arXiv 2405.07987.
     """
-    a, b, chosen = _both(x, y, k, 4)
+    a, b, chosen = _both(x, y, k)
     return bounded(float(np.vdot(a, b)) / (len(a) * chosen), (0, 1), "mutual_knn")
 
 
-def _mask(a: Matrix, b: Matrix) -> Matrix:
-    """Return the symmetric mask of pairs that are neighbours on both sides, in either direction."""
-    both = a * b
-    return np.maximum(both, both.T)
+@dataclass(frozen=True, slots=True)
+class _Local:
+    """One side of CKNNA.
+
+    Args:
+        mask: how much column j is a neighbour of row i [n, n].
+        kernel: [n, n].
+        errors: how far rounding can have moved each entry of the kernel [n, n].
+    """
+
+    mask: Matrix
+    kernel: Matrix
+    errors: Matrix
+
+    @classmethod
+    def of(cls, x: Matrix, k: int, name: str) -> _Local:
+        standardized(x, name)  # refuses a side without variance
+        rows = in_range(x)
+        kernel = rows @ rows.T
+        size = np.sqrt(lengths(rows))
+        distances = -kernel
+        np.fill_diagonal(distances, np.inf)
+        errors = unit_rounding(x.shape[1]) * np.outer(size, size)
+        return cls(nearest_weights(distances, errors, k), kernel, errors)
+
+    def norm(self, name: str) -> float:
+        r"""Return $\sqrt{\mathrm{HSIC}_1(M \circ K, M \circ K)}$ of this side alone, times √(n(n−3)).
+
+        Raises:
+            DegenerateError: it is not above 0.
+        """
+        own = self.mask * self.kernel
+        n = len(own)
+        # Song's estimator is of symmetric kernels and cannot be negative for them. A mask is not symmetric.
+        terms = (
+            float(np.vdot(own, own.T)),
+            float(own.sum()) ** 2 / ((n - 1) * (n - 2)),
+            -2 / (n - 2) * float(own.sum(axis=0) @ own.sum(axis=1)),
+        )
+        hsic = sum(terms)
+        rounding = n * np.finfo(np.float64).eps * sum(map(abs, terms))
+        if hsic <= rounding + float(np.square(self.mask * self.errors).sum()):
+            raise DegenerateError(
+                f"cknna: the unbiased HSIC of {name}'s neighbourhoods with themselves is not above 0, "
+                "so there is nothing to divide by; use a larger k or more samples"
+            )
+        return float(np.sqrt(hsic))
 
 
-def _masked_cosine(mask: Matrix, a: Matrix, b: Matrix) -> float | None:
-    """Return the cosine of the kernels' entries on the mask; None where one is only rounding there."""
-    masked_a, masked_b = mask * a, mask * b
-    squared_a, squared_b = float(np.vdot(masked_a, a)), float(np.vdot(masked_b, b))
-    if squared_a <= NOTHING * float(np.vdot(a, a)) or squared_b <= NOTHING * float(np.vdot(b, b)):
-        return None
-    return float(np.vdot(masked_a, b) / np.sqrt(squared_a * squared_b))
+def _numerators(x: _Local, y: _Local, permutations: Indices) -> Vector:
+    r"""Return $\mathrm{HSIC}_1(M \circ K, M \circ L)$ for y[p] and each permutation p, times n(n−3).
+
+    Only x's neighbours need be looked up on the other side, of which few are neighbours there as well.
+    """
+    n = len(x.mask)
+    rows, columns = np.nonzero(x.mask)
+    mask, kernel, back = x.mask[rows, columns], x.kernel[rows, columns], x.mask[columns, rows]
+    result = np.empty(len(permutations))
+    for number, p in enumerate(permutations):
+        there = y.mask[p[rows], p[columns]]
+        common = np.flatnonzero(there)
+        i, j = rows[common], columns[common]
+        both = mask[common] * there[common]
+        left = both * kernel[common]
+        right = both * y.kernel[p[i], p[j]]
+        # The transposed entry of M∘L is 0 unless each is the other's neighbour.
+        mutual = left * back[common] * y.mask[p[j], p[i]] * y.kernel[p[j], p[i]]
+        product = np.bincount(j, left, n) @ np.bincount(i, right, n)
+        result[number] = mutual.sum() + left.sum() * right.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * product
+    return result
 
 
-def _cknna_kernels(x: ArrayLike, y: ArrayLike, k: int | None) -> tuple[Matrix, Matrix, Matrix, Matrix]:
+def _cknnas(x: ArrayLike, y: ArrayLike, permutations: Indices | None, k: int | None) -> Vector:
     a, b = check_pair(x, y, 5)
-    a, b = standardized(a, "x"), standardized(b, "y")
-    chosen = check_k(k, len(a))
-    return neighbor_weights(a, chosen), neighbor_weights(b, chosen), a @ a.T, b @ b.T
-
-
-def _cknna_draw(
-    x: Matrix, y: Matrix, permutations: NDArray[np.intp], k: int | None = None
-) -> NDArray[np.float64]:
-    near_x, near_y, a, b = _cknna_kernels(x, y, k)
-    scores = np.zeros(len(permutations))  # a pairing without a common neighbour has no local similarity: 0
-    for row, p in enumerate(permutations):
-        mask = _mask(near_x, near_y[p].take(p, axis=1))
-        scores[row] = _masked_cosine(mask, a, b[p].take(p, axis=1)) or 0.0
+    chosen = check_k(k, len(a), MIN_K)
+    side_x, side_y = _Local.of(a, chosen, "x"), _Local.of(b, chosen, "y")
+    scale = side_x.norm("x") * side_y.norm("y")  # no re-pairing changes it
+    orders = np.arange(len(a), dtype=np.intp)[None] if permutations is None else permutations
+    scores: Vector = _numerators(side_x, side_y, orders) / scale
     return scores
+
+
+def _cknna_draw(x: Matrix, y: Matrix, permutations: Indices, k: int | None = None) -> Vector:
+    return _cknnas(x, y, permutations, k)
+
+
+def _cknna_settings(n: int, dims: tuple[int, ...], *, k: int | None = None) -> dict[str, Any]:
+    """Return the number of neighbours, fixed at that of the full n."""
+    return {"k": check_k(k, n, MIN_K)}
 
 
 @METRICS.register(
     "cknna",
     family="neighbors",
     pairing=True,
-    bounds=(-1, 1),
-    symmetric=True,
-    self_value=1.0,
-    invariant_to=("rotation", "isotropic_scale", "translation"),
+    invariant_to=("rotation", "isotropic_scale"),
     min_n=5,
-    settings=neighbor_settings,
+    settings=_cknna_settings,
     null=NullModel(draw=_cknna_draw),
+    squares=8,
 )
 def cknna(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
-    r"""Return CKA on the neighbourhoods that both sides share.
+    r"""Return CKNNA as published: debiased CKA restricted to the neighbours that both sides share.
 
-    The cosine of the centred Gram entries on the mask $M = (M_X \circ M_Y) \vee (M_X \circ M_Y)^\top$ of
-    mutual neighbours (those of `mutual_knn`), zero diagonal; numerator and both norms over the same M, so it
-    is a cosine. High by construction where few neighbours are shared: read it beside its null, and beside
-    `mutual_knn`.
+    $$\frac{\mathrm{HSIC}_1(M \circ K, M \circ L)}{\sqrt{\mathrm{HSIC}_1(M_X \circ K, M_X \circ K)\,
+    \mathrm{HSIC}_1(M_Y \circ L, M_Y \circ L)}}, \quad K = XX^\top,\ L = YY^\top,\ M = M_X \circ M_Y$$
+
+    $M_X$ has a 1 for each of the k nearest neighbours of a row by K, itself excluded, and $M_Y$ by L.
+    Neighbours that are tied at the border share the places that are left. Rows are taken as they are, neither
+    centred nor normalised, as in the authors' code, which is given rows of unit length, as a run gives them.
+    With both diagonals set to 0,
+    $\mathrm{HSIC}_1(A, B) \propto \mathrm{tr}(AB) + \frac{\mathbf 1^\top A \mathbf 1\,
+    \mathbf 1^\top B \mathbf 1}{(n-1)(n-2)} - \frac{2}{n-2}\mathbf 1^\top AB\mathbf 1$.
+    A mask is not symmetric, and so neither is the score, by a little: exchanging x and y transposes the last
+    product.
 
     Args:
         x: vision side [n, dx], n ≥ 5.
         y: text side [n, dy].
-        k: neighbours; min(10, (n−1)//3) by default.
+        k: neighbours; max(2, min(10, (n−1)//3)) by default.
 
     Returns:
-        A value in [−1, 1].
+        1 for equal sides without ties; for independent data a little less than the share k/(n−1) of
+        neighbours that both sides have in common by chance. It is no cosine, as the masks of numerator and
+        denominator differ, so no bound holds for all data.
 
     Raises:
-        InputError: not finite matrices of equal length; or k outside 1 … n−2.
-        DegenerateError: no neighbour in common, or no structure among those; a side without variance; or
-            fewer than 5 rows.
+        InputError: not finite matrices of equal length; or k outside 2 … n−2.
+        DegenerateError: a side whose own HSIC is not above 0; a side without variance; or fewer than 5 rows.
 
     Source:
-        Huh et al. (2024), arXiv 2405.07987, appendix A; the common mask is ours.
+        Huh et al. (2024), arXiv 2405.07987, and its code, platonic-rep, which adds 1e-6 to the denominator;
+        Song et al. (2012), JMLR 13, eq. 5.
     """
-    near_x, near_y, a, b = _cknna_kernels(x, y, k)
-    score = _masked_cosine(_mask(near_x, near_y), a, b)
-    if score is None:
-        raise DegenerateError("cknna: no structure on the neighbours that both share; use a larger k")
-    return bounded(score, (-1, 1), "cknna")
+    return bounded(float(_cknnas(x, y, None, k)[0]), (-np.inf, np.inf), "cknna")

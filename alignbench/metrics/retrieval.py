@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
 
 CUTS = (1, 5, 10)
+TIE = 1e-13  # rounding of a sum of some thousand products, as a share of the largest that they may sum to
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,12 @@ def _check_counts(n: int, positives: int) -> None:
         raise InputError(f"positives: expected 1 <= positives <= n = {n}, got {positives}")
 
 
+def _ties(scores: Matrix) -> Matrix:
+    """Return how far apart scores of each query may be and still be tied [q]: a share of its largest."""
+    ties: Matrix = TIE * np.abs(scores).max(axis=1)
+    return ties
+
+
 def _query(scores: Matrix, positive: NDArray[np.bool_], tie: float) -> tuple[int, Matrix]:
     """Return how many candidates are above the best positive, and the chances of its places after them."""
     best = scores[positive].max()
@@ -115,11 +122,11 @@ def retrieval(
     counts = right.sum(axis=1)
     if not counts.all():
         raise DegenerateError(f"positives: query {int(np.argmin(counts))} has none; leave it out")
-    tie = 1e-12 * float(np.abs(scores).max())
+    ties = _ties(scores)
     hits = {k: np.empty(q) for k in cuts}
     reciprocal, ranks = np.empty(q), np.empty(q)
     for row in range(q):
-        above, places = _query(scores[row], right[row], tie)
+        above, places = _query(scores[row], right[row], float(ties[row]))
         at = above + np.arange(1, len(places) + 1)
         reciprocal[row], ranks[row] = places @ (1 / at), places @ at
         for k in cuts:
@@ -175,14 +182,14 @@ def rank_table(similarity: ArrayLike, codes: NDArray[np.intp], *, cuts: Sequence
     order = np.argsort(codes, kind="stable")
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     best = np.maximum.reduceat(scores[:, order], starts, axis=1)
-    tie = 1e-12 * float(np.abs(scores).max())
-    close = (best[:, codes[order]] - scores[:, order] <= tie).astype(np.intp)
+    ties = _ties(scores)
+    close = (best[:, codes[order]] - scores[:, order] <= ties[:, None]).astype(np.intp)
     positives = np.add.reduceat(close, starts, axis=1)
     above, tied = np.empty(best.shape, dtype=np.intp), np.empty(best.shape, dtype=np.intp)
     for row, ascending in enumerate(np.sort(scores, axis=1)):
-        end = np.searchsorted(ascending, best[row] + tie, side="right")
+        end = np.searchsorted(ascending, best[row] + ties[row], side="right")
         above[row] = n - end
-        tied[row] = end - np.searchsorted(ascending, best[row] - tie, side="left")
+        tied[row] = end - np.searchsorted(ascending, best[row] - ties[row], side="left")
     ranks: Matrix = (above + 1).astype(np.float64)
     reciprocal = np.divide(1.0, ranks, dtype=np.float64)
     hits = {k: (ranks <= k).astype(np.float64) for k in cuts}

@@ -8,8 +8,9 @@ import numpy as np
 
 from alignbench.errors import DegenerateError
 from alignbench.metrics.base import METRICS, NullModel
-from alignbench.metrics.checks import bounded
-from alignbench.metrics.kernels import INVARIANCES, centered_sides, squared_distances
+from alignbench.metrics.checks import bounded, check_pair
+from alignbench.metrics.distances import Points, rounding_of, squared_distances
+from alignbench.metrics.kernels import INVARIANCES
 from alignbench.metrics.nulls import matched_products, within_class_mean
 
 if TYPE_CHECKING:
@@ -17,13 +18,19 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
-TIE = 1e-11  # squared distances closer than this share of the largest are tied: rounding must not order them
 
+def average_ranks(values: Matrix, errors: Matrix | None = None) -> Matrix:
+    """Return the ranks 1 … m of `values` [m]; those that can't be told apart share their mean rank.
 
-def average_ranks(values: Matrix, tolerance: float = 0.0) -> Matrix:
-    """Return the ranks 1 … m of `values` [m]; those at most `tolerance` apart share their mean rank."""
+    Args:
+        values: [m].
+        errors: how far rounding can have moved each [m]: two neighbours in order whose difference is within
+            both errors are tied. 0 by default.
+    """
     order = np.argsort(values, kind="stable")
-    starts = np.concatenate(([True], np.diff(values[order]) > tolerance))
+    gaps = np.diff(values[order])
+    reach = 0.0 if errors is None else errors[order][1:] + errors[order][:-1]
+    starts = np.concatenate(([True], gaps > reach))
     tie = np.cumsum(starts) - 1
     counts = np.bincount(tie)
     last = np.cumsum(counts)
@@ -35,8 +42,9 @@ def average_ranks(values: Matrix, tolerance: float = 0.0) -> Matrix:
 def _rank_matrix(x: Matrix, name: str) -> Matrix:
     """Return the centred ranks of all distances as a symmetric matrix of unit norm with zero diagonal."""
     upper = np.triu_indices(len(x), 1)
-    distances = squared_distances(x)[upper]
-    ranks = average_ranks(distances, TIE * float(distances.max()))
+    points = Points.of(x, name)
+    squared = squared_distances(points)
+    ranks = average_ranks(squared[upper], rounding_of(squared, points)[upper])
     ranks -= ranks.mean()
     norm = float(np.linalg.norm(ranks))
     if norm == 0:
@@ -47,7 +55,7 @@ def _rank_matrix(x: Matrix, name: str) -> Matrix:
 
 
 def _sides(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
-    a, b = centered_sides(x, y, 4)
+    a, b = check_pair(x, y, 4)
     return _rank_matrix(a, "x"), _rank_matrix(b, "y")
 
 
@@ -74,6 +82,7 @@ def _null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     invariant_to=INVARIANCES,
     min_n=4,
     null=NullModel(draw=_draw, exact=_null, within_mean=_within_mean, draws=199, max_groups=500),
+    squares=6,
 )
 def rsa(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the Spearman correlation of the two sides' pairwise Euclidean distances.

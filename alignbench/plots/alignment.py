@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from alignbench.datatypes import ALL
 from alignbench.plots.inputs import pick
 from alignbench.plots.labels import place_names
 from alignbench.plots.marks import (
@@ -151,7 +152,7 @@ def sample_note(scores: Sequence[Score]) -> str:
     """Return how many groups of which data the scores are of, to end a title with."""
     sizes = sorted({score.n for score in scores})
     n = f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"
-    types = sorted({score.data_type for score in scores} - {"all"})
+    types = sorted({score.data_type for score in scores} - {ALL})
     return f" (n = {n} groups{', ' + ', '.join(types) if types else ''})"
 
 

@@ -26,14 +26,15 @@ CAPTIONS: dict[str, Caption] = {
     "multi_llm_matrix": Caption(
         "Every encoder with every LLM",
         "A row an encoder, a column an LLM; the value ± half its 95% interval. Solid box: the best for "
-        "this LLM; dashed: cannot be told from it; dotted: no better than shuffled pairs.",
+        "this LLM; dashed boxes: the best of these is too close to call; dotted: no better than shuffled "
+        "pairs; no box in a column: no encoder beats shuffled pairs here.",
         "Differences by colour: colours compare cells of one matrix only. Values of two LLMs in one row "
         "were not tested against each other.",
     ),
     "cka_by_data_type": Caption(
         "Which encoder fits on which data type?",
-        "A panel a type. Coloured: the best on this type and all that cannot be told from it; pale: worse "
-        "by more than chance; in brackets: not shown to beat shuffled pairs.",
+        "A panel a type. Coloured: the best on this type, or, marked =, those that are too close to call; "
+        "pale: worse by more than chance, or no encoder beats shuffled pairs here.",
         "That types differ: each panel is judged by itself, on a third or less of the data. Of many "
         "types, some put another encoder first by chance.",
     ),
@@ -62,7 +63,7 @@ CAPTIONS: dict[str, Caption] = {
         "Does the ranking survive other choices?",
         "A row a choice of pooling, layer, fit or scaling, changed one at a time; a mark an encoder, a "
         "line its 95% interval. τ compares the order of encoders with that as scored (1: the same order). "
-        "=: the best as scored is the best here, too, or cannot be told from it.",
+        "=: the encoder that is first as scored is first here, too, or too close to call.",
         "Which choice is right, or what two changes do together. Picking the variant that looks best "
         "makes its score too high: its interval does not know of the others.",
     ),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from alignbench.datatypes import ALL
 from alignbench.plots.alignment import sample_note
 from alignbench.plots.inputs import pick
 from alignbench.plots.marks import limit, name_rows, reading_notes, score_bars
 from alignbench.plots.style import INK, MUTED, entitle, new_figure, styled
 from alignbench.plots.text import clean, fit
-from alignbench.stats import tie_groups
+from alignbench.plots.verdict import TOO_CLOSE, headline
+from alignbench.stats import standings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +27,7 @@ FAMILY = ("calibrated_cka", "debiased_cka", "linear_cka", "rbf_cka")
 BY_TYPE = ("calibrated_cka", "debiased_cka", "mutual_knn", "ridge_r2")
 MOST_TYPES = 6
 WORSE = "#D9D9D9"
-ALPHA = 0.05
+MOST_CHARACTERS = 52  # of a verdict above a panel
 
 
 @styled
@@ -77,9 +80,9 @@ def _encoders_by_llm(scores: Sequence[Score]) -> dict[str, list[str]]:
 
 @styled
 def cka_by_data_type(inputs: FigureInputs) -> Figure | None:
-    """Draw each encoder's alignment on each data type; what can't be told from the best is in colour."""
+    """Draw each encoder's alignment on each data type; what may be the best is in colour."""
     scores = [
-        s for s in inputs.scores if s.experiment == "compare" and s.data_type != "all" and s.encoder and s.llm
+        s for s in inputs.scores if s.experiment == "compare" and s.data_type != ALL and s.encoder and s.llm
     ]
     metric = next((m for m in BY_TYPE if any(s.metric == m for s in scores)), None)
     if metric is None:
@@ -92,25 +95,29 @@ def cka_by_data_type(inputs: FigureInputs) -> Figure | None:
         for llm in dict.fromkeys(str(s.llm) for s in own)
     }
     heights = [len(encoders) + 0.1 for encoders in blocks.values()]
-    figure = new_figure(2.0 + 2.6 * max(2, len(shown)), 1.7 + 0.3 * sum(heights) + 0.3 * len(blocks))
+    figure = new_figure(2.0 + 2.6 * max(2, len(shown)), 1.7 + 0.3 * sum(heights) + 0.45 * len(blocks))
     axes = figure.subplots(
         len(blocks), len(shown), sharex=True, sharey="row", squeeze=False, height_ratios=heights
     )
+    titles: dict[Axes, tuple[str, int]] = {}
     for row, (llm, encoders) in enumerate(blocks.items()):
         for column, data_type in enumerate(shown):
             ax = axes[row, column]
             here = {str(s.encoder): s for s in own if s.llm == llm and s.data_type == data_type}
-            _type_panel(ax, here, encoders, inputs)
+            told = _type_panel(ax, here, encoders, inputs)
             name_rows(ax, [inputs.label(e) for e in encoders], f"for {inputs.label(llm)}", column == 0)
             if row == 0:
                 n = next(iter(here.values())).n if here else 0
-                ax.set_title(f"{fit(clean(data_type), 24)} (n = {n})")
+                titles[ax] = f"{fit(clean(data_type), 24)} (n = {n})", told
+    most = max(lines for _, lines in titles.values())
+    for ax, (title, _) in titles.items():
+        ax.set_title(title + "\n" * most)
     limit(axes[0, 0], [s for s in own if s.data_type in shown])
     low, high = axes[0, 0].get_xlim()
-    axes[0, 0].set_xlim(low, high + 0.16 * (high - low))  # room for "(best)" beside the numbers
+    axes[0, 0].set_xlim(low, high + 0.16 * (high - low))  # room for "best" beside the numbers
     notes = [
-        "Coloured, and marked = : the type's best, and all that can't be told from it (paired differences,\n"
-        "Holm-corrected). Pale: worse by more than chance. In brackets: not shown to beat shuffled pairs.",
+        f"Coloured: the type's best, or, marked =, those that are {TOO_CLOSE} (paired differences,\n"
+        "studentised range). Pale: worse by more than chance, or no encoder beats shuffled pairs here.",
         reading_notes(own),
     ]
     if len(types) > len(shown):
@@ -119,19 +126,30 @@ def cka_by_data_type(inputs: FigureInputs) -> Figure | None:
     return figure
 
 
-def _type_panel(ax: Axes, here: Mapping[str, Score], encoders: Sequence[str], inputs: FigureInputs) -> None:
-    best = tied_with_best(list(here.values()))
+def _type_panel(ax: Axes, here: Mapping[str, Score], encoders: Sequence[str], inputs: FigureInputs) -> int:
+    """Draw the encoders on one type below their verdict, and return how many lines that has."""
+    standing = standings(here)
+    known = standing.tie_groups is not None and len(standing.order) > 1
     shown = [encoder for encoder in encoders if encoder in here]
     rows = [encoders.index(encoder) for encoder in shown]
-    colours = [inputs.look(encoder).colour if best is None or encoder in best else WORSE for encoder in shown]
+    colours = [
+        inputs.look(encoder).colour if not known or encoder in standing.answer else WORSE for encoder in shown
+    ]
     score_bars(ax, [here[encoder] for encoder in shown], colours, rows)
+    told = wrap(headline(standing, inputs.label), MOST_CHARACTERS)
+    ax.annotate(
+        "\n".join(told),
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 3),
+        textcoords="offset points",
+        fontsize=7.5,
+        color=MUTED,
+    )
     for row, encoder in zip(rows, shown, strict=True):
-        if best is not None and encoder in best:
-            leads = encoder == best[0]
-            mark = "best" if leads else "="
-            null = here[encoder].null
+        if known and encoder in standing.answer:
             ax.annotate(
-                f"({mark})" if null is not None and (null.p or 0) > ALPHA else mark,
+                "best" if standing.winner else "=",
                 (1, row),
                 xycoords=("axes fraction", "data"),
                 xytext=(-2, 0),
@@ -139,22 +157,7 @@ def _type_panel(ax: Axes, here: Mapping[str, Score], encoders: Sequence[str], in
                 ha="right",
                 va="center",
                 fontsize=7.5,
-                fontweight="bold" if leads else "normal",
-                color=INK if leads else MUTED,
+                fontweight="bold" if standing.winner else "normal",
+                color=INK if standing.winner else MUTED,
             )
-
-
-def tied_with_best(scores: Sequence[Score]) -> list[str] | None:
-    """Return the best encoder and those that can't be told from it; None where nothing tells them apart.
-
-    Without shared deletions ties are unknown, and no encoder is called the best.
-    """
-    valued = {str(s.encoder): s for s in scores if s.value is not None}
-    lengths = {len(score.deletions) for score in valued.values()}
-    if len(valued) < 2 or len(lengths) != 1 or lengths <= {0, 1}:
-        return None
-    return tie_groups(
-        {name: float(score.value or 0.0) for name, score in valued.items()},
-        {name: score.deletions for name, score in valued.items()},
-        next(iter(valued.values())).higher_is_better,
-    )[0]
+    return len(told)

@@ -20,7 +20,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+from alignbench.errors import UnwritableError
 from alignbench.plots import FIGURES, FigureInputs, save, save_for_paper
+from alignbench.plots.missing import note_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,10 +47,26 @@ class Drawn(NamedTuple):
     Args:
         files: their names; none where what the figure needs was not recorded.
         problem: what went wrong, or "".
+        unwritten: why its files could not be written, or "".
     """
 
     files: tuple[str, ...] = ()
     problem: str = ""
+    unwritten: str = ""
+
+
+class Figures(NamedTuple):
+    """What came of all figures.
+
+    Args:
+        files: their names.
+        problems: what went wrong with those that could not be drawn.
+        unwritten: figure -> why its files could not be written.
+    """
+
+    files: list[str]
+    problems: list[str]
+    unwritten: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +83,17 @@ class Drawing:
             figure = FIGURES.get(name)(self.inputs)
             if figure is None:
                 return Drawn()
+            note_missing(figure, name, self.inputs.failures, self.inputs.scores)
             files = (save_for_paper if self.for_paper else save)(figure, self.place / name)
+        except UnwritableError as error:
+            return Drawn(unwritten=error.why)
         except Exception as error:  # whatever a plot library raises must not cost the numbers
             return Drawn(problem=_problem(name, error))
         return Drawn(tuple(path.name for path in files))
 
 
-def draw_all(drawing: Drawing) -> tuple[list[str], list[str]]:
-    """Draw all figures that the inputs allow; return the files' names, and what went wrong.
+def draw_all(drawing: Drawing) -> Figures:
+    """Draw all figures that the inputs allow.
 
     This process draws the figures that the user registered, which another doesn't know, and what a helper did
     not come to, failed at, or was warned of: so warnings meet the filters and loggers of the run, and that a
@@ -94,7 +115,11 @@ def draw_all(drawing: Drawing) -> tuple[list[str], list[str]]:
         for helper in helpers:
             helper.leave()
     found = [drawn[name] if name in drawn else drawing.draw(name) for name in names]
-    return [file for one in found for file in one.files], [one.problem for one in found if one.problem]
+    return Figures(
+        [file for one in found for file in one.files],
+        [one.problem for one in found if one.problem],
+        {name: one.unwritten for name, one in zip(names, found, strict=True) if one.unwritten},
+    )
 
 
 def help_drawing() -> None:
@@ -121,7 +146,7 @@ def drawn_in_silence(drawing: Drawing, name: str) -> Drawn | None:
             drawn = drawing.draw(name)
     finally:
         logging.getLogger().removeHandler(said)
-    return None if drawn.problem or warned or said.buffer else drawn
+    return None if drawn.problem or drawn.unwritten or warned or said.buffer else drawn
 
 
 class _Helper:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 
+from alignbench.datatypes import ALL
 from alignbench.errors import InputError
 from alignbench.plots.names import labels_of
 from alignbench.plots.style import Look, looks
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alignbench.types import ModelInfo, Score
+    from alignbench.types import Failure, ModelInfo, Score
 
 LABEL_WIDTH = 36
 TITLE_WIDTH = 26
@@ -64,6 +64,7 @@ class FigureInputs:
         coral, similarity: the arrays of those two experiments.
         artifacts: kind -> the arrays of each of its files, for all other experiments; the kind is what stands
             before the first hyphen of the file's name.
+        failures: the tests that failed, so that scores are missing.
     """
 
     scores: Sequence[Score] = ()
@@ -71,6 +72,7 @@ class FigureInputs:
     coral: Sequence[CoralArrays] = ()
     similarity: Sequence[SimilarityArrays] = ()
     artifacts: Mapping[str, Sequence[Mapping[str, NDArray[Any]]]] = field(default_factory=dict)
+    failures: Sequence[Failure] = ()
     _looks: dict[str, Look] = field(init=False)
     _labels: dict[str, str] = field(init=False)
 
@@ -106,7 +108,7 @@ class FigureInputs:
         """The scores of an experiment: over all data together if there are such, else of the first type."""
         own = [score for score in self.scores if score.experiment == experiment]
         types = dict.fromkeys(score.data_type for score in own)
-        wanted = "all" if "all" in types else next(iter(types), None)
+        wanted = ALL if ALL in types else next(iter(types), None)
         return [score for score in own if score.data_type == wanted]
 
 
@@ -137,9 +139,10 @@ def read_artifacts(folder: Path, complain: Callable[[str], None]) -> Artifacts:
                 else:
                     arrays = {name: file[name] for name in file.files}
                     found.others.setdefault(path.stem.partition("-")[0], []).append(arrays)
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
+        except Exception as error:  # parsers of archives and headers raise whatever a spoilt file makes them
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
             complain(
-                f"{path.name}: expected plot inputs as .npz of plain arrays, could not read them ({error})"
+                f"{path.name}: expected plot inputs as .npz of plain arrays, could not read them ({reason})"
             )
     return found
 

@@ -9,7 +9,8 @@ import numpy as np
 from alignbench.plots.inputs import mode_of, pick
 from alignbench.plots.style import INK, MUTED, SEQUENTIAL, entitle, new_figure, styled
 from alignbench.plots.text import fit, number
-from alignbench.stats import tie_groups
+from alignbench.plots.verdict import NONE_BEATS, TOO_CLOSE
+from alignbench.stats import beats_shuffled, standings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     Matrix = Mapping[tuple[str, str], Score]
 
-ALPHA = 0.05
 CELL = 0.92
 NAMES = 2.0
 WIDEST = 13.0
@@ -78,9 +78,10 @@ def multi_llm_matrix(inputs: FigureInputs) -> Figure | None:
     sizes = sorted({score.n for score in recorded})
     n = " to ".join(str(size) for size in dict.fromkeys((sizes[0], sizes[-1])))
     notes = [
-        "In each cell: the value, and ± half of its 95% interval. Boxes: the best encoder for each LLM,\n"
-        "and those that it can't be told from (paired differences, Holm-corrected). Colours compare the\n"
-        "cells of one matrix only; a difference in colour may be none: see the intervals."
+        "In each cell: the value, and ± half of its 95% interval. Solid box: the best encoder\n"
+        f"for this LLM; dashed: {TOO_CLOSE} (paired differences, studentised range).\n"
+        f"No box: {NONE_BEATS}, or ties are unknown. Colours compare\n"
+        "the cells of one matrix only; a difference may be none: see the intervals."
     ]
     if not any(len(score.deletions) > 1 for score in recorded):
         notes.append("No intervals: n is too small, so ties are unknown.")
@@ -88,32 +89,6 @@ def multi_llm_matrix(inputs: FigureInputs) -> Figure | None:
         notes.append(f"The first {len(matrices)} of {len(metrics)} metrics; all are in the summary.")
     entitle(figure, f"Every encoder with every LLM (n = {n} groups)", *notes, legend=_handles())
     return figure
-
-
-def best_and_tied(scores: Sequence[Score]) -> tuple[str | None, tuple[str, ...]]:
-    """Return the best encoder among one LLM's scores, and those that can't be told from it.
-
-    None is best where the top one is no better than shuffled pairs. Without shared deletions ties are
-    unknown, and nobody is named as tied.
-    """
-    own = {str(s.encoder): s for s in scores if s.value is not None}
-    if not own:
-        return None, ()
-    higher = all(score.higher_is_better for score in own.values())
-    values = {name: float(score.value or 0.0) for name, score in own.items()}
-    top = sorted(values, key=lambda name: (-values[name] if higher else values[name], name))[0]
-    if at_chance(own[top]):
-        return None, ()
-    lengths = {len(score.deletions) for score in own.values()}
-    if len(lengths) != 1 or lengths <= {0, 1}:
-        return top, ()
-    first = tie_groups(values, {name: score.deletions for name, score in own.items()}, higher)[0]
-    return top, tuple(name for name in first if name != top)
-
-
-def at_chance(score: Score) -> bool:
-    """Whether shuffled pairs do as well as these too often to call it a fit."""
-    return score.null is not None and score.null.p is not None and score.null.p > ALPHA
 
 
 def _untested(matrix: Matrix) -> str:
@@ -137,13 +112,13 @@ def _matrix(ax: Axes, matrix: Matrix, encoders: Sequence[str], llms: Sequence[st
     low = min(low, 0.0) if higher else low
     image = ax.imshow(values, cmap=colours, vmin=low, vmax=high if high > low else low + 1.0, aspect="auto")
     for column, llm in enumerate(llms):
-        own = [matrix[encoder, llm] for encoder in encoders if (encoder, llm) in matrix]
-        best, tied = best_and_tied(own)
+        standing = standings({e: matrix[e, llm] for e in encoders if (e, llm) in matrix})
+        answer = () if standing.tie_groups is None else standing.answer  # unknown ties have no box
         for row, encoder in enumerate(encoders):
             colour = np.asarray(image.cmap(image.norm(values[row, column])), dtype=np.float64)
             _cell(ax, row, column, matrix.get((encoder, llm)), colour)
-            if encoder == best or encoder in tied:
-                _frame(ax, row, column, best=encoder == best)
+            if encoder in answer:
+                _frame(ax, row, column, best=standing.winner is not None)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
 
@@ -156,7 +131,7 @@ def _cell(ax: Axes, row: int, column: int, score: Score | None, colour: NDArray[
     if score is None or score.value is None:
         ax.text(column, row, "n/a" if score else "-", ha="center", va="center", fontsize=8, color=MUTED)
         return
-    if at_chance(score):
+    if not beats_shuffled(score):
         place = (column - 0.5, row - 0.5)
         ax.add_patch(
             Rectangle(place, 1, 1, fill=False, hatch="....", edgecolor="white" if dark else "#777777", lw=0)
@@ -171,7 +146,7 @@ def _cell(ax: Axes, row: int, column: int, score: Score | None, colour: NDArray[
         fontsize=7.5,
         color="white" if dark else INK,
     )
-    if at_chance(score):
+    if not beats_shuffled(score):
         text.set_bbox({"facecolor": tuple(colour), "edgecolor": "none", "pad": 1.2})
 
 
@@ -208,7 +183,7 @@ def _handles() -> list[Artist]:
             edgecolor="#D55E00",
             linewidth=1.3,
             linestyle=(0, (2, 1.5)),
-            label="tied with the best",
+            label=TOO_CLOSE,
         ),
         Patch(
             facecolor="white",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alignbench.types import ModelInfo
+from alignbench.types import Failure, ModelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,9 +18,18 @@ def models_of(run: Run | Mapping[str, Any]) -> tuple[ModelInfo, ...]:
     return tuple(m if isinstance(m, ModelInfo) else ModelInfo(**m) for m in models)
 
 
+def failures_of(run: Run | Mapping[str, Any]) -> tuple[Failure, ...]:
+    """Return the tests of a run that failed, from a `Run` or from what `read_run` gave."""
+    failures = run.get("failures", ()) if not hasattr(run, "failures") else run.failures
+    return tuple(f if isinstance(f, Failure) else Failure.from_dict(f) for f in failures)
+
+
 def labels_of(run: Run | Mapping[str, Any], scores: Iterable[Score] = ()) -> dict[str, str]:
-    """Return name -> label, `mini-clip (stand-in for clip)` where it is one; scores go by either."""
-    labels: dict[str, str] = {}
+    """Return name -> label, `mini-clip (stand-in for clip)` where it is one; scores go by either.
+
+    A model of which there is nothing but a test that failed has one, too.
+    """
+    labels = {name: name for failure in failures_of(run) for name in failure.models}
     for score in scores:
         for name in (score.encoder, score.llm, score.other):
             if name is not None:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.datatypes import ALL
 from alignbench.metrics import METRICS
 from alignbench.plots.cells import draw_cells
 from alignbench.plots.style import MUTED, entitle, new_figure, styled
 from alignbench.plots.text import clean, fit, number
+from alignbench.stats import beats_shuffled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +26,6 @@ NOT_ALIGNMENT = frozenset({"speed", "embedding", "invariants"})
 MOST_COLUMNS = 24
 WIDE_COLUMNS = 14
 REACH = 0.5  # stronger colours than that say nothing more
-ALPHA = 0.05
 SEES = "sees the pairing"
 BLIND = "doesn't see the pairing"
 ONE_SIDED = "no LLM takes part"
@@ -91,7 +92,7 @@ def _scores(inputs: FigureInputs) -> list[Score]:
     """Return the scores of one encoder, over all data, with an LLM or alone; of doubles the first."""
     found: dict[tuple[str | None, ...], Score] = {}
     for score in inputs.scores:
-        whole = score.encoder is not None and score.other is None and score.data_type == "all"
+        whole = score.encoder is not None and score.other is None and score.data_type == ALL
         if whole and score.experiment not in NOT_ALIGNMENT and "fidelity" not in score.flags:
             found.setdefault((score.metric, score.variant, score.encoder, score.llm), score)
     return list(found.values())
@@ -132,14 +133,10 @@ def standing(score: Score) -> float | None:
     return (sign * score.value - start) / (best - start)
 
 
-def _unproven(score: Score) -> bool:
-    return score.null is not None and score.null.p is not None and score.null.p > ALPHA
-
-
 def _cell(score: Score) -> str:
     if score.value is None:
         return "n/a"
-    return f"({number(score.value)})" if _unproven(score) else number(score.value)
+    return f"({number(score.value)})" if not beats_shuffled(score) else number(score.value)
 
 
 def _name(

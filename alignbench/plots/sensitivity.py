@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from alignbench.experiments.sensitivity import AS_SCORED, METRIC, OF, survival
 from alignbench.plots.marks import name_rows
 from alignbench.plots.style import INK, MUTED, entitle, new_figure, styled
+from alignbench.plots.verdict import TOO_CLOSE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,7 @@ def sensitivity(inputs: FigureInputs) -> Figure | None:
         ax.set_xlabel(OF)
         ax.set_title(inputs.title(llm))
         ax.annotate(
-            "τ  best",
+            "τ  first",
             (1, 1),
             xycoords="axes fraction",
             xytext=(6, 3),
@@ -61,7 +62,7 @@ def sensitivity(inputs: FigureInputs) -> Figure | None:
         "Does the ranking survive other choices?",
         "One choice is changed at a time. Hollow: as scored, of an encoder without such a variant.",
         "Lines: 95% intervals. τ: Kendall's, of the order of encoders with that as scored (1: the same).",
-        "=: the best as scored is the best here, too, or not distinguishable from it.",
+        f"=: the encoder that is first as scored is first here, too, or {TOO_CLOSE}.",
         *([f"Named above: the first {MOST_NAMED} of {len(encoders)} encoders."] if more else []),
         legend=legend,
     )
@@ -87,9 +88,9 @@ def _row(
         face = "white" if same else look.colour
         ax.plot(row.values[encoder], y, look.marker, color=look.colour, markerfacecolor=face, markersize=4.5)
     if row.tau is not None:
-        best = "=" if row.keeps_best else "other"
+        first = "=" if row.keeps_first else "other"
         ax.annotate(
-            f"{row.tau:.2f}  {best}",
+            f"{row.tau:.2f}  {first}",
             (1, at),
             xycoords=("axes fraction", "data"),
             xytext=(6, 0),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-import os
 import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from alignbench.files import replacing
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from matplotlib.artist import Artist
@@ -201,11 +201,11 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
     png, svg = (stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg"))
     # the canvases' own methods, since savefig draws everything once more before it draws
-    with _replacing(png) as temporary:
+    with replacing(png, sync=False) as temporary:
         quick = {"compress_level": 3}  # two thirds of the usual level's time, for files larger by a fifteenth
         FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": None}, pil_kwargs=quick)
     figure.set_layout_engine("none")  # laid out once, for the PNG: the two files agree
-    with _replacing(svg) as temporary:
+    with replacing(svg, sync=False) as temporary:
         metadata = {"Date": None, "Creator": None}
         FigureCanvasSVG(figure).print_svg(temporary, metadata=metadata)
     return [png, svg]
@@ -217,17 +217,6 @@ def save_for_paper(figure: Figure, stem: Path) -> list[Path]:
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
     path = stem.with_name(f"{stem.name}.pdf")
-    with _replacing(path) as temporary:
+    with replacing(path, sync=False) as temporary:
         FigureCanvasPdf(figure).print_pdf(temporary, metadata={"CreationDate": None, "Creator": None})
     return [path]
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path that takes the place of `path` when it has been written."""
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -46,7 +46,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "data types of the rows, one a line or .npy, where all models are npy: and no data is named",
         metavar="FILE",
     )
-    add("--align-groups", "groups of the rows, likewise (default: each row is its own)", metavar="FILE")
+    add(
+        "--align-groups",
+        "groups of the rows, likewise; or `rows`: equal rows are one group (default: each row is its own)",
+        metavar="FILE",
+    )
     add("--align-text-field", "what an image is paired with: answer, question or both", metavar="FIELD")
     add("--align-output-dir", "where run folders go (default: reports, or VLM_OUTPUT_DIR)", metavar="DIR")
     add("--align-run-name", "the run folder's name after its time stamp", metavar="NAME")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alignbench.errors import AlignbenchError, ConfigError
+from alignbench.errors import AlignbenchError, ConfigError, UnwritableError
 from alignbench.plots.text import clean
 from alignbench.report import (
     check_gates,
@@ -91,7 +91,8 @@ class Against:
         except AlignbenchError as error:
             return self._refuse(folder, str(error), printer.width)
         self.lines = terminal_diff(found, printer.width, encoding=printer.encoding)
-        write_text(folder / COMPARISON, markdown_diff(found))
+        if not self._write(folder, markdown_diff(found)):
+            return pytest.ExitCode.TESTS_FAILED
         return pytest.ExitCode.TESTS_FAILED if found.regressions else pytest.ExitCode.OK
 
     def _refuse(self, folder: Path, why: str, width: int) -> pytest.ExitCode:
@@ -100,5 +101,16 @@ class Against:
         self.lines = wrap(f"not compared: {head}", width, "  ")
         self.lines += [line for reason in others for line in wrap(f"- {reason}", width, "  ")]
         listed = "\n".join(f"- {markdown(reason)}" for reason in reasons)
-        write_text(folder / COMPARISON, f"## What changed?\n\n**Not compared.**\n\n{listed}\n")
-        return pytest.ExitCode.USAGE_ERROR if self.gates else pytest.ExitCode.OK
+        written = self._write(folder, f"## What changed?\n\n**Not compared.**\n\n{listed}\n")
+        if self.gates:
+            return pytest.ExitCode.USAGE_ERROR
+        return pytest.ExitCode.OK if written else pytest.ExitCode.TESTS_FAILED
+
+    def _write(self, folder: Path, text: str) -> bool:
+        """Write the comparison into the run's folder; return whether it is there, and say it if not."""
+        try:
+            write_text(folder / COMPARISON, text)
+        except UnwritableError as error:
+            self.lines.append(clean(str(error)))
+            return False
+        return True

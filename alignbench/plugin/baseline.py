@@ -88,7 +88,7 @@ def runs_like(machine_info: Mapping[str, Any], paths: Iterable[Path]) -> Iterato
     """Return the timings in these files, but for runs of another machine."""
     for path in paths:
         with suppress(
-            OSError, ValueError, KeyError, TypeError
+            OSError, ValueError, KeyError, TypeError, RecursionError
         ):  # a file that can't be read is no measure of anything
             run = json.loads(path.read_text(encoding="utf-8"))
             if run["machine_info"] == machine_info:

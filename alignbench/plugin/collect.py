@@ -10,27 +10,32 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alignbench.embed import count_missing
-from alignbench.errors import AlignbenchError, AlignbenchWarning
+from alignbench.errors import AlignbenchError, AlignbenchWarning, UnwritableError
 from alignbench.experiments.attention import what_it_lacks
 from alignbench.experiments.speed_machine import available_cores
+from alignbench.paths import exists
 from alignbench.plots.text import clean
 from alignbench.plugin.costs import seconds_of_tests
 from alignbench.plugin.environment import git_commit, machine, versions
 from alignbench.plugin.gate import is_timed, why_not
+from alignbench.plugin.keep import Keeper
 from alignbench.plugin.samples import keep_samples
 from alignbench.plugin.selection import Needed, needed_by_ids, needed_by_items, timings_of
 from alignbench.plugin.terminal import Printer, TerminalProgress, ToLoad, plan
 from alignbench.plugin.typed import pytest_command
-from alignbench.report import REPORT, append_score, point_latest, terminal_table, write_run
+from alignbench.report import REPORT, failure_lines, terminal_table
+from alignbench.report.run import ARTIFACTS
 from alignbench.types import Run, Score
 from alignbench.weights import Located
 from alignbench.weights.arrays import array_file
+from alignbench.weights.handle import Handle
 
 if TYPE_CHECKING:
     import warnings
     from collections.abc import Sequence
 
     from alignbench.plugin.against import Against
+    from alignbench.plugin.failures import Failures
     from alignbench.plugin.gate import Gate
     from alignbench.plugin.runfolder import RunFolder
     from alignbench.plugin.suite import Suite
@@ -48,6 +53,7 @@ class Collector:
         config: pytest.Config,
         suite: Suite,
         folder: RunFolder,
+        failures: Failures,
         gate: Gate | None = None,
         against: Against | None = None,
     ) -> None:
@@ -56,7 +62,9 @@ class Collector:
         self.against = against
         self.suite = suite
         self.folder = folder
+        self.keeper = Keeper(folder)
         self.printer = Printer(config)
+        self.failures = failures
         self.scores: dict[tuple[str, ...], Score] = {}
         self.loads: list[dict[str, Any]] = []
         self.warnings: dict[str, None] = {}
@@ -88,14 +96,17 @@ class Collector:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what the test recorded; each score is on the disk before the next test ends."""
-        if report.when != "call":
+        # A test whose setup failed has no call; else its report repeats what was noted in the setup.
+        if report.when != "call" and not (report.when == "setup" and report.failed):
             return
         value: Any
         for name, value in report.user_properties:
             if name == "alignbench":
                 score = Score.from_dict(value)
                 self.scores[report.nodeid, *score.key] = score
-                append_score(self.folder.path, score)
+                self.keeper.log(score)
+            elif name == "alignbench-unwritten":
+                self.keeper.note(*value)
             elif name == "alignbench-load":
                 self.loads.append(value)
                 if getattr(report, "node", None) is not None:  # a worker's: it has no progress bar
@@ -109,14 +120,18 @@ class Collector:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write scores.json, the figures, summary.md and report.html; without scores nothing is written."""
+        options = self.suite.options
+        statuses = []
         if self.scores:
+            self._keep_samples()
             self.run = self._describe()
-            if self.suite.options.thumbnails:
-                keep_samples(self.folder, self.suite.dataset)
-            write_run(self.folder.path, self.run, self.scores.values(), figures=self.suite.options.figures)
-            point_latest(self.folder.path)
+            self.keeper.finish(self.run, self.scores.values(), figures=options.figures)
         if self.against is not None and not self.config.option.collectonly:
-            status = self.against.finish(self.folder.path if self.scores else None, self.printer)
+            place = self.keeper.rescued or self.folder.path
+            statuses.append(self.against.finish(place if self.scores else None, self.printer))
+        if self.keeper.missing or (self.gate is not None and self.gate.unsaved):
+            statuses.append(pytest.ExitCode.TESTS_FAILED)
+        for status in statuses:
             if session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = status
 
@@ -124,8 +139,8 @@ class Collector:
     def pytest_terminal_summary(self) -> None:
         """Print the ranking, where the report is, and what came of comparing scores and timings."""
         if self.run is not None:
-            shown = self.folder.path / REPORT
-            shown = shown if shown.exists() else self.folder.path
+            place = self.keeper.rescued or self.folder.path
+            shown = place / REPORT if exists(place / REPORT) else place
             with contextlib.suppress(ValueError):
                 shown = shown.relative_to(self.config.invocation_params.dir)
             lines = terminal_table(
@@ -136,10 +151,22 @@ class Collector:
                 encoding=self.printer.encoding,
             )
             self.printer.section("alignbench", lines)
+        elif self.failures.hidden:
+            lines = failure_lines(self.failures.known, self.printer.width, self.printer.encoding)
+            self.printer.section("alignbench: no score was recorded", lines)
+        if said := self.keeper.said():
+            self.printer.section("alignbench: not written", [clean(said)])
         if self.against is not None and self.against.lines:
             self.printer.section(f"compared with {clean(self.against.earlier.name)}", self.against.lines)
         if self.gate is not None:
             self.gate.say_result()
+
+    def _keep_samples(self) -> None:
+        if self.suite.options.thumbnails:
+            try:
+                self.warnings |= dict.fromkeys(keep_samples(self.folder, self.suite.dataset))
+            except UnwritableError as error:
+                self.keeper.note(f"{ARTIFACTS}/{error.path.name}", error.why)
 
     def _plan(
         self, needed: Needed, tests: Sequence[str], embedded: Needed, timed: Sequence[pytest.Item] = ()
@@ -150,6 +177,7 @@ class Collector:
         try:
             with self.printer.patience("data   reading and checking; large data take a while"):
                 dataset = self.suite.dataset
+            _ = self.suite.store  # where it can't be made, this says so once, and not for each model
         except AlignbenchError as error:
             raise pytest.UsageError(clean(str(error))) from error
         models, problems = [], []
@@ -165,6 +193,9 @@ class Collector:
                 problems.append(clean(str(error)))
         if problems:
             raise pytest.UsageError(*problems)
+        self.warnings |= dict.fromkeys(self.suite.copies)
+        if any(model.passes for model in models):
+            self._try_cache()
         option, options = self.config.option, self.suite.options
         # More workers than cores wait for each other.
         workers = min(getattr(option, "numprocesses", None) or 1, available_cores())
@@ -175,7 +206,15 @@ class Collector:
             timed=why_not(self.config) is None,
             speed_asked="speed" in option.markexpr,
         )
-        self.printer.lines(plan(options, dataset, models, len(tests), seconds, self.printer.width))
+        width, warned = self.printer.width, self.suite.copies
+        self.printer.lines(plan(options, dataset, models, len(tests), seconds, width, warned))
+
+    def _try_cache(self) -> None:
+        """Say now that embeddings can't be kept, and not when they have been computed."""
+        try:
+            self.suite.store.try_writing()
+        except AlignbenchError as error:
+            raise pytest.UsageError(clean(str(error))) from error
 
     def _to_load(self, model: Any, timed: int, *, embeds: bool, patches: bool) -> ToLoad:
         if (file := array_file(model)) is not None:
@@ -200,7 +239,10 @@ class Collector:
             what_it_lacks(model)
         ) < 2
         to_embed = missing[0] if embeds else None
-        return ToLoad(model.info, located, to_embed, sum(missing[1:]), timed, mapped=mapped)
+        notes = model.notes if isinstance(model, Handle) else ()
+        # The report repeats them.
+        self.warnings.update(dict.fromkeys(notes))
+        return ToLoad(model.info, located, to_embed, sum(missing[1:]), timed, mapped=mapped, notes=notes)
 
     def _models(self, needed: Needed) -> list[Any]:
         vision = [self.suite.encoders[name] for name in needed.vision]
@@ -209,7 +251,8 @@ class Collector:
     def _describe(self) -> Run:
         options = self.suite.options
         dataset = self.suite.dataset
-        scored = {label for score in self.scores.values() for label in score.weights}
+        used = {label for score in self.scores.values() for label in score.weights}
+        used |= {label for failure in self.failures.known for label in failure.models}
         selected = Needed(tuple(self.suite.encoders), tuple(self.suite.llms))
         return Run(
             id=self.folder.path.name,
@@ -221,7 +264,7 @@ class Collector:
             versions=versions(),
             git_commit=git_commit(self.config.rootpath),
             machine=machine(),
-            models=tuple(model.info for model in self._models(selected) if model.info.label in scored),
+            models=tuple(model.info for model in self._models(selected) if model.info.label in used),
             dataset={
                 "name": dataset.name,
                 "digest": dataset.digest,
@@ -234,4 +277,5 @@ class Collector:
             },
             loads=tuple(self.loads),
             warnings=tuple(self.warnings),
+            failures=self.failures.known,
         )

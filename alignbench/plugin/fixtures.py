@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from alignbench.errors import AlignbenchError
+from alignbench.errors import AlignbenchError, UnwritableError
 from alignbench.experiments.attention import Subject
 from alignbench.experiments.vlm import PERMUTATIONS, VLMSettings
 from alignbench.plots.text import clean
-from alignbench.plugin import timing
+from alignbench.plugin import shortage, timing
 from alignbench.plugin.against import Against
 from alignbench.plugin.collect import Collector
 from alignbench.plugin.environment import share_out_gpus
+from alignbench.plugin.failures import Failures
 from alignbench.plugin.options import Options
 from alignbench.plugin.record import Recorder
 from alignbench.plugin.runfolder import RunFolder
-from alignbench.plugin.selection import AXES, JOIN, Needed, needed_by_items
+from alignbench.plugin.selection import AXES, JOIN, Needed, experiment_of, needed_by_items
 from alignbench.plugin.study import StudyRun, asked_for, name_in, study_encoders
 from alignbench.plugin.suite import Suite
 
@@ -85,6 +86,9 @@ def pytest_configure(config: pytest.Config) -> None:
     output_dir = config.invocation_params.dir / suite.options.output_dir
     gate = timing.start(config, suite, output_dir.absolute())
     config.pluginmanager.register(timing, "alignbench-timing")
+    failures = Failures(suite, tuple(EXPERIMENTS))
+    config.pluginmanager.register(failures, "alignbench-failures")
+    config.pluginmanager.register(shortage, "alignbench-shortage")
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         config.stash[FOLDER] = RunFolder(Path(worker["alignbench_run"]))
@@ -95,9 +99,33 @@ def pytest_configure(config: pytest.Config) -> None:
         against = Against.from_options(suite.options, config.invocation_params.dir)
     except AlignbenchError as error:
         raise pytest.UsageError(clean(str(error))) from error
-    folder = RunFolder.fresh(output_dir, suite.options.run_name or _run_name(config))
+    folder = RunFolder.named(output_dir, suite.options.run_name or _run_name(config))
     config.stash[FOLDER] = folder
-    config.pluginmanager.register(Collector(config, suite, folder, gate, against), "alignbench-collector")
+    config.pluginmanager.register(
+        Collector(config, suite, folder, failures, gate, against), "alignbench-collector"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Claim the run's folder before workers are told of it, and before anything is collected or embedded."""
+    config = session.config
+    if config.option.collectonly or hasattr(config, "workerinput"):
+        return
+    folder = config.stash[FOLDER]
+    try:
+        folder.claim()
+    except UnwritableError as error:
+        raise pytest.UsageError(
+            f"the report folder {clean(str(error))}; name another with --align-output-dir"
+        ) from error
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take the run's folder away if nothing came of the run."""
+    if (folder := config.stash.get(FOLDER, None)) is not None:
+        folder.leave()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -356,9 +384,9 @@ def record(
 ) -> Recorder:
     """Computes a score with null and interval, and hands it to the report."""
     item = cast("pytest.Item", request.node)
-    markers = [mark.name for mark in item.iter_markers() if mark.name in EXPERIMENTS]
-    experiment = markers[0] if markers else "custom"
-    return Recorder(item, item.config.stash[FOLDER], experiment, alignbench_suite.options, alignbench_dims)
+    experiment = experiment_of(item, EXPERIMENTS)
+    suite, folder = alignbench_suite, item.config.stash[FOLDER]
+    return Recorder(item, folder, experiment, suite.options, alignbench_dims, suite.flags_of)
 
 
 def _is_pinned(metafunc: pytest.Metafunc, axis: str) -> bool:

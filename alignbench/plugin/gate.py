@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 import statistics
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alignbench.experiments.speed_machine import threads_to_use
+from alignbench.paths import exists, is_file
 from alignbench.plots.text import clean
 from alignbench.plugin.baseline import MIDDLE_OF, Baseline, runs_like
 from alignbench.plugin.environment import accelerator, git_commit, machine, versions
@@ -21,7 +23,7 @@ from alignbench.report.text import wrap
 from alignbench.units import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from alignbench.experiments.speed_rounds import Timing
     from alignbench.plugin.baseline import Run
@@ -57,6 +59,7 @@ class Gate:
         differences: what differs from the machine of the saved timings.
         unjudged: the tests that were slower while others used the machine.
         earlier: the timings of runs before the one that is compared with.
+        unsaved: why the timings could not be saved, or "".
     """
 
     config: pytest.Config
@@ -68,6 +71,7 @@ class Gate:
     differences: list[str] = field(default_factory=list)
     unjudged: list[str] = field(default_factory=list)
     earlier: list[Run] = field(default_factory=list)
+    unsaved: str = ""
 
     @property
     def session(self) -> Any:
@@ -141,6 +145,7 @@ class Gate:
         """
         if self.tag is not None and not self.session.benchmarks:
             self.session.autosave = None  # pytest-benchmark would warn that there is nothing to save
+        self.session.finish = partial(self._saved, self.session.finish)
         yield
         apart = "slower" if self.session.performance_regressions else "unjudged" if self.unjudged else None
         if self.root is not None and self.tag is not None and apart is not None:
@@ -166,11 +171,20 @@ class Gate:
 
     def say_result(self) -> None:
         """Say what came of the comparison."""
+        if self.unsaved:
+            self._print([f"NOT SAVED under {self._shown(self.root)}: {self.unsaved}"])
         self._print(self._result())
 
     @property
     def _compared(self) -> dict[Any, dict[str, Any]]:
         return getattr(self.session, "compared_mapping", None) or {}
+
+    def _saved(self, save: Callable[[], None]) -> None:
+        """Let pytest-benchmark save its timings; that they can't be written must not cost the scores."""
+        try:
+            save()
+        except OSError as error:
+            self.unsaved = error.strerror or str(error)
 
     def _plan(self, timings: int) -> list[str]:
         used = threads_to_use()
@@ -251,10 +265,12 @@ def settle(config: pytest.Config, options: Options, output_dir: Path) -> Gate | 
     tag = None
     if not option.benchmark_save and not option.benchmark_autosave:
         commit = git_commit(config.rootpath) or "no-commit"
-        tag = option.benchmark_autosave = f"{commit}_{time.strftime('%Y%m%d-%H%M%S')}"
+        # Two runs of one second would write one file, and be set apart together.
+        unique = secrets.token_hex(3)
+        tag = option.benchmark_autosave = f"{commit}_{time.strftime('%Y%m%d-%H%M%S')}-{unique}"
     _settle_table(config)
     folders = (root, *root.parents) if root is not None else ()
-    gate = Gate(config, options, root, tag, tuple(folder for folder in folders if not folder.exists()))
+    gate = Gate(config, options, root, tag, tuple(folder for folder in folders if not exists(folder)))
     if option.benchmark_compare and root is not None:
         _find_saved(gate, root)
     config.pluginmanager.register(gate, "alignbench-gate")
@@ -298,10 +314,10 @@ def _find_saved(gate: Gate, root: Path) -> None:
     option = gate.config.option
     asked = option.benchmark_compare
     there = [path.name for path in _saved_runs(root)]
-    if asked is not True and not Path(asked).is_file():
+    if asked is not True and not is_file(asked):
         if any(name.startswith(asked.rstrip("*")) for name in there):
             return
-        hint = "; give the path of the tests before the option" if Path(asked).exists() else ""
+        hint = "; give the path of the tests before the option" if exists(asked) else ""
         known = ", ".join(name.partition("_")[0] for name in there[-5:]) or "none"
         raise pytest.UsageError(
             f"--benchmark-compare: no saved run {asked!r} under {gate._shown(root)}; saved: {known}{hint}"

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from alignbench.errors import ModelError
+from alignbench.plugin.attempts import Attempts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,13 +18,13 @@ class Held:
 
     _model: Any = None
     _stack: ExitStack = field(default_factory=ExitStack)
-    _failed: dict[str, str] = field(default_factory=dict)
+    _attempts: Attempts = field(default_factory=Attempts)
 
     def hold(self, model: Any, device: str, dtype: str, on_load: Callable[[str, float], None]) -> None:
         """Have `model` in memory, and no other.
 
         Raises:
-            ModelError: it can't be loaded; it is not tried again.
+            AlignbenchError: it can't be loaded; it is not tried again.
         """
         from alignbench.embed.models import loaded
 
@@ -32,13 +32,8 @@ class Held:
             return
         self.release()
         label = model.info.label
-        if label in self._failed:
-            raise ModelError(self._failed[label])
-        try:
+        with self._attempts.attempt(label, model=label):
             self._stack.enter_context(loaded(model, label, device, dtype, on_load, model.info.side))
-        except Exception as error:
-            self._failed[label] = f"{label}: {error}"
-            raise
         self._model = model
 
     def release(self) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from alignbench.config import Config, load_config
+from alignbench.datasets.copies import ROWS
 from alignbench.datasets.dataset import TextField
 from alignbench.datasets.roots import VARIABLE
+from alignbench.datatypes import RESERVED
 from alignbench.encoders.families import FITS, POOLINGS
 from alignbench.errors import ConfigError
 from alignbench.llms.base import Quantization
 from alignbench.metrics import METRICS
 from alignbench.metrics.basis import ALIGN
+from alignbench.paths import is_file, user_path
 from alignbench.projectors import LOSSES, PROJECTORS
 from alignbench.registry import unknown
 from alignbench.report.gate import parse_gates
@@ -23,12 +25,14 @@ from alignbench.weights.precision import DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     import pytest
 
     from alignbench.report.gate import Gate
 
 MATRIX_METRICS = ("calibrated_cka", "mutual_knn")
+_LONGEST_NAME = 200  # a file system takes 255, of which time stamp and number take some
 METHODS = ("tsne", "umap", "pca")
 _BARE = frozenset({"encoders", "llms", "data_types", "n_samples"})
 _NOT_SHAPING = frozenset(
@@ -63,7 +67,7 @@ class Options:
     data_root: Path | None
     dataset: str | None
     labels: Path | None
-    groups: Path | None
+    groups: Path | Literal["rows"] | None
     text_field: TextField
     output_dir: Path
     run_name: str | None
@@ -118,24 +122,24 @@ class Options:
             ConfigError: a value that can't be, with the option's name and what would do.
         """
         raw = _raw(config)
-        base = load_config(_path(raw["config"]), folder=config.invocation_params.dir)
+        base = load_config(_path("--align-config", raw["config"]), folder=config.invocation_params.dir)
         encoders = _split("--encoders", raw["encoders"])
         llms = _split("--llms", raw["llms"])
         return cls(
             encoders=encoders or base.default_encoders,
             llms=llms or base.default_llms,
             compared_llms=llms or base.compared_llms,
-            data_types=_split("--data-types", raw["data_types"]) or None,
+            data_types=_data_types(raw["data_types"]),
             n_samples=_at_least("--n-samples", raw["n_samples"], 1, base.n_samples),
             n_samples_given=raw["n_samples"] is not None,
-            data_root=_path(raw["data_root"]),
+            data_root=_path("--align-data-root", raw["data_root"]),
             dataset=raw["dataset"],
-            labels=_path(raw["labels"]),
-            groups=_path(raw["groups"]),
+            labels=_path("--align-labels", raw["labels"]),
+            groups=ROWS if raw["groups"] == ROWS else _path("--align-groups", raw["groups"]),
             text_field=cast(
                 "TextField", _one_of("--align-text-field", raw["text_field"], get_args(TextField)) or "answer"
             ),
-            output_dir=_path(raw["output_dir"]) or base.output_dir,
+            output_dir=_path("--align-output-dir", raw["output_dir"]) or base.output_dir,
             run_name=_run_name(raw["run_name"]),
             device=_device(raw["device"] or base.device),
             dtype=_one_of("--align-dtype", raw["dtype"], DTYPES) or "auto",
@@ -169,14 +173,14 @@ class Options:
             image_tokens=_at_least("--align-image-tokens", raw["image_tokens"], 1, 1),
             images=_images(raw["image"]),
             prompts=_prompts(raw["prompt"], raw["image"]),
-            study_dir=_path(raw["study_dir"]),
+            study_dir=_path("--align-study-dir", raw["study_dir"]),
             standins=raw["standins"],
             allow_pickle=raw["allow_pickle"],
-            cache_dir=_path(raw["cache_dir"]),
+            cache_dir=_path("--align-cache-dir", raw["cache_dir"]),
             embedding_cache=not raw["no_embedding_cache"],
             figures=not raw["no_figures"],
             thumbnails=not raw["no_thumbnails"],
-            compare=_path(raw["compare"]),
+            compare=_path("--align-compare", raw["compare"]),
             compare_fail=_gates(raw["compare_fail"], raw["compare"]),
             compare_unlike=raw["compare_unlike"],
             config=base,
@@ -232,6 +236,16 @@ def _split(option: str, values: Iterable[str] | None) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _data_types(values: Iterable[str] | None) -> tuple[str, ...] | None:
+    names = _split("--data-types", values)
+    for name in names:
+        if name in RESERVED:
+            raise ConfigError(
+                f"--data-types: {name!r} is reserved: {RESERVED[name]}; leave the option out to take all"
+            )
+    return names or None
+
+
 def _one_of(option: str, value: str | None, allowed: tuple[str, ...]) -> str | None:
     if value is not None and value not in allowed:
         raise ConfigError(f"{option}: {unknown('value', value, dict.fromkeys(allowed))}")
@@ -264,8 +278,8 @@ def _matrix_metrics(values: Iterable[str] | None) -> tuple[str, ...]:
 
 
 def _images(values: Iterable[str] | None) -> tuple[Path, ...]:
-    paths = tuple(Path(value).expanduser() for value in values or ())
-    if missing := [path for path in paths if not path.is_file()]:
+    paths = tuple(user_path(value, "--align-image") for value in values or ())
+    if missing := [path for path in paths if not is_file(path)]:
         raise ConfigError(f"--align-image: there is no file {str(missing[0])!r}")
     return paths
 
@@ -311,11 +325,15 @@ def _device(value: str) -> str:
     return value
 
 
-def _path(value: str | None) -> Path | None:
-    return None if value is None else Path(value).expanduser()
+def _path(option: str, value: str | None) -> Path | None:
+    return None if value is None else user_path(value, option)
 
 
 def _run_name(value: str | None) -> str | None:
     if value is not None and (not value.strip(".") or any(c in r'/\:*?"<>|' or ord(c) < 32 for c in value)):
         raise ConfigError(f"--align-run-name: {value!r} can't be part of a folder's name")
+    if value is not None and len(os.fsencode(value)) > _LONGEST_NAME:
+        raise ConfigError(
+            f"--align-run-name: expected at most {_LONGEST_NAME} bytes, got {len(os.fsencode(value))}"
+        )
     return value

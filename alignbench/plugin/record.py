@@ -6,10 +6,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from alignbench.datatypes import ALL
+from alignbench.errors import UnwritableError
 from alignbench.experiments.scoring import Settings, needs_basis, score_pair
 from alignbench.experiments.trained import Repeats
 from alignbench.metrics import METRICS
+from alignbench.plugin.runfolder import file_stem
 from alignbench.plugin.typed import item_command
+from alignbench.report.run import ARTIFACTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +38,7 @@ class Recorder:
         experiment: what the scores are filed under: the test's marker.
         options: what the user asked for.
         dims: gives the widths of all models that the collected tests use; it may have to embed them.
+        flags_of: gives the flags that a score has because of the data that it is of.
     """
 
     item: pytest.Item
@@ -41,6 +46,7 @@ class Recorder:
     experiment: str
     options: Options
     dims: Callable[[], tuple[int, ...]]
+    flags_of: Callable[[Score], tuple[str, ...]] = lambda score: ()
 
     @cached_property
     def settings(self) -> Settings:
@@ -68,7 +74,7 @@ class Recorder:
         metric: str | Metric,
         pair: Pair,
         *,
-        data_type: str = "all",
+        data_type: str = ALL,
         artifact: str | None = None,
         **params: Any,
     ) -> Score:
@@ -91,21 +97,33 @@ class Recorder:
         complete = replace(
             score,
             artifact=score.artifact if artifact is None else artifact,
+            flags=tuple(dict.fromkeys((*score.flags, *self.flags_of(score)))),
             nodeid=self.item.nodeid,
             reproduce=self._command(score),
         )
         self.item.user_properties.append(("alignbench", complete.to_dict()))
         return complete
 
-    def artifact(self, kind: str, pair: Pair, arrays: Mapping[str, NDArray[np.generic]]) -> str:
-        """Write arrays for a figure of `pair` into the run folder and return the file's path in it."""
+    def artifact(self, kind: str, pair: Pair, arrays: Mapping[str, NDArray[np.generic]]) -> str | None:
+        """Write arrays for a figure of `pair` into the run folder and return the file's path in it.
+
+        Where it can't be written, the run says so at its end, and the path is None: a figure that is missing
+        must not cost the test its scores.
+        """
         return self.arrays(kind, (pair.x.model.label, pair.y.model.label), arrays)
 
-    def arrays(self, kind: str, labels: Sequence[str], arrays: Mapping[str, NDArray[np.generic]]) -> str:
+    def arrays(
+        self, kind: str, labels: Sequence[str], arrays: Mapping[str, NDArray[np.generic]]
+    ) -> str | None:
         """Do the same for models that need no pair of embeddings."""
         models = "~".join(dict.fromkeys(labels))  # no alias has a tilde
-        name = "".join(c if c.isalnum() or c in "-_.~" else "_" for c in f"{kind}-{models}")
-        return self.folder.write_artifact(name, arrays)
+        name = f"{kind}-{models}"
+        try:
+            return self.folder.write_artifact(name, arrays)
+        except UnwritableError as error:
+            lost = f"{ARTIFACTS}/{file_stem(name)}.npz"
+            self.item.user_properties.append(("alignbench-unwritten", (lost, error.why)))
+            return None
 
     def _command(self, score: Score) -> str:
         # The width of a shared basis depends on the run's other models.

@@ -1,14 +1,19 @@
-"""The folder that a run leaves: reports/<time>-<name>/, made when the first score or artifact comes."""
+"""The folder that a run leaves: reports/<time>-<name>/, claimed before anything is computed."""
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignbench.files import write_atomic
+from alignbench.files import claim_folder, make_folder, try_writing, write_atomic
+from alignbench.paths import exists
+from alignbench.report.run import ARTIFACTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,32 +22,70 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True)
+LONGEST = 150  # bytes of a file's name; systems allow some 250
+
+
+def file_stem(name: str) -> str:
+    """Return `name` as that of a file: with characters that every system takes.
+
+    A name that is changed by this, or that a system may take for another (by capitals, by another spelling of
+    an accent), ends in a digest of what it was: so two names never share a file.
+    """
+    safe = "".join(c if c.isalnum() or c in "-_.~" else "_" for c in name)
+    safe = safe.encode("utf-8", "ignore")[:LONGEST].decode("utf-8", "ignore")
+    if safe == name and name.isascii() and name == name.lower():
+        return name
+    return f"{safe}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+@dataclass
 class RunFolder:
     """Where this run writes.
 
     Args:
         path: the folder; it may not be there yet.
+        made: the folders that were made for it, the innermost first.
     """
 
     path: Path
+    made: list[Path] = field(default_factory=list)
 
     @classmethod
-    def fresh(cls, output_dir: Path, name: str) -> RunFolder:
-        """Return a folder under `output_dir` that no other run has; names hold no colon."""
-        stem = time.strftime("%Y%m%d-%H%M%S") + f"-{name}"
-        path, again = output_dir / stem, 1
-        while path.exists():
-            again += 1
-            path = output_dir / f"{stem}-{again}"
-        return cls(path.absolute())
+    def named(cls, output_dir: Path, name: str) -> RunFolder:
+        """Return the folder of a run that begins now, without making it; its name has no colon."""
+        return cls((output_dir / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}").absolute())
+
+    def claim(self) -> None:
+        """Make the folder, under a name that no other run has, and try whether it can be written.
+
+        Of two runs that begin in the same second, one takes `name-2`.
+
+        Raises:
+            UnwritableError: a run could not leave anything there.
+        """
+        above = (self.path.parent, *self.path.parent.parents)
+        missing = list(itertools.takewhile(lambda folder: not exists(folder), above))
+        self.path = claim_folder(self.path)
+        self.made = [self.path, *missing]
+        try_writing(self.path)
+
+    def leave(self) -> None:
+        """Take away what was made for the run and has stayed empty."""
+        for folder in self.made:
+            with suppress(OSError):  # it is not empty: most often it is another run's as well
+                folder.rmdir()
 
     def write_artifact(self, name: str, arrays: Mapping[str, NDArray[np.generic]]) -> str:
         """Write `artifacts/<name>.npz` in one step and return its path relative to the run folder.
 
+        Different names give different files on every system: see `file_stem`.
+
         Two workers that computed the same arrays may both write: whoever comes last leaves a whole file.
+
+        Raises:
+            UnwritableError: it can't be written.
         """
-        target = self.path / "artifacts" / f"{name}.npz"
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = self.path / ARTIFACTS / f"{file_stem(name)}.npz"
+        make_folder(target.parent)
         write_atomic(target, lambda part: np.savez(part, allow_pickle=False, **arrays))
         return target.relative_to(self.path).as_posix()

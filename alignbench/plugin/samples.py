@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.datasets.thumbnails import thumbnails
+from alignbench.report.run import ARTIFACTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,16 +20,24 @@ SHOWN_BY = ("influence", "layout")
 MOST = 400  # some 0.6 MB of the report; every one is decoded when the run ends
 
 
-def keep_samples(folder: RunFolder, dataset: Dataset) -> None:
+def keep_samples(folder: RunFolder, dataset: Dataset) -> list[str]:
     """Write `artifacts/samples.npz` with at most 400 of the samples that layouts and influences are of.
 
     Nothing is written where no picture shows samples, or where samples are rows of arrays.
+
+    Returns:
+        What a reader of the report has to know: how many images could not be shown, and why.
     """
-    wanted = _ids(folder.path / "artifacts")
+    wanted = _ids(folder.path / ARTIFACTS)
     known = {sample.id: sample for sample in dataset.samples}
     shown = [known[name] for name in wanted if name in known][:MOST]
-    if shown and dataset.has_images:
-        folder.write_artifact("samples", thumbnails(shown))
+    if not (shown and dataset.has_images):
+        return []
+    arrays, missing = thumbnails(shown)
+    folder.write_artifact("samples", arrays)
+    if not missing:
+        return []
+    return [f"the report shows no picture of {len(missing)} of {len(shown)} samples; the first: {missing[0]}"]
 
 
 def _ids(artifacts: Path) -> Iterable[str]:
@@ -42,7 +51,7 @@ def _ids(artifacts: Path) -> Iterable[str]:
                 if "influence" in file:
                     order = np.argsort(file["influence"])
                     first |= dict.fromkeys(ids[i] for i in (*order[:10], *order[-10:]))
-        except (OSError, ValueError, KeyError):  # the report says that it can't be read
+        except Exception:  # whatever a spoilt file makes numpy raise; the report says that it can't be read
             continue
         others |= set(ids)
     spread = np.random.default_rng(0).permutation(sorted(others)).tolist()

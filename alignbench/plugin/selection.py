@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
     import pytest
 
@@ -69,6 +69,11 @@ def needed_by_items(items: Iterable[pytest.Item], vision: Sequence[str], text: S
         if "patches" in fixtures and "encoder" in parameters and of_patches:
             found["patches"][str(parameters["encoder"])] = None
     return Needed(*(tuple(found[side]) for side in ("vision", "text", "patches")))
+
+
+def experiment_of(item: pytest.Item, experiments: Container[str]) -> str:
+    """Return what a test is filed under: its first marker that names an experiment, or "custom"."""
+    return next((mark.name for mark in item.iter_markers() if mark.name in experiments), "custom")
 
 
 def timings_of(items: Iterable[pytest.Item]) -> dict[str, int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from alignbench.errors import DataError
 from alignbench.experiments.study import LLMS, Study, checkpoints, member_of, members
 from alignbench.experiments.study_cells import CellSettings
+from alignbench.files import try_writing
 from alignbench.paths import cache_home
 from alignbench.plots.validity_result import write_result
 from alignbench.zoo.lineages import CARD, LINEAGES, SHIPPED
@@ -55,7 +56,12 @@ class StudyRun:
         return cls(study, study_encoders(options), folder / "lineages")
 
     def cells(self, name: str) -> list[Cell]:
-        """Return all cells of an encoder: trained if it is missing, computed if they are."""
+        """Return all cells of an encoder: trained if it is missing, computed if they are.
+
+        Raises:
+            UnwritableError: the study's folder can't be written; said before hours of work.
+        """
+        try_writing(self.study.folder)
         self.study.members = [self._member(name)]
         return list(self.study.run())
 

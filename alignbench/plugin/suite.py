@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from alignbench.errors import ConfigError, DataError, ModelError
+from alignbench.datasets.dataset import normalised
+from alignbench.errors import ConfigError, DataError
+from alignbench.plugin.attempts import Attempts
 from alignbench.plugin.held import Held
 from alignbench.types import Embeddings, Pair
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from alignbench.llms.base import CausalLM
     from alignbench.plugin.options import Options
     from alignbench.plugin.selection import Needed
-    from alignbench.types import Layers, ModelInfo, Patches
+    from alignbench.types import Layers, ModelInfo, Patches, Score
     from alignbench.weights.arrays import ArrayFile
     from alignbench.weights.custom import Custom
 
@@ -52,9 +55,10 @@ class Suite:
     loads: list[tuple[str, float, str]] = field(default_factory=list)
     patched: frozenset[str] = frozenset()
     layered: bool = False
-    _vectors: dict[tuple[str, str], Embeddings | ModelError] = field(default_factory=dict)
+    _vectors: dict[tuple[str, str], Embeddings] = field(default_factory=dict)
     _layers: dict[tuple[str, str], Layers] = field(default_factory=dict)
     _varied: dict[tuple[str, ...], Embeddings] = field(default_factory=dict)
+    _attempts: Attempts = field(default_factory=Attempts)
     _held: Held = field(default_factory=Held)
 
     @classmethod
@@ -118,11 +122,13 @@ class Suite:
         Raises:
             DataError: no data, or nothing in it that can be used.
         """
+        with self._attempts.attempt("dataset"):
+            return self._rows_dataset() if self.rows else self._read_dataset()
+
+    def _read_dataset(self) -> Dataset:
         from alignbench.datasets import load_dataset
 
         options = self.options
-        if self.rows:
-            return self._rows_dataset()
         dataset = load_dataset(
             options.dataset,
             n_per_type=options.n_samples,
@@ -145,7 +151,7 @@ class Suite:
 
     def _rows_dataset(self) -> Dataset:
         """Return the rows of the arrays as the samples, with types and groups where files give them."""
-        from alignbench.datasets.arrays import read_groups, read_labels, rows_dataset
+        from alignbench.datasets.arrays import read_labels, rows_dataset
 
         options, first = self.options, self.rows[0]
         for other in self.rows:
@@ -156,25 +162,56 @@ class Suite:
                 )
         origin = f"the rows of {first.source}: no data was named"
         origin += "" if options.labels is None else f"; labels from {options.labels.name}"
-        origin += "" if options.groups is None else f"; groups from {options.groups.name}"
+        origin += f"; groups from {self._groups_from}" if options.groups is not None else ""
         return rows_dataset(
             first.rows,
             origin,
             labels=None if options.labels is None else read_labels(options.labels, first.rows),
-            groups=None if options.groups is None else read_groups(options.groups, first.rows),
+            groups=self._groups_of_rows(first.rows),
             types=options.data_types,
             n_per_type=options.n_samples if options.n_samples_given else None,
             seed=options.seed,
-            notes=() if options.groups is not None else tuple(self._repetitions()),
         )
 
-    def _repetitions(self) -> Iterator[str]:
-        for file in self.rows:
-            if again := file.repeated():
-                yield (
-                    f"{file.source}: {again} of {file.rows} rows equal an earlier one, yet each counts as "
-                    "independent; rows of one image or one text belong in one group: --align-groups"
-                )
+    @property
+    def _groups_from(self) -> str:
+        groups = self.options.groups
+        return groups.name if isinstance(groups, Path) else "equal rows"
+
+    def _groups_of_rows(self, n: int) -> tuple[str, ...] | None:
+        from alignbench.datasets.arrays import read_groups
+        from alignbench.datasets.copies import groups_of_rows
+
+        groups = self.options.groups
+        if isinstance(groups, Path):
+            return read_groups(groups, n)
+        return None if groups is None else groups_of_rows({f.source: f.values() for f in self.rows})
+
+    @cached_property
+    def copies(self) -> tuple[str, ...]:
+        """What a user has to know of arrays whose rows are copies that count as samples of their own."""
+        from alignbench.datasets.arrays import rows_of
+        from alignbench.datasets.copies import ROWS, repeats, told
+        from alignbench.weights.arrays import array_file
+
+        groups = tuple(sample.group for sample in self.dataset.samples)
+        way_out = (
+            f"Give groups: --align-groups FILE, one a row; --align-groups {ROWS} makes equal rows one group."
+            if self.rows
+            else "The data has them as samples of their own: look how the array was made."
+        )
+        found = []
+        for file in filter(None, map(array_file, (*self.encoders.values(), *self.llms.values()))):
+            if again := repeats(file.values()[rows_of(self.dataset, file.rows)], groups):
+                found.append(told(file.source, again, len(groups), way_out))
+        return tuple(found)
+
+    def flags_of(self, score: Score) -> tuple[str, ...]:
+        """Return what a score is flagged with because of the data that it is of."""
+        from alignbench.datasets.copies import REPEATED
+
+        of_arrays = "arrays" in score.weights.values()
+        return (REPEATED,) if of_arrays and self.copies else ()
 
     @cached_property
     def store(self) -> EmbeddingStore:
@@ -222,10 +259,12 @@ class Suite:
         """Return an encoder's patch embeddings of the images; its weights are loaded on a cache miss only."""
         from alignbench.embed import embed_patches
 
-        self.release()
-        return embed_patches(
-            encoder, self.dataset, batch_size=self.options.batch_size, **self._how_to_embed()
-        )
+        label = encoder.info.label
+        with self._attempts.attempt("patches", label, model=label):
+            self.release()
+            return embed_patches(
+                encoder, self.dataset, batch_size=self.options.batch_size, **self._how_to_embed()
+            )
 
     def text(self, llm: LLM | Custom) -> Embeddings:
         """Return an LLM's embeddings of the texts; its weights are loaded on a cache miss only."""
@@ -244,14 +283,15 @@ class Suite:
 
         key = (model.info.side, model.info.label, *map(str, sorted(changes.items())))
         if key not in self._varied:
-            self.release()
-            other: Any = model.varied(**changes)
-            how = self._how_to_embed()
-            self._varied[key] = (
-                embed_images(other, self.dataset, batch_size=self.options.batch_size, **how)
-                if model.info.side == "vision"
-                else embed_texts(other, self.dataset, **how)
-            )
+            with self._attempts.attempt("varied", *key, model=model.info.label):
+                self.release()
+                other: Any = model.varied(**changes)
+                how = self._how_to_embed()
+                self._varied[key] = (
+                    embed_images(other, self.dataset, batch_size=self.options.batch_size, **how)
+                    if model.info.side == "vision"
+                    else embed_texts(other, self.dataset, **how)
+                )
         return self._varied[key]
 
     def layers(self, model: Encoder | LLM | Custom) -> Layers:
@@ -264,10 +304,11 @@ class Suite:
 
         key = (model.info.side, model.info.label)
         if key not in self._layers:
-            self.release()
-            self._layers[key] = embed_layers(
-                model, self.dataset, batch_size=self.options.batch_size, **self._how_to_embed()
-            )
+            with self._attempts.attempt("layers", *key, model=model.info.label):
+                self.release()
+                self._layers[key] = embed_layers(
+                    model, self.dataset, batch_size=self.options.batch_size, **self._how_to_embed()
+                )
         return self._layers[key]
 
     @contextmanager
@@ -279,8 +320,10 @@ class Suite:
         device, dtype = self.options.device, self.options.dtype
         if dtype == "auto" and resolve_device(device) == "cpu":
             dtype = "float32"
-        on_load = self._how_to_embed()["on_load"]
-        with loaded(llm, llm.info.label, device, dtype, on_load, "text"):
+        on_load, label = self._how_to_embed()["on_load"], llm.info.label
+        with ExitStack() as stack:
+            with self._attempts.attempt("head", label, model=label):
+                stack.enter_context(loaded(llm, label, device, dtype, on_load, "text"))
             yield
 
     @contextmanager
@@ -290,8 +333,12 @@ class Suite:
 
         self.release()
         how = self._how_to_embed()
-        whole = encoder.varied(fit="squash")
-        with loaded(whole, whole.info.label, how["device"], how["dtype"], how["on_load"], "vision"):
+        whole, label = encoder.varied(fit="squash"), encoder.info.label
+        with ExitStack() as stack:
+            with self._attempts.attempt("whole images", label, model=label):
+                stack.enter_context(
+                    loaded(whole, label, how["device"], how["dtype"], how["on_load"], "vision")
+                )
             yield whole
 
     def pair(self, x: Embeddings, y: Embeddings) -> Pair:
@@ -303,6 +350,8 @@ class Suite:
             labels=tuple(sample.data_type for sample in samples),
             groups=tuple(sample.group for sample in samples),
             dataset=self.dataset.label,
+            images=tuple(sample.image_digest for sample in samples if sample.texts),
+            texts=tuple(normalised(sample.text) for sample in samples if sample.texts),
         )
 
     def all_embeddings(self, needed: Needed) -> dict[str, Embeddings]:
@@ -344,17 +393,10 @@ class Suite:
     def _remembered(self, info: ModelInfo, embed: Callable[[], Embeddings]) -> Embeddings:
         key = (info.side, info.label)
         if key not in self._vectors:
-            self.release()  # one model in memory at a time, and embedding frees the one that it loads
-            try:
+            with self._attempts.attempt("vectors", *key, model=info.label):
+                self.release()  # one model in memory at a time, and embedding frees the one that it loads
                 self._vectors[key] = embed()
-            except Exception as error:
-                # The next test must not load the model again to fail again. The traceback holds the model.
-                self._vectors[key] = ModelError(f"{info.label}: {error}")
-                raise
-        found = self._vectors[key]
-        if isinstance(found, ModelError):
-            raise ModelError(*found.args)
-        return found
+        return self._vectors[key]
 
     def _how_to_embed(self) -> dict[str, Any]:
         return {

@@ -46,6 +46,7 @@ class ToLoad:
         timed: by how many tests; for these it is loaded even if all is embedded.
         arrays: what it is where there is no model, only arrays.
         mapped: whether attention maps are made of it; for these it is loaded, too.
+        notes: what a reader of its scores has to know.
     """
 
     info: ModelInfo
@@ -55,6 +56,7 @@ class ToLoad:
     timed: int = 0
     arrays: str = ""
     mapped: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def passes(self) -> int:
@@ -87,6 +89,7 @@ def plan(
     tests: int,
     seconds: float,
     width: int = 80,
+    warned: Sequence[str] = (),
 ) -> list[str]:
     """Return what the run is about to load, download and take, in lines of at most `width` columns.
 
@@ -97,6 +100,7 @@ def plan(
         tests: how many there are.
         seconds: that they take about, without what models have yet to do.
         width: the terminal's columns.
+        warned: what speaks against the scores that will come of it.
     """
     rows = [("data" if i == 0 else "", line) for i, line in enumerate(dataset.describe())]
     if len(options.config.origin) > 1:
@@ -110,11 +114,13 @@ def plan(
         if model.located.download:
             todo += f", download {size_text(model.located.download)} from {model.located.source} first"
         rows.append(("model", f"{model.info.label}: {model.info.weights}{size}, {todo}"))
+    rows += [("note", note) for model in models for note in model.notes]
     download = sum(model.located.download for model in models)
     fetched = size_text(download) if download else "nothing"
     seconds += loading_seconds(models, options.device)
     # Most of what tests do grows with the samples, and each in its own way.
     bound = "about" if len(dataset) <= 2 * MEASURED_SAMPLES else "at least"
+    rows += [("warn", sentence) for sentence in warned]
     rows.append(("plan", f"{plural(tests, 'test')}; download {fetched}; {bound} {duration_text(seconds)}"))
     return [
         f"{head if i == 0 else '':<{_HEAD}}{line}"

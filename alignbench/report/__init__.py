@@ -4,12 +4,12 @@ from alignbench.report.choice import RANKED_BY
 from alignbench.report.diff import Comparison, compare, read_recorded
 from alignbench.report.diff_markdown import markdown_diff
 from alignbench.report.diff_terminal import terminal_diff
-from alignbench.report.files import REPORT, append_score, read_scores, write_text
+from alignbench.report.failures import failure_lines
+from alignbench.report.files import REPORT, SCHEMA, append_score, read_scores, write_text
 from alignbench.report.flags import FLAGS, meaning
 from alignbench.report.gate import check_gates, parse_gates
 from alignbench.report.ranking import Ranking, rank, rank_by_type
 from alignbench.report.run import (
-    SCHEMA,
     SCHEMA_VERSION,
     draw_figures,
     point_latest,
@@ -32,6 +32,7 @@ __all__ = [
     "check_gates",
     "compare",
     "draw_figures",
+    "failure_lines",
     "markdown_diff",
     "meaning",
     "parse_gates",

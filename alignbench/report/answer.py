@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.plots.text import number
+from alignbench.plots.verdict import MOST_NAMED, TOO_CLOSE, sentence
 from alignbench.report.choice import PAIRING_BLIND, RANKED_BY
 from alignbench.report.ranking import ranked_scores
 from alignbench.report.text import about, probability
+from alignbench.stats import LEVEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from alignbench.report.ranking import Ranking
     from alignbench.types import Score
-
-ALPHA = 0.05
 
 
 def answer(
@@ -26,35 +26,33 @@ def answer(
     *,
     numbers: bool = True,
 ) -> list[str]:
-    """Return the answer for one LLM: the headline, then a sentence for each thing to keep in mind.
+    """Return the answer for one LLM: the verdict, then a sentence for each thing to keep in mind.
 
     Args:
         ranking: of that LLM.
         scores: all of the run.
         show: how a model's name is written where the answer goes.
         escape: what makes other text from data safe there.
-        numbers: whether the headline has them; beside a table it needs none.
+        numbers: whether the top score is given with its numbers; beside a table it need not be.
     """
-    if ranking.metric is None:
+    own = ranked_scores(ranking, scores)
+    if ranking.metric is None and own:
         return [f"Not ranked: none of {', '.join(RANKED_BY)} was recorded."]
     if ranking.best is None:
         return [f"No encoder could be ranked: {_reasons(ranking, show, escape)}."]
-    own = ranked_scores(ranking, scores)
     score = own[ranking.best]
+    first = [sentence(ranking, show)]
+    if numbers and ranking.winner:
+        first = [f"{first[0].removesuffix('.')} ({_numbers(score, escape)})."]
+    elif numbers:
+        first.append(f"Top score: {show(ranking.best)} ({_numbers(score, escape)}).")
     return [
-        _headline(score, show, _numbers(score, escape) if numbers else ""),
+        *first,
         *_ties(ranking, show),
-        *(_needed(ranking, show) if beats_shuffled(score) else ()),
+        *(_needed(ranking, show) if ranking.answer else ()),
         *_doubts(ranking, score, show, escape),
-        *(_controls(ranking, own, show) if len(own) > 1 and beats_shuffled(score) else ()),
+        *(_controls(ranking, own, show) if len(own) > 1 else ()),
     ]
-
-
-def _headline(score: Score, show: Callable[[str], str], how: str) -> str:
-    name = show(str(score.encoder))
-    if not beats_shuffled(score):
-        return f"None is shown to fit: the best, {name}, does no better than shuffled pairs{how}."
-    return f"Best: {name}{how}."
 
 
 def _numbers(score: Score, escape: Callable[[str], str]) -> str:
@@ -67,12 +65,7 @@ def _numbers(score: Score, escape: Callable[[str], str]) -> str:
         found.append(f"shuffled pairs {number(score.null.mean)}")
     if score.null is not None and score.null.p is not None:
         found.append(f"p = {probability(score.null.p)}")
-    return f" ({', '.join(found)})"
-
-
-def beats_shuffled(score: Score) -> bool:
-    """Return whether the score's own null gives no reason to doubt it; True where there is no null."""
-    return score.null is None or score.null.p is None or score.null.p <= ALPHA
+    return ", ".join(found)
 
 
 def _ties(ranking: Ranking, show: Callable[[str], str]) -> list[str]:
@@ -80,10 +73,11 @@ def _ties(ranking: Ranking, show: Callable[[str], str]) -> list[str]:
         return ["It is the only one that was ranked."]
     if ranking.tie_groups is None:
         return ["No interval: ties unknown, so the order may be chance."]
-    tied = ranking.tied_with_best
-    if tied:
-        return [f"Not distinguishable from the best: {', '.join(show(e) for e in tied)}."]
-    return ["Every other one is worse by more than chance (paired differences, Holm-corrected)."]
+    if not ranking.tied_with_best:
+        return ["Every other one is worse by more than chance (paired differences, studentised range)."]
+    if len(ranking.top) > MOST_NAMED:
+        return [f"Those {TOO_CLOSE}: {', '.join(map(show, ranking.top))}."]
+    return []
 
 
 def _needed(ranking: Ranking, show: Callable[[str], str]) -> list[str]:
@@ -121,7 +115,7 @@ def _doubts(
             "distributions are, not whether they are aligned."
         )
     within = score.null.within_p if score.null is not None else None
-    if within is not None and within > ALPHA and beats_shuffled(score):
+    if within is not None and within > LEVEL and ranking.answer:
         doubts.append(
             f"Beyond the data type nothing is shown (shuffled within types: p = {probability(within)})."
         )
@@ -131,11 +125,10 @@ def _doubts(
 
 
 def _controls(ranking: Ranking, own: dict[str, Score], show: Callable[[str], str]) -> list[str]:
-    top = (str(ranking.best), *ranking.tied_with_best)
-    controls = [encoder for encoder in top if own[encoder].weights.get(encoder) == "random"]
     return [
-        f"{show(encoder)}, an untrained control, is among the best: the choice is not settled."
-        for encoder in controls
+        f"{show(encoder)} is an untrained control: the choice is not settled."
+        for encoder in ranking.answer
+        if own[encoder].weights.get(encoder) == "random"
     ]
 
 

@@ -1,21 +1,15 @@
-"""Which of a run's scores encoders are ranked by, and whether these can be compared in pairs."""
+"""Which of a run's scores encoders are ranked by."""
 
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from alignbench.stats import joint_of_deletions, joint_of_repeats
-from alignbench.stats.interval import MIN_GROUPS
 from alignbench.types import jsonable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from alignbench.stats import Joint
     from alignbench.types import Run, Score
 
 RANKED_BY = ("calibrated_cka", "debiased_cka", "eas_adjusted", "ncoral", "mrr", "elas")
@@ -63,31 +57,3 @@ def of_metric(scores: Iterable[Score], metric: str | None, variant: str) -> dict
             encoder = str(score.encoder)
             found[encoder] = min(found.get(encoder, score), score, key=order)
     return found
-
-
-def joint_of(scores: Mapping[str, Score]) -> Joint | None:
-    """Return how two or more scores vary together.
-
-    None where they share neither deletions nor repeats, or are of too few groups for an interval.
-    """
-    sizes = {score.n for score in scores.values()}
-    if len(scores) < 2 or len(sizes) > 1 or min(sizes) < MIN_GROUPS:
-        return None
-    blocks = {len(score.deletions) for score in scores.values()}
-    if len(blocks) == 1 and min(blocks) > 1:
-        return joint_of_deletions({name: score.deletions for name, score in scores.items()})
-    layouts = {_layout(score) for score in scores.values()}
-    if len(layouts) == 1 and (layout := layouts.pop()) is not None:
-        splits, seeds, ratio = layout
-        tables = {n: np.reshape(s.repeats, (splits, seeds)).tolist() for n, s in scores.items()}
-        return joint_of_repeats(tables, ratio)
-    return None
-
-
-def _layout(score: Score) -> tuple[int, int, float] | None:
-    """Return splits, seeds and the ratio of held-out to training groups; None where repeats don't fit."""
-    splits, seeds, ratio = (score.params.get(name) for name in ("splits", "seeds", "test_to_train"))
-    if not (isinstance(splits, int) and isinstance(seeds, int) and isinstance(ratio, int | float)):
-        return None
-    fits = splits > 1 and seeds > 0 and len(score.repeats) == splits * seeds
-    return (splits, seeds, float(ratio)) if fits and 0 < ratio < math.inf else None

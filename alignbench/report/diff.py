@@ -7,15 +7,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alignbench.errors import DataError, UnlikeError
-from alignbench.plots.names import models_of
+from alignbench.errors import UnlikeError
 from alignbench.plots.text import clean
-from alignbench.report.choice import joint_of
 from alignbench.report.files import sound
 from alignbench.report.gate import check_gates, rounding
 from alignbench.report.run import read_run
 from alignbench.report.unlike import TIMED, machines_differ, same_data, what_else_differs, why_unlike
-from alignbench.stats import paired_difference, unpaired_difference
+from alignbench.stats import joint_of, paired_difference, unpaired_difference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -160,19 +158,7 @@ def read_recorded(place: Path | str, name: str | None = None) -> Recorded:
         DataError: there is none, or it is damaged.
     """
     run, scores = read_run(place)
-    _check(place, run, scores)
     return Recorded(str(place) if name is None else name, run, tuple(map(sound, scores)))
-
-
-def _check(place: Path | str, run: Mapping[str, Any], scores: Iterable[Score]) -> None:
-    """Check what is read here and nowhere else: another program may have written the file."""
-    plain = [run.get(name) or {} for name in ("dataset", "versions", "machine")]
-    if not all(isinstance(part, dict) for part in (*plain, *(score.params for score in scores))):
-        raise DataError(f"{place}: the run's description, or a score's params, is no mapping; make it anew")
-    try:
-        models_of(run)
-    except TypeError as error:
-        raise DataError(f"{place}: the run's models can't be read ({error}); make it anew") from error
 
 
 def compare(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from alignbench.plots.text import number
 from alignbench.report.diff_words import (
     UNPAIRED,
+    answers,
     change_text,
     headline,
     not_judged,
@@ -45,7 +46,12 @@ def markdown_diff(comparison: Comparison) -> str:
     lines += [f"- **unlike**: {markdown(reason)}" for reason in comparison.unlike]
     lines += [
         f"- {markdown(text)}"
-        for text in (*not_judged(comparison), *timings_line(comparison), *comparison.notes)
+        for text in (
+            *answers(comparison),
+            *not_judged(comparison),
+            *timings_line(comparison),
+            *comparison.notes,
+        )
     ]
     lines += ["", *_table(head, several)]
     if rest:

@@ -9,6 +9,7 @@ from alignbench.plots.text import clean, cut, display_width, fit, number
 from alignbench.report.diff_words import (
     PAIRED,
     UNPAIRED,
+    answers,
     change_text,
     headline,
     not_judged,
@@ -63,7 +64,9 @@ def terminal_diff(comparison: Comparison, width: int = WIDEST, *, encoding: str 
         lines += page.wrapped(f"and {plural(hidden, 'more regression')}, all of them in markdown")
     if hidden := len(comparison.changes) - len(changes):
         lines += page.wrapped(f"and {plural(hidden, 'smaller change')}, all of them in markdown")
-    lines += page.wrapped(headline(comparison), *not_judged(comparison), *timings_line(comparison))
+    lines += page.wrapped(
+        headline(comparison), *answers(comparison), *not_judged(comparison), *timings_line(comparison)
+    )
     for name, scores in (("A", comparison.only_before), ("B", comparison.only_after)):
         if scores:
             lines += [

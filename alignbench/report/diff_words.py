@@ -6,7 +6,12 @@ from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING
 
+from alignbench.datatypes import ALL
+from alignbench.plots.names import labels_of
 from alignbench.plots.text import number
+from alignbench.plots.verdict import verdict as verdict_of
+from alignbench.report.choice import losses_of
+from alignbench.report.ranking import rank
 from alignbench.report.text import measured, value_text
 from alignbench.units import plural
 
@@ -51,7 +56,7 @@ def recorded_twice(differences: Iterable[Difference]) -> frozenset[str]:
 def of_what(score: Score) -> str:
     """Return the models that a score is of, and its data type."""
     names = [name for name in (score.encoder, score.llm, score.other) if name is not None]
-    return ", ".join([*names, *([] if score.data_type == "all" else [score.data_type])])
+    return ", ".join([*names, *([] if score.data_type == ALL else [score.data_type])])
 
 
 def change_text(difference: Difference) -> str:
@@ -94,6 +99,28 @@ def headline(comparison: Comparison) -> str:
     gates = ", ".join(map(str, comparison.gates))
     found = len(comparison.regressions)
     return f"{plural(found, 'regression') if found else 'No regression'} by {gates}. {others}"
+
+
+def answers(comparison: Comparison) -> list[str]:
+    """Return which encoder is the best for each LLM that both runs ranked encoders for."""
+    said = [_verdicts(side) for side in (comparison.before, comparison.after)]
+    lines = []
+    for about in (about for about in said[0] if about in said[1]):
+        before, after = (side[about] for side in said)
+        told = f"{before}, in both runs" if before == after else f"{before} in A; {after} in B"
+        lines.append(f"{about}: {told}")
+    return lines
+
+
+def _verdicts(side: Recorded) -> dict[str, str]:
+    labels = labels_of(side.run, side.scores)
+    return {
+        f"For {labels[ranking.llm]}" + ("" if ranking.data_type == ALL else f" on {ranking.data_type}"): (
+            verdict_of(ranking, labels.__getitem__)
+        )
+        for ranking in rank(side.scores, losses_of(side.run))
+        if ranking.metric is not None
+    }
 
 
 def timings_line(comparison: Comparison) -> list[str]:

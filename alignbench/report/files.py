@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 from alignbench.errors import DataError
-from alignbench.files import write_bytes
+from alignbench.files import append_line, write_bytes
+from alignbench.schema import complaint
 from alignbench.types import Score
 
 SCORES_LOG = "scores.jsonl"
 REPORT = "report.html"
+SCHEMA = Path(__file__).with_name("scores.schema.json")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -60,20 +61,22 @@ def append_score(run_dir: Path | str, score: Score) -> None:
     """Append one score to the run's log, `scores.jsonl`, and have it on the disk before returning.
 
     A line that a killed run left unfinished is cut off first.
+
+    Raises:
+        UnwritableError: it can't be written.
     """
-    path = Path(run_dir) / SCORES_LOG
-    path.parent.mkdir(parents=True, exist_ok=True)
-    line = dump(plain_score(score)).encode("utf-8", "replace") + b"\n"
-    with path.open("ab+") as file:
-        end = file.seek(0, os.SEEK_END)
-        if end:
-            file.seek(end - 1)
-            if file.read(1) != b"\n":
-                file.seek(0)
-                file.truncate(file.read().rfind(b"\n") + 1)
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
+    append_line(Path(run_dir) / SCORES_LOG, dump(plain_score(score)).encode("utf-8", "replace"))
+
+
+def checked_score(plain: Any) -> Score:
+    """Return the score that plain JSON data describes.
+
+    Raises:
+        DataError: it is not what scores.schema.json asks for; with the first thing that is wrong.
+    """
+    if (wrong := complaint(plain, SCHEMA, "score")) is not None:
+        raise DataError(wrong)
+    return Score.from_dict(plain)
 
 
 def read_scores(path: Path | str) -> list[Score]:
@@ -83,14 +86,17 @@ def read_scores(path: Path | str) -> list[Score]:
         DataError: another line is not a score; with its number.
     """
     path = Path(path)
-    lines = path.read_bytes().split(b"\n")
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise DataError(f"{path}: can't be read ({error.strerror})") from error
     scores = []
     for i, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            scores.append(Score.from_dict(json.loads(line)))
-        except (ValueError, TypeError, AttributeError) as error:
+            scores.append(checked_score(json.loads(line)))
+        except (ValueError, RecursionError, DataError) as error:
             if i == len(lines):
                 break
             raise DataError(

@@ -24,6 +24,11 @@ FLAGS: dict[str, Flag] = {
     "no_interval": Flag(
         "i", "the value does not exist without some block of groups, so there is no interval"
     ),
+    "repeated_rows": Flag(
+        "=",
+        "rows are copies of others, yet each counts as a sample of its own: p and interval are too good to "
+        "be true; give groups",
+    ),
     "fidelity": Flag("F", "computed as published, for comparison only; not what a choice should rest on"),
     "separate_bases": Flag("B", "each side in a basis of its own: compares eigenvalues, not directions"),
     "busy": Flag("b", "other processes used the machine meanwhile: slower than it need be"),

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from alignbench.report.choice import RANKED_BY, is_cross_modal, joint_of, of_metric, variant_of
-from alignbench.stats import needed_of_ties, probability_best, tie_groups
+from alignbench.datatypes import ALL
+from alignbench.report.choice import RANKED_BY, is_cross_modal, of_metric, variant_of
+from alignbench.stats import Standings, standings
 from alignbench.types import jsonable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from alignbench.types import ModelInfo, Score
+    from alignbench.types import Failure, ModelInfo, Score
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking(Standings):
     """The encoders for one LLM, best first.
 
     Args:
@@ -27,15 +27,8 @@ class Ranking:
         metric: what they are ranked by; None where none of `RANKED_BY` was recorded.
         higher_is_better: the metric's direction.
         n: the smallest number of groups that a ranked score is made of.
-        order: the encoders, best first.
-        tie_groups: `order` cut where a difference is more than chance: the first group is the best one and
-            all that can't be told from it. None where there is no interval: ties are unknown then.
         unranked: encoder -> why it has no value.
         variant: of the metric, such as "image_to_text contrastive"; all are ranked by the same.
-        probability_best: encoder -> the probability that it is the best of these; None where ties are
-            unknown, or there is nobody to compare with.
-        samples_needed: encoder that ties with the best -> about how many groups would tell the two apart;
-            None where they differ by practically nothing.
     """
 
     llm: str
@@ -43,12 +36,8 @@ class Ranking:
     metric: str | None
     higher_is_better: bool
     n: int
-    order: tuple[str, ...]
-    tie_groups: tuple[tuple[str, ...], ...] | None
     unranked: Mapping[str, str]
     variant: str = ""
-    probability_best: Mapping[str, float] | None = None
-    samples_needed: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def best(self) -> str | None:
@@ -58,7 +47,7 @@ class Ranking:
     @property
     def tied_with_best(self) -> tuple[str, ...]:
         """The encoders that can't be told from the best."""
-        return tuple(e for e in self.tie_groups[0] if e != self.best) if self.tie_groups else ()
+        return self.top[1:]
 
     @property
     def places(self) -> dict[str, int]:
@@ -75,33 +64,37 @@ class Ranking:
         return plain
 
 
-def rank(scores: Iterable[Score], losses: Sequence[str] = ()) -> list[Ranking]:
+def rank(
+    scores: Iterable[Score], losses: Sequence[str] = (), failures: Sequence[Failure] = ()
+) -> list[Ranking]:
     """Rank the encoders for each LLM, LLMs in order of first appearance.
 
     By calibrated_cka where it was recorded, else by the first recorded of debiased_cka, eas_adjusted, ncoral,
     mrr and elas; over all data together where that was scored, else by data type. Ties are those of
-    `alignbench.stats.tie_groups`: paired differences over shared deletions, or for trained scores over shared
-    splits, Holm-corrected.
+    `alignbench.stats.standings`.
 
     Args:
         scores: of the run.
         losses: what the run trained with; encoders are ranked by the first.
+        failures: the tests of the run that failed: the reason why an encoder has no value.
     """
     rankings = []
-    for llm, own in _by_llm(scores).items():
+    for llm, own in _by_llm(scores, failures).items():
         types = dict.fromkeys(score.data_type for score in own)
-        for data_type in ["all"] if "all" in types else types:
-            rankings.append(_rank_one(llm, data_type, own, losses))
+        for data_type in [ALL] if ALL in types or not types else types:
+            rankings.append(_rank_one(llm, data_type, own, losses, failures))
     return rankings
 
 
-def rank_by_type(scores: Iterable[Score], losses: Sequence[str] = ()) -> list[Ranking]:
+def rank_by_type(
+    scores: Iterable[Score], losses: Sequence[str] = (), failures: Sequence[Failure] = ()
+) -> list[Ranking]:
     """Rank the encoders for each LLM on each data type that was scored by itself."""
     return [
-        _rank_one(llm, data_type, own, losses)
+        _rank_one(llm, data_type, own, losses, failures)
         for llm, own in _by_llm(scores).items()
         for data_type in dict.fromkeys(score.data_type for score in own)
-        if data_type != "all"
+        if data_type != ALL
     ]
 
 
@@ -120,81 +113,57 @@ def ranked_scores(ranking: Ranking, scores: Iterable[Score]) -> dict[str, Score]
     return {encoder: own[encoder] for encoder in (*ranking.order, *ranking.unranked) if encoder in own}
 
 
-def _by_llm(scores: Iterable[Score]) -> dict[str, list[Score]]:
+def _by_llm(scores: Iterable[Score], failures: Sequence[Failure] = ()) -> dict[str, list[Score]]:
+    """Return LLM -> its scores; none for one that was to be scored with encoders, but every test failed."""
     by_llm: dict[str, list[Score]] = {}
     for score in scores:
         if is_cross_modal(score):
             by_llm.setdefault(str(score.llm), []).append(score)
+    for failure in failures:
+        for llm in failure.llms if failure.encoders else ():
+            by_llm.setdefault(llm, [])
     return by_llm
 
 
-def _rank_one(llm: str, data_type: str, scores: Sequence[Score], losses: Sequence[str]) -> Ranking:
+def _rank_one(
+    llm: str, data_type: str, scores: Sequence[Score], losses: Sequence[str], failures: Sequence[Failure]
+) -> Ranking:
     scores = [score for score in scores if score.data_type == data_type]
     variants = {name: variant_of(scores, name, losses) for name in RANKED_BY}
     recorded = {name: own for name in RANKED_BY if (own := of_metric(scores, name, variants[name]))}
     with_values = [name for name, own in recorded.items() if any(s.value is not None for s in own.values())]
     metric = next(iter([*with_values, *recorded]), None)
     own = recorded.get(metric, {}) if metric else {}
-    values = {encoder: score.value for encoder, score in own.items() if score.value is not None}
-    higher_is_better = all(score.higher_is_better for score in own.values())
-    order = sorted(values, key=lambda e: (-values[e] if higher_is_better else values[e], e))
-    n = min((own[e].n for e in order), default=0)
-    found = _compare({e: values[e] for e in order}, own, n, higher_is_better)
-    if found.groups is not None:
-        order = [encoder for group in found.groups for encoder in group]
+    standing = standings(own)
+    failed = [failure for failure in failures if llm in failure.llms]
     encoders = dict.fromkeys(str(score.encoder) for score in scores)
+    encoders |= dict.fromkeys(encoder for failure in failed for encoder in failure.encoders)
     return Ranking(
         llm=llm,
         data_type=data_type,
         metric=metric,
-        higher_is_better=higher_is_better,
-        n=n,
-        order=tuple(order),
-        tie_groups=found.groups,
-        unranked={e: _why_not(own.get(e), metric) for e in encoders if e not in values},
+        higher_is_better=all(score.higher_is_better for score in own.values()),
+        n=min((own[e].n for e in standing.order), default=0),
+        unranked={e: _why_not(e, own.get(e), metric, failed) for e in encoders if e not in standing.order},
         variant=variants[metric] if metric else "",
-        probability_best=found.probabilities,
-        samples_needed=found.needed,
+        order=standing.order,
+        tie_groups=standing.tie_groups,
+        beats_shuffled=standing.beats_shuffled,
+        probability_best=standing.probability_best,
+        samples_needed=standing.samples_needed,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Compared:
-    """What is known of the differences between encoders; nothing where their scores can't be paired."""
-
-    groups: tuple[tuple[str, ...], ...] | None = None
-    probabilities: Mapping[str, float] | None = None
-    needed: Mapping[str, int | None] = field(default_factory=dict)
-
-
-def _compare(
-    values: Mapping[str, float], own: Mapping[str, Score], n: int, higher_is_better: bool
-) -> _Compared:
-    if len(values) < 2:
-        return _Compared(groups=tuple((encoder,) for encoder in values))
-    joint = joint_of({encoder: own[encoder] for encoder in values})
-    if joint is None:
-        return _Compared()
-    order = list(values)
-    groups = tuple(
-        tuple(sorted(group, key=order.index))
-        for group in tie_groups(values, joint.parts, higher_is_better, error=joint.error)
-    )
-    best, *tied = groups[0]
-    needed = needed_of_ties(best, tied, values, joint, n)
-    return _Compared(
-        groups=groups,
-        probabilities=probability_best(values, joint, higher_is_better),
-        needed={e: math.ceil(count) if math.isfinite(count) else None for e, count in needed.items()},
-    )
-
-
-def _why_not(score: Score | None, metric: str | None) -> str:
+def _why_not(encoder: str, score: Score | None, metric: str | None, failed: Sequence[Failure]) -> str:
+    if score is not None:
+        return score.reason or "not applicable"
+    own = [failure for failure in failed if encoder in failure.encoders]
+    # The test of the metric itself tells more than that of another.
+    if failure := next(iter(sorted(own, key=lambda f: f.metric != metric)), None):
+        return f"its test failed: {failure.reason}"
     if metric is None:
         return f"none of {', '.join(RANKED_BY)} was recorded"
-    if score is None:
-        return f"{metric} was not recorded"
-    return score.reason or "not applicable"
+    return f"{metric} was not recorded"
 
 
 def _by_size(value: object) -> tuple[float, str]:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
+import secrets
 import warnings
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alignbench.errors import DataError
+from alignbench.errors import DataError, UnwritableError
 from alignbench.experiments.prediction import predicts
+from alignbench.files import make_folder
+from alignbench.paths import exists, is_file
+from alignbench.plots.drawing import Figures
 from alignbench.report.choice import losses_of
 from alignbench.report.files import (
     REPORT,
+    SCHEMA,
     SCORES_LOG,
+    checked_score,
     dump,
     finite,
     plain_score,
@@ -26,15 +32,14 @@ from alignbench.report.files import (
 from alignbench.report.ranking import in_order, rank, rank_by_type
 from alignbench.report.summary import summary_markdown
 from alignbench.report.text import csv_cell
-from alignbench.types import Score
+from alignbench.schema import complaint, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from alignbench.types import ModelInfo, Run
+    from alignbench.types import Failure, ModelInfo, Run, Score
 
 SCHEMA_VERSION = 1
-SCHEMA = Path(__file__).with_name("scores.schema.json")
 SCORES = "scores.json"
 SUMMARY = "summary.md"
 ARTIFACTS = "artifacts"
@@ -46,35 +51,65 @@ def write_run(run_dir: Path | str, run: Run, scores: Iterable[Score], *, figures
     The order of the scores in the files does not depend on the order in which they were recorded. A figure
     that can't be drawn is a warning in summary and report, and a report that can't be made a warning: it
     doesn't cost the numbers.
+
+    Raises:
+        UnwritableError: files are missing, which it names; all others are there.
     """
     folder = Path(run_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     ordered = in_order(map(sound, scores), run.models)
     plain_run = finite(run.to_dict())
-    losses = losses_of(run)
+    losses, failures = losses_of(run), run.failures
     data = {
         "schema_version": SCHEMA_VERSION,
         "run": plain_run,
         "scores": [plain_score(score) for score in ordered],
-        "ranking": [ranking.to_dict() for ranking in rank(ordered, losses)],
-        "ranking_by_type": [ranking.to_dict() for ranking in rank_by_type(ordered, losses)],
+        "ranking": [ranking.to_dict() for ranking in rank(ordered, losses, failures)],
+        "ranking_by_type": [ranking.to_dict() for ranking in rank_by_type(ordered, losses, failures)],
     }
     prediction = predicts(ordered, run.models, seed=run.seed)
     if prediction is not None:
         data["prediction"] = finite(prediction.to_dict())
-    write_text(folder / SCORES, dump(data, indent=1) + "\n")
-    drawn, problems = draw_figures(folder, run.models, ordered) if figures else ([], [])
-    write_text(folder / SUMMARY, summary_markdown(ordered, plain_run, drawn, problems))
-    for problem in [*problems, *_report(folder, problems)]:
+    missing: dict[str, str] = {}
+    with _noting(missing, SCORES):
+        write_text(folder / SCORES, dump(data, indent=1) + "\n")
+    drawn = draw_figures(folder, run.models, ordered, failures=failures) if figures else Figures([], [], {})
+    missing |= drawn.unwritten
+    with _noting(missing, SUMMARY):
+        write_text(folder / SUMMARY, summary_markdown(ordered, plain_run, drawn.files, drawn.problems))
+    problems = list(drawn.problems)
+    if SCORES in missing:
+        missing[REPORT] = missing[SCORES]  # which it is made of
+    else:
+        with _noting(missing, REPORT):
+            problems += _report(folder, problems)
+    for problem in problems:
         warnings.warn(problem, stacklevel=2)
+    if missing:
+        raise UnwritableError(folder, "; ".join(dict.fromkeys(missing.values())), tuple(missing))
+
+
+@contextmanager
+def _noting(missing: dict[str, str], name: str) -> Iterator[None]:
+    """Note a file that can't be written, and why, so that the others are written all the same."""
+    try:
+        yield
+    except UnwritableError as error:
+        missing[name] = error.why
 
 
 def _report(folder: Path, problems: Sequence[str]) -> list[str]:
-    """Write report.html; return what went wrong."""
+    """Write report.html; return what went wrong.
+
+    Raises:
+        UnwritableError: it can't be written.
+    """
     from alignbench.report.html import write_report  # it reads runs, and imports the template engine
 
     try:
         write_report(folder, problems)
+    except UnwritableError:
+        raise
     except Exception as error:  # the numbers are in other files, and must not be lost with the page
         return [f"{REPORT} could not be written ({type(error).__name__}: {error})"]
     return []
@@ -86,15 +121,17 @@ def draw_figures(
     scores: Sequence[Score],
     into: Path | None = None,
     *,
+    failures: Sequence[Failure] = (),
     for_paper: bool = False,
-) -> tuple[list[str], list[str]]:
-    """Draw what the scores and the artifacts allow; return the files' names, and what went wrong.
+) -> Figures:
+    """Draw what the scores and the artifacts allow.
 
     Args:
         folder: of the run, with its artifacts.
         models: of the run.
         scores: of the run, in order.
         into: where the files go; None: the run's own folder.
+        failures: the tests of the run that failed; a figure says what it lacks.
         for_paper: as PDF instead of PNG and SVG.
     """
     from alignbench.plots import FigureInputs, read_artifacts
@@ -102,9 +139,9 @@ def draw_figures(
 
     spoilt: list[str] = []
     found = read_artifacts(folder / ARTIFACTS, spoilt.append)
-    inputs = FigureInputs(scores, models, found.coral, found.similarity, found.others)
-    drawn, problems = draw_all(Drawing(inputs, into or folder, for_paper))
-    return drawn, [*spoilt, *problems]
+    inputs = FigureInputs(scores, models, found.coral, found.similarity, found.others, failures)
+    drawn = draw_all(Drawing(inputs, into or folder, for_paper))
+    return drawn._replace(problems=[*spoilt, *drawn.problems])
 
 
 def read_run(run_dir: Path | str) -> tuple[dict[str, Any], list[Score]]:
@@ -117,33 +154,36 @@ def read_run(run_dir: Path | str) -> tuple[dict[str, Any], list[Score]]:
         DataError: there is no run, it is damaged, or it is of another version of the format.
     """
     place = Path(run_dir)
-    path = place if place.is_file() else place / SCORES
-    if not path.exists():
+    path = place if is_file(place) else place / SCORES
+    if not exists(path):
         log = place / SCORES_LOG
-        if not log.exists():
+        if not exists(log):
             raise DataError(f"{run_dir}: expected a run's {SCORES} or {SCORES_LOG}, found neither")
         return {}, read_scores(log)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_bytes())
         version = data["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path}: expected a run as JSON with a schema_version ({error})") from error
     if version != SCHEMA_VERSION:
         older = isinstance(version, int) and version < SCHEMA_VERSION
         raise DataError(
-            f"{path}: expected schema_version {SCHEMA_VERSION}, got {version!r}; "
+            f"{path}: expected schema_version {SCHEMA_VERSION}, got {shown(version)}; "
             + ("make the run anew" if older else "use a newer alignbench")
         )
     run, scores = data.get("run"), data.get("scores")
     if not (isinstance(run, dict) and isinstance(scores, list)):
-        raise DataError(f"{path}: expected a run and its scores, found {', '.join(data)}")
+        found = ", ".join(map(shown, list(data)[:9]))
+        raise DataError(f"{path}: expected a run and its scores, found {found}")
+    if (wrong := complaint(run, SCHEMA, "run")) is not None:
+        raise DataError(f"{path}: the run's description: {wrong}; make the run anew")
     return run, [_read_score(path, number, score) for number, score in enumerate(scores, start=1)]
 
 
 def _read_score(path: Path, number: int, plain: Any) -> Score:
     try:
-        return Score.from_dict(plain)
-    except (ValueError, TypeError, AttributeError) as error:
+        return checked_score(plain)
+    except DataError as error:
         raise DataError(f"{path}: score {number} is none ({error}); make the run anew") from error
 
 
@@ -184,10 +224,10 @@ def scores_csv(scores: Iterable[Score]) -> str:
 def point_latest(run_dir: Path | str) -> None:
     """Let `latest` beside the run's folder point to it, in one step, where the system has symbolic links."""
     folder = Path(run_dir)
-    temporary = folder.parent / f".latest-{os.getpid()}"
+    temporary = folder.parent / f".latest-{secrets.token_hex(8)}"
     try:
-        temporary.unlink(missing_ok=True)
         temporary.symlink_to(folder.name, target_is_directory=True)
         temporary.replace(folder.parent / "latest")
-    except OSError:  # no links here (Windows without the right), or `latest` is a folder of the user's own
-        temporary.unlink(missing_ok=True)
+    except OSError:  # no links (Windows without the right), no room, or `latest` is a folder
+        with suppress(OSError):
+            temporary.unlink()

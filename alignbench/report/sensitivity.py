@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.experiments.sensitivity import AS_SCORED, OF, survival
 from alignbench.plots.text import number
+from alignbench.plots.verdict import TOO_CLOSE
 from alignbench.report.text import code, markdown, table
 from alignbench.units import plural
 
@@ -42,12 +43,12 @@ def _of_llm(rows: Sequence[Row], labels: Mapping[str, str]) -> list[str]:
     if not others:
         return []
     encoders = next(row.order for row in rows if row.variant == AS_SCORED)
-    kept = sum(row.keeps_best for row in others)
+    kept = sum(row.keeps_first for row in others)
     said = (
-        f"For {labels[rows[0].llm]}: under {kept} of {plural(len(others), 'other choice')} "
-        f"{labels[encoders[0]]}, the best as scored, is the best or not distinguishable from it."
+        f"For {labels[rows[0].llm]}: {labels[encoders[0]]}, the first of {_these(encoders)} as scored, "
+        f"stays the first or {TOO_CLOSE} under {kept} of {plural(len(others), 'other choice')}."
     )
-    head = ["variant", *(labels[encoder] for encoder in encoders), "not distinguishable from the best", "τ"]
+    head = ["variant", *(labels[encoder] for encoder in encoders), f"first, or {TOO_CLOSE}", "τ"]
     cells = [
         [
             markdown(row.variant),
@@ -59,6 +60,10 @@ def _of_llm(rows: Sequence[Row], labels: Mapping[str, str]) -> list[str]:
     ]
     right = frozenset({*range(1, len(encoders) + 1), len(head) - 1})
     return [said, "", *table(head, cells, right), ""]
+
+
+def _these(encoders: Sequence[str]) -> str:
+    return "this one encoder" if len(encoders) == 1 else f"these {len(encoders)} encoders"
 
 
 def _value(row: Row, encoder: str) -> str:

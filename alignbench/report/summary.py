@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from alignbench.datatypes import ALL
 from alignbench.experiments.prediction import predicts
-from alignbench.plots.names import labels_of, models_of
+from alignbench.plots.missing import missing
+from alignbench.plots.names import failures_of, labels_of, models_of
 from alignbench.plots.text import number
-from alignbench.report.answer import answer, beats_shuffled
+from alignbench.plots.verdict import verdict
+from alignbench.report.answer import answer
 from alignbench.report.choice import losses_of
 from alignbench.report.facts import dropped_rows, facts
+from alignbench.report.failures import failure_markdown
 from alignbench.report.files import REPORT
 from alignbench.report.flags import meaning
 from alignbench.report.ranking import rank, rank_by_type, ranked_scores
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from alignbench.report.ranking import Ranking
-    from alignbench.types import Score
+    from alignbench.types import Failure, Score
 
 _BEST = "P(best)"
 _MOST_REASONS = 20
@@ -44,23 +48,26 @@ def summary_markdown(
         problems: what went wrong while the report was made.
     """
     labels = {name: code(label) for name, label in labels_of(run, scores).items()}
-    losses = losses_of(run)
-    rankings = rank(scores, losses)
+    losses, failures = losses_of(run), failures_of(run)
+    rankings = rank(scores, losses, failures)
     lines = ["# Which encoder fits which LLM?", ""]
     for ranking in rankings:
         lines += [*_answer(ranking, scores, labels), ""]
     lines += [f"With figures, every score and what each means: {code(REPORT)} beside this file.", ""]
     if not rankings:
         lines += ["No score of an encoder with an LLM was recorded, so there is nothing to rank.", ""]
+    lines += failure_markdown(failures)
     for ranking in rankings:
         lines += _ranking_table(ranking, scores, labels)
-    together = {ranking.llm for ranking in rankings if ranking.data_type == "all"}
-    lines += _by_type([r for r in rank_by_type(scores, losses) if r.llm in together], scores, labels)
+    together = {ranking.llm for ranking in rankings if ranking.data_type == ALL}
+    lines += _by_type(
+        [r for r in rank_by_type(scores, losses, failures) if r.llm in together], scores, labels
+    )
     lines += [*_dropped(run), *_list("Warnings", [*run.get("warnings", ()), *problems])]
     lines += [
         *_prediction(scores, run, labels),
-        *sensitivity_lines(scores, labels),
-        *_speed(scores, labels),
+        *_with_gaps(sensitivity_lines(scores, labels), "sensitivity", scores, failures),
+        *_with_gaps(_speed(scores, labels), "speed", scores, failures),
         *_legend(scores),
         *_how(run),
     ]
@@ -68,11 +75,13 @@ def summary_markdown(
         names = dict.fromkeys(PurePath(name).stem for name in figures)
         lines += ["## Figures", "", f"Beside this file, as PNG and SVG: {', '.join(map(code, names))}.", ""]
     text = "\n".join(lines)
-    return "\n".join([text, *_all_scores(scores, labels, MOST_CHARACTERS - len(text))]).rstrip() + "\n"
+    return (
+        "\n".join([text, *_all_scores(scores, labels, failures, MOST_CHARACTERS - len(text))]).rstrip() + "\n"
+    )
 
 
 def _on(ranking: Ranking) -> str:
-    return "" if ranking.data_type == "all" else f" on {code(ranking.data_type)}"
+    return "" if ranking.data_type == ALL else f" on {code(ranking.data_type)}"
 
 
 def _answer(ranking: Ranking, scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
@@ -110,10 +119,10 @@ def _metric(ranking: Ranking) -> str:
 
 
 def _by_type(rankings: Sequence[Ranking], scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
-    """Say which encoder is best on each data type alone, and which can't be told from it there."""
+    """Say which encoder is best on each data type alone, or which of them may be."""
     if not rankings:
         return []
-    head = ["LLM", "data type", "best", "not distinguishable from it", _BEST, "by", "value", "95% interval"]
+    head = ["LLM", "data type", "best", "top score", _BEST, "by", "value", "95% interval"]
     rows = [_type_row(ranking, scores, labels) for ranking in rankings]
     lines = ["## By data type", "", *table([*head, "p", "n"], rows, frozenset({4, 6, 8, 9})), ""]
     return [*lines, "Each type is judged by itself: of many types, some differ by chance.", ""]
@@ -123,14 +132,12 @@ def _type_row(ranking: Ranking, scores: Sequence[Score], labels: Mapping[str, st
     about = [labels[ranking.llm], markdown(ranking.data_type)]
     if ranking.best is None:
         reasons = "; ".join(dict.fromkeys(ranking.unranked.values()))
-        return [*about, f"not ranked: {markdown(reasons)}", *"-------"]
+        return [*about, f"{verdict(ranking)}: {markdown(reasons)}", *"-------"]
     score = ranked_scores(ranking, scores)[ranking.best]
-    best = labels[ranking.best] if beats_shuffled(score) else f"none: {labels[ranking.best]} is at chance"
-    tied = ", ".join(labels[e] for e in ranking.tied_with_best)
-    unknown = "unknown" if ranking.tie_groups is None else "-"
+    best = verdict(ranking, labels.__getitem__)
     value, interval, _, p, _, n, _ = _numbers(score)
     certainty = markdown(share((ranking.probability_best or {}).get(ranking.best)))
-    return [*about, best, tied or unknown, certainty, _metric(ranking), value, interval, p, n]
+    return [*about, best, labels[ranking.best], certainty, _metric(ranking), value, interval, p, n]
 
 
 def _numbers(score: Score) -> list[str]:
@@ -192,13 +199,23 @@ def _legend(scores: Sequence[Score]) -> list[str]:
     return ["Flags:", "", *(f"- {markdown(flag)}: {markdown(meaning(flag))}" for flag in flags), ""]
 
 
-def _all_scores(scores: Sequence[Score], labels: Mapping[str, str], room: int) -> list[str]:
+def _with_gaps(
+    lines: list[str], experiment: str, scores: Sequence[Score], failures: Sequence[Failure]
+) -> list[str]:
+    """Return a section with what is missing from it; nothing where there is no section."""
+    said = missing((experiment,), failures, scores)
+    return [*lines, markdown(said), ""] if lines and said else lines
+
+
+def _all_scores(
+    scores: Sequence[Score], labels: Mapping[str, str], failures: Sequence[Failure], room: int
+) -> list[str]:
     """Return a table an experiment in at most about `room` characters; those left out are named."""
     found = ["## Every score", ""] if scores else []
     left_out = []
     for experiment in dict.fromkeys(score.experiment for score in scores):
         own = [score for score in scores if score.experiment == experiment]
-        lines = _scores_table(experiment, own, labels)
+        lines = _scores_table(experiment, own, labels, missing((experiment,), failures, scores))
         size = sum(map(len, lines)) + len(lines)
         if size > room:
             left_out.append(f"{markdown(experiment)} ({plural(len(own), 'score')})")
@@ -211,7 +228,7 @@ def _all_scores(scores: Sequence[Score], labels: Mapping[str, str], room: int) -
     return found
 
 
-def _scores_table(experiment: str, own: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
+def _scores_table(experiment: str, own: Sequence[Score], labels: Mapping[str, str], lacks: str) -> list[str]:
     named = any(score.variant for score in own)
     head = ["metric", *(["variant"] if named else []), "encoder", "LLM", "against", "data", *_NUMBERS]
     rows = [
@@ -226,7 +243,8 @@ def _scores_table(experiment: str, own: Sequence[Score], labels: Mapping[str, st
     ]
     right = frozenset(i + named for i in (5, 7, 8, 9, 10))
     title = f"<details><summary>{markdown(experiment)}: {plural(len(own), 'score')}</summary>"
-    return [title, "", *table(head, rows, right), "", "</details>", ""]
+    gap = [markdown(lacks), ""] if lacks else []
+    return [title, "", *table(head, rows, right), "", *gap, "</details>", ""]
 
 
 def _told(score: Score) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from alignbench.plots.names import labels_of, models_of
+from alignbench.datatypes import ALL
+from alignbench.plots.names import failures_of, labels_of, models_of
 from alignbench.plots.text import clean, cut, display_width, fit, number
-from alignbench.report.answer import answer, beats_shuffled
+from alignbench.plots.verdict import verdict
+from alignbench.report.answer import answer
 from alignbench.report.choice import is_cross_modal, losses_of
+from alignbench.report.failures import failure_lines
 from alignbench.report.files import sound
 from alignbench.report.flags import letter, meaning, of_weights
 from alignbench.report.ranking import in_order, rank, rank_by_type, ranked_scores
@@ -48,7 +51,7 @@ def terminal_table(
     Args:
         scores: all scores of the run.
         run: its description, a `Run` or what `read_run` gave.
-        width: the terminal's columns; no line is wider.
+        width: the terminal's columns; no line is wider, but for a long word in why a test failed.
         report: where the report is, to be said in the last line.
         encoding: the stream's; what it can't say is replaced.
     """
@@ -62,26 +65,27 @@ def terminal_table(
     lines: list[str] = []
     used: dict[str, None] = {}
     columns: dict[str, None] = {}
-    losses = losses_of(run)
-    by_type = rank_by_type(scores, losses)
-    for ranking in rank(scores, losses):
+    losses, failures = losses_of(run), failures_of(run)
+    by_type = rank_by_type(scores, losses, failures)
+    for ranking in rank(scores, losses, failures):
         own = ranked_scores(ranking, scores)
         used |= dict.fromkeys(flag for score in own.values() for flag in all_flags(score))
         rows = _filled([list(_HEAD), *(_cells(ranking, labels[e], score) for e, score in own.items())])
-        columns |= dict.fromkeys(rows[0])
+        columns |= dict.fromkeys(rows[0] if rows else ())
         lines += wrap(plain(_title(ranking, own, labels)), width, _GAP)
         lines += _aligned(rows, width, ellipsis)
         sentences = answer(ranking, scores, lambda name: labels.get(name, plain(name)), numbers=False)
         lines += wrap(plain(" ".join(sentences)), width)
-        types = [r for r in by_type if r.llm == ranking.llm and ranking.data_type == "all"]
+        types = [r for r in by_type if r.llm == ranking.llm and ranking.data_type == ALL]
         if any(r.best is not None for r in types):
-            lines.append(cut(plain(_by_type(types, scores, labels)), width, ellipsis))
+            lines += wrap(plain(_by_type(types, labels)), width, _GAP)
         lines.append("")
     lines += [encodable(line, encoding) for line in _speed(scores, labels, width, ellipsis)]
     lines += wrap(plain(_count(scores)), width, _GAP) if scores else []
     lines += wrap("; ".join(_COLUMNS[name] for name in columns if name in _COLUMNS), width, _GAP)
     for flag in used:
         lines += wrap(plain(f"{letter(flag)} = {flag}: {meaning(flag)}"), width, _GAP * 2)
+    lines += failure_lines(failures, width, encoding)
     if report is not None:
         lines.append(f"report: {plain(report)}")
     return lines
@@ -93,7 +97,7 @@ def all_flags(score: Score) -> tuple[str, ...]:
 
 
 def _title(ranking: Ranking, own: Mapping[str, Score], labels: Mapping[str, str]) -> str:
-    about = f"LLM {labels[ranking.llm]}" + ("" if ranking.data_type == "all" else f" on {ranking.data_type}")
+    about = f"LLM {labels[ranking.llm]}" + ("" if ranking.data_type == ALL else f" on {ranking.data_type}")
     first = next(iter(own.values()), None)
     if first is None:
         return about
@@ -103,20 +107,10 @@ def _title(ranking: Ranking, own: Mapping[str, Score], labels: Mapping[str, str]
     return f"{about}: {verb}{metric} ({direction}), n = {ranking.n or first.n}"
 
 
-def _by_type(types: Sequence[Ranking], scores: Sequence[Score], labels: Mapping[str, str]) -> str:
-    """Return the best encoder on each data type, in one line."""
-    return "By type: " + ", ".join(f"{r.data_type} {_best_of_type(r, scores, labels)}" for r in types)
-
-
-def _best_of_type(ranking: Ranking, scores: Sequence[Score], labels: Mapping[str, str]) -> str:
-    if ranking.best is None:
-        return "not ranked"
-    if not beats_shuffled(ranked_scores(ranking, scores)[ranking.best]):
-        return "none"
-    tied = [labels[encoder] for encoder in ranking.tied_with_best]
-    others = tied[0] if len(tied) == 1 else plural(len(tied), "other")
-    unknown = " (ties unknown)" if ranking.tie_groups is None else ""
-    return labels[ranking.best] + (f" (or {others})" if tied else unknown)
+def _by_type(types: Sequence[Ranking], labels: Mapping[str, str]) -> str:
+    """Return the verdict on each data type."""
+    told = (f"{ranking.data_type}: {verdict(ranking, labels.__getitem__)}" for ranking in types)
+    return f"By type: {'; '.join(told)}."
 
 
 def _cells(ranking: Ranking, label: str, score: Score) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.columns import names_of
 from alignbench.errors import InputError
 from alignbench.stats.splits import rng_for
 
@@ -184,7 +185,7 @@ def blocks_of(lineages: Sequence[str], units: int) -> Orders:
     if len(lineages) != units:
         raise InputError(f"lineages: expected one for each of {units} units, got {len(lineages)}")
     members: dict[str, list[int]] = {}
-    for unit, lineage in enumerate(lineages):
+    for unit, lineage in enumerate(names_of(lineages, units, "lineages").tolist()):
         members.setdefault(lineage, []).append(unit)
     of_one_size = len({len(own) for own in members.values()}) == 1
     return np.asarray([own if of_one_size else own[:1] for own in members.values()], dtype=np.intp)

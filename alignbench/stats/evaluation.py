@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.errors import DegenerateError, InputError
+from alignbench.columns import names_of
+from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
 from alignbench.stats.interval import MIN_GROUPS, deletion_blocks, jackknife_interval
 from alignbench.stats.permutation import draw_permutations, draw_within, p_value
 from alignbench.stats.splits import one_per_group, rng_for
 from alignbench.types import Interval, Null
+from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,18 +162,20 @@ def _prepare(
     params: Mapping[str, Any],
 ) -> _Case:
     a, b = metric.arrays(x, y if metric.two_sided else None)
-    names = (np.arange(len(a)) if groups is None else np.asarray(groups)).astype(str)
-    classes = None if labels is None else np.asarray(labels).astype(str)
-    for name, column in (("groups", names), ("labels", classes)):
-        if column is not None and column.shape != (len(a),):
-            raise InputError(f"{name}: expected {len(a)}, one a row, got shape {column.shape}")
+    names = names_of(np.arange(len(a)) if groups is None else groups, len(a), "groups")
+    classes = None if labels is None else names_of(labels, len(a), "labels")
     if classes is None and (metric.kind == "labelled" or "labels" in metric.needs):
         raise InputError(f"{metric.name}: expected labels, one a row, got none")
     case = _Case(metric, a, b, classes, names, seed, {})
-    if metric.two_sided and len(np.unique(names)) < len(names):
+    count = len(np.unique(names))
+    if metric.two_sided and count < metric.min_n:
+        raise TooFewSamplesError(
+            f"{metric.name}: expected at least {plural(metric.min_n, 'group')}, got {count}; use more samples"
+        )
+    if metric.two_sided and count < len(names):
         case = case.take(one_per_group(names, seed))
     dims = (a.shape[1],) if b is None else (a.shape[1], b.shape[1])
-    settings = _settings(metric, len(np.unique(names)), dims, params)
+    settings = _settings(metric, count, dims, params)
     return _Case(metric, case.x, case.y, case.labels, case.groups, seed, settings)
 
 
@@ -244,7 +248,7 @@ def _global_null(case: _Case, model: NullModel | None, value: float, kind: str, 
         mean=mean,
         std=std,
         z=None if mean is None or not std else (value - mean) / std,
-        p=p_value(value, drawn, higher_is_better=metric.higher_is_better) if draws else None,
+        p=_p(metric, value, drawn) if draws else None,
         draws=draws,
         within_mean=within_mean,
         within_p=within_p,
@@ -263,7 +267,11 @@ def _within(
     mean = _mean(drawn)
     if model is not None and model.within_mean is not None:
         mean = float(model.within_mean(case.x, case.y, codes, **case.settings))
-    return mean, p_value(value, drawn, higher_is_better=case.metric.higher_is_better) if draws else None
+    return mean, _p(case.metric, value, drawn) if draws else None
+
+
+def _p(metric: Metric, value: float, drawn: NDArray[np.float64]) -> float:
+    return p_value(value, drawn, higher_is_better=metric.higher_is_better, bounds=metric.bounds)
 
 
 def _mean(drawn: NDArray[np.float64]) -> float | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.errors import InputError
 from alignbench.stats.interval import t_quantile
+from alignbench.stats.leader import LEVEL, pair_level
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,13 +66,13 @@ def needed_of_ties(
     joint: Joint,
     n: int,
     *,
-    level: float = 0.05,
+    level: float = LEVEL,
     power: float = 0.8,
 ) -> dict[str, float]:
     """Return name -> about how many groups tell each of those tied with the best from it, by the same rule.
 
-    Holm's procedure tests the clearest of t ties at level/t, the last at `level`, and stops at the first that
-    fails: so none needs fewer than one that is clearer.
+    `tie_groups` tests the clearest of t ties at the level for t + 1 models, the last at that for two, and
+    stops where nobody is told apart: so none needs fewer than one that is clearer.
 
     Args:
         best: the leader.
@@ -79,7 +80,7 @@ def needed_of_ties(
         values: score by name.
         joint: how the scores vary together.
         n: the number of groups.
-        level: of the family-wise test.
+        level: at which equal models are told apart.
         power: of each test.
     """
     differences = {name: abs(values[best] - values[name]) for name in tied}
@@ -93,7 +94,7 @@ def needed_of_ties(
             differences[name],
             errors[name],
             n,
-            level=level / (len(differences) - step),
+            level=pair_level(len(differences) + 1 - step, joint.freedom, level),
             power=power,
             freedom=joint.freedom,
         )

@@ -9,9 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ROUNDING = (
-    1e-10  # draws this close to the score count as reaching it: equal pairings must not differ by rounding
-)
+ROUNDING = 1e-10  # draws that are closer to the score, in its own unit, reach it: that may be rounding alone
 
 
 def draw_permutations(n: int, draws: int, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -28,8 +26,24 @@ def draw_within(codes: NDArray[np.intp], draws: int, rng: np.random.Generator) -
     return result
 
 
-def p_value(score: float, drawn: NDArray[np.float64], *, higher_is_better: bool = True) -> float:
-    """Return the one-sided p of `score`: (1 + the number of draws as good or better) / (draws + 1)."""
+def p_value(
+    score: float,
+    drawn: NDArray[np.float64],
+    *,
+    higher_is_better: bool = True,
+    bounds: tuple[float, float] = (-1.0, 1.0),
+) -> float:
+    """Return the one-sided p of `score`: (1 + the number of draws as good or better) / (draws + 1).
+
+    Args:
+        score: of the true pairs.
+        drawn: of re-paired data.
+        higher_is_better: whether larger draws are as good.
+        bounds: of the score. They say what its unit is; a score without any may be of any size, and its unit
+            is the largest of all that were drawn.
+    """
     sign = 1 if higher_is_better else -1
-    reach = sign * drawn >= sign * score - ROUNDING * max(1.0, abs(score))
+    sizes = [abs(bound) for bound in bounds if bound and np.isfinite(bound)]
+    unit = max(sizes, default=float(np.abs(drawn).max(initial=0.0)))
+    reach = sign * drawn >= sign * score - ROUNDING * max(unit, abs(score))
     return float((1 + reach.sum()) / (len(drawn) + 1))

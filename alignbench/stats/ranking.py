@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from alignbench.errors import InputError
 from alignbench.stats.interval import jackknife_error
+from alignbench.stats.leader import LEVEL, leader_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from alignbench.stats.joint import Joint
+
+ROUNDING = 1e-12
+
+
+def paired_ratio(difference: float, error: float) -> float:
+    """Return how many errors a difference is, without its sign; 0 for none at all, infinite without error."""
+    if error <= ROUNDING * max(1.0, abs(difference)):
+        return 0.0 if abs(difference) <= ROUNDING else math.inf
+    return abs(difference) / error
 
 
 def paired_p(
@@ -27,13 +37,10 @@ def paired_p(
     """
     from scipy.special import stdtr
 
-    spread = error(deletions)
-    if spread <= 1e-12 * max(1.0, abs(difference)):
-        return 1.0 if abs(difference) <= 1e-12 else 0.0
-    return float(2 * stdtr(len(deletions) - 1, -abs(difference) / spread))
+    return float(2 * stdtr(len(deletions) - 1, -paired_ratio(difference, error(deletions))))
 
 
-def holm_rejects(p_values: Sequence[float], level: float = 0.05) -> list[bool]:
+def holm_rejects(p_values: Sequence[float], level: float = LEVEL) -> list[bool]:
     """Return which hypotheses Holm's step-down procedure rejects at family-wise `level`.
 
     Source:
@@ -49,48 +56,47 @@ def holm_rejects(p_values: Sequence[float], level: float = 0.05) -> list[bool]:
 
 def tie_groups(
     values: Mapping[str, float],
-    deletions: Mapping[str, Sequence[float]],
+    joint: Joint | None,
     higher_is_better: bool = True,
     *,
-    level: float = 0.05,
-    error: Callable[[Sequence[float]], float] = jackknife_error,
+    level: float = LEVEL,
 ) -> list[list[str]]:
-    """Return the names in groups, best first, by the leader rule.
+    """Return the names in groups, best first: each group is a leader and all that can't be told from it.
 
-    Group 1 is the best and all whose paired difference with it covers 0 (shared deletions, Holm over the
-    comparisons with it); these are taken out and the rule is applied to the rest. Without deletions, nobody
-    can be told from anybody: one group.
+    A name is told from the leader where it is behind by more errors of their difference than
+    `leader_quantile` allows for that many names. Those that are told apart are taken out, and the rest is
+    looked at again with the quantile for fewer, until nobody more is told apart. So where the best are equal,
+    any of them is told from the leader in at most 5% of all samples. The groups behind are made by the same
+    rule from the names that are left, each at this level by itself. Where nothing is known of how the scores
+    vary together, nobody can be told from anybody: one group.
 
     Args:
         values: score by name.
-        deletions: by name the scores without each shared block, as `evaluate` gives them, all of one length;
-            of trained scores those in each shared split.
+        joint: how the scores vary together; of the same names at least.
         higher_is_better: whether the best is the largest.
-        level: of the family-wise test.
-        error: gives the standard error of a difference from its values without each block, or in each split
-            (then it is `corrected_error` with the ratio of the splits).
-
-    Raises:
-        InputError: the deletions are not of the same blocks.
+        level: the probability that equal ones are told apart.
     """
-    lengths = {len(deletions.get(name, ())) for name in values}
-    if len(lengths) > 1:
-        raise InputError(f"deletions: expected the same blocks for all names, got {sorted(lengths)} of them")
     rest = sorted(values, key=lambda name: (-values[name] if higher_is_better else values[name], name))
-    if lengths <= {0, 1}:
+    if joint is None:
         return [rest] if rest else []
     groups = []
     while rest:
-        leader, others = rest[0], rest[1:]
-        p_values = [
-            paired_p(
-                values[leader] - values[name],
-                (np.asarray(deletions[leader]) - np.asarray(deletions[name])).tolist(),
-                error,
-            )
-            for name in others
-        ]
-        apart = holm_rejects(p_values, level)
-        groups.append([leader, *(name for name, is_apart in zip(others, apart, strict=True) if not is_apart)])
-        rest = [name for name, is_apart in zip(others, apart, strict=True) if is_apart]
+        groups.append(_tied_with_first(rest, values, joint, level))
+        rest = [name for name in rest if name not in groups[-1]]
     return groups
+
+
+def _tied_with_first(
+    order: Sequence[str], values: Mapping[str, float], joint: Joint, level: float
+) -> list[str]:
+    leader, *group = order
+    ratios = {
+        name: paired_ratio(values[leader] - values[name], joint.error_between(leader, name)) for name in group
+    }
+    while group:
+        allowed = leader_quantile(len(group) + 1, joint.freedom, level)
+        tied = [name for name in group if ratios[name] <= allowed]
+        if len(tied) == len(group):
+            break
+        group = tied
+    return [leader, *group]

@@ -16,10 +16,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def rng_for(seed: int, *purpose: str) -> np.random.Generator:
-    """Return a generator of its own for every seed and purpose, the same on every machine."""
-    digest = hashlib.sha256("\0".join((str(seed), *purpose)).encode()).digest()
+def rng_for(seed: int, *purpose: str | int) -> np.random.Generator:
+    """Return a generator of its own for every seed and purpose, the same on every machine.
+
+    Never calculate with seeds (`seed + number`): a run of the next seed would then draw the same numbers.
+    """
+    digest = hashlib.sha256("\0".join(map(str, (seed, *purpose))).encode()).digest()
     return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32).tolist())
+
+
+def seed_for(seed: int, *purpose: str | int) -> int:
+    """Return the same as a whole number below 2**31, for torch, scikit-learn and UMAP."""
+    return int(rng_for(seed, *purpose).integers(2**31))
 
 
 def assign(groups: NDArray[np.str_], parts: int, seed: int, purpose: str) -> NDArray[np.intp]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.datasets import Dataset, Sample, open_image, with_groups
+from alignbench.datasets import Dataset, Sample, with_groups
 from alignbench.errors import ModelError
 from alignbench.tests.data_files import png
 from alignbench.types import ModelInfo
@@ -154,7 +154,7 @@ def features(image: Image) -> list[int]:
 
 
 def expected_images(dataset: Dataset) -> Vectors:
-    return np.array([features(open_image(sample.encoded)) for sample in dataset.samples], dtype=np.float32)
+    return np.array([features(sample.open_image()) for sample in dataset.samples], dtype=np.float32)
 
 
 def expected_texts(dataset: Dataset) -> Vectors:

@@ -17,7 +17,6 @@ from alignbench.encoders import resolve
 from alignbench.errors import AlignbenchError, ConfigError, ModelError, WeightsMissingError
 from alignbench.llms import resolve as resolve_llm
 from alignbench.tests.embed_fakes import FakeEncoder, drawings, shards
-from alignbench.weights.arrays import array_file
 from alignbench.weights.spec import parse_spec
 
 if TYPE_CHECKING:
@@ -246,6 +245,17 @@ def test_a_row_that_is_not_finite_is_named(value: float, says: str, store: Embed
         embed_images(resolve(saved(values)), drawings(N), store=store)
 
 
+@pytest.mark.parametrize("l2", [True, False])
+@pytest.mark.parametrize("factor", [1e-60, 1e-40, 1e-320])
+def test_rows_that_float32_has_no_digits_for_are_named(
+    factor: float, l2: bool, store: EmbeddingStore
+) -> None:
+    values = matrix().astype(np.float64)
+    values[[3, 7]] *= factor
+    with pytest.raises(ModelError, match=r"2 of 12 rows are below float32, the first is row 3"):
+        embed_images(resolve(saved(values), l2=l2), drawings(N), store=store)
+
+
 def test_a_row_of_zeros_has_no_direction(store: EmbeddingStore) -> None:
     values = matrix()
     values[4] = 0
@@ -263,17 +273,9 @@ def test_a_file_that_changes_under_a_run_is_noticed(store: EmbeddingStore) -> No
         embed_images(model, drawings(N), store=store)
 
 
-def test_repeated_rows_are_counted() -> None:
-    values = matrix()
-    values[5] = values[6] = values[1]
-    file = array_file(resolve(saved(values)))
-    assert file is not None
-    assert file.repeated() == 2
-
-
 def test_a_sample_without_image_says_so() -> None:
     sample = Sample("row-3", None, (), "all")
-    for ask in (sample.image_bytes, lambda: sample.text, lambda: sample.encoded, sample.check):
+    for ask in (sample.image_bytes, lambda: sample.text, sample.open_image, sample.check):
         with pytest.raises(AlignbenchError, match="sample 'row-3': a row of arrays has no image"):
             ask()
 

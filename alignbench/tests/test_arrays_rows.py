@@ -198,7 +198,7 @@ def test_labels_are_texts_or_whole_numbers_of_a_npy_file(tmp_path: Path, values:
         (b"x\n\nz\n", "row 1: '' can't be a label"),
         (b"x\n\x1b[2J\nz\n", "row 1"),
         (b"x\na,b\nz\n", "'a,b' can't be the name of a data type"),
-        (b"x\nall\nz\n", "can't be 'all'"),
+        (b"x\nall\nz\n", "'all' can't be the name of a data type: scores over all"),
         (b"\xff\xfe\x00\x01", "not UTF-8"),
         (None, "there is no such file"),
     ],

@@ -281,18 +281,73 @@ def test_groups_from_a_file_are_the_unit(arrays: pytest.Pytester) -> None:
     assert {score["n"] for score in scores(arrays).values()} == {N // 2}
 
 
-def test_repeated_rows_without_groups_are_said(arrays: pytest.Pytester) -> None:
-    arrays.makepyfile(test_it=RECORD)
-    values = np.load(arrays.path / "good.npy")
+def words(result: pytest.RunResult) -> str:
+    """Return what a run printed without the breaks of its lines."""
+    return " ".join(" ".join(result.outlines).split())
+
+
+def copied(arrays: pytest.Pytester, name: str = "good.npy") -> None:
+    """Make each second row of an array a copy of the one before it."""
+    values = np.load(arrays.path / name)
     values[1::2] = values[::2]
-    np.save(arrays.path / "good.npy", values)
-    assert start(arrays).ret == 0
-    notes = read_run(arrays.path / "reports" / "latest")[0]["dataset"]["notes"]
-    assert len(notes) == 1
-    assert notes[0].startswith("npy:good.npy: 18 of 36 rows equal an earlier one")
+    np.save(arrays.path / name, values)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "workers"])
+def test_copied_rows_without_groups_are_said_and_flagged(
+    arrays: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    arrays.makepyfile(test_it=RECORD)
+    copied(arrays)
+    result = start(arrays, *workers)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["warn   npy:good.npy: 18 of 36 rows equal an earlier one, yet *"])
+    result.stdout.fnmatch_lines(["*= = repeated_rows: rows are copies of others*"])
+    assert "--align-groups rows makes equal rows one group" in words(result)
+    latest = arrays.path / "reports" / "latest"
+    (warning,) = read_run(latest)[0]["warnings"]
+    assert warning.startswith("npy:good.npy: 18 of 36 rows equal an earlier one")
+    # Row i of all arrays is one sample: what is copied in one is a copy in all.
+    assert all("repeated_rows" in score["flags"] for score in scores(arrays).values())
+    assert ": rows are copies of others" in (latest / "summary.md").read_text(encoding="utf-8")
+    assert "rows are copies of others" in (latest / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("groups", ["groups.txt", "rows"])
+def test_copied_rows_in_groups_are_fine(arrays: pytest.Pytester, groups: str) -> None:
+    arrays.makepyfile(test_it=RECORD)
+    copied(arrays)
     (arrays.path / "groups.txt").write_text("\n".join(str(i // 2) for i in range(N)), encoding="utf-8")
-    assert start(arrays, "--align-groups=groups.txt").ret == 0
-    assert read_run(arrays.path / "reports" / "latest")[0]["dataset"]["notes"] == []
+    assert start(arrays, f"--align-groups={groups}").ret == 0
+    recorded, _ = read_run(arrays.path / "reports" / "latest")
+    assert recorded["warnings"] == []
+    assert recorded["dataset"]["groups"] == N // 2
+    found = scores(arrays).values()
+    assert {score["n"] for score in found} == {N // 2}
+    assert not any("repeated_rows" in score["flags"] for score in found)
+    assert all(f"--align-groups={groups}" in score["reproduce"] for score in found)
+
+
+def test_rows_that_are_all_equal_are_no_groups(arrays: pytest.Pytester) -> None:
+    arrays.makepyfile(test_it=RECORD)
+    np.save(arrays.path / "noise.npy", np.ones((N, 3), dtype=np.float32))
+    (line,) = errors(start(arrays, "--align-groups=rows"))
+    assert (
+        "all 36 rows are linked to one group (distinct rows: npy:good.npy has 36, npy:noise.npy has 1" in line
+    )
+
+
+def test_copies_beside_data_that_is_named_are_said_too(arrays: pytest.Pytester) -> None:
+    arrays.makepyfile(test_it=RECORD)
+    charts_and_tables(arrays.path / "data")
+    np.save(arrays.path / "v.npy", np.repeat(np.random.default_rng(0).normal(size=(6, 4)), 2, axis=0))
+    args = ("--encoders=npy:v.npy,toy-a", "--llms=toy-llm", "--align-data-root=data", "--align-no-thumbnails")
+    result = start(arrays, *args)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["warn   npy:v.npy: 6 of 12 rows equal an earlier one, yet *"])
+    assert "look how the array was made" in words(result)
+    flagged = {(s["encoder"], "repeated_rows" in s["flags"]) for s in scores(arrays).values()}
+    assert flagged == {("v", True), ("toy-a", False)}
 
 
 def test_what_needs_a_model_or_an_image_is_skipped_with_the_reason(arrays: pytest.Pytester) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import alignbench
 from alignbench import score_arrays
-from alignbench.errors import AlignbenchError, InputError, ModelError, UnknownNameError
+from alignbench.errors import AlignbenchError, AlignbenchWarning, InputError, ModelError, UnknownNameError
 from alignbench.metrics import METRICS, Metric
 from alignbench.stats import evaluate
 from alignbench.types import Score
@@ -184,7 +184,8 @@ def test_three_captions_an_image_are_not_three_images() -> None:
     """Independent data, each row three times: without groups it would look aligned."""
     rng = np.random.default_rng(0)
     x, y = (np.repeat(rng.standard_normal((20, 5)), 3, axis=0) for _ in range(2))
-    alone = score_arrays(x, y, metrics="calibrated_cka").scores[0]
+    with pytest.warns(AlignbenchWarning, match="40 of 60 rows equal an earlier one"):
+        alone = score_arrays(x, y, metrics="calibrated_cka").scores[0]
     grouped = score_arrays(x, y, groups=np.repeat(np.arange(20), 3), metrics="calibrated_cka").scores[0]
     assert alone.null is not None
     assert grouped.null is not None
@@ -251,3 +252,34 @@ def test_the_package_stays_light_until_it_is_asked() -> None:
     assert result.stdout.strip() == "True [True, False, False]"
     with pytest.raises(AttributeError, match="no attribute 'score_array'"):
         alignbench.score_array  # noqa: B018
+
+
+@pytest.mark.parametrize("factor", [1e30, 1e-30, 2.0**490, 2.0**-490])
+def test_a_factor_of_all_values_changes_no_score_of_two_sides(factor: float) -> None:
+    plain = by_metric(score_arrays(IMAGES, TEXTS, metrics=DETERMINED, permutations=19))
+    scaled = by_metric(score_arrays(IMAGES * factor, TEXTS / factor, metrics=DETERMINED, permutations=19))
+    for name, score in plain.items():
+        assert scaled[name].value == pytest.approx(score.value, rel=1e-9, abs=1e-12), name
+
+
+@pytest.mark.parametrize("l2", [False, True])
+@pytest.mark.parametrize(
+    ("factor", "says"), [(1e200, "as large as"), (1e-200, "as small as"), (1e-320, "as small as")]
+)
+def test_values_whose_squares_are_beyond_float64_are_refused_with_the_arrays_name(
+    factor: float, says: str, l2: bool
+) -> None:
+    with pytest.raises(InputError, match=rf"text 'mine': row 0: values {says} "):
+        score_arrays(IMAGES, {"mine": TEXTS * factor}, l2=l2)
+    one = IMAGES.copy()
+    one[7] *= factor
+    with pytest.raises(InputError, match=rf"vision 'vision': row 7: values {says} "):
+        score_arrays(one, TEXTS, l2=l2)
+
+
+def test_small_values_in_rows_of_usual_size_and_rows_of_zeros_are_taken() -> None:
+    images = IMAGES.copy()
+    images[:, 2] = 1e-300
+    images[3] = 0
+    [score] = score_arrays(images, TEXTS, metrics="linear_cka", permutations=19).scores
+    assert score.value is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +125,6 @@ def test_a_run_scores_and_draws_the_same_in_workers(
     serial = scores(project)
     folder = project.path / "reports" / "latest"
     assert {p.name for p in (folder / "artifacts").iterdir()} == {"attention-eye.npz", "attention-other.npz"}
-    time.sleep(1.1)  # run folders are named by the second
     assert run(project, "benchmarks", *ours, "-m", "attention", "-n", "2").ret == 0
     again = scores(project)
     assert serial.keys() == again.keys()

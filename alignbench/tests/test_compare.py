@@ -12,7 +12,7 @@ from alignbench.errors import DegenerateError
 from alignbench.experiments.compare import Projection, cosine_table, error_table, project
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.metrics import METRICS
-from alignbench.stats import corrected_interval, repeated_split
+from alignbench.stats import corrected_interval, repeated_split, seed_for
 from alignbench.types import Embeddings, ModelInfo, Pair, Patches, Score
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ def naive_training(pair: Pair, split: int, how: Projection) -> tuple[float, floa
     x, y = (side.values.astype(np.float64) for side in (pair.x, pair.y))
     mean_x, mean_y = x[train].mean(axis=0), y[train].mean(axis=0)
     scale_x, scale_y = (np.sqrt(np.square(s[train] - s[train].mean(axis=0)).mean()) for s in (x, y))
-    module = build(how.projector, x.shape[1], y.shape[1], how.seed + split)
+    module = build(
+        how.projector, x.shape[1], y.shape[1], seed_for(how.seed, "initial weights of split", split)
+    )
     inputs = torch.tensor((x - mean_x) / scale_x, dtype=torch.float32)
     targets = torch.tensor((y - mean_y) / scale_y, dtype=torch.float32)
     optimiser = torch.optim.Adam(module.parameters(), lr=how.lr)
@@ -161,7 +163,7 @@ def test_too_few_groups_are_not_applicable_with_the_reason() -> None:
     scores, curves = project(make_pair(14), HOW)
     assert not curves
     assert [score.status for score in scores] == ["not_applicable"] * 2
-    assert scores[0].reason == "expected at least 15 groups to hold out one in 5, got 14"
+    assert scores[0].reason == "expected at least 15 groups to hold out one in 5, got 14; use more samples"
 
 
 def test_below_twenty_groups_there_is_no_interval() -> None:

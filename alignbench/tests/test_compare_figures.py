@@ -10,7 +10,7 @@ import pytest
 
 from alignbench.plots import FIGURES, FigureInputs
 from alignbench.plots.cells import model_similarity
-from alignbench.plots.compare import cka_by_data_type, cka_comparison, tied_with_best
+from alignbench.plots.compare import cka_by_data_type, cka_comparison
 from alignbench.plots.overview import alignment_summary, standing
 from alignbench.plots.projectors import projector_comparison
 from alignbench.tests.report_fakes import ENCODERS, HOSTILE, make_inputs, make_run, make_score
@@ -39,26 +39,40 @@ def test_the_family_is_drawn_with_its_values_beside_its_nulls() -> None:
 
 def test_the_best_of_a_type_and_its_ties_are_marked() -> None:
     figure = drawn(cka_by_data_type(make_inputs(("a", "b", "c"), ("l",))))
-    ax = axes_titled(figure, "chart (n = 30)")
+    ax = axes_titled(figure, "chart (n = 30)\n")
     written = [t.get_text() for t in ax.texts]
     assert written.count("best") == 1
     assert "=" not in written  # the fakes' encoders are far apart
 
 
-def test_ties_are_those_of_paired_differences() -> None:
-    values = {"a": 0.31, "b": 0.30, "c": 0.05}
-    close = [make_score("calibrated_cka", value, name) for name, value in values.items()]
-    assert tied_with_best(close) == ["a", "b"]
-    assert tied_with_best([replace(score, deletions=()) for score in close]) is None
-    assert tied_with_best(close[:1]) is None
+def with_values(values: dict[str, float], **fields: Any) -> FigureInputs:
+    scores = [
+        make_score("calibrated_cka", v, e, "l", experiment="compare", data_type="chart", **fields)
+        for e, v in values.items()
+    ]
+    return replace(make_inputs(tuple(values), ("l",)), scores=scores)
 
 
-def test_a_best_that_does_not_beat_shuffled_pairs_is_in_brackets() -> None:
+def test_encoders_that_tie_on_a_type_are_marked_alike_and_none_is_called_the_best() -> None:
+    written = texts(drawn(cka_by_data_type(with_values({"a": 0.31, "b": 0.30, "c": 0.05}))))
+    assert "a or b (too close to call)" in written
+    assert (written.count("="), written.count("best")) == (2, 0)
+
+
+def test_where_ties_are_unknown_nothing_is_marked_and_it_is_said() -> None:
+    written = texts(drawn(cka_by_data_type(with_values({"a": 0.31, "b": 0.30}, deletions=()))))
+    assert "a (ties unknown)" in written
+    assert (written.count("="), written.count("best")) == (0, 0)
+
+
+def test_where_no_encoder_beats_shuffled_pairs_none_is_marked() -> None:
     inputs = make_inputs(("a", "b"), ("l",))
     null = Null("shuffled", 0.0, 0.1, p=0.4)
     weak = [replace(s, null=null) if s.data_type == "chart" else s for s in inputs.scores]
-    written = texts(drawn(cka_by_data_type(replace(inputs, scores=weak))))
-    assert "(best)" in written
+    figure = drawn(cka_by_data_type(replace(inputs, scores=weak)))
+    written = [t.get_text() for t in axes_titled(figure, "chart (n = 30)\n").texts]
+    assert "No encoder beats shuffled pairs here" in written
+    assert not {"best", "="} & set(written)
 
 
 def test_projectors_show_value_interval_and_control() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from alignbench.plugin.selection import needed_by_ids
@@ -30,7 +28,6 @@ def test_scores_are_the_same_serially_and_in_workers(project: pytest.Pytester) -
     with_patches(project)
     assert run(project, "benchmarks", *FAST, "-p", "no:randomly", "-p", "no:xdist").ret == 0
     serial = scores(project)
-    time.sleep(1.1)  # run folders are named by the second
     assert run(project, "benchmarks", *FAST, "--align-no-embedding-cache", "-n", "2").ret == 0
     again = scores(project)
     assert serial.keys() == again.keys()
@@ -58,7 +55,6 @@ def test_images_and_patches_take_one_load_and_then_none(project: pytest.Pytester
     cold.stdout.fnmatch_lines(["model*toy-a:*30 to embed, patches of 30 to embed*"])
     loads = read_run(project.path / "reports" / "latest")[0]["loads"]
     assert sorted(load["model"] for load in loads) == ["toy-a", "toy-llm"]
-    time.sleep(1.1)
     warm = run(project, *args)
     warm.stdout.fnmatch_lines(["model*toy-a:*cached, not loaded*"])
     assert read_run(project.path / "reports" / "latest")[0]["loads"] == []

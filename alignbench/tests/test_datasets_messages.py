@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import os
 import re
@@ -112,8 +113,8 @@ def test_utf_16_is_refused_by_name(tmp_path: Path) -> None:
             '{"messages": [{"role": "user", "content": 3}]}', "neither a text nor a list", id="no content"
         ),
         pytest.param(line(None), "expected one image, got 0", id="no image"),
-        pytest.param(line("chart/other.png", None), "no answer in it", id="no answer"),
-        pytest.param(line("chart/other.png", "  \n"), "no answer in it", id="a blank answer"),
+        pytest.param(line("chart/other.png", None), "no answer at or after its image", id="no answer"),
+        pytest.param(line("chart/other.png", "  \n"), "no answer at or after its image", id="a blank answer"),
         pytest.param(line("other.png"), "expected <data type>/<file>", id="no type folder"),
         pytest.param(
             line("ch\x1b[31mart/x.png"), "can't be the name of a data type", id="escapes in the type"
@@ -170,6 +171,110 @@ def test_two_images_in_a_row_are_not_guessed_between(tmp_path: Path) -> None:
     row = json.loads(line("chart/other.png"))
     row["messages"][0]["content"].append({"type": "image", "image": "chart/good.png"})
     assert the_reason(load_with(tmp_path, json.dumps(row), GOOD)) == "expected one image, got 2"
+
+
+def said(role: str, text: str = "", image: str | None = None) -> dict[str, Any]:
+    """A message; with an image, its content is a list of parts."""
+    if image is None:
+        return {"role": role, "content": text}
+    return {"role": role, "content": [{"type": "image", "image": image}, {"type": "text", "text": text}]}
+
+
+IMAGE = "chart/good.png"
+GREETING = [said("user", "Hi"), said("assistant", "Send a picture.")]
+LATER = [said("user", "Which kind?"), said("assistant", "A bar chart.")]
+
+
+@pytest.mark.parametrize(
+    ("messages", "question", "answer", "later"),
+    [
+        pytest.param(
+            [*GREETING, said("user", "What?", IMAGE), said("assistant", "Corn."), *LATER],
+            "What?",
+            "Corn.",
+            [("Which kind?", "A bar chart.")],
+            id="in the middle of several exchanges",
+        ),
+        pytest.param(
+            [*GREETING, *LATER, said("user", "What?", IMAGE), said("assistant", "Corn.")],
+            "What?",
+            "Corn.",
+            [],
+            id="in the last exchange",
+        ),
+        pytest.param(
+            [*GREETING, said("user", "Look:"), said("user", "What?", IMAGE), said("assistant", "Corn.")],
+            "Look:\nWhat?",
+            "Corn.",
+            [],
+            id="in the second of two questions",
+        ),
+        pytest.param(
+            [*GREETING, said("user", "", IMAGE), said("user", "What?"), said("assistant", "Corn.")],
+            "What?",
+            "Corn.",
+            [],
+            id="before its question",
+        ),
+        pytest.param(
+            [
+                *GREETING,
+                said("system", "a new page", IMAGE),
+                said("user", "What?"),
+                said("assistant", "Corn."),
+            ],
+            "What?",
+            "Corn.",
+            [],
+            id="in a system message between exchanges",
+        ),
+        pytest.param(
+            [said("system", "", IMAGE), said("user", "What?"), said("assistant", "Corn."), *LATER],
+            "What?",
+            "Corn.",
+            [("Which kind?", "A bar chart.")],
+            id="in a system message before all",
+        ),
+        pytest.param(
+            [*GREETING, said("user", "Draw corn."), said("assistant", "Corn by year.", IMAGE), *LATER],
+            "Draw corn.",
+            "Corn by year.",
+            [("Which kind?", "A bar chart.")],
+            id="in an answer",
+        ),
+        pytest.param(
+            [said("user", "What?", IMAGE), said("assistant", "Corn."), said("user", "Again?", IMAGE)],
+            "What?",
+            "Corn.",
+            [],
+            id="in two messages",
+        ),
+    ],
+)
+def test_the_pair_is_the_first_exchange_at_or_after_the_image(
+    tmp_path: Path, messages: list[Any], question: str, answer: str, later: list[tuple[str, str]]
+) -> None:
+    (sample,) = load_with(tmp_path, json.dumps({"messages": messages})).samples
+    assert (sample.question, sample.texts) == (question, (answer,))
+    assert sample.exchanges == tuple(later)
+
+
+def test_an_image_after_the_last_answer_has_none(tmp_path: Path) -> None:
+    row = json.dumps({"messages": [*GREETING, said("user", "And this?", "chart/other.png")]})
+    assert the_reason(load_with(tmp_path / "a", row, GOOD)) == "no answer at or after its image"
+    asked = load_with(tmp_path / "b", row, text_field="question").samples
+    assert [sample.text for sample in asked] == ["And this?"]
+
+
+def test_images_listed_beside_the_messages_are_not_guessed_between(tmp_path: Path) -> None:
+    marked = {"messages": [said("user", "<image>What?"), said("assistant", "Corn.")]}
+    one = json.dumps(marked | {"images": ["chart/other.png"]})
+    assert "name it in the message that it belongs to" in the_reason(load_with(tmp_path / "a", one, GOOD))
+    named = json.loads(line("chart/other.png"))
+    two = json.dumps(named | {"images": ["chart/other.png", "chart/good.png"]})
+    assert the_reason(load_with(tmp_path / "b", two, GOOD)) == "expected one image, got 2"
+    same = json.dumps(named | {"images": ["chart/other.png"]})
+    assert len(load_with(tmp_path / "c", same, GOOD)) == 2
 
 
 @pytest.mark.parametrize(
@@ -270,9 +375,8 @@ def test_the_text_field_says_what_is_paired(tmp_path: Path, field: Any, texts: s
 
 def test_a_row_without_a_question_is_dropped_where_questions_are_asked_for(tmp_path: Path) -> None:
     silent = line("chart/other.png", "an answer", question="")
-    assert (
-        the_reason(load_with(tmp_path, silent, GOOD, text_field="both")) == "no question or no answer in it"
-    )
+    reason = the_reason(load_with(tmp_path, silent, GOOD, text_field="both"))
+    assert reason == "no question or no answer at or after its image"
 
 
 def test_options_that_cannot_be_are_errors(tmp_path: Path) -> None:
@@ -291,7 +395,7 @@ def test_images_and_texts_come_in_order(tmp_path: Path) -> None:
     dataset = load_mixed(3, root=charts_and_tables(tmp_path))
     images, texts = get_images_and_texts(dataset.samples)
     assert [image.getpixel((0, 0)) for image in images] == [
-        Image.open(sample.encoded).getpixel((0, 0)) for sample in dataset.samples
+        Image.open(io.BytesIO(sample.image_bytes())).getpixel((0, 0)) for sample in dataset.samples
     ]
     assert texts == [sample.text for sample in dataset.samples]
 

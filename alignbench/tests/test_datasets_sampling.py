@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from alignbench.datasets import Dataset, Sample, load_mixed, load_samples, with_groups
 from alignbench.errors import DataError
+from alignbench.files import read_regular
 from alignbench.tests.data_files import charts_and_tables, line, make_root, png
 
 
@@ -189,13 +191,12 @@ def test_the_digest_sees_every_part_that_is_embedded() -> None:
 
 def test_an_image_is_read_once_by_the_loader(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reads: Counter[str] = Counter()
-    real = Path.read_bytes
 
-    def counted(path: Path) -> bytes:
+    def counted(path: Path, *args: Any, **options: Any) -> bytes:
         reads[path.name] += 1
-        return real(path)
+        return read_regular(path, *args, **options)
 
-    monkeypatch.setattr(Path, "read_bytes", counted)
+    monkeypatch.setattr("alignbench.datasets.images.read_regular", counted)
     dataset = load_mixed(5, root=root)
     assert dataset.digest
     assert set(reads.values()) == {1}

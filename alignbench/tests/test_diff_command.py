@@ -110,6 +110,16 @@ def spoilt(**changes: Any) -> str:
     return json.dumps({"schema_version": 1, "run": make_run().to_dict(), "scores": [plain]})
 
 
+def scored(score: object) -> str:
+    """Return a scores.json of one thing in a score's place."""
+    return json.dumps({"schema_version": 1, "run": make_run().to_dict(), "scores": [score]})
+
+
+def described(**changes: Any) -> str:
+    """Return a scores.json without scores, and with these fields of the run's description."""
+    return json.dumps({"schema_version": 1, "run": {**make_run().to_dict(), **changes}, "scores": []})
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -120,17 +130,31 @@ def spoilt(**changes: Any) -> str:
         ("null", "expected a run as JSON with a schema_version"),
         ('{"schema_version": 0}', "expected schema_version 1, got 0; make the run anew"),
         ('{"schema_version": 99}', "expected schema_version 1, got 99; use a newer alignbench"),
-        ('{"schema_version": 1}', "expected a run and its scores, found schema_version"),
+        ('{"schema_version": 1}', "expected a run and its scores, found 'schema_version'"),
         ('{"schema_version": 1, "run": [], "scores": {}}', "expected a run and its scores"),
-        ('{"schema_version": 1, "run": {}, "scores": [7]}', "score 1 is none"),
-        ('{"schema_version": 1, "run": {}, "scores": [{}]}', "score 1 is none"),
-        (spoilt(surprise=1), "score 1 is none"),
-        (spoilt(value=float("nan")), "score 1 is none (linear_cka: the value is nan"),
-        (spoilt(value="0.3x"), "score 1 is none"),
-        (spoilt(value=None), "score 1 is none (linear_cka: a score has a value"),
-        (spoilt(params=[1]), "a score's params, is no mapping"),
-        ('{"schema_version": 1, "run": {"dataset": 1}, "scores": []}', "the run's description"),
-        ('{"schema_version": 1, "run": {"models": [{"x": 1}]}, "scores": []}', "models can't be read"),
+        (scored(7), "score 1 is none (expected a mapping, got 7)"),
+        (scored({}), "score 1 is none (the key 'experiment' is missing)"),
+        (spoilt(surprise=1), "score 1 is none (unknown key 'surprise'"),
+        (
+            spoilt(value=float("nan")),
+            "score 1 is none (value: expected a finite number or nothing (null), got nan",
+        ),
+        (spoilt(chance=float("inf")), "chance: expected a finite number or nothing (null), got inf"),
+        (spoilt(n=10**30), "n: expected a whole number, got 1000"),
+        (spoilt(seed=42.0), "seed: expected a whole number, got 42.0"),
+        (spoilt(deletions=[0.3, float("nan")]), "deletions[1]: expected a finite number, got nan"),
+        (spoilt(interval={"low": 1}), "interval"),
+        (spoilt(value="0.3x"), "value: expected a finite number or nothing (null), got '0.3x'"),
+        (spoilt(value=None), "value: expected a finite number, got None"),
+        (spoilt(status="not_applicable"), "value: expected nothing (null), got 0.3"),
+        (spoilt(params=[1]), "params: expected a mapping, got [1]"),
+        (spoilt(params={"splits": "5"}), "params.splits: expected a whole number or nothing (null), got '5'"),
+        (described(dataset=1), "the run's description: dataset: expected a mapping, got 1"),
+        (described(models=[{"x": 1}]), "the run's description: models[0]: "),
+        (described(seconds="long"), "the run's description: seconds: expected a finite number, got 'long'"),
+        (described(options={"losses": True}), "options.losses: expected a list, got True"),
+        ("[" * 100_000, "expected a run as JSON"),
+        ('{"schema_version": ' + "9" * 5000 + "}", "expected a run as JSON"),
         ("\udcff", "expected a run as JSON"),
     ],
     ids=lambda v: str(v)[:24],
@@ -146,19 +170,20 @@ def test_a_damaged_run_is_one_line_and_exit_status_4(
         [line] = capsys.readouterr().err.splitlines()
         assert line.startswith("alignbench: bad")
         assert says in line
+    if content is not None:
+        assert main(["report", "bad"]) == 4
+        assert says in capsys.readouterr().err
 
 
-def test_numbers_that_are_none_cost_the_interval_and_not_the_comparison(
+def test_what_the_schema_leaves_open_is_one_line_all_the_same(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    hollow = {"low": float("nan"), "high": 0.4, "method": "x", "level": 0.95}
-    deletions = [*SCORE.deletions[1:], float("nan")]
-    text = spoilt(deletions=deletions, interval=hollow, value=0.28)
-    (runs / "b" / "scores.json").write_text(text, encoding="utf-8")
-    assert main(["diff", "a", "b", "--fail", "linear_cka:0.02"]) == 1
-    out = capsys.readouterr().out
-    assert "0.314  0.280  -0.034      -" in out
-    assert "nan" not in out
+    odd = {**SCORE.to_dict(), "experiment": "speed", "metric": "metric_ms", "params": {"at": {}}}
+    (runs / "odd").mkdir()
+    (runs / "odd" / "scores.json").write_text(scored(odd), encoding="utf-8")
+    status = main(["report", "odd"])
+    [line] = capsys.readouterr().err.splitlines() or [""]
+    assert (status, "holds what no run writes" in line) == (4, True)
 
 
 def test_a_folder_that_is_none(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,6 +70,7 @@ def test_golden_comparison() -> None:
         "(better)   linear_cka            mini-siglip, mini-llama       0.402  0.403  +0.001  0.009",
         "2 regressions by linear_cka:0.02, rsa:5%. Of 7 scores in both: 2 regressed, 2 better, 1 worse, 2",
         "  same.",
+        "For mini-llama: mini-clip in A; mini-clip (ties unknown) in B",
         "not judged by rsa:5%: 1 score only in A",
         "not judged by rsa:5%: 1 score only in B",
         "1 measurement of speed in both, B / A 1.10 in the middle, from 1.10 to 1.10: no two runs have the",

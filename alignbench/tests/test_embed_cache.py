@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import hashlib
 import json
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 
 from alignbench.embed import DamagedShardWarning, EmbeddingStore, Shelf, default_root
-from alignbench.errors import ConfigError, InputError
+from alignbench.errors import AlignbenchWarning, ConfigError, InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -169,16 +170,20 @@ def test_values_that_are_not_finite_are_never_written(shelf: Shelf) -> None:
     assert len(shards(shelf)) == 2
 
 
+def full(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fsync(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("alignbench.files.os.fsync", fsync)
+
+
 def test_a_write_that_fails_leaves_nothing_behind(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     before = sorted(shelf.folder.iterdir())
-
-    def no_space(_descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", no_space)
-    with pytest.raises(ConfigError, match=r"No space left on device.*ALIGNBENCH_CACHE"):
+    full(monkeypatch)
+    with pytest.warns(AlignbenchWarning, match="No space left on device"):
         shelf.write(items(1, 8), vectors(1, 8))
     assert sorted(shelf.folder.iterdir()) == before
+    assert_holds(shelf, 9)
 
 
 def test_strays_are_swept_by_age(shelf: Shelf, tmp_path: Path) -> None:
@@ -194,13 +199,90 @@ def test_strays_are_swept_by_age(shelf: Shelf, tmp_path: Path) -> None:
     assert_holds(shelf, 8)
 
 
-def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_said_before_anything_is_embedded(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     assert EmbeddingStore(tmp_path / "file").shelf(KEY).read(items(1)) == {}
     with pytest.raises(ConfigError, match=r"can't be written.*ALIGNBENCH_CACHE.*--align-no-embedding-cache"):
-        EmbeddingStore(tmp_path / "file").shelf(KEY).write(items(1), vectors(1))
-    with pytest.raises(ConfigError), EmbeddingStore(tmp_path / "file").shelf(KEY).lock():
+        EmbeddingStore(tmp_path / "file").try_writing()
+
+
+def test_a_full_disk_costs_one_warning_and_no_vector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = EmbeddingStore(tmp_path / "cache")
+    store.try_writing()
+    store.shelf(KEY).write(items(2), vectors(2))
+    other = store.shelf({**KEY, "source": "b"})
+    with monkeypatch.context() as patch:
+        full(patch)
+        with pytest.warns(AlignbenchWarning, match="No space left.*for this run only"):
+            store.shelf(KEY).write(items(2, 2), vectors(2, 2))
+        other.write(items(2), vectors(2, 7))  # without a second warning: here it would be an error
+        assert_holds(store.shelf(KEY), 4)
+        assert_holds(EmbeddingStore(tmp_path / "cache").shelf(KEY), 2)
+    assert (
+        store.shelf({**KEY, "source": "b"}).read(items(2))[items(1)[0]].tolist() == vectors(1, 7)[0].tolist()
+    )
+    store.shelf(KEY).write(items(2, 4), vectors(2, 4))  # there is room again
+    assert_holds(EmbeddingStore(tmp_path / "cache").shelf(KEY), 2, 4)
+    assert not list(tmp_path.rglob(".tmp-*"))
+
+
+def test_a_cache_that_cannot_be_made_midway_is_no_lock_and_no_loss(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    shelf = EmbeddingStore(tmp_path / "file").shelf(KEY)
+    with pytest.warns(AlignbenchWarning, match="there is a file where a folder is needed"), shelf.lock():
+        shelf.write(items(3), vectors(3))
+    assert_holds(shelf, 3)
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_shards_that_cannot_be_read_are_computed_anew_with_one_warning(
+    shelf: Shelf, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_bytes(path: Path) -> bytes:
+        raise OSError(code, os.strerror(code))
+
+    both = shards(shelf)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", read_bytes)
+        with pytest.warns(DamagedShardWarning, match=r"and 1 more, is damaged \(it can't be read: ") as said:
+            assert shelf.read(items(8)) == {}
+    assert len(said) == 1
+    assert all(path.with_suffix(".bad").is_file() for path in both)
+    shelf.write(items(8), vectors(8))
+    assert_holds(Shelf(shelf.folder), 8)
+
+
+def test_a_folder_in_a_shards_place_is_a_damaged_shard(shelf: Shelf, tmp_path: Path) -> None:
+    for shard in shards(shelf):
+        shard.unlink()
+        (shard / "inside").mkdir(parents=True)
+    with pytest.warns(DamagedShardWarning, match="Is a directory"):
+        assert shelf.read(items(8)) == {}
+    shelf.write(items(4), vectors(4))
+    assert_holds(Shelf(shelf.folder), 4)
+    long_ago = time.time() - 8 * 86400
+    for aside in shelf.folder.glob("*.bad"):
+        os.utime(aside, (long_ago, long_ago))
+    with EmbeddingStore(tmp_path).shelf(KEY).lock():
         pass
+    assert not [*shelf.folder.glob("*.bad")]
+
+
+def test_a_shard_of_another_format_is_damaged_although_its_sum_is_right(shelf: Shelf) -> None:
+    for content in (b"", b"\xff" * 64):
+        (shelf.folder / f"{hashlib.sha256(content).hexdigest()}.safetensors").write_bytes(content)
+    with pytest.warns(DamagedShardWarning, match="and 1 more"):
+        found = shelf.read(items(8))
+    assert len(found) == 8
+
+
+def test_no_temporary_folder_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mkdtemp(prefix: str) -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr("alignbench.embed.cache.tempfile.mkdtemp", mkdtemp)
+    with pytest.raises(ConfigError, match=r"No usable temporary.*TMPDIR"):
+        EmbeddingStore(None)
 
 
 def test_looking_leaves_nothing_behind(tmp_path: Path) -> None:

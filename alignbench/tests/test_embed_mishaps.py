@@ -150,7 +150,7 @@ def broken(name: str, blue: int = 3) -> Sample:
 
 def test_an_image_that_cannot_be_decoded_names_its_sample(store: EmbeddingStore) -> None:
     dataset = Dataset("d", (broken("bad"), *drawings(3).samples), "made up")
-    with pytest.raises(DataError, match=r"^sample 'bad': image [^;]*: broken or truncated[^;]*$"):
+    with pytest.raises(DataError, match=r"^sample 'bad': image [^;]*: damaged: [^;]*$"):
         embed_images(FakeEncoder(), dataset, store=store)
 
 
@@ -174,7 +174,7 @@ def test_an_image_that_changed_since_it_was_read_is_not_kept_under_its_old_name(
     image = dataset.samples[0].image
     assert isinstance(image, Path)
     image.write_bytes(png((99, 99, 99)))
-    with pytest.raises(DataError, match="'chart_00': its image has changed"):
+    with pytest.raises(DataError, match=r"'chart_00': image 'chart_00\.png': it has changed"):
         embed_images(FakeEncoder(), dataset, store=store)
 
 

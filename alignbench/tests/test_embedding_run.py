@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +22,6 @@ def test_scores_and_points_do_not_depend_on_who_computes_them(project: pytest.Py
     copy_benchmarks(project, "test_embedding.py")
     assert run(project, "benchmarks", "-m", "embedding", "-p", "no:randomly", "-p", "no:xdist").ret == 0
     serial, points = scores(project), artifacts(project)
-    time.sleep(1.1)  # run folders are named by the second
     assert run(project, "benchmarks", "-m", "embedding", "-n", "2").ret == 0
     again, points_again = scores(project), artifacts(project)
     assert len(serial) == 3 * 3 * 2 + 2  # models x methods x measures, and the overlay of each pair

@@ -17,7 +17,7 @@ from alignbench.tests import tiny_models as tiny
 from alignbench.tests.tiny_models import as_pickle, load
 from alignbench.weights import precision
 from alignbench.weights.digest import files_digest, parameter_count
-from alignbench.weights.loading import one_line
+from alignbench.weights.text import one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,7 +115,8 @@ def test_a_folder_without_weights_says_so(tmp_path: Path) -> None:
 
 def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     folder = tiny.dinov2(tmp_path / "model")
-    index = {"weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    index = {"weight_map": {k: f"model-0000{k}-of-00002.safetensors" for k in "12"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
     with pytest.raises(WeightsMissingError, match="1 of 2 weight files missing, as 'model-00002-of-00002"):
         load(folder)
@@ -156,7 +157,9 @@ class Hostile:
 
 def test_an_allowed_pickle_still_runs_no_code(tmp_path: Path) -> None:
     folder = as_pickle(tiny.dinov2(tmp_path / "model"))
-    torch.save({"layernorm.bias": Hostile(str(tmp_path / "ran"))}, folder / "pytorch_model.bin")
+    tensors = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    hostile = {**tensors, "layernorm.bias": Hostile(str(tmp_path / "ran"))}
+    torch.save(hostile, folder / "pytorch_model.bin")
     with pytest.raises(ModelError, match="more than tensors"):
         load(folder, allow_pickle=True)
     assert not (tmp_path / "ran").exists()

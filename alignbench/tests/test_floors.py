@@ -11,14 +11,18 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1]
 FLOORS = {
+    "columns": 0,
     "errors": 0,
     "files": 0,
+    "memory": 0,
     "npy": 0,
     "types": 0,
     "registry": 0,
     "config": 0,
     "paths": 0,
+    "schema": 0,
     "units": 0,
+    "datatypes": 0,
     "metrics": 1,
     "stats": 1,
     "datasets": 1,

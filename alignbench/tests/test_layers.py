@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -222,7 +221,6 @@ def test_a_run_scores_the_same_in_workers_and_says_who_has_no_layers(
     )
     assert run(project, "benchmarks", *ours, "-p", "no:xdist").ret == 0
     serial = scores(project)
-    time.sleep(1.1)  # run folders are named by the second
     assert run(project, "benchmarks", *ours, "-n", "2").ret == 0
     again = scores(project)
     assert serial.keys() == again.keys()

@@ -20,7 +20,9 @@ from alignbench.llms import resolve
 from alignbench.tests import tiny_models as tiny
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
 
 hf: Any = transformers
 needs_gguf = pytest.mark.skipif(
@@ -58,13 +60,63 @@ def turned(weights: torch.Tensor, heads: int) -> torch.Tensor:
     return weights.reshape(heads, 2, -1, weights.shape[1]).swapaxes(1, 2).reshape(weights.shape)
 
 
-def write_gguf(path: Path, folder: Path) -> Path:
-    """Write a LLaMA's folder as a float32 GGUF file with its tokenizer's words."""
+def tensors_of(folder: Path) -> dict[str, NDArray[np.float32]]:
+    """Return a LLaMA's tensors as a GGUF file has them."""
+    config = hf.LlamaConfig.from_pretrained(folder)
+    heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
+    found = {}
+    for key, tensor in load_file(folder / "model.safetensors").items():
+        name = key
+        for ours, theirs in _NAMES.items():
+            name = name.replace(ours, theirs)
+        for part, count in heads.items():
+            tensor = turned(tensor, count) if part in name else tensor
+        found[name] = tensor.contiguous().numpy().astype(np.float32)
+    return found
+
+
+def write_gguf(
+    path: Path,
+    folder: Path,
+    tensors: Mapping[str, NDArray[np.float32]] | None = None,
+    split: tuple[int, int, int] | None = None,
+    **texts: str,
+) -> Path:
+    """Write a LLaMA's folder as a float32 GGUF file with its tokenizer's words.
+
+    Args:
+        path: where to.
+        folder: of the LLaMA.
+        tensors: those to write; None for all.
+        split: which part it is, of how many, and how many tensors there are in all of them.
+        texts: further entries; a double underscore stands for a dot.
+    """
     import gguf
 
+    writer = gguf.GGUFWriter(path, "llama")
+    if split is None or split[0] == 0:
+        add_entries(writer, folder)
+    else:
+        writer.kv_data[0].pop("general.architecture")  # gguf-split gives it to the first part only
+    for key, value in texts.items():
+        writer.add_string(key.replace("__", "."), value)
+    if split is not None:
+        writer.add_uint16("split.no", split[0])
+        writer.add_uint16("split.count", split[1])
+        writer.add_int32("split.tensors.count", split[2])
+    for name, tensor in (tensors_of(folder) if tensors is None else tensors).items():
+        writer.add_tensor(name, tensor)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def add_entries(writer: Any, folder: Path) -> None:
+    """Give a file the settings and the words of a LLaMA."""
     config = hf.LlamaConfig.from_pretrained(folder)
     words = hf.AutoTokenizer.from_pretrained(folder)
-    writer = gguf.GGUFWriter(path, "llama")
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -84,19 +136,6 @@ def write_gguf(path: Path, folder: Path) -> Path:
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_unk_token_id(0)
-    for key, tensor in load_file(folder / "model.safetensors").items():
-        name = key
-        for ours, theirs in _NAMES.items():
-            name = name.replace(ours, theirs)
-        heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
-        for part, count in heads.items():
-            tensor = turned(tensor, count) if part in name else tensor
-        writer.add_tensor(name, tensor.contiguous().numpy().astype(np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
 
 
 @needs_gguf
@@ -120,7 +159,7 @@ def test_a_gguf_file_is_converted_once(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("alignbench.llms.gguf._convert", lambda *_: pytest.fail("converted again"))
     again: Any = resolve(spec)
     np.testing.assert_array_equal(again.embed(tiny.TEXTS), before)
-    made = list((tmp_path / "cache" / "converted").iterdir())
+    made = [path for path in (tmp_path / "cache" / "converted").iterdir() if path.is_dir()]
     assert len(made) == 1
     assert (made[0] / "model.safetensors").is_file()
 

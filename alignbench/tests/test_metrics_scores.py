@@ -11,7 +11,6 @@ import pytest
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
 from alignbench.metrics import (
     METRICS,
-    cknna,
     cosine_variance,
     discriminability,
     discriminability_raw,
@@ -28,7 +27,7 @@ from alignbench.metrics import (
     rsa,
     spread,
 )
-from alignbench.metrics.neighbors import default_k
+from alignbench.metrics.nearest import default_k
 from alignbench.stats import assign
 
 if TYPE_CHECKING:
@@ -85,31 +84,8 @@ def test_shuffled_pairs_have_chance_neighbours() -> None:
 
 @pytest.mark.parametrize("k", [0, 39, 100])
 def test_impossible_numbers_of_neighbours_are_refused(k: int) -> None:
-    for metric in (mutual_knn, cknna):
-        with pytest.raises(InputError, match=rf"1 <= k <= n - 2 = 38 neighbours, got {k}"):
-            metric(*sides(), k=k)
-
-
-def test_cknna_is_the_cosine_over_common_neighbours() -> None:
-    x, y = sides(30)
-    k = 8
-    a, b = neighbors(x, k), neighbors(y, k)
-    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
-    pairs = [
-        (i, j) for i in range(30) for j in range(30) if (j in a[i] and j in b[i]) or (i in a[j] and i in b[j])
-    ]
-    left = np.asarray([x[i] @ x[j] for i, j in pairs])
-    right = np.asarray([y[i] @ y[j] for i, j in pairs])
-    expected = left @ right / np.sqrt((left @ left) * (right @ right))
-    assert cknna(x, y, k=k) == pytest.approx(expected, abs=1e-12)
-
-
-def test_cknna_does_not_exist_without_a_common_neighbour() -> None:
-    angles = 2 * np.pi * np.arange(7) / 7
-    x = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    y = np.stack([np.cos(3 * angles), np.sin(3 * angles)], axis=1)
-    with pytest.raises(DegenerateError, match="neighbours that both share"):
-        cknna(x, y, k=2)
+    with pytest.raises(InputError, match=rf"1 <= k <= n - 2 = 38 neighbours, got {k}"):
+        mutual_knn(*sides(), k=k)
 
 
 @pytest.mark.parametrize("shape", [(40, 6, 9), (10, 30, 25), (20, 8, 60)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.metrics import METRICS
 from alignbench.plots import FigureInputs
-from alignbench.plots.matrix import best_and_tied, multi_llm_matrix
+from alignbench.plots.matrix import multi_llm_matrix
 from alignbench.report import rank, terminal_table
 from alignbench.tests.report_fakes import make_inputs, make_matrix, make_run, make_score, make_scores
 from alignbench.tests.space_fakes import make_related
@@ -65,7 +64,6 @@ def test_scores_do_not_depend_on_who_computes_them(project: pytest.Pytester, arg
     copy_benchmarks(project, "test_multi_llm.py")
     assert run(project, "benchmarks", LLMS, "-p", "no:randomly", "-p", "no:xdist").ret == 0
     serial = scores(project)
-    time.sleep(1.1)  # run folders are named by the second
     assert run(project, "benchmarks", LLMS, *args).ret == 0
     again = scores(project)
     assert len(serial) == 8
@@ -135,29 +133,34 @@ def column(*values: float | None, **fields: Any) -> list[Any]:
     ]
 
 
-def test_the_best_is_named_with_those_that_cannot_be_told_from_it() -> None:
-    assert best_and_tied(column(0.1, 0.40, 0.41, spread=0.05)) == ("e2", ("e1",))
-    assert best_and_tied(column(0.1, 0.40, 0.41, spread=1e-4)) == ("e2", ())
-    assert best_and_tied(column(0.3, 0.1, higher_is_better=False, spread=1e-4)) == ("e1", ())
-    assert best_and_tied(column(None, 0.1)) == ("e1", ())
-    assert best_and_tied(column(None)) == (None, ())
-    assert best_and_tied([]) == (None, ())
-
-
-def test_nobody_is_best_where_the_best_does_no_better_than_shuffled_pairs() -> None:
-    assert best_and_tied(column(0.1, 0.2, null=SHUFFLED)) == (None, ())
-
-
-def test_without_deletions_ties_are_unknown_and_it_is_said() -> None:
-    found = column(0.1, 0.2, deletions=())
-    assert best_and_tied(found) == ("e1", ())
-    figure = multi_llm_matrix(FigureInputs(found))
-    assert figure is not None
-    assert "ties are unknown" in figure.get_supxlabel()
-
-
 def framed(ax: Any, gid: str) -> set[tuple[int, int]]:
     return {(round(p.get_y() + 0.43), round(p.get_x() + 0.46)) for p in ax.patches if p.get_gid() == gid}
+
+
+def test_without_deletions_ties_are_unknown_and_nothing_is_framed() -> None:
+    figure = multi_llm_matrix(FigureInputs(column(0.1, 0.2, deletions=())))
+    assert figure is not None
+    assert "ties are unknown" in figure.get_supxlabel()
+    assert framed(figure.axes[0], "best") == framed(figure.axes[0], "tied") == set()
+
+
+@pytest.mark.parametrize(
+    ("values", "fields", "best", "tied"),
+    [
+        ((0.1, 0.40, 0.41), {"spread": 0.05}, set(), {(1, 0), (2, 0)}),
+        ((0.1, 0.40, 0.41), {"spread": 1e-4}, {(2, 0)}, set()),
+        ((0.3, 0.1), {"spread": 1e-4, "higher_is_better": False}, {(1, 0)}, set()),
+        ((0.1, 0.40, 0.41), {"spread": 1e-4, "null": SHUFFLED}, set(), set()),
+    ],
+    ids=["tie", "alone", "lower is better", "no better than shuffled pairs"],
+)
+def test_the_best_alone_has_a_solid_box_and_all_that_tie_have_dashed_ones(
+    values: tuple[float, ...], fields: dict[str, Any], best: set[Any], tied: set[Any]
+) -> None:
+    figure = multi_llm_matrix(FigureInputs(column(*values, **fields)))
+    assert figure is not None
+    assert framed(figure.axes[0], "best") == best
+    assert framed(figure.axes[0], "tied") == tied
 
 
 def test_cells_hold_value_and_half_width_and_the_best_is_framed() -> None:
@@ -168,7 +171,8 @@ def test_cells_hold_value_and_half_width_and_the_best_is_framed() -> None:
     assert [t.get_text() for t in right.get_xticklabels()] == ["one", "two"]
     assert ".450 ±.060" in {t.get_text() for t in left.texts}
     assert ".550 ±.060" in {t.get_text() for t in right.texts}
-    assert framed(left, "best") == framed(right, "best") == {(0, 0), (0, 1)}
+    assert (framed(left, "best"), framed(left, "tied")) == ({(0, 0)}, {(0, 1), (1, 1)})
+    assert (framed(right, "best"), framed(right, "tied")) == ({(0, 0), (0, 1)}, set())
     patches: list[Any] = list(left.patches)
     hatched = {(round(p.get_y() + 0.5), round(p.get_x() + 0.5)) for p in patches if p.get_hatch()}
     assert hatched == {(2, 0), (2, 1)}

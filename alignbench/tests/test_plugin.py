@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,7 +42,6 @@ def test_scores_do_not_depend_on_who_computes_them(project: pytest.Pytester, arg
     copy_benchmarks(project, "test_cka.py", "test_eas.py")
     assert run(project, "benchmarks", "-p", "no:randomly", "-p", "no:xdist").ret == 0
     serial = scores(project)
-    time.sleep(1.1)  # run folders are named by the second
     assert run(project, "benchmarks", "--align-no-embedding-cache", *args).ret == 0
     again = scores(project)
     assert serial.keys() == again.keys()
@@ -198,7 +196,6 @@ def test_the_command_of_a_score_gives_that_score(project: pytest.Pytester) -> No
     assert command[0] == "pytest"
     assert "--align-seed=0" in command
     assert f"--align-k={score['params']['k']}" in command
-    time.sleep(1.1)
     assert project.runpytest_subprocess(*command[1:]).ret == 0
     after = scores(project)
     assert list(after) == [key]
@@ -223,7 +220,6 @@ def test_that_command_can_be_typed_where_the_suite_lies_elsewhere(
     python, *words = shlex.split(str(score.reproduce))
     assert python == "python"
     assert "no:terminal" not in words
-    time.sleep(1.1)
     subprocess.run([sys.executable, *words], cwd=here, capture_output=True, check=True)
     _, [again] = read_run(here / "reports" / "latest")
     assert again.key == score.key

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from alignbench.config import load_config
+from alignbench.config import SCHEMA, load_config, read_yaml
 from alignbench.errors import ConfigError, UnknownNameError
+from alignbench.paths import cache_home, exists, is_dir, is_file, user_path
 from alignbench.registry import Registry
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from alignbench.schema import complaint
 
 
 def test_an_unknown_name_is_answered_with_the_closest() -> None:
@@ -74,16 +75,32 @@ def test_the_environment_names_the_output_folder(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("encoders: {}", "unknown section 'encoders'. Did you mean 'vision_encoders'"),
+        ("encoders: {}", "unknown key 'encoders'. Did you mean 'vision_encoders'"),
         ("defaults: {sed: 1}", "Did you mean 'seed'"),
-        ("defaults: {seed: x}", "seed: expected an integer"),
+        ("defaults: {seed: x}", "defaults.seed: expected a whole number, got 'x'"),
         ("defaults: {n_samples: 0}", "at least 1"),
-        ("defaults: {llms: llama}", "expected a list of names"),
+        ("defaults: {llms: llama}", "defaults.llms: expected a list, got 'llama' (a list of names"),
         ("vision_encoders: {clip: }", "vision_encoders.clip"),
         ("data: {chart: {labels: a}}", "data.chart"),
         ("- a list", "expected a mapping"),
         ("{", "is not YAML"),
-        ("llms: 3", "llms is a mapping"),
+        ("llms: 3", "llms: expected a mapping, got 3"),
+        ("data_root: 5", "data_root: expected text or nothing (null), got 5 (the folder of your data"),
+        ("data_root: ~nouser/data", "data_root: there is no home folder for '~nouser/data'"),
+        ('data_root: "a\\0b"', "holds a NUL character"),
+        ("defaults: {output_dir: '~nouser'}", "defaults.output_dir: there is no home folder"),
+        ("defaults: {n_samples: 3.0}", "defaults.n_samples: expected a whole number, got 3.0"),
+        ("defaults: {seed: .inf}", "defaults.seed: expected a whole number, got inf"),
+        ("defaults: {encoders: [1]}", "defaults.encoders[0]: expected text, got 1"),
+        ("defaults: {device: gpu}", "got 'gpu' (auto, cpu, mps, cuda or cuda:N)"),
+        ("data: {chart: {labels: a, images: b, x: c}}", "data.chart: unknown key 'x'"),
+        ("defaults: {seed: " + "9" * 5000 + "}", "is not YAML"),
+        ("data_root: 2024-13-45", "is not YAML: month"),
+        ("llms: {1: x}", "is not YAML: line 1: the key '1' is not a text"),
+        ("llms: {a: x,\n a: y}", "is not YAML: line 2: the key 'a' is there twice"),
+        ("llms: &all {a: x}\nvision_encoders: *all", "line 2: the alias *all is not accepted"),
+        ("[" * 20_000, "nested too deeply"),
+        ("x" * 1_000_001, "larger than 1,000,000 bytes"),
     ],
 )
 def test_a_wrong_file_is_one_line(tmp_path: Path, text: str, says: str) -> None:
@@ -93,3 +110,48 @@ def test_a_wrong_file_is_one_line(tmp_path: Path, text: str, says: str) -> None:
     assert says in str(error.value)
     assert "\n" not in str(error.value)
     assert str(tmp_path / "alignbench.yaml") in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"data_root: caf\xe9"])
+def test_a_file_that_is_not_utf8_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "alignbench.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match="is not UTF-8; save the file as UTF-8 text"):
+        load_config(folder=tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX files")
+def test_what_is_no_regular_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "alignbench.yaml")
+    with pytest.raises(ConfigError, match="it is no regular file"):
+        load_config(folder=tmp_path)
+    with pytest.raises(ConfigError, match="there is no such file"):
+        load_config(tmp_path / ("n" * 300))
+
+
+def test_the_packaged_configuration_follows_its_own_schema() -> None:
+    assert complaint(read_yaml(SCHEMA.with_name("config.yaml")), SCHEMA) is None
+
+
+@pytest.mark.parametrize("text", ["~nouser/x", "a\0b", ""])
+def test_a_path_that_cannot_be_is_one_line_with_its_place(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^--align-data-root: "):
+        user_path(text, "--align-data-root")
+
+
+def test_looking_for_a_path_that_cannot_be_raises_nothing() -> None:
+    for path in (Path("n" * 300), Path("a\0b"), Path("/dev/null/x")):
+        assert not any(look(path) for look in (is_dir, is_file, exists))
+
+
+def test_a_place_without_a_home_folder_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("ALIGNBENCH_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", home)
+    with pytest.raises(ConfigError, match="ALIGNBENCH_CACHE"):
+        cache_home()
+    monkeypatch.setenv("ALIGNBENCH_CACHE", "~nouser/cache")
+    with pytest.raises(ConfigError, match=r"^ALIGNBENCH_CACHE: there is no home folder"):
+        cache_home()

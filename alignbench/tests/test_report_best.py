@@ -14,9 +14,9 @@ import pytest
 from alignbench.plots.text import display_width
 from alignbench.report import SCHEMA, Ranking, rank, summary_markdown, terminal_table, write_run
 from alignbench.report.answer import answer
-from alignbench.report.choice import joint_of
 from alignbench.report.ranking import ranked_scores
 from alignbench.report.text import about, share
+from alignbench.stats import joint_of
 from alignbench.tests.ranking_fakes import SEEDS, SPLITS, TABLES, paired, trained, turned, typed
 from alignbench.tests.report_fakes import (
     HOSTILE,
@@ -83,7 +83,7 @@ def test_what_is_the_same_has_no_number() -> None:
 def test_nothing_is_promised_where_the_best_is_at_chance() -> None:
     null = Null("exact", 0.0, 0.02, 0.5, 0.31, 999)
     text = said(paired({"a": 0.41, "b": 0.40}, null=null))
-    assert "Not distinguishable from the best: b." in text
+    assert text.startswith("No encoder beats shuffled pairs here. Top score: a (calibrated_cka 0.410, ")
     assert "tell them apart" not in text
 
 
@@ -155,9 +155,9 @@ def test_golden_table_of_a_tie() -> None:
         "1  mini-dinov2  0.410  [0.350, 0.470]  0.76  0.000  0.001    0.020",
         "1  mini-clip    0.400  [0.340, 0.460]  0.24  0.000  0.001    0.020",
         "3  mini-siglip  0.200  [0.140, 0.260]  <.01  0.000  0.001    0.020",
-        "Best: mini-dinov2. Not distinguishable from the best: mini-clip. mini-dinov2 and",
-        "mini-clip tie at n = 90; about 1,500 pairs would tell them apart, if the",
-        "difference stays as it was seen.",
+        "mini-dinov2 or mini-clip (too close to call). mini-dinov2 and mini-clip tie at n",
+        "= 90; about 1,500 pairs would tell them apart, if the difference stays as it was",
+        "seen.",
     ]
 
 

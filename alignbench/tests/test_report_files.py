@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from alignbench.errors import DataError
+from alignbench.errors import DataError, UnwritableError
+from alignbench.plots import read_artifacts
 from alignbench.report import (
     SCHEMA,
     append_score,
@@ -209,7 +210,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
         temporary.write_text("half", encoding="utf-8")
         raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(UnwritableError, match=r"scores\.json can't be written: disk full"):
         write_atomic(target, fail)
     assert target.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [target]
@@ -290,6 +291,22 @@ def test_a_spoilt_artifact_costs_its_figures_and_is_said(tmp_path: Path) -> None
     assert not (tmp_path / "intra_modal_similarity.png").exists()
     assert (tmp_path / "eigenvalue_spectrum.png").exists()
     assert "similarity-00.npz" in (tmp_path / "summary.md").read_text(encoding="utf-8")
+
+
+def test_an_archive_that_zipfile_cannot_unpack_is_a_spoilt_artifact(tmp_path: Path) -> None:
+    write_arrays(tmp_path, *make_arrays(("mini-clip",), ("mini-llama",)))
+    spoilt = tmp_path / "similarity-00.npz"
+    content = bytearray(spoilt.read_bytes())
+    for mark, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):  # where a member's compression is said
+        at = content.find(mark)
+        while at >= 0:
+            content[at + offset] = 99
+            at = content.find(mark, at + 1)
+    spoilt.write_bytes(content)
+    said: list[str] = []
+    read_artifacts(tmp_path, said.append)
+    [line] = said
+    assert line.startswith("similarity-00.npz: expected plot inputs as .npz of plain arrays")
 
 
 def test_csv_cells_start_no_formula() -> None:

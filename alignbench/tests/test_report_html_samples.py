@@ -125,7 +125,12 @@ def test_thumbnails_are_small_and_in_order() -> None:
     from PIL import Image
 
     long = "x" * 1000
-    found = thumbnails([sample("a"), sample("b", None), sample("c", b"no image"), sample("d", text=long)])
+    found, missing = thumbnails(
+        [sample("a"), sample("b", None), sample("c", b"no image"), sample("d", text=long)]
+    )
+    assert [str(error) for error in missing] == [
+        "image of 8 bytes in memory: not one of PNG, JPEG, WEBP, BMP, whatever its name says"
+    ]
     assert found["ids"].tolist() == ["a", "b", "c", "d"]
     assert len(found["texts"][3]) == TEXT_LENGTH
     ends = found["ends"].tolist()

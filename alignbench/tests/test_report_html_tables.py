@@ -53,7 +53,9 @@ def test_a_model_is_named_once_however_often_it_was_loaded(tmp_path: Path) -> No
     assert told + "mini-qwen in 0.1 s (2 times)" in text
 
 
-@pytest.mark.parametrize(("more", "told"), [(1, "or 1 other "), (2, "or 2 others ")])
+@pytest.mark.parametrize(
+    ("more", "told"), [(1, "2 or encoder-3 (too close"), (2, "2 or 2 others (too close")]
+)
 def test_many_that_tie_are_counted(tmp_path: Path, more: int, told: str) -> None:
     encoders = [f"encoder-{i}" for i in range(3 + more)]
     scores = [make_score("calibrated_cka", 0.4, encoder) for encoder in encoders]

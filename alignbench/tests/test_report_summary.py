@@ -108,7 +108,9 @@ def test_ties_and_missing_intervals_are_said() -> None:
         make_score("calibrated_cka", 0.40, "a", deletions=(0.3, 0.5, 0.4, 0.4)),
         make_score("calibrated_cka", 0.39, "b", deletions=(0.5, 0.28, 0.39, 0.39)),
     ]
-    assert "Not distinguishable from the best: <code>b</code>." in summary(tied)
+    assert "<code>a</code> or <code>b</code> (too close to call). Top score: <code>a</code> (" in summary(
+        tied
+    )
 
 
 def test_flags_are_explained_where_they_are_used() -> None:

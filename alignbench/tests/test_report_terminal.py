@@ -41,7 +41,7 @@ def test_golden_table_of_a_plain_run() -> None:
         "3  random-vit   0.004  [-0.056, 0.064]  <.01  0.000  0.400    0.020  R",
         "-  mini-dinov2    n/a                -     -      -      -        -",
         "Best: mini-clip. Every other one is worse by more than chance (paired",
-        "differences, Holm-corrected). Not ranked: mini-dinov2: zero variance in x.",
+        "differences, studentised range). Not ranked: mini-dinov2: zero variance in x.",
         "",
         "4 scores of 1 metric: cka 4; 1 not applicable, with reasons in the report",
         "best = the probability of being the best of these; null = the mean over shuffled",

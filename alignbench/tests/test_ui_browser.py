@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from alignbench.tests.ui_server import served
+from alignbench.measure._served import served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +33,8 @@ TABS = {
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(tmp_path_factory.mktemp("ui"), "--encoders", "mini-clip", "--n-samples", "10") as address:
-        yield address
+    with served(tmp_path_factory.mktemp("ui"), "--encoders", "mini-clip", "--n-samples", "10") as page:
+        yield page.url
 
 
 @pytest.fixture(scope="module")

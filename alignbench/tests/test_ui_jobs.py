@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 import warnings
+import weakref
 
 import pytest
 
@@ -125,3 +127,26 @@ def test_what_the_reader_has_to_know_is_kept() -> None:
     job = Job(work)
     list(job.follow())
     assert job.warnings == ["2 texts were cut"]
+
+
+def test_the_cycles_that_a_job_leaves_are_freed_with_it() -> None:
+    class Figure:
+        axes: object
+
+    left: list[weakref.ref[Figure]] = []
+
+    def work(job: Job[int]) -> int:
+        figure = Figure()
+        figure.axes = [figure]
+        left.append(weakref.ref(figure))
+        return 1
+
+    gc.disable()
+    try:
+        job = Job(work)
+        for _ in job.follow():
+            pass
+        assert job.result() == 1
+        assert left[0]() is None
+    finally:
+        gc.enable()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from alignbench.errors import ConfigError
 from alignbench.types import ModelInfo
 from alignbench.ui.models import LOADED, SUITES, Chooser, Loaded, Suites
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass
@@ -59,6 +63,31 @@ def test_a_browser_can_name_nothing_that_is_not_offered(spec: str) -> None:
         Chooser().options({"encoders": [spec], "llms": ["mini-llama"]})
     with pytest.raises(ConfigError, match="is not on the list"):
         Chooser().options({"encoders": ["mini-clip"], "llms": [spec]})
+
+
+def test_a_reserved_type_is_refused_and_rows_without_types_offer_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"encoders": ["mini-clip"], "llms": ["mini-llama"]}
+    with pytest.raises(ConfigError, match="--data-types: 'all' is reserved"):
+        Chooser().options({**names, "data_types": ["chart", "all"]})
+    monkeypatch.delenv("VLM_DATA_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path)
+    for name in ("v", "t"):
+        np.save(f"{name}.npy", np.random.default_rng(0).standard_normal((9, 4)).astype(np.float32))
+    given = {"encoders": ["npy:v.npy"], "llms": ["npy:t.npy"]}
+    assert Chooser(given).data_types() == []
+    (tmp_path / "labels.txt").write_text("\n".join("abcabcabc"))
+    assert Chooser({**given, "labels": "labels.txt"}).data_types() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("types", [[], ["chart", "table"]])
+def test_types_can_be_chosen_where_there_are_some(types: list[str]) -> None:
+    pytest.importorskip("gradio")
+    from alignbench.ui.fields import Offer, build
+
+    fields = [field.name for field in build("data", Offer([], [], types, Chooser().defaults()))]
+    assert fields == [*(["data_types"] if types else []), "n_samples", "seed"]
 
 
 def test_what_the_command_names_is_offered_and_chosen() -> None:

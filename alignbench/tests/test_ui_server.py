@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alignbench import paths
-from alignbench.tests.ui_server import served
+from alignbench.measure._served import served
 from alignbench.ui.uploads import MAX_FILE
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(folder: Path) -> Iterator[str]:
-    with served(folder) as address:
-        yield address
+    with served(folder) as page:
+        yield page.url
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_tab_gives_the_scores_of_its_command(client: Any, tmp_path: Path) -> N
     result = client.predict(*CORAL, api_name="/coral")
     assert "Done." in result[STATUS]
     assert result[FIGURES].count("<figure") == 5
-    assert "Best" in result[ANSWER]
+    assert '<p class="ab-headline">' in result[ANSWER]
     shown = json.loads(of(result, JSON).read_text(encoding="utf-8"))
     with of(result, CSV).open(encoding="utf-8", newline="") as file:
         assert len(list(csv.DictReader(file))) == len(shown["scores"]) == len(result[TABLE]["data"])
@@ -152,7 +152,39 @@ def test_no_file_of_this_machine_is_served(url: str, folder: Path) -> None:
 
 
 def test_a_page_elsewhere_gets_no_answer(url: str) -> None:
-    assert httpx.get(url, headers={"Host": "elsewhere.example"}, timeout=60).status_code == 400
+    assert httpx.get(url, headers={"Host": "elsewhere.example"}, timeout=60).status_code == 421
+
+
+def test_a_page_of_another_origin_can_not_upload_or_run_anything(url: str, folder: Path) -> None:
+    elsewhere = {"Origin": "http://elsewhere.example"}
+    before = set(folder.rglob("*.png"))
+    image = {"files": ("evil.png", b"from elsewhere", "image/png")}
+    assert (
+        httpx.post(f"{url}gradio_api/upload", files=image, headers=elsewhere, timeout=60).status_code == 403
+    )
+    assert set(folder.rglob("*.png")) == before
+    for path in ("call/coral", "queue/join", "run/predict", "component_server"):
+        answer = httpx.post(
+            f"{url}gradio_api/{path}", json={"data": list(CORAL)}, headers=elsewhere, timeout=60
+        )
+        assert answer.status_code == 403, path
+    ours = {"Origin": url.rstrip("/"), "Sec-Fetch-Site": "same-origin"}
+    assert httpx.post(f"{url}gradio_api/upload", files=image, headers=ours, timeout=60).status_code == 200
+
+
+def test_half_a_character_is_one_clear_line_everywhere(url: str, folder: Path) -> None:
+    kind = {"Content-Type": "application/json"}
+    before = len((folder / "log").read_text(encoding="utf-8"))
+    for data in (
+        rb'[["mini-clip"], null, "a \ud800 dog"]',
+        rb'[["\ud800"], null, ""]',
+        rb'[["mini-clip"], {"path": "\ud800.png", "meta": {"_type": "gradio.FileData"}}, ""]',
+    ):
+        body = b'{"data": ' + data + b"}"
+        answer = httpx.post(f"{url}gradio_api/call/attention", content=body, headers=kind, timeout=60)
+        assert answer.status_code == 422, data
+        assert "a lone surrogate" in answer.json()["detail"]
+    assert "Traceback" not in (folder / "log").read_text(encoding="utf-8")[before:]
 
 
 def test_every_answer_keeps_the_page_to_itself(url: str) -> None:

@@ -69,7 +69,7 @@ def test_text_named_png_is_refused_in_one_line(folder: Path) -> None:
 def test_too_many_bytes_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "MAX_FILE", 10)
     (folder / "large.png").write_bytes(png())
-    with pytest.raises(DataError, match="at most 10 are taken"):
+    with pytest.raises(DataError, match="at most 10 are read"):
         open_upload(str(folder / "large.png"), folder)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
     from alignbench.plugin.options import Options
     from alignbench.ui.tabs import Tab
+
+RESULTS = 16
+"""Jobs whose files are kept; the server copies what it shows, and keeps its copies for two hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class App:
     suites: Suites = field(default_factory=Suites)
     loaded: Loaded = field(default_factory=Loaded)
     jobs: dict[tuple[str, str], Job[Shown]] = field(default_factory=dict)
+    _results: deque[Path] = field(default_factory=deque)
 
     def run(self, tab: Tab, values: Mapping[str, Any], session: str) -> Iterator[Told | Shown]:
         """Make a tab's study; yield how far it is, and at last its results.
@@ -110,7 +116,7 @@ class App:
         return shown(
             found,
             tab.figures,
-            folder=Path(mkdtemp(prefix=f"{tab.experiment}-", dir=self.folder)),
+            folder=self._place(tab),
             name=f"alignbench-{tab.experiment}",
             options=chosen.options,
             command=chosen.command,
@@ -118,3 +124,10 @@ class App:
             dataset=suite.dataset,
             tell=job.say,
         )
+
+    def _place(self, tab: Tab) -> Path:
+        """Return an empty folder for the files of a job; those of old jobs go."""
+        self._results.append(Path(mkdtemp(prefix=f"{tab.experiment}-", dir=self.folder)))
+        while len(self._results) > RESULTS:
+            shutil.rmtree(self._results.popleft(), ignore_errors=True)
+        return self._results[-1]

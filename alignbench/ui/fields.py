@@ -11,6 +11,7 @@ import gradio as gr
 from alignbench.errors import ConfigError
 from alignbench.plugin.options import METHODS
 from alignbench.projectors import LOSSES
+from alignbench.ui.texts import check_texts
 from alignbench.ui.uploads import SUFFIXES
 
 if TYPE_CHECKING:
@@ -70,11 +71,14 @@ def _models(name: str, label: str, choices: list[Choice], chosen: list[str]) -> 
 
 
 def _data(offer: Offer) -> list[Field]:
-    types = gr.CheckboxGroup(choices=offer.data_types, value=offer.data_types, label="Data types")
+    typed = []
+    if offer.data_types:
+        types = gr.CheckboxGroup(choices=offer.data_types, value=offer.data_types, label="Data types")
+        typed.append(Field("data_types", types, _some("data type")))
     n = gr.Slider(5, 500, value=offer.defaults["n_samples"], step=5, label="Samples per type")
     seed = gr.Number(value=offer.defaults["seed"], precision=0, minimum=0, label="Seed")
     return [
-        Field("data_types", types, _some("data type")),
+        *typed,
         Field("n_samples", n, _whole("samples per type", 1, 5000)),
         Field("seed", seed, _whole("seed", 0, 2**31 - 1)),
     ]
@@ -135,10 +139,12 @@ _BUILDERS: dict[Control, Callable[[Offer], list[Field]]] = {
 
 
 def _names(value: Any) -> list[str]:
+    check_texts(value, "a name")
     return [str(name) for name in value or ()]
 
 
 def _path(value: Any) -> str | None:
+    check_texts(value, "the uploaded image")
     return None if value is None else str(value)
 
 
@@ -162,6 +168,7 @@ def _whole(noun: str, least: int, most: int) -> Callable[[Any], int]:
 
 
 def _lines(value: Any) -> list[str]:
+    check_texts(value, "texts to look for")
     lines = list(dict.fromkeys(line.strip() for line in str(value or "").splitlines() if line.strip()))
     if len(lines) > MAX_PROMPTS or any(len(line) > MAX_PROMPT for line in lines):
         raise ConfigError(f"texts to look for: at most {MAX_PROMPTS}, of {MAX_PROMPT} characters each")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TextIO, TypeVar
 
 from alignbench.errors import AlignbenchWarning
+from alignbench.ui.memory import give_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,6 +144,7 @@ class Job(Generic[T]):
                     warnings.showwarning = self._warned
                     self._result = self._work(self)
             finally:
+                give_back()
                 DEVICE.release()
         except BaseException as error:  # whoever asks for the result gets it
             self._error = error

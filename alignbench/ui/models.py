@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from alignbench.cli.options import plugin_options
 from alignbench.config import load_config
+from alignbench.datatypes import RESERVED
 from alignbench.errors import AlignbenchError, ConfigError
+from alignbench.paths import user_path
 from alignbench.plugin.options import Options
 from alignbench.plugin.suite import Suite
 
@@ -68,13 +70,13 @@ class Chooser:
         }
 
     def data_types(self) -> list[str]:
-        """Return the types of the data.
+        """Return the types of the data; none where it is rows of arrays of which no type is known.
 
         Raises:
             AlignbenchError: there is no data.
         """
         suite = Suite.from_options(self.options({"n_samples": 10**9}))
-        return list(dict.fromkeys(sample.data_type for sample in suite.dataset.samples))
+        return [name for name in suite.dataset.data_types if name not in RESERVED]
 
     def options(self, chosen: Mapping[str, Any]) -> Options:
         """Return the options of a run, checked as those of a pytest run are.
@@ -111,7 +113,7 @@ class Chooser:
     @property
     def _config(self) -> Any:
         path = self.given.get("config")
-        return load_config(None if path is None else Path(path).expanduser())
+        return load_config(None if path is None else user_path(path, "--config"))
 
     def _specs(self, what: str) -> tuple[str, ...]:
         return tuple(name.strip() for given in self.given.get(what) or () for name in given.split(","))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +116,7 @@ def _draw(
     with TemporaryDirectory() as place:
         run = RunFolder(Path(place))
         for (kind, label), arrays in found.artifacts.items():
-            run.write_artifact(f"{kind}-{re.sub(r'[^A-Za-z0-9._~-]', '_', label)}", arrays)
+            run.write_artifact(f"{kind}-{label}", arrays)
         read = read_artifacts(Path(place) / "artifacts", complain)
     inputs = FigureInputs(found.scores, list(found.models.values()), read.coral, read.similarity, read.others)
     drawn = {}

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import signal
 import threading
 from contextlib import suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ConfigError
+from alignbench.ui.folder import claimed_folder
+from alignbench.ui.guard import Guard, is_local, names_of_machine
 from alignbench.ui.uploads import MAX_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+    from pathlib import Path
 
     Scope = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Any]]
@@ -43,7 +43,8 @@ HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
-_LOCAL = ("127.0.0.1", "localhost", "[::1]")
+SESSIONS = 64
+"""Visitors whose page is remembered; of each gradio keeps a copy of all controls."""
 
 
 class Policy:
@@ -63,7 +64,9 @@ class Policy:
         await self.app(scope, receive, with_headers)
 
 
-def serve(given: Mapping[str, Any], *, host: str, port: int | None, browser: bool) -> int:
+def serve(
+    given: Mapping[str, Any], *, host: str, port: int | None, browser: bool, names: Sequence[str] = ()
+) -> int:
     """Serve the page until it is interrupted; return the exit status.
 
     Args:
@@ -71,18 +74,19 @@ def serve(given: Mapping[str, Any], *, host: str, port: int | None, browser: boo
         host: the address to listen on.
         port: the port; a free one from 7860 on if None.
         browser: whether to open it.
+        names: further names by which the page may be opened.
 
     Raises:
         ConfigError: gradio is missing, or it can't listen there.
         AlignbenchError: there is no data.
     """
-    with TemporaryDirectory(prefix="alignbench-ui-") as place:
-        page, url = start(given, host=host, port=port, browser=browser, folder=Path(place))
+    # A folder that is left with a signal is left in order, too: the handler is there before the folder is.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), claimed_folder() as place:
+        page, url = start(given, host=host, port=port, browser=browser, folder=place, names=names)
         print(f"alignbench ui: {url} (Ctrl-C ends it)", flush=True)
-        if not _is_local(host):
+        if not is_local(host):
             print(f"alignbench ui: whoever reaches {host} may use it: it asks for no password", flush=True)
-        # However it ends, the folder goes with it.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             threading.Event().wait()
         except KeyboardInterrupt:
@@ -93,7 +97,13 @@ def serve(given: Mapping[str, Any], *, host: str, port: int | None, browser: boo
 
 
 def start(
-    given: Mapping[str, Any], *, host: str, port: int | None, browser: bool, folder: Path
+    given: Mapping[str, Any],
+    *,
+    host: str,
+    port: int | None,
+    browser: bool,
+    folder: Path,
+    names: Sequence[str] = (),
 ) -> tuple[Any, str]:
     """Start the server in a thread; return the page and its address.
 
@@ -103,13 +113,13 @@ def start(
         port: as there.
         browser: as there.
         folder: where uploads and results are kept: private to this server.
+        names: as for `serve`.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
     try:
         import gradio  # noqa: F401
         from starlette.middleware import Middleware
-        from starlette.middleware.trustedhost import TrustedHostMiddleware
     except ImportError as error:
         if (error.name or "").partition(".")[0] in {"gradio", "starlette"}:
             raise ConfigError(INSTALL) from error
@@ -119,9 +129,8 @@ def start(
     from alignbench.ui.page import build_page, css, theme
 
     page = build_page(App(Chooser(dict(given)), folder))
-    middleware = [Middleware(Policy)]
-    if _is_local(host):  # a page elsewhere whose name is made to mean this machine gets no answer
-        middleware.insert(0, Middleware(TrustedHostMiddleware, allowed_hosts=list(_LOCAL)))
+    known = names_of_machine(host) | {name.lower() for name in names}
+    middleware = [Middleware(Policy), Middleware(Guard, host=host, names=known)]
     try:
         _, url, _ = page.launch(
             server_name=host,
@@ -137,10 +146,13 @@ def start(
             mcp_server=False,
             pwa=False,
             enable_monitoring=False,
+            state_session_capacity=SESSIONS,
             footer_links=[],
             strict_cors=True,
             theme=theme(),
             css=css(),
+            # Else gradio asks for its own page, and gives up where a busy machine takes 3 seconds for it.
+            _frontend=False,
             app_kwargs={"middleware": middleware, "docs_url": None, "redoc_url": None},
         )
     except OSError as error:
@@ -156,12 +168,3 @@ def _warm() -> None:
     with DEVICE, suppress(ImportError):  # the first click says it better
         import torch  # noqa: F401
         import transformers  # noqa: F401
-
-
-def _is_local(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

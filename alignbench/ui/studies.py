@@ -146,7 +146,9 @@ def coral(study: Study) -> Found:
     job.step("finding a basis")
     basis = _in_one_basis(study)
     for pair in pairs:
-        found.artifacts["coral", pair.name] = covariance_arrays(pair, basis)
+        arrays = covariance_arrays(pair, basis)
+        if arrays is not None:
+            found.artifacts["coral", pair.name] = arrays
         for metric in metrics:
             found.scores.append(_scored(study, metric, pair, "coral", basis))
     for side in sides:

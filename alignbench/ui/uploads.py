@@ -8,7 +8,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alignbench.datasets import open_image
+from alignbench.datasets.images import describe, open_image, read_image_file
 from alignbench.errors import DataError
 from alignbench.plots.text import clean
 
@@ -37,12 +37,11 @@ def open_upload(path: str | None, folder: Path) -> tuple[str, Image] | None:
         real = file.resolve(strict=True)
     except (OSError, ValueError) as error:
         raise DataError("the uploaded image is gone; upload it again") from error
-    if not real.is_relative_to(folder.resolve()) or file.is_symlink():
+    root = folder.resolve()
+    if not real.is_relative_to(root) or file.is_symlink():
         raise DataError("only an image that was uploaded here is opened")
-    size = real.stat().st_size
-    if size > MAX_FILE:
-        raise DataError(f"image {file.name!r}: {size:,} bytes; at most {MAX_FILE:,} are taken")
-    return file.name, open_image(real, max_pixels=MAX_PIXELS)
+    data = read_image_file(real, root=root, most=MAX_FILE)
+    return file.name, open_image(data, name=describe(file), max_pixels=MAX_PIXELS)
 
 
 def preview(name: str, image: Image) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from alignbench.datasets.arrays import rows_of
 from alignbench.errors import DataError, InputError, ModelError, WeightsMissingError
 from alignbench.npy import open_npy
+from alignbench.paths import exists, user_path
 from alignbench.weights.custom import Custom, adopt
 from alignbench.weights.digest import file_digest
 from alignbench.weights.text import printable
@@ -86,11 +87,16 @@ class ArrayFile:
                 f"{int((~finite).sum())} of {len(rows)} rows are not finite, the first is row {row}, counted "
                 f"from 0 (sample {of!r}): {what}; mend such rows, or leave them out on both sides"
             )
+        sizes = np.maximum(vectors.max(axis=1), -vectors.min(axis=1))
+        below = (sizes < np.finfo(np.float32).tiny) & np.asarray(given[rows]).any(axis=1)
+        if below.any():
+            first = int(np.argmax(below))
+            row, of = int(rows[first]), dataset.samples[first].id
+            raise self._wrong(
+                f"{int(below.sum())} of {len(rows)} rows are below float32, the first is row {row}, counted "
+                f"from 0 (sample {of!r}): multiply the whole array by one factor"
+            )
         return vectors
-
-    def repeated(self) -> int:
-        """Return how many rows are equal to an earlier one: of the same image or text, most likely."""
-        return self.rows - len({row.tobytes() for row in self.values()})
 
     def values(self) -> NDArray[Any]:
         """Return the whole matrix as it is in the file, mapped into memory.
@@ -106,7 +112,7 @@ class ArrayFile:
         try:
             return open_npy(self._path)
         except InputError as error:
-            if not self._path.exists():
+            if not exists(self._path):
                 raise WeightsMissingError(f"{self.name}: there is no file {self._path}") from error
             raise self._wrong(str(error)) from error
 
@@ -129,7 +135,7 @@ def arrays(
         WeightsMissingError: there is no such file.
         ModelError: it is not a matrix of real numbers, or an option would be ignored.
     """
-    file = ArrayFile(Path(spec.target).expanduser(), spec.alias)
+    file = ArrayFile(user_path(spec.target, spec.alias), spec.alias)
     return adopt(file, spec.alias, side, l2=l2, asked=asked, what="an array")
 
 

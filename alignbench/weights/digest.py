@@ -7,11 +7,10 @@ import hashlib
 import importlib.metadata
 import json
 import math
-import struct
 from typing import TYPE_CHECKING, Any
 
-from alignbench.errors import ModelError
-from alignbench.weights.files import PREPROCESSING
+from alignbench.weights.files import PREPROCESSING, check_regular
+from alignbench.weights.headers import safetensors_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 # Reading more than this to find out that nothing has changed would cost more than it saves.
 _READ_WHOLE = 1_000_000_000
-_LARGEST_HEADER = 100_000_000
 
 
 def files_digest(files: Iterable[Path]) -> str:
@@ -28,6 +26,8 @@ def files_digest(files: Iterable[Path]) -> str:
     From 1 GB in all, it is `header:...`: the safetensors header, the size and the time of change of each.
     """
     ordered = sorted(files)
+    for path in ordered:
+        check_regular(path)
     states = [(path, path.stat()) for path in ordered]
     whole = sum(state.st_size for _, state in states) < _READ_WHOLE
     digest = hashlib.sha256()
@@ -43,6 +43,7 @@ def files_digest(files: Iterable[Path]) -> str:
 
 def file_digest(path: Path) -> str:
     """Return the sha256 of a file's content, whatever its size."""
+    check_regular(path)
     state = path.stat()
     return _content(path, state.st_size, state.st_mtime_ns)
 
@@ -65,24 +66,13 @@ def preprocessing_digest(folder: Path | None, packages: Sequence[str], **setting
     return text_digest({"files": files_digest(files), "versions": versions, **settings})
 
 
-def safetensors_header(path: Path) -> dict[str, Any]:
-    """Return the table of a safetensors file: name -> dtype, shape, offsets.
+def tensor_names(files: Iterable[Path]) -> list[str]:
+    """Return the names of the tensors in safetensors files, without reading the tensors.
 
     Raises:
-        ModelError: it is not a safetensors file, or a cut-off one.
+        ModelError: one is not a safetensors file, or a cut-off one.
     """
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > _LARGEST_HEADER:
-                raise ValueError(f"a header of {length} bytes")
-            table = json.loads(file.read(length))
-    except (OSError, struct.error, ValueError) as error:
-        raise ModelError(
-            f"{path.name} in {path.parent} is not a safetensors file, or a cut-off one"
-        ) from error
-    table.pop("__metadata__", None)
-    return dict(table)
+    return [name for path in files if path.suffix == ".safetensors" for name in safetensors_header(path)]
 
 
 def parameter_count(files: Iterable[Path]) -> int:

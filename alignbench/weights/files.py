@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import stat
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError, WeightsMissingError
+from alignbench.weights.guard import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
 TRANSFORMERS = "model.safetensors"
 OPEN_CLIP = "open_clip_model.safetensors"
 _PICKLES = {TRANSFORMERS: "pytorch_model.bin", OPEN_CLIP: "open_clip_pytorch_model.bin"}
+ADAPTER = "adapter_config.json"
+_INDEX = ".index.json"
 CONFIGS = ("config.json", "open_clip_config.json")
 # One of these makes pixels of an image, one of those makes tokens of a text.
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
@@ -26,22 +31,86 @@ PREPROCESSING = (
     "special_tokens_map.json",
     "added_tokens.json",
     "merges.txt",
+    "vocab.txt",
+    "sentencepiece.bpe.model",
+    "tiktoken.model",
+    "tekken.json",
 )
+_LARGEST_JSON = 100_000_000  # bytes; the index of a model with 100,000 tensors has a tenth of that
+_KINDS = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+}
+
+
+def check_regular(path: Path) -> None:
+    """Raise unless `path` is a regular file: to open a FIFO waits forever, and a device has no end.
+
+    Raises:
+        ModelError: it is something else, or not there.
+    """
+    with guarded(str(path), "can't be read"):
+        kind = stat.S_IFMT(path.stat().st_mode)
+    if kind != stat.S_IFREG:
+        raise ModelError(
+            f"{path}: {_KINDS.get(kind, 'not a file')} where a regular file is expected; put a copy there"
+        )
+
+
+def check_entries(folder: Path) -> None:
+    """Raise if something in a model's folder is neither file nor folder: a library might open it.
+
+    Raises:
+        ModelError: a FIFO, a device or a socket, or a link to one.
+    """
+    with guarded(str(folder), "can't be read"):
+        entries = sorted(folder.iterdir())
+    for path in entries:
+        # A link that leads nowhere is a missing file, which its reader names.
+        if path.exists() and not path.is_dir():
+            check_regular(path)
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file.
 
     Raises:
-        ModelError: it can't be read, or holds something else.
+        ModelError: it is no regular file, can't be read, or holds something else.
     """
-    try:
+    check_regular(path)
+    with guarded(str(path), "can't be read as JSON"):
+        if (size := path.stat().st_size) > _LARGEST_JSON:
+            raise ValueError(f"{size:,} bytes; at most {_LARGEST_JSON:,} are read")
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: can't be read as JSON ({error})") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path}: expected a JSON object, got {type(content).__name__}")
     return content
+
+
+# By these, a configuration leads transformers to files of other names, which nobody verifies or digests.
+_LEADING_ELSEWHERE = ("transformers_weights", "configuration_files", "fast_tokenizer_files")
+
+
+def check_leads_nowhere(config: Mapping[str, Any], name: str, where: str) -> None:
+    """Raise if a configuration names other files to read in the place of those that everybody knows.
+
+    Args:
+        config: what it says.
+        name: of its file.
+        where: what to call the model in errors.
+
+    Raises:
+        ModelError: with the entry.
+    """
+    for key in _LEADING_ELSEWHERE:
+        if config.get(key):
+            raise ModelError(
+                f"{where}: {key} in {name} names other files to read ({str(config[key])[:80]}), which is not "
+                f"followed; give the files their usual names, and take the entry out"
+            )
 
 
 def is_transformers(config: Mapping[str, Any]) -> bool:
@@ -58,15 +127,23 @@ def choose_weights(names: Collection[str], *, prefer: str, allow_pickle: bool, w
         allow_pickle: whether a pickle will do.
         where: what to call it in errors.
 
+    Where a layout is there both as one file and in parts, it is the one file, as transformers has it.
+
     Raises:
-        ModelError: there is only pickle, and that is not allowed.
+        ModelError: there is only pickle, and that is not allowed; or what is there is an adapter.
         WeightsMissingError: there are no weights.
     """
+    if ADAPTER in names:
+        raise ModelError(
+            f"{where}: an adapter ({ADAPTER}) changes the weights of another model, and is not applied here; "
+            f"adapter: merge it first (with peft: PeftModel.from_pretrained(BASE, FOLDER).merge_and_unload()"
+            f".save_pretrained(NEW)) and give the folder of the merged model, with its tokenizer or processor"
+        )
     layouts = (prefer, *(name for name in _PICKLES if name != prefer))
-    candidates = [c for name in layouts for c in (f"{name}.index.json", name) if c in names]
+    candidates = [c for name in layouts for c in (name, name + _INDEX) if c in names]
     if candidates:
         return candidates[0]
-    pickles = [c for name in layouts for c in (f"{_PICKLES[name]}.index.json", _PICKLES[name]) if c in names]
+    pickles = [c for name in layouts for c in (_PICKLES[name], _PICKLES[name] + _INDEX) if c in names]
     if pickles and allow_pickle:
         return pickles[0]
     if pickles:
@@ -77,18 +154,50 @@ def choose_weights(names: Collection[str], *, prefer: str, allow_pickle: bool, w
     raise WeightsMissingError(f"{where}: no {prefer}, and no index of one")
 
 
-def shards(index: Mapping[str, Any], wanted: tuple[str, ...] | None) -> list[str]:
-    """Return the files that an index names, or those that hold a key with one of the `wanted` prefixes."""
-    keys: Mapping[str, str] = index["weight_map"]
+def is_index(name: str) -> bool:
+    """Whether a file of weights only says in which other files they are."""
+    return name.endswith(_INDEX)
+
+
+def shards(index: Mapping[str, Any], wanted: tuple[str, ...] | None, *, name: str, where: str) -> list[str]:
+    """Return the files that an index names, or those that hold a key with one of the `wanted` prefixes.
+
+    Nothing else reads an index: transformers gets the tensors of these files and never sees it.
+
+    Args:
+        index: what it says.
+        wanted: prefixes of the keys that are needed; None for all.
+        name: of the index; its parts end as the one file would that it stands for.
+        where: what to call the model in errors.
+
+    Raises:
+        ModelError: it names anything but files of its own kind in its own folder.
+    """
+    keys = index.get("weight_map")
+    if not isinstance(keys, dict) or not keys:
+        raise ModelError(f"{where}: {name} has no weight_map that says which file holds which weight")
+    ending = name.removesuffix(_INDEX).rpartition(".")[2]
+    for key, file in keys.items():
+        # No separator of any system, no drive, no hidden file, no control character.
+        if not isinstance(file, str) or not re.fullmatch(rf"[\w-][\w .+-]*\.{ending}", file):
+            raise ModelError(
+                f"{where}: {name} says that {key[:80]!r} is in {str(file)[:80]!r}; expected the plain name "
+                f"of a .{ending} file beside it, so it is refused"
+            )
     chosen = {file for key, file in keys.items() if wanted is None or key.startswith(wanted)}
-    # A name that climbs out of the folder is nobody's shard.
-    return sorted(name for name in chosen if "/" not in name and "\\" not in name)
+    if not chosen:
+        raise ModelError(f"{where}: {name} names no weights that start with {' or '.join(wanted or ())}")
+    return sorted(chosen)
 
 
 def weight_files(
     folder: Path, *, wanted: tuple[str, ...] | None, prefer: str, allow_pickle: bool, where: str
 ) -> tuple[Path, ...]:
     """Return the weight files of a folder, in order of name.
+
+    These files are what is digested and what is loaded, and nothing else is. They may be links, as in the
+    Hub's cache, where every file of a snapshot leads into `blobs`: what counts is the content that they lead
+    to, which is what the digest is of.
 
     Args:
         folder: a `save_pretrained` folder or a snapshot of the Hub's cache.
@@ -98,13 +207,19 @@ def weight_files(
         where: what to call it in errors.
 
     Raises:
-        ModelError: there is only pickle, and that is not allowed.
+        ModelError: there is only pickle, and that is not allowed; what is there is an adapter; or an index
+            names other files than weights beside it.
         WeightsMissingError: weights, or some of the shards, are not there.
     """
+    if folder.is_dir():
+        check_entries(folder)
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     chosen = choose_weights(names, prefer=prefer, allow_pickle=allow_pickle, where=where)
-    files = shards(read_json(folder / chosen), wanted) if chosen.endswith(".index.json") else [chosen]
-    missing = [name for name in files if name not in names]
+    files = [chosen]
+    if is_index(chosen):
+        files = shards(read_json(folder / chosen), wanted, name=chosen, where=where)
+    # A link that leads nowhere is missing; a pipe or a device is no file, and would be waited for.
+    missing = [name for name in files if not (folder / name).is_file()]
     if missing:
         raise WeightsMissingError(
             f"{where}: {len(missing)} of {len(files)} weight files missing, as {missing[0]!r}"

@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from alignbench.errors import ModelError
 from alignbench.types import ModelInfo
-from alignbench.weights.digest import parameter_count
+from alignbench.weights.config_tensors import check_tensors
+from alignbench.weights.config_values import check_values
+from alignbench.weights.digest import parameter_count, tensor_names
+from alignbench.weights.files import check_leads_nowhere
+from alignbench.weights.guard import guarded
+from alignbench.weights.keys import check_names
 from alignbench.weights.precision import Precision, resolve_device, resolve_precision
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from alignbench.types import Weights
     from alignbench.weights.source import Located, Source
 
@@ -67,14 +74,21 @@ class Handle(ABC):
 
         Raises:
             WeightsMissingError: one line, with the way out.
-            ModelError: the family has no such pooling or layer, or nobody knows the family.
+            ModelError: the family has no such pooling or layer, nobody knows the family, or the files show
+                that they can't be loaded, or are those of quantized weights or of an adapter.
         """
         located = self.source.locate()
         self._check(located)
         if self.wanted is not None:
             located = self.source.locate(self.wanted)
+        self._check_files(located)
         self._located = located
         return located
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of its scores has to know of the model: the plan and the report say it."""
+        return tuple(f"{self.name}: {note}" for note in self.source.notes)
 
     def precision(self, device: str, dtype: str) -> Precision:
         """Return the arithmetic that `load(device, dtype)` will use, found without torch.
@@ -113,10 +127,13 @@ class Handle(ABC):
             ModelError: weights are missing from the checkpoint, or it can't be used as asked.
         """
         self.unload()
-        self.locate()
+        before = self.locate()
         self._located = located = self.source.fetch(self.wanted)
+        if located != before:
+            self._check_files(located)
         precision = self.precision(device, dtype)
-        self._load(located, resolve_device(device), precision, spread=device == "auto")
+        with guarded(located.source, "it can't be loaded", "copy the model again, or take another one"):
+            self._load(located, resolve_device(device), precision, spread=device == "auto")
         self._loaded = (resolve_device(device), precision)
         self._large = parameter_count(located.weights) > _SMALL
 
@@ -135,6 +152,15 @@ class Handle(ABC):
 
             torch.cuda.empty_cache()
 
+    def _check_files(self, located: Located) -> None:
+        """Raise what the configuration and the headers of the weights show to be wrong."""
+        config = self.source.config()
+        if config is not None:
+            check_leads_nowhere(config, "config.json", self.name)
+            check_values(config, located.source)
+            check_tensors(config, located.weights, self._sides(config), located.source)
+        check_names(self.name, tensor_names(located.weights))
+
     def _running(self) -> tuple[str, Precision]:
         if self._loaded is None:
             raise ModelError(f"{self.name} is not loaded; call load(device, dtype) first")
@@ -148,6 +174,10 @@ class Handle(ABC):
 
     @abstractmethod
     def _check(self, located: Located) -> None: ...
+
+    @abstractmethod
+    def _sides(self, config: Mapping[str, Any]) -> tuple[Literal["vision", "text"], ...]:
+        """Return the sides of the checkpoint that are used."""
 
     @abstractmethod
     def _load(self, located: Located, device: str, precision: Precision, *, spread: bool) -> None: ...

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from alignbench.errors import ModelError, WeightsMissingError
-from alignbench.weights.files import CONFIGS, PREPROCESSING, choose_weights, read_json, shards
+from alignbench.weights.files import CONFIGS, PREPROCESSING, choose_weights, is_index, read_json, shards
 from alignbench.weights.text import printable
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def list_files(
         names = {file.rfilename for file in info.siblings}
         chosen = choose_weights(names, prefer=prefer, allow_pickle=allow_pickle, where=repository)
     small = [name for name in (*CONFIGS, *PREPROCESSING) if name in names]
-    indices = [chosen] if chosen.endswith(".index.json") else []
+    indices = [chosen] if is_index(chosen) else []
     if not small or not set(CONFIGS) & set(small):
         raise WeightsMissingError("the repository has no config.json; give one in the transformers layout")
     for name in (*CONFIGS, *indices):
@@ -94,7 +94,8 @@ def list_files(
     sizes = {file.rfilename: int(file.size or 0) for file in info.siblings}
     weights = [chosen]
     if indices:
-        weights = shards(read_json(_fetch(repository, found, chosen)), wanted)
+        index = read_json(_fetch(repository, found, chosen))
+        weights = shards(index, wanted, name=chosen, where=repository)
     needed = {name: sizes.get(name, 0) for name in (*small, *indices, *weights)}
     have = cached_snapshots(repository, found)
     missing = sum(

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from alignbench.errors import ModelError
-from alignbench.weights.text import printable
+from alignbench.weights.files import check_regular
+from alignbench.weights.guard import guarded
+from alignbench.weights.keys import check_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located
 
-# torch's own message goes on to explain how to run the code in it.
+_AGAIN = "copy the model again, or take another one"
 _MORE_THAN_TENSORS = "its pickle holds more than tensors, which could run code; it is refused"
 
 
@@ -58,40 +60,82 @@ def load_model(
 ) -> Any:
     """Return a transformers model in evaluation mode with every weight from the checkpoint.
 
+    transformers gets tensors, never a path: it would look for files itself, read an index anew, and take an
+    adapter that lies beside them. So what is loaded is what was found, verified and digested.
+
     Args:
         cls: the model's class.
         located: where its files are.
         config: the configuration, made by us: a composite one may carry the wrong widths.
         precision: whose `weights` dtype is used.
-        state: tensors under the model's own names, where the checkpoint has others; nothing else is read.
+        state: tensors under the model's own names, where the checkpoint has others; nothing is read then.
         options: further arguments of `from_pretrained` (key_mapping, device_map, attn_implementation, ...).
 
     Raises:
-        ModelError: keys are missing or have another shape, or the files can't be read.
+        ModelError: keys are missing, have another shape or are left over and mean another model; or the files
+            can't be read.
     """
-    from safetensors import SafetensorError
-
-    where = None if state is not None else str(located.folder)
-    with quiet():
-        try:
-            model, info = cls.from_pretrained(
-                where,
-                config=config,
-                state_dict=state,
-                dtype=torch_dtype(precision.weights),
-                output_loading_info=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=all(path.suffix == ".safetensors" for path in located.weights),
-                weights_only=True,
-                **options,
-            )
-        except UnpicklingError as error:
-            raise ModelError(f"{located.source}: {_MORE_THAN_TENSORS}") from error
-        except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
-            raise ModelError(f"{located.source}: {cls.__name__} can't load it ({one_line(error)})") from error
-    check_complete(located.source, cls.__name__, info["missing_keys"], info["mismatched_keys"])
+    tensors = read_tensors(located.weights) if state is None else state
+    with quiet(), guarded(located.source, f"{cls.__name__} can't load it", _AGAIN):
+        model, info = cls.from_pretrained(
+            None,
+            config=config,
+            state_dict=tensors,
+            dtype=torch_dtype(precision.weights),
+            # By default, transformers takes the configuration's choice, which may be a repository of kernels.
+            attn_implementation=None,
+            output_loading_info=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # they are named below
+            **options,
+        )
+    check_loaded(model, info, located.source)
     return cast_ahead(model.eval(), precision)
+
+
+def check_loaded(model: Any, info: Mapping[str, Any], source: str, *, whole: bool = False) -> None:
+    """Raise unless transformers' report of a load says that model and checkpoint belong together.
+
+    Raises:
+        ModelError: see `check_keys`.
+    """
+    check_keys(
+        source,
+        type(model).__name__,
+        missing=info["missing_keys"],
+        mismatched=info["mismatched_keys"],
+        unexpected=info["unexpected_keys"],
+        own=_names(model),
+        prefix=model.base_model_prefix,
+        whole=whole,
+    )
+
+
+def fill(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor], source: str, what: str) -> None:
+    """Give a module of torch its weights.
+
+    Raises:
+        ModelError: see `check_keys`.
+    """
+    own = model.state_dict()
+    shapes = {key: (tensor.shape, own[key].shape) for key, tensor in tensors.items() if key in own}
+    other = [(key, *pair) for key, pair in shapes.items() if pair[0] != pair[1]]
+    # torch raises where shapes differ, in many lines, and knows itself which buffers it can do without.
+    fitting = {} if other else dict(tensors)
+    found = model.load_state_dict(fitting, strict=False)
+    check_keys(
+        source,
+        what,
+        missing=[] if other else found.missing_keys,
+        mismatched=other,
+        unexpected=found.unexpected_keys,
+        own=_names(model),
+    )
+
+
+def _names(model: torch.nn.Module) -> set[str]:
+    return {*model.state_dict(), *(name for name, _ in model.named_buffers(remove_duplicate=False))}
 
 
 def cast_ahead(model: Any, precision: Precision) -> Any:
@@ -109,44 +153,36 @@ def cast_ahead(model: Any, precision: Precision) -> Any:
     return model
 
 
-def check_complete(
-    source: str, what: str, missing: Sequence[str] | set[str], mismatched: Sequence[Any] | set[Any] = ()
-) -> None:
-    """Raise if a weight of the model did not come from the checkpoint: it would be random.
-
-    Raises:
-        ModelError: with the number of keys and one of them.
-    """
-    for problem, keys in (("missing from", missing), ("of another shape in", mismatched)):
-        if keys:
-            first = min(str(key if isinstance(key, str) else key[0]) for key in keys)
-            raise ModelError(
-                f"{source}: {len(keys)} weights of {what} are {problem} the checkpoint, as {first!r}; "
-                f"they would be random, so it is refused"
-            )
-
-
 def read_tensors(
     files: Sequence[Path], wanted: tuple[str, ...] | None = None, *, dtype: torch.dtype | None = None
 ) -> dict[str, torch.Tensor]:
-    """Return the tensors of safetensors files whose keys start with one of `wanted`, read one by one.
+    """Return the tensors of weight files whose keys start with one of `wanted`.
+
+    Those of safetensors are mapped into memory, and read when they are used.
 
     Raises:
-        ModelError: a file is cut off or is no safetensors file.
+        ModelError: a file is cut off or of another kind; or two of them hold one key with different values.
     """
-    from safetensors import SafetensorError, safe_open
-
     tensors: dict[str, torch.Tensor] = {}
     for path in files:
-        try:
-            with safe_open(path, framework="pt") as file:
-                for key in file.keys():  # noqa: SIM118 (not a mapping)
-                    if wanted is None or key.startswith(wanted):
-                        tensor = file.get_tensor(key)
-                        tensors[key] = tensor if dtype is None else tensor.to(dtype)
-        except (SafetensorError, OSError) as error:
-            raise ModelError(f"{path}: not a readable safetensors file ({one_line(error)})") from error
+        part = _read_safetensors(path, wanted) if path.suffix == ".safetensors" else read_pickle(path)
+        for key, tensor in part.items():
+            if wanted is not None and not key.startswith(wanted):
+                continue
+            value = tensor if dtype is None else tensor.to(dtype)
+            if key in tensors and not torch.equal(tensors[key], value):
+                raise ModelError(f"{path}: {key[:120]!r} is in another file, too, with other values")
+            tensors[key] = value
     return tensors
+
+
+def _read_safetensors(path: Path, wanted: tuple[str, ...] | None) -> dict[str, torch.Tensor]:
+    from safetensors import safe_open
+
+    check_regular(path)
+    with guarded(str(path), "not a readable safetensors file"), safe_open(path, framework="pt") as file:
+        keys = [key for key in file.keys() if wanted is None or key.startswith(wanted)]  # noqa: SIM118
+        return {key: file.get_tensor(key) for key in keys}
 
 
 def read_pickle(file: Path) -> dict[str, torch.Tensor]:
@@ -155,13 +191,17 @@ def read_pickle(file: Path) -> dict[str, torch.Tensor]:
     Raises:
         ModelError: it holds more than tensors, or can't be read.
     """
-    try:
-        tensors: dict[str, torch.Tensor] = torch.load(file, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise ModelError(f"{file}: {_MORE_THAN_TENSORS}") from error
-    except (OSError, RuntimeError, EOFError) as error:
-        raise ModelError(f"{file}: can't be read ({one_line(error)})") from error
-    return tensors
+    check_regular(file)
+    with guarded(str(file), "can't be read"):
+        try:
+            tensors = torch.load(file, map_location="cpu", weights_only=True)
+        except UnpicklingError as error:
+            raise ModelError(f"{file}: {_MORE_THAN_TENSORS}") from error
+    if not isinstance(tensors, dict) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in tensors.items()
+    ):
+        raise ModelError(f"{file}: its pickle is no table of tensors by name; save the model's state_dict()")
+    return dict(tensors)
 
 
 def place(model: Any, device: str) -> Any:
@@ -170,12 +210,8 @@ def place(model: Any, device: str) -> Any:
     Raises:
         ModelError: torch can't use that device.
     """
-    try:
+    with guarded("torch", f"it can't use device {device!r}", "try --align-device cpu"):
         return model.to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise ModelError(
-            f"torch can't use device {device!r} ({one_line(error)}); try --align-device cpu"
-        ) from error
 
 
 @contextlib.contextmanager
@@ -211,10 +247,8 @@ def transformers_class(name: str) -> Any:
     """
     import transformers
 
-    try:
+    with guarded(f"transformers {transformers.__version__}", f"it has no {name}", "a newer one may"):
         return getattr(transformers, name)
-    except (AttributeError, ImportError) as error:
-        raise ModelError(f"transformers {transformers.__version__} has no {name}; a newer one may") from error
 
 
 def auto_config(folder: Path) -> Any:
@@ -223,16 +257,11 @@ def auto_config(folder: Path) -> Any:
     Raises:
         ModelError: this version of transformers does not know its model_type.
     """
-    with quiet():
-        try:
-            # False is explicit: left out, transformers asks on stdin where a repository brings code.
-            return transformers_class("AutoConfig").from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(
-                f"{folder}: transformers can't read its config.json ({one_line(error)})"
-            ) from error
+    with quiet(), guarded(str(folder), "transformers can't read its config.json", _AGAIN):
+        # False is explicit: left out, transformers asks on stdin where a repository brings code.
+        return transformers_class("AutoConfig").from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
 
 
 def build_config(cls_name: str, values: Mapping[str, Any]) -> Any:
@@ -248,9 +277,5 @@ def build_config(cls_name: str, values: Mapping[str, Any]) -> Any:
         "auto_map",
         "_name_or_path",
     }
-    return make(**{key: value for key, value in values.items() if key not in drop})
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error's type and message, without line breaks and cut to a readable length."""
-    return f"{type(error).__name__}: {printable(str(error))[:200]}"
+    with quiet(), guarded("config.json", f"it can't be made a {cls_name}"):
+        return make(**{key: value for key, value in values.items() if key not in drop})

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alignbench.errors import ModelError, WeightsMissingError
+from alignbench.paths import is_dir, user_path
 from alignbench.weights.files import PREPROCESSING
 from alignbench.weights.source import FolderSource, HubSource
 from alignbench.weights.spec import looks_like_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from alignbench.types import Weights
     from alignbench.weights.source import Source
 
@@ -54,7 +56,7 @@ def plain_source(
 ) -> Source:
     """Return the source of a configured name: a folder if it looks like one, else a repository of the Hub."""
     text = target.removeprefix("hf:")
-    if text == target and (target.startswith((".", "/", "~")) or Path(target).expanduser().is_dir()):
+    if text == target and (target.startswith((".", "/", "~")) or is_dir(user_path(target, name))):
         return folder_source(target, allow_pickle=allow_pickle)
     repository, _, at = text.partition("@")
     return HubSource(repository, at or None, name, stand_in, allow_pickle, needs=needs)
@@ -66,8 +68,8 @@ def folder_source(target: str, *, allow_pickle: bool = False) -> FolderSource:
     Raises:
         WeightsMissingError: it is not there.
     """
-    folder = Path(target).expanduser()
-    if not folder.is_dir():
+    folder = user_path(target, "a model folder")
+    if not is_dir(folder):
         hub = (
             f"; for the Hub, write hf:{target}" if looks_like_path(target) and target.count("/") == 1 else ""
         )

@@ -67,6 +67,11 @@ class Source(ABC):
 
     label: str
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader has to know of a model from here."""
+        return ()
+
     @abstractmethod
     def config(self) -> dict[str, Any] | None:
         """Return the model's configuration if it is at hand without the network."""
@@ -159,6 +164,7 @@ class HubSource(Source):
         allow_pickle: whether `pytorch_model.bin` will do.
         prefer: the layout of weights to take where there are several.
         needs: in the transformers layout, the files of which the model can't do without one.
+        notes: what a reader has to know of these weights.
     """
 
     label: str
@@ -168,6 +174,7 @@ class HubSource(Source):
     allow_pickle: bool = False
     prefer: str = TRANSFORMERS
     needs: tuple[str, ...] = PREPROCESSING
+    notes: tuple[str, ...] = ()
 
     def config(self) -> dict[str, Any] | None:
         """Return config.json if the local cache has it."""
@@ -188,6 +195,12 @@ class HubSource(Source):
         return self.local(wanted) or self._remote(wanted, download=True)
 
     def _cached(self, wanted: tuple[str, ...] | None, *, whole: bool = True) -> Located | None:
+        found = self._in_cache(wanted, whole=whole)
+        return found if isinstance(found, Located) else None
+
+    def _in_cache(self, wanted: tuple[str, ...] | None, *, whole: bool) -> Located | ModelError | None:
+        """Return what the local cache holds, or why what it holds can't be used, or None."""
+        refused: ModelError | None = None
         for folder in hub.cached_snapshots(self.label, self.revision):
             try:
                 files = weight_files(
@@ -197,12 +210,15 @@ class HubSource(Source):
                     allow_pickle=self.allow_pickle,
                     where=self.label,
                 )
-            except ModelError:
+            except WeightsMissingError:
+                continue
+            except ModelError as error:
+                refused = refused or error
                 continue
             configs = [folder / name for name in CONFIGS if (folder / name).is_file()]
             if configs and not (whole and self._lacks_preprocessing(folder, configs[0])):
                 return Located(self.label, folder, files, revision=folder.name)
-        return None
+        return refused
 
     def _lacks_preprocessing(self, folder: Path, config: Path) -> bool:
         # open_clip and timm say in their configuration how an image becomes pixels.
@@ -211,7 +227,8 @@ class HubSource(Source):
         return not any((folder / name).is_file() for name in self.needs)
 
     def _remote(self, wanted: tuple[str, ...] | None, *, download: bool) -> Located:
-        partly = self._cached(wanted, whole=False)
+        held = self._in_cache(wanted, whole=False)
+        partly = held if isinstance(held, Located) else None
         try:
             listing = hub.list_files(
                 self.label, self.revision, wanted=wanted, prefer=self.prefer, allow_pickle=self.allow_pickle
@@ -224,7 +241,9 @@ class HubSource(Source):
             hub.download(listing)
         except WeightsMissingError as error:
             lacking = "" if partly is None else f"without {' or '.join(self.needs)}: "
-            raise WeightsMissingError(self._way_out(lacking + str(error))) from error
+            # What is wrong with the files in the cache says more than that no others can be had.
+            why = str(held) if isinstance(held, ModelError) and hub.unreachable() else lacking + str(error)
+            raise WeightsMissingError(self._way_out(why)) from error
         located = self._cached(wanted, whole=False)
         if located is None:
             raise WeightsMissingError(self._way_out("it was downloaded, but the cache does not hold it"))
@@ -272,11 +291,13 @@ class FileSource(Source):
         file: the checkpoint.
         label: what scores call it.
         settings: what a configuration file would say.
+        notes: what a reader has to know of a file under this name.
     """
 
     file: Path
     label: str
     settings: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
     def config(self) -> dict[str, Any] | None:
         """Return the settings."""
@@ -307,6 +328,11 @@ class AskedSource(Source):
     def answer(self) -> Source:
         """The source that the library named."""
         return self.ask()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader has to know of the weights that the library named."""
+        return self.answer.notes
 
     def config(self) -> dict[str, Any] | None:
         """Return the configuration, with the settings."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from alignbench.errors import ConfigError, UnknownNameError
+from alignbench.paths import is_dir, user_path
 from alignbench.registry import unknown
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def parse_spec(text: str, what: str, known: Collection[str]) -> Spec:
     if colon and prefix in _PREFIXES:
         kind, target, detail = _taken_apart(prefix, rest, body, what)
     elif looks_like_path(body):
-        kind, target, detail = "folder", str(Path(body).expanduser()), None
+        kind, target, detail = "folder", str(user_path(body, what)), None
     else:
         raise UnknownNameError(f"{unknown(what, body, dict.fromkeys(known))}; or {FORMS}")
     return Spec(alias or _default_alias(kind, target, detail), kind, target, detail)
@@ -71,7 +72,7 @@ def parse_spec(text: str, what: str, known: Collection[str]) -> Spec:
 
 def looks_like_path(text: str) -> bool:
     """Whether `text` can only be a folder: it has a separator, starts with `.` or `~`, or is there."""
-    return "/" in text or "\\" in text or text.startswith((".", "~")) or Path(text).is_dir()
+    return "/" in text or "\\" in text or text.startswith((".", "~")) or is_dir(text)
 
 
 def check_alias(alias: str, what: str) -> str:
@@ -90,7 +91,7 @@ def check_alias(alias: str, what: str) -> str:
 def _split_alias(text: str, what: str) -> tuple[str | None, str]:
     left, equals, right = text.partition("=")
     # `/data/lr=1e-4/model` and `hf:org/a=b` have no alias.
-    if not equals or ":" in left or left.startswith(("/", ".", "~")) or Path(text).is_dir():
+    if not equals or ":" in left or left.startswith(("/", ".", "~")) or is_dir(text):
         return None, text
     return check_alias(left.strip(), what), right.strip()
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alignbench.errors import ModelError
-from alignbench.weights.loading import one_line, quiet, transformers_class
+from alignbench.weights.files import check_leads_nowhere, check_regular, read_json
+from alignbench.weights.guard import guarded
+from alignbench.weights.loading import quiet, transformers_class
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,17 +16,14 @@ def load_tokenizer(folder: Path, cls: str = "AutoTokenizer") -> Any:
     """Return the tokenizer in a folder.
 
     Raises:
-        ModelError: there is none that transformers can read without code from the folder.
+        ModelError: there is none that transformers can read without code from the folder, or its
+            configuration names files that are not among those that are digested.
     """
-    with quiet():
-        try:
-            return transformers_class(cls).from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-        except (OSError, ValueError, KeyError, ImportError, TypeError) as error:
-            raise ModelError(
-                f"{folder}: no usable tokenizer ({one_line(error)}); save the tokenizer with the model"
-            ) from error
+    settings = folder / "tokenizer_config.json"
+    if settings.is_file():
+        check_leads_nowhere(read_json(settings), settings.name, str(folder))
+    with quiet(), guarded(str(folder), "no usable tokenizer", "save the tokenizer with the model"):
+        return transformers_class(cls).from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 class SentencePieceTokenizer:
@@ -43,10 +41,9 @@ class SentencePieceTokenizer:
     def __init__(self, file: Path) -> None:
         from sentencepiece import SentencePieceProcessor
 
-        try:
+        check_regular(file)
+        with guarded(str(file), "not a SentencePiece model"):
             self._pieces = SentencePieceProcessor(model_file=str(file))
-        except (OSError, RuntimeError) as error:
-            raise ModelError(f"{file}: not a SentencePiece model ({one_line(error)})") from error
         self.bos_token_id = int(self._pieces.bos_id())
         self.eos_token_id = int(self._pieces.eos_id())
 

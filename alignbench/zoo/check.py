@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from transformers import AutoImageProcessor, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
-from alignbench.datasets.images import open_image
 from alignbench.datasets.synthetic import HELD_OUT_SEED, Synthetic
 from alignbench.zoo.card import write_card
 from alignbench.zoo.contrastive import encoded
@@ -63,7 +62,7 @@ def retrieval_results(folder: Path) -> Results:
     model = loaded(AutoModel, folder)
     samples = Synthetic(HELD_OUT_SEED).dataset(PER_TYPE).samples
     processor: Any = AutoImageProcessor.from_pretrained(folder)
-    pixels = processed(processor, [open_image(s.encoded) for s in samples])
+    pixels = processed(processor, [s.open_image() for s in samples])
     tokens = encoded(AutoTokenizer.from_pretrained(folder), [s.texts[0] for s in samples])
     logits = model(pixel_values=pixels, **tokens).logits_per_image.numpy()
     types = np.asarray([s.data_type for s in samples])

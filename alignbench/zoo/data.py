@@ -12,6 +12,7 @@ from numpy.lib.format import open_memmap
 from PIL import Image
 
 from alignbench.datasets.synthetic import TRAINING_SEED, Description, Synthetic
+from alignbench.files import make_folder, write_atomic
 from alignbench.zoo.recipes import IMAGE_SIZE
 
 if TYPE_CHECKING:
@@ -48,19 +49,21 @@ def pool(n: int, folder: Path, workers: int = 2) -> NDArray[np.uint8]:
     """Return the pixels [n, 112, 112, 3] of the first `n` training drawings, drawn into a file once."""
     path = folder / f"drawings-{IMAGE_SIZE}-{n}.npy"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".part")
-        pixels = open_memmap(unfinished, "w+", np.uint8, (n, IMAGE_SIZE, IMAGE_SIZE, 3))
-        starts = range(0, n, CHUNK)
-        # spawned, not forked: torch's threads may be running already
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as processes:
-            chunks = processes.map(_draw_chunk, [(start, min(n, start + CHUNK)) for start in starts])
-            for start, chunk in zip(starts, chunks, strict=True):
-                pixels[start : start + len(chunk)] = chunk
-        pixels.flush()
-        unfinished.replace(path)
+        make_folder(folder)
+        write_atomic(path, lambda unfinished: _draw(n, unfinished, workers))
     return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+
+
+def _draw(n: int, path: Path, workers: int) -> None:
+    pixels = open_memmap(path, "w+", np.uint8, (n, IMAGE_SIZE, IMAGE_SIZE, 3))
+    starts = range(0, n, CHUNK)
+    # spawned, not forked: torch's threads may be running already
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as processes:
+        chunks = processes.map(_draw_chunk, [(start, min(n, start + CHUNK)) for start in starts])
+        for start, chunk in zip(starts, chunks, strict=True):
+            pixels[start : start + len(chunk)] = chunk
+    pixels.flush()
 
 
 def _draw_chunk(bounds: tuple[int, int]) -> NDArray[np.uint8]:

@@ -95,6 +95,7 @@ class Distillation:
         """Return the mean cross-entropy from the teacher to the student over different crops."""
         recipe = self._recipe
         numbers = batch_numbers(len(self._pixels), recipe.batch, recipe.seed, step, one_type=step % 2 == 1)
+        # Not `seed_for`: the packaged weights were trained by this very stream.
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
         images = normalised(self._pixels[numbers], self._processor)
         side = GLOBAL[0] if step < FINE_FROM * recipe.steps else FINE_SIDE

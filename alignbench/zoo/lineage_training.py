@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from transformers import AutoTokenizer, Dinov2Config, Dinov2Model
 
+from alignbench.files import claim_folder, make_folder
 from alignbench.paths import models_dir
 from alignbench.zoo.contrastive import Contrastive
 from alignbench.zoo.data import pool
@@ -48,7 +49,7 @@ def make_lineages(
         threads: of torch.
     """
     torch.set_num_threads(threads)
-    work.mkdir(parents=True, exist_ok=True)
+    make_folder(work)
     for lineage in lineages:
         if all((out / name / CARD).is_file() for name in lineage.checkpoints.values()):
             say(f"{lineage.name}: there")
@@ -82,7 +83,7 @@ def _make(lineage: Lineage, out: Path, work: Path, say: Callable[[str], None]) -
     # A training that was cut off between its last step and the last file is at its end already.
     if not (out / lineage.name / CARD).is_file():
         kept.keep(recipe.steps)
-    checkpoint.unlink()
+    checkpoint.unlink(missing_ok=True)
 
 
 class Kept:
@@ -120,14 +121,17 @@ def _model(task: Any) -> Any:
 
 
 def _keep(model: Any, tokenizer: Any, processor: Any, lineage: Lineage, step: int, out: Path) -> None:
-    """Write a checkpoint: beside first, so that a folder is whole or not there."""
+    """Write a checkpoint: beside first, so that a folder is whole or not there, whoever else makes it."""
     recipe = lineage.recipe
     folder = out / lineage.checkpoints[step]
-    unfinished = out / f".{folder.name}.part"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
+    unfinished = claim_folder(out / f".{folder.name}.part")
     save(copy.deepcopy(model), tokenizer, processor, unfinished)
     card = Card(lineage.name, lineage.origin, recipe.objective, step, recipe.steps)
     (unfinished / CARD).write_text(json.dumps(asdict(card), indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
-    unfinished.replace(folder)
+    try:
+        unfinished.replace(folder)
+    except OSError:
+        shutil.rmtree(unfinished)
+        if not (folder / CARD).is_file():
+            raise  # else another process was faster, and its folder is as good

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
+from alignbench.files import make_folder, write_atomic
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -106,16 +108,12 @@ def _resume(task: Task, optimizer: torch.optim.Optimizer, checkpoint: Path) -> P
 
 
 def _save(task: Task, optimizer: torch.optim.Optimizer, progress: Progress, checkpoint: Path) -> None:
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = checkpoint.with_suffix(".part")
-    torch.save(
-        {
-            "module": task.module.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "step": progress.step,
-            "seconds": progress.seconds,
-            "losses": list(progress.losses),
-        },
-        unfinished,
-    )
-    unfinished.replace(checkpoint)
+    make_folder(checkpoint.parent)
+    state = {
+        "module": task.module.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": progress.step,
+        "seconds": progress.seconds,
+        "losses": list(progress.losses),
+    }
+    write_atomic(checkpoint, lambda unfinished: torch.save(state, unfinished))

@@ -48,6 +48,7 @@ class Masked:
         numbers = batch_numbers(len(self._pixels), recipe.batch, recipe.seed, step)
         images = normalised(self._pixels[numbers], self._processor)
         wanted = patches(images, self._patch)
+        # Not `seed_for`: the packaged weights were trained by this very stream.
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
         mask = torch.rand(wanted.shape[:2], generator=generator) < MASKED
         backbone, head = self.module

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alignbench.datatypes import ALL
 from alignbench.experiments.prediction import PREDICTORS
-from alignbench.report.answer import answer, beats_shuffled
+from alignbench.plots.verdict import headline
+from alignbench.report.answer import answer
 from alignbench.report.choice import is_cross_modal
 from alignbench.report.html.bars import bar, scale_of
 from alignbench.report.ranking import ranked_scores
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from alignbench.report.ranking import Ranking
     from alignbench.types import Score
 
-_OVERALL = "all"
 _METRICS = frozenset({*PREDICTORS, "e2e", "multi_llm"})
 
 
@@ -33,7 +34,7 @@ class Placed:
         place: from 1; None where it has no value.
         best: the probability that it is the best.
         row: its score.
-        tied: whether it is the best, or can't be told from it.
+        tied: whether it is the best, or may be.
         bar: the value with its interval, drawn on an axis that all leaderboards of the metric share.
     """
 
@@ -58,10 +59,10 @@ class Board:
         data_type: "all", or the one type.
         metric: what is shown of them, with its variant: what they are ranked by, if they are.
         higher_is_better: the metric's direction.
-        ranked: whether any is.
         n: the smallest number of groups that a score is made of.
         placed: the encoders, those without a value last.
-        headline: which encoder; the names of all that can't be told from the best, or "".
+        verdict: which encoder is the best, or which of them may be.
+        decided: whether any encoder may be called the best.
         sentences: how sure, and what speaks against it.
     """
 
@@ -69,10 +70,10 @@ class Board:
     data_type: str
     metric: str
     higher_is_better: bool
-    ranked: bool
     n: int
     placed: Sequence[Placed]
-    headline: Sequence[str]
+    verdict: str
+    decided: bool
     sentences: Sequence[str]
 
     @property
@@ -83,7 +84,7 @@ class Board:
     @property
     def on(self) -> str:
         """The data type where it is not all of them."""
-        return "" if self.data_type == _OVERALL else self.data_type
+        return "" if self.data_type == ALL else self.data_type
 
 
 def boards(
@@ -107,29 +108,27 @@ def boards(
     for ranking, own in ranked:
         first = next(iter(own.values()), None)
         places, best = ranking.places, ranking.probability_best or {}
-        headline, *rest = answer(ranking, scores, lambda name: labels[name], numbers=False)
-        fits = ranking.best is not None and beats_shuffled(own[ranking.best])
-        top = (ranking.best, *ranking.tied_with_best) if fits and ranking.best else ()
+        first_sentence, *rest = answer(ranking, scores, labels.__getitem__, numbers=False)
         found.append(
             Board(
                 llm=labels[ranking.llm],
                 data_type=ranking.data_type,
                 metric=" ".join(filter(None, (first.metric, first.variant))) if first else "",
                 higher_is_better=first.higher_is_better if first else ranking.higher_is_better,
-                ranked=ranking.best is not None,
                 n=ranking.n or min((score.n for score in own.values()), default=0),
                 placed=[
                     Placed(
                         places.get(e),
                         best.get(e),
                         of_score[id(score)],
-                        e in top,
+                        e in ranking.answer,
                         bar(score, scales[ranking.metric], of_score[id(score)].colour),
                     )
                     for e, score in own.items()
                 ],
-                headline=[labels[e] for e in top],
-                sentences=rest if top else [headline, *rest],
+                verdict=headline(ranking, labels.__getitem__),
+                decided=bool(ranking.answer),
+                sentences=rest if ranking.best else [first_sentence, *rest],
             )
         )
     return found

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alignbench.plots.names import models_of
+from alignbench.plots.missing import by_reason, listed
+from alignbench.plots.names import failures_of, models_of
 from alignbench.report.facts import dropped_rows
+from alignbench.report.failures import title
 from alignbench.report.flags import FLAGS, meaning
 from alignbench.units import plural
 
@@ -39,7 +41,7 @@ class Raised:
 
 def concerns(run: Mapping[str, Any], rows: Sequence[ScoreRow], problems: Sequence[str] = ()) -> list[Concern]:
     """Return what a reader must know before trusting the numbers, the gravest first."""
-    found = [*_weights(run), *_unfinished(run), *_dropped(run), *_missing(rows)]
+    found = [*_failed(run), *_weights(run), *_unfinished(run), *_dropped(run), *_missing(rows)]
     said = [*map(str, run.get("warnings", ())), *map(str, run.get("dataset", {}).get("notes", ())), *problems]
     if said:
         found.append(Concern("Said during the run", "", said))
@@ -54,7 +56,9 @@ def raised_flags(rows: Iterable[ScoreRow]) -> list[Raised]:
             having.setdefault(flag, []).append(row)
     order = [*FLAGS, *(flag for flag in having if flag not in FLAGS)]
     return [
-        Raised(flag, meaning(flag), len(having[flag]), _listed(row.score.metric for row in having[flag]))
+        Raised(
+            flag, meaning(flag), len(having[flag]), listed((row.score.metric for row in having[flag]), _MOST)
+        )
         for flag in order
         if flag in having
     ]
@@ -84,6 +88,15 @@ def _weights(run: Mapping[str, Any]) -> list[Concern]:
     return found
 
 
+def _failed(run: Mapping[str, Any]) -> list[Concern]:
+    failures = failures_of(run)
+    if not failures:
+        return []
+    text = "Each section and figure names what it lacks. A test that failed says nothing of its models."
+    cases = [f"{reason.said} ({listed(reason.tests, _MOST)})" for reason in by_reason(failures)]
+    return [Concern(title(failures), text, cases)]
+
+
 def _unfinished(run: Mapping[str, Any]) -> list[Concern]:
     if run:
         return []
@@ -110,7 +123,7 @@ def _missing(rows: Sequence[ScoreRow]) -> list[Concern]:
             by_reason.setdefault(row.score.reason or "not applicable", []).append(row)
     if not by_reason:
         return []
-    cases = [f"{reason}: {_listed(map(_told, own))}" for reason, own in by_reason.items()]
+    cases = [f"{reason}: {listed(map(_told, own), _MOST)}" for reason, own in by_reason.items()]
     count = plural(sum(map(len, by_reason.values())), "score")
     text = "What does not exist has a reason, and no number."
     return [Concern(f"{count} could not be computed", text, cases)]
@@ -118,9 +131,3 @@ def _missing(rows: Sequence[ScoreRow]) -> list[Concern]:
 
 def _told(row: ScoreRow) -> str:
     return f"{row.score.metric} of {row.models}" if row.models else row.score.metric
-
-
-def _listed(names: Iterable[str]) -> str:
-    distinct = list(dict.fromkeys(names))
-    rest = len(distinct) - _MOST
-    return ", ".join(distinct[:_MOST]) + (f" and {rest} more" if rest > 0 else "")

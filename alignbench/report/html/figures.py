@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from alignbench.files import UnfitFileError, read_regular
 from alignbench.plots import FIGURES
 from alignbench.plots.captions import CAPTIONS, Caption, caption_of
+from alignbench.plots.missing import DRAWN_FROM, missing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from alignbench.types import Failure, Score
+
 MOST_BYTES = 4_500_000  # of all figures together, before base64
+_MOST_READ = 10 * MOST_BYTES  # of one file
 _SHARP = 2  # an SVG is taken unless it is so many times the PNG
 _POINT = 4 / 3  # pixels
 _SVG_SIZE = re.compile(rb'<svg[^>]*?\swidth="([\d.]+)pt"\s+height="([\d.]+)pt"')
@@ -33,6 +39,7 @@ class FigureView:
         source: a data URI; "" where it would make the page too large.
         file: the file that was taken.
         width, height: in CSS pixels; 0 where unknown.
+        missing: what is not in it because tests failed, or "".
     """
 
     name: str
@@ -41,36 +48,59 @@ class FigureView:
     file: str
     width: int
     height: int
+    missing: str
 
 
-def figure_views(folder: Path) -> list[FigureView]:
-    """Return the figures in a run's folder in the order of their captions, then others by name."""
-    stems = {path.stem for path in folder.iterdir() if path.suffix in {".png", ".svg"}}
+def figure_views(
+    folder: Path, failures: Sequence[Failure] = (), scores: Sequence[Score] = ()
+) -> list[FigureView]:
+    """Return the figures in a run's folder in the order of their captions, then others by name.
+
+    A run may be somebody else's: a link or a pipe in it is no figure, and nothing outside it comes into the
+    page.
+
+    Args:
+        folder: of the run.
+        failures: the tests of the run that failed.
+        scores: of the run.
+    """
+    stems = {path.stem for path in folder.iterdir() if path.suffix in {".png", ".svg"} and _is_own(path)}
     order = [name for name in dict.fromkeys((*CAPTIONS, *FIGURES.names())) if name in stems]
     room = MOST_BYTES
     found = []
     for name in [*order, *sorted(stems - set(order))]:
         path = _lighter(folder, name)
         data = _slim(path)
-        fits = len(data) <= room
+        fits = 0 < len(data) <= room
         room -= len(data) if fits else 0
         kind = "svg+xml" if path.suffix == ".svg" else "png"
         source = Markup(f"data:image/{kind};base64,{base64.b64encode(data).decode()}" if fits else "")
-        found.append(FigureView(name, caption_of(name), source, path.name, *_size(data)))
+        lacks = missing(DRAWN_FROM.get(name, ()), failures, scores)
+        found.append(FigureView(name, caption_of(name), source, path.name, *_size(data), lacks))
     return found
 
 
 def _lighter(folder: Path, name: str) -> Path:
     """Return the SVG, which is sharp at every size, unless the PNG is far smaller."""
     svg, png = folder / f"{name}.svg", folder / f"{name}.png"
-    if not (svg.exists() and png.exists()):
-        return svg if svg.exists() else png
+    if not (_is_own(svg) and _is_own(png)):
+        return svg if _is_own(svg) else png
     return svg if svg.stat().st_size <= _SHARP * png.stat().st_size else png
 
 
+def _is_own(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
 def _slim(path: Path) -> bytes:
-    """Return the file, an SVG without the blanks and metadata that matplotlib puts between its elements."""
-    data = path.read_bytes()
+    """Return the file, an SVG without the blanks and metadata that matplotlib puts between its elements.
+
+    Of a file that is far too large nothing is returned: it would not fit.
+    """
+    try:
+        data = read_regular(path, _MOST_READ, root=path.parent)
+    except UnfitFileError:
+        return b""
     return _SVG_NOISE.sub(b"", data) if path.suffix == ".svg" else data
 
 

@@ -16,7 +16,8 @@ from markupsafe import Markup
 
 from alignbench.experiments.prediction import predicts
 from alignbench.plots.inputs import read_artifacts
-from alignbench.plots.names import labels_of, models_of
+from alignbench.plots.missing import missing
+from alignbench.plots.names import failures_of, labels_of, models_of
 from alignbench.plots.text import clean
 from alignbench.report.choice import losses_of
 from alignbench.report.facts import facts
@@ -35,7 +36,7 @@ from alignbench.units import plural
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from alignbench.types import Score
+    from alignbench.types import Failure, Score
 
 _EXPERIMENTS = {
     "cka": "Similarity of representations",
@@ -81,10 +82,10 @@ def report_html(run_folder: Path | str, problems: Sequence[str] = ()) -> str:
     unreadable: list[str] = list(problems)
     artifacts = read_artifacts(folder / ARTIFACTS, unreadable.append).others
     labels = labels_of(run, scores)
-    losses = losses_of(run)
-    rankings = rank(scores, losses)
+    losses, failures = losses_of(run), failures_of(run)
+    rankings = rank(scores, losses, failures)
     ranked = {(ranking.llm, ranking.data_type) for ranking in rankings}
-    by_type = [r for r in rank_by_type(scores, losses) if (r.llm, r.data_type) not in ranked]
+    by_type = [r for r in rank_by_type(scores, losses, failures) if (r.llm, r.data_type) not in ranked]
     rows = score_rows(scores, run)
     known = known_samples(artifacts)
     drawn = space(artifacts, known, scores, labels, [model.label for model in models_of(run)])
@@ -101,16 +102,21 @@ def report_html(run_folder: Path | str, problems: Sequence[str] = ()) -> str:
         "metric_tables": metric_tables(rows),
         "concerns": concerns(run, rows, list(dict.fromkeys(unreadable))),
         "flags": raised_flags(rows),
-        "figures": figure_views(folder),
+        "figures": figure_views(folder, failures, scores),
         "space": drawn,
         "space_data": _for_script(drawn.data) if drawn else Markup(""),
         "influences": influences(artifacts, known, labels),
         "known": len(known),
         "prediction": predicts(scores, models_of(run), seed=int(run.get("seed", 42))),
-        "speed": _speed(scores, labels),
+        "speed": _speed(scores, labels, failures),
         "experiments": [
-            (_EXPERIMENTS.get(name, name), name, [row for row in rows if row.score.experiment == name])
-            for name in dict.fromkeys(score.experiment for score in scores)
+            (
+                _EXPERIMENTS.get(name, name),
+                name,
+                [row for row in rows if row.score.experiment == name],
+                missing((name,), failures, scores),
+            )
+            for name in dict.fromkeys([*(s.experiment for s in scores), *(f.experiment for f in failures)])
         ],
         "rows": rows,
         "measured": {row.score.metric: row.what for row in rows if row.what},
@@ -167,7 +173,9 @@ def _for_script(data: object) -> Markup:
     return Markup(text)
 
 
-def _speed(scores: Sequence[Score], labels: Mapping[str, str]) -> dict[str, Any] | None:
+def _speed(
+    scores: Sequence[Score], labels: Mapping[str, str], failures: Sequence[Failure]
+) -> dict[str, Any] | None:
     tables = [table for table in (encoder_table(scores), llm_table(scores)) if table is not None]
     sentence = metric_sentence(scores)
     if not tables and sentence is None:
@@ -178,6 +186,7 @@ def _speed(scores: Sequence[Score], labels: Mapping[str, str]) -> dict[str, Any]
         "tables": named,
         "sentence": sentence,
         "legend": legend(scores),
+        "missing": missing(("speed",), failures, scores),
     }
 
 

@@ -14,6 +14,7 @@ from alignbench.report.glossary import measures
 from alignbench.report.html.bars import bar, scale_of
 from alignbench.report.terminal import all_flags
 from alignbench.report.text import probability, value_text
+from alignbench.stats import beats_shuffled
 from alignbench.types import jsonable
 
 if TYPE_CHECKING:
@@ -75,8 +76,7 @@ class ScoreRow:
     @property
     def at_chance(self) -> bool:
         """Whether shuffled pairs do as well, so that the value shows nothing."""
-        null = self.score.null
-        return null is not None and null.p is not None and null.p > 0.05
+        return not beats_shuffled(self.score)
 
 
 def score_rows(scores: Sequence[Score], run: Mapping[str, Any]) -> list[ScoreRow]:

@@ -1,0 +1,65 @@
+"""Labels and groups: one name for each row, and none of them missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+# What Python, numpy and pandas write where there is nothing.
+_SPELT = frozenset({"None", "nan", "NaN", "NaT", "<NA>"})
+_SEVERAL = (list, tuple, dict, set, np.ndarray)
+
+
+def names_of(values: ArrayLike | Any, n: int, what: str) -> NDArray[np.str_]:
+    """Return `values` [n] as strings: the class, or the group, of each row.
+
+    Args:
+        values: texts or numbers: a list, a tensor, an array, a column of a table.
+        n: how many rows there are.
+        what: what the values are, for errors: "labels".
+
+    Raises:
+        InputError: not one a row, or a row without one: None, NaN, or a text that spells a missing value.
+    """
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    # As objects: numpy would make the text "nan" of a NaN among texts.
+    column = values if isinstance(values, np.ndarray) else np.asarray(values, dtype=object)
+    if column.shape != (n,):
+        raise InputError(f"{what}: expected {n}, one a row, got shape {column.shape}")
+    elements = column.tolist()
+    absent = np.isnat(column).tolist() if column.dtype.kind in "mM" else map(is_missing, elements)
+    for row, (element, missing) in enumerate(zip(elements, absent, strict=True)):
+        if missing and isinstance(element, str | bytes):
+            raise InputError(
+                f"{what}: row {row} has {element!r}, which is how a missing value is written; "
+                "name it otherwise, or leave the row out"
+            )
+        if missing:
+            raise InputError(f"{what}: row {row} has none (None or NaN); give it one, or leave the row out")
+        if isinstance(element, _SEVERAL):
+            raise InputError(
+                f"{what}: row {row} has a {type(element).__name__}; expected a text or a number a row"
+            )
+    plain = np.asarray(elements) if column.dtype == object else np.asarray(column)
+    return plain.astype(str)
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value says that there is none: None, NaN, NaT, pandas' NA, or a text that spells them."""
+    if isinstance(value, bytes):
+        return value.decode("latin-1") in _SPELT
+    if value is None or isinstance(value, str):
+        return value is None or value in _SPELT
+    if isinstance(value, _SEVERAL):
+        return False
+    try:
+        return bool(value != value)
+    except TypeError:  # pandas' NA says neither
+        return True

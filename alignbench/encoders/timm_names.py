@@ -1,0 +1,95 @@
+"""What timm knows of its pretrained names that a plan needs: asked once and kept, for timm imports torch.
+
+`python -m alignbench.measure timm_names` writes `timm_names.json` anew, from the installed timm.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TABLE = Path(__file__).with_suffix(".json")
+_PLAIN, _QUICK = "_clip_", "_clip_quickgelu_"
+
+
+def repository_of(name: str) -> str:
+    """Return the Hub repository that timm takes a name's weights from; most are called as the name is.
+
+    Args:
+        name: with its tag, such as `vit_base_patch16_clip_quickgelu_224.openai`.
+    """
+    return str(_table()["repositories"].get(name, f"timm/{name}"))
+
+
+def notes_of(name: str) -> tuple[str, ...]:
+    """Return what timm notes of a name's weights and a reader has to know; nothing of most.
+
+    Args:
+        name: with its tag.
+    """
+    notes = [note for note, names in _table()["notes"].items() if name in names]
+    return quickgelu_notes(name, notes)
+
+
+def quickgelu_notes(name: str, notes: Sequence[str] | None) -> tuple[str, ...]:
+    """Return those of timm's notes that say that another architecture is the weights' own, with its name.
+
+    Args:
+        name: with its tag.
+        notes: timm's, of its weights.
+    """
+    if _QUICK in name or _PLAIN not in name:
+        return ()
+    variant = name.replace(_PLAIN, _QUICK)
+    return tuple(f"timm: {note} (timm:{variant})" for note in notes or () if "quickgelu" in note.lower())
+
+
+def notes_of_file(architecture: str) -> tuple[str, ...]:
+    """Return what has to be known of a user's file under an architecture with a QuickGELU variant."""
+    names = {name.partition(".")[0] for names in _table()["notes"].values() for name in names}
+    if architecture not in names:
+        return ()
+    return (note_of_descent(f"timm:{architecture.replace(_PLAIN, _QUICK)}@FILE"),)
+
+
+def note_of_descent(variant: str) -> str:
+    """Return what has to be known of a CLIP whose file does not tell whether it was trained with QuickGELU.
+
+    Args:
+        variant: the spec that computes with QuickGELU.
+    """
+    return (
+        "this name computes with GELU; weights that descend from OpenAI's, MetaCLIP's or DFN's CLIP were "
+        f"trained with QuickGELU, and the file does not tell: for such take {variant}"
+    )
+
+
+def asked() -> dict[str, Any]:
+    """Return the table as the installed timm has it: names whose repository, or arithmetic, is another's."""
+    import timm
+
+    repositories: dict[str, str] = {}
+    notes: dict[str, list[str]] = {}
+    for name in timm.list_pretrained():
+        if (settings := timm.get_pretrained_cfg(name)) is None:
+            continue
+        repository = str(settings.hf_hub_id or "")
+        if repository and not repository.endswith("/") and repository != f"timm/{name}":
+            repositories[name] = repository
+        if repository.endswith("/") and repository != "timm/":
+            repositories[name] = f"{repository}{name}"
+        for note in settings.notes or ():
+            if quickgelu_notes(name, [note]):
+                notes.setdefault(note, []).append(name)
+    return {"timm": timm.__version__, "repositories": repositories, "notes": notes}
+
+
+@cache
+def _table() -> dict[str, Any]:
+    table: dict[str, Any] = json.loads(TABLE.read_text(encoding="utf-8"))
+    return table

@@ -1,0 +1,190 @@
+"""GGUF files as safetensors, kept in the cache: whole and checked, or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import shutil
+import time
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from alignbench import paths
+from alignbench.errors import AlignbenchWarning, ConfigError, UnwritableError
+from alignbench.files import write_bytes
+from alignbench.weights.digest import file_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_MANIFEST = "conversion.json"
+_MAKING = ".making-"
+_LOCK = "lock"
+_LONGEST_PAUSE = 3600.0  # seconds between two writes of a conversion
+_log = logging.getLogger(__name__)
+
+
+class DamagedConversionWarning(AlignbenchWarning):
+    """A conversion in the cache is not what was written; the file is converted anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """One folder of the cache of conversions.
+
+    Args:
+        folder: where it is.
+        source: the file that it was made of.
+        sums: file name -> sha256; empty where nobody can use it: it is not finished, or an earlier version of
+            alignbench made it, which did not check what it read.
+        size: bytes.
+        written: when, in seconds since the epoch.
+    """
+
+    folder: Path
+    source: str
+    sums: dict[str, str]
+    size: int
+    written: float
+
+    @property
+    def usable(self) -> bool:
+        """Whether a run would take it, if it is whole."""
+        return bool(self.sums)
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether a process may be writing it at this moment; else what is half there was broken off."""
+        return self.folder.name.startswith(_MAKING) and time.time() - self.written < _LONGEST_PAUSE
+
+    def damaged(self) -> list[Path]:
+        """Return the files that are not what was written, or not there; all are read."""
+        return [self.folder / name for name, said in self.sums.items() if _sum(self.folder / name) != said]
+
+
+def root() -> Path:
+    """Return the folder of conversions."""
+    return paths.cache_home() / "converted"
+
+
+def kept(key: str, source: str, make: Callable[[Path], None]) -> Path:
+    """Return the folder of a conversion, made if it is not there or damaged.
+
+    Every file of it is read and compared with its checksum, once a process.
+
+    Args:
+        key: what tells two of them apart.
+        source: what it is made of, for people.
+        make: fills the folder that it gets.
+
+    Raises:
+        ConfigError: the folder can't be written.
+    """
+    folder = root() / key
+    if _is_whole(folder):
+        return folder
+    try:
+        root().mkdir(parents=True, exist_ok=True)
+        with _alone() as alone:
+            # Another process may have been faster.
+            if _is_whole(folder):
+                return folder
+            if alone:
+                sweep()
+            making = root() / f"{_MAKING}{key}"
+            shutil.rmtree(making, ignore_errors=True)
+            making.mkdir()
+            try:
+                make(making)
+                sums = {path.name: file_digest(path) for path in sorted(making.iterdir())}
+                write_bytes(making / _MANIFEST, json.dumps({"source": source, "sha256": sums}).encode())
+                shutil.rmtree(folder, ignore_errors=True)
+                making.rename(folder)
+            finally:
+                shutil.rmtree(making, ignore_errors=True)
+    except (OSError, UnwritableError) as error:
+        why = error.why if isinstance(error, UnwritableError) else error.strerror or error
+        raise ConfigError(
+            f"{root()}: the conversion of {source} can't be written there ({why}); set ALIGNBENCH_CACHE to "
+            "another folder"
+        ) from error
+    return folder
+
+
+def held() -> list[Conversion]:
+    """Return what is in the folder of conversions, by name; also what can't be used."""
+    folders = sorted(path for path in root().glob("*") if path.is_dir())
+    return [_read(folder) for folder in folders]
+
+
+def sweep() -> None:
+    """Delete what a killed process left. Only for whoever has the lock: nobody else is writing then."""
+    for left in root().glob(f"{_MAKING}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[bool]:
+    """Let one process at a time convert; say whether that is sure, as not every file system has locks."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(root() / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+        alone = True
+    except Timeout:
+        _log.info("another process is converting a GGUF file; waiting for it")
+        lock.acquire()
+        alone = True
+    except NotImplementedError:
+        alone = False
+    try:
+        yield alone
+    finally:
+        lock.release()
+
+
+def _is_whole(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    conversion = _read(folder)
+    damaged = conversion.damaged() if conversion.usable else [folder / _MANIFEST]
+    if damaged:
+        warnings.warn(
+            f"{damaged[0]} is damaged (its sha256 is not the one that was noted); {conversion.source} is "
+            f"converted anew",
+            DamagedConversionWarning,
+            stacklevel=4,
+        )
+    return not damaged
+
+
+def _read(folder: Path) -> Conversion:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    states = [path.stat() for path in files]
+    source, sums = _said(folder / _MANIFEST)
+    if folder.name.startswith(_MAKING):
+        source, sums = "an unfinished conversion", {}
+    written = max((state.st_mtime for state in states), default=folder.stat().st_mtime)
+    return Conversion(folder, source, sums, sum(state.st_size for state in states), written)
+
+
+def _said(manifest: Path) -> tuple[str, dict[str, str]]:
+    otherwise: tuple[str, dict[str, str]] = ("a conversion of an earlier version", {})
+    try:
+        said: Any = json.loads(manifest.read_bytes())
+        sums = {str(name): str(value) for name, value in said["sha256"].items()}
+        plain = all("/" not in name and "\\" not in name for name in sums)
+        return (str(said["source"]), sums) if plain else otherwise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return otherwise
+
+
+def _sum(path: Path) -> str | None:
+    try:
+        return file_digest(path)
+    except OSError:
+        return None

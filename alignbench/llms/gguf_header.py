@@ -1,0 +1,189 @@
+"""The head of a GGUF file: what it says of itself, and which tensors are where in it."""
+
+from __future__ import annotations
+
+import functools
+import mmap
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from alignbench.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    Value = int | float | bool | str
+
+MAGIC = b"GGUF"
+_VERSIONS = (2, 3)
+_STRING, _ARRAY = 8, 9
+# The struct letter of each value that has a fixed size, by GGUF's number of its type.
+_FIXED = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_MOST_DIMENSIONS = 8
+_LONGEST_NAME = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One entry of the table of tensors.
+
+    Args:
+        name: as llama.cpp calls it.
+        shape: the dimensions, the fastest first.
+        kind: ggml's number of its type.
+        offset: bytes from the start of the data.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kind: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What stands before the data.
+
+    Args:
+        version: of the format.
+        values: entries that are one number or text; lists, as the vocabulary, are left out.
+        entries: how many entries there are, with the lists.
+        entries_end: the byte behind them: the table of tensors begins there.
+        tensors: the table.
+        data: the byte where the tensors' data begins.
+        size: bytes of the whole file.
+    """
+
+    version: int
+    values: Mapping[str, Value]
+    entries: int
+    entries_end: int
+    tensors: tuple[Tensor, ...]
+    data: int
+    size: int
+
+    @property
+    def alignment(self) -> int:
+        """What each tensor's offset is a multiple of."""
+        return number(self.values, "general.alignment", 32)
+
+
+def number(values: Mapping[str, Value], key: str, otherwise: int = 0) -> int:
+    """Return an entry that counts something; `otherwise` where there is none, or it is no whole number."""
+    value = values.get(key, otherwise)
+    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
+
+
+def read_header(file: Path) -> Header:
+    """Return the head of a GGUF file.
+
+    Raises:
+        ModelError: it is no GGUF file, or one that is cut off or contradicts itself.
+    """
+    try:
+        state = file.stat()
+        return _read(file, state.st_size, state.st_mtime_ns)
+    except (OSError, struct.error, ValueError, KeyError, OverflowError) as error:
+        why = "cut off" if isinstance(error, struct.error) else str(error)
+        raise ModelError(f"{file} is not a GGUF file that can be read here ({why})") from error
+
+
+# Keyed by size and time, too: a file that is written anew within a run is read anew.
+@functools.lru_cache(maxsize=256)
+def _read(file: Path, size: int, changed: int) -> Header:
+    if not file.is_file():
+        raise ValueError("no regular file")
+    if size < 24:
+        raise ValueError(f"{size} bytes")
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        reader = _Reader(content)
+        if content[:4] != MAGIC:
+            raise ValueError("no GGUF header")
+        reader.at = 4
+        version, tensors, entries = reader.numbers("IQQ")
+        if version not in _VERSIONS:
+            raise ValueError(f"version {version} of the format, or another byte order")
+        # An entry takes 13 bytes at least, a tensor 24: more of them than fit are a lie.
+        if entries * 13 + tensors * 24 > size:
+            raise ValueError(f"it counts {entries} entries and {tensors} tensors in {size} bytes")
+        values: dict[str, Value] = {}
+        for _ in range(entries):
+            key = reader.text(_LONGEST_NAME)
+            value = reader.value()
+            if value is not None:
+                values[key] = value
+        entries_end = reader.at
+        table = tuple(reader.tensor() for _ in range(tensors))
+        alignment = number(values, "general.alignment", 32)
+        if alignment < 1:
+            raise ValueError(f"an alignment of {alignment}")
+        data = -(-reader.at // alignment) * alignment
+    if len({tensor.name for tensor in table}) != len(table):
+        raise ValueError("two tensors of one name")
+    if table and data + max(tensor.offset for tensor in table) >= size:
+        raise ValueError("it is cut off: its last tensor would begin behind its end")
+    return Header(version, values, entries, entries_end, table, data, size)
+
+
+class _Reader:
+    """Numbers and texts, one after the other.
+
+    Args:
+        content: of the file.
+    """
+
+    def __init__(self, content: mmap.mmap) -> None:
+        self._content = content
+        self.at = 0
+
+    def numbers(self, form: str) -> tuple[int, ...]:
+        """Return numbers of the struct letters in `form`."""
+        found = struct.unpack_from(f"<{form}", self._content, self.at)
+        self.at += struct.calcsize(f"<{form}")
+        return found
+
+    def text(self, longest: int | None = None) -> str:
+        """Return a text that its length stands before."""
+        start, end = self._text_span(longest)
+        return self._content[start:end].decode("utf-8")
+
+    def value(self) -> Value | None:
+        """Return a value that its type stands before; None for a list, which is passed over."""
+        [kind] = self.numbers("I")
+        if kind == _ARRAY:
+            self._pass_list()
+            return None
+        return self.text() if kind == _STRING else self.numbers(_FIXED[kind])[0]
+
+    def tensor(self) -> Tensor:
+        """Return an entry of the table of tensors."""
+        name = self.text(_LONGEST_NAME)
+        [dimensions] = self.numbers("I")
+        if dimensions > _MOST_DIMENSIONS:
+            raise ValueError(f"a tensor of {dimensions} dimensions")
+        shape = self.numbers(f"{dimensions}Q")
+        kind, offset = self.numbers("IQ")
+        return Tensor(name, shape, kind, offset)
+
+    def _pass_list(self) -> None:
+        kind, count = self.numbers("IQ")
+        width = struct.calcsize(f"<{_FIXED[kind]}") if kind in _FIXED else 8
+        if kind not in _FIXED and kind != _STRING:
+            raise ValueError(f"a list of values of type {kind}")
+        if self.at + width * count > len(self._content):
+            raise ValueError(f"a list of {count} values, which is more than the file holds")
+        if kind != _STRING:
+            self.at += width * count
+            return
+        for _ in range(count):
+            self._text_span(None)
+
+    def _text_span(self, longest: int | None) -> tuple[int, int]:
+        [length] = self.numbers("Q")
+        if length > (len(self._content) - self.at if longest is None else longest):
+            raise ValueError(f"a text of {length} bytes")
+        start = self.at
+        self.at += length
+        return start, self.at

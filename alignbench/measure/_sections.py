@@ -1,0 +1,30 @@
+"""Sections of a page, each measured by a command of its own and kept by all others."""
+
+from __future__ import annotations
+
+import re
+
+_SECTION = re.compile(r"<!-- begin ([\w-]+) -->\n.*?<!-- end \1 -->\n", re.DOTALL)
+
+
+def with_section(page: str, name: str, text: str) -> str:
+    """Return the page with this section instead of the one of the same name; a new one comes last.
+
+    Args:
+        page: the whole page in markdown.
+        name: of the section, as its markers have it.
+        text: of the section, with its heading.
+    """
+    section = f"<!-- begin {name} -->\n{text.strip()}\n<!-- end {name} -->\n"
+    for found in _SECTION.finditer(page):
+        if found[1] == name:
+            return page[: found.start()] + section + page[found.end() :]
+    return f"{page.rstrip()}\n\n{section}" if page.strip() else section
+
+
+def with_sections_of(page: str, before: str) -> str:
+    """Return the page with the sections that it had before it was written anew."""
+    for found in _SECTION.finditer(before):
+        lines = found[0].splitlines()
+        page = with_section(page, found[1], "\n".join(lines[1:-1]))
+    return page

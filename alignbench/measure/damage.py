@@ -1,0 +1,122 @@
+"""What becomes of damaged images: one bit of a file is flipped, and the file is opened as a run opens it.
+
+A flip is refused, harmless (no pixel changes), or unseen: the image is used, and pixels are wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from alignbench.datasets import open_image
+from alignbench.datasets.synthetic import HELD_OUT_SEED, TYPES, Synthetic
+from alignbench.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+FORMATS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "PNG": ("PNG", {}),
+    "JPEG": ("JPEG", {"quality": 85}),
+    "JPEG, progressive": ("JPEG", {"quality": 85, "progressive": True}),
+    "WebP": ("WEBP", {"quality": 80}),
+    "WebP, lossless": ("WEBP", {"lossless": True}),
+    "BMP": ("BMP", {}),
+}
+SIDE = 448  # of an image, in pixels
+LARGE = 8  # of 255: a pixel that is further off in any channel is wrong
+MUCH = 0.1  # of the pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How many flips of a format ended how.
+
+    Args:
+        files: with one flipped bit each.
+        refused: of them.
+        harmless: opened with the pixels that they had.
+        unseen: opened with other pixels.
+        much: of the unseen, those of which more than a tenth of the pixels are wrong.
+    """
+
+    files: int
+    refused: int
+    harmless: int
+    unseen: int
+    much: int
+
+
+def pictures(n: int) -> Iterator[Image.Image]:
+    """Yield n images: a drawing and a picture as detailed as a photo, in turns."""
+    source = Synthetic(HELD_OUT_SEED, size=SIDE)
+    for i in range(n):
+        if i % 2:
+            yield source.drawing(TYPES[i // 2 % len(TYPES)], i).image.convert("RGB")
+        else:
+            rng = np.random.default_rng(i)
+            coarse = Image.fromarray(rng.integers(0, 255, (8, 12, 3), dtype=np.uint8))
+            smooth = np.asarray(
+                coarse.resize((SIDE, SIDE * 2 // 3), Image.Resampling.BICUBIC), dtype=np.float64
+            )
+            grain = smooth + rng.normal(0, 6, (*smooth.shape[:2], 1))
+            yield Image.fromarray(grain.clip(0, 255).astype(np.uint8))
+
+
+def flipped(content: bytes, bit: int) -> bytes:
+    """Return a file with one bit flipped."""
+    damaged = bytearray(content)
+    damaged[bit // 8] ^= 1 << bit % 8
+    return bytes(damaged)
+
+
+def damage(name: str, images: int, flips: int, seed: int = 0) -> Outcome:
+    """Return what becomes of `images` files of a format, each with a flipped bit `flips` times over."""
+    rng = np.random.default_rng(seed)
+    kind, how = FORMATS[name]
+    refused = harmless = unseen = much = 0
+    for image in pictures(images):
+        stream = io.BytesIO()
+        image.save(stream, kind, **how)
+        content = stream.getvalue()
+        whole = np.asarray(open_image(content))
+        for bit in rng.integers(0, 8 * len(content), flips).tolist():
+            try:
+                wrong = _share_wrong(whole, np.asarray(open_image(flipped(content, bit))))
+            except DataError:
+                refused += 1
+                continue
+            harmless += wrong is None
+            unseen += wrong is not None
+            much += wrong is not None and wrong > MUCH
+    return Outcome(images * flips, refused, harmless, unseen, much)
+
+
+def _share_wrong(whole: NDArray[np.uint8], found: NDArray[np.uint8]) -> float | None:
+    """Return the share of wrong pixels; None where the two images are equal."""
+    if whole.shape != found.shape:
+        return 1.0
+    if np.array_equal(whole, found):
+        return None
+    return float((np.abs(whole.astype(int) - found).max(axis=2) > LARGE).mean())
+
+
+def main(argv: list[str]) -> int:
+    """Print the table of outcomes by format; the status is 1 if a damaged PNG was used."""
+    parser = argparse.ArgumentParser(prog="python -m alignbench.measure damage", description=__doc__)
+    parser.add_argument("--images", type=int, default=12)
+    parser.add_argument("--flips", type=int, default=25)
+    given = parser.parse_args(argv)
+    print("| format | files | refused | no pixel changes | used with other pixels | more than 10% wrong |")
+    print("|---|---|---|---|---|---|")
+    found = {name: damage(name, given.images, given.flips) for name in FORMATS}
+    for name, of in found.items():
+        print(f"| {name} | {of.files} | {of.refused} | {of.harmless} | {of.unseen} | {of.much} |")
+    return int(found["PNG"].unseen > 0)

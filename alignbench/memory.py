@@ -1,0 +1,78 @@
+"""Main memory: how much is free, whether something fits, and whether an error says that it did not."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Final
+
+_PROC: Final = Path("/proc")
+_CGROUPS: Final = Path("/sys/fs/cgroup")
+
+
+def available_memory() -> int | None:
+    """Return the bytes of main memory that this process can still have; None where the system doesn't say.
+
+    The least of what the machine has free, what the process's control group (a container) leaves, and what
+    its own limit of address space leaves.
+    """
+    free = [left for left in (_free_on_machine(), _left_in_group(), _left_of_addresses()) if left is not None]
+    return min(free, default=None)
+
+
+def check_room(need: float) -> None:
+    """Raise a MemoryError where `need` bytes are more than there are, before anything is allocated.
+
+    Linux grants what it does not have, and then kills the process that uses it: by then all is lost.
+    """
+    if need >= 2**28:  # what is smaller is not worth the question
+        free = available_memory()
+        if free is not None and need > free:
+            raise MemoryError(f"needs about {gib(need)}, {gib(free)} are free")
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or what it came of, says that memory ran out: numpy's, torch's, an accelerator's."""
+    while error is not None:
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+            return True
+        if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
+            return True
+        error = error.__cause__
+    return False
+
+
+def gib(size: float) -> str:
+    """Return bytes as `3.2 GiB`."""
+    return f"{size / 2**30:.1f} GiB"
+
+
+def _free_on_machine() -> int | None:
+    return _kilobytes(_PROC / "meminfo", "MemAvailable")
+
+
+def _left_of_addresses() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit, used = resource.getrlimit(resource.RLIMIT_AS)[0], _kilobytes(_PROC / "self" / "status", "VmSize")
+    return None if limit == resource.RLIM_INFINITY or used is None else max(0, limit - used)
+
+
+def _left_in_group() -> int | None:
+    # Files that were read count as used, but are given up when memory is needed.
+    with contextlib.suppress(OSError, ValueError):
+        group = (_PROC / "self" / "cgroup").read_text(encoding="utf-8").partition("0::")[2].split("\n")[0]
+        folder = _CGROUPS / group.lstrip("/")
+        limit, used = (int((folder / f"memory.{name}").read_text()) for name in ("max", "current"))
+        files = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        return max(0, limit - used + int(files.get("inactive_file", 0)))
+    return None
+
+
+def _kilobytes(file: Path, name: str) -> int | None:
+    with contextlib.suppress(OSError, LookupError, ValueError):
+        fields = dict(line.split(":", 1) for line in file.read_text(encoding="utf-8").splitlines())
+        return int(fields[name].split()[0]) * 1024
+    return None

@@ -1,0 +1,92 @@
+"""Keeps the scores of a run: on the disk as they come, and whole when it ends, whatever the disk does."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alignbench.errors import UnwritableError
+from alignbench.report import append_score, point_latest, write_run
+from alignbench.report.files import SCORES_LOG
+from alignbench.report.run import SCORES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from alignbench.plugin.runfolder import RunFolder
+    from alignbench.types import Run, Score
+
+
+class Keeper:
+    """Writes what a run leaves, and knows what could not be written.
+
+    Args:
+        folder: of the run.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.missing: dict[str, str] = {}
+        self.rescued: Path | None = None
+        self._unlogged: deque[Score] = deque()
+
+    def log(self, score: Score) -> None:
+        """Append a score to the run's log, after those that could not be written when they came."""
+        self._unlogged.append(score)
+        self._log()
+
+    def note(self, name: str, why: str) -> None:
+        """Note that a file could not be written."""
+        self.missing[name] = why
+
+    def finish(self, run: Run, scores: Iterable[Score], *, figures: bool) -> None:
+        """Write the run; where its scores can't be written there, into a temporary folder.
+
+        Args:
+            run: its description.
+            scores: all of them.
+            figures: whether to draw them.
+        """
+        scores = list(scores)
+        if self._unlogged:
+            self._log()
+        try:
+            write_run(self.folder.path, run, scores, figures=figures)
+        except UnwritableError as error:
+            self.missing |= dict.fromkeys(error.missing or (SCORES,), error.why)
+        point_latest(self.folder.path)
+        if SCORES in self.missing:
+            self._rescue(run, scores)
+
+    def said(self) -> str:
+        """Return what could not be written, why, and where the scores are then; "" where all was."""
+        if not self.missing:
+            return ""
+        names, reasons = ", ".join(self.missing), "; ".join(dict.fromkeys(self.missing.values()))
+        text = f"NOT WRITTEN to {self.folder.path}: {names} ({reasons})"
+        if self.rescued is not None:
+            return f"{text}; the scores are in {self.rescued}"
+        return f"{text}; what is above is all that is left of it" if SCORES in self.missing else text
+
+    def _log(self) -> None:
+        try:
+            while self._unlogged:
+                append_score(self.folder.path, self._unlogged[0])
+                self._unlogged.popleft()
+        except UnwritableError as error:
+            self.note(SCORES_LOG, error.why)
+        else:
+            self.missing.pop(SCORES_LOG, None)
+
+    def _rescue(self, run: Run, scores: list[Score]) -> None:
+        with suppress(OSError):  # no temporary folder either: then the table is all there is
+            place = Path(tempfile.mkdtemp(prefix="alignbench-run-"))
+            try:
+                write_run(place, run, scores, figures=False)
+            except UnwritableError as error:
+                if SCORES in error.missing:
+                    return
+            self.rescued = place

@@ -1,0 +1,75 @@
+"""The one place that writes: whole files or none, names that are nobody else's, and one line on failure."""
+
+from __future__ import annotations
+
+import errno
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alignbench.errors import UnwritableError
+from alignbench.files import append_line, claim_folder, make_folder, try_writing, write_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def fsync(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("alignbench.files.os.fsync", fsync)
+
+
+def test_a_folder_is_claimed_once_however_many_want_it_at_the_same_time(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(16) as threads:
+        claimed = list(threads.map(lambda _: claim_folder(tmp_path / "runs" / "now"), range(64)))
+    assert len(set(claimed)) == 64
+    assert {path.name for path in claimed} == {"now", *(f"now-{i}" for i in range(2, 65))}
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO])
+def test_a_write_that_fails_is_one_line_and_leaves_what_was_there(
+    tmp_path: Path, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bytes(tmp_path / "a.json", b"old")
+    append_line(tmp_path / "log", b"first")
+    with monkeypatch.context() as patch:
+        refuse(patch, code)
+        for write in (
+            lambda: write_bytes(tmp_path / "a.json", b"new"),
+            lambda: append_line(tmp_path / "log", b"second"),
+            lambda: try_writing(tmp_path),
+        ):
+            with pytest.raises(UnwritableError, match=rf"can't be written: {os.strerror(code)}$"):
+                write()
+    assert (tmp_path / "a.json").read_bytes() == b"old"
+    assert (tmp_path / "log").read_bytes() == b"first\n"
+    append_line(tmp_path / "log", b"second")
+    assert (tmp_path / "log").read_bytes() == b"first\nsecond\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "log"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="asks Linux for a full disk")  # noqa: PTH110
+def test_the_systems_own_full_disk_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "log").symlink_to("/dev/full")
+    with pytest.raises(UnwritableError, match="log can't be written: No space left on device"):
+        append_line(tmp_path / "log", b"a score")
+
+
+def test_half_a_line_is_not_left_for_the_next_one(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"whole\nhal")
+    append_line(tmp_path / "log", b"next")
+    assert (tmp_path / "log").read_bytes() == b"whole\nnext\n"
+
+
+@pytest.mark.parametrize("name", ["file", "file/below/that", "n" * 300])
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    for make in (make_folder, claim_folder, try_writing):
+        with pytest.raises(UnwritableError) as error:
+            make(tmp_path / name / "run")
+        assert "\n" not in str(error.value)
+        assert "file where a folder" in str(error.value) or "too long" in str(error.value)

@@ -1,0 +1,154 @@
+"""One check of a checkpoint's keys against a model's: none missing, none left over that would change it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from alignbench.errors import ModelError
+from alignbench.weights.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+# A part of a key that says that the weights beside it are not the numbers to compute with: what quantized
+# ones need, and what an adapter adds. No architecture calls its own parameters so.
+_OTHER_ARITHMETIC = re.compile(
+    r"""qweight | qzeros | qscales? | g_idx | scb | (nested_)?absmax | (nested_)?quant_(map|state.*) | qdata
+        | (weight|input|output|activation|[qkv])_(scales?|scale_inv|scale_2|zeros?|zero_points?|packed)
+        | weight_(shape|g_idx|codebooks?) | codebooks?
+        | (lora|dora|ia3|hada|boft|oft)_\w+
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+# The same in looser words: architectures have such parameters, too, so only leftover keys are judged by it.
+_SCALE = re.compile(r".*(scale|zero).*|lora.*", re.IGNORECASE)
+# What turns a cosine into a probability, behind the embedding.
+_BEHIND = re.compile(r"logit_(scale|bias)")
+# Inside a model's modules, and without a say in what it computes: what training needed, and tables that
+# are computed anew.
+_WITHOUT_EFFECT = re.compile(
+    r"(.*\.)?(mask_token|position_ids|inv_freq|masked_bias|relative_position_index|attn_mask"
+    r"|num_batches_tracked)"
+)
+# The number of a block, which has modules of its own; a layer in a row of layers has weights only.
+_BLOCK = re.compile(r"(?<![^.])\d+(?=\.[^.]+\.)")
+
+
+def check_keys(
+    source: str,
+    what: str,
+    *,
+    missing: Iterable[str] = (),
+    mismatched: Iterable[Any] = (),
+    unexpected: Iterable[str] = (),
+    own: Collection[str] = (),
+    prefix: str = "",
+    whole: bool = False,
+) -> None:
+    """Raise unless a model got each of its weights, and the checkpoint has none that would change it.
+
+    Of the keys that the model has no place for, a head, another tower or a mask token is left out, as it was
+    meant. Refused are those that mean another arithmetic: in a module or a layer that the model has (a bias,
+    a norm, a scale), of layers beyond the model's last one, and scales, zero points and adapters anywhere.
+
+    Args:
+        source: of the checkpoint, for errors.
+        what: the model's class or architecture.
+        missing: keys of the model that the checkpoint lacks.
+        mismatched: keys whose shapes differ, each alone or with the two shapes.
+        unexpected: keys of the checkpoint that the model has no place for.
+        own: all keys of the model, buffers too.
+        prefix: what a checkpoint with a head has before the model's keys, as "model".
+        whole: whether the checkpoint is of this model alone, so that every key must have its place.
+
+    Raises:
+        ModelError: with the number of keys and one of them.
+    """
+    for problem, keys in (("missing from", missing), ("of another shape in", mismatched)):
+        if found := sorted(_described(key) for key in keys):
+            raise ModelError(
+                f"{source}: {len(found)} weights of {what} are {problem} the checkpoint, as {found[0]}; "
+                f"they would be random, so it is refused"
+            )
+    places = _Places(own)
+    foreign = sorted(
+        key
+        for key in unexpected
+        if not _WITHOUT_EFFECT.fullmatch(key) and (whole or places.changed_by(key, prefix))
+    )
+    if foreign:
+        raise ModelError(
+            f"{source}: {len(foreign)} weights of the checkpoint have no place in {what}, as "
+            f"{_described(foreign[0])}; without them it would be another model, so it is refused"
+            f"{_way_out(foreign[0])}"
+        )
+
+
+def check_names(source: str, names: Iterable[str]) -> None:
+    """Raise if the names of a checkpoint's tensors already say that its weights are not plain numbers.
+
+    Known from the head of a file, before anything is loaded, and also where cached vectors would do.
+
+    Raises:
+        ModelError: there are scales, zero points or parts of an adapter among them.
+    """
+    if foreign := sorted(name for name in names if _is_other_arithmetic(name)):
+        raise ModelError(
+            f"{source}: {len(foreign)} of its tensors, as {_described(foreign[0])}, belong to quantized "
+            f"weights or to an adapter; without them it would be another model, so it is refused"
+            f"{_way_out(foreign[0])}"
+        )
+
+
+class _Places:
+    """Where a model has weights, by their keys."""
+
+    def __init__(self, own: Collection[str]) -> None:
+        self._own = set(own)
+        self._owners = {key.rpartition(".")[0] for key in own} - {""}
+        self._modules = {
+            ".".join(parts[:length])
+            for parts in (key.split(".") for key in own)
+            for length in range(1, len(parts))
+        }
+        self._forms = {_BLOCK.sub("#", key) for key in own if _BLOCK.search(key)}
+
+    def changed_by(self, key: str, prefix: str) -> bool:
+        """Whether leaving out the weight of a key would give another model than its checkpoint's."""
+        parts = key.split(".")
+        if _is_other_arithmetic(key) or any(_SCALE.fullmatch(p) and not _BEHIND.fullmatch(p) for p in parts):
+            return True
+        spellings = {key, f"{prefix}.{key}", key.removeprefix(f"{prefix}.")} if prefix else {key}
+        if not spellings.isdisjoint(self._own):  # a buffer that the model computes itself
+            return False
+        return any(self._is_inside(spelling) or self._is_beyond(spelling) for spelling in spellings)
+
+    def _is_inside(self, key: str) -> bool:
+        parts = key.split(".")
+        within = [".".join(parts[:length]) for length in range(1, len(parts))]
+        numbered = [module for module in within if module.rpartition(".")[2].isdigit()]
+        return any(module in self._owners for module in within) or any(
+            module in self._modules for module in numbered
+        )
+
+    def _is_beyond(self, key: str) -> bool:
+        return _BLOCK.search(key) is not None and _BLOCK.sub("#", key) in self._forms
+
+
+def _is_other_arithmetic(key: str) -> bool:
+    return any(_OTHER_ARITHMETIC.fullmatch(part) for part in key.split("."))
+
+
+def _way_out(key: str) -> str:
+    if not _is_other_arithmetic(key):
+        return "; does its configuration belong to these weights?"
+    return "; give the checkpoint with plain weights (dequantized; an adapter merged into its model)"
+
+
+def _described(key: Any) -> str:
+    if isinstance(key, str):
+        return repr(printable(key)[:120])
+    name, *shapes = key
+    sizes = " for ".join(str(tuple(shape)) for shape in shapes)
+    return f"{printable(str(name))[:120]!r}" + (f" ({sizes})" if sizes else "")
