@@ -197,7 +197,7 @@ def _majority(n: int, codes: NDArray[np.intp] | None, settings: Any) -> float:
     min_n=10,
     needs=("groups", "seed"),
     chance=_majority,
-    squares=0.6,
+    squares=1,
 )
 def knn_accuracy(
     x: ArrayLike, labels: ArrayLike, *, k: int | None = None, groups: ArrayLike | None = None, seed: int = 42

@@ -94,10 +94,17 @@ def rounding_of(squared: Matrix, a: Points, b: Points | None = None) -> Matrix:
     distance r by δ moves r² by $\delta(2r + \delta)$; one that came from products has their error as well.
     """
     other = a if b is None else b
-    sizes = _sizes(a, other)
     moved = a.noise[:, None] + other.noise
-    products = np.where(squared >= CLOSE * sizes, unit_rounding(a.given.shape[1]) * sizes, 0.0)
-    error: Matrix = moved * (2 * np.sqrt(squared) + moved) + products
+    error: Matrix = np.sqrt(squared)  # in place from here on: at a large n every further matrix counts
+    error *= 2
+    error += moved
+    error *= moved
+    del moved
+    sizes = _sizes(a, other)
+    from_differences = squared < CLOSE * sizes
+    sizes *= unit_rounding(a.given.shape[1])
+    sizes[from_differences] = 0.0
+    error += sizes
     return error
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
+BLOCK = 64  # rows whose neighbours are found at once, so that comparisons need no further [n, n] matrix
 RIGHT_ANGLE = 2.0  # the squared distance of two directions at right angles
 
 
@@ -86,6 +87,14 @@ def nearest_weights(distances: Matrix, errors: Matrix, k: int) -> Matrix:
         errors: how far rounding can have moved each [m, n].
         k: neighbours, fewer than the candidates.
     """
+    weights: Matrix = np.empty_like(distances)
+    for start in range(0, len(distances), BLOCK):
+        rows = slice(start, start + BLOCK)
+        weights[rows] = _nearest(distances[rows], errors[rows], k)
+    return weights
+
+
+def _nearest(distances: Matrix, errors: Matrix, k: int) -> Matrix:
     last = np.argpartition(distances, k - 1, axis=1)[:, k - 1, None]
     border, error = (np.take_along_axis(of, last, axis=1) for of in (distances, errors))
     beyond, reach = distances - border, errors + error

@@ -18,7 +18,7 @@ from alignbench.llms.gguf_header import read_header
 from alignbench.llms.gguf_model import llama3_factors
 from alignbench.llms.gguf_parts import join
 from alignbench.tests import tiny_models as tiny
-from alignbench.tests.test_llms_gguf import tensors_of, write_gguf
+from alignbench.tests.tiny_gguf import tensors_of, write_gguf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -57,7 +57,7 @@ def test_a_crash_and_a_hang_cost_only_their_own_process() -> None:
 def test_only_faults_count_as_failures() -> None:
     tally = Tally("x")
     for outcome in ("accepted", "refused", "traceback", "lost", "hang", "crash", "silent"):
-        tally.add(outcome, "input")  # type: ignore[arg-type]
+        tally.add(outcome, "input")
     assert tally.failures == 5
     assert len(tally.examples) == 5
 

@@ -26,7 +26,7 @@ from alignbench.measure.faults.trial import isolated
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 LIMIT = 120  # seconds for one model, on a machine that does other things
 _ABSURD: Final = (
@@ -71,7 +71,7 @@ def _checkpoints(place: Path) -> dict[str, Path]:
         "dinov2": tiny_models.dinov2,
         "llama": tiny_models.llama,
         "qwen2": tiny_models.qwen2,
-        "gguf": tiny_gguf.folder,
+        "gguf": tiny_gguf.folder_with_gguf,
     }
     return {name: make(place / name) for name, make in makers.items()}
 
@@ -82,12 +82,12 @@ def _use(name: str, folder: Path) -> None:
     from alignbench.tests.tiny_models import TEXTS, images
 
     model: Any
+    inputs: Sequence[Any]
     if name in {"clip", "dinov2"}:
         model, inputs = encoders.resolve(str(folder)), images()
-    elif name == "gguf":
-        model, inputs = llms.resolve(f"gguf:{folder / 'model.gguf'}"), TEXTS
     else:
-        model, inputs = llms.resolve(str(folder)), TEXTS
+        place = f"gguf:{folder / 'model.gguf'}" if name == "gguf" else str(folder)
+        model, inputs = llms.resolve(place), TEXTS
     model.load("cpu", "float32")
     vectors = model.embed(inputs)
     if len(vectors) != len(inputs) or not np.isfinite(vectors).all():
