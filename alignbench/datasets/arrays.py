@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 from typing import TYPE_CHECKING
 
@@ -164,6 +165,18 @@ def _from_npy(path: Path, what: str) -> tuple[str, ...]:
             f"{path}: expected texts or whole numbers [n], one {what} a row, "
             f"got {array.dtype.name} of shape {array.shape}"
         )
+    if array.dtype.kind == "U":
+        # Python can't make a text of anything else, and says so in a SystemError.
+        codes = np.ascontiguousarray(array).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+        if len(codes) and codes.max() > sys.maxunicode:
+            raise DataError(f"{path}: a {what} holds what is no Unicode character; write the file again")
     if array.dtype.kind == "S":
-        return tuple(value.decode("utf-8", "replace") for value in array.tolist())
+        return tuple(_decoded(value, path, i, what) for i, value in enumerate(array.tolist()))
     return tuple(str(value).strip() for value in array.tolist())
+
+
+def _decoded(value: bytes, path: Path, row: int, what: str) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: row {row}: the {what} {value[:20]!r} is not UTF-8 text") from error

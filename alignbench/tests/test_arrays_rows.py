@@ -235,3 +235,22 @@ def test_groups_may_be_called_anything_printable(tmp_path: Path) -> None:
 def test_a_sample_changed_in_another_field_keeps_its_row(tmp_path: Path) -> None:
     sample = load_mixed(1, root=mixed_root(tmp_path)).samples[0]
     assert sample.but(group="g").row == sample.row == replace(sample, id="x").row
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_characters_that_do_not_exist_are_refused(order: str, tmp_path: Path) -> None:
+    codes = np.array([97, 0x110000, 98], dtype=f"{order}u4")
+    np.save(tmp_path / "l.npy", codes.view(f"{order}U1"))
+    with pytest.raises(DataError, match="no Unicode character"):
+        read_labels(tmp_path / "l.npy", 3)
+    np.save(tmp_path / "l.npy", np.array(["a", "\U0010ffff", "b"], dtype=f"{order}U1"))
+    with pytest.raises(DataError, match=r"row 1: .*printable"):
+        read_labels(tmp_path / "l.npy", 3)
+
+
+def test_bytes_that_are_not_text_are_refused_and_never_replaced(tmp_path: Path) -> None:
+    np.save(tmp_path / "l.npy", np.array([b"a", b"\xff", b"\xfe"]))
+    with pytest.raises(DataError, match=r"row 1: .*not UTF-8"):
+        read_groups(tmp_path / "l.npy", 3)
+    np.save(tmp_path / "l.npy", np.array(["도표".encode(), b"b", b"c"]))
+    assert read_groups(tmp_path / "l.npy", 3) == ("도표", "b", "c")
