@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ROWS_PER_SHARD = 256
 # Part of every key: raise it when the meaning of what is stored changes, and old shards are never read again.
-FORMAT = 1
+FORMAT = 2  # 1: vectors of checkpoints that are refused now could be among them
 
 _INDEX = "index.json"
 _KEY = "key.json"

@@ -79,7 +79,7 @@ def test_keys_do_not_collide_and_their_order_does_not_matter(tmp_path: Path) -> 
 
 
 def test_the_key_can_be_read_by_a_person(shelf: Shelf) -> None:
-    assert json.loads((shelf.folder / "key.json").read_text()) == {**KEY, "format": 1}
+    assert json.loads((shelf.folder / "key.json").read_text()) == {**KEY, "format": 2}
 
 
 @pytest.mark.parametrize("where", [0, 7, 9, 60, -40, -1])
