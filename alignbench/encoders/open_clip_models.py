@@ -148,7 +148,7 @@ _PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
 
 
 # open_clip's configuration may name a model of another library, which is built from files of its own.
-_NAMES = (("vision_cfg", "timm_model_name"), ("text_cfg", "hf_model_name"), ("text_cfg", "hf_tokenizer_name"))
+_NAMES = (("vision_cfg", "timm_model_name"), ("text_cfg", "hf_tokenizer_name"))
 _PLAIN = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 

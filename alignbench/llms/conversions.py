@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignbench import paths
-from alignbench.errors import AlignbenchWarning, ConfigError, UnwritableError
+from alignbench.errors import AlignbenchWarning, ConfigError, ModelError, UnwritableError
 from alignbench.files import write_bytes
 from alignbench.weights.digest import file_digest
 
@@ -186,5 +186,5 @@ def _said(manifest: Path) -> tuple[str, dict[str, str]]:
 def _sum(path: Path) -> str | None:
     try:
         return file_digest(path)
-    except OSError:
+    except (OSError, ModelError):  # not there, or no file
         return None

@@ -99,13 +99,13 @@ def run_job(url: str, tab: str, seed: int) -> None:
         raise RuntimeError(f"{tab}: {said[-2000:]}")
 
 
-def _uploaded(url: str, seed: int) -> dict[str, Any]:
+def _uploaded(url: str, brightness: int) -> dict[str, Any]:
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.new("RGB", (64, 64), (5 * seed, 20, 60)).save(buffer, "PNG")
+    Image.new("RGB", (64, 64), (brightness, 20, 60)).save(buffer, "PNG")
     border = uuid4().hex
-    head = f'--{border}\r\nContent-Disposition: form-data; name="files"; filename="{seed}.png"\r\n'
+    head = f'--{border}\r\nContent-Disposition: form-data; name="files"; filename="{brightness}.png"\r\n'
     body = head.encode() + b"Content-Type: image/png\r\n\r\n" + buffer.getvalue()
     body += f"\r\n--{border}--\r\n".encode()
     [path] = _post(f"{url}gradio_api/upload", body, f"multipart/form-data; boundary={border}")

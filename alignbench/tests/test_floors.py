@@ -36,7 +36,7 @@ FLOORS = {
     "plots": 4,
     "report": 5,
     "plugin": 6,
-    "measure": 6,
+    "measure": 7,
     "aligned": 6,
     "arrays": 6,
     "cli": 7,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
@@ -259,6 +259,8 @@ def test_a_jpeg_without_a_scan_is_not_whole() -> None:
         check_image(content[: content.index(b"\xff\xda")] + b"\xff\xd9")
 
 
+# How slowly a busy machine draws says nothing of the code.
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(kind=st.sampled_from(["PNG", "JPEG", "WEBP"]), data=st.data())
 def test_any_bytes_are_whole_or_not(kind: str, data: st.DataObject) -> None:
     content = bytearray(encoded(SMALL, kind))

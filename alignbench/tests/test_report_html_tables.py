@@ -46,7 +46,7 @@ def test_a_model_is_named_once_however_often_it_was_loaded(tmp_path: Path) -> No
         {"model": "mini-llama", "seconds": 0.2, "purpose": "timing"},
         {"model": "mini-clip", "seconds": 0.3, "purpose": "embedding"},
         {"model": "mini-qwen", "seconds": 0.1},
-        {"model": "mini-qwen", "seconds": None},
+        {"model": "mini-qwen", "seconds": 0.0},
     )
     text = page_of(tmp_path, make_scores(), replace(make_run(), loads=loads)).text
     told = "mini-clip in 0.7 s (2 times, 1 to be timed), mini-llama in 0.2 s to be timed, "
