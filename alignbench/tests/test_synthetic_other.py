@@ -10,8 +10,8 @@ import pytest
 from alignbench.datasets import load_dataset
 from alignbench.datasets.synthetic import TYPES, Synthetic
 from alignbench.datasets.synthetic import words as first
-from alignbench.datasets.synthetic.canvas import font
 from alignbench.datasets.synthetic.files import write_sample_data
+from alignbench.datasets.synthetic.lettering import font
 from alignbench.datasets.synthetic.other import words
 from alignbench.errors import UnknownNameError
 

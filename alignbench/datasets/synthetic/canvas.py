@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from alignbench.errors import DataError
+from alignbench.datasets.synthetic.lettering import font, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from alignbench.datasets.synthetic.words import RGB
 
-# Faces beside pillow's own: matplotlib, which the figures need anyway, brings them.
-FACES = {"serif": "DejaVuSerif.ttf", "mono": "DejaVuSansMono.ttf"}
 Point = tuple[float, float]
 Rectangle = tuple[float, float, float, float]
 
@@ -48,29 +44,10 @@ class Drawing:
     boxes: tuple[Box, ...]
 
 
-@lru_cache(maxsize=128)
-def font(size: float, face: str = "") -> ImageFont.FreeTypeFont:
-    """Return pillow's built-in scalable font at `size` pixels, or one of `FACES`."""
-    if not face:
-        return cast("ImageFont.FreeTypeFont", ImageFont.load_default(size))
-    return ImageFont.truetype(_font_folder() / FACES[face], size)
-
-
-@lru_cache(maxsize=1)
-def _font_folder() -> Path:
-    """Return where matplotlib has its fonts, without importing it."""
-    found = importlib.util.find_spec("matplotlib")
-    places = list(found.submodule_search_locations or ()) if found else []
-    folder = Path(places[0]) / "mpl-data" / "fonts" / "ttf" if places else Path()
-    if not (folder / FACES["serif"]).is_file():
-        raise DataError(f"fonts of other drawings: expected {FACES['serif']} with matplotlib; reinstall it")
-    return folder
-
-
 @lru_cache(maxsize=8192)
 def text_width(text: str, size: float, face: str = "") -> float:
     """Return the width of `text` in page units, measured at a size large enough to be free of hinting."""
-    return font(64, face).getlength(text) * size / 64
+    return sum(font(64, own).getlength(piece) for own, piece in pieces(text, face)) * size / 64
 
 
 def wrap(text: str, size: float, width: float, face: str = "") -> list[str]:
@@ -87,6 +64,31 @@ def wrap(text: str, size: float, width: float, face: str = "") -> list[str]:
             lines.append(word)
             room = width - needed
     return lines
+
+
+def _write(
+    draw: ImageDraw.ImageDraw,
+    at: Point,
+    text: str,
+    pixels: float,
+    fill: RGB | int,
+    face: str,
+    anchor: str = "la",
+    stroke: float = 0,
+) -> None:
+    """Write `text`, each character in the first font that has it, all on one baseline."""
+    parts = pieces(text, face)
+    if len(parts) < 2:
+        own = parts[0][0] if parts else face
+        draw.text(at, text, fill, font(pixels, own), anchor, stroke_width=stroke, stroke_fill=fill)
+        return
+    widths = [font(pixels, own).getlength(piece) for own, piece in parts]
+    ascent, descent = font(pixels, face).getmetrics()
+    x = at[0] - {"l": 0.0, "m": 0.5, "r": 1.0}[anchor[0]] * sum(widths)
+    y = at[1] + {"a": float(ascent), "m": (ascent - descent) / 2, "s": 0.0}[anchor[1]]
+    for (own, piece), width in zip(parts, widths, strict=True):
+        draw.text((x, y), piece, fill, font(pixels, own), "ls", stroke_width=stroke, stroke_fill=fill)
+        x += width
 
 
 class Canvas:
@@ -129,24 +131,24 @@ class Canvas:
     ) -> None:
         """Write `text`; `anchor` is pillow's (first letter horizontal, second vertical)."""
         stroke = size * self.scale / 40 if bold else 0
-        self._draw.text(
-            self._point(at),
-            text,
-            fill,
-            font(size * self.scale, self.face),
-            anchor,
-            stroke_width=stroke,
-            stroke_fill=fill,
-        )
+        _write(self._draw, self._point(at), text, size * self.scale, fill, self.face, anchor, stroke)
 
     def upward_text(self, at: Point, text: str, size: float, fill: RGB) -> None:
         """Write `text` from bottom to top, centred on `at`."""
         pixels = size * self.scale
         mask = Image.new("L", (round(text_width(text, pixels, self.face)) + 4, round(pixels * 1.3)))
-        ImageDraw.Draw(mask).text((2, 0), text, 255, font(pixels, self.face))
+        _write(ImageDraw.Draw(mask), (2, 0), text, pixels, 255, self.face)
         mask = mask.transpose(Image.Transpose.ROTATE_90)
         x, y = self._point(at)
         self.image.paste(fill, (round(x - mask.width / 2), round(y - mask.height / 2)), mask)
+
+    def smoothed(self, smooth: int) -> Image.Image:
+        """Return the image, made smaller by so much: each pixel the mean of `smooth` by `smooth`."""
+        if smooth == 1:
+            return self.image
+        scale = self.scale / smooth
+        shape = (round(self.width * scale), round(self.height * scale))
+        return self.image.resize(shape, Image.Resampling.BOX)
 
     def _point(self, point: Point) -> Point:
         return point[0] * self.scale, point[1] * self.scale

@@ -18,6 +18,7 @@ TOP = 100  # the y axis ends here: values are 0 to 100
 
 def paint_chart(chart: Chart, canvas: Canvas) -> list[Box]:
     """Draw `chart`; the boxes are of every bar, line, slice or group of points."""
+    chart.check()
     ink = BACKGROUNDS[chart.background].ink
     canvas.text((canvas.width / 2, 14), chart.title, TITLE_SIZE, ink, "ma", bold=True)
     if chart.kind == "pie":

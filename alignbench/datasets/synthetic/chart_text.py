@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from alignbench.datasets.synthetic.charts import trend_of
 from alignbench.datasets.synthetic.kind import Description
 from alignbench.datasets.synthetic.words import a, count, listing, sentence
 
 if TYPE_CHECKING:
-    from alignbench.datasets.synthetic.charts import Chart
+    from alignbench.datasets.synthetic.charts import Chart, Series
 
 NOUNS = {"bar": "bar", "line": "line", "pie": "slice", "scatter": "group of points"}
 RUNS = {
@@ -19,11 +20,13 @@ RUNS = {
     "mixed": ("goes up and down", "has no clear trend"),
     "scattered": ("shows no trend", "is spread all over"),
     "clustered": ("forms a cluster", "keeps together in a cluster"),
+    "level": ("stays level", "does not change"),
 }
 
 
 def describe_chart(chart: Chart) -> Description:
     """Say what can be seen in `chart`, in four wordings."""
+    chart.check()
     kind, what, detail = _kind(chart), _items(chart), _DETAILS[chart.kind](chart)
     page = f"{chart.background} background"
     wordings = (
@@ -64,9 +67,9 @@ def _bar_detail(chart: Chart) -> tuple[str, str]:
     mark = f", in {chart.highlight}," if chart.highlight else ""
     return (
         f"the largest bar{mark} is {high[0]} with {high[1]} and the smallest is {low[0]} with {low[1]}",
-        f"the height of the bars {RUNS[chart.series[0].trend][0]}"
+        f"the height of the bars {_run(chart.series[0])[0]}"
         if chart.layout == "vertical"
-        else f"from top to bottom the length {RUNS[chart.series[0].trend][1]}",
+        else f"from top to bottom the length {_run(chart.series[0])[1]}",
     )
 
 
@@ -74,8 +77,8 @@ def _line_detail(chart: Chart) -> tuple[str, str]:
     first = chart.series[0]
     low, high = _extremes(chart.categories, first.values)
     return (
-        listing([f"the {series.colour} line {RUNS[series.trend][0]}" for series in chart.series]),
-        f"the {first.colour} line {RUNS[first.trend][1]}, with a low of {low[1]} in {low[0]} "
+        listing([f"the {series.colour} line {_run(series)[0]}" for series in chart.series]),
+        f"the {first.colour} line {_run(first)[1]}, with a low of {low[1]} in {low[0]} "
         f"and a high of {high[1]} in {high[0]}",
     )
 
@@ -99,6 +102,10 @@ def _scatter_detail(chart: Chart) -> tuple[str, str]:
         "clustered": ("the points of a colour form a cluster", "every colour keeps to its own corner"),
     }[trend]
     return whole[0], f"there are {total} points in all, and {whole[1]}"
+
+
+def _run(series: Series) -> tuple[str, str]:
+    return RUNS[series.trend or trend_of(series.values)]
 
 
 def _extremes(names: tuple[str, ...], values: tuple[int, ...]) -> tuple[tuple[str, int], tuple[str, int]]:

@@ -14,13 +14,23 @@ from alignbench.datasets.synthetic.words import (
     UNITS,
     title_of,
 )
+from alignbench.errors import InputError
+from alignbench.registry import unknown
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Sequence
 
-CHART_KINDS = ("bar", "line", "pie", "scatter")
+LAYOUTS = {
+    "bar": ("vertical", "horizontal"),
+    "line": ("plain", "dotted"),
+    "pie": ("full", "ring"),
+    "scatter": ("round", "square"),
+}
+CHART_KINDS = tuple(LAYOUTS)
 SIZES = ((448, 448), (448, 400), (448, 368), (416, 448))
 TRENDS = ("rising", "falling", "peak", "valley", "mixed")
+CLOUDS = ("rising", "falling", "scattered", "clustered")
 Points = tuple[tuple[float, float], ...]
 
 
@@ -32,7 +42,7 @@ class Series:
         colour: the colour's name.
         values: a value a category (bar, line); one value (a slice's per cent).
         points: x and y from 0 to 100 (scatter).
-        trend: how the values run from left to right; "" for a slice.
+        trend: how the values run from left to right; "" for a slice, and where the values tell.
     """
 
     colour: str
@@ -69,6 +79,47 @@ class Chart:
     def title(self) -> str:
         """The title as it is written."""
         return f"{self.topic} in {self.place}"
+
+    def check(self) -> None:
+        """See that it can be drawn and described; colours are looked up where they are used.
+
+        Raises:
+            InputError: a kind or layout that there is not, series that don't fit their categories, or values
+                that don't fit the axes.
+        """
+        if self.kind not in LAYOUTS:
+            raise InputError(unknown("kind of chart", str(self.kind), LAYOUTS))
+        if self.layout not in LAYOUTS[self.kind]:
+            raise InputError(
+                unknown(f"layout of a {self.kind} chart", str(self.layout), dict.fromkeys(LAYOUTS[self.kind]))
+            )
+        if not self.series or (self.kind == "bar" and len(self.series) > 1):
+            raise InputError(f"series: expected one of a {self.kind} chart, got {len(self.series)}")
+        if self.kind == "pie" and len(self.series) != len(self.categories):
+            raise InputError(
+                f"series: expected one for each of {len(self.categories)} slices, got {len(self.series)}"
+            )
+        for number, series in enumerate(self.series):
+            self._check_series(number, series)
+
+    def _check_series(self, number: int, series: Series) -> None:
+        where = f"series {number}"
+        if self.kind == "scatter":
+            if not series.points or series.trend not in CLOUDS:
+                raise InputError(f"{where}: expected points, and a trend of {', '.join(CLOUDS)}")
+            values = [value for point in series.points for value in point]
+        else:
+            wanted = 1 if self.kind == "pie" else len(self.categories)
+            if not series.values or len(series.values) != wanted:
+                raise InputError(f"{where}: expected {wanted} values, got {len(series.values)}")
+            if series.trend not in {"", "level", *TRENDS}:
+                raise InputError(unknown("trend", str(series.trend), dict.fromkeys(TRENDS)))
+            values = list(series.values)
+        if wrong := [value for value in values if not 0 <= value <= 100]:
+            raise InputError(
+                f"{where}: {wrong[0]!r} does not fit the axis, which goes from 0 to 100; bar_chart() draws "
+                "any numbers"
+            )
 
     @property
     def items(self) -> int:
@@ -119,6 +170,17 @@ def trending(rng: random.Random, n: int, trend: str) -> tuple[int, ...]:
     return tuple(ordered)
 
 
+def trend_of(values: Sequence[float]) -> str:
+    """Return how values run from left to right: one of `TRENDS`, or "level" where they are all the same."""
+    steps = [after > before for before, after in pairwise(values) if after != before]
+    if not steps:
+        return "level"
+    changes = sum(one != two for one, two in pairwise(steps))
+    if changes > 1:
+        return "mixed"
+    return ("peak" if steps[0] else "valley") if changes else ("rising" if steps[0] else "falling")
+
+
 def turns(values: list[int] | tuple[int, ...]) -> int:
     """Return how often the values change direction."""
     steps = [after > before for before, after in pairwise(values)]
@@ -155,7 +217,7 @@ def _slices(rng: random.Random, names: tuple[str, ...]) -> tuple[str, tuple[str,
 
 def _points(rng: random.Random, names: tuple[str, ...]) -> tuple[str, tuple[str, ...], tuple[Series, ...]]:
     colours = rng.sample(tuple(COLOURS), rng.randint(1, 3))
-    trend = rng.choice(("rising", "falling", "scattered", "clustered"))
+    trend = rng.choice(CLOUDS)
     corners = rng.sample([(20, 20), (80, 80), (20, 80), (80, 20), (50, 50)], len(colours))
     series = []
     for colour, corner in zip(colours, corners, strict=True):

@@ -20,7 +20,7 @@ from alignbench.datasets.synthetic.other import OTHER
 from alignbench.datasets.synthetic.other.words import BACKGROUNDS as OTHER_BACKGROUNDS
 from alignbench.datasets.synthetic.shapes import SCENES
 from alignbench.datasets.synthetic.tables import describe_table, imagine_table, paint_table
-from alignbench.datasets.synthetic.words import BACKGROUNDS
+from alignbench.datasets.synthetic.words import BACKGROUNDS, Named
 from alignbench.errors import InputError, UnknownNameError
 from alignbench.registry import unknown
 
@@ -37,7 +37,7 @@ KINDS: dict[str, Kind[Any]] = {
 }
 TYPES = ("chart", "table", "document")
 FAMILIES: dict[str, dict[str, Kind[Any]]] = {"first": KINDS, "other": OTHER}
-_PAGES = {**BACKGROUNDS, **OTHER_BACKGROUNDS}
+_PAGES = Named("page colour", {**BACKGROUNDS, **OTHER_BACKGROUNDS})
 
 PAGE = 448  # the longer side of a page in its own units
 SIDES = range(16, 4097)
@@ -76,11 +76,8 @@ class Synthetic:
         _check_whole("smooth", self.smooth, 1, 4)
         if not self.types or len(set(self.types)) != len(self.types):
             raise InputError(f"types: expected different names of {', '.join(KINDS)}; got {self.types}")
-        if self.family not in FAMILIES:
-            raise UnknownNameError(unknown("family of drawings", self.family, FAMILIES))
         for name in self.types:
-            if name not in FAMILIES[self.family]:
-                raise UnknownNameError(unknown("type of drawing", name, FAMILIES[self.family]))
+            _kind(name, self.family)
 
     def spec(self, data_type: str, index: int) -> Spec:
         """Return what the `index`-th drawing of `data_type` shows."""
@@ -132,19 +129,24 @@ class Synthetic:
 
 def draw(data_type: str, spec: Spec, size: int = PAGE, smooth: int = 2, *, family: str = "first") -> Drawing:
     """Return `spec` drawn with its longer side `size` pixels long."""
+    kind = _kind(data_type, family)
     scale = size / max(spec.size)
     canvas = Canvas(spec.size, _PAGES[spec.background].fill, scale * smooth)
-    boxes = FAMILIES[family][data_type].paint(spec, canvas)
-    image = canvas.image
-    if smooth > 1:
-        shape = (round(spec.size[0] * scale), round(spec.size[1] * scale))
-        image = image.resize(shape, Image.Resampling.BOX)
-    return Drawing(image, tuple(box.scaled(scale) for box in boxes))
+    boxes = kind.paint(spec, canvas)
+    return Drawing(canvas.smoothed(smooth), tuple(box.scaled(scale) for box in boxes))
 
 
 def describe(data_type: str, spec: Spec, *, family: str = "first") -> Description:
     """Return what is said of `spec`."""
-    return FAMILIES[family][data_type].describe(spec)
+    return _kind(data_type, family).describe(spec)
+
+
+def _kind(data_type: str, family: str) -> Kind[Any]:
+    if family not in FAMILIES:
+        raise UnknownNameError(unknown("family of drawings", family, FAMILIES))
+    if data_type not in FAMILIES[family]:
+        raise UnknownNameError(unknown("type of drawing", data_type, FAMILIES[family]))
+    return FAMILIES[family][data_type]
 
 
 def png(image: Image.Image) -> bytes:

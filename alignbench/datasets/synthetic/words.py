@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+from alignbench.errors import UnknownNameError
+from alignbench.registry import unknown
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 RGB = tuple[int, int, int]
+Value = TypeVar("Value")
 
-COLOURS: dict[str, RGB] = {
-    "red": (214, 39, 40),
-    "orange": (245, 130, 32),
-    "yellow": (238, 198, 36),
-    "green": (44, 160, 60),
-    "teal": (20, 170, 170),
-    "blue": (40, 100, 220),
-    "purple": (130, 70, 190),
-    "pink": (235, 110, 180),
-    "brown": (140, 90, 60),
-}
+
+class Named(dict[str, Value]):
+    """What names stand for; of another name it says which there are.
+
+    Args:
+        what: they are names of.
+        entries: name -> value.
+    """
+
+    def __init__(self, what: str, entries: Mapping[str, Value]) -> None:
+        super().__init__(entries)
+        self.what = what
+
+    def __missing__(self, name: object) -> NoReturn:
+        raise UnknownNameError(unknown(self.what, str(name), self))
+
+
+COLOURS: Named[RGB] = Named(
+    "colour",
+    {
+        "red": (214, 39, 40),
+        "orange": (245, 130, 32),
+        "yellow": (238, 198, 36),
+        "green": (44, 160, 60),
+        "teal": (20, 170, 170),
+        "blue": (40, 100, 220),
+        "purple": (130, 70, 190),
+        "pink": (235, 110, 180),
+        "brown": (140, 90, 60),
+    },
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +57,17 @@ class Background:
     faint: RGB = (196, 200, 206)
 
 
-BACKGROUNDS: dict[str, Background] = {
-    "white": Background((255, 255, 255)),
-    "cream": Background((255, 246, 220)),
-    "pale grey": Background((228, 231, 235), faint=(180, 184, 190)),
-    "pale blue": Background((221, 236, 252), faint=(178, 194, 214)),
-    "pale green": Background((224, 244, 226), faint=(178, 204, 182)),
-    "dark": Background((36, 42, 51), ink=(238, 240, 243), faint=(86, 94, 106)),
-}
+BACKGROUNDS: Named[Background] = Named(
+    "page colour",
+    {
+        "white": Background((255, 255, 255)),
+        "cream": Background((255, 246, 220)),
+        "pale grey": Background((228, 231, 235), faint=(180, 184, 190)),
+        "pale blue": Background((221, 236, 252), faint=(178, 194, 214)),
+        "pale green": Background((224, 244, 226), faint=(178, 204, 182)),
+        "dark": Background((36, 42, 51), ink=(238, 240, 243), faint=(86, 94, 106)),
+    },
+)
 PAGES = ("white", "cream", "pale grey", "pale blue", "pale green")
 
 TOPICS = (

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.datasets.synthetic.words import Background
+from alignbench.datasets.synthetic.words import Background, Named
 
 if TYPE_CHECKING:
     import random
 
     from alignbench.datasets.synthetic.words import RGB
 
-COLOURS: dict[str, RGB] = {
-    "dark red": (132, 18, 34),
-    "gold": (201, 152, 12),
-    "lime": (146, 200, 44),
-    "dark green": (10, 92, 52),
-    "turquoise": (70, 205, 196),
-    "light blue": (112, 172, 240),
-    "navy": (20, 38, 118),
-    "violet": (172, 62, 222),
-    "grey": (124, 128, 134),
-}
-BACKGROUNDS: dict[str, Background] = {
-    "lavender": Background((231, 225, 249), faint=(196, 188, 222)),
-    "mint": Background((212, 246, 235), faint=(170, 212, 198)),
-    "sand": Background((239, 227, 198), faint=(208, 194, 158)),
-    "rose": Background((252, 224, 231), faint=(222, 186, 196)),
-    "black": Background((14, 14, 18), ink=(240, 240, 236), faint=(74, 74, 84)),
-}
+COLOURS: Named[RGB] = Named(
+    "colour",
+    {
+        "dark red": (132, 18, 34),
+        "gold": (201, 152, 12),
+        "lime": (146, 200, 44),
+        "dark green": (10, 92, 52),
+        "turquoise": (70, 205, 196),
+        "light blue": (112, 172, 240),
+        "navy": (20, 38, 118),
+        "violet": (172, 62, 222),
+        "grey": (124, 128, 134),
+    },
+)
+BACKGROUNDS: Named[Background] = Named(
+    "page colour",
+    {
+        "lavender": Background((231, 225, 249), faint=(196, 188, 222)),
+        "mint": Background((212, 246, 235), faint=(170, 212, 198)),
+        "sand": Background((239, 227, 198), faint=(208, 194, 158)),
+        "rose": Background((252, 224, 231), faint=(222, 186, 196)),
+        "black": Background((14, 14, 18), ink=(240, 240, 236), faint=(74, 74, 84)),
+    },
+)
 PAGES = ("lavender", "mint", "sand", "rose")
 TOPICS = (
     "Bread prices",

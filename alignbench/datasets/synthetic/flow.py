@@ -1,0 +1,62 @@
+"""Running text in lines: any script, words of any length."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+from alignbench.datasets.synthetic.canvas import text_width
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_NO_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "IDEOGRAPHIC", "FULLWIDTH", "BOPOMOFO")
+
+
+def lines_of(text: str, points: float, width: float) -> list[str]:
+    """Return `text` in lines that fit into `width`.
+
+    They end at spaces, between characters of scripts that have none, and in words longer than a line.
+
+    Args:
+        text: without line breaks.
+        points: the size of the letters, in units of the page.
+        width: of the lines, likewise.
+    """
+    lines = [""]
+    for token in _tokens(text):
+        if _fits(lines[-1] + token.rstrip(), points, width):
+            lines[-1] += token
+            continue
+        for part in _parts(token.lstrip(), lambda piece: _fits(piece.rstrip(), points, width)):
+            lines.append(part)
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _fits(text: str, points: float, width: float) -> bool:
+    return text_width(text, points) <= width
+
+
+def _tokens(text: str) -> list[str]:
+    """Return the parts between which a line may end, with the spaces behind them."""
+    found = [""]
+    for character in text:
+        alone = unicodedata.name(character, "").startswith(_NO_SPACES)
+        ends = found[-1] and (found[-1][-1].isspace() and not character.isspace())
+        if ends or (alone and found[-1]):
+            found.append(character)
+        else:
+            found[-1] += character
+        if alone:
+            found.append("")
+    return [token for token in found if token]
+
+
+def _parts(token: str, fits: Callable[[str], bool]) -> list[str]:
+    """Return a token in parts that fit, each as long as can be; a single character always does."""
+    parts = [""]
+    for character in token:
+        if parts[-1] and not fits(parts[-1] + character):
+            parts.append("")
+        parts[-1] += character
+    return parts

@@ -1,0 +1,127 @@
+"""Fonts for any text: a drawing's own face, then one of many scripts, then what the system has."""
+
+from __future__ import annotations
+
+import importlib.util
+import unicodedata
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from PIL import ImageFont, features
+
+from alignbench.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Faces beside pillow's own: matplotlib, which the figures need anyway, brings them.
+FACES = {"serif": "DejaVuSerif.ttf", "mono": "DejaVuSansMono.ttf", "sans": "DejaVuSans.ttf"}
+_NO_CHARACTER = (
+    "\U0010ffff"  # Unicode promises that it never is one, so every font shows its sign for "missing"
+)
+_PROBE = 32.0  # pixels at which a sign is compared with that for "missing"
+_RIGHT_TO_LEFT = frozenset({"R", "AL"})
+_EAST_ASIAN = ("CJK", "HANGUL", "HIRAGANA", "KATAKANA", "BOPOMOFO")
+
+
+@lru_cache(maxsize=128)
+def font(size: float, face: str = "") -> ImageFont.FreeTypeFont:
+    """Return pillow's built-in scalable font at `size` pixels, one of `FACES`, or that of a file.
+
+    Raises:
+        OSError: a file that holds no font which can be drawn at this size.
+    """
+    if not face:
+        return cast("ImageFont.FreeTypeFont", ImageFont.load_default(size))
+    return ImageFont.truetype(str(_font_folder() / FACES[face]) if face in FACES else face, size)
+
+
+@lru_cache(maxsize=1)
+def _font_folder() -> Path:
+    """Return where matplotlib has its fonts, without importing it."""
+    found = importlib.util.find_spec("matplotlib")
+    places = list(found.submodule_search_locations or ()) if found else []
+    folder = Path(places[0]) / "mpl-data" / "fonts" / "ttf" if places else Path()
+    if not (folder / FACES["serif"]).is_file():
+        raise DataError(f"fonts of other drawings: expected {FACES['serif']} with matplotlib; reinstall it")
+    return folder
+
+
+@lru_cache(maxsize=4096)
+def pieces(text: str, face: str = "") -> tuple[tuple[str, str], ...]:
+    """Return `text` in pieces of one font each: (face, piece), in the order in which they are written.
+
+    Every character is drawn in the first font that has it: `face`, DejaVu Sans, then those of the system.
+    A text from right to left is one piece, for only as a whole it is put in order.
+
+    Raises:
+        InputError: no font here has a character, or a script can't be set.
+    """
+    if any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in text):
+        return ((_face_of_all(text, face), text),)
+    found: list[tuple[str, str]] = []
+    for character in text:
+        last = found[-1][0] if found else face
+        stays = unicodedata.combining(character) and _has(last, character)
+        own = last if stays or character.isspace() else _face_of(character, face)
+        if found and own == last:
+            found[-1] = (own, found[-1][1] + character)
+        else:
+            found.append((own, character))
+    return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def _face_of(character: str, face: str) -> str:
+    for candidate in _candidates(face):
+        if _has(candidate, character):
+            return candidate
+    name = unicodedata.name(character, "a character without a name")
+    package = "fonts-noto-cjk" if name.startswith(_EAST_ASIAN) else "fonts-noto"
+    raise InputError(
+        f"no font of this machine has {character!r} (U+{ord(character):04X}, {name}); install one that has, "
+        f"such as the system's package {package}"
+    )
+
+
+def _face_of_all(text: str, face: str) -> str:
+    if not features.check("raqm"):
+        raise InputError(
+            f"{text[:40]!r} runs from right to left, which this pillow can't set; install one with raqm"
+        )
+    for candidate in _candidates(face):
+        if all(character.isspace() or _has(candidate, character) for character in text):
+            return candidate
+    raise InputError(
+        f"no font of this machine has all characters of {text[:40]!r}, which runs from right to left; "
+        "install one that has, such as the system's package fonts-noto"
+    )
+
+
+def _candidates(face: str) -> Iterator[str]:
+    yield face
+    yield "sans"
+    yield from _system_fonts()
+
+
+@lru_cache(maxsize=1)
+def _system_fonts() -> tuple[str, ...]:
+    """Return the font files of the system: sans serif of regular weight first, else by name."""
+    from matplotlib.font_manager import findSystemFonts
+
+    def order(path: str) -> tuple[bool, bool, str]:
+        name = Path(path).name.lower()
+        return "regular" not in name, "serif" in name, path
+
+    return tuple(sorted(findSystemFonts(), key=order))
+
+
+@lru_cache(maxsize=16384)
+def _has(face: str, character: str) -> bool:
+    """Whether a font has a sign of its own for a character."""
+    try:
+        signs = [font(_PROBE, face).getmask(one) for one in (character, _NO_CHARACTER)]
+    except OSError:  # not every file in a folder of fonts can be scaled: pictures of emoji can't
+        return False
+    return (signs[0].size, bytes(signs[0])) != (signs[1].size, bytes(signs[1]))
