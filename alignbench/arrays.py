@@ -100,8 +100,9 @@ def score_arrays(
             Each row is its own by default; "rows": equal rows are one group, in whichever array they are.
             Where each is its own and rows are equal, a warning says so, and all scores are flagged
             `repeated_rows`.
-        metrics: which, by name; by default all that apply: of pairs, of the vision side alone, and, where
-            there are labels, those that need them.
+        metrics: which, by name; by default all that apply: of pairs, of the vision side alone, composites
+            (without labels `eas` only, flagged `no_labels`) and, where there are labels, those that need
+            them.
         l2: whether rows are brought to unit length first, as a run does by default. Here they are taken as
             they are.
         seed: of everything that is drawn.

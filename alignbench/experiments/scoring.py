@@ -138,12 +138,14 @@ def evaluate_pair(metric: Metric, pair: Pair, settings: Settings, **how: Any) ->
         DegenerateError: the metric is not defined on them.
     """
     n, dims = len(set(pair.groups)), (pair.x.dim, pair.y.dim)
+    # One class for all tells as much as none: what does without labels then has none to work with.
+    unlabelled = "labels" in metric.optional and len(set(pair.labels)) < 2
     with blas_threads(pair):
         return evaluate(
             metric,
             pair.x.values,
             pair.y.values if metric.two_sided else None,
-            labels=pair.labels,
+            labels=None if unlabelled else pair.labels,
             groups=pair.groups,
             seed=settings.seed,
             n_permutations=settings.permutations,

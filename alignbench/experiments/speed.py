@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import cycle, islice
+from statistics import stdev
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -167,7 +168,7 @@ def _metric_call(metric: Metric, n: int) -> Callable[[], float]:
     data = {"labels": labels, "groups": np.arange(n).astype(str), "seed": 0}
     dims = (WIDTH, WIDTH) if metric.two_sided else (WIDTH,)
     settings = {} if metric.settings is None else metric.settings(n, dims)
-    keywords = {name: data[name] for name in metric.needs} | dict(settings)
+    keywords = {name: data[name] for name in metric.keywords} | dict(settings)
     other = y if metric.two_sided else labels
     return lambda: metric(x, other, **keywords)
 
@@ -197,8 +198,8 @@ def expected_seconds(items: int, known: Mapping[int, float]) -> float:
 def timing_scores(work: Work, timing: Timing, **how: Any) -> list[Score]:
     """Return the scores of a timing: the median's milliseconds, and what is done a second.
 
-    Rounds of one process say little of the next run, so there is no interval: the quartiles of the rounds are
-    in `params`.
+    Rounds of one process say little of the next run, so there is no interval: the quartiles and the standard
+    deviation of the rounds are in `params`.
 
     Args:
         work: what was timed.
@@ -217,7 +218,9 @@ def timing_scores(work: Work, timing: Timing, **how: Any) -> list[Score]:
     }
     flags = ("busy",) if timing.busy else ()
     in_ms = 1e3 / work.per
+    deviation = timing.deviation
     times = {
+        "std": None if deviation is None else deviation * in_ms,
         "min": min(timing.seconds) * in_ms,
         "q1": low * in_ms,
         "q3": high * in_ms,
@@ -235,7 +238,11 @@ def timing_scores(work: Work, timing: Timing, **how: Any) -> list[Score]:
         )
     ]
     for name, (count, unit) in work.throughput.items():
-        rates = {"q1": count / high, "q3": count / low}
+        rates = {
+            "std": stdev(count / each for each in timing.seconds) if len(timing.seconds) > 1 else None,
+            "q1": count / high,
+            "q3": count / low,
+        }
         scores.append(
             _score(
                 work,

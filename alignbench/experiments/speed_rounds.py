@@ -105,6 +105,11 @@ class Timing:
         return low, high
 
     @property
+    def deviation(self) -> float | None:
+        """The standard deviation of the rounds (n−1); None of a single one."""
+        return statistics.stdev(self.seconds) if len(self.seconds) > 1 else None
+
+    @property
     def busy(self) -> bool:
         """Whether other processes made it slower than it need be."""
         return 2 * self.disturbed > len(self.seconds) or (self.others or 0.0) > _BUSY * self.cores

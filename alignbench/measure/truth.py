@@ -121,7 +121,7 @@ def run(world: World, metric: str, n: int, scale: float, labels: bool = False) -
     for trial in range(trials(metric, n, scale)):
         x, y, codes = world.draw(n, trial)
         chosen = METRICS.get(metric)
-        needed = codes if labels or "labels" in chosen.needs else None
+        needed = codes if labels or "labels" in chosen.keywords else None
         try:
             results.append(
                 evaluate(chosen, x, y, labels=needed, seed=trial, n_permutations=DRAWS, interval=False)

@@ -77,6 +77,7 @@ class Metric:
         min_n: the fewest rows that the definition needs.
         same_width: whether x and y need the same number of columns (where `align` is "none").
         needs: keywords that it takes from the data: "labels", "groups", "seed".
+        optional: those that it takes where the data has them, and does without where it hasn't: "labels".
         settings: (n, dims, **given) -> all keywords that may depend on n, dims or the user; they stay as they
             are at the full n in permutations and deletions.
         prepare: maps raw (x, y) to what `fn` takes; for scores that need a shared basis.
@@ -105,6 +106,7 @@ class Metric:
     higher_is_better: bool = True
     unit: str = ""
     needs: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     settings: Callable[..., Settings] | None = None
     prepare: Callable[..., tuple[Matrix, Matrix]] | None = None
     null: NullModel | None = None
@@ -139,6 +141,11 @@ class Metric:
             model = self.null or NullModel()
             permuted = (model.draws if draws is None else draws) * min(n, model.max_groups or n)
         return 8 * (self.squares * n**2 + _PERMUTATIONS * permuted)
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """All keywords that it takes from the data."""
+        return (*self.needs, *self.optional)
 
     def arrays(self, x: ArrayLike, y: ArrayLike | None = None) -> tuple[Matrix, Matrix | None]:
         """Return checked float64 sides; `y` is None for a metric of one side.

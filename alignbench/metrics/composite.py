@@ -10,7 +10,7 @@ from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.basis import basis_settings, shuffled_bases, to_shared_basis
 from alignbench.metrics.checks import bounded
 from alignbench.metrics.cka import calibrated_cka, calibrated_cka_draw, linear_cka, linear_cka_draw
-from alignbench.metrics.classes import discriminability, discriminability_raw
+from alignbench.metrics.classes import discriminability, discriminability_raw, spread
 from alignbench.metrics.coral import SATURATION, coral_similarity, ncoral
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
 
 WEIGHTS = (0.3, 0.3, 0.4)
-NEEDS = ("labels", "groups", "seed")
+NEEDS = ("groups", "seed")
 DRAWS = 199
 
 
@@ -29,19 +29,21 @@ def eas_parts(
     x: ArrayLike,
     y: ArrayLike,
     *,
-    labels: ArrayLike,
+    labels: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     seed: int = 42,
     align: str = "procrustes",
     k: int | None = None,
 ) -> dict[str, float]:
-    """Return what `eas` adds up: `linear_cka`, `coral_similarity`, `discriminability_raw`."""
+    """Return what `eas` adds up: `linear_cka`, `coral_similarity`, and `discriminability_raw`.
+
+    Without labels `spread`, of at most 1, stands in the place of the last one.
+    """
     based = to_shared_basis(x, y, align=align, k=k, groups=groups, seed=seed)
-    return {
-        "linear_cka": linear_cka(x, y),
-        "coral_similarity": coral_similarity(*based),
-        "discriminability_raw": discriminability_raw(x, labels),
-    }
+    alone = {"spread": min(1.0, spread(x))}
+    if labels is not None:
+        alone = {"discriminability_raw": discriminability_raw(x, labels)}
+    return {"linear_cka": linear_cka(x, y), "coral_similarity": coral_similarity(*based), **alone}
 
 
 def eas_adjusted_parts(
@@ -79,7 +81,7 @@ def _null(
         y: Matrix,
         permutations: NDArray[np.intp],
         *,
-        labels: ArrayLike,
+        labels: ArrayLike | None = None,
         groups: ArrayLike | None = None,
         seed: int = 42,
         align: str = "procrustes",
@@ -97,8 +99,9 @@ def _null(
     return NullModel(draw=draw, draws=DRAWS)
 
 
-def _saturated(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:
-    return ("saturated",) if parts["coral_similarity"] > 1 / (1 + SATURATION) else ()
+def _flags(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:
+    saturated = parts["coral_similarity"] > 1 / (1 + SATURATION)
+    return (*(["saturated"] if saturated else []), *(["no_labels"] if "spread" in parts else []))
 
 
 @METRICS.register(
@@ -111,17 +114,18 @@ def _saturated(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:
     min_n=4,
     same_width=True,
     needs=NEEDS,
+    optional=("labels",),
     settings=basis_settings,
     null=_null(linear_cka_draw, coral_similarity, eas_parts),
     parts=eas_parts,
-    flags=_saturated,
+    flags=_flags,
     squares=4,
 )
 def eas(
     x: ArrayLike,
     y: ArrayLike,
     *,
-    labels: ArrayLike,
+    labels: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     seed: int = 42,
     align: str = "procrustes",
@@ -131,12 +135,14 @@ def eas(
 
     $.3\,\mathrm{linear\_cka} + .3\,\mathrm{coral\_similarity} + .4\,\mathrm{discriminability\_raw}$.
 
-    Where CORAL saturates it ranks as .3 + .3·CKA + .4·disc, and disc never sees the LLM.
+    Where CORAL saturates it ranks as .3 + .3·CKA + .4·disc, and disc never sees the LLM. Without labels its
+    third part is `spread`, of at most 1, as published: another quantity, of which a score of the whole is
+    flagged "no_labels" and compares with none that had labels.
 
     Args:
         x: vision side [n, dx].
         y: text side [n, dy].
-        labels: the class of each row.
+        labels: the class of each row; None: there are none.
         groups: the unit of the split that the shared basis needs.
         seed: of that split.
         align: see `to_shared_basis`.
@@ -162,7 +168,7 @@ def eas(
     invariant_to=("joint_rotation", "isotropic_scale", "translation"),
     min_n=5,
     same_width=True,
-    needs=NEEDS,
+    needs=("labels", *NEEDS),
     settings=basis_settings,
     null=_null(calibrated_cka_draw, lambda x, y: 1 - ncoral(x, y), eas_adjusted_parts),
     parts=eas_adjusted_parts,

@@ -130,7 +130,7 @@ def _translation(side: Array, rng: np.random.Generator) -> Callable[[Array], Arr
 def _score(metric: Metric, case: Case) -> float | None:
     """Return the score, or None where the metric says that it does not exist."""
     data = {"labels": case.labels, "groups": case.groups, "seed": 0}
-    keywords = {need: data[need] for need in metric.needs}
+    keywords = {name: data[name] for name in metric.keywords}
     if metric.settings is not None and "align" in metric.settings(
         len(case.x), (case.x.shape[1], case.y.shape[1])
     ):

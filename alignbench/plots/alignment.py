@@ -83,7 +83,9 @@ def eas_dashboard(inputs: FigureInputs) -> Figure | None:
         figure,
         f"Encoder alignment score and its parts{sample_note(scores)}",
         *notes,
-        legend=_part_handles(saturated),
+        legend=_part_handles(
+            saturated, unlabelled=any("no_labels" in s.flags for _, own in columns for s in own)
+        ),
     )
     return figure
 
@@ -129,15 +131,16 @@ def contributions(score: Score) -> dict[str, float]:
     found: dict[str, float] = {}
     for recorded, value in score.params.get("parts", {}).items():
         for part, weight in EAS_WEIGHTS.items():
-            if part in recorded:
+            if part in recorded or (part, recorded) == ("disc", "spread"):
                 found[part] = weight * float(value)
     return found if found.keys() == EAS_WEIGHTS.keys() else {"cka": float(score.value or 0.0)}
 
 
-def _part_handles(saturated: bool) -> list[Artist]:
+def _part_handles(saturated: bool, *, unlabelled: bool) -> list[Artist]:
     from matplotlib.patches import Patch
 
-    names = {"cka": "0.3 × CKA", "coral": "0.3 × CORAL", "disc": "0.4 × discriminability"}
+    alone = "spread (no labels)" if unlabelled else "discriminability"
+    names = {"cka": "0.3 × CKA", "coral": "0.3 × CORAL", "disc": f"0.4 × {alone}"}
     handles: list[Artist] = [
         Patch(facecolor="#444444", alpha=PART_ALPHA[part], label=name) for part, name in names.items()
     ]

@@ -69,6 +69,27 @@ def llm_table(scores: Iterable[Score]) -> SpeedTable | None:
     return SpeedTable(["LLM", *columns], rows) if rows else None
 
 
+def rounds_table(scores: Iterable[Score]) -> SpeedTable | None:
+    """Return how far the rounds of each model's timings lie apart: standard deviation and quartiles."""
+    own = [
+        score
+        for score in _of(speed_scores(scores), "latency_ms")
+        if (score.encoder or score.llm) and "rounds" in score.params
+    ]
+    spread = ("std", "q1", "q3")
+    rows = [
+        [
+            str(score.encoder or score.llm),
+            score.variant.replace("_", " "),
+            _number(score),
+            *(_measured(score.params.get(name)) for name in spread),
+            str(score.params.get("rounds", "-")),
+        ]
+        for score in own
+    ]
+    return SpeedTable(["model", "timing", "median ms", "std", "q1", "q3", "rounds"], rows) if rows else None
+
+
 def metric_sentence(scores: Iterable[Score]) -> str | None:
     """Return what metrics cost at the most rows that any was timed at: the cheapest and the dearest."""
     own = _of(speed_scores(scores), "metric_ms")
@@ -115,4 +136,8 @@ def _of(scores: Sequence[Score], metric: str) -> list[Score]:
 
 
 def _number(score: Score | None) -> str:
-    return "-" if score is None or score.value is None else measured(score.value)
+    return _measured(None if score is None else score.value)
+
+
+def _measured(value: float | None) -> str:
+    return "-" if value is None else measured(value)

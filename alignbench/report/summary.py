@@ -19,7 +19,15 @@ from alignbench.report.files import REPORT
 from alignbench.report.flags import meaning
 from alignbench.report.ranking import rank, rank_by_type, ranked_scores
 from alignbench.report.sensitivity import sensitivity_lines
-from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
+from alignbench.report.speed import (
+    SpeedTable,
+    conditions,
+    encoder_table,
+    legend,
+    llm_table,
+    metric_sentence,
+    rounds_table,
+)
 from alignbench.report.terminal import all_flags
 from alignbench.report.text import code, markdown, probability, share, table, value_text
 from alignbench.units import plural
@@ -259,10 +267,17 @@ def _speed(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
         return []
     lines = ["## Speed", "", markdown(conditions(scores)) + ".", ""]
     for found in tables:
-        rows = [[labels[name], *cells] for name, *cells in found.rows]
-        lines += [*table(found.head, rows, frozenset(range(1, len(found.head)))), ""]
+        lines += [*_timings(found, labels), ""]
+    if (rounds := rounds_table(scores)) is not None:
+        title = "<details><summary>How far the rounds of a timing lie apart, in ms</summary>"
+        lines += [title, "", *_timings(rounds, labels), "", "</details>", ""]
     told = [markdown(text) + "." for text in (sentence, legend(scores)) if text]
     return [*lines, *(line for text in told for line in (text, ""))]
+
+
+def _timings(found: SpeedTable, labels: Mapping[str, str]) -> list[str]:
+    rows = [[labels[name], *map(markdown, cells)] for name, *cells in found.rows]
+    return table(found.head, rows, frozenset(range(1, len(found.head))))
 
 
 def _how(run: Mapping[str, Any]) -> list[str]:

@@ -72,7 +72,7 @@ class _Case:
 
     def keywords(self) -> dict[str, Any]:
         data = {"labels": self.labels, "groups": self.groups, "seed": self.seed}
-        return {name: data[name] for name in self.metric.needs} | dict(self.settings)
+        return {name: data[name] for name in self.metric.keywords} | dict(self.settings)
 
     def score(self, y: Matrix | None = None) -> float:
         other = self.labels if self.metric.kind == "labelled" else (self.y if y is None else y)

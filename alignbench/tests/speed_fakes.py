@@ -101,7 +101,11 @@ def _score(
     higher_is_better: bool = False,
     **params: Any,
 ) -> Score:
-    timed = {} if metric == "peak_memory" else {"rounds": 10, "q1": value * 0.95, "q3": value * 1.1}
+    timed = (
+        {}
+        if metric == "peak_memory"
+        else {"rounds": 10, "std": value * 0.2, "q1": value * 0.95, "q3": value * 1.1}
+    )
     return Score(
         experiment="speed",
         metric=metric,

@@ -61,12 +61,37 @@ def test_everything_that_goes_with_a_score_is_that_of_the_evaluation(metric: str
 def test_by_default_all_metrics_that_apply() -> None:
     without = score_arrays(IMAGES, TEXTS, permutations=19)
     kinds = {METRICS.get(score.metric).kind for score in without.scores}
-    assert kinds == {"pair", "unary"}
+    assert kinds == {"pair", "unary", "composite"}
+    assert [s.metric for s in without.scores if METRICS.get(s.metric).kind == "composite"] == ["eas"]
     labelled = by_metric(score_arrays(IMAGES, TEXTS, LABELS, permutations=19))
     assert set(labelled) == {name for name in METRICS if METRICS.get(name).kind != "trained"}
     assert labelled["eas"].llm == "text"
     assert labelled["discriminability"].llm is None
     assert labelled["discriminability"].encoder == "vision"
+
+
+def test_without_labels_spread_is_a_part_of_eas_under_its_own_name() -> None:
+    (score,) = score_arrays(0.1 * IMAGES, TEXTS, metrics="eas", permutations=19).scores
+    parts = score.params["parts"]
+    assert list(parts) == ["linear_cka", "coral_similarity", "spread"]
+    assert parts["spread"] == pytest.approx(METRICS.get("spread")(0.1 * IMAGES))
+    assert score.value == pytest.approx(
+        0.3 * parts["linear_cka"] + 0.3 * parts["coral_similarity"] + 0.4 * parts["spread"]
+    )
+    assert "no_labels" in score.flags
+    assert score.null is not None
+    assert score.null.within_p is None
+    assert score.interval is not None
+    (wide,) = score_arrays(10 * IMAGES, TEXTS, metrics="eas", permutations=19).scores
+    assert wide.params["parts"]["spread"] == 1.0
+    (labelled,) = score_arrays(0.1 * IMAGES, TEXTS, LABELS, metrics="eas", permutations=19).scores
+    assert "no_labels" not in labelled.flags
+    assert "discriminability_raw" in labelled.params["parts"]
+    (one_class,) = score_arrays(0.1 * IMAGES, TEXTS, ["a"] * N, metrics="eas", permutations=19).scores
+    assert one_class.value == score.value
+    assert "no_labels" in one_class.flags
+    with pytest.raises(InputError, match="eas_adjusted: it needs labels"):
+        score_arrays(IMAGES, TEXTS, metrics="eas_adjusted")
 
 
 def test_a_metric_of_somebody_else_is_among_them() -> None:
@@ -221,7 +246,7 @@ def test_a_value_that_does_not_exist_says_why() -> None:
         ({"labels": LABELS[:5]}, r"labels: expected 40, one a row, got shape \(5,\)"),
         ({"labels": [None, *LABELS[1:]]}, "labels: row 0 has none"),
         ({"groups": [0.0, np.nan, *range(38)]}, "groups: row 1 has none"),
-        ({"metrics": "eas"}, "eas: it needs labels"),
+        ({"metrics": "eas_adjusted"}, "eas_adjusted: it needs labels"),
         ({"metrics": []}, "metrics: expected at least one"),
         ({"basis": "pcaa"}, "unknown basis 'pcaa'. Did you mean 'pca'"),
     ],

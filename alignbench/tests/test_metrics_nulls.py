@@ -28,7 +28,7 @@ def data(n: int = N, dx: int = 6, dy: int = 9) -> tuple[Matrix, Matrix]:
 
 def keywords(metric: Metric, n: int, dims: tuple[int, int]) -> dict[str, Any]:
     columns = {"labels": np.arange(n) % 3, "groups": np.arange(n).astype(str), "seed": 7}
-    needed = {name: columns[name] for name in metric.needs}
+    needed = {name: columns[name] for name in metric.keywords}
     return needed | dict(metric.settings(n, dims) if metric.settings else {})
 
 
@@ -41,6 +41,16 @@ def test_fast_draws_are_the_metric_on_permuted_rows(name: str, shape: tuple[int,
     x = np.resize(y.T, (shape[0], N)).T + rng.normal(size=(N, shape[0]))
     orders = draw_permutations(N, 6, rng)
     given = keywords(metric, N, shape)
+    assert metric.null is not None
+    assert metric.null.draw is not None
+    expected = [metric(x, y[p], **given) for p in orders]
+    assert metric.null.draw(x, y, orders, **given) == pytest.approx(expected, abs=1e-9)
+
+
+def test_fast_draws_of_eas_without_labels_are_the_metric_too() -> None:
+    x, y = data()
+    metric, orders = METRICS.get("eas"), draw_permutations(N, 6, np.random.default_rng(3))
+    given = {k: v for k, v in keywords(metric, N, (6, 9)).items() if k != "labels"}
     assert metric.null is not None
     assert metric.null.draw is not None
     expected = [metric(x, y[p], **given) for p in orders]

@@ -27,7 +27,7 @@ def arguments(metric: Metric, n: int, *, constant: str = "") -> tuple[tuple[Any,
     if constant:
         sides[constant] = np.full((n, 4), 0.1)
     second = {"labelled": (labels,), "unary": ()}.get(metric.kind, (sides["y"],))
-    keywords: dict[str, Any] = {"labels": labels} if "labels" in metric.needs else {}
+    keywords: dict[str, Any] = {"labels": labels} if "labels" in metric.keywords else {}
     if metric.same_width:
         keywords["align"] = "none"
     return (sides["x"], *second), keywords

@@ -9,7 +9,14 @@ import pytest
 from alignbench.plots.text import display_width
 from alignbench.report import summary_markdown, terminal_table
 from alignbench.report.ranking import in_order
-from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
+from alignbench.report.speed import (
+    conditions,
+    encoder_table,
+    legend,
+    llm_table,
+    metric_sentence,
+    rounds_table,
+)
 from alignbench.tests.report_fakes import ENCODERS, HOSTILE, LLMS, make_run
 from alignbench.tests.speed_fakes import make_speed_scores
 
@@ -27,6 +34,19 @@ def test_an_llm_s_row_has_texts_and_tokens_a_second() -> None:
     table = llm_table(SCORES)
     assert table is not None
     assert table.rows[0] == ["mini-llama", "246", "9,800", "-"]
+
+
+def test_the_rounds_of_a_timing_have_their_standard_deviation_beside_the_quartiles() -> None:
+    rounds = rounds_table(SCORES)
+    assert rounds is not None
+    assert rounds.head == ["model", "timing", "median ms", "std", "q1", "q3", "rounds"]
+    assert rounds.rows[1] == ["mini-clip", "batch size 4", "7.0", "1.4", "6.6", "7.7", "10"]
+    assert ["mini-llama", "texts 32", "130", "26.0", "124", "143", "10"] in rounds.rows
+    older = [replace(s, params={k: v for k, v in s.params.items() if k != "std"}) for s in SCORES]
+    assert rounds_table(older).rows[1][3] == "-"  # type: ignore[union-attr]
+    assert rounds_table([replace(s, params={"at": s.params["at"]}) for s in SCORES]) is None
+    lines = summary_markdown(SCORES, make_run().to_dict()).splitlines()
+    assert "| <code>mini-clip</code> | batch size 4 | 7.0 | 1.4 | 6.6 | 7.7 | 10 |" in lines
 
 
 def test_metrics_are_told_by_the_cheapest_and_the_dearest_of_those_timed_at_the_most_rows() -> None:

@@ -143,6 +143,11 @@ def test_quartiles_of_the_rounds() -> None:
     assert Timing((2.0,)).quartiles == (2.0, 2.0)
 
 
+def test_the_standard_deviation_of_the_rounds_is_that_of_a_sample() -> None:
+    assert Timing((1.0, 2.0, 4.0)).deviation == pytest.approx((7 / 3) ** 0.5)
+    assert Timing((3.0,)).deviation is None
+
+
 def test_no_garbage_is_collected_during_a_round() -> None:
     machine = FakeMachine([0.01])
     states = []

@@ -42,6 +42,11 @@ def test_an_encoder_is_timed_on_batches_of_that_size_without_preprocessing(batch
     assert found["throughput"].unit == "images/s"
     assert found["throughput"].params["q1"] == pytest.approx(batch_size / 0.035)
     assert found["throughput"].params["q3"] == pytest.approx(batch_size / 0.025)
+    rates = np.array([batch_size / 0.02, batch_size / 0.04, batch_size / 0.03])
+    assert found["throughput"].params["std"] == pytest.approx(rates.std(ddof=1))
+    assert found["latency_ms"].params["std"] == pytest.approx(10.0)
+    once = scores(work, Timing((0.02,)))
+    assert once["latency_ms"].params["std"] is once["throughput"].params["std"] is None
     assert found["throughput"].higher_is_better
     assert not found["latency_ms"].higher_is_better
     assert {score.params["at"]["batch_size"] for score in found.values()} == {batch_size}

@@ -29,7 +29,14 @@ from alignbench.report.html.rows import score_rows
 from alignbench.report.html.samples import influences, known_samples, space
 from alignbench.report.ranking import rank, rank_by_type
 from alignbench.report.run import ARTIFACTS, SCORES, read_run, scores_csv
-from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
+from alignbench.report.speed import (
+    conditions,
+    encoder_table,
+    legend,
+    llm_table,
+    metric_sentence,
+    rounds_table,
+)
 from alignbench.report.text import probability
 from alignbench.units import plural
 
@@ -180,6 +187,7 @@ def _speed(
     sentence = metric_sentence(scores)
     if not tables and sentence is None:
         return None
+    tables += [table for table in [rounds_table(scores)] if table is not None]
     named = [(t.head, [(labels.get(name, name), cells) for name, *cells in t.rows]) for t in tables]
     return {
         "conditions": conditions(scores),
