@@ -1,4 +1,4 @@
-"""ELAS of every encoder with every LLM: CKA, and how well a linear projector carries over to new pairs."""
+"""ELAS of every encoder with every LLM: CKA, and how well a projector carries over to new pairs."""
 
 from dataclasses import replace
 
@@ -9,5 +9,7 @@ from alignbench.experiments.elas import elas_score
 pytestmark = pytest.mark.elas
 
 
-def test_elas(compared_pair, record):
-    record.score(elas_score(compared_pair, replace(record.repeats, seeds=record.options.elas_seeds)))
+def test_elas(elas_projector, compared_pair, patches, record):
+    repeats = replace(record.repeats, seeds=record.options.elas_seeds)
+    read = patches() if elas_projector == "cross_attention" else None
+    record.score(elas_score(compared_pair, repeats, elas_projector, read))

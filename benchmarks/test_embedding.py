@@ -24,7 +24,9 @@ def test_overlay(pair, record):
 
 def lay_out(method, side, record):
     """Record how far one model's layout can be believed, and leave its points for the figure."""
-    space = embedding_space(side, method, record.settings, experiment=record.experiment)
+    space = embedding_space(
+        side, method, record.settings, experiment=record.experiment, reach=record.options.reach
+    )
     artifact = None if space.arrays is None else record.artifact(f"layout-{method}", side, space.arrays)
     for score in space.scores:
         record.score(score, artifact=artifact)

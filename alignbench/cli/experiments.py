@@ -88,13 +88,16 @@ EXPERIMENTS = (
         ("image", "prompt"),
     ),
     Experiment(
-        "embedding", "embedding", "embedding space in two dimensions, and vision laid over text", ("method",)
+        "embedding",
+        "embedding",
+        "embedding space in two dimensions, and vision laid over text",
+        ("method", "perplexity", "neighbors"),
     ),
     Experiment(
         "elas",
         "elas",
         "ELAS of every pair: CKA, and how well a projection carries over",
-        (*_TRAINED, "seeds"),
+        (*_TRAINED, "seeds", "projectors"),
     ),
     Experiment(
         "e2e",
@@ -123,6 +126,6 @@ EXPERIMENTS = (
         "all",
         "all",
         "compare, speed and embedding together",
-        (*_TRAINED, "projectors", "batch_sizes", "method"),
+        (*_TRAINED, "projectors", "batch_sizes", "method", "perplexity", "neighbors"),
     ),
 )

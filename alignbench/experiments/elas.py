@@ -1,4 +1,4 @@
-"""ELAS of a pair: a linear projector trained over and over, and the four parts of its score."""
+"""ELAS of a pair: a projector trained over and over, and the four parts of its score."""
 
 from __future__ import annotations
 
@@ -17,29 +17,45 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.experiments.trained import Outcome, Repeats
-    from alignbench.types import Pair, Score
+    from alignbench.types import Pair, Patches, Score
 
 EXPERIMENT = "elas"
+PROJECTOR = "linear"
+"""The one whose scores have no variant."""
 
 
-def elas_score(pair: Pair, repeats: Repeats) -> Score:
+def elas_score(
+    pair: Pair, repeats: Repeats, projector: str = PROJECTOR, patches: Patches | None = None
+) -> Score:
     """Return ELAS over splits and seeds, with its parts, and what the same gives on shuffled pairs.
 
-    The projector is linear, of mean squared error, and trained to the end. linear_cka is of all pairs (one
-    row a group), so it is the same in every split.
+    The projector is trained to the end, by mean squared error. linear_cka is of all pairs (one row a group),
+    so it is the same in every split and for every projector.
+
+    Args:
+        pair: an encoder's and an LLM's embeddings.
+        repeats: how often what is trained.
+        projector: of `alignbench.projectors.PROJECTORS`; "2layer_mlp" is that of ELAS as published. Of any
+            but the linear one the score's variant has the name.
+        patches: the encoder's, which "cross_attention" reads.
+
+    Raises:
+        InputError: an unknown projector, or "cross_attention" without patches.
     """
     from alignbench.projectors.fit import Training
 
-    training = Training("linear", "mse", epochs=repeats.epochs)
+    training = Training(projector, "mse", epochs=repeats.epochs)
+    variant = "" if projector == PROJECTOR else projector
+    x = None if patches is None else patches.values
     try:
         splits = plan(pair.groups, repeats, early_stopping=False)
         rows = one_per_group(np.asarray(pair.groups), repeats.seed)
         own, shuffled = [], []
-        for trained, controls in train_all(pair, splits, training, repeats, everything=True):
+        for trained, controls in train_all(pair, splits, training, repeats, x=x, everything=True):
             own += [_parts(pair, trained, rows)]
             shuffled += [_parts(pair, controls, rows)]
     except DegenerateError as error:
-        return not_applicable(pair, "elas", error, repeats, experiment=EXPERIMENT)
+        return not_applicable(pair, "elas", error, repeats, experiment=EXPERIMENT, variant=variant)
     return trained_score(
         pair,
         "elas",
@@ -47,6 +63,7 @@ def elas_score(pair: Pair, repeats: Repeats) -> Score:
         np.asarray([[elas(parts) for parts in split] for split in shuffled]),
         repeats,
         experiment=EXPERIMENT,
+        variant=variant,
         params={
             "parts": _mean(own),
             "shuffled_parts": _mean(shuffled),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.errors import DegenerateError
-from alignbench.experiments.layouts import Layout, layout
+from alignbench.experiments.layouts import USUAL, Layout, Reach, layout
 from alignbench.experiments.neighborhoods import MEASURES, Neighborhood, chance, neighbors_for
 from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.stats import (
@@ -55,7 +55,9 @@ class Space:
     arrays: Mapping[str, NDArray[Any]] | None
 
 
-def embedding_space(side: Pair, method: str, settings: Settings, *, experiment: str) -> Space:
+def embedding_space(
+    side: Pair, method: str, settings: Settings, *, experiment: str, reach: Reach = USUAL
+) -> Space:
     """Return the layout of one side with `trustworthiness` and `continuity`; the variant is the method.
 
     Args:
@@ -63,6 +65,7 @@ def embedding_space(side: Pair, method: str, settings: Settings, *, experiment: 
         method: "tsne", "umap" or "pca".
         settings: seed, and the number of shuffled layouts.
         experiment: what the scores are filed under.
+        reach: t-SNE's perplexity and UMAP's neighbours.
 
     Raises:
         InputError: embeddings that are not finite.
@@ -70,7 +73,7 @@ def embedding_space(side: Pair, method: str, settings: Settings, *, experiment: 
     own, cut = drawn_groups(side, settings.seed)
     common = _common(own, method, settings.seed, experiment)
     try:
-        found = layout(own.x.values, method, settings.seed)
+        found = layout(own.x.values, method, settings.seed, reach)
     except DegenerateError as error:
         reason = why_not(error, Sharing.of_pair(side))
         missing: dict[str, Any] = {"value": None, "status": "not_applicable", "reason": reason}

@@ -75,8 +75,8 @@ def predicts(
         else:
             encoders.append(encoder)
     metrics = {}
-    predictors = [s for s in recorded if s.experiment in PREDICTORS and not s.variant]
-    for name, table in _tables(predictors, lambda s: s.metric).items():
+    predictors = [s for s in recorded if s.experiment in PREDICTORS and (not s.variant or s.metric == "elas")]
+    for name, table in _tables(predictors, lambda s: f"{s.metric} {s.variant}".rstrip()).items():
         if all((encoder, column) in table for encoder in encoders for column in columns):
             metrics[name] = _matrix(table, encoders, columns)
         else:

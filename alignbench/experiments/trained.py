@@ -117,7 +117,13 @@ def shuffled_order(groups: Sequence[str], rng: np.random.Generator) -> Order:
 
 
 def train_all(
-    pair: Pair, splits: Sequence[Rows], training: Training, repeats: Repeats, *, everything: bool = False
+    pair: Pair,
+    splits: Sequence[Rows],
+    training: Training,
+    repeats: Repeats,
+    *,
+    x: NDArray[np.float32] | None = None,
+    everything: bool = False,
 ) -> Iterator[tuple[list[Outcome], list[Outcome]]]:
     """Yield, split by split, what the trainings gave and what the same gave on shuffled pairs.
 
@@ -126,10 +132,12 @@ def train_all(
         splits: of `plan`.
         training: the projector, its loss, early stopping.
         repeats: seeds and device.
+        x: what is projected instead of the pair's vision vectors: patches [n, p, dx].
         everything: predict all rows instead of the held-out ones.
     """
     from alignbench.projectors.fit import Split, fit
 
+    inputs = pair.x.values if x is None else x
     own, at_each = np.arange(len(pair)), repeats.seeds + CONTROLS
     size = 4 * len(pair) * pair.y.dim * at_each
     at_once = max(1, _PREDICTIONS // size)
@@ -150,7 +158,7 @@ def train_all(
             )
             for rows, seed, order in orders
         ]
-        fitted = fit(pair.x.values, pair.y.values, runs, training, groups=pair.groups, device=repeats.device)
+        fitted = fit(inputs, pair.y.values, runs, training, groups=pair.groups, device=repeats.device)
         outcomes = [
             Outcome(rows, order, one.prediction, one.epoch)
             for (rows, _, order), one in zip(orders, fitted, strict=True)

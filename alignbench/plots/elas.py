@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from alignbench.plots.inputs import FigureInputs
     from alignbench.types import Score
 
-    Cells = Mapping[tuple[str, str], Score]
+    Row = tuple[str, str]
+    Cells = Mapping[tuple[Row, str], Score]
 
 PARTS = {
     "linear_cka": "0.3 × linear CKA",
@@ -33,12 +34,15 @@ MOST_ROWS, MOST_COLUMNS = 16, 10
 
 @styled
 def elas_matrix(inputs: FigureInputs) -> Figure | None:
-    """Draw ELAS of each encoder with each LLM, and its four parts as small multiples."""
+    """Draw ELAS of each encoder with each LLM, and its four parts as small multiples.
+
+    A row is an encoder or, where several projectors were trained, an encoder with a projector.
+    """
     scores = [s for s in pick(inputs.of("elas"), "elas") if s.encoder and s.llm]
     if not any(score.value is not None for score in scores):
         return None
-    cells = {(str(s.encoder), str(s.llm)): s for s in scores}
-    encoders = sorted({encoder for encoder, _ in cells}, key=inputs.place)
+    cells = {((str(s.encoder), s.variant), str(s.llm)): s for s in scores}
+    encoders = sorted({row for row, _ in cells}, key=lambda row: (inputs.place(row[0]), row[1]))
     llms = sorted({llm for _, llm in cells}, key=inputs.place)
     shown = (encoders[:MOST_ROWS], llms[:MOST_COLUMNS])
     width = 1.9 + max(2.4, 1.15 * len(shown[1]))
@@ -55,12 +59,14 @@ def elas_matrix(inputs: FigureInputs) -> Figure | None:
         _panel(axes[part], inputs, cells, shown, title, _part(part))
     _explain(axes["note"], scores)
     cut = len(encoders) > MOST_ROWS or len(llms) > MOST_COLUMNS
+    variants = {score.variant for score in scores}
+    which = f"a {variants.pop() or 'linear'} projector" if len(variants) == 1 else "a projector"
     entitle(
         figure,
-        f"ELAS: does a linear projector carry over to new pairs?{sample_note(scores)}",
+        f"ELAS: does {which} carry over to new pairs?{sample_note(scores)}",
         "Each cell: the value, its 95% interval (the sum only), and in brackets what the same gives after "
         "training on shuffled pairs.\nParts are shown before they are weighted; all colours run from 0 to 1, "
-        "higher is better." + (f" Cut: {len(encoders)} encoders, {len(llms)} LLMs." if cut else ""),
+        "higher is better." + (f" Cut: {len(encoders)} rows, {len(llms)} LLMs." if cut else ""),
     )
     return figure
 
@@ -90,7 +96,7 @@ def _panel(
     ax: Axes,
     inputs: FigureInputs,
     cells: Cells,
-    shown: tuple[Sequence[str], Sequence[str]],
+    shown: tuple[Sequence[Row], Sequence[str]],
     title: str,
     read: Callable[[Score], tuple[float, str]],
 ) -> None:
@@ -112,7 +118,14 @@ def _panel(
     ax.set_xticks(range(len(llms)), [inputs.title(llm, 16) for llm in llms])
     if len(llms) > 2 and max(len(inputs.label(llm)) for llm in llms) > 12:
         ax.tick_params(axis="x", labelrotation=30)
-    ax.set_yticks(range(len(encoders)), [inputs.title(encoder) for encoder in encoders])
+    several = len({projector for _, projector in encoders}) > 1
+    ax.set_yticks(
+        range(len(encoders)),
+        [
+            inputs.title(encoder) + (f"\n{projector or 'linear'}" if several else "")
+            for encoder, projector in encoders
+        ],
+    )
     ax.set_xticks(np.arange(len(llms) + 1) - 0.5, minor=True)
     ax.set_yticks(np.arange(len(encoders) + 1) - 0.5, minor=True)
     ax.grid(which="minor", color="white", linewidth=1.5)

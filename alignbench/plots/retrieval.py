@@ -172,7 +172,7 @@ def _panels(
         own = {
             (str(s.encoder), str(s.llm)): s
             for s in pick(scores, metric)
-            if s.value is not None and not s.other and (str(s.encoder), str(s.llm)) in goal
+            if s.value is not None and not (s.other or s.variant) and (str(s.encoder), str(s.llm)) in goal
         }
         if own and len(found) < MOST_PANELS:
             found[metric] = own

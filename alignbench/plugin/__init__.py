@@ -72,7 +72,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--align-metrics", "metrics of the LLM matrices (default: calibrated_cka, mutual_knn)", **many)
     add(
         "--align-projectors",
-        "projectors to train: linear, mlp, 2layer_mlp, cross_attention (default: all)",
+        "projectors to train: linear, mlp, 2layer_mlp, cross_attention (default: all; ELAS and VLMs: linear)",
         **many,
     )
     add("--align-epochs", "epochs that a projector is trained for (default: 300)", type=int, metavar="N")
@@ -94,6 +94,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "projections to two dimensions: tsne, umap, pca (default: all)",
         action="append",
         metavar="METHOD[,METHOD...]",
+    )
+    add(
+        "--align-perplexity",
+        "perplexity of t-SNE (default: 30, at most a third of the other samples)",
+        type=float,
+        metavar="P",
+    )
+    add(
+        "--align-neighbors",
+        "neighbours of UMAP (default: 15, at most all other samples)",
+        type=int,
+        metavar="N",
     )
     add(
         "--align-batch-sizes",

@@ -13,7 +13,8 @@ from alignbench.datasets.dataset import TextField
 from alignbench.datasets.roots import VARIABLE
 from alignbench.datatypes import RESERVED
 from alignbench.encoders.families import FITS, POOLINGS
-from alignbench.errors import ConfigError
+from alignbench.errors import ConfigError, InputError
+from alignbench.experiments.layouts import Reach
 from alignbench.llms.base import Quantization
 from alignbench.metrics import METRICS
 from alignbench.metrics.basis import ALIGN
@@ -91,8 +92,11 @@ class Options:
     seeds: int
     losses: tuple[str, ...]
     methods: tuple[str, ...]
+    perplexity: float | None
+    neighbors: int | None
     batch_sizes: tuple[int, ...]
     elas_seeds: int
+    elas_projectors: tuple[str, ...]
     vlm_encoders: tuple[str, ...] | None
     vlm_projectors: tuple[str, ...]
     vlm_epochs: int
@@ -161,10 +165,13 @@ class Options:
             seeds=_at_least("--align-seeds", raw["seeds"], 1, 5),
             losses=_names_of("--align-loss", raw["loss"], ("contrastive",), LOSSES),
             methods=_names_of("--align-method", raw["method"], METHODS),
+            perplexity=_reach("perplexity", raw["perplexity"]).perplexity,
+            neighbors=_reach("neighbors", raw["neighbors"]).neighbors,
             batch_sizes=_sizes("--align-batch-sizes", raw["batch_sizes"]) or (1, 4, 8, 16, 32),
             # The same options with other defaults. ELAS hardly depends on initial weights: they move it by
             # .002, splits by .02 to .04. A VLM takes far more work than a projector of embeddings.
             elas_seeds=_at_least("--align-seeds", raw["seeds"], 1, 3),
+            elas_projectors=_names_of("--align-projectors", raw["projectors"], ("linear",), PROJECTORS),
             vlm_encoders=None if encoders else _of_both(base.vlm_encoders, base.default_encoders),
             vlm_projectors=_names_of("--align-projectors", raw["projectors"], ("linear",), PROJECTORS),
             vlm_epochs=_at_least("--align-epochs", raw["epochs"], 1, 8),
@@ -194,6 +201,11 @@ class Options:
         return any(place is not None and place != "" for place in named)
 
     @property
+    def reach(self) -> Reach:
+        """How many neighbours t-SNE and UMAP look at."""
+        return Reach(self.perplexity, self.neighbors)
+
+    @property
     def swept(self) -> dict[str, tuple[object, ...]]:
         """Test parameter -> the values that it takes in turn in tests that ask for it."""
         return {
@@ -202,6 +214,7 @@ class Options:
             "loss": self.losses,
             "method": self.methods,
             "batch_size": self.batch_sizes,
+            "elas_projector": self.elas_projectors,
             "vlm_projector": self.vlm_projectors,
         }
 
@@ -299,6 +312,13 @@ def _gates(values: Iterable[str] | None, compared: object) -> tuple[Gate, ...]:
     if not compared:
         raise ConfigError("--align-compare-fail: say what to compare with, by --align-compare=RUN")
     return parse_gates(",".join(values), "--align-compare-fail")
+
+
+def _reach(name: Literal["perplexity", "neighbors"], value: Any) -> Reach:
+    try:
+        return Reach(**{name: value})
+    except InputError as error:
+        raise ConfigError(f"--align-{error}") from error
 
 
 def _of_both(names: tuple[str, ...], among: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 AXES = ("encoder", "llm", "compared_llm", "vision_pair", "text_pair")
 JOIN = "+"
 _PATCH_PROJECTOR = "cross_attention"
+_OF_ONE_PROJECTOR = ("projector", "elas_projector")  # parameters of tests that are made for every projector
 _USES_PATCHES = re.compile(rf"{_PATCH_PROJECTOR}|patch")  # in a test's id, where that is all there is
 TIMED = ("timed_encoder", "timed_llm")
 _WHOLE_SELECTION = {"encoders", "llms", "embeddings"}
@@ -65,7 +66,8 @@ def needed_by_items(items: Iterable[pytest.Item], vision: Sequence[str], text: S
             for name in str(parameters[axis]).split(JOIN) if axis in parameters else ():
                 found[_SIDES[axis]][name] = None
         # Of a test that is made for every projector, only one looks at patches.
-        of_patches = parameters.get("projector", _PATCH_PROJECTOR) == _PATCH_PROJECTOR
+        chosen = [parameters[name] for name in _OF_ONE_PROJECTOR if name in parameters]
+        of_patches = not chosen or _PATCH_PROJECTOR in chosen
         if "patches" in fixtures and "encoder" in parameters and of_patches:
             found["patches"][str(parameters["encoder"])] = None
     return Needed(*(tuple(found[side]) for side in ("vision", "text", "patches")))

@@ -113,7 +113,7 @@ def _mlp(dx: int, dy: int) -> nn.Module:
 
 
 def _two_layer_mlp(dx: int, dy: int) -> nn.Module:
-    return nn.Sequential(LayerNorm(dx), Linear(dx, dy), nn.GELU(), Linear(dy, dy))
+    return nn.Sequential(Linear(dx, dy), nn.GELU(), LayerNorm(dy), Linear(dy, dy))
 
 
 _ONE_GENERATOR = Lock()  # torch's own, which modules draw from, is the process's: threads take turns
@@ -130,8 +130,8 @@ def build(projector: str, dx: int, dy: int, seed: int) -> nn.Module:
     """Return a projector from dx to dy dimensions, initialised by `seed` alone.
 
     Args:
-        projector: "linear"; "mlp" (Linear-GELU-Linear, as LLaVA 1.5); "2layer_mlp" (the same after a
-            LayerNorm); "cross_attention" (over patches).
+        projector: "linear"; "mlp" (Linear-GELU-Linear, as LLaVA 1.5); "2layer_mlp"
+            (Linear-GELU-LayerNorm-Linear); "cross_attention" (over patches).
         dx: width of a vector or patch.
         dy: width of the output.
         seed: of the initial weights; torch's own generator is left as it was.

@@ -6,7 +6,7 @@ from alignbench.metrics import METRICS
 
 _OTHERS = {
     "mean_distance": "How far apart the two means are in the shared basis: what CORAL leaves out.",
-    "elas": "How well a linear projector carries over: CKA, error, gap and cosine on held-out pairs.",
+    "elas": "How well a projector carries over: CKA, error, gap and cosine on held-out pairs.",
     "mrr": "Mean reciprocal rank of the right text (or image) among the held-out candidates.",
     "median_rank": "The middle rank of the right text (or image) among the held-out candidates; 1 is best.",
     "recall_at_1": "How often the right text (or image) is the first of the held-out candidates.",

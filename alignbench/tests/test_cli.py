@@ -86,6 +86,8 @@ def test_the_toolkits_options_are_known(
     ]
     assert "--align-epochs=10" in dry(said, "e2e", "--epochs", "10")
     assert "--align-method=tsne,umap" in dry(said, "embedding", "--method", "tsne", "umap")
+    shown = dry(said, "embedding", "--perplexity", "12.5", "--neighbors", "7")
+    assert shown[3:] == ["--align-perplexity=12.5", "--align-neighbors=7"]
     as_pytest = dry(said, "coral", "--align-standins", "--align-seed=1")  # as a message may have named them
     assert as_pytest == dry(said, "coral", "--standins", "--seed=1")
     shown = dry(said, "attention", "--image", "a.png", "--text", "a cat, a dog", "b")

@@ -11,8 +11,10 @@ from alignbench.errors import DegenerateError, InputError
 from alignbench.experiments.elas import elas_score
 from alignbench.experiments.trained import Repeats
 from alignbench.metrics import ELAS_WEIGHTS, elas, elas_parts, linear_cka
+from alignbench.projectors import PROJECTORS
 from alignbench.tests.pairs import make_pair
 from alignbench.tests.toys import copy_benchmarks, run, scores
+from alignbench.types import Patches
 
 QUICK = Repeats(splits=3, seeds=2, epochs=60)
 TRAIN = np.array([True] * 6 + [False] * 3)
@@ -98,6 +100,28 @@ def test_the_sum_is_that_of_the_recorded_parts() -> None:
     assert score.params["parts"]["linear_cka"] == pytest.approx(linear_cka(pair.x.values, pair.y.values))
 
 
+@pytest.mark.parametrize("projector", PROJECTORS)
+def test_every_projector_has_an_elas_of_its_own(projector: str) -> None:
+    pair = make_pair()
+    patches = None
+    if projector == "cross_attention":
+        values = pair.x.values
+        patches = Patches(pair.x.model, np.stack([values, values[::-1]], axis=1), pair.x.ids)
+    score = elas_score(pair, QUICK, projector, patches)
+    assert score.variant == ("" if projector == "linear" else projector)
+    assert score.params["projector"] == projector
+    assert score.params["parts"]["linear_cka"] == pytest.approx(linear_cka(pair.x.values, pair.y.values))
+    if projector != "linear":
+        assert score.repeats != elas_score(pair, QUICK).repeats
+
+
+def test_a_projector_that_can_t_be_is_named() -> None:
+    with pytest.raises(InputError, match="Did you mean '2layer_mlp'"):
+        elas_score(make_pair(), QUICK, "2layermlp")
+    with pytest.raises(InputError, match=r"cross_attention: expected x \[n, p, dx\]"):
+        elas_score(make_pair(), QUICK, "cross_attention")
+
+
 def test_several_rows_of_a_group_stay_together() -> None:
     score = elas_score(make_pair(60, per_group=3), QUICK)
     assert (score.n, score.status) == (20, "ok")
@@ -110,6 +134,16 @@ def test_tiny_n_and_constant_sides_are_not_applicable() -> None:
     pair = make_pair()
     constant = replace(pair, x=replace(pair.x, values=np.ones_like(pair.x.values)))
     assert "zero variance" in str(elas_score(constant, QUICK).reason)
+
+
+def test_a_run_trains_the_projectors_that_are_asked_for(project: pytest.Pytester) -> None:
+    copy_benchmarks(project, "test_elas.py")
+    asked = "--align-projectors=linear,2layer_mlp,cross_attention"
+    result = run(project, "benchmarks", asked, "--align-epochs=2", "--align-splits=2", "--encoders=toy-a")
+    assert result.ret == 0
+    found = scores(project).values()
+    assert {score["variant"] for score in found} == {"", "2layer_mlp"}
+    result.assert_outcomes(passed=2, skipped=1)  # a toy gives no patches
 
 
 def test_recorded_serially_and_by_workers_alike(project: pytest.Pytester) -> None:

@@ -72,6 +72,23 @@ def test_methods_are_chosen_by_option(project: pytest.Pytester) -> None:
     assert "Did you mean 'tsne'?" in result.stderr.str()
 
 
+def test_neighbours_are_given_by_option(project: pytest.Pytester) -> None:
+    copy_benchmarks(project, "test_embedding.py")
+    asked = ("--align-method=tsne,umap", "--align-perplexity=4.5", "--align-neighbors=6", "--encoders=toy-a")
+    assert run(project, "benchmarks", "-k", "vision_space", *asked).ret == 0
+    params = {key[-1]: score["params"] for key, score in scores(project).items()}
+    assert params["tsne"]["perplexity"] == 4.5
+    assert params["umap"]["n_neighbors"] == 6
+    for wrong, message in (
+        ("--align-perplexity=0", "--align-perplexity: expected a number from 1 on, got 0.0"),
+        ("--align-perplexity=nan", "--align-perplexity: expected a number from 1 on, got nan"),
+        ("--align-neighbors=1", "--align-neighbors: expected at least 2, got 1"),
+    ):
+        result = run(project, "benchmarks", wrong)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        assert message in result.stderr.str()
+
+
 def test_samples_too_few_for_a_layout_are_reported_and_nothing_fails(project: pytest.Pytester) -> None:
     copy_benchmarks(project, "test_embedding.py")
     assert run(project, "benchmarks", "-m", "embedding", "--n-samples=3").ret == 0

@@ -11,7 +11,7 @@ import pytest
 
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
 from alignbench.experiments.embedding import MOST_GROUPS, drawn_groups, embedding_space
-from alignbench.experiments.layouts import layout
+from alignbench.experiments.layouts import Reach, layout
 from alignbench.experiments.neighborhoods import (
     Neighborhood,
     chance,
@@ -163,6 +163,44 @@ def test_rows_without_a_layout_are_refused(method: str) -> None:
         layout(np.ones((20, 4)), method)
     with pytest.raises(InputError, match="NaN"):
         layout(np.full((20, 4), np.nan), method)
+
+
+@pytest.mark.parametrize(
+    ("method", "reach", "params"),
+    [
+        ("tsne", Reach(), {"perplexity": 13.0}),
+        ("tsne", Reach(perplexity=39), {"perplexity": 39.0}),
+        ("tsne", Reach(perplexity=1.5), {"perplexity": 1.5}),
+        ("umap", Reach(), {"n_neighbors": 15}),
+        ("umap", Reach(neighbors=2), {"n_neighbors": 2}),
+        ("umap", Reach(neighbors=39), {"n_neighbors": 39}),
+    ],
+)
+def test_neighbours_are_those_asked_for(method: str, reach: Reach, params: dict[str, float]) -> None:
+    found = layout(X, method, reach=reach)
+    assert {name: found.params[name] for name in params} == params
+    usual = layout(X, method)
+    assert (found.points == usual.points).all() == (reach == Reach())
+    space = embedding_space(make_side(40), method, Settings(), experiment="embedding", reach=reach)
+    assert {name: space.scores[0].params[name] for name in params} == params
+
+
+def test_neighbours_that_can_t_be_are_refused_and_none_are_taken_instead() -> None:
+    for wrong in (0.5, float("nan"), float("inf"), -3):
+        with pytest.raises(InputError, match="perplexity: expected a number from 1 on"):
+            Reach(perplexity=wrong)
+    with pytest.raises(InputError, match="neighbors: expected at least 2, got 1"):
+        Reach(neighbors=1)
+    with pytest.raises(TooFewSamplesError, match=r"perplexity: 40 neighbours need more samples .* got 40"):
+        layout(X, "tsne", reach=Reach(perplexity=40))
+    with pytest.raises(TooFewSamplesError, match="neighbors: 40 neighbours need more samples"):
+        layout(X, "umap", reach=Reach(neighbors=40))
+    assert layout(X, "pca", reach=Reach(40, 40)).points.shape == (40, 2)
+    space = embedding_space(
+        make_side(40), "tsne", Settings(), experiment="embedding", reach=Reach(perplexity=50)
+    )
+    assert {score.status for score in space.scores} == {"not_applicable"}
+    assert "give a smaller number or more samples" in str(space.scores[0].reason)
 
 
 def test_an_unknown_method_is_named_with_those_there_are() -> None:

@@ -169,6 +169,20 @@ def test_cross_attention_is_what_keys_and_values_written_out_give() -> None:
     torch.testing.assert_close(module(patches), module.out(tokens).mean(dim=1))
 
 
+def test_the_two_layer_mlp_has_its_norm_where_it_was_published() -> None:
+    module = build("2layer_mlp", DX, DY, 0)
+    for value in module.parameters():
+        value.data += 0.1 * torch.randn_like(value)
+    first, scale, last = (dict(module[at].named_parameters()) for at in (0, 2, 3))  # type: ignore[index]
+    x = torch.randn(N, DX)
+    hidden = nn.functional.gelu(x @ first["weight"] + first["bias"])
+    standard = (hidden - hidden.mean(dim=1, keepdim=True)) / (
+        hidden.var(dim=1, keepdim=True, correction=0) + 1e-5
+    ).sqrt()
+    expected = (standard * scale["weight"] + scale["bias"]) @ last["weight"] + last["bias"]
+    torch.testing.assert_close(module(x), expected)
+
+
 def test_linear_starts_as_torch_does() -> None:
     torch.manual_seed(3)
     ours = Linear(4, 2)

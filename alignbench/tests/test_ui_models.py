@@ -65,6 +65,36 @@ def test_a_browser_can_name_nothing_that_is_not_offered(spec: str) -> None:
         Chooser().options({"encoders": ["mini-clip"], "llms": [spec]})
 
 
+def test_the_page_asks_for_neighbours_as_the_options_do() -> None:
+    gr = pytest.importorskip("gradio", reason="the extra `ui` is not installed")
+    from alignbench.experiments.layouts import Reach
+    from alignbench.ui import fields
+
+    with gr.Blocks():
+        _, perplexity, neighbors = fields.build("methods", fields.Offer([], [], [], {}))
+    assert (perplexity.name, neighbors.name) == ("perplexity", "neighbors")
+    chooser, names = Chooser(), {"encoders": ["mini-clip"], "llms": ["mini-llama"]}
+
+    def asked(p: Any, n: Any) -> Reach:
+        return chooser.options(
+            {**names, "perplexity": perplexity.read(p), "neighbors": neighbors.read(n)}
+        ).reach
+
+    assert asked("", None) == Reach()
+    assert asked(" 12.5 ", "7") == Reach(12.5, 7)
+    command = chooser.command("embedding", {**names, "perplexity": 12.5, "neighbors": None})
+    assert command.endswith("--perplexity 12.5")
+    for p, n, says in (
+        ("many", "", "perplexity: expected a number or nothing, got 'many'"),
+        ("", "1.5", "neighbours: expected a whole number or nothing, got '1.5'"),
+        ("nan", "", "--align-perplexity: expected a number from 1 on, got nan"),
+        ([3], {}, "perplexity: expected a number or nothing"),
+        ("", "1", "--align-neighbors: expected at least 2, got 1"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            asked(p, n)
+
+
 def test_a_reserved_type_is_refused_and_rows_without_types_offer_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

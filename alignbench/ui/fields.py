@@ -88,7 +88,17 @@ def _methods(offer: Offer) -> list[Field]:
     component = gr.CheckboxGroup(
         choices=[("t-SNE", "tsne"), ("UMAP", "umap"), ("PCA", "pca")], value=list(METHODS), label="Methods"
     )
-    return [Field("method", component, _some("method"))]
+    perplexity = gr.Textbox(
+        label="Perplexity of t-SNE", placeholder="30", info="Empty: 30, or what the samples allow."
+    )
+    neighbors = gr.Textbox(
+        label="Neighbours of UMAP", placeholder="15", info="Empty: 15, or what the samples allow."
+    )
+    return [
+        Field("method", component, _some("method")),
+        Field("perplexity", perplexity, _number("perplexity", float)),
+        Field("neighbors", neighbors, _number("neighbours", int)),
+    ]
 
 
 def _losses(offer: Offer) -> list[Field]:
@@ -163,6 +173,20 @@ def _whole(noun: str, least: int, most: int) -> Callable[[Any], int]:
         if not known or not least <= value <= most:
             raise ConfigError(f"{noun}: expected a whole number from {least:,} to {most:,}, got {value!r}")
         return int(value)
+
+    return read
+
+
+def _number(noun: str, kind: Callable[[str], float]) -> Callable[[Any], float | None]:
+    """Return what reads a number that may be left out; the options say which numbers there can be."""
+
+    def read(value: Any) -> float | None:
+        text = str("" if value is None else value).strip()
+        try:
+            return kind(text) if text else None
+        except ValueError as error:
+            what = "a whole number" if kind is int else "a number"
+            raise ConfigError(f"{noun}: expected {what} or nothing, got {text!r}") from error
 
     return read
 

@@ -169,7 +169,8 @@ def embedding(study: Study) -> Found:
         for method in methods:
             label = side.x.model.label
             job.step(f"{method} of {label}")
-            space = embedding_space(side, method, study.settings, experiment="embedding")
+            reach = study.options.reach
+            space = embedding_space(side, method, study.settings, experiment="embedding", reach=reach)
             found.scores += space.scores
             if space.arrays is not None:
                 found.artifacts[f"layout-{method}", label] = space.arrays
