@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from alignbench.aligned import assert_aligned
     from alignbench.arrays import ArrayScores, score_arrays
+    from alignbench.embed import extract_multi_encoder
 
 __version__ = "0.1.0"
-__all__ = ["ArrayScores", "__version__", "assert_aligned", "score_arrays"]
+__all__ = ["ArrayScores", "__version__", "assert_aligned", "extract_multi_encoder", "score_arrays"]
 
 
 def __getattr__(name: str) -> object:
@@ -22,4 +23,8 @@ def __getattr__(name: str) -> object:
         from alignbench.aligned import assert_aligned
 
         return assert_aligned
+    if name == "extract_multi_encoder":
+        from alignbench.embed import extract_multi_encoder
+
+        return extract_multi_encoder
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,6 +12,7 @@ from alignbench.embed.extract import (
     gives_patches,
 )
 from alignbench.embed.progress import Progress, Silent
+from alignbench.embed.several import extract_multi_encoder
 
 __all__ = [
     "DamagedShardWarning",
@@ -25,6 +26,7 @@ __all__ = [
     "embed_layers",
     "embed_patches",
     "embed_texts",
+    "extract_multi_encoder",
     "gives_layers",
     "gives_patches",
     "runs",
