@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 LOCAL_NAME = "alignbench.yaml"
+SAMPLE_DIR = "sample_dir"  # beside the data types
 SCHEMA = Path(__file__).with_name("config.schema.json")
 _LONGEST = 1_000_000
 _TEXT = "tag:yaml.org,2002:str"
@@ -45,6 +46,7 @@ class Config:
         n_samples: samples per data type.
         data_root: the root of the user's data, if one is configured.
         data: data type -> its place in a tree.
+        sample_dir: the root of the samples that are taken where no data is named; None: the packaged ones.
         origin: which files and variables the values come from, to be said to the user.
     """
 
@@ -60,6 +62,7 @@ class Config:
     seed: int
     data_root: Path | None
     data: Mapping[str, DataSource]
+    sample_dir: Path | None
     origin: tuple[str, ...]
 
 
@@ -82,7 +85,7 @@ def load_config(path: Path | None = None, *, folder: Path | None = None) -> Conf
         over = read_yaml(local)
         if (wrong := complaint(over, SCHEMA)) is not None:
             raise ConfigError(f"{local}: {wrong}; the packaged config.yaml shows the form of each key")
-        _checked_types(over.get("data", {}), local)
+        _checked_types((name for name in over.get("data", {}) if name != SAMPLE_DIR), local)
         _lay_over(merged, over, local)
         origin.append(str(local))
     defaults = merged["defaults"]
@@ -92,6 +95,7 @@ def load_config(path: Path | None = None, *, folder: Path | None = None) -> Conf
     else:
         output_dir, where = defaults["output_dir"], f"{local}: defaults.output_dir"
     root = merged["data_root"]
+    sample_dir = merged["data"].pop(SAMPLE_DIR)
     return Config(
         encoders=merged["vision_encoders"],
         llms=merged["llms"],
@@ -105,6 +109,7 @@ def load_config(path: Path | None = None, *, folder: Path | None = None) -> Conf
         seed=defaults["seed"],
         data_root=None if root is None else Path(root),
         data={name: DataSource(at["labels"], at["images"]) for name, at in merged["data"].items()},
+        sample_dir=sample_dir,
         origin=tuple(origin),
     )
 
@@ -184,8 +189,14 @@ def _lay_over(base: dict[str, Any], over: Mapping[str, Any], where: Path) -> Non
     for section, value in over.items():
         if isinstance(base[section], dict):
             base[section] = {**base[section], **value}
+            if section == "data" and value.get(SAMPLE_DIR) is not None:
+                base[section][SAMPLE_DIR] = _beside(where, value[SAMPLE_DIR], f"data.{SAMPLE_DIR}")
         elif section == "data_root" and value is not None:
-            # A relative root is meant from the file that names it, wherever pytest is started.
-            base[section] = where.parent / user_path(value, f"{where}: data_root")
+            base[section] = _beside(where, value, section)
         else:
             base[section] = value
+
+
+def _beside(file: Path, place: str, key: str) -> Path:
+    """Return a folder as a file means it: a relative one from the file on, wherever pytest is started."""
+    return file.parent / user_path(place, f"{file}: {key}")

@@ -52,7 +52,7 @@ class Root:
 
 
 def find_root(root: str | Path | None = None, config: Config | None = None) -> Root:
-    """Return the data root: the argument, else `VLM_DATA_ROOT`, else the configuration's, else sample_data.
+    """Return the data root: the argument, else `VLM_DATA_ROOT`, else the configuration's, else the samples.
 
     The first of these that is set is taken or refused; a wrong one never falls through to the next.
 
@@ -73,9 +73,11 @@ def find_root(root: str | Path | None = None, config: Config | None = None) -> R
 
 
 def sample_root(config: Config) -> Root:
-    """Return the root of the packaged samples."""
+    """Return the root of the samples: the configuration's, else the packaged ones."""
     from alignbench.paths import sample_data
 
+    if config.sample_dir is not None:
+        return _layout(config.sample_dir, "data.sample_dir of the configuration", config)
     return replace(_layout(sample_data(), "packaged", config), origin=PACKAGED)
 
 

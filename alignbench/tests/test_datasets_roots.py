@@ -50,6 +50,10 @@ def test_the_argument_comes_first_then_the_variable_then_the_config_then_the_sam
 
     assert load_mixed(1, config=config).name == "sample_data"
     assert load_mixed(1, config=config).origin == "the packaged samples"
+    sampled = replace(config, sample_dir=charts_and_tables(tmp_path / "samples", n=1))
+    from_samples = load_mixed(1, config=sampled)
+    assert from_samples.origin == f"{tmp_path / 'samples'} (data.sample_dir of the configuration)"
+    configured = replace(configured, sample_dir=sampled.sample_dir)
     from_config = load_mixed(1, config=configured)
     assert from_config.origin == f"{roots['config']} (data_root of the configuration)"
     monkeypatch.setenv("VLM_DATA_ROOT", str(roots["variable"]))
@@ -58,7 +62,7 @@ def test_the_argument_comes_first_then_the_variable_then_the_config_then_the_sam
     assert argument.origin == f"{roots['argument']} (as asked for)"
 
 
-@pytest.mark.parametrize("how", ["argument", "variable", "config"])
+@pytest.mark.parametrize("how", ["argument", "variable", "config", "samples"])
 def test_a_wrong_root_never_falls_through_to_the_next(
     how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: Config
 ) -> None:
@@ -66,6 +70,7 @@ def test_a_wrong_root_never_falls_through_to_the_next(
     if how == "variable":
         monkeypatch.setenv("VLM_DATA_ROOT", str(wrong))
     configured = replace(config, data_root=wrong) if how == "config" else config
+    configured = replace(config, sample_dir=wrong) if how == "samples" else configured
     with pytest.raises(DataError, match=r"typo \(.*no such folder"):
         load_mixed(1, config=configured, root=wrong if how == "argument" else None)
 

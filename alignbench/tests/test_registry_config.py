@@ -64,7 +64,19 @@ def test_a_users_file_lies_over_the_defaults(tmp_path: Path) -> None:
     assert config.encoders["clip"] == "openai/clip-vit-base-patch32"
     assert config.seed == 7
     assert config.data_root == tmp_path / "data"
+    assert config.sample_dir is None
     assert config.origin == ("packaged defaults", str(tmp_path / "alignbench.yaml"))
+
+
+def test_the_samples_have_a_folder_beside_the_data_types(tmp_path: Path) -> None:
+    (tmp_path / "alignbench.yaml").write_text(
+        "data: {sample_dir: ours, receipt: {labels: a, images: b}}\n", encoding="utf-8"
+    )
+    config = load_config(folder=tmp_path)
+    assert config.sample_dir == tmp_path / "ours"
+    assert list(config.data) == [*load_config(folder=tmp_path / "none").data, "receipt"]
+    (tmp_path / "alignbench.yaml").write_text("data: {sample_dir: null}\n", encoding="utf-8")
+    assert load_config(folder=tmp_path).sample_dir is None
 
 
 def test_the_environment_names_the_output_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +94,9 @@ def test_the_environment_names_the_output_folder(tmp_path: Path, monkeypatch: py
         ("defaults: {llms: llama}", "defaults.llms: expected a list, got 'llama' (a list of names"),
         ("vision_encoders: {clip: }", "vision_encoders.clip"),
         ("data: {chart: {labels: a}}", "data.chart"),
+        ("data: {sample_dir: {labels: a, images: b}}", "data.sample_dir: expected text or nothing (null)"),
+        ("data: {sample_dir: ''}", "data.sample_dir"),
+        ("data: {sample_dir: ~nouser/data}", "data.sample_dir: there is no home folder"),
         ("- a list", "expected a mapping"),
         ("{", "is not YAML"),
         ("llms: 3", "llms: expected a mapping, got 3"),
