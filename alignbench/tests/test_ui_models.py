@@ -66,12 +66,11 @@ def test_a_browser_can_name_nothing_that_is_not_offered(spec: str) -> None:
 
 
 def test_the_page_asks_for_neighbours_as_the_options_do() -> None:
-    gr = pytest.importorskip("gradio", reason="the extra `ui` is not installed")
+    pytest.importorskip("gradio", reason="the extra `ui` is not installed")
     from alignbench.experiments.layouts import Reach
     from alignbench.ui import fields
 
-    with gr.Blocks():
-        _, perplexity, neighbors = fields.build("methods", fields.Offer([], [], [], {}))
+    _, perplexity, neighbors = fields.build("methods", fields.Offer([], [], [], {}))
     assert (perplexity.name, neighbors.name) == ("perplexity", "neighbors")
     chooser, names = Chooser(), {"encoders": ["mini-clip"], "llms": ["mini-llama"]}
 
