@@ -22,13 +22,35 @@ _ARRAYS = {
     "data": ("labels", "groups", "dataset", "data_root", "n_samples"),
     "run": ("metrics", "method", "no_l2", "seed", "permutations", "output_dir", "run_name", "no_figures"),
 }
+ARRAY_MARKERS = (
+    "cka",
+    "compare",
+    "multi_llm",
+    "coral",
+    "eas",
+    "elas",
+    "e2e",
+    "embedding",
+    "sensitivity",
+    "validity",
+)
+LEFT_OUT = {
+    "speed": "times metrics and models",
+    "invariants": "checks the metrics themselves",
+    "attention": "needs the encoder",
+    "layers": "needs both models",
+    "vlm": "needs both models",
+    "study": "trains encoders of its own",
+}
+"""Marker -> why its tests say nothing of two files of vectors."""
 
 
 def add_commands(commands: Any) -> None:
     """Add the commands."""
     arrays = commands.add_parser(
         "from-arrays",
-        help="the whole suite on embeddings that you have: VISION.npy [VISION.npy ...] TEXT.npy",
+        help="all scores of embeddings that you have: VISION.npy [VISION.npy ...] TEXT.npy",
+        description="Every score that can be computed of vectors alone. Left out: " + _left_out() + ".",
         allow_abbrev=False,
     )
     arrays.add_argument(
@@ -73,7 +95,7 @@ def _add_diff(commands: Any) -> None:
 
 
 def from_arrays(given: argparse.Namespace, extra: list[str]) -> int:
-    """Run the suite on arrays."""
+    """Run the tests that score arrays, and say which are left out."""
     if len(given.files) < 2:
         raise ConfigError(
             "from-arrays: expected one or more files of vision and then one of text, got one file"
@@ -83,7 +105,8 @@ def from_arrays(given: argparse.Namespace, extra: list[str]) -> int:
             raise ConfigError(f"from-arrays: there is no file {file}")
     *vision, text = given.files
     models = [f"--encoders={','.join(map(_spec, vision))}", f"--llms={_spec(text)}"]
-    return run_suite(models, given, extra)
+    chosen = ["-m", " or ".join(ARRAY_MARKERS), *models]
+    return run_suite(chosen, given, extra, note=f"left out: {_left_out()}")
 
 
 def report_of(given: argparse.Namespace) -> int:
@@ -148,6 +171,10 @@ def _of_a_run(place: str) -> Iterator[None]:
             f"{place}: holds what no run writes ({type(error).__name__}: {shown(str(error))}); "
             "make the run anew"
         ) from error
+
+
+def _left_out() -> str:
+    return "; ".join(f"{marker} ({why})" for marker, why in LEFT_OUT.items())
 
 
 def _spec(file: str) -> str:

@@ -23,17 +23,20 @@ def run_experiment(experiment: Experiment, given: argparse.Namespace, extra: lis
     return run_suite(["-m", experiment.marker], given, extra)
 
 
-def run_suite(chosen: list[str], given: argparse.Namespace, extra: list[str]) -> int:
+def run_suite(chosen: list[str], given: argparse.Namespace, extra: list[str], note: str = "") -> int:
     """Say which pytest run a command is, make it, and return pytest's exit status.
 
     Args:
         chosen: what the command itself selects.
         given: its options.
         extra: what came after `--`: for pytest as it is.
+        note: what else there is to say of the selection, in a line of its own.
     """
     workers = [] if given.workers is None else ["-n", str(given.workers)]
     arguments = [*suite_arguments(), *chosen, *pytest_arguments(given), *workers, *extra]
     print("+", pytest_command(arguments), flush=True)
+    if note:
+        print(note, flush=True)
     return 0 if given.dry_run else run_pytest(arguments)
 
 

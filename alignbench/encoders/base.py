@@ -372,3 +372,6 @@ class Encoder(Handle):
 
     def _unload(self) -> None:
         self._tower = None
+
+    def _module(self) -> Any:
+        return self._loaded_tower().model

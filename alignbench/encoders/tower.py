@@ -50,6 +50,7 @@ class Tower(ABC):
     """
 
     has_text = False
+    model: Any
 
     def __init__(self, prepare: Callable[[Image.Image], Tensor], special: int) -> None:
         self.prepare = prepare

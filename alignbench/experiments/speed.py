@@ -49,6 +49,7 @@ class Work:
         dims: the width of both sides of a metric.
         brief: whether it is one of so many that a run of everything gives it little time.
         memory: whether the memory that it needs is measured, too.
+        weights: how many bytes the model's weights take in memory; 0 where nobody knows.
         group: what it is shown with in pytest-benchmark's table.
         series: what the same work of more or fewer items has in common; "" where there is none.
         parts: items -> the same work of so many, to tell how long that of all will take.
@@ -67,6 +68,7 @@ class Work:
     dims: tuple[int, ...] = ()
     brief: bool = False
     memory: bool = False
+    weights: int = 0
     series: str = ""
     parts: Mapping[int, Callable[[], object]] = field(default_factory=dict)
     reason: str = ""
@@ -116,6 +118,7 @@ def encoding(encoder: Any, dataset: Dataset, batch_size: int) -> Work:
         dataset=dataset.label,
         model=encoder.info,
         memory=True,
+        weights=getattr(encoder, "weight_bytes", 0),
         group="encoders",
     )
 
@@ -143,6 +146,7 @@ def embedding_texts(llm: Any, dataset: Dataset) -> Work:
         dataset=dataset.label,
         model=llm.info,
         memory=True,
+        weights=getattr(llm, "weight_bytes", 0),
         group="LLMs",
     )
 
@@ -258,7 +262,8 @@ def timing_scores(work: Work, timing: Timing, **how: Any) -> list[Score]:
 
 
 def memory_score(work: Work, mib: float | None, device: str, **how: Any) -> Score:
-    """Return the score of the memory that a call needed at its peak."""
+    """Return the score of the memory that a call needed at its peak, beside the size of the weights."""
+    weights = {"weights_mib": round(work.weights / 2**20, 2)} if work.weights else {}
     what = "allocated on the device, weights included" if device.startswith("cuda") else "resident set growth"
     return _score(
         work,
@@ -266,7 +271,7 @@ def memory_score(work: Work, mib: float | None, device: str, **how: Any) -> Scor
         mib,
         unit="MiB",
         higher_is_better=False,
-        params={"of": what, **how},
+        params={"of": what, **weights, **how},
         reason=f"{device}: this system does not say how much memory a process takes",
     )
 

@@ -267,6 +267,9 @@ class LLM(Handle):
     def _unload(self) -> None:
         self._decoder = None
 
+    def _module(self) -> Any:
+        return self._loaded_decoder().model
+
 
 def check_ids(lists: Sequence[Sequence[int]], words: int, where: str) -> None:
     """Raise if a text has a token that the model has no vector for.
@@ -315,3 +318,6 @@ class CausalLM(LLM):
 
     def _unload(self) -> None:
         self._causal = None
+
+    def _module(self) -> Any:
+        return self.decoder.model

@@ -53,9 +53,10 @@ CAPTIONS: dict[str, Caption] = {
         "dealing the texts out anew would not move a point sideways.",
     ),
     "alignment_summary": Caption(
-        "Where does each encoder stand by every metric?",
+        "Where does each encoder stand by each kind of metric?",
         "A row a metric, a column an encoder. Blue: better than shuffled pairs or chance, the darker the "
-        "nearer to the best possible value; red: worse. In brackets: not shown to beat shuffled pairs.",
+        "nearer to the best possible value; red: worse. In brackets: not shown to beat shuffled pairs. A "
+        "dozen metrics at most; all others are in the table of scores.",
         "Whether two encoders differ: a darker blue may be chance. Rows of grey have no chance level, so "
         "their colours say nothing. Rows are not independent; counting them is no vote.",
     ),
@@ -223,9 +224,10 @@ CAPTIONS: dict[str, Caption] = {
     "speed_dashboard": Caption(
         "How fast is it, and what does it take?",
         "Encoders by batch size: throughput, time of a batch, memory. Below: where the time of an image "
-        "and of a text goes, and what each metric costs by number of rows.",
-        "The speed on another machine, or of a quiet one where values are flagged busy. Memory is what "
-        "the process grew by meanwhile, not what a smaller machine would need.",
+        "and of a text goes, and what the dozen dearest metrics cost by number of rows; the costs of all "
+        "are in the table of scores.",
+        "The speed on another machine, or of a quiet one where values are flagged busy. On a CPU, "
+        "memory is what the process grew by during a batch, without the weights that were loaded before.",
     ),
 }
 """Name of a figure -> its caption, in the order in which a report shows them."""

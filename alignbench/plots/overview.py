@@ -1,4 +1,4 @@
-"""The figure of everything: each encoder's standing by every metric that the run recorded."""
+"""The figure of everything: each encoder's standing by a dozen of the metrics that the run recorded."""
 
 from __future__ import annotations
 
@@ -23,6 +23,22 @@ if TYPE_CHECKING:
     from alignbench.types import Score
 
 NOT_ALIGNMENT = frozenset({"speed", "embedding", "invariants"})
+MOST_ROWS = 12
+NOTED = (
+    "calibrated_cka",
+    "mutual_knn",
+    "procrustes_similarity",
+    "rsa",
+    "ridge_r2",
+    "elas",
+    "mrr",
+    "projection_cosine",
+    "ncoral",
+    "spectral_ncoral",
+    "knn_accuracy",
+    "eas",
+)
+"""The metrics that are shown first where there are more than there is room for: one or two of each kind."""
 MOST_COLUMNS = 24
 WIDE_COLUMNS = 14
 REACH = 0.5  # stronger colours than that say nothing more
@@ -37,7 +53,7 @@ Row = tuple[str, str]  # metric, variant
 
 @styled
 def alignment_summary(inputs: FigureInputs) -> Figure | None:
-    """Draw all metrics against all encoders: values in cells, coloured by the way from chance to perfect."""
+    """Draw a dozen metrics against all encoders: values, coloured by the way from chance to perfect."""
     scores = _scores(inputs)
     pairs = list(dict.fromkeys((str(s.llm), str(s.encoder)) for s in scores if s.llm))
     pairs.sort(key=lambda pair: (inputs.place(pair[0]), inputs.place(pair[1])))
@@ -45,7 +61,8 @@ def alignment_summary(inputs: FigureInputs) -> Figure | None:
         return None
     shown = _whole_llms(pairs)
     kinds = {score.metric: kind_of(score.metric, scores) for score in scores}
-    rows = _rows(scores, kinds)
+    recorded = _rows(scores, kinds)
+    rows = _chosen(recorded)
     found = {(s.metric, s.variant, s.encoder, s.llm): s for s in reversed(scores)}
     values = np.full((len(rows), len(shown)), np.nan)
     written = [["" for _ in shown] for _ in rows]
@@ -71,9 +88,11 @@ def alignment_summary(inputs: FigureInputs) -> Figure | None:
         "pairs (p > .05). ↓: lower is better. Grey: nothing to measure it against, since it doesn't see\n"
         "which text belongs to which image, or has no chance level. n/a: reason in the report.",
     ]
+    if len(recorded) > len(rows):
+        notes.append(f"{len(rows)} of {len(recorded)} rows; the others are in the report's table of scores.")
     if len(pairs) > len(shown):
         notes.append(f"The first {len(shown)} of {len(pairs)} pairs; all are in the report.")
-    entitle(figure, "Where each encoder stands by every metric", *notes)
+    entitle(figure, "Where each encoder stands by each kind of metric", *notes)
     return figure
 
 
@@ -113,6 +132,16 @@ def _rows(scores: Sequence[Score], kinds: Mapping[str, str]) -> list[Row]:
     rows = dict.fromkeys((score.metric, score.variant) for score in scores)
     place = {metric: i for i, metric in enumerate(METRICS.names())}
     return sorted(rows, key=lambda row: (GROUPS.index(kinds[row[0]]), place.get(row[0], len(place))))
+
+
+def _chosen(rows: Sequence[Row]) -> list[Row]:
+    """Return as many rows as can be read, in their order: one of each noted metric, then the first others."""
+    firsts: dict[str, Row] = {}
+    for row in rows:
+        firsts.setdefault(row[0], row)
+    noted = [firsts[metric] for metric in NOTED if metric in firsts]
+    kept = set(list(dict.fromkeys([*noted, *firsts.values(), *rows]))[:MOST_ROWS])
+    return [row for row in rows if row in kept]
 
 
 def standing(score: Score) -> float | None:

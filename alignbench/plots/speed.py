@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from alignbench.plots.marks import name_rows
-from alignbench.plots.speed_metrics import logarithmic, metric_costs
+from alignbench.plots.speed_metrics import MOST_METRICS, logarithmic, metric_costs
 from alignbench.plots.style import INK, entitle, new_figure, styled
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def speed_dashboard(inputs: FigureInputs) -> Figure | None:
     if not (encoders or texts or costs):
         return None
     rows = 0.27 * (len(encoders) + max(2, len(texts))) + 1.6
-    metrics = 0.125 * len({s.params["at"]["metric"] for s in costs}) + 1.1
+    metrics = 0.135 * min(MOST_METRICS, len({s.params["at"]["metric"] for s in costs})) + 1.1
     heights = [3.2] if encoders else []
     heights.append(max(rows, min(5.6, max(metrics, 3.0)) if costs else 0.0))
     figure = new_figure(11.5, 1.1 + sum(heights))
@@ -81,7 +81,8 @@ def _batches(part: SubFigure, by_batch: ByBatch, encoders: Sequence[str], inputs
             logarithmic(ax, (1.0, 2.0, 5.0))
         else:
             ax.set_ylim(bottom=0)
-    handles = [_handle(inputs, encoder) for encoder in encoders]
+    memory = by_batch.get("peak_memory", {})
+    handles = [_handle(inputs, e, _with_weights(inputs, e, memory.get(e, {}))) for e in encoders]
     axes[3].set_axis_off()
     axes[3].legend(handles=handles, loc="upper left", borderaxespad=0, handlelength=2.4)
 
@@ -114,7 +115,7 @@ def _quartiles(score: Score) -> tuple[float, float]:
     return float(score.params.get("q1", value)), float(score.params.get("q3", value))
 
 
-def _handle(inputs: FigureInputs, encoder: str) -> Artist:
+def _handle(inputs: FigureInputs, encoder: str, label: str) -> Artist:
     from matplotlib.lines import Line2D
 
     look = inputs.look(encoder)
@@ -125,7 +126,7 @@ def _handle(inputs: FigureInputs, encoder: str) -> Artist:
         marker=look.marker,
         linestyle=look.dash,
         markersize=5,
-        label=inputs.label(encoder, _LABEL),
+        label=label,
     )
 
 
@@ -239,6 +240,22 @@ def _notes(scores: Sequence[Score]) -> list[str]:
 
 
 def _memory(scores: Sequence[Score]) -> str:
-    memory = [score.params for score in scores if score.metric == "peak_memory"]
-    kinds = dict.fromkeys(str(params["of"]) for params in memory if "of" in params)
+    memory = [score for score in scores if score.metric == "peak_memory"]
+    kinds = dict.fromkeys(
+        str(score.params["of"]) + ("" if weights_beside(score) is None else ", without the weights")
+        for score in memory
+        if "of" in score.params
+    )
     return ", ".join(kinds) or "not measured"
+
+
+def _with_weights(inputs: FigureInputs, encoder: str, memory: Mapping[int, Score]) -> str:
+    """Return the encoder's name, and the size of its weights where memory is measured without them."""
+    size = next((weights_beside(score) for score in memory.values()), None)
+    return inputs.label(encoder, _LABEL) + (f"\n(weights: {size:,.4g} MiB)" if size is not None else "")
+
+
+def weights_beside(memory: Score) -> float | None:
+    """Return the MiB of the weights beside memory that was measured without them; None where unknown."""
+    whole = "weights included" in str(memory.params.get("of"))
+    return None if whole else memory.params.get("weights_mib")

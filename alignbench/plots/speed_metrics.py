@@ -1,10 +1,10 @@
-"""What metrics cost by the number of rows: a line each, all of them named."""
+"""What the dearest metrics cost by the number of rows: a line each, all of them named."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alignbench.plots.style import MUTED, OTHERS, lay_out
+from alignbench.plots.style import DASHES, MUTED, OTHERS, lay_out
 from alignbench.plots.text import clean, fit
 
 if TYPE_CHECKING:
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from alignbench.types import Score
 
-MOST_METRICS = 40
+MOST_METRICS = 12
 _NAME = 26
-_LINE = 8.4  # points between two names
-_CHARACTER = 4.1  # points of a name's character
+_LINE = 9.0  # points between two names
+_CHARACTER = 4.35  # points of a name's character
 _GAP = 26.0  # points from a line's end to its name
 
 
@@ -30,10 +30,18 @@ def metric_costs(ax: Axes, scores: Sequence[Score]) -> None:
     sizes = sorted({n for line in lines.values() for n in line})
     order = sorted(lines, key=lambda name: _reached(lines[name], sizes[-1]))[-MOST_METRICS:]
     colours = {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(order)}
-    for name in order:
+    for i, name in enumerate(order):
         ns = sorted(lines[name])
         costs = [lines[name][n] for n in ns]
-        ax.plot(ns, costs, marker="o", markersize=3, color=colours[name], linewidth=1.1)
+        ax.plot(
+            ns,
+            costs,
+            marker="o",
+            markersize=3,
+            color=colours[name],
+            linestyle=DASHES[i // len(OTHERS)],
+            linewidth=1.1,
+        )
     ax.set_xscale("log")
     logarithmic(ax)
     ax.set_xticks(sizes, [f"{n:,}" for n in sizes])
@@ -89,7 +97,7 @@ def _name_lines(
     heights = [min(1.0, on_axes(sizes[-1], _reached(line, sizes[-1]))[1]) for line in lines.values()]
     step = min(_LINE * figure.dpi / 72 / ax.get_window_extent().height, 1.0 / len(names))
     x = 1 - share + _GAP / width
-    style: Any = {"transform": ax.transAxes, "fontsize": 6.8, "va": "center", "ha": "left"}
+    style: Any = {"transform": ax.transAxes, "fontsize": 7.2, "va": "center", "ha": "left"}
     rule: Any = {"transform": ax.transAxes, "color": MUTED, "linewidth": 0.4, "alpha": 0.6, "zorder": 1}
     for (name, line), y in zip(lines.items(), spread(heights, step), strict=True):
         start = on_axes(max(line), line[max(line)])

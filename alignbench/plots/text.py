@@ -61,10 +61,19 @@ def _head(text: str, width: int) -> str:
     return text
 
 
-def number(value: float | None, missing: str = "n/a") -> str:
-    """Return `value` in three decimals, or in three digits where decimals would hide it."""
+def number(value: float | None, missing: str = "n/a", *, largest: float = 0.0) -> str:
+    """Return `value` in three decimals, or in three digits where decimals would hide it.
+
+    Args:
+        value: the number.
+        missing: what stands for None.
+        largest: the largest of the numbers that it stands among. Beside one that decimals show, a number that
+            they hide is none: 0.000, and no `-2.1e-04`.
+    """
     if value is None:
         return missing
+    if abs(value) < 0.0005 <= largest < 1000:
+        return "0.000"
     if value != 0 and (abs(value) >= 1000 or abs(value) < 0.0005):
         return f"{value:.1e}"
     return f"{value:.3f}"

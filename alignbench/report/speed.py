@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alignbench.plots.speed import weights_beside
 from alignbench.report.text import measured
 from alignbench.units import plural
 
@@ -51,7 +52,7 @@ def encoder_table(scores: Iterable[Score]) -> SpeedTable | None:
             str(encoder),
             *(_number(latency.get((encoder, size))) for size in sizes),
             _number(last.get(("throughput", encoder))),
-            _number(last.get(("peak_memory", encoder))),
+            _memory(last.get(("peak_memory", encoder))),
             _number(prepare.get(encoder)),
         ]
         for encoder in dict.fromkeys(encoder for encoder, _ in latency)
@@ -64,9 +65,16 @@ def llm_table(scores: Iterable[Score]) -> SpeedTable | None:
     own = [score for score in speed_scores(scores) if score.llm]
     found = {(score.metric, score.llm): score for score in own}
     llms = dict.fromkeys(score.llm for score in _of(own, "throughput"))
-    columns = {"texts/s": "throughput", "tokens/s": "token_throughput", "MiB": "peak_memory"}
-    rows = [[str(llm), *(_number(found.get((metric, llm))) for metric in columns.values())] for llm in llms]
-    return SpeedTable(["LLM", *columns], rows) if rows else None
+    columns = {"texts/s": "throughput", "tokens/s": "token_throughput"}
+    rows = [
+        [
+            str(llm),
+            *(_number(found.get((metric, llm))) for metric in columns.values()),
+            _memory(found.get(("peak_memory", llm))),
+        ]
+        for llm in llms
+    ]
+    return SpeedTable(["LLM", *columns, "MiB"], rows) if rows else None
 
 
 def rounds_table(scores: Iterable[Score]) -> SpeedTable | None:
@@ -127,12 +135,19 @@ def legend(scores: Iterable[Score]) -> str:
         parts += ["prepare = ms an image before it"] if _of(own, "preprocess_ms") else []
     if any(s.metric == "peak_memory" for s in own):
         whats = dict.fromkeys(str(s.params.get("of")) for s in _of(own, "peak_memory"))
-        parts.append(f"MiB: {', '.join(whats)}")
+        known = any(weights_beside(s) is not None for s in _of(own, "peak_memory"))
+        parts.append(f"MiB: {'weights + ' if known else ''}{', '.join(whats)}")
     return "; ".join(parts)
 
 
 def _of(scores: Sequence[Score], metric: str) -> list[Score]:
     return [score for score in scores if score.metric == metric]
+
+
+def _memory(score: Score | None) -> str:
+    """Return the memory that was measured, after the weights' where they are not part of it: `1,023+22`."""
+    weights = None if score is None else weights_beside(score)
+    return _number(score) if weights is None else f"{measured(weights)}+{_number(score)}"
 
 
 def _number(score: Score | None) -> str:

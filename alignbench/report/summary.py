@@ -29,7 +29,7 @@ from alignbench.report.speed import (
     rounds_table,
 )
 from alignbench.report.terminal import all_flags
-from alignbench.report.text import code, markdown, probability, share, table, value_text
+from alignbench.report.text import block, code, markdown, probability, share, table, value_text
 from alignbench.units import plural
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _ranking_table(ranking: Ranking, scores: Sequence[Score], labels: Mapping[st
     if best:
         lines += [f"{_BEST}: the probability of being the best of these (normal errors, a flat prior).", ""]
     again = next((score.reproduce for score in own.values() if score.reproduce), None)
-    return [*lines, f"The first of these scores alone: {code(again)}", ""] if again else lines
+    return [*lines, "The first of these scores alone:", "", *block(again), ""] if again else lines
 
 
 def _metric(ranking: Ranking) -> str:
@@ -284,8 +284,9 @@ def _how(run: Mapping[str, Any]) -> list[str]:
     found = facts(run)
     if not found:
         return ["## How it was made", "", "The run did not end; only its scores are known.", ""]
-    shown = {key: code(value) if key == "command" else markdown(value) for key, value in found.items()}
-    lines = ["## How it was made", "", *(f"- {key}: {value}" for key, value in shown.items()), ""]
+    command = block(found.pop("command"))
+    lines = ["## How it was made", "", *command, ""]
+    lines += [*(f"- {key}: {markdown(value)}" for key, value in found.items()), ""]
     rows = [
         [
             code(m.label),

@@ -20,7 +20,7 @@ from alignbench.report.text import encodable, pad, probability, share, wrap
 from alignbench.units import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from alignbench.report.ranking import Ranking
@@ -70,7 +70,9 @@ def terminal_table(
     for ranking in rank(scores, losses, failures):
         own = ranked_scores(ranking, scores)
         used |= dict.fromkeys(flag for score in own.values() for flag in all_flags(score))
-        rows = _filled([list(_HEAD), *(_cells(ranking, labels[e], score) for e, score in own.items())])
+        largest = _largest(own.values())
+        cells = (_cells(ranking, labels[e], score, largest) for e, score in own.items())
+        rows = _filled([list(_HEAD), *cells])
         columns |= dict.fromkeys(rows[0] if rows else ())
         lines += wrap(plain(_title(ranking, own, labels)), width, _GAP)
         lines += _aligned(rows, width, ellipsis)
@@ -113,15 +115,24 @@ def _by_type(types: Sequence[Ranking], labels: Mapping[str, str]) -> str:
     return f"By type: {'; '.join(told)}."
 
 
-def _cells(ranking: Ranking, label: str, score: Score) -> list[str]:
+def _largest(scores: Iterable[Score]) -> float:
+    """Return the largest of the values, by size, that a table shows in one column."""
+    return max((abs(score.value) for score in scores if score.value is not None), default=0.0)
+
+
+def _cells(ranking: Ranking, label: str, score: Score, largest: float) -> list[str]:
     null, interval = score.null, score.interval
+
+    def shown(value: float | None, missing: str = "n/a") -> str:
+        return number(value, missing, largest=largest)
+
     return [
         str(ranking.places.get(str(score.encoder), "-")),
         label,
-        number(score.value),
-        "-" if interval is None else f"[{number(interval.low)}, {number(interval.high)}]",
+        shown(score.value),
+        "-" if interval is None else f"[{shown(interval.low)}, {shown(interval.high)}]",
         share((ranking.probability_best or {}).get(str(score.encoder))),
-        "-" if null is None else number(null.mean, "-"),
+        "-" if null is None else shown(null.mean, "-"),
         "-" if null is None else probability(null.p),
         "-" if null is None else probability(null.within_p),
         " ".join(letter(clean(flag)) for flag in all_flags(score)),

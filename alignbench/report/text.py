@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from alignbench.types import Score
 
 _ASCII = str.maketrans({"…": "...", "–": "-", "—": "-", "·": "-", "×": "x", "─": "-", "≤": "<=", "±": "+-"})
-_MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
+_MARKDOWN = re.compile(r"([\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_]))")  # a_b is no emphasis, _b_ is
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -98,8 +98,20 @@ def markdown(text: object) -> str:
 
 
 def code(text: object) -> str:
-    """Return `text` as inline code that stays text whatever is in it."""
-    return f"<code>{markdown(text)}</code>"
+    """Return `text` as inline code that stays text whatever is in it, and that can be copied from the file.
+
+    A code span can't hold a backtick or, in a table, a bar, and a tag in it is one for some readers: HTML
+    holds these.
+    """
+    shown = clean(text)
+    return f"<code>{markdown(text)}</code>" if not shown or set(shown) & set("`|<") else f"`{shown}`"
+
+
+def block(command: object) -> list[str]:
+    """Return the lines of a block of code for a command, to be copied as it is."""
+    shown = clean(command)
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", shown)), default=0))
+    return [fence, shown, fence]
 
 
 def table(head: list[str], rows: list[list[str]], right: frozenset[int] = frozenset()) -> list[str]:

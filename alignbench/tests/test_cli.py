@@ -16,6 +16,7 @@ import pytest
 from alignbench.cli import main
 from alignbench.cli.experiments import COMMON, EXPERIMENTS
 from alignbench.cli.options import plugin_options
+from alignbench.cli.reports import ARRAY_MARKERS, LEFT_OUT
 from alignbench.embed import EmbeddingStore
 from alignbench.plugin.fixtures import MARKERS
 from alignbench.weights import hub
@@ -44,8 +45,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, st
 def dry(said: Callable[..., tuple[int, str, str]], *argv: str) -> list[str]:
     status, out, _ = said(*argv[:1], "--dry-run", *argv[1:])
     assert status == 0
-    [line] = out.splitlines()
-    words = shlex.split(line)
+    words = shlex.split(out.splitlines()[0])
     assert words[:2] == ["+", "pytest"]
     return words[2:]
 
@@ -144,7 +144,12 @@ def test_outside_a_clone_the_installed_suite_is_run_and_conftest_is_read(
     assert "-p conftest" in out
 
 
-def test_arrays_are_models_of_the_whole_suite(
+def test_every_marker_scores_arrays_or_is_said_to_be_left_out() -> None:
+    assert {*ARRAY_MARKERS, *LEFT_OUT, "all"} == set(MARKERS)
+    assert not set(ARRAY_MARKERS) & set(LEFT_OUT)
+
+
+def test_arrays_are_scored_and_nothing_else_is_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Callable[..., tuple[int, str, str]]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -152,7 +157,11 @@ def test_arrays_are_models_of_the_whole_suite(
         np.save(tmp_path / name, np.ones((3, 2)))
     words = dry(said, "from-arrays", "a.npy", "b.npy", "t.npy", "--labels", "l.txt")
     assert words[-3:] == ["--encoders=npy:a.npy,npy:b.npy", "--llms=npy:t.npy", "--align-labels=l.txt"]
-    assert "-m" not in words
+    chosen = words[words.index("-m") + 1].split(" or ")
+    assert chosen == list(ARRAY_MARKERS)
+    _, out, _ = said("from-arrays", "--dry-run", "a.npy", "t.npy")
+    [left_out] = out.splitlines()[1:]
+    assert left_out.startswith("left out: speed (times metrics and models); invariants (")
     for wrong, says in (
         (["a.npy"], "one or more files of vision and then one of text"),
         (["a.npy", "c.npy"], "there is no file c.npy"),

@@ -143,7 +143,20 @@ def test_the_summary_marks_what_is_blind_missing_or_unproven() -> None:
     assert (1, rows.index("rsa")) not in written
     assert written[0, rows.index("linear_cka")].startswith("(")
     assert not written[1, rows.index("linear_cka")].startswith("(")
-    assert "projection_mse mlp ↓" in rows
+    assert "projection_mse linear ↓" in rows
+
+
+def test_the_summary_shows_a_dozen_rows_of_each_kind_and_says_that_there_are_more() -> None:
+    inputs = make_inputs(("a", "b"), ("l",))
+    many = [make_score(f"own_{i}", 0.1, "a", "l", variant=v) for i in range(40) for v in ("", "x")]
+    scores = [*many, *inputs.scores]
+    figure = drawn(alignment_summary(replace(inputs, scores=scores)))
+    rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert len(rows) == 12
+    assert {"calibrated_cka", "elas", "eas", "own_0"} <= set(rows)
+    assert "own_0 x" not in rows
+    assert "12 of 1" in figure.get_supxlabel()  # of more than a hundred
+    assert "the others are in the report's table of scores" in figure.get_supxlabel()
 
 
 def test_the_summary_leaves_out_single_types_and_doubles() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from alignbench.plots import FigureInputs
 from alignbench.plots.speed import speed_dashboard
 from alignbench.plots.speed_metrics import spread
+from alignbench.tests import speed_fakes
 from alignbench.tests.report_fakes import ENCODERS, LLMS, make_run
 from alignbench.tests.speed_fakes import make_speed_scores
 
@@ -50,6 +52,33 @@ def test_lines_go_through_the_medians_and_bars_from_quartile_to_quartile() -> No
     assert list(line.get_ydata()) == pytest.approx([4.0, 7.0, 19.0])
     segments = ax.containers[0].lines[2][0].get_segments()  # type: ignore[attr-defined]
     assert segments[0][:, 1] == pytest.approx([4.0 * 0.95, 4.0 * 1.1])
+
+
+def test_the_weights_are_named_beside_memory_that_lacks_them() -> None:
+    def told(of: str) -> list[str]:
+        known = {"of": of, "weights_mib": 1023.4}
+        weighed = [
+            replace(s, params={**s.params, **known}) if s.metric == "peak_memory" else s for s in SCORES
+        ]
+        figure = drawn(weighed)
+        [legend] = [ax.get_legend() for ax in figure.axes if not ax.axison]
+        return [*(text.get_text() for text in legend.get_texts()), figure.get_supxlabel()]
+
+    name, *_, note = told("resident set growth")
+    assert name.endswith("\n(weights: 1,023 MiB)")
+    assert "resident set growth, without the weights." in note
+    name, *_, note = told("allocated, weights included")
+    assert "weights" not in name
+    assert "without" not in note
+
+
+def test_a_dozen_metrics_are_drawn_the_dearest_no_two_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed_fakes, "METRICS", {f"metric_{i}": (1.0 + i,) * 3 for i in range(30)})
+    costs = make_speed_scores((), (), {})
+    ax = panels(drawn(costs))["Metrics, value only (the dearest 12 of 30)"]
+    assert {text.get_text() for text in ax.texts} >= {f"metric_{i}" for i in range(18, 30)}
+    own = [line for line in ax.lines if len(line.get_xdata()) == 3]  # type: ignore[arg-type]
+    assert len({(line.get_color(), line.get_linestyle()) for line in own}) == 12
 
 
 def test_the_stages_of_an_image_add_up() -> None:

@@ -252,8 +252,8 @@ def test_the_runs_first_loss_ranks() -> None:
         "LLM mini-llama: ranked by mrr, image_to_text mse (higher is better), n = 90"
     )
     text = summary_markdown(variants(), run.to_dict())
-    assert "Best: <code>b</code> (mrr 0.900, image\\_to\\_text mse, n = 90" in text
-    assert "encoders by <code>mrr</code>, image\\_to\\_text mse (higher" in text
+    assert "Best: `b` (mrr 0.900, image_to_text mse, n = 90" in text
+    assert "encoders by `mrr`, image_to_text mse (higher" in text
 
 
 def test_the_direction_goes_before_the_loss() -> None:

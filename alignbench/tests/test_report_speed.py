@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +20,9 @@ from alignbench.report.speed import (
 )
 from alignbench.tests.report_fakes import ENCODERS, HOSTILE, LLMS, make_run
 from alignbench.tests.speed_fakes import make_speed_scores
+
+if TYPE_CHECKING:
+    from alignbench.types import Score
 
 SCORES = make_speed_scores(ENCODERS, LLMS, {})
 
@@ -46,7 +50,22 @@ def test_the_rounds_of_a_timing_have_their_standard_deviation_beside_the_quartil
     assert rounds_table(older).rows[1][3] == "-"  # type: ignore[union-attr]
     assert rounds_table([replace(s, params={"at": s.params["at"]}) for s in SCORES]) is None
     lines = summary_markdown(SCORES, make_run().to_dict()).splitlines()
-    assert "| <code>mini-clip</code> | batch size 4 | 7.0 | 1.4 | 6.6 | 7.7 | 10 |" in lines
+    assert "| `mini-clip` | batch size 4 | 7.0 | 1.4 | 6.6 | 7.7 | 10 |" in lines
+
+
+def weighed(scores: list[Score], of: str) -> list[Score]:
+    """Return the scores with the weights' size beside memory, which is of `of`."""
+    known = {"of": of, "weights_mib": 1023.4}
+    return [replace(s, params={**s.params, **known}) if s.metric == "peak_memory" else s for s in scores]
+
+
+def test_the_weights_stand_beside_memory_that_lacks_them() -> None:
+    grown = encoder_table(weighed(SCORES, "resident set growth"))
+    assert grown is not None
+    assert grown.rows[1][5] == "1,023+32.0"
+    whole = encoder_table(weighed(SCORES, "allocated, weights included"))
+    assert whole is not None
+    assert whole.rows[1][5] == "32.0"
 
 
 def test_metrics_are_told_by_the_cheapest_and_the_dearest_of_those_timed_at_the_most_rows() -> None:
@@ -63,6 +82,8 @@ def test_load_by_others_is_told() -> None:
 
 def test_the_legend_says_what_memory_is_of() -> None:
     assert "MiB: resident set growth" in legend(SCORES)
+    assert "MiB: weights + resident set growth" in legend(weighed(SCORES, "resident set growth"))
+    assert "MiB: allocated, weights included" in legend(weighed(SCORES, "allocated, weights included"))
     assert legend([s for s in SCORES if s.metric == "metric_ms"]) == ""
 
 
@@ -89,8 +110,8 @@ def test_without_timings_nothing_is_said_of_speed() -> None:
 def test_the_summary_tells_timings_of_one_model_apart() -> None:
     text = summary_markdown(SCORES, make_run().to_dict())
     assert "## Speed" in text
-    assert "latency\\_ms (ms) | batch\\_size 16 |" in text
-    assert "metric\\_ms (ms) | metric rsa, n 1000 |" in text
+    assert "latency_ms (ms) | batch_size 16 |" in text
+    assert "metric_ms (ms) | metric rsa, n 1000 |" in text
 
 
 def test_the_summary_says_which_models_were_loaded_to_be_timed() -> None:

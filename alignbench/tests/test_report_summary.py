@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alignbench.report import summary_markdown
-from alignbench.report.text import code, markdown
+from alignbench.report.text import block, code, markdown
 from alignbench.tests.report_fakes import (
     HOSTILE,
     LLMS,
@@ -28,6 +28,12 @@ def summary(scores: list[Score], run: Run | None = None, **keywords: Any) -> str
     return summary_markdown(scores, (run or make_run()).to_dict(), **keywords)
 
 
+def outside_code(text: str) -> str:
+    """Return the text without blocks and spans of code, in which nothing acts on the reader."""
+    blocks = re.sub(r"^(`{3,})\n.*\n\1$", "", text, flags=re.MULTILINE)
+    return re.sub(r"`[^`\n]+`", "", blocks)
+
+
 def cells(row: str) -> list[str]:
     return re.split(r"(?<!\\)\|", row)
 
@@ -36,16 +42,16 @@ def test_the_answer_comes_first() -> None:
     lines = summary(make_scores()).splitlines()
     assert lines[0] == "# Which encoder fits which LLM?"
     assert lines[2].startswith(
-        "**For <code>mini-llama</code>:** Best: <code>mini-clip</code> (calibrated_cka 0.450, n = 90, "
+        "**For `mini-llama`:** Best: `mini-clip` (calibrated_cka 0.450, n = 90, "
         "95% interval 0.390 to 0.510, shuffled pairs 0.000, p = 0.001)."
     )
 
 
 def test_the_command_for_the_best_score_is_given() -> None:
-    assert (
-        "The first of these scores alone: <code>pytest benchmarks/ -k calibrated\\_cka "
-        "--encoders mini-clip --llms mini-qwen</code>" in summary(make_scores())
-    )
+    command = "pytest benchmarks/ -k calibrated_cka --encoders mini-clip --llms mini-qwen"
+    lines = summary(make_scores()).splitlines()
+    at = lines.index(command)
+    assert lines[at - 3 : at + 2] == ["The first of these scores alone:", "", "```", command, "```"]
 
 
 def test_every_table_row_has_the_columns_of_its_head() -> None:
@@ -73,7 +79,7 @@ def test_names_reasons_and_captions_stay_text(hostile: str) -> None:
         ),
         make_score("calibrated_cka", None, "b", hostile, reason=hostile, data_type=hostile),
     ]
-    text = summary(scores, run, problems=[hostile], figures=[hostile])
+    text = outside_code(summary(scores, run, problems=[hostile], figures=[hostile]))
     allowed = re.compile(r"</?(code|details|summary)>|<!-- -->")
     assert "<" not in allowed.sub("", text)
     assert "\x1b" not in text
@@ -92,13 +98,31 @@ def test_names_reasons_and_captions_stay_text(hostile: str) -> None:
         ("line\nbreak", "line break"),
         ("thanks @someone", "thanks @<!-- -->someone"),
         ("fixes #12", "fixes #<!-- -->12"),
-        ("sample_data@1a2b", "sample\\_data@1a2b"),
+        ("sample_data@1a2b", "sample_data@1a2b"),
         ("&lt;", "&amp;lt;"),
     ],
 )
 def test_markdown_is_escaped(raw: str, escaped: str) -> None:
     assert markdown(raw) == escaped
-    assert code(raw) == f"<code>{escaped}</code>"
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("test_cka[a-b]", "`test_cka[a-b]`"),
+        ("*a* @b #1 x_", "`*a* @b #1 x_`"),
+        ("", "<code></code>"),
+        ("a|b", "<code>a\\|b</code>"),
+        ("`a`", "<code>\\`a\\`</code>"),
+        ("<b>", "<code>&lt;b&gt;</code>"),
+    ],
+)
+def test_code_can_be_copied_from_the_file_as_it_is(raw: str, shown: str) -> None:
+    assert code(raw) == shown
+
+
+def test_a_command_in_a_block_ends_only_the_block() -> None:
+    assert block("echo ```` `a`") == ["`````", "echo ```` `a`", "`````"]
 
 
 def test_ties_and_missing_intervals_are_said() -> None:
@@ -108,9 +132,7 @@ def test_ties_and_missing_intervals_are_said() -> None:
         make_score("calibrated_cka", 0.40, "a", deletions=(0.3, 0.5, 0.4, 0.4)),
         make_score("calibrated_cka", 0.39, "b", deletions=(0.5, 0.28, 0.39, 0.39)),
     ]
-    assert "<code>a</code> or <code>b</code> (too close to call). Top score: <code>a</code> (" in summary(
-        tied
-    )
+    assert "`a` or `b` (too close to call). Top score: `a` (" in summary(tied)
 
 
 def test_flags_are_explained_where_they_are_used() -> None:
@@ -125,10 +147,7 @@ def test_dropped_rows_are_counted_by_reason() -> None:
     run = replace(make_run(), dataset={"name": "d", "dropped": dropped})
     text = summary(make_scores(), run)
     assert "## 6 rows could not be used" in text
-    assert (
-        "- 5 times: image not found (<code>labels.jsonl:0, labels.jsonl:1, labels.jsonl:2</code>, ...)"
-        in text
-    )
+    assert "- 5 times: image not found (`labels.jsonl:0, labels.jsonl:1, labels.jsonl:2`, ...)" in text
 
 
 def test_run_is_described() -> None:
@@ -180,7 +199,7 @@ def test_a_large_run_fits_a_comment_and_names_what_is_left_out() -> None:
 def test_warnings_stand_before_the_scores() -> None:
     text = summary(make_scores(), problems=["a figure could not be drawn"])
     order = [
-        "For <code>mini-llama",
+        "For `mini-llama",
         "1 row could not be used",
         "a figure could not",
         "Every score",

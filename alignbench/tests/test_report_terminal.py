@@ -77,6 +77,19 @@ def test_control_characters_of_data_are_gone() -> None:
         assert line.isprintable()
 
 
+@pytest.mark.parametrize("tiny", [-2.1e-04, 3e-17, -0.0])
+def test_what_decimals_hide_beside_larger_numbers_is_none(tiny: float) -> None:
+    null = Null("exact", tiny, 0.02, 20.0, 0.001, 999, 0.01, 0.02)
+    scores = [
+        make_score("calibrated_cka", value, name, null=null) for name, value in (("a", 0.4), ("b", tiny))
+    ]
+    text = "\n".join(terminal_table(scores, make_run()))
+    assert "e-" not in text.split("\n\n")[0]
+    assert "-0.000" not in text
+    small = [make_score("coral_distance", value, name) for name, value in (("a", 2e-5), ("b", 3e-5))]
+    assert "2.0e-05" in "\n".join(terminal_table(small, make_run()))
+
+
 def test_columns_that_say_nothing_are_left_out() -> None:
     lines = terminal_table([without_interval(make_score("calibrated_cka", 0.4))], make_run())
     assert lines[1].split() == ["encoder", "value", "flags"]

@@ -42,21 +42,19 @@ def test_the_terminal_has_the_verdict_by_type_whole() -> None:
 
 def test_the_summary_has_a_table_by_type() -> None:
     text = summary_markdown(typed(), make_run(()).to_dict())
-    rows = [
-        line for line in text.splitlines() if re.match(r"\| <code>mini-llama</code> \| (ch|doc|tab)", line)
-    ]
+    rows = [line for line in text.splitlines() if re.match(r"\| `mini-llama` \| (ch|doc|tab)", line)]
     assert "## By data type" in text
     assert [re.split(r" \| ", row)[1:5] for row in rows] == [
-        ["chart", "<code>a</code>", "<code>a</code>", "&gt;.99"],
-        ["document", "<code>b</code> or <code>c</code> (too close to call)", "<code>b</code>", "0.64"],
-        ["table", "no encoder beats shuffled pairs here", "<code>a</code>", "0.73"],
+        ["chart", "`a`", "`a`", "&gt;.99"],
+        ["document", "`b` or `c` (too close to call)", "`b`", "0.64"],
+        ["table", "no encoder beats shuffled pairs here", "`a`", "0.73"],
     ]
 
 
 def test_a_type_that_can_not_be_ranked_says_why() -> None:
     scores = [*paired({"a": 0.4}), make_score("calibrated_cka", None, "a", data_type="chart", reason="n = 2")]
     text = summary_markdown(scores, make_run().to_dict())
-    assert "| <code>mini-llama</code> | chart | not ranked: n = 2 | - |" in text
+    assert "| `mini-llama` | chart | not ranked: n = 2 | - |" in text
     assert not [line for line in terminal_table(scores, make_run()) if line.startswith("By type")]
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
+from alignbench import encoders, llms
 from alignbench.experiments import speed
 from alignbench.experiments.speed_rounds import Timing
 from alignbench.metrics import METRICS
+from alignbench.paths import models_dir
 from alignbench.tests.embed_fakes import FakeEncoder, FakeLLM, OnlyEmbed, drawings
 from alignbench.weights.custom import Custom
 
@@ -150,6 +154,22 @@ def test_memory_says_what_it_is_of() -> None:
     work = speed.encoding(FakeEncoder(loads=1), drawings(2), 2)
     assert speed.memory_score(work, 12.5, "cpu").params["of"] == "resident set growth"
     assert "weights included" in speed.memory_score(work, 12.5, "cuda:0").params["of"]
+    assert "weights_mib" not in speed.memory_score(work, 12.5, "cpu").params
+    assert speed.memory_score(replace(work, weights=3 * 2**19), 12.5, "cpu").params["weights_mib"] == 1.5
     unknown = speed.memory_score(work, None, "cpu")
     assert unknown.status == "not_applicable"
     assert "does not say" in str(unknown.reason)
+
+
+@pytest.mark.parametrize("name", ["mini-dinov2", "mini-llama"])
+def test_a_loaded_model_says_how_many_bytes_its_weights_take(name: str) -> None:
+    model = (llms if name == "mini-llama" else encoders).resolve(name)
+    file = models_dir() / name / "model.safetensors"
+    with safe_open(file, "numpy") as stored:
+        parameters = sum(int(np.prod(stored.get_slice(key).get_shape())) for key in stored.keys())  # noqa: SIM118
+    assert model.weight_bytes == 0
+    model.load("cpu", "float32")
+    found = model.weight_bytes
+    model.unload()
+    assert found == pytest.approx(4 * parameters, rel=0.02)  # no head, and stored position ids
+    assert model.weight_bytes == 0

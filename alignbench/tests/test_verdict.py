@@ -46,7 +46,7 @@ def capital(told: str) -> str:
 
 def without_markup(text: str) -> str:
     """Return text as a reader sees it, in one line."""
-    return " ".join(re.sub(r"</?(?:code|b)>|\\", "", text).split())
+    return " ".join(re.sub(r"</?(?:code|b)>|[`\\]", "", text).split())
 
 
 def shows(text: str, told: str) -> bool:

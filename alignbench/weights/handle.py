@@ -115,6 +115,13 @@ class Handle(ABC):
         """Whether the model is in memory."""
         return self._loaded is not None
 
+    @property
+    def weight_bytes(self) -> int:
+        """How many bytes its weights take in memory; 0 while it is not loaded."""
+        if self._loaded is None:
+            return 0
+        return sum(weight.numel() * weight.element_size() for weight in self._module().parameters())
+
     def load(self, device: str = "auto", dtype: str = "auto") -> None:
         """Bring the model into memory, downloading it if need be.
 
@@ -184,6 +191,10 @@ class Handle(ABC):
 
     @abstractmethod
     def _unload(self) -> None: ...
+
+    @abstractmethod
+    def _module(self) -> Any:
+        """Return the loaded model's own module."""
 
     def _fp16_safe(self) -> bool:
         return True
