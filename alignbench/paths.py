@@ -1,4 +1,4 @@
-"""Where things are: benchmarks, sample data and embedded models in a clone or a wheel; the user's cache."""
+"""Where things are: benchmarks, sample data and built-in models in a clone or a wheel; the user's cache."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def sample_data() -> Path:
 
 
 def models_dir() -> Path:
-    """Return the folder of the embedded models."""
+    """Return the folder of the built-in toy models."""
     return sample_data() / "models"
 
 

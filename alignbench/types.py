@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 Weights = Literal["pretrained", "embedded", "random", "stand-in", "custom", "arrays"]
 Status = Literal["ok", "not_applicable"]
+TOYS = frozenset({"embedded", "stand-in"})
+"""The weights of the small models that come with alignbench."""
+_WEIGHTS_WORDS = {"embedded": "built-in toy model", "stand-in": "built-in toy model as a stand-in"}
+
+
+def weights_words(weights: str) -> str:
+    """Return what a reader is told of a kind of weights: `embedded` says little outside of files."""
+    return _WEIGHTS_WORDS.get(weights, weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +39,7 @@ class ModelInfo:
         family: "clip", "siglip", "dinov2", "internvit", "paligemma", "llama", ..., or "other".
         source: where the weights come from (`openai/clip-vit-base-patch32`, a folder, `random`).
         weights: what kind of weights they are.
-        stand_in_for: the asked-for model that this embedded one stands in for.
+        stand_in_for: the asked-for model that this built-in toy model stands in for.
         params: pooling, fit, layer, l2, dtype, max_length, ...: all that shapes the vectors.
     """
 
@@ -43,6 +51,11 @@ class ModelInfo:
     revision: str | None = None
     stand_in_for: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def weights_words(self) -> str:
+        """What a reader is told of its weights: `built-in toy model`, `pretrained`, ..."""
+        return weights_words(self.weights)
 
     @property
     def label(self) -> str:

@@ -37,6 +37,7 @@ def add_commands(commands: Any) -> None:
 def examine(given: argparse.Namespace) -> int:
     """Print what was found; exit with 1 where something keeps a run from working."""
     from alignbench.config import load_config
+    from alignbench.report.toys import toy_warnings
 
     problems: list[str] = []
     for title, lines in (
@@ -55,6 +56,8 @@ def examine(given: argparse.Namespace) -> int:
         print("\n".join(pairs(encoders, llms, given.n_samples, given.device)), end="\n\n")
     for note in (note for handle in (*encoders, *llms) for note in handle.notes):
         print(f"note      {note}")
+    for sentence in toy_warnings([handle.info for handle in (*encoders, *llms)]):
+        print(f"warning   {sentence}")
     for problem in problems:
         print(f"to do     {problem}")
     if not problems:

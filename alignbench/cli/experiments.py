@@ -55,7 +55,7 @@ class Experiment:
         marker: of the tests.
         about: what it answers, in a line.
         options: the plugin's options that it has beside those of models, data and the run, by name.
-        longer: whether it takes minutes with the embedded models.
+        longer: whether it takes minutes with the built-in toy models.
     """
 
     name: str

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.config import load_config
 from alignbench.errors import AlignbenchError, ConfigError
+from alignbench.types import TOYS
 from alignbench.units import size_text
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _facts(handle: Handle) -> tuple[str, str, str, str]:
     if located is None:
         return info.family, "", "", f"not at hand: {info.source} is downloaded on first use"
     size = size_text(sum(path.stat().st_size for path in located.weights))
-    where = "embedded" if info.weights == "embedded" else f"at hand: {info.source}"
+    where = info.weights_words if info.weights in TOYS else f"at hand: {info.source}"
     return info.family, width_of(config, handle.side), size, where
 
 

@@ -24,7 +24,7 @@ _ABOUT = """\
 Which vision encoder fits my LLM, and how sure can I be?
 
 An experiment is a pytest run of the benchmarks; the command prints it, makes it, and returns pytest's exit
-status. Without options it takes the embedded models and data: nothing is downloaded.
+status. Without options it takes the built-in toy models and drawings: nothing is downloaded.
 """
 _EXAMPLES = """\
 examples:

@@ -19,6 +19,7 @@ IMAGES = "images"
 VARIABLE = "VLM_DATA_ROOT"
 # Without the folder: it is the same data wherever the package is, and reports are passed on.
 PACKAGED = "the packaged samples"
+DRAWN = "drawn by alignbench.datasets.synthetic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,11 @@ def sample_root(config: Config) -> Root:
     if config.sample_dir is not None:
         return _layout(config.sample_dir, "data.sample_dir of the configuration", config)
     return replace(_layout(sample_data(), "packaged", config), origin=PACKAGED)
+
+
+def is_toy_data(origin: str) -> bool:
+    """Return whether data of that origin are drawings that alignbench brings or makes."""
+    return origin.startswith((PACKAGED, DRAWN))
 
 
 def _layout(path: Path, rule: str, config: Config) -> Root:

@@ -60,7 +60,7 @@ def resolve(
         max_length: tokens of a text that are read.
         l2: whether `embed` gives rows of unit length.
         quantization: "4bit" or "8bit" weights, on CUDA.
-        standins: whether the embedded model of the same family may run where the weights are not at hand.
+        standins: whether the built-in toy model of the same family may run where the weights are not at hand.
         allow_pickle: whether weights may be a pickle (read with `weights_only=True`).
         sources: name -> Hub repository or folder; None for the configuration's.
 
@@ -99,7 +99,7 @@ def resolve(
         return handle
     if entry.stand_in is None:
         raise ModelError(
-            f"{parsed.alias}: there is no embedded model of its family that could stand in for it"
+            f"{parsed.alias}: there is no built-in toy model of its family that could stand in for it"
         )
     return LLM(
         entry.stand_in,

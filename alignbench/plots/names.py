@@ -24,6 +24,12 @@ def failures_of(run: Run | Mapping[str, Any]) -> tuple[Failure, ...]:
     return tuple(f if isinstance(f, Failure) else Failure.from_dict(f) for f in failures)
 
 
+def origin_of(run: Run | Mapping[str, Any]) -> str:
+    """Return where the run's data came from; "" of a run that did not end."""
+    data: Mapping[str, Any] = run.get("dataset", {}) if not hasattr(run, "dataset") else run.dataset
+    return str(data.get("origin", ""))
+
+
 def labels_of(run: Run | Mapping[str, Any], scores: Iterable[Score] = ()) -> dict[str, str]:
     """Return name -> label, `mini-clip (stand-in for clip)` where it is one; scores go by either.
 

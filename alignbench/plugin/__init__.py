@@ -133,7 +133,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     add(
         "--align-standins",
-        "use the embedded model of a family whose weights are missing",
+        "run the built-in toy model of a family whose weights are missing",
         action="store_true",
     )
     add(

@@ -25,6 +25,7 @@ from alignbench.plugin.terminal import Printer, TerminalProgress, ToLoad, plan
 from alignbench.plugin.typed import pytest_command
 from alignbench.report import REPORT, failure_lines, terminal_table
 from alignbench.report.run import ARTIFACTS
+from alignbench.report.toys import toy_warnings
 from alignbench.types import Run, Score
 from alignbench.weights import Located
 from alignbench.weights.arrays import array_file
@@ -206,7 +207,9 @@ class Collector:
             timed=why_not(self.config) is None,
             speed_asked="speed" in option.markexpr,
         )
-        width, warned = self.printer.width, self.suite.copies
+        scored = [model.info for model in models if model.missing is not None]
+        toys = toy_warnings(scored, dataset.origin)
+        width, warned = self.printer.width, [*self.suite.copies, *toys]
         self.printer.lines(plan(options, dataset, models, len(tests), seconds, width, warned))
 
     def _try_cache(self) -> None:

@@ -113,7 +113,7 @@ def plan(
         todo = model.todo
         if model.located.download:
             todo += f", download {size_text(model.located.download)} from {model.located.source} first"
-        rows.append(("model", f"{model.info.label}: {model.info.weights}{size}, {todo}"))
+        rows.append(("model", f"{model.info.label}: {model.info.weights_words}{size}, {todo}"))
     rows += [("note", note) for model in models for note in model.notes]
     download = sum(model.located.download for model in models)
     fetched = size_text(download) if download else "nothing"

@@ -40,7 +40,7 @@ FLAGS: dict[str, Flag] = {
         "L", "there were no labels: spread, another quantity, stands in the place of discriminability"
     ),
     "not_estimable": Flag("?", "too few trainings to tell: see the smallest p that they can give"),
-    "stand-in": Flag("*", "an embedded model stood in for the one that was asked for"),
+    "stand-in": Flag("*", "a built-in toy model stood in for the one that was asked for"),
     "control": Flag("R", "untrained; where it ranks high, the ranking says little"),
 }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from alignbench.datatypes import ALL
 from alignbench.experiments.prediction import predicts
 from alignbench.plots.missing import missing
-from alignbench.plots.names import failures_of, labels_of, models_of
+from alignbench.plots.names import failures_of, labels_of, models_of, origin_of
 from alignbench.plots.text import number
 from alignbench.plots.verdict import verdict
 from alignbench.report.answer import answer
@@ -30,6 +30,7 @@ from alignbench.report.speed import (
 )
 from alignbench.report.terminal import all_flags
 from alignbench.report.text import block, code, markdown, probability, share, table, value_text
+from alignbench.report.toys import toy_warnings
 from alignbench.units import plural
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def summary_markdown(
     losses, failures = losses_of(run), failures_of(run)
     rankings = rank(scores, losses, failures)
     lines = ["# Which encoder fits which LLM?", ""]
+    for sentence in toy_warnings(models_of(run), origin_of(run), scores):
+        lines += [f"**Warning:** {markdown(sentence)}", ""]
     for ranking in rankings:
         lines += [*_answer(ranking, scores, labels), ""]
     lines += [f"With figures, every score and what each means: {code(REPORT)} beside this file.", ""]
@@ -292,7 +295,7 @@ def _how(run: Mapping[str, Any]) -> list[str]:
             code(m.label),
             m.side,
             markdown(m.source),
-            markdown(m.weights),
+            markdown(m.weights_words),
             markdown((m.revision or "-")[:12]),
             markdown(", ".join(f"{key} {value}" for key, value in m.params.items() if value is not None)),
         ]

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
-from alignbench.plots.names import failures_of, labels_of, models_of
+from alignbench.plots.names import failures_of, labels_of, models_of, origin_of
 from alignbench.plots.text import clean, cut, display_width, fit, number
 from alignbench.plots.verdict import verdict
 from alignbench.report.answer import answer
@@ -17,6 +17,7 @@ from alignbench.report.flags import letter, meaning, of_weights
 from alignbench.report.ranking import in_order, rank, rank_by_type, ranked_scores
 from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
 from alignbench.report.text import encodable, pad, probability, share, wrap
+from alignbench.report.toys import toy_warnings
 from alignbench.units import plural
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def terminal_table(
     columns: dict[str, None] = {}
     losses, failures = losses_of(run), failures_of(run)
     by_type = rank_by_type(scores, losses, failures)
+    for sentence in toy_warnings(models_of(run), origin_of(run), scores):
+        lines += wrap(plain(f"WARNING: {sentence}"), width, _GAP)
     for ranking in rank(scores, losses, failures):
         own = ranked_scores(ranking, scores)
         used |= dict.fromkeys(flag for score in own.values() for flag in all_flags(score))

@@ -134,7 +134,7 @@ def _source(model: ModelInfo) -> tuple[str | None, ...]:
 def _told(a: ModelInfo, b: ModelInfo) -> tuple[str, str]:
     short = [_revision(model) for model in (a, b)]
     if a.source != b.source or short[0] == short[1]:
-        return f"{a.source} ({a.weights} {short[0]})", f"{b.source} ({b.weights} {short[1]})"
+        return f"{a.source} ({a.weights_words} {short[0]})", f"{b.source} ({b.weights_words} {short[1]})"
     return short[0], short[1]
 
 

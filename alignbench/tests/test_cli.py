@@ -237,7 +237,7 @@ def test_list_says_what_is_at_hand(said: Callable[..., tuple[int, str, str]]) ->
     assert status == 0
     rows = {line.split()[0]: line for line in out.splitlines() if line and not line.startswith("-")}
     assert rows["mini-clip"].split()[1:3] == ["clip", "192"]
-    assert "embedded" in rows["mini-clip"]
+    assert "built-in toy model" in rows["mini-clip"]
     assert "MB" in rows["mini-qwen"]
     assert "untrained" in rows["random-vit"]
     assert rows["coral_distance"].split()[1:] == ["lower", "both", "clouds"]

@@ -48,12 +48,12 @@ CASES = {
     ),
     "source": (
         recorded([SCORE], "b", models=with_model("mini-llama", source="mine", revision=None)),
-        "weights of mini-llama: sample_data/models/mini-llama (embedded 0123456789abcdef) in A, "
-        "mine (embedded of no revision) in B",
+        "weights of mini-llama: sample_data/models/mini-llama (built-in toy model 0123456789abcdef) in A, "
+        "mine (built-in toy model of no revision) in B",
     ),
     "kind": (
         recorded([SCORE], "b", models=with_model("mini-clip", weights="random")),
-        "weights of mini-clip: sample_data/models/mini-clip (embedded 0123456789abcdef) in A",
+        "weights of mini-clip: sample_data/models/mini-clip (built-in toy model 0123456789abcdef) in A",
     ),
     "preprocessing": (
         recorded([prepared(pooling="mean")], "b"),

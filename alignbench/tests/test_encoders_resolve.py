@@ -203,7 +203,7 @@ def test_the_choice_of_a_stand_in_asks_no_network(
 
 @pytest.mark.parametrize("name", ["internvit", "paligemma"])
 def test_a_family_without_embedded_model_has_no_stand_in(name: str, no_hub: None) -> None:
-    with pytest.raises(ModelError, match="no embedded model of its family"):
+    with pytest.raises(ModelError, match="no built-in toy model of its family"):
         resolve(name, standins=True)
 
 

@@ -213,7 +213,7 @@ def test_what_speaks_against_the_numbers_is_said(tmp_path: Path) -> None:
         "the cache was of another version",
         "saturated 1 so near its ceiling",
         "n_too_small 1 too few groups",
-        "stand-in 2 an embedded model stood in",
+        "stand-in 2 a built-in toy model stood in",
     ):
         assert said in text
 

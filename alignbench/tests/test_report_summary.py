@@ -176,7 +176,7 @@ def test_stand_ins_are_called_so_everywhere() -> None:
     assert text.count("mini-clip (stand-in for clip)") == text.count("mini-clip ") - text.count(
         "models/mini-clip "
     )
-    assert "- stand-in: an embedded model stood in" in text
+    assert "- stand-in: a built-in toy model stood in" in text
 
 
 def test_a_killed_run_is_summed_up_from_its_scores() -> None:

@@ -19,6 +19,7 @@ from alignbench.report.answer import answer
 from alignbench.report.files import dump, plain_score, write_text
 from alignbench.report.flags import meaning
 from alignbench.report.text import probability, value_text
+from alignbench.report.toys import toy_warnings
 from alignbench.types import jsonable
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def shown(
     drawn = _draw(found, figures, folder, problems.append, tell)
     about = {"command": command, "options": jsonable(options.to_dict()), "seed": options.seed}
     scores = {"scores": [plain_score(score) for score in found.scores], "run": about}
+    warned = toy_warnings(found.models.values(), "" if dataset is None else dataset.origin, found.scores)
     files = (folder / f"{name}.csv", folder / f"{name}.json", folder / f"{name}-figures.zip")
     write_text(files[0], scores_csv(found.scores))
     write_text(files[1], dump(scores, indent=1))
@@ -97,7 +99,7 @@ def shown(
             for path in (png, png.with_suffix(".svg")):
                 archive.write(path, path.name)
     return Shown(
-        _answer(found, command, [*notes, *problems]),
+        _answer(found, command, [*notes, *problems], warned),
         *_table([_row(score) for score in found.scores]),
         "".join(_figure(figure, png) for figure, png in drawn.items()),
         files,
@@ -143,8 +145,8 @@ def _figure(name: str, png: Path) -> str:
     )
 
 
-def _answer(found: Found, command: str, notes: Sequence[str]) -> str:
-    parts = []
+def _answer(found: Found, command: str, notes: Sequence[str], warned: Sequence[str] = ()) -> str:
+    parts = [f'<p class="ab-warning"><b>Warning:</b> {_safe(sentence)}</p>' for sentence in warned]
     rankings = [ranking for ranking in rank(found.scores) if ranking.metric is not None]
     for ranking in rankings:
         lines = answer(ranking, found.scores, _name, _safe)

@@ -25,8 +25,8 @@ class Recipe:
     Args:
         family: where it is known without a look at the files.
         weights: what kind of weights they are.
-        embedded: the folder under sample_data/models that holds them, for an embedded model.
-        stand_in: the embedded model of the same family.
+        embedded: the folder under sample_data/models that holds them, for a built-in toy model.
+        stand_in: the built-in toy model of the same family.
     """
 
     family: str
@@ -36,7 +36,7 @@ class Recipe:
 
 
 def embedded_source(name: str) -> FolderSource:
-    """Return where an embedded model is: in the clone, or in the wheel."""
+    """Return where a built-in toy model is: in the clone, or in the wheel."""
 
     def find() -> Path:
         from alignbench import paths

@@ -160,7 +160,7 @@ class HubSource(Source):
         label: `org/name`.
         revision: branch, tag or commit; None for the main branch.
         name: the model's alias, for errors.
-        stand_in: the embedded model that `--align-standins` would run instead.
+        stand_in: the built-in toy model that `--align-standins` would run instead.
         allow_pickle: whether `pytorch_model.bin` will do.
         prefer: the layout of weights to take where there are several.
         needs: in the transformers layout, the files of which the model can't do without one.

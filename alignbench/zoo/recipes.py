@@ -157,5 +157,5 @@ def recipe_of(name: str) -> Recipe:
         UnknownNameError: with the closest name and all known ones.
     """
     if name not in RECIPES:
-        raise UnknownNameError(unknown("embedded model", name, RECIPES))
+        raise UnknownNameError(unknown("built-in model", name, RECIPES))
     return RECIPES[name]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from alignbench.datasets.dataset import Dataset, Sample, with_groups
+from alignbench.datasets.roots import DRAWN
 from alignbench.datasets.synthetic.canvas import Canvas, Drawing
 from alignbench.datasets.synthetic.chart_drawing import paint_chart
 from alignbench.datasets.synthetic.chart_text import describe_chart
@@ -118,9 +119,7 @@ class Synthetic:
         samples = [self.sample(name, i) for name in self.types for i in range(n_per_type)]
         name = f"synthetic-{self._prefix}{self.seed}"
         which = "" if self.family == "first" else f"family {self.family}, "
-        return Dataset(
-            name, with_groups(samples), f"drawn by alignbench.datasets.synthetic, {which}seed {self.seed}"
-        )
+        return Dataset(name, with_groups(samples), f"{DRAWN}, {which}seed {self.seed}")
 
     @property
     def _prefix(self) -> str:

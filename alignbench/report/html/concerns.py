@@ -71,18 +71,18 @@ def _weights(run: Mapping[str, Any]) -> list[Concern]:
         found.append(
             Concern(
                 f"{plural(len(stand_ins), 'stand-in')} instead of what was asked for",
-                "The weights were not at hand, and a small embedded model of the family took their place. "
+                "The weights were not at hand, and a built-in toy model of the family took their place. "
                 "Its numbers say nothing of the model that was asked for.",
                 [f"{m.name} stood in for {m.stand_in_for}" for m in stand_ins],
             )
         )
-    if embedded := [m for m in models if m.weights == "embedded"]:
+    if toys := [m for m in models if m.weights == "embedded"]:
         found.append(
             Concern(
-                "These are small embedded models",
+                "These are built-in toy models",
                 "They come with alignbench, so that a run needs no download. They show how the suite judges; "
                 "for the large models of their families, name these: --encoders clip,siglip --llms llama3.",
-                [", ".join(m.name for m in embedded)],
+                [", ".join(m.name for m in toys)],
             )
         )
     return found

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from alignbench.experiments.prediction import predicts
 from alignbench.plots.inputs import read_artifacts
 from alignbench.plots.missing import missing
-from alignbench.plots.names import failures_of, labels_of, models_of
+from alignbench.plots.names import failures_of, labels_of, models_of, origin_of
 from alignbench.plots.text import clean
 from alignbench.report.choice import losses_of
 from alignbench.report.facts import facts
@@ -38,6 +38,7 @@ from alignbench.report.speed import (
     rounds_table,
 )
 from alignbench.report.text import probability
+from alignbench.report.toys import toy_warnings
 from alignbench.units import plural
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def report_html(run_folder: Path | str, problems: Sequence[str] = ()) -> str:
         "run": run,
         "models": models_of(run),
         "facts": facts(run),
+        "toys": toy_warnings(models_of(run), origin_of(run), scores),
         "answers": boards(rankings, scores, rows, labels),
         "boards": boards([*rankings, *by_type], scores, rows, labels),
         "metric_tables": metric_tables(rows),

@@ -15,7 +15,7 @@ from alignbench.report.html.bars import bar, scale_of
 from alignbench.report.terminal import all_flags
 from alignbench.report.text import probability, value_text
 from alignbench.stats import beats_shuffled
-from alignbench.types import jsonable
+from alignbench.types import jsonable, weights_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -135,7 +135,8 @@ def _more(score: Score, labels: Mapping[str, str]) -> dict[str, str]:
     )
     found["data"] = f"{score.dataset}, {score.data_type}"
     if score.weights:
-        found["weights"] = ", ".join(f"{labels.get(k, k)}: {kind}" for k, kind in score.weights.items())
+        kinds = {labels.get(name, name): weights_words(kind) for name, kind in score.weights.items()}
+        found["weights"] = ", ".join(f"{label}: {kind}" for label, kind in kinds.items())
     settings = {k: v for k, v in score.params.items() if k not in _UNTOLD and v is not None}
     if settings:
         found["settings"] = ", ".join(f"{k} {_short(v)}" for k, v in settings.items())
