@@ -44,7 +44,7 @@ class FakeModel:
 
 def test_names_without_weights_are_marked() -> None:
     offered = {name: shown for shown, name in Chooser().encoders()}
-    assert offered["mini-clip"] == "mini-clip"
+    assert offered["mini-clip"] == "mini-clip (built-in toy model)"
     assert offered["random-vit"] == "random-vit (untrained)"
     assert "not at hand" in offered["clip"]
 

@@ -16,6 +16,7 @@ from alignbench.errors import AlignbenchError, ConfigError
 from alignbench.paths import user_path
 from alignbench.plugin.options import Options
 from alignbench.plugin.suite import Suite
+from alignbench.types import TOYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -137,6 +138,8 @@ def _marked(name: str, resolve: Callable[[str], Any]) -> str:
         handle: Handle = resolve(name)
         if handle.info.weights in {"custom", "random"}:
             return f"{name} (untrained)" if handle.info.weights == "random" else name
+        if handle.info.weights in TOYS:
+            return f"{name} ({handle.info.weights_words})"
         return name if handle.source.local(handle.wanted) is not None else f"{name} (not at hand: a download)"
     except AlignbenchError:
         return f"{name} (can't be used here)"
