@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from alignbench.errors import UnwritableError
 from alignbench.plots import FIGURES, FigureInputs, save, save_for_paper
+from alignbench.plots.fonts import behind, boxes
 from alignbench.plots.missing import note_missing
 
 if TYPE_CHECKING:
@@ -48,11 +49,13 @@ class Drawn(NamedTuple):
         files: their names; none where what the figure needs was not recorded.
         problem: what went wrong, or "".
         unwritten: why its files could not be written, or "".
+        boxes: the letters that are boxes in it, since no installed font has them.
     """
 
     files: tuple[str, ...] = ()
     problem: str = ""
     unwritten: str = ""
+    boxes: frozenset[str] = frozenset()
 
 
 class Figures(NamedTuple):
@@ -60,7 +63,7 @@ class Figures(NamedTuple):
 
     Args:
         files: their names.
-        problems: what went wrong with those that could not be drawn.
+        problems: what went wrong with those that could not be drawn, and which letters are boxes.
         unwritten: figure -> why its files could not be written.
     """
 
@@ -89,7 +92,7 @@ class Drawing:
             return Drawn(unwritten=error.why)
         except Exception as error:  # whatever a plot library raises must not cost the numbers
             return Drawn(problem=_problem(name, error))
-        return Drawn(tuple(path.name for path in files))
+        return Drawn(tuple(path.name for path in files), boxes=behind(figure).missing)
 
 
 def draw_all(drawing: Drawing) -> Figures:
@@ -115,9 +118,10 @@ def draw_all(drawing: Drawing) -> Figures:
         for helper in helpers:
             helper.leave()
     found = [drawn[name] if name in drawn else drawing.draw(name) for name in names]
+    unseen = boxes(frozenset().union(*(one.boxes for one in found)))
     return Figures(
         [file for one in found for file in one.files],
-        [one.problem for one in found if one.problem],
+        [*(one.problem for one in found if one.problem), *([unseen] if unseen else [])],
         {name: one.unwritten for name, one in zip(names, found, strict=True) if one.unwritten},
     )
 

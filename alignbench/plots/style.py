@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from alignbench.files import replacing
+from alignbench.plots.fonts import FAMILIES, any_weight, behind, stand_behind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -52,7 +53,7 @@ DPI = 150
 
 _SETTINGS: Any = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "Helvetica"],
+    "font.sans-serif": list(FAMILIES),
     "font.size": 9,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
@@ -133,18 +134,27 @@ def family_of(name: str, model: ModelInfo | None) -> str:
 
 
 def styled(draw: Callable[P, T]) -> Callable[P, T]:
-    """Let a function draw in our style, whatever the process's own settings, and leave those alone."""
+    """Let a function draw in our style, whatever the process's own settings, and leave those alone.
+
+    A figure with letters that the first font lacks is drawn again with fonts that have them behind it: where
+    names have room depends on the fonts.
+    """
 
     @functools.wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
         import matplotlib as mpl
+        import matplotlib.figure
 
-        with mpl.rc_context(), warnings.catch_warnings():
-            # a name in a script that the font lacks shows as boxes in the PNG; the SVG has its text
+        with mpl.rc_context(), warnings.catch_warnings(), any_weight():
+            # whoever saves the figure says once what no installed font has; the SVG has its text
             warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
             mpl.rcdefaults()
             with mpl.rc_context(_SETTINGS):
-                return draw(*args, **kwargs)
+                drawn = draw(*args, **kwargs)
+                if isinstance(drawn, mpl.figure.Figure) and (families := behind(drawn).families):
+                    mpl.rcParams["font.family"] = ["sans-serif", *families]
+                    drawn = draw(*args, **kwargs)
+                return drawn
 
     return wrapper
 
@@ -199,6 +209,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+    stand_behind(figure)
     png, svg = (stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg"))
     # the canvases' own methods, since savefig draws everything once more before it draws
     with replacing(png, sync=False) as temporary:
@@ -216,6 +227,7 @@ def save_for_paper(figure: Figure, stem: Path) -> list[Path]:
     """Write `stem`.pdf: lines and letters as such, fonts embedded; the same figure gives the same bytes."""
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
+    stand_behind(figure)
     path = stem.with_name(f"{stem.name}.pdf")
     with replacing(path, sync=False) as temporary:
         FigureCanvasPdf(figure).print_pdf(temporary, metadata={"CreationDate": None, "Creator": None})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.plots import FIGURES, FigureInputs, read_artifacts, save
 from alignbench.plots.captions import caption_of
+from alignbench.plots.fonts import behind, boxes
 from alignbench.plots.text import clean, cut, number
 from alignbench.plugin.runfolder import RunFolder
 from alignbench.report import rank, scores_csv
@@ -121,15 +122,19 @@ def _draw(
             run.write_artifact(f"{kind}-{label}", arrays)
         read = read_artifacts(Path(place) / "artifacts", complain)
     inputs = FigureInputs(found.scores, list(found.models.values()), read.coral, read.similarity, read.others)
-    drawn = {}
+    drawn: dict[str, Path] = {}
+    unseen: set[str] = set()
     for name in names:
         tell(f"drawing {caption_of(name).title}")
         try:
             figure = FIGURES.get(name)(inputs)
             if figure is not None:
                 drawn[name] = save(figure, folder / name)[0]
+                unseen |= behind(figure).missing
         except Exception as error:  # as in a run's report: it must not cost the numbers
             complain(f"the figure {name} could not be drawn ({type(error).__name__}: {error})")
+    if unseen:
+        complain(boxes(unseen))
     return drawn
 
 
