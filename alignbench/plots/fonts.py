@@ -64,9 +64,10 @@ def boxes(letters: Iterable[str]) -> str:
         return ""
     shown = ", ".join(found[:_MOST_SHOWN]) + (", ..." if len(found) > _MOST_SHOWN else "")
     packages = dict.fromkeys(_package(letter) for letter in found)
+    install = f"apt install {' '.join(packages)}"
     return (
         f"figures show boxes instead of {plural(len(found), 'letter')} ({shown}) that no installed font has; "
-        f"install fonts that have them (on Debian or Ubuntu: apt install {' '.join(packages)}) and make the run anew"
+        f"install fonts that have them (on Debian or Ubuntu: {install}) and make the run anew"
     )
 
 
