@@ -62,6 +62,7 @@ def test_the_weights_are_named_beside_memory_that_lacks_them() -> None:
         ]
         figure = drawn(weighed)
         [legend] = [ax.get_legend() for ax in figure.axes if not ax.axison]
+        assert legend is not None
         return [*(text.get_text() for text in legend.get_texts()), figure.get_supxlabel()]
 
     name, *_, note = told("resident set growth")
