@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from alignbench.errors import DataError, ModelError
 from alignbench.experiments.vlm_answers import asked
 from alignbench.experiments.vlm_control import mean_shuffled
 from alignbench.projectors.architectures import build
+from alignbench.projectors.patches import MOST_PATCHES, grid
 from alignbench.stats import rng_for
 
 if TYPE_CHECKING:
@@ -112,22 +112,8 @@ def run_jobs(
 
 
 def image_grid(values: NDArray[np.float32], settings: VLMSettings) -> NDArray[np.float32]:
-    """Return patches averaged over a grid of at most `image_tokens` cells: [n, p, d] to [n, cells, d].
-
-    A square number of patches is taken for a square image; others are averaged in stretches. What
-    "cross_attention" reads is left as it is.
-    """
-    n, p, d = values.shape
-    if settings.projector == "cross_attention" or p <= settings.image_tokens:
-        return values
-    patches = torch.from_numpy(np.ascontiguousarray(values)).transpose(1, 2)
-    side, cells = math.isqrt(p), math.isqrt(settings.image_tokens)
-    if side * side == p:
-        pooled = functional.adaptive_avg_pool2d(patches.reshape(n, d, side, side), cells).flatten(2)
-    else:
-        pooled = functional.adaptive_avg_pool1d(patches, settings.image_tokens)
-    grid: NDArray[np.float32] = pooled.transpose(1, 2).contiguous().numpy()
-    return grid
+    """Return patches averaged over a grid: of `image_tokens` cells, of more for "cross_attention"."""
+    return grid(values, MOST_PATCHES if settings.projector == "cross_attention" else settings.image_tokens)
 
 
 def _tokens_an_image(settings: VLMSettings, cells: int) -> int:

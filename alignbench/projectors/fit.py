@@ -14,6 +14,7 @@ import torch
 from alignbench.errors import InputError
 from alignbench.projectors.architectures import build
 from alignbench.projectors.losses import BIAS, LOSS_FUNCTIONS, SCALE
+from alignbench.projectors.patches import principal_axes, width_read
 from alignbench.projectors.stacks import stack
 from alignbench.registry import unknown
 
@@ -113,7 +114,8 @@ def fit(
     """Train one projector a split, all of them together, and return what each gave, in order.
 
     Both sides are centred, and divided by one number each, by the train rows of the split: so a step of Adam
-    means the same for every model. A training's result does not depend on those beside it (to rounding).
+    means the same for every model. Wide patches are read along the train
+    rows' principal axes. A training's result does not depend on those beside it (to rounding).
 
     Args:
         x: the vision side, [n, dx]; for "cross_attention" its patches [n, p, dx].
@@ -161,7 +163,7 @@ def _check(x: Vectors, y: Vectors, splits: Sequence[Split], training: Training) 
 
 def _at_once(x: Vectors, y: Vectors, training: Training, budget: int) -> int:
     """Return how many trainings fit into the budget of bytes."""
-    dx, dy, n = x.shape[-1], y.shape[1], len(x)
+    dx, dy, n = width_read(x), y.shape[1], len(x)
     parameters = sum(p.numel() for p in build(training.projector, dx, dy, 0).parameters())
     activations = 4 * n * (dx + 3 * dy) + (6 * n * n if training.loss == "contrastive" else 0)
     if x.ndim == 3:
@@ -175,7 +177,7 @@ def _fit_together(
     sides = [_Sides.of(x, y, split) for split in splits]
     train = _part(sides, [split.train for split in splits], splits, codes, device)
     held_out = _part(sides, [split.held_out for split in splits], splits, codes, device)
-    projectors = stack([build(training.projector, x.shape[-1], y.shape[1], s.seed) for s in splits], device)
+    projectors = stack([build(training.projector, width_read(x), y.shape[1], s.seed) for s in splits], device)
     kept, epochs, losses = _optimise(projectors, train, held_out, training)
     results = []
     with torch.inference_mode():
@@ -199,6 +201,7 @@ class _Sides:
 
     raw_x: Vectors
     raw_y: Vectors
+    axes: Vectors | None
     mean_x: Vectors
     scale_x: float
     mean_y: Vectors
@@ -208,22 +211,33 @@ class _Sides:
     def of(cls, x: Vectors, y: Vectors, split: Split) -> _Sides:
         rows = np.flatnonzero(split.train)
         targets = rows if split.order is None else split.order[rows]
-        moments = []
-        for side, chosen in ((x, rows), (y, targets)):
-            train = side[chosen].astype(np.float64)
-            mean = train.mean(axis=tuple(range(train.ndim - 1)))
-            variance = float(np.square(train - mean).mean())
-            # A side without variance is left at 0: nothing can be learnt of it, and nothing blows up.
-            moments += [mean.astype(np.float32), float(np.sqrt(variance)) or 1.0]
-        return cls(x, y, *moments)
+        centred_x, mean_x = _centred(x[rows])
+        centred_y, mean_y = _centred(y[targets])
+        axes = principal_axes(centred_x) if x.ndim == 3 else None
+        read = centred_x if axes is None else centred_x @ axes
+        return cls(x, y, axes, mean_x, _scale(read), mean_y, _scale(centred_y))
 
     def x(self, rows: NDArray[np.intp]) -> Vectors:
-        values: Vectors = ((self.raw_x[rows] - self.mean_x) / np.float32(self.scale_x)).astype(np.float32)
+        centred = self.raw_x[rows] - self.mean_x
+        read = centred if self.axes is None else centred @ self.axes
+        values: Vectors = (read / np.float32(self.scale_x)).astype(np.float32)
         return values
 
     def y(self, rows: NDArray[np.intp]) -> Vectors:
         values: Vectors = ((self.raw_y[rows] - self.mean_y) / np.float32(self.scale_y)).astype(np.float32)
         return values
+
+
+def _centred(train: Vectors) -> tuple[NDArray[np.float64], Vectors]:
+    """Return rows without their mean, and the mean."""
+    rows = train.astype(np.float64)
+    mean = rows.mean(axis=tuple(range(rows.ndim - 1)))
+    return rows - mean, mean.astype(np.float32)
+
+
+def _scale(centred: NDArray[np.float64]) -> float:
+    # A side without variance is left at 0: nothing can be learnt of it, and nothing blows up.
+    return float(np.sqrt(np.square(centred).mean())) or 1.0
 
 
 def _part(
@@ -318,9 +332,9 @@ class _Keeper:
 def _threads(x: Vectors, y: Vectors, runs: int) -> Iterator[Callable[..., Iterator[list[Fitted]]]]:
     """Give the `map` that trains parts: small ones side by side, a thread each; large ones in turn."""
     # Beside other processes (`-n 2`) a pool's busy waiting made small products 20 times slower.
-    work = runs * len(x) * x.shape[-1] * y.shape[1]
+    work = runs * len(x) * width_read(x) * y.shape[1]
     if x.ndim == 3:
-        work += runs * x.size * 8
+        work += runs * len(x) * x.shape[1] * width_read(x) * 8
     before = torch.get_num_threads()
     if work >= _WORTH_THREADS:
         yield map
