@@ -15,6 +15,7 @@ from alignbench.errors import DegenerateError, TooFewSamplesError
 from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.experiments.vlm_answers import answer_scores, asked
 from alignbench.experiments.vlm_control import DERANGEMENTS, derangement, image_blocks, shuffled_nulls
+from alignbench.experiments.vlm_learning import MORE, UNDERFIT, learning_flags
 from alignbench.stats import corrected_interval, multi_split_p, repeated_split, rng_for, seed_for, seed_spread
 from alignbench.stats.interval import MIN_GROUPS
 from alignbench.types import Interval, Null, Score
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     IntervalMaker = Callable[[NDArray[np.float64], tuple[float, float]], Interval | None]
 
+CURVES = ("train", "held_out")
 MIN_TO_SPLIT = 10  # groups: a fifth of them is then two, and one can be given the other's image
 PERMUTATIONS = 999
 
@@ -201,9 +203,15 @@ def vlm_scores(result: VLMResult) -> list[Score]:
     """Return the perplexity of captions, what the image adds to it, and the answers' exact match."""
     numbers = _log_perplexities(result)
     nulls = [_nulls(result, number) for number in range(result.settings.splits)]
+    gain = _gain(result, numbers, nulls)
+    curves = (np.stack([getattr(one, f"{name}_curve") for one in result.trained]) for name in CURVES)
+    flags = learning_flags(*curves, gain.null.p if gain.null is not None else None)
+    told = {"epochs_to_try": MORE * result.settings.epochs} if UNDERFIT in flags else {}
     return [
-        _perplexity(result, numbers, nulls),
-        _gain(result, numbers, nulls),
+        *(
+            replace(score, flags=(*score.flags, *flags), params={**score.params, **told})
+            for score in (_perplexity(result, numbers, nulls), gain)
+        ),
         *answer_scores(result, _common(result), _interval_maker(result)),
     ]
 
@@ -216,8 +224,10 @@ def vlm_arrays(result: VLMResult) -> dict[str, NDArray[Any]]:
         **{name: np.array(value) for name, value in names.items()},
         **numbers,
         "test_to_train": np.array(_test_to_train(result)),
-        "train_curve": np.stack([one.train_curve for one in result.trained]),
-        "held_out_curve": np.stack([one.held_out_curve for one in result.trained]),
+        **{
+            f"{name}_curve": np.stack([getattr(one, f"{name}_curve") for one in result.trained])
+            for name in CURVES
+        },
     }
 
 

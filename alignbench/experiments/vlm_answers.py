@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -19,19 +20,31 @@ if TYPE_CHECKING:
     from alignbench.experiments.vlm import VLMResult
     from alignbench.types import Interval
 
-# Kind of question -> what it begins with.
-KINDS = {"type": "what type of", "kind": "what kind of", "number": "how many"}
+# Kind of question -> what it begins with: wordings of the packaged data, which say what their answer is.
+_WORDINGS = {"type": "what type of", "kind": "what kind of", "number": "how many"}
+# Kind of question -> what it is, for a reader. Of other data, the answer tells what kind its question is.
+KINDS = {**_WORDINGS, "number": "a number", "short": "an answer of a few words"}
+MOST_WORDS = 5
+MOST_CHARACTERS = 40  # there are languages without blanks
+_NUMBER = re.compile(r"[-+]?\d[\d.,  ]*%?")
 
 
-def kind_of(question: str) -> str | None:
-    """Return the kind of a question that is asked here, or None: of those answers nobody expects one form."""
-    words = normalised_answer(question)
-    return next((kind for kind, start in KINDS.items() if words.startswith(start)), None)
+def kind_of(question: str, answer: str) -> str | None:
+    """Return the kind of a question, or None where an answer as long as its has no single form."""
+    words, short = normalised_answer(question), normalised_answer(answer)
+    if known := next((kind for kind, start in _WORDINGS.items() if words.startswith(start)), None):
+        return known
+    if not short or len(short.split()) > MOST_WORDS or len(short) > MOST_CHARACTERS:
+        return None
+    return "number" if _NUMBER.fullmatch(short) else "short"
 
 
 def asked(sample: Sample) -> list[tuple[str, str, str]]:
-    """Return the (question, answer, kind) of what is asked about a sample."""
-    known = [(question, answer, kind_of(question)) for question, answer in sample.exchanges]
+    """Return the (question, answer, kind) of what is asked about a sample: each question once."""
+    pairs = dict(sample.exchanges)
+    if sample.question and sample.texts:
+        pairs.setdefault(sample.question, sample.texts[0])
+    known = [(question, answer, kind_of(question, answer)) for question, answer in pairs.items()]
     return [(question, answer, kind) for question, answer, kind in known if kind is not None]
 
 
@@ -73,20 +86,21 @@ def answer_scores(
 ) -> list[Score]:
     """Return the exact match of each kind of question, with that of other images and of a blind guesser."""
     settings = result.settings
-    kinds = [kind for kind in KINDS if _always_asked(result, kind)]
-    if not kinds:
-        reason = "the data has no short questions with answers: what type, what kind, how many"
-        return [
-            Score(metric="answer_exact_match", value=None, status="not_applicable", reason=reason, **common)
-        ]
+    there = {kind for number in range(len(result.jobs)) for kind in _kinds(result, number)}
+    if not there:
+        reason = f"the data has no questions with answers of at most {MOST_WORDS} words"
+        return [_missing(reason, common)]
     scores = []
-    for kind in kinds:
+    for kind in (kind for kind in KINDS if kind in there):
+        own = {**common, "variant": f"{kind} {settings.projector}"}
+        own["params"] = {**common["params"], "question": KINDS[kind], "chance_is": "majority answer in train"}
+        if not all(kind in _kinds(result, number) for number in range(len(result.jobs))):
+            scores.append(_missing("no such question is asked in every held-out part; use more samples", own))
+            continue
         found = np.asarray([_shares(result, number, kind) for number in range(len(result.jobs))])
         right, shuffled, chance = (
             found[:, i].reshape(settings.splits, settings.seeds) for i in range(found.shape[1])
         )
-        own = {**common, "variant": f"{kind} {settings.projector}"}
-        own["params"] = {**common["params"], "question": KINDS[kind], "chance_is": "majority answer in train"}
         scores.append(
             Score(
                 metric="answer_exact_match",
@@ -101,18 +115,26 @@ def answer_scores(
     return scores
 
 
-def _always_asked(result: VLMResult, kind: str) -> bool:
-    return all(any(kind_of(question) == kind for _, question in job.questions) for job in result.jobs)
+def _missing(reason: str, common: Mapping[str, Any]) -> Score:
+    return Score(metric="answer_exact_match", value=None, status="not_applicable", reason=reason, **common)
+
+
+def _kinds(result: VLMResult, number: int) -> list[str]:
+    """Return the kind of each question that a training is asked."""
+    job = result.jobs[number]
+    known = [{question: kind for question, _, kind in asked(result.samples[int(row)])} for row in job.test]
+    return [known[place][question] for place, question in job.questions]
 
 
 def _shares(result: VLMResult, number: int, kind: str) -> tuple[float, float, float]:
     """Return the share of right answers in one training: from the image, from another one, by guessing."""
     job, trained = result.jobs[number], result.trained[number]
     guess = majority_answers([result.samples[row] for row in job.train])
-    chosen = [i for i, (_, question) in enumerate(job.questions) if kind_of(question) == kind]
-    expected = []
-    for place, question in (job.questions[i] for i in chosen):
-        expected.append(dict(result.samples[int(job.test[place])].exchanges)[question])
+    chosen = [i for i, own in enumerate(_kinds(result, number)) if own == kind]
+    known = [
+        {question: answer for question, answer, _ in asked(result.samples[int(row)])} for row in job.test
+    ]
+    expected = [known[place][question] for place, question in (job.questions[i] for i in chosen)]
     guessed = [guess(job.questions[i][1], kind) for i in chosen]
     said = ([trained.answers[i] for i in chosen], [trained.other_answers[i] for i in chosen], guessed)
     right, shuffled, chance = (float(exact_match(of, expected).mean()) for of in said)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alignbench.plots.style import MUTED, styled
+from alignbench.plots.style import MUTED, NOTE_LETTERS_AN_INCH, styled
 from alignbench.plots.text import cut
 from alignbench.units import plural
 
@@ -140,7 +140,7 @@ def note_missing(figure: Figure, name: str, failures: Sequence[Failure], scores:
     found = gaps(DRAWN_FROM.get(name, ()), failures, scores)
     if not found:
         return
-    width = min(_NOTE_WIDTH, int(figure.get_figwidth() * 16))
+    width = min(_NOTE_WIDTH, int(figure.get_figwidth() * NOTE_LETTERS_AN_INCH))
     lines = [cut(f"Missing: {gap}", width) for gap in found[:_MOST_LINES]]
     if len(found) > _MOST_LINES:
         lines.append(f"and {plural(len(found) - _MOST_LINES, 'other gap')}: see the report")

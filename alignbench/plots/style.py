@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import textwrap
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -50,6 +51,7 @@ SATURATED_HATCH = "////"
 SEQUENTIAL = "cividis"
 DIVERGING = "RdBu_r"
 DPI = 150
+NOTE_LETTERS_AN_INCH = 16
 
 _SETTINGS: Any = {
     "font.family": "sans-serif",
@@ -177,7 +179,10 @@ def lay_out(figure: Figure) -> None:
 
 
 def entitle(figure: Figure, title: str, *notes: str, legend: Sequence[Artist] = ()) -> None:
-    """Say above the figure what is seen, with a one-line legend, and below it how to read it."""
+    """Say above the figure what is seen, with a one-line legend, and below it how to read it.
+
+    Notes that are wider than the figure go on in another line: a figure of one panel is narrow.
+    """
     from matplotlib.transforms import ScaledTranslation
 
     # the blank second line of the title keeps the legend's place: the layout knows titles, not figure legends
@@ -196,7 +201,9 @@ def entitle(figure: Figure, title: str, *notes: str, legend: Sequence[Artist] = 
         )
         box.set_in_layout(False)
     if notes:
-        figure.supxlabel("\n".join(notes), x=0.01, ha="left", fontsize=8, color=MUTED)
+        columns = int(figure.get_figwidth() * NOTE_LETTERS_AN_INCH)
+        lines = [line for note in notes for line in textwrap.wrap(note, columns) or [""]]
+        figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8, color=MUTED)
 
 
 @styled

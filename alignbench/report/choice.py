@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from alignbench.types import Run, Score
 
-RANKED_BY = ("calibrated_cka", "debiased_cka", "eas_adjusted", "ncoral", "mrr", "elas")
+RANKED_BY = ("calibrated_cka", "debiased_cka", "eas_adjusted", "ncoral", "mrr", "elas", "image_gain")
 PAIRING_BLIND = frozenset({"ncoral"})
 DIRECTION = "image_to_text"
 

@@ -39,6 +39,10 @@ FLAGS: dict[str, Flag] = {
     "no_labels": Flag(
         "L", "there were no labels: spread, another quantity, stands in the place of discriminability"
     ),
+    "underfit": Flag(
+        "u",
+        "underfit: the projector's training loss still falls, and nothing is learnt yet: more --align-epochs",
+    ),
     "not_estimable": Flag("?", "too few trainings to tell: see the smallest p that they can give"),
     "stand-in": Flag("*", "a built-in toy model stood in for the one that was asked for"),
     "control": Flag("R", "untrained; where it ranks high, the ranking says little"),

@@ -31,6 +31,7 @@ from alignbench.report.speed import (
 from alignbench.report.terminal import all_flags
 from alignbench.report.text import block, code, markdown, probability, share, table, value_text
 from alignbench.report.toys import toy_warnings
+from alignbench.report.vlm import vlm_markdown
 from alignbench.units import plural
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def summary_markdown(
     lines += [*_dropped(run), *_list("Warnings", [*run.get("warnings", ()), *problems])]
     lines += [
         *_prediction(scores, run, labels),
+        *_with_gaps(vlm_markdown(scores, labels), "vlm", scores, failures),
         *_with_gaps(sensitivity_lines(scores, labels), "sensitivity", scores, failures),
         *_with_gaps(_speed(scores, labels), "speed", scores, failures),
         *_legend(scores),
@@ -105,7 +107,8 @@ def _ranking_table(ranking: Ranking, scores: Sequence[Score], labels: Mapping[st
     if not own:
         return []
     direction = "higher is better" if ranking.higher_is_better else "lower is better"
-    title = f"## {labels[ranking.llm]}{_on(ranking)}: encoders by {_metric(ranking)} ({direction})"
+    by = _metric(next(iter(own.values()))) + (", not ranked" if ranking.metric is None else "")
+    title = f"## {labels[ranking.llm]}{_on(ranking)}: encoders by {by} ({direction})"
     places, best = ranking.places, ranking.probability_best
     head = ["place", "encoder", *([_BEST] if best else []), *_NUMBERS]
     rows = [
@@ -125,8 +128,8 @@ def _ranking_table(ranking: Ranking, scores: Sequence[Score], labels: Mapping[st
     return [*lines, "The first of these scores alone:", "", *block(again), ""] if again else lines
 
 
-def _metric(ranking: Ranking) -> str:
-    return code(ranking.metric) + (f", {markdown(ranking.variant)}" if ranking.variant else "")
+def _metric(of: Ranking | Score) -> str:
+    return code(of.metric) + (f", {markdown(of.variant)}" if of.variant else "")
 
 
 def _by_type(rankings: Sequence[Ranking], scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:

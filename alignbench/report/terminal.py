@@ -18,6 +18,7 @@ from alignbench.report.ranking import in_order, rank, rank_by_type, ranked_score
 from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
 from alignbench.report.text import encodable, pad, probability, share, wrap
 from alignbench.report.toys import toy_warnings
+from alignbench.report.vlm import HEAD, LEGEND, vlm_tables
 from alignbench.units import plural
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def terminal_table(
         if any(r.best is not None for r in types):
             lines += wrap(plain(_by_type(types, labels)), width, _GAP)
         lines.append("")
+    lines += [encodable(line, encoding) for line in _vlm(scores, labels, width, ellipsis)]
     lines += [encodable(line, encoding) for line in _speed(scores, labels, width, ellipsis)]
     lines += wrap(plain(_count(scores)), width, _GAP) if scores else []
     lines += wrap("; ".join(_COLUMNS[name] for name in columns if name in _COLUMNS), width, _GAP)
@@ -194,6 +196,19 @@ def _speed(scores: Sequence[Score], labels: Mapping[str, str], width: int, ellip
         lines += _aligned(rows, width, ellipsis, left=frozenset({table.head[0]}), names=0)
     told = [text for text in (sentence, legend(scores)) if text]
     return [*lines, *(line for text in told for line in wrap(text, width, _GAP)), ""]
+
+
+def _vlm(scores: Sequence[Score], labels: Mapping[str, str], width: int, ellipsis: str) -> list[str]:
+    """Return what trained VLMs came to: a table an LLM, and what speaks against it."""
+    lines = []
+    for found in vlm_tables(scores):
+        lines += wrap(f"VLM of {labels[found.llm]}: {LEGEND}", width, _GAP)
+        rows = [list(HEAD), *([labels[row.encoder], *row.cells] for row in found.rows)]
+        lines += _aligned(rows, width, ellipsis, left=frozenset(HEAD[:2]), names=0)
+        for text in (*found.answers(labels), *found.doubts(labels)):
+            lines += wrap(text, width, _GAP)
+        lines.append("")
+    return lines
 
 
 def _count(scores: Sequence[Score]) -> str:

@@ -13,8 +13,9 @@ import torch
 from alignbench.datasets import Sample
 from alignbench.errors import DegenerateError, InputError
 from alignbench.experiments.vlm import VLMSettings, plan_jobs, train_vlm, vlm_arrays, vlm_scores
-from alignbench.experiments.vlm_answers import exact_match, kind_of, majority_answers
+from alignbench.experiments.vlm_answers import asked, exact_match, kind_of, majority_answers
 from alignbench.experiments.vlm_control import derangement, image_blocks, mean_shuffled, shuffled_nulls
+from alignbench.experiments.vlm_learning import learning_flags
 from alignbench.experiments.vlm_training import image_grid, standardised
 from alignbench.llms import resolve
 from alignbench.projectors.architectures import QUERIES, build
@@ -233,7 +234,48 @@ def test_the_guesser_knows_the_question_and_the_train_part_only() -> None:
     assert guess("How many rows are there?", "number") == "3"
     assert guess("How many bars are there?", "number") == guess("How many apples?", "number") == "5"
     assert guess("What type of image is this?", "type") == ""
-    assert [kind_of(q) for q in ("What kind of chart is it?", "What is it about?")] == ["kind", None]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "kind"),
+    [
+        ("What kind of chart is it?", "A pie chart.", "kind"),
+        ("What is it about?", "Coffee in Milan.", "short"),
+        ("이 차트에서 가장 높은 값은?", "95.6", "number"),
+        ("Wie viele Balken?", "1.234,5 %", "number"),
+        ("What time is it?", "12:30.", "short"),
+        ("What does it show?", "A line chart titled Coffee in Milan.", None),
+        ("무엇이 보이나요?", "가" * 41, None),
+        ("What is it?", " . ", None),
+    ],
+)
+def test_the_answer_tells_whether_a_question_is_asked(question: str, answer: str, kind: str | None) -> None:
+    assert kind_of(question, answer) == kind
+
+
+def test_the_question_that_the_text_answers_is_asked_if_it_is_short() -> None:
+    known = Sample("s", b"", ("Red.",), "chart", question="Which colour?", exchanges=(("Why?", "No."),))
+    assert {(question, answer) for question, answer, _ in asked(known)} == {
+        ("Which colour?", "Red."),
+        ("Why?", "No."),
+    }
+    assert asked(replace(known, exchanges=(), texts=("A long text that nobody would repeat.",))) == []
+
+
+def test_answers_to_questions_of_any_wording_are_scored(llm: Any) -> None:
+    reworded = [
+        replace(
+            s, exchanges=(("Was ist das?", s.exchanges[0][1]), (f"Nur hier {i}?", "3"))[: 2 if i == 0 else 1]
+        )
+        for i, s in enumerate(samples())
+    ]
+    result = train_vlm(patches(), reworded, llm, replace(SETTINGS, epochs=1), dataset="d@1")
+    found = {s.variant: s for s in vlm_scores(result) if s.metric == "answer_exact_match"}
+    asked_once = any(question.startswith("Nur") for job in result.jobs for _, question in job.questions)
+    assert set(found) == ({"short linear", "number linear"} if asked_once else {"short linear"})
+    assert found["short linear"].value is not None
+    if asked_once:
+        assert "every held-out part" in str(found["number linear"].reason)
 
 
 def test_answers_are_scored_beside_chance(llm: Any) -> None:
@@ -256,6 +298,34 @@ def test_data_without_questions_says_so(llm: Any) -> None:
     answers = vlm_scores(result)[-1]
     assert (answers.metric, answers.status) == ("answer_exact_match", "not_applicable")
     assert vlm_arrays(result)["train_curve"].shape == (2, 1)
+
+
+FALLING, RISING, FLAT = np.linspace(1, 0.6, 8)[None], np.linspace(0.6, 1, 8)[None], np.full((1, 8), 0.8)
+
+
+@pytest.mark.parametrize(
+    ("train", "held_out", "p", "flags"),
+    [
+        (FALLING, FALLING, 0.4, ("underfit",)),
+        (FALLING, FLAT, None, ("underfit",)),
+        (FALLING, FALLING, 0.01, ()),
+        (FALLING, RISING, 0.4, ("overtrained",)),
+        (FLAT, FLAT, 0.4, ()),
+        (FALLING[:, :1], FALLING[:, :1], 0.4, ()),
+        (FALLING[:, :2], FALLING[:, :2], 0.4, ("underfit",)),
+    ],
+)
+def test_the_curves_tell_why_nothing_was_learnt(train: Any, held_out: Any, p: Any, flags: Any) -> None:
+    assert learning_flags(train, held_out, p) == flags
+
+
+def test_a_training_that_is_too_short_says_what_to_try(llm: Any) -> None:
+    # Images that are all alike teach the captions alone: that loss falls, and the image gains nothing.
+    alike = scored(llm, patches(informed=False), replace(SETTINGS, epochs=4))
+    for metric in ("image_gain", "caption_perplexity"):
+        assert alike[metric].flags == ("underfit",)
+        assert alike[metric].params["epochs_to_try"] == 12
+    assert "underfit" not in alike["answer_exact_match"].flags
 
 
 def test_patches_are_averaged_over_a_grid() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,10 @@ def test_a_run_has_perplexity_gain_and_answers_the_same_in_workers(
         for metric in ("caption_perplexity", "image_gain", "answer_exact_match")
     }
     folder = project.path / "reports" / "latest"
+    summary = (folder / "summary.md").read_text(encoding="utf-8")
+    assert "encoders by `image_gain`, linear" in summary
+    assert "## A VLM of `mouth`" in summary
+    assert "None" not in summary
     assert [path.name for path in (folder / "artifacts").iterdir()] == ["vlm-linear-eye~mouth.npz"]
     assert run(project, "benchmarks/test_vlm.py", *models, *TINY, "-n", "2").ret == 0
     for key, score in scores(project).items():
@@ -80,6 +85,54 @@ def test_the_curves_of_every_training_are_drawn(epochs: int) -> None:
     figure: Any = FIGURES.get("vlm_curves")(inputs)
     curves = [line for line in figure.axes[0].lines if len(line.get_xdata()) == epochs]
     assert len(curves) >= 8
+
+
+def test_terminal_and_summary_say_what_came_of_the_trainings() -> None:
+    from alignbench.report import summary_markdown, terminal_table
+    from alignbench.tests.report_fakes import make_run
+
+    gain = gain_score("good", gain=0.01)
+    underfit = replace(gain, flags=("underfit",), params={"epochs_to_try": 24, "projector": "linear"})
+    told = {"shuffled": 2.25, "no_image": 2.5, "projector": "linear"}
+    perplexity = replace(
+        gain, metric="caption_perplexity", value=2.125, interval=None, null=None, params=told
+    )
+    said = replace(
+        gain, metric="answer_exact_match", value=0.5, chance=0.25, variant="type linear", params=told
+    )
+    found = [underfit, perplexity, said]
+    lines = terminal_table(found, make_run(("good",)), width=100)
+    row = next(line for line in lines if "2.125" in line)
+    assert row.split() == [
+        "good",
+        "linear",
+        "2.125",
+        "2.250",
+        "2.500",
+        "0.010",
+        "[-0.090,",
+        "0.110]",
+        "0.004",
+    ]
+    text = " ".join(" ".join(lines).split())
+    assert "Right short answers of good, linear: type 0.500 (chance 0.250)." in text
+    assert "good, linear: underfit: the projector's training loss still falls" in text
+    assert "try --align-epochs 24" in text
+    assert "ranked by image_gain, linear" in text
+    summary = summary_markdown(found, make_run(("good",)).to_dict())
+    assert "| `good` | linear | 2.125 | 2.250 | 2.500 | 0.010 | [-0.090, 0.110] | 0.004 |" in summary.replace(
+        "\\", ""
+    )
+    assert "try --align-epochs 24" in summary.replace("\\", "")
+
+
+def test_the_caption_of_one_training_is_whole() -> None:
+    inputs = FigureInputs(scores=[gain_score("good")], artifacts={"vlm": [vlm_arrays("good")]})
+    figure: Any = FIGURES.get("vlm_curves")(inputs)
+    assert figure.get_supxlabel().replace("\n", " ").endswith("no epoch was chosen by them.")
+    figure.canvas.draw()
+    label = figure._supxlabel.get_window_extent(figure.canvas.get_renderer())
+    assert label.x1 <= figure.bbox.x1
 
 
 def test_no_figure_without_trainings() -> None:

@@ -1,0 +1,122 @@
+"""Trained VLMs in a few lines: perplexities of held-out captions, the gain of the image, short answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from alignbench.plots.text import number
+from alignbench.report.text import markdown, probability, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from alignbench.types import Score
+
+HEAD = ("encoder", "projector", "own image", "another", "none", "gain", "95% interval", "p")
+LEGEND = (
+    "perplexity of held-out captions (per token, lower is better) with their own image, another one and "
+    "none; gain of the own image over another in nats per token (higher is better)"
+)
+_GAIN, _PERPLEXITY, _ANSWERS = "image_gain", "caption_perplexity", "answer_exact_match"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One training: an encoder, a projector, and the cells that say what came of it."""
+
+    encoder: str
+    cells: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class VLMTable:
+    """All trainings with one LLM.
+
+    Args:
+        llm: which.
+        rows: one an encoder and projector, the largest gain first.
+        scores: what they are made of, and the answers.
+    """
+
+    llm: str
+    rows: list[Row]
+    scores: list[Score]
+
+    def answers(self, labels: Mapping[str, str]) -> list[str]:
+        """Return a sentence an encoder and projector on short answers; nothing where none was asked for."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for score in self.scores:
+            if score.metric == _ANSWERS and score.value is not None:
+                kind = score.variant.partition(" ")[0]
+                told = f"{kind} {number(score.value)} (chance {number(score.chance)})"
+                found.setdefault((str(score.encoder), str(score.params["projector"])), []).append(told)
+        return [
+            f"Right short answers of {labels[encoder]}, {projector}: {', '.join(told)}."
+            for (encoder, projector), told in found.items()
+        ]
+
+    def doubts(self, labels: Mapping[str, str]) -> list[str]:
+        """Return a sentence for each training that came to nothing because it was too short."""
+        return [
+            f"{labels[str(score.encoder)]}, {score.variant}: underfit: the projector's training loss "
+            f"still falls, and nothing of the images is learnt yet; try --align-epochs "
+            f"{score.params['epochs_to_try']}."
+            for score in self.scores
+            if score.metric == _GAIN and "epochs_to_try" in score.params
+        ]
+
+
+def vlm_tables(scores: Sequence[Score]) -> list[VLMTable]:
+    """Return a table an LLM that a VLM was trained with."""
+    own = [score for score in scores if score.experiment == "vlm"]
+    perplexity = {_key(score): score for score in own if score.metric == _PERPLEXITY}
+    gains = [score for score in own if score.metric == _GAIN and score.value is not None]
+    gains.sort(key=lambda score: (-(score.value or 0.0), score.key))
+    return [
+        VLMTable(
+            llm,
+            [
+                Row(str(score.encoder), _cells(score, perplexity.get(_key(score))))
+                for score in gains
+                if score.llm == llm
+            ],
+            [score for score in own if score.llm == llm],
+        )
+        for llm in dict.fromkeys(str(score.llm) for score in gains)
+    ]
+
+
+def vlm_markdown(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
+    """Return the section of summary.md; nothing where no VLM was trained.
+
+    Args:
+        scores: of the run.
+        labels: name -> as written in markdown.
+    """
+    lines = []
+    for found in vlm_tables(scores):
+        rows = [[labels[row.encoder], *map(markdown, row.cells)] for row in found.rows]
+        lines += [f"## A VLM of {labels[found.llm]}", "", LEGEND[0].upper() + LEGEND[1:] + ".", ""]
+        lines += [*table(list(HEAD), rows, frozenset(range(2, len(HEAD)))), ""]
+        for text in (*found.answers(labels), *found.doubts(labels)):
+            lines += [text, ""]
+    return lines
+
+
+def _key(score: Score) -> tuple[str | None, str | None, str]:
+    return score.encoder, score.llm, score.variant
+
+
+def _cells(gain: Score, perplexity: Score | None) -> list[str]:
+    of = {} if perplexity is None else perplexity.params
+    interval = gain.interval
+    return [
+        gain.variant,
+        "-" if perplexity is None else number(perplexity.value),
+        number(of.get("shuffled")),
+        number(of.get("no_image")),
+        number(gain.value),
+        "-" if interval is None else f"[{number(interval.low)}, {number(interval.high)}]",
+        "-" if gain.null is None else probability(gain.null.p),
+    ]
