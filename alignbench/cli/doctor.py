@@ -124,7 +124,7 @@ def pairs(encoders: list[Handle], llms: list[Handle], n: int, device: str) -> li
         for llm in llms:
             found = [handle.locate() for handle in (encoder, llm)]
             need = max(_memory(handle, device) for handle in (encoder, llm)) + _SPARE
-            todo = [ToLoad(h.info, at, n) for h, at in zip((encoder, llm), found, strict=True)]
+            todo = [ToLoad(h.info, at, n, size=h.size()) for h, at in zip((encoder, llm), found, strict=True)]
             download = sum(at.download for at in found)
             fits = "" if memory is None or need < memory else "more than is free here"
             seconds = loading_seconds(todo, device)

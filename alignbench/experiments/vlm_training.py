@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from alignbench.doing import advance, doing
 from alignbench.errors import DataError, ModelError
 from alignbench.experiments.vlm_answers import asked
 from alignbench.experiments.vlm_control import mean_shuffled
@@ -104,11 +105,12 @@ def run_jobs(
         "dims": (x.shape[2], decoder.width),
         "max_length": llm.options.max_length,
     }
-    if on_cpu and decoder.is_small:
-        workers = min(_cores(), len(jobs))
-        with _single_threaded(), ThreadPoolExecutor(workers, initializer=_one_thread) as pool:
-            return gathered(pool.map(run, jobs)), params
-    return gathered(map(run, jobs)), params
+    with doing("epochs of the VLM's projectors", len(jobs) * settings.epochs):
+        if on_cpu and decoder.is_small:
+            workers = min(_cores(), len(jobs))
+            with _single_threaded(), ThreadPoolExecutor(workers, initializer=_one_thread) as pool:
+                return gathered(pool.map(run, jobs)), params
+        return gathered(map(run, jobs)), params
 
 
 def image_grid(values: NDArray[np.float32], settings: VLMSettings) -> NDArray[np.float32]:
@@ -197,6 +199,7 @@ class _Training:
                 raise ModelError("the language-model loss is not finite; try --align-dtype float32")
             curves[0].append(total / count)
             curves[1].append(self._held_out())
+            advance()
         return curves
 
     def _prefix(self, rows: NDArray[np.intp]) -> Tensor:

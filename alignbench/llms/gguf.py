@@ -90,8 +90,18 @@ def converted(located: Located) -> Path:
         ModelError: the `gguf` package is missing, transformers can't read the file, or its tensors are not
             exactly those of the model that it describes.
     """
-    key = text_digest([located.revision, _CONVERSION])[:32]
-    return conversions.kept(key, located.weights[0].name, lambda folder: _convert(located.weights, folder))
+    return conversions.kept(
+        _key(located), located.weights[0].name, lambda folder: _convert(located.weights, folder)
+    )
+
+
+def is_converted(located: Located) -> bool:
+    """Say whether that folder is there, so that no conversion has to be waited for."""
+    return (conversions.root() / _key(located)).is_dir()
+
+
+def _key(located: Located) -> str:
+    return text_digest([located.revision, _CONVERSION])[:32]
 
 
 def _convert(parts: tuple[Path, ...], folder: Path) -> None:

@@ -15,9 +15,9 @@ from alignbench.experiments.attention import what_it_lacks
 from alignbench.experiments.speed_machine import available_cores
 from alignbench.paths import exists
 from alignbench.plots.text import clean
-from alignbench.plugin.costs import seconds_of_tests
 from alignbench.plugin.environment import git_commit, machine, versions
-from alignbench.plugin.gate import is_timed, why_not
+from alignbench.plugin.forecast import Forecast
+from alignbench.plugin.gate import is_timed
 from alignbench.plugin.keep import Keeper
 from alignbench.plugin.samples import keep_samples
 from alignbench.plugin.selection import Needed, needed_by_ids, needed_by_items, timings_of
@@ -74,6 +74,7 @@ class Collector:
         self._clock = time.perf_counter()
         self._planned = False
         self._mapped: frozenset[str] = frozenset()
+        self.forecast = Forecast(config, suite)
         suite.progress = TerminalProgress(config)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -97,6 +98,7 @@ class Collector:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what the test recorded; each score is on the disk before the next test ends."""
+        self.forecast.note(report)
         # A test whose setup failed has no call; else its report repeats what was noted in the setup.
         if report.when != "call" and not (report.when == "setup" and report.failed):
             return
@@ -122,6 +124,7 @@ class Collector:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write scores.json, the figures, summary.md and report.html; without scores nothing is written."""
         options = self.suite.options
+        self.forecast.end()
         statuses = []
         if self.scores:
             self._keep_samples()
@@ -200,13 +203,7 @@ class Collector:
         option, options = self.config.option, self.suite.options
         # More workers than cores wait for each other.
         workers = min(getattr(option, "numprocesses", None) or 1, available_cores())
-        seconds = seconds_of_tests(
-            tests,
-            options,
-            workers,
-            timed=why_not(self.config) is None,
-            speed_asked="speed" in option.markexpr,
-        )
+        seconds = self.forecast.begin(tests, models, dataset, workers)
         scored = [model.info for model in models if model.missing is not None]
         toys = toy_warnings(scored, dataset.origin)
         width, warned = self.printer.width, [*self.suite.copies, *toys]
@@ -245,7 +242,16 @@ class Collector:
         notes = model.notes if isinstance(model, Handle) else ()
         # The report repeats them.
         self.warnings.update(dict.fromkeys(notes))
-        return ToLoad(model.info, located, to_embed, sum(missing[1:]), timed, mapped=mapped, notes=notes)
+        return ToLoad(
+            model.info,
+            located,
+            to_embed,
+            sum(missing[1:]),
+            timed,
+            mapped=mapped,
+            notes=notes,
+            size=model.size() if isinstance(model, Handle) else None,
+        )
 
     def _models(self, needed: Needed) -> list[Any]:
         vision = [self.suite.encoders[name] for name in needed.vision]

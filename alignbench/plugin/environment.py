@@ -51,13 +51,14 @@ def machine() -> dict[str, Any]:
     """Return the machine in the words of a report: system, processor, cores, accelerators."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "accelerators": _accelerators(),
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the processor's name."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -94,8 +94,8 @@ def needed_by_ids(ids: Iterable[str], vision: Sequence[str], text: Sequence[str]
     Tests that use patches are known by their ids alone, too: they say "patch" or name the patches' projector.
     """
     nodes = set(ids)
-    used = _named(nodes, (*vision, *text))
-    patched = _named({node for node in nodes if _USES_PATCHES.search(node.partition("::")[2])}, vision)
+    used = named_in(nodes, (*vision, *text))
+    patched = named_in({node for node in nodes if _USES_PATCHES.search(node.partition("::")[2])}, vision)
     return Needed(
         tuple(n for n in vision if n in used),
         tuple(n for n in text if n in used),
@@ -103,7 +103,8 @@ def needed_by_ids(ids: Iterable[str], vision: Sequence[str], text: Sequence[str]
     )
 
 
-def _named(ids: Iterable[str], names: Sequence[str]) -> set[str]:
+def named_in(ids: Iterable[str], names: Sequence[str]) -> set[str]:
+    """Return those of the names that the parameters of tests hold: the longest where one holds another."""
     brackets = {match.group(1) for node in ids if (match := re.search(r"\[(.*)\]$", node))}
     found = set()
     for bracket in brackets:

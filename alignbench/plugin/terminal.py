@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 
+from alignbench.llms.gguf import is_converted
 from alignbench.plots.text import clean
 from alignbench.plugin.costs import MEASURED_SAMPLES
 from alignbench.report.text import wrap
@@ -24,12 +25,15 @@ if TYPE_CHECKING:
     from alignbench.plugin.options import Options
     from alignbench.types import ModelInfo
     from alignbench.weights import Located
+    from alignbench.weights.sizes import Size
 
 # Rough on purpose: measured on two CPU cores; a plan says "about".
 _TIMED_SAMPLES = 60  # that a model is given for one timing, on average over the batch sizes
 _READ_BYTES_PER_SECOND = 4e8
 _FLOPS = {"cpu": 1.5e11, "accelerator": 3e13}
 _TOKENS = 200
+_BYTES_A_PARAMETER = 2
+_CONVERTED_BYTES_PER_SECOND = 1e7  # of GGUF files, once
 _HEAD = 7  # columns of the words that begin a line of the plan
 _DOWNLOAD_BYTES_PER_SECOND = 3e7
 
@@ -47,6 +51,7 @@ class ToLoad:
         arrays: what it is where there is no model, only arrays.
         mapped: whether attention maps are made of it; for these it is loaded, too.
         notes: what a reader of its scores has to know.
+        size: how large it is; None where nothing tells.
     """
 
     info: ModelInfo
@@ -57,11 +62,22 @@ class ToLoad:
     arrays: str = ""
     mapped: bool = False
     notes: tuple[str, ...] = ()
+    size: Size | None = None
+
+    @property
+    def name(self) -> str:
+        """What it was asked for as: so test ids call it."""
+        return self.info.stand_in_for or self.info.name
 
     @property
     def passes(self) -> int:
         """How many samples are embedded by it."""
         return (self.missing or 0) + self.patches
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the weights hold, about."""
+        return self.bytes // _BYTES_A_PARAMETER if self.size is None else self.size.parameters
 
     @property
     def bytes(self) -> int:
@@ -98,7 +114,7 @@ def plan(
         dataset: its data.
         models: those that tests need.
         tests: how many there are.
-        seconds: that they take about, without what models have yet to do.
+        seconds: that the run takes about.
         width: the terminal's columns.
         warned: what speaks against the scores that will come of it.
     """
@@ -117,7 +133,6 @@ def plan(
     rows += [("note", note) for model in models for note in model.notes]
     download = sum(model.located.download for model in models)
     fetched = size_text(download) if download else "nothing"
-    seconds += loading_seconds(models, options.device)
     # Most of what tests do grows with the samples, and each in its own way.
     bound = "about" if len(dataset) <= 2 * MEASURED_SAMPLES else "at least"
     rows += [("warn", sentence) for sentence in warned]
@@ -131,15 +146,30 @@ def plan(
 
 def loading_seconds(models: Sequence[ToLoad], device: str) -> float:
     """Return about how many seconds it takes to download, to load and to embed."""
+    return sum(model_seconds(model, device) for model in models)
+
+
+def model_seconds(model: ToLoad, device: str) -> float:
+    """Return the same of one model; of arrays it is nothing."""
+    if model.arrays:
+        return 0.0
+    loads = bool(model.passes) + bool(model.timed) + model.mapped
+    seconds = model.located.download / _DOWNLOAD_BYTES_PER_SECOND
+    seconds += loads * model.bytes / _READ_BYTES_PER_SECOND
+    if (
+        loads
+        and any(path.suffix == ".gguf" for path in model.located.weights)
+        and not is_converted(model.located)
+    ):
+        seconds += model.bytes / _CONVERTED_BYTES_PER_SECOND
+    return seconds + embedding_seconds(model, model.passes + model.timed * _TIMED_SAMPLES, device)
+
+
+def embedding_seconds(model: ToLoad, samples: int, device: str) -> float:
+    """Return about how many seconds so many samples take: two operations a parameter and token."""
     on_cpu = device in {"auto", "cpu"} and not shutil.which("nvidia-smi")
     flops = _FLOPS["cpu" if on_cpu else "accelerator"]
-    seconds = 0.0
-    for model in models:
-        loads = bool(model.passes) + bool(model.timed) + model.mapped
-        samples = model.passes + model.timed * _TIMED_SAMPLES
-        seconds += model.located.download / _DOWNLOAD_BYTES_PER_SECOND
-        seconds += loads * model.bytes / _READ_BYTES_PER_SECOND + samples * model.bytes * _TOKENS / flops
-    return seconds
+    return samples * model.parameters * 2 * _TOKENS / flops
 
 
 class Printer:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from alignbench.doing import advance, doing
 from alignbench.errors import InputError
 from alignbench.projectors.architectures import build
 from alignbench.projectors.losses import BIAS, LOSS_FUNCTIONS, SCALE
@@ -138,7 +139,8 @@ def fit(
         max(1, -(-len(splits) // 2)) if device == "cpu" else len(splits),
     )
     parts = [splits[start : start + at_once] for start in range(0, len(splits), at_once)]
-    with _threads(x, y, len(splits)) as beside:
+    steps = f"epochs of {training.projector} projectors"
+    with doing(steps, len(parts) * training.epochs), _threads(x, y, len(splits)) as beside:
         fitted = beside(lambda part: _fit_together(x, y, part, training, codes, device), parts)
         return [one for some in fitted for one in some]
 
@@ -291,6 +293,7 @@ def _optimise(
         with torch.no_grad():
             watched = held_out_loss(projectors.project(watched_x), scale.detach()).cpu()
         history[1].append(watched)
+        advance()
         if keeper.done(parameters, watched.numpy()):
             break
     losses = tuple(torch.stack(side).double().numpy() for side in history)

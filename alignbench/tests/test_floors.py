@@ -12,6 +12,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1]
 FLOORS = {
     "columns": 0,
+    "doing": 0,
     "errors": 0,
     "files": 0,
     "memory": 0,

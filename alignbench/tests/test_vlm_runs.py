@@ -36,8 +36,8 @@ def test_a_run_has_perplexity_gain_and_answers_the_same_in_workers(
     }
     folder = project.path / "reports" / "latest"
     summary = (folder / "summary.md").read_text(encoding="utf-8")
-    assert "encoders by `image_gain`, linear" in summary
-    assert "## A VLM of `mouth`" in summary
+    assert "encoders by <code>image_gain</code>, linear" in summary
+    assert "## A VLM of <code>mouth</code>" in summary
     assert "None" not in summary
     assert [path.name for path in (folder / "artifacts").iterdir()] == ["vlm-linear-eye~mouth.npz"]
     assert run(project, "benchmarks/test_vlm.py", *models, *TINY, "-n", "2").ret == 0
@@ -120,8 +120,9 @@ def test_terminal_and_summary_say_what_came_of_the_trainings() -> None:
     assert "try --align-epochs 24" in text
     assert "ranked by image_gain, linear" in text
     summary = summary_markdown(found, make_run(("good",)).to_dict())
-    assert "| `good` | linear | 2.125 | 2.250 | 2.500 | 0.010 | [-0.090, 0.110] | 0.004 |" in summary.replace(
-        "\\", ""
+    assert (
+        "| <code>good</code> | linear | 2.125 | 2.250 | 2.500 | 0.010 | [-0.090, 0.110] | 0.004 |"
+        in summary.replace("\\", "")
     )
     assert "try --align-epochs 24" in summary.replace("\\", "")
 

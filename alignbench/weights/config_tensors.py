@@ -86,13 +86,20 @@ def check_tensors(
     }
     size = sum(path.stat().st_size for path in files)
     for kind in sides:
-        side = _side(config, shapes, kind)
+        side = side_of(config, shapes, kind)
         _check_size(side, size, where)
         _check_layers(side, where)
         _check_shapes(side, where)
 
 
-def _side(config: Mapping[str, Any], shapes: Mapping[str, Shape], kind: Literal["vision", "text"]) -> Side:
+def side_of(config: Mapping[str, Any], shapes: Mapping[str, Shape], kind: Literal["vision", "text"]) -> Side:
+    """Return one side of a checkpoint: its own part of the configuration, and its own tensors.
+
+    Args:
+        config: what config.json says.
+        shapes: name -> shape, of all tensors.
+        kind: which side.
+    """
     whole = config.get("model_cfg") or config
     parts = (f"{kind}_config", f"{kind}_cfg")
     own: Mapping[str, Any] = next((whole[part] for part in parts if whole.get(part)), {})
@@ -175,7 +182,7 @@ def check_padding(config: Mapping[str, Any], where: str) -> None:
     Raises:
         ModelError: it is not.
     """
-    side = _side(config, {}, "text")
+    side = side_of(config, {}, "text")
     words, token = side.said("words"), side.config.get("pad_token_id")
     if token is None or words is None:
         return

@@ -15,6 +15,7 @@ from alignbench.weights.files import check_leads_nowhere
 from alignbench.weights.guard import guarded
 from alignbench.weights.keys import check_names
 from alignbench.weights.precision import Precision, resolve_device, resolve_precision
+from alignbench.weights.sizes import Size, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,6 +85,10 @@ class Handle(ABC):
         self._check_files(located)
         self._located = located
         return located
+
+    def size(self) -> Size:
+        """Return how large the model is, without loading it."""
+        return size_of(self._located or self.locate(), self.source.config(), self.side)
 
     @property
     def notes(self) -> tuple[str, ...]:

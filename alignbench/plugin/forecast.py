@@ -1,0 +1,100 @@
+"""What a run is expected to take: said in the plan, followed while it runs, and learnt from when it ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alignbench.plugin.costs import Workload, around, function_of
+from alignbench.plugin.gate import why_not
+from alignbench.plugin.heartbeat import Heartbeat
+from alignbench.plugin.rates import Rates, slowness
+from alignbench.plugin.selection import named_in
+from alignbench.plugin.terminal import embedding_seconds, model_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pytest
+
+    from alignbench.datasets import Dataset
+    from alignbench.plugin.suite import Suite
+    from alignbench.plugin.terminal import ToLoad
+    from alignbench.weights.sizes import Size
+
+
+class Forecast:
+    """The seconds of a run's tests on this machine.
+
+    Args:
+        config: pytest's.
+        suite: the run's selection.
+    """
+
+    def __init__(self, config: pytest.Config, suite: Suite) -> None:
+        self._config, self._suite = config, suite
+        self._heartbeat = Heartbeat(config)
+        config.pluginmanager.register(self._heartbeat, "alignbench-heartbeat")
+        self._rates: Rates | None = None
+        self._work: Mapping[str, float] = {}
+        self._slowness = 1.0
+
+    def begin(self, tests: Sequence[str], models: Sequence[ToLoad], dataset: Dataset, workers: int) -> float:
+        """Return the seconds that the run takes about, and watch over them from now on.
+
+        Args:
+            tests: their node ids.
+            models: those that they need.
+            dataset: the samples.
+            workers: that share the tests.
+        """
+        options = self._suite.options
+        self._rates = Rates.of_machine(options.device, keep=options.embedding_cache)
+        self._slowness = slowness()
+        embedding = {
+            model.name: embedding_seconds(model, len(dataset), options.device)
+            for model in models
+            if not model.arrays
+        }
+        workload = Workload(
+            options,
+            len(dataset),
+            _sizes(models, "vision"),
+            _sizes(models, "text"),
+            embedding,
+            timed=why_not(self._config) is None,
+            speed_asked="speed" in self._config.option.markexpr,
+        )
+        self._work = workload.seconds(tests)
+        expected = {test: work * self._rates.factor(function_of(test)) for test, work in self._work.items()}
+        for test, seconds in _loads(
+            tests, {model.name: model_seconds(model, options.device) for model in models}
+        ):
+            expected[test] += seconds
+        expected = {test: seconds * self._slowness for test, seconds in expected.items()}
+        self._heartbeat.begin(expected, workers)
+        return sum(expected.values()) / workers + around(tests, options, workers) * self._slowness
+
+    def note(self, report: pytest.TestReport) -> None:
+        """Learn from a test that has passed what tests of its function take."""
+        work = self._work.get(report.nodeid, 0.0)
+        if self._rates is not None and report.when == "call" and report.passed and work:
+            self._rates.learn(function_of(report.nodeid), work, report.duration)
+
+    def end(self) -> None:
+        """Keep what was learnt; the machine may have become busier or quieter meanwhile."""
+        if self._rates is not None:
+            self._rates.save((self._slowness + slowness()) / 2)
+
+
+def _sizes(models: Sequence[ToLoad], side: str) -> dict[str, Size]:
+    """Return name -> size of the models of a side; of those that others register nothing is known."""
+    return {model.name: model.size for model in models if model.info.side == side and model.size is not None}
+
+
+def _loads(tests: Sequence[str], seconds: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Return (test, seconds) of each model's load: with the first test that names it, else with the first."""
+    found = []
+    for name, taken in seconds.items():
+        first = next((test for test in tests if name in named_in([test], tuple(seconds))), tests[0])
+        found.append((first, taken))
+    return found

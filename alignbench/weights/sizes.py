@@ -1,0 +1,64 @@
+"""How large a model is, as its configuration and the headers of its weights tell before a load."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from alignbench.weights.config_tensors import side_of
+from alignbench.weights.digest import parameter_count
+from alignbench.weights.headers import safetensors_header
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from alignbench.weights.source import Located
+
+# A classifier reads what an encoder gives: its width is that of the embedding.
+_CLASSIFIER = re.compile(r"(?:^|\.)(?:classifier|head|fc|head\.fc)\.weight$")
+_BYTES_A_PARAMETER = 2  # of weights that are yet to be downloaded
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What the cost of work with a model depends on.
+
+    Args:
+        parameters: how many numbers its weights hold.
+        width: of its embeddings, about; None where nothing tells it.
+    """
+
+    parameters: int
+    width: int | None = None
+
+
+def size_of(located: Located, config: Mapping[str, Any] | None, kind: Literal["vision", "text"]) -> Size:
+    """Return the size of a model whose files have been found.
+
+    Args:
+        located: where they are; of what is yet to be downloaded only the bytes are known.
+        config: what its configuration says; None where there is none.
+        kind: the side that is used.
+
+    Raises:
+        ModelError: a file is not what its name says.
+    """
+    parameters = parameter_count(located.weights) or located.download // _BYTES_A_PARAMETER
+    said = side_of(config, {}, kind).said("width") if config else None
+    return Size(parameters, said or _width_read(located.weights))
+
+
+def _width_read(files: Sequence[Path]) -> int | None:
+    """Return the width of what a classifier reads, or of the widest convolution where there is none."""
+    shapes = {
+        name: entry["shape"]
+        for path in files
+        if path.suffix == ".safetensors"
+        for name, entry in safetensors_header(path).items()
+    }
+    for name, shape in shapes.items():
+        if len(shape) >= 2 and _CLASSIFIER.search(name):
+            return int(shape[1])
+    return max((int(shape[0]) for shape in shapes.values() if len(shape) == 4), default=None)
