@@ -204,8 +204,8 @@ def vlm_scores(result: VLMResult) -> list[Score]:
     numbers = _log_perplexities(result)
     nulls = [_nulls(result, number) for number in range(result.settings.splits)]
     gain = _gain(result, numbers, nulls)
-    curves = (np.stack([getattr(one, f"{name}_curve") for one in result.trained]) for name in CURVES)
-    flags = learning_flags(*curves, gain.null.p if gain.null is not None else None)
+    curves = [np.stack([getattr(one, f"{name}_curve") for one in result.trained]) for name in CURVES]
+    flags = learning_flags(curves[0], curves[1], gain.null.p if gain.null is not None else None)
     told = {"epochs_to_try": MORE * result.settings.epochs} if UNDERFIT in flags else {}
     return [
         *(

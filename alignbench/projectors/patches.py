@@ -64,4 +64,5 @@ def principal_axes(centred: NDArray[np.float64]) -> NDArray[np.float32] | None:
 
 def width_read(x: NDArray[np.float32]) -> int:
     """Return in how many dimensions a projector reads vectors [n, d] or patches [n, p, d]."""
-    return min(x.shape[-1], MOST_WIDTH) if x.ndim == 3 else x.shape[-1]
+    width = int(x.shape[-1])
+    return min(width, MOST_WIDTH) if x.ndim == 3 else width

@@ -70,7 +70,7 @@ def test_the_suite_runs_on_arrays_alone(arrays: pytest.Pytester) -> None:
             "model  good: arrays, 12 dims, float32 from good.npy",
             "model  noise: arrays, 8 dims, float32 from noise.npy",
             "model  texts: arrays, 9 dims, float32 from texts.npy",
-            "plan * tests; download nothing; about * s",
+            "plan * tests; download nothing; about *",
             "LLM texts: ranked by calibrated_cka*",
             "1  good *",
             "2  noise *",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,14 +11,21 @@ import pytest
 from alignbench.projectors.fit import Split, Training, fit
 from alignbench.projectors.patches import MOST_WIDTH, grid, principal_axes, width_read
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
 N, WIDTH = 20, MOST_WIDTH + 40
 
 
-def wide(seed: int = 0) -> np.ndarray:
+def wide(seed: int = 0) -> Vectors:
     """Patches of 30 directions among many, the first of the largest variance."""
     rng = np.random.default_rng(seed)
     directions = np.linalg.qr(rng.standard_normal((WIDTH, 30)))[0]
-    return ((rng.standard_normal((N, 9, 30)) * np.arange(30, 0, -1)) @ directions.T + 7).astype(np.float32)
+    strengths = rng.standard_normal((N, 9, 30)) * np.arange(30, 0, -1)
+    values: Vectors = (strengths @ directions.T + 7).astype(np.float32)
+    return values
 
 
 def split(train: int = 16) -> Split:
