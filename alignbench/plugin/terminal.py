@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 _TIMED_SAMPLES = 60  # that a model is given for one timing, on average over the batch sizes
 _READ_BYTES_PER_SECOND = 4e8
 _FLOPS = {"cpu": 1.5e11, "accelerator": 3e13}
-_TOKENS = 200
+_TOKENS = 200  # that an image becomes, or a text of which nothing is known
 _BYTES_A_PARAMETER = 2
+_BYTES_A_TOKEN = 4
 _CONVERTED_BYTES_PER_SECOND = 1e7  # of GGUF files, once
 _HEAD = 7  # columns of the words that begin a line of the plan
 _DOWNLOAD_BYTES_PER_SECOND = 3e7
@@ -52,6 +53,7 @@ class ToLoad:
         mapped: whether attention maps are made of it; for these it is loaded, too.
         notes: what a reader of its scores has to know.
         size: how large it is; None where nothing tells.
+        tokens: that one of its samples becomes, about.
     """
 
     info: ModelInfo
@@ -63,6 +65,7 @@ class ToLoad:
     mapped: bool = False
     notes: tuple[str, ...] = ()
     size: Size | None = None
+    tokens: int = _TOKENS
 
     @property
     def name(self) -> str:
@@ -169,7 +172,13 @@ def embedding_seconds(model: ToLoad, samples: int, device: str) -> float:
     """Return about how many seconds so many samples take: two operations a parameter and token."""
     on_cpu = device in {"auto", "cpu"} and not shutil.which("nvidia-smi")
     flops = _FLOPS["cpu" if on_cpu else "accelerator"]
-    return samples * model.parameters * 2 * _TOKENS / flops
+    return samples * model.parameters * 2 * model.tokens / flops
+
+
+def tokens_of(dataset: Dataset) -> int:
+    """Return about how many tokens a text of the data becomes: one for four bytes, and one at its start."""
+    sizes = [len(sample.texts[0].encode(errors="replace")) for sample in dataset.samples if sample.texts]
+    return 1 + round(sum(sizes) / len(sizes) / _BYTES_A_TOKEN) if sizes else _TOKENS
 
 
 class Printer:

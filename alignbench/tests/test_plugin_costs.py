@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alignbench import paths
+from alignbench.llms import conversions, gguf
 from alignbench.plugin import costs
 from alignbench.plugin.costs import Workload, around, projector_of
+from alignbench.plugin.terminal import ToLoad, embedding_seconds, model_seconds, tokens_of
 from alignbench.projectors import PROJECTORS
 from alignbench.tests.toys import copy_benchmarks, run
+from alignbench.types import ModelInfo
 from alignbench.units import duration_text
+from alignbench.weights import Located
 from alignbench.weights.sizes import Size
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TRAINING = "benchmarks/test_elas.py::test_elas[a-l]"
 TIMING = "benchmarks/test_speed.py::test_encode[a-1]"
@@ -111,6 +119,38 @@ def test_what_is_embedded_under_other_options_is_counted_once_a_model() -> None:
     passes = costs._PASSES["test_sensitivity"]
     assert seconds[tests[0]] - plain[tests[0]] == pytest.approx(passes * 110)
     assert seconds[tests[1]] == plain[tests[1]]
+
+
+def to_load(**given: Any) -> ToLoad:
+    info = ModelInfo("l", "text", "llama", "here", "pretrained")
+    return ToLoad(info, Located("here"), 100, size=Size(10_000_000_000), **given)
+
+
+def test_embedding_takes_longer_for_longer_texts_and_larger_models() -> None:
+    long, short = (model_seconds(to_load(tokens=tokens), "cpu") for tokens in (200, 20))
+    assert long == pytest.approx(10 * short)
+    assert embedding_seconds(to_load(), 1, "cpu") == pytest.approx(2 * 10e9 * 200 / 1.5e11)
+    assert model_seconds(to_load(arrays="rows"), "cpu") == 0
+
+
+def test_the_tokens_of_texts_go_by_their_bytes() -> None:
+    def data(*texts: str) -> Any:
+        return SimpleNamespace(samples=[SimpleNamespace(texts=(text,) if text else ()) for text in texts])
+
+    assert tokens_of(data("a" * 40, "b" * 120)) == 21
+    assert tokens_of(data("가" * 40)) == 31
+    assert tokens_of(data("")) == 200
+
+
+def test_a_gguf_file_is_converted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "x.gguf"
+    file.write_bytes(b"0" * 1000)
+    located = Located("x", tmp_path, (file,), revision="r")
+    model = replace(to_load(), located=located, missing=0, timed=1)
+    monkeypatch.setenv("ALIGNBENCH_CACHE", str(tmp_path))
+    first = model_seconds(model, "cpu")
+    (conversions.root() / gguf._key(located)).mkdir(parents=True)
+    assert first - model_seconds(model, "cpu") == pytest.approx(1000 / 1e7)
 
 
 @pytest.mark.parametrize("name", PROJECTORS)
