@@ -21,7 +21,7 @@ from alignbench.plugin.gate import is_timed
 from alignbench.plugin.keep import Keeper
 from alignbench.plugin.samples import keep_samples
 from alignbench.plugin.selection import Needed, needed_by_ids, needed_by_items, timings_of
-from alignbench.plugin.terminal import Printer, TerminalProgress, ToLoad, plan, tokens_of
+from alignbench.plugin.terminal import TOKENS, Printer, TerminalProgress, ToLoad, plan, tokens_of
 from alignbench.plugin.typed import pytest_command
 from alignbench.report import REPORT, failure_lines, terminal_table
 from alignbench.report.run import ARTIFACTS
@@ -251,7 +251,7 @@ class Collector:
             mapped=mapped,
             notes=notes,
             size=model.size() if isinstance(model, Handle) else None,
-            **({"tokens": tokens_of(suite.dataset)} if model.info.side == "text" else {}),
+            tokens=tokens_of(suite.dataset) if model.info.side == "text" else TOKENS,
         )
 
     def _models(self, needed: Needed) -> list[Any]:

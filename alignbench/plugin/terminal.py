@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _TIMED_SAMPLES = 60  # that a model is given for one timing, on average over the batch sizes
 _READ_BYTES_PER_SECOND = 4e8
 _FLOPS = {"cpu": 1.5e11, "accelerator": 3e13}
-_TOKENS = 200  # that an image becomes, or a text of which nothing is known
+TOKENS = 200  # that an image becomes, or a text of which nothing is known
 _BYTES_A_PARAMETER = 2
 _BYTES_A_TOKEN = 4
 _CONVERTED_BYTES_PER_SECOND = 1e7  # of GGUF files, once
@@ -65,7 +65,7 @@ class ToLoad:
     mapped: bool = False
     notes: tuple[str, ...] = ()
     size: Size | None = None
-    tokens: int = _TOKENS
+    tokens: int = TOKENS
 
     @property
     def name(self) -> str:
@@ -178,7 +178,7 @@ def embedding_seconds(model: ToLoad, samples: int, device: str) -> float:
 def tokens_of(dataset: Dataset) -> int:
     """Return about how many tokens a text of the data becomes: one for four bytes, and one at its start."""
     sizes = [len(sample.texts[0].encode(errors="replace")) for sample in dataset.samples if sample.texts]
-    return 1 + round(sum(sizes) / len(sizes) / _BYTES_A_TOKEN) if sizes else _TOKENS
+    return 1 + round(sum(sizes) / len(sizes) / _BYTES_A_TOKEN) if sizes else TOKENS
 
 
 class Printer:

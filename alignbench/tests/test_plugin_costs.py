@@ -79,8 +79,8 @@ def test_nothing_is_timed_where_workers_share_the_tests() -> None:
     assert Workload(options(), timed=False).seconds([TIMING])[TIMING] == 0
 
 
-MINI = {"vision": {"a": Size(3_000_000, 192)}, "text": {"l": Size(3_300_000, 256)}}
-REAL = {"vision": {"a": Size(4_600_000, 1280)}, "text": {"l": Size(135_000_000, 576)}}
+MINI: dict[str, Any] = {"vision": {"a": Size(3_000_000, 192)}, "text": {"l": Size(3_300_000, 256)}}
+REAL: dict[str, Any] = {"vision": {"a": Size(4_600_000, 1280)}, "text": {"l": Size(135_000_000, 576)}}
 
 
 def test_the_packaged_models_take_what_was_measured() -> None:

