@@ -10,7 +10,7 @@ import numpy as np
 from alignbench.errors import DegenerateError, TooFewSamplesError
 from alignbench.experiments.scoring import identity, preprocessing
 from alignbench.experiments.sharing import Sharing, why_not
-from alignbench.projectors.patches import MOST_PATCHES, grid, width_read
+from alignbench.projectors.patches import MOST_PATCHES, width_read
 from alignbench.stats import (
     corrected_interval,
     draw_permutations,
@@ -144,7 +144,7 @@ def project(
         trained and held-out rows, for true and for shuffled pairs; none where there are too few groups.
     """
     rows = one_per_group(np.asarray(pair.groups), how.seed)
-    x = pair.x.values[rows] if patches is None else grid(patches.values[rows], MOST_PATCHES)
+    x = (pair.x.values if patches is None else patches.values)[rows]
     y = pair.y.values[rows]
     common: dict[str, Any] = {
         **identity(pair, experiment, how.seed),
@@ -153,7 +153,7 @@ def project(
     }
     described = preprocessing(pair) | _protocol(how)
     if patches is not None:
-        described |= {"patches": patches.values.shape[1], "patches_pooled_to": x.shape[1]}
+        described |= {"patches": patches.values.shape[1], "patches_pooled_to": min(x.shape[1], MOST_PATCHES)}
         described["patch_width"] = width_read(x)
     if len(rows) < FEWEST:
         few = TooFewSamplesError(

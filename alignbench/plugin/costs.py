@@ -119,7 +119,7 @@ class Workload:
             relative = 1 - _OF_LLM + _OF_LLM * llm.parameters / _MINI_TEXT.parameters
             return seconds * often * relative * self.samples / MEASURED_SAMPLES
         projector = projector_of(test)
-        share = _SHARE[projector] if function in _BY_PROJECTOR else 1.0
+        share = _SHARE[projector] / (1.0 if function in _BY_PROJECTOR else _SHARE["linear"])
         dx, dy = encoder.width or 0, llm.width or 0
         work = _work(projector, dx, dy) * self.samples
         usual = _work(projector, _MINI_VISION.width or 0, _MINI_TEXT.width or 0) * MEASURED_SAMPLES

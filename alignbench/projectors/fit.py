@@ -15,7 +15,7 @@ from alignbench.doing import advance, doing
 from alignbench.errors import InputError
 from alignbench.projectors.architectures import build
 from alignbench.projectors.losses import BIAS, LOSS_FUNCTIONS, SCALE
-from alignbench.projectors.patches import principal_axes, width_read
+from alignbench.projectors.patches import MOST_PATCHES, grid, principal_axes, width_read
 from alignbench.projectors.stacks import stack
 from alignbench.registry import unknown
 
@@ -115,8 +115,9 @@ def fit(
     """Train one projector a split, all of them together, and return what each gave, in order.
 
     Both sides are centred, and divided by one number each, by the train rows of the split: so a step of Adam
-    means the same for every model. Wide patches are read along the train
-    rows' principal axes. A training's result does not depend on those beside it (to rounding).
+    means the same for every model. More patches than `MOST_PATCHES` are averaged over a grid, and wide ones
+    are read along the train rows' principal axes. A training's result does not depend on those beside it (to
+    rounding).
 
     Args:
         x: the vision side, [n, dx]; for "cross_attention" its patches [n, p, dx].
@@ -131,6 +132,7 @@ def fit(
             projector.
     """
     _check(x, y, splits, training)
+    x = grid(x, MOST_PATCHES) if x.ndim == 3 else x
     names = np.arange(len(y)).astype(str) if groups is None else np.asarray(groups).astype(str)
     codes = np.unique(names, return_inverse=True)[1].reshape(len(y))
     at_once = min(

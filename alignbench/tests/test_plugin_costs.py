@@ -107,6 +107,16 @@ def test_larger_models_take_longer(test: str, least: float, most: float) -> None
     assert least <= real / mini <= most
 
 
+def test_elas_of_another_projector_takes_as_much_longer_as_that() -> None:
+    linear, other = (
+        f"benchmarks/test_elas.py::test_elas[{name}-a-l]" for name in ("linear", "cross_attention")
+    )
+    seconds = Workload(options()).seconds([linear, other])
+    assert seconds[other] / seconds[linear] == pytest.approx(
+        costs._SHARE["cross_attention"] / costs._SHARE["linear"]
+    )
+
+
 def test_more_samples_take_longer() -> None:
     for test in (TRAINING, "benchmarks/test_cka.py::test_cka[linear_cka-a-l]"):
         assert Workload(options(), 900).seconds([test])[test] > 3 * Workload(options()).seconds([test])[test]

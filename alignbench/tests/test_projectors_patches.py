@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from alignbench.projectors.fit import Split, Training, fit
-from alignbench.projectors.patches import MOST_WIDTH, grid, principal_axes, width_read
+from alignbench.projectors.patches import MOST_PATCHES, MOST_WIDTH, grid, principal_axes, width_read
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,6 +77,13 @@ def test_trainings_of_wide_patches_do_not_depend_on_those_beside() -> None:
     alone = [fit(x, y, [one], how)[0].prediction for one in both]
     for one, beside in zip(alone, fit(x, y, both, how), strict=True):
         np.testing.assert_allclose(one, beside.prediction, rtol=1e-4, atol=1e-5)
+
+
+def test_many_patches_teach_what_their_grid_does() -> None:
+    x = np.random.default_rng(2).standard_normal((N, 100, 6)).astype(np.float32)
+    y, how = x[:, :50].mean(axis=1), Training("cross_attention", "mse", epochs=3)
+    given, averaged = (fit(values, y, [split()], how)[0] for values in (x, grid(x, MOST_PATCHES)))
+    np.testing.assert_array_equal(given.prediction, averaged.prediction)
 
 
 @pytest.mark.parametrize(("patches", "most", "left"), [(256, 64, 64), (49, 64, 49), (10, 4, 4), (65, 64, 64)])
