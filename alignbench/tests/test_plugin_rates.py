@@ -94,5 +94,5 @@ def test_a_run_leaves_its_rates_and_the_next_plan_goes_by_them(
     known = json.loads(file.read_bytes())
     assert set(known) == {"test_e2e"}
     assert all(value > 0 for value in known["test_e2e"])
-    file.write_text(json.dumps({"test_e2e": [1.0, 1e6]}))
+    file.write_text(json.dumps({"test_e2e": [1.0, 1e9]}))
     run(project, *small).stdout.fnmatch_lines(["plan *; about * h"])
