@@ -163,7 +163,7 @@ def other_poolings(encoder: Any) -> list[str]:
     same = {own, "pooler"} if own == "cls" else {own}
     if encoder.options.layer is not None:
         return [name for name in encoder.layer_poolings if name not in same]
-    return [name for name in encoder.family.poolings if name not in same]
+    return [name for name in encoder.poolings if name not in same]
 
 
 def unit(values: Matrix) -> Matrix:

@@ -47,6 +47,7 @@ class ToLoad:
         arrays: what it is where there is no model, only arrays.
         mapped: whether attention maps are made of it; for these it is loaded, too.
         notes: what a reader of its scores has to know.
+        pixels: of an encoder, how an image becomes what it sees.
     """
 
     info: ModelInfo
@@ -57,6 +58,7 @@ class ToLoad:
     arrays: str = ""
     mapped: bool = False
     notes: tuple[str, ...] = ()
+    pixels: str = ""
 
     @property
     def passes(self) -> int:
@@ -114,6 +116,8 @@ def plan(
         if model.located.download:
             todo += f", download {size_text(model.located.download)} from {model.located.source} first"
         rows.append(("model", f"{model.info.label}: {model.info.weights_words}{size}, {todo}"))
+        if model.pixels:
+            rows.append(("", f"  sees {model.pixels}"))
     rows += [("note", note) for model in models for note in model.notes]
     download = sum(model.located.download for model in models)
     fetched = size_text(download) if download else "nothing"
