@@ -1,4 +1,4 @@
-"""How an image becomes a model's pixels: read from what the model brings, said in the plan, or chosen in a spec."""
+"""How an image becomes pixels: read from what a model brings, said in the plan, or chosen in a spec."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from alignbench.weights.source import Located
 
 
-# What a config.json may not choose: where weights come from and where files go, code, and whether the model is
-# one at all. The parameters of timm's own builders are of this kind; what is left makes the shape of a network.
+# What a config.json may not choose: where weights come from and where files go, code, and what a model gives.
+# The parameters of timm's own builders are of this kind; all else makes the shape of a network.
 _REFUSED = ("features_only", "feature_cls", "out_indices")
 _LEADING = ("_path", "_file", "_dir", "_url", "_id", "_fn")
 _ALONE = ("url", "file", "path", "hf_hub_id", "state_dict")
@@ -204,8 +204,8 @@ def checked_arguments(config: Mapping[str, Any], where: str) -> dict[str, Any]:
             )
     if (colours := arguments.get("in_chans")) not in (None, 3):
         raise ModelError(
-            f"{where}: model_args in config.json has in_chans = {colours!r}, and images have 3 colours; take a "
-            f"model of 3"
+            f"{where}: model_args in config.json has in_chans = {colours!r}, and images have 3 colours; "
+            f"take a model of 3"
         )
     how = {key: value for key, value in pixels.items() if key in _PIXELS.split()}
     return {**arguments, "pretrained_cfg": how} if how else arguments

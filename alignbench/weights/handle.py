@@ -90,13 +90,13 @@ class Handle(ABC):
     def examine(self) -> None:
         """Load the model without a number of its weights: names and shapes alone, and all checks of a load.
 
-        Imports torch, but reads no more than the heads of the files. What comes with the package is taken as it
-        is, and so is a GGUF file, whose names are known after its conversion only.
+        Imports torch, but reads no more than the heads of the files. What comes with the package is taken as
+        it is, and so is a GGUF file, whose names are known after its conversion only.
 
         Raises:
             WeightsMissingError: one line, with the way out.
-            ModelError: nobody knows the architecture, weights and architecture are not of one model, or it has no
-                such pooling or layer.
+            ModelError: nobody knows the architecture, weights and architecture are not of one model, or it has
+                no such pooling or layer.
         """
         located = self._located or self.locate()
         if self._weights in _OF_THE_PACKAGE or not self._can_be_examined(located):
@@ -108,8 +108,11 @@ class Handle(ABC):
                 self._rehearse(located, Precision("float32"))
         except ModelError as error:
             # An architecture that wants numbers while it is built: its load will tell.
-            if not _wants_numbers(error):
-                raise
+            if _wants_numbers(error):
+                return
+            if self.name not in str(error):
+                error.args = (f"{self.name}: {error}",)
+            raise
 
     @property
     def notes(self) -> tuple[str, ...]:
