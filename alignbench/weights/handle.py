@@ -95,7 +95,7 @@ class Handle(ABC):
 
         Raises:
             WeightsMissingError: one line, with the way out.
-            ModelError: nobody knows the architecture, weights and architecture are not of one model, or it has
+            ModelError: nobody knows the architecture; weights and architecture are not of one model; or it has
                 no such pooling or layer.
         """
         located = self._located or self.locate()

@@ -68,9 +68,9 @@ def check_keys(
     unexpected, own = sorted(unexpected), set(own)
     for problem, keys in (("missing from", missing), ("of another shape in", mismatched)):
         if found := sorted(_described(key) for key in keys):
-            of_all = f" of the {len(own)}" if own else ""
+            count = f"{len(found)} of the {len(own)}" if own else str(len(found))
             raise ModelError(
-                f"{source}: {len(found)}{of_all} weights of {what} are {problem} the checkpoint, as {found[0]}"
+                f"{source}: {count} weights of {what} are {problem} the checkpoint, as {found[0]}"
                 f"{_beside(unexpected)}; they would be random, so it is refused"
             )
     places = _Places(own)

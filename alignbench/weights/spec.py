@@ -107,8 +107,8 @@ def _split_pixels(text: str, what: str) -> tuple[str, str]:
         return text, ""
     if what != "encoder" or not text.startswith(("timm:", "open_clip:")):
         raise ConfigError(
-            f"{what} {text!r}: {found[0]} can be given with timm: and open_clip: only; other models say in a file "
-            f"of theirs (preprocessor_config.json) how an image becomes pixels: change it there"
+            f"{what} {text!r}: {found[0]} can be given with timm: and open_clip: only; other models say in a "
+            f"file of theirs (preprocessor_config.json) how an image becomes pixels: change it there"
         )
     return text[: found.start()], found[0]
 
