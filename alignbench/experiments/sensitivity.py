@@ -114,9 +114,8 @@ def sensitivity(
             "params": {**preprocessing(pair), "of": OF},
         }
         if isinstance(variant, Lost):
-            scores.append(
-                Score(value=None, status="not_applicable", reason=variant.reason, dims=(), **common)
-            )
+            common["dims"] = ()
+            scores.append(Score(value=None, status="not_applicable", reason=variant.reason, **common))
             continue
         common["dims"] = (variant.x.shape[1], variant.y.shape[1])
         try:

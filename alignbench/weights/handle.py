@@ -95,8 +95,8 @@ class Handle(ABC):
 
         Raises:
             WeightsMissingError: one line, with the way out.
-            ModelError: nobody knows the architecture; weights and architecture are not of one model; or it has
-                no such pooling or layer.
+            ModelError: nobody knows the architecture, the weights are not of it, or it has no such pooling or
+                layer.
         """
         located = self._located or self.locate()
         if self._weights in _OF_THE_PACKAGE or not self._can_be_examined(located):

@@ -68,7 +68,8 @@ def check_keys(
     unexpected, own = sorted(unexpected), set(own)
     for problem, keys in (("missing from", missing), ("of another shape in", mismatched)):
         if found := sorted(_described(key) for key in keys):
-            count = f"{len(found)} of the {len(own)}" if own else str(len(found))
+            all_of_it = sum(not _WITHOUT_EFFECT.fullmatch(key) for key in own)
+            count = f"{len(found)} of the {all_of_it}" if own else str(len(found))
             raise ModelError(
                 f"{source}: {count} weights of {what} are {problem} the checkpoint, as {found[0]}"
                 f"{_beside(unexpected)}; they would be random, so it is refused"

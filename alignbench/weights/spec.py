@@ -61,8 +61,13 @@ def parse_spec(text: str, what: str, known: Collection[str]) -> Spec:
         ConfigError: the alias, or the name in its place, can't be one; or the part after the prefix has the
             wrong form.
     """
-    alias, whole = _split_alias(text.strip(), what)
-    body, pixels = _split_pixels(whole, what)
+    rest, pixels = _split_pixels(text.strip())
+    alias, body = _split_alias(rest, what)
+    if pixels and not body.startswith(("timm:", "open_clip:")):
+        raise ConfigError(
+            f"{what} {text!r}: {pixels} can be given with timm: and open_clip: only; other models say in a "
+            f"file of theirs (preprocessor_config.json) how an image becomes pixels: change it there"
+        )
     if body in known:
         return Spec(alias or check_alias(body, what), "name", body)
     prefix, colon, rest = body.partition(":")
@@ -101,16 +106,9 @@ def _split_alias(text: str, what: str) -> tuple[str | None, str]:
     return check_alias(left.strip(), what), right.strip()
 
 
-def _split_pixels(text: str, what: str) -> tuple[str, str]:
+def _split_pixels(text: str) -> tuple[str, str]:
     found = None if is_dir(text) else _PIXELS.search(text)
-    if found is None:
-        return text, ""
-    if what != "encoder" or not text.startswith(("timm:", "open_clip:")):
-        raise ConfigError(
-            f"{what} {text!r}: {found[0]} can be given with timm: and open_clip: only; other models say in a "
-            f"file of theirs (preprocessor_config.json) how an image becomes pixels: change it there"
-        )
-    return text[: found.start()], found[0]
+    return (text, "") if found is None else (text[: found.start()], found[0])
 
 
 def _taken_apart(prefix: str, rest: str, body: str, what: str) -> tuple[Kind, str, str | None]:
