@@ -140,7 +140,12 @@ def test_cells_of_layers_that_differ_in_width_are_the_metric_of_the_two_layers(
     rows = one_per_group(np.array([s.group for s in drawings(12).samples]), Settings().seed)
     for name in KERNELS:
         expected = [
-            [METRICS.get(name)(unit(x.at(i, "mean"))[rows], unit(y[:, j])[rows]) for j in range(2)]
+            [
+                METRICS.get(name)(
+                    unit(x.at(i, "mean").astype(np.float64))[rows], unit(y[:, j].astype(np.float64))[rows]
+                )
+                for j in range(2)
+            ]
             for i in range(4)
         ]
         np.testing.assert_allclose(arrays[name], expected, atol=1e-6)

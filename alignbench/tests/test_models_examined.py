@@ -114,17 +114,12 @@ def test_foreign_weights_of_an_llm_are_told(folders: Callable[[str], Path], tmp_
         handle.examine()
 
 
-@pytest.mark.parametrize(("side", "option"), [("encoder", {"layer": 9}), ("llm", {"layer": 9})])
-def test_a_layer_that_there_is_not_is_told(
-    side: str, option: dict[str, int], folders: Callable[[str], Path]
-) -> None:
-    made: Any = (
-        encoders.resolve(f"x={folders('dinov2')}", layer=9)
-        if side == "encoder"
-        else llms.resolve(f"x={folders('llama')}", **option)
-    )
+@pytest.mark.parametrize("family", ["dinov2", "llama"])
+def test_a_layer_that_there_is_not_is_told(family: str, folders: Callable[[str], Path]) -> None:
+    resolve = encoders.resolve if family in tiny.ENCODERS else llms.resolve
+    handle: Any = resolve(f"x={folders(family)}", layer=9)
     with pytest.raises(ModelError, match=r"^x: layer 9: this model has layers 0"):
-        made.examine()
+        handle.examine()
 
 
 def test_a_misspelt_architecture_is_told_with_the_one_that_was_meant(network: Path) -> None:
