@@ -348,7 +348,7 @@ def test_the_plan_says_how_each_encoder_sees_an_image(network: Path, project: py
     assert result.ret == 0
     # The order of the models is that of the tests, which may be shuffled.
     for name, seen in (
-        ("net: pretrained", "160 x 160, mean 0.4, std 0.5, 95% centre crop, bicubic"),
-        ("mini-clip: embedded", "112 x 112, mean 0.481 0.458 0.408, std 0.269 0.261 0.276, squashed,*"),
+        ("net: *", "160 x 160, mean 0.4, std 0.5, 95% centre crop, bicubic"),
+        ("mini-clip: *", "112 x 112, mean 0.481 0.458 0.408, std 0.269 0.261 0.276, squashed,*"),
     ):
-        result.stdout.fnmatch_lines([f"model  {name}, *", f"*sees {seen}"])
+        result.stdout.fnmatch_lines([f"model  {name}", f"*sees {seen}"])
