@@ -73,7 +73,7 @@ class ModelError(AlignbenchError):
 
 
 class LayersMissingError(ModelError):
-    """A model gives no hidden layers, or layers of several widths."""
+    """A model gives no hidden layers."""
 
 
 class WeightsMissingError(ModelError):

@@ -101,4 +101,4 @@ def unknown(what: str, name: str, known: object) -> str:
     names = sorted(cast("dict[str, object]", known))
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"unknown {what} {name!r}.{hint} Known: {', '.join(names)}"
+    return f"unknown {what} {name!r}.{hint} Known: {', '.join(names) or 'none'}"

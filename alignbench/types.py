@@ -109,7 +109,8 @@ class Layers:
 
     `values` is float32 [n, l, q, d], q the `poolings`. Layer 0 is the input embeddings; `first` is the
     number of the first that there is: 1 of timm and open_clip, which give no embeddings. `output` [n, q, d]
-    is an encoder's final output by the same poolings; an LLM's is its last layer.
+    is an encoder's final output by the same poolings; an LLM's is its last layer. d is that of the widest
+    layer: narrower ones, as a convolutional network has, end in zeros, which change no inner product.
     """
 
     model: ModelInfo
@@ -135,6 +136,19 @@ class Layers:
         if pooling not in self.poolings:
             raise InputError(f"layers of {self.model.name}: no pooling {pooling!r}, only {self.poolings}")
         return self.values[:, :, self.poolings.index(pooling)]
+
+    def at(self, layer: int, pooling: str) -> NDArray[np.float32]:
+        """Return one layer by one pooling in its own width [n, d]."""
+        return _unfilled(self.by(pooling)[:, layer])
+
+    def end(self, pooling: str) -> NDArray[np.float32] | None:
+        """Return an encoder's final output by one pooling in its own width [n, d]; None of an LLM."""
+        return None if self.output is None else _unfilled(self.output[:, self.poolings.index(pooling)])
+
+
+def _unfilled(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    used = np.flatnonzero(values.any(axis=0))
+    return values[:, : int(used[-1]) + 1] if len(used) else values
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,9 @@ def examine(given: argparse.Namespace) -> int:
     print()
     if encoders and llms:
         print("\n".join(pairs(encoders, llms, given.n_samples, given.device)), end="\n\n")
+    for encoder in encoders:
+        if pixels := getattr(encoder, "pixels", None):
+            print(f"pixels    {encoder.name}: {pixels.said()}")
     for note in (note for handle in (*encoders, *llms) for note in handle.notes):
         print(f"note      {note}")
     for sentence in toy_warnings([handle.info for handle in (*encoders, *llms)]):
@@ -160,6 +163,7 @@ def _models(what: str, names: tuple[str, ...], problems: list[str]) -> list[Hand
                 model = llms.resolve(name, sources=base.llms)
             if isinstance(model, Handle):
                 model.locate()
+                model.examine()
                 found.append(model)
         except AlignbenchError as error:
             problems.append(f"{what} {name}: {_unsaid(str(error), name)}")

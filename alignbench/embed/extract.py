@@ -152,13 +152,15 @@ def embed_layers(
         on_load: as there.
 
     Raises:
-        LayersMissingError: the model gives none, or of several widths.
+        LayersMissingError: the model gives none.
         WeightsMissingError: a load is needed and the weights are not there.
         ModelError: a vector is not finite.
     """
     info = info_of(model, "vision", "")
     if not gives_layers(model):
         raise LayersMissingError(f"{info.name}: gives embeddings only, no hidden layers")
+    if callable(check := getattr(model, "check_layers", None)):
+        check()
     if info.side == "text":
         task = _text_task(model, dataset, device, dtype, 2048, "layers")
     else:

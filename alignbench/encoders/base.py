@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from alignbench.encoders.control import control_pixels
 from alignbench.encoders.families import FITS, Family, family_of
 from alignbench.encoders.input_size import check_input_size
-from alignbench.errors import ModelError
+from alignbench.encoders.pixels import of_processor
+from alignbench.errors import LayersMissingError, ModelError
 from alignbench.weights.digest import preprocessing_digest
+from alignbench.weights.files import read_json
 from alignbench.weights.guard import guards
 from alignbench.weights.handle import Handle
 from alignbench.weights.vectors import unit_rows
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from alignbench.encoders.pixels import Pixels
     from alignbench.encoders.tower import Tower
     from alignbench.types import Weights
     from alignbench.weights.precision import Precision
@@ -44,12 +48,14 @@ class Options:
             square with white, or squashed.
         layer: a hidden layer, from 0 (the input embeddings) up or from -1 (the last) down; None: the end.
         l2: whether `embed` gives rows of unit length.
+        pixels: "mean", "std", "crop", "interpolation", where they are not what the library has for the model.
     """
 
     pooling: str | None = None
     fit: Fit = "native"
     layer: int | None = None
     l2: bool = True
+    pixels: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.fit not in FITS:
@@ -63,6 +69,21 @@ class Options:
             "--align-layer": self.layer is not None,
         }
         return [option for option, is_given in given.items() if is_given]
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a model itself says of what it can give.
+
+    Args:
+        lacks: the poolings of its family that it does not have.
+        pixels: how an image becomes pixels.
+        no_layers: why it gives no hidden layers; "" where it does, or nobody asked.
+    """
+
+    lacks: tuple[str, ...]
+    pixels: Pixels | None
+    no_layers: str = ""
 
 
 class Encoder(Handle):
@@ -95,16 +116,52 @@ class Encoder(Handle):
         super().__init__(name, source, weights=weights, stand_in_for=stand_in_for)
         self.options = options
         self._family = family
+        self._learnt: Learnt | None = None
         self._tower: Tower | None = None
         if family is not None:
             family.pooling(options.pooling, options.layer, name)
 
     @property
     def family(self) -> Family | None:
-        """The family, or None while the configuration is not at hand."""
+        """The family as this model has it, or None while the configuration is not at hand.
+
+        Where a family's poolings differ from model to model, `own_family` asks the model first.
+        """
         if self._family is None and (config := self.source.config()) is not None:
             self._family = family_of(config, self.name)
-        return self._family
+        if self._family is None or self._learnt is None:
+            return self._family
+        return self._family.without(self._learnt.lacks)
+
+    def own_family(self) -> Family:
+        """Return the family as this model has it; where need be, the model is asked, which imports torch.
+
+        Raises:
+            ModelError: see `examine`.
+        """
+        if self._known_family().varies and self._learnt is None:
+            self.examine()
+        return self._known_family()
+
+    @property
+    def poolings(self) -> tuple[str, ...]:
+        """The poolings of this model's output."""
+        return self.own_family().poolings
+
+    @property
+    def pixels(self) -> Pixels | None:
+        """How an image becomes pixels; None where only a load can tell."""
+        if self._weights == "random":
+            return control_pixels(self.options.fit)
+        if self._learnt is None and self.family is not None and self.family.varies:
+            self.examine()
+        if self._learnt is not None:
+            return self._learnt.pixels
+        folder = (self._located or self.locate()).folder
+        file = None if folder is None else folder / "preprocessor_config.json"
+        if file is None or not file.is_file():
+            return None
+        return of_processor(read_json(file), self.options.fit)
 
     @property
     def pooling(self) -> str | None:
@@ -132,7 +189,9 @@ class Encoder(Handle):
             "revision": located.revision,
             "adapter": f"{family.name}/{family.version}",
             "output": f"{layer}:{self.pooling}{':patches' if patches else ''}",
-            "preprocessing": preprocessing_digest(located.folder, family.packages, fit=self.options.fit),
+            "preprocessing": preprocessing_digest(
+                located.folder, family.packages, fit=self.options.fit, **self.options.pixels
+            ),
         }
 
     @guards(_PIXELS)
@@ -167,7 +226,7 @@ class Encoder(Handle):
         float32 [b, (l + 1) · q, d]: `first_layer` first, the output last, each by its q `layer_poolings`.
 
         Raises:
-            LayersMissingError: the model gives no layers, or layers of several widths.
+            LayersMissingError: the model gives no layers.
         """
         tower, (device, precision) = self._loaded_tower(), self._running()
         found = tower.run_pixels(
@@ -183,7 +242,17 @@ class Encoder(Handle):
     @property
     def layer_poolings(self) -> tuple[str, ...]:
         """The poolings that `forward_layers` gives of each layer."""
-        return self._known_family().layer_poolings
+        return self.own_family().layer_poolings
+
+    def check_layers(self) -> None:
+        """Raise if the model is known to give no hidden layers; nothing is loaded.
+
+        Raises:
+            LayersMissingError: it is.
+        """
+        self.own_family()
+        if self._learnt is not None and self._learnt.no_layers:
+            raise LayersMissingError(self._learnt.no_layers)
 
     def embed(self, images: Sequence[Image.Image], batch_size: int = 32) -> NDArray[np.float32]:
         """Return one vector per image: float32 [n, d], of unit length unless `l2` is off."""
@@ -215,14 +284,17 @@ class Encoder(Handle):
         Raises:
             ModelError: the family has no such pooling.
         """
-        return Encoder(
+        other = Encoder(
             self.name,
             self.source,
             replace(self.options, **changes),
-            family=self._family,
+            family=self.family,
             weights=self._weights,
             stand_in_for=self._stand_in_for,
         )
+        if self._learnt is not None and "fit" not in changes:
+            other._learnt = self._learnt
+        return other
 
     @guards(_PASS)
     def attention(
@@ -280,8 +352,7 @@ class Encoder(Handle):
     @property
     def map_size(self) -> tuple[int, int]:
         """Height and width of the pixels that the model sees; a map's patches share their ratio."""
-        height, width = self._loaded_tower().prepare.size  # type: ignore[attr-defined]
-        return int(height), int(width)
+        return self._loaded_tower().prepare.size
 
     @guards(_TEXTS)
     def text_embed(self, texts: Sequence[str], batch_size: int = 64) -> NDArray[np.float32]:
@@ -343,7 +414,14 @@ class Encoder(Handle):
 
     def _params(self) -> dict[str, Any]:
         options = self.options
-        return {"pooling": self.pooling, "fit": options.fit, "layer": options.layer, "l2": options.l2}
+        chosen = {"pixels": dict(options.pixels)} if options.pixels else {}
+        return {
+            "pooling": self.pooling,
+            "fit": options.fit,
+            "layer": options.layer,
+            "l2": options.l2,
+            **chosen,
+        }
 
     def _check(self, located: Located) -> None:
         self._known_family().pooling(self.options.pooling, self.options.layer, self.name)
@@ -366,9 +444,29 @@ class Encoder(Handle):
         return self.family.wanted if self.family else None
 
     def _load(self, located: Located, device: str, precision: Precision, *, spread: bool) -> None:
+        tower = self._read(located, device, precision)
+        if self._learnt is None:
+            self._learnt = Learnt(tower.lacks, tower.prepare.pixels)
+        self._check(located)
+        self._tower = tower
+
+    def _read(self, located: Located, device: str, precision: Precision) -> Tower:
         module, _, function = self._known_family().adapter.partition(":")
         load = getattr(importlib.import_module(module), function)
-        self._tower = load(located, self.source.config() or {}, self.options, device, precision)
+        tower: Tower = load(located, self.source.config() or {}, self.options, device, precision)
+        return tower
+
+    def _rehearse(self, located: Located, precision: Precision) -> None:
+        tower = self._read(located, "meta", precision)
+        self._learnt = Learnt(tower.lacks, tower.prepare.pixels)
+        self._check(located)
+        no_layers = tower.rehearse(self.options.layer)
+        self._learnt = replace(self._learnt, no_layers=no_layers and f"{self.name}: {no_layers}")
+
+    def _can_be_examined(self, located: Located) -> bool:
+        # A library builds a model by its name alone, before its weights are there.
+        config = self.source.config() or {}
+        return super()._can_be_examined(located) or bool({"architecture", "open_clip_model"} & config.keys())
 
     def _unload(self) -> None:
         self._tower = None

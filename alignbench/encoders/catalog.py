@@ -9,7 +9,8 @@ from alignbench.encoders import families
 from alignbench.encoders.base import Encoder, Fit, Options
 from alignbench.encoders.control import control_revision
 from alignbench.encoders.library import open_clip_source, timm_source
-from alignbench.errors import ModelError
+from alignbench.encoders.pixels import parse_pixels
+from alignbench.errors import ConfigError, ModelError
 from alignbench.registry import Registry
 from alignbench.weights.arrays import arrays
 from alignbench.weights.custom import Custom, adopt
@@ -66,7 +67,8 @@ def resolve(
 
     Args:
         spec: `[alias=]`, then a name, `hf:org/name[@revision]`, a folder, `open_clip:model/tag`,
-            `timm:name[@checkpoint]` or `npy:file.npy`.
+            `timm:name[@checkpoint]` or `npy:file.npy`. After a model of timm or open_clip, `+mean=`, `+std=`,
+            `+crop=` and `+interpolation=` say how an image becomes pixels where the library has it wrong.
         pooling: "cls", "pooler", "mean" or "projected"; None for the family's default.
         fit: "native" (as its processor does; may crop), "pad" or "squash".
         layer: a hidden layer (0: embeddings; -1: last); None for the final output.
@@ -84,7 +86,10 @@ def resolve(
     """
     known = _configured() if sources is None else sources
     parsed = parse_spec(spec, "encoder", [*ENCODERS.names(), *known])
-    options = Options(pooling, fit, layer, l2)
+    pixels = parse_pixels(parsed.pixels, spec)
+    if parsed.kind == "open_clip" and "crop" in pixels:
+        raise ConfigError(f"{spec}: open_clip crops the whole square in the middle; leave out +crop")
+    options = Options(pooling, fit, layer, l2, pixels)
     if parsed.kind == "npy":
         return arrays(parsed, "vision", l2=l2, asked=options.asked())
     if parsed.kind != "name":

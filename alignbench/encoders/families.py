@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError
 from alignbench.weights.text import shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from alignbench.encoders.input_size import Takes
 
 POOLINGS = ("cls", "pooler", "mean", "projected")
 FITS = ("native", "pad", "squash")
+# Whose attention goes with which pooling.
+_POOLED_BY = {"cls": "cls", "pooling": "pooler"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Family:
         locates: whether its patches can be brought into the space of its texts.
         first_layer: the number of the first hidden layer that it gives.
         takes: which images its models take, beside those that their configuration has the size of.
+        varies: whether its poolings differ from model to model, so that the model itself has to be asked.
+        whose: what has the poolings, for errors, where it is one model; "" for all encoders of the family.
     """
 
     name: str
@@ -48,6 +52,24 @@ class Family:
     locates: bool = False
     first_layer: int = 0
     takes: Takes = "any"
+    varies: bool = False
+    whose: str = ""
+
+    def without(self, lacks: Collection[str]) -> Family:
+        """Return the family as one of its models has it.
+
+        Args:
+            lacks: the poolings of the family that the model does not have.
+        """
+        if not set(lacks) & set(self.poolings):
+            return self
+        return replace(
+            self,
+            poolings=tuple(name for name in self.poolings if name not in lacks),
+            cls=self.cls and "cls" not in lacks,
+            attends=None if _POOLED_BY.get(str(self.attends)) in lacks else self.attends,
+            whose=f"this {self.name} model",
+        )
 
     @property
     def layer_poolings(self) -> tuple[str, ...]:
@@ -88,10 +110,12 @@ class Family:
             return self.default if self.default in available else available[0]
         if asked in available:
             return asked
-        place = f"{self.name} encoders" if layer is None else f"hidden layers of {self.name} encoders"
+        place = self.whose or f"{self.name} encoders"
+        have = "has" if self.whose and layer is None else "have"
+        place = place if layer is None else f"hidden layers of {place}"
         why = " (there is no CLS token)" if asked == "cls" and not self.cls else ""
         raise ModelError(
-            f"{where}: {place} have no {asked!r} pooling{why}; available: {', '.join(available)}"
+            f"{where}: {place} {have} no {asked!r} pooling{why}; available: {', '.join(available)}"
         )
 
 
@@ -135,6 +159,7 @@ OPEN_CLIP = Family(
     packages=_library("open_clip_torch"),
     version=2,
     first_layer=1,
+    varies=True,
 )
 TIMM = Family(
     "timm",
@@ -142,8 +167,9 @@ TIMM = Family(
     "pooler",
     ("pooler", "mean", "cls"),
     packages=_library("timm"),
-    version=2,
+    version=3,
     first_layer=1,
+    varies=True,
 )
 RANDOM_VIT = Family("random-vit", _here("random_vit"), "cls", ("cls", "mean"), attends="cls")
 
@@ -163,6 +189,13 @@ BY_MODEL_TYPE: Mapping[str, Family] = {
 }
 
 
+def _lacks(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the poolings that a configuration says a model of its family does without."""
+    vision = config.get("vision_config")
+    of_vision = vision if isinstance(vision, dict) else config
+    return ("pooler",) if of_vision.get("vision_use_head") is False else ()
+
+
 def family_of(config: Mapping[str, Any], where: str) -> Family:
     """Return the family that a config.json (or open_clip_config.json) names.
 
@@ -171,7 +204,7 @@ def family_of(config: Mapping[str, Any], where: str) -> Family:
     """
     model_type = config.get("model_type")
     if isinstance(model_type, str) and model_type in BY_MODEL_TYPE:
-        return BY_MODEL_TYPE[model_type]
+        return BY_MODEL_TYPE[model_type].without(_lacks(config))
     if "architecture" in config:
         return TIMM
     if "model_cfg" in config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from alignbench.weights.files import OPEN_CLIP
 from alignbench.weights.source import AskedSource, FileSource, HubSource
 
 if TYPE_CHECKING:
-    from alignbench.weights.source import Source
+    from alignbench.weights.source import Located, Source
     from alignbench.weights.spec import Spec
 
 _CHECKPOINTS = (".safetensors", ".bin", ".pt", ".pth")
@@ -31,7 +32,7 @@ def timm_source(parsed: Spec, *, allow_pickle: bool) -> Source:
     label = f"timm:{name}" + (f"@{at}" if at else "")
     if at and _is_file(at):
         file, notes = _checkpoint(at, allow_pickle=allow_pickle), timm_names.notes_of_file(name)
-        return FileSource(file, label, {"architecture": name}, notes)
+        return FileSource(file, label + parsed.pixels, {"architecture": name}, notes)
     if not at and "." not in name:
         return AskedSource(
             label,
@@ -39,14 +40,34 @@ def timm_source(parsed: Spec, *, allow_pickle: bool) -> Source:
             {"architecture": name},
         )
     tagged = f"{name}.{at}" if at else name
-    repository = timm_names.repository_of(tagged)
-    source = HubSource(
-        repository, None, parsed.alias, allow_pickle=allow_pickle, notes=timm_names.notes_of(tagged)
+    repository, settings = timm_names.repository_of(tagged), {"architecture": tagged.partition(".")[0]}
+    source = TimmSource(
+        repository,
+        None,
+        parsed.alias,
+        allow_pickle=allow_pickle,
+        notes=timm_names.notes_of(tagged),
+        settings=settings,
     )
     if repository == f"timm/{tagged}":
         return source
     # The repository is another name's, too, and says that one's architecture.
-    return AskedSource(f"timm:{tagged}", lambda: source, {"architecture": tagged.partition(".")[0]})
+    return AskedSource(f"timm:{tagged}", lambda: source, settings)
+
+
+@dataclass(frozen=True)
+class TimmSource(HubSource):
+    """A repository of timm: of what can't be found, timm is asked whether it has such a name at all."""
+
+    def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
+        """Look into the local cache, then ask the Hub, then timm."""
+        try:
+            return super().locate(wanted)
+        except WeightsMissingError:
+            from alignbench.encoders.timm_models import check_architecture
+
+            check_architecture(str(self.settings["architecture"]), self.name)
+            raise
 
 
 def open_clip_source(parsed: Spec, *, allow_pickle: bool) -> Source:
@@ -99,8 +120,9 @@ def _notes_of_open_clip_file(name: str) -> tuple[str, ...]:
 def _timm_default(name: str, alias: str, *, allow_pickle: bool) -> Source:
     import timm
 
-    if name not in timm.list_models():
-        raise ModelError(unknown("timm model", name, dict.fromkeys(timm.list_models(f"*{name[:4]}*"))))
+    from alignbench.encoders.timm_models import check_architecture
+
+    check_architecture(name, alias)
     settings = timm.get_pretrained_cfg(name)
     if settings is None or not settings.hf_hub_id:
         raise WeightsMissingError(

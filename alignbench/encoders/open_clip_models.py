@@ -8,15 +8,17 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from alignbench.encoders.pixels import of_library
 from alignbench.encoders.preprocess import TransformPrepare
 from alignbench.encoders.tower import Features, Tower
 from alignbench.errors import LayersMissingError, ModelError
 from alignbench.weights.guard import guarded
 from alignbench.weights.keys import check_keys
-from alignbench.weights.loading import place, read_pickle, torch_dtype
+from alignbench.weights.loading import place, read_pickle, read_tensors, rehearsing, torch_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -40,6 +42,8 @@ class OpenClipTower(Tower):
     def __init__(self, model: Any, name: str, prepare: TransformPrepare, device: str) -> None:
         super().__init__(prepare, special=0)
         self.model = model
+        # What gives no places of an image has no mean over them.
+        self.lacks = () if hasattr(model.visual, "forward_intermediates") else ("mean",)
         self._name = name
         self._device = device
 
@@ -48,7 +52,9 @@ class OpenClipTower(Tower):
         visual = self.model.visual
         if not hasattr(visual, "forward_intermediates"):
             if layer is not None:
-                raise ModelError(f"{self._name}: this architecture of open_clip gives no hidden layers")
+                raise LayersMissingError(
+                    f"{self._name}: this architecture of open_clip gives no hidden layers"
+                )
             projected = visual(pixels)
             return Features(projected.unsqueeze(1), projected=projected)
         out = visual.forward_intermediates(pixels, output_fmt="NLC")
@@ -108,42 +114,56 @@ def load(
 
     name = str(config.get("open_clip_model") or f"local-dir:{located.path}")
     check_names_of_config(config, located.source)
-    if len(located.weights) != 1:
+    if len(located.weights) > 1 or (not located.weights and not rehearsing()):
         raise ModelError(f"{located.source}: open_clip reads one file of weights, not {len(located.weights)}")
-    [file] = located.weights
-    if file.suffix != ".safetensors":
-        read_pickle(file)  # raises where it holds more than tensors, in our words
+    for file in located.weights:
+        if file.suffix != ".safetensors":
+            read_pickle(file)  # raises where it holds more than tensors, in our words
     settings = open_clip.get_pretrained_cfg(name, str(config.get("open_clip_tag", "")))
+    chosen = {**{key: settings[key] for key in _PREPROCESSING if key in settings}, **options.pixels}
     with _without_its_log(), guarded(located.source, "open_clip can't load it"):
         # Without weights: it would look for a file in the folder itself, and take another one.
         model = open_clip.create_model(
             name,
             load_weights=False,
             force_quick_gelu=bool(settings.get("quick_gelu", False)),
-            force_preprocess_cfg={key: settings[key] for key in _PREPROCESSING if key in settings},
+            force_preprocess_cfg=chosen,
             pretrained_text=False,
+            # Elsewhere it is moved when it has its weights.
+            device="meta" if rehearsing() else "cpu",
         )
-        found = open_clip.load_checkpoint(model, str(file), strict=False, weights_only=True)
-    check_keys(
-        located.source,
-        name,
-        missing=found.missing_keys,
-        unexpected=found.unexpected_keys,
-        whole=True,
-    )
+        missing, unexpected = _filled(model, located.weights)
+    check_keys(located.source, name, missing=missing, unexpected=unexpected, whole=True)
     how = model.visual.preprocess_cfg
     size = how["size"] if isinstance(how["size"], tuple | list) else (how["size"], how["size"])
-    prepare = TransformPrepare(
-        image_transform_v2(PreprocessCfg(**how), is_train=False),
-        options.fit,
-        (int(size[0]), int(size[1])),
-        how["mean"],
-        how["std"],
-    )
+    resized = _RESIZED.get(how["resize_mode"], how["resize_mode"])
+    pixels = of_library(size, how["mean"], how["std"], resized, how["interpolation"], options.fit)
+    prepare = TransformPrepare(image_transform_v2(PreprocessCfg(**how), is_train=False), options.fit, pixels)
     model = place(model.eval().to(torch_dtype(precision.weights)), device)
     return OpenClipTower(model, name, prepare, device)
 
 
+def _filled(model: Any, weights: Sequence[Path]) -> tuple[Sequence[str], Sequence[str]]:
+    """Give the model its weights, and return the keys that it misses and those that it has no place for."""
+    import open_clip
+    from open_clip.convert import convert_state_dict
+    from open_clip.model import convert_to_custom_text_state_dict
+
+    if not weights:
+        return (), ()
+    if not rehearsing():
+        found = open_clip.load_checkpoint(model, str(weights[0]), strict=False, weights_only=True)
+        return found.missing_keys, found.unexpected_keys
+    # It takes a file, never tensors; of its conversions these are the ones that change a name.
+    tensors = convert_state_dict(model, read_tensors(weights))
+    if "positional_embedding" in tensors and not hasattr(model, "positional_embedding"):
+        tensors = convert_to_custom_text_state_dict(tensors)
+    own = set(model.state_dict())
+    return sorted(own - set(tensors) - {"logit_bias"}), sorted(set(tensors) - own - {_POSITIONS})
+
+
+_POSITIONS = "text.transformer.embeddings.position_ids"
+_RESIZED = {"shortest": "centre crop", "squash": "squashed", "longest": "padded"}
 _PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from alignbench.encoders.preprocess import load_prepare
-from alignbench.encoders.tower import Features, Tower
+from alignbench.encoders.tower import Features, ToPixels, Tower
 from alignbench.weights.loading import (
     auto_config,
     fill,
@@ -21,9 +21,8 @@ from alignbench.weights.loading import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from PIL import Image
     from torch import Tensor
 
     from alignbench.encoders.base import Options
@@ -44,9 +43,7 @@ class PaliGemmaTower(Tower):
         prepare: image -> pixels.
     """
 
-    def __init__(
-        self, model: Any, projector: torch.nn.Linear, prepare: Callable[[Image.Image], Tensor]
-    ) -> None:
+    def __init__(self, model: Any, projector: torch.nn.Linear, prepare: ToPixels) -> None:
         super().__init__(prepare, special=0)
         self.model = model
         self.projector = projector

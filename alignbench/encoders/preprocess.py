@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from alignbench.encoders.pixels import of_processor
 from alignbench.weights.guard import guarded
 from alignbench.weights.loading import quiet, transformers_class
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from torch import Tensor
+
+    from alignbench.encoders.pixels import Pixels
 
 _WHITE = (255, 255, 255)
 
@@ -32,6 +36,11 @@ class Prepare:
         self.fit = fit
         self.size = target_size(processor)
 
+    @property
+    def pixels(self) -> Pixels | None:
+        """How an image becomes pixels."""
+        return of_processor(json.loads(self.processor.to_json_string()), self.fit)
+
     def __call__(self, image: Image.Image) -> Tensor:
         """Return the pixels of `image`, float32."""
         fitted = fit_image(image.convert("RGB"), self.fit, self.size)
@@ -46,23 +55,14 @@ class TransformPrepare:
     Args:
         transform: the model's own: resizes, crops, normalises.
         fit: as in `Prepare`.
-        size: height and width of the pixels.
-        mean: per channel, of the normalising.
-        std: the same.
+        pixels: what comes of it.
     """
 
-    def __init__(
-        self,
-        transform: Callable[[Image.Image], Tensor],
-        fit: str,
-        size: tuple[int, int],
-        mean: Sequence[float],
-        std: Sequence[float],
-    ) -> None:
+    def __init__(self, transform: Callable[[Image.Image], Tensor], fit: str, pixels: Pixels) -> None:
         self.transform = transform
         self.fit = fit
-        self.size = size
-        self.mean, self.std = list(mean), list(std)
+        self.pixels = pixels
+        self.size = pixels.size
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Return the pixels of `image`, float32."""
@@ -72,7 +72,9 @@ class TransformPrepare:
         if self.fit == "native":
             return self.transform(image)
         fitted = fit_image(image, self.fit, self.size)
-        pixels: Tensor = functional.normalize(functional.to_tensor(fitted), self.mean, self.std)
+        pixels: Tensor = functional.normalize(
+            functional.to_tensor(fitted), list(self.pixels.mean), list(self.pixels.std)
+        )
         return pixels
 
 

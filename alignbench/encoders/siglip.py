@@ -38,6 +38,7 @@ class SiglipTower(Tower):
             precision=precision,
         )
         self.model = place(model, device)
+        self.lacks = () if getattr(self.model.config, "vision_use_head", True) else ("pooler",)
 
     def features(self, pixels: Tensor, layer: int | None) -> Features:
         """Return the tokens after the final norm, and the head's output."""

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
+import importlib.metadata
+import inspect
+import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from alignbench.encoders.open_clip_models import block_state
+from alignbench.encoders.pixels import crop_text, of_library
 from alignbench.encoders.preprocess import TransformPrepare
 from alignbench.encoders.tower import Features, Tower
 from alignbench.errors import LayersMissingError, ModelError
 from alignbench.weights.guard import guarded
-from alignbench.weights.loading import fill, place, read_tensors, torch_dtype
+from alignbench.weights.loading import fill, place, read_tensors, rehearsing, torch_dtype
+from alignbench.weights.text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,19 +30,19 @@ if TYPE_CHECKING:
     from alignbench.weights.source import Located
 
 
-# What a config.json may choose: the shape of a network, and its pixels. timm's builder also takes addresses
-# and files to load from, and folders to write to.
-_SHAPE = """
-    act_layer class_token depth depths dims dynamic_img_size embed_dim fc_norm final_norm global_pool
-    head_fixed head_hidden_size img_size init_values layers ls_init_value mlp_ratio no_embed_class norm_layer
-    num_heads num_reg_tokens patch_size pos_embed pre_norm qk_norm qkv_bias reg_tokens rope_type
-    scale_attn_norm scale_mlp_norm stem_type stem_width use_rot_pos_emb window_size
-"""
+# What a config.json may not choose: where weights come from and where files go, code, and what a model gives.
+# The parameters of timm's own builders are of this kind; all else makes the shape of a network.
+_REFUSED = ("features_only", "feature_cls", "out_indices")
+_LEADING = ("_path", "_file", "_dir", "_url", "_id", "_fn")
+_ALONE = ("url", "file", "path", "hf_hub_id", "state_dict")
 _PIXELS = """
     input_size min_input_size fixed_input_size test_input_size interpolation crop_pct test_crop_pct crop_mode
     mean std
 """
-_PLAIN = (bool, int, float, str, type(None))
+# What a spec calls otherwise than timm does.
+_OURS = {"crop": "crop_pct"}
+# Under this name, transformers' TimmWrapperModel holds the model.
+_WRAPPER = "timm_model."
 
 
 class TimmTower(Tower):
@@ -49,6 +56,7 @@ class TimmTower(Tower):
     def __init__(self, model: Any, prepare: TransformPrepare) -> None:
         super().__init__(prepare, special=int(getattr(model, "num_prefix_tokens", 0)))
         self.model = model
+        self.lacks = () if self._has_cls else ("cls",)
         self._channels_last = is_convolutional(model)
 
     def features(self, pixels: Tensor, layer: int | None) -> Features:
@@ -118,31 +126,70 @@ def load(
     from timm.data.transforms_factory import create_transform
 
     name = str(config["architecture"])
-    if ":" in name or not timm.is_model(name):
-        raise ModelError(f"{located.source}: {name[:80]!r} is no architecture of timm")
+    check_architecture(name, located.source)
     arguments = checked_arguments(config, located.source)
     with guarded(located.source, "timm can't load it"):
         model = timm.create_model(name, pretrained=False, num_classes=0, **arguments)
-    fill(model, read_tensors(located.weights), located.source, name)
+    # A rehearsal may come before the weights do.
+    if located.weights or not rehearsing():
+        fill(model, without_wrapper(read_tensors(located.weights)), located.source, name)
     model = model.eval().to(torch_dtype(precision.weights))
     if is_convolutional(model):
         model = model.to(memory_format=torch.channels_last)
-    how = resolve_model_data_config(model)
-    prepare = TransformPrepare(
-        create_transform(**how, is_training=False),
-        options.fit,
-        how["input_size"][1:],
-        how["mean"],
-        how["std"],
+    chosen = {_OURS.get(key, key): value for key, value in options.pixels.items()}
+    how = {**resolve_model_data_config(model), **chosen}
+    resized = "squashed" if how["crop_mode"] == "squash" else crop_text(how["crop_pct"])
+    pixels = of_library(
+        how["input_size"][1:], how["mean"], how["std"], resized, how["interpolation"], options.fit
     )
+    prepare = TransformPrepare(create_transform(**how, is_training=False), options.fit, pixels)
     return TimmTower(place(model, device), prepare)
+
+
+def check_architecture(name: str, where: str) -> None:
+    """Raise unless timm builds a model of that name.
+
+    Args:
+        name: of the architecture, without a tag.
+        where: the model, for errors.
+
+    Raises:
+        ModelError: with the names that are closest to it.
+    """
+    import timm
+
+    if ":" in name or not timm.is_model(name):
+        raise ModelError(
+            f"{where}: {shortened(name, 80)!r} is no architecture of timm{closest(name, timm.list_models())}"
+        )
+
+
+def closest(name: str, known: Sequence[str]) -> str:
+    """Return which of very many names come closest to one that is none of them."""
+    stem = re.split(r"[\W_]", name)[0]
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    near = near or [other for other in known if stem and other.startswith(stem)][:3]
+    hint = f". Did you mean {near[0]!r}?" if near else ""
+    others = f" Others like it: {', '.join(near[1:])}." if near[1:] else ""
+    return f"{hint or '.'}{others} timm {timm_version()} has {len(known):,}: timm.list_models() lists them"
+
+
+def timm_version() -> str:
+    """Return timm's version."""
+    return importlib.metadata.version("timm")
+
+
+def without_wrapper(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a checkpoint under timm's own names, also where transformers saved the model in its wrapper."""
+    return {key.removeprefix(_WRAPPER): tensor for key, tensor in tensors.items()}
 
 
 def checked_arguments(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return what a config.json of timm gives to `create_model`.
 
     Raises:
-        ModelError: it would give more than the shape of a network.
+        ModelError: it would give more than the shape of a network, or another number of colours than images
+            have.
     """
     given, pixels = config.get("model_args") or {}, config.get("pretrained_cfg") or {}
     if not isinstance(given, dict) or not isinstance(pixels, dict):
@@ -150,11 +197,41 @@ def checked_arguments(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     # The classifier is left out here, whatever its width.
     arguments = {key: value for key, value in given.items() if key != "num_classes"}
     for key, value in arguments.items():
-        parts = value if isinstance(value, list) else [value]
-        if key not in _SHAPE.split() or not all(isinstance(part, _PLAIN) for part in parts):
+        if _is_refused(key) or not _is_plain(value):
             raise ModelError(
                 f"{where}: model_args in config.json has {key[:80]!r}, which is not taken from a file; "
                 f"build the model yourself and register an object with embed(images)"
             )
+    if (colours := arguments.get("in_chans")) not in (None, 3):
+        raise ModelError(
+            f"{where}: model_args in config.json has in_chans = {colours!r}, and images have 3 colours; "
+            f"take a model of 3"
+        )
     how = {key: value for key, value in pixels.items() if key in _PIXELS.split()}
     return {**arguments, "pretrained_cfg": how} if how else arguments
+
+
+@cache
+def _of_the_builders() -> frozenset[str]:
+    """Return the parameters of timm's builders, which take weights, files and classes."""
+    import timm
+    from timm.models import build_model_with_cfg
+
+    return frozenset(
+        name
+        for make in (timm.create_model, build_model_with_cfg)
+        for name in inspect.signature(make).parameters
+    )
+
+
+def _is_refused(key: str) -> bool:
+    return key in {*_REFUSED, *_ALONE, *_of_the_builders()} or key.endswith(_LEADING)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is made of numbers and words; a word with a slash or a colon could be a place."""
+    if isinstance(value, dict):
+        return all(not _is_refused(str(key)) and _is_plain(part) for key, part in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return not isinstance(value, str) or not set(value) & set("/\\:")

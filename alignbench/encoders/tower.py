@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
+    from alignbench.encoders.pixels import Pixels
     from alignbench.weights.precision import Precision
 
 
@@ -41,6 +42,22 @@ class Features:
     projected_tokens: Tensor | None = None
 
 
+class ToPixels(Protocol):
+    """Makes pixels of an image, and says how."""
+
+    size: tuple[int, int]
+    """Height and width of the pixels."""
+
+    @property
+    def pixels(self) -> Pixels | None:
+        """How they are made; None where that can't be said in a line."""
+        ...
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Return the pixels of an image, float32 [3, h, w]."""
+        ...
+
+
 class Tower(ABC):
     """A vision model with its preprocessing.
 
@@ -51,8 +68,10 @@ class Tower(ABC):
 
     has_text = False
     model: Any
+    # The poolings of its family that this model does not have.
+    lacks: tuple[str, ...] = ()
 
-    def __init__(self, prepare: Callable[[Image.Image], Tensor], special: int) -> None:
+    def __init__(self, prepare: ToPixels, special: int) -> None:
         self.prepare = prepare
         self.special = special
 
@@ -71,16 +90,36 @@ class Tower(ABC):
     def pooled_layers(self, pixels: Tensor, poolings: Sequence[str]) -> Tensor:
         """Return every hidden layer and the end by each pooling, "mean" or "cls": [b, l + 1, poolings, d].
 
+        Layers of several widths, as a convolutional network has, are filled up with zeros to the widest: that
+        changes no length, no angle, no distance and no inner product.
+
         Raises:
-            LayersMissingError: the layers differ in width.
+            LayersMissingError: the model gives no layers.
         """
         states, end = self.hidden_states(pixels)
-        if len({state.shape[-1] for state in states}) > 1:
-            widths = sorted({int(state.shape[-1]) for state in states})
-            raise LayersMissingError(f"its hidden layers differ in width: {widths}")
         found = [*(Features(state, cls=state[:, 0]) for state in states), end]
         by_layer = [torch.stack([self.pooled(one, of).float() for of in poolings], dim=1) for one in found]
-        return torch.stack(by_layer, dim=1)
+        widest = max(layer.shape[-1] for layer in by_layer)
+        filled = [torch.nn.functional.pad(layer, (0, widest - layer.shape[-1])) for layer in by_layer]
+        return torch.stack(filled, dim=1)
+
+    def rehearse(self, layer: int | None) -> str:
+        """Send one image without numbers through the model, and return why it gives no hidden layers, or "".
+
+        Args:
+            layer: the hidden layer that is asked for, or None.
+
+        Raises:
+            ModelError: there is no such layer.
+        """
+        with torch.inference_mode():
+            pixels = torch.empty(1, 3, *self.prepare.size)
+            self.features(pixels, layer)
+            try:
+                self.hidden_states(pixels)
+            except LayersMissingError as error:
+                return str(error)
+        return ""
 
     def attention(self, pixels: Tensor) -> Tensor:
         """Return the model's own attention to its patches, [b, p]: of CLS, or of its pooling head."""

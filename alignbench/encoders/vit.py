@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.encoders.maps import cls_attention
 from alignbench.encoders.preprocess import load_prepare
-from alignbench.encoders.tower import Features, Tower
+from alignbench.encoders.tower import Features, ToPixels, Tower
 from alignbench.weights.loading import auto_config, hidden_layer, load_model, place, transformers_class
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from PIL import Image
     from torch import Tensor
 
     from alignbench.encoders.base import Options
@@ -39,7 +38,7 @@ class VitTower(Tower):
         special: tokens in front of the patches.
     """
 
-    def __init__(self, model: Any, prepare: Callable[[Image.Image], Tensor], special: int) -> None:
+    def __init__(self, model: Any, prepare: ToPixels, special: int) -> None:
         super().__init__(prepare, special)
         self.model = model
 

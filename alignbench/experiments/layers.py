@@ -83,9 +83,9 @@ def layer_scores(
             Score(metric=f"layers_{name}", value=None, status="not_applicable", reason=reason, **common)
             for name in KERNELS
         ], None
-    dims = (x.values.shape[-1], y.values.shape[-1])
-    common = {**common, "dims": dims, "params": {**common["params"], "layer_pooling": pooling}}
-    scores = [score for name, grid in grids.items() for score in _scores(name, grid, x.first, common)]
+    common = {**common, "params": {**common["params"], "layer_pooling": pooling}}
+    widths = _widths(x, pooling), _widths(y, "mean")
+    scores = [score for name, grid in grids.items() for score in _scores(name, grid, x.first, common, widths)]
     names = {"encoder": encoder.info.label, "llm": llm.info.label, "pooling": pooling}
     arrays: dict[str, NDArray[Any]] = {name: np.array(value) for name, value in names.items()}
     arrays["first"] = np.array(x.first)
@@ -128,6 +128,10 @@ def layer_pooling(encoder: Any, x: Layers) -> str:
     return pooling
 
 
+def _widths(of: Layers, pooling: str) -> list[int]:
+    return [of.at(layer, pooling).shape[1] for layer in range(of.values.shape[1])]
+
+
 def _side(of: Layers, pooling: str) -> NDArray[Any]:
     values = of.by(pooling).astype(np.float64)
     if not of.model.params.get("l2", True):
@@ -137,7 +141,9 @@ def _side(of: Layers, pooling: str) -> NDArray[Any]:
     return unit
 
 
-def _scores(name: str, grid: Grid, first: int, common: dict[str, Any]) -> list[Score]:
+def _scores(
+    name: str, grid: Grid, first: int, common: dict[str, Any], widths: tuple[list[int], list[int]]
+) -> list[Score]:
     """Return the best cell, judged by best cells, and that of the last layers, judged by itself."""
     row, column = grid.best
     found = [
@@ -158,7 +164,11 @@ def _scores(name: str, grid: Grid, first: int, common: dict[str, Any]) -> list[S
                 variant=variant,
                 value=value,
                 null=null,
-                **{**common, "params": {**common["params"], **at}},
+                **{
+                    **common,
+                    "dims": (widths[0][i], widths[1][j]),
+                    "params": {**common["params"], **at},
+                },
             )
         )
     return scores

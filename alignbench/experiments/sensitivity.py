@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.errors import DegenerateError, LayersMissingError
+from alignbench.errors import DegenerateError, LayersMissingError, ModelError, WeightsMissingError
 from alignbench.experiments.scoring import blas_threads, identity, preprocessing
 from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.metrics import METRICS
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from alignbench.types import Embeddings, Layers, Pair
 
     Matrix = NDArray[np.float64]
+    Sides = tuple[Matrix, Matrix]
 
 OF = "calibrated_cka"
 METRIC = f"varied_{OF}"
@@ -44,6 +46,19 @@ class Variant:
     name: str
     x: Matrix
     y: Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A choice that the models can't follow.
+
+    Args:
+        name: what would be other than in the run's scores.
+        reason: why there are no such vectors.
+    """
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +111,13 @@ def sensitivity(
             **identity(pair, "sensitivity", settings.seed),
             "metric": METRIC,
             "variant": variant.name,
-            "dims": (variant.x.shape[1], variant.y.shape[1]),
             "params": {**preprocessing(pair), "of": OF},
         }
+        if isinstance(variant, Lost):
+            common["dims"] = ()
+            scores.append(Score(value=None, status="not_applicable", reason=variant.reason, **common))
+            continue
+        common["dims"] = (variant.x.shape[1], variant.y.shape[1])
         try:
             with blas_threads(pair):
                 found = evaluate(
@@ -132,28 +151,56 @@ def variants(
     pair: Pair,
     varied: Callable[..., Embeddings],
     layers: Callable[[Any], Layers],
-) -> Iterator[Variant]:
-    """Yield the pair as it is scored, then what else there is of it: one choice is changed at a time."""
+) -> Iterator[Variant | Lost]:
+    """Yield the pair as it is scored, then what else there is of it: one choice is changed at a time.
+
+    Raises:
+        WeightsMissingError: the weights are gone since the pair was embedded.
+    """
+    for name, make in _choices(encoder, llm, pair, varied, layers):
+        try:
+            sides = make()
+        except WeightsMissingError:
+            raise
+        except ModelError as error:
+            yield Lost(name, str(error))
+            continue
+        if sides is not None:
+            yield Variant(name, *sides)
+
+
+def _choices(
+    encoder: Any,
+    llm: Any,
+    pair: Pair,
+    varied: Callable[..., Embeddings],
+    layers: Callable[[Any], Layers],
+) -> Iterator[tuple[str, Callable[[], Sides | None]]]:
+    """Yield the name of each variant with what computes its sides: None where models give no such thing."""
     x, y = (np.asarray(side.values, dtype=np.float64) for side in (pair.x, pair.y))
-    yield Variant(AS_SCORED, x, y)
+    yield AS_SCORED, lambda: (x, y)
     if hasattr(encoder, "varied"):
         for pooling in other_poolings(encoder):
-            yield Variant(f"pooling {pooling}", _pooled(encoder, pooling, varied, layers), y)
+            yield f"pooling {pooling}", partial(_with_pooling, encoder, y, pooling, varied, layers)
         fit = "squash" if encoder.options.fit == "pad" else "pad"
-        yield Variant(f"fit {fit}", _values(varied(encoder, fit=fit)), y)
-    for model, name in ((encoder, "encoder"), (llm, "LLM")):
-        middle = _middle(model, layers)
-        if middle is not None:
-            sides = (middle, y) if name == "encoder" else (x, middle)
-            yield Variant(f"{name} middle layer", *sides)
-    raw = [_raw(model, side, varied) for model, side in ((encoder, pair.x), (llm, pair.y))]
+        yield f"fit {fit}", lambda: (_values(varied(encoder, fit=fit)), y)
+    yield "encoder middle layer", lambda: _both(_middle(encoder, layers), y)
+    yield "LLM middle layer", lambda: _both(x, _middle(llm, layers))
+
+    def raw() -> Sides:
+        return _raw(encoder, pair.x, varied), _raw(llm, pair.y, varied)
+
+    def centred() -> Sides:
+        a, b = raw()
+        return unit(a - a.mean(axis=0)), unit(b - b.mean(axis=0))
+
     scaled = bool(pair.x.model.params.get("l2", True))
     if scaled and any(hasattr(model, "varied") for model in (encoder, llm)):
-        yield Variant("lengths kept", raw[0], raw[1])
+        yield "lengths kept", raw
     elif not scaled:
-        yield Variant("unit length", unit(x), unit(y))
-    yield Variant("centred, then unit length", *(unit(side - side.mean(axis=0)) for side in raw))
-    yield Variant("features standardised", standardised(x), standardised(y))
+        yield "unit length", lambda: (unit(x), unit(y))
+    yield "centred, then unit length", centred
+    yield "features standardised", lambda: (standardised(x), standardised(y))
 
 
 def other_poolings(encoder: Any) -> list[str]:
@@ -163,7 +210,7 @@ def other_poolings(encoder: Any) -> list[str]:
     same = {own, "pooler"} if own == "cls" else {own}
     if encoder.options.layer is not None:
         return [name for name in encoder.layer_poolings if name not in same]
-    return [name for name in encoder.family.poolings if name not in same]
+    return [name for name in encoder.poolings if name not in same]
 
 
 def unit(values: Matrix) -> Matrix:
@@ -245,15 +292,25 @@ def _raw(model: Any, side: Embeddings, varied: Callable[..., Embeddings]) -> Mat
     return _values(varied(model, l2=False) if hasattr(model, "varied") else side)
 
 
+def _both(x: Matrix | None, y: Matrix | None) -> Sides | None:
+    return None if x is None or y is None else (x, y)
+
+
+def _with_pooling(
+    encoder: Any, y: Matrix, pooling: str, varied: Callable[..., Embeddings], layers: Callable[[Any], Layers]
+) -> Sides:
+    return _pooled(encoder, pooling, varied, layers), y
+
+
 def _pooled(
     encoder: Any, pooling: str, varied: Callable[..., Embeddings], layers: Callable[[Any], Layers]
 ) -> Matrix:
     """Return the encoder's output by another pooling: from the pass of all layers where that has it."""
     if pooling in encoder.layer_poolings and encoder.options.layer is None:
         with suppress(LayersMissingError):
-            found = layers(encoder)
-            if found.output is not None:
-                values = np.asarray(found.output[:, found.poolings.index(pooling)], dtype=np.float64)
+            found = layers(encoder).end(pooling)
+            if found is not None:
+                values = np.asarray(found, dtype=np.float64)
                 return unit(values) if encoder.options.l2 else values
     return _values(varied(encoder, pooling=pooling))
 
@@ -270,5 +327,5 @@ def _middle(model: Any, layers: Callable[[Any], Layers]) -> Matrix | None:
     if model.info.side == "vision":
         asked = model.options.pooling
         pooling = model.family.pooling(asked if asked in found.poolings else None, 0, model.info.label)
-    values = np.asarray(found.by(pooling)[:, found.values.shape[1] // 2], dtype=np.float64)
+    values = np.asarray(found.at(found.values.shape[1] // 2, pooling), dtype=np.float64)
     return unit(values) if found.model.params.get("l2", True) else values

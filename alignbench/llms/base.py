@@ -264,6 +264,9 @@ class LLM(Handle):
         )
         return decoder
 
+    def _rehearse(self, located: Located, precision: Precision) -> None:
+        self._read(located, "meta", precision, spread=False).check_layer(self.options.layer)
+
     def _unload(self) -> None:
         self._decoder = None
 

@@ -13,6 +13,7 @@ from alignbench.weights.loading import (
     hidden_layer,
     load_model,
     place,
+    rehearsing,
     transformers_class,
 )
 from alignbench.weights.tokenizer import load_tokenizer
@@ -47,6 +48,14 @@ class Decoder:
     def words(self) -> int:
         """How many tokens the model has vectors for."""
         return int(self.model.get_input_embeddings().weight.shape[0])
+
+    def check_layer(self, layer: int) -> None:
+        """Raise unless the model has that layer.
+
+        Raises:
+            ModelError: with the layers that it has.
+        """
+        hidden_layer(range(int(self.model.config.num_hidden_layers) + 1), layer)
 
     def tokenize(self, texts: Sequence[str], max_length: int) -> list[list[int]]:
         """Return at most `max_length` token ids of each text."""
@@ -142,9 +151,10 @@ def load_decoder(
     Raises:
         ModelError: weights are missing, or quantization can't be had here.
     """
-    if options.quantization is not None:
-        arguments["quantization_config"] = quantization_config(options.quantization, device, located.source)
-    if spread or options.quantization is not None:
+    quantization = None if rehearsing() else options.quantization
+    if quantization is not None:
+        arguments["quantization_config"] = quantization_config(quantization, device, located.source)
+    if spread or quantization is not None:
         arguments["device_map"] = "auto" if spread else {"": device}
     model = load_model(cls, located, config=config, precision=precision, **arguments)
     return model if "device_map" in arguments else place(model, device)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alignbench.embed import count_missing
+from alignbench.encoders.pixels import Pixels
 from alignbench.errors import AlignbenchError, AlignbenchWarning, UnwritableError
 from alignbench.experiments.attention import what_it_lacks
 from alignbench.experiments.speed_machine import available_cores
@@ -239,6 +240,9 @@ class Collector:
             what_it_lacks(model)
         ) < 2
         to_embed = missing[0] if embeds else None
+        if isinstance(model, Handle) and (to_embed or sum(missing[1:]) or timed or mapped):
+            model.examine()
+        pixels = getattr(model, "pixels", None)
         notes = model.notes if isinstance(model, Handle) else ()
         # The report repeats them.
         self.warnings.update(dict.fromkeys(notes))
@@ -252,6 +256,7 @@ class Collector:
             notes=notes,
             size=model.size() if isinstance(model, Handle) else None,
             tokens=tokens_of(suite.dataset) if model.info.side == "text" else TOKENS,
+            pixels=pixels.said() if isinstance(pixels, Pixels) else "",
         )
 
     def _models(self, needed: Needed) -> list[Any]:

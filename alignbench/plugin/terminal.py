@@ -54,6 +54,7 @@ class ToLoad:
         notes: what a reader of its scores has to know.
         size: how large it is; None where nothing tells.
         tokens: that one of its samples becomes, about.
+        pixels: of an encoder, how an image becomes what it sees.
     """
 
     info: ModelInfo
@@ -66,6 +67,7 @@ class ToLoad:
     notes: tuple[str, ...] = ()
     size: Size | None = None
     tokens: int = TOKENS
+    pixels: str = ""
 
     @property
     def name(self) -> str:
@@ -133,6 +135,8 @@ def plan(
         if model.located.download:
             todo += f", download {size_text(model.located.download)} from {model.located.source} first"
         rows.append(("model", f"{model.info.label}: {model.info.weights_words}{size}, {todo}"))
+        if model.pixels:
+            rows.append(("", f"  sees {model.pixels}"))
     rows += [("note", note) for model in models for note in model.notes]
     download = sum(model.located.download for model in models)
     fetched = size_text(download) if download else "nothing"

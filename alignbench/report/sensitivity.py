@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.experiments.sensitivity import AS_SCORED, OF, survival
+from alignbench.experiments.sensitivity import AS_SCORED, METRIC, OF, survival
 from alignbench.plots.text import number
 from alignbench.plots.verdict import TOO_CLOSE
 from alignbench.report.text import code, markdown, table
@@ -30,6 +30,7 @@ def sensitivity_lines(scores: Sequence[Score], labels: Mapping[str, str]) -> lis
     lines = ["## Does the ranking survive other choices?", ""]
     for llm in dict.fromkeys(row.llm for row in rows):
         lines += _of_llm([row for row in rows if row.llm == llm], labels)
+    lines += _lost(scores, labels)
     return [
         *lines,
         f"{code(OF)}, one choice changed at a time; in brackets: as scored, of an encoder without such a "
@@ -60,6 +61,20 @@ def _of_llm(rows: Sequence[Row], labels: Mapping[str, str]) -> list[str]:
     ]
     right = frozenset({*range(1, len(encoders) + 1), len(head) - 1})
     return [said, "", *table(head, cells, right), ""]
+
+
+def _lost(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
+    """Return a line for each choice of an encoder that has no value, once for all LLMs."""
+    lost = {
+        (str(score.encoder), score.variant): str(score.reason)
+        for score in scores
+        if score.metric == METRIC and score.value is None
+    }
+    lines = [
+        f"- {labels.get(encoder, markdown(encoder))}, {markdown(variant)}: {markdown(reason)}"
+        for (encoder, variant), reason in lost.items()
+    ]
+    return ["Without a value:", "", *lines, ""] if lines else []
 
 
 def _these(encoders: Sequence[str]) -> str:

@@ -181,8 +181,9 @@ def test_a_convolutional_model_has_places_but_no_cls(timm_files: dict[str, Path]
     assert patches.ndim == 3
     tiny.close(loaded(spec, pooling="mean").embed(tiny.images()), patches.mean(axis=1), 1e-4)
     assert loaded(spec, layer=1).embed(tiny.images()).ndim == 2
-    with pytest.raises(ModelError, match="no 'cls' output"):
-        loaded(spec, pooling="cls").embed(tiny.images())
+    assert made.poolings == ("pooler", "mean")
+    with pytest.raises(ModelError, match=r"this timm model has no 'cls' pooling.*available: pooler, mean"):
+        loaded(spec, pooling="cls")
 
 
 def test_a_timm_checkpoint_that_lacks_weights_is_refused(timm_files: dict[str, Path], tmp_path: Path) -> None:
@@ -244,7 +245,11 @@ def test_a_folder_of_timm_takes_shape_and_pixels_from_its_config(
         {"model_args": {"pretrained_cfg_overlay": {"url": "https://example.org/x"}}},
         {"model_args": {"cache_dir": "/somewhere"}},
         {"model_args": {"features_only": True}},
-        {"model_args": {"norm_layer": {"a": 1}}},
+        {"model_args": {"norm_layer": {"url": "https"}}},
+        {"model_args": {"act_layer": ["relu", "https://example.org/x"]}},
+        {"model_args": {"weights_path": "w"}},
+        {"model_args": {"pretrained_filter_fn": "f"}},
+        {"model_args": {"in_chans": 1}},
         {"model_args": ["img_size"]},
         {"pretrained_cfg": "hf-hub:org/name"},
     ],
@@ -271,7 +276,7 @@ def test_timm_names_lead_to_timms_repositories() -> None:
 
 
 def test_an_unknown_model_of_timm_says_what_was_meant() -> None:
-    with pytest.raises(ModelError, match=r"unknown timm model 'vit_bas_patch16_224'\. Did you mean"):
+    with pytest.raises(ModelError, match=r"'vit_bas_patch16_224' is no architecture of timm\. Did you mean"):
         resolve("timm:vit_bas_patch16_224").locate()
 
 

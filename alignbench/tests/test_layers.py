@@ -12,11 +12,12 @@ from alignbench.encoders import resolve
 from alignbench.errors import InputError, LayersMissingError, TooFewSamplesError
 from alignbench.experiments.layers import BEST, LAST, layer_grid, layer_scores
 from alignbench.experiments.scoring import Settings
+from alignbench.experiments.sensitivity import unit
 from alignbench.llms import resolve as resolve_llm
 from alignbench.metrics import METRICS
 from alignbench.metrics.layers import KERNELS, cell_products, layer_kernels
 from alignbench.plots import FIGURES, FigureInputs
-from alignbench.stats import draw_permutations, rng_for
+from alignbench.stats import draw_permutations, one_per_group, rng_for
 from alignbench.tests import tiny_models as tiny
 from alignbench.tests.embed_fakes import FakeEncoder, FakeLLM, drawings
 from alignbench.tests.toys import copy_benchmarks, run, scores
@@ -90,20 +91,80 @@ def test_what_gives_embeddings_only_says_so(store: EmbeddingStore) -> None:
         embed_layers(FakeEncoder(), few(), store=store)
 
 
-def test_layers_of_several_widths_are_refused() -> None:
-    torch = pytest.importorskip("torch")
-    from alignbench.encoders.tower import Features, Tower
+@pytest.fixture(scope="module")
+def pyramid(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A convolutional network of timm, of a few thousand parameters, whose layers grow in width."""
+    import timm
+    from safetensors.torch import save_file
 
-    class Pyramid(Tower):
-        def features(self, pixels: Any, layer: int | None) -> Features:
-            raise NotImplementedError
+    model = tiny.scattered(timm.create_model("test_convnext", pretrained=False, num_classes=0))
+    file = tmp_path_factory.mktemp("timm") / "w.safetensors"
+    save_file({key: value.contiguous() for key, value in model.state_dict().items()}, file)
+    return f"pyramid=timm:test_convnext@{file}"
 
-        def hidden_states(self, pixels: Any) -> tuple[list[Any], Features]:
-            states = [torch.zeros(1, 4, 8), torch.zeros(1, 1, 16)]
-            return states, Features(states[-1])
 
-    with pytest.raises(LayersMissingError, match=r"differ in width: \[8, 16\]"):
-        Pyramid(lambda image: torch.zeros(3), 0).pooled_layers(torch.zeros(1), ["mean"])
+def test_layers_of_several_widths_are_filled_up_and_each_is_what_asking_for_it_gives(
+    pyramid: str, store: EmbeddingStore
+) -> None:
+    found = embed_layers(resolve(pyramid), few(), store=store, **HOW)
+    assert (found.poolings, found.first) == (("mean",), 1)  # there is no CLS
+    widths = [24, 32, 48, 64]
+    assert found.values.shape == (6, 4, 1, max(widths))
+    for place, width in enumerate(widths):
+        alone = embed_images(resolve(pyramid, layer=place + 1, l2=False), few(), store=store, **HOW).values
+        assert alone.shape == (6, width)
+        tiny.close(found.at(place, "mean"), alone, 1e-5)
+        assert not found.by("mean")[:, place, width:].any()
+    end = embed_images(resolve(pyramid, pooling="mean", l2=False), few(), store=store, **HOW).values
+    last = found.end("mean")
+    assert last is not None
+    tiny.close(last, end, 1e-5)
+
+
+def test_cells_of_layers_that_differ_in_width_are_the_metric_of_the_two_layers(
+    pyramid: str, store: EmbeddingStore
+) -> None:
+    encoder = resolve(pyramid)
+    x = embed_layers(encoder, few(12), store=store, **HOW)
+    y = np.random.default_rng(0).normal(size=(12, 2, 5)).astype(np.float32)
+    mouth = Layers(FakeLLM("mouth").info, y[:, :, None], ("mean",), x.ids)
+    found, arrays = layer_scores(
+        encoder,
+        FakeLLM("mouth"),
+        lambda model: x if model is encoder else mouth,
+        drawings(12),
+        Settings(permutations=19),
+    )
+    assert arrays is not None
+
+    rows = one_per_group(np.array([s.group for s in drawings(12).samples]), Settings().seed)
+    for name in KERNELS:
+        expected = [
+            [
+                METRICS.get(name)(
+                    unit(x.at(i, "mean").astype(np.float64))[rows], unit(y[:, j].astype(np.float64))[rows]
+                )
+                for j in range(2)
+            ]
+            for i in range(4)
+        ]
+        np.testing.assert_allclose(arrays[name], expected, atol=1e-6)
+    assert {score.variant: score.dims for score in found}[LAST] == (64, 5)
+
+
+def test_an_encoder_that_is_known_to_give_no_layers_is_not_loaded_to_find_out(
+    pyramid: str, store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import timm
+    from timm.models.convnext import ConvNeXt
+
+    assert timm.is_model("test_convnext")
+    monkeypatch.delattr(ConvNeXt, "forward_intermediates")
+    encoder = resolve(pyramid)
+    monkeypatch.setattr(type(encoder), "load", lambda *_: pytest.fail("it was loaded"))
+    for _ in range(2):
+        with pytest.raises(LayersMissingError, match="pyramid: this architecture of timm gives no hidden"):
+            embed_layers(encoder, few(), store=store, **HOW)
 
 
 def random_layers(n: int = 30, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

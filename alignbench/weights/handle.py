@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from alignbench.weights.source import Located, Source
 
 _SMALL = 20_000_000  # parameters: 80 MB
+_AGAIN = "copy the model again, or take another one"
+_OF_THE_PACKAGE = ("embedded", "stand-in", "random")
 
 
 class Handle(ABC):
@@ -90,6 +92,33 @@ class Handle(ABC):
         """Return how large the model is, without loading it."""
         return size_of(self._located or self.locate(), self.source.config(), self.side)
 
+    def examine(self) -> None:
+        """Load the model without a number of its weights: names and shapes alone, and all checks of a load.
+
+        Imports torch, but reads no more than the heads of the files. What comes with the package is taken as
+        it is, and so is a GGUF file, whose names are known after its conversion only.
+
+        Raises:
+            WeightsMissingError: one line, with the way out.
+            ModelError: nobody knows the architecture, the weights are not of it, or it has no such pooling or
+                layer.
+        """
+        located = self._located or self.locate()
+        if self._weights in _OF_THE_PACKAGE or not self._can_be_examined(located):
+            return
+        from alignbench.weights.loading import rehearsal
+
+        try:
+            with rehearsal(), guarded(located.source, "it can't be loaded", _AGAIN):
+                self._rehearse(located, Precision("float32"))
+        except ModelError as error:
+            # An architecture that wants numbers while it is built: its load will tell.
+            if _wants_numbers(error):
+                return
+            if self.name not in str(error):
+                error.args = (f"{self.name}: {error}",)
+            raise
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of its scores has to know of the model: the plan and the report say it."""
@@ -144,7 +173,7 @@ class Handle(ABC):
         if located != before:
             self._check_files(located)
         precision = self.precision(device, dtype)
-        with guarded(located.source, "it can't be loaded", "copy the model again, or take another one"):
+        with guarded(located.source, "it can't be loaded", _AGAIN):
             self._load(located, resolve_device(device), precision, spread=device == "auto")
         self._loaded = (resolve_device(device), precision)
         self._large = parameter_count(located.weights) > _SMALL
@@ -201,5 +230,21 @@ class Handle(ABC):
     def _module(self) -> Any:
         """Return the loaded model's own module."""
 
+    @abstractmethod
+    def _rehearse(self, located: Located, precision: Precision) -> None:
+        """Load the model on torch's device "meta", and check what was asked of it."""
+
+    def _can_be_examined(self, located: Located) -> bool:
+        return bool(located.weights) and all(path.suffix != ".gguf" for path in located.weights)
+
     def _fp16_safe(self) -> bool:
         return True
+
+
+def _wants_numbers(error: BaseException | None) -> bool:
+    """Whether an error comes of tensors that have a shape and no numbers."""
+    while error is not None:
+        if isinstance(error, NotImplementedError | RuntimeError) and "meta tensor" in str(error):
+            return True
+        error = error.__cause__
+    return False

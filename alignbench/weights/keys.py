@@ -9,7 +9,7 @@ from alignbench.errors import ModelError
 from alignbench.weights.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
 # A part of a key that says that the weights beside it are not the numbers to compute with: what quantized
 # ones need, and what an adapter adds. No architecture calls its own parameters so.
@@ -65,11 +65,14 @@ def check_keys(
     Raises:
         ModelError: with the number of keys and one of them.
     """
+    unexpected, own = sorted(unexpected), set(own)
     for problem, keys in (("missing from", missing), ("of another shape in", mismatched)):
         if found := sorted(_described(key) for key in keys):
+            all_of_it = sum(not _WITHOUT_EFFECT.fullmatch(key) for key in own)
+            count = f"{len(found)} of the {all_of_it}" if own else str(len(found))
             raise ModelError(
-                f"{source}: {len(found)} weights of {what} are {problem} the checkpoint, as {found[0]}; "
-                f"they would be random, so it is refused"
+                f"{source}: {count} weights of {what} are {problem} the checkpoint, as {found[0]}"
+                f"{_beside(unexpected)}; they would be random, so it is refused"
             )
     places = _Places(own)
     foreign = sorted(
@@ -144,6 +147,14 @@ def _way_out(key: str) -> str:
     if not _is_other_arithmetic(key):
         return "; does its configuration belong to these weights?"
     return "; give the checkpoint with plain weights (dequantized; an adapter merged into its model)"
+
+
+def _beside(unexpected: Sequence[str]) -> str:
+    """Return which weights a checkpoint has in the place of those that are missing."""
+    strangers = [key for key in unexpected if not _WITHOUT_EFFECT.fullmatch(key)]
+    if not strangers:
+        return ""
+    return f", and {len(strangers)} of the checkpoint's have no place in it, as {_described(strangers[0])}"
 
 
 def _described(key: Any) -> str:

@@ -6,13 +6,14 @@ import contextlib
 import logging
 from collections import Counter
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 from alignbench.errors import ModelError
 from alignbench.weights.files import check_regular
 from alignbench.weights.guard import guarded
+from alignbench.weights.headers import safetensors_header
 from alignbench.weights.keys import check_keys
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located
 
+State = TypeVar("State")
 _AGAIN = "copy the model again, or take another one"
 _MORE_THAN_TENSORS = "its pickle holds more than tensors, which could run code; it is refused"
 
@@ -31,6 +33,21 @@ def torch_dtype(name: str) -> torch.dtype:
     dtype = getattr(torch, name)
     assert isinstance(dtype, torch.dtype)
     return dtype
+
+
+@contextlib.contextmanager
+def rehearsal() -> Iterator[None]:
+    """Let what is loaded inside, on device "meta", have names and shapes and no numbers.
+
+    Of a weight file nothing but its head is read, and all that a load checks is checked.
+    """
+    with torch.device("meta"):
+        yield
+
+
+def rehearsing() -> bool:
+    """Return whether models are loaded without numbers here."""
+    return torch.get_default_device().type == "meta"
 
 
 @contextlib.contextmanager
@@ -76,6 +93,8 @@ def load_model(
             can't be read.
     """
     tensors = read_tensors(located.weights) if state is None else state
+    if rehearsing():
+        options["device_map"] = {"": "meta"}
     with quiet(), guarded(located.source, f"{cls.__name__} can't load it", _AGAIN):
         model, info = cls.from_pretrained(
             None,
@@ -127,7 +146,7 @@ def fill(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor], source: st
     check_keys(
         source,
         what,
-        missing=[] if other else found.missing_keys,
+        missing=[key for key in found.missing_keys if key not in tensors],
         mismatched=other,
         unexpected=found.unexpected_keys,
         own=_names(model),
@@ -170,7 +189,7 @@ def read_tensors(
             if wanted is not None and not key.startswith(wanted):
                 continue
             value = tensor if dtype is None else tensor.to(dtype)
-            if key in tensors and not torch.equal(tensors[key], value):
+            if key in tensors and not (rehearsing() or torch.equal(tensors[key], value)):
                 raise ModelError(f"{path}: {key[:120]!r} is in another file, too, with other values")
             tensors[key] = value
     return tensors
@@ -180,6 +199,9 @@ def _read_safetensors(path: Path, wanted: tuple[str, ...] | None) -> dict[str, t
     from safetensors import safe_open
 
     check_regular(path)
+    if rehearsing():
+        shapes = {key: entry["shape"] for key, entry in safetensors_header(path).items()}
+        return {key: torch.empty(shape) for key, shape in shapes.items()}
     with guarded(str(path), "not a readable safetensors file"), safe_open(path, framework="pt") as file:
         keys = [key for key in file.keys() if wanted is None or key.startswith(wanted)]  # noqa: SIM118
         return {key: file.get_tensor(key) for key in keys}
@@ -194,7 +216,8 @@ def read_pickle(file: Path) -> dict[str, torch.Tensor]:
     check_regular(file)
     with guarded(str(file), "can't be read"):
         try:
-            tensors = torch.load(file, map_location="cpu", weights_only=True)
+            where = "meta" if rehearsing() else "cpu"
+            tensors = torch.load(file, map_location=where, weights_only=True)
         except UnpicklingError as error:
             raise ModelError(f"{file}: {_MORE_THAN_TENSORS}") from error
     if not isinstance(tensors, dict) or not all(
@@ -225,7 +248,7 @@ def computing(precision: Precision, device: str) -> Iterator[None]:
         yield
 
 
-def hidden_layer(states: Sequence[torch.Tensor], layer: int) -> torch.Tensor:
+def hidden_layer(states: Sequence[State], layer: int) -> State:
     """Return a hidden state: 0 is the input embeddings, -1 the last layer.
 
     Raises:

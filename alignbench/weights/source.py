@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,6 +165,7 @@ class HubSource(Source):
         prefer: the layout of weights to take where there are several.
         needs: in the transformers layout, the files of which the model can't do without one.
         notes: what a reader has to know of these weights.
+        settings: what is known of the configuration before it is at hand.
     """
 
     label: str
@@ -175,12 +176,13 @@ class HubSource(Source):
     prefer: str = TRANSFORMERS
     needs: tuple[str, ...] = PREPROCESSING
     notes: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def config(self) -> dict[str, Any] | None:
-        """Return config.json if the local cache has it."""
+        """Return config.json if the local cache has it, else what is known without it."""
         snapshots = hub.cached_snapshots(self.label, self.revision)
         paths = [folder / name for folder in snapshots for name in CONFIGS if (folder / name).is_file()]
-        return read_json(paths[0]) if paths else None
+        return read_json(paths[0]) if paths else dict(self.settings) or None
 
     def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
         """Look into the local cache, then ask the Hub."""

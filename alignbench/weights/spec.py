@@ -24,6 +24,8 @@ _PREFIXES: tuple[Kind, ...] = ("hf", "open_clip", "timm", "gguf", "npy")
 # An alias stands in test ids, file names and tables: a colon, bracket, comma or blank breaks one of them.
 # A plus joins two aliases in a test id.
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+# What a spec of a library's model may end with: how an image becomes pixels, where the library has it wrong.
+_PIXELS = re.compile(r"(?:\+(?:mean|std|crop|interpolation|size)=[^+]*)+$")
 _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
@@ -36,12 +38,14 @@ class Spec:
         kind: how `target` is to be read.
         target: a registered name, `org/name`, a path, or a model of a library.
         detail: the revision of a Hub repository, open_clip's tag, timm's checkpoint.
+        pixels: how an image becomes pixels, as it is written at the end of the spec: `+mean=.5+std=.5`.
     """
 
     alias: str
     kind: Kind
     target: str
     detail: str | None = None
+    pixels: str = ""
 
 
 def parse_spec(text: str, what: str, known: Collection[str]) -> Spec:
@@ -57,7 +61,13 @@ def parse_spec(text: str, what: str, known: Collection[str]) -> Spec:
         ConfigError: the alias, or the name in its place, can't be one; or the part after the prefix has the
             wrong form.
     """
-    alias, body = _split_alias(text.strip(), what)
+    rest, pixels = _split_pixels(text.strip())
+    alias, body = _split_alias(rest, what)
+    if pixels and not body.startswith(("timm:", "open_clip:")):
+        raise ConfigError(
+            f"{what} {text!r}: {pixels} can be given with timm: and open_clip: only; other models say in a "
+            f"file of theirs (preprocessor_config.json) how an image becomes pixels: change it there"
+        )
     if body in known:
         return Spec(alias or check_alias(body, what), "name", body)
     prefix, colon, rest = body.partition(":")
@@ -67,7 +77,7 @@ def parse_spec(text: str, what: str, known: Collection[str]) -> Spec:
         kind, target, detail = "folder", str(user_path(body, what)), None
     else:
         raise UnknownNameError(f"{unknown(what, body, dict.fromkeys(known))}; or {FORMS}")
-    return Spec(alias or _default_alias(kind, target, detail), kind, target, detail)
+    return Spec(alias or _default_alias(kind, target, detail), kind, target, detail, pixels)
 
 
 def looks_like_path(text: str) -> bool:
@@ -94,6 +104,11 @@ def _split_alias(text: str, what: str) -> tuple[str | None, str]:
     if not equals or ":" in left or left.startswith(("/", ".", "~")) or is_dir(text):
         return None, text
     return check_alias(left.strip(), what), right.strip()
+
+
+def _split_pixels(text: str) -> tuple[str, str]:
+    found = None if is_dir(text) else _PIXELS.search(text)
+    return (text, "") if found is None else (text[: found.start()], found[0])
 
 
 def _taken_apart(prefix: str, rest: str, body: str, what: str) -> tuple[Kind, str, str | None]:
