@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from alignbench.errors import UnwritableError
 from alignbench.report import append_score, point_latest, write_run
 from alignbench.report.files import SCORES_LOG
-from alignbench.report.run import SCORES
+from alignbench.report.run import LATEST, SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +57,8 @@ class Keeper:
             write_run(self.folder.path, run, scores, figures=figures)
         except UnwritableError as error:
             self.missing |= dict.fromkeys(error.missing or (SCORES,), error.why)
-        point_latest(self.folder.path)
+        if why := point_latest(self.folder.path):
+            self.note(f"the link {LATEST}", why)
         if SCORES in self.missing:
             self._rescue(run, scores)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import secrets
@@ -221,13 +222,24 @@ def scores_csv(scores: Iterable[Score]) -> str:
     return buffer.getvalue()
 
 
-def point_latest(run_dir: Path | str) -> None:
-    """Let `latest` beside the run's folder point to it, in one step, where the system has symbolic links."""
+LATEST = "latest"
+# What a disk says; anything else says that this system, or a folder of that name, leaves no place for a link.
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+
+
+def point_latest(run_dir: Path | str) -> str:
+    """Let `latest` beside the run's folder point to it, in one step, where the system has symbolic links.
+
+    Returns:
+        Why the disk refused, so that `latest` is of an earlier run; "" where it is of this one, or can't be.
+    """
     folder = Path(run_dir)
     temporary = folder.parent / f".latest-{secrets.token_hex(8)}"
     try:
         temporary.symlink_to(folder.name, target_is_directory=True)
-        temporary.replace(folder.parent / "latest")
-    except OSError:  # no links (Windows without the right), no room, or `latest` is a folder
+        temporary.replace(folder.parent / LATEST)
+    except OSError as error:
         with suppress(OSError):
             temporary.unlink()
+        return str(error.strerror) if error.errno in _DISK else ""
+    return ""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -13,6 +16,8 @@ import pytest
 
 from alignbench.errors import DataError, UnwritableError
 from alignbench.plots import read_artifacts
+from alignbench.plugin.keep import Keeper
+from alignbench.plugin.runfolder import RunFolder
 from alignbench.report import (
     SCHEMA,
     append_score,
@@ -36,7 +41,6 @@ from alignbench.types import Interval, ModelInfo, Null, Run, Score
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 def validator() -> jsonschema.Draft202012Validator:
@@ -254,8 +258,22 @@ def test_a_folder_called_latest_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "latest").mkdir()
     (tmp_path / "latest" / "mine").touch()
     (tmp_path / "run").mkdir()
-    point_latest(tmp_path / "run")
+    assert point_latest(tmp_path / "run") == ""
     assert (tmp_path / "latest" / "mine").exists()
+
+
+def test_a_link_that_the_disk_refuses_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "first").mkdir()
+    assert point_latest(tmp_path / "first") == ""
+    monkeypatch.setattr(Path, "symlink_to", full)
+    (tmp_path / "second").mkdir()
+    keeper = Keeper(RunFolder(tmp_path / "second"))
+    keeper.finish(make_run(), make_scores(), figures=False)
+    assert keeper.said() == f"NOT WRITTEN to {tmp_path / 'second'}: the link latest (No space left on device)"
+    assert (tmp_path / "latest").resolve() == tmp_path / "first"
 
 
 def test_run_with_artifacts_leaves_every_figure(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import re
 import resource
 import shutil
 import subprocess
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from alignbench.errors import AlignbenchError
@@ -33,10 +34,23 @@ ARGUMENTS: Final = (
     "-p",
     "no:randomly",
 )
-_SIZES: Final = (0, 1000, 30_000, 300_000)  # bytes that a file may have
+_SIZES: Final = (1000, 30_000, 300_000)  # bytes that a file may have; pytest itself needs some
 _RAW: Final = re.compile(r"INTERNALERROR|Traceback \(most recent call last\)")
 _SAID: Final = re.compile(r"can't be|could not|cannot|no space|read-only|too large", re.IGNORECASE)
 LIMIT = 900  # seconds for one run
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a run left.
+
+    Args:
+        scores: how many of them can be read.
+        files: in its folder, and `latest` where that leads to it.
+    """
+
+    scores: int
+    files: frozenset[str]
 
 
 def measure(options: argparse.Namespace) -> Iterator[Tally]:
@@ -49,14 +63,14 @@ def measure(options: argparse.Namespace) -> Iterator[Tally]:
         log = place.root / "written.log"
         _run(place, {"record": str(log)})
         places = list(dict.fromkeys(log.read_text(encoding="utf-8").splitlines()))
-        expected = len(place.latest()[1])
+        whole = _left(place.root / "reports")
         for at in places:
             for number in (errno.ENOSPC, errno.EROFS):
                 done = _run(place, {"place": at, "errno": number})
-                _judge(tally, f"{errno.errorcode[number]} at {at}", done, place, expected)
+                _judge(tally, f"{errno.errorcode[number]} at {at}", done, place, whole)
         for size in _SIZES:
             done = _run(place, None, _limit(size))
-            _judge(tally, f"files of at most {size} bytes", done, place, expected)
+            _judge(tally, f"files of at most {size} bytes", done, place, whole)
     yield tally
 
 
@@ -95,7 +109,7 @@ def _judge(
     what: str,
     done: subprocess.CompletedProcess[str] | None,
     place: Workplace,
-    expected: int,
+    whole: Left,
 ) -> None:
     """Count what a run came to.
 
@@ -114,14 +128,15 @@ def _judge(
     if done.returncode < 0:
         tally.add("crash", f"{what}: signal {-done.returncode}")
         return
-    kept = _kept(place.root / "reports")
+    left, expected = _left(place.root / "reports"), whole.scores
     refused = done.returncode == 4  # before anything was embedded: nothing was scored
-    said = _SAID.search(output)
-    if not said and (kept < expected or done.returncode == 0):
-        tally.add("silent", f"{what}: status {done.returncode}, {kept} of {expected} scores, not a word")
+    if not _SAID.search(output) and left != whole:
+        lacking = sorted(whole.files - left.files)
+        tally.add("silent", f"{what}: status {done.returncode}, {left.scores} scores, without {lacking}")
         return
-    if not refused and kept < expected and "ranked by" not in output and f"{expected} scores" not in output:
-        tally.add("lost", f"{what}: {kept} of {expected} scores in files, and none shown", expected - kept)
+    shown = "ranked by" in output or f"{expected} scores" in output
+    if not refused and left.scores < expected and not shown:
+        tally.add("lost", f"{what}: {left.scores} of {expected} scores in files, and none shown", expected)
         return
     tally.add("refused" if done.returncode else "accepted", what)
 
@@ -131,13 +146,16 @@ def _last_error(output: str) -> str:
     return errors[-1].strip()[:160] if errors else ""
 
 
-def _kept(reports: Path) -> int:
-    """Return how many scores of the newest run can be read."""
-    runs = [folder for folder in reports.glob("*-*") if folder.is_dir()] if reports.is_dir() else []
-    counts = [0]
-    for folder in runs:
-        try:
-            counts.append(len(read_run(folder)[1]))
-        except AlignbenchError:
-            continue
-    return max(counts)
+def _left(reports: Path) -> Left:
+    """Return what the newest run left: its files, its scores, and whether `latest` leads to it."""
+    runs = sorted(folder for folder in reports.glob("*-*") if folder.is_dir())
+    if not runs:
+        return Left(0, frozenset())
+    files = {path.relative_to(runs[-1]).as_posix() for path in runs[-1].rglob("*") if path.is_file()}
+    if (reports / "latest").resolve() == runs[-1].resolve():
+        files.add("latest")
+    try:
+        scores = len(read_run(runs[-1])[1])
+    except AlignbenchError:
+        scores = 0
+    return Left(scores, frozenset(files))
