@@ -76,7 +76,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         **many,
     )
     add("--align-epochs", "epochs that a projector is trained for (default: 300)", type=int, metavar="N")
-    add("--align-splits", "train/test splits of trained scores (default: 5; where a projector is solved: 40)", type=int, metavar="N")
+    add(
+        "--align-splits",
+        "train/test splits of trained scores (default: 5; where a projector is solved: 40)",
+        type=int,
+        metavar="N",
+    )
     add(
         "--align-seeds",
         "trainings a split, from other initial weights (default: 5; ELAS: 3)",

@@ -43,7 +43,8 @@ class Training:
 
     Args:
         projector: of `alignbench.projectors.PROJECTORS`.
-        loss: of `alignbench.projectors.LOSSES`. For "ridge" a linear projector is solved: nothing below counts.
+        loss: of `alignbench.projectors.LOSSES`. For "ridge" a linear projector is solved, and nothing below
+            counts.
         epochs: full-batch steps of Adam, at most.
         lr: Adam's learning rate.
         patience: stop a training whose held-out loss has not improved for so many epochs, and keep its best
@@ -157,7 +158,8 @@ def _check(x: Vectors, y: Vectors, splits: Sequence[Split], training: Training) 
         raise InputError(unknown("loss", training.loss, dict.fromkeys(LOSSES)))
     if training.loss == RIDGE and training.projector != "linear":
         raise InputError(
-            f"{RIDGE}: only a linear projector is solved for it, got {training.projector}; choose another loss"
+            f"{RIDGE}: only a linear projector is solved for it, got {training.projector}; "
+            "choose another loss"
         )
     if training.epochs < 1:
         raise InputError(f"epochs: expected at least 1, got {training.epochs}")
