@@ -52,7 +52,8 @@ class Projection:
 
     Args:
         projector: of `alignbench.projectors.PROJECTORS`; "cross_attention" reads patches.
-        epochs: full-batch steps of Adam; the weights after the last one count. None for "linear", which is solved.
+        epochs: full-batch steps of Adam; the weights after the last one count. A linear projector is solved
+            and takes none.
         splits: how many times 80% of the groups are drawn anew to train on, each with weights of its own.
         lr: Adam's learning rate.
         seed: of splits, initial weights and permutations.
@@ -133,7 +134,9 @@ _TABLES = {"projection_mse": error_table, "projection_cosine": cosine_table}
 def project(
     pair: Pair, how: Projection, patches: Patches | None = None, *, experiment: str = "compare"
 ) -> tuple[list[Score], dict[str, NDArray[Any]]]:
-    """Solve linear projectors from vision to text, or train others by MSE, and return their held-out scores and loss curves.
+    """Return the held-out scores of projectors from vision to text, and the loss curves of those trained.
+
+    A linear one is solved, with a penalty on its weights; others are trained by MSE.
 
     One row of every group goes in. A training on shuffled pairs goes beside those on the true ones: it is the
     null's mean. Its p comes from shuffling the held-out pairs of the others, a split at a time.

@@ -54,8 +54,8 @@ def e2e_scores(pair: Pair, loss: str, repeats: Repeats) -> list[Score]:
     """Return recall@1, @5, @10, MRR and median rank in both directions, over splits and seeds.
 
     A linear projector is solved for the train groups ("ridge"), or trained on them, and stopped by the loss
-    of a fifth of them that is watched only. Candidates are all rows of the held-out groups; those of the query's own group are right.
-    Cosines are centred on the mean of the train texts, where the projector's own training centres them.
+    of a fifth of them that is watched only. Candidates are all rows of the held-out groups; those of the
+    query's own group are right. Cosines are centred on the mean of the train texts, where the projector's own training centres them.
 
     Args:
         pair: the embeddings.

@@ -290,10 +290,10 @@ alignment beyond type.
 ## The class part of a composite
 
 90 rows of three types, 50 trials: mean ± standard deviation. Type means are 0, 0.5, 1 or 2 latent deviations
-apart in 16 directions; *with*: four other directions have four times a latent deviation and know no types, as
-the largest directions of an encoder often don't. *Share* is `discriminability`, a share of all variance, that is small
-where types are told apart nearly always; *kNN* is the part of `eas_adjusted`, accuracy of five neighbours above
-chance, on a scale from a guesser's to 1.
+apart in 16 directions; *with*: four other directions have four times a latent deviation and know no types,
+as the largest directions of an encoder often don't. *Share* is `discriminability`, a share of all variance,
+which is small where types are told apart nearly always; *kNN* is the part of `eas_adjusted`: the accuracy of
+five neighbours above chance, on a scale from a guesser's to 1.
 
 {class_parts}
 
