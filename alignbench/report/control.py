@@ -104,9 +104,8 @@ def _differences(key: Outcome, own: dict[str, Score]) -> list[AgainstControl]:
     for name, score in own.items():
         if name in untrained:
             continue
-        two = {"first": own[control], "second": score}
-        values = [float(one.value or 0.0) for one in two.values()]
-        joint = joint_of(two)
+        joint = joint_of({"first": own[control], "second": score})
+        without, trained = float(own[control].value or 0.0), float(score.value or 0.0)
         found.append(
             AgainstControl(
                 outcome=" ".join(filter(None, (metric, variant))),
@@ -114,8 +113,8 @@ def _differences(key: Outcome, own: dict[str, Score]) -> list[AgainstControl]:
                 data_type=data_type,
                 encoder=name,
                 control=control,
-                difference=values[1] - values[0],
-                interval=None if joint is None else paired_difference(*values, joint),
+                difference=trained - without,
+                interval=None if joint is None else paired_difference(without, trained, joint),
                 higher_is_better=sign > 0,
             )
         )
