@@ -268,9 +268,9 @@ def test_the_class_part_sees_classes_in_few_of_many_directions() -> None:
     codes = np.arange(90) % 3
     x = rng.normal(size=(90, 600)) * np.sqrt(8 / 600)
     x[:, :16] += 2 * rng.normal(size=(3, 16))[codes]
-    x[:, 16:20] += 8 * rng.normal(size=(90, 4))
+    x[:, 16:20] += 4 * rng.normal(size=(90, 4))
     labels = codes.astype(str)
-    assert discriminability(x, labels) < 0.35
+    assert discriminability(x, labels) < 0.5
     assert knn_above_chance(x, labels) > 0.9
 
 

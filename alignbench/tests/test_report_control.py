@@ -65,9 +65,7 @@ def test_encoders_are_told_from_the_control_or_not() -> None:
 def test_where_no_encoder_is_above_the_untrained_one_it_does_as_well() -> None:
     for gains in ((0.0, 0.0), (-0.2, -0.1)):
         [said] = control_sentences(against_control(run(*gains)), str)
-        assert said.startswith(
-            "control: an untrained encoder does as well here; mrr image_to_text ridge for llm"
-        )
+        assert said.startswith("control: an untrained encoder does as well here; mrr image_to_text ridge for")
         assert "from untrained" in said
 
 
