@@ -55,7 +55,8 @@ def e2e_scores(pair: Pair, loss: str, repeats: Repeats) -> list[Score]:
 
     A linear projector is solved for the train groups ("ridge"), or trained on them, and stopped by the loss
     of a fifth of them that is watched only. Candidates are all rows of the held-out groups; those of the
-    query's own group are right. Cosines are centred on the mean of the train texts, where the projector's own training centres them.
+    query's own group are right. Cosines are centred on the mean of the train texts, where the projector's own
+    training centres them.
 
     Args:
         pair: the embeddings.
