@@ -29,10 +29,10 @@ def flag_dead(scores: Iterable[Score]) -> list[Score]:
     dead = {key: names for key, own in composites.items() if (names := _dead_parts(own))}
     found = []
     for score in known:
-        names = dead.get((score.experiment, score.metric, score.data_type, score.variant))
-        if names and score.value is not None and score.params.get("parts"):
+        dead_here = dead.get((score.experiment, score.metric, score.data_type, score.variant))
+        if dead_here and score.value is not None and score.params.get("parts"):
             flags = tuple(dict.fromkeys((*score.flags, DEAD)))
-            score = replace(score, flags=flags, params={**score.params, "dead_parts": names})
+            score = replace(score, flags=flags, params={**score.params, "dead_parts": dead_here})
         found.append(score)
     return found
 
