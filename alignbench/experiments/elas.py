@@ -45,7 +45,7 @@ def elas_score(
         projector: of `alignbench.projectors.PROJECTORS`; "2layer_mlp" is that of ELAS as published. Of any
             but the linear one the score's variant has the name.
         patches: the encoder's, which "cross_attention" reads.
-        loss: of `alignbench.projectors.LOSSES`, instead of "ridge" for linear projectors and "mse" for others.
+        loss: of `alignbench.projectors.LOSSES`, instead of "ridge" (linear) or "mse" (others).
 
     Raises:
         InputError: an unknown projector, or "cross_attention" without patches.
