@@ -10,6 +10,7 @@ import numpy as np
 from alignbench.errors import DegenerateError, TooFewSamplesError
 from alignbench.experiments.scoring import identity, preprocessing
 from alignbench.experiments.sharing import Sharing, why_not
+from alignbench.projectors import RIDGE
 from alignbench.projectors.patches import MOST_PATCHES, width_read
 from alignbench.stats import (
     corrected_interval,
@@ -52,7 +53,8 @@ class Projection:
 
     Args:
         projector: of `alignbench.projectors.PROJECTORS`; "cross_attention" reads patches.
-        epochs: full-batch steps of Adam; the weights after the last one count.
+        epochs: full-batch steps of Adam; the weights after the last one count. A linear projector is solved
+            and takes none.
         splits: how many times 80% of the groups are drawn anew to train on, each with weights of its own.
         lr: Adam's learning rate.
         seed: of splits, initial weights and permutations.
@@ -67,6 +69,11 @@ class Projection:
     seed: int = 42
     permutations: int | None = None
     device: str = "cpu"
+
+    @property
+    def loss(self) -> str:
+        """What projectors are made for: with a penalty where it can be solved, else squared error."""
+        return RIDGE if self.projector == "linear" else "mse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +135,9 @@ _TABLES = {"projection_mse": error_table, "projection_cosine": cosine_table}
 def project(
     pair: Pair, how: Projection, patches: Patches | None = None, *, experiment: str = "compare"
 ) -> tuple[list[Score], dict[str, NDArray[Any]]]:
-    """Train projectors from vision to text by MSE, and return their held-out scores and loss curves.
+    """Return the held-out scores of projectors from vision to text, and the loss curves of those trained.
+
+    A linear one is solved, with a penalty on its weights; others are trained by MSE.
 
     One row of every group goes in. A training on shuffled pairs goes beside those on the true ones: it is the
     null's mean. Its p comes from shuffling the held-out pairs of the others, a split at a time.
@@ -141,7 +150,8 @@ def project(
 
     Returns:
         Scores of `projection_mse` and `projection_cosine`, and a figure's arrays: losses [splits, epochs] of
-        trained and held-out rows, for true and for shuffled pairs; none where there are too few groups.
+        trained and held-out rows, for true and for shuffled pairs; none where there are too few groups, or
+        where nothing was trained epoch by epoch.
     """
     rows = one_per_group(np.asarray(pair.groups), how.seed)
     x = (pair.x.values if patches is None else patches.values)[rows]
@@ -163,7 +173,7 @@ def project(
         return [_missing(measure, reason, common, described) for measure in _MEASURES], {}
     splits = _splits(np.asarray(pair.groups)[rows], how)
     trained, control = _fit(x, y, splits, how)
-    described |= _course(trained)
+    described |= {} if how.loss == RIDGE else _course(trained)
     described["test_to_train"] = float(splits[0].test.sum() / splits[0].train.sum())
     codes = np.unique(np.asarray(pair.labels)[rows], return_inverse=True)[1].reshape(len(rows))
     scores = []
@@ -176,12 +186,15 @@ def project(
 
 
 def _protocol(how: Projection) -> dict[str, Any]:
+    from alignbench.projectors.ridge import PENALTY
+
+    made: dict[str, Any] = {"optimizer": "Adam", "lr": how.lr, "epochs": how.epochs}
+    if how.loss == RIDGE:
+        made = {"penalty": PENALTY}
     return {
         "projector": how.projector,
-        "loss": "mse",
-        "optimizer": "Adam",
-        "lr": how.lr,
-        "epochs": how.epochs,
+        "loss": how.loss,
+        **made,
         "splits": how.splits,
         "seeds": 1,
         "controls": 1,
@@ -215,7 +228,7 @@ def _fit(
     from alignbench.projectors.fit import Training, fit
     from alignbench.weights.precision import resolve_device
 
-    training = Training(how.projector, "mse", how.epochs, how.lr)
+    training = Training(how.projector, how.loss, how.epochs, how.lr)
     fitted = fit(x, y, splits, training, device=resolve_device(how.device))
     return fitted[: how.splits], fitted[how.splits :]
 
@@ -249,7 +262,7 @@ def _score(
     within = [p for _, p in own if p is not None]
     enough = common["n"] >= MIN_GROUPS
     flags = [] if enough else ["n_too_small"]
-    if described["overtraining"] > OVERTRAINED:
+    if described.get("overtraining", 1.0) > OVERTRAINED:
         flags.append("overtrained")
     return Score(
         metric=measure.metric,
@@ -316,6 +329,8 @@ def _missing(measure: _Measure, reason: str, common: dict[str, Any], described: 
 def _curves(
     pair: Pair, how: Projection, trained: Sequence[Fitted], control: Sequence[Fitted]
 ) -> dict[str, NDArray[Any]]:
+    if how.loss == RIDGE:
+        return {}
     arrays: dict[str, NDArray[Any]] = {
         "encoder": np.array(pair.x.model.label),
         "llm": np.array(pair.y.model.label),

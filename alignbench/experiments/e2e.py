@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.errors import DegenerateError
-from alignbench.experiments.trained import not_applicable, plan, train_all, trained_score
+from alignbench.experiments.trained import course, not_applicable, plan, train_all, trained_score
 from alignbench.metrics.retrieval import CUTS, cosine_similarity, mrr_chance, rank_table, recall_chance
+from alignbench.projectors import RIDGE
 from alignbench.stats import draw_permutations, draw_within, multi_split_p, p_value, rng_for
 
 if TYPE_CHECKING:
@@ -52,24 +53,26 @@ class _Found:
 def e2e_scores(pair: Pair, loss: str, repeats: Repeats) -> list[Score]:
     """Return recall@1, @5, @10, MRR and median rank in both directions, over splits and seeds.
 
-    A linear projector is trained on the train groups, and stopped by the loss of a fifth of them that is
-    watched only. Candidates are all rows of the held-out groups; those of the query's own group are right.
-    Cosines are centred on the mean of the train texts, where the projector's own training centres them.
+    A linear projector is solved for the train groups ("ridge"), or trained on them, and stopped by the loss
+    of a fifth of them that is watched only. Candidates are all rows of the held-out groups; those of the
+    query's own group are right. Cosines are centred on the mean of the train texts, where the projector's own
+    training centres them.
 
     Args:
         pair: the embeddings.
-        loss: "contrastive", "cosine" or "mse".
+        loss: "ridge", "contrastive", "cosine" or "mse".
         repeats: how often.
     """
     from alignbench.projectors.fit import Training
 
     training = Training("linear", loss, epochs=repeats.epochs, patience=PATIENCE)
+    repeats = repeats.of(loss)
     variants = [(direction, measure) for direction in DIRECTIONS for measure in MEASURES]
     found = {key: _Found([], [], [], [], []) for key in variants}
     epochs, candidates = [], []
     try:
         for own, shuffled in train_all(
-            pair, splits := plan(pair.groups, repeats, early_stopping=True), training, repeats
+            pair, splits := plan(pair.groups, repeats, early_stopping=loss != RIDGE), training, repeats
         ):
             _rank_split(pair, own, shuffled, repeats, found)
             epochs += [one.epoch for one in own]
@@ -80,11 +83,7 @@ def e2e_scores(pair: Pair, loss: str, repeats: Repeats) -> list[Score]:
             for d, m in variants
         ]
     params = {
-        "loss": loss,
-        "projector": training.projector,
-        "epochs": training.epochs,
-        "patience": PATIENCE,
-        "kept_epoch": float(np.median(epochs)),
+        **course(training, epochs),
         "candidates": float(np.mean(candidates)),
         "centred": "on the train rows' mean of y",
     }

@@ -1,4 +1,4 @@
-"""ELAS of a pair: a projector trained over and over, and the four parts of its score."""
+"""ELAS of a pair: a projector, of split after split, and the four parts of its score."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.errors import DegenerateError
-from alignbench.experiments.trained import not_applicable, plan, train_all, trained_score
+from alignbench.experiments.trained import course, not_applicable, plan, train_all, trained_score
 from alignbench.metrics import ELAS_WEIGHTS, elas, elas_parts, linear_cka
+from alignbench.projectors import RIDGE
 from alignbench.stats import one_per_group
 
 if TYPE_CHECKING:
@@ -25,12 +26,18 @@ PROJECTOR = "linear"
 
 
 def elas_score(
-    pair: Pair, repeats: Repeats, projector: str = PROJECTOR, patches: Patches | None = None
+    pair: Pair,
+    repeats: Repeats,
+    projector: str = PROJECTOR,
+    patches: Patches | None = None,
+    *,
+    loss: str | None = None,
 ) -> Score:
     """Return ELAS over splits and seeds, with its parts, and what the same gives on shuffled pairs.
 
-    The projector is trained to the end, by mean squared error. linear_cka is of all pairs (one row a group),
-    so it is the same in every split and for every projector.
+    A linear projector is solved, with a penalty on its weights; others are trained to the end, by mean
+    squared error. linear_cka is of all pairs (one row a group), so it is the same in every split and for
+    every projector.
 
     Args:
         pair: an encoder's and an LLM's embeddings.
@@ -38,21 +45,25 @@ def elas_score(
         projector: of `alignbench.projectors.PROJECTORS`; "2layer_mlp" is that of ELAS as published. Of any
             but the linear one the score's variant has the name.
         patches: the encoder's, which "cross_attention" reads.
+        loss: of `alignbench.projectors.LOSSES`, instead of "ridge" (linear) or "mse" (others).
 
     Raises:
         InputError: an unknown projector, or "cross_attention" without patches.
     """
     from alignbench.projectors.fit import Training
 
-    training = Training(projector, "mse", epochs=repeats.epochs)
+    loss = loss or (RIDGE if projector == PROJECTOR else "mse")
+    training = Training(projector, loss, epochs=repeats.epochs)
+    repeats = repeats.of(loss)
     variant = "" if projector == PROJECTOR else projector
     x = None if patches is None else patches.values
     try:
         splits = plan(pair.groups, repeats, early_stopping=False)
         rows = one_per_group(np.asarray(pair.groups), repeats.seed)
-        own, shuffled = [], []
+        own, shuffled, epochs = [], [], []
         for trained, controls in train_all(pair, splits, training, repeats, x=x, everything=True):
             own += [_parts(pair, trained, rows)]
+            epochs += [one.epoch for one in trained]
             shuffled += [_parts(pair, controls, rows)]
     except DegenerateError as error:
         return not_applicable(pair, "elas", error, repeats, experiment=EXPERIMENT, variant=variant)
@@ -68,9 +79,7 @@ def elas_score(
             "parts": _mean(own),
             "shuffled_parts": _mean(shuffled),
             "part_repeats": {name: [[p[name] for p in split] for split in own] for name in ELAS_WEIGHTS},
-            "projector": training.projector,
-            "loss": training.loss,
-            "epochs": training.epochs,
+            **course(training, epochs),
             "centred": "on the train rows' mean of y",
         },
     )

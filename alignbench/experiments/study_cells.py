@@ -120,7 +120,7 @@ def cell(
         own = pair.take(rows)
         metrics[data_type] = metric_values(own, settings)
         if data_type == ALL and settings.elas_splits:
-            score = elas_score(own, replace(settings.repeats, splits=settings.elas_splits))
+            score = elas_score(own, replace(settings.repeats, splits=settings.elas_splits), loss="mse")
             metrics[ALL] |= {} if score.value is None else {TRAINED_PREDICTOR: score.value}
         outcomes[data_type] = retrieval_values(own, settings)
     if vlm is not None and settings.vlm_epochs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from alignbench.errors import TooFewSamplesError
 from alignbench.experiments.scoring import identity, preprocessing
 from alignbench.experiments.sharing import Sharing, why_not
+from alignbench.projectors import RIDGE
 from alignbench.stats import assign, corrected_interval, repeated_split, rng_for, seed_for, seed_spread
 from alignbench.stats.interval import MIN_GROUPS
 from alignbench.types import Null, Score
@@ -43,6 +44,8 @@ class Repeats:
         epochs: full-batch steps, at most.
         permutations: of held-out pairs, where p comes from them.
         device: "cpu", "cuda", ...
+        solved_splits: the splits where projectors are solved: that costs little, and more splits make
+            intervals narrower.
     """
 
     seed: int = 42
@@ -51,6 +54,27 @@ class Repeats:
     epochs: int = 300
     permutations: int = 999
     device: str = "cpu"
+    solved_splits: int = 40
+
+    def of(self, loss: str) -> Repeats:
+        """Return how often with this loss: what is solved has no initial weights that could differ."""
+        return replace(self, splits=self.solved_splits, seeds=1) if loss == RIDGE else self
+
+
+def course(training: Training, epochs: Sequence[int]) -> dict[str, Any]:
+    """Return what a score says of how its projectors came about.
+
+    Args:
+        training: how.
+        epochs: that each training kept.
+    """
+    from alignbench.projectors.ridge import PENALTY
+
+    shared = {"projector": training.projector, "loss": training.loss}
+    if training.loss == RIDGE:
+        return {**shared, "penalty": PENALTY}
+    stopped = {} if training.patience is None else {"patience": training.patience}
+    return {**shared, "epochs": training.epochs, **stopped, "kept_epoch": float(np.median(epochs))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from alignbench.metrics.classes import (
     cosine_variance,
     discriminability,
     discriminability_raw,
+    knn_above_chance,
     knn_accuracy,
     spread,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "eas_parts",
     "elas",
     "elas_parts",
+    "knn_above_chance",
     "knn_accuracy",
     "ledoit_wolf",
     "linear_cka",

@@ -248,3 +248,29 @@ def knn_accuracy(
         winners = votes >= votes.max(axis=1, keepdims=True) - SAME_VOTES
         correct += float((winners * member[test]).sum(axis=1) @ (1 / winners.sum(axis=1)))
     return bounded(correct / len(a), (0, 1), "knn_accuracy")
+
+
+def knn_above_chance(
+    x: ArrayLike, labels: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 42
+) -> float:
+    r"""Return `knn_accuracy` on the scale from a guesser's to 1, $\max(0, (a - m) / (1 - m))$.
+
+    m is the share of the largest class. Neighbours are found where classes differ in a few directions only,
+    which hold hardly any of the variance: what `discriminability` is a share of.
+
+    Args:
+        x: [n, d], n ≥ 10.
+        labels: the class of each row; at least two classes, at least two of each.
+        groups: the unit of the folds; each row by default.
+        seed: of the folds.
+
+    Returns:
+        A value in [0, 1].
+
+    Raises:
+        InputError: bad input.
+        DegenerateError: as `knn_accuracy`.
+    """
+    accuracy = knn_accuracy(x, labels, groups=groups, seed=seed)
+    largest = _majority(0, check_classes(labels, len(as_matrix(x))), {})
+    return max(0.0, (accuracy - largest) / (1 - largest))

@@ -10,7 +10,7 @@ from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.basis import basis_settings, shuffled_bases, to_shared_basis
 from alignbench.metrics.checks import bounded
 from alignbench.metrics.cka import calibrated_cka, calibrated_cka_draw, linear_cka, linear_cka_draw
-from alignbench.metrics.classes import discriminability, discriminability_raw, spread
+from alignbench.metrics.classes import discriminability_raw, knn_above_chance, spread
 from alignbench.metrics.coral import SATURATION, coral_similarity, ncoral
 
 if TYPE_CHECKING:
@@ -56,12 +56,12 @@ def eas_adjusted_parts(
     align: str = "procrustes",
     k: int | None = None,
 ) -> dict[str, float]:
-    """Return what `eas_adjusted` adds up: `calibrated_cka` (from 0 on), `1 - ncoral`, `discriminability`."""
+    """Return what `eas_adjusted` adds up: `calibrated_cka` (from 0 on), `1 - ncoral`, `knn above chance`."""
     based = to_shared_basis(x, y, align=align, k=k, groups=groups, seed=seed)
     return {
         "calibrated_cka": max(0.0, calibrated_cka(x, y)),
         "1 - ncoral": 1 - ncoral(*based),
-        "discriminability": discriminability(x, labels),
+        "knn above chance": knn_above_chance(x, labels, groups=groups, seed=seed),
     }
 
 
@@ -166,7 +166,7 @@ def eas(
     pairing=True,
     bounds=(0, 1),
     invariant_to=("joint_rotation", "isotropic_scale", "translation"),
-    min_n=5,
+    min_n=10,
     same_width=True,
     needs=("labels", *NEEDS),
     settings=basis_settings,
@@ -184,13 +184,13 @@ def eas_adjusted(
     align: str = "procrustes",
     k: int | None = None,
 ) -> float:
-    r"""Return EAS of parts that don't depend on n and don't saturate.
+    r"""Return EAS of parts that don't saturate, and of classes that are told apart in many dimensions, too.
 
-    $.3\max(0, \mathrm{calibrated\ CKA}) + .3(1 - \mathrm{ncoral}) + .4\,\mathrm{discriminability}$. Two of
+    $.3\max(0, \mathrm{calibrated\ CKA}) + .3(1 - \mathrm{ncoral}) + .4\,\mathrm{kNN\ above\ chance}$. Two of
     its three parts don't see the pairing: read it beside its value on shuffled pairs.
 
     Args:
-        x: vision side [n, dx], n ≥ 5.
+        x: vision side [n, dx], n ≥ 10.
         y: text side [n, dy].
         labels: the class of each row.
         groups: the unit of the split that the shared basis needs.

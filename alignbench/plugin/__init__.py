@@ -76,7 +76,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         **many,
     )
     add("--align-epochs", "epochs that a projector is trained for (default: 300)", type=int, metavar="N")
-    add("--align-splits", "train/test splits of trained scores (default: 5)", type=int, metavar="N")
+    add(
+        "--align-splits",
+        "train/test splits of trained scores (default: 5; where a projector is solved: 40)",
+        type=int,
+        metavar="N",
+    )
     add(
         "--align-seeds",
         "trainings a split, from other initial weights (default: 5; ELAS: 3)",
@@ -85,7 +90,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     add(
         "--align-loss",
-        "what e2e trains for: contrastive, cosine, mse (default: contrastive)",
+        "what e2e trains for: ridge, contrastive, cosine, mse (default: ridge, which is solved)",
         action="append",
         metavar="LOSS[,LOSS...]",
     )

@@ -13,6 +13,7 @@ from alignbench.embed import count_missing
 from alignbench.encoders.pixels import Pixels
 from alignbench.errors import AlignbenchError, AlignbenchWarning, UnwritableError
 from alignbench.experiments.attention import what_it_lacks
+from alignbench.experiments.dead import flag_dead
 from alignbench.experiments.speed_machine import available_cores
 from alignbench.paths import exists
 from alignbench.plots.text import clean
@@ -130,6 +131,7 @@ class Collector:
         if self.scores:
             self._keep_samples()
             self.run = self._describe()
+            self.scores = dict(zip(self.scores, flag_dead(self.scores.values()), strict=True))
             self.keeper.finish(self.run, self.scores.values(), figures=options.figures)
         if self.against is not None and not self.config.option.collectonly:
             place = self.keeper.rescued or self.folder.path

@@ -97,6 +97,7 @@ class Options:
     batch_sizes: tuple[int, ...]
     elas_seeds: int
     elas_projectors: tuple[str, ...]
+    solved_splits: int
     vlm_encoders: tuple[str, ...] | None
     vlm_projectors: tuple[str, ...]
     vlm_epochs: int
@@ -163,7 +164,7 @@ class Options:
             epochs=_at_least("--align-epochs", raw["epochs"], 1, 300),
             splits=_at_least("--align-splits", raw["splits"], 2, 5),
             seeds=_at_least("--align-seeds", raw["seeds"], 1, 5),
-            losses=_names_of("--align-loss", raw["loss"], ("contrastive",), LOSSES),
+            losses=_names_of("--align-loss", raw["loss"], ("ridge",), LOSSES),
             methods=_names_of("--align-method", raw["method"], METHODS),
             perplexity=_reach("perplexity", raw["perplexity"]).perplexity,
             neighbors=_reach("neighbors", raw["neighbors"]).neighbors,
@@ -172,6 +173,7 @@ class Options:
             # .002, splits by .02 to .04. A VLM takes far more work than a projector of embeddings.
             elas_seeds=_at_least("--align-seeds", raw["seeds"], 1, 3),
             elas_projectors=_names_of("--align-projectors", raw["projectors"], ("linear",), PROJECTORS),
+            solved_splits=_at_least("--align-splits", raw["splits"], 2, 40),
             vlm_encoders=None if encoders else _of_both(base.vlm_encoders, base.default_encoders),
             vlm_projectors=_names_of("--align-projectors", raw["projectors"], ("linear",), PROJECTORS),
             vlm_epochs=_at_least("--align-epochs", raw["epochs"], 1, 8),

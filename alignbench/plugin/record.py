@@ -67,7 +67,15 @@ class Recorder:
         options = self.options
         draws = 999 if options.permutations is None else options.permutations
         device = resolve_device(options.device)
-        return Repeats(options.seed, options.splits, options.seeds, options.epochs, draws, device)
+        return Repeats(
+            options.seed,
+            options.splits,
+            options.seeds,
+            options.epochs,
+            draws,
+            device,
+            options.solved_splits,
+        )
 
     def __call__(
         self,

@@ -4,6 +4,9 @@ Importing this imports no torch.
 """
 
 PROJECTORS = ("linear", "mlp", "2layer_mlp", "cross_attention")
-LOSSES = ("contrastive", "cosine", "mse")
+RIDGE = "ridge"
+"""Squared error with a penalty on the weights: of linear projectors only, which are solved for it."""
 
-__all__ = ["LOSSES", "PROJECTORS"]
+LOSSES = (RIDGE, "contrastive", "cosine", "mse")
+
+__all__ = ["LOSSES", "PROJECTORS", "RIDGE"]

@@ -13,9 +13,11 @@ import torch
 
 from alignbench.doing import advance, doing
 from alignbench.errors import InputError
+from alignbench.projectors import LOSSES, RIDGE
 from alignbench.projectors.architectures import build
 from alignbench.projectors.losses import BIAS, LOSS_FUNCTIONS, SCALE
 from alignbench.projectors.patches import MOST_PATCHES, grid, principal_axes, width_read
+from alignbench.projectors.ridge import ridge
 from alignbench.projectors.stacks import stack
 from alignbench.registry import unknown
 
@@ -43,7 +45,8 @@ class Training:
 
     Args:
         projector: of `alignbench.projectors.PROJECTORS`.
-        loss: of `alignbench.projectors.LOSSES`.
+        loss: of `alignbench.projectors.LOSSES`. For "ridge" a linear projector is solved, and nothing below
+            counts.
         epochs: full-batch steps of Adam, at most.
         lr: Adam's learning rate.
         patience: stop a training whose held-out loss has not improved for so many epochs, and keep its best
@@ -82,9 +85,10 @@ class Fitted:
 
     Args:
         prediction: of the test rows, in y's own units [n_test, dy].
-        train_loss: after each epoch [epochs]; the loss is that of standardised sides.
+        train_loss: after each epoch [epochs]; the loss is that of standardised sides. One value, the squared
+            error, where the projector was solved.
         held_out_loss: the same of the held-out rows.
-        epoch: the epoch, from 1, whose weights were kept.
+        epoch: the epoch, from 1, whose weights were kept; 0 where the projector was solved.
     """
 
     prediction: Vectors
@@ -132,6 +136,8 @@ def fit(
             projector.
     """
     _check(x, y, splits, training)
+    if training.loss == RIDGE:
+        return [_solved(x, y, split) for split in splits]
     x = grid(x, MOST_PATCHES) if x.ndim == 3 else x
     names = np.arange(len(y)).astype(str) if groups is None else np.asarray(groups).astype(str)
     codes = np.unique(names, return_inverse=True)[1].reshape(len(y))
@@ -154,8 +160,13 @@ def _check(x: Vectors, y: Vectors, splits: Sequence[Split], training: Training) 
         raise InputError(
             f"{training.projector}: expected x {form} and y [n, dy], got {x.shape} and {y.shape}"
         )
-    if training.loss not in LOSS_FUNCTIONS:
-        raise InputError(unknown("loss", training.loss, LOSS_FUNCTIONS))
+    if training.loss not in LOSSES:
+        raise InputError(unknown("loss", training.loss, dict.fromkeys(LOSSES)))
+    if training.loss == RIDGE and training.projector != "linear":
+        raise InputError(
+            f"{RIDGE}: only a linear projector is solved for it, got {training.projector}; "
+            "choose another loss"
+        )
     if training.epochs < 1:
         raise InputError(f"epochs: expected at least 1, got {training.epochs}")
     for number, split in enumerate(splits):
@@ -197,6 +208,24 @@ def _fit_together(
                 )
             )
     return results
+
+
+def _solved(x: Vectors, y: Vectors, split: Split) -> Fitted:
+    """Return what the penalised linear projector of a split gives."""
+    side = _Sides.of(x, y, split)
+    order = np.arange(len(y)) if split.order is None else split.order
+    train, held_out, test = map(np.flatnonzero, (split.train, split.held_out, split.test))
+    rows = np.concatenate([train, held_out, test])
+    targets = side.y(order[train]).astype(np.float64)
+    predicted = ridge(side.x(train).astype(np.float64), targets, side.x(rows).astype(np.float64))
+    errors = np.square(predicted - side.y(order[rows])).mean(axis=1)
+    watched, rest = len(train), len(train) + len(held_out)
+    return Fitted(
+        prediction=(predicted[rest:] * side.scale_y + side.mean_y).astype(np.float32),
+        train_loss=errors[:watched].mean(keepdims=True),
+        held_out_loss=errors[watched:rest].mean(keepdims=True),
+        epoch=0,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,11 @@ FLAGS: dict[str, Flag] = {
         "rows are copies of others, yet each counts as a sample of its own: p and interval are too good to "
         "be true; give groups",
     ),
+    "dead": Flag(
+        "d",
+        "a part of this sum is at its floor or its ceiling for every pair of the run and tells none apart; "
+        "its params name it",
+    ),
     "fidelity": Flag("F", "computed as published, for comparison only; not what a choice should rest on"),
     "separate_bases": Flag("B", "each side in a basis of its own: compares eigenvalues, not directions"),
     "busy": Flag("b", "other processes used the machine meanwhile: slower than it need be"),

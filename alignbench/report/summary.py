@@ -13,6 +13,7 @@ from alignbench.plots.text import number
 from alignbench.plots.verdict import verdict
 from alignbench.report.answer import answer
 from alignbench.report.choice import losses_of
+from alignbench.report.control import against_control, control_sentences
 from alignbench.report.facts import dropped_rows, facts
 from alignbench.report.failures import failure_markdown
 from alignbench.report.files import REPORT
@@ -75,6 +76,7 @@ def summary_markdown(
     lines += _by_type(
         [r for r in rank_by_type(scores, losses, failures) if r.llm in together], scores, labels
     )
+    lines += _controls(scores, labels)
     lines += [*_dropped(run), *_list("Warnings", [*run.get("warnings", ()), *problems])]
     lines += [
         *_prediction(scores, run, labels),
@@ -140,6 +142,29 @@ def _by_type(rankings: Sequence[Ranking], scores: Sequence[Score], labels: Mappi
     rows = [_type_row(ranking, scores, labels) for ranking in rankings]
     lines = ["## By data type", "", *table([*head, "p", "n"], rows, frozenset({4, 6, 8, 9})), ""]
     return [*lines, "Each type is judged by itself: of many types, some differ by chance.", ""]
+
+
+def _controls(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
+    """Say where trained encoders can be told from the untrained one, with every paired difference."""
+    found = against_control(scores)
+    if not found:
+        return []
+    lines = ["## Against the untrained control", ""]
+    lines += [f"- {told}" for told in control_sentences(found, labels.__getitem__, markdown)]
+    head = ["outcome", "LLM", "data", "encoder", "control", "difference, 95% interval", "above the control"]
+    rows = [
+        [
+            markdown(one.outcome),
+            labels[one.llm],
+            markdown(one.data_type),
+            labels[one.encoder],
+            labels[one.control],
+            markdown(one.told),
+            "yes" if one.above else "not shown",
+        ]
+        for one in found
+    ]
+    return [*lines, "", *table(head, rows, frozenset({5})), ""]
 
 
 def _type_row(ranking: Ranking, scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:

@@ -11,6 +11,7 @@ from alignbench.plots.text import clean, cut, display_width, fit, number
 from alignbench.plots.verdict import verdict
 from alignbench.report.answer import answer
 from alignbench.report.choice import is_cross_modal, losses_of
+from alignbench.report.control import against_control, control_sentences
 from alignbench.report.failures import failure_lines
 from alignbench.report.files import sound
 from alignbench.report.flags import letter, meaning, of_weights
@@ -87,6 +88,9 @@ def terminal_table(
             lines += wrap(plain(_by_type(types, labels)), width, _GAP)
         lines.append("")
     lines += [encodable(line, encoding) for line in _vlm(scores, labels, width, ellipsis)]
+    controls = control_sentences(against_control(scores), lambda name: labels.get(name, plain(name)))
+    lines += [line for told in controls for line in wrap(plain(told), width, _GAP)]
+    lines += [""] if controls else []
     lines += [encodable(line, encoding) for line in _speed(scores, labels, width, ellipsis)]
     lines += wrap(plain(_count(scores)), width, _GAP) if scores else []
     lines += wrap("; ".join(_COLUMNS[name] for name in columns if name in _COLUMNS), width, _GAP)

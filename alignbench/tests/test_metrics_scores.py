@@ -18,6 +18,7 @@ from alignbench.metrics import (
     eas_adjusted,
     eas_adjusted_parts,
     eas_parts,
+    knn_above_chance,
     knn_accuracy,
     mutual_knn,
     pairwise,
@@ -251,6 +252,28 @@ def test_chance_is_that_of_the_best_guesser() -> None:
     assert chance(40, codes, {}) == 0.75
 
 
+def test_knn_above_chance_runs_from_the_guesser_to_one() -> None:
+    x = classes()
+    chance = np.bincount(np.unique(LABELS, return_inverse=True)[1]).max() / len(LABELS)
+    expected = (knn_accuracy(x, LABELS) - chance) / (1 - chance)
+    assert knn_above_chance(x, LABELS) == pytest.approx(expected)
+    noise = np.random.default_rng(3).normal(size=(20, *x.shape))
+    values = [knn_above_chance(one, LABELS) for one in noise]
+    assert min(values) == 0
+    assert np.mean(values) < 0.1
+
+
+def test_the_class_part_sees_classes_in_few_of_many_directions() -> None:
+    rng = np.random.default_rng(0)
+    codes = np.arange(90) % 3
+    x = rng.normal(size=(90, 600)) * np.sqrt(8 / 600)
+    x[:, :16] += 2 * rng.normal(size=(3, 16))[codes]
+    x[:, 16:20] += 4 * rng.normal(size=(90, 4))
+    labels = codes.astype(str)
+    assert discriminability(x, labels) < 0.5
+    assert knn_above_chance(x, labels) > 0.9
+
+
 def test_eas_is_the_weighted_sum_of_its_parts() -> None:
     x = classes()
     y = x @ np.random.default_rng(0).normal(size=(8, 12))
@@ -258,7 +281,7 @@ def test_eas_is_the_weighted_sum_of_its_parts() -> None:
     assert list(parts) == ["linear_cka", "coral_similarity", "discriminability_raw"]
     assert eas(x, y, labels=LABELS) == pytest.approx(np.dot([0.3, 0.3, 0.4], list(parts.values())))
     adjusted = eas_adjusted_parts(x, y, labels=LABELS)
-    assert list(adjusted) == ["calibrated_cka", "1 - ncoral", "discriminability"]
+    assert list(adjusted) == ["calibrated_cka", "1 - ncoral", "knn above chance"]
     assert eas_adjusted(x, y, labels=LABELS) == pytest.approx(
         np.dot([0.3, 0.3, 0.4], list(adjusted.values()))
     )

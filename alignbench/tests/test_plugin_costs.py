@@ -24,7 +24,8 @@ from alignbench.weights.sizes import Size
 if TYPE_CHECKING:
     from pathlib import Path
 
-TRAINING = "benchmarks/test_elas.py::test_elas[a-l]"
+TRAINING = "benchmarks/test_compare.py::test_projection[mlp-a-l]"
+SOLVED = "benchmarks/test_elas.py::test_elas[a-l]"
 TIMING = "benchmarks/test_speed.py::test_encode[a-1]"
 
 
@@ -33,7 +34,7 @@ def options(**given: Any) -> Any:
         "epochs": 300,
         "splits": 5,
         "seeds": 5,
-        "elas_seeds": 3,
+        "solved_splits": 40,
         "vlm_epochs": 8,
         "vlm_splits": 3,
         "vlm_seeds": 1,
@@ -67,10 +68,12 @@ def test_the_name_in_the_brackets_is_of_no_test() -> None:
     assert named == seconds_of_tests(["t.py::test_x[a]"] * 2, options())
 
 
-@pytest.mark.parametrize("less", ["epochs", "splits", "elas_seeds"])
-def test_less_training_takes_less_time(less: str) -> None:
-    all_of_it, rest = (seconds_of_tests(tests, options()) for tests in ([TRAINING], []))
-    shorter = seconds_of_tests([TRAINING], options(**{less: 1})) - rest
+@pytest.mark.parametrize(
+    ("test", "less"), [(TRAINING, "epochs"), (TRAINING, "splits"), (SOLVED, "solved_splits")]
+)
+def test_less_training_takes_less_time(test: str, less: str) -> None:
+    all_of_it, rest = (seconds_of_tests(tests, options()) for tests in ([test], []))
+    shorter = seconds_of_tests([test], options(**{less: 1})) - rest
     assert shorter == pytest.approx((all_of_it - rest) / getattr(options(), less))
 
 

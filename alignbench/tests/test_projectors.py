@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ import torch
 from torch import nn
 
 from alignbench.errors import InputError
-from alignbench.projectors import LOSSES, PROJECTORS
+from alignbench.projectors import LOSSES, PROJECTORS, RIDGE
 from alignbench.projectors.architectures import CrossAttention, Linear, build
 from alignbench.projectors.fit import Split, Training, fit
 from alignbench.projectors.losses import BIAS, LOSS_FUNCTIONS, SCALE
+from alignbench.projectors.ridge import PENALTY, ridge
 from alignbench.projectors.stacks import ModuleStack, stack
 
 N, DX, DY = 24, 6, 5
@@ -73,7 +75,7 @@ def plain(x: Any, y: Any, split: Split, training: Training) -> tuple[Any, list[f
         return module(a[split.test]).numpy() * scale_y + mean_y, *history
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", LOSS_FUNCTIONS)
 @pytest.mark.parametrize("projector", PROJECTORS)
 def test_trained_together_equals_a_plain_loop(projector: str, loss: str) -> None:
     x, y = sides(projector)
@@ -83,6 +85,40 @@ def test_trained_together_equals_a_plain_loop(projector: str, loss: str) -> None
         np.testing.assert_allclose(fitted.prediction, prediction, rtol=0, atol=2e-4)
         np.testing.assert_allclose(fitted.train_loss, train_loss, rtol=2e-4, atol=1e-5)
         np.testing.assert_allclose(fitted.held_out_loss, held_out_loss, rtol=2e-4, atol=1e-5)
+
+
+def augmented(x: Any, y: Any, rows: Any, penalty: float) -> Any:
+    """Return the penalised fit by ordinary least squares, with a row of data for each weight's penalty."""
+    weight = np.sqrt(penalty * np.square(x).sum(axis=1).mean())
+    stacked = np.vstack([x, weight * np.eye(x.shape[1])])
+    targets = np.vstack([y, np.zeros((x.shape[1], y.shape[1]))])
+    return rows @ np.linalg.lstsq(stacked, targets)[0]
+
+
+@pytest.mark.parametrize("n", [7, 40])  # fewer rows than columns, and more
+def test_ridge_is_least_squares_with_a_row_for_each_penalty(n: int) -> None:
+    rng = np.random.default_rng(0)
+    x, y, rows = rng.normal(size=(n, 12)), rng.normal(size=(n, 3)), rng.normal(size=(5, 12))
+    for penalty in (0.01, 16.0):
+        np.testing.assert_allclose(ridge(x, y, rows, penalty), augmented(x, y, rows, penalty), atol=1e-8)
+    np.testing.assert_allclose(ridge(1e3 * x, y, 1e3 * rows), ridge(x, y, rows))
+    assert not ridge(np.zeros((n, 12)), y, rows).any()
+
+
+def test_a_solved_projector_is_the_ridge_of_the_train_rows() -> None:
+    x, y = sides("linear")
+    order = np.random.default_rng(1).permutation(N)
+    for split in (*splits(2, uneven=True), replace(splits(1)[0], order=order)):
+        targets = y if split.order is None else y[split.order]
+        mean_x, mean_y = x[split.train].mean(axis=0), targets[split.train].mean(axis=0)
+        a, b = (x - mean_x).astype(np.float64), (targets - mean_y).astype(np.float64)
+        expected = augmented(a[split.train], b[split.train], a, PENALTY)
+        [fitted] = fit(x, y, [split], Training(loss=RIDGE))
+        np.testing.assert_allclose(fitted.prediction, expected[split.test] + mean_y, atol=1e-4)
+        errors = np.square(expected - b).mean(axis=1) / b[split.train].var()
+        np.testing.assert_allclose(fitted.train_loss, [errors[split.train].mean()], rtol=1e-4)
+        np.testing.assert_allclose(fitted.held_out_loss, [errors[split.held_out].mean()], rtol=1e-4)
+        assert fitted.epoch == 0
 
 
 @pytest.mark.parametrize("projector", ["linear", "mlp", "2layer_mlp"])
@@ -200,7 +236,7 @@ def test_building_leaves_the_generator_alone() -> None:
 
 
 def test_every_declared_name_is_there() -> None:
-    assert set(LOSSES) == set(LOSS_FUNCTIONS)
+    assert set(LOSSES) == {*LOSS_FUNCTIONS, RIDGE}
     assert all(build(name, 4, 3, 0) is not None for name in PROJECTORS)
 
 
@@ -208,6 +244,7 @@ def test_every_declared_name_is_there() -> None:
     ("change", "message"),
     [
         ({"training": Training(loss="msee")}, "Did you mean 'mse'"),
+        ({"training": Training("mlp", RIDGE)}, "ridge: only a linear projector is solved for it, got mlp"),
         ({"training": Training("lineer")}, "Did you mean 'linear'"),
         ({"training": Training("cross_attention")}, r"expected x \[n, p, dx\]"),
         ({"training": Training(epochs=0)}, "epochs: expected at least 1"),

@@ -190,7 +190,13 @@ def end_to_end(study: Study) -> Found:
     found, job, options = Found(), study.job, study.options
     draws = 999 if options.permutations is None else options.permutations
     repeats = Repeats(
-        options.seed, options.splits, options.seeds, options.epochs, draws, resolve_device(options.device)
+        options.seed,
+        options.splits,
+        options.seeds,
+        options.epochs,
+        draws,
+        resolve_device(options.device),
+        options.solved_splits,
     )
     job.expect(1 + len(study.encoders) * len(study.llms) * len(options.losses))
     job.step("embedding")

@@ -10,6 +10,7 @@ from alignbench.experiments.prediction import PREDICTORS
 from alignbench.plots.verdict import headline
 from alignbench.report.answer import answer
 from alignbench.report.choice import is_cross_modal
+from alignbench.report.control import against_control, control_sentences
 from alignbench.report.html.bars import bar, scale_of
 from alignbench.report.ranking import ranked_scores
 from alignbench.report.text import share
@@ -104,8 +105,10 @@ def boards(
         metric: scale_of(s for r, own in ranked for s in own.values() if r.metric == metric)
         for metric in {ranking.metric for ranking in rankings}
     }
+    controls = against_control(scores)
     found = []
     for ranking, own in ranked:
+        of_llm = [c for c in controls if (c.llm, c.data_type) == (ranking.llm, ranking.data_type)]
         first = next(iter(own.values()), None)
         places, best = ranking.places, ranking.probability_best or {}
         first_sentence, *rest = answer(ranking, scores, labels.__getitem__, numbers=False)
@@ -128,7 +131,11 @@ def boards(
                 ],
                 verdict=headline(ranking, labels.__getitem__),
                 decided=bool(ranking.answer),
-                sentences=rest if ranking.best else [first_sentence, *rest],
+                sentences=[
+                    *([] if ranking.best else [first_sentence]),
+                    *rest,
+                    *control_sentences(of_llm, labels.__getitem__),
+                ],
             )
         )
     return found

@@ -1,0 +1,115 @@
+"""Trained encoders beside the untrained control, and parts of composites that tell nothing apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from alignbench.experiments.dead import flag_dead
+from alignbench.report.control import against_control, control_sentences
+from alignbench.stats import corrected_interval
+from alignbench.types import Score
+
+SPLITS = 40
+
+
+def trained(encoder: str, gain: float, *, weights: str = "embedded", n: int = 90, **changes: object) -> Score:
+    rng = np.random.default_rng(len(encoder))
+    common = np.random.default_rng(0).normal(0.4, 0.1, SPLITS)
+    repeats = tuple((common + gain + rng.normal(0, 0.02, SPLITS)).tolist())
+    score = Score(
+        experiment="e2e",
+        metric="mrr",
+        value=float(np.mean(repeats)),
+        encoder=encoder,
+        llm="llm",
+        dataset="data@0",
+        n=n,
+        dims=(4, 4),
+        variant="image_to_text ridge",
+        repeats=repeats,
+        params={"splits": SPLITS, "seeds": 1, "test_to_train": 0.25},
+        weights={encoder: weights, "llm": "embedded"},
+    )
+    return replace(score, **changes)  # type: ignore[arg-type]
+
+
+def run(*gains: float, **changes: object) -> list[Score]:
+    names = ("a", "bb", "ccc")
+    control = trained("untrained", 0.0, weights="random", **changes)  # type: ignore[arg-type]
+    return [*(trained(name, gain, **changes) for name, gain in zip(names, gains, strict=False)), control]  # type: ignore[arg-type]
+
+
+def test_the_difference_is_paired_with_its_corrected_interval() -> None:
+    scores = run(0.1)
+    [found] = against_control(scores)
+    differences = np.subtract(scores[0].repeats, scores[1].repeats)
+    expected = corrected_interval(differences, 0.25)
+    assert found.interval is not None
+    assert (found.interval.low, found.interval.high) == pytest.approx((expected.low, expected.high))
+    assert found.difference == pytest.approx(differences.mean())
+    assert found.above
+    assert found.told.startswith("+0.1")
+
+
+def test_encoders_are_told_from_the_control_or_not() -> None:
+    assert control_sentences(against_control(run(0.1, 0.0)), str.upper) == [
+        "control: in mrr image_to_text ridge for LLM A "
+        f"({against_control(run(0.1))[0].told}) is above UNTRAINED, which is untrained; "
+        f"BB ({against_control(run(0.1, 0.0))[1].told}) can't be told from it."
+    ]
+
+
+def test_where_no_encoder_is_above_the_untrained_one_it_does_as_well() -> None:
+    for gains in ((0.0, 0.0), (-0.2, -0.1)):
+        [said] = control_sentences(against_control(run(*gains)), str)
+        assert said.startswith("control: an untrained encoder does as well here; mrr image_to_text ridge for")
+        assert "from untrained" in said
+
+
+def test_a_low_outcome_is_better_where_its_scores_say_so() -> None:
+    [low] = against_control(run(-0.1, higher_is_better=False))
+    assert low.above
+    [high] = against_control(run(0.1, higher_is_better=False))
+    assert not high.above
+
+
+def test_outcomes_that_agree_are_one_sentence_without_numbers() -> None:
+    both = [*run(0.1, 0.0), *run(0.1, 0.0, variant="text_to_image ridge")]
+    [said] = control_sentences(against_control(both), str)
+    assert "mrr image_to_text ridge and mrr text_to_image ridge for llm a is above untrained" in said
+    assert "[" not in said
+    apart = [*run(0.1, 0.0), *run(0.0, 0.0, variant="text_to_image ridge")]
+    assert len(control_sentences(against_control(apart), str)) == 2
+
+
+def test_without_a_control_or_an_interval_nothing_is_claimed() -> None:
+    assert against_control(run(0.1)[:1]) == []
+    assert against_control(run(0.1)[1:]) == []
+    assert against_control(run(0.1, experiment="cka", metric="linear_cka")) == []
+    [few] = against_control(run(0.1, n=15))
+    assert few.interval is None
+    assert not few.above
+    assert few.told.endswith("no interval")
+
+
+def composite(name: str, **parts: float) -> Score:
+    return replace(trained(name, 0.0), experiment="elas", metric="elas", variant="", params={"parts": parts})
+
+
+@pytest.mark.parametrize(("end", "dead"), [(0.0, True), (1.0, True), (0.9995, True), (0.01, False)])
+def test_a_part_at_one_end_for_all_is_dead(end: float, dead: bool) -> None:
+    found = flag_dead([composite("a", mse=end, cka=0.3), composite("b", mse=end, cka=0.0)])
+    for score in found:
+        assert ("dead" in score.flags) is dead
+        assert score.params.get("dead_parts") == (["mse"] if dead else None)
+
+
+def test_a_part_that_tells_one_apart_lives_and_one_pair_says_nothing() -> None:
+    alive = [composite("a", mse=0.0), composite("b", mse=0.2)]
+    opposite = [composite("a", mse=0.0), composite("b", mse=1.0)]
+    other = [composite("a", mse=0.0), replace(composite("b", mse=0.0), data_type="chart")]
+    for scores in (alive, opposite, other, [composite("a", mse=0.0)]):
+        assert flag_dead(scores) == scores
