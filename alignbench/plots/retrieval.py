@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.prediction import predicts
-from alignbench.plots.alignment import sample_note
 from alignbench.plots.inputs import pick
 from alignbench.plots.labels import place_names
-from alignbench.plots.marks import limit, name_rows, not_recorded, reading_notes, score_bars
+from alignbench.plots.marks import (
+    limit,
+    name_rows,
+    not_recorded,
+    reading_notes,
+    sample_note,
+    score_bars,
+)
 from alignbench.plots.style import INK, MARKERS, MUTED, NULL, entitle, lay_out, new_figure, styled
 from alignbench.units import plural
 
