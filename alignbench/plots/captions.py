@@ -162,8 +162,8 @@ CAPTIONS: dict[str, Caption] = {
     "sample_similarity": Caption(
         "Which samples does each model find alike?",
         "Rows and columns: samples, sorted by type; bright: a cosine near 1. Bright blocks on the "
-        "diagonal: the model holds the types apart. The scale ends at the lowest usual cosine: a few far "
-        "below it, as of one odd sample, get the darkest colour.",
+        "diagonal: the model holds the types apart. The scale begins where one pair in twenty "
+        "lies below, or above outliers: one odd sample does not grey out all others.",
         "Agreement of two models, and information: a panel that is bright all over says that all vectors "
         "point one way, which centring undoes.",
     ),

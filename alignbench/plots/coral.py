@@ -48,6 +48,8 @@ SATURATED_NOTE = "Hatched: saturated, it can't tell models apart; read ncoral."
 @styled
 def coral_comparison(inputs: FigureInputs) -> Figure | None:
     """Draw the CORAL scores of all pairs, a column a metric, a block a mode."""
+    from matplotlib.ticker import MaxNLocator
+
     scores = inputs.of("coral")
     columns = {metric: pick(scores, metric) for metric in COLUMNS}
     columns = {metric: own for metric, own in columns.items() if own}
@@ -63,6 +65,9 @@ def coral_comparison(inputs: FigureInputs) -> Figure | None:
             ax = axes[row, column]
             pair_bars(ax, own, pairs[:MOST_ROWS], inputs, block_name(mode, pairs), labelled=column == 0)
             limit(ax, own)
+            if metric == "coral_distance":  # its long numbers need room, and none is below 0
+                ax.set_xlim(left=0)
+                ax.xaxis.set_major_locator(MaxNLocator(3))
             if row == 0:
                 ax.set_title(metric)
             if row == len(blocks) - 1:

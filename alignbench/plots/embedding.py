@@ -10,7 +10,6 @@ import numpy as np
 from alignbench.plots.spectra import coarse
 from alignbench.plots.style import MUTED, SEQUENTIAL, entitle, new_figure, styled
 from alignbench.plots.text import clean, fit, number
-from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from alignbench.plots.inputs import FigureInputs, SimilarityArrays
 
-FENCE = 3.0  # interquartile ranges below the lower quartile: of normal values none is as far
+FENCE = 3.0  # interquartile ranges
 
 
 @styled
@@ -38,6 +37,7 @@ def sample_similarity(inputs: FigureInputs) -> Figure | None:
     figure = new_figure(1.7 + 2.45 * columns, 1.1 + 2.65 * rows)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     low = min(0.0, *(usual_low(model.cosine) for model in models))
+    pairs = sum(len(model.cosine) * (len(model.cosine) - 1) // 2 for model in models)
     beyond = sum(int((np.triu(model.cosine, 1) < low).sum()) for model in models)
     image = None
     for i, (ax, model) in enumerate(zip(axes, models, strict=False)):
@@ -65,8 +65,8 @@ def sample_similarity(inputs: FigureInputs) -> Figure | None:
     ]
     if beyond:
         notes.append(
-            f"The scale leaves out {plural(beyond, 'pair')} of samples whose cosine is far below all others: "
-            "they have its darkest colour."
+            f"The scale begins at {low:.2f}: {beyond / pairs:.1%} of all pairs of samples are below, "
+            "and have its darkest colour."
         )
     entitle(
         figure,
@@ -77,12 +77,17 @@ def sample_similarity(inputs: FigureInputs) -> Figure | None:
 
 
 def usual_low(cosine: NDArray[np.float64]) -> float:
-    """Return the lowest cosine of two samples that is no outlier, by Tukey's outer fence."""
+    """Return where the scale of a model's cosines begins: one pair in twenty may lie below, and all outliers.
+
+    One odd sample makes n - 1 odd pairs, and a few of them more than one in twenty: what lies beyond Tukey's
+    outer fence below the lower quartile is left out, too.
+    """
     pairs = cosine[np.triu_indices(len(cosine), 1)]
     if not len(pairs):
         return 0.0
-    lower, upper = np.quantile(pairs, [0.25, 0.75])
-    return float(pairs[pairs >= lower - FENCE * (upper - lower)].min())
+    least, lower, upper = np.quantile(pairs, [0.05, 0.25, 0.75])
+    inside = pairs[pairs >= lower - FENCE * (upper - lower)].min()
+    return float(max(least, inside))
 
 
 def _contrast(model: SimilarityArrays) -> str:

@@ -60,7 +60,7 @@ def replaced(scores: list[Score], encoder: str, **changes: Any) -> list[Score]:
     return [replace(s, **changes) if s.encoder == encoder and s.llm else s for s in scores]
 
 
-NOT_APPLICABLE = {
+NOT_APPLICABLE: dict[str, Any] = {
     "value": None,
     "status": "not_applicable",
     "reason": "zero variance in x",

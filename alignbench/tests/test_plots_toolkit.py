@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,16 +17,29 @@ from alignbench.plots.spectra import eigenvalue_spectrum
 from alignbench.tests.report_fakes import ENCODERS, make_inputs, make_score
 from alignbench.tests.test_plots_figures import axes_titled, bars, drawn, texts
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 ONE = ("mini-llama",)
+
+
+def points_of(ax: Axes) -> list[Any]:
+    """Return the round markers of a scatter."""
+    return [line for line in ax.lines if line.get_marker() == "o"]
+
+
+def table_of(ax: Axes) -> Any:
+    """Return the numbers behind a table of colours, NaN where a cell is empty."""
+    return np.ma.filled(np.ma.masked_array(ax.images[0].get_array()), np.nan)
 
 
 def test_cka_against_coral_as_published_has_the_diagonal_and_hollow_points() -> None:
     inputs = make_inputs(ENCODERS, ONE)
     ax = axes_titled(drawn(cka_vs_coral(inputs)), "As published")
     assert any(np.array_equal(line.get_xydata(), [[0, 0], [1, 1]]) for line in ax.lines)
-    points = [line for line in ax.lines if line.get_marker() == "o"]
+    points = points_of(ax)
     value = {(s.metric, s.encoder): s.value for s in inputs.scores if s.llm and s.experiment != "compare"}
-    assert {tuple(p.get_xydata()[0]) for p in points} == {  # type: ignore[index]
+    assert {tuple(p.get_xydata()[0]) for p in points} == {
         (value["coral_similarity", e], value["linear_cka", e]) for e in ENCODERS
     }
     assert {p.get_markerfacecolor() for p in points} == {"white"}
@@ -37,7 +51,7 @@ def test_points_that_are_not_saturated_are_filled() -> None:
     scores = [replace(s, flags=()) for s in make_inputs(("a", "b"), ("l",)).scores]
     figure = drawn(cka_vs_coral(FigureInputs(scores)))
     for ax in figure.axes:
-        points = [line for line in ax.lines if line.get_marker() == "o"]
+        points = points_of(ax)
         assert len(points) == 2
         assert "white" not in {p.get_markerfacecolor() for p in points}
     assert "Hollow" not in figure.get_supxlabel()
@@ -104,9 +118,9 @@ def test_models_of_one_side_are_compared_by_similarity_and_ncoral() -> None:
 def test_light_is_alike_whichever_way_the_metric_goes() -> None:
     figure = drawn(intra_modal_similarity(make_inputs(("a", "b", "c"), ("l",))))
     for ax in (a for a in figure.axes if a.images):
-        image = ax.images[0]
-        values = np.asarray(image.get_array())
-        alike, unlike = values[0, 0], 0.0 if values[0, 0] else 1.0
+        image: Any = ax.images[0]
+        alike = table_of(ax)[0, 0]
+        unlike = 1.0 - alike
         assert sum(image.to_rgba(alike)[:3]) > sum(image.to_rgba(unlike)[:3])
 
 
@@ -130,17 +144,29 @@ def test_one_odd_sample_does_not_grey_out_the_cosines() -> None:
     figure = drawn(sample_similarity(FigureInputs(similarity=[SimilarityArrays("m", cosine, ("a",) * 30)])))
     low, high = figure.axes[0].images[0].get_clim()
     assert (low, high) == (0.0, 1.0)
-    assert "leaves out 29 pairs of samples" in figure.get_supxlabel()
+    assert "6.7% of all pairs of samples are below" in figure.get_supxlabel()
 
 
-def test_cosines_without_outliers_are_all_within_the_scale() -> None:
+def test_several_odd_samples_do_not_either() -> None:
+    cosine = outlier(40)
+    cosine[:3, 3:] = cosine[3:, :3] = -0.95
+    assert usual_low(cosine) > 0.5
+
+
+def test_of_cosines_without_outliers_one_in_twenty_is_below_the_scale() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(40, 6))
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     cosine = x @ x.T
-    assert usual_low(cosine) == pytest.approx(cosine.min())
-    figure = drawn(sample_similarity(FigureInputs(similarity=[SimilarityArrays("m", cosine, ("a",) * 40)])))
-    assert "leaves out" not in figure.get_supxlabel()
+    pairs = cosine[np.triu_indices(40, 1)]
+    assert np.mean(pairs < usual_low(cosine)) == pytest.approx(0.05, abs=0.003)
+
+
+def test_cosines_that_are_all_positive_begin_at_zero_and_nothing_is_left_out() -> None:
+    cosine = np.abs(outlier())
+    figure = drawn(sample_similarity(FigureInputs(similarity=[SimilarityArrays("m", cosine, ("a",) * 30)])))
+    assert figure.axes[0].images[0].get_clim() == (0.0, 1.0)
+    assert "darkest" not in figure.get_supxlabel()
 
 
 def test_eas_is_held_against_its_own_cka() -> None:
@@ -152,7 +178,7 @@ def test_eas_is_held_against_its_own_cka() -> None:
     ):
         ax = axes_titled(figure, f"{title}, against its CKA")
         own = [s for s in inputs.scores if s.metric == metric]
-        points = {tuple(line.get_xydata()[0]) for line in ax.lines if line.get_marker() == "o"}  # type: ignore[index]
+        points = {tuple(point.get_xydata()[0]) for point in points_of(ax)}
         assert points == {(s.params["parts"][part], s.value) for s in own}
         assert {t.get_text() for t in ax.texts} >= set(ENCODERS)
 
@@ -163,19 +189,14 @@ def test_the_three_rankings_give_places_and_none_where_coral_is_saturated() -> N
     published = axes_titled(figure, "Places by EAS as published, for mini-llama")
     adjusted = axes_titled(figure, "Places by EAS adjusted, for mini-llama")
     assert [t.get_text() for t in adjusted.get_xticklabels()] == ["CKA", "CORAL", "EAS"]
-    table = np.asarray(adjusted.images[0].get_array())
+    table = table_of(adjusted)
     order = [t.get_text() for t in published.get_yticklabels()]
     scores = {str(s.encoder): s for s in inputs.scores if s.metric == "eas_adjusted"}
-    for column, value in enumerate(
-        (
-            lambda s: s.params["parts"]["calibrated_cka"],
-            lambda s: s.params["parts"]["1 - ncoral"],
-            lambda s: s.value,
-        )
-    ):
-        ranked = sorted(order, key=lambda encoder, v=value: -v(scores[encoder]))
+    for column, part in enumerate(("calibrated_cka", "1 - ncoral", "")):
+        values = {e: s.params["parts"][part] if part else s.value for e, s in scores.items()}
+        ranked = sorted(order, key=lambda encoder, of=values: -of[encoder])  # type: ignore[misc]
         assert [ranked.index(encoder) + 1 for encoder in order] == list(table[:, column])
-    saturated = np.ma.getmaskarray(published.images[0].get_array())
+    saturated = np.isnan(table_of(published))
     assert saturated[:, 1].all()
     assert not saturated[:, [0, 2]].any()
     assert len([patch for patch in published.patches if patch.get_hatch()]) == 4
@@ -190,10 +211,16 @@ def test_equal_values_share_a_place_and_a_missing_encoder_has_none() -> None:
 
 def test_an_encoder_without_a_value_has_no_place() -> None:
     made = make_inputs(("a", "b", "c"), ("l",))
-    none = {"value": None, "status": "not_applicable", "reason": "too few", "interval": None, "deletions": ()}
+    none: dict[str, Any] = {
+        "value": None,
+        "status": "not_applicable",
+        "reason": "too few",
+        "interval": None,
+        "deletions": (),
+    }
     scores = [replace(s, **none) if s.encoder == "b" else s for s in made.scores]
     ax = axes_titled(drawn(eas_dashboard(replace(made, scores=scores))), "Places by EAS adjusted, for l")
-    table = np.ma.filled(np.ma.masked_array(ax.images[0].get_array()), np.nan)
+    table = table_of(ax)
     assert sorted(table[:, 2][np.isfinite(table[:, 2])]) == [1, 2]
     assert np.isnan(table[:, 2]).sum() == 1
 
