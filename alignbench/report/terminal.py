@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
 from alignbench.experiments.prediction import OUTCOME, predicts, worth
-from alignbench.plots.commands import not_drawn
+from alignbench.plots.commands import needs_of, not_drawn
 from alignbench.plots.names import failures_of, labels_of, models_of, origin_of
 from alignbench.plots.text import clean, cut, display_width, fit, number
 from alignbench.plots.verdict import verdict
@@ -215,8 +215,11 @@ def _predicted(scores: Sequence[Score], run: Run | Mapping[str, Any]) -> list[st
 def _not_drawn(drawn: Collection[str]) -> str:
     """Name the figures that are not among those drawn, with the commands that draw them."""
     missing = not_drawn(drawn)
-    told = (f"{command} ({', '.join(figures)})" for command, figures in missing.items())
-    return f"figures not drawn, with the command that draws them: {'; '.join(told)}" if missing else ""
+    told = (
+        f"{command}: {', '.join(f'{figure}{needs_of(figure)}' for figure in figures)}"
+        for command, figures in missing.items()
+    )
+    return f"figures not drawn, after the command that draws them: {'; '.join(told)}" if missing else ""
 
 
 def _speed(scores: Sequence[Score], labels: Mapping[str, str], width: int, ellipsis: str) -> list[str]:

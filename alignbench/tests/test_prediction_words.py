@@ -127,8 +127,9 @@ def test_the_terminal_says_what_was_found_and_what_a_guesser_finds() -> None:
 def test_the_terminal_and_the_page_name_what_was_not_drawn(tmp_path: Path) -> None:
     run, scores = make_run(THREE, ("mini-llama",)), recorded(THREE)
     lines = " ".join(line.strip() for line in terminal_table(scores, run, figures=["cka_comparison"]))
-    assert "alignbench elas (elas_matrix)" in lines
-    assert "alignbench e2e (e2e_retrieval, metric_vs_e2e)" in lines
+    assert "alignbench elas: elas_matrix;" in lines
+    assert "intra_modal_similarity (takes two encoders or two LLMs)" in lines
+    assert "alignbench e2e: e2e_retrieval, metric_vs_e2e" in lines
     assert "not drawn" not in " ".join(terminal_table(scores, run))
     summary = plain(summary_markdown(scores, run.to_dict(), ["cka_comparison.png"]))
     assert "- alignbench elas: elas_matrix" in summary
