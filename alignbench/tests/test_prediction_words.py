@@ -43,7 +43,7 @@ def prediction(encoders: tuple[str, ...]) -> Prediction:
 
 
 def plain(text: str) -> str:
-    return " ".join(re.sub(r"\\|<[^>]*>", "", text).split())
+    return " ".join(re.sub(r"\\|<[^>]*>|`", "", text).split())
 
 
 @pytest.mark.parametrize("encoders", [THREE, SIX])

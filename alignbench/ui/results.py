@@ -103,9 +103,7 @@ def shown(
             for path in (png, png.with_suffix(".svg")):
                 archive.write(path, path.name)
     return Shown(
-        _answer(
-            found, command, [*notes, *problems, *_not_drawn(figures, drawn)], warned, seed=options.seed
-        ),
+        _answer(found, command, [*notes, *problems, *_not_drawn(figures, drawn)], warned, seed=options.seed),
         *_table([_row(score) for score in found.scores]),
         "".join(_figure(figure, png) for figure, png in drawn.items()),
         files,
