@@ -3,10 +3,11 @@
 import pytest
 
 from alignbench.metrics import METRICS
+from alignbench.plugin.selection import shared
 
 pytestmark = [pytest.mark.cka, pytest.mark.compare, pytest.mark.all]
 
 
-@pytest.mark.parametrize("metric", METRICS.names(kind="pair", pairing=True))
+@pytest.mark.parametrize("metric", shared("cka", METRICS.names(kind="pair", pairing=True)))
 def test_cka(metric, pair, record):
     record(metric, pair)

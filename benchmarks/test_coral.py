@@ -1,9 +1,13 @@
-"""Distribution alignment: Deep CORAL and spectra, across and within modalities. It never sees the pairing."""
+"""Distribution alignment: Deep CORAL and spectra, across and within modalities. It never sees the pairing.
+
+Its figures also show CKA and EAS of every pair: `-m coral` runs those tests of other files, too.
+"""
 
 import pytest
 
 from alignbench.experiments.coral import covariance_arrays, similarity_arrays
 from alignbench.metrics import METRICS
+from alignbench.plugin.selection import shared
 
 pytestmark = pytest.mark.coral
 
@@ -11,7 +15,7 @@ CORAL = METRICS.names(family="coral") + METRICS.names(family="spectra")
 UNARY = METRICS.names(kind="unary")
 
 
-@pytest.mark.parametrize("metric", CORAL)
+@pytest.mark.parametrize("metric", shared("coral", CORAL))
 def test_cross_modal(metric, pair, record):
     record(metric, pair, artifact=covariances(metric, pair, record))
 

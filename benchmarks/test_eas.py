@@ -3,6 +3,7 @@
 import pytest
 
 from alignbench.metrics import METRICS
+from alignbench.plugin.selection import shared
 
 pytestmark = pytest.mark.eas
 
@@ -12,6 +13,6 @@ def test_class_structure(metric, vision_side, record):
     record(metric, vision_side)
 
 
-@pytest.mark.parametrize("metric", METRICS.names(kind="composite"))
+@pytest.mark.parametrize("metric", shared("eas", METRICS.names(kind="composite")))
 def test_eas(metric, pair, record):
     record(metric, pair)

@@ -7,16 +7,44 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.stats.correlation import ESTIMABLE, correlations, smallest_p
+from alignbench.stats.correlation import (
+    ESTIMABLE,
+    by_chance,
+    correlations,
+    last_of_each,
+    smallest_p,
+    subset_r,
+    subsets_of,
+)
+from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from alignbench.stats import Correlation
     from alignbench.types import ModelInfo, Score
 
+    Matrix = NDArray[np.float64]
+
 PREDICTORS = ("cka", "coral", "eas", "elas")  # experiments
 OUTCOME = ("e2e", "mrr")
+SHOWN_FIRST = (
+    "calibrated_cka",
+    "mutual_knn",
+    "eas_adjusted",
+    "elas",
+    "debiased_cka",
+    "linear_cka",
+    "procrustes_similarity",
+    "ncoral",
+    "eas",
+)
+"""Metrics, in the order in which a reader is shown the first few."""
+MOST_SHOWN = 4
+_THREE = 3  # encoders: of as many the published correlation was made
+_STRONG = (0.9, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +58,7 @@ class Prediction:
         left_out: encoder or metric -> why it is not in the correlations.
         correlations: of every metric with every outcome.
         statement: what may be concluded, in a sentence.
+        paradox: what any three of the encoders would have said of CKA, or "" where there aren't three.
     """
 
     encoders: tuple[str, ...]
@@ -38,6 +67,14 @@ class Prediction:
     left_out: Mapping[str, str]
     correlations: tuple[Correlation, ...]
     statement: str
+    paradox: str = ""
+
+    @property
+    def first(self) -> list[Correlation]:
+        """The correlations with the first outcome that a reader is shown first."""
+        outcome = next((one.outcome for one in self.correlations), "")
+        of = {one.metric: one for one in self.correlations if one.outcome == outcome}
+        return [of[metric] for metric in SHOWN_FIRST if metric in of][:MOST_SHOWN] or list(of.values())[:1]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types only."""
@@ -84,10 +121,15 @@ def predicts(
     sources = {m.label: m.source for m in models} | {m.name: m.source for m in models}
     lineages = [sources.get(encoder, encoder) for encoder in encoders]
     found: list[Correlation] = []
+    goals: dict[str, Matrix] = {}
     if metrics and encoders:
         goals = {name: _matrix(table, encoders, columns) for name, table in outcomes.items()}
         found = correlations(metrics, goals, lineages, seed=seed)
     count = len(set(lineages))
+    best = _of_cka(found)
+    three = (
+        "" if best is None else paradox_of(best, metrics[best.metric], goals[best.outcome], lineages, seed)
+    )
     return Prediction(
         encoders=tuple(encoders),
         lineages=count,
@@ -95,7 +137,57 @@ def predicts(
         left_out=left_out,
         correlations=tuple(found),
         statement=verdict_of(count, found),
+        paradox=three,
     )
+
+
+def _of_cka(found: Sequence[Correlation]) -> Correlation | None:
+    """Return the correlation of CKA with the first outcome; without CKA, the strongest of that outcome."""
+    own = [one for one in found if one.outcome == found[0].outcome]
+    names = ("calibrated_cka", "debiased_cka", "linear_cka")
+    of_cka = {one.metric: one for one in own if one.metric in names}
+    first = next((of_cka[name] for name in names if name in of_cka), None)
+    return first or max(own, key=lambda one: abs(one.pearson), default=None)
+
+
+def paradox_of(one: Correlation, x: Matrix, y: Matrix, lineages: Sequence[str], seed: int = 42) -> str:
+    """Say what three encoders alone would have said of a correlation, and what that would have been worth.
+
+    Args:
+        one: the correlation over all lineages.
+        x: the score [encoders, columns].
+        y: the outcome, likewise.
+        lineages: of the encoders.
+        seed: of the subsets, where there are too many to look at all.
+    """
+    units = last_of_each(lineages)
+    if len(units) < _THREE:
+        return ""
+    what = f"The three-encoder paradox: {one.metric} with {one.outcome} has r = {one.pearson:.2f} over"
+    strong, very = (by_chance(_THREE, level) for level in _STRONG)
+    chance = f"of three unrelated numbers {strong:.0%} reach |r| ≥ .9 and {very:.0%} reach |r| ≥ .99"
+    if len(units) == _THREE:
+        least = smallest_p(_THREE)
+        return f"{what} three lineages, which proves nothing: {chance}, and no p can be below {least:.2f}."
+    r = subset_r(x, y, subsets_of(units, _THREE, seed)).ravel()
+    r = r[np.isfinite(r)]
+    if not len(r):
+        return ""
+    share, opposite = np.mean(np.abs(r) >= _STRONG[0]), np.mean(np.sign(r) != np.sign(one.pearson))
+    return (
+        f"{what} {len(units)} lineages, but three of them alone would have said anything between "
+        f"{r.min():.2f} and {r.max():.2f}: |r| ≥ .9 in {share:.0%} of cases, the opposite sign in "
+        f"{opposite:.0%}; {chance}."
+    )
+
+
+def worth(one: Correlation) -> str:
+    """Return a correlation with its p, or that its worth can't be estimated from so few lineages."""
+    around = "" if one.low is None else f" ({one.low:.2f} to {one.high:.2f} leaving one out)"
+    told = (
+        f"p = {one.p_adjusted:.2g}" if one.estimable else f"not estimable: {plural(one.lineages, 'lineage')}"
+    )
+    return f"r = {one.pearson:.2f}{around}, ρ = {one.spearman:.2f}, τ = {one.kendall:.2f}; {told}"
 
 
 def _tables(scores: Sequence[Score], name: Any) -> dict[str, dict[tuple[str, tuple[str, str]], float]]:
@@ -112,13 +204,13 @@ def _matrix(
     table: Mapping[tuple[str, tuple[str, str]], float],
     encoders: Sequence[str],
     columns: Sequence[tuple[str, str]],
-) -> np.ndarray[Any, np.dtype[np.float64]]:
+) -> Matrix:
     return np.asarray([[table[encoder, column] for column in columns] for encoder in encoders])
 
 
 def verdict_of(lineages: int, found: Sequence[Correlation]) -> str:
     """Say in a sentence what may be concluded from correlations over so many lineages."""
-    trainings = f"{lineages} lineage" + ("" if lineages == 1 else "s")
+    trainings = plural(lineages, "lineage")
     if lineages < ESTIMABLE:
         least = f"; the smallest two-sided p that {lineages} can give is {smallest_p(lineages):.2g}"
         return f"Not estimable: {trainings}, it takes {ESTIMABLE}{least if lineages > 2 else ''}."

@@ -6,7 +6,6 @@ judged by the largest one that permuted labels give (`alignbench.stats.correlati
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,8 @@ import numpy as np
 
 from alignbench.experiments.prediction import verdict_of
 from alignbench.experiments.validity_table import Table, read_table
-from alignbench.stats import correlations, explained, rng_for, smallest_p, without_each
-from alignbench.stats.correlation import blocks_of
+from alignbench.stats import correlations, explained, smallest_p, without_each
+from alignbench.stats.correlation import blocks_of, by_chance, last_of_each, subset_r, subsets_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
 
 SUBSET = 3  # encoders: as many as the correlation was made of that this answers
-MOST_SUBSETS = 5000
 STRONG = (0.9, 0.99)
 
 
@@ -214,49 +212,16 @@ def from_table(
     return validity(read_table(path, metrics, outcomes), path.stem, seed=seed)
 
 
-def paradox_r(x: Matrix, y: Matrix, chosen: NDArray[np.intp]) -> Matrix:
-    """Return Pearson's r of each subset in each column [subsets, columns]; NaN where one side does not vary.
-
-    Args:
-        x: [units, columns].
-        y: the same.
-        chosen: the units of each subset [subsets, size].
-    """
-    a, b = (values[chosen] - values[chosen].mean(axis=1, keepdims=True) for values in (x, y))
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        r: Matrix = np.where(lengths > 0, (a * b).sum(axis=1) / lengths, np.nan)
-    return r.clip(-1, 1)
-
-
-def by_chance(size: int, r: float) -> float:
-    """Return how often |Pearson's r| of `size` independent normal pairs is at least `r`.
-
-    Of three r is the cosine of an angle that is uniform: 1 - 2/π·arcsin(r).
-    """
-    if size == 3:
-        return 1 - 2 / math.pi * math.asin(r)
-    from scipy.special import betainc
-
-    return float(1 - betainc(0.5, size / 2 - 1, r * r))
-
-
 def _paradox(one: Correlation, x: Matrix, y: Matrix, lineages: Sequence[str], seed: int) -> Paradox:
-    # one unit a lineage: its last checkpoint, where there are several
-    units = np.asarray(list({name: place for place, name in enumerate(lineages)}.values()))
-    count = math.comb(len(units), SUBSET)
-    if count <= MOST_SUBSETS:
-        chosen = np.asarray(list(itertools.combinations(units.tolist(), SUBSET)), dtype=np.intp)
-    else:
-        rng = rng_for(seed, "subsets")
-        chosen = np.stack([rng.choice(units, SUBSET, replace=False) for _ in range(MOST_SUBSETS)])
-    r = paradox_r(x, y, chosen).ravel()
+    units = last_of_each(lineages)
+    chosen = subsets_of(units, SUBSET, seed)
+    r = subset_r(x, y, chosen).ravel()
     r = r[np.isfinite(r)]
     return Paradox(
         metric=one.metric,
         outcome=one.outcome,
         size=SUBSET,
-        subsets=count,
+        subsets=math.comb(len(units), SUBSET),
         drawn=len(chosen),
         strong={f"{level:g}": float((np.abs(r) >= level).mean()) for level in STRONG},
         by_chance={f"{level:g}": by_chance(SUBSET, level) for level in STRONG},

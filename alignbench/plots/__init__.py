@@ -17,12 +17,13 @@ FIGURES: Registry[Callable[[FigureInputs], Figure | None]] = Registry("figure")
 """Name of the file -> figure function; a function returns None where what it needs was not recorded."""
 
 for _name, _module in {
-    "eas_dashboard": "alignment",
+    "eas_dashboard": "eas",
     "cka_vs_coral": "alignment",
     "coral_comparison": "coral",
     "covariance_heatmaps": "spectra",
     "eigenvalue_spectrum": "spectra",
-    "intra_modal_similarity": "embedding",
+    "intra_modal_similarity": "coral",
+    "sample_similarity": "embedding",
     "coral_dashboard": "coral",
     "cka_comparison": "compare",
     "cka_by_data_type": "compare",

@@ -1,33 +1,14 @@
-"""Figures of alignment: EAS with its parts, and CKA against CORAL."""
+"""The figure of CKA against CORAL: as the research toolkit published it, and as it should be read."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alignbench.datatypes import ALL
 from alignbench.plots.inputs import pick
 from alignbench.plots.labels import place_names
-from alignbench.plots.marks import (
-    BAR,
-    interval_mark,
-    limit,
-    missing,
-    name_rows,
-    null_mark,
-    reading_notes,
-    value_label,
-)
-from alignbench.plots.style import (
-    INK,
-    MARKERS,
-    MUTED,
-    NULL,
-    SATURATED_HATCH,
-    entitle,
-    lay_out,
-    new_figure,
-    styled,
-)
+from alignbench.plots.marks import sample_note
+from alignbench.plots.style import MARKERS, MUTED, NULL, entitle, lay_out, new_figure, styled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,176 +20,97 @@ if TYPE_CHECKING:
     from alignbench.plots.inputs import FigureInputs
     from alignbench.types import Score
 
-EAS_WEIGHTS = {"cka": 0.3, "coral": 0.3, "disc": 0.4}
-PART_ALPHA = {"cka": 1.0, "coral": 0.6, "disc": 0.3}
 CKA_BY = ("calibrated_cka", "debiased_cka", "linear_cka")
 CORAL_BY = ("ncoral", "spectral_ncoral")
+MOST_IN_A_PANEL = 10  # points; of more, each LLM has panels of its own
+MOST_LLMS = 6
+_NAME = 32  # letters of an encoder's name
+
+Point = tuple["Score", "Score"]  # CORAL to the right, CKA upwards
 
 
-@styled
-def eas_dashboard(inputs: FigureInputs) -> Figure | None:
-    """Draw EAS as published beside eas_adjusted, a row an encoder, a block an LLM, the parts stacked."""
-    columns = [(metric, pick(inputs.of("eas"), metric)) for metric in ("eas", "eas_adjusted")]
-    columns = [(metric, own) for metric, own in columns if own]
-    llms = list(dict.fromkeys(score.llm for _, own in columns for score in own))
-    if not columns:
-        return None
-    orders = {llm: _best_first([s for s in columns[-1][1] if s.llm == llm], columns, llm) for llm in llms}
-    heights = [len(order) + 0.1 for order in orders.values()]
-    figure = new_figure(1.6 + 4.2 * len(columns), 1.9 + 0.34 * sum(heights) + 0.3 * len(orders))
-    axes = figure.subplots(len(llms), len(columns), sharex="col", squeeze=False, height_ratios=heights)
-    saturated = False
-    for row, (llm, order) in enumerate(orders.items()):
-        for column, (metric, own) in enumerate(columns):
-            ax = axes[row, column]
-            by_encoder = {score.encoder: score for score in own if score.llm == llm}
-            for place, encoder in enumerate(order):
-                if encoder in by_encoder:
-                    saturated |= _stack(ax, place, by_encoder[encoder], inputs.look(str(encoder)).colour)
-            rows = [inputs.label(str(encoder)) for encoder in order]
-            name_rows(ax, rows, f"for {inputs.label(str(llm))}", labelled=column == 0)
-            limit(ax, own, least=0.8)
-            if row == 0:
-                ax.set_title({"eas": "EAS as published", "eas_adjusted": "EAS adjusted"}[metric])
-            if row == len(llms) - 1:
-                ax.set_xlabel(f"{metric} (0 to 1, higher is better)")
-    scores = [score for _, own in columns for score in own]
-    notes = [reading_notes(scores)]
-    if saturated:
-        notes.append(
-            "Hatched: CORAL similarity is saturated (about 1 whatever the encoder), so EAS as published\n"
-            "ranks as 0.3 + 0.3 CKA + 0.4 discriminability, and discriminability never sees the LLM."
-        )
-    entitle(
-        figure,
-        f"Encoder alignment score and its parts{sample_note(scores)}",
-        *notes,
-        legend=_part_handles(
-            saturated, unlabelled=any("no_labels" in s.flags for _, own in columns for s in own)
-        ),
-    )
-    return figure
+@dataclass(frozen=True, slots=True)
+class _View:
+    """One way to look at CKA and CORAL.
 
+    Args:
+        title: above its panels.
+        x, y: the metrics.
+        points: one an encoder and LLM.
+        published: with the diagonal, both axes from 0 to 1.
+    """
 
-def _best_first(
-    scores: Sequence[Score], columns: Sequence[tuple[str, Sequence[Score]]], llm: str | None
-) -> list[str | None]:
-    ranked = sorted(scores, key=lambda s: (s.value is None, -(s.value or 0.0), s.encoder or ""))
-    others = [s.encoder for _, own in columns for s in own if s.llm == llm]
-    return list(dict.fromkeys([*(s.encoder for s in ranked), *others]))
-
-
-def _stack(ax: Axes, row: int, score: Score, colour: str) -> bool:
-    """Draw one composite's parts side by side to its value; return whether its CORAL part is saturated."""
-    if score.value is None:
-        missing(ax, row, score)
-        return False
-    parts = contributions(score)
-    saturated = "saturated" in score.flags
-    left = 0.0
-    for name, width in parts.items():
-        hatched = saturated and name == "coral"
-        ax.barh(
-            row,
-            width,
-            BAR,
-            left=left,
-            color=colour,
-            alpha=PART_ALPHA.get(name, 1.0),
-            hatch=SATURATED_HATCH if hatched else None,
-            edgecolor="white",
-            linewidth=0.6,
-        )
-        left += width
-    null_mark(ax, row, score.null)
-    interval_mark(ax, row, score)
-    value_label(ax, row, score)
-    return saturated
-
-
-def contributions(score: Score) -> dict[str, float]:
-    """Return what each part adds to the composite; the value in one piece where parts weren't recorded."""
-    found: dict[str, float] = {}
-    for recorded, value in score.params.get("parts", {}).items():
-        for part, weight in EAS_WEIGHTS.items():
-            if part in recorded or (part, recorded) == ("disc", "spread"):
-                found[part] = weight * float(value)
-    return found if found.keys() == EAS_WEIGHTS.keys() else {"cka": float(score.value or 0.0)}
-
-
-def _part_handles(saturated: bool, *, unlabelled: bool) -> list[Artist]:
-    from matplotlib.patches import Patch
-
-    alone = "spread (no labels)" if unlabelled else "discriminability"
-    names = {"cka": "0.3 × CKA", "coral": "0.3 × CORAL", "disc": f"0.4 × {alone}"}
-    handles: list[Artist] = [
-        Patch(facecolor="#444444", alpha=PART_ALPHA[part], label=name) for part, name in names.items()
-    ]
-    if saturated:
-        handles.append(
-            Patch(facecolor="#999999", hatch=SATURATED_HATCH, edgecolor="white", label="saturated")
-        )
-    return handles
-
-
-def sample_note(scores: Sequence[Score]) -> str:
-    """Return how many groups of which data the scores are of, to end a title with."""
-    sizes = sorted({score.n for score in scores})
-    n = f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"
-    types = sorted({score.data_type for score in scores} - {ALL})
-    return f" (n = {n} groups{', ' + ', '.join(types) if types else ''})"
+    title: str
+    x: str
+    y: str
+    points: list[Point]
+    published: bool
 
 
 @styled
 def cka_vs_coral(inputs: FigureInputs) -> Figure | None:
-    """Draw each encoder as a point, CORAL to the right and CKA upwards, a marker an LLM."""
-    cka_name, cka = _first_recorded(inputs.of("cka"), CKA_BY)
-    coral_name, coral = _first_recorded(inputs.of("coral"), CORAL_BY)
-    points = [(coral[key], cka[key]) for key in cka if key in coral]
-    if not points:
+    """Draw each encoder as a point, CORAL to the right and CKA upwards: as published, and as to be read."""
+    views = [view for view in (_published(inputs), _as_it_should_be_read(inputs)) if view.points]
+    if not views:
         return None
-    llms = list(dict.fromkeys(str(y.llm) for _, y in points))
-    panels = [llms] if len(points) <= 10 else [[llm] for llm in llms]
-    columns = min(3, len(panels))
-    rows = -(-len(panels) // columns)
-    figure = new_figure(max(6.8, 4.3 * columns), 1.1 + 3.9 * rows)
-    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    llms = list(dict.fromkeys(str(y.llm) for view in views for _, y in view.points))
+    alone = max(len(view.points) for view in views) <= MOST_IN_A_PANEL
+    rows = [llms] if alone else [[llm] for llm in llms[:MOST_LLMS]]
+    figure = new_figure(max(6.8, 4.9 * len(views)), 1.5 + 4.1 * len(rows))
+    axes = figure.subplots(len(rows), len(views), sharex="col", sharey="col", squeeze=False)
     markers = {llm: MARKERS[i % len(MARKERS)] for i, llm in enumerate(llms)}
-    for ax, own_llms in zip(axes, panels, strict=False):
-        for x, y in points:
-            if y.llm in own_llms:
-                _point(ax, x, y, inputs.look(str(y.encoder)).colour, markers[str(y.llm)])
-        ax.grid(visible=True)
-        ax.margins(0.1)
-        ax.update_datalim([(0, 0)])
-        ax.autoscale_view()
-        if len(panels) > 1:
-            ax.set_title(f"for {inputs.label(own_llms[0])}")
-    for ax in axes[len(panels) :]:
-        ax.set_axis_off()
-    figure.supylabel(f"{cka_name} (sees the pairing; higher is better)", fontsize=9, color=INK)
-    direction = "higher" if points[0][0].higher_is_better else "lower"
-    for ax in axes[max(0, len(panels) - columns) : len(panels)]:
-        ax.set_xlabel(f"{coral_name} ({direction} is more alike)")
-        ax.tick_params(labelbottom=True)
+    panels = []
+    for column, view in enumerate(views):
+        for row, own_llms in enumerate(rows):
+            own = [(x, y) for x, y in view.points if str(y.llm) in own_llms]
+            _panel(axes[row, column], view, own, inputs, markers)
+            of = "" if len(rows) == 1 else f", for {inputs.label(own_llms[0], 22)}"
+            axes[row, column].set_title(f"{view.title}{of}")
+            panels.append((axes[row, column], own))
+    notes = [
+        "CORAL doesn't see which image belongs to which text: it compares distributions, not pairs. Only\n"
+        "CKA shows alignment. Lines: 95% intervals; grey: CKA of shuffled pairs (±2 standard deviations)."
+    ]
+    if any("saturated" in x.flags for view in views for x, _ in view.points):
+        notes.append(
+            "Hollow: CORAL similarity is saturated, about 1 whatever the encoder: where such a point lies\n"
+            "between left and right, and on which side of the diagonal, says nothing."
+        )
+    if len(rows) > 1 and len(llms) > MOST_LLMS:
+        notes.append(f"The first {MOST_LLMS} of {len(llms)} LLMs.")
     entitle(
         figure,
-        f"Is it aligned, and is it alike?{sample_note([y for _, y in points])}",
-        "CORAL doesn't see which image belongs to which text: it compares distributions, not pairs. Only\n"
-        "CKA shows alignment. Lines: 95% intervals; grey: CKA of shuffled pairs (±2 standard deviations).",
-        legend=_llm_handles(inputs, markers) if len(llms) > 1 and len(panels) == 1 else (),
+        f"Is it aligned, and is it alike?{sample_note([y for view in views for _, y in view.points])}",
+        *notes,
+        legend=_llm_handles(inputs, markers) if len(llms) > 1 and len(rows) == 1 else (),
     )
     lay_out(figure)
-    for ax, own_llms in zip(axes, panels, strict=False):
-        own = [(x, y) for x, y in points if y.llm in own_llms]
+    for ax, own in panels:
         place_names(
             ax,
             [(float(x.value or 0), float(y.value or 0)) for x, y in own],
-            [inputs.label(str(y.encoder), 32) for _, y in own],
+            [inputs.label(str(y.encoder), _NAME) for _, y in own],
             [inputs.look(str(y.encoder)).colour for _, y in own],
             [bar for x, y in own for bar in _bars(x, y)],
         )
     return figure
+
+
+def _published(inputs: FigureInputs) -> _View:
+    return _view(inputs, "As published", ("linear_cka",), ("coral_similarity",), published=True)
+
+
+def _as_it_should_be_read(inputs: FigureInputs) -> _View:
+    return _view(inputs, "As it should be read", CKA_BY, CORAL_BY, published=False)
+
+
+def _view(
+    inputs: FigureInputs, title: str, cka_by: Sequence[str], coral_by: Sequence[str], *, published: bool
+) -> _View:
+    cka_name, cka = _first_recorded(inputs.of("cka"), cka_by)
+    coral_name, coral = _first_recorded(inputs.of("coral"), coral_by)
+    points = [(coral[key], cka[key]) for key in cka if key in coral]
+    return _View(title, coral_name, cka_name, points, published)
 
 
 def _first_recorded(
@@ -226,7 +128,30 @@ def _first_recorded(
     return "", {}
 
 
+def _panel(
+    ax: Axes, view: _View, points: Sequence[Point], inputs: FigureInputs, markers: Mapping[str, str]
+) -> None:
+    """Draw the points of a panel, with its axes."""
+    for x, y in points:
+        _point(ax, x, y, inputs.look(str(y.encoder)).colour, markers[str(y.llm)])
+    ax.grid(visible=True)
+    if view.published:
+        ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+        ax.set_xlim(-0.02, 1.04)
+        low, high = ax.get_ylim()
+        ax.set_ylim(min(-0.02, low), max(1.02, high))
+    else:
+        ax.margins(0.1)
+        ax.update_datalim([(0, 0)])
+        ax.autoscale_view()
+    direction = "higher" if view.points[0][0].higher_is_better else "lower"
+    ax.set_xlabel(f"{view.x} ({direction} is more alike)")
+    ax.set_ylabel(f"{view.y} (sees the pairing; higher is better)")
+    ax.tick_params(labelbottom=True)
+
+
 def _point(ax: Axes, x: Score, y: Score, colour: str, marker: str) -> None:
+    """Draw a point with its intervals and what shuffled pairs give; hollow where CORAL is saturated."""
     at = (float(x.value or 0), float(y.value or 0))
     if y.null is not None and y.null.mean is not None:
         half = 2 * (y.null.std or 0)
@@ -235,7 +160,17 @@ def _point(ax: Axes, x: Score, y: Score, colour: str, marker: str) -> None:
         )
     for x0, y0, x1, y1 in _bars(x, y):
         ax.plot([x0, x1], [y0, y1], color=colour, linewidth=1, alpha=0.7)
-    ax.plot(*at, marker, color=colour, markersize=8, markeredgecolor="white", markeredgewidth=0.8, zorder=5)
+    hollow = "saturated" in x.flags
+    ax.plot(
+        *at,
+        marker,
+        color=colour,
+        markerfacecolor="white" if hollow else colour,
+        markersize=8,
+        markeredgecolor=colour if hollow else "white",
+        markeredgewidth=1.6 if hollow else 0.8,
+        zorder=5,
+    )
 
 
 def _bars(x: Score, y: Score) -> list[tuple[float, float, float, float]]:

@@ -47,10 +47,12 @@ CAPTIONS: dict[str, Caption] = {
     ),
     "cka_vs_coral": Caption(
         "Is it aligned, or only alike?",
-        "Up: the pairing is seen (calibrated CKA, 0 is chance). Left: the two distributions are alike "
-        "(ncoral). Lines: 95% intervals; grey: CKA of shuffled pairs.",
+        "Left, as published: CKA against CORAL similarity, with the diagonal. Right, as it should be read: "
+        "calibrated CKA (0 is chance) against ncoral, where the left edge is the same distribution. Lines: "
+        "95% intervals; grey: CKA of shuffled pairs; hollow: saturated.",
         "Alignment along the horizontal axis: CORAL never sees which text belongs to which image, and "
-        "dealing the texts out anew would not move a point sideways.",
+        "dealing the texts out anew would not move a point sideways. Hollow points stand at 1 whatever the "
+        "encoder, so the diagonal separates nothing.",
     ),
     "alignment_summary": Caption(
         "Where does each encoder stand by each kind of metric?",
@@ -151,9 +153,17 @@ CAPTIONS: dict[str, Caption] = {
         "How good the best possible map would be: this one is a rotation, fitted on half of the data.",
     ),
     "intra_modal_similarity": Caption(
+        "How alike are the encoders' distributions, and the LLMs'?",
+        "A cell a pair of models of one side. CORAL similarity, as published: 1 is the same; hatched: "
+        "saturated. Beside it ncoral, which is 0 for the same distribution. Light: alike, in both.",
+        "Whether two models see the same samples as alike: CORAL compares clouds, not samples. Hatched cells "
+        "cannot tell any two models apart.",
+    ),
+    "sample_similarity": Caption(
         "Which samples does each model find alike?",
         "Rows and columns: samples, sorted by type; bright: a cosine near 1. Bright blocks on the "
-        "diagonal: the model holds the types apart.",
+        "diagonal: the model holds the types apart. The scale begins where one pair in twenty "
+        "lies below, or above outliers: one odd sample does not grey out all others.",
         "Agreement of two models, and information: a panel that is bright all over says that all vectors "
         "point one way, which centring undoes.",
     ),
@@ -197,7 +207,7 @@ CAPTIONS: dict[str, Caption] = {
     "coral_comparison": Caption(
         "How alike are the distributions of two models?",
         "A row a pair of models: encoder with LLM, encoders, LLMs. ncoral and spectral_ncoral: 0 is the "
-        "same distribution. Hatched: saturated.",
+        "same distribution. Beside them similarity and distance, as published. Hatched: saturated.",
         "Which text belongs to which image. Hatched bars cannot tell any models apart, however equal or "
         "different these are.",
     ),
@@ -209,15 +219,17 @@ CAPTIONS: dict[str, Caption] = {
     ),
     "eigenvalue_spectrum": Caption(
         "Over how many directions does the variance spread?",
-        "Left: the share of each direction; right: of the first ones together. A curve that falls late "
-        "uses many directions; the legend has their effective number.",
+        "Above, all models: the share of each direction, and of the first ones together. A curve that falls "
+        "late uses many directions; the legend has their effective number. Below, each encoder against the "
+        "LLM, with the spectral divergence of the two.",
         "What the directions mean, or whether two models use the same ones. The tail ends at n, not where "
         "the model's own dimensions end.",
     ),
     "eas_dashboard": Caption(
         "The encoder alignment score and its parts",
         "Stacked: the weighted parts of EAS as published, and of EAS adjusted. Grey: what shuffled pairs "
-        "give. Hatched parts are saturated.",
+        "give. Then CKA against EAS, a point an encoder, and the places by CKA, CORAL and EAS. Hatched: "
+        "saturated, so there is no order.",
         "A ranking by alignment where CORAL is hatched: then EAS as published ranks by CKA and by class "
         "structure, and class structure never sees the LLM.",
     ),

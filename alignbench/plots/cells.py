@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.plots.inputs import mode_of, pick
-from alignbench.plots.style import INK, MUTED, SEQUENTIAL, entitle, new_figure, styled
+from alignbench.plots.style import INK, MUTED, SATURATED_HATCH, SEQUENTIAL, entitle, new_figure, styled
 from alignbench.plots.text import number
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EMPTY = "#F1F1F1"
 WIDEST = 4.2  # inches of a table at most
 MOST_NUMBERED = 16  # rows of a table whose cells still hold a number
-SIDES = {"vision-vision": "encoders on the same images", "text-text": "LLMs on the same texts"}
+SIDES = {"vision-vision": "encoders, same images", "text-text": "LLMs, same texts"}
 METRICS = ("calibrated_cka", "debiased_cka", "mutual_knn")
 
 
@@ -72,29 +72,23 @@ def draw_cells(
     return image
 
 
+def hatch_cell(ax: Axes, row: int, column: int, colour: str = "#888888") -> None:
+    """Hatch a cell of a table: what is in it is saturated."""
+    from matplotlib.patches import Rectangle
+
+    corner = (column - 0.5, row - 0.5)
+    cell = Rectangle(corner, 1, 1, fill=False, hatch=SATURATED_HATCH, edgecolor=colour, linewidth=0)
+    ax.add_patch(cell)
+
+
 @styled
 def model_similarity(inputs: FigureInputs) -> Figure | None:
     """Draw how alike the encoders are to each other, and the LLMs: a column a metric, a row a side."""
     scores = [s for s in inputs.of("compare") if s.other is not None]
     metrics = [m for m in METRICS if pick(scores, m)][:2]
-    sides = {side: own for side in SIDES if (own := [s for s in scores if mode_of(s) == side])}
-    if not metrics or not sides:
+    figure = model_matrices(inputs, scores, metrics)
+    if figure is None:
         return None
-    names = {side: _names(own, inputs) for side, own in sides.items()}
-    sizes = [float(np.clip(0.5 * len(of_side), 1.0, WIDEST)) for of_side in names.values()]
-    width = 2.0 + (1.1 * max(sizes) + 1.0) * len(metrics)
-    figure = new_figure(width, 2.0 + sum(sizes) + 1.5 * len(sides))
-    axes = figure.subplots(len(sides), len(metrics), squeeze=False, height_ratios=[s + 0.6 for s in sizes])
-    for row, (side, own) in enumerate(sides.items()):
-        for column, metric in enumerate(metrics):
-            ax = axes[row, column]
-            image = _similarities(ax, [s for s in own if s.metric == metric], names[side])
-            ax.set_aspect("equal", anchor="W")
-            labels = [inputs.label(name, 36 if len(names[side]) <= 6 else 24) for name in names[side]]
-            ax.set_xticks(range(len(labels)), labels, rotation=35, ha="right", rotation_mode="anchor")
-            ax.set_yticks(range(len(labels)), labels if column == 0 else [""] * len(labels))
-            ax.set_title(f"{metric}: {SIDES[side]}" if column == 0 else metric)
-            figure.colorbar(image, ax=ax, shrink=0.8, aspect=14, pad=0.02)
     entitle(
         figure,
         f"How alike are the models to each other? (n = {min(s.n for s in scores)} groups)",
@@ -104,14 +98,51 @@ def model_similarity(inputs: FigureInputs) -> Figure | None:
     return figure
 
 
+def model_matrices(
+    inputs: FigureInputs, scores: Sequence[Score], metrics: Sequence[str], *, diagonal: bool = False
+) -> Figure | None:
+    """Return a figure of tables, model × model: a column a metric, a row a side; None where there are none.
+
+    Args:
+        inputs: of the run.
+        scores: of two models of one side each.
+        metrics: those that are shown.
+        diagonal: whether a model with itself is shown, with the value that the metric has there.
+    """
+    sides = {side: own for side in SIDES if (own := [s for s in scores if mode_of(s) == side])}
+    if not metrics or not sides:
+        return None
+    names = {side: _names(own, inputs) for side, own in sides.items()}
+    sizes = [float(np.clip(0.55 * len(of_side), 1.3, WIDEST)) for of_side in names.values()]
+    width = 2.2 + (1.05 * max(sizes) + 1.0) * len(metrics)
+    figure = new_figure(width, 1.7 + sum(sizes) + 1.5 * len(sides))
+    axes = figure.subplots(len(sides), len(metrics), squeeze=False, height_ratios=[s + 0.6 for s in sizes])
+    for row, (side, own) in enumerate(sides.items()):
+        for column, metric in enumerate(metrics):
+            ax = axes[row, column]
+            image = _similarities(ax, pick(own, metric), names[side], diagonal=diagonal)
+            ax.set_aspect("equal", anchor="W")
+            labels = [inputs.label(name, 36 if len(names[side]) <= 6 else 24) for name in names[side]]
+            ax.set_xticks(range(len(labels)), labels, rotation=35, ha="right", rotation_mode="anchor")
+            ax.set_yticks(range(len(labels)), labels if column == 0 else [""] * len(labels))
+            ax.set_title(f"{metric}\n{SIDES[side]}" if column == 0 else f"{metric}\n")
+            figure.colorbar(image, cax=ax.inset_axes((1.03, 0, 0.05, 1)))  # as high as the table, not higher
+    return figure
+
+
 def _names(scores: Sequence[Score], inputs: FigureInputs) -> list[str]:
     found = {str(name) for s in scores for name in (s.encoder, s.llm, s.other) if name is not None}
     return sorted(found, key=inputs.place)
 
 
-def _similarities(ax: Axes, scores: Sequence[Score], names: Sequence[str]) -> AxesImage:
+def _similarities(ax: Axes, scores: Sequence[Score], names: Sequence[str], *, diagonal: bool) -> AxesImage:
+    """Draw one metric's table; light is alike, whichever way the metric goes, and saturated is hatched."""
+    higher = all(score.higher_is_better for score in scores)
     values = np.full((len(names), len(names)), np.nan)
     written = [["" for _ in names] for _ in names]
+    for i in range(len(names)) if diagonal else ():
+        values[i, i] = 1.0 if higher else 0.0
+        written[i][i] = "same"
     for score in scores:
         i = names.index(str(score.encoder or score.llm))
         j = names.index(str(score.other))
@@ -119,8 +150,11 @@ def _similarities(ax: Axes, scores: Sequence[Score], names: Sequence[str]) -> Ax
         for a, b in ((i, j), (j, i)):
             values[a, b] = np.nan if score.value is None else score.value
             written[a][b] = text
+            if "saturated" in score.flags:
+                hatch_cell(ax, a, b)
     if len(names) > MOST_NUMBERED:
         written = []
     high = max(float(np.nanmax(values)) if np.isfinite(values).any() else 1.0, 0.1)
     low = min(float(np.nanmin(values)) if np.isfinite(values).any() else 0.0, 0.0)
-    return draw_cells(ax, values, low, high, SEQUENTIAL, written, 7.5 if len(names) <= 8 else 5.5)
+    colours = SEQUENTIAL if higher else f"{SEQUENTIAL}_r"
+    return draw_cells(ax, values, low, high, colours, written, 7.5 if len(names) <= 8 else 5.5)

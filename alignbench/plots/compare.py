@@ -6,9 +6,8 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from alignbench.datatypes import ALL
-from alignbench.plots.alignment import sample_note
 from alignbench.plots.inputs import pick
-from alignbench.plots.marks import limit, name_rows, reading_notes, score_bars
+from alignbench.plots.marks import limit, name_rows, reading_notes, sample_note, score_bars
 from alignbench.plots.style import INK, MUTED, entitle, new_figure, styled
 from alignbench.plots.text import clean, fit
 from alignbench.plots.verdict import TOO_CLOSE, headline

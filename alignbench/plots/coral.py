@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.plots.alignment import sample_note
+from alignbench.plots.cells import model_matrices
 from alignbench.plots.inputs import mode_of, pick
-from alignbench.plots.marks import limit, name_rows, not_recorded, reading_notes, score_bars
+from alignbench.plots.marks import (
+    limit,
+    name_rows,
+    not_recorded,
+    reading_notes,
+    sample_note,
+    score_bars,
+)
 from alignbench.plots.spectra import covariance_rows, pair_order, spectrum_lines
 from alignbench.plots.style import entitle, new_figure, styled
 
@@ -28,7 +35,10 @@ COLUMNS = {
     "ncoral": "0 to 1, lower is more alike",
     "spectral_ncoral": "0 to 1, lower is more alike",
     "coral_similarity": "0 to 1, higher is more alike",
+    "coral_distance": "from 0 on, lower is more alike",
 }
+GLANCE = ("ncoral", "spectral_ncoral", "coral_similarity")  # what the dashboard has room for
+BETWEEN_MODELS = ("coral_similarity", "ncoral")
 MOST_ROWS = 20
 MOST_ROWS_HERE = 12
 BLIND_NOTE = "CORAL doesn't see which image belongs to which text: it compares distributions, not pairs."
@@ -38,6 +48,8 @@ SATURATED_NOTE = "Hatched: saturated, it can't tell models apart; read ncoral."
 @styled
 def coral_comparison(inputs: FigureInputs) -> Figure | None:
     """Draw the CORAL scores of all pairs, a column a metric, a block a mode."""
+    from matplotlib.ticker import MaxNLocator
+
     scores = inputs.of("coral")
     columns = {metric: pick(scores, metric) for metric in COLUMNS}
     columns = {metric: own for metric, own in columns.items() if own}
@@ -46,13 +58,16 @@ def coral_comparison(inputs: FigureInputs) -> Figure | None:
     first = next(iter(columns.values()))
     blocks = {mode: rows for mode in MODES if (rows := _pairs(first, mode))}
     heights = [min(len(rows), MOST_ROWS) + 0.1 for rows in blocks.values()]
-    figure = new_figure(2.4 + 3.0 * len(columns), 1.5 + 0.27 * sum(heights) + 0.3 * len(blocks))
+    figure = new_figure(2.4 + 2.6 * len(columns), 1.5 + 0.27 * sum(heights) + 0.3 * len(blocks))
     axes = figure.subplots(len(blocks), len(columns), sharex="col", squeeze=False, height_ratios=heights)
     for row, (mode, pairs) in enumerate(blocks.items()):
         for column, (metric, own) in enumerate(columns.items()):
             ax = axes[row, column]
             pair_bars(ax, own, pairs[:MOST_ROWS], inputs, block_name(mode, pairs), labelled=column == 0)
             limit(ax, own)
+            if metric == "coral_distance":  # its long numbers need room, and none is below 0
+                ax.set_xlim(left=0)
+                ax.xaxis.set_major_locator(MaxNLocator(3))
             if row == 0:
                 ax.set_title(metric)
             if row == len(blocks) - 1:
@@ -113,10 +128,29 @@ def _pair_name(pair: Sequence[str], inputs: FigureInputs) -> str:
 
 
 @styled
+def intra_modal_similarity(inputs: FigureInputs) -> Figure | None:
+    """Draw CORAL similarity of each two encoders, and of each two LLMs, beside ncoral: model × model."""
+    scores = [score for score in inputs.of("coral") if score.other is not None]
+    metrics = [metric for metric in BETWEEN_MODELS if pick(scores, metric)]
+    figure = model_matrices(inputs, scores, metrics, diagonal=True)
+    if figure is None:
+        return None
+    shown = [score for score in scores if score.metric in metrics]
+    notes = ["Each cell: the distributions of two models of one side, in either order. Light: alike."]
+    if any("saturated" in score.flags for score in shown):
+        notes.append(
+            "Hatched: saturated, CORAL similarity is about 1 whichever two models are compared.\n"
+            "Read ncoral: 0 is the same distribution, 1 no direction in common."
+        )
+    entitle(figure, f"How alike are the models of one side?{sample_note(shown)}", *notes)
+    return figure
+
+
+@styled
 def coral_dashboard(inputs: FigureInputs) -> Figure | None:
     """Draw all that CORAL says on one page: scores of all modes, spectra, the closest pair's covariances."""
     scores = inputs.of("coral")
-    columns = {metric: own for metric in COLUMNS if (own := pick(scores, metric))}
+    columns = {metric: own for metric in GLANCE if (own := pick(scores, metric))}
     if not columns:
         return None
     first = next(iter(columns.values()))

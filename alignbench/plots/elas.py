@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignbench.plots.alignment import sample_note
 from alignbench.plots.inputs import pick
+from alignbench.plots.marks import sample_note
 from alignbench.plots.style import INK, MUTED, SEQUENTIAL, entitle, new_figure, styled
 from alignbench.plots.text import number
 

@@ -16,13 +16,19 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from alignbench.plots.inputs import FigureInputs, SimilarityArrays
 
+FENCE = 3.0  # interquartile ranges
+
 
 @styled
-def intra_modal_similarity(inputs: FigureInputs) -> Figure | None:
-    """Draw each model's cosines among its own embeddings: samples by type, one colour scale."""
+def sample_similarity(inputs: FigureInputs) -> Figure | None:
+    """Draw each model's cosines among its own embeddings: samples by type, one colour scale.
+
+    A few cosines far below all others don't stretch the scale: they get its last colour.
+    """
     models = sorted(inputs.similarity, key=lambda model: inputs.place(model.name))
     if not models:
         return None
@@ -30,13 +36,15 @@ def intra_modal_similarity(inputs: FigureInputs) -> Figure | None:
     rows = -(-len(models) // columns)
     figure = new_figure(1.7 + 2.45 * columns, 1.1 + 2.65 * rows)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    low = min(float(np.min(model.cosine)) for model in models)
+    low = min(0.0, *(usual_low(model.cosine) for model in models))
+    pairs = sum(len(model.cosine) * (len(model.cosine) - 1) // 2 for model in models)
+    beyond = sum(int((np.triu(model.cosine, 1) < low).sum()) for model in models)
     image = None
     for i, (ax, model) in enumerate(zip(axes, models, strict=False)):
         image = ax.imshow(
             coarse(model.cosine),
             cmap=SEQUENTIAL,
-            vmin=min(low, 0.0),
+            vmin=low,
             vmax=1.0,
             interpolation="nearest",
             extent=(0, len(model.cosine), len(model.cosine), 0),
@@ -47,16 +55,39 @@ def intra_modal_similarity(inputs: FigureInputs) -> Figure | None:
     for ax in axes[len(models) :]:
         ax.set_axis_off()
     assert image is not None
-    figure.colorbar(
-        image, ax=list(axes), shrink=0.7, pad=0.01, aspect=25, label="cosine of two samples' embeddings"
+    bar = figure.colorbar(
+        image, ax=list(axes), shrink=0.7, pad=0.01, aspect=25, extend="min" if beyond else "neither"
     )
+    bar.set_label("cosine of two samples' embeddings")
+    notes = [
+        "Rows and columns: samples, sorted by type. Below: the mean cosine within a type and between types.\n"
+        "Bright blocks on the diagonal: types are told apart. Bright all over: all embeddings point one way."
+    ]
+    if beyond:
+        notes.append(
+            f"The scale begins at {low:.2f}: {beyond / pairs:.1%} of all pairs of samples are below, "
+            "and have its darkest colour."
+        )
     entitle(
         figure,
         f"Which samples does each model find alike? (n = {len(models[0].cosine)})",
-        "Rows and columns: samples, sorted by type. Below: the mean cosine within a type and between types.\n"
-        "Bright blocks on the diagonal: types are told apart. Bright all over: all embeddings point one way.",
+        *notes,
     )
     return figure
+
+
+def usual_low(cosine: NDArray[np.float64]) -> float:
+    """Return where the scale of a model's cosines begins: one pair in twenty may lie below, and all outliers.
+
+    One odd sample makes n - 1 odd pairs, and a few of them more than one in twenty: what lies beyond Tukey's
+    outer fence below the lower quartile is left out, too.
+    """
+    pairs = cosine[np.triu_indices(len(cosine), 1)]
+    if not len(pairs):
+        return 0.0
+    least, lower, upper = np.quantile(pairs, [0.05, 0.25, 0.75])
+    inside = pairs[pairs >= lower - FENCE * (upper - lower)].min()
+    return float(max(least, inside))
 
 
 def _contrast(model: SimilarityArrays) -> str:

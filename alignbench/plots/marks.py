@@ -5,6 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from alignbench.datatypes import ALL
 from alignbench.plots.style import INK, MUTED, NULL, SATURATED_HATCH
 from alignbench.plots.text import clean, cut, number
 
@@ -28,6 +29,14 @@ def reading_notes(scores: Sequence[Score]) -> str:
     else:
         notes.append("No intervals: n is too small, or none were asked for.")
     return " ".join(notes)
+
+
+def sample_note(scores: Sequence[Score]) -> str:
+    """Return how many groups of which data the scores are of, to end a title with."""
+    sizes = sorted({score.n for score in scores})
+    n = f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"
+    types = sorted({score.data_type for score in scores} - {ALL})
+    return f" (n = {n} groups{', ' + ', '.join(types) if types else ''})"
 
 
 def score_bars(ax: Axes, scores: Sequence[Score], colours: Sequence[str], rows: Sequence[int]) -> None:

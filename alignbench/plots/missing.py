@@ -40,6 +40,7 @@ DRAWN_FROM: dict[str, tuple[str, ...]] = {
     "procrustes_overlay": ("embedding",),
     "cross_modal_similarity": ("embedding",),
     "intra_modal_similarity": ("coral",),
+    "sample_similarity": ("coral",),
     "layer_grid": ("layers",),
     "attention_localisation": ("attention",),
     "attention_of_texts": ("attention",),

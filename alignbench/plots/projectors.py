@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.plots.alignment import sample_note
 from alignbench.plots.inputs import pick
-from alignbench.plots.marks import missing, name_rows
+from alignbench.plots.marks import missing, name_rows, sample_note
 from alignbench.plots.style import INK, MUTED, NULL, OTHERS, entitle, new_figure, styled
 from alignbench.projectors import PROJECTORS
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from alignbench.experiments.prediction import predicts
-from alignbench.plots.alignment import sample_note
+from alignbench.experiments.prediction import MOST_SHOWN, SHOWN_FIRST, predicts, worth
 from alignbench.plots.inputs import pick
 from alignbench.plots.labels import place_names
-from alignbench.plots.marks import limit, name_rows, not_recorded, reading_notes, score_bars
+from alignbench.plots.marks import (
+    limit,
+    name_rows,
+    not_recorded,
+    reading_notes,
+    sample_note,
+    score_bars,
+)
 from alignbench.plots.style import INK, MARKERS, MUTED, NULL, entitle, lay_out, new_figure, styled
 from alignbench.units import plural
 
@@ -24,18 +31,7 @@ if TYPE_CHECKING:
     from alignbench.types import Score
 
 MEASURES = {"recall_at_1": "recall@1", "recall_at_5": "recall@5", "recall_at_10": "recall@10", "mrr": "MRR"}
-PREDICTORS = (
-    "calibrated_cka",
-    "mutual_knn",
-    "eas_adjusted",
-    "elas",
-    "debiased_cka",
-    "linear_cka",
-    "procrustes_similarity",
-    "ncoral",
-    "eas",
-)
-MOST_PANELS, MOST_ROWS, MOST_BLOCKS = 4, 12, 6
+MOST_ROWS, MOST_BLOCKS = 12, 6
 CHANCE = "#C0392B"
 
 
@@ -144,6 +140,7 @@ def metric_vs_e2e(inputs: FigureInputs) -> Figure | None:
         figure,
         f"Does a score foretell retrieval?{sample_note(list(goal.values()))}",
         prediction.statement,
+        *wrap(prediction.paradox, 110),
         "Lines: 95% intervals. Red: MRR of a guesser; grey: after training on shuffled pairs."
         + (" r leaves the untrained control out." if prediction.left_out else ""),
         legend=_llm_handles(inputs, markers) if len(llms) > 1 else (),
@@ -168,13 +165,13 @@ def _panels(
     """Return metric -> its scores where there is an MRR, of the first metrics that were recorded."""
     found: dict[str, dict[tuple[str, str], Score]] = {}
     scores = [s for experiment in ("cka", "eas", "elas", "coral") for s in inputs.of(experiment)]
-    for metric in PREDICTORS:
+    for metric in SHOWN_FIRST:
         own = {
             (str(s.encoder), str(s.llm)): s
             for s in pick(scores, metric)
             if s.value is not None and not (s.other or s.variant) and (str(s.encoder), str(s.llm)) in goal
         }
-        if own and len(found) < MOST_PANELS:
+        if own and len(found) < MOST_SHOWN:
             found[metric] = own
     return found
 
@@ -182,13 +179,7 @@ def _panels(
 def _correlation(prediction: Prediction, metric: str, variant: str) -> str:
     for one in prediction.correlations:
         if (one.metric, one.outcome) == (metric, f"mrr {variant}"):
-            around = "" if one.low is None else f" ({one.low:.2f} to {one.high:.2f} leaving one out)"
-            worth = (
-                f"p = {one.p_adjusted:.2g}"
-                if one.estimable
-                else f"not estimable: {plural(one.lineages, 'lineage')}"
-            )
-            return f"r = {one.pearson:.2f}{around}, ρ = {one.spearman:.2f}, τ = {one.kendall:.2f}; {worth}"
+            return worth(one)
     return f"no correlation: {plural(prediction.lineages, 'lineage')}"
 
 

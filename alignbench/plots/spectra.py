@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.plots.inputs import CoralArrays, FigureInputs
+    from alignbench.types import Score
 
 MOST_PAIRS = 6
+MOST_ENCODERS, MOST_LLMS, COLUMNS = 12, 3, 4  # of the panels of encoders
 SMALLEST_SHARE = 1e-6
 
 
@@ -96,67 +98,137 @@ def coarse(matrix: NDArray[np.float64], most: int = 256) -> NDArray[np.float64]:
 
 @styled
 def eigenvalue_spectrum(inputs: FigureInputs) -> Figure | None:
-    """Draw how each model's variance spreads over directions: share by rank, and summed up."""
+    """Draw how each model's variance spreads over directions: all models together, then a panel an encoder.
+
+    An encoder's panel has its spectrum against those of the LLMs, with the spectral divergence from each.
+    """
     if not inputs.coral:
         return None
-    figure = new_figure(10.5, 4.9)
-    left, right = figure.subplots(1, 2)
+    encoders = _against_llms(inputs)
+    shown = dict(list(encoders.items())[:MOST_ENCODERS])
+    columns = min(COLUMNS, len(shown))
+    rows = -(-len(shown) // columns) if shown else 0
+    heights = [3.7, *([2.75 * rows] if rows else [])]
+    figure = new_figure(10.5, 1.2 + sum(heights))
+    areas = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).ravel()
+    left, right = areas[0].subplots(1, 2)
     spectrum_lines(left, right, inputs)
-    entitle(
-        figure,
-        "Eigenvalue spectra: over how many directions does the variance spread?",
-        "Each model's covariance in its own space, sum 1. Effective directions: exp of the shares' entropy.",
-    )
+    if rows:
+        axes = areas[1].subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False).ravel()
+        for i, (ax, (encoder, pairs)) in enumerate(zip(axes, shown.items(), strict=False)):
+            _encoder_panel(ax, encoder, pairs, inputs)
+            if i % COLUMNS == 0:
+                ax.set_ylabel("share of variance (log)")
+        for ax in axes[len(shown) :]:
+            ax.set_axis_off()
+    notes = [
+        "Each model's covariance in its own space, sum 1. Effective directions: exp of the shares' entropy."
+    ]
+    if rows:
+        notes.append(
+            "Below, each encoder against the LLM: the spectral divergence of the two curves (Jensen-Shannon; "
+            "0: one spectrum,\nat most 0.69) doesn't see which image belongs to which text."
+        )
+    if len(encoders) > len(shown):
+        notes.append(f"The first {len(shown)} of {len(encoders)} encoders.")
+    entitle(figure, "Eigenvalue spectra: over how many directions does the variance spread?", *notes)
     return figure
+
+
+def _against_llms(inputs: FigureInputs) -> dict[str, list[CoralArrays]]:
+    """Return encoder -> its pairs with LLMs, in the order of the run."""
+    found: dict[str, list[CoralArrays]] = {}
+    for pair in sorted(inputs.coral, key=lambda c: (inputs.place(c.name_x), inputs.place(c.name_y))):
+        if pair.mode == "cross-modal":
+            found.setdefault(pair.name_x, []).append(pair)
+    return found
+
+
+def _encoder_panel(ax: Axes, encoder: str, pairs: Sequence[CoralArrays], inputs: FigureInputs) -> None:
+    """Draw an encoder's spectrum against those of LLMs, with the divergence from each."""
+    _spectrum(ax, pairs[0].eig_x, inputs, encoder)
+    divergence = {
+        str(score.llm): score
+        for score in pick(inputs.of("coral"), "spectral_divergence")
+        if score.encoder == encoder and score.other is None
+    }
+    told = []
+    for pair in pairs[:MOST_LLMS]:
+        _spectrum(ax, pair.eig_y, inputs, pair.name_y)
+        told.append(f"{inputs.label(pair.name_y, 24)}: {_divergence(divergence.get(pair.name_y))}")
+    if len(pairs) > MOST_LLMS:
+        told.append(f"and {len(pairs) - MOST_LLMS} more LLMs")
+    _log_axes(ax)
+    ax.tick_params(labelbottom=True)
+    ax.set_title(inputs.title(encoder))
+    ax.text(
+        0.03, 0.04, "\n".join(["divergence from", *told]), transform=ax.transAxes, fontsize=7.5, color=MUTED
+    )
+
+
+def _divergence(score: Score | None) -> str:
+    if score is None or score.value is None:
+        return "no value" if score is not None else "not recorded"
+    return number(score.value)
 
 
 def spectrum_lines(left: Axes, right: Axes, inputs: FigureInputs) -> None:
     """Draw each model's spectrum once: shares by rank on the left, cumulated on the right, with a legend."""
-    from matplotlib.ticker import LogLocator
-
     spectra: dict[str, NDArray[np.float64]] = {}
     for pair in inputs.coral:
         spectra.setdefault(pair.name_x, pair.eig_x)
         spectra.setdefault(pair.name_y, pair.eig_y)
     for name, spectrum in sorted(spectra.items(), key=lambda item: inputs.place(item[0])):
-        look = inputs.look(name)
-        shares = spectrum[spectrum > SMALLEST_SHARE]
-        ranks = np.arange(1, len(shares) + 1)
-        marked = np.unique(np.geomspace(1, max(len(shares), 1), 7).astype(int)) - 1
-        label = f"{inputs.label(name)} ({effective_directions(shares):.1f})"
-        for ax, values in ((left, shares), (right, np.cumsum(shares))):
-            ax.plot(
-                ranks,
-                values,
-                color=look.colour,
-                linestyle=look.dash,
-                marker=look.marker,
-                markevery=list(marked),
-                markersize=4.5,
-                linewidth=1.4,
-                label=label,
-            )
-    for ax in (left, right):
-        ax.set_xscale("log")
-        ax.grid(visible=True)
-        ax.set_xlabel("rank of the direction (log)")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        ax.xaxis.set_major_formatter("{x:g}")
-    left.set_yscale("log")
-    left.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
+        for ax, cumulated in ((left, False), (right, True)):
+            _spectrum(ax, spectrum, inputs, name, cumulated=cumulated)
+    _log_axes(left)
+    _log_axes(right, shares=False)
     left.set_ylabel("share of variance (log)")
     left.set_title("Share of each direction")
     right.set_ylim(0, 1.02)
     right.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f}%")
     right.set_ylabel("share of variance, cumulated")
     right.set_title("Share of the first directions together")
-    for ax in (left, right):
-        ax.minorticks_off()
     legend = right.legend(
         loc="center left", bbox_to_anchor=(1.01, 0.5), title="model (effective\ndirections)"
     )
     legend.get_title().set_color(MUTED)
     legend.get_title().set_fontsize(8)
+
+
+def _spectrum(
+    ax: Axes, spectrum: NDArray[np.float64], inputs: FigureInputs, name: str, *, cumulated: bool = False
+) -> None:
+    """Draw a model's shares of variance by rank, or their running sum, with effective directions as label."""
+    look = inputs.look(name)
+    shares = spectrum[spectrum > SMALLEST_SHARE]
+    marked = np.unique(np.geomspace(1, max(len(shares), 1), 7).astype(int)) - 1
+    ax.plot(
+        np.arange(1, len(shares) + 1),
+        np.cumsum(shares) if cumulated else shares,
+        color=look.colour,
+        linestyle=look.dash,
+        marker=look.marker,
+        markevery=list(marked),
+        markersize=4.5,
+        linewidth=1.4,
+        label=f"{inputs.label(name)} ({effective_directions(shares):.1f})",
+    )
+
+
+def _log_axes(ax: Axes, *, shares: bool = True) -> None:
+    """Let ranks, and where they are shown shares, have a logarithmic axis with plain numbers."""
+    from matplotlib.ticker import LogLocator
+
+    ax.set_xscale("log")
+    ax.grid(visible=True)
+    ax.set_xlabel("rank of the direction (log)")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    if shares:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
+    ax.minorticks_off()
 
 
 def effective_directions(shares: NDArray[np.float64]) -> float:

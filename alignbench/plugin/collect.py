@@ -156,6 +156,7 @@ class Collector:
                 width=self.printer.width,
                 report=shown,
                 encoding=self.printer.encoding,
+                figures=[path.stem for path in self.folder.path.glob("*.png")],
             )
             self.printer.section("alignbench", lines)
         elif self.failures.hidden:

@@ -7,10 +7,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alignbench.experiments.shared import needed_by
+
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
     import pytest
+    from _pytest.mark import ParameterSet
 
 AXES = ("encoder", "llm", "compared_llm", "vision_pair", "text_pair")
 JOIN = "+"
@@ -74,8 +77,28 @@ def needed_by_items(items: Iterable[pytest.Item], vision: Sequence[str], text: S
 
 
 def experiment_of(item: pytest.Item, experiments: Container[str]) -> str:
-    """Return what a test is filed under: its first marker that names an experiment, or "custom"."""
-    return next((mark.name for mark in item.iter_markers() if mark.name in experiments), "custom")
+    """Return the experiment that the test's scores are filed under; "custom" where it has no such marker.
+
+    The marker that is farthest out counts, which is the file's: what stands at a test or a parameter adds the
+    test to another experiment, whose figures need its score.
+    """
+    marks = (mark.name for node in item.listchain() for mark in node.own_markers)
+    return next((name for name in marks if name in experiments), "custom")
+
+
+def shared(experiment: str, metrics: Iterable[str]) -> list[ParameterSet]:
+    """Return the metrics as parameters of a test, each with the markers of other experiments that need it.
+
+    Args:
+        experiment: that the test's scores are filed under.
+        metrics: their names.
+    """
+    import pytest
+
+    return [
+        pytest.param(metric, marks=[getattr(pytest.mark, name) for name in needed_by(experiment, metric)])
+        for metric in metrics
+    ]
 
 
 def timings_of(items: Iterable[pytest.Item]) -> dict[str, int]:

@@ -6,7 +6,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
-from alignbench.experiments.prediction import predicts
+from alignbench.experiments.prediction import predicts, worth
+from alignbench.plots.commands import needs_of, not_drawn
 from alignbench.plots.missing import missing
 from alignbench.plots.names import failures_of, labels_of, models_of, origin_of
 from alignbench.plots.text import number
@@ -36,7 +37,7 @@ from alignbench.report.vlm import vlm_markdown
 from alignbench.units import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from alignbench.report.ranking import Ranking
     from alignbench.types import Failure, Score
@@ -89,10 +90,29 @@ def summary_markdown(
     if figures:
         names = dict.fromkeys(PurePath(name).stem for name in figures)
         lines += ["## Figures", "", f"Beside this file, as PNG and SVG: {', '.join(map(code, names))}.", ""]
+        lines += _not_drawn(names)
     text = "\n".join(lines)
     return (
         "\n".join([text, *_all_scores(scores, labels, failures, MOST_CHARACTERS - len(text))]).rstrip() + "\n"
     )
+
+
+def _not_drawn(drawn: Collection[str]) -> list[str]:
+    """Name the figures that are not among those drawn, with the commands that draw them."""
+    absent = not_drawn(drawn)
+    if not absent:
+        return []
+    lines = [f"- {code(command)}: {', '.join(map(_figure, figures))}" for command, figures in absent.items()]
+    return [
+        "Not drawn in this run; each of these commands draws its figures, with the same options:",
+        "",
+        *lines,
+        "",
+    ]
+
+
+def _figure(name: str) -> str:
+    return f"{code(name)}{needs_of(name)}"
 
 
 def _on(ranking: Ranking) -> str:
@@ -199,6 +219,8 @@ def _prediction(scores: Sequence[Score], run: Mapping[str, Any], labels: Mapping
     if found is None:
         return []
     lines = ["## Does a score predict retrieval?", "", markdown(found.statement), ""]
+    lines += [f"- {markdown(one.metric)} with {markdown(one.outcome)}: {worth(one)}" for one in found.first]
+    lines += ["", *([markdown(found.paradox), ""] if found.paradox else [])]
     head = [
         "score",
         "outcome",

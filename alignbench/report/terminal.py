@@ -6,6 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
+from alignbench.experiments.prediction import OUTCOME, predicts, worth
+from alignbench.plots.commands import needs_of, not_drawn
 from alignbench.plots.names import failures_of, labels_of, models_of, origin_of
 from alignbench.plots.text import clean, cut, display_width, fit, number
 from alignbench.plots.verdict import verdict
@@ -23,7 +25,7 @@ from alignbench.report.vlm import HEAD, LEGEND, vlm_tables
 from alignbench.units import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from alignbench.report.ranking import Ranking
@@ -48,6 +50,7 @@ def terminal_table(
     *,
     report: Path | str | None = None,
     encoding: str = "utf-8",
+    figures: Collection[str] = (),
 ) -> list[str]:
     """Return the lines that end a run: for each LLM the encoders ranked, then what the flags mean.
 
@@ -57,6 +60,7 @@ def terminal_table(
         width: the terminal's columns; no line is wider, but for a long word in why a test failed.
         report: where the report is, to be said in the last line.
         encoding: the stream's; what it can't say is replaced.
+        figures: the names of those that were drawn; the others are named with their commands.
     """
     scores = in_order(map(sound, scores), models_of(run))
     ellipsis = encodable("…", encoding)
@@ -87,6 +91,8 @@ def terminal_table(
         if any(r.best is not None for r in types):
             lines += wrap(plain(_by_type(types, labels)), width, _GAP)
         lines.append("")
+    for paragraph in [*_retrieved(scores, labels), *_predicted(scores, run)]:
+        lines += wrap(plain(paragraph), width, _GAP)
     lines += [encodable(line, encoding) for line in _vlm(scores, labels, width, ellipsis)]
     controls = control_sentences(against_control(scores), lambda name: labels.get(name, plain(name)))
     lines += [line for told in controls for line in wrap(plain(told), width, _GAP)]
@@ -96,6 +102,7 @@ def terminal_table(
     lines += wrap("; ".join(_COLUMNS[name] for name in columns if name in _COLUMNS), width, _GAP)
     for flag in used:
         lines += wrap(plain(f"{letter(flag)} = {flag}: {meaning(flag)}"), width, _GAP * 2)
+    lines += wrap(plain(_not_drawn(figures)), width, _GAP)
     lines += failure_lines(failures, width, encoding)
     if report is not None:
         lines.append(f"report: {plain(report)}")
@@ -186,6 +193,39 @@ def _aligned(
             before = f"{' ' * widths[0]}{_GAP}" if names else _GAP
             lines.append(cut(f"{before}({bracket}", width, ellipsis))
     return lines
+
+
+def _retrieved(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
+    """Return how well texts are found after a projector was trained, a sentence an LLM, the largest first."""
+    found = [s for s in scores if (s.experiment, s.metric) == OUTCOME and s.value is not None and s.llm]
+    own = [s for s in found if s.variant == found[0].variant and s.data_type == found[0].data_type]
+    told = []
+    for llm in dict.fromkeys(str(score.llm) for score in own):
+        of_llm = sorted((s for s in own if s.llm == llm), key=lambda s: -(s.value or 0.0))
+        values = ", ".join(f"{labels[str(s.encoder)]} {number(s.value)}" for s in of_llm)
+        guess = "" if of_llm[0].chance is None else f", {number(of_llm[0].chance)} for a guesser"
+        told.append(f"Retrieval for {labels[llm]} ({own[0].metric} {own[0].variant}{guess}): {values}.")
+    return told
+
+
+def _predicted(scores: Sequence[Score], run: Run | Mapping[str, Any]) -> list[str]:
+    """Return whether scores predict retrieval: r with p, and what three encoders would have said."""
+    seed = run.seed if hasattr(run, "seed") else run.get("seed", 42)
+    found = predicts(scores, models_of(run), seed=seed)
+    if found is None:
+        return []
+    told = [f"{one.metric} with {one.outcome}: {worth(one)}" for one in found.first]
+    return [f"Does a score predict retrieval? {found.statement}", *told, *filter(None, [found.paradox])]
+
+
+def _not_drawn(drawn: Collection[str]) -> str:
+    """Name the figures that are not among those drawn, with the commands that draw them."""
+    missing = not_drawn(drawn)
+    told = (
+        f"{command}: {', '.join(f'{figure}{needs_of(figure)}' for figure in figures)}"
+        for command, figures in missing.items()
+    )
+    return f"figures not drawn, after the command that draws them: {'; '.join(told)}" if missing else ""
 
 
 def _speed(scores: Sequence[Score], labels: Mapping[str, str], width: int, ellipsis: str) -> list[str]:

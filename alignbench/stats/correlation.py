@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ESTIMABLE = 5  # lineages
 EXACT = 8  # lineages, of which all orders are gone through
 DRAWS = 9999
+MOST_SUBSETS = 5000
 _TIE = 1e-12
 _AT_ONCE = 4_000_000  # numbers
 
@@ -165,6 +166,46 @@ def smallest_p(lineages: int) -> float:
     """Return the smallest two-sided p that permuting so many lineages can give: 2 / n!, of 3 it is 1/3."""
     orders = math.factorial(lineages) if lineages <= EXACT else DRAWS + 1
     return min(1.0, 2 / orders)
+
+
+def subsets_of(units: Sequence[int], size: int, seed: int) -> Orders:
+    """Return the subsets of so many units [subsets, size]: all, or `MOST_SUBSETS` drawn ones of more."""
+    if math.comb(len(units), size) <= MOST_SUBSETS:
+        return np.asarray(list(itertools.combinations(units, size)), dtype=np.intp).reshape(-1, size)
+    rng = rng_for(seed, "subsets")
+    return np.stack([rng.choice(units, size, replace=False) for _ in range(MOST_SUBSETS)])
+
+
+def last_of_each(lineages: Sequence[str]) -> list[int]:
+    """Return one unit a lineage: its last checkpoint, where there are several."""
+    return list({name: place for place, name in enumerate(lineages)}.values())
+
+
+def subset_r(x: Matrix, y: Matrix, chosen: Orders) -> Matrix:
+    """Return Pearson's r of each subset in each column [subsets, columns]; NaN where one side does not vary.
+
+    Args:
+        x: [units, columns].
+        y: the same.
+        chosen: the units of each subset [subsets, size].
+    """
+    a, b = (values[chosen] - values[chosen].mean(axis=1, keepdims=True) for values in (x, y))
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r: Matrix = np.where(lengths > 0, (a * b).sum(axis=1) / lengths, np.nan)
+    return r.clip(-1, 1)
+
+
+def by_chance(size: int, r: float) -> float:
+    """Return how often |Pearson's r| of `size` independent normal pairs is at least `r`.
+
+    Of three r is the cosine of an angle that is uniform: 1 - 2/π·arcsin(r).
+    """
+    if size == 3:
+        return 1 - 2 / math.pi * math.asin(r)
+    from scipy.special import betainc
+
+    return float(1 - betainc(0.5, size / 2 - 1, r * r))
 
 
 def _matrices(named: Mapping[str, ArrayLike], what: str) -> dict[str, Matrix]:

@@ -162,6 +162,18 @@ def make_scores(encoders: Sequence[str] = ENCODERS, llms: Sequence[str] = LLMS) 
                             flags=("conservative",),
                         )
                     )
+                scores.append(
+                    make_score(
+                        "coral_similarity",
+                        0.9999997,
+                        *sides,
+                        spread=1e-8,
+                        other=second,
+                        experiment="coral",
+                        params={"mode": mode, "align": "procrustes"},
+                        flags=("conservative", "saturated"),
+                    )
+                )
     kinds: dict[str, str] = {name: make_model(name).weights for name in encoders}
     return scores + make_speed_scores(encoders, llms, kinds)
 
@@ -205,6 +217,7 @@ def _cross_modal(
         make_score("linear_cka", published["linear_cka"], encoder, llm, null=biased, weights=weights),
         make_score("ncoral", ncoral, encoder, llm, higher_is_better=False, **coral),
         make_score("spectral_ncoral", ncoral * 0.7, encoder, llm, higher_is_better=False, **coral),
+        make_score("spectral_divergence", ncoral * 0.4, encoder, llm, higher_is_better=False, **coral),
         make_score("coral_distance", 1e-7, encoder, llm, spread=1e-8, higher_is_better=False, **coral),
         make_score(
             "coral_similarity",

@@ -100,12 +100,12 @@ def test_loss_curves_are_means_over_the_splits() -> None:
 def test_model_similarity_is_symmetric_with_the_values_written() -> None:
     inputs = make_inputs(ENCODERS, ("l", "m"))
     figure = drawn(model_similarity(inputs))
-    ax = axes_titled(figure, "calibrated_cka: encoders on the same images")
+    ax = axes_titled(figure, "calibrated_cka\nencoders, same images")
     values = np.ma.filled(np.ma.masked_array(ax.images[0].get_array()), np.nan)
     assert np.array_equal(values, values.T, equal_nan=True)
     assert np.isnan(values.diagonal()).all()
     assert len([t for t in ax.texts if t.get_text() == "0.100"]) == 2 * 1
-    assert axes_titled(figure, "calibrated_cka: LLMs on the same texts").images
+    assert axes_titled(figure, "calibrated_cka\nLLMs, same texts").images
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from alignbench.plots import FIGURES, CoralArrays, FigureInputs, SimilarityArrays, save
-from alignbench.plots.alignment import cka_vs_coral, contributions, eas_dashboard
+from alignbench.plots.alignment import cka_vs_coral
 from alignbench.plots.coral import coral_comparison, coral_dashboard
-from alignbench.plots.embedding import intra_modal_similarity
+from alignbench.plots.eas import contributions, eas_dashboard
+from alignbench.plots.embedding import sample_similarity
 from alignbench.plots.spectra import coarse, covariance_heatmaps, effective_directions, eigenvalue_spectrum
 from alignbench.tests.report_fakes import (
     ENCODERS,
@@ -59,7 +60,7 @@ def replaced(scores: list[Score], encoder: str, **changes: Any) -> list[Score]:
     return [replace(s, **changes) if s.encoder == encoder and s.llm else s for s in scores]
 
 
-NOT_APPLICABLE = {
+NOT_APPLICABLE: dict[str, Any] = {
     "value": None,
     "status": "not_applicable",
     "reason": "zero variance in x",
@@ -169,13 +170,14 @@ def test_labels_say_which_way_is_better() -> None:
     assert "eas (0 to 1, higher is better)" in written
     assert "eas_adjusted (0 to 1, higher is better)" in written
     assert "0 to 1, lower is more alike" in texts(drawn(coral_comparison(make_inputs())))
-    ax = drawn(cka_vs_coral(make_inputs())).axes[0]
-    assert ax.get_xlabel() == "ncoral (lower is more alike)"
+    published, read = drawn(cka_vs_coral(make_inputs(("a", "b"), ("l",)))).axes
+    assert published.get_xlabel() == "coral_similarity (higher is more alike)"
+    assert read.get_xlabel() == "ncoral (lower is more alike)"
 
 
 def test_scatter_has_each_encoder_where_its_scores_are() -> None:
     inputs = make_inputs(ENCODERS, ("mini-llama",))
-    [ax] = drawn(cka_vs_coral(inputs)).axes
+    ax = axes_titled(drawn(cka_vs_coral(inputs)), "As it should be read")
     value = {(s.metric, s.encoder): s.value for s in inputs.scores if s.llm and s.experiment != "compare"}
     points = {(line.get_color(), *line.get_xydata()[0]) for line in ax.lines if line.get_marker() == "o"}  # type: ignore[index, misc]
     expected = {(inputs.look(e).colour, value["ncoral", e], value["calibrated_cka", e]) for e in ENCODERS}
@@ -185,7 +187,7 @@ def test_scatter_has_each_encoder_where_its_scores_are() -> None:
 
 def test_scatter_limits_hold_points_intervals_null_and_zero() -> None:
     inputs = make_inputs(ENCODERS, ("mini-llama",))
-    [ax] = drawn(cka_vs_coral(inputs)).axes
+    ax = axes_titled(drawn(cka_vs_coral(inputs)), "As it should be read")
     low, high = ax.get_ylim()
     cka = [s for s in inputs.scores if (s.experiment, s.metric) == ("cka", "calibrated_cka")]
     for score in cka:
@@ -213,11 +215,13 @@ def test_scatter_names_do_not_overlap_each_other_or_leave_the_axes() -> None:
 
 def test_scatter_gives_each_llm_a_marker_or_a_panel() -> None:
     few = drawn(cka_vs_coral(make_inputs(("a", "b"), ("one", "two"))))
-    assert len(few.axes) == 1
+    assert len(few.axes) == 2
     assert [t.get_text() for t in few.legends[0].get_texts()] == ["for one", "for two"]
     many = drawn(cka_vs_coral(make_inputs([f"e{i}" for i in range(7)], ("one", "two"))))
-    assert [ax.get_title(loc="left") for ax in many.axes] == ["for one", "for two"]
-    assert many.axes[0].get_xlim() == many.axes[1].get_xlim()
+    assert [ax.get_title(loc="left") for ax in many.axes] == [
+        f"{view}, for {llm}" for llm in ("one", "two") for view in ("As published", "As it should be read")
+    ]
+    assert many.axes[1].get_xlim() == many.axes[3].get_xlim()
 
 
 def test_scatter_needs_both_metrics_of_a_pair() -> None:
@@ -300,7 +304,7 @@ def test_pairs_without_a_shared_basis_still_have_spectra() -> None:
 
 def test_each_model_has_one_spectrum_that_ends_at_all_the_variance() -> None:
     inputs = make_inputs(ENCODERS, ("mini-llama", "mini-qwen"))
-    left, right = drawn(eigenvalue_spectrum(inputs)).axes
+    left, right, *_ = drawn(eigenvalue_spectrum(inputs)).axes
     assert len(left.lines) == len(right.lines) == 6
     for line in right.lines:
         assert np.asarray(line.get_ydata())[-1] == pytest.approx(1.0, abs=1e-4)
@@ -308,7 +312,7 @@ def test_each_model_has_one_spectrum_that_ends_at_all_the_variance() -> None:
 
 
 def test_spectra_differ_by_more_than_colour() -> None:
-    left, _ = drawn(eigenvalue_spectrum(make_inputs(("clip", "mini-clip"), ("l",)))).axes
+    left, *_ = drawn(eigenvalue_spectrum(make_inputs(("clip", "mini-clip"), ("l",)))).axes
     first, second = left.lines[:2]
     assert first.get_color() == second.get_color()
     assert first.get_marker() != second.get_marker()
@@ -322,7 +326,7 @@ def test_effective_directions_count_equal_shares(shares: list[float], expected: 
 
 def test_similarities_share_one_scale_and_mark_types() -> None:
     inputs = make_inputs(("mini-clip",), ("mini-llama",))
-    figure = drawn(intra_modal_similarity(inputs))
+    figure = drawn(sample_similarity(inputs))
     panels = [ax for ax in figure.axes if ax.images]
     assert len({ax.images[0].get_clim() for ax in panels}) == 1
     assert panels[0].images[0].get_clim()[1] == 1.0
@@ -333,7 +337,7 @@ def test_similarities_share_one_scale_and_mark_types() -> None:
 def test_mean_cosines_leave_out_a_sample_with_itself() -> None:
     cosine = np.array([[1.0, 0.5, 0.1], [0.5, 1.0, 0.1], [0.1, 0.1, 1.0]])
     inputs = FigureInputs(similarity=[SimilarityArrays("m", cosine, ("a", "a", "b"))])
-    assert drawn(intra_modal_similarity(inputs)).axes[0].get_xlabel() == "within 0.500, between 0.100"
+    assert drawn(sample_similarity(inputs)).axes[0].get_xlabel() == "within 0.500, between 0.100"
 
 
 def test_coarse_averages_blocks_and_keeps_the_mean() -> None:
@@ -346,7 +350,7 @@ def test_coarse_averages_blocks_and_keeps_the_mean() -> None:
     assert coarse(matrix[:9, :9]).shape == (9, 9)
 
 
-@pytest.mark.parametrize("name", sorted({*FIGURES.names()} - {"model_similarity"}))
+@pytest.mark.parametrize("name", sorted({*FIGURES.names()} - {"model_similarity", "intra_modal_similarity"}))
 def test_a_single_pair_of_nine_samples_is_drawn(name: str) -> None:
     inputs = make_inputs(("mini-clip",), ("mini-llama",))
     scores = [replace(s, interval=None, null=None, deletions=(), n=9) for s in inputs.scores]

@@ -81,7 +81,7 @@ def test_svg_keeps_names_as_text(tmp_path: Path) -> None:
 def test_all_figures_of_large_arrays_stay_small(tmp_path: Path) -> None:
     coral, similarity = make_arrays(("mini-clip",), ("mini-llama",), n=900, k=300)
     inputs = FigureInputs(coral=coral, similarity=similarity)
-    for name in ("covariance_heatmaps", "intra_modal_similarity"):
+    for name in ("covariance_heatmaps", "sample_similarity"):
         figure = FIGURES.get(name)(inputs)
         assert figure is not None
         assert all(path.stat().st_size < 900_000 for path in save(figure, tmp_path / name))

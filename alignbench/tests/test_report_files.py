@@ -287,6 +287,7 @@ def test_run_with_artifacts_leaves_every_figure(tmp_path: Path) -> None:
         "covariance_heatmaps",
         "eigenvalue_spectrum",
         "intra_modal_similarity",
+        "sample_similarity",
         "coral_dashboard",
         "speed_dashboard",
         "cka_comparison",
@@ -306,7 +307,7 @@ def test_a_spoilt_artifact_costs_its_figures_and_is_said(tmp_path: Path) -> None
     (folder / "similarity-00.npz").write_bytes(b"PK half a file")
     with pytest.warns(UserWarning, match=r"similarity-00\.npz: expected plot inputs"):
         write_run(tmp_path, make_run(), [])
-    assert not (tmp_path / "intra_modal_similarity.png").exists()
+    assert not (tmp_path / "sample_similarity.png").exists()
     assert (tmp_path / "eigenvalue_spectrum.png").exists()
     assert "similarity-00.npz" in (tmp_path / "summary.md").read_text(encoding="utf-8")
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from alignbench.experiments.study_cells import caption_values
-from alignbench.experiments.validity import by_chance, paradox_r, validity
+from alignbench.experiments.validity import validity
 from alignbench.experiments.validity_run import run_score
 from alignbench.experiments.validity_table import Table
 from alignbench.plots.validity import matrix_figure, paradox_figure, scatter_figure
+from alignbench.stats.correlation import by_chance, subset_r
 from alignbench.tests.pairs import make_pair
 from alignbench.types import ModelInfo
 
@@ -60,7 +61,7 @@ def test_what_chance_gives_is_what_unrelated_numbers_give(size: int, r: float) -
     rng = np.random.default_rng(0)
     n = 20_000 * size
     x, y = rng.normal(size=(2, n, 1))
-    drawn = paradox_r(x, y, np.arange(n).reshape(-1, size))
+    drawn = subset_r(x, y, np.arange(n).reshape(-1, size))
     assert by_chance(size, r) == pytest.approx(np.mean(np.abs(drawn) >= r), abs=0.01)
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from alignbench.experiments.prediction import predicts, worth
 from alignbench.plots import FIGURES, FigureInputs, read_artifacts, save
 from alignbench.plots.captions import caption_of
+from alignbench.plots.commands import needs_of
 from alignbench.plots.fonts import behind, boxes
 from alignbench.plots.text import clean, cut, number
 from alignbench.plugin.runfolder import RunFolder
@@ -22,6 +24,7 @@ from alignbench.report.flags import meaning
 from alignbench.report.text import probability, value_text
 from alignbench.report.toys import toy_warnings
 from alignbench.types import jsonable
+from alignbench.ui.tables import pair_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -100,7 +103,7 @@ def shown(
             for path in (png, png.with_suffix(".svg")):
                 archive.write(path, path.name)
     return Shown(
-        _answer(found, command, [*notes, *problems], warned),
+        _answer(found, command, [*notes, *problems, *_not_drawn(figures, drawn)], warned, seed=options.seed),
         *_table([_row(score) for score in found.scores]),
         "".join(_figure(figure, png) for figure, png in drawn.items()),
         files,
@@ -150,7 +153,15 @@ def _figure(name: str, png: Path) -> str:
     )
 
 
-def _answer(found: Found, command: str, notes: Sequence[str], warned: Sequence[str] = ()) -> str:
+def _not_drawn(names: Iterable[str], drawn: Iterable[str]) -> list[str]:
+    """Name the figures of the tab that there are not, and what each of them needs."""
+    missing = [f"{name}{needs_of(name)}" for name in names if name not in set(drawn)]
+    return [f"Not drawn, for want of what they show: {', '.join(missing)}."] if missing else []
+
+
+def _answer(
+    found: Found, command: str, notes: Sequence[str], warned: Sequence[str] = (), *, seed: int = 42
+) -> str:
     parts = [f'<p class="ab-warning"><b>Warning:</b> {_safe(sentence)}</p>' for sentence in warned]
     rankings = [ranking for ranking in rank(found.scores) if ranking.metric is not None]
     for ranking in rankings:
@@ -163,6 +174,7 @@ def _answer(found: Found, command: str, notes: Sequence[str], warned: Sequence[s
         said = f"{len(found.scores)} scores"
         said += f", {missing} of them not applicable (the table says why)" if missing else ""
         parts.append(f'<p class="ab-headline">{said}.</p>')
+    parts += [pair_table(found.scores, _name, _safe), *_predicted(found, seed)]
     if notes:
         parts.append(f'<ul class="ab-notes">{"".join(f"<li>{_safe(note)}</li>" for note in notes)}</ul>')
     flags = dict.fromkeys(flag for score in found.scores for flag in score.flags)
@@ -174,6 +186,20 @@ def _answer(found: Found, command: str, notes: Sequence[str], warned: Sequence[s
     code = f"<pre><code>{_safe(command)}</code></pre>"
     parts.append(f"<details><summary>The same in a terminal</summary>{code}</details>")
     return f'<div class="ab-answer">{"".join(parts)}</div>'
+
+
+def _predicted(found: Found, seed: int) -> list[str]:
+    """Return whether scores foretell retrieval, as HTML, in the words of the summary."""
+    prediction = predicts(found.scores, found.models.values(), seed=seed)
+    if prediction is None:
+        return []
+    told = [f"{one.metric} with {one.outcome}: {worth(one)}" for one in prediction.first]
+    items = "".join(f"<li>{_safe(one)}</li>" for one in told)
+    return [
+        f"<p><b>Does a score predict retrieval?</b> {_safe(prediction.statement)}</p>",
+        f"<ul>{items}</ul>" if items else "",
+        f"<p>{_safe(prediction.paradox)}</p>" if prediction.paradox else "",
+    ]
 
 
 def _table(rows: list[Row]) -> tuple[list[str], list[Row]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -9,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from alignbench.embed import runs
 from alignbench.experiments import speed
 from alignbench.experiments.attention import Subject, attention, what_it_lacks
-from alignbench.experiments.compare import BY_TYPE
+from alignbench.experiments.compare import BY_TYPE, Projection, project
 from alignbench.experiments.coral import covariance_arrays, similarity_arrays
 from alignbench.experiments.e2e import e2e_scores
 from alignbench.experiments.embedding import embedding_space
 from alignbench.experiments.overlay import overlay_space
-from alignbench.experiments.scoring import Settings, score_pair
+from alignbench.experiments.scoring import Settings, needs_basis, score_pair
+from alignbench.experiments.shared import ALSO_NEEDED
 from alignbench.experiments.trained import Repeats
 from alignbench.metrics import METRICS
 from alignbench.plugin.selection import Needed
@@ -93,6 +96,14 @@ class Study:
         found.models |= {side.model.label: side.model for side in (*vision, *text)}
         return [suite.pair(x, y) for x in vision for y in text]
 
+    @property
+    def among_themselves(self) -> list[Pair]:
+        """Each two encoders, then each two LLMs, over the same samples."""
+        suite = self.suite
+        vision = [suite.vision(suite.encoders[name]) for name in self.encoders]
+        text = [suite.text(suite.llms[name]) for name in self.llms]
+        return [suite.pair(x, y) for side in (vision, text) for x, y in itertools.combinations(side, 2)]
+
     def sides(self, found: Found) -> list[Pair]:
         """Return every model with itself."""
         pairs = self.pairs(found)
@@ -102,11 +113,11 @@ class Study:
 
 
 def alignment(study: Study) -> Found:
-    """Score how similar both sides are: on all data, by type, and the composites with class structure."""
+    """Score how similar both sides are: on all data, by type, by a linear projection, and the composites."""
     found, job = Found(), study.job
     paired, composite = METRICS.names(kind="pair", pairing=True), METRICS.names(kind="composite")
     labelled = METRICS.names(kind="labelled")
-    each = len(paired) + len(composite) + len(BY_TYPE)
+    each = len(paired) + len(composite) + len(BY_TYPE) + 1
     count = len(study.encoders) * len(study.llms)
     job.expect(2 + count * each + len(study.encoders) * len(labelled))
     job.step("embedding")
@@ -123,6 +134,8 @@ def alignment(study: Study) -> Found:
         for metric in labelled:
             found.scores.append(_scored(study, metric, side, "eas", study.settings))
     for pair in pairs:
+        _project(study, pair, found)
+    for pair in pairs:
         for metric in BY_TYPE:
             study.job.step(f"{metric} by type: {pair.name}")
             found.scores += [
@@ -134,23 +147,45 @@ def alignment(study: Study) -> Found:
     return found
 
 
+def _project(study: Study, pair: Pair, found: Found) -> None:
+    """Train linear projectors and note their held-out error and cosine, as `compare` does."""
+    from alignbench.weights.precision import resolve_device
+
+    options = study.options
+    study.job.step(f"training {pair.name}, linear")
+    how = Projection(
+        epochs=options.epochs,
+        splits=options.splits,
+        seed=options.seed,
+        permutations=options.permutations,
+        device=resolve_device(options.device),
+    )
+    scores, curves = project(pair, how)
+    found.scores += scores
+    if curves:
+        found.artifacts["losses-linear", pair.name] = curves
+
+
 def coral(study: Study) -> Found:
-    """Score how alike the distributions of both sides are, and each side alone."""
+    """Score how alike the distributions of models are, each model alone, and CKA and EAS of every pair."""
     found, job = Found(), study.job
     metrics = METRICS.names(family="coral") + METRICS.names(family="spectra")
     alone = METRICS.names(kind="unary")
     count = len(study.encoders) * len(study.llms)
-    job.expect(2 + count * len(metrics) + (len(study.encoders) + len(study.llms)) * len(alone))
+    couples = math.comb(len(study.encoders), 2) + math.comb(len(study.llms), 2)
+    models = len(study.encoders) + len(study.llms)
+    job.expect(2 + (count + couples) * len(metrics) + count * _also("coral") + models * len(alone))
     job.step("embedding")
     pairs, sides = study.pairs(found), study.sides(found)
     job.step("finding a basis")
     basis = _in_one_basis(study)
-    for pair in pairs:
+    for pair in [*pairs, *study.among_themselves]:
         arrays = covariance_arrays(pair, basis)
         if arrays is not None:
             found.artifacts["coral", pair.name] = arrays
         for metric in metrics:
             found.scores.append(_scored(study, metric, pair, "coral", basis))
+    _score_also(study, "coral", pairs, basis, found)
     for side in sides:
         found.artifacts["similarity", side.x.model.label] = similarity_arrays(side, study.settings)
         for metric in alone:
@@ -184,7 +219,7 @@ def embedding(study: Study) -> Found:
 
 
 def end_to_end(study: Study) -> Found:
-    """Train projectors, and let held-out images and texts find each other."""
+    """Train projectors, let held-out images and texts find each other, and score what might foretell it."""
     from alignbench.weights.precision import resolve_device
 
     found, job, options = Found(), study.job, study.options
@@ -198,9 +233,11 @@ def end_to_end(study: Study) -> Found:
         resolve_device(options.device),
         options.solved_splits,
     )
-    job.expect(1 + len(study.encoders) * len(study.llms) * len(options.losses))
+    job.expect(1 + len(study.encoders) * len(study.llms) * (len(options.losses) + _also("e2e")))
     job.step("embedding")
-    for pair in study.pairs(found):
+    pairs = study.pairs(found)
+    _score_also(study, "e2e", pairs, _in_one_basis(study), found)
+    for pair in pairs:
         for loss in options.losses:
             job.step(f"training {pair.name}, {loss}")
             found.scores += e2e_scores(pair, loss, repeats)
@@ -291,6 +328,20 @@ def _timed(work: speed.Work, machine: Any) -> Sequence[Score]:
     if work.memory:
         scores.append(speed.memory_score(work, machine.peak_memory(work.call), **how))
     return scores
+
+
+def _also(experiment: str) -> int:
+    """Return how many scores of other experiments each pair has beside those of this one."""
+    return sum(map(len, ALSO_NEEDED[experiment].values()))
+
+
+def _score_also(study: Study, experiment: str, pairs: Sequence[Pair], basis: Settings, found: Found) -> None:
+    """Score what the figures of an experiment need of others, filed under those."""
+    for pair in pairs:
+        for other, metrics in ALSO_NEEDED[experiment].items():
+            for metric in metrics:
+                settings = basis if needs_basis(METRICS.get(metric)) else study.settings
+                found.scores.append(_scored(study, metric, pair, other, settings))
 
 
 def _scored(study: Study, metric: str, pair: Pair, experiment: str, settings: Settings) -> Score:

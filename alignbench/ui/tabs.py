@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from alignbench.plots.commands import FIGURES_OF
 from alignbench.ui import studies
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ TABS = (
         "How long do images and texts take, by batch size, and how much memory?",
         ("encoders", "llms", "data", "batch_sizes"),
         studies.timings,
-        ("speed_dashboard",),
+        FIGURES_OF["speed"],
     ),
     Tab(
         "Attention Maps",
@@ -54,7 +55,7 @@ TABS = (
         "one, in drawn scenes whose objects are known; these check every encoder either way.",
         ("encoders", "image"),
         studies.maps,
-        ("attention_of_texts", "attention_own", "attention_localisation"),
+        FIGURES_OF["attention"],
     ),
     Tab(
         "Alignment Analysis",
@@ -63,7 +64,7 @@ TABS = (
         "which image.",
         ("encoders", "llms", "data", "permutations"),
         studies.alignment,
-        ("alignment_summary", "cka_comparison", "cka_by_data_type", "eas_dashboard"),
+        ("alignment_summary", "cka_comparison", "cka_by_data_type", "projector_comparison", "eas_dashboard"),
     ),
     Tab(
         "Embedding Space",
@@ -71,28 +72,24 @@ TABS = (
         "What does each space look like in two dimensions, and how far can the picture be believed?",
         ("encoders", "llms", "data", "methods"),
         studies.embedding,
-        ("embedding_scatter", "procrustes_overlay", "cross_modal_similarity"),
+        FIGURES_OF["embedding"],
     ),
     Tab(
         "CORAL Analysis",
         "coral",
-        "Do the two clouds have the same shape? It never sees which text belongs to which image.",
+        "Do the two clouds have the same shape? It never sees which text belongs to which image; "
+        "CKA and EAS, which do, stand beside it.",
         ("encoders", "llms", "data", "permutations"),
         studies.coral,
-        (
-            "coral_dashboard",
-            "coral_comparison",
-            "covariance_heatmaps",
-            "eigenvalue_spectrum",
-            "intra_modal_similarity",
-        ),
+        FIGURES_OF["coral"],
     ),
     Tab(
         "E2E Validation",
         "e2e",
-        "After a projector is trained, does an image that it never saw find its text, and a text its image?",
+        "After a projector is trained, does an image that it never saw find its text, and a text its image? "
+        "And do scores that need no training foretell it?",
         ("encoders", "llms", "data", "losses", "training"),
         studies.end_to_end,
-        ("e2e_retrieval",),
+        FIGURES_OF["e2e"],
     ),
 )

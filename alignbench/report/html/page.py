@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from alignbench.experiments.prediction import predicts
+from alignbench.experiments.prediction import predicts, worth
+from alignbench.plots.commands import needs_of, not_drawn
 from alignbench.plots.inputs import read_artifacts
 from alignbench.plots.missing import missing
 from alignbench.plots.names import failures_of, labels_of, models_of, origin_of
@@ -97,6 +98,7 @@ def report_html(run_folder: Path | str, problems: Sequence[str] = ()) -> str:
     rows = score_rows(scores, run)
     known = known_samples(artifacts)
     drawn = space(artifacts, known, scores, labels, [model.label for model in models_of(run)])
+    figures = figure_views(folder, failures, scores)
     style, script = (_asset(name) for name in ("report.css", "report.js"))
     context: dict[str, Any] = {
         "policy": _policy(style, script),
@@ -111,7 +113,8 @@ def report_html(run_folder: Path | str, problems: Sequence[str] = ()) -> str:
         "metric_tables": metric_tables(rows),
         "concerns": concerns(run, rows, list(dict.fromkeys(unreadable))),
         "flags": raised_flags(rows),
-        "figures": figure_views(folder, failures, scores),
+        "figures": figures,
+        "not_drawn": not_drawn([figure.name for figure in figures]),
         "space": drawn,
         "space_data": _for_script(drawn.data) if drawn else Markup(""),
         "influences": influences(artifacts, known, labels),
@@ -152,7 +155,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"probability": probability, "plural": plural}
+    environment.filters |= {"probability": probability, "plural": plural, "worth": worth, "needs": needs_of}
     return environment
 
 

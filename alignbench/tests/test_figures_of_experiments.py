@@ -1,0 +1,164 @@
+"""An experiment leaves its figures however it is asked for: by command, by marker, by keyword, in its tab."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from alignbench import paths
+from alignbench.cli.experiments import EXPERIMENTS
+from alignbench.cli.main import main
+from alignbench.experiments.shared import ALSO_NEEDED
+from alignbench.metrics import METRICS
+from alignbench.plots import FIGURES
+from alignbench.plots.commands import FIGURES_OF, TAKES, TOOLKIT_CORAL, needs_of, not_drawn
+from alignbench.ui.jobs import Job
+from alignbench.ui.models import Chooser, Loaded, Suites
+from alignbench.ui.results import shown
+from alignbench.ui.studies import Study
+from alignbench.ui.tables import COLUMNS
+from alignbench.ui.tabs import TABS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MODELS = {"encoders": ("v1", "v2"), "llms": ("t1",)}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "coral": {"permutations": 19},
+    "e2e": {"permutations": 19, "epochs": 5, "splits": 2, "seeds": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two encoders' and an LLM's vectors of the same 45 samples of three types."""
+    place = tmp_path_factory.mktemp("arrays")
+    rng = np.random.default_rng(0)
+    common = rng.normal(size=(45, 4))
+    for i, name in enumerate((*MODELS["encoders"], *MODELS["llms"])):
+        values = common @ rng.normal(size=(4, 6 + i)) + 0.5 * rng.normal(size=(45, 6 + i))
+        np.save(place / f"{name}.npy", values.astype(np.float32))
+    (place / "types.txt").write_text("\n".join("abc" * 15), encoding="utf-8")
+    return place
+
+
+def given(folder: Path) -> dict[str, Any]:
+    """Return the selection, as options of a command."""
+    models = {side: [f"{n}=npy:{folder / n}.npy" for n in names] for side, names in MODELS.items()}
+    return {**models, "labels": str(folder / "types.txt")}
+
+
+def by_command(name: str, folder: Path, into: Path) -> tuple[list[dict[str, Any]], set[str]]:
+    """Return the scores and figures of `alignbench NAME`."""
+    words = [sys.executable, "-m", "alignbench", name, "--output-dir", str(into)]
+    for option, value in {**given(folder), **OPTIONS[name]}.items():
+        values = value if isinstance(value, list) else [str(value)]
+        words += [f"--{option}", *values]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (run,) = into.glob(f"*-{name}")
+    scores = json.loads((run / "scores.json").read_text(encoding="utf-8"))["scores"]
+    return scores, {path.stem for path in run.glob("*.png")}
+
+
+def by_tab(name: str, folder: Path, into: Path) -> tuple[list[dict[str, Any]], str]:
+    """Return the scores of a tab and the page's HTML of answer and figures."""
+    [tab] = [tab for tab in TABS if tab.experiment == name]
+    options = Chooser(given(folder)).options(OPTIONS[name])
+    job: Job[Any] = Job(lambda job: tab.study(Study(Suites().get(options), options, job, Loaded())))
+    list(job.follow())
+    found = job.result()
+    into.mkdir()
+    page = shown(found, tab.figures, folder=into, name=name, options=options, command="alignbench")
+    scores = json.loads((into / f"{name}.json").read_text(encoding="utf-8"))["scores"]
+    return scores, page.answer + page.figures
+
+
+def keyed(scores: list[dict[str, Any]]) -> dict[tuple[Any, ...], dict[str, Any]]:
+    names = ("experiment", "metric", "encoder", "llm", "other", "data_type", "variant")
+    return {tuple(score[name] for name in names): score for score in scores}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_command_and_its_tab_leave_the_same_scores_and_figures(
+    name: str, folder: Path, tmp_path: Path
+) -> None:
+    scores, drawn = by_command(name, folder, tmp_path / "runs")
+    assert drawn >= set(FIGURES_OF[name])
+    own, page = by_tab(name, folder, tmp_path / "tab")
+    assert page.count("<figure") == len(FIGURES_OF[name])
+    assert {path.stem for path in (tmp_path / "tab").glob("*.png")} == set(FIGURES_OF[name])
+    assert "Not drawn" not in page
+    expected, found = keyed(scores), keyed(own)
+    assert len(expected) == len(scores)  # no score twice
+    assert found.keys() == expected.keys()
+    for key, score in found.items():
+        assert score["value"] == pytest.approx(expected[key]["value"], abs=1e-9), key
+    # What another experiment is asked for is filed under it, and there once for every pair.
+    for experiment, metrics in ALSO_NEEDED[name].items():
+        for metric in metrics:
+            pairs = [k for k in found if k[:2] == (experiment, metric) and k[2] and k[3]]
+            assert len(pairs) == 2, (experiment, metric)
+
+
+def test_the_six_figures_of_the_toolkit_are_part_of_coral() -> None:
+    assert set(TOOLKIT_CORAL) <= set(FIGURES_OF["coral"])
+    [tab] = [tab for tab in TABS if tab.experiment == "coral"]
+    assert set(TOOLKIT_CORAL) <= set(tab.figures)
+
+
+def collected(*chosen: str) -> set[str]:
+    words = [sys.executable, "-m", "pytest", "benchmarks", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    root = paths.benchmarks().parent
+    done = subprocess.run([*words, *chosen], cwd=root, capture_output=True, text=True, check=True)
+    return {line for line in done.stdout.splitlines() if "::" in line}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_marker_and_keyword_run_what_the_command_runs(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--dry-run"]) == 0
+    assert f"-m {name}" in capsys.readouterr().out
+    marked = collected("-m", name)
+    assert marked <= collected("-k", name)
+    for experiment, metrics in ALSO_NEEDED[name].items():
+        for metric in metrics:
+            assert any(f"test_{experiment}.py" in test and f"[{metric}-" in test for test in marked)
+
+
+def test_every_figure_has_a_command_and_every_command_is_one() -> None:
+    listed = {figure for figures in FIGURES_OF.values() for figure in figures}
+    assert listed == set(FIGURES.names())
+    assert set(FIGURES_OF) <= {experiment.name for experiment in EXPERIMENTS}
+    assert set(TAKES) <= listed
+    assert {figure for tab in TABS for figure in tab.figures} <= listed
+
+
+def test_what_is_needed_of_others_is_known() -> None:
+    for needs in ALSO_NEEDED.values():
+        for metrics in needs.values():
+            assert all(metric in METRICS.names() for metric in metrics)
+    assert set(COLUMNS) >= {"linear_cka", "projection_mse", "projection_cosine"}
+
+
+def test_a_figure_that_is_not_drawn_is_named_once_with_its_command() -> None:
+    every = FIGURES.names()
+    assert not_drawn(every) == {}
+    assert not_drawn([name for name in every if name != "elas_matrix"]) == {
+        "alignbench elas": ["elas_matrix"]
+    }
+    missing = not_drawn(["cka_comparison"])
+    named = [figure for figures in missing.values() for figure in figures]
+    assert sorted(named) == sorted(set(every) - {"cka_comparison"})
+    assert "two encoders" in needs_of("intra_modal_similarity")
+    assert needs_of("elas_matrix") == ""
+
+
+def test_where_no_figure_was_asked_for_none_is_missing() -> None:
+    assert not_drawn([]) == {}

@@ -1,0 +1,64 @@
+"""The table that stands above the figures of the alignment tab: every pair by CKA, MSE and cosine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alignbench.datatypes import ALL
+from alignbench.plots.inputs import pick
+from alignbench.plots.text import number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from alignbench.types import Score
+
+COLUMNS = {
+    "linear_cka": "CKA",
+    "calibrated_cka": "calibrated CKA",
+    "projection_mse": "MSE",
+    "projection_cosine": "cosine",
+}
+_ABOUT = (
+    "MSE and cosine are of texts that a linear projection predicts from images it never saw. Higher is "
+    "better, but for MSE, where the mean text gets 1. CKA as published is high for unrelated data where n "
+    "is small; of calibrated CKA 0 is chance. In brackets: 95% intervals."
+)
+
+
+def pair_table(scores: Sequence[Score], name: Callable[[object], str], safe: Callable[[object], str]) -> str:
+    """Return a table of pairs as HTML, with 95% intervals; nothing where nothing was projected.
+
+    Args:
+        scores: of a study.
+        name: writes a model's name as HTML.
+        safe: escapes any other text.
+    """
+    of_pairs = [score for score in scores if score.data_type == ALL and score.other is None]
+    columns = {
+        metric: {(str(score.encoder), str(score.llm)): score for score in pick(of_pairs, metric)}
+        for metric in COLUMNS
+    }
+    pairs = list(columns["projection_mse"])
+    if not pairs:
+        return ""
+    head = "".join(f'<th scope="col">{safe(text)}</th>' for text in ("encoder", "LLM", *COLUMNS.values()))
+    rows = "".join(
+        f"<tr><td>{name(pair[0])}</td><td>{name(pair[1])}</td>"
+        + "".join(f"<td>{safe(_cell(own.get(pair)))}</td>" for own in columns.values())
+        + "</tr>"
+        for pair in pairs
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return (
+        f'<div class="ab-scroll" tabindex="0" role="group" aria-label="CKA, MSE and cosine">{table}</div>'
+        f"<p>{safe(_ABOUT)}</p>"
+    )
+
+
+def _cell(score: Score | None) -> str:
+    if score is None or score.value is None:
+        return "n/a" if score is None else f"n/a: {score.reason}"
+    if score.interval is None:
+        return number(score.value)
+    return f"{number(score.value)} ({number(score.interval.low)} to {number(score.interval.high)})"
