@@ -183,8 +183,8 @@ def test_every_text_is_drawn_in_a_font_that_has_it(
 
 def _font_of(characters: str, path: Path) -> str:
     """Write a font that has a full square for each of the characters, and a narrow one for all others."""
-    from fontTools.fontBuilder import FontBuilder  # type: ignore[import-untyped]
-    from fontTools.pens.ttGlyphPen import TTGlyphPen  # type: ignore[import-untyped]
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
 
     def square(side: int) -> Any:
         pen = TTGlyphPen(None)
