@@ -92,7 +92,7 @@ CAPTIONS: dict[str, Caption] = {
         "eighteen candidates is high for a guesser, too.",
     ),
     "metric_vs_e2e": Caption(
-        "Does a score foretell retrieval?",
+        "Does a score predict retrieval?",
         "A point an encoder: a score against its retrieval; lines: 95% intervals. r, ρ and τ are over "
         "trainings, without the untrained control.",
         "Anything about prediction where it says not estimable: with three trainings r is high or low by "

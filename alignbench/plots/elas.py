@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from alignbench.plots.inputs import pick
 from alignbench.plots.marks import sample_note
 from alignbench.plots.style import INK, MUTED, SEQUENTIAL, entitle, new_figure, styled
 from alignbench.plots.text import number
+from alignbench.projectors import RIDGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -134,13 +135,22 @@ def _panel(
     ax.set_title(title)
 
 
+def _how_trained(params: Mapping[str, Any]) -> list[str]:
+    splits = f"{params.get('splits', '?')} splits of the groups, each"
+    if params.get("loss") == RIDGE:
+        return [f"{splits} solved", "in closed form with a penalty on the weights."]
+    return [
+        f"{splits} trained from",
+        f"{params.get('seeds', '?')} initial weights for {params.get('epochs', '?')} epochs.",
+    ]
+
+
 def _explain(ax: Axes, scores: Sequence[Score]) -> None:
     """Write how it was trained where a panel is free."""
     params = next((s.params for s in scores if s.value is not None), {})
     spreads = [s.params["seed_spread"] for s in scores if s.params.get("seed_spread") is not None]
     lines = [
-        f"{params.get('splits', '?')} splits of the groups, each trained from",
-        f"{params.get('seeds', '?')} initial weights for {params.get('epochs', '?')} epochs.",
+        *_how_trained(params),
         *([f"Spread between seeds: at most {number(max(spreads))}."] if spreads else []),
         "linear CKA is of all pairs and before any",
         "training: it is biased upwards where n is",

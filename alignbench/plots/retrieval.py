@@ -1,4 +1,4 @@
-"""Figures of retrieval after a projector: what is found, and whether other scores foretell it."""
+"""Figures of retrieval after a projector: what is found, and whether other scores predict it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from alignbench.plots.marks import (
     score_bars,
 )
 from alignbench.plots.style import INK, MARKERS, MUTED, NULL, entitle, lay_out, new_figure, styled
+from alignbench.projectors import RIDGE
 from alignbench.units import plural
 
 if TYPE_CHECKING:
@@ -89,9 +90,13 @@ def _heading(block: tuple[str, str], inputs: FigureInputs) -> str:
 
 def _trained(scores: Sequence[Score]) -> str:
     params = next((s.params for s in scores if s.value is not None), {})
-    often = f"{params.get('splits', '?')} splits × {params.get('seeds', '?')} seeds"
+    splits = f"{params.get('splits', '?')} splits"
+    if params.get("loss") == RIDGE:
+        how, often = "solved in closed form with a penalty on its weights", splits
+    else:
+        how, often = "stopped early", f"{splits} × {params.get('seeds', '?')} seeds"
     candidates = f"{params.get('candidates', 0):.0f} candidates in each split, which sets the chance level"
-    return f"Linear projector, stopped early; {often}; {candidates}."
+    return f"Linear projector, {how}; {often}; {candidates}."
 
 
 def _chance_lines(ax: Axes, scores: Sequence[Score], rows: Sequence[int]) -> None:
@@ -138,7 +143,7 @@ def metric_vs_e2e(inputs: FigureInputs) -> Figure | None:
     figure.supylabel(f"MRR, {variant.replace('_', ' ')} (higher is better)", fontsize=9, color=INK)
     entitle(
         figure,
-        f"Does a score foretell retrieval?{sample_note(list(goal.values()))}",
+        f"Does a score predict retrieval?{sample_note(list(goal.values()))}",
         prediction.statement,
         *wrap(prediction.paradox, 110),
         "Lines: 95% intervals. Red: MRR of a guesser; grey: after training on shuffled pairs."

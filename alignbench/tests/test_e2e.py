@@ -12,6 +12,7 @@ from alignbench.experiments.e2e import MEASURES, e2e_scores
 from alignbench.experiments.prediction import predicts
 from alignbench.experiments.trained import Repeats, plan, train_all
 from alignbench.metrics import cosine_similarity, mrr_chance, rank_table, recall_chance, retrieval
+from alignbench.plots import FigureInputs
 from alignbench.projectors.fit import Training
 from alignbench.tests.pairs import make_pair
 from alignbench.tests.report_fakes import make_model, make_scores, make_trained_scores
@@ -217,3 +218,21 @@ def test_the_run_s_files_say_whether_scores_predict_retrieval(tmp_path: Path) ->
     summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
     assert "Does a score predict retrieval?" in summary
     assert "Not estimable: 3 lineages" in summary
+
+
+@pytest.mark.parametrize(
+    ("loss", "said", "not_said"),
+    [("ridge", "solved in closed form", "stopped early"), ("mse", "early; 5 splits × 3 seeds", "solved")],
+)
+def test_the_figure_says_how_the_projector_came_about(loss: str, said: str, not_said: str) -> None:
+    from alignbench.plots.retrieval import e2e_retrieval
+
+    scores = [
+        replace(s, params={**s.params, "loss": loss, "splits": 5, "seeds": 3, "candidates": 18.0})
+        for s in make_trained_scores(("mini-clip", "mini-siglip"))
+    ]
+    figure = e2e_retrieval(FigureInputs(scores))
+    assert figure is not None
+    caption = " ".join(figure.get_supxlabel().split())
+    assert said in caption
+    assert not_said not in caption

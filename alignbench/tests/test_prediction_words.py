@@ -1,4 +1,4 @@
-"""Whether a score foretells retrieval is said in words everywhere: r with its p, and the paradox."""
+"""Whether a score predicts retrieval is said in words everywhere: r with its p, and the paradox."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def _answer(
 
 
 def _predicted(found: Found, seed: int) -> list[str]:
-    """Return whether scores foretell retrieval, as HTML, in the words of the summary."""
+    """Return whether scores predict retrieval, as HTML, in the words of the summary."""
     prediction = predicts(found.scores, found.models.values(), seed=seed)
     if prediction is None:
         return []

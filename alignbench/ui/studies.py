@@ -219,7 +219,7 @@ def embedding(study: Study) -> Found:
 
 
 def end_to_end(study: Study) -> Found:
-    """Train projectors, let held-out images and texts find each other, and score what might foretell it."""
+    """Train projectors, let held-out images and texts find each other, and score what might predict it."""
     from alignbench.weights.precision import resolve_device
 
     found, job, options = Found(), study.job, study.options

@@ -87,7 +87,7 @@ TABS = (
         "E2E Validation",
         "e2e",
         "After a projector is trained, does an image that it never saw find its text, and a text its image? "
-        "And do scores that need no training foretell it?",
+        "And do scores that need no training predict it?",
         ("encoders", "llms", "data", "losses", "training"),
         studies.end_to_end,
         FIGURES_OF["e2e"],

@@ -89,7 +89,7 @@ def batch_numbers(n: int, batch: int, seed: int, step: int, one_type: bool = Fal
 def document(description: Description, rng: random.Random) -> str:
     """Return two wordings and the questions with their answers, in random order: what an LLM learns from.
 
-    Who has read one wording can foretell most of the other: it pays to keep the content in mind.
+    Who has read one wording can predict most of the other: it pays to keep the content in mind.
     """
     wordings = rng.sample(description.wordings, 2)
     exchanges = rng.sample(description.exchanges, 3)
