@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import shutil
 import time
 import warnings
@@ -163,13 +164,17 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _read(folder: Path) -> Conversion:
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    states = [path.stat() for path in files]
     source, sums = _said(folder / _MANIFEST)
     if folder.name.startswith(_MAKING):
         source, sums = "an unfinished conversion", {}
-    written = max((state.st_mtime for state in states), default=folder.stat().st_mtime)
-    return Conversion(folder, source, sums, sum(state.st_size for state in states), written)
+    size, written = 0, 0.0
+    for place, _, names in os.walk(folder):
+        for path in (place, *(os.path.join(place, name) for name in names)):  # noqa: PTH118
+            with contextlib.suppress(OSError):  # another process moved or removed it a moment ago
+                state = os.stat(path)  # noqa: PTH116
+                written = max(written, state.st_mtime)
+                size += 0 if path == place else state.st_size
+    return Conversion(folder, source, sums, size, written)
 
 
 def _said(manifest: Path) -> tuple[str, dict[str, str]]:
