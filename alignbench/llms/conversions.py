@@ -167,14 +167,19 @@ def _read(folder: Path) -> Conversion:
     source, sums = _said(folder / _MANIFEST)
     if folder.name.startswith(_MAKING):
         source, sums = "an unfinished conversion", {}
-    size, written = 0, 0.0
-    for place, _, names in os.walk(folder):
-        for path in (place, *(os.path.join(place, name) for name in names)):  # noqa: PTH118
-            with contextlib.suppress(OSError):  # another process moved or removed it a moment ago
-                state = os.stat(path)  # noqa: PTH116
-                written = max(written, state.st_mtime)
-                size += 0 if path == place else state.st_size
+    files = (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)  # noqa: PTH118
+    states = [state for path in files if (state := _state(path)) is not None]
+    size = sum(state.st_size for state in states)
+    # In an empty folder somebody may begin to write.
+    latest = states or [state for state in [_state(folder)] if state is not None]
+    written = max((state.st_mtime for state in latest), default=0.0)
     return Conversion(folder, source, sums, size, written)
+
+
+def _state(path: Path | str) -> os.stat_result | None:
+    with contextlib.suppress(OSError):  # another process moved or removed it a moment ago
+        return os.stat(path)  # noqa: PTH116
+    return None
 
 
 def _said(manifest: Path) -> tuple[str, dict[str, str]]:
