@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench import paths
 from alignbench.errors import AlignbenchWarning, ConfigError, ModelError, UnwritableError
-from alignbench.files import write_bytes
+from alignbench.files import read_regular, write_bytes
 from alignbench.weights.digest import file_digest
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def _state(path: Path | str) -> os.stat_result | None:
 def _said(manifest: Path) -> tuple[str, dict[str, str]]:
     otherwise: tuple[str, dict[str, str]] = ("a conversion of an earlier version", {})
     try:
-        said: Any = json.loads(manifest.read_bytes())
+        said: Any = json.loads(read_regular(manifest))
         sums = {str(name): str(value) for name, value in said["sha256"].items()}
         plain = all("/" not in name and "\\" not in name for name in sums)
         return (str(said["source"]), sums) if plain else otherwise
