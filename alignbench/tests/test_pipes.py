@@ -13,6 +13,7 @@ from alignbench.cli import main
 from alignbench.embed.cache import DamagedShardWarning, EmbeddingStore
 from alignbench.errors import DataError
 from alignbench.experiments.study import read_cell
+from alignbench.files import write_bytes
 from alignbench.llms import conversions
 from alignbench.plots.inputs import read_artifacts
 from alignbench.plugin.baseline import runs_like
@@ -71,7 +72,7 @@ def test_files_that_only_save_time_or_are_passed_over(tmp_path: Path) -> None:
 
 def test_a_conversion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALIGNBENCH_CACHE", str(tmp_path))
-    folder = conversions.kept("key", "a.gguf", lambda made: (made / "a").write_bytes(b"a"))
+    folder = conversions.kept("key", "a.gguf", lambda made: write_bytes(made / "a", b"a"))
     pipe(folder / "a")
     [one] = in_time(conversions.held)
     assert in_time(one.damaged) == [folder / "a"]
