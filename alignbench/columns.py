@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.errors import InputError
+from alignbench.given import plain_array
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -25,12 +26,11 @@ def names_of(values: ArrayLike | Any, n: int, what: str) -> NDArray[np.str_]:
         what: what the values are, for errors: "labels".
 
     Raises:
-        InputError: not one a row, or a row without one: None, NaN, or a text that spells a missing value.
+        InputError: not one a row, a row without one (None, NaN, masked, or a text that spells a missing
+            value), or with what is no name.
     """
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
     # As objects: numpy would make the text "nan" of a NaN among texts.
-    column = values if isinstance(values, np.ndarray) else np.asarray(values, dtype=object)
+    column = plain_array(values, what, dtype=object)
     if column.shape != (n,):
         raise InputError(f"{what}: expected {n}, one a row, got shape {column.shape}")
     elements = column.tolist()
@@ -47,8 +47,24 @@ def names_of(values: ArrayLike | Any, n: int, what: str) -> NDArray[np.str_]:
             raise InputError(
                 f"{what}: row {row} has a {type(element).__name__}; expected a text or a number a row"
             )
-    plain = np.asarray(elements) if column.dtype == object else np.asarray(column)
-    return plain.astype(str)
+    if column.dtype.kind not in "OS":
+        return column.astype(str)
+    # Element by element: numpy makes floats of 1 and 2**63 together, which gives several numbers one name.
+    # Equal numbers of different types (1 and 1.0) have the name of the first.
+    names: dict[object, str] = {}
+    return np.array([_name(element, row, what, names) for row, element in enumerate(elements)], dtype=str)
+
+
+def _name(element: object, row: int, what: str, names: dict[object, str]) -> str:
+    try:
+        if element not in names:
+            names[element] = element.decode("utf-8") if isinstance(element, bytes) else str(element)
+        return names[element]
+    except (TypeError, ValueError) as error:  # it can't be compared, or not be written out
+        raise InputError(
+            f"{what}: row {row} has a {type(element).__name__} that is no name ({str(error)[:120]}); "
+            "expected a text or a number a row"
+        ) from error
 
 
 def is_missing(value: object) -> bool:

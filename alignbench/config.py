@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ SAMPLE_DIR = "sample_dir"  # beside the data types
 SCHEMA = Path(__file__).with_name("config.schema.json")
 _LONGEST = 1_000_000
 _TEXT = "tag:yaml.org,2002:str"
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_OCTAL = re.compile(r"[-+]?0[0-9_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +166,7 @@ def _reason(error: Exception) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain data only: no alias, no key twice, and every key a text."""
+    """Plain data only: no alias, no key twice, every key a text, and whole numbers as people read them."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -176,13 +179,21 @@ class _Loader(yaml.SafeLoader):
         seen: set[str] = set()
         for key, _ in node.value:
             if key.tag != _TEXT:
-                problem = f"the key {shown(key.value)} is not a text; put it in quotes"
+                name = shown(key.value) if isinstance(key.value, str) else "of several values"
+                problem = f"the key {name} is not a text; put it in quotes"
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             if key.value in seen:
                 problem = f"the key {key.value!r} is there twice"
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+    def construct_scalar(self, node: Any) -> Any:
+        # To YAML 1.1, 010 is 8 and 1:30 is 90.
+        if node.tag in _NUMBERS and (":" in node.value or _OCTAL.fullmatch(node.value)):
+            problem = f"{shown(node.value)}: write it as a decimal number, or in quotes if it is a text"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return super().construct_scalar(node)
 
 
 def _lay_over(base: dict[str, Any], over: Mapping[str, Any], where: Path) -> None:

@@ -72,15 +72,15 @@ class UnfitFileError(ValueError):
     """A file is not one that is read: not regular, too large, or behind a link."""
 
 
-def read_regular(path: Path, most: int, *, root: Path | None = None) -> bytes:
-    """Return the content of a regular file.
+def read_regular(path: Path, most: int | None = None, *, root: Path | None = None) -> bytes:
+    """Return the content of a regular file; a pipe in its place is never waited for.
 
     It is opened once, and all that is asked of it is asked of what was opened: it can't be exchanged between
     a check and the reading.
 
     Args:
         path: the file.
-        most: a file of more bytes is refused.
+        most: a file of more bytes is refused; None takes any.
         root: a folder that the file is in. Every step from it to the file is taken without following a link,
             so nothing outside is read, whatever was put in the file's place. None follows links.
 
@@ -93,7 +93,7 @@ def read_regular(path: Path, most: int, *, root: Path | None = None) -> bytes:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise UnfitFileError("not a regular file")
-        if status.st_size > most:
+        if most is not None and status.st_size > most:
             raise UnfitFileError(f"{status.st_size:,} bytes; at most {most:,} are read")
         with os.fdopen(handle, "rb", closefd=False) as stream:
             content = stream.read(status.st_size + 1)

@@ -26,6 +26,10 @@ def user_path(text: str | Path, what: str) -> Path:
     if "\0" in str(text):
         raise ConfigError(f"{what}: {str(text)!r} holds a NUL character, which no path has")
     try:
+        os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"{what}: {str(text)!a} holds half a character, which no path has") from error
+    try:
         return Path(text).expanduser()
     except RuntimeError as error:  # pathlib's word for a home that it can't find
         raise ConfigError(f"{what}: there is no home folder for {str(text)!r}; write the path out") from error

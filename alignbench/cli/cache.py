@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignbench.cli.listing import table
-from alignbench.files import writing
+from alignbench.files import UnfitFileError, read_regular, writing
 from alignbench.paths import user_path
 from alignbench.units import size_text
 
@@ -130,9 +130,9 @@ def _made_row(one: Conversion) -> tuple[str, str, str]:
 def _damage(shard: Path) -> str | None:
     """Return what is wrong with a shard; None if it is what was written."""
     try:
-        content = shard.read_bytes()
-    except OSError as error:
-        return f"it can't be read ({error.strerror})"
+        content = read_regular(shard)
+    except (OSError, UnfitFileError) as error:
+        return f"it can't be read ({getattr(error, 'strerror', None) or error})"
     return None if hashlib.sha256(content).hexdigest() == shard.stem else "its sha256 is not its name"
 
 
@@ -162,7 +162,7 @@ def _held(root: Path) -> list[Held]:
 
 def _model(key: Path) -> str:
     try:
-        said = json.loads(key.read_text(encoding="utf-8"))
+        said = json.loads(read_regular(key))
     except (OSError, ValueError, RecursionError):
         return "unknown"
     if not isinstance(said, dict):

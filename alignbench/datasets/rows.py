@@ -49,7 +49,7 @@ def parse_row(line: bytes) -> Row:
     if not isinstance(content, dict) or not isinstance(content.get("messages"), list):
         raise DataError("expected an object with a list of 'messages'")
     exchanges, images = _conversation(content["messages"])
-    _check_one_image(len(images), content.get("images"))
+    _check_one_image(list(images), content.get("images"))
     ((image, pair),) = images.items()
     wordings = content.get("wordings", [])
     if not isinstance(wordings, list):
@@ -123,14 +123,15 @@ def _shown(name: str) -> str:
     return repr(name if len(name) <= _MAX_NAME else name[:_MAX_NAME] + "...")
 
 
-def _check_one_image(named: int, listed: Any) -> None:
+def _check_one_image(named: list[str], beside: Any) -> None:
     """Refuse a row whose text might be of another image: nobody guesses between several.
 
     Args:
-        named: how many images the messages name.
-        listed: what the row holds as `images` beside its messages.
+        named: the images that the messages name.
+        beside: what the row holds as `images` beside its messages.
     """
-    count = max(named, len(listed) if isinstance(listed, list) else 0)
+    listed = beside if isinstance(beside, list) else [beside] if isinstance(beside, str) else []
+    count = max(len(named), len(listed))
     if count == 1 and not named:
         raise DataError(
             "its image is listed beside the messages; name it in the message that it belongs to: "
@@ -138,6 +139,17 @@ def _check_one_image(named: int, listed: Any) -> None:
         )
     if count != 1:
         raise DataError(f"expected one image, got {count}")
+    # The same file may be listed with its whole path.
+    others = [one for one in listed if isinstance(one, str) and _file_name(one) != _file_name(named[0])]
+    if others:
+        raise DataError(
+            f"its messages name {_shown(named[0])} and its 'images' {_shown(others[0])}: "
+            "only one can be meant"
+        )
+
+
+def _file_name(image: str) -> str:
+    return PureWindowsPath(image).name  # it takes both kinds of slashes
 
 
 def _conversation(messages: list[Any]) -> tuple[list[tuple[str, str]], dict[str, int]]:

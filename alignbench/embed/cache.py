@@ -19,7 +19,7 @@ from alignbench import paths
 from alignbench.embed.files import SET_ASIDE, sweep
 from alignbench.embed.mishaps import WAY_OUT, Spare
 from alignbench.errors import AlignbenchWarning, ConfigError, InputError, UnwritableError
-from alignbench.files import make_folder, try_writing, write_bytes, writing
+from alignbench.files import make_folder, read_regular, try_writing, write_bytes, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -196,7 +196,7 @@ class Shelf:
 
         path = self.folder / (shard + _SUFFIX)
         try:
-            content = path.read_bytes()
+            content = read_regular(path)
             if hashlib.sha256(content).hexdigest() != shard:
                 raise ValueError("its sha256 is not its name")
             tensors = load(content)
@@ -241,7 +241,7 @@ class Shelf:
 
     def _saved_index(self) -> dict[str, list[str]]:
         try:
-            saved = json.loads((self.folder / _INDEX).read_bytes())
+            saved = json.loads(read_regular(self.folder / _INDEX))
             return {str(shard): [str(item) for item in items] for shard, items in saved.items()}
         except OSError:  # it only saves time
             return {}

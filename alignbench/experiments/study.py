@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ConfigError, DataError
 from alignbench.experiments.study_cells import CellSettings, cell
-from alignbench.files import make_folder, write_bytes
+from alignbench.files import make_folder, read_regular, write_bytes
 from alignbench.zoo.lineages import CARD, LINEAGES, SHIPPED, Card, read_card
 
 if TYPE_CHECKING:
@@ -280,7 +280,7 @@ def checkpoints() -> list[str]:
 def read_cell(path: Path) -> Cell | None:
     """Return the cell that `path` holds; None where there is none, or none that can be read."""
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        plain = json.loads(read_regular(path))
         return Cell(**{**plain, "card": Card(**plain["card"])})
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None

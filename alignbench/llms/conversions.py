@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import shutil
 import time
 import warnings
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench import paths
 from alignbench.errors import AlignbenchWarning, ConfigError, ModelError, UnwritableError
-from alignbench.files import write_bytes
+from alignbench.files import read_regular, write_bytes
 from alignbench.weights.digest import file_digest
 
 if TYPE_CHECKING:
@@ -163,19 +164,28 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _read(folder: Path) -> Conversion:
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    states = [path.stat() for path in files]
     source, sums = _said(folder / _MANIFEST)
     if folder.name.startswith(_MAKING):
         source, sums = "an unfinished conversion", {}
-    written = max((state.st_mtime for state in states), default=folder.stat().st_mtime)
-    return Conversion(folder, source, sums, sum(state.st_size for state in states), written)
+    files = (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)  # noqa: PTH118
+    states = [state for path in files if (state := _state(path)) is not None]
+    size = sum(state.st_size for state in states)
+    # In an empty folder somebody may begin to write.
+    latest = states or [state for state in [_state(folder)] if state is not None]
+    written = max((state.st_mtime for state in latest), default=0.0)
+    return Conversion(folder, source, sums, size, written)
+
+
+def _state(path: Path | str) -> os.stat_result | None:
+    with contextlib.suppress(OSError):  # another process moved or removed it a moment ago
+        return os.stat(path)  # noqa: PTH116
+    return None
 
 
 def _said(manifest: Path) -> tuple[str, dict[str, str]]:
     otherwise: tuple[str, dict[str, str]] = ("a conversion of an earlier version", {})
     try:
-        said: Any = json.loads(manifest.read_bytes())
+        said: Any = json.loads(read_regular(manifest))
         sums = {str(name): str(value) for name, value in said["sha256"].items()}
         plain = all("/" not in name and "\\" not in name for name in sums)
         return (str(said["source"]), sums) if plain else otherwise

@@ -8,6 +8,7 @@ import numpy as np
 
 from alignbench.columns import names_of
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
+from alignbench.given import plain_array
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -22,11 +23,9 @@ def as_matrix(value: ArrayLike | Any, name: str = "x") -> Matrix:
     """Return `value` as a finite float64 matrix [n, d]; integers and half precision are converted.
 
     Raises:
-        InputError: not two-dimensional, empty, not real numbers, or not finite.
+        InputError: not two-dimensional, empty, not real numbers, not finite, or masked.
     """
-    if hasattr(value, "detach"):  # a torch tensor, bfloat16 included, without importing torch
-        value = value.detach().cpu().double().numpy()
-    array = np.asarray(value)
+    array = plain_array(value, name)
     if array.dtype.kind not in "biuf":
         raise InputError(f"{name}: expected real numbers, got dtype {array.dtype}; convert it first")
     if array.ndim != 2:

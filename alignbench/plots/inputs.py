@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from alignbench.datatypes import ALL
 from alignbench.errors import InputError
+from alignbench.files import read_regular
 from alignbench.plots.names import labels_of
 from alignbench.plots.style import Look, looks
 from alignbench.plots.text import clean, fit
@@ -131,7 +133,7 @@ def read_artifacts(folder: Path, complain: Callable[[str], None]) -> Artifacts:
     found = Artifacts()
     for path in sorted(folder.glob("*.npz")):
         try:
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            with np.load(io.BytesIO(read_regular(path)), allow_pickle=False) as file:
                 if "eig_x" in file:
                     found.coral.append(_coral(file))
                 elif "cosine" in file:

@@ -35,7 +35,8 @@ class Attempts:
         """
         if key in self._failed:
             kind, text = self._failed[key]
-            raise kind(text)
+            # Without __init__, which may want more than a text.
+            raise kind.__new__(kind, text)
         try:
             yield
         except AlignbenchError as error:

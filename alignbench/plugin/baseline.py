@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from alignbench.experiments.speed_reference import slowdown
+from alignbench.files import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -90,7 +91,7 @@ def runs_like(machine_info: Mapping[str, Any], paths: Iterable[Path]) -> Iterato
         with suppress(
             OSError, ValueError, KeyError, TypeError, RecursionError
         ):  # a file that can't be read is no measure of anything
-            run = json.loads(path.read_text(encoding="utf-8"))
+            run = json.loads(read_regular(path))
             if run["machine_info"] == machine_info:
                 yield {bench["fullname"]: bench for bench in run["benchmarks"]}
 

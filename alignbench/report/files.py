@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from alignbench.errors import DataError
-from alignbench.files import append_line, write_bytes
+from alignbench.files import UnfitFileError, append_line, read_regular, write_bytes
 from alignbench.schema import complaint
 from alignbench.types import Score
 
@@ -87,9 +87,9 @@ def read_scores(path: Path | str) -> list[Score]:
     """
     path = Path(path)
     try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({error.strerror})") from error
+        lines = read_regular(path).split(b"\n")
+    except (OSError, UnfitFileError) as error:
+        raise DataError(f"{path}: can't be read ({getattr(error, 'strerror', None) or error})") from error
     scores = []
     for i, line in enumerate(lines, start=1):
         if not line.strip():

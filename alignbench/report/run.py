@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import DataError, UnwritableError
 from alignbench.experiments.prediction import predicts
-from alignbench.files import make_folder
+from alignbench.files import make_folder, read_regular
 from alignbench.paths import exists, is_file
 from alignbench.plots.drawing import Figures
 from alignbench.report.choice import losses_of
@@ -162,7 +162,7 @@ def read_run(run_dir: Path | str) -> tuple[dict[str, Any], list[Score]]:
             raise DataError(f"{run_dir}: expected a run's {SCORES} or {SCORES_LOG}, found neither")
         return {}, read_scores(log)
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(read_regular(path))
         version = data["schema_version"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path}: expected a run as JSON with a schema_version ({error})") from error

@@ -273,8 +273,20 @@ def test_images_listed_beside_the_messages_are_not_guessed_between(tmp_path: Pat
     named = json.loads(line("chart/other.png"))
     two = json.dumps(named | {"images": ["chart/other.png", "chart/good.png"]})
     assert the_reason(load_with(tmp_path / "b", two, GOOD)) == "expected one image, got 2"
-    same = json.dumps(named | {"images": ["chart/other.png"]})
-    assert len(load_with(tmp_path / "c", same, GOOD)) == 2
+    for listed in (
+        ["chart/other.png"],
+        "chart/other.png",
+        ["/data/full/path/chart/other.png"],
+        [{"bytes": 1}],
+    ):
+        same = json.dumps(named | {"images": listed})
+        assert len(load_with(tmp_path / "c", same, GOOD)) == 2
+    for listed in (["chart/good.png"], "chart/good.png"):
+        other = json.dumps(named | {"images": listed})
+        expected = (
+            "its messages name 'chart/other.png' and its 'images' 'chart/good.png': only one can be meant"
+        )
+        assert the_reason(load_with(tmp_path / "d", other, GOOD)) == expected
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ FLOORS = {
     "doing": 0,
     "errors": 0,
     "files": 0,
+    "given": 0,
     "memory": 0,
     "npy": 0,
     "types": 0,

@@ -140,3 +140,18 @@ def test_a_manifest_that_leads_elsewhere_is_not_followed() -> None:
     )
     [one] = conversions.held()
     assert not one.usable
+
+
+def test_what_another_process_takes_away_meanwhile_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = conversions.kept("key", "a.gguf", fill)
+    whole = conversions.held()[0].size
+    real = os.stat
+
+    def stat(path: object, *args: object, **kwargs: object) -> os.stat_result:
+        if str(path).endswith("model.safetensors"):
+            raise FileNotFoundError(path)
+        return real(path, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", stat)
+    [one] = conversions.held()
+    assert (one.folder, one.size) == (folder, whole - 100)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from alignbench.errors import DataError, ModelError
+from alignbench.errors import DataError, ModelError, UnwritableError
 from alignbench.plugin.attempts import Attempts
 from alignbench.report import SCHEMA, read_run
 from alignbench.tests.toys import CONFTEST, RECORD, copy_benchmarks, run
@@ -242,3 +243,13 @@ def test_more(pair):
     assert "test_more[toy-b-toy-llm]" in failure["nodeid"]
     assert failure["encoders"] == ["toy-b"]
     assert "crashed" in failure["reason"]
+
+
+def test_an_error_that_is_made_of_more_than_a_text_reads_the_same_again() -> None:
+    attempts = Attempts()
+    for _ in range(2):
+        with (
+            pytest.raises(UnwritableError, match=r"^report can't be written: full$"),
+            attempts.attempt("work"),
+        ):
+            raise UnwritableError(Path("report"), "full")

@@ -108,7 +108,7 @@ def test_a_page_of_another_origin_is_refused(headers: dict[str, str], path: str)
 
 
 @pytest.mark.parametrize(
-    "host", ["elsewhere.example", "elsewhere.example:7860", "", "10.0.0.7:7860", "[::2]"]
+    "host", ["elsewhere.example", "elsewhere.example:7860", "", "10.0.0.7:7860", "[::2]", "[", "[::1"]
 )
 def test_a_name_that_is_made_to_mean_this_machine_gets_no_answer(host: str) -> None:
     for kind, method in (("http", "GET"), ("http", "POST"), ("websocket", "GET")):

@@ -157,7 +157,7 @@ class Guard:
             Refused: it is one, or its host is no name of this machine.
         """
         host = headers.get("host", "")
-        name = (urlsplit(f"//{host}").hostname or "").lower()
+        name = _hostname(host)
         if not self._is_ours(name):
             raise Refused(421, f"{name or 'no host'}: this page is not served under this name")
         origin = headers.get("origin")
@@ -265,6 +265,14 @@ def _length(headers: Mapping[str, str]) -> int:
         return int(headers.get("content-length", "0"))
     except ValueError:
         return 0
+
+
+def _hostname(host: str) -> str:
+    """Return the name in a `Host`, without its port; "" where it is none."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:  # half a bracket, or characters that stand for others in an address
+        return ""
 
 
 def _netloc(origin: str) -> str:
