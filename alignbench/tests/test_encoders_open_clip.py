@@ -77,7 +77,7 @@ def test_every_key_has_its_place(lost: str | None, added: str | None, plain: Pat
         loaded(folder)
 
 
-@pytest.mark.parametrize("name", ["hf-hub:org/name", "../other", "/etc/passwd", "local-dir:/tmp/x", 5])
+@pytest.mark.parametrize("name", ["hf-hub:org/name", "../other", "/etc/passwd", "local-dir:/srv/x", 5])
 def test_a_name_in_the_configuration_that_is_a_path_is_refused(
     name: Any, plain: Path, tmp_path: Path
 ) -> None:
