@@ -260,8 +260,9 @@ def test_without_labels_all_rows_are_of_one_type(arrays: pytest.Pytester) -> Non
     assert result.ret == 0
     run_data, found = read_run(arrays.path / "reports" / "latest")
     assert run_data["dataset"]["types"] == {"all": N}
-    assert {score.status for score in found} == {"not_applicable"}
-    assert all("two classes" in str(score.reason) for score in found)
+    assert {score.metric for score in found if score.status == "ok"} == {"eas"}
+    assert all("no_labels" in score.flags for score in found if score.metric == "eas")
+    assert all("two classes" in str(score.reason) for score in found if score.metric != "eas")
 
 
 def test_labels_choose_and_draw_rows(arrays: pytest.Pytester) -> None:

@@ -58,7 +58,9 @@ def test_a_run_draws_its_figures_and_says_nothing_of_its_libraries(project: pyte
         "no:cacheprovider",
     )
     assert result.ret == 0
-    assert "warning" not in (result.stdout.str() + result.stderr.str()).lower()
+    # Ours, that these models see drawings only, may stand; a library's may not.
+    said = (result.stdout.str() + result.stderr.str()).replace("WARNING: Real models", "Real models")
+    assert "warning" not in said.lower()
     drawn = {path.stem for path in (project.path / "reports" / "latest").glob("*.svg")}
     assert drawn == {"embedding_scatter", "procrustes_overlay", "cross_modal_similarity"}
 

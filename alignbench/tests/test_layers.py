@@ -138,11 +138,11 @@ def test_cells_of_layers_that_differ_in_width_are_the_metric_of_the_two_layers(
     assert arrays is not None
 
     rows = one_per_group(np.array([s.group for s in drawings(12).samples]), Settings().seed)
-    for name in KERNELS:
+    for name in KERNELS:  # the fake LLM's vectors are taken as they are, the encoder's at unit length
         expected = [
             [
                 METRICS.get(name)(
-                    unit(x.at(i, "mean").astype(np.float64))[rows], unit(y[:, j].astype(np.float64))[rows]
+                    unit(x.at(i, "mean").astype(np.float64))[rows], y[:, j].astype(np.float64)[rows]
                 )
                 for j in range(2)
             ]

@@ -85,7 +85,7 @@ def test_a_family_that_has_the_letters_stands_behind_the_first(tmp_path: Path) -
 
 def test_room_for_names_is_made_by_the_font_that_they_are_drawn_in(tmp_path: Path) -> None:
     def width(figure: Figure) -> float:
-        [text] = [t for ax in figure.axes for t in ax.texts if t.get_text() == NAMES[0]]
+        text = next(t for ax in figure.axes for t in ax.texts if t.get_text() == NAMES[0])
         return float(text.get_window_extent().width)
 
     narrow = width(drawn())

@@ -100,7 +100,7 @@ def test_a_long_run_says_the_time_left_also_where_output_is_redirected(project: 
         (project.path / "conftest.py").read_text()
         + "\nimport alignbench.plugin.heartbeat as heartbeat\nheartbeat.EVERY = 0.02\n"
     )
-    result = run(project, "benchmarks", "--align-epochs=200")
+    result = run(project, "benchmarks", "--align-epochs=200", "--align-loss=mse")
     assert result.ret == 0
     result.stdout.fnmatch_lines(
         ["alignbench: * of * tests done, * gone, about * left; test_e2e* epochs of linear*"]

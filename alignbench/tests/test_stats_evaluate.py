@@ -236,7 +236,7 @@ def test_mistakes_are_named() -> None:
     with pytest.raises(InputError, match=r"labels: expected 45, one a row, got shape \(44,\)"):
         run("linear_cka", x, y, labels=LABELS[:-1])
     with pytest.raises(InputError, match="expected labels"):
-        run("eas", x, y, labels=None)
+        run("eas_adjusted", x, y, labels=None)
     with pytest.raises(InputError, match="takes x and y"):
         evaluate(METRICS.get("linear_cka"), x)
     with pytest.raises(TooFewSamplesError, match="at least 15 groups"):
