@@ -155,7 +155,9 @@ def trained_above_control(scores: Iterable[Score], llm: str) -> Check:
     }
     title = f"{METRIC} of photographs with {llm}"
     if TRAINED not in found or CONTROL not in found:
-        return Check("told", f"{title}: not looked at, it has no score of {TRAINED} and of {CONTROL}")
+        return Check(
+            "told", f"{title}: not looked at without scores of {TRAINED} and {CONTROL}, which compare has"
+        )
     numbers = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
     return holds(found[TRAINED] > found[CONTROL], f"{title}: {numbers}; {TRAINED} has to be above {CONTROL}")
 
@@ -181,6 +183,8 @@ def llms_agree(scores: Iterable[Score], pair: tuple[str, ...]) -> Check:
     toys = [frozenset((name, TOY)) for name in pair]
     title = f"{METRIC} of texts"
     if len(pair) < 2 or any(both not in found for both in (own, *toys)):
-        return Check("told", f"{title}: not looked at, it has no score of {', '.join(pair)} and {TOY}")
+        return Check(
+            "told", f"{title}: not looked at without scores of {', '.join((*pair, TOY))}, which compare has"
+        )
     numbers = ", ".join(f"{' and '.join(sorted(map(str, both)))} {found[both]:.3f}" for both in (own, *toys))
     return holds(found[own] > max(found[both] for both in toys), f"{title}: {numbers}")
