@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alignbench import paths
 from alignbench.datasets import load_dataset
 from alignbench.errors import ModelError
 from alignbench.measure import real
 from alignbench.measure.real import checks, photographs, weights
+from alignbench.report import read_run
 from alignbench.tests.report_fakes import make_score
 
 if TYPE_CHECKING:
@@ -126,6 +128,23 @@ def test_without_any_weights_nothing_is_run(
     assert "nothing to measure" in said
 
 
+def test_a_run_is_judged_and_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy = str(paths.models_dir() / "mini-qwen")
+    monkeypatch.setattr(
+        real, "CARRIED", (weights.Carried("smollm2", "text", ("json",), "json", lambda _: toy),)
+    )
+    real.main(["--only", "eas", "--samples=6", f"--keep={tmp_path / 'kept'}", "--", "--align-no-figures"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "ok     0 failed tests, exit status 0" in lines
+    assert "ok     eas: 4 of 4 models" in lines
+    assert any(line[7:].startswith("estimate ") for line in lines)
+    run, scores = read_run(tmp_path / "kept")
+    assert {model["name"] for model in run["models"]} == {"mini-clip", "random-vit", "smollm2", "mini-llama"}
+    assert {score.experiment for score in scores} == {"eas"}
+
+
 def test_tensors_are_renamed_only_where_every_shape_is_timms() -> None:
     import timm
     import torch
@@ -204,6 +223,23 @@ def test_the_summary_has_to_name_every_model() -> None:
     assert checks.summary_names_all(made_run(), names.replace("-", "\\-")).verdict == "ok"
     found = checks.summary_names_all(made_run(), names.replace("gemma", ""))
     assert found == checks.Check("FAILED", "summary.md doesn't name gemma (6 models)")
+
+
+def test_each_ranking_has_every_encoder_or_says_why_not() -> None:
+    whole = {"metric": "rsa", "data_type": "all", "llm": "gemma", "order": list(VISION), "unranked": {}}
+    told = {**whole, "order": VISION[1:], "unranked": {VISION[0]: "zero variance"}}
+    found = checks.ranked_all(made_run(), [whole, told])
+    assert found == checks.Check("ok", "2 rankings of 3 encoders")
+    for gap in ({**whole, "order": VISION[1:]}, {**told, "unranked": {VISION[0]: ""}}):
+        found = checks.ranked_all(made_run(), [whole, gap])
+        assert found.verdict == "FAILED"
+        assert found.line.endswith("; rsa of all with gemma lacks efficientnet")
+
+
+def test_a_folder_that_exists_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        real.main(["--keep", str(tmp_path)])
+    assert "name a new folder" in capsys.readouterr().err
 
 
 def test_the_pretrained_network_has_to_be_above_the_control_on_photographs() -> None:

@@ -7,7 +7,10 @@ photographs are those that scikit-image and scikit-learn ship, beside the packag
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alignbench.measure._suite import workplace
@@ -15,6 +18,7 @@ from alignbench.measure.real import checks
 from alignbench.measure.real.photographs import installed_folders, write_data
 from alignbench.measure.real.weights import CARRIED, prepared, recognised
 from alignbench.paths import benchmarks
+from alignbench.report.run import SCORES, SUMMARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,8 +41,11 @@ def main(argv: Sequence[str]) -> int:
         help=", ".join(experiments),
     )
     parser.add_argument("--samples", type=int, default=30, help="of each data type (default: 30)")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="a new folder for the run's report")
     parser.add_argument("arguments", nargs="*", help="further arguments of pytest, after --")
     options = parser.parse_args(argv)
+    if options.keep is not None and options.keep.exists():
+        parser.error(f"--keep: {options.keep} exists; name a new folder")
     arguments = [f"--n-samples={options.samples}", *options.arguments]
     if options.only:
         arguments.append(f"-m={' or '.join(options.only)}")
@@ -47,6 +54,9 @@ def main(argv: Sequence[str]) -> int:
         for line in measured(place, arguments):
             print(line, flush=True)
             right &= not (isinstance(line, checks.Check) and line.verdict == "FAILED")
+        latest = place.root / "reports" / "latest"
+        if options.keep is not None and latest.exists():
+            shutil.copytree(latest, options.keep)
     return int(not right)
 
 
@@ -100,7 +110,10 @@ def judged(
     yield from checks.no_failures(run, status)
     yield checks.estimated(output, run["seconds"], load)
     yield from checks.everywhere(run, scores, output)
-    summary = (place.root / "reports" / "latest" / "summary.md").read_text(encoding="utf-8")
+    latest = place.root / "reports" / "latest"
+    plain = json.loads((latest / SCORES).read_text(encoding="utf-8"))
+    yield checks.ranked_all(run, [*plain["ranking"], *plain["ranking_by_type"]])
+    summary = (latest / SUMMARY).read_text(encoding="utf-8")
     yield checks.summary_names_all(run, summary)
     yield checks.trained_above_control(scores, "gemma")
     yield checks.llms_agree(scores, llms)

@@ -137,6 +137,25 @@ def summary_names_all(run: Mapping[str, Any], summary: str) -> Check:
     return holds(not absent, f"summary.md {said} ({plural(len(run['models']), 'model')})")
 
 
+def ranked_all(run: Mapping[str, Any], rankings: Sequence[Mapping[str, Any]]) -> Check:
+    """Return the check that each ranking has every encoder, in its order or as unranked with a reason.
+
+    Args:
+        run: the run, as scores.json has it.
+        rankings: of all data and by data type, as scores.json has them.
+    """
+    encoders = [model["name"] for model in run["models"] if model["side"] == "vision"]
+    gaps = []
+    for ranking in rankings:
+        known = {*ranking["order"], *(name for name, why in ranking["unranked"].items() if why)}
+        absent = [name for name in encoders if name not in known]
+        if absent:
+            title = f"{ranking['metric']} of {ranking['data_type']} with {ranking['llm']}"
+            gaps.append(f"{title} lacks {', '.join(absent)}")
+    said = "; ".join([f"{plural(len(rankings), 'ranking')} of {plural(len(encoders), 'encoder')}", *gaps])
+    return holds(not gaps, said)
+
+
 def trained_above_control(scores: Iterable[Score], llm: str) -> Check:
     """Return the check that the pretrained network is above the untrained control on photographs.
 
