@@ -86,7 +86,7 @@ def run_job(url: str, tab: str, seed: int) -> None:
     """
     values: dict[str, list[Any]] = {
         "coral": [[_ENCODER], [_LLM], *_DATA, seed, 99],
-        "embedding": [[_ENCODER], [_LLM], *_DATA, seed, ["pca"]],
+        "embedding": [[_ENCODER], [_LLM], *_DATA, seed, ["pca"], "", ""],
         "compare": [[_ENCODER], [_LLM], *_DATA, seed, 99],
     }
     session = uuid4().hex
