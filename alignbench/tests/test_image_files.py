@@ -236,6 +236,7 @@ OPENERS = {
     "ui/uploads.py",  # the image that a browser sent
     "experiments/speed.py",  # bytes in memory, to time it
     "measure/damage.py",  # bytes in memory, damaged
+    "measure/real/weights.py",  # photographs that a package ships, to check a conversion
 }
 
 
