@@ -2,7 +2,7 @@
 
 import pytest
 
-from alignbench.experiments.attention import attention
+from alignbench.experiments.attention.scores import attention
 
 pytestmark = pytest.mark.attention
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from alignbench.experiments.compare import BETWEEN_MODELS, BY_TYPE, Projection, project
-from alignbench.experiments.influence import influence
+from alignbench.experiments.compare.influence import influence
+from alignbench.experiments.compare.projection import BETWEEN_MODELS, BY_TYPE, Projection, project
 
 pytestmark = [pytest.mark.compare, pytest.mark.all]
 

@@ -5,7 +5,7 @@ Its figures also show CKA and EAS of every pair: `-m coral` runs those tests of 
 
 import pytest
 
-from alignbench.experiments.coral import covariance_arrays, similarity_arrays
+from alignbench.experiments.coral.arrays import covariance_arrays, similarity_arrays
 from alignbench.metrics import METRICS
 from alignbench.plugin.selection import shared
 

@@ -5,7 +5,7 @@ What is found is held against scores that need no training: `-m e2e` runs those 
 
 import pytest
 
-from alignbench.experiments.e2e import e2e_scores
+from alignbench.experiments.e2e.retrieval import e2e_scores
 
 pytestmark = pytest.mark.e2e
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from alignbench.experiments.elas import elas_score
+from alignbench.experiments.elas.score import elas_score
 
 pytestmark = pytest.mark.elas
 

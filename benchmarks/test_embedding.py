@@ -2,8 +2,8 @@
 
 import pytest
 
-from alignbench.experiments.embedding import embedding_space
-from alignbench.experiments.overlay import overlay_space
+from alignbench.experiments.embedding.overlay import overlay_space
+from alignbench.experiments.embedding.space import embedding_space
 
 pytestmark = [pytest.mark.embedding, pytest.mark.all]
 

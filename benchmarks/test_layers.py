@@ -2,7 +2,7 @@
 
 import pytest
 
-from alignbench.experiments.layers import layer_scores
+from alignbench.experiments.layers.grid import layer_scores
 
 pytestmark = pytest.mark.layers
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from alignbench.experiments.sensitivity import sensitivity
+from alignbench.experiments.sensitivity.variants import sensitivity
 
 pytestmark = pytest.mark.sensitivity
 

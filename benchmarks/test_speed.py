@@ -2,7 +2,7 @@
 
 import pytest
 
-from alignbench.experiments import speed
+from alignbench.experiments.speed import works as speed
 from alignbench.metrics import METRICS
 
 pytestmark = [pytest.mark.speed, pytest.mark.all]

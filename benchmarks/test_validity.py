@@ -3,7 +3,7 @@
 import pytest
 
 from alignbench.datatypes import ALL
-from alignbench.experiments.validity_run import run_score
+from alignbench.experiments.validity.run import run_score
 
 pytestmark = pytest.mark.validity
 

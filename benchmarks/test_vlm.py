@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from alignbench.experiments.vlm import vlm
+from alignbench.experiments.vlm.scores import vlm
 
 pytestmark = pytest.mark.vlm
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from alignbench.experiments.e2e import e2e_scores
+from alignbench.experiments.e2e.retrieval import e2e_scores
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.experiments.trained import Repeats
 from alignbench.files import write_bytes

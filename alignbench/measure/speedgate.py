@@ -8,7 +8,7 @@ import re
 import statistics
 from typing import TYPE_CHECKING
 
-from alignbench.experiments.speed_machine import Machine
+from alignbench.experiments.speed.machine import Machine
 from alignbench.measure._suite import CONFTEST, workplace
 
 if TYPE_CHECKING:

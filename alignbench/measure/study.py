@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from alignbench.embed import EmbeddingStore
-from alignbench.experiments.study import LLMS, Study, largest_difference, members, read_cells
+from alignbench.experiments.validity.study import LLMS, Study, largest_difference, members, read_cells
 from alignbench.paths import cache_home
 from alignbench.plots.validity_result import write_result
 from alignbench.zoo.__main__ import default_work, say

@@ -196,7 +196,7 @@ class _Helper:
 
 def _helpers(drawing: Drawing, shared: deque[str], drawn: dict[str, Drawn]) -> Iterator[_Helper]:
     """Start a helper for each further core where there is much to draw, as far as the system allows it."""
-    from alignbench.experiments.speed_machine import available_cores
+    from alignbench.experiments.speed.machine import available_cores
 
     many = len(drawing.inputs.scores) >= MANY_SCORES
     for _ in range(min(available_cores(), MOST_PROCESSES) - 1 if many else 0):

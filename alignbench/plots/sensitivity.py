@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.experiments.sensitivity import AS_SCORED, METRIC, OF, survival
+from alignbench.experiments.sensitivity.variants import AS_SCORED, METRIC, OF, survival
 from alignbench.plots.marks import name_rows
 from alignbench.plots.style import INK, MUTED, entitle, new_figure, styled
 from alignbench.plots.verdict import TOO_CLOSE
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from alignbench.experiments.sensitivity import Row
+    from alignbench.experiments.sensitivity.variants import Row
     from alignbench.plots.inputs import FigureInputs
     from alignbench.types import Score
 

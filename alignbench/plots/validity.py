@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignbench.experiments.study_cells import LOWER_IS_BETTER
+from alignbench.experiments.validity.study_cells import LOWER_IS_BETTER
 from alignbench.plots.labels import place_names
 from alignbench.plots.style import DIVERGING, INK, entitle, lay_out, new_figure, styled, type_looks
 from alignbench.plots.text import clean, fit
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from alignbench.experiments.validity import Link, Paradox, Validity
+    from alignbench.experiments.validity.links import Link, Paradox, Validity
     from alignbench.plots.style import Look
 
 TITLES = {

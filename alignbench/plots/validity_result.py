@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.experiments.study_tables import study_validities, write_study
+from alignbench.experiments.validity.study_tables import study_validities, write_study
 from alignbench.plots.style import save
 from alignbench.plots.validity import matrix_figure, paradox_figure, scatter_figure
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from alignbench.experiments.study import Cell
-    from alignbench.experiments.validity import Validity
+    from alignbench.experiments.validity.links import Validity
+    from alignbench.experiments.validity.study import Cell
 
 FIGURES = {
     "validity_matrix": matrix_figure,

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from alignbench.experiments.speed_reference import slowdown
+from alignbench.experiments.speed.reference import slowdown
 from alignbench.files import read_regular
 
 if TYPE_CHECKING:

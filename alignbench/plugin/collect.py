@@ -12,9 +12,9 @@ import pytest
 from alignbench.embed import count_missing
 from alignbench.encoders.pixels import Pixels
 from alignbench.errors import AlignbenchError, AlignbenchWarning, UnwritableError
-from alignbench.experiments.attention import what_it_lacks
+from alignbench.experiments.attention.scores import what_it_lacks
 from alignbench.experiments.dead import flag_dead
-from alignbench.experiments.speed_machine import available_cores
+from alignbench.experiments.speed.machine import available_cores
 from alignbench.paths import exists
 from alignbench.plots.text import clean
 from alignbench.plugin.environment import git_commit, machine, versions

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from alignbench.errors import AlignbenchError, UnwritableError
-from alignbench.experiments.attention import Subject
-from alignbench.experiments.vlm import PERMUTATIONS, VLMSettings
+from alignbench.experiments.attention.scores import Subject
+from alignbench.experiments.vlm.scores import PERMUTATIONS, VLMSettings
 from alignbench.plots.text import clean
 from alignbench.plugin import shortage, timing
 from alignbench.plugin.against import Against

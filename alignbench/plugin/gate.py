@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alignbench.experiments.speed_machine import threads_to_use
+from alignbench.experiments.speed.machine import threads_to_use
 from alignbench.paths import exists, is_file
 from alignbench.plots.text import clean
 from alignbench.plugin.baseline import MIDDLE_OF, Baseline, runs_like
@@ -25,7 +25,7 @@ from alignbench.units import plural
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from alignbench.experiments.speed_rounds import Timing
+    from alignbench.experiments.speed.rounds import Timing
     from alignbench.plugin.baseline import Run
     from alignbench.plugin.options import Options
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from alignbench import paths
 from alignbench.errors import UnwritableError
-from alignbench.experiments.speed_machine import available_cores
+from alignbench.experiments.speed.machine import available_cores
 from alignbench.files import make_folder, write_bytes
 from alignbench.plugin.environment import accelerator, processor
 from alignbench.weights.digest import text_digest

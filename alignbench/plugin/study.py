@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alignbench.errors import DataError
-from alignbench.experiments.study import LLMS, Study, checkpoints, member_of, members
-from alignbench.experiments.study_cells import CellSettings
+from alignbench.experiments.validity.study import LLMS, Study, checkpoints, member_of, members
+from alignbench.experiments.validity.study_cells import CellSettings
 from alignbench.files import try_writing
 from alignbench.paths import cache_home
 from alignbench.plots.validity_result import write_result
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from alignbench.experiments.study import Cell, Member
-    from alignbench.experiments.validity import Validity
+    from alignbench.experiments.validity.links import Validity
+    from alignbench.experiments.validity.study import Cell, Member
     from alignbench.plugin.options import Options
 
 FOLDER_ENDS = re.compile(r"[^/\\]+$")

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alignbench.experiments.speed import expected_seconds, memory_score, not_timed, timing_scores
-from alignbench.experiments.speed_machine import Machine, keep_freed_memory, threads, threads_to_use
-from alignbench.experiments.speed_reference import Reference
-from alignbench.experiments.speed_rounds import Effort, Patience, TooSlow, measure
+from alignbench.experiments.speed.machine import Machine, keep_freed_memory, threads, threads_to_use
+from alignbench.experiments.speed.reference import Reference
+from alignbench.experiments.speed.rounds import Effort, Patience, TooSlow, measure
+from alignbench.experiments.speed.works import expected_seconds, memory_score, not_timed, timing_scores
 from alignbench.plugin.gate import Gate, is_timed, settle, why_not
 from alignbench.plugin.selection import TIMED
 from alignbench.weights.precision import resolve_device
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alignbench.encoders import Encoder
-    from alignbench.experiments.speed import Work
-    from alignbench.experiments.speed_rounds import Timing
+    from alignbench.experiments.speed.rounds import Timing
+    from alignbench.experiments.speed.works import Work
     from alignbench.llms import LLM
     from alignbench.plugin.record import Recorder
     from alignbench.plugin.suite import Suite

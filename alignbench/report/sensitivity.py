@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.experiments.sensitivity import AS_SCORED, METRIC, OF, survival
+from alignbench.experiments.sensitivity.variants import AS_SCORED, METRIC, OF, survival
 from alignbench.plots.text import number
 from alignbench.plots.verdict import TOO_CLOSE
 from alignbench.report.text import code, markdown, table
@@ -13,7 +13,7 @@ from alignbench.units import plural
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from alignbench.experiments.sensitivity import Row
+    from alignbench.experiments.sensitivity.variants import Row
     from alignbench.types import Score
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alignbench.experiments.speed_machine import Machine, Usage
+from alignbench.experiments.speed.machine import Machine, Usage
 from alignbench.types import Score
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 TIMED = """
 import time
 
-from alignbench.experiments import speed_reference, speed_rounds
+from alignbench.experiments.speed import reference as speed_reference
+from alignbench.experiments.speed import rounds as speed_rounds
 
 speed_rounds._LONG_PAUSES = (0.0, 0.1)  # slow code is not to hold up the tests
 reading = dict.fromkeys(("product", "memory", "calls"), 1.0)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from alignbench.encoders import resolve
-from alignbench.experiments.attention import Subject, attention, padded
+from alignbench.experiments.attention.scores import Subject, attention, padded
 from alignbench.plots import FIGURES, FigureInputs
 from alignbench.tests.toys import copy_benchmarks, run, scores
 

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from alignbench.experiments import coral, scoring, sensitivity, study_cells
+from alignbench.experiments import scoring
+from alignbench.experiments.coral import arrays as coral
 from alignbench.experiments.scoring import Settings
+from alignbench.experiments.sensitivity import variants as sensitivity
+from alignbench.experiments.validity import study_cells
 from alignbench.metrics import METRICS
 from alignbench.tests.space_fakes import make_related
 from alignbench.tests.test_sensitivity import bare

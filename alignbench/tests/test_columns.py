@@ -13,7 +13,7 @@ from alignbench.columns import is_missing, names_of
 from alignbench.datasets import Dataset, Sample
 from alignbench.datasets.arrays import read_groups, read_labels
 from alignbench.errors import DataError, InputError
-from alignbench.experiments.validity import from_table
+from alignbench.experiments.validity.links import from_table
 from alignbench.metrics import METRICS, Moments
 from alignbench.stats import correlations, evaluate
 from alignbench.types import Embeddings, ModelInfo, Pair

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from alignbench.errors import DegenerateError
-from alignbench.experiments.compare import Projection, cosine_table, error_table, project
+from alignbench.experiments.compare.projection import Projection, cosine_table, error_table, project
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.metrics import METRICS
 from alignbench.projectors.ridge import PENALTY

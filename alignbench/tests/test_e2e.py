@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from alignbench.experiments.e2e import MEASURES, e2e_scores
+from alignbench.experiments.e2e.retrieval import MEASURES, e2e_scores
 from alignbench.experiments.prediction import predicts
 from alignbench.experiments.trained import Repeats, plan, train_all
 from alignbench.metrics import cosine_similarity, mrr_chance, rank_table, recall_chance, retrieval

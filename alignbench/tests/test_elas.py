@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from alignbench.errors import DegenerateError, InputError
-from alignbench.experiments.elas import elas_score
+from alignbench.experiments.elas.score import elas_score
 from alignbench.experiments.trained import Repeats
 from alignbench.metrics import ELAS_WEIGHTS, elas, elas_parts, linear_cka
 from alignbench.projectors import PROJECTORS

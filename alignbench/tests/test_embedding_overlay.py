@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
-from alignbench.experiments.overlay import RESIDUAL, overlay, overlay_space, overlay_width
+from alignbench.experiments.embedding.overlay import RESIDUAL, overlay, overlay_space, overlay_width
 from alignbench.experiments.scoring import Settings
 from alignbench.stats import train_half
 from alignbench.tests.space_fakes import make_related, with_y

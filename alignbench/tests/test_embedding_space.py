@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
-from alignbench.experiments.embedding import MOST_GROUPS, drawn_groups, embedding_space
-from alignbench.experiments.layouts import Reach, layout
-from alignbench.experiments.neighborhoods import (
+from alignbench.experiments.embedding.neighborhoods import (
     Neighborhood,
     chance,
     continuity,
@@ -20,6 +18,8 @@ from alignbench.experiments.neighborhoods import (
     preserved,
     trustworthiness,
 )
+from alignbench.experiments.embedding.space import MOST_GROUPS, drawn_groups, embedding_space
+from alignbench.experiments.layouts import Reach, layout
 from alignbench.experiments.scoring import Settings
 from alignbench.metrics.basis import Principal
 from alignbench.stats import draw_permutations

@@ -13,19 +13,19 @@ from PIL import Image
 from alignbench import score_arrays
 from alignbench.datasets import Sample
 from alignbench.errors import InputError, TooFewSamplesError
-from alignbench.experiments.compare import Projection
-from alignbench.experiments.compare import project as trained
-from alignbench.experiments.coral import covariance_arrays
-from alignbench.experiments.e2e import e2e_scores
-from alignbench.experiments.elas import elas_score
-from alignbench.experiments.embedding import embedding_space
-from alignbench.experiments.influence import influence
-from alignbench.experiments.overlay import RESIDUAL
+from alignbench.experiments.compare.influence import influence
+from alignbench.experiments.compare.projection import Projection
+from alignbench.experiments.compare.projection import project as trained
+from alignbench.experiments.coral.arrays import covariance_arrays
+from alignbench.experiments.e2e.retrieval import e2e_scores
+from alignbench.experiments.elas.score import elas_score
+from alignbench.experiments.embedding.overlay import RESIDUAL
+from alignbench.experiments.embedding.space import embedding_space
 from alignbench.experiments.scoring import Settings, score_pair
-from alignbench.experiments.sensitivity import standardised
+from alignbench.experiments.sensitivity.variants import standardised
 from alignbench.experiments.sharing import Sharing
 from alignbench.experiments.trained import Repeats
-from alignbench.experiments.vlm import VLMSettings, plan_jobs
+from alignbench.experiments.vlm.scores import VLMSettings, plan_jobs
 from alignbench.metrics import METRICS, knn_accuracy
 from alignbench.metrics.nearest import check_k
 from alignbench.report import read_run

@@ -16,7 +16,7 @@ from alignbench.datasets.rows import resolve_under
 from alignbench.datasets.thumbnails import thumbnails
 from alignbench.embed.batches import image_batches
 from alignbench.errors import DataError
-from alignbench.experiments import speed
+from alignbench.experiments.speed import works as speed
 from alignbench.files import UnfitFileError, read_regular
 from alignbench.tests.data_files import charts_and_tables, line, make_root, png
 from alignbench.tests.html_fakes import Page, page_of
@@ -234,7 +234,7 @@ OPENERS = {
     "datasets/dataset.py",  # of a sample
     "plugin/fixtures.py",  # the user's own image (--align-image)
     "ui/uploads.py",  # the image that a browser sent
-    "experiments/speed.py",  # bytes in memory, to time it
+    "experiments/speed/works.py",  # bytes in memory, to time it
     "measure/damage.py",  # bytes in memory, damaged
     "measure/real/weights.py",  # photographs that a package ships, to check a conversion
 }

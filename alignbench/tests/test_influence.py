@@ -12,7 +12,7 @@ import pytest
 
 from alignbench.datasets import Sample
 from alignbench.errors import DegenerateError, InputError
-from alignbench.experiments.influence import EVEN, evenness, influence
+from alignbench.experiments.compare.influence import EVEN, evenness, influence
 from alignbench.experiments.scoring import Settings
 from alignbench.metrics import METRICS
 from alignbench.metrics.influence import debiased_cka_without

@@ -10,9 +10,9 @@ import pytest
 from alignbench.embed import EmbeddingStore, embed_images, embed_layers, embed_texts, gives_layers
 from alignbench.encoders import resolve
 from alignbench.errors import InputError, LayersMissingError, TooFewSamplesError
-from alignbench.experiments.layers import BEST, LAST, layer_grid, layer_scores
+from alignbench.experiments.layers.grid import BEST, LAST, layer_grid, layer_scores
 from alignbench.experiments.scoring import Settings
-from alignbench.experiments.sensitivity import unit
+from alignbench.experiments.sensitivity.variants import unit
 from alignbench.llms import resolve as resolve_llm
 from alignbench.metrics import METRICS
 from alignbench.metrics.layers import KERNELS, cell_products, layer_kernels

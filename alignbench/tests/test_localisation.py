@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from alignbench.errors import DegenerateError, InputError
-from alignbench.experiments.localisation import (
+from alignbench.experiments.attention.localisation import (
     FIRST,
     MEASURES,
     any_object,

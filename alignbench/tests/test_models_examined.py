@@ -17,7 +17,7 @@ from alignbench import cli, encoders, llms
 from alignbench.encoders.pixels import parse_pixels
 from alignbench.errors import ConfigError, ModelError, WeightsMissingError
 from alignbench.experiments.scoring import Settings
-from alignbench.experiments.sensitivity import AS_SCORED, sensitivity
+from alignbench.experiments.sensitivity.variants import AS_SCORED, sensitivity
 from alignbench.llms import resolve as resolve_llm
 from alignbench.report.sensitivity import sensitivity_lines
 from alignbench.tests import tiny_models as tiny

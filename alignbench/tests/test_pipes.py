@@ -12,7 +12,7 @@ import pytest
 from alignbench.cli import main
 from alignbench.embed.cache import DamagedShardWarning, EmbeddingStore
 from alignbench.errors import DataError
-from alignbench.experiments.study import read_cell
+from alignbench.experiments.validity.study import read_cell
 from alignbench.files import write_bytes
 from alignbench.llms import conversions
 from alignbench.plots.inputs import read_artifacts

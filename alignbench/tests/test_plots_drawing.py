@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from alignbench.experiments import speed_machine
+from alignbench.experiments.speed import machine as speed_machine
 from alignbench.plots import FIGURES, FigureInputs, drawing
 from alignbench.plots.drawing import Drawing, Drawn, Figures, draw_all
 from alignbench.tests.report_fakes import make_inputs

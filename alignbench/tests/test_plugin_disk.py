@@ -157,7 +157,7 @@ FileStorage.save = save
     project.makepyfile(
         test_it="""
 import pytest
-from alignbench.experiments.speed import Work
+from alignbench.experiments.speed.works import Work
 
 @pytest.mark.speed
 def test_mine(stopwatch):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from alignbench.datasets import Sample
-from alignbench.experiments.compare import Projection, initial_seeds
-from alignbench.experiments.vlm import VLMSettings, plan_jobs
+from alignbench.experiments.compare.projection import Projection, initial_seeds
+from alignbench.experiments.vlm.scores import VLMSettings, plan_jobs
 from alignbench.stats import rng_for, seed_for
 
 PACKAGE = Path(__file__).resolve().parents[1]

@@ -11,7 +11,7 @@ import pytest
 from alignbench.embed import EmbeddingStore, embed_images, embed_layers, embed_texts
 from alignbench.encoders import resolve
 from alignbench.experiments.scoring import Settings
-from alignbench.experiments.sensitivity import (
+from alignbench.experiments.sensitivity.variants import (
     AS_SCORED,
     METRIC,
     kendall,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from alignbench.experiments.speed_rounds import Timing
+from alignbench.experiments.speed.rounds import Timing
 from alignbench.plugin.gate import Gate
 from alignbench.tests.speed_projects import ENCODE, ONE, TIMED, saved, takes, text
 from alignbench.tests.toys import CONFTEST, run

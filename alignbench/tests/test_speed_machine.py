@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alignbench.experiments import speed_machine
-from alignbench.experiments.speed_machine import Machine, threads, threads_to_use
+from alignbench.experiments.speed import machine as speed_machine
+from alignbench.experiments.speed.machine import Machine, threads, threads_to_use
 from alignbench.plugin.environment import accelerator
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alignbench.experiments.speed_machine import Machine
-from alignbench.experiments.speed_reference import Reference, slowdown
+from alignbench.experiments.speed.machine import Machine
+from alignbench.experiments.speed.reference import Reference, slowdown
 from alignbench.plugin.baseline import Baseline, runs_like
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alignbench.experiments.speed_rounds import Effort, Patience, Timing, TooSlow, measure
+from alignbench.experiments.speed.rounds import Effort, Patience, Timing, TooSlow, measure
 from alignbench.tests.speed_fakes import FakeMachine
 
 if TYPE_CHECKING:

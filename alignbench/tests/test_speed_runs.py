@@ -184,7 +184,7 @@ for name in ("strict-a", "strict-b"):
     )
     speed.makepyfile(
         test_turns="""
-from alignbench.experiments import speed
+from alignbench.experiments.speed import works as speed
 import pytest
 
 @pytest.mark.parametrize("turn", [1, 2])
@@ -207,7 +207,7 @@ def test_work_of_a_user_is_timed_recorded_and_saved_like_ours(speed: pytest.Pyte
         test_mine="""
 import time
 import pytest
-from alignbench.experiments.speed import Work
+from alignbench.experiments.speed.works import Work
 
 @pytest.mark.speed
 def test_my_step(stopwatch):

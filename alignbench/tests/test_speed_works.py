@@ -10,15 +10,15 @@ import pytest
 from safetensors import safe_open
 
 from alignbench import encoders, llms
-from alignbench.experiments import speed
-from alignbench.experiments.speed_rounds import Timing
+from alignbench.experiments.speed import works as speed
+from alignbench.experiments.speed.rounds import Timing
 from alignbench.metrics import METRICS
 from alignbench.paths import models_dir
 from alignbench.tests.embed_fakes import FakeEncoder, FakeLLM, OnlyEmbed, drawings
 from alignbench.weights.custom import Custom
 
 if TYPE_CHECKING:
-    from alignbench.experiments.speed import Work
+    from alignbench.experiments.speed.works import Work
     from alignbench.types import Score
 
 TIMING = Timing((0.02, 0.04, 0.03), warmups=3, calls=2, repeated=1, others=0.05, cores=2)

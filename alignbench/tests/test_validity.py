@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alignbench.experiments.study_cells import caption_values
-from alignbench.experiments.validity import validity
-from alignbench.experiments.validity_run import run_score
-from alignbench.experiments.validity_table import Table
+from alignbench.experiments.validity.links import validity
+from alignbench.experiments.validity.run import run_score
+from alignbench.experiments.validity.study_cells import caption_values
+from alignbench.experiments.validity.table import Table
 from alignbench.plots.validity import matrix_figure, paradox_figure, scatter_figure
 from alignbench.stats.correlation import by_chance, subset_r
 from alignbench.tests.pairs import make_pair

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from alignbench.embed import EmbeddingStore
-from alignbench.experiments.study import (
+from alignbench.experiments.validity.study import (
     Cell,
     Member,
     Study,
@@ -19,8 +19,8 @@ from alignbench.experiments.study import (
     read_cell,
     read_cells,
 )
-from alignbench.experiments.study_cells import OUTCOMES, PREDICTORS
-from alignbench.experiments.study_tables import links_csv, study_table, study_validities, values_csv
+from alignbench.experiments.validity.study_cells import OUTCOMES, PREDICTORS
+from alignbench.experiments.validity.study_tables import links_csv, study_table, study_validities, values_csv
 from alignbench.plots.validity_result import write_result
 from alignbench.zoo.lineages import LINEAGES, SHIPPED, Card
 

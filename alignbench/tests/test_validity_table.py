@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from alignbench.errors import DataError
-from alignbench.experiments.validity import from_table
+from alignbench.experiments.validity.links import from_table
 
 if TYPE_CHECKING:
     from pathlib import Path

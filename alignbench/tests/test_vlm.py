@@ -12,11 +12,11 @@ import torch
 
 from alignbench.datasets import Sample
 from alignbench.errors import DegenerateError, InputError
-from alignbench.experiments.vlm import VLMSettings, plan_jobs, train_vlm, vlm_arrays, vlm_scores
-from alignbench.experiments.vlm_answers import asked, exact_match, kind_of, majority_answers
-from alignbench.experiments.vlm_control import derangement, image_blocks, mean_shuffled, shuffled_nulls
-from alignbench.experiments.vlm_learning import learning_flags
-from alignbench.experiments.vlm_training import image_grid, standardised
+from alignbench.experiments.vlm.answers import asked, exact_match, kind_of, majority_answers
+from alignbench.experiments.vlm.control import derangement, image_blocks, mean_shuffled, shuffled_nulls
+from alignbench.experiments.vlm.learning import learning_flags
+from alignbench.experiments.vlm.scores import VLMSettings, plan_jobs, train_vlm, vlm_arrays, vlm_scores
+from alignbench.experiments.vlm.training import image_grid, standardised
 from alignbench.llms import resolve
 from alignbench.projectors.architectures import QUERIES, build
 from alignbench.tests import tiny_models as tiny
@@ -121,8 +121,8 @@ def test_trainings_at_once_start_from_their_own_seeds(llm: Any, monkeypatch: pyt
         began.append(time.perf_counter())
         return made
 
-    monkeypatch.setattr("alignbench.experiments.vlm_training.build", slow)
-    monkeypatch.setattr("alignbench.experiments.vlm_training._cores", lambda: 4)
+    monkeypatch.setattr("alignbench.experiments.vlm.training.build", slow)
+    monkeypatch.setattr("alignbench.experiments.vlm.training._cores", lambda: 4)
     scored(llm, patches(), replace(SETTINGS, epochs=1, splits=4))
     assert began == sorted(began)
     assert all(end - start >= 0.05 for start, end in zip(began[::2], began[1::2], strict=True))

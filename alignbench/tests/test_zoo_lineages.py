@@ -14,7 +14,7 @@ from alignbench.datasets.synthetic import Description, Synthetic
 from alignbench.datasets.synthetic.words import COLOURS
 from alignbench.encoders import resolve
 from alignbench.errors import UnknownNameError
-from alignbench.experiments.study import member_of, members
+from alignbench.experiments.validity.study import member_of, members
 from alignbench.zoo import loop
 from alignbench.zoo.data import CYCLE, Drawings
 from alignbench.zoo.labels import colours_of, number_of, targets

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from alignbench.embed import runs
-from alignbench.experiments import speed
-from alignbench.experiments.attention import Subject, attention, what_it_lacks
-from alignbench.experiments.compare import BY_TYPE, Projection, project
-from alignbench.experiments.coral import covariance_arrays, similarity_arrays
-from alignbench.experiments.e2e import e2e_scores
-from alignbench.experiments.embedding import embedding_space
-from alignbench.experiments.overlay import overlay_space
+from alignbench.experiments.attention.scores import Subject, attention, what_it_lacks
+from alignbench.experiments.compare.projection import BY_TYPE, Projection, project
+from alignbench.experiments.coral.arrays import covariance_arrays, similarity_arrays
+from alignbench.experiments.e2e.retrieval import e2e_scores
+from alignbench.experiments.embedding.overlay import overlay_space
+from alignbench.experiments.embedding.space import embedding_space
 from alignbench.experiments.scoring import Settings, needs_basis, score_pair
 from alignbench.experiments.shared import ALSO_NEEDED
+from alignbench.experiments.speed import works as speed
 from alignbench.experiments.trained import Repeats
 from alignbench.metrics import METRICS
 from alignbench.plugin.selection import Needed
@@ -275,7 +275,7 @@ def without_maps(study: Study) -> list[str]:
 
 def timings(study: Study) -> Found:
     """Time decoding, preprocessing, encoders by batch size, and LLMs."""
-    from alignbench.experiments.speed_machine import Machine, threads, threads_to_use
+    from alignbench.experiments.speed.machine import Machine, threads, threads_to_use
     from alignbench.weights.precision import resolve_device
 
     found, job, suite, options = Found(), study.job, study.suite, study.options
@@ -317,8 +317,8 @@ def _held(study: Study, model: Any, found: Found) -> Any:
 
 def _timed(work: speed.Work, machine: Any) -> Sequence[Score]:
     """Return the scores of a work, timed with the effort of a run of everything."""
-    from alignbench.experiments.speed_machine import threads_to_use
-    from alignbench.experiments.speed_rounds import Effort, Patience, measure
+    from alignbench.experiments.speed.machine import threads_to_use
+    from alignbench.experiments.speed.rounds import Effort, Patience, measure
 
     if work.call is None:
         return [speed.not_timed(work)]

@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from alignbench.experiments.speed_machine import Machine
+    from alignbench.experiments.speed.machine import Machine
 
 _MOST = 1.3  # virtual machines were seen to lose a fifth
 _ROUNDS = 3

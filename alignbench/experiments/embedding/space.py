@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.errors import DegenerateError
+from alignbench.experiments.embedding.neighborhoods import MEASURES, Neighborhood, chance, neighbors_for
 from alignbench.experiments.layouts import USUAL, Layout, Reach, layout
-from alignbench.experiments.neighborhoods import MEASURES, Neighborhood, chance, neighbors_for
 from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.stats import (
     deletion_blocks,

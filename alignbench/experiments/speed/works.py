@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from alignbench.datasets import Dataset, Sample
-    from alignbench.experiments.speed_rounds import Timing
+    from alignbench.experiments.speed.rounds import Timing
     from alignbench.metrics import Metric
     from alignbench.types import ModelInfo
 

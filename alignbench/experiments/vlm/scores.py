@@ -13,9 +13,9 @@ import numpy as np
 
 from alignbench.errors import DegenerateError, TooFewSamplesError
 from alignbench.experiments.sharing import Sharing, why_not
-from alignbench.experiments.vlm_answers import answer_scores, asked
-from alignbench.experiments.vlm_control import DERANGEMENTS, derangement, image_blocks, shuffled_nulls
-from alignbench.experiments.vlm_learning import MORE, UNDERFIT, learning_flags
+from alignbench.experiments.vlm.answers import answer_scores, asked
+from alignbench.experiments.vlm.control import DERANGEMENTS, derangement, image_blocks, shuffled_nulls
+from alignbench.experiments.vlm.learning import MORE, UNDERFIT, learning_flags
 from alignbench.stats import corrected_interval, multi_split_p, repeated_split, rng_for, seed_for, seed_spread
 from alignbench.stats.interval import MIN_GROUPS
 from alignbench.types import Interval, Null, Score
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.datasets import Dataset, Sample
-    from alignbench.experiments.vlm_training import Trained
+    from alignbench.experiments.vlm.training import Trained
     from alignbench.llms.base import CausalLM
     from alignbench.types import ModelInfo, Patches
 
@@ -161,7 +161,7 @@ def train_vlm(
         DataError: a caption without tokens.
         ModelError: the loss is not finite.
     """
-    from alignbench.experiments.vlm_training import run_jobs
+    from alignbench.experiments.vlm.training import run_jobs
 
     jobs = plan_jobs(samples, settings)
     trained, params = run_jobs(patches.values, samples, llm, jobs, settings, tell)

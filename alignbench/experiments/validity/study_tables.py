@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.datatypes import ALL
-from alignbench.experiments.study import DRAWINGS
-from alignbench.experiments.study_cells import OUTCOMES, PREDICTORS, TRAINED_PREDICTOR
-from alignbench.experiments.validity import validity
-from alignbench.experiments.validity_table import Table
+from alignbench.experiments.validity.links import validity
+from alignbench.experiments.validity.study import DRAWINGS
+from alignbench.experiments.validity.study_cells import OUTCOMES, PREDICTORS, TRAINED_PREDICTOR
+from alignbench.experiments.validity.table import Table
 from alignbench.files import make_folder, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from alignbench.experiments.study import Cell
-    from alignbench.experiments.validity import Validity
+    from alignbench.experiments.validity.links import Validity
+    from alignbench.experiments.validity.study import Cell
 
     Column = tuple[str, str, str]  # drawings, LLM, data type
     Values = Mapping[str, Mapping[str, float]]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ConfigError, DataError
-from alignbench.experiments.study_cells import CellSettings, cell
+from alignbench.experiments.validity.study_cells import CellSettings, cell
 from alignbench.files import make_folder, read_regular, write_bytes
 from alignbench.zoo.lineages import CARD, LINEAGES, SHIPPED, Card, read_card
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.datatypes import ALL
-from alignbench.experiments.study_cells import (
+from alignbench.experiments.validity.links import validity
+from alignbench.experiments.validity.study_cells import (
     PREDICTORS,
     CellSettings,
     metric_values,
     retrieval_values,
 )
-from alignbench.experiments.validity import validity
-from alignbench.experiments.validity_table import Table
+from alignbench.experiments.validity.table import Table
 from alignbench.stats.correlation import ESTIMABLE
 from alignbench.types import Null, Score
 from alignbench.units import plural

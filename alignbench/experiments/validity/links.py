@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.experiments.prediction import verdict_of
-from alignbench.experiments.validity_table import Table, read_table
+from alignbench.experiments.validity.table import Table, read_table
 from alignbench.stats import correlations, explained, smallest_p, without_each
 from alignbench.stats.correlation import blocks_of, by_chance, last_of_each, subset_r, subsets_of
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.errors import DegenerateError
-from alignbench.experiments.embedding import DRAWS, drawn_groups
+from alignbench.experiments.embedding.space import DRAWS, drawn_groups
 from alignbench.experiments.scoring import score_pair
 from alignbench.metrics.base import Metric, NullModel
 from alignbench.metrics.basis import MIN_TRAIN, SharedBasis, shared_k, shuffled_halves

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from alignbench.experiments.speed_machine import Machine
-    from alignbench.experiments.speed_reference import Reference
+    from alignbench.experiments.speed.machine import Machine
+    from alignbench.experiments.speed.reference import Reference
 
 _SHORTEST_ROUND = 0.005  # seconds; shorter calls are repeated in a round
 _MOST_CALLS = 1000  # in a round

@@ -9,11 +9,11 @@ import numpy as np
 
 from alignbench.datatypes import ALL
 from alignbench.errors import DegenerateError
-from alignbench.experiments.e2e import e2e_scores
-from alignbench.experiments.elas import elas_score
+from alignbench.experiments.e2e.retrieval import e2e_scores
+from alignbench.experiments.elas.score import elas_score
 from alignbench.experiments.scoring import Settings, evaluate_pair
 from alignbench.experiments.trained import Repeats
-from alignbench.experiments.vlm import VLMSettings, train_vlm
+from alignbench.experiments.vlm.scores import VLMSettings, train_vlm
 from alignbench.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.datasets import Dataset
-    from alignbench.experiments.vlm import VLMResult
+    from alignbench.experiments.vlm.scores import VLMResult
     from alignbench.llms.base import CausalLM
     from alignbench.types import Pair, Patches
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from alignbench.doing import advance, doing
 from alignbench.errors import DataError, ModelError
-from alignbench.experiments.vlm_answers import asked
-from alignbench.experiments.vlm_control import mean_shuffled
+from alignbench.experiments.vlm.answers import asked
+from alignbench.experiments.vlm.control import mean_shuffled
 from alignbench.projectors.architectures import build
 from alignbench.projectors.patches import MOST_PATCHES, grid
 from alignbench.stats import rng_for
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.datasets import Sample
-    from alignbench.experiments.vlm import Job, VLMSettings
+    from alignbench.experiments.vlm.scores import Job, VLMSettings
     from alignbench.llms.base import CausalLM
     from alignbench.llms.causal import CausalDecoder
 

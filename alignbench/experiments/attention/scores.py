@@ -9,7 +9,7 @@ import numpy as np
 
 from alignbench.datasets.synthetic import HELD_OUT_SEED
 from alignbench.errors import ModelError
-from alignbench.experiments.localisation import (
+from alignbench.experiments.attention.localisation import (
     FIRST,
     Found,
     any_object,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
     from alignbench.encoders import Encoder
-    from alignbench.experiments.localisation import Scene
+    from alignbench.experiments.attention.localisation import Scene
     from alignbench.types import ModelInfo
 
 AUC = "localisation_auc"

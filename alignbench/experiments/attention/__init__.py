@@ -1,0 +1,1 @@
+"""Attention maps: where encoders look, and what they find where."""

@@ -1,0 +1,1 @@
+"""Encoders compared: held-out projections, data types, samples that count, each other."""

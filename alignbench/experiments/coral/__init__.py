@@ -1,0 +1,1 @@
+"""Distribution alignment: Deep CORAL and spectra."""

@@ -1,0 +1,1 @@
+"""ELAS: CKA, and how well a projector carries over to new pairs."""

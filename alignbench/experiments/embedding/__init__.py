@@ -1,0 +1,1 @@
+"""Embedding space in two dimensions."""

@@ -1,0 +1,1 @@
+"""Every layer of each encoder against every layer of each LLM."""

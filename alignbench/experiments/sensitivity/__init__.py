@@ -1,0 +1,1 @@
+"""The same score under other poolings, layers, fits and scalings."""
