@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from alignbench.datasets.copies import REPEATED, repeats, told
 from alignbench.errors import AlignbenchWarning, InputError
 from alignbench.experiments.scoring import Settings, score_pair
+from alignbench.findings.numbers import probability
 from alignbench.metrics import METRICS
 from alignbench.plots.text import number
-from alignbench.report.text import probability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

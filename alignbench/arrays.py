@@ -17,12 +17,13 @@ from alignbench.datasets.copies import REPEATED, ROWS, groups_of_rows, repeats, 
 from alignbench.datatypes import check_free
 from alignbench.errors import AlignbenchWarning, DataError, InputError
 from alignbench.experiments.scoring import Settings, missing_score, score_pair
+from alignbench.findings import rank
 from alignbench.metrics import METRICS, Metric
 from alignbench.metrics.basis import ALIGN, check_width
 from alignbench.metrics.checks import as_matrix, check_range
 from alignbench.paths import user_path
 from alignbench.registry import unknown
-from alignbench.report import rank, terminal_table
+from alignbench.show import terminal_table
 from alignbench.types import Embeddings, ModelInfo, Pair, jsonable
 from alignbench.weights.arrays import ArrayFile
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from alignbench.datasets import Dataset
-    from alignbench.report import Ranking
+    from alignbench.findings import Ranking
     from alignbench.types import Score
 
     Array = ArrayLike | str | Path

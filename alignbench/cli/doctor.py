@@ -37,7 +37,7 @@ def add_commands(commands: Any) -> None:
 def examine(given: argparse.Namespace) -> int:
     """Print what was found; exit with 1 where something keeps a run from working."""
     from alignbench.config import load_config
-    from alignbench.report.toys import toy_warnings
+    from alignbench.findings.toys import toy_warnings
 
     problems: list[str] = []
     for title, lines in (

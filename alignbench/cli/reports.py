@@ -111,7 +111,7 @@ def from_arrays(given: argparse.Namespace, extra: list[str]) -> int:
 
 def report_of(given: argparse.Namespace) -> int:
     """Write a run's report, or its figures for publication; print what was written."""
-    from alignbench.report.html import write_report
+    from alignbench.show.html import write_report
 
     folder = user_path(given.folder, "report")
     if not given.paper:
@@ -119,8 +119,9 @@ def report_of(given: argparse.Namespace) -> int:
             print(write_report(folder))
         return 0
     from alignbench.files import make_folder
+    from alignbench.findings import read_run
     from alignbench.plots.names import failures_of, models_of
-    from alignbench.report import draw_figures, read_run
+    from alignbench.show import draw_figures
 
     run, scores = read_run(folder)
     into = folder / "paper"
@@ -137,8 +138,9 @@ def report_of(given: argparse.Namespace) -> int:
 
 def diff_of(given: argparse.Namespace) -> int:
     """Print what changed between two runs; exit with 1 on a regression."""
-    from alignbench.report import compare, markdown_diff, parse_gates, read_recorded, terminal_diff
-    from alignbench.report.text import encodable
+    from alignbench.findings import compare, parse_gates, read_recorded
+    from alignbench.show import markdown_diff, terminal_diff
+    from alignbench.show.text import encodable
 
     gates = parse_gates(",".join(given.fail), "--fail") if given.fail else ()
     before, after = (read_recorded(user_path(run, "diff"), run) for run in (given.before, given.after))

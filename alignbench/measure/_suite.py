@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignbench import paths
-from alignbench.report import read_run
+from alignbench.findings import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

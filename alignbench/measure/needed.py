@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from alignbench.findings.numbers import about
 from alignbench.metrics import METRICS
-from alignbench.report.text import about
 from alignbench.stats import evaluate, joint_of_deletions, paired_p, rng_for, samples_needed
 
 if TYPE_CHECKING:

@@ -8,24 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alignbench.errors import AlignbenchError, ConfigError, UnwritableError
+from alignbench.findings import check_gates, compare, read_recorded, write_text
 from alignbench.plots.text import clean
-from alignbench.report import (
-    check_gates,
-    compare,
-    markdown_diff,
-    read_recorded,
-    terminal_diff,
-    write_text,
-)
-from alignbench.report.text import markdown, wrap
+from alignbench.show import markdown_diff, terminal_diff
+from alignbench.show.text import markdown, wrap
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from alignbench.findings.diff import Recorded
+    from alignbench.findings.gate import Gate
     from alignbench.plugin.options import Options
     from alignbench.plugin.terminal import Printer
-    from alignbench.report.diff import Recorded
-    from alignbench.report.gate import Gate
 
 COMPARISON = "comparison.md"
 _FAIL = "--align-compare-fail"

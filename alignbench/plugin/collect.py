@@ -15,6 +15,9 @@ from alignbench.errors import AlignbenchError, AlignbenchWarning, UnwritableErro
 from alignbench.experiments.attention.scores import what_it_lacks
 from alignbench.experiments.dead import flag_dead
 from alignbench.experiments.speed.machine import available_cores
+from alignbench.findings import REPORT
+from alignbench.findings.files import ARTIFACTS
+from alignbench.findings.toys import toy_warnings
 from alignbench.paths import exists
 from alignbench.plots.text import clean
 from alignbench.plugin.environment import git_commit, machine, versions
@@ -25,9 +28,7 @@ from alignbench.plugin.samples import keep_samples
 from alignbench.plugin.selection import Needed, needed_by_ids, needed_by_items, timings_of
 from alignbench.plugin.terminal import TOKENS, Printer, TerminalProgress, ToLoad, plan, tokens_of
 from alignbench.plugin.typed import pytest_command
-from alignbench.report import REPORT, failure_lines, terminal_table
-from alignbench.report.run import ARTIFACTS
-from alignbench.report.toys import toy_warnings
+from alignbench.show import failure_lines, terminal_table
 from alignbench.types import Run, Score
 from alignbench.weights import Located
 from alignbench.weights.arrays import array_file

@@ -19,7 +19,7 @@ from alignbench.plots.text import clean
 from alignbench.plugin.baseline import MIDDLE_OF, Baseline, runs_like
 from alignbench.plugin.environment import accelerator, git_commit, machine, versions
 from alignbench.plugin.terminal import Printer
-from alignbench.report.text import wrap
+from alignbench.show.text import wrap
 from alignbench.units import plural
 
 if TYPE_CHECKING:

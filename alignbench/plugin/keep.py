@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alignbench.errors import UnwritableError
-from alignbench.report import append_score, point_latest, write_run
-from alignbench.report.files import SCORES_LOG
-from alignbench.report.run import LATEST, SCORES
+from alignbench.findings import append_score
+from alignbench.findings.files import SCORES, SCORES_LOG
+from alignbench.show import point_latest, write_run
+from alignbench.show.folder import LATEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,13 +15,13 @@ from alignbench.datatypes import RESERVED
 from alignbench.encoders.families import FITS, POOLINGS
 from alignbench.errors import ConfigError, InputError
 from alignbench.experiments.layouts import Reach
+from alignbench.findings.gate import parse_gates
 from alignbench.llms.base import Quantization
 from alignbench.metrics import METRICS
 from alignbench.metrics.basis import ALIGN
 from alignbench.paths import is_file, user_path
 from alignbench.projectors import LOSSES, PROJECTORS
 from alignbench.registry import unknown
-from alignbench.report.gate import parse_gates
 from alignbench.weights.precision import DTYPES
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from alignbench.report.gate import Gate
+    from alignbench.findings.gate import Gate
 
 MATRIX_METRICS = ("calibrated_cka", "mutual_knn")
 _LONGEST_NAME = 200  # a file system takes 255, of which time stamp and number take some

@@ -10,10 +10,10 @@ from alignbench.datatypes import ALL
 from alignbench.errors import UnwritableError
 from alignbench.experiments.scoring import Settings, needs_basis, score_pair
 from alignbench.experiments.trained import Repeats
+from alignbench.findings.files import ARTIFACTS
 from alignbench.metrics import METRICS
 from alignbench.plugin.runfolder import file_stem
 from alignbench.plugin.typed import item_command
-from alignbench.report.run import ARTIFACTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

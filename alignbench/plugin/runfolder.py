@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.files import claim_folder, make_folder, try_writing, write_atomic
+from alignbench.findings.files import ARTIFACTS
 from alignbench.paths import exists
-from alignbench.report.run import ARTIFACTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.datasets.thumbnails import thumbnails
-from alignbench.report.run import ARTIFACTS
+from alignbench.findings.files import ARTIFACTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from alignbench.llms.gguf import is_converted
 from alignbench.plots.text import clean
 from alignbench.plugin.costs import MEASURED_SAMPLES
-from alignbench.report.text import wrap
+from alignbench.show.text import wrap
 from alignbench.units import duration_text, plural, size_text
 
 if TYPE_CHECKING:

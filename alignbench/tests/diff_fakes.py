@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.report.diff import Recorded
-from alignbench.report.files import plain_score
+from alignbench.findings.diff import Recorded
+from alignbench.findings.files import plain_score
 from alignbench.tests.report_fakes import make_run, make_score
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.report import REPORT, write_run
-from alignbench.report.html import report_html
+from alignbench.findings import REPORT
+from alignbench.show import write_run
+from alignbench.show.html import report_html
 from alignbench.tests.report_fakes import TYPES, make_run
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from alignbench.datasets import Dataset, load_mixed
 from alignbench.embed import EmbeddingStore, embed_images, embed_texts
 from alignbench.encoders import resolve
 from alignbench.experiments.scoring import Settings, score_pair
+from alignbench.findings import SCHEMA, read_run
 from alignbench.llms import resolve as resolve_llm
 from alignbench.metrics import METRICS
-from alignbench.report import SCHEMA, read_run
 from alignbench.tests.data_files import charts_and_tables
 from alignbench.tests.toys import RECORD, copy_benchmarks, run, scores
 from alignbench.types import Pair, Score

@@ -271,7 +271,7 @@ def test_a_pickle_is_not_read(tmp_path: Path) -> None:
 def test_the_package_stays_light_until_it_is_asked() -> None:
     code = (
         "import sys, alignbench; light = 'numpy' not in sys.modules; alignbench.score_arrays;"
-        "print(light, [name in sys.modules for name in ('alignbench.report', 'matplotlib', 'torch')])"
+        "print(light, [name in sys.modules for name in ('alignbench.show', 'matplotlib', 'torch')])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "True [True, False, False]"

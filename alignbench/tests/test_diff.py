@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from alignbench.errors import ConfigError, UnknownNameError
-from alignbench.report.diff import compare, match
-from alignbench.report.gate import Gate, parse_gates
+from alignbench.findings.diff import compare, match
+from alignbench.findings.gate import Gate, parse_gates
 from alignbench.stats import unpaired_difference
 from alignbench.tests.diff_fakes import moved, recorded, trained
 from alignbench.tests.report_fakes import ENCODERS, make_score, make_scores, without_interval

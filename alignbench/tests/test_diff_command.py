@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alignbench.cli import main
-from alignbench.report import append_score, write_run
+from alignbench.findings import append_score
+from alignbench.show import write_run
 from alignbench.tests.diff_fakes import moved, recorded, write
 from alignbench.tests.report_fakes import make_run, make_score
 

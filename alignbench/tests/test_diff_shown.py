@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alignbench.findings.diff import compare
+from alignbench.findings.gate import parse_gates
 from alignbench.plots.text import display_width
-from alignbench.report.diff import compare
-from alignbench.report.diff_markdown import markdown_diff
-from alignbench.report.diff_terminal import terminal_diff
-from alignbench.report.gate import parse_gates
+from alignbench.show.diff_markdown import markdown_diff
+from alignbench.show.diff_terminal import terminal_diff
 from alignbench.tests.diff_fakes import moved, recorded
 from alignbench.tests.report_fakes import HOSTILE, make_score, make_scores
 
 if TYPE_CHECKING:
-    from alignbench.report.diff import Comparison
+    from alignbench.findings.diff import Comparison
 
 BEFORE = [
     make_score("linear_cka", 0.314),

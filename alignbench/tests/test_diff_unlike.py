@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alignbench.errors import UnlikeError
-from alignbench.report.diff import Recorded, compare
-from alignbench.report.gate import parse_gates
+from alignbench.findings.diff import Recorded, compare
+from alignbench.findings.gate import parse_gates
 from alignbench.tests.diff_fakes import moved, recorded
 from alignbench.tests.report_fakes import make_run, make_score
 

@@ -205,7 +205,8 @@ def test_the_run_s_files_say_whether_scores_predict_retrieval(tmp_path: Path) ->
 
     import jsonschema
 
-    from alignbench.report import SCHEMA, write_run
+    from alignbench.findings import SCHEMA
+    from alignbench.show import write_run
     from alignbench.tests.report_fakes import make_run
 
     encoders = ("mini-clip", "mini-siglip", "mini-dinov2", "random-vit")

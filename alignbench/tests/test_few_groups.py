@@ -26,9 +26,9 @@ from alignbench.experiments.sensitivity.variants import standardised
 from alignbench.experiments.sharing import Sharing
 from alignbench.experiments.trained import Repeats
 from alignbench.experiments.vlm.scores import VLMSettings, plan_jobs
+from alignbench.findings import read_run
 from alignbench.metrics import METRICS, knn_accuracy
 from alignbench.metrics.nearest import check_k
-from alignbench.report import read_run
 from alignbench.stats import evaluate
 from alignbench.tests.pairs import make_pair
 from alignbench.tests.toys import copy_benchmarks, run

@@ -14,8 +14,8 @@ import alignbench
 from alignbench.aligned import assert_aligned
 from alignbench.errors import AlignbenchError
 from alignbench.experiments.scoring import Settings, score_pair
+from alignbench.findings import read_run
 from alignbench.metrics import METRICS
-from alignbench.report import read_run
 from alignbench.tests.toys import run, scores
 from alignbench.types import Embeddings, ModelInfo, Pair
 

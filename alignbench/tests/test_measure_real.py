@@ -10,9 +10,9 @@ import pytest
 from alignbench import paths
 from alignbench.datasets import load_dataset
 from alignbench.errors import ModelError
+from alignbench.findings import read_run
 from alignbench.measure import real
 from alignbench.measure.real import checks, photographs, weights
-from alignbench.report import read_run
 from alignbench.tests.report_fakes import make_score
 
 if TYPE_CHECKING:

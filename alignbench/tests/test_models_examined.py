@@ -19,7 +19,7 @@ from alignbench.errors import ConfigError, ModelError, WeightsMissingError
 from alignbench.experiments.scoring import Settings
 from alignbench.experiments.sensitivity.variants import AS_SCORED, sensitivity
 from alignbench.llms import resolve as resolve_llm
-from alignbench.report.sensitivity import sensitivity_lines
+from alignbench.show.sensitivity import sensitivity_lines
 from alignbench.tests import tiny_models as tiny
 from alignbench.tests.test_sensitivity import Bench
 from alignbench.tests.toys import RECORD, run

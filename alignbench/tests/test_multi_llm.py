@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from alignbench.experiments.scoring import Settings, score_pair
+from alignbench.findings import rank
 from alignbench.metrics import METRICS
 from alignbench.plots import FigureInputs
 from alignbench.plots.matrix import multi_llm_matrix
-from alignbench.report import rank, terminal_table
+from alignbench.show import terminal_table
 from alignbench.tests.report_fakes import make_inputs, make_matrix, make_run, make_score, make_scores
 from alignbench.tests.space_fakes import make_related
 from alignbench.tests.toys import copy_benchmarks, run, scores

@@ -14,10 +14,10 @@ from alignbench.embed.cache import DamagedShardWarning, EmbeddingStore
 from alignbench.errors import DataError
 from alignbench.experiments.validity.study import read_cell
 from alignbench.files import write_bytes
+from alignbench.findings import read_run
 from alignbench.llms import conversions
 from alignbench.plots.inputs import read_artifacts
 from alignbench.plugin.baseline import runs_like
-from alignbench.report import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alignbench import paths
-from alignbench.report import read_run
+from alignbench.findings import read_run
 from alignbench.tests.toys import CONFTEST, RECORD, SELECTION, copy_benchmarks, run, scores
 
 if TYPE_CHECKING:

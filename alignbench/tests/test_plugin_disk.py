@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from alignbench.errors import UnwritableError
+from alignbench.findings import read_run, read_scores
 from alignbench.plugin.keep import Keeper
 from alignbench.plugin.runfolder import RunFolder
-from alignbench.report import read_run, read_scores
 from alignbench.tests.report_fakes import make_run, make_score, make_scores
 from alignbench.tests.toys import CONFTEST, RECORD, run
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from alignbench.errors import DataError, ModelError, UnwritableError
+from alignbench.findings import SCHEMA, read_run
 from alignbench.plugin.attempts import Attempts
-from alignbench.report import SCHEMA, read_run
 from alignbench.tests.toys import CONFTEST, RECORD, copy_benchmarks, run
 
 REASON = "image chart_3.png can't be decoded: 4 of 9 rows are missing; replace the file"

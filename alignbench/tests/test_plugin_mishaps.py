@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from alignbench.report import read_run
+from alignbench.findings import read_run
 from alignbench.tests.toys import CONFTEST, RECORD, SELECTION, copy_benchmarks, run, scores
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from alignbench.experiments.prediction import Prediction, paradox_of, predicts, worth
 from alignbench.plots.retrieval import metric_vs_e2e
-from alignbench.report import summary_markdown, terminal_table, write_run
+from alignbench.show import summary_markdown, terminal_table, write_run
 from alignbench.stats import correlations
 from alignbench.tests.html_fakes import Page
 from alignbench.tests.report_fakes import make_inputs, make_run, make_scores, make_trained_scores

@@ -11,11 +11,12 @@ import jsonschema
 import numpy as np
 import pytest
 
+from alignbench.findings import SCHEMA, Ranking, rank
+from alignbench.findings.answer import answer
+from alignbench.findings.numbers import about, share
+from alignbench.findings.ranking import ranked_scores
 from alignbench.plots.text import display_width
-from alignbench.report import SCHEMA, Ranking, rank, summary_markdown, terminal_table, write_run
-from alignbench.report.answer import answer
-from alignbench.report.ranking import ranked_scores
-from alignbench.report.text import about, share
+from alignbench.show import summary_markdown, terminal_table, write_run
 from alignbench.stats import joint_of
 from alignbench.tests.ranking_fakes import SEEDS, SPLITS, TABLES, paired, trained, turned, typed
 from alignbench.tests.report_fakes import (

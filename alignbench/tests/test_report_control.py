@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from alignbench.experiments.dead import flag_dead
-from alignbench.report.control import against_control, control_sentences
+from alignbench.findings.control import against_control, control_sentences
 from alignbench.stats import corrected_interval
 from alignbench.types import Score
 

@@ -8,22 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alignbench.findings import SCHEMA, rank, rank_by_type, read_run
+from alignbench.findings.answer import answer
 from alignbench.plots import FIGURES
 from alignbench.plots.drawing import Drawing
 from alignbench.plots.missing import DRAWN_FROM, gaps, missing, note_missing
 from alignbench.plots.style import new_figure
-from alignbench.report import (
-    SCHEMA,
-    failure_lines,
-    rank,
-    rank_by_type,
-    read_run,
-    summary_markdown,
-    terminal_table,
-    write_run,
-)
-from alignbench.report.answer import answer
-from alignbench.report.html.page import report_html
+from alignbench.show import failure_lines, summary_markdown, terminal_table, write_run
+from alignbench.show.html.page import report_html
 from alignbench.tests.report_fakes import HOSTILE, make_inputs, make_run, make_score, make_scores
 from alignbench.types import Failure
 

@@ -15,19 +15,11 @@ import jsonschema
 import pytest
 
 from alignbench.errors import DataError, UnwritableError
+from alignbench.findings import SCHEMA, append_score, read_run, read_scores, write_text
 from alignbench.plots import read_artifacts
 from alignbench.plugin.keep import Keeper
 from alignbench.plugin.runfolder import RunFolder
-from alignbench.report import (
-    SCHEMA,
-    append_score,
-    point_latest,
-    read_run,
-    read_scores,
-    scores_csv,
-    write_run,
-    write_text,
-)
+from alignbench.show import point_latest, scores_csv, write_run
 from alignbench.tests.report_fakes import (
     HOSTILE,
     make_arrays,
@@ -175,7 +167,7 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
 def test_scores_of_a_killed_process_are_on_the_disk(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path;"
-        "from alignbench.report import append_score;"
+        "from alignbench.findings import append_score;"
         "from alignbench.tests.report_fakes import make_scores;"
         "[append_score(Path(sys.argv[1]), score) for score in make_scores()[:5]];"
         "os.kill(os.getpid(), signal.SIGKILL)"
@@ -339,7 +331,7 @@ def test_csv_cells_start_no_formula() -> None:
 
 def test_importing_the_report_loads_nothing_heavy() -> None:
     code = (
-        "import sys, alignbench.report, alignbench.plots;"
+        "import sys, alignbench.show, alignbench.plots;"
         "print([m for m in ('matplotlib', 'torch', 'transformers', 'sklearn', 'umap', 'scipy.stats')"
         " if m in sys.modules])"
     )

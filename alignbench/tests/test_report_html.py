@@ -18,11 +18,12 @@ import pytest
 
 from alignbench import paths
 from alignbench.errors import DataError
+from alignbench.findings import append_score
 from alignbench.plots import FIGURES
 from alignbench.plots.captions import CAPTIONS, caption_of
 from alignbench.plots.text import clean
-from alignbench.report import append_score, write_run
-from alignbench.report.html import figures, page, report_html, write_report
+from alignbench.show import write_run
+from alignbench.show.html import figures, page, report_html, write_report
 from alignbench.tests.html_fakes import Page, page_of, write_figures
 from alignbench.tests.report_fakes import (
     HOSTILE,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alignbench.report import write_run
+from alignbench.show import write_run
 from alignbench.tests.html_fakes import write_figures, write_influence, write_layout, write_samples
 from alignbench.tests.report_fakes import make_run, make_score, make_scores
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alignbench.report import rank
-from alignbench.report.answer import answer
-from alignbench.report.ranking import ranked_scores
+from alignbench.findings import rank
+from alignbench.findings.answer import answer
+from alignbench.findings.ranking import ranked_scores
 from alignbench.tests.report_fakes import make_score, make_scores, without_interval
 from alignbench.types import Null, Score
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alignbench.findings.ranking import in_order
 from alignbench.plots.text import display_width
-from alignbench.report import summary_markdown, terminal_table
-from alignbench.report.ranking import in_order
-from alignbench.report.speed import (
+from alignbench.show import summary_markdown, terminal_table
+from alignbench.show.speed import (
     conditions,
     encoder_table,
     legend,

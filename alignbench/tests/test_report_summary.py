@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alignbench.report import summary_markdown
-from alignbench.report.text import block, code, markdown
+from alignbench.show import summary_markdown
+from alignbench.show.text import block, code, markdown
 from alignbench.tests.report_fakes import (
     HOSTILE,
     LLMS,

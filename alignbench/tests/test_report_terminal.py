@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from alignbench.findings import FLAGS
+from alignbench.findings.numbers import probability
 from alignbench.plots.text import clean, cut, display_width, fit, number
-from alignbench.report import FLAGS, terminal_table
-from alignbench.report.text import encodable, pad, probability, wrap
+from alignbench.show import terminal_table
+from alignbench.show.text import encodable, pad, wrap
 from alignbench.tests.report_fakes import (
     HOSTILE,
     LLMS,

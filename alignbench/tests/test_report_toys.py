@@ -13,9 +13,9 @@ import pytest
 
 from alignbench.datasets import load_dataset
 from alignbench.datasets.roots import PACKAGED, is_toy_data
+from alignbench.findings.toys import toy_warnings
 from alignbench.paths import benchmarks
-from alignbench.report import summary_markdown, terminal_table
-from alignbench.report.toys import toy_warnings
+from alignbench.show import summary_markdown, terminal_table
 from alignbench.tests.report_fakes import make_model, make_run, make_scores
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from alignbench.findings import rank, rank_by_type
 from alignbench.plots.text import display_width
-from alignbench.report import rank, rank_by_type, summary_markdown, terminal_table
+from alignbench.show import summary_markdown, terminal_table
 from alignbench.tests.ranking_fakes import paired, typed
 from alignbench.tests.report_fakes import (
     make_model,

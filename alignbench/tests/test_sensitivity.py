@@ -25,7 +25,7 @@ from alignbench.experiments.sensitivity.variants import (
 from alignbench.llms import resolve as resolve_llm
 from alignbench.metrics import METRICS
 from alignbench.plots import FIGURES, FigureInputs
-from alignbench.report.sensitivity import sensitivity_lines
+from alignbench.show.sensitivity import sensitivity_lines
 from alignbench.tests.embed_fakes import drawings
 from alignbench.tests.pairs import make_pair
 from alignbench.tests.report_fakes import make_score

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from alignbench.report import read_run
+from alignbench.findings import read_run
 from alignbench.tests.speed_projects import ENCODE, saved, text
 from alignbench.tests.toys import CONFTEST, run
 

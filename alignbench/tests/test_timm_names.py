@@ -12,7 +12,7 @@ import timm
 from huggingface_hub import constants
 
 from alignbench.encoders import resolve, timm_names
-from alignbench.report import read_run
+from alignbench.findings import read_run
 from alignbench.tests.toys import CONFTEST, RECORD, run
 
 if TYPE_CHECKING:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alignbench.findings import rank
+from alignbench.findings.diff import compare
 from alignbench.plots import FigureInputs
 from alignbench.plots.compare import cka_by_data_type
 from alignbench.plots.matrix import multi_llm_matrix
 from alignbench.plots.verdict import NONE_BEATS, headline, sentence, verdict
-from alignbench.report import rank, summary_markdown, terminal_table
-from alignbench.report.diff import compare
-from alignbench.report.diff_markdown import markdown_diff
-from alignbench.report.diff_terminal import terminal_diff
+from alignbench.show import summary_markdown, terminal_table
+from alignbench.show.diff_markdown import markdown_diff
+from alignbench.show.diff_terminal import terminal_diff
 from alignbench.stats import Standings, standings
 from alignbench.tests.diff_fakes import recorded
 from alignbench.tests.html_fakes import page_of

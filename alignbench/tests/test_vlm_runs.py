@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from alignbench.findings import read_run
 from alignbench.plots import FIGURES, FigureInputs
-from alignbench.report import read_run
 from alignbench.tests import tiny_models as tiny
 from alignbench.tests.toys import copy_benchmarks, run, scores
 from alignbench.tests.vlm_fakes import gain_score, vlm_arrays
@@ -94,7 +94,7 @@ def test_the_curves_of_every_training_are_drawn(epochs: int) -> None:
 
 
 def test_terminal_and_summary_say_what_came_of_the_trainings() -> None:
-    from alignbench.report import summary_markdown, terminal_table
+    from alignbench.show import summary_markdown, terminal_table
     from alignbench.tests.report_fakes import make_run
 
     gain = gain_score("good", gain=0.01)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from alignbench import paths
-from alignbench.report import read_run
+from alignbench.findings import read_run
 
 if TYPE_CHECKING:
     import pytest

@@ -11,18 +11,19 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from alignbench.experiments.prediction import predicts, worth
+from alignbench.findings import rank
+from alignbench.findings.answer import answer
+from alignbench.findings.files import dump, plain_score, write_text
+from alignbench.findings.flags import meaning
+from alignbench.findings.numbers import probability, value_text
+from alignbench.findings.toys import toy_warnings
 from alignbench.plots import FIGURES, FigureInputs, read_artifacts, save
 from alignbench.plots.captions import caption_of
 from alignbench.plots.commands import needs_of
 from alignbench.plots.fonts import behind, boxes
 from alignbench.plots.text import clean, cut, number
 from alignbench.plugin.runfolder import RunFolder
-from alignbench.report import rank, scores_csv
-from alignbench.report.answer import answer
-from alignbench.report.files import dump, plain_score, write_text
-from alignbench.report.flags import meaning
-from alignbench.report.text import probability, value_text
-from alignbench.report.toys import toy_warnings
+from alignbench.show import scores_csv
 from alignbench.types import jsonable
 from alignbench.ui.tables import pair_table
 

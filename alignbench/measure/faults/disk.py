@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from alignbench.errors import AlignbenchError
+from alignbench.findings import read_run
 from alignbench.measure._suite import workplace
 from alignbench.measure.faults import failing_disk
 from alignbench.measure.faults.tally import Tally
-from alignbench.report import read_run
 
 if TYPE_CHECKING:
     import argparse

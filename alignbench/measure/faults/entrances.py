@@ -129,7 +129,7 @@ def yaml(folder: Path) -> Feed:
 
 def gates(folder: Path) -> Feed:
     """Feed tolerances of metrics."""
-    from alignbench.report import parse_gates
+    from alignbench.findings import parse_gates
 
     def feed(rng: random.Random) -> object:
         data = mutated_bytes(rng.choice(GATES).encode(), rng)[:5000]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from alignbench.errors import AlignbenchError
+from alignbench.findings import read_run
 from alignbench.measure._suite import workplace
 from alignbench.measure.faults.tally import Tally
-from alignbench.report import read_run
 
 if TYPE_CHECKING:
     import argparse

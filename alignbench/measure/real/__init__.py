@@ -13,12 +13,13 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alignbench.findings.files import SCORES
 from alignbench.measure._suite import workplace
 from alignbench.measure.real import checks
 from alignbench.measure.real.photographs import installed_folders, write_data
 from alignbench.measure.real.weights import CARRIED, prepared, recognised
 from alignbench.paths import benchmarks
-from alignbench.report.run import SCORES, SUMMARY
+from alignbench.show.folder import SUMMARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -7,28 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
 from alignbench.experiments.prediction import OUTCOME, predicts, worth
+from alignbench.findings.answer import answer
+from alignbench.findings.choice import is_cross_modal, losses_of
+from alignbench.findings.control import against_control, control_sentences
+from alignbench.findings.files import sound
+from alignbench.findings.flags import letter, meaning, of_weights
+from alignbench.findings.numbers import probability, share
+from alignbench.findings.ranking import in_order, rank, rank_by_type, ranked_scores
+from alignbench.findings.toys import toy_warnings
 from alignbench.plots.commands import needs_of, not_drawn
 from alignbench.plots.names import failures_of, labels_of, models_of, origin_of
 from alignbench.plots.text import clean, cut, display_width, fit, number
 from alignbench.plots.verdict import verdict
-from alignbench.report.answer import answer
-from alignbench.report.choice import is_cross_modal, losses_of
-from alignbench.report.control import against_control, control_sentences
-from alignbench.report.failures import failure_lines
-from alignbench.report.files import sound
-from alignbench.report.flags import letter, meaning, of_weights
-from alignbench.report.ranking import in_order, rank, rank_by_type, ranked_scores
-from alignbench.report.speed import conditions, encoder_table, legend, llm_table, metric_sentence
-from alignbench.report.text import encodable, pad, probability, share, wrap
-from alignbench.report.toys import toy_warnings
-from alignbench.report.vlm import HEAD, LEGEND, vlm_tables
+from alignbench.show.failures import failure_lines
+from alignbench.show.speed import conditions, encoder_table, legend, llm_table, metric_sentence
+from alignbench.show.text import encodable, pad, wrap
+from alignbench.show.vlm import HEAD, LEGEND, vlm_tables
 from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from alignbench.report.ranking import Ranking
+    from alignbench.findings.ranking import Ranking
     from alignbench.types import Run, Score
 
 _HEAD = ("", "encoder", "value", "95% interval", "best", "null", "p", "in type", "flags")

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 from alignbench.datatypes import ALL
 from alignbench.experiments.prediction import PREDICTORS
+from alignbench.findings.answer import answer
+from alignbench.findings.choice import is_cross_modal
+from alignbench.findings.control import against_control, control_sentences
+from alignbench.findings.numbers import share
+from alignbench.findings.ranking import ranked_scores
 from alignbench.plots.verdict import headline
-from alignbench.report.answer import answer
-from alignbench.report.choice import is_cross_modal
-from alignbench.report.control import against_control, control_sentences
-from alignbench.report.html.bars import bar, scale_of
-from alignbench.report.ranking import ranked_scores
-from alignbench.report.text import share
+from alignbench.show.html.bars import bar, scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from markupsafe import Markup
 
-    from alignbench.report.html.rows import ScoreRow
-    from alignbench.report.ranking import Ranking
+    from alignbench.findings.ranking import Ranking
+    from alignbench.show.html.rows import ScoreRow
     from alignbench.types import Score
 
 _METRICS = frozenset({*PREDICTORS, "e2e", "multi_llm"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alignbench.findings.choice import is_cross_modal
 from alignbench.plots.text import number
-from alignbench.report.choice import is_cross_modal
 from alignbench.stats import joint_of, paired_difference
 
 if TYPE_CHECKING:

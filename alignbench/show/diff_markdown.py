@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.plots.text import number
-from alignbench.report.diff_words import (
+from alignbench.show.diff_words import (
     UNPAIRED,
     answers,
     change_text,
@@ -21,13 +21,13 @@ from alignbench.report.diff_words import (
     values_of,
     verdict,
 )
-from alignbench.report.text import markdown, table
+from alignbench.show.text import markdown, table
 from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from alignbench.report.diff import Comparison, Difference, Recorded
+    from alignbench.findings.diff import Comparison, Difference, Recorded
     from alignbench.types import Score
 
 _SHOWN = 20

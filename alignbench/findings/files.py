@@ -9,10 +9,14 @@ from typing import Any
 
 from alignbench.errors import DataError
 from alignbench.files import UnfitFileError, append_line, read_regular, write_bytes
-from alignbench.schema import complaint
+from alignbench.paths import exists, is_file
+from alignbench.schema import complaint, shown
 from alignbench.types import Score
 
+SCHEMA_VERSION = 1
+SCORES = "scores.json"
 SCORES_LOG = "scores.jsonl"
+ARTIFACTS = "artifacts"
 REPORT = "report.html"
 SCHEMA = Path(__file__).with_name("scores.schema.json")
 
@@ -103,3 +107,46 @@ def read_scores(path: Path | str) -> list[Score]:
                 f"{path}, line {i}: expected a score as JSON, got {line[:60]!r} ({error})"
             ) from error
     return scores
+
+
+def read_run(run_dir: Path | str) -> tuple[dict[str, Any], list[Score]]:
+    """Return the run's description and its scores; of a killed run an empty one and what it had scored.
+
+    Args:
+        run_dir: its folder, or its scores.json wherever that was kept.
+
+    Raises:
+        DataError: there is no run, it is damaged, or it is of another version of the format.
+    """
+    place = Path(run_dir)
+    path = place if is_file(place) else place / SCORES
+    if not exists(path):
+        log = place / SCORES_LOG
+        if not exists(log):
+            raise DataError(f"{run_dir}: expected a run's {SCORES} or {SCORES_LOG}, found neither")
+        return {}, read_scores(log)
+    try:
+        data = json.loads(read_regular(path))
+        version = data["schema_version"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{path}: expected a run as JSON with a schema_version ({error})") from error
+    if version != SCHEMA_VERSION:
+        older = isinstance(version, int) and version < SCHEMA_VERSION
+        raise DataError(
+            f"{path}: expected schema_version {SCHEMA_VERSION}, got {shown(version)}; "
+            + ("make the run anew" if older else "use a newer alignbench")
+        )
+    run, scores = data.get("run"), data.get("scores")
+    if not (isinstance(run, dict) and isinstance(scores, list)):
+        found = ", ".join(map(shown, list(data)[:9]))
+        raise DataError(f"{path}: expected a run and its scores, found {found}")
+    if (wrong := complaint(run, SCHEMA, "run")) is not None:
+        raise DataError(f"{path}: the run's description: {wrong}; make the run anew")
+    return run, [_read_score(path, number, score) for number, score in enumerate(scores, start=1)]
+
+
+def _read_score(path: Path, number: int, plain: Any) -> Score:
+    try:
+        return checked_score(plain)
+    except DataError as error:
+        raise DataError(f"{path}: score {number} is none ({error}); make the run anew") from error

@@ -7,18 +7,18 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from alignbench.datatypes import ALL
+from alignbench.findings.choice import losses_of
+from alignbench.findings.numbers import measured, value_text
+from alignbench.findings.ranking import rank
 from alignbench.plots.names import labels_of
 from alignbench.plots.text import number
 from alignbench.plots.verdict import verdict as verdict_of
-from alignbench.report.choice import losses_of
-from alignbench.report.ranking import rank
-from alignbench.report.text import measured, value_text
 from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from alignbench.report.diff import Comparison, Difference, Recorded
+    from alignbench.findings.diff import Comparison, Difference, Recorded
     from alignbench.types import Score
 
 PAIRED = "paired over the same samples"

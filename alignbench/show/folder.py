@@ -5,45 +5,38 @@ from __future__ import annotations
 import csv
 import errno
 import io
-import json
 import secrets
 import warnings
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alignbench.errors import DataError, UnwritableError
+from alignbench.errors import UnwritableError
 from alignbench.experiments.prediction import predicts
-from alignbench.files import make_folder, read_regular
-from alignbench.paths import exists, is_file
-from alignbench.plots.drawing import Figures
-from alignbench.report.choice import losses_of
-from alignbench.report.files import (
+from alignbench.files import make_folder
+from alignbench.findings.choice import losses_of
+from alignbench.findings.files import (
+    ARTIFACTS,
     REPORT,
-    SCHEMA,
-    SCORES_LOG,
-    checked_score,
+    SCHEMA_VERSION,
+    SCORES,
     dump,
     finite,
     plain_score,
-    read_scores,
     sound,
     write_text,
 )
-from alignbench.report.ranking import in_order, rank, rank_by_type
-from alignbench.report.summary import summary_markdown
-from alignbench.report.text import csv_cell
-from alignbench.schema import complaint, shown
+from alignbench.findings.ranking import in_order, rank, rank_by_type
+from alignbench.plots.drawing import Figures
+from alignbench.show.summary import summary_markdown
+from alignbench.show.text import csv_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from alignbench.types import Failure, ModelInfo, Run, Score
 
-SCHEMA_VERSION = 1
-SCORES = "scores.json"
 SUMMARY = "summary.md"
-ARTIFACTS = "artifacts"
 
 
 def write_run(run_dir: Path | str, run: Run, scores: Iterable[Score], *, figures: bool = True) -> None:
@@ -105,7 +98,7 @@ def _report(folder: Path, problems: Sequence[str]) -> list[str]:
     Raises:
         UnwritableError: it can't be written.
     """
-    from alignbench.report.html import write_report  # it reads runs, and imports the template engine
+    from alignbench.show.html import write_report  # it reads runs, and imports the template engine
 
     try:
         write_report(folder, problems)
@@ -143,49 +136,6 @@ def draw_figures(
     inputs = FigureInputs(scores, models, found.coral, found.similarity, found.others, failures)
     drawn = draw_all(Drawing(inputs, into or folder, for_paper))
     return drawn._replace(problems=[*spoilt, *drawn.problems])
-
-
-def read_run(run_dir: Path | str) -> tuple[dict[str, Any], list[Score]]:
-    """Return the run's description and its scores; of a killed run an empty one and what it had scored.
-
-    Args:
-        run_dir: its folder, or its scores.json wherever that was kept.
-
-    Raises:
-        DataError: there is no run, it is damaged, or it is of another version of the format.
-    """
-    place = Path(run_dir)
-    path = place if is_file(place) else place / SCORES
-    if not exists(path):
-        log = place / SCORES_LOG
-        if not exists(log):
-            raise DataError(f"{run_dir}: expected a run's {SCORES} or {SCORES_LOG}, found neither")
-        return {}, read_scores(log)
-    try:
-        data = json.loads(read_regular(path))
-        version = data["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{path}: expected a run as JSON with a schema_version ({error})") from error
-    if version != SCHEMA_VERSION:
-        older = isinstance(version, int) and version < SCHEMA_VERSION
-        raise DataError(
-            f"{path}: expected schema_version {SCHEMA_VERSION}, got {shown(version)}; "
-            + ("make the run anew" if older else "use a newer alignbench")
-        )
-    run, scores = data.get("run"), data.get("scores")
-    if not (isinstance(run, dict) and isinstance(scores, list)):
-        found = ", ".join(map(shown, list(data)[:9]))
-        raise DataError(f"{path}: expected a run and its scores, found {found}")
-    if (wrong := complaint(run, SCHEMA, "run")) is not None:
-        raise DataError(f"{path}: the run's description: {wrong}; make the run anew")
-    return run, [_read_score(path, number, score) for number, score in enumerate(scores, start=1)]
-
-
-def _read_score(path: Path, number: int, plain: Any) -> Score:
-    try:
-        return checked_score(plain)
-    except DataError as error:
-        raise DataError(f"{path}: score {number} is none ({error}); make the run anew") from error
 
 
 def scores_csv(scores: Iterable[Score]) -> str:

@@ -15,22 +15,24 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from alignbench.experiments.prediction import predicts, worth
+from alignbench.findings.choice import losses_of
+from alignbench.findings.facts import facts
+from alignbench.findings.files import ARTIFACTS, REPORT, SCORES, read_run, write_text
+from alignbench.findings.numbers import probability
+from alignbench.findings.ranking import rank, rank_by_type
+from alignbench.findings.toys import toy_warnings
 from alignbench.plots.commands import needs_of, not_drawn
 from alignbench.plots.inputs import read_artifacts
 from alignbench.plots.missing import missing
 from alignbench.plots.names import failures_of, labels_of, models_of, origin_of
 from alignbench.plots.text import clean
-from alignbench.report.choice import losses_of
-from alignbench.report.facts import facts
-from alignbench.report.files import REPORT, write_text
-from alignbench.report.html.answers import boards, metric_tables
-from alignbench.report.html.concerns import concerns, raised_flags
-from alignbench.report.html.figures import figure_views
-from alignbench.report.html.rows import score_rows
-from alignbench.report.html.samples import influences, known_samples, space
-from alignbench.report.ranking import rank, rank_by_type
-from alignbench.report.run import ARTIFACTS, SCORES, read_run, scores_csv
-from alignbench.report.speed import (
+from alignbench.show.folder import scores_csv
+from alignbench.show.html.answers import boards, metric_tables
+from alignbench.show.html.concerns import concerns, raised_flags
+from alignbench.show.html.figures import figure_views
+from alignbench.show.html.rows import score_rows
+from alignbench.show.html.samples import influences, known_samples, space
+from alignbench.show.speed import (
     conditions,
     encoder_table,
     legend,
@@ -38,8 +40,6 @@ from alignbench.report.speed import (
     metric_sentence,
     rounds_table,
 )
-from alignbench.report.text import probability
-from alignbench.report.toys import toy_warnings
 from alignbench.units import plural
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def report_html(run_folder: Path | str, problems: Sequence[str] = ()) -> str:
 
 
 def _asset(name: str) -> str:
-    return files("alignbench.report.html").joinpath(name).read_text(encoding="utf-8")
+    return files("alignbench.show.html").joinpath(name).read_text(encoding="utf-8")
 
 
 @cache
@@ -148,7 +148,7 @@ def _environment() -> Environment:
     `finalize` sees every value that a template writes, so that no template can forget it.
     """
     environment = Environment(
-        loader=PackageLoader("alignbench.report.html"),
+        loader=PackageLoader("alignbench.show.html"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_shown,

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
-from alignbench.report.choice import RANKED_BY, is_cross_modal, of_metric, variant_of
+from alignbench.findings.choice import RANKED_BY, is_cross_modal, of_metric, variant_of
 from alignbench.stats import Standings, standings
 from alignbench.types import jsonable
 

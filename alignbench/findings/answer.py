@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from alignbench.findings.choice import PAIRING_BLIND, RANKED_BY
+from alignbench.findings.numbers import about, probability
+from alignbench.findings.ranking import ranked_scores
 from alignbench.plots.text import number
 from alignbench.plots.verdict import MOST_NAMED, TOO_CLOSE, sentence
-from alignbench.report.choice import PAIRING_BLIND, RANKED_BY
-from alignbench.report.ranking import ranked_scores
-from alignbench.report.text import about, probability
 from alignbench.stats import LEVEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from alignbench.report.ranking import Ranking
+    from alignbench.findings.ranking import Ranking
     from alignbench.types import Score
 
 

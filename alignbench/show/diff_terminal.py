@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alignbench.plots.text import clean, cut, display_width, fit, number
-from alignbench.report.diff_words import (
+from alignbench.show.diff_words import (
     PAIRED,
     UNPAIRED,
     answers,
@@ -23,13 +23,13 @@ from alignbench.report.diff_words import (
     values_of,
     verdict,
 )
-from alignbench.report.text import encodable, pad, wrap
+from alignbench.show.text import encodable, pad, wrap
 from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from alignbench.report.diff import Comparison, Difference
+    from alignbench.findings.diff import Comparison, Difference
 
 WIDEST = 100
 _ROWS = 20  # of changes beside the regressions

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.plots.missing import by_reason, failed_tests
 from alignbench.plots.text import clean
-from alignbench.report.text import code, encodable, markdown
+from alignbench.show.text import code, encodable, markdown
 from alignbench.units import plural
 
 if TYPE_CHECKING:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from alignbench.findings.facts import dropped_rows
+from alignbench.findings.flags import FLAGS, meaning
 from alignbench.plots.missing import by_reason, listed
 from alignbench.plots.names import failures_of, models_of
-from alignbench.report.facts import dropped_rows
-from alignbench.report.failures import title
-from alignbench.report.flags import FLAGS, meaning
+from alignbench.show.failures import title
 from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from alignbench.report.html.rows import ScoreRow
+    from alignbench.show.html.rows import ScoreRow
 
 _MOST = 8
 

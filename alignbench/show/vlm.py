@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alignbench.findings.numbers import probability
 from alignbench.plots.text import number
-from alignbench.report.text import markdown, probability, table
+from alignbench.show.text import markdown, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

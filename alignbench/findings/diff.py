@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import UnlikeError
+from alignbench.findings.files import read_run, sound
+from alignbench.findings.gate import check_gates, rounding
+from alignbench.findings.unlike import TIMED, machines_differ, same_data, what_else_differs, why_unlike
 from alignbench.plots.text import clean
-from alignbench.report.files import sound
-from alignbench.report.gate import check_gates, rounding
-from alignbench.report.run import read_run
-from alignbench.report.unlike import TIMED, machines_differ, same_data, what_else_differs, why_unlike
 from alignbench.stats import joint_of, paired_difference, unpaired_difference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from alignbench.report.gate import Gate
+    from alignbench.findings.gate import Gate
     from alignbench.types import Interval, Score
 
 

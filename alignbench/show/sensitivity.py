@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from alignbench.experiments.sensitivity.variants import AS_SCORED, METRIC, OF, survival
 from alignbench.plots.text import number
 from alignbench.plots.verdict import TOO_CLOSE
-from alignbench.report.text import code, markdown, table
+from alignbench.show.text import code, markdown, table
 from alignbench.units import plural
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from alignbench.findings.flags import meaning
+from alignbench.findings.numbers import probability, value_text
 from alignbench.plots.names import labels_of, models_of
 from alignbench.plots.style import CONTROL, looks
 from alignbench.plots.text import cut, number
-from alignbench.report.flags import meaning
-from alignbench.report.glossary import measures
-from alignbench.report.html.bars import bar, scale_of
-from alignbench.report.terminal import all_flags
-from alignbench.report.text import probability, value_text
+from alignbench.show.glossary import measures
+from alignbench.show.html.bars import bar, scale_of
+from alignbench.show.terminal import all_flags
 from alignbench.stats import beats_shuffled
 from alignbench.types import jsonable, weights_words
 

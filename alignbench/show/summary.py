@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
 from alignbench.experiments.prediction import predicts, worth
+from alignbench.findings.answer import answer
+from alignbench.findings.choice import losses_of
+from alignbench.findings.control import against_control, control_sentences
+from alignbench.findings.facts import dropped_rows, facts
+from alignbench.findings.files import REPORT
+from alignbench.findings.flags import meaning
+from alignbench.findings.numbers import probability, share, value_text
+from alignbench.findings.ranking import rank, rank_by_type, ranked_scores
+from alignbench.findings.toys import toy_warnings
 from alignbench.plots.commands import needs_of, not_drawn
 from alignbench.plots.missing import missing
 from alignbench.plots.names import failures_of, labels_of, models_of, origin_of
 from alignbench.plots.text import number
 from alignbench.plots.verdict import verdict
-from alignbench.report.answer import answer
-from alignbench.report.choice import losses_of
-from alignbench.report.control import against_control, control_sentences
-from alignbench.report.facts import dropped_rows, facts
-from alignbench.report.failures import failure_markdown
-from alignbench.report.files import REPORT
-from alignbench.report.flags import meaning
-from alignbench.report.ranking import rank, rank_by_type, ranked_scores
-from alignbench.report.sensitivity import sensitivity_lines
-from alignbench.report.speed import (
+from alignbench.show.failures import failure_markdown
+from alignbench.show.sensitivity import sensitivity_lines
+from alignbench.show.speed import (
     SpeedTable,
     conditions,
     encoder_table,
@@ -30,16 +32,15 @@ from alignbench.report.speed import (
     metric_sentence,
     rounds_table,
 )
-from alignbench.report.terminal import all_flags
-from alignbench.report.text import block, code, markdown, probability, share, table, value_text
-from alignbench.report.toys import toy_warnings
-from alignbench.report.vlm import vlm_markdown
+from alignbench.show.terminal import all_flags
+from alignbench.show.text import block, code, markdown, table
+from alignbench.show.vlm import vlm_markdown
 from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from alignbench.report.ranking import Ranking
+    from alignbench.findings.ranking import Ranking
     from alignbench.types import Failure, Score
 
 _BEST = "P(best)"
