@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
 from alignbench.experiments.prediction import OUTCOME, predicts, worth
-from alignbench.plots.commands import needs_of, not_drawn
+from alignbench.plots.declared import needs_of, not_drawn
 from alignbench.plots.names import failures_of, labels_of, models_of, origin_of
 from alignbench.plots.text import clean, cut, display_width, fit, number
 from alignbench.plots.verdict import verdict

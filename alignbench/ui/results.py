@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.experiments.prediction import predicts, worth
 from alignbench.plots import FIGURES, FigureInputs, read_artifacts, save
-from alignbench.plots.captions import caption_of
-from alignbench.plots.commands import needs_of
+from alignbench.plots.declared import caption_of, needs_of
 from alignbench.plots.fonts import behind, boxes
 from alignbench.plots.text import clean, cut, number
 from alignbench.plugin.runfolder import RunFolder
