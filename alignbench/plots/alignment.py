@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
 from alignbench.plots.labels import place_names
 from alignbench.plots.marks import sample_note
-from alignbench.plots.style import MARKERS, MUTED, NULL, entitle, lay_out, new_figure, styled
+from alignbench.plots.style import MARKERS, MUTED, NULL, entitle, lay_out, new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +48,19 @@ class _View:
     published: bool
 
 
-@styled
+@declare_figure(
+    "coral",
+    shows=("cka", "coral"),
+    caption=Caption(
+        "Is it aligned, or only alike?",
+        "Left, as published: CKA against CORAL similarity, with the diagonal. Right, as it should be read: "
+        "calibrated CKA (0 is chance) against ncoral, where the left edge is the same distribution. Lines: "
+        "95% intervals; grey: CKA of shuffled pairs; hollow: saturated.",
+        "Alignment along the horizontal axis: CORAL never sees which text belongs to which image, and "
+        "dealing the texts out anew would not move a point sideways. Hollow points stand at 1 whatever the "
+        "encoder, so the diagonal separates nothing.",
+    ),
+)
 def cka_vs_coral(inputs: FigureInputs) -> Figure | None:
     """Draw each encoder as a point, CORAL to the right and CKA upwards: as published, and as to be read."""
     views = [view for view in (_published(inputs), _as_it_should_be_read(inputs)) if view.points]

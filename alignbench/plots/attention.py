@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.marks import interval_mark, missing, name_rows, null_mark
-from alignbench.plots.style import INK, MUTED, SEQUENTIAL, entitle, new_figure, styled
+from alignbench.plots.style import INK, MUTED, SEQUENTIAL, entitle, new_figure
 from alignbench.plots.text import clean, fit, number
 
 if TYPE_CHECKING:
@@ -32,7 +33,16 @@ CELL = 1.35
 OVERLAY = 0.62
 
 
-@styled
+@declare_figure(
+    "attention",
+    caption=Caption(
+        "Do maps find what they name?",
+        "Point: the mean over drawn scenes with known places, with its 95% interval; cross: a guess; "
+        "grey: what exchanged prompts or images give. A map follows its text where it is beyond the grey.",
+        "How well it goes on photographs or pages: the scenes are flat shapes. An untrained encoder can "
+        "do well here by contrast alone.",
+    ),
+)
 def attention_localisation(inputs: FigureInputs) -> Figure | None:
     """Draw how well each map finds the known objects, a row an encoder and method, a panel a measure."""
     own = [score for score in inputs.of("attention") if score.metric in TITLES]
@@ -67,7 +77,17 @@ def attention_localisation(inputs: FigureInputs) -> Figure | None:
     return figure
 
 
-@styled
+@declare_figure(
+    "attention",
+    requires="an encoder whose maps can be computed",
+    caption=Caption(
+        "Where does an encoder see what the text says?",
+        "Beside each image a map an encoder and method: yellow is similar to the text, blue is not, each "
+        "between its own ends. Frame: where it is.",
+        "How sure a map is: each fills the scale between its own ends, so that one of pure noise is as "
+        "colourful. How far they can be trusted is measured beside it.",
+    ),
+)
 def attention_of_texts(inputs: FigureInputs) -> Figure | None:
     """Draw the image and, beside it, each text encoder's map of the text by each method laid over it."""
     files = [a for a in _files(inputs) if set(TEXT_METHODS) & set(map(str, a["method"]))]
@@ -102,7 +122,17 @@ def attention_of_texts(inputs: FigureInputs) -> Figure | None:
     return figure
 
 
-@styled
+@declare_figure(
+    "attention",
+    requires="an encoder whose maps can be computed",
+    caption=Caption(
+        "Where does an encoder look?",
+        "Attention to the patches in the last layer, the mean over heads: yellow much, blue little, each "
+        "map between its own ends.",
+        "What an encoder understands, or what its embedding depends on. Attention of random weights "
+        "lights up objects, too, since it follows contrast.",
+    ),
+)
 def attention_own(inputs: FigureInputs) -> Figure | None:
     """Draw each encoder's own attention laid over the images: of CLS, or of the pooling head."""
     every = [a for a in _files(inputs) if any("attention" in str(m) for m in a["method"])]

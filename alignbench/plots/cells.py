@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import mode_of, pick
-from alignbench.plots.style import INK, MUTED, SATURATED_HATCH, SEQUENTIAL, entitle, new_figure, styled
+from alignbench.plots.style import INK, MUTED, SATURATED_HATCH, SEQUENTIAL, entitle, new_figure
 from alignbench.plots.text import number
 
 if TYPE_CHECKING:
@@ -81,7 +82,17 @@ def hatch_cell(ax: Axes, row: int, column: int, colour: str = "#888888") -> None
     ax.add_patch(cell)
 
 
-@styled
+@declare_figure(
+    "compare",
+    requires="two encoders or two LLMs",
+    caption=Caption(
+        "How alike are the models to each other?",
+        "A cell a pair of models on the same images or the same texts; light: they see the same samples "
+        "as alike.",
+        "That alike models fit an LLM equally well, or are equally good. Intervals are in the table of "
+        "scores.",
+    ),
+)
 def model_similarity(inputs: FigureInputs) -> Figure | None:
     """Draw how alike the encoders are to each other, and the LLMs: a column a metric, a row a side."""
     scores = [s for s in inputs.of("compare") if s.other is not None]

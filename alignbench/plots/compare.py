@@ -6,9 +6,10 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from alignbench.datatypes import ALL
+from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
 from alignbench.plots.marks import limit, name_rows, reading_notes, sample_note, score_bars
-from alignbench.plots.style import INK, MUTED, entitle, new_figure, styled
+from alignbench.plots.style import INK, MUTED, entitle, new_figure
 from alignbench.plots.text import clean, fit
 from alignbench.plots.verdict import TOO_CLOSE, headline
 from alignbench.stats import standings
@@ -29,7 +30,18 @@ WORSE = "#D9D9D9"
 MOST_CHARACTERS = 52  # of a verdict above a panel
 
 
-@styled
+@declare_figure(
+    "cka",
+    "compare",
+    shows=("cka",),
+    caption=Caption(
+        "Does the similarity measure matter?",
+        "Bars: the score; black line: its 95% interval; grey: what shuffled pairs give (mean, ±2 standard "
+        "deviations). How far a bar passes its own grey is what counts.",
+        "Anything by the length of a bar of linear or RBF CKA alone: with few samples or many dimensions "
+        "they are high for unrelated data. Do not compare bars of different panels.",
+    ),
+)
 def cka_comparison(inputs: FigureInputs) -> Figure | None:
     """Draw the CKA family, a column a member, a block an LLM, a row an encoder, each beside its null."""
     scores = [s for s in inputs.of("cka") if s.encoder and s.llm]
@@ -77,7 +89,16 @@ def _encoders_by_llm(scores: Sequence[Score]) -> dict[str, list[str]]:
     return {llm: blocks[llm] for llm in dict.fromkeys(str(score.llm) for score in scores)}
 
 
-@styled
+@declare_figure(
+    "compare",
+    caption=Caption(
+        "Which encoder fits on which data type?",
+        "A panel a type. Coloured: the best on this type, or, marked =, those that are too close to call; "
+        "pale: worse by more than chance, or no encoder beats shuffled pairs here.",
+        "That types differ: each panel is judged by itself, on a third or less of the data. Of many "
+        "types, some put another encoder first by chance.",
+    ),
+)
 def cka_by_data_type(inputs: FigureInputs) -> Figure | None:
     """Draw each encoder's alignment on each data type; what may be the best is in colour."""
     scores = [

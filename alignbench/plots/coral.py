@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.plots.cells import model_matrices
+from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import mode_of, pick
 from alignbench.plots.marks import (
     limit,
@@ -15,7 +16,7 @@ from alignbench.plots.marks import (
     score_bars,
 )
 from alignbench.plots.spectra import covariance_rows, pair_order, spectrum_lines
-from alignbench.plots.style import entitle, new_figure, styled
+from alignbench.plots.style import entitle, new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +46,16 @@ BLIND_NOTE = "CORAL doesn't see which image belongs to which text: it compares d
 SATURATED_NOTE = "Hatched: saturated, it can't tell models apart; read ncoral."
 
 
-@styled
+@declare_figure(
+    "coral",
+    caption=Caption(
+        "How alike are the distributions of two models?",
+        "A row a pair of models: encoder with LLM, encoders, LLMs. ncoral and spectral_ncoral: 0 is the "
+        "same distribution. Beside them similarity and distance, as published. Hatched: saturated.",
+        "Which text belongs to which image. Hatched bars cannot tell any models apart, however equal or "
+        "different these are.",
+    ),
+)
 def coral_comparison(inputs: FigureInputs) -> Figure | None:
     """Draw the CORAL scores of all pairs, a column a metric, a block a mode."""
     from matplotlib.ticker import MaxNLocator
@@ -127,7 +137,17 @@ def _pair_name(pair: Sequence[str], inputs: FigureInputs) -> str:
     return f"{first} × {second}" if len(first) + len(second) < 42 else f"{first}\n× {second}"
 
 
-@styled
+@declare_figure(
+    "coral",
+    requires="two encoders or two LLMs",
+    caption=Caption(
+        "How alike are the encoders' distributions, and the LLMs'?",
+        "A cell a pair of models of one side. CORAL similarity, as published: 1 is the same; hatched: "
+        "saturated. Beside it ncoral, which is 0 for the same distribution. Light: alike, in both.",
+        "Whether two models see the same samples as alike: CORAL compares clouds, not samples. Hatched cells "
+        "cannot tell any two models apart.",
+    ),
+)
 def intra_modal_similarity(inputs: FigureInputs) -> Figure | None:
     """Draw CORAL similarity of each two encoders, and of each two LLMs, beside ncoral: model × model."""
     scores = [score for score in inputs.of("coral") if score.other is not None]
@@ -146,7 +166,17 @@ def intra_modal_similarity(inputs: FigureInputs) -> Figure | None:
     return figure
 
 
-@styled
+@declare_figure(
+    "coral",
+    caption=Caption(
+        "Deep CORAL at a glance",
+        "Top: distances of distributions. Middle: over how many directions the variance is spread. "
+        "Bottom: the covariances of the encoder and LLM that are most alike, in one basis, and their "
+        "difference.",
+        "Alignment of pairs. A small distance says that the clouds have one shape, not that a point of "
+        "one lies at its partner's place in the other.",
+    ),
+)
 def coral_dashboard(inputs: FigureInputs) -> Figure | None:
     """Draw all that CORAL says on one page: scores of all modes, spectra, the closest pair's covariances."""
     scores = inputs.of("coral")

@@ -220,7 +220,7 @@ def _taken(shared: deque[str]) -> Iterator[str]:
 def _is_ours(name: str) -> bool:
     """Return whether another process knows the figure as this one does."""
     try:
-        draw = FIGURES.get(name)
+        draw = FIGURES.get(name).draw
     except Exception:  # whatever the import of a user's module raises: drawing it says so
         return False
     return draw.__module__.startswith("alignbench.plots.") and draw.__name__ == name

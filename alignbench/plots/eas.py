@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.plots.cells import draw_cells, hatch_cell
+from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
 from alignbench.plots.labels import place_names
 from alignbench.plots.marks import (
@@ -20,7 +21,7 @@ from alignbench.plots.marks import (
     sample_note,
     value_label,
 )
-from alignbench.plots.style import MARKERS, SATURATED_HATCH, SEQUENTIAL, entitle, lay_out, new_figure, styled
+from alignbench.plots.style import MARKERS, SATURATED_HATCH, SEQUENTIAL, entitle, lay_out, new_figure
 from alignbench.plots.text import number
 
 if TYPE_CHECKING:
@@ -46,7 +47,19 @@ MOST_ROWS = 16  # of rankings; those of the first LLM are shown in any case
 Orders = dict[str, list[str]]
 
 
-@styled
+@declare_figure(
+    "eas",
+    "coral",
+    shows=("eas",),
+    caption=Caption(
+        "The encoder alignment score and its parts",
+        "Stacked: the weighted parts of EAS as published, and of EAS adjusted. Grey: what shuffled pairs "
+        "give. Then CKA against EAS, a point an encoder, and the places by CKA, CORAL and EAS. Hatched: "
+        "saturated, so there is no order.",
+        "A ranking by alignment where CORAL is hatched: then EAS as published ranks by CKA and by class "
+        "structure, and class structure never sees the LLM.",
+    ),
+)
 def eas_dashboard(inputs: FigureInputs) -> Figure | None:
     """Draw EAS as published beside eas_adjusted: parts stacked, CKA against it, and the three rankings."""
     columns = {metric: own for metric in TITLES if (own := pick(inputs.of("eas"), metric))}

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.spectra import coarse
-from alignbench.plots.style import MUTED, SEQUENTIAL, entitle, new_figure, styled
+from alignbench.plots.style import MUTED, SEQUENTIAL, entitle, new_figure
 from alignbench.plots.text import clean, fit, number
 
 if TYPE_CHECKING:
@@ -23,7 +24,17 @@ if TYPE_CHECKING:
 FENCE = 3.0  # interquartile ranges
 
 
-@styled
+@declare_figure(
+    "coral",
+    caption=Caption(
+        "Which samples does each model find alike?",
+        "Rows and columns: samples, sorted by type; bright: a cosine near 1. Bright blocks on the "
+        "diagonal: the model holds the types apart. The scale begins where one pair in twenty "
+        "lies below, or above outliers: one odd sample does not grey out all others.",
+        "Agreement of two models, and information: a panel that is bright all over says that all vectors "
+        "point one way, which centring undoes.",
+    ),
+)
 def sample_similarity(inputs: FigureInputs) -> Figure | None:
     """Draw each model's cosines among its own embeddings: samples by type, one colour scale.
 

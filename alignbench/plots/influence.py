@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.plots.style import INK, MUTED, entitle, new_figure, styled, type_looks
+from alignbench.plots.declared import Caption, declare_figure
+from alignbench.plots.style import INK, MUTED, entitle, new_figure, type_looks
 from alignbench.plots.text import clean, fit
 
 if TYPE_CHECKING:
@@ -27,7 +28,16 @@ NAMED = 2  # at each end
 TOO_NEAR = 0.06  # of the range: the second name would lie on the first, or on the dots beside it
 
 
-@styled
+@declare_figure(
+    "compare",
+    caption=Caption(
+        "Which samples make the score?",
+        "A panel a pair, a point a sample, from those that carry the score (left) to those that spoil it "
+        "(right); the ends by name. Up: the score falls without it.",
+        "Why: look at the samples themselves, below. Leaving out what spoils a score is no improvement, "
+        "only another question.",
+    ),
+)
 def sample_influence(inputs: FigureInputs) -> Figure | None:
     """Draw each sample's influence in order, a panel a pair, with the names of those at both ends."""
     files = sorted(

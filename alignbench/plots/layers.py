@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.plots.style import MUTED, SEQUENTIAL, entitle, new_figure, styled
+from alignbench.plots.declared import Caption, declare_figure
+from alignbench.plots.style import MUTED, SEQUENTIAL, entitle, new_figure
 from alignbench.plots.text import number
 
 if TYPE_CHECKING:
@@ -26,7 +27,17 @@ MOST_MARKED = 400  # cells; with more, a mark in each would be a grey haze
 _BEST = "#D55E00"
 
 
-@styled
+@declare_figure(
+    "layers",
+    caption=Caption(
+        "Which layers are alike?",
+        "A panel a pair: encoder layers down, LLM layers across, bright: alike. Framed: the highest cell. "
+        "Dotted: cells that the best of all cells of re-paired data reach in one case of twenty or more.",
+        "That a framed layer is the one to use: the best of many cells is high by luck, and it is judged "
+        "as that by its p in the table of scores. Encoders that are pooled in other ways are no fair "
+        "comparison.",
+    ),
+)
 def layer_grid(inputs: FigureInputs) -> Figure | None:
     """Draw a heatmap a pair and metric: best cell framed, cells that luck reaches dotted."""
     files = sorted(

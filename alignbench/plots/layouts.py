@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.marks import reason_note
-from alignbench.plots.style import INK, MUTED, entitle, new_figure, styled, type_looks
+from alignbench.plots.style import INK, MUTED, entitle, new_figure, type_looks
 from alignbench.plots.text import clean, fit, number
 
 if TYPE_CHECKING:
@@ -29,7 +30,16 @@ TITLES = {"tsne": "t-SNE", "umap": "UMAP", "pca": "PCA"}
 MEASURES = ("trustworthiness", "continuity")
 
 
-@styled
+@declare_figure(
+    "embedding",
+    caption=Caption(
+        "The embedding spaces in two dimensions",
+        "A point a sample, its mark and colour the data type; a row a model, a column a method. T and C "
+        "below say how far neighbours in the picture can be believed (1: fully).",
+        "Distances: in t-SNE and UMAP axes, sizes of clusters and gaps between them mean nothing. That "
+        "two pictures look alike is no alignment.",
+    ),
+)
 def embedding_scatter(inputs: FigureInputs) -> Figure | None:
     """Draw each model's samples in two dimensions: a row a model, a column a method, marks by data type."""
     layouts = {(str(a["name"]), str(a["method"])): a for a in inputs.artifacts.get("layout", ())}

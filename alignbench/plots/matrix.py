@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import mode_of, pick
-from alignbench.plots.style import INK, MUTED, SEQUENTIAL, entitle, new_figure, styled
+from alignbench.plots.style import INK, MUTED, SEQUENTIAL, entitle, new_figure
 from alignbench.plots.text import fit, number
 from alignbench.plots.verdict import NONE_BEATS, TOO_CLOSE
 from alignbench.stats import beats_shuffled, standings
@@ -31,7 +32,17 @@ WIDEST = 13.0
 MOST_METRICS = 6
 
 
-@styled
+@declare_figure(
+    "multi_llm",
+    caption=Caption(
+        "Every encoder with every LLM",
+        "A row an encoder, a column an LLM; the value ± half its 95% interval. Solid box: the best for "
+        "this LLM; dashed boxes: the best of these is too close to call; dotted: no better than shuffled "
+        "pairs; no box in a column: no encoder beats shuffled pairs here.",
+        "Differences by colour: colours compare cells of one matrix only. Values of two LLMs in one row "
+        "were not tested against each other.",
+    ),
+)
 def multi_llm_matrix(inputs: FigureInputs) -> Figure | None:
     """Draw a matrix a metric, encoders down and LLMs across: value, half its interval, best and its ties."""
     recorded = [s for s in inputs.of("multi_llm") if mode_of(s) == "cross-modal"]

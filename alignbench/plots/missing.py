@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alignbench.plots.declared import shown_in
 from alignbench.plots.style import MUTED, NOTE_LETTERS_AN_INCH, styled
 from alignbench.plots.text import cut
 from alignbench.units import plural
@@ -20,39 +21,6 @@ _MOST_NAMED = 6
 _MOST_LINES = 3  # under a figure
 _NOTE_WIDTH = 160  # columns of a line there
 _LINE_HEIGHT = 0.14  # inches of a line there
-
-DRAWN_FROM: dict[str, tuple[str, ...]] = {
-    "multi_llm_matrix": ("multi_llm",),
-    "cka_by_data_type": ("compare",),
-    "cka_comparison": ("cka",),
-    "cka_vs_coral": ("cka", "coral"),
-    "alignment_summary": ("cka", "coral", "eas", "elas", "e2e"),
-    "sensitivity": ("sensitivity",),
-    "sample_influence": ("compare",),
-    "model_similarity": ("compare",),
-    "e2e_retrieval": ("e2e",),
-    "metric_vs_e2e": ("e2e", "cka", "coral", "eas", "elas"),
-    "projector_comparison": ("compare",),
-    "elas_matrix": ("elas",),
-    "vlm_gain": ("vlm",),
-    "vlm_curves": ("vlm",),
-    "embedding_scatter": ("embedding",),
-    "procrustes_overlay": ("embedding",),
-    "cross_modal_similarity": ("embedding",),
-    "intra_modal_similarity": ("coral",),
-    "sample_similarity": ("coral",),
-    "layer_grid": ("layers",),
-    "attention_localisation": ("attention",),
-    "attention_of_texts": ("attention",),
-    "attention_own": ("attention",),
-    "coral_dashboard": ("coral",),
-    "coral_comparison": ("coral",),
-    "covariance_heatmaps": ("coral",),
-    "eigenvalue_spectrum": ("coral",),
-    "eas_dashboard": ("eas",),
-    "speed_dashboard": ("speed",),
-}
-"""Figure -> the experiments whose scores and arrays it shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +106,7 @@ def note_missing(figure: Figure, name: str, failures: Sequence[Failure], scores:
         failures: of the run.
         scores: of the run.
     """
-    found = gaps(DRAWN_FROM.get(name, ()), failures, scores)
+    found = gaps(shown_in(name), failures, scores)
     if not found:
         return
     width = min(_NOTE_WIDTH, int(figure.get_figwidth() * NOTE_LETTERS_AN_INCH))

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.embedding import type_ticks
 from alignbench.plots.layouts import labels_in, mark_points, type_handles
 from alignbench.plots.marks import reason_note
 from alignbench.plots.spectra import coarse
-from alignbench.plots.style import DIVERGING, MUTED, entitle, new_figure, styled, type_looks
+from alignbench.plots.style import DIVERGING, MUTED, entitle, new_figure, type_looks
 from alignbench.plots.text import clean, number
 
 if TYPE_CHECKING:
@@ -31,7 +32,16 @@ MOST_PAIRS = 12
 COLUMNS = 4
 
 
-@styled
+@declare_figure(
+    "embedding",
+    caption=Caption(
+        "Vision laid over text",
+        "Filled: images; hollow: their texts; a line joins the two of a pair. The map was fitted on other "
+        "pairs. Short lines: pairs fall together. Residual 1: no relation.",
+        "More than two of the dimensions, and a fit beyond the data type where the p within types is "
+        "high: then only the types fall together.",
+    ),
+)
 def procrustes_overlay(inputs: FigureInputs) -> Figure | None:
     """Draw each pair's held-out images and texts in one plane, a line between the two of a pair."""
     shown, total = _pairs(inputs)
@@ -63,7 +73,15 @@ def procrustes_overlay(inputs: FigureInputs) -> Figure | None:
     return figure
 
 
-@styled
+@declare_figure(
+    "embedding",
+    caption=Caption(
+        "Which texts does each image lie near?",
+        "Rows: held-out images, columns: their texts, sorted by type. A red diagonal: each image is "
+        "nearest to its own text. Red blocks: only the types match.",
+        "How good the best possible map would be: this one is a rotation, fitted on half of the data.",
+    ),
+)
 def cross_modal_similarity(inputs: FigureInputs) -> Figure | None:
     """Draw the cosines of held-out images with held-out texts in the shared space, sorted by data type."""
     found, total = _pairs(inputs)

@@ -9,7 +9,8 @@ import numpy as np
 from alignbench.datatypes import ALL
 from alignbench.metrics import METRICS
 from alignbench.plots.cells import draw_cells
-from alignbench.plots.style import MUTED, entitle, new_figure, styled
+from alignbench.plots.declared import Caption, declare_figure
+from alignbench.plots.style import MUTED, entitle, new_figure
 from alignbench.plots.text import clean, fit, number
 from alignbench.stats import beats_shuffled
 
@@ -51,7 +52,19 @@ COLOURS = "RdBu"
 Row = tuple[str, str]  # metric, variant
 
 
-@styled
+@declare_figure(
+    "cka",
+    "compare",
+    shows=("cka", "coral", "eas", "elas", "e2e"),
+    caption=Caption(
+        "Where does each encoder stand by each kind of metric?",
+        "A row a metric, a column an encoder. Blue: better than shuffled pairs or chance, the darker the "
+        "nearer to the best possible value; red: worse. In brackets: not shown to beat shuffled pairs. A "
+        "dozen metrics at most; all others are in the table of scores.",
+        "Whether two encoders differ: a darker blue may be chance. Rows of grey have no chance level, so "
+        "their colours say nothing. Rows are not independent; counting them is no vote.",
+    ),
+)
 def alignment_summary(inputs: FigureInputs) -> Figure | None:
     """Draw a dozen metrics against all encoders: values, coloured by the way from chance to perfect."""
     scores = _scores(inputs)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
 from alignbench.plots.marks import missing, name_rows, sample_note
-from alignbench.plots.style import INK, MUTED, NULL, OTHERS, entitle, new_figure, styled
+from alignbench.plots.style import INK, MUTED, NULL, OTHERS, entitle, new_figure
 from alignbench.projectors import PROJECTORS
 
 if TYPE_CHECKING:
@@ -32,7 +33,16 @@ MOST_POINTS = 144  # rows of points, blanks included, that fit on a page
 MOST_CURVES = 4
 
 
-@styled
+@declare_figure(
+    "compare",
+    caption=Caption(
+        "What does a trained projector carry over to new pairs?",
+        "Above: held-out error and cosine with 95% intervals; crosses: trained on shuffled pairs. Below: "
+        "the loss by epoch, dashed on trained pairs, solid on held-out ones.",
+        "What a projector reaches with more data. Where the solid line turns up, pairs are learnt by "
+        "heart from there on, and larger projectors look worse than they are.",
+    ),
+)
 def projector_comparison(inputs: FigureInputs) -> Figure | None:
     """Draw each encoder's held-out error and cosine by projector, and losses by epoch below them."""
     scores = inputs.of("compare")

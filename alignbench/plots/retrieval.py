@@ -6,6 +6,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.prediction import MOST_SHOWN, SHOWN_FIRST, predicts, worth
+from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
 from alignbench.plots.labels import place_names
 from alignbench.plots.marks import (
@@ -16,7 +17,7 @@ from alignbench.plots.marks import (
     sample_note,
     score_bars,
 )
-from alignbench.plots.style import INK, MARKERS, MUTED, NULL, entitle, lay_out, new_figure, styled
+from alignbench.plots.style import INK, MARKERS, MUTED, NULL, entitle, lay_out, new_figure
 from alignbench.projectors import RIDGE
 from alignbench.units import plural
 
@@ -36,7 +37,16 @@ MOST_ROWS, MOST_BLOCKS = 12, 6
 CHANCE = "#C0392B"
 
 
-@styled
+@declare_figure(
+    "e2e",
+    caption=Caption(
+        "Is the text of a held-out image found?",
+        "Bars: recall at 1, 5 and 10 and mean reciprocal rank among held-out candidates, both ways; red: "
+        "what a guesser gets; grey: after training on shuffled pairs; black: 95% interval.",
+        "Retrieval among more candidates: with ten times as many, all values fall. A recall at 10 of "
+        "eighteen candidates is high for a guesser, too.",
+    ),
+)
 def e2e_retrieval(inputs: FigureInputs) -> Figure | None:
     """Draw recall@k and MRR, a row an encoder, a block an LLM, a direction and a loss."""
     scores = inputs.of("e2e")
@@ -111,7 +121,17 @@ def _chance_handle() -> Artist:
     return Line2D([], [], color=CHANCE, linewidth=1.2, label="chance: what a guesser gets")
 
 
-@styled
+@declare_figure(
+    "e2e",
+    shows=("e2e", "cka", "coral", "eas", "elas"),
+    caption=Caption(
+        "Does a score predict retrieval?",
+        "A point an encoder: a score against its retrieval; lines: 95% intervals. r, ρ and τ are over "
+        "trainings, without the untrained control.",
+        "Anything about prediction where it says not estimable: with three trainings r is high or low by "
+        "chance alone, and the smallest possible p is 1/3.",
+    ),
+)
 def metric_vs_e2e(inputs: FigureInputs) -> Figure | None:
     """Draw scores against MRR, a point an encoder and LLM, with the correlation and what it is worth."""
     outcomes = [s for s in pick(inputs.of("e2e"), "mrr") if s.value is not None and s.encoder and s.llm]

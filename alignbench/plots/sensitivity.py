@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.sensitivity.variants import AS_SCORED, METRIC, OF, survival
+from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.marks import name_rows
-from alignbench.plots.style import INK, MUTED, entitle, new_figure, styled
+from alignbench.plots.style import INK, MUTED, entitle, new_figure
 from alignbench.plots.verdict import TOO_CLOSE
 
 if TYPE_CHECKING:
@@ -25,7 +26,17 @@ MOST_NAMED = 6
 FEW = 4  # encoders whose names fit in full above the figure
 
 
-@styled
+@declare_figure(
+    "sensitivity",
+    caption=Caption(
+        "Does the ranking survive other choices?",
+        "A row a choice of pooling, layer, fit or scaling, changed one at a time; a mark an encoder, a "
+        "line its 95% interval. τ compares the order of encoders with that as scored (1: the same order). "
+        "=: the encoder that is first as scored is first here, too, or too close to call.",
+        "Which choice is right, or what two changes do together. Picking the variant that looks best "
+        "makes its score too high: its interval does not know of the others.",
+    ),
+)
 def sensitivity(inputs: FigureInputs) -> Figure | None:
     """Draw each encoder's score under every variant, with its interval and Kendall's τ of the ranking."""
     rows = survival(inputs.scores)

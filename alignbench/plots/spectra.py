@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
-from alignbench.plots.style import DIVERGING, MUTED, entitle, new_figure, styled
+from alignbench.plots.style import DIVERGING, MUTED, entitle, new_figure
 from alignbench.plots.text import number
 
 if TYPE_CHECKING:
@@ -25,7 +26,15 @@ MOST_ENCODERS, MOST_LLMS, COLUMNS = 12, 3, 4  # of the panels of encoders
 SMALLEST_SHARE = 1e-6
 
 
-@styled
+@declare_figure(
+    "coral",
+    caption=Caption(
+        "Where do two covariances differ?",
+        "A row a pair of models: both covariances in the basis they share, and the difference. An empty "
+        "third panel: the same distribution.",
+        "The whole spaces: only the few directions of the shared basis. Of many pairs, the most alike ones.",
+    ),
+)
 def covariance_heatmaps(inputs: FigureInputs) -> Figure | None:
     """Draw both covariances of each pair in their shared basis, and what differs."""
     pairs = pair_order(inputs)
@@ -96,7 +105,17 @@ def coarse(matrix: NDArray[np.float64], most: int = 256) -> NDArray[np.float64]:
     return np.asarray(sums / np.outer(*sizes))
 
 
-@styled
+@declare_figure(
+    "coral",
+    caption=Caption(
+        "Over how many directions does the variance spread?",
+        "Above, all models: the share of each direction, and of the first ones together. A curve that falls "
+        "late uses many directions; the legend has their effective number. Below, each encoder against the "
+        "LLM, with the spectral divergence of the two.",
+        "What the directions mean, or whether two models use the same ones. The tail ends at n, not where "
+        "the model's own dimensions end.",
+    ),
+)
 def eigenvalue_spectrum(inputs: FigureInputs) -> Figure | None:
     """Draw how each model's variance spreads over directions: all models together, then a panel an encoder.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.marks import name_rows
 from alignbench.plots.speed_metrics import MOST_METRICS, logarithmic, metric_costs
-from alignbench.plots.style import INK, entitle, new_figure, styled
+from alignbench.plots.style import INK, entitle, new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +32,17 @@ _PANELS = {
 }
 
 
-@styled
+@declare_figure(
+    "speed",
+    caption=Caption(
+        "How fast is it, and what does it take?",
+        "Encoders by batch size: throughput, time of a batch, memory. Below: where the time of an image "
+        "and of a text goes, and what the dozen dearest metrics cost by number of rows; the costs of all "
+        "are in the table of scores.",
+        "The speed on another machine, or of a quiet one where values are flagged busy. On a CPU, "
+        "memory is what the process grew by during a batch, without the weights that were loaded before.",
+    ),
+)
 def speed_dashboard(inputs: FigureInputs) -> Figure | None:
     """Draw throughput, latency and memory by batch size; below, stages of an image, and metrics by n."""
     scores = [s for s in inputs.of("speed") if s.value is not None and "at" in s.params]

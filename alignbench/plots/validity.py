@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.experiments.validity.study_cells import LOWER_IS_BETTER
+from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.labels import place_names
-from alignbench.plots.style import DIVERGING, INK, entitle, lay_out, new_figure, styled, type_looks
+from alignbench.plots.style import DIVERGING, INK, entitle, lay_out, new_figure, type_looks
 from alignbench.plots.text import clean, fit
 
 if TYPE_CHECKING:
@@ -34,8 +35,17 @@ CHANCE = "#C0392B"
 STRONG = "0.99"
 
 
-@styled
-def matrix_figure(found: Validity) -> Figure | None:
+@declare_figure(
+    "study",
+    caption=Caption(
+        "Which score predicts which outcome?",
+        "A row a score, a column an outcome: Pearson's r over trainings, the strongest first. Stars: how "
+        "often the largest of all cells would be as large by chance.",
+        "Anything by a colour without a star: of so many cells some are high by chance. No score can go "
+        "with an outcome better than the outcome goes with itself (columns agree).",
+    ),
+)
+def validity_matrix(found: Validity) -> Figure | None:
     """Draw r of every score (down) with every outcome (across), strongest first, stars by max-|r| p."""
     if not found.links:
         return None
@@ -68,8 +78,17 @@ def matrix_figure(found: Validity) -> Figure | None:
     return figure
 
 
-@styled
-def scatter_figure(found: Validity) -> Figure | None:
+@declare_figure(
+    "study",
+    caption=Caption(
+        "How does the best predictor go with its outcome?",
+        "A panel a column of the study, a point an encoder; marks and colours are families. The r above a "
+        "panel is of this column; the note below says what all columns say together.",
+        "How well the score predicts the next encoder: it was chosen as the best of many, and encoders of "
+        "one family are no independent samples.",
+    ),
+)
+def validity_scatter(found: Validity) -> Figure | None:
     """Draw the link that stands out most: a panel a column, a point an encoder, named."""
     if found.best is None:
         return None
@@ -118,8 +137,16 @@ def scatter_figure(found: Validity) -> Figure | None:
     return figure
 
 
-@styled
-def paradox_figure(found: Validity) -> Figure | None:
+@declare_figure(
+    "study",
+    caption=Caption(
+        "What would three encoders have said?",
+        "Left: Pearson's r over every three of the encoders; the line is r over all. Right: how often three "
+        "encoders give a nearly perfect r, a point a score and outcome; red: how often unrelated numbers do.",
+        "That a score with many perfect threes predicts better: three points lie nearly on a line by chance.",
+    ),
+)
+def validity_paradox(found: Validity) -> Figure | None:
     """Draw what three encoders would have said: of the strongest link all subsets, of the others a share."""
     if found.best is None or found.lineages <= 3:
         return None

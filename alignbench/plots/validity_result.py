@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.validity.study_tables import study_validities, write_study
+from alignbench.plots.declared import study_figures
 from alignbench.plots.style import save
-from alignbench.plots.validity import matrix_figure, paradox_figure, scatter_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,12 +14,6 @@ if TYPE_CHECKING:
 
     from alignbench.experiments.validity.links import Validity
     from alignbench.experiments.validity.study import Cell
-
-FIGURES = {
-    "validity_matrix": matrix_figure,
-    "validity_scatter": scatter_figure,
-    "validity_paradox": paradox_figure,
-}
 
 
 def write_result(folder: Path, cells: Sequence[Cell]) -> list[Validity]:
@@ -37,8 +31,8 @@ def write_result(folder: Path, cells: Sequence[Cell]) -> list[Validity]:
         "data": sorted({str(cell.basis["data"]) for cell in cells}),
     }
     write_study(folder, cells, found, about)
-    for name, draw in FIGURES.items():
-        figure = draw(found[0])
+    for name, spec in study_figures().items():
+        figure = spec.draw(found[0])
         if figure is not None:
             save(figure, folder / name)
     return found

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
 from alignbench.plots.marks import interval_mark, name_rows
-from alignbench.plots.style import INK, MUTED, NULL, entitle, new_figure, styled
+from alignbench.plots.style import INK, MUTED, NULL, entitle, new_figure
 from alignbench.stats import corrected_interval
 
 if TYPE_CHECKING:
@@ -30,7 +31,16 @@ IMAGES = {"right": "its own image", "shuffled": "another group's image", "none":
 MARKS = {"right": "o", "shuffled": "s", "none": "|"}
 
 
-@styled
+@declare_figure(
+    "vlm",
+    caption=Caption(
+        "What is the image worth to a frozen LLM?",
+        "Left: the perplexity of held-out captions with their own image, another one and none. Right: "
+        "what the own image gains over another, with its interval; right of 0 it is of use.",
+        "The quality of captions that the LLM would write. Intervals on the left are wide since splits "
+        "hold other captions: judge the gain by the right panel.",
+    ),
+)
 def vlm_gain(inputs: FigureInputs) -> Figure | None:
     """Draw the perplexity of held-out captions with the right, another and no image, and the gain."""
     runs = _lowest_first(inputs)[:MOST_ROWS]
@@ -68,7 +78,15 @@ def vlm_gain(inputs: FigureInputs) -> Figure | None:
     return figure
 
 
-@styled
+@declare_figure(
+    "vlm",
+    caption=Caption(
+        "How the projectors of the VLM trained",
+        "Dotted: training batches; solid: held-out captions with their own images; dashed: held-out "
+        "captions without an image.",
+        "The best that could be reached: no epoch was chosen by these curves.",
+    ),
+)
 def vlm_curves(inputs: FigureInputs) -> Figure | None:
     """Draw the loss of training batches and of held-out captions over the epochs, a panel a pair."""
     runs = _lowest_first(inputs)[:MOST_CURVES]

@@ -16,7 +16,7 @@ from alignbench.findings.flags import meaning
 from alignbench.findings.numbers import probability, share, value_text
 from alignbench.findings.ranking import rank, rank_by_type, ranked_scores
 from alignbench.findings.toys import toy_warnings
-from alignbench.plots.commands import needs_of, not_drawn
+from alignbench.plots.declared import needs_of, not_drawn
 from alignbench.plots.missing import missing
 from alignbench.plots.names import failures_of, labels_of, models_of, origin_of
 from alignbench.plots.text import number

@@ -15,7 +15,7 @@ from alignbench.findings.flags import letter, meaning, of_weights
 from alignbench.findings.numbers import probability, share
 from alignbench.findings.ranking import in_order, rank, rank_by_type, ranked_scores
 from alignbench.findings.toys import toy_warnings
-from alignbench.plots.commands import needs_of, not_drawn
+from alignbench.plots.declared import needs_of, not_drawn
 from alignbench.plots.names import failures_of, labels_of, models_of, origin_of
 from alignbench.plots.text import clean, cut, display_width, fit, number
 from alignbench.plots.verdict import verdict

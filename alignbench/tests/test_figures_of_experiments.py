@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -14,10 +14,11 @@ import pytest
 from alignbench import paths
 from alignbench.cli.experiments import EXPERIMENTS
 from alignbench.cli.main import main
+from alignbench.errors import ConfigError
 from alignbench.experiments.shared import ALSO_NEEDED
 from alignbench.metrics import METRICS
-from alignbench.plots import FIGURES
-from alignbench.plots.commands import FIGURES_OF, TAKES, TOOLKIT_CORAL, needs_of, not_drawn
+from alignbench.plots import FIGURES, Caption, FigureInputs, declare_figure
+from alignbench.plots.declared import caption_of, figures_of, needs_of, not_drawn, shown_in
 from alignbench.ui.jobs import Job
 from alignbench.ui.models import Chooser, Loaded, Suites
 from alignbench.ui.results import shown
@@ -28,6 +29,14 @@ from alignbench.ui.tabs import TABS
 if TYPE_CHECKING:
     from pathlib import Path
 
+TOOLKIT_CORAL = {
+    "eas_dashboard",
+    "cka_vs_coral",
+    "coral_comparison",
+    "covariance_heatmaps",
+    "eigenvalue_spectrum",
+    "intra_modal_similarity",
+}
 MODELS = {"encoders": ("v1", "v2"), "llms": ("t1",)}
 OPTIONS: dict[str, dict[str, Any]] = {
     "coral": {"permutations": 19},
@@ -91,10 +100,10 @@ def test_a_command_and_its_tab_leave_the_same_scores_and_figures(
     name: str, folder: Path, tmp_path: Path
 ) -> None:
     scores, drawn = by_command(name, folder, tmp_path / "runs")
-    assert drawn >= set(FIGURES_OF[name])
+    assert drawn >= set(figures_of(name))
     own, page = by_tab(name, folder, tmp_path / "tab")
-    assert page.count("<figure") == len(FIGURES_OF[name])
-    assert {path.stem for path in (tmp_path / "tab").glob("*.png")} == set(FIGURES_OF[name])
+    assert page.count("<figure") == len(figures_of(name))
+    assert {path.stem for path in (tmp_path / "tab").glob("*.png")} == set(figures_of(name))
     assert "Not drawn" not in page
     expected, found = keyed(scores), keyed(own)
     assert len(expected) == len(scores)  # no score twice
@@ -109,9 +118,9 @@ def test_a_command_and_its_tab_leave_the_same_scores_and_figures(
 
 
 def test_the_six_figures_of_the_toolkit_are_part_of_coral() -> None:
-    assert set(TOOLKIT_CORAL) <= set(FIGURES_OF["coral"])
+    assert set(figures_of("coral")) >= TOOLKIT_CORAL
     [tab] = [tab for tab in TABS if tab.experiment == "coral"]
-    assert set(TOOLKIT_CORAL) <= set(tab.figures)
+    assert set(tab.figures) >= TOOLKIT_CORAL
 
 
 def collected(*chosen: str) -> set[str]:
@@ -133,11 +142,11 @@ def test_marker_and_keyword_run_what_the_command_runs(name: str, capsys: pytest.
 
 
 def test_every_figure_has_a_command_and_every_command_is_one() -> None:
-    listed = {figure for figures in FIGURES_OF.values() for figure in figures}
-    assert listed == set(FIGURES.names())
-    assert set(FIGURES_OF) <= {experiment.name for experiment in EXPERIMENTS}
-    assert set(TAKES) <= listed
-    assert {figure for tab in TABS for figure in tab.figures} <= listed
+    markers = {experiment.marker for experiment in EXPERIMENTS}
+    for name in FIGURES:
+        assert FIGURES.get(name).experiments
+        assert set(FIGURES.get(name).experiments) <= markers
+    assert {figure for tab in TABS for figure in tab.figures} <= set(FIGURES)
 
 
 def test_what_is_needed_of_others_is_known() -> None:
@@ -162,3 +171,34 @@ def test_a_figure_that_is_not_drawn_is_named_once_with_its_command() -> None:
 
 def test_where_no_figure_was_asked_for_none_is_missing() -> None:
     assert not_drawn([]) == {}
+
+
+def test_a_figure_of_others_has_a_caption_and_an_experiment_as_ours_have() -> None:
+    caption = Caption("Who is tallest?", "Bars: heights.", "Who is heaviest.")
+
+    @declare_figure("heights", caption=caption, requires="two people")
+    def tallest(_: FigureInputs) -> None:
+        return None
+
+    FIGURES.add("tallest", tallest)
+    try:
+        assert FIGURES.names()[-1] == "tallest"
+        assert figures_of("heights") == ("tallest",)
+        assert (caption_of("tallest"), shown_in("tallest")) == (caption, ("heights",))
+        assert not_drawn(set(FIGURES) - {"tallest"}) == {"alignbench heights": ["tallest"]}
+        assert needs_of("tallest") == " (takes two people)"
+        with pytest.raises(ConfigError, match="registered already"):
+            FIGURES.add("eas_dashboard", tallest)
+    finally:
+        FIGURES.remove("tallest")
+    assert figures_of("heights") == ()
+
+
+def test_a_plain_function_is_a_figure_without_a_caption() -> None:
+    FIGURES.add("my_own", cast("Any", lambda _: None))
+    try:
+        assert FIGURES.get("my_own")(FigureInputs()) is None
+        assert caption_of("my_own").title == "My own"
+        assert not_drawn(set(FIGURES) - {"my_own"}) == {}  # no command draws it
+    finally:
+        FIGURES.remove("my_own")

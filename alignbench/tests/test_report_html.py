@@ -20,7 +20,7 @@ from alignbench import paths
 from alignbench.errors import DataError
 from alignbench.findings import append_score
 from alignbench.plots import FIGURES
-from alignbench.plots.captions import CAPTIONS, caption_of
+from alignbench.plots.declared import caption_of, study_figures
 from alignbench.plots.text import clean
 from alignbench.show import write_run
 from alignbench.show.html import figures, page, report_html, write_report
@@ -239,11 +239,12 @@ def test_a_page_that_cannot_be_made_does_not_cost_the_numbers(
     assert (tmp_path / "summary.md").exists()
 
 
-@pytest.mark.parametrize("name", FIGURES.names())
+@pytest.mark.parametrize("name", [*FIGURES.names(), *study_figures()])
 def test_every_figure_has_a_caption(name: str) -> None:
-    caption = CAPTIONS[name]
-    assert min(len(caption.title), len(caption.read), len(caption.not_shown)) > 15
-    assert caption_of(name) is caption
+    spec = FIGURES.get(name) if name in FIGURES else study_figures()[name]
+    assert spec.caption is not None
+    assert min(len(spec.caption.title), len(spec.caption.read), len(spec.caption.not_shown)) > 15
+    assert caption_of(name) is spec.caption
 
 
 def test_a_figure_that_nobody_described_is_shown(tmp_path: Path) -> None:

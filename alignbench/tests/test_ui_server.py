@@ -17,7 +17,7 @@ import pytest
 
 from alignbench import paths
 from alignbench.measure._served import served
-from alignbench.plots.commands import FIGURES_OF
+from alignbench.plots.declared import figures_of
 from alignbench.ui.uploads import MAX_FILE
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def test_a_tab_gives_the_scores_of_its_command(client: Any, tmp_path: Path) -> N
     result = client.predict(*CORAL, api_name="/coral")
     assert "Done." in result[STATUS]
     # One encoder and one LLM have nothing of their own side to be compared with.
-    assert result[FIGURES].count("<figure") == len(FIGURES_OF["coral"]) - 1
+    assert result[FIGURES].count("<figure") == len(figures_of("coral")) - 1
     assert "intra_modal_similarity (takes two encoders or two LLMs)" in result[ANSWER]
     assert '<p class="ab-headline">' in result[ANSWER]
     shown = json.loads(of(result, JSON).read_text(encoding="utf-8"))

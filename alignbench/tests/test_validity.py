@@ -14,7 +14,7 @@ from alignbench.experiments.validity.links import validity
 from alignbench.experiments.validity.run import run_score
 from alignbench.experiments.validity.study_cells import caption_values
 from alignbench.experiments.validity.table import Table
-from alignbench.plots.validity import matrix_figure, paradox_figure, scatter_figure
+from alignbench.plots.validity import validity_matrix, validity_paradox, validity_scatter
 from alignbench.stats.correlation import by_chance, subset_r
 from alignbench.tests.pairs import make_pair
 from alignbench.types import ModelInfo
@@ -143,28 +143,28 @@ def test_a_run_of_two_encoders_says_that_there_is_nothing_to_correlate() -> None
 
 def test_stars_are_given_by_the_adjusted_p_alone() -> None:
     found = validity(make_table(12, noise=0.2))
-    figure: Any = matrix_figure(found)
+    figure: Any = validity_matrix(found)
     texts = [text.get_text() for text in figure.axes[0].texts]
     starred = [link for link in found.links if link.correlation.p_adjusted <= 0.05]
     assert sum("*" in text for text in texts) == len(starred)
     assert 0 < len(starred) < len(texts)
     assert found.statement.split()[0] in figure.get_supxlabel()
-    few: Any = matrix_figure(validity(make_table(4, noise=0.0)))
+    few: Any = validity_matrix(validity(make_table(4, noise=0.0)))
     assert not any("*" in text.get_text() for text in few.axes[0].texts)
 
 
 @pytest.mark.parametrize("names", ["encoder-{}", "a-name-that-goes-on-and-on-for-far-too-long-{}"])
 def test_the_scatter_names_every_encoder_in_every_column(names: str) -> None:
     found = validity(make_table(6, names=names))
-    figure: Any = scatter_figure(found)
+    figure: Any = validity_scatter(found)
     assert len(figure.axes) == 2
     for ax in figure.axes:
         assert len([text for text in ax.texts if text.get_text()]) == 6
 
 
 def test_the_paradox_figure_counts_every_subset_once_a_column() -> None:
-    figure: Any = paradox_figure(validity(make_table(6)))
+    figure: Any = validity_paradox(validity(make_table(6)))
     left = figure.axes[0]
     assert sum(patch.get_height() for patch in left.patches) == 20 * 2
     assert "20 subsets" in figure.get_supxlabel()
-    assert paradox_figure(validity(make_table(3))) is None
+    assert validity_paradox(validity(make_table(3))) is None

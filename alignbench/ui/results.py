@@ -18,8 +18,7 @@ from alignbench.findings.flags import meaning
 from alignbench.findings.numbers import probability, value_text
 from alignbench.findings.toys import toy_warnings
 from alignbench.plots import FIGURES, FigureInputs, read_artifacts, save
-from alignbench.plots.captions import caption_of
-from alignbench.plots.commands import needs_of
+from alignbench.plots.declared import caption_of, needs_of
 from alignbench.plots.fonts import behind, boxes
 from alignbench.plots.text import clean, cut, number
 from alignbench.plugin.runfolder import RunFolder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from alignbench.plots.commands import FIGURES_OF
+from alignbench.plots.declared import figures_of
 from alignbench.ui import studies
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ TABS = (
         "How long do images and texts take, by batch size, and how much memory?",
         ("encoders", "llms", "data", "batch_sizes"),
         studies.timings,
-        FIGURES_OF["speed"],
+        figures_of("speed"),
     ),
     Tab(
         "Attention Maps",
@@ -55,7 +55,7 @@ TABS = (
         "one, in drawn scenes whose objects are known; these check every encoder either way.",
         ("encoders", "image"),
         studies.maps,
-        FIGURES_OF["attention"],
+        figures_of("attention"),
     ),
     Tab(
         "Alignment Analysis",
@@ -72,7 +72,7 @@ TABS = (
         "What does each space look like in two dimensions, and how far can the picture be believed?",
         ("encoders", "llms", "data", "methods"),
         studies.embedding,
-        FIGURES_OF["embedding"],
+        figures_of("embedding"),
     ),
     Tab(
         "CORAL Analysis",
@@ -81,7 +81,7 @@ TABS = (
         "CKA and EAS, which do, stand beside it.",
         ("encoders", "llms", "data", "permutations"),
         studies.coral,
-        FIGURES_OF["coral"],
+        figures_of("coral"),
     ),
     Tab(
         "E2E Validation",
@@ -90,6 +90,6 @@ TABS = (
         "And do scores that need no training predict it?",
         ("encoders", "llms", "data", "losses", "training"),
         studies.end_to_end,
-        FIGURES_OF["e2e"],
+        figures_of("e2e"),
     ),
 )

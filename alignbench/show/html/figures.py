@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from alignbench.files import UnfitFileError, read_regular
 from alignbench.plots import FIGURES
-from alignbench.plots.captions import CAPTIONS, Caption, caption_of
-from alignbench.plots.missing import DRAWN_FROM, missing
+from alignbench.plots.declared import Caption, caption_of, shown_in
+from alignbench.plots.missing import missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ class FigureView:
 def figure_views(
     folder: Path, failures: Sequence[Failure] = (), scores: Sequence[Score] = ()
 ) -> list[FigureView]:
-    """Return the figures in a run's folder in the order of their captions, then others by name.
+    """Return the figures in a run's folder in the order of their declarations, then others by name.
 
     A run may be somebody else's: a link or a pipe in it is no figure, and nothing outside it comes into the
     page.
@@ -65,7 +65,7 @@ def figure_views(
         scores: of the run.
     """
     stems = {path.stem for path in folder.iterdir() if path.suffix in {".png", ".svg"} and _is_own(path)}
-    order = [name for name in dict.fromkeys((*CAPTIONS, *FIGURES.names())) if name in stems]
+    order = [name for name in FIGURES if name in stems]
     room = MOST_BYTES
     found = []
     for name in [*order, *sorted(stems - set(order))]:
@@ -75,7 +75,7 @@ def figure_views(
         room -= len(data) if fits else 0
         kind = "svg+xml" if path.suffix == ".svg" else "png"
         source = Markup(f"data:image/{kind};base64,{base64.b64encode(data).decode()}" if fits else "")
-        lacks = missing(DRAWN_FROM.get(name, ()), failures, scores)
+        lacks = missing(shown_in(name), failures, scores)
         found.append(FigureView(name, caption_of(name), source, path.name, *_size(data), lacks))
     return found
 

@@ -21,7 +21,7 @@ from alignbench.findings.files import ARTIFACTS, REPORT, SCORES, read_run, write
 from alignbench.findings.numbers import probability
 from alignbench.findings.ranking import rank, rank_by_type
 from alignbench.findings.toys import toy_warnings
-from alignbench.plots.commands import needs_of, not_drawn
+from alignbench.plots.declared import needs_of, not_drawn
 from alignbench.plots.inputs import read_artifacts
 from alignbench.plots.missing import missing
 from alignbench.plots.names import failures_of, labels_of, models_of, origin_of

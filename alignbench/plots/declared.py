@@ -1,0 +1,200 @@
+"""What a figure says about itself, once, beside its drawing code; and the table of all figures.
+
+Nothing here imports matplotlib. The modules of the figures are imported when the first one is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from alignbench.plots.inputs import FigureInputs
+from alignbench.plots.style import styled
+from alignbench.plots.text import clean
+from alignbench.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from matplotlib.figure import Figure
+
+Source = TypeVar("Source", contravariant=True)
+
+MODULES = (
+    "matrix",
+    "compare",
+    "alignment",
+    "overview",
+    "sensitivity",
+    "influence",
+    "cells",
+    "retrieval",
+    "projectors",
+    "elas",
+    "vlm",
+    "layouts",
+    "overlay",
+    "layers",
+    "attention",
+    "coral",
+    "embedding",
+    "spectra",
+    "eas",
+    "speed",
+    "validity",
+)
+"""The modules that declare figures, in the order in which a report shows them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """The words that go with a figure.
+
+    Args:
+        title: what it is about, as a question where it answers one.
+        read: how to read it.
+        not_shown: what it does not show, or must not be taken for.
+    """
+
+    title: str
+    read: str = "As the notes in the picture say."
+    not_shown: str = "Whether a difference is more than chance: see the intervals in the table of scores."
+
+
+@dataclass(frozen=True, slots=True)
+class FigureSpec(Generic[Source]):
+    """A figure: the function that draws it, and all that anybody has to know of it.
+
+    Args:
+        draw: returns the figure, or None where what it needs was not recorded.
+        caption: stands under it in a report; None for one made of its name.
+        experiments: whose runs leave it; the first is the one to name where it is missing.
+        shows: the experiments whose scores and arrays are in it.
+        requires: what it needs of the selection beside a run of its experiment, after the word "takes".
+    """
+
+    draw: Callable[[Source], Figure | None]
+    caption: Caption | None = None
+    experiments: tuple[str, ...] = ()
+    shows: tuple[str, ...] = ()
+    requires: str = ""
+
+    def __call__(self, source: Source) -> Figure | None:
+        """Draw the figure."""
+        return self.draw(source)
+
+
+def declare_figure(
+    *experiments: str, caption: Caption | None = None, shows: tuple[str, ...] = (), requires: str = ""
+) -> Callable[[Callable[[Source], Figure | None]], FigureSpec[Source]]:
+    """Decorate a function that draws a figure, so that it draws in our style and is a `FigureSpec`.
+
+    Args:
+        experiments: whose runs leave it.
+        caption: stands under it in a report.
+        shows: the experiments whose scores and arrays are in it, where they are not the same.
+        requires: what it needs of the selection beside a run of its experiment, after the word "takes".
+    """
+
+    def declare(draw: Callable[[Source], Figure | None]) -> FigureSpec[Source]:
+        return FigureSpec(styled(draw), caption, experiments, shows or experiments, requires)
+
+    return declare
+
+
+class FigureRegistry(Registry[FigureSpec[FigureInputs]]):
+    """All figures of a run, ours first, those that others add after them."""
+
+    def __init__(self) -> None:
+        super().__init__("figure", "alignbench.figures")
+        self._has_ours = False
+
+    def add(self, name: str, entry: FigureSpec[FigureInputs] | str) -> None:
+        """Register a figure, as `Registry.add` does."""
+        self._take_in_ours()
+        super().add(name, entry)
+
+    def remove(self, name: str) -> None:
+        """Forget a figure, as `Registry.remove` does."""
+        self._take_in_ours()
+        super().remove(name)
+
+    def get(self, name: str) -> FigureSpec[FigureInputs]:
+        """Return a figure; a plain function that was added is one without a caption."""
+        entry = super().get(name)
+        return entry if isinstance(entry, FigureSpec) else FigureSpec(entry)
+
+    def _take_in_entry_points(self) -> None:
+        self._take_in_ours()
+        super()._take_in_entry_points()
+
+    def _take_in_ours(self) -> None:
+        if not self._has_ours:
+            self._has_ours = True
+            for name, spec in _declared():
+                if STUDY not in spec.experiments:
+                    super().add(name, spec)
+
+
+STUDY = "study"
+"""The experiment whose figures are drawn from its own tables, not from the scores of a run."""
+
+FIGURES = FigureRegistry()
+"""Name of the file -> the figure."""
+
+
+def study_figures() -> dict[str, FigureSpec[Any]]:
+    """Return the figures of the validity study, which are drawn from a `Validity`."""
+    return {name: spec for name, spec in _declared() if STUDY in spec.experiments}
+
+
+def figures_of(experiment: str) -> tuple[str, ...]:
+    """Return the figures that a run of the experiment leaves, in the order in which a report shows them."""
+    return tuple(name for name in FIGURES if experiment in FIGURES.get(name).experiments)
+
+
+def caption_of(name: str) -> Caption:
+    """Return the caption of a figure; of one that nobody described, what holds for any."""
+    spec = _spec(name)
+    if spec is not None and spec.caption is not None:
+        return spec.caption
+    return Caption(clean(name.replace("_", " ")).strip().capitalize() or "A figure")
+
+
+def not_drawn(drawn: Collection[str]) -> dict[str, list[str]]:
+    """Return command -> the figures that it draws and that are missing; each under the first that draws it.
+
+    Args:
+        drawn: the names of the figures that there are; where there are none at all, none were asked for.
+    """
+    missing: dict[str, list[str]] = {}
+    for name in FIGURES if drawn else ():
+        experiments = FIGURES.get(name).experiments
+        if experiments and name not in drawn:
+            missing.setdefault(f"alignbench {experiments[0].replace('_', '-')}", []).append(name)
+    return missing
+
+
+def needs_of(name: str) -> str:
+    """Return what the figure needs beside its command, in brackets, or nothing."""
+    spec = _spec(name)
+    return f" (takes {spec.requires})" if spec is not None and spec.requires else ""
+
+
+def shown_in(name: str) -> tuple[str, ...]:
+    """Return the experiments whose scores and arrays are in a figure; none of one that nobody declared."""
+    spec = _spec(name)
+    return () if spec is None else spec.shows
+
+
+def _spec(name: str) -> FigureSpec[Any] | None:
+    return FIGURES.get(name) if name in FIGURES else study_figures().get(name)
+
+
+def _declared() -> Iterator[tuple[str, FigureSpec[Any]]]:
+    for name in MODULES:
+        module = importlib.import_module(f"alignbench.plots.{name}")
+        for attribute, value in vars(module).items():
+            if isinstance(value, FigureSpec) and value.draw.__module__ == module.__name__:
+                yield attribute, value
