@@ -8,12 +8,12 @@ from alignbench.experiments.validity.run import run_score
 pytestmark = pytest.mark.validity
 
 
-def test_validity(encoders, llms, alignbench_suite, record):
+def test_validity(encoders, llms, alignbench_session, record):
     """The run's own encoders: usually too few to tell, and then that is the result."""
-    suite = alignbench_suite
-    texts = [suite.text(llms[name]) for name in suite.paired_llms]
-    pairs = [suite.pair(suite.vision(encoder), text) for encoder in encoders.values() for text in texts]
-    record.score(run_score(pairs, suite.options.seed))
+    session = alignbench_session
+    texts = [session.text(llms[name]) for name in session.paired_llms]
+    pairs = [session.pair(session.vision(encoder), text) for encoder in encoders.values() for text in texts]
+    record.score(run_score(pairs, session.options.seed))
 
 
 @pytest.mark.study

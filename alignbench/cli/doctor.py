@@ -70,7 +70,7 @@ def examine(given: argparse.Namespace) -> int:
 
 def software() -> Iterator[str]:
     """Yield versions, and which extras are installed."""
-    from alignbench.plugin.environment import versions
+    from alignbench.session.environment import versions
 
     yield ", ".join(f"{name} {version}" for name, version in versions().items())
     for extra, module in _EXTRAS.items():
@@ -80,7 +80,7 @@ def software() -> Iterator[str]:
 
 def hardware(device: str) -> Iterator[str]:
     """Yield processor, memory, accelerators, and what `device` comes to."""
-    from alignbench.plugin.environment import machine
+    from alignbench.session.environment import machine
     from alignbench.weights.precision import resolve_device
 
     found = machine()

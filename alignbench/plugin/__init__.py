@@ -17,7 +17,7 @@ _NAMES = "NAME[,NAME...]"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options; `alignbench.plugin.options` reads them."""
+    """Add the options; `alignbench.session.options` reads them."""
     group = parser.getgroup("alignbench", "alignbench: vision encoders against LLMs")
 
     def add(name: str, text: str, **kwargs: object) -> None:

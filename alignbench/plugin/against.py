@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from alignbench.findings.diff import Recorded
     from alignbench.findings.gate import Gate
-    from alignbench.plugin.options import Options
     from alignbench.plugin.terminal import Printer
+    from alignbench.session.options import Options
 
 COMPARISON = "comparison.md"
 _FAIL = "--align-compare-fail"

@@ -20,14 +20,15 @@ from alignbench.findings.files import ARTIFACTS
 from alignbench.findings.toys import toy_warnings
 from alignbench.paths import exists
 from alignbench.plots.text import clean
-from alignbench.plugin.environment import git_commit, machine, versions
 from alignbench.plugin.forecast import Forecast
 from alignbench.plugin.gate import is_timed
-from alignbench.plugin.keep import Keeper
-from alignbench.plugin.samples import keep_samples
-from alignbench.plugin.selection import Needed, needed_by_ids, needed_by_items, timings_of
+from alignbench.plugin.selection import needed_by_items, timings_of
 from alignbench.plugin.terminal import TOKENS, Printer, TerminalProgress, ToLoad, plan, tokens_of
 from alignbench.plugin.typed import pytest_command
+from alignbench.session.environment import git_commit, machine, versions
+from alignbench.session.keep import Keeper
+from alignbench.session.samples import keep_samples
+from alignbench.session.selection import Needed, needed_by_ids
 from alignbench.show import failure_lines, terminal_table
 from alignbench.types import Run, Score
 from alignbench.weights import Located
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
     from alignbench.plugin.against import Against
     from alignbench.plugin.failures import Failures
     from alignbench.plugin.gate import Gate
-    from alignbench.plugin.runfolder import RunFolder
-    from alignbench.plugin.suite import Suite
+    from alignbench.session.runfolder import RunFolder
+    from alignbench.session.session import Session
 
 
 class Collector:
@@ -55,7 +56,7 @@ class Collector:
     def __init__(
         self,
         config: pytest.Config,
-        suite: Suite,
+        session: Session,
         folder: RunFolder,
         failures: Failures,
         gate: Gate | None = None,
@@ -64,7 +65,7 @@ class Collector:
         self.config = config
         self.gate = gate
         self.against = against
-        self.suite = suite
+        self.session = session
         self.folder = folder
         self.keeper = Keeper(folder)
         self.printer = Printer(config)
@@ -77,13 +78,13 @@ class Collector:
         self._clock = time.perf_counter()
         self._planned = False
         self._mapped: frozenset[str] = frozenset()
-        self.forecast = Forecast(config, suite)
-        suite.progress = TerminalProgress(config)
+        self.forecast = Forecast(config, session)
+        session.progress = TerminalProgress(config)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Look once for the weights of every model that the collected tests need, and say the plan."""
         if not self.config.option.collectonly and session.items:
-            encoders, llms = tuple(self.suite.encoders), tuple(self.suite.llms)
+            encoders, llms = tuple(self.session.encoders), tuple(self.session.llms)
             timed = [item for item in session.items if is_timed(item)]
             mapped = [item for item in session.items if "looking" in getattr(item, "fixturenames", ())]
             others = [item for item in session.items if not is_timed(item) and item not in mapped]
@@ -96,7 +97,7 @@ class Collector:
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Do the same on an xdist controller, which has no items: a worker's UsageError would be a crash."""
         if not self._planned:
-            needed = needed_by_ids(ids, tuple(self.suite.encoders), tuple(self.suite.llms))
+            needed = needed_by_ids(ids, tuple(self.session.encoders), tuple(self.session.llms))
             self._plan(needed, ids, needed)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -126,7 +127,7 @@ class Collector:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write scores.json, the figures, summary.md and report.html; without scores nothing is written."""
-        options = self.suite.options
+        options = self.session.options
         self.forecast.end()
         statuses = []
         if self.scores:
@@ -171,9 +172,9 @@ class Collector:
             self.gate.say_result()
 
     def _keep_samples(self) -> None:
-        if self.suite.options.thumbnails:
+        if self.session.options.thumbnails:
             try:
-                self.warnings |= dict.fromkeys(keep_samples(self.folder, self.suite.dataset))
+                self.warnings |= dict.fromkeys(keep_samples(self.folder, self.session.dataset))
             except UnwritableError as error:
                 self.keeper.note(f"{ARTIFACTS}/{error.path.name}", error.why)
 
@@ -185,13 +186,13 @@ class Collector:
             return
         try:
             with self.printer.patience("data   reading and checking; large data take a while"):
-                dataset = self.suite.dataset
-            _ = self.suite.store  # where it can't be made, this says so once, and not for each model
+                dataset = self.session.dataset
+            _ = self.session.store  # where it can't be made, this says so once, and not for each model
         except AlignbenchError as error:
             raise pytest.UsageError(clean(str(error))) from error
         models, problems = [], []
         timings = timings_of(timed)
-        patched = {id(self.suite.encoders[name]) for name in needed.patches}
+        patched = {id(self.session.encoders[name]) for name in needed.patches}
         for model in self._models(needed):
             try:
                 name = model.info.stand_in_for or model.info.name
@@ -202,43 +203,43 @@ class Collector:
                 problems.append(clean(str(error)))
         if problems:
             raise pytest.UsageError(*problems)
-        self.warnings |= dict.fromkeys(self.suite.copies)
+        self.warnings |= dict.fromkeys(self.session.copies)
         if any(model.passes for model in models):
             self._try_cache()
-        option, options = self.config.option, self.suite.options
+        option, options = self.config.option, self.session.options
         # More workers than cores wait for each other.
         workers = min(getattr(option, "numprocesses", None) or 1, available_cores())
         seconds = self.forecast.begin(tests, models, dataset, workers)
         scored = [model.info for model in models if model.missing is not None]
         toys = toy_warnings(scored, dataset.origin)
-        width, warned = self.printer.width, [*self.suite.copies, *toys]
+        width, warned = self.printer.width, [*self.session.copies, *toys]
         self.printer.lines(plan(options, dataset, models, len(tests), seconds, width, warned))
 
     def _try_cache(self) -> None:
         """Say now that embeddings can't be kept, and not when they have been computed."""
         try:
-            self.suite.store.try_writing()
+            self.session.store.try_writing()
         except AlignbenchError as error:
             raise pytest.UsageError(clean(str(error))) from error
 
     def _to_load(self, model: Any, timed: int, *, embeds: bool, patches: bool) -> ToLoad:
         if (file := array_file(model)) is not None:
             # All that can be wrong with its rows is known now, and not once in every test.
-            used = len(file.vectors_of(self.suite.dataset))
+            used = len(file.vectors_of(self.session.dataset))
             return ToLoad(model.info, Located(file.source), 0, arrays=file.describe(used))
         located = model.locate() if hasattr(model, "locate") else Located(model.info.source)
-        suite, options = self.suite, self.suite.options
+        session, options = self.session, self.session.options
         # Also what is only timed must be able to compute as asked, and says so here if it can't.
         missing = [
             count_missing(
                 model,
-                suite.dataset,
-                store=suite.store,
+                session.dataset,
+                store=session.store,
                 device=options.device,
                 dtype=options.dtype,
                 patches=of_patches,
             )
-            for of_patches in ([False, True] if patches and suite.has_patches(model) else [False])
+            for of_patches in ([False, True] if patches and session.has_patches(model) else [False])
         ]
         mapped = (model.info.stand_in_for or model.info.name) in self._mapped and len(
             what_it_lacks(model)
@@ -259,20 +260,20 @@ class Collector:
             mapped=mapped,
             notes=notes,
             size=model.size() if isinstance(model, Handle) else None,
-            tokens=tokens_of(suite.dataset) if model.info.side == "text" else TOKENS,
+            tokens=tokens_of(session.dataset) if model.info.side == "text" else TOKENS,
             pixels=pixels.said() if isinstance(pixels, Pixels) else "",
         )
 
     def _models(self, needed: Needed) -> list[Any]:
-        vision = [self.suite.encoders[name] for name in needed.vision]
-        return vision + [self.suite.llms[name] for name in needed.text]
+        vision = [self.session.encoders[name] for name in needed.vision]
+        return vision + [self.session.llms[name] for name in needed.text]
 
     def _describe(self) -> Run:
-        options = self.suite.options
-        dataset = self.suite.dataset
+        options = self.session.options
+        dataset = self.session.dataset
         used = {label for score in self.scores.values() for label in score.weights}
         used |= {label for failure in self.failures.known for label in failure.models}
-        selected = Needed(tuple(self.suite.encoders), tuple(self.suite.llms))
+        selected = Needed(tuple(self.session.encoders), tuple(self.session.llms))
         return Run(
             id=self.folder.path.name,
             started=self._started.isoformat(timespec="seconds"),

@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from alignbench.plugin.selection import named_in
 from alignbench.projectors.patches import MOST_WIDTH
+from alignbench.session.selection import named_in
 from alignbench.weights.sizes import Size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from alignbench.plugin.options import Options
+    from alignbench.session.options import Options
 
 MEASURED_SAMPLES = 90
 # Function of benchmarks/ -> seconds a test, with the mini models on two CPU cores and the default options:

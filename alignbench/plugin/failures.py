@@ -9,13 +9,14 @@ import pytest
 
 from alignbench.errors import AlignbenchError
 from alignbench.plots.text import clean, cut
-from alignbench.plugin.selection import experiment_of, needed_by_ids, needed_by_items
+from alignbench.plugin.selection import experiment_of, needed_by_items
+from alignbench.session.selection import needed_by_ids
 from alignbench.types import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    from alignbench.plugin.suite import Suite
+    from alignbench.session.session import Session
 
 _PROPERTY = "alignbench-failure"
 _SEEN = "_alignbench_first_test"
@@ -30,12 +31,12 @@ class Failures:
     `--full-trace` everything is left to pytest.
 
     Args:
-        suite: knows the models by their names.
+        session: knows the models by their names.
         experiments: their names.
     """
 
-    def __init__(self, suite: Suite, experiments: Sequence[str]) -> None:
-        self.suite = suite
+    def __init__(self, session: Session, experiments: Sequence[str]) -> None:
+        self.session = session
         self.experiments = experiments
         self._known: dict[tuple[str, str], Failure] = {}
         self._hidden: set[tuple[str, str]] = set()
@@ -57,7 +58,7 @@ class Failures:
         """Note with a test's report why it failed."""
         report = yield
         if report.failed:
-            _explain(item, call, report, self.suite, experiment_of(item, self.experiments))
+            _explain(item, call, report, self.session, experiment_of(item, self.experiments))
         return report
 
     @pytest.hookimpl(wrapper=True)
@@ -75,7 +76,7 @@ class Failures:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what failed; on an xdist controller, in a worker, too."""
         if report.failed:
-            failure = _failure_of(report, self.suite, self.experiments)
+            failure = _failure_of(report, self.session, self.experiments)
             self._known[failure.nodeid, failure.phase] = failure
             if _is_one_line(report):
                 self._hidden.add((failure.nodeid, failure.phase))
@@ -88,7 +89,11 @@ class Failures:
 
 
 def _explain(
-    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, suite: Suite, experiment: str
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+    report: pytest.TestReport,
+    session: Session,
+    experiment: str,
 ) -> None:
     """Note in the report why the test failed, and which models it is about."""
     error = None if call.excinfo is None else call.excinfo.value
@@ -103,7 +108,7 @@ def _explain(
     once = (ours or first is not None) and not item.config.option.fulltrace
     if once:
         report.longrepr = reason if ours else f"{reason} (the traceback is with {first})"
-    needed = needed_by_items([item], tuple(suite.encoders), tuple(suite.llms))
+    needed = needed_by_items([item], tuple(session.encoders), tuple(session.llms))
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     metric = parameters.get("metric")
     failure = Failure(
@@ -111,8 +116,8 @@ def _explain(
         phase=str(report.when),
         experiment=experiment,
         reason=reason,
-        encoders=tuple(suite.encoders[n].info.label for n in needed.vision if n in suite.encoders),
-        llms=tuple(suite.llms[n].info.label for n in needed.text if n in suite.llms),
+        encoders=tuple(session.encoders[n].info.label for n in needed.vision if n in session.encoders),
+        llms=tuple(session.llms[n].info.label for n in needed.text if n in session.llms),
         metric=metric if isinstance(metric, str) else "",
     )
     report.user_properties.append((_PROPERTY, {"failure": failure.to_dict(), "once": once}))
@@ -130,20 +135,20 @@ def _first_test_with(error: BaseException | None, nodeid: str) -> str | None:
     return first if first != nodeid else None
 
 
-def _failure_of(report: pytest.TestReport, suite: Suite, experiments: Sequence[str]) -> Failure:
+def _failure_of(report: pytest.TestReport, session: Session, experiments: Sequence[str]) -> Failure:
     """Return what is known of a failed test, whoever ran it."""
     if (noted := _noted(report)) is not None:
         return Failure.from_dict(noted["failure"])
     # A worker that died says no more than the test's id.
-    needed = needed_by_ids([report.nodeid], tuple(suite.encoders), tuple(suite.llms))
+    needed = needed_by_ids([report.nodeid], tuple(session.encoders), tuple(session.llms))
     file = report.nodeid.partition("::")[0].rpartition("/")[2].removesuffix(".py").removeprefix("test_")
     return Failure(
         nodeid=report.nodeid,
         phase="",
         experiment=file if file in experiments else "custom",
         reason=_first_line(str(report.longrepr)),
-        encoders=tuple(suite.encoders[name].info.label for name in needed.vision),
-        llms=tuple(suite.llms[name].info.label for name in needed.text),
+        encoders=tuple(session.encoders[name].info.label for name in needed.vision),
+        llms=tuple(session.llms[name].info.label for name in needed.text),
     )
 
 

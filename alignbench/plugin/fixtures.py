@@ -22,14 +22,15 @@ from alignbench.plots.text import clean
 from alignbench.plugin import shortage, timing
 from alignbench.plugin.against import Against
 from alignbench.plugin.collect import Collector
-from alignbench.plugin.environment import share_out_gpus
 from alignbench.plugin.failures import Failures
-from alignbench.plugin.options import Options
 from alignbench.plugin.record import Recorder
-from alignbench.plugin.runfolder import RunFolder
-from alignbench.plugin.selection import AXES, JOIN, Needed, experiment_of, needed_by_items
+from alignbench.plugin.selection import AXES, experiment_of, needed_by_items
 from alignbench.plugin.study import StudyRun, asked_for, name_in, study_encoders
-from alignbench.plugin.suite import Suite
+from alignbench.session.environment import share_out_gpus
+from alignbench.session.options import Options
+from alignbench.session.runfolder import RunFolder
+from alignbench.session.selection import JOIN, Needed
+from alignbench.session.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from alignbench.types import Embeddings, Layers, Pair, Patches
     from alignbench.weights.custom import Custom
 
-SUITE = pytest.StashKey[Suite]()
+SESSION = pytest.StashKey[Session]()
 FOLDER = pytest.StashKey[RunFolder]()
 # The entry point loads the options; this does where entry points are off.
 pytest_plugins = ["alignbench.plugin"]
@@ -79,30 +80,30 @@ def pytest_configure(config: pytest.Config) -> None:
     # What is left at the end goes with the process; searching it for garbage would take a second or two.
     atexit.register(gc.freeze)
     try:
-        suite = Suite.from_options(Options.from_pytest(config))
+        session = Session.from_options(_options(config))
     except AlignbenchError as error:
         raise pytest.UsageError(clean(str(error))) from error
-    config.stash[SUITE] = suite
-    output_dir = config.invocation_params.dir / suite.options.output_dir
-    gate = timing.start(config, suite, output_dir.absolute())
+    config.stash[SESSION] = session
+    output_dir = config.invocation_params.dir / session.options.output_dir
+    gate = timing.start(config, session, output_dir.absolute())
     config.pluginmanager.register(timing, "alignbench-timing")
-    failures = Failures(suite, tuple(EXPERIMENTS))
+    failures = Failures(session, tuple(EXPERIMENTS))
     config.pluginmanager.register(failures, "alignbench-failures")
     config.pluginmanager.register(shortage, "alignbench-shortage")
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         config.stash[FOLDER] = RunFolder(Path(worker["alignbench_run"]))
-        if suite.options.device in {"auto", "cuda"}:
+        if session.options.device in {"auto", "cuda"}:
             share_out_gpus(worker["workerid"])
         return
     try:
-        against = Against.from_options(suite.options, config.invocation_params.dir)
+        against = Against.from_options(session.options, config.invocation_params.dir)
     except AlignbenchError as error:
         raise pytest.UsageError(clean(str(error))) from error
-    folder = RunFolder.named(output_dir, suite.options.run_name or _run_name(config))
+    folder = RunFolder.named(output_dir, session.options.run_name or _run_name(config))
     config.stash[FOLDER] = folder
     config.pluginmanager.register(
-        Collector(config, suite, folder, failures, gate, against), "alignbench-collector"
+        Collector(config, session, folder, failures, gate, against), "alignbench-collector"
     )
 
 
@@ -149,44 +150,44 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(trylast=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize the axes that a test asks for, with plain strings, in the order given."""
-    suite = metafunc.config.stash[SUITE]
+    session = metafunc.config.stash[SESSION]
     selected: dict[str, Sequence[object]] = {
-        "encoder": list(suite.encoders),
-        "llm": list(suite.paired_llms),
-        "vision_pair": _couples(suite.encoders),
-        "text_pair": _couples(suite.llms),
-        "compared_llm": list(suite.llms),
+        "encoder": list(session.encoders),
+        "llm": list(session.paired_llms),
+        "vision_pair": _couples(session.encoders),
+        "text_pair": _couples(session.llms),
+        "compared_llm": list(session.llms),
     }
     for axis in AXES:
         if axis in metafunc.fixturenames and not _is_pinned(metafunc, axis):
             metafunc.parametrize(axis, selected[axis] or [_too_few(axis)], indirect=True, scope="session")
-    for name, values in suite.options.swept.items():
+    for name, values in session.options.swept.items():
         if name in metafunc.fixturenames and not _is_pinned(metafunc, name):
             metafunc.parametrize(name, values)
     if "study_encoder" in metafunc.fixturenames:
-        specs = study_encoders(suite.options)
+        specs = study_encoders(session.options)
         metafunc.parametrize("study_encoder", specs, ids=[name_in(spec) for spec in specs])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note whose patches will be asked for, so that images and patches take one load of the weights."""
-    suite = session.config.stash[SUITE]
-    needed = needed_by_items(session.items, tuple(suite.encoders), tuple(suite.llms))
-    suite.patched = frozenset(needed.patches)
-    suite.layered = any("layers" in getattr(item, "fixturenames", ()) for item in session.items)
+    selected = session.config.stash[SESSION]
+    needed = needed_by_items(session.items, tuple(selected.encoders), tuple(selected.llms))
+    selected.patched = frozenset(needed.patches)
+    selected.layered = any("layers" in getattr(item, "fixturenames", ()) for item in session.items)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a measurement of what is not there: arrays have vectors, but no model and no images."""
-    if item.get_closest_marker("speed") and (why := _nothing_to_time(item, item.config.stash[SUITE])):
+    if item.get_closest_marker("speed") and (why := _nothing_to_time(item, item.config.stash[SESSION])):
         pytest.skip(why)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item) -> None:
     """Report the loads of weights with the test that needed them."""
-    loads = item.config.stash[SUITE].take_loads()
+    loads = item.config.stash[SESSION].take_loads()
     item.user_properties += [
         ("alignbench-load", {"model": model, "seconds": seconds, "purpose": purpose})
         for model, seconds, purpose in loads
@@ -194,90 +195,90 @@ def pytest_runtest_makereport(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def alignbench_suite(pytestconfig: pytest.Config) -> Suite:
+def alignbench_session(pytestconfig: pytest.Config) -> Session:
     """The run's selection, data and embeddings."""
-    return pytestconfig.stash[SUITE]
+    return pytestconfig.stash[SESSION]
 
 
 @pytest.fixture(scope="session")
-def dataset(alignbench_suite: Suite) -> Dataset:
+def dataset(alignbench_session: Session) -> Dataset:
     """The samples of the run."""
-    return alignbench_suite.dataset
+    return alignbench_session.dataset
 
 
 @pytest.fixture(scope="session")
-def encoder(request: pytest.FixtureRequest, alignbench_suite: Suite) -> Encoder | Custom:
+def encoder(request: pytest.FixtureRequest, alignbench_session: Session) -> Encoder | Custom:
     """Each selected encoder in turn: a handle that loads its weights when it is asked to embed."""
-    return alignbench_suite.encoders[request.param]
+    return alignbench_session.encoders[request.param]
 
 
 @pytest.fixture(scope="session")
-def llm(request: pytest.FixtureRequest, alignbench_suite: Suite) -> LLM | Custom:
+def llm(request: pytest.FixtureRequest, alignbench_session: Session) -> LLM | Custom:
     """Each selected LLM in turn."""
-    return alignbench_suite.llms[request.param]
+    return alignbench_session.llms[request.param]
 
 
 @pytest.fixture(scope="session")
-def pair(encoder: Encoder | Custom, llm: LLM | Custom, alignbench_suite: Suite) -> Pair:
+def pair(encoder: Encoder | Custom, llm: LLM | Custom, alignbench_session: Session) -> Pair:
     """The embeddings of each selected encoder and LLM over the same samples."""
-    return alignbench_suite.pair(alignbench_suite.vision(encoder), alignbench_suite.text(llm))
+    return alignbench_session.pair(alignbench_session.vision(encoder), alignbench_session.text(llm))
 
 
 @pytest.fixture(scope="session")
-def compared_llm(request: pytest.FixtureRequest, alignbench_suite: Suite) -> LLM | Custom:
+def compared_llm(request: pytest.FixtureRequest, alignbench_session: Session) -> LLM | Custom:
     """Each LLM that is compared with others in turn: more than `llm` where none was named."""
-    return alignbench_suite.llms[request.param]
+    return alignbench_session.llms[request.param]
 
 
 @pytest.fixture(scope="session")
-def compared_pair(encoder: Encoder | Custom, compared_llm: LLM | Custom, alignbench_suite: Suite) -> Pair:
+def compared_pair(encoder: Encoder | Custom, compared_llm: LLM | Custom, alignbench_session: Session) -> Pair:
     """The embeddings of each selected encoder and each compared LLM over the same samples."""
-    return alignbench_suite.pair(alignbench_suite.vision(encoder), alignbench_suite.text(compared_llm))
+    return alignbench_session.pair(alignbench_session.vision(encoder), alignbench_session.text(compared_llm))
 
 
 @pytest.fixture(scope="session")
-def patches(encoder: Encoder | Custom, alignbench_suite: Suite) -> Callable[[], Patches]:
+def patches(encoder: Encoder | Custom, alignbench_session: Session) -> Callable[[], Patches]:
     """Gives each selected encoder's patch embeddings when it is called; skips where there are none."""
 
     def embed() -> Patches:
-        if not alignbench_suite.has_patches(encoder):
+        if not alignbench_session.has_patches(encoder):
             pytest.skip(f"{encoder.info.label} gives no patch embeddings")
-        return alignbench_suite.patches(encoder)
+        return alignbench_session.patches(encoder)
 
     return cache(embed)
 
 
 @pytest.fixture(scope="session")
-def layers(alignbench_suite: Suite) -> Callable[[Encoder | LLM | Custom], Layers]:
+def layers(alignbench_session: Session) -> Callable[[Encoder | LLM | Custom], Layers]:
     """Gives every hidden layer of a model, pooled, when it is called with it."""
-    return alignbench_suite.layers
+    return alignbench_session.layers
 
 
 @pytest.fixture(scope="session")
-def varied(alignbench_suite: Suite) -> Callable[..., Embeddings]:
+def varied(alignbench_session: Session) -> Callable[..., Embeddings]:
     """Gives a model's embeddings under other options when it is called with both."""
-    return alignbench_suite.varied
+    return alignbench_session.varied
 
 
 @pytest.fixture
 def looking(
-    encoder: Encoder | Custom, alignbench_suite: Suite
+    encoder: Encoder | Custom, alignbench_session: Session
 ) -> Callable[[], AbstractContextManager[Encoder]]:
     """Gives each selected encoder in memory when it is called, for maps over whole images."""
-    return lambda: alignbench_suite.looking(cast("Encoder", encoder))
+    return lambda: alignbench_session.looking(cast("Encoder", encoder))
 
 
 @pytest.fixture(scope="session")
-def shown(alignbench_suite: Suite) -> Subject:
+def shown(alignbench_session: Session) -> Subject:
     """The user's images and prompts, of which maps are drawn."""
     from alignbench.datasets.images import open_image
 
-    options = alignbench_suite.options
+    options = alignbench_session.options
     return Subject(tuple((path.name, open_image(path)) for path in options.images), options.prompts)
 
 
 @pytest.fixture(scope="module")
-def frozen_llm(llm: LLM | Custom, alignbench_suite: Suite) -> Iterator[Callable[[], CausalLM]]:
+def frozen_llm(llm: LLM | Custom, alignbench_session: Session) -> Iterator[Callable[[], CausalLM]]:
     """Gives each selected LLM with its head, loaded when it is called and freed after the module's tests."""
     if not callable(getattr(llm, "with_head", None)):
         pytest.skip(f"{llm.info.label} gives embeddings only: a VLM needs an LLM's weights, with its head")
@@ -286,16 +287,16 @@ def frozen_llm(llm: LLM | Custom, alignbench_suite: Suite) -> Iterator[Callable[
 
         def load() -> CausalLM:
             if not causal.loaded:
-                stack.enter_context(alignbench_suite.holding(causal))
+                stack.enter_context(alignbench_session.holding(causal))
             return causal
 
         yield load
 
 
 @pytest.fixture
-def vlm_settings(encoder: Encoder | Custom, vlm_projector: str, alignbench_suite: Suite) -> VLMSettings:
+def vlm_settings(encoder: Encoder | Custom, vlm_projector: str, alignbench_session: Session) -> VLMSettings:
     """How the VLM of the encoder is trained; skips an encoder that the default run leaves out."""
-    options, name = alignbench_suite.options, encoder.info.stand_in_for or encoder.info.name
+    options, name = alignbench_session.options, encoder.info.stand_in_for or encoder.info.name
     if options.vlm_encoders is not None and name not in options.vlm_encoders:
         pytest.skip(
             f"by default a VLM is trained of {' and '.join(options.vlm_encoders)}; "
@@ -313,80 +314,90 @@ def vlm_settings(encoder: Encoder | Custom, vlm_projector: str, alignbench_suite
 
 
 @pytest.fixture(scope="session")
-def study(alignbench_suite: Suite) -> StudyRun:
+def study(alignbench_session: Session) -> StudyRun:
     """The validity study: its encoders, LLMs and drawings, and the cells that it has on disk."""
-    return StudyRun.of(alignbench_suite.options)
+    return StudyRun.of(alignbench_session.options)
 
 
 @pytest.fixture(scope="session")
-def vision_pair(request: pytest.FixtureRequest, alignbench_suite: Suite) -> Pair:
+def vision_pair(request: pytest.FixtureRequest, alignbench_session: Session) -> Pair:
     """Each two selected encoders over the same images."""
-    first, second = (alignbench_suite.encoders[name] for name in request.param.split(JOIN))
-    return alignbench_suite.pair(alignbench_suite.vision(first), alignbench_suite.vision(second))
+    first, second = (alignbench_session.encoders[name] for name in request.param.split(JOIN))
+    return alignbench_session.pair(alignbench_session.vision(first), alignbench_session.vision(second))
 
 
 @pytest.fixture(scope="session")
-def text_pair(request: pytest.FixtureRequest, alignbench_suite: Suite) -> Pair:
+def text_pair(request: pytest.FixtureRequest, alignbench_session: Session) -> Pair:
     """Each two compared LLMs over the same texts."""
-    first, second = (alignbench_suite.llms[name] for name in request.param.split(JOIN))
-    return alignbench_suite.pair(alignbench_suite.text(first), alignbench_suite.text(second))
+    first, second = (alignbench_session.llms[name] for name in request.param.split(JOIN))
+    return alignbench_session.pair(alignbench_session.text(first), alignbench_session.text(second))
 
 
 @pytest.fixture(scope="session")
-def encoders(alignbench_suite: Suite) -> Mapping[str, Encoder | Custom]:
+def encoders(alignbench_session: Session) -> Mapping[str, Encoder | Custom]:
     """All selected encoders by name."""
-    return alignbench_suite.encoders
+    return alignbench_session.encoders
 
 
 @pytest.fixture(scope="session")
-def llms(alignbench_suite: Suite) -> Mapping[str, LLM | Custom]:
+def llms(alignbench_session: Session) -> Mapping[str, LLM | Custom]:
     """All selected LLMs by name."""
-    return alignbench_suite.llms
+    return alignbench_session.llms
 
 
 @pytest.fixture(scope="session")
-def vision_side(encoder: Encoder | Custom, alignbench_suite: Suite) -> Pair:
+def vision_side(encoder: Encoder | Custom, alignbench_session: Session) -> Pair:
     """Each selected encoder's embeddings, as a pair with themselves: for metrics of one side."""
-    vectors = alignbench_suite.vision(encoder)
-    return alignbench_suite.pair(vectors, vectors)
+    vectors = alignbench_session.vision(encoder)
+    return alignbench_session.pair(vectors, vectors)
 
 
 @pytest.fixture(scope="session")
-def text_side(llm: LLM | Custom, alignbench_suite: Suite) -> Pair:
+def text_side(llm: LLM | Custom, alignbench_session: Session) -> Pair:
     """Each selected LLM's embeddings, as a pair with themselves."""
-    vectors = alignbench_suite.text(llm)
-    return alignbench_suite.pair(vectors, vectors)
+    vectors = alignbench_session.text(llm)
+    return alignbench_session.pair(vectors, vectors)
 
 
 @pytest.fixture(scope="session")
-def embeddings(alignbench_suite: Suite) -> Mapping[str, Embeddings]:
+def embeddings(alignbench_session: Session) -> Mapping[str, Embeddings]:
     """The embeddings of all selected encoders and LLMs, by name."""
-    return alignbench_suite.all_embeddings(
-        Needed(tuple(alignbench_suite.encoders), tuple(alignbench_suite.llms))
+    return alignbench_session.all_embeddings(
+        Needed(tuple(alignbench_session.encoders), tuple(alignbench_session.llms))
     )
 
 
 @pytest.fixture(scope="session")
-def alignbench_dims(request: pytest.FixtureRequest, alignbench_suite: Suite) -> Callable[[], tuple[int, ...]]:
+def alignbench_dims(
+    request: pytest.FixtureRequest, alignbench_session: Session
+) -> Callable[[], tuple[int, ...]]:
     """Gives the widths of all models that the collected tests use."""
 
     def dims() -> tuple[int, ...]:
-        suite = alignbench_suite
-        needed = needed_by_items(request.session.items, tuple(suite.encoders), tuple(suite.llms))
-        return suite.dims(needed)
+        session = alignbench_session
+        needed = needed_by_items(request.session.items, tuple(session.encoders), tuple(session.llms))
+        return session.dims(needed)
 
     return cache(dims)
 
 
 @pytest.fixture
 def record(
-    request: pytest.FixtureRequest, alignbench_suite: Suite, alignbench_dims: Callable[[], tuple[int, ...]]
+    request: pytest.FixtureRequest,
+    alignbench_session: Session,
+    alignbench_dims: Callable[[], tuple[int, ...]],
 ) -> Recorder:
     """Computes a score with null and interval, and hands it to the report."""
     item = cast("pytest.Item", request.node)
     experiment = experiment_of(item, EXPERIMENTS)
-    suite, folder = alignbench_suite, item.config.stash[FOLDER]
-    return Recorder(item, folder, experiment, suite.options, alignbench_dims, suite.flags_of)
+    session, folder = alignbench_session, item.config.stash[FOLDER]
+    return Recorder(item, folder, experiment, session.options, alignbench_dims, session.flags_of)
+
+
+def _options(config: pytest.Config) -> Options:
+    prefix = "alignbench_"
+    given = {k.removeprefix(prefix): v for k, v in vars(config.option).items() if k.startswith(prefix)}
+    return Options.from_values(given, config.invocation_params.dir)
 
 
 def _is_pinned(metafunc: pytest.Metafunc, axis: str) -> bool:
@@ -399,14 +410,14 @@ def _is_pinned(metafunc: pytest.Metafunc, axis: str) -> bool:
     return axis in named or (bool(definitions) and definitions[-1].func.__module__ != __name__)
 
 
-def _nothing_to_time(item: pytest.Item, suite: Suite) -> str | None:
+def _nothing_to_time(item: pytest.Item, session: Session) -> str | None:
     parameters = getattr(getattr(item, "callspec", None), "params", {})
-    models = {**suite.encoders, **suite.llms}
+    models = {**session.encoders, **session.llms}
     for axis in ("encoder", "llm", "compared_llm"):
         model = models.get(str(parameters.get(axis)))
-        if model is not None and not suite.runs(model):
+        if model is not None and not session.runs(model):
             return f"{model.info.label} is arrays that were computed elsewhere: there is no model to be timed"
-    if suite.rows and "dataset" in getattr(item, "fixturenames", ()):
+    if session.rows and "dataset" in getattr(item, "fixturenames", ()):
         return "the samples are rows of arrays: there are no images"
     return None
 

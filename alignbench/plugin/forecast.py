@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from alignbench.plugin.costs import Workload, around, function_of
 from alignbench.plugin.gate import why_not
 from alignbench.plugin.heartbeat import Heartbeat
-from alignbench.plugin.rates import Rates, slowness
-from alignbench.plugin.selection import named_in
 from alignbench.plugin.terminal import embedding_seconds, model_seconds
+from alignbench.session.rates import Rates, slowness
+from alignbench.session.selection import named_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pytest
 
     from alignbench.datasets import Dataset
-    from alignbench.plugin.suite import Suite
     from alignbench.plugin.terminal import ToLoad
+    from alignbench.session.session import Session
     from alignbench.weights.sizes import Size
 
 
@@ -27,11 +27,11 @@ class Forecast:
 
     Args:
         config: pytest's.
-        suite: the run's selection.
+        session: the run's selection.
     """
 
-    def __init__(self, config: pytest.Config, suite: Suite) -> None:
-        self._config, self._suite = config, suite
+    def __init__(self, config: pytest.Config, session: Session) -> None:
+        self._config, self._session = config, session
         self._heartbeat = Heartbeat(config)
         config.pluginmanager.register(self._heartbeat, "alignbench-heartbeat")
         self._rates: Rates | None = None
@@ -47,7 +47,7 @@ class Forecast:
             dataset: the samples.
             workers: that share the tests.
         """
-        options = self._suite.options
+        options = self._session.options
         self._rates = Rates.of_machine(options.device, keep=options.embedding_cache)
         self._slowness = slowness()
         embedding = {

@@ -17,8 +17,8 @@ from alignbench.experiments.speed.machine import threads_to_use
 from alignbench.paths import exists, is_file
 from alignbench.plots.text import clean
 from alignbench.plugin.baseline import MIDDLE_OF, Baseline, runs_like
-from alignbench.plugin.environment import accelerator, git_commit, machine, versions
 from alignbench.plugin.terminal import Printer
+from alignbench.session.environment import accelerator, git_commit, machine, versions
 from alignbench.show.text import wrap
 from alignbench.units import plural
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from alignbench.experiments.speed.rounds import Timing
     from alignbench.plugin.baseline import Run
-    from alignbench.plugin.options import Options
+    from alignbench.session.options import Options
 
 NO_PLUGIN = "timings need pytest-benchmark, which is not installed or switched off (-p no:benchmark)"
 NO_WORKERS = "workers would time each other; run without -n"

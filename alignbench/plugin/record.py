@@ -12,8 +12,8 @@ from alignbench.experiments.scoring import Settings, needs_basis, score_pair
 from alignbench.experiments.trained import Repeats
 from alignbench.findings.files import ARTIFACTS
 from alignbench.metrics import METRICS
-from alignbench.plugin.runfolder import file_stem
 from alignbench.plugin.typed import item_command
+from alignbench.session.runfolder import file_stem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.metrics import Metric
-    from alignbench.plugin.options import Options
-    from alignbench.plugin.runfolder import RunFolder
+    from alignbench.session.options import Options
+    from alignbench.session.runfolder import RunFolder
     from alignbench.types import Pair, Score
 
 

@@ -33,7 +33,7 @@ def _in_one_line(item: pytest.Item) -> Generator[None, T, T]:
         return (yield)
     except Exception as error:
         # Errors of ours say in one line already what ran out of memory, and what to do.
-        used = "alignbench_suite" in getattr(item, "fixturenames", ())
+        used = "alignbench_session" in getattr(item, "fixturenames", ())
         if not used or isinstance(error, AlignbenchError) or not is_out_of_memory(error):
             raise
         why = " ".join(str(error).split()) or type(error).__name__

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from alignbench.experiments.validity.links import Validity
     from alignbench.experiments.validity.study import Cell, Member
-    from alignbench.plugin.options import Options
+    from alignbench.session.options import Options
 
 FOLDER_ENDS = re.compile(r"[^/\\]+$")
 LINEAGE_NAMES = frozenset(checkpoints())

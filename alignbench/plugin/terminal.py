@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pytest
 
     from alignbench.datasets import Dataset
-    from alignbench.plugin.options import Options
+    from alignbench.session.options import Options
     from alignbench.types import ModelInfo
     from alignbench.weights import Located
     from alignbench.weights.sizes import Size

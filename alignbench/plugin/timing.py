@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from alignbench.experiments.speed.works import Work
     from alignbench.llms import LLM
     from alignbench.plugin.record import Recorder
-    from alignbench.plugin.suite import Suite
+    from alignbench.session.session import Session
     from alignbench.weights.custom import Custom
 
 # In a run of everything speed is one of many; `-m speed` asks for it. Metrics are many, models are few.
@@ -69,13 +69,13 @@ class Timings:
     """What all timings of a run share.
 
     Args:
-        suite: the run's selection.
+        session: the run's selection.
         gate: what timings are compared with; None where nothing is timed.
         asked: whether speed was asked for, by `-m speed`.
         known: series of works -> items -> seconds, as far as they were timed; infinite where too slow to be.
     """
 
-    suite: Suite
+    session: Session
     gate: Gate | None
     asked: bool
     known: defaultdict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
@@ -85,7 +85,7 @@ class Timings:
     def machine(self) -> Machine:
         """The clocks and gauges."""
         keep_freed_memory()
-        return Machine(resolve_device(self.suite.options.device), threads_to_use())
+        return Machine(resolve_device(self.session.options.device), threads_to_use())
 
     @cached_property
     def reference(self) -> Reference | None:
@@ -186,14 +186,14 @@ def _expect(work: Work, longest: float, known: Mapping[int, float], machine: Mac
         raise TooSlow
 
 
-def start(config: pytest.Config, suite: Suite, output_dir: Path) -> Gate | None:
+def start(config: pytest.Config, session: Session, output_dir: Path) -> Gate | None:
     """Make ready for timings, before pytest-benchmark reads its options; None where nothing is timed.
 
     Raises:
         UsageError: timings can't be compared as asked.
     """
-    gate = settle(config, suite.options, output_dir)
-    config.stash[TIMINGS] = Timings(suite, gate, asked="speed" in config.option.markexpr)
+    gate = settle(config, session.options, output_dir)
+    config.stash[TIMINGS] = Timings(session, gate, asked="speed" in config.option.markexpr)
     return gate
 
 
@@ -211,21 +211,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """Free a model that was timed when the next test does not time it."""
     if not set(TIMED) & set(getattr(nextitem, "fixturenames", ())):
-        item.config.stash[TIMINGS].suite.release()
+        item.config.stash[TIMINGS].session.release()
 
 
 @pytest.fixture
-def timed_encoder(encoder: Encoder | Custom, alignbench_suite: Suite) -> Iterator[Encoder | Custom]:
+def timed_encoder(encoder: Encoder | Custom, alignbench_session: Session) -> Iterator[Encoder | Custom]:
     """Each selected encoder in turn, in memory."""
-    held = alignbench_suite.hold(encoder)
+    held = alignbench_session.hold(encoder)
     with threads(threads_to_use()):
         yield held
 
 
 @pytest.fixture
-def timed_llm(llm: LLM | Custom, alignbench_suite: Suite) -> Iterator[LLM | Custom]:
+def timed_llm(llm: LLM | Custom, alignbench_session: Session) -> Iterator[LLM | Custom]:
     """Each selected LLM in turn, in memory."""
-    held = alignbench_suite.hold(llm)
+    held = alignbench_session.hold(llm)
     with threads(threads_to_use()):
         yield held
 

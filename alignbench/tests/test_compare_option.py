@@ -11,8 +11,8 @@ import pytest
 from alignbench.errors import AlignbenchError
 from alignbench.findings import read_run
 from alignbench.plugin.against import Against
-from alignbench.plugin.options import _gates
 from alignbench.plugin.terminal import Printer
+from alignbench.session.options import _gates
 from alignbench.tests.diff_fakes import recorded, write
 from alignbench.tests.report_fakes import make_score
 from alignbench.tests.toys import CONFTEST, RECORD, run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from alignbench.findings import read_run
-from alignbench.plugin.selection import needed_by_ids
+from alignbench.session.selection import needed_by_ids
 from alignbench.tests.toys import CONFTEST, copy_benchmarks, run, scores
 
 PATCHES = """

@@ -15,7 +15,7 @@ from alignbench.datasets.arrays import read_labels, rows_dataset
 from alignbench.datasets.synthetic.source import FAMILIES
 from alignbench.datatypes import ALL, RESERVED, check_free, check_type, check_unmixed
 from alignbench.errors import AlignbenchError, ConfigError, DataError, InputError
-from alignbench.plugin.runfolder import RunFolder, file_stem
+from alignbench.session.runfolder import RunFolder, file_stem
 from alignbench.tests.data_files import charts_and_tables, line, make_root, png
 from alignbench.tests.toys import RECORD, run
 

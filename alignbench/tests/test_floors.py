@@ -38,14 +38,15 @@ FLOORS = {
     "plots": 4,
     "findings": 5,
     "show": 6,
-    "plugin": 7,
-    "measure": 8,
-    "aligned": 7,
-    "arrays": 7,
-    "cli": 8,
-    "ui": 8,
-    "__init__": 9,
-    "__main__": 9,
+    "session": 7,
+    "plugin": 8,
+    "measure": 9,
+    "aligned": 8,
+    "arrays": 8,
+    "cli": 9,
+    "ui": 9,
+    "__init__": 10,
+    "__main__": 10,
 }
 HEAVY = (
     "torch",
@@ -108,3 +109,12 @@ def test_plugin_entry_point_imports_only_pytest_and_itself() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "['alignbench', 'alignbench.plugin']"
+
+
+def test_the_session_knows_no_pytest() -> None:
+    names = {
+        name
+        for path in (PACKAGE / "session").glob("*.py")
+        for name in imported(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert not {name for name in names if name.split(".")[0] in {"pytest", "_pytest"}}

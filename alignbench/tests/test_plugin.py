@@ -127,8 +127,8 @@ def test_a_test_may_pin_its_model_or_bring_its_own_fixture(project: pytest.Pytes
 import pytest
 
 @pytest.fixture(scope="session")
-def llm(alignbench_suite):
-    return alignbench_suite.llms["toy-llm"]
+def llm(alignbench_session):
+    return alignbench_session.llms["toy-llm"]
 
 @pytest.mark.parametrize("encoder", ["toy-b"], indirect=True)
 def test_pinned(pair, record):

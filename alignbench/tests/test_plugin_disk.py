@@ -9,8 +9,8 @@ import pytest
 
 from alignbench.errors import UnwritableError
 from alignbench.findings import read_run, read_scores
-from alignbench.plugin.keep import Keeper
-from alignbench.plugin.runfolder import RunFolder
+from alignbench.session.keep import Keeper
+from alignbench.session.runfolder import RunFolder
 from alignbench.tests.report_fakes import make_run, make_score, make_scores
 from alignbench.tests.toys import CONFTEST, RECORD, run
 
@@ -50,7 +50,7 @@ def full(project: pytest.Pytester, *where: str) -> None:
 def test_runs_that_start_in_the_same_second_have_a_folder_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alignbench.plugin.runfolder.time.strftime", lambda _: "20260101-000000")
+    monkeypatch.setattr("alignbench.session.runfolder.time.strftime", lambda _: "20260101-000000")
     folders = [RunFolder.named(tmp_path / "reports", "cka") for _ in range(3)]
     for folder in folders:  # all were named before the first was claimed, as by processes side by side
         folder.claim()
@@ -206,7 +206,7 @@ def test_where_nothing_can_be_written_the_run_ends_all_the_same(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", no_space)
-    monkeypatch.setattr("alignbench.plugin.keep.tempfile.mkdtemp", mkdtemp)
+    monkeypatch.setattr("alignbench.session.keep.tempfile.mkdtemp", mkdtemp)
     keeper.finish(make_run(), [make_score("rsa", 0.2)], figures=False)
     assert list(keeper.missing) == ["scores.json", "summary.md", "report.html"]
     assert keeper.rescued is None

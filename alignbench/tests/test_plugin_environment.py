@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from alignbench.plugin.environment import gpu_of_worker, machine, versions
-from alignbench.plugin.selection import needed_by_ids
 from alignbench.plugin.terminal import Printer
+from alignbench.session.environment import gpu_of_worker, machine, versions
+from alignbench.session.selection import needed_by_ids
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from alignbench.errors import DataError, ModelError, UnwritableError
 from alignbench.findings import SCHEMA, read_run
-from alignbench.plugin.attempts import Attempts
+from alignbench.session.attempts import Attempts
 from alignbench.tests.toys import CONFTEST, RECORD, copy_benchmarks, run
 
 REASON = "image chart_3.png can't be decoded: 4 of 9 rows are missing; replace the file"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alignbench.plugin import rates
-from alignbench.plugin.rates import Rates, slowness
+from alignbench.session import rates
+from alignbench.session.rates import Rates, slowness
 from alignbench.tests.toys import copy_benchmarks, run
 
 if TYPE_CHECKING:

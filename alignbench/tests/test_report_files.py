@@ -17,8 +17,8 @@ import pytest
 from alignbench.errors import DataError, UnwritableError
 from alignbench.findings import SCHEMA, append_score, read_run, read_scores, write_text
 from alignbench.plots import read_artifacts
-from alignbench.plugin.keep import Keeper
-from alignbench.plugin.runfolder import RunFolder
+from alignbench.session.keep import Keeper
+from alignbench.session.runfolder import RunFolder
 from alignbench.show import point_latest, scores_csv, write_run
 from alignbench.tests.report_fakes import (
     HOSTILE,

@@ -13,9 +13,9 @@ import pytest
 from alignbench.datasets import Dataset
 from alignbench.datasets.dataset import Sample
 from alignbench.datasets.thumbnails import SIDE, TEXT_LENGTH, thumbnails
-from alignbench.plugin import samples as kept
-from alignbench.plugin.runfolder import RunFolder
-from alignbench.plugin.samples import keep_samples
+from alignbench.session import samples as kept
+from alignbench.session.runfolder import RunFolder
+from alignbench.session.samples import keep_samples
 from alignbench.tests.html_fakes import Page, page_of, write_influence, write_layout, write_samples
 from alignbench.tests.report_fakes import HOSTILE, make_score, make_scores
 from alignbench.tests.toys import copy_benchmarks, run

@@ -12,7 +12,7 @@ import pytest
 
 from alignbench.experiments.speed import machine as speed_machine
 from alignbench.experiments.speed.machine import Machine, threads, threads_to_use
-from alignbench.plugin.environment import accelerator
+from alignbench.session.environment import accelerator
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 
@@ -141,7 +141,7 @@ def test_one_thread_unless_the_user_says_otherwise(
 def test_the_accelerator_has_a_name_that_a_folder_can_have(
     monkeypatch: pytest.MonkeyPatch, device: str, visible: str | None, name: str
 ) -> None:
-    from alignbench.plugin import environment
+    from alignbench.session import environment
 
     monkeypatch.setattr(environment, "_accelerators", lambda: ["NVIDIA A100-SXM4-80GB", "NVIDIA L4"])
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -151,7 +151,7 @@ def test_the_accelerator_has_a_name_that_a_folder_can_have(
 
 
 def test_an_accelerator_that_nobody_names_is_still_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    from alignbench.plugin import environment
+    from alignbench.session import environment
 
     monkeypatch.setattr(environment, "_accelerators", list)
     assert accelerator("cuda:3") == "cuda"

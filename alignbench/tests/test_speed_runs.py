@@ -188,14 +188,14 @@ from alignbench.experiments.speed import works as speed
 import pytest
 
 @pytest.mark.parametrize("turn", [1, 2])
-def test_turns(timed_encoder, turn, dataset, alignbench_suite, stopwatch):
-    for model in alignbench_suite.encoders.values():
-        alignbench_suite.vision(model)
-    alignbench_suite.hold(timed_encoder)
+def test_turns(timed_encoder, turn, dataset, alignbench_session, stopwatch):
+    for model in alignbench_session.encoders.values():
+        alignbench_session.vision(model)
+    alignbench_session.hold(timed_encoder)
     stopwatch(speed.encoding(timed_encoder, dataset, 1))
 
-def test_after(alignbench_suite):
-    assert not any(model.there for model in alignbench_suite.encoders.values())
+def test_after(alignbench_session):
+    assert not any(model.there for model in alignbench_session.encoders.values())
 """
     )
     result = run(speed, "test_turns.py", "--encoders=strict-a,strict-b", "-p", "no:randomly")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-    from alignbench.plugin.options import Options
+    from alignbench.session.options import Options
     from alignbench.ui.tabs import Tab
 
 RESULTS = 16
@@ -101,17 +101,17 @@ class App:
         return _Chosen(options, image, tuple(prompts), command)
 
     def _make(self, tab: Tab, chosen: _Chosen, job: Job[Shown]) -> Shown:
-        suite = self.suites.get(chosen.options)
-        suite.progress = job
-        study = Study(suite, chosen.options, job, self.loaded, chosen.image, chosen.prompts)
+        session = self.suites.get(chosen.options)
+        session.progress = job
+        study = Study(session, chosen.options, job, self.loaded, chosen.image, chosen.prompts)
         try:
             found = tab.study(study)
             notes = without_maps(study) if chosen.prompts else []
         except BaseException:
-            self.suites.forget(suite)
+            self.suites.forget(session)
             raise
         finally:
-            suite.progress = None
+            session.progress = None
             self.loaded.tidy()
         return shown(
             found,
@@ -121,7 +121,7 @@ class App:
             options=chosen.options,
             command=chosen.command,
             notes=[*notes, *job.warnings],
-            dataset=suite.dataset,
+            dataset=session.dataset,
             tell=job.say,
         )
 

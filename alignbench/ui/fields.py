@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from alignbench.errors import ConfigError
-from alignbench.plugin.options import METHODS
 from alignbench.projectors import LOSSES
+from alignbench.session.options import METHODS
 from alignbench.ui.texts import check_texts
 from alignbench.ui.uploads import SUFFIXES
 

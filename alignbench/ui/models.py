@@ -5,23 +5,19 @@ from __future__ import annotations
 import shlex
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from alignbench.cli.options import plugin_options
 from alignbench.config import load_config
 from alignbench.datatypes import RESERVED
 from alignbench.errors import AlignbenchError, ConfigError
 from alignbench.paths import user_path
-from alignbench.plugin.options import Options
-from alignbench.plugin.suite import Suite
+from alignbench.session.options import Options
+from alignbench.session.session import Session
 from alignbench.types import TOYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-
-    import pytest
 
     from alignbench.weights.handle import Handle
 
@@ -76,8 +72,8 @@ class Chooser:
         Raises:
             AlignbenchError: there is no data.
         """
-        suite = Suite.from_options(self.options({"n_samples": 10**9}))
-        return [name for name in suite.dataset.data_types if name not in RESERVED]
+        session = Session.from_options(self.options({"n_samples": 10**9}))
+        return [name for name in session.dataset.data_types if name not in RESERVED]
 
     def options(self, chosen: Mapping[str, Any]) -> Options:
         """Return the options of a run, checked as those of a pytest run are.
@@ -89,14 +85,10 @@ class Chooser:
             if what in chosen:
                 _check_names(what, chosen[what], [name for _, name in offered()])
         values: dict[str, Any] = {
-            f"alignbench_{name}": False if option.settings.get("action") == "store_true" else None
+            name: False if option.settings.get("action") == "store_true" else None
             for name, option in plugin_options().items()
         }
-        values |= {f"alignbench_{name}": value for name, value in (*self.given.items(), *chosen.items())}
-        config = SimpleNamespace(
-            option=SimpleNamespace(**values), invocation_params=SimpleNamespace(dir=Path.cwd())
-        )
-        return Options.from_pytest(cast("pytest.Config", config))
+        return Options.from_values({**values, **self.given, **chosen})
 
     def command(self, experiment: str, chosen: Mapping[str, Any], extra: Iterable[str] = ()) -> str:
         """Return the command that makes the same run in a terminal."""
@@ -149,21 +141,21 @@ class Suites:
     """The last few selections, with what they have embedded."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, Suite] = OrderedDict()
+        self._kept: OrderedDict[str, Session] = OrderedDict()
 
-    def get(self, options: Options) -> Suite:
-        """Return the suite of these options: the one that there is, or a new one."""
+    def get(self, options: Options) -> Session:
+        """Return the session of these options: the one that there is, or a new one."""
         # What else is chosen plays no part in what is embedded; whoever computes reads it from `options`.
         key = repr((options.encoders, options.llms, options.data_types, options.n_samples, options.seed))
-        suite = self._kept.pop(key, None) or Suite.from_options(options)
-        self._kept[key] = suite
+        session = self._kept.pop(key, None) or Session.from_options(options)
+        self._kept[key] = session
         while len(self._kept) > SUITES:
             self._kept.popitem(last=False)[1].release()
-        return suite
+        return session
 
-    def forget(self, suite: Suite) -> None:
-        """Drop a suite in which something failed: it would remember that, and not try again."""
-        self._kept = OrderedDict((key, kept) for key, kept in self._kept.items() if kept is not suite)
+    def forget(self, session: Session) -> None:
+        """Drop a session in which something failed: it would remember that, and not try again."""
+        self._kept = OrderedDict((key, kept) for key, kept in self._kept.items() if kept is not session)
 
 
 class Loaded:

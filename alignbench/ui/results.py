@@ -21,7 +21,7 @@ from alignbench.plots import FIGURES, FigureInputs, read_artifacts, save
 from alignbench.plots.declared import caption_of, needs_of
 from alignbench.plots.fonts import behind, boxes
 from alignbench.plots.text import clean, cut, number
-from alignbench.plugin.runfolder import RunFolder
+from alignbench.session.runfolder import RunFolder
 from alignbench.show import scores_csv
 from alignbench.types import jsonable
 from alignbench.ui.tables import pair_table
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.datasets import Dataset
-    from alignbench.plugin.options import Options
+    from alignbench.session.options import Options
     from alignbench.types import Score
     from alignbench.ui.studies import Found
 

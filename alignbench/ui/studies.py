@@ -20,7 +20,7 @@ from alignbench.experiments.shared import ALSO_NEEDED
 from alignbench.experiments.speed import works as speed
 from alignbench.experiments.trained import Repeats
 from alignbench.metrics import METRICS
-from alignbench.plugin.selection import Needed
+from alignbench.session.selection import Needed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from alignbench.encoders import Encoder
-    from alignbench.plugin.options import Options
-    from alignbench.plugin.suite import Suite
+    from alignbench.session.options import Options
+    from alignbench.session.session import Session
     from alignbench.types import ModelInfo, Pair, Score
     from alignbench.ui.jobs import Job
     from alignbench.ui.models import Loaded
@@ -57,7 +57,7 @@ class Study:
     """What a study is made with.
 
     Args:
-        suite: the selection, its data and embeddings.
+        session: the selection, its data and embeddings.
         options: what else was chosen.
         job: is told how far it is.
         loaded: the models that stay in memory.
@@ -65,7 +65,7 @@ class Study:
         prompts: what is looked for in it.
     """
 
-    suite: Suite
+    session: Session
     options: Options
     job: Job[Any]
     loaded: Loaded
@@ -81,35 +81,35 @@ class Study:
     @property
     def encoders(self) -> tuple[str, ...]:
         """The chosen encoders by name."""
-        return tuple(self.suite.encoders)
+        return tuple(self.session.encoders)
 
     @property
     def llms(self) -> tuple[str, ...]:
         """The chosen LLMs by name."""
-        return self.suite.paired_llms
+        return self.session.paired_llms
 
     def pairs(self, found: Found) -> list[Pair]:
         """Return every encoder with every LLM, and note the models."""
-        suite = self.suite
-        vision = [suite.vision(suite.encoders[name]) for name in self.encoders]
-        text = [suite.text(suite.llms[name]) for name in self.llms]
+        session = self.session
+        vision = [session.vision(session.encoders[name]) for name in self.encoders]
+        text = [session.text(session.llms[name]) for name in self.llms]
         found.models |= {side.model.label: side.model for side in (*vision, *text)}
-        return [suite.pair(x, y) for x in vision for y in text]
+        return [session.pair(x, y) for x in vision for y in text]
 
     @property
     def among_themselves(self) -> list[Pair]:
         """Each two encoders, then each two LLMs, over the same samples."""
-        suite = self.suite
-        vision = [suite.vision(suite.encoders[name]) for name in self.encoders]
-        text = [suite.text(suite.llms[name]) for name in self.llms]
-        return [suite.pair(x, y) for side in (vision, text) for x, y in itertools.combinations(side, 2)]
+        session = self.session
+        vision = [session.vision(session.encoders[name]) for name in self.encoders]
+        text = [session.text(session.llms[name]) for name in self.llms]
+        return [session.pair(x, y) for side in (vision, text) for x, y in itertools.combinations(side, 2)]
 
     def sides(self, found: Found) -> list[Pair]:
         """Return every model with itself."""
         pairs = self.pairs(found)
         embeddings = {side.model.label: side for pair in pairs for side in (pair.x, pair.y)}
         vision_first = sorted(embeddings.values(), key=lambda e: e.model.side != "vision")
-        return [self.suite.pair(side, side) for side in vision_first]
+        return [self.session.pair(side, side) for side in vision_first]
 
 
 def alignment(study: Study) -> Found:
@@ -250,7 +250,7 @@ def maps(study: Study) -> Found:
     subject = None if study.image is None else Subject((study.image,), study.prompts)
     study.job.expect(len(study.encoders))
     for name in study.encoders:
-        encoder = study.suite.encoders[name]
+        encoder = study.session.encoders[name]
         study.job.step(f"looking with {name}")
         found.models[encoder.info.label] = encoder.info
 
@@ -269,7 +269,7 @@ def maps(study: Study) -> Found:
 
 def without_maps(study: Study) -> list[str]:
     """Return why encoders can't look for a text, one sentence each."""
-    lacks = [what_it_lacks(study.suite.encoders[name]) for name in study.encoders]
+    lacks = [what_it_lacks(study.session.encoders[name]) for name in study.encoders]
     return [why["texts"] for why in lacks if "texts" in why]
 
 
@@ -278,11 +278,11 @@ def timings(study: Study) -> Found:
     from alignbench.experiments.speed.machine import Machine, threads, threads_to_use
     from alignbench.weights.precision import resolve_device
 
-    found, job, suite, options = Found(), study.job, study.suite, study.options
+    found, job, session, options = Found(), study.job, study.session, study.options
     machine = Machine(resolve_device(options.device), threads_to_use())
     sizes = options.batch_sizes
     job.expect(1 + len(study.encoders) * (1 + len(sizes)) + len(study.llms))
-    data = suite.dataset
+    data = session.dataset
 
     def time(what: str, make: Callable[[], speed.Work]) -> None:
         job.step(what)
@@ -291,13 +291,13 @@ def timings(study: Study) -> Found:
 
     time("decoding images", lambda: speed.decoding(data))
     for name in study.encoders:
-        encoder = _held(study, suite.encoders[name], found)
+        encoder = _held(study, session.encoders[name], found)
         time(f"preprocessing of {name}", lambda e=encoder: speed.preprocessing(e, data))  # type: ignore[misc]
         for size in sizes:
             make = _encoding(encoder, data, size)
             time(f"{name}, batches of {size}", make)
     for name in study.llms:
-        llm = _held(study, suite.llms[name], found)
+        llm = _held(study, session.llms[name], found)
         time(f"{name}, texts", lambda m=llm: speed.embedding_texts(m, data))  # type: ignore[misc]
     return found
 
@@ -311,7 +311,7 @@ def _held(study: Study, model: Any, found: Found) -> Any:
     found.models[model.info.label] = model.info
     if not (runs(model) and hasattr(model, "varied")):
         return model
-    # A handle of its own: embedding loads and frees the suite's.
+    # A handle of its own: embedding loads and frees the session's.
     return study.loaded.get(model.varied(), study.options.device, study.options.dtype)
 
 
@@ -354,4 +354,4 @@ def _in_one_basis(study: Study) -> Settings:
     settings = study.settings
     if settings.k is not None:
         return settings
-    return replace(settings, dims=study.suite.dims(Needed(study.encoders, study.llms)))
+    return replace(settings, dims=study.session.dims(Needed(study.encoders, study.llms)))

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from alignbench.plugin.attempts import Attempts
+from alignbench.session.attempts import Attempts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

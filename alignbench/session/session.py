@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from alignbench.datasets.dataset import normalised
 from alignbench.errors import ConfigError, DataError
-from alignbench.plugin.attempts import Attempts
-from alignbench.plugin.held import Held
+from alignbench.session.attempts import Attempts
+from alignbench.session.held import Held
 from alignbench.types import Embeddings, Pair
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from alignbench.encoders import Encoder
     from alignbench.llms import LLM
     from alignbench.llms.base import CausalLM
-    from alignbench.plugin.options import Options
-    from alignbench.plugin.selection import Needed
+    from alignbench.session.options import Options
+    from alignbench.session.selection import Needed
     from alignbench.types import Layers, ModelInfo, Patches, Score
     from alignbench.weights.arrays import ArrayFile
     from alignbench.weights.custom import Custom
@@ -33,7 +33,7 @@ M = TypeVar("M", bound="Encoder | LLM | Custom")
 
 
 @dataclass
-class Suite:
+class Session:
     """The selection of a run and what it has embedded so far.
 
     Args:
@@ -62,7 +62,7 @@ class Suite:
     _held: Held = field(default_factory=Held)
 
     @classmethod
-    def from_options(cls, options: Options) -> Suite:
+    def from_options(cls, options: Options) -> Session:
         """Resolve every name, without looking for weights.
 
         Raises:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alignbench.datasets import Dataset
-    from alignbench.plugin.runfolder import RunFolder
+    from alignbench.session.runfolder import RunFolder
 
 SHOWN_BY = ("influence", "layout")
 MOST = 400  # some 0.6 MB of the report; every one is decoded when the run ends

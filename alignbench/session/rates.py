@@ -15,7 +15,7 @@ from alignbench import paths
 from alignbench.errors import UnwritableError
 from alignbench.experiments.speed.machine import available_cores
 from alignbench.files import make_folder, write_bytes
-from alignbench.plugin.environment import accelerator, processor
+from alignbench.session.environment import accelerator, processor
 from alignbench.weights.digest import text_digest
 
 if TYPE_CHECKING:

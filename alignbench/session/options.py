@@ -1,4 +1,4 @@
-"""The run's options: one frozen dataclass made from `pytest.Config`; nothing else reads options."""
+"""The options of a session, checked: one frozen dataclass, whoever they come from."""
 
 from __future__ import annotations
 
@@ -25,10 +25,8 @@ from alignbench.registry import unknown
 from alignbench.weights.precision import DTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
-
-    import pytest
 
     from alignbench.findings.gate import Gate
 
@@ -120,14 +118,17 @@ class Options:
     given: tuple[str, ...]
 
     @classmethod
-    def from_pytest(cls, config: pytest.Config) -> Options:
-        """Read and check the options.
+    def from_values(cls, raw: Mapping[str, Any], folder: Path | None = None) -> Options:
+        """Check the values of the options and fill in the defaults.
+
+        Args:
+            raw: name of each option -> its value; None, or False for a switch, where it was not given.
+            folder: where alignbench.yaml is looked for; the current folder if None.
 
         Raises:
             ConfigError: a value that can't be, with the option's name and what would do.
         """
-        raw = _raw(config)
-        base = load_config(_path("--align-config", raw["config"]), folder=config.invocation_params.dir)
+        base = load_config(_path("--align-config", raw["config"]), folder=folder)
         encoders = _split("--encoders", raw["encoders"])
         llms = _split("--llms", raw["llms"])
         return cls(
@@ -235,11 +236,6 @@ def _given(raw: dict[str, Any]) -> Iterator[str]:
         option = f"--{name}" if name in _BARE else f"--align-{name}"
         option = option.replace("_", "-")
         yield option if value is True else f"{option}={','.join(value) if isinstance(value, list) else value}"
-
-
-def _raw(config: pytest.Config) -> dict[str, Any]:
-    prefix = "alignbench_"
-    return {k.removeprefix(prefix): v for k, v in vars(config.option).items() if k.startswith(prefix)}
 
 
 def _split(option: str, values: Iterable[str] | None) -> tuple[str, ...]:

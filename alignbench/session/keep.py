@@ -17,7 +17,7 @@ from alignbench.show.folder import LATEST
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from alignbench.plugin.runfolder import RunFolder
+    from alignbench.session.runfolder import RunFolder
     from alignbench.types import Run, Score
 
 
