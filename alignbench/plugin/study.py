@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alignbench.clone import workshop
 from alignbench.errors import DataError
 from alignbench.experiments.validity.study import LLMS, Study, checkpoints, member_of, members
 from alignbench.experiments.validity.study_cells import CellSettings
@@ -86,9 +87,8 @@ class StudyRun:
     def _train(self, name: str) -> None:
         for lineage in LINEAGES.values():
             if name in lineage.checkpoints.values() and not (self.lineages / name / CARD).is_file():
-                from alignbench.zoo.lineage_training import make_lineages
-
-                make_lineages([lineage], self.lineages, cache_home() / "zoo", lambda line: None)
+                trainings = workshop("zoo.lineage_training", f"{name}: its training, for -m study,")
+                trainings.make_lineages([lineage], self.lineages, cache_home() / "zoo", lambda line: None)
 
 
 def study_encoders(options: Options) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from alignbench import assert_aligned, score_arrays
 from alignbench.datasets.copies import first_equal, groups_of_rows, repeats
 from alignbench.errors import AlignbenchWarning, InputError
 from alignbench.findings import FLAGS
-from alignbench.measure.copies import CAPTIONS, IMAGES, drawn_copies, main
 from alignbench.types import Embeddings, ModelInfo, Pair
+from alignbench.workshop.measure.copies import CAPTIONS, IMAGES, drawn_copies, main
 
 if TYPE_CHECKING:
     from pathlib import Path

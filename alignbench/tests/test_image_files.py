@@ -235,8 +235,8 @@ OPENERS = {
     "plugin/fixtures.py",  # the user's own image (--align-image)
     "ui/uploads.py",  # the image that a browser sent
     "experiments/speed/works.py",  # bytes in memory, to time it
-    "measure/damage.py",  # bytes in memory, damaged
-    "measure/real/weights.py",  # photographs that a package ships, to check a conversion
+    "workshop/measure/damage.py",  # bytes in memory, damaged
+    "workshop/measure/real/weights.py",  # photographs that a package ships, to check a conversion
 }
 
 
@@ -249,4 +249,4 @@ def test_nobody_else_opens_images() -> None:
         if opens.search(path.read_text(encoding="utf-8"))
     }
     # Tests make images; and a contender of a race reads its own, as others do.
-    assert {name for name in found if not name.startswith(("tests/", "measure/_"))} == OPENERS
+    assert {name for name in found if not name.startswith(("tests/", "workshop/measure/_"))} == OPENERS

@@ -16,8 +16,8 @@ from PIL import Image, ImageFile
 from alignbench.datasets.containers import NotWholeError, check_filled, check_whole, kind_of
 from alignbench.datasets.images import check_image, open_image
 from alignbench.errors import DataError
-from alignbench.measure.damage import damage, flipped
 from alignbench.tests.data_files import encoded, png_chunk, png_with
+from alignbench.workshop.measure.damage import damage, flipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -27,7 +27,7 @@ from alignbench.metrics.localisation import (
     pointing_game,
     union_coverage,
 )
-from alignbench.zoo.data import Drawings
+from alignbench.workshop.zoo.data import Drawings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from alignbench.experiments.scoring import score_pair
-from alignbench.measure import _calibration_cells as cells
-from alignbench.measure import calibration
-from alignbench.measure._calibration_cases import ALIGNED, CASES, INDEPENDENT, Case
-from alignbench.measure._calibration_cells import E2E, Cell, Column, Drawn
-from alignbench.measure._calibration_checks import coverage, off, size, size_of
-from alignbench.measure._calibration_page import page
+from alignbench.workshop.measure import _calibration_cells as cells
+from alignbench.workshop.measure import calibration
+from alignbench.workshop.measure._calibration_cases import ALIGNED, CASES, INDEPENDENT, Case
+from alignbench.workshop.measure._calibration_cells import E2E, Cell, Column, Drawn
+from alignbench.workshop.measure._calibration_checks import coverage, off, size, size_of
+from alignbench.workshop.measure._calibration_page import page
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from alignbench.measure.control import table
 from alignbench.tests.report_fakes import make_score
 from alignbench.types import Null
+from alignbench.workshop.measure.control import table
 
 
 def test_a_line_a_metric_counts_small_p_values_and_distances() -> None:

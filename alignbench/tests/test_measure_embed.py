@@ -13,10 +13,10 @@ import pytest
 
 from alignbench.datasets import open_image
 from alignbench.embed import EmbeddingStore, embed_images
-from alignbench.measure import _embed_contenders as contenders
-from alignbench.measure import _embed_inputs as inputs
-from alignbench.measure import _race, embed
-from alignbench.measure._race import Cost, Round, Spread, kept, race, ratios
+from alignbench.workshop.measure import _embed_contenders as contenders
+from alignbench.workshop.measure import _embed_inputs as inputs
+from alignbench.workshop.measure import _race, embed
+from alignbench.workshop.measure._race import Cost, Round, Spread, kept, race, ratios
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alignbench.errors import InputError
-from alignbench.measure.faults import entrances, failing_disk, fuzz
-from alignbench.measure.faults.mutate import mutated_bytes, mutated_json
-from alignbench.measure.faults.tally import Tally
-from alignbench.measure.faults.trial import isolated, outcome_of
+from alignbench.workshop.measure.faults import entrances, failing_disk, fuzz
+from alignbench.workshop.measure.faults.mutate import mutated_bytes, mutated_json
+from alignbench.workshop.measure.faults.tally import Tally
+from alignbench.workshop.measure.faults.trial import isolated, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

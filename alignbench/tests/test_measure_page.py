@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alignbench.measure.page import growth_per_100
+from alignbench.workshop.measure.page import growth_per_100
 
 
 def test_the_slope_of_the_last_half_counts() -> None:

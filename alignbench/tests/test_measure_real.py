@@ -11,9 +11,9 @@ from alignbench import paths
 from alignbench.datasets import load_dataset
 from alignbench.errors import ModelError
 from alignbench.findings import read_run
-from alignbench.measure import real
-from alignbench.measure.real import checks, photographs, weights
 from alignbench.tests.report_fakes import make_score
+from alignbench.workshop.measure import real
+from alignbench.workshop.measure.real import checks, photographs, weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from alignbench.measure import ties
-from alignbench.measure._sections import with_section, with_sections_of
-from alignbench.measure.calibration import PAGE
 from alignbench.stats import joint_of_deletions, tie_groups
+from alignbench.workshop.measure import ties
+from alignbench.workshop.measure._sections import with_section, with_sections_of
+from alignbench.workshop.measure.calibration import PAGE
 
 if TYPE_CHECKING:
     from pathlib import Path

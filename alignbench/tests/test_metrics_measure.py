@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from alignbench.measure import __main__ as measure
-from alignbench.measure import cka, needed, truth
 from alignbench.metrics import debiased_cka
+from alignbench.workshop.measure import cka, needed, truth
+from alignbench.workshop.measure import command as measure
 
 
 def test_our_form_and_the_textbook_give_the_same_numbers() -> None:

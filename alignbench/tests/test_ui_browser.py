@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from alignbench.measure._served import served
+from alignbench.workshop.measure._served import served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alignbench import paths
-from alignbench.measure._served import served
 from alignbench.plots.declared import figures_of
 from alignbench.ui.uploads import MAX_FILE
+from alignbench.workshop.measure._served import served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,12 +15,12 @@ from alignbench.datasets.synthetic.words import COLOURS
 from alignbench.encoders import resolve
 from alignbench.errors import UnknownNameError
 from alignbench.experiments.validity.study import member_of, members
-from alignbench.zoo import loop
-from alignbench.zoo.data import CYCLE, Drawings
-from alignbench.zoo.labels import colours_of, number_of, targets
-from alignbench.zoo.lineage_training import make_lineages, shrunk
+from alignbench.workshop.zoo import loop
+from alignbench.workshop.zoo.data import CYCLE, Drawings
+from alignbench.workshop.zoo.labels import colours_of, number_of, targets
+from alignbench.workshop.zoo.lineage_training import make_lineages, shrunk
+from alignbench.workshop.zoo.masked import patches
 from alignbench.zoo.lineages import CARD, LINEAGES, Lineage, lineage_of, read_card
-from alignbench.zoo.masked import patches
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import torch
 
 from alignbench.datasets.synthetic import HELD_OUT_SEED, Synthetic
 from alignbench.paths import models_dir
-from alignbench.zoo.check import check_model, features, knn_accuracy, loaded, measure, recall_at_1
+from alignbench.workshop.zoo.check import check_model, features, knn_accuracy, loaded, measure, recall_at_1
 from alignbench.zoo.random_vit import build_random_vit
 from alignbench.zoo.recipes import RECIPES
 
@@ -96,7 +96,7 @@ def test_measuring_again_gives_the_committed_results(name):
 
 def test_check_writes_results_and_card_from_one_measurement(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "alignbench.zoo.check.measure", lambda recipe, folder: {"perplexity": 1.5, "ratio": 0.25}
+        "alignbench.workshop.zoo.check.measure", lambda recipe, folder: {"perplexity": 1.5, "ratio": 0.25}
     )
     (tmp_path / "training.json").write_text((models_dir() / "mini-llama" / "training.json").read_text())
     lines: list[str] = []

@@ -13,15 +13,15 @@ from torch.nn import functional
 
 from alignbench.datasets.synthetic import HELD_OUT_SEED, SAMPLE_DATA_SEED, Synthetic
 from alignbench.errors import UnknownNameError
-from alignbench.zoo import loop
-from alignbench.zoo.contrastive import sigmoid_loss, softmax_loss
-from alignbench.zoo.data import CYCLE, Drawings, batch_numbers, document, pool
-from alignbench.zoo.distill import crops, koleo, recoloured, sinkhorn
-from alignbench.zoo.language import next_token_loss
+from alignbench.workshop.zoo import loop
+from alignbench.workshop.zoo.contrastive import sigmoid_loss, softmax_loss
+from alignbench.workshop.zoo.data import CYCLE, Drawings, batch_numbers, document, pool
+from alignbench.workshop.zoo.distill import crops, koleo, recoloured, sinkhorn
+from alignbench.workshop.zoo.language import next_token_loss
+from alignbench.workshop.zoo.tokenizer import train_tokenizer
+from alignbench.workshop.zoo.training import train_model
 from alignbench.zoo.pixels import image_processor, normalised
 from alignbench.zoo.recipes import RECIPES, recipe_of
-from alignbench.zoo.tokenizer import train_tokenizer
-from alignbench.zoo.training import train_model
 
 POOL = 60
 TINY = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -44,7 +44,7 @@ def work(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _small_tokenizers(monkeypatch):
-    monkeypatch.setattr("alignbench.zoo.training.TOKENIZER_DRAWINGS", 60)
+    monkeypatch.setattr("alignbench.workshop.zoo.training.TOKENIZER_DRAWINGS", 60)
 
 
 def tiny(name, steps):

@@ -1,5 +1,5 @@
-"""The embedded models: small, real members of five families, trained on drawings.
+"""The built-in models and the lineages of the validity study: how each is built, in plain numbers.
 
-`python -m alignbench.zoo train NAME` trains one; `check NAME` measures it on held-out drawings and writes
-its card.
+`python -m alignbench.zoo train NAME` trains one, in a clone; `check NAME` measures it on held-out drawings
+and writes its card.
 """

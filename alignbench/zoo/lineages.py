@@ -1,7 +1,7 @@
 """Encoders of different origin and quality, made again by a command: what the validity study is over.
 
 A lineage is one training. Its early checkpoints belong to it: they are no further evidence of their own.
-No torch here; `alignbench.zoo.lineage_training` trains them.
+No torch here; `alignbench.workshop.zoo.lineage_training` trains them.
 """
 
 from __future__ import annotations

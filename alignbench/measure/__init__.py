@@ -1,1 +1,0 @@
-"""The measurements that the notes and the README quote: `python -m alignbench.measure NAME`."""

@@ -1,0 +1,170 @@
+"""The draws of a cell: computed in chunks, kept in a file a cell, and continued where they stopped."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from alignbench.experiments.e2e.retrieval import e2e_scores
+from alignbench.experiments.scoring import Settings, score_pair
+from alignbench.experiments.trained import Repeats
+from alignbench.files import write_bytes
+from alignbench.metrics import METRICS
+from alignbench.metrics.retrieval import cosine_similarity, retrieval
+from alignbench.stats import bootstrap_interval, wilson_interval
+from alignbench.types import Null
+from alignbench.workshop.measure._calibration_cases import CASES
+from alignbench.workshop.measure.truth import mixing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from alignbench.types import Interval, Pair, Score
+
+E2E, RANKED = "e2e", "retrieval"
+CHUNK = 100  # draws between two looks at the disk
+REPEATS = Repeats(splits=5, seeds=1, epochs=100)
+_TRAINED = ("recall_at_1", "mrr")
+
+
+class Drawn(NamedTuple):
+    """What one draw gave: None where a number does not exist."""
+
+    value: float | None
+    p: float | None = None
+    within_p: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One case, size and metric, or what makes several scores at once: "e2e" (trains) and "retrieval".
+
+    Args:
+        case: of CASES.
+        n: groups.
+        metric: of METRICS, or "e2e", or "retrieval".
+        draws: independent ones.
+        permutations: of each null; 0 where intervals alone are asked for.
+    """
+
+    case: str
+    n: int
+    metric: str
+    draws: int = 2000
+    permutations: int = 199
+
+    @property
+    def name(self) -> str:
+        """The stem of its file."""
+        return f"{self.case}-{self.n}-{self.metric}"
+
+    def one(self, trial: int) -> dict[str, Drawn]:
+        """Return what each score of the cell came to in one draw; the seed of everything is the trial's."""
+        pair = CASES[self.case].draw(self.n, trial)
+        if self.metric == RANKED:
+            return ranked(pair, trial)
+        if self.metric == E2E:
+            repeats = replace(REPEATS, seed=trial, permutations=self.permutations)
+            scores = e2e_scores(pair, "contrastive", repeats)
+            return {
+                f"{score.metric} {score.variant.split()[0]}": drawn(score)
+                for score in scores
+                if score.metric in _TRAINED
+            }
+        settings = Settings(seed=trial, permutations=self.permutations)
+        return {
+            self.metric: drawn(score_pair(METRICS.get(self.metric), pair, settings, experiment="calibration"))
+        }
+
+
+def drawn(score: Score) -> Drawn:
+    """Return what of a score is calibrated."""
+    null = score.null or Null("none")
+    ends = (None, None) if score.interval is None else (score.interval.low, score.interval.high)
+    return Drawn(score.value, null.p, null.within_p, *ends)
+
+
+def ranked(pair: Pair, seed: int) -> dict[str, Drawn]:
+    """Return recall@1 and MRR, image to text, of the true latent vectors, with intervals over groups.
+
+    Nothing is trained: both sides are taken back to their latent dimensions. These are the intervals for a
+    single ranking (Wilson, bootstrap); a run has those of repeated trainings.
+    """
+    latent = [np.asarray(e.values) @ mixing(side, e.dim).T for side, e in enumerate((pair.x, pair.y))]
+    groups = np.unique(pair.groups, return_inverse=True)[1]
+    found = retrieval(cosine_similarity(*latent), groups[:, None] == groups[None, :])
+    count = int(groups.max()) + 1
+    hits = float((np.bincount(groups, found.hits[1]) / np.bincount(groups)).sum())
+    return {
+        "recall_at_1": _of(found.recall[1], wilson_interval(hits, count)),
+        "mrr": _of(found.mrr, bootstrap_interval(found.reciprocal_ranks, groups, seed=seed)),
+    }
+
+
+def _of(value: float, interval: Interval) -> Drawn:
+    return Drawn(value, low=interval.low, high=interval.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """All draws of one score of a cell, as far as they have come."""
+
+    cell: Cell
+    score: str
+    drawn: Sequence[Drawn]
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """Return one field of all draws, nan where there is none."""
+        return np.asarray([getattr(one, name) for one in self.drawn], dtype=np.float64)
+
+
+def compute(cell: Cell, work: Path) -> None:
+    """Draw what is missing of a cell; a file with other permutations is begun anew."""
+    columns = _read(cell, work)
+    done = _length(columns)
+    for start in range(done, cell.draws, CHUNK):
+        for trial in range(start, min(start + CHUNK, cell.draws)):
+            for score, one in cell.one(trial).items():
+                columns.setdefault(score, []).append(one)
+        plain: dict[str, Any] = {**asdict(cell), "columns": columns}
+        del plain["draws"]
+        write_bytes(_file(cell, work), json.dumps(plain).encode())
+
+
+def read(cells: Sequence[Cell], work: Path) -> Iterator[Column]:
+    """Yield the columns that there are, whether their cell is finished or not."""
+    for cell in cells:
+        for score, rows in _read(cell, work).items():
+            yield Column(cell, score, rows[: cell.draws])
+
+
+def missing(cells: Sequence[Cell], work: Path) -> list[tuple[Cell, int]]:
+    """Return the cells that are not finished, with the draws that there are."""
+    counts = [(cell, _length(_read(cell, work))) for cell in cells]
+    return [(cell, count) for cell, count in counts if count < cell.draws]
+
+
+def _length(columns: dict[str, list[Drawn]]) -> int:
+    return min((len(rows) for rows in columns.values()), default=0)
+
+
+def _file(cell: Cell, work: Path) -> Path:
+    return work / f"{cell.name}.json"
+
+
+def _read(cell: Cell, work: Path) -> dict[str, list[Drawn]]:
+    path = _file(cell, work)
+    if not path.is_file():
+        return {}
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    if plain["permutations"] != cell.permutations:
+        return {}
+    return {score: [Drawn(*row) for row in rows] for score, rows in plain["columns"].items()}

@@ -1,0 +1,163 @@
+"""What the draws of a cell say: rejections against a binomial, Holm over cells, coverage and width."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alignbench.metrics import METRICS, debiased_cka
+from alignbench.stats import holm_rejects
+from alignbench.workshop.measure._calibration_cases import CASES
+from alignbench.workshop.measure._calibration_cells import E2E
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from alignbench.workshop.measure._calibration_cells import Column
+
+LEVEL = 0.05
+WANTED = 0.90  # of 95% intervals
+_HUGE = 20_000
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How often a null rejects pairs that it should not find anything in.
+
+    Args:
+        column: the draws.
+        null: "global", or "within" types.
+        draws: p-values that there are.
+        rejections: of them at .05.
+        shares: rejected at .01, .05 and .10.
+        p: two-sided binomial, of so many rejections where 5% is true.
+    """
+
+    column: Column
+    null: str
+    draws: int
+    rejections: int
+    shares: tuple[float, float, float]
+    p: float
+
+    @property
+    def says(self) -> str:
+        """In which direction it is off, where it is."""
+        return "too many" if self.rejections > LEVEL * self.draws else "too few"
+
+
+def size(column: Column) -> Size | None:
+    """Return what the p-values of independent pairs say, or None where there are none or pairs are aligned.
+
+    Of pairs that share their types it is the p within types: the global one finds the types, as it should.
+    """
+    case = CASES[column.cell.case]
+    if case.shared:
+        return None
+    null = "within" if case.separation else "global"
+    return size_of(column, null)
+
+
+def size_of(column: Column, null: str) -> Size | None:
+    """Return what the p-values of one null say, wanted or not."""
+    from scipy.stats import binomtest
+
+    p = column.numbers("within_p" if null == "within" else "p")
+    p = p[np.isfinite(p)]
+    if not len(p):
+        return None
+    shares = [float(np.mean(p <= level + _ROUNDING)) for level in (0.01, LEVEL, 0.10)]
+    rejections = round(shares[1] * len(p))
+    test = binomtest(rejections, len(p), LEVEL)
+    return Size(column, null, len(p), rejections, (shares[0], shares[1], shares[2]), float(test.pvalue))
+
+
+def off(sizes: Sequence[Size]) -> list[bool]:
+    """Return which cells Holm's procedure calls out of line."""
+    return holm_rejects([one.p for one in sizes], LEVEL)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How often intervals hold the expected score, and how wide they are.
+
+    Args:
+        column: the draws.
+        draws: intervals that there are.
+        expected: the mean score over all draws, which is what an interval at this n is for.
+        covered: share of intervals that hold it.
+        below: share of intervals that lie wholly below it.
+        of_population: share that holds the value of infinitely many pairs; of debiased CKA alone.
+        width: mean width over 2 · 1.96 · the standard deviation of the scores over draws.
+        p: one-sided binomial, of so few where 90% is true.
+    """
+
+    column: Column
+    draws: int
+    expected: float
+    covered: float
+    below: float
+    of_population: float | None
+    width: float
+    p: float
+
+    @property
+    def flagged(self) -> bool:
+        """Whether a run flags this interval as conservative."""
+        name = self.column.score
+        return name in METRICS.names() and METRICS.get(name).interval == "blocks"
+
+    @property
+    def above(self) -> float:
+        """The share of intervals that lie wholly above the expected score."""
+        return 1 - self.covered - self.below
+
+    @property
+    def short(self) -> bool:
+        """Whether it covers less than it should."""
+        return self.covered < WANTED
+
+
+def coverage(column: Column) -> Coverage | None:
+    """Return what the intervals are worth, or None where there are none."""
+    from scipy.stats import binomtest
+
+    values, low, high = (column.numbers(name) for name in ("value", "low", "high"))
+    there = np.isfinite(low)
+    if there.sum() < 2:
+        return None
+    expected = float(np.nanmean(values))
+    low, high = low[there], high[there]
+    covered = (low <= expected + _ROUNDING) & (expected <= high + _ROUNDING)
+    spread = float(np.nanstd(values, ddof=1))
+    population = None
+    if column.score == "debiased_cka":
+        truth = _population(column.cell.case)
+        population = float(((low <= truth) & (truth <= high)).mean())
+    return Coverage(
+        column,
+        len(low),
+        expected,
+        float(covered.mean()),
+        float((high < expected - _ROUNDING).mean()),
+        population,
+        float((high - low).mean() / (2 * 1.96 * spread)) if spread else np.inf,
+        float(binomtest(int(covered.sum()), len(low), WANTED, alternative="less").pvalue),
+    )
+
+
+@cache
+def _population(case: str) -> float:
+    """Return debiased CKA of a huge sample, which is near enough to the population's."""
+    known = CASES[case]
+    pair = known.draw(_HUGE, 0)
+    return debiased_cka(pair.x.values[:: known.wordings], pair.y.values[:: known.wordings])
+
+
+def trained(column: Column) -> bool:
+    """Whether the score takes a training; its p is twice the median over splits, valid but never exact."""
+    return column.cell.metric == E2E

@@ -1,0 +1,288 @@
+"""The page of the calibration: tables of sizes and coverages, and what is out of line or not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alignbench.workshop.measure._calibration_cases import CASES, WIDTHS
+from alignbench.workshop.measure._calibration_cells import E2E, RANKED, REPEATS, Cell
+from alignbench.workshop.measure._calibration_checks import WANTED, coverage, off, size, size_of, trained
+from alignbench.workshop.measure.truth import LATENT, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from alignbench.workshop.measure._calibration_cells import Column
+    from alignbench.workshop.measure._calibration_checks import Coverage, Size
+
+WORST = 10
+
+PAGE_TEXT = """\
+# Are the p-values and intervals of the suite what they say?
+
+Made by `python -m alignbench.measure calibration`; seeds are fixed, so it comes out the same again.
+
+Every draw is an independent sample of n images whose truth is known, scored by the code that scores a run
+(`score_pair`, `e2e_scores`). Both sides ({widths[0]} and {widths[1]} columns) have {latent} latent dimensions
+in isotropic noise. Nulls draw {permutations} permutations instead of a run's 999: the level .05 is exact with
+either. The plan is for 2,000 draws a cell, fewer where a score is dear; the tables say how many there are,
+and the last section what is missing. A share of 5% is sure to ± 1.0 points with 2,000 draws, ± 1.9 with 500
+and ± 4.3 with 100; one of 95% likewise.
+
+{verdict}
+
+## p-values where there is nothing to find
+
+The share of draws with p ≤ .05, which should be 5%: of sides that are independent, or, of pairs that share
+their types, the p *within* types. A two-sided binomial test for each cell, Holm over all {tested} of them;
+what is out of line is **bold**, with the direction. *Too few* is no false claim: scores that take few values
+(neighbours of nine points) tie with their permutations, and ties count against the score.
+
+{sizes}
+
+The cells with the smallest binomial p:
+
+{worst_sizes}
+
+### The global null of pairs that share their types
+
+It rejects, as it should: the types are on both sides. This is why a run shows the p within types beside it.
+
+{types}
+
+## Intervals
+
+95% intervals are for the *expected score at this n*: the mean over the draws. *Covered*: the share of
+intervals that hold it, {wanted} or more wanted; what is less is **bold**. *Below, above*: the share that lies
+wholly below it, or above. *Population*: the share that holds the value of infinitely many pairs (a sample of
+20,000). *Width*: the mean width over 2 · 1.96 · the standard deviation of the score over draws; 1 is what a
+perfect interval would have. Below 20 groups there is none (flag `n_too_small`), so n = 9 is not in the table.
+
+Two things to know. Intervals of unrelated pairs are wider than they need be. And near the bound 1 (decaying
+spectra, 8 of 16 shared) the score is skewed: samples that happen to score high also look sure of it, so more
+intervals lie above the expected score than the level allows, and few below.
+
+{coverages}
+
+## Retrieval
+
+R@1 and MRR as the e2e experiment makes them: {splits} splits of {seeds} seed, {epochs} epochs at most, a
+linear projector, contrastive loss; corrected t over the splits. A run has 5 seeds and 300 epochs: trainings
+are dear. *p ≤ .05* is of twice the median p over the splits, which is valid whatever their dependence and so
+rejects independent pairs less often than 5%.
+
+{trained}
+
+Nothing trained: the rows ranked by their true latent vectors, the intervals of `alignbench.stats` for one
+ranking (recall@1: Wilson over groups; MRR: bootstrap over groups). No run uses these two; they are there for
+rankings of your own.
+
+{ranked}
+
+## What is not there
+
+{missing}
+"""
+
+
+def percent(share: float) -> str:
+    """Return a share in percent, one decimal."""
+    return f"{100 * share:.1f}%"
+
+
+def page(columns: Sequence[Column], missing: Sequence[tuple[Cell, int]]) -> str:
+    """Return the whole page from the columns that there are.
+
+    Args:
+        columns: of finished cells and of those under way.
+        missing: cells that are not finished, with the draws that there are.
+    """
+    plain = [column for column in columns if column.cell.metric not in (E2E, RANKED)]
+    sizes = [one for one in map(size, plain) if one]
+    spans = [one for one in map(coverage, plain) if one]
+    learned = [one for one in map(coverage, filter(trained, columns)) if one]
+    rankings = (column for column in columns if column.cell.metric == RANKED)
+    unlearned = [one for one in map(coverage, rankings) if one]
+    return PAGE_TEXT.format(
+        widths=WIDTHS,
+        latent=LATENT,
+        permutations=_permutations(columns),
+        verdict=_verdict(sizes, spans, learned, unlearned),
+        tested=len(sizes),
+        sizes=_sizes(sizes),
+        worst_sizes=_worst_sizes(sizes),
+        types=_types(plain),
+        wanted=f"{WANTED:.0%}",
+        coverages=_coverages(spans),
+        splits=REPEATS.splits,
+        seeds=REPEATS.seeds,
+        epochs=REPEATS.epochs,
+        trained=_trained(list(filter(trained, columns))),
+        ranked=_coverages(unlearned),
+        missing=_missing(missing),
+    )
+
+
+def _permutations(columns: Sequence[Column]) -> str:
+    return ", ".join(map(str, sorted({c.cell.permutations for c in columns if c.cell.permutations}))) or "no"
+
+
+def _verdict(
+    sizes: Sequence[Size],
+    spans: Sequence[Coverage],
+    learned: Sequence[Coverage],
+    unlearned: Sequence[Coverage],
+) -> str:
+    wrong = [one for one, is_off in zip(sizes, off(sizes), strict=True) if is_off]
+    many = [one for one in wrong if one.says == "too many"]
+    few = [one for one in wrong if one.says == "too few"]
+    lines = [
+        f"**p-values**: {len(sizes)} cells{_drawn(sizes)}; {len(many)} out of line by too many rejections"
+        f"{_named((one.column, one.shares[1]) for one in many)}, {len(few)} by too few"
+        f"{_named((one.column, one.shares[1]) for one in few)}."
+    ]
+    for title, some in (
+        ("**Intervals** without a flag", [one for one in spans if not one.flagged]),
+        ("**Intervals** flagged `conservative`", [one for one in spans if one.flagged]),
+        ("**Intervals of trained retrieval**", learned),
+        ("**Intervals of a single ranking**", unlearned),
+    ):
+        short = [one for one in some if one.short]
+        width = f"; width {np.median([one.width for one in some]):.2f} at the median" if some else ""
+        lines.append(
+            f"{title}: {len(some)} cells{_drawn(some)}; {len(short)} below {WANTED:.0%} coverage"
+            f"{_named((one.column, one.covered) for one in short)}{width}."
+        )
+    return "\n\n".join(lines)
+
+
+def _drawn(some: Sequence[Size | Coverage]) -> str:
+    """Return from how many to how many draws they are."""
+    counts = sorted({one.draws for one in some})
+    if not counts:
+        return ""
+    return f" of {counts[0]:,} draws" if len(counts) == 1 else f" of {counts[0]:,} to {counts[-1]:,} draws"
+
+
+def _named(some: Iterable[tuple[Column, float]]) -> str:
+    names = [
+        f"`{column.score}`, {CASES[column.cell.case].title}, n = {column.cell.n}: {percent(share)}"
+        for column, share in some
+    ]
+    return f" ({'; '.join(names)})" if names else ""
+
+
+def _sizes(sizes: Sequence[Size]) -> str:
+    """Return a row a score and case, a column an n."""
+    ns = sorted({one.column.cell.n for one in sizes})
+    cells: dict[tuple[str, str], dict[int, str]] = {}
+    for one, is_off in zip(sizes, off(sizes), strict=True):
+        text = f"{percent(one.shares[1])} of {one.draws:,}"
+        key = (one.column.score, one.column.cell.case)
+        cells.setdefault(key, {})[one.column.cell.n] = f"**{text}, {one.says}**" if is_off else text
+    rows = [
+        [f"{score}: {CASES[case].title}", *(of_n.get(n, "–") for n in ns)]
+        for (score, case), of_n in cells.items()
+    ]
+    return table(["score: pairs", *(f"n = {n}" for n in ns)], rows)
+
+
+def _worst_sizes(sizes: Sequence[Size]) -> str:
+    ordered = sorted(zip(sizes, off(sizes), strict=True), key=lambda one: one[0].p)[:WORST]
+    rows = [
+        [
+            f"{one.column.score}: {one.column.cell.case}",
+            str(one.column.cell.n),
+            f"{one.draws:,}",
+            *map(percent, one.shares),
+            f"{one.p:.2g}",
+            f"**{one.says}**" if is_off else "in line",
+        ]
+        for one, is_off in ordered
+    ]
+    return table(
+        ["score: pairs", "n", "draws", "p ≤ .01", "p ≤ .05", "p ≤ .10", "binomial p", "after Holm"], rows
+    )
+
+
+def _types(columns: Sequence[Column]) -> str:
+    rows = []
+    for column in columns:
+        case = CASES[column.cell.case]
+        found = size_of(column, "global") if case.separation and not case.shared else None
+        if found:
+            within = size_of(column, "within")
+            rows.append(
+                [
+                    column.score,
+                    str(column.cell.n),
+                    f"{found.draws:,}",
+                    percent(found.shares[1]),
+                    percent(within.shares[1]) if within else "–",
+                ]
+            )
+    return table(["score", "n", "draws", "global p ≤ .05", "p within types ≤ .05"], rows)
+
+
+def _coverages(spans: Sequence[Coverage]) -> str:
+    rows = [
+        [
+            f"{one.column.score}: {CASES[one.column.cell.case].title}",
+            str(one.column.cell.n),
+            f"{one.draws:,}",
+            f"{one.expected:.3f}",
+            _bold(percent(one.covered), one.short),
+            f"{percent(one.below)}, {percent(one.above)}",
+            _population(one),
+            f"{one.width:.2f}",
+            "conservative" if one.flagged else "",
+        ]
+        for one in spans
+    ]
+    numbers = ("n", "draws", "expected", "covered", "below, above", "population", "width", "flag")
+    return table(["score: pairs", *numbers], rows)
+
+
+def _population(one: Coverage) -> str:
+    share = one.of_population
+    return "–" if share is None else _bold(percent(share), share < WANTED)
+
+
+def _bold(text: str, is_bold: bool) -> str:
+    return f"**{text}**" if is_bold else text
+
+
+def _trained(columns: Sequence[Column]) -> str:
+    rows = []
+    for column in columns:
+        case, span, rejected = CASES[column.cell.case], coverage(column), size_of(column, "global")
+        rows.append(
+            [
+                f"{column.score}: {case.title}",
+                str(column.cell.n),
+                f"{len(column.drawn):,}",
+                f"{span.expected:.3f}" if span else "–",
+                _bold(percent(span.covered), span.short) if span else "–",
+                f"{span.width:.2f}" if span else "–",
+                percent(rejected.shares[1]) if rejected and not case.shared else "–",
+            ]
+        )
+    return table(["score: pairs", "n", "draws", "expected", "covered", "width", "p ≤ .05"], rows)
+
+
+def _missing(missing: Sequence[tuple[Cell, int]]) -> str:
+    """Return a row for all cells of a score and size with as many draws."""
+    if not missing:
+        return "Nothing: all cells of the plan have all their draws."
+    cases: dict[tuple[str, int, int, int], list[str]] = {}
+    for cell, count in missing:
+        cases.setdefault((cell.metric, cell.n, count, cell.draws), []).append(cell.case)
+    rows = [
+        [metric, str(n), f"{count:,} of {draws:,}", ", ".join(names)]
+        for (metric, n, count, draws), names in cases.items()
+    ]
+    return "Cells of the plan that are not finished, with the draws that there are:\n\n" + table(
+        ["score", "n", "draws", "pairs"], rows
+    )

@@ -1,0 +1,150 @@
+"""The same embeddings by alignbench and by what else a user would take, models loaded beforehand."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from alignbench.embed import EmbeddingStore, embed_images, embed_texts
+from alignbench.encoders import resolve as resolve_encoder
+from alignbench.llms import resolve as resolve_llm
+from alignbench.weights.loading import quiet, torch_dtype, transformers_class
+from alignbench.weights.precision import resolve_device
+from alignbench.weights.vectors import unit_rows
+from alignbench.workshop.measure._embed_inputs import dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from alignbench.weights.precision import Precision
+
+    Vectors = NDArray[np.float32]
+    Work = Callable[[], Vectors]
+
+LONGEST = 128  # tokens of a text that are read
+IMAGES_A_BATCH = 32
+
+
+class Kept:
+    """A loaded model that `embed_texts` and `embed_images` can neither load nor free.
+
+    Args:
+        model: an LLM or an Encoder; it is loaded once, here.
+        device: where.
+        dtype: in which arithmetic.
+    """
+
+    def __init__(self, model: Any, device: str, dtype: str) -> None:
+        model.load(device, dtype)
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def load(self, device: str, dtype: str) -> None:
+        """Do nothing: it is loaded."""
+
+    def unload(self) -> None:
+        """Do nothing: it stays."""
+
+
+def our_texts(folder: Path, texts: Sequence[str], device: str, dtype: str) -> Work:
+    """Return the work of `embed_texts` on an empty store: tokenising, running, checking, writing."""
+    llm = Kept(resolve_llm(f"ours={folder}", max_length=LONGEST), device, dtype)
+    return lambda: embed_texts(llm, texts, store=EmbeddingStore(), device=device, dtype=dtype).values
+
+
+def sentence_transformers_texts(
+    folder: Path, texts: Sequence[str], device: str, precision: Precision
+) -> Callable[[int], Vectors]:
+    """Return the same by sentence-transformers, given a batch size: mean pooling, no chat template."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    device = resolve_device(device)
+    with quiet():
+        transformer = Transformer(
+            str(folder),
+            model_kwargs={"dtype": torch_dtype(precision.weights)},
+            max_seq_length=LONGEST,
+            # As it finds out itself, but for "message": with a chat template, it would wrap each text in it.
+            modality_config={"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
+            module_output_name="token_embeddings",
+        )
+    if transformer.tokenizer.pad_token is None:
+        transformer.tokenizer.pad_token = transformer.tokenizer.eos_token
+    pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="mean")
+    model = SentenceTransformer(modules=[transformer, pooling], device=device)
+
+    def encode(batch_size: int) -> Vectors:
+        with autocast(device, precision):
+            vectors = model.encode(
+                list(texts), batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False
+            )
+        return np.asarray(vectors, dtype=np.float32)
+
+    return encode
+
+
+def our_images(
+    folder: Path, files: Sequence[Path], pooling: str, device: str, dtype: str
+) -> tuple[Work, Precision]:
+    """Return the work of `embed_images` on an empty store, from reading the files on; and its arithmetic."""
+    handle: Any = resolve_encoder(f"ours={folder}", pooling=pooling)
+    encoder = Kept(handle, device, dtype)
+
+    def work() -> Vectors:
+        return embed_images(
+            encoder,
+            dataset(files),
+            store=EmbeddingStore(),
+            device=device,
+            dtype=dtype,
+            batch_size=IMAGES_A_BATCH,
+        ).values
+
+    return work, handle.precision(device, dtype)
+
+
+def plain_images(
+    folder: Path,
+    files: Sequence[Path],
+    model_class: str,
+    output: str,
+    device: str,
+    precision: Precision,
+) -> Work:
+    """Return the same by the loop that transformers' documentation shows, autocast around all of it."""
+    from PIL import Image
+
+    device = resolve_device(device)
+    with quiet():
+        processor = transformers_class("AutoImageProcessor").from_pretrained(folder)
+        model = transformers_class(model_class).from_pretrained(folder, dtype=torch_dtype(precision.weights))
+    model = model.eval().to(device)
+
+    def work() -> Vectors:
+        parts = []
+        with torch.inference_mode(), autocast(device, precision):
+            for start in range(0, len(files), IMAGES_A_BATCH):
+                images = [Image.open(file).convert("RGB") for file in files[start : start + IMAGES_A_BATCH]]
+                inputs = processor(images=images, return_tensors="pt").to(device)
+                if precision.autocast is None:
+                    inputs = inputs.to(model.dtype)
+                parts.append(getattr(model(**inputs), output).float().cpu().numpy())
+        return unit_rows(np.concatenate(parts))
+
+    return work
+
+
+def autocast(device: str, precision: Precision) -> Any:
+    """Return the context in which a model computes as ours does."""
+    if precision.autocast is None:
+        return nullcontext()
+    return torch.autocast(device.partition(":")[0], dtype=torch_dtype(precision.autocast))

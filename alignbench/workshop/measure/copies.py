@@ -1,0 +1,138 @@
+"""Copied rows: 40 images with five captions each as 200 rows, the sides unrelated, with and without groups.
+
+Writes its section of alignbench/docs/calibration.md, and leaves the rest of the page as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.arrays import score_arrays
+from alignbench.datasets.copies import REPEATED, ROWS
+from alignbench.errors import AlignbenchWarning
+from alignbench.stats import rng_for
+from alignbench.workshop.measure._calibration_cases import WIDTHS
+from alignbench.workshop.measure._sections import with_section
+from alignbench.workshop.measure.truth import table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from alignbench.types import Score
+
+    Matrix = NDArray[np.float64]
+
+PAGE = Path(__file__).parents[2] / "docs" / "calibration.md"
+IMAGES, CAPTIONS, OWN = 40, 5, 0.8
+METRICS_SHOWN = ("calibrated_cka", "mutual_knn")
+DRAWS = 100
+PERMUTATIONS = 199
+GROUPS: dict[str, Any] = {
+    "none: each row its own": None,
+    f'groups="{ROWS}"': ROWS,
+    "given: the image of each row": np.repeat(np.arange(IMAGES), CAPTIONS),
+}
+
+TEXT = """\
+## Copied rows
+
+Made by `python -m alignbench.measure copies`.
+
+{images} images with {captions} captions each, as {rows} rows of arrays: the image's vector {captions}
+times, and captions that resemble each other (a common vector, and noise of {own} times its size). The common
+vector is drawn without regard to the image, so there is nothing to find: p should be at most .05 in 5% of
+draws, and the interval should hold 0. Without groups a permutation deals out {rows} rows as if each were a
+sample, and what was copied looks like alignment. Such scores are flagged `{flag}`, and the call warns. One
+draw:
+
+{one}
+
+Of {draws} draws, with {permutations} permutations:
+
+{many}
+"""
+
+
+def main(argv: list[str]) -> None:
+    """Draw, and write the section."""
+    parser = argparse.ArgumentParser(prog="python -m alignbench.measure copies", description=__doc__)
+    parser.add_argument("--out", type=Path, default=PAGE, help="the page (%(default)s)")
+    parser.add_argument("--draws", type=int, default=DRAWS, help="(%(default)s)")
+    options = parser.parse_args(argv)
+    if options.draws < 1:
+        parser.error("--draws: expected at least 1")
+    before = options.out.read_text(encoding="utf-8") if options.out.is_file() else ""
+    options.out.write_text(with_section(before, "copies", copies_section(options.draws)), encoding="utf-8")
+    print(f"wrote {options.out}")
+
+
+def copies_section(draws: int = DRAWS) -> str:
+    """Return the section on copied rows: one draw with and without groups, and how often p is small.
+
+    Args:
+        draws: how many.
+    """
+    first = [
+        _row(title, score) for title, groups in GROUPS.items() for score in _scores(0, groups, METRICS_SHOWN)
+    ]
+    many = [[title, *_shares(draws, groups)] for title, groups in GROUPS.items()]
+    return TEXT.format(
+        images=IMAGES,
+        captions=CAPTIONS,
+        rows=IMAGES * CAPTIONS,
+        own=OWN,
+        flag=REPEATED,
+        one=table(["groups: score", "n", "value", "95% interval", "p", "flags"], first),
+        draws=draws,
+        permutations=PERMUTATIONS,
+        many=table(["calibrated_cka, groups", "p ≤ .05", "intervals that hold 0"], many),
+    )
+
+
+def drawn_copies(trial: int) -> tuple[Matrix, Matrix]:
+    """Return both sides [200, d] of one draw."""
+    rng = rng_for(trial, "copies")
+    images, texts = (rng.normal(size=(IMAGES, width)) for width in WIDTHS)
+    captions = np.repeat(texts, CAPTIONS, axis=0)
+    return np.repeat(images, CAPTIONS, axis=0), captions + OWN * rng.normal(size=captions.shape)
+
+
+def _scores(
+    trial: int, groups: Any, metrics: tuple[str, ...], permutations: int | None = None
+) -> tuple[Score, ...]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AlignbenchWarning)
+        x, y = drawn_copies(trial)
+        return score_arrays(x, y, groups=groups, metrics=metrics, permutations=permutations).scores
+
+
+def _row(title: str, score: Score) -> list[str]:
+    assert score.null is not None
+    assert score.interval is not None
+    interval = f"{score.interval.low:.3f} to {score.interval.high:.3f}"
+    flags = ", ".join(score.flags)
+    return [
+        f"{title}: {score.metric}",
+        str(score.n),
+        f"{score.value:.3f}",
+        interval,
+        f"{score.null.p:.3f}",
+        flags,
+    ]
+
+
+def _shares(draws: int, groups: Any) -> list[str]:
+    small = held = 0
+    for trial in range(draws):
+        (score,) = _scores(trial, groups, METRICS_SHOWN[:1], PERMUTATIONS)
+        assert score.null is not None
+        assert score.null.p is not None
+        assert score.interval is not None
+        small += score.null.p <= 0.05
+        held += score.interval.low <= 0 <= score.interval.high
+    return [f"{100 * count / draws:.0f}%" for count in (small, held)]

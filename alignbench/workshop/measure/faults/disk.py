@@ -1,0 +1,161 @@
+"""A full and a read-only disk at every place that a run writes, and files that can't grow beyond a size."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from alignbench.errors import AlignbenchError
+from alignbench.findings import read_run
+from alignbench.workshop.measure._suite import workplace
+from alignbench.workshop.measure.faults import failing_disk
+from alignbench.workshop.measure.faults.tally import Tally
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from alignbench.workshop.measure._suite import Workplace
+
+ARGUMENTS: Final = (
+    "-m",
+    "coral",
+    "--encoders=mini-clip,random-vit",
+    "--align-permutations=99",
+    "--n-samples=12",
+    "-p",
+    "no:randomly",
+)
+_SIZES: Final = (1000, 30_000, 300_000)  # bytes that a file may have; pytest itself needs some
+_RAW: Final = re.compile(r"INTERNALERROR|Traceback \(most recent call last\)")
+_SAID: Final = re.compile(r"can't be|could not|cannot|no space|read-only|too large", re.IGNORECASE)
+LIMIT = 900  # seconds for one run
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a run left.
+
+    Args:
+        scores: how many of them can be read.
+        files: in its folder, and `latest` where that leads to it.
+    """
+
+    scores: int
+    files: frozenset[str]
+
+
+def measure(options: argparse.Namespace) -> Iterator[Tally]:
+    """Run the suite with a disk that fails at one place after the other."""
+    tally = Tally("disk")
+    with workplace() as place:
+        site = place.root / "site"
+        site.mkdir()
+        shutil.copy(str(failing_disk.__file__), site / "sitecustomize.py")
+        log = place.root / "written.log"
+        _run(place, {"record": str(log)})
+        places = list(dict.fromkeys(log.read_text(encoding="utf-8").splitlines()))
+        whole = _left(place.root / "reports")
+        for at in places:
+            for number in (errno.ENOSPC, errno.EROFS):
+                done = _run(place, {"place": at, "errno": number})
+                _judge(tally, f"{errno.errorcode[number]} at {at}", done, place, whole)
+        for size in _SIZES:
+            done = _run(place, None, _limit(size))
+            _judge(tally, f"files of at most {size} bytes", done, place, whole)
+    yield tally
+
+
+def _run(
+    place: Workplace, fault: dict[str, Any] | None, before: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str] | None:
+    """Run the suite from an empty cache; None where it did not end."""
+    for folder in ("reports", "cache", ".benchmarks"):
+        shutil.rmtree(place.root / folder, ignore_errors=True)
+    environment = place.environment()
+    if fault is not None:
+        environment[failing_disk.VARIABLE] = json.dumps({"root": str(place.root), **fault})
+        path = [str(place.root / "site"), environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+    try:
+        return subprocess.run(
+            place.command(*ARGUMENTS),
+            cwd=place.root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            preexec_fn=before,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _limit(size: int) -> Callable[[], None]:
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def _judge(
+    tally: Tally,
+    what: str,
+    done: subprocess.CompletedProcess[str] | None,
+    place: Workplace,
+    whole: Left,
+) -> None:
+    """Count what a run came to.
+
+    Scores are lost where a run neither kept them in a file nor showed them. A run that could not write
+    something has to say so.
+    """
+    tally.inputs += 1
+    if done is None:
+        tally.add("hang", what)
+        return
+    output = done.stdout + done.stderr
+    if found := _RAW.search(output):
+        lines = len(output.splitlines())
+        tally.add("traceback", f"{what}: {found.group()} in {lines} lines; {_last_error(output)}")
+        return
+    if done.returncode < 0:
+        tally.add("crash", f"{what}: signal {-done.returncode}")
+        return
+    left, expected = _left(place.root / "reports"), whole.scores
+    refused = done.returncode == 4  # before anything was embedded: nothing was scored
+    if not _SAID.search(output) and left != whole:
+        lacking = sorted(whole.files - left.files)
+        tally.add("silent", f"{what}: status {done.returncode}, {left.scores} scores, without {lacking}")
+        return
+    shown = "ranked by" in output or f"{expected} scores" in output
+    if not refused and left.scores < expected and not shown:
+        tally.add("lost", f"{what}: {left.scores} of {expected} scores in files, and none shown", expected)
+        return
+    tally.add("refused" if done.returncode else "accepted", what)
+
+
+def _last_error(output: str) -> str:
+    errors = [line for line in output.splitlines() if re.search(r"Error\b.*:", line)]
+    return errors[-1].strip()[:160] if errors else ""
+
+
+def _left(reports: Path) -> Left:
+    """Return what the newest run left: its files, its scores, and whether `latest` leads to it."""
+    runs = sorted(folder for folder in reports.glob("*-*") if folder.is_dir())
+    if not runs:
+        return Left(0, frozenset())
+    files = {path.relative_to(runs[-1]).as_posix() for path in runs[-1].rglob("*") if path.is_file()}
+    if (reports / "latest").resolve() == runs[-1].resolve():
+        files.add("latest")
+    try:
+        scores = len(read_run(runs[-1])[1])
+    except AlignbenchError:
+        scores = 0
+    return Left(scores, frozenset(files))

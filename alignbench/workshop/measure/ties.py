@@ -1,0 +1,299 @@
+"""How often equal encoders are told apart, and how often a better one is found: Holm's rule and ours.
+
+Writes the section on ties of alignbench/docs/calibration.md. An encoder's score is a mean over n samples
+whose truth is known, and its error comes from blocks of samples, as in a run. One row is of a real metric,
+decided by a run's own code.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alignbench.metrics import METRICS
+from alignbench.stats import (
+    LEVEL,
+    evaluate,
+    holm_rejects,
+    joint_of_deletions,
+    leader_quantile,
+    paired_p,
+    rng_for,
+    tie_groups,
+)
+from alignbench.stats.interval import MAX_JACKKNIFE_BLOCKS, t_quantile
+from alignbench.workshop.measure._sections import with_section
+from alignbench.workshop.measure.calibration import PAGE
+from alignbench.workshop.measure.truth import table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from alignbench.stats import Joint
+
+    Matrix = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
+    Look = Callable[[Mask, Mask], Sequence[Any]]
+
+DRAWS = 4000
+COUNTS = (2, 3, 5, 10, 20)
+SIZES = (60, 200, 1000)
+GAPS = (2.5, 3.5, 4.5)
+MOST_PLAIN = 3  # encoders: more are drawn from harder worlds, too
+REAL, REAL_N, REAL_COUNT = "calibrated_cka", 60, 10
+CHUNK = 50
+NOWHERE = -1e100  # the value of those who are not compared: behind everyone
+FAR = 12.0  # errors of a difference
+
+SECTION = """\
+## Which encoders tie
+
+Made by `python -m alignbench.measure ties`, {draws:,} draws a number; seeds are fixed, so it comes out the
+same again. An encoder's score is a mean over n samples of a value whose distribution is known. *Before*:
+paired t of every encoder against the leader, with Holm's correction, which takes the leader for one that was
+named in advance. *Now*: leads against `leader_quantile`, which allows for the leader being the largest.
+
+### Equal encoders
+
+The share of draws in which at least one of the encoders, all of them equal, is told from the leader, before
+→ now; 5% at most is wanted, and a share of 5% is sure to ± {sure:.1f} points (one in twenty is further off).
+Correlation that all encoders share cancels in paired differences. *Unequal errors*: standard deviations from
+.5 to 2. *Twins*: two and two encoders correlate at .95. *Skewed*: exponential instead of normal.
+
+{equal}
+
+### One encoder is better
+
+n = 200, correlation .5; the gap is in standard errors of a difference. *Alone*: the best is told from all
+others. *Apart*: the share of the others that are told from the leader. *Lost*: the best is not in the first
+group.
+
+{power}
+
+### Two groups of equal encoders
+
+n = 200, correlation .5, half of the encoders far behind the others. The level holds for the first group,
+which is the answer, and for each group behind by itself: that any of two groups is cut is up to twice as
+frequent.
+
+{clusters}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """How the values of one sample are distributed over the encoders.
+
+    Args:
+        title: what the tables call it.
+        correlation: between any two encoders.
+        spread: the largest standard deviation, the smallest being its inverse.
+        twins: whether each even encoder correlates at .95 with the next one.
+        skewed: whether values are exponential instead of normal.
+    """
+
+    title: str
+    correlation: float = 0.5
+    spread: float = 1.0
+    twins: bool = False
+    skewed: bool = False
+
+    def draw(self, rng: np.random.Generator, n: int, count: int) -> Matrix:
+        """Return the values of n samples for each encoder [n, count], all of mean 0."""
+        noise = rng.standard_exponential if self.skewed else rng.standard_normal
+        own, common = noise((n, count)), noise((n, 1))
+        if self.skewed:
+            own, common = own - 1.0, common - 1.0
+        if self.twins:
+            own[:, 1::2] = np.sqrt(0.95) * own[:, : count - count % 2 : 2] + np.sqrt(0.05) * own[:, 1::2]
+        values = np.sqrt(1 - self.correlation) * own + np.sqrt(self.correlation) * common
+        return np.asarray(values * np.geomspace(1 / self.spread, self.spread, count))
+
+
+WORLDS = tuple(World(f"correlation {rho:g}", rho) for rho in (0.0, 0.5, 0.9))
+HARDER = (
+    World("unequal errors", spread=2.0),
+    World("twins", correlation=0.0, twins=True),
+    World("skewed", correlation=0.0, skewed=True),
+)
+
+
+def by_holm(values: dict[str, float], joint: Joint) -> list[list[str]]:
+    """Return the tie groups as they were made before: Holm's correction over comparisons with the leader."""
+    rest = sorted(values, key=lambda name: -values[name])
+    groups = []
+    while rest:
+        leader, *others = rest
+        p_values = [
+            paired_p(
+                values[leader] - values[name],
+                np.subtract(joint.parts[leader], joint.parts[name]).tolist(),
+                joint.error,
+            )
+            for name in others
+        ]
+        apart = {n for n, is_apart in zip(others, holm_rejects(p_values), strict=True) if is_apart}
+        groups.append([name for name in rest if name not in apart])
+        rest = [name for name in others if name in apart]
+    return groups
+
+
+def first_group(blocks: Matrix, among: Mask, least: Sequence[float]) -> Mask:
+    """Return who ties with the leader in each draw, as `tie_groups` and `by_holm` would [draws, encoders].
+
+    Both take the clearest difference first and stop at the first that is not clear; what they differ in is
+    how clear it has to be.
+
+    Args:
+        blocks: each encoder's mean in blocks of one size [draws, blocks, encoders].
+        among: who is compared [draws, encoders].
+        least: how many errors a lead must be, by how many are still compared with the leader, from 1.
+    """
+    values = np.where(among, blocks.mean(axis=1), NOWHERE)
+    leader = values.argmax(axis=1)[:, None]
+    leads = np.take_along_axis(blocks, leader[:, None], axis=2) - blocks
+    errors = leads.std(axis=1, ddof=1) / np.sqrt(blocks.shape[1])
+    np.put_along_axis(errors, leader, 1.0, axis=1)
+    ratios = (values.max(axis=1, keepdims=True) - values) / errors
+    np.put_along_axis(ratios, leader, -1.0, axis=1)
+    order = np.argsort(-ratios, axis=1)
+    asked = np.asarray([*least[: values.shape[1] - 1][::-1], np.inf])
+    apart = np.logical_and.accumulate(np.take_along_axis(ratios, order, axis=1) > asked, axis=1)
+    tied = np.empty_like(among)
+    np.put_along_axis(tied, order, ~apart, axis=1)
+    return tied
+
+
+def rules(count: int, freedom: int) -> tuple[list[float], list[float]]:
+    """Return `least` of `first_group` before and now."""
+    others = range(1, count)
+    holm = [t_quantile(1 - LEVEL / (2 * left), freedom) for left in others]
+    return holm, [leader_quantile(left + 1, freedom) for left in others]
+
+
+def shares(world: World, n: int, better: Sequence[float], draws: int, look: Look) -> Matrix:
+    """Return the means of what `look` sees in the first groups [rules, numbers], over draws of n samples.
+
+    Args:
+        world: the distribution.
+        n: samples.
+        better: by how many standard errors of a difference each encoder is better than one of mean 0.
+        draws: how many.
+        look: takes who is in the first group, and who in the one behind it, [draws, encoders] each.
+    """
+    rng = rng_for(0, "ties", world.title, str(n), str(tuple(better)))
+    count, parts = len(better), min(n, MAX_JACKKNIFE_BLOCKS)
+    shift = np.asarray(better) * np.sqrt(2 * (1 - world.correlation) / n)
+    least = rules(count, parts - 1)
+    seen = []
+    for start in range(0, draws, CHUNK):
+        rows = [world.draw(rng, n, count) for _ in range(min(CHUNK, draws - start))]
+        blocks = np.stack(rows).reshape(len(rows), parts, -1, count).mean(axis=2) + shift
+        everyone = np.ones((len(rows), count), dtype=bool)
+        groups = [first_group(blocks, everyone, one) for one in least]
+        behind = [first_group(blocks, ~g, one) & ~g for g, one in zip(groups, least, strict=True)]
+        seen.append([look(g, b) for g, b in zip(groups, behind, strict=True)])
+    return np.asarray(np.concatenate(seen, axis=2).mean(axis=2))
+
+
+def equal(draws: int, counts: Sequence[int] = COUNTS, sizes: Sequence[int] = SIZES) -> str:
+    """Return the table of equal encoders, the last row of a real metric."""
+
+    def cell(found: Matrix) -> str:
+        return f"{100 * found[0, 0]:.1f}% → {100 * found[1, 0]:.1f}%"
+
+    rows = []
+    for count in counts:
+        for world in (*WORLDS, *(HARDER if count > MOST_PLAIN else ())):
+            found = [
+                shares(world, n, [0.0] * count, draws, lambda first, _: [~first.all(axis=1)]) for n in sizes
+            ]
+            rows.append([f"{count} encoders, {world.title}", *map(cell, found)])
+            print(" | ".join(rows[-1]), flush=True)
+    fewer = max(10, draws // 10)
+    title = f"{REAL_COUNT} encoders, `{REAL}` of drawn vectors ({fewer:,} draws)"
+    rows.append([title, *(cell(real(fewer)) if n == REAL_N else "–" for n in sizes)])
+    return table(["", *(f"n = {n:,}" for n in sizes)], rows)
+
+
+def real(draws: int) -> Matrix:
+    """Return how often one of several encoders that see a text's vectors equally well is told apart."""
+    metric = METRICS.get(REAL)
+    seen = np.zeros((draws, 2, 1))
+    for i in range(draws):
+        rng = rng_for(i, "ties", REAL)
+        latent = rng.standard_normal((REAL_N, 8))
+        text = latent @ directions(rng) + rng.standard_normal((REAL_N, 24))
+        found = {}
+        for number in range(REAL_COUNT):
+            image = latent @ directions(rng) + rng.standard_normal((REAL_N, 24)) / 2
+            found[f"encoder {number:02}"] = evaluate(metric, image, text, null=False)
+        joint = joint_of_deletions({name: one.deletions for name, one in found.items()})
+        values = {name: one.value for name, one in found.items()}
+        seen[i] = [[len(rule(values, joint)) > 1] for rule in (by_holm, tie_groups)]
+    return np.asarray(seen.mean(axis=0))
+
+
+def directions(rng: np.random.Generator) -> Matrix:
+    """Return orthonormal directions of 8 latent dimensions [8, 24]: so all encoders see them equally well."""
+    q, _ = np.linalg.qr(rng.standard_normal((24, 8)))
+    return np.asarray(q.T)
+
+
+def power(draws: int, counts: Sequence[int] = (2, 5, 10, 20), gaps: Sequence[float] = GAPS) -> str:
+    """Return the table of one encoder that is better than all others, which are equal."""
+    rows = []
+    for count in counts:
+
+        def look(first: Mask, _: Mask) -> Sequence[Any]:
+            alone = first[:, 0] & ~first[:, 1:].any(axis=1)
+            return [alone, (~first).sum(axis=1) / (first.shape[1] - 1), ~first[:, 0]]
+
+        for gap in gaps:
+            found = shares(WORLDS[1], 200, [gap, *[0.0] * (count - 1)], draws, look)
+            told = [f"{100 * a:.1f}% → {100 * b:.1f}%" for a, b in zip(*found, strict=True)]
+            rows.append([f"{count} encoders, gap {gap:g}", *told])
+            print(" | ".join(rows[-1]), flush=True)
+    return table(["", "alone", "apart", "lost"], rows)
+
+
+def clusters(draws: int, counts: Sequence[int] = (4, 10, 20)) -> str:
+    """Return the table of two groups of equal encoders."""
+    rows = []
+    for count in counts:
+        half = count // 2
+
+        def look(first: Mask, behind: Mask, half: int = half) -> Sequence[Any]:
+            return [~first[:, :half].all(axis=1), ~(first | behind).all(axis=1)]
+
+        found = shares(WORLDS[1], 200, [FAR] * half + [0.0] * half, draws, look)
+        told = [f"{100 * a:.1f}% → {100 * b:.1f}%" for a, b in zip(*found, strict=True)]
+        rows.append([f"{half} and {half} encoders", *told])
+        print(" | ".join(rows[-1]), flush=True)
+    return table(["", "the first group is cut", "any group is cut"], rows)
+
+
+def main(argv: list[str]) -> None:
+    """Draw, and write the section."""
+    parser = argparse.ArgumentParser(prog="python -m alignbench.measure ties", description=__doc__)
+    parser.add_argument("--out", type=Path, default=PAGE, help="the page (%(default)s)")
+    parser.add_argument("--draws", type=int, default=DRAWS, help="for each number (%(default)s)")
+    options: Any = parser.parse_args(argv)
+    if options.draws < 2:
+        parser.error("--draws: expected at least 2")
+    text = SECTION.format(
+        draws=options.draws,
+        sure=100 * 1.96 * np.sqrt(0.05 * 0.95 / options.draws),
+        equal=equal(options.draws),
+        power=power(options.draws),
+        clusters=clusters(options.draws),
+    )
+    before = options.out.read_text(encoding="utf-8") if options.out.exists() else ""
+    options.out.write_text(with_section(before, "ties", text), encoding="utf-8")
+    print(f"wrote {options.out}")

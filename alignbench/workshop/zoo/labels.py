@@ -1,0 +1,85 @@
+"""Training on labels: an encoder that learns to tell a drawing's type, kind, colours or number of items."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import Dinov2Config, Dinov2Model
+
+from alignbench.datasets.synthetic.words import COLOURS
+from alignbench.workshop.zoo.data import CYCLE, Drawings, batch_numbers
+from alignbench.workshop.zoo.loop import ATTENTION
+from alignbench.zoo.pixels import normalised
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from alignbench.datasets.synthetic import Description
+    from alignbench.zoo.recipes import Recipe
+
+MOST = 12  # items that are told apart
+
+
+class Labelled:
+    """Images with a label each; the head on the CLS token is thrown away after."""
+
+    def __init__(self, recipe: Recipe, pixels: NDArray[np.uint8], processor: Any) -> None:
+        self._recipe, self._pixels, self._processor = recipe, pixels, processor
+        self._targets = targets(recipe.objective, len(pixels))
+        outputs = self._targets.shape[1] if self._targets.ndim == 2 else int(self._targets.max()) + 1
+        torch.manual_seed(recipe.seed)
+        backbone = Dinov2Model(Dinov2Config(**recipe.config, **ATTENTION))
+        self.module = nn.ModuleList([backbone, nn.Linear(recipe.config["hidden_size"], outputs)])
+
+    @property
+    def model(self) -> Any:
+        """The model to keep."""
+        return self.module[0]
+
+    def loss(self, step: int) -> torch.Tensor:
+        """Return the cross-entropy of batch `step`; binary ones where a drawing has several labels."""
+        numbers = batch_numbers(len(self._pixels), self._recipe.batch, self._recipe.seed, step)
+        backbone, head = self.module
+        images = normalised(self._pixels[numbers], self._processor)
+        logits = head(backbone(images).pooler_output).float()
+        wanted = torch.from_numpy(self._targets[numbers])
+        if wanted.ndim == 2:
+            return functional.binary_cross_entropy_with_logits(logits, wanted.float())
+        return functional.cross_entropy(logits, wanted)
+
+    def after(self, step: int) -> None:
+        """Nothing follows a step."""
+
+
+def targets(label: str, n: int) -> NDArray[np.int64]:
+    """Return the labels of the first `n` training drawings: classes [n], or 0 and 1 [n, colours]."""
+    drawings = Drawings()
+    if label == "type":
+        types = sorted(set(CYCLE))
+        return np.asarray([types.index(CYCLE[i % len(CYCLE)]) for i in range(n)])
+    described = [drawings.description(i) for i in range(n)]
+    if label == "colour":
+        return np.asarray([colours_of(one) for one in described])
+    if label == "number":
+        return np.asarray([number_of(one) for one in described])
+    kinds = sorted({one.kind for one in described})
+    return np.asarray([kinds.index(one.kind) for one in described])
+
+
+def colours_of(description: Description) -> list[int]:
+    """Return 1 for each colour that is named, in the order of `COLOURS`, else 0."""
+    words = set(re.findall(r"[a-z]+", " ".join(description.wordings).lower()))
+    return [int(colour in words) for colour in COLOURS]
+
+
+def number_of(description: Description) -> int:
+    """Return the answer to "how many", 0 where it is not asked, `MOST` at most."""
+    for question, answer in description.exchanges:
+        if question.lower().startswith("how many"):
+            return min(MOST, int(answer.rstrip(".")))
+    return 0

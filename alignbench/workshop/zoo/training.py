@@ -1,0 +1,90 @@
+"""From a recipe to a folder that loads like any checkpoint of its family."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from alignbench.workshop.zoo.contrastive import Contrastive
+from alignbench.workshop.zoo.data import Drawings, document, pool
+from alignbench.workshop.zoo.distill import Distillation
+from alignbench.workshop.zoo.language import Language
+from alignbench.workshop.zoo.loop import Progress, train
+from alignbench.workshop.zoo.tokenizer import train_tokenizer
+from alignbench.zoo.pixels import image_processor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from alignbench.zoo.recipes import Recipe
+
+TOKENIZER_DRAWINGS = 4000
+TRAINING_FILE = "training.json"
+
+
+def train_model(
+    recipe: Recipe, out: Path, work: Path, say: Callable[[str], None], threads: int = 2
+) -> Progress:
+    """Train `recipe` and save the model to `out`.
+
+    Args:
+        recipe: what to train.
+        out: the model's folder.
+        work: where drawings and checkpoints are kept; an interrupted training goes on from there.
+        say: gets a line of progress now and then.
+        threads: of torch.
+    """
+    torch.set_num_threads(threads)
+    tokenizer = _tokenizer(recipe) if recipe.objective != "distill" else None
+    processor = image_processor(recipe.objective) if recipe.objective != "language" else None
+    task: Contrastive | Distillation | Language
+    if recipe.objective == "language":
+        task = Language(recipe, tokenizer)
+    elif recipe.objective == "distill":
+        task = Distillation(recipe, pool(recipe.pool, work), processor)
+    else:
+        task = Contrastive(recipe, pool(recipe.pool, work), tokenizer, processor)
+    progress = train(task, recipe, work / f"{recipe.name}.pt", say)
+    model = task.model if isinstance(task, Distillation) else task.module
+    save(model, tokenizer, processor, out)
+    record = {
+        "name": recipe.name,
+        "objective": recipe.objective,
+        "drawings": recipe.pool,
+        "seed": recipe.seed,
+        "steps": progress.step,
+        "batch": recipe.batch,
+        "minutes": round(progress.seconds / 60, 1),
+        "threads": threads,
+        "first_loss": round(progress.losses[0], 4),
+        "last_loss": round(progress.losses[-1], 4),
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
+    (out / TRAINING_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return progress
+
+
+def save(model: Any, tokenizer: Any, processor: Any, out: Path) -> None:
+    """Write weights as fp16 safetensors with all that `from_pretrained` needs."""
+    model.eval().to(torch.float16).save_pretrained(out)
+    (out / "model.safetensors").chmod(0o644)  # safetensors writes for the owner only
+    for part in (tokenizer, processor):
+        if part is not None:
+            part.save_pretrained(out)
+
+
+def _tokenizer(recipe: Recipe) -> Any:
+    text_config = recipe.config.get("text_config", recipe.config)
+    return train_tokenizer(_texts(recipe), recipe.family, text_config["max_position_embeddings"])
+
+
+def _texts(recipe: Recipe) -> Iterator[str]:
+    """Yield what the tokenizer is trained on: each model's own share of the training texts."""
+    drawings, rng = Drawings(), random.Random(f"tokenizer/{recipe.seed}")
+    for number in itertools.islice(iter(lambda: rng.randrange(recipe.pool), -1), TOKENIZER_DRAWINGS):
+        yield document(drawings.description(number), rng)
