@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PACKAGE = "alignbench"
-_FLOOR = re.compile(r"^\| *(\d+) *\| *(`.+`) *\|$", re.MULTILINE)
+_FLOOR = re.compile(r"^\| *(\d+) *\|(.*)\|$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
