@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alignbench.workshop.house.imports import floors, imported, modules
+from alignbench.workshop.house.imports import floors, imported, modules, packages_of
 
 CLONE = Path(__file__).resolve().parents[2]
 MODULES = modules(CLONE)
@@ -60,3 +60,10 @@ def test_plugin_entry_point_imports_only_pytest_and_itself() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "['alignbench', 'alignbench.plugin']"
+
+
+def test_the_session_knows_no_pytest() -> None:
+    packages = {
+        name for module in MODULES.values() if module.room == "session" for name in packages_of(module)
+    }
+    assert not packages & {"pytest", "_pytest"}

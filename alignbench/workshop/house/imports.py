@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PACKAGE = "alignbench"
-_FLOOR = re.compile(r"^\| *(\d+) *\| *(`.+`) *\|$", re.MULTILINE)
+_FLOOR = re.compile(r"^\| *(\d+) *\|(.*)\|$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,17 @@ def _targets(tree: ast.Module, known: Mapping[str, Module]) -> Iterator[str]:
                     yield submodule
                 elif node.module in known:
                     yield node.module
+
+
+def packages_of(module: Module) -> set[str]:
+    """Return the names of the packages that a module imports, ours and others'."""
+    names = set()
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return {name.partition(".")[0] for name in names}
 
 
 def floors(root: Path) -> dict[str, int]:
