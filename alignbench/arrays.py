@@ -16,6 +16,7 @@ from alignbench.datasets.arrays import rows_dataset
 from alignbench.datasets.copies import REPEATED, ROWS, groups_of_rows, repeats, told
 from alignbench.datatypes import check_free
 from alignbench.errors import AlignbenchWarning, DataError, InputError
+from alignbench.experiments.dead import flag_dead
 from alignbench.experiments.scoring import Settings, missing_score, score_pair
 from alignbench.findings import rank
 from alignbench.metrics import METRICS, Metric
@@ -156,7 +157,7 @@ def score_arrays(
         for x in xs
         for y in (ys if metric.two_sided else [x])
     ]
-    return ArrayScores(tuple(scores), tuple(info for info, _ in sides))
+    return ArrayScores(tuple(flag_dead(scores)), tuple(info for info, _ in sides))
 
 
 def _copies(arrays: Mapping[str, Vectors], rows: Dataset) -> tuple[str, ...]:

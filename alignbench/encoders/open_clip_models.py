@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from alignbench.encoders.tower import Features, Tower
 from alignbench.errors import LayersMissingError, ModelError
 from alignbench.weights.guard import guarded
 from alignbench.weights.keys import check_keys
-from alignbench.weights.loading import place, read_pickle, read_tensors, rehearsing, torch_dtype
+from alignbench.weights.loading import place, read_pickle, read_tensors, rehearsal, rehearsing, torch_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -132,8 +133,16 @@ def load(
             # Elsewhere it is moved when it has its weights.
             device="meta" if rehearsing() else "cpu",
         )
-        missing, unexpected = _filled(model, located.weights)
-    check_keys(located.source, name, missing=missing, unexpected=unexpected, whole=True)
+        missing, mismatched, unexpected = _filled(model, located.weights)
+    check_keys(
+        located.source,
+        name,
+        missing=missing,
+        mismatched=mismatched,
+        unexpected=unexpected,
+        own=set(model.state_dict()),
+        whole=True,
+    )
     how = model.visual.preprocess_cfg
     size = how["size"] if isinstance(how["size"], tuple | list) else (how["size"], how["size"])
     resized = _RESIZED.get(how["resize_mode"], how["resize_mode"])
@@ -143,26 +152,43 @@ def load(
     return OpenClipTower(model, name, prepare, device)
 
 
-def _filled(model: Any, weights: Sequence[Path]) -> tuple[Sequence[str], Sequence[str]]:
-    """Give the model its weights, and return the keys that it misses and those that it has no place for."""
+def _filled(model: Any, weights: Sequence[Path]) -> tuple[Sequence[str], Sequence[Any], Sequence[str]]:
+    """Give the model its weights, and return the keys that are missing, of another shape, and left over."""
     import open_clip
     from open_clip.convert import convert_state_dict
     from open_clip.model import convert_to_custom_text_state_dict
 
     if not weights:
-        return (), ()
-    if not rehearsing():
-        found = open_clip.load_checkpoint(model, str(weights[0]), strict=False, weights_only=True)
-        return found.missing_keys, found.unexpected_keys
-    # It takes a file, never tensors; of its conversions these are the ones that change a name.
-    tensors = convert_state_dict(model, read_tensors(weights))
+        return (), (), ()
+    # It loads a file, never tensors, and raises many lines where shapes differ: so these are compared first.
+    with rehearsal():
+        tensors = convert_state_dict(model, read_tensors(weights))
+    # Of its conversions these are the ones that change a name.
     if "positional_embedding" in tensors and not hasattr(model, "positional_embedding"):
         tensors = convert_to_custom_text_state_dict(tensors)
-    own = set(model.state_dict())
-    return sorted(own - set(tensors) - {"logit_bias"}), sorted(set(tensors) - own - {_POSITIONS})
+    own = model.state_dict()
+    mismatched = [
+        (key, tensor.shape, own[key].shape)
+        for key, tensor in tensors.items()
+        if key in own and not _can_be_fitted(key, tensor.shape, own[key].shape)
+    ]
+    if not (mismatched or rehearsing()):
+        loaded = open_clip.load_checkpoint(model, str(weights[0]), strict=False, weights_only=True)
+        return loaded.missing_keys, (), loaded.unexpected_keys
+    missing = sorted(set(own) - set(tensors) - {"logit_bias"})
+    return missing, mismatched, sorted(set(tensors) - set(own) - {_POSITIONS})
+
+
+def _can_be_fitted(key: str, given: Sequence[int], needed: Sequence[int]) -> bool:
+    """Whether open_clip takes a weight of that shape: it resizes positions, and scalars may be rows."""
+    if key in _POSITIONAL:
+        return len(given) == len(needed) and given[1:] == needed[1:]
+    return given == needed or (key in _SCALARS and math.prod(given) == math.prod(needed))
 
 
 _POSITIONS = "text.transformer.embeddings.position_ids"
+_POSITIONAL = ("visual.positional_embedding", "positional_embedding", "text.positional_embedding")
+_SCALARS = ("logit_scale", "logit_bias")
 _RESIZED = {"shortest": "centre crop", "squash": "squashed", "longest": "padded"}
 _PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from alignbench.types import Score
+
 
 @dataclass(frozen=True, slots=True)
 class Flag:
@@ -31,8 +33,7 @@ FLAGS: dict[str, Flag] = {
     ),
     "dead": Flag(
         "d",
-        "a part of this sum is at its floor or its ceiling for every pair of the run and tells none apart; "
-        "its params name it",
+        "a part of this sum is at its floor or its ceiling for every pair of the run and tells none apart",
     ),
     "fidelity": Flag("F", "computed as published, for comparison only; not what a choice should rest on"),
     "separate_bases": Flag("B", "each side in a basis of its own: compares eigenvalues, not directions"),
@@ -46,7 +47,7 @@ FLAGS: dict[str, Flag] = {
     ),
     "underfit": Flag(
         "u",
-        "underfit: the projector's training loss still falls, and nothing is learnt yet: more --align-epochs",
+        "the projector's training loss still falls, and nothing is learnt yet: more --align-epochs",
     ),
     "not_estimable": Flag("?", "too few trainings to tell: see the smallest p that they can give"),
     "stand-in": Flag("*", "a built-in toy model stood in for the one that was asked for"),
@@ -56,9 +57,17 @@ FLAGS: dict[str, Flag] = {
 _WEIGHTS = {"stand-in": "stand-in", "random": "control"}
 
 
-def meaning(flag: str) -> str:
-    """Return the sentence that explains `flag`; of an unknown one, who set it."""
-    return FLAGS[flag].meaning if flag in FLAGS else "set by whoever recorded the score"
+def meaning(flag: str, scores: Iterable[Score] = ()) -> str:
+    """Return the sentence that explains `flag`; of an unknown one, who set it.
+
+    Args:
+        flag: its name.
+        scores: those that it is explained for; parts of theirs that are dead are named.
+    """
+    if flag != "dead":
+        return FLAGS[flag].meaning if flag in FLAGS else "set by whoever recorded the score"
+    parts = dict.fromkeys(f"{part} of {s.metric}" for s in scores for part in s.params.get("dead_parts", ()))
+    return f"{FLAGS[flag].meaning}{': ' if parts else ''}{', '.join(parts)}"
 
 
 def letter(flag: str) -> str:

@@ -221,7 +221,7 @@ def _prediction(scores: Sequence[Score], run: Mapping[str, Any], labels: Mapping
         return []
     lines = ["## Does a score predict retrieval?", "", markdown(found.statement), ""]
     lines += [f"- {markdown(one.metric)} with {markdown(one.outcome)}: {worth(one)}" for one in found.first]
-    lines += ["", *([markdown(found.paradox), ""] if found.paradox else [])]
+    lines += ["", *([markdown(found.paradox), ""] if found.paradox else [])] if found.first else []
     head = [
         "score",
         "outcome",
@@ -258,7 +258,7 @@ def _legend(scores: Sequence[Score]) -> list[str]:
     flags = dict.fromkeys(flag for score in scores for flag in all_flags(score))
     if not flags:
         return []
-    return ["Flags:", "", *(f"- {markdown(flag)}: {markdown(meaning(flag))}" for flag in flags), ""]
+    return ["Flags:", "", *(f"- {markdown(flag)}: {markdown(meaning(flag, scores))}" for flag in flags), ""]
 
 
 def _with_gaps(

@@ -102,7 +102,7 @@ def terminal_table(
     lines += wrap(plain(_count(scores)), width, _GAP) if scores else []
     lines += wrap("; ".join(_COLUMNS[name] for name in columns if name in _COLUMNS), width, _GAP)
     for flag in used:
-        lines += wrap(plain(f"{letter(flag)} = {flag}: {meaning(flag)}"), width, _GAP * 2)
+        lines += wrap(plain(f"{letter(flag)} = {flag}: {meaning(flag, scores)}"), width, _GAP * 2)
     lines += wrap(plain(_not_drawn(figures)), width, _GAP)
     lines += failure_lines(failures, width, encoding)
     if report is not None:

@@ -36,6 +36,13 @@ def by_metric(found: alignbench.ArrayScores) -> dict[str, Score]:
     return {score.metric: score for score in found.scores}
 
 
+def test_a_part_that_is_at_its_ceiling_for_all_arrays_is_dead() -> None:
+    wide = RNG.standard_normal((2, 12, 300))
+    found = score_arrays({"a": wide[0], "b": wide[1]}, TEXTS[:12], metrics="eas", l2=True, basis="pca")
+    assert [score.params["dead_parts"] for score in found.scores] == 2 * [["coral_similarity"]]
+    assert all("dead" in score.flags for score in found.scores)
+
+
 @pytest.mark.parametrize("metric", DETERMINED)
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_a_value_is_that_of_the_metric_called_directly(metric: str, dtype: str) -> None:

@@ -77,6 +77,28 @@ def test_every_key_has_its_place(lost: str | None, added: str | None, plain: Pat
         loaded(folder)
 
 
+@pytest.mark.parametrize("examined", [True, False])
+def test_weights_of_another_width_are_told_before_and_in_a_load(
+    examined: bool, plain: Path, tmp_path: Path
+) -> None:
+    handle: Any = resolve(str(variant(plain, tmp_path / "wider", mlp_ratio=3.0)))
+    said = r"6 of the \d+ weights .* of another shape .*, as '.*c_fc.bias' \(\(256,\) for \(192,\)\);"
+    with pytest.raises(ModelError, match=said):
+        handle.examine() if examined else handle.load("cpu", "float32")
+
+
+def test_what_open_clip_fits_to_a_model_is_no_other_shape(plain: Path, tmp_path: Path) -> None:
+    side = OPEN_CLIP["vision_cfg"]["image_size"]
+    longer = {"context_length": OPEN_CLIP["text_cfg"]["context_length"] + 3}
+    folder = variant(plain, tmp_path / "larger", longer, image_size=2 * side)
+    file = folder / "open_clip_model.safetensors"
+    tensors = load_file(file)
+    save_file({**tensors, "logit_scale": tensors["logit_scale"].reshape(1)}, file)
+    handle: Any = resolve(str(folder))
+    handle.examine()
+    assert np.isfinite(loaded(folder).embed(tiny.images())).all()
+
+
 @pytest.mark.parametrize("name", ["hf-hub:org/name", "../other", "/etc/passwd", "local-dir:/srv/x", 5])
 def test_a_name_in_the_configuration_that_is_a_path_is_refused(
     name: Any, plain: Path, tmp_path: Path

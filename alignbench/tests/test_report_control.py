@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from alignbench.experiments.dead import flag_dead
 from alignbench.findings.control import against_control, control_sentences
+from alignbench.show import summary_markdown, terminal_table, write_run
 from alignbench.stats import corrected_interval
+from alignbench.tests.html_fakes import Page
+from alignbench.tests.report_fakes import make_run
 from alignbench.types import Score
+from alignbench.ui.models import Chooser
+from alignbench.ui.results import shown
+from alignbench.ui.studies import Found
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SPLITS = 40
 
@@ -105,6 +115,23 @@ def test_a_part_at_one_end_for_all_is_dead(end: float, dead: bool) -> None:
     for score in found:
         assert ("dead" in score.flags) is dead
         assert score.params.get("dead_parts") == (["mse"] if dead else None)
+
+
+def test_whoever_reads_that_a_part_is_dead_reads_which(tmp_path: Path) -> None:
+    scores = [composite("a", mse=0.0, cka=0.3), composite("b", mse=0.0, cka=0.0)]
+    found = flag_dead(scores)
+    said = "tells none apart: mse of elas"
+    write_run(tmp_path, make_run(), found, figures=False)
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    options = Chooser({}).options({})
+    tab = shown(Found(scores), (), folder=tmp_path, name="elas", options=options, command="alignbench elas")
+    for place in (
+        " ".join(line.strip() for line in terminal_table(found, make_run())),
+        summary_markdown(found, make_run().to_dict()),
+        " ".join(page.words),
+        tab.answer,
+    ):
+        assert said in place
 
 
 def test_a_part_that_tells_one_apart_lives_and_one_pair_says_nothing() -> None:

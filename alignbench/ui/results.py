@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import html
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from alignbench.experiments.dead import flag_dead
 from alignbench.experiments.prediction import predicts, worth
 from alignbench.findings import rank
 from alignbench.findings.answer import answer
@@ -90,6 +91,7 @@ def shown(
         dataset: whose texts a scatter shows; None where there is none.
         tell: is told what is being drawn.
     """
+    found = replace(found, scores=flag_dead(found.scores))
     problems: list[str] = []
     drawn = _draw(found, figures, folder, problems.append, tell)
     about = {"command": command, "options": jsonable(options.to_dict()), "seed": options.seed}
@@ -179,7 +181,9 @@ def _answer(
         parts.append(f'<ul class="ab-notes">{"".join(f"<li>{_safe(note)}</li>" for note in notes)}</ul>')
     flags = dict.fromkeys(flag for score in found.scores for flag in score.flags)
     if flags:
-        items = "".join(f"<li><b>{_safe(flag)}</b>: {_safe(meaning(flag))}</li>" for flag in flags)
+        items = "".join(
+            f"<li><b>{_safe(flag)}</b>: {_safe(meaning(flag, found.scores))}</li>" for flag in flags
+        )
         parts.append(
             f"<details><summary>What the notes in the table mean</summary><ul>{items}</ul></details>"
         )

@@ -57,7 +57,10 @@ def raised_flags(rows: Iterable[ScoreRow]) -> list[Raised]:
     order = [*FLAGS, *(flag for flag in having if flag not in FLAGS)]
     return [
         Raised(
-            flag, meaning(flag), len(having[flag]), listed((row.score.metric for row in having[flag]), _MOST)
+            flag,
+            meaning(flag, [row.score for row in having[flag]]),
+            len(having[flag]),
+            listed((row.score.metric for row in having[flag]), _MOST),
         )
         for flag in order
         if flag in having

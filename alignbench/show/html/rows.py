@@ -110,7 +110,7 @@ def score_rows(scores: Sequence[Score], run: Mapping[str, Any]) -> list[ScoreRow
                 within=NOTHING if null is None else probability(null.within_p, NOTHING),
                 colour=colour,
                 bar=bar(score, scales[kind], colour),
-                flags={flag: meaning(flag) for flag in all_flags(score)},
+                flags={flag: meaning(flag, [score]) for flag in all_flags(score)},
                 what=measures(score.metric),
                 more=_more(score, labels),
             )
