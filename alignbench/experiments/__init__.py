@@ -57,7 +57,7 @@ def needing(experiment: str, metric: object) -> Iterator[str]:
 
     Args:
         experiment: that the score is filed under.
-        metric: its name; None where the test has no such parameter.
+        metric: its name, if it is one of an encoder with an LLM; else None.
     """
     for other in experiments():
         if any(_needs(via, experiment, metric) for via in _whole(other)):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from alignbench.datatypes import ALL
 from alignbench.errors import AlignbenchError, ConfigError
+from alignbench.types import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
     from alignbench.encoders import Encoder
     from alignbench.experiments.attention.scores import Subject
     from alignbench.experiments.scoring import Settings
+    from alignbench.experiments.speed.works import Work
     from alignbench.experiments.trained import Repeats
     from alignbench.llms import LLM
     from alignbench.llms.base import CausalLM
     from alignbench.metrics import Metric
-    from alignbench.types import Embeddings, Layers, ModelInfo, Pair, Patches, Score
+    from alignbench.types import Embeddings, Layers, ModelInfo, Patches, Score
     from alignbench.weights.custom import Custom
 
 Unit = Literal[
@@ -154,6 +156,8 @@ class Cost:
 Sweep = str | tuple[object, ...] | Callable[[], Iterable[object]]
 """The values of a parameter: the field of the options that has them, a tuple, or what gives them."""
 
+Values = dict[str, tuple[object, ...]]
+
 
 @dataclass(frozen=True)
 class Part:
@@ -183,23 +187,25 @@ class Part:
         """The name of its test function."""
         return f"test_{self.name}"
 
-    def values(self, options: object) -> dict[str, tuple[object, ...]]:
-        """Return parameter -> the values that it takes, those that do not depend on options first."""
-        fixed = {name: self._fixed(sweep) for name, sweep in self.sweep.items() if not isinstance(sweep, str)}
-        return fixed | {
-            name: tuple(getattr(options, sweep))
-            for name, sweep in self.sweep.items()
-            if isinstance(sweep, str)
-        }
+    def values(self, options: object) -> tuple[Values, Values]:
+        """Return parameter -> the values that it takes: first of those that do not depend on options."""
+        fixed, optional = {}, {}
+        for name, sweep in self.sweep.items():
+            if isinstance(sweep, str):
+                optional[name] = tuple(getattr(options, sweep))
+            else:
+                fixed[name] = tuple(sweep() if callable(sweep) else sweep)
+        return fixed, optional
 
     def computed(self, bench: Bench, *cell: object, **values: object) -> Computed:
         """Compute a cell."""
         result = self.compute(bench, *cell, **values)
         return result if isinstance(result, Computed) else Computed(tuple(result))
 
-    @staticmethod
-    def _fixed(sweep: Any) -> tuple[object, ...]:
-        return tuple(sweep() if callable(sweep) else sweep)
+    def work(self, bench: Bench, *cell: object, **values: object) -> Work:
+        """Return what is to be timed of a cell of a timed part."""
+        work: Work = self.compute(bench, *cell, **values)
+        return work
 
 
 @dataclass(frozen=True)
@@ -234,11 +240,10 @@ class Experiment:
         options: names of the options of its command beside those that all commands have.
         needs: other experiment -> the metrics of its pairs that figures of this one show, too; None stands
             for the whole experiment. Each is computed and filed once, whoever asks for it.
-        figures: the names of its figures, in the order in which the page shows them; None takes those that
-            are registered under its name.
         measures: metric -> what it measures, for metrics that are not registered.
         long: whether it takes minutes with the toy models, so that a run of everything leaves it out.
         tab: its place on the web page.
+        not_for_arrays: why it says nothing of files of vectors, where that is so.
     """
 
     name: str
@@ -246,10 +251,10 @@ class Experiment:
     parts: tuple[Part, ...] = ()
     options: tuple[str, ...] = ()
     needs: Mapping[str, Collection[str] | None] = field(default_factory=dict)
-    figures: tuple[str, ...] | None = None
     measures: Mapping[str, str] = field(default_factory=dict)
     long: bool = False
     tab: Tab | None = None
+    not_for_arrays: str = ""
 
     def __post_init__(self) -> None:
         for name in (self.name, *(part.name for part in self.parts)):
@@ -266,6 +271,13 @@ class Experiment:
     def part(self, test: str) -> Part | None:
         """Return the part of a test function; None where it has none of that name."""
         return next((part for part in self.parts if part.test == test), None)
+
+
+def labels_of(*cell: Any) -> tuple[str, ...]:
+    """Return the labels of the models that a cell is made of: a pair has two, a model one."""
+    models = [side.model for pair in cell if isinstance(pair, Pair) for side in (pair.x, pair.y)]
+    models += [model.info for model in cell if hasattr(model, "info")]
+    return tuple(dict.fromkeys(model.label for model in models))
 
 
 def one_score(bench: Bench, pair: Pair, metric: str) -> list[Score]:

@@ -36,4 +36,5 @@ EXPERIMENT = Experiment(
         "one, in drawn scenes whose objects are known; these check every encoder either way.",
         controls=("image",),
     ),
+    not_for_arrays="needs the encoder",
 )

@@ -24,4 +24,5 @@ EXPERIMENT = Experiment(
     "layers",
     "every layer of each encoder against every layer of each LLM",
     (Part("layers", grid, of=("encoder", "llm"), uses=frozenset({"layers"}), cost=Cost(0.2, passes=1)),),
+    not_for_arrays="needs both models",
 )

@@ -72,6 +72,7 @@ EXPERIMENT = Experiment(
         "How long do images and texts take, by batch size, and how much memory?",
         controls=("llms", "data", "batch_sizes"),
     ),
+    not_for_arrays="times metrics and models",
 )
 
 __all__ = ["EXPERIMENT", "Work"]

@@ -29,6 +29,7 @@ STUDY = Experiment(
     "the validity study: many encoders trained and measured; goes on where it was",
     options=("study_dir",),
     long=True,
+    not_for_arrays="trains encoders of its own",
 )
 
 __all__ = ["EXPERIMENT", "STUDY", "from_table"]

@@ -52,4 +52,5 @@ EXPERIMENT = Experiment(
     ),
     options=("epochs", "splits", "seeds", "projectors", "image_tokens"),
     long=True,
+    not_for_arrays="needs both models",
 )
