@@ -2,14 +2,8 @@
 
 import pytest
 
-from alignbench.experiments.attention.scores import attention
-
 pytestmark = pytest.mark.attention
 
 
-def test_attention(encoder, looking, shown, record):
-    settings = record.settings
-    scores, arrays = attention(encoder, looking, subject=shown, seed=settings.seed, draws=settings.draws)
-    artifact = arrays and record.arrays("attention", [encoder.info.label], arrays)
-    for score in scores:
-        record.score(score, artifact=artifact)
+def test_attention(encoder, part):
+    part(encoder)

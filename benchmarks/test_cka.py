@@ -2,12 +2,8 @@
 
 import pytest
 
-from alignbench.metrics import METRICS
-from alignbench.plugin.selection import shared
-
-pytestmark = [pytest.mark.cka, pytest.mark.compare, pytest.mark.all]
+pytestmark = pytest.mark.cka
 
 
-@pytest.mark.parametrize("metric", shared("cka", METRICS.names(kind="pair", pairing=True)))
-def test_cka(metric, pair, record):
-    record(metric, pair)
+def test_cka(metric, pair, part):
+    part(pair, metric=metric)

@@ -5,11 +5,8 @@ What is found is held against scores that need no training: `-m e2e` runs those 
 
 import pytest
 
-from alignbench.experiments.e2e.retrieval import e2e_scores
-
 pytestmark = pytest.mark.e2e
 
 
-def test_e2e(pair, loss, record):
-    for score in e2e_scores(pair, loss, record.repeats):
-        record.score(score)
+def test_e2e(pair, loss, part):
+    part(pair, loss=loss)

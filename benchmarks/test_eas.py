@@ -2,17 +2,12 @@
 
 import pytest
 
-from alignbench.metrics import METRICS
-from alignbench.plugin.selection import shared
-
 pytestmark = pytest.mark.eas
 
 
-@pytest.mark.parametrize("metric", METRICS.names(kind="labelled"))
-def test_class_structure(metric, vision_side, record):
-    record(metric, vision_side)
+def test_class_structure(metric, vision_side, part):
+    part(vision_side, metric=metric)
 
 
-@pytest.mark.parametrize("metric", shared("eas", METRICS.names(kind="composite")))
-def test_eas(metric, pair, record):
-    record(metric, pair)
+def test_eas(metric, pair, part):
+    part(pair, metric=metric)

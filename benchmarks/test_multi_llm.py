@@ -5,5 +5,5 @@ import pytest
 pytestmark = pytest.mark.multi_llm
 
 
-def test_multi_llm(matrix_metric, compared_pair, record):
-    record(matrix_metric, compared_pair)
+def test_multi_llm(metric, compared_pair, part):
+    part(compared_pair, metric=metric)

@@ -2,11 +2,8 @@
 
 import pytest
 
-from alignbench.experiments.sensitivity.variants import sensitivity
-
 pytestmark = pytest.mark.sensitivity
 
 
-def test_sensitivity(encoder, llm, pair, varied, layers, record):
-    for score in sensitivity(encoder, llm, pair, varied, layers, record.settings):
-        record.score(score)
+def test_sensitivity(encoder, llm, part):
+    part(encoder, llm)

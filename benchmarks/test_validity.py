@@ -3,17 +3,13 @@
 import pytest
 
 from alignbench.datatypes import ALL
-from alignbench.experiments.validity.run import run_score
 
 pytestmark = pytest.mark.validity
 
 
-def test_validity(encoders, llms, alignbench_session, record):
+def test_validity(selection, part):
     """The run's own encoders: usually too few to tell, and then that is the result."""
-    session = alignbench_session
-    texts = [session.text(llms[name]) for name in session.paired_llms]
-    pairs = [session.pair(session.vision(encoder), text) for encoder in encoders.values() for text in texts]
-    record.score(run_score(pairs, session.options.seed))
+    part()
 
 
 @pytest.mark.study

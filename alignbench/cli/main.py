@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 from alignbench import __version__
 from alignbench.cli import cache, doctor, listing, page, reports
-from alignbench.cli.experiments import COMMON, EXPERIMENTS
+from alignbench.cli.experiments import COMMON
 from alignbench.cli.options import add_options
 from alignbench.cli.run import run_experiment
 from alignbench.errors import AlignbenchError
+from alignbench.experiments import experiments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from alignbench.cli.experiments import Experiment
+    from alignbench.experiments import Experiment
 
 _PREFIX = "--align-"
 _ABOUT = """\
@@ -78,7 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"alignbench {__version__}")
     parser.set_defaults(run=None, is_run=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for experiment in EXPERIMENTS:
+    for experiment in experiments():
         _add_experiment(commands, experiment)
     for module in (reports, listing, doctor, cache, page):
         module.add_commands(commands)
@@ -88,9 +89,9 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_experiment(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], experiment: Experiment
 ) -> None:
-    about = experiment.about + (" (takes minutes)" if experiment.longer else "")
+    about = experiment.question + (" (takes minutes)" if experiment.long else "")
     parser = commands.add_parser(
-        experiment.name,
+        experiment.command,
         help=about,
         description=f"{about}. Options are those of the pytest plugin without `align-`; `--` ends them: what "
         "comes after is for pytest.",
@@ -100,7 +101,7 @@ def _add_experiment(
     parser.add_argument(
         "-n", "--workers", metavar="N", help="run on so many processes, or auto (pytest-xdist)"
     )
-    add_options(parser, {experiment.name: experiment.options, **COMMON})
+    add_options(parser, {experiment.command: experiment.options, **COMMON})
     parser.set_defaults(run=_runner(experiment), is_run=True)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from alignbench.cli.options import add_options
 from alignbench.cli.run import run_suite
 from alignbench.errors import AlignbenchError, ConfigError, DataError, UnwritableError
+from alignbench.experiments import experiments
 from alignbench.paths import is_file, user_path
 from alignbench.schema import shown
 
@@ -22,27 +23,6 @@ _ARRAYS = {
     "data": ("labels", "groups", "dataset", "data_root", "n_samples"),
     "run": ("metrics", "method", "no_l2", "seed", "permutations", "output_dir", "run_name", "no_figures"),
 }
-ARRAY_MARKERS = (
-    "cka",
-    "compare",
-    "multi_llm",
-    "coral",
-    "eas",
-    "elas",
-    "e2e",
-    "embedding",
-    "sensitivity",
-    "validity",
-)
-LEFT_OUT = {
-    "speed": "times metrics and models",
-    "invariants": "checks the metrics themselves",
-    "attention": "needs the encoder",
-    "layers": "needs both models",
-    "vlm": "needs both models",
-    "study": "trains encoders of its own",
-}
-"""Marker -> why its tests say nothing of two files of vectors."""
 
 
 def add_commands(commands: Any) -> None:
@@ -105,7 +85,8 @@ def from_arrays(given: argparse.Namespace, extra: list[str]) -> int:
             raise ConfigError(f"from-arrays: there is no file {file}")
     *vision, text = given.files
     models = [f"--encoders={','.join(map(_spec, vision))}", f"--llms={_spec(text)}"]
-    chosen = ["-m", " or ".join(ARRAY_MARKERS), *models]
+    scored = [one.name for one in experiments() if one.parts and not one.not_for_arrays]
+    chosen = ["-m", " or ".join(scored), *models]
     return run_suite(chosen, given, extra, note=f"left out: {_left_out()}")
 
 
@@ -176,7 +157,8 @@ def _of_a_run(place: str) -> Iterator[None]:
 
 
 def _left_out() -> str:
-    return "; ".join(f"{marker} ({why})" for marker, why in LEFT_OUT.items())
+    left_out = [experiment for experiment in experiments() if experiment.not_for_arrays]
+    return "; ".join(f"{experiment.name} ({experiment.not_for_arrays})" for experiment in left_out)
 
 
 def _spec(file: str) -> str:

@@ -15,12 +15,12 @@ from alignbench.plugin.typed import pytest_command
 if TYPE_CHECKING:
     import argparse
 
-    from alignbench.cli.experiments import Experiment
+    from alignbench.experiments import Experiment
 
 
 def run_experiment(experiment: Experiment, given: argparse.Namespace, extra: list[str]) -> int:
     """Run the tests of one marker."""
-    return run_suite(["-m", experiment.marker], given, extra)
+    return run_suite(["-m", experiment.name], given, extra)
 
 
 def run_suite(chosen: list[str], given: argparse.Namespace, extra: list[str], note: str = "") -> int:

@@ -1,1 +1,80 @@
-"""Experiments: functions over pairs of embeddings that return scores and what their figures need."""
+"""Experiments: a folder each, with its declaration, what computes its cells, and what these are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alignbench.errors import ConfigError
+from alignbench.experiments.base import Bench, Computed, Cost, Experiment, Part, Tab
+from alignbench.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EXPERIMENTS: Registry[Experiment] = Registry("experiment", "alignbench.experiments")
+"""Name -> experiment; a conftest.py adds to it, and so do entry points of the same group."""
+
+for _name in (
+    "cka",
+    "compare",
+    "multi_llm",
+    "coral",
+    "eas",
+    "speed",
+    "attention",
+    "embedding",
+    "elas",
+    "e2e",
+    "layers",
+    "sensitivity",
+    "validity",
+    "vlm",
+    "invariants",
+):
+    EXPERIMENTS.add(_name, f"alignbench.experiments.{_name}:EXPERIMENT")
+EXPERIMENTS.add("study", "alignbench.experiments.validity:STUDY")
+EXPERIMENTS.add("all", "alignbench.experiments.compare:EVERYTHING")
+BUILT_IN = frozenset(EXPERIMENTS.names())
+
+
+def experiments() -> list[Experiment]:
+    """Return all experiments, in the order in which they were registered.
+
+    Raises:
+        ConfigError: one is registered under another name than its own.
+    """
+    found = {name: EXPERIMENTS.get(name) for name in EXPERIMENTS.names()}
+    for name, experiment in found.items():
+        if experiment.name != name:
+            raise ConfigError(
+                f"experiment {experiment.name!r} is registered as {name!r}; register it under its own name"
+            )
+    return list(found.values())
+
+
+def needing(experiment: str, metric: object) -> Iterator[str]:
+    """Yield the other experiments that need a score.
+
+    Args:
+        experiment: that the score is filed under.
+        metric: its name, if it is one of an encoder with an LLM; else None.
+    """
+    for other in experiments():
+        if any(_needs(via, experiment, metric) for via in _whole(other)):
+            yield other.name
+
+
+def _whole(experiment: Experiment) -> list[Experiment]:
+    """Return the experiment with those that it needs as a whole."""
+    needed = [EXPERIMENTS.get(name) for name, metrics in experiment.needs.items() if metrics is None]
+    return [experiment, *(one for other in needed for one in _whole(other))]
+
+
+def _needs(experiment: Experiment, other: str, metric: object) -> bool:
+    if other not in experiment.needs:
+        return False
+    metrics = experiment.needs[other]
+    return metrics is None or metric in metrics
+
+
+__all__ = ["EXPERIMENTS", "Bench", "Computed", "Cost", "Experiment", "Part", "Tab", "experiments", "needing"]

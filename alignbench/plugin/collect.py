@@ -22,7 +22,7 @@ from alignbench.paths import exists
 from alignbench.plots.text import clean
 from alignbench.plugin.forecast import Forecast
 from alignbench.plugin.gate import is_timed
-from alignbench.plugin.selection import needed_by_items, timings_of
+from alignbench.plugin.selection import needed_by_items, timings_of, uses_of
 from alignbench.plugin.terminal import TOKENS, Printer, TerminalProgress, ToLoad, plan, tokens_of
 from alignbench.plugin.typed import pytest_command
 from alignbench.session.environment import git_commit, machine, versions
@@ -86,7 +86,7 @@ class Collector:
         if not self.config.option.collectonly and session.items:
             encoders, llms = tuple(self.session.encoders), tuple(self.session.llms)
             timed = [item for item in session.items if is_timed(item)]
-            mapped = [item for item in session.items if "looking" in getattr(item, "fixturenames", ())]
+            mapped = [item for item in session.items if "maps" in uses_of(item)]
             others = [item for item in session.items if not is_timed(item) and item not in mapped]
             self._mapped = frozenset(needed_by_items(mapped, encoders, llms).vision)
             embedded = needed_by_items(others, encoders, llms)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alignbench.errors import AlignbenchError
+from alignbench.experiments import EXPERIMENTS
 from alignbench.plots.text import clean, cut
 from alignbench.plugin.selection import experiment_of, needed_by_items
 from alignbench.session.selection import needed_by_ids
 from alignbench.types import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator
 
     from alignbench.session.session import Session
 
@@ -32,12 +33,10 @@ class Failures:
 
     Args:
         session: knows the models by their names.
-        experiments: their names.
     """
 
-    def __init__(self, session: Session, experiments: Sequence[str]) -> None:
+    def __init__(self, session: Session) -> None:
         self.session = session
-        self.experiments = experiments
         self._known: dict[tuple[str, str], Failure] = {}
         self._hidden: set[tuple[str, str]] = set()
 
@@ -58,7 +57,7 @@ class Failures:
         """Note with a test's report why it failed."""
         report = yield
         if report.failed:
-            _explain(item, call, report, self.session, experiment_of(item, self.experiments))
+            _explain(item, call, report, self.session, experiment_of(item))
         return report
 
     @pytest.hookimpl(wrapper=True)
@@ -76,7 +75,7 @@ class Failures:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what failed; on an xdist controller, in a worker, too."""
         if report.failed:
-            failure = _failure_of(report, self.session, self.experiments)
+            failure = _failure_of(report, self.session)
             self._known[failure.nodeid, failure.phase] = failure
             if _is_one_line(report):
                 self._hidden.add((failure.nodeid, failure.phase))
@@ -135,7 +134,7 @@ def _first_test_with(error: BaseException | None, nodeid: str) -> str | None:
     return first if first != nodeid else None
 
 
-def _failure_of(report: pytest.TestReport, session: Session, experiments: Sequence[str]) -> Failure:
+def _failure_of(report: pytest.TestReport, session: Session) -> Failure:
     """Return what is known of a failed test, whoever ran it."""
     if (noted := _noted(report)) is not None:
         return Failure.from_dict(noted["failure"])
@@ -145,7 +144,7 @@ def _failure_of(report: pytest.TestReport, session: Session, experiments: Sequen
     return Failure(
         nodeid=report.nodeid,
         phase="",
-        experiment=file if file in experiments else "custom",
+        experiment=file if file in EXPERIMENTS else "custom",
         reason=_first_line(str(report.longrepr)),
         encoders=tuple(session.encoders[name].info.label for name in needed.vision),
         llms=tuple(session.llms[name].info.label for name in needed.text),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import gc
 import itertools
-from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -16,31 +15,30 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from alignbench.errors import AlignbenchError, UnwritableError
-from alignbench.experiments.attention.scores import Subject
-from alignbench.experiments.vlm.scores import PERMUTATIONS, VLMSettings
+from alignbench.experiments import experiments, needing
 from alignbench.plots.text import clean
 from alignbench.plugin import shortage, timing
 from alignbench.plugin.against import Against
+from alignbench.plugin.cell import Cell
 from alignbench.plugin.collect import Collector
 from alignbench.plugin.failures import Failures
 from alignbench.plugin.record import Recorder
-from alignbench.plugin.selection import AXES, experiment_of, needed_by_items
+from alignbench.plugin.selection import AXES, experiment_of, needed_by_items, part_of, uses_of
 from alignbench.plugin.study import StudyRun, asked_for, name_in, study_encoders
+from alignbench.session.bench import SessionBench
 from alignbench.session.environment import share_out_gpus
 from alignbench.session.options import Options
 from alignbench.session.runfolder import RunFolder
-from alignbench.session.selection import JOIN, Needed
+from alignbench.session.selection import JOIN
 from alignbench.session.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterable, Sequence
 
     from alignbench.datasets import Dataset
     from alignbench.encoders import Encoder
     from alignbench.llms import LLM
-    from alignbench.llms.base import CausalLM
-    from alignbench.types import Embeddings, Layers, Pair, Patches
+    from alignbench.types import Pair
     from alignbench.weights.custom import Custom
 
 SESSION = pytest.StashKey[Session]()
@@ -48,35 +46,14 @@ FOLDER = pytest.StashKey[RunFolder]()
 # The entry point loads the options; this does where entry points are off.
 pytest_plugins = ["alignbench.plugin"]
 
-EXPERIMENTS = {
-    "cka": "similarity of representations: every metric that sees the pairing",
-    "coral": "distribution alignment: Deep CORAL and spectra",
-    "eas": "class structure, and the composites of it with CKA and CORAL",
-    "multi_llm": "every encoder with every LLM",
-    "compare": "encoders compared: held-out projections, data types, projectors, each other",
-    "elas": "ELAS of every encoder with every LLM: CKA, and how well a projection carries over",
-    "e2e": "end to end: the text that belongs to an image is found after a trained projector",
-    "vlm": "a small VLM of every pair, its projector trained with the LLM's own loss",
-    "validity": "which score predicts performance: correlations over trainings, and what they are worth",
-    "embedding": "embedding space in two dimensions",
-    "sensitivity": "the same score under other pooling, layer, fit and scaling: does the ranking survive?",
-    "layers": "every layer of each encoder against every layer of each LLM",
-    "attention": "where encoders look and what texts they find where, checked on scenes with known places",
-    "speed": "latency, throughput and memory of encoders, LLMs and metrics",
-    "invariants": "declared properties of every registered metric",
-}
-MARKERS = {
-    **EXPERIMENTS,
-    "study": "the validity study: many encoders trained and measured; hours, and it goes on where it was",
-    "all": "compare, speed and embedding together",
-}
-_LONG = ("vlm", "study")
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check every name and option before anything is collected, and start to collect scores."""
-    for name, meaning in MARKERS.items():
-        config.addinivalue_line("markers", f"{name}: {meaning}")
+    try:
+        for experiment in experiments():
+            config.addinivalue_line("markers", f"{experiment.name}: {experiment.question}")
+    except AlignbenchError as error:
+        raise pytest.UsageError(clean(str(error))) from error
     # What is left at the end goes with the process; searching it for garbage would take a second or two.
     atexit.register(gc.freeze)
     try:
@@ -87,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
     output_dir = config.invocation_params.dir / session.options.output_dir
     gate = timing.start(config, session, output_dir.absolute())
     config.pluginmanager.register(timing, "alignbench-timing")
-    failures = Failures(session, tuple(EXPERIMENTS))
+    failures = Failures(session)
     config.pluginmanager.register(failures, "alignbench-failures")
     config.pluginmanager.register(shortage, "alignbench-shortage")
     worker = getattr(config, "workerinput", None)
@@ -140,17 +117,30 @@ def pytest_configure_node(node: object) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes long unless it is asked for: by marker, by keyword or by its file."""
     option = config.option
-    for marker in _LONG:
+    for marker in [experiment.name for experiment in experiments() if experiment.long]:
         if not asked_for(marker, option.markexpr, option.keyword, config.args):
             left_out = [item for item in items if item.get_closest_marker(marker)]
             items[:] = [item for item in items if not item.get_closest_marker(marker)]
             config.hook.pytest_deselected(items=left_out)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give a test the markers of the other experiments that need its score."""
+    of_pairs = "pair" in getattr(item, "fixturenames", ())
+    metric = getattr(getattr(item, "callspec", None), "params", {}).get("metric") if of_pairs else None
+    for name in needing(experiment_of(item), metric):
+        item.add_marker(name)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrize the axes that a test asks for, with plain strings, in the order given."""
+    """Parametrize what a test asks for: models by plain strings, in the order given, and a part's sweep."""
     session = metafunc.config.stash[SESSION]
+    part = part_of(metafunc.definition)
+    fixed, optional = ({}, {}) if part is None else part.values(session.options)
+    for name, values in fixed.items():
+        if not _is_pinned(metafunc, name):
+            metafunc.parametrize(name, values)
     selected: dict[str, Sequence[object]] = {
         "encoder": list(session.encoders),
         "llm": list(session.paired_llms),
@@ -161,8 +151,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for axis in AXES:
         if axis in metafunc.fixturenames and not _is_pinned(metafunc, axis):
             metafunc.parametrize(axis, selected[axis] or [_too_few(axis)], indirect=True, scope="session")
-    for name, values in session.options.swept.items():
-        if name in metafunc.fixturenames and not _is_pinned(metafunc, name):
+    for name, values in optional.items():
+        if not _is_pinned(metafunc, name):
             metafunc.parametrize(name, values)
     if "study_encoder" in metafunc.fixturenames:
         specs = study_encoders(session.options)
@@ -174,7 +164,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     selected = session.config.stash[SESSION]
     needed = needed_by_items(session.items, tuple(selected.encoders), tuple(selected.llms))
     selected.patched = frozenset(needed.patches)
-    selected.layered = any("layers" in getattr(item, "fixturenames", ()) for item in session.items)
+    selected.layered = any("layers" in uses_of(item) for item in session.items)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -237,83 +227,6 @@ def compared_pair(encoder: Encoder | Custom, compared_llm: LLM | Custom, alignbe
 
 
 @pytest.fixture(scope="session")
-def patches(encoder: Encoder | Custom, alignbench_session: Session) -> Callable[[], Patches]:
-    """Gives each selected encoder's patch embeddings when it is called; skips where there are none."""
-
-    def embed() -> Patches:
-        if not alignbench_session.has_patches(encoder):
-            pytest.skip(f"{encoder.info.label} gives no patch embeddings")
-        return alignbench_session.patches(encoder)
-
-    return cache(embed)
-
-
-@pytest.fixture(scope="session")
-def layers(alignbench_session: Session) -> Callable[[Encoder | LLM | Custom], Layers]:
-    """Gives every hidden layer of a model, pooled, when it is called with it."""
-    return alignbench_session.layers
-
-
-@pytest.fixture(scope="session")
-def varied(alignbench_session: Session) -> Callable[..., Embeddings]:
-    """Gives a model's embeddings under other options when it is called with both."""
-    return alignbench_session.varied
-
-
-@pytest.fixture
-def looking(
-    encoder: Encoder | Custom, alignbench_session: Session
-) -> Callable[[], AbstractContextManager[Encoder]]:
-    """Gives each selected encoder in memory when it is called, for maps over whole images."""
-    return lambda: alignbench_session.looking(cast("Encoder", encoder))
-
-
-@pytest.fixture(scope="session")
-def shown(alignbench_session: Session) -> Subject:
-    """The user's images and prompts, of which maps are drawn."""
-    from alignbench.datasets.images import open_image
-
-    options = alignbench_session.options
-    return Subject(tuple((path.name, open_image(path)) for path in options.images), options.prompts)
-
-
-@pytest.fixture(scope="module")
-def frozen_llm(llm: LLM | Custom, alignbench_session: Session) -> Iterator[Callable[[], CausalLM]]:
-    """Gives each selected LLM with its head, loaded when it is called and freed after the module's tests."""
-    if not callable(getattr(llm, "with_head", None)):
-        pytest.skip(f"{llm.info.label} gives embeddings only: a VLM needs an LLM's weights, with its head")
-    causal = cast("LLM", llm).with_head()
-    with ExitStack() as stack:
-
-        def load() -> CausalLM:
-            if not causal.loaded:
-                stack.enter_context(alignbench_session.holding(causal))
-            return causal
-
-        yield load
-
-
-@pytest.fixture
-def vlm_settings(encoder: Encoder | Custom, vlm_projector: str, alignbench_session: Session) -> VLMSettings:
-    """How the VLM of the encoder is trained; skips an encoder that the default run leaves out."""
-    options, name = alignbench_session.options, encoder.info.stand_in_for or encoder.info.name
-    if options.vlm_encoders is not None and name not in options.vlm_encoders:
-        pytest.skip(
-            f"by default a VLM is trained of {' and '.join(options.vlm_encoders)}; "
-            f"name others with --encoders"
-        )
-    return VLMSettings(
-        vlm_projector,
-        options.vlm_epochs,
-        options.vlm_splits,
-        options.vlm_seeds,
-        options.seed,
-        options.image_tokens,
-        permutations=options.permutations or PERMUTATIONS,
-    )
-
-
-@pytest.fixture(scope="session")
 def study(alignbench_session: Session) -> StudyRun:
     """The validity study: its encoders, LLMs and drawings, and the cells that it has on disk."""
     return StudyRun.of(alignbench_session.options)
@@ -334,18 +247,6 @@ def text_pair(request: pytest.FixtureRequest, alignbench_session: Session) -> Pa
 
 
 @pytest.fixture(scope="session")
-def encoders(alignbench_session: Session) -> Mapping[str, Encoder | Custom]:
-    """All selected encoders by name."""
-    return alignbench_session.encoders
-
-
-@pytest.fixture(scope="session")
-def llms(alignbench_session: Session) -> Mapping[str, LLM | Custom]:
-    """All selected LLMs by name."""
-    return alignbench_session.llms
-
-
-@pytest.fixture(scope="session")
 def vision_side(encoder: Encoder | Custom, alignbench_session: Session) -> Pair:
     """Each selected encoder's embeddings, as a pair with themselves: for metrics of one side."""
     vectors = alignbench_session.vision(encoder)
@@ -360,11 +261,9 @@ def text_side(llm: LLM | Custom, alignbench_session: Session) -> Pair:
 
 
 @pytest.fixture(scope="session")
-def embeddings(alignbench_session: Session) -> Mapping[str, Embeddings]:
-    """The embeddings of all selected encoders and LLMs, by name."""
-    return alignbench_session.all_embeddings(
-        Needed(tuple(alignbench_session.encoders), tuple(alignbench_session.llms))
-    )
+def selection(alignbench_session: Session) -> Session:
+    """The run's session: for a test that needs all selected models."""
+    return alignbench_session
 
 
 @pytest.fixture(scope="session")
@@ -389,9 +288,23 @@ def record(
 ) -> Recorder:
     """Computes a score with null and interval, and hands it to the report."""
     item = cast("pytest.Item", request.node)
-    experiment = experiment_of(item, EXPERIMENTS)
-    session, folder = alignbench_session, item.config.stash[FOLDER]
-    return Recorder(item, folder, experiment, session.options, alignbench_dims, session.flags_of)
+    bench = SessionBench(alignbench_session, experiment_of(item), alignbench_dims)
+    return Recorder(item, item.config.stash[FOLDER], bench)
+
+
+@pytest.fixture
+def part(request: pytest.FixtureRequest, record: Recorder) -> Cell:
+    """Computes the part of an experiment that the test is of, and records what it gives."""
+    found = part_of(request.node)
+    assert found is not None
+    return Cell(found, record)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Free an LLM that was held with its head when the tests of its file are over."""
+    if nextitem is None or nextitem.path != item.path:
+        item.config.stash[SESSION].release_head()
 
 
 def _options(config: pytest.Config) -> Options:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from alignbench.experiments.shared import needed_by
+from alignbench.errors import ConfigError
+from alignbench.experiments import EXPERIMENTS
 from alignbench.session.selection import JOIN, PATCH_PROJECTOR, Needed
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     import pytest
-    from _pytest.mark import ParameterSet
+
+    from alignbench.experiments.base import Part, Use
 
 AXES = ("encoder", "llm", "compared_llm", "vision_pair", "text_pair")
-_OF_ONE_PROJECTOR = ("projector", "elas_projector")  # parameters of tests that are made for every projector
 TIMED = ("timed_encoder", "timed_llm")
-_WHOLE_SELECTION = {"encoders", "llms", "embeddings"}
 _SIDES = {
     "encoder": "vision",
     "vision_pair": "vision",
@@ -41,42 +41,54 @@ def needed_by_items(items: Iterable[pytest.Item], vision: Sequence[str], text: S
             continue
         fixtures = set(getattr(item, "fixturenames", ()))
         parameters = getattr(getattr(item, "callspec", None), "params", {})
-        if _WHOLE_SELECTION & fixtures:
+        if "selection" in fixtures:
             found["vision"], found["text"] = dict.fromkeys(vision), dict.fromkeys(text)
         for axis in AXES:
             for name in str(parameters[axis]).split(JOIN) if axis in parameters else ():
                 found[_SIDES[axis]][name] = None
-        # Of a test that is made for every projector, only one looks at patches.
-        chosen = [parameters[name] for name in _OF_ONE_PROJECTOR if name in parameters]
-        of_patches = not chosen or PATCH_PROJECTOR in chosen
-        if "patches" in fixtures and "encoder" in parameters and of_patches:
+        if "encoder" in parameters and "patches" in uses_of(item):
             found["patches"][str(parameters["encoder"])] = None
     return Needed(*(tuple(found[side]) for side in ("vision", "text", "patches")))
 
 
-def experiment_of(item: pytest.Item, experiments: Container[str]) -> str:
+def experiment_of(item: pytest.Item) -> str:
     """Return the experiment that the test's scores are filed under; "custom" where it has no such marker.
 
-    The marker that is farthest out counts, which is the file's: what stands at a test or a parameter adds the
-    test to another experiment, whose figures need its score.
+    The marker that is farthest out counts, which is the file's: what stands at a test adds it to another
+    experiment.
     """
     marks = (mark.name for node in item.listchain() for mark in node.own_markers)
-    return next((name for name in marks if name in experiments), "custom")
+    return next((name for name in marks if name in EXPERIMENTS), "custom")
 
 
-def shared(experiment: str, metrics: Iterable[str]) -> list[ParameterSet]:
-    """Return the metrics as parameters of a test, each with the markers of other experiments that need it.
+def part_of(item: pytest.Item) -> Part | None:
+    """Return the part of an experiment that a test is of: it takes the fixture `part`, and has its name.
 
-    Args:
-        experiment: that the test's scores are filed under.
-        metrics: their names.
+    Raises:
+        ConfigError: the experiment of its marker has no such part.
     """
-    import pytest
+    if "part" not in getattr(item, "fixturenames", ()):
+        return None
+    name, function = experiment_of(item), getattr(item, "originalname", item.name)
+    part = EXPERIMENTS.get(name).part(function) if name in EXPERIMENTS else None
+    if part is None:
+        raise ConfigError(
+            f"{item.nodeid}: it takes `part`, but there is no part {function.removeprefix('test_')!r} of an "
+            f"experiment {name!r}"
+        )
+    return part
 
-    return [
-        pytest.param(metric, marks=[getattr(pytest.mark, name) for name in needed_by(experiment, metric)])
-        for metric in metrics
-    ]
+
+def uses_of(item: pytest.Item) -> frozenset[Use]:
+    """Return what the test takes of models beside their embeddings.
+
+    Of a part that is swept over projectors, only one looks at patches.
+    """
+    part = part_of(item)
+    if part is None:
+        return frozenset()
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return part.uses | ({"patches"} if PATCH_PROJECTOR in parameters.values() else frozenset())
 
 
 def timings_of(items: Iterable[pytest.Item]) -> dict[str, int]:

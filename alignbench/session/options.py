@@ -208,19 +208,6 @@ class Options:
         """How many neighbours t-SNE and UMAP look at."""
         return Reach(self.perplexity, self.neighbors)
 
-    @property
-    def swept(self) -> dict[str, tuple[object, ...]]:
-        """Test parameter -> the values that it takes in turn in tests that ask for it."""
-        return {
-            "matrix_metric": self.metrics,
-            "projector": self.projectors,
-            "loss": self.losses,
-            "method": self.methods,
-            "batch_size": self.batch_sizes,
-            "elas_projector": self.elas_projectors,
-            "vlm_projector": self.vlm_projectors,
-        }
-
     def to_dict(self) -> dict[str, Any]:
         """Return what a report records of the options; `config` by its origin only."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}

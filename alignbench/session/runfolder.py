@@ -16,7 +16,7 @@ from alignbench.findings.files import ARTIFACTS
 from alignbench.paths import exists
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -36,6 +36,11 @@ def file_stem(name: str) -> str:
     if safe == name and name.isascii() and name == name.lower():
         return name
     return f"{safe}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def artifact_name(kind: str, labels: Iterable[str]) -> str:
+    """Return the name of the file of arrays of a kind, of the models with these labels."""
+    return f"{kind}-{'~'.join(dict.fromkeys(labels))}"  # no label has a tilde
 
 
 @dataclass

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from alignbench.embed import EmbeddingStore, Progress
     from alignbench.embed.models import Output
     from alignbench.encoders import Encoder
+    from alignbench.experiments.attention.scores import Subject
     from alignbench.llms import LLM
     from alignbench.llms.base import CausalLM
     from alignbench.session.options import Options
@@ -60,6 +61,8 @@ class Session:
     _varied: dict[tuple[str, ...], Embeddings] = field(default_factory=dict)
     _attempts: Attempts = field(default_factory=Attempts)
     _held: Held = field(default_factory=Held)
+    _head: Held = field(default_factory=Held)
+    _causal: dict[str, CausalLM] = field(default_factory=dict)
 
     @classmethod
     def from_options(cls, options: Options) -> Session:
@@ -311,20 +314,32 @@ class Session:
                 )
         return self._layers[key]
 
-    @contextmanager
-    def holding(self, llm: CausalLM) -> Iterator[None]:
-        """Hold an LLM with its head in memory; on a CPU in float32, in which small models train fastest."""
-        from alignbench.embed.models import loaded
+    def head(self, llm: LLM) -> CausalLM:
+        """Return an LLM with its head in memory, until another one is asked for or `release_head` is called.
+
+        On a CPU it is in float32, in which small models train fastest.
+        """
         from alignbench.weights.precision import resolve_device
 
-        device, dtype = self.options.device, self.options.dtype
-        if dtype == "auto" and resolve_device(device) == "cpu":
-            dtype = "float32"
-        on_load, label = self._how_to_embed()["on_load"], llm.info.label
-        with ExitStack() as stack:
-            with self._attempts.attempt("head", label, model=label):
-                stack.enter_context(loaded(llm, label, device, dtype, on_load, "text"))
-            yield
+        options, label = self.options, llm.info.label
+        causal = self._causal.setdefault(label, llm.with_head())
+        cpu = options.dtype == "auto" and resolve_device(options.device) == "cpu"
+        dtype = "float32" if cpu else options.dtype
+        self._head.hold(causal, options.device, dtype, self._loaded_for("embedding"))
+        return causal
+
+    def release_head(self) -> None:
+        """Free the LLM that is held with its head."""
+        self._head.release()
+
+    @cached_property
+    def subject(self) -> Subject:
+        """The user's images and prompts, of which maps are drawn."""
+        from alignbench.datasets.images import open_image
+        from alignbench.experiments.attention.scores import Subject
+
+        images = tuple((path.name, open_image(path)) for path in self.options.images)
+        return Subject(images, self.options.prompts)
 
     @contextmanager
     def looking(self, encoder: Encoder) -> Iterator[Encoder]:

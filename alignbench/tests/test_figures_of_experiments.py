@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from alignbench import paths
-from alignbench.cli.experiments import EXPERIMENTS
 from alignbench.cli.main import main
 from alignbench.errors import ConfigError
-from alignbench.experiments.shared import ALSO_NEEDED
+from alignbench.experiments import EXPERIMENTS
 from alignbench.metrics import METRICS
 from alignbench.plots import FIGURES, Caption, FigureInputs, declare_figure
 from alignbench.plots.declared import caption_of, figures_of, needs_of, not_drawn, shown_in
@@ -111,7 +110,7 @@ def test_a_command_and_its_tab_leave_the_same_scores_and_figures(
     for key, score in found.items():
         assert score["value"] == pytest.approx(expected[key]["value"], abs=1e-9), key
     # What another experiment is asked for is filed under it, and there once for every pair.
-    for experiment, metrics in ALSO_NEEDED[name].items():
+    for experiment, metrics in EXPERIMENTS.get(name).needs.items():
         for metric in metrics:
             pairs = [k for k in found if k[:2] == (experiment, metric) and k[2] and k[3]]
             assert len(pairs) == 2, (experiment, metric)
@@ -136,13 +135,13 @@ def test_marker_and_keyword_run_what_the_command_runs(name: str, capsys: pytest.
     assert f"-m {name}" in capsys.readouterr().out
     marked = collected("-m", name)
     assert marked <= collected("-k", name)
-    for experiment, metrics in ALSO_NEEDED[name].items():
+    for experiment, metrics in EXPERIMENTS.get(name).needs.items():
         for metric in metrics:
             assert any(f"test_{experiment}.py" in test and f"[{metric}-" in test for test in marked)
 
 
 def test_every_figure_has_a_command_and_every_command_is_one() -> None:
-    markers = {experiment.marker for experiment in EXPERIMENTS}
+    markers = set(EXPERIMENTS)
     for name in FIGURES:
         assert FIGURES.get(name).experiments
         assert set(FIGURES.get(name).experiments) <= markers
@@ -150,9 +149,10 @@ def test_every_figure_has_a_command_and_every_command_is_one() -> None:
 
 
 def test_what_is_needed_of_others_is_known() -> None:
-    for needs in ALSO_NEEDED.values():
-        for metrics in needs.values():
-            assert all(metric in METRICS.names() for metric in metrics)
+    for name in EXPERIMENTS:
+        for needed, metrics in EXPERIMENTS.get(name).needs.items():
+            assert needed in EXPERIMENTS
+            assert all(metric in METRICS.names() for metric in metrics or ())
     assert set(COLUMNS) >= {"linear_cka", "projection_mse", "projection_cosine"}
 
 

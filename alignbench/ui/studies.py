@@ -9,14 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from alignbench.embed import runs
+from alignbench.experiments import EXPERIMENTS
 from alignbench.experiments.attention.scores import Subject, attention, what_it_lacks
-from alignbench.experiments.compare.projection import BY_TYPE, Projection, project
+from alignbench.experiments.compare import BY_TYPE
+from alignbench.experiments.compare.projection import Projection, project
 from alignbench.experiments.coral.arrays import covariance_arrays, similarity_arrays
 from alignbench.experiments.e2e.retrieval import e2e_scores
 from alignbench.experiments.embedding.overlay import overlay_space
 from alignbench.experiments.embedding.space import embedding_space
 from alignbench.experiments.scoring import Settings, needs_basis, score_pair
-from alignbench.experiments.shared import ALSO_NEEDED
 from alignbench.experiments.speed import works as speed
 from alignbench.experiments.trained import Repeats
 from alignbench.metrics import METRICS
@@ -332,13 +333,13 @@ def _timed(work: speed.Work, machine: Any) -> Sequence[Score]:
 
 def _also(experiment: str) -> int:
     """Return how many scores of other experiments each pair has beside those of this one."""
-    return sum(map(len, ALSO_NEEDED[experiment].values()))
+    return sum(map(len, EXPERIMENTS.get(experiment).needs.values()))
 
 
 def _score_also(study: Study, experiment: str, pairs: Sequence[Pair], basis: Settings, found: Found) -> None:
     """Score what the figures of an experiment need of others, filed under those."""
     for pair in pairs:
-        for other, metrics in ALSO_NEEDED[experiment].items():
+        for other, metrics in EXPERIMENTS.get(experiment).needs.items():
             for metric in metrics:
                 settings = basis if needs_basis(METRICS.get(metric)) else study.settings
                 found.scores.append(_scored(study, metric, pair, other, settings))

@@ -1,1 +1,40 @@
-"""Attention maps: where encoders look, and what they find where."""
+"""Attention maps, checked: does an encoder see what a text names where it is, and does it look at objects?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alignbench.experiments.attention.scores import attention
+from alignbench.experiments.base import Computed, Cost, Experiment, Part, Tab
+
+if TYPE_CHECKING:
+    from alignbench.encoders import Encoder
+    from alignbench.experiments.base import Bench
+
+
+def maps(bench: Bench, encoder: Encoder) -> Computed:
+    """Return how well an encoder's maps find what they name, and maps to be drawn."""
+    settings = bench.settings
+    scores, arrays = attention(
+        encoder,
+        lambda: bench.looking(encoder),
+        subject=bench.subject,
+        seed=settings.seed,
+        draws=settings.draws,
+    )
+    return Computed(scores, arrays, "attention")
+
+
+EXPERIMENT = Experiment(
+    "attention",
+    "where encoders look and what texts they find where; with --image and --text in yours",
+    (Part("attention", maps, of=("encoder",), uses=frozenset({"maps"}), cost=Cost(0.8)),),
+    options=("image", "prompt"),
+    tab=Tab(
+        "Attention Maps",
+        "Where does an encoder look, and where does it find what a text names? In your image or, without "
+        "one, in drawn scenes whose objects are known; these check every encoder either way.",
+        controls=("image",),
+    ),
+    not_for_arrays="needs the encoder",
+)

@@ -1,1 +1,85 @@
-"""Encoders compared: held-out projections, data types, samples that count, each other."""
+"""Encoders compared: on each data type, by trained projectors, by the samples that count, with each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alignbench.experiments.base import Computed, Cost, Experiment, Part, Tab, one_score
+from alignbench.experiments.compare.influence import influence
+from alignbench.experiments.compare.projection import Projection, project
+
+if TYPE_CHECKING:
+    from alignbench.experiments.base import Bench
+    from alignbench.types import Pair, Score
+
+BY_TYPE = ("calibrated_cka", "debiased_cka", "mutual_knn", "ridge_r2")
+BETWEEN_MODELS = ("calibrated_cka", "mutual_knn")
+
+
+def by_data_type(bench: Bench, pair: Pair, metric: str) -> list[Score]:
+    """Return the metric of the samples of each data type."""
+    return [bench.score(metric, pair, data_type=data_type) for data_type in dict.fromkeys(pair.labels)]
+
+
+def projection(bench: Bench, pair: Pair, projector: str) -> Computed:
+    """Return held-out error and cosine of trained projectors, and the curves of their losses."""
+    settings = Projection(
+        projector,
+        epochs=bench.option("epochs"),
+        splits=bench.option("splits"),
+        seed=bench.option("seed"),
+        permutations=bench.option("permutations"),
+        device=bench.option("device"),
+    )
+    patches = bench.patches(pair.x.model) if projector == "cross_attention" else None
+    scores, curves = project(pair, settings, patches)
+    return Computed(scores, curves or None, f"losses-{projector}")
+
+
+def influence_of_samples(bench: Bench, pair: Pair) -> Computed:
+    """Return how evenly the samples carry the score, and the influence of each."""
+    score, arrays = influence(pair, bench.dataset.samples, bench.settings, experiment="compare")
+    return Computed([score], arrays, "influence")
+
+
+_TRAINED = ("epochs", "splits")
+
+EXPERIMENT = Experiment(
+    "compare",
+    "encoders compared: CKA and its kin, by data type, and held-out projections",
+    (
+        Part("by_data_type", by_data_type, sweep={"metric": BY_TYPE}, cost=Cost(0.07)),
+        Part(
+            "projection",
+            projection,
+            sweep={"projector": "projectors"},
+            cost=Cost(0.4, "projector", {"epochs": 300, "splits": 5}),
+        ),
+        Part("influence_of_samples", influence_of_samples),
+        Part("encoders_with_each_other", one_score, of=("vision_pair",), sweep={"metric": BETWEEN_MODELS}),
+        Part("llms_with_each_other", one_score, of=("text_pair",), sweep={"metric": BETWEEN_MODELS}),
+    ),
+    options=(*_TRAINED, "projectors"),
+    needs={"cka": None},
+    tab=Tab(
+        "Alignment Analysis",
+        "Which encoder fits which LLM, and how sure is that? Every metric that sees which text belongs to "
+        "which image.",
+        figures=(
+            "alignment_summary",
+            "cka_comparison",
+            "cka_by_data_type",
+            "projector_comparison",
+            "eas_dashboard",
+        ),
+        beside=("eas",),
+        options={"projectors": ("linear",)},
+    ),
+)
+
+EVERYTHING = Experiment(
+    "all",
+    "compare, speed and embedding together",
+    options=(*_TRAINED, "projectors", "batch_sizes", "method", "perplexity", "neighbors"),
+    needs={"compare": None, "speed": None, "embedding": None},
+)

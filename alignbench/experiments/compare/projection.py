@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
     Vectors = NDArray[np.float32]
 
-BY_TYPE = ("calibrated_cka", "debiased_cka", "mutual_knn", "ridge_r2")
-BETWEEN_MODELS = ("calibrated_cka", "mutual_knn")
 
 PARTS = 5  # one group in five is held out
 FEWEST = 3 * PARTS

@@ -1,1 +1,56 @@
-"""Distribution alignment: Deep CORAL and spectra."""
+"""Distribution alignment: Deep CORAL and spectra, across and within modalities. It never sees the pairing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alignbench.experiments.base import Computed, Experiment, Part, Tab
+from alignbench.experiments.coral.arrays import covariance_arrays, similarity_arrays
+from alignbench.metrics import METRICS
+
+if TYPE_CHECKING:
+    from alignbench.experiments.base import Bench
+    from alignbench.types import Pair
+
+
+def distributions() -> list[str]:
+    """Return the metrics of two distributions."""
+    return METRICS.names(family="coral") + METRICS.names(family="spectra")
+
+
+def alone() -> list[str]:
+    """Return the metrics of one model."""
+    return METRICS.names(kind="unary")
+
+
+def distribution(bench: Bench, pair: Pair, metric: str) -> Computed:
+    """Return a metric of two distributions; with the first one, what the figures of the pair need."""
+    first = metric == distributions()[0]
+    arrays = covariance_arrays(pair, bench.basis_settings) if first else None
+    return Computed([bench.score(metric, pair)], arrays, "coral")
+
+
+def model_alone(bench: Bench, side: Pair, metric: str) -> Computed:
+    """Return a metric of one model; with the first one, its cosines among samples."""
+    arrays = similarity_arrays(side, bench.settings) if metric == alone()[0] else None
+    return Computed([bench.score(metric, side)], arrays, "similarity")
+
+
+EXPERIMENT = Experiment(
+    "coral",
+    "do the two clouds have the same shape? Deep CORAL and spectra",
+    (
+        Part("cross_modal", distribution, sweep={"metric": distributions}),
+        Part("vision_vision", distribution, of=("vision_pair",), sweep={"metric": distributions}),
+        Part("text_text", distribution, of=("text_pair",), sweep={"metric": distributions}),
+        Part("vision_alone", model_alone, of=("vision_side",), sweep={"metric": alone}),
+        Part("text_alone", model_alone, of=("text_side",), sweep={"metric": alone}),
+    ),
+    options=("basis", "k"),
+    needs={"cka": ("linear_cka", "calibrated_cka"), "eas": ("eas", "eas_adjusted")},
+    tab=Tab(
+        "CORAL Analysis",
+        "Do the two clouds have the same shape? It never sees which text belongs to which image; "
+        "CKA and EAS, which do, stand beside it.",
+    ),
+)

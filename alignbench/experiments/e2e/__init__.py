@@ -1,1 +1,36 @@
-"""End to end: the text that belongs to an image is found after a trained projector."""
+"""End to end: after a projector is trained, does a held-out image find its text, and a text its image?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alignbench.experiments.base import Cost, Experiment, Part, Tab
+from alignbench.experiments.e2e.retrieval import e2e_scores
+
+if TYPE_CHECKING:
+    from alignbench.experiments.base import Bench
+    from alignbench.types import Pair, Score
+
+
+def retrieval(bench: Bench, pair: Pair, loss: str) -> list[Score]:
+    """Return how well held-out images and texts find each other after training for a loss."""
+    return e2e_scores(pair, loss, bench.repeats)
+
+
+EXPERIMENT = Experiment(
+    "e2e",
+    "a projector is trained, then held-out images look for their texts",
+    (Part("e2e", retrieval, sweep={"loss": "losses"}, cost=Cost(0.5, "projector", {"solved_splits": 40})),),
+    options=("epochs", "splits", "seeds", "loss"),
+    needs={
+        "cka": ("linear_cka", "calibrated_cka", "mutual_knn"),
+        "coral": ("ncoral",),
+        "eas": ("eas", "eas_adjusted"),
+    },
+    tab=Tab(
+        "E2E Validation",
+        "After a projector is trained, does an image that it never saw find its text, and a text its image? "
+        "And do scores that need no training predict it?",
+        controls=("llms", "data", "losses", "training"),
+    ),
+)

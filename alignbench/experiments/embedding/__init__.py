@@ -1,1 +1,44 @@
-"""Embedding space in two dimensions."""
+"""Embedding space in two dimensions: how far each picture can be believed, and vision laid over text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alignbench.experiments.base import Computed, Cost, Experiment, Part, Tab
+from alignbench.experiments.embedding.overlay import overlay_space
+from alignbench.experiments.embedding.space import embedding_space
+
+if TYPE_CHECKING:
+    from alignbench.experiments.base import Bench
+    from alignbench.types import Pair
+
+
+def space(bench: Bench, side: Pair, method: str) -> Computed:
+    """Return how far one model's layout can be believed, and its points."""
+    laid_out = embedding_space(
+        side, method, bench.settings, experiment="embedding", reach=bench.option("reach")
+    )
+    return Computed(laid_out.scores, laid_out.arrays, f"layout-{method}")
+
+
+def overlay(bench: Bench, pair: Pair) -> Computed:
+    """Return what is left between images and texts after a rotation, and both in one picture."""
+    score, arrays = overlay_space(pair, bench.settings, experiment="embedding")
+    return Computed([score], arrays, "overlay")
+
+
+EXPERIMENT = Experiment(
+    "embedding",
+    "embedding space in two dimensions, and vision laid over text",
+    (
+        Part("vision_space", space, of=("vision_side",), sweep={"method": "methods"}, cost=Cost(0.3)),
+        Part("text_space", space, of=("text_side",), sweep={"method": "methods"}, cost=Cost(0.15)),
+        Part("overlay", overlay, cost=Cost(0.2)),
+    ),
+    options=("method", "perplexity", "neighbors"),
+    tab=Tab(
+        "Embedding Space",
+        "What does each space look like in two dimensions, and how far can the picture be believed?",
+        controls=("llms", "data", "methods"),
+    ),
+)

@@ -1,5 +1,35 @@
-"""Which score predicts performance, and what its correlations are worth."""
+"""Which score predicts performance: of a run's own encoders, and, in the study, of many trainings."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alignbench.experiments.base import Cost, Experiment, Part
 from alignbench.experiments.validity.links import from_table
+from alignbench.experiments.validity.run import run_score
 
-__all__ = ["from_table"]
+if TYPE_CHECKING:
+    from alignbench.experiments.base import Bench
+    from alignbench.types import Score
+
+
+def validity(bench: Bench) -> list[Score]:
+    """Return the largest correlation of a score with an outcome over the run's encoders."""
+    return [run_score(bench.pairs(), bench.option("seed"))]
+
+
+EXPERIMENT = Experiment(
+    "validity",
+    "which score predicts performance, and how sure is that?",
+    (Part("validity", validity, of=("selection",), cost=Cost(0.7)),),
+)
+
+STUDY = Experiment(
+    "study",
+    "the validity study: many encoders trained and measured; goes on where it was",
+    options=("study_dir",),
+    long=True,
+    not_for_arrays="trains encoders of its own",
+)
+
+__all__ = ["EXPERIMENT", "STUDY", "from_table"]

@@ -1,1 +1,56 @@
-"""A small VLM of every pair, its projector trained with the LLM's own loss."""
+"""A small VLM of every pair: encoder and LLM frozen, a projector trained with the LLM's own loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alignbench.experiments.base import Computed, Cost, Experiment, NotApplicableError, Part
+from alignbench.experiments.vlm.scores import PERMUTATIONS, VLMSettings, vlm
+
+if TYPE_CHECKING:
+    from alignbench.encoders import Encoder
+    from alignbench.experiments.base import Bench
+    from alignbench.llms import LLM
+    from alignbench.weights.custom import Custom
+
+
+def train(bench: Bench, encoder: Encoder | Custom, llm: LLM | Custom, projector: str) -> Computed:
+    """Return the perplexity of captions, what the image adds to it, and answers; with the curves."""
+    chosen, name = bench.option("vlm_encoders"), encoder.info.stand_in_for or encoder.info.name
+    if chosen is not None and name not in chosen:
+        raise NotApplicableError(
+            f"by default a VLM is trained of {' and '.join(chosen)}; name others with --encoders"
+        )
+    settings = VLMSettings(
+        projector,
+        bench.option("vlm_epochs"),
+        bench.option("vlm_splits"),
+        bench.option("vlm_seeds"),
+        bench.option("seed"),
+        bench.option("image_tokens"),
+        permutations=bench.option("permutations") or PERMUTATIONS,
+    )
+    names = encoder.info, llm.info
+    scores, arrays = vlm(
+        lambda: bench.patches(encoder), bench.head(llm), bench.dataset, settings, names=names
+    )
+    return Computed(scores, arrays, f"vlm-{projector}")
+
+
+EXPERIMENT = Experiment(
+    "vlm",
+    "a small VLM of every pair, its projector trained with the LLM's own loss",
+    (
+        Part(
+            "vlm",
+            train,
+            of=("encoder", "llm"),
+            sweep={"projector": "vlm_projectors"},
+            uses=frozenset({"patches"}),
+            cost=Cost(70.0, "llm", {"vlm_epochs": 8, "vlm_splits": 3, "vlm_seeds": 1}),
+        ),
+    ),
+    options=("epochs", "splits", "seeds", "projectors", "image_tokens"),
+    long=True,
+    not_for_arrays="needs both models",
+)

@@ -1,0 +1,19 @@
+"""Similarity of representations: every metric that sees which text belongs to which image."""
+
+from __future__ import annotations
+
+from alignbench.experiments.base import Cost, Experiment, Part, one_score
+from alignbench.metrics import METRICS
+
+EXPERIMENT = Experiment(
+    "cka",
+    "do the same samples lie close to each other on both sides?",
+    (
+        Part(
+            "cka",
+            one_score,
+            sweep={"metric": lambda: METRICS.names(kind="pair", pairing=True)},
+            cost=Cost(0.1),
+        ),
+    ),
+)

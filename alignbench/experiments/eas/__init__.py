@@ -1,0 +1,21 @@
+"""Composites: class structure on the vision side, and the scores that weigh it with CKA and CORAL."""
+
+from __future__ import annotations
+
+from alignbench.experiments.base import Cost, Experiment, Part, one_score
+from alignbench.metrics import METRICS
+
+EXPERIMENT = Experiment(
+    "eas",
+    "class structure, and the composites of it with CKA and CORAL",
+    (
+        Part(
+            "class_structure",
+            one_score,
+            of=("vision_side",),
+            sweep={"metric": lambda: METRICS.names(kind="labelled")},
+        ),
+        Part("eas", one_score, sweep={"metric": lambda: METRICS.names(kind="composite")}, cost=Cost(0.25)),
+    ),
+    options=("basis", "k"),
+)

@@ -1,0 +1,132 @@
+"""What the computation of a cell asks for, answered by a run's session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from alignbench.datatypes import ALL
+from alignbench.experiments.base import NotApplicableError
+from alignbench.experiments.scoring import Settings, needs_basis, score_pair
+from alignbench.experiments.trained import Repeats
+from alignbench.metrics import METRICS
+from alignbench.types import ModelInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from alignbench.datasets import Dataset
+    from alignbench.encoders import Encoder
+    from alignbench.experiments.attention.scores import Subject
+    from alignbench.llms import LLM
+    from alignbench.llms.base import CausalLM
+    from alignbench.metrics import Metric
+    from alignbench.session.session import Session
+    from alignbench.types import Embeddings, Layers, Pair, Patches, Score
+    from alignbench.weights.custom import Custom
+
+
+@dataclass(frozen=True)
+class SessionBench:
+    """The `Bench` of a session; see `alignbench.experiments.base`.
+
+    Args:
+        session: has options, data and models.
+        experiment: what scores are filed under.
+        dims: gives the widths of all models that are scored; it may have to embed them.
+    """
+
+    session: Session
+    experiment: str
+    dims: Callable[[], tuple[int, ...]]
+
+    def option(self, name: str) -> Any:
+        """Return the value of an option of the run."""
+        return getattr(self.session.options, name)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The samples of the run."""
+        return self.session.dataset
+
+    @cached_property
+    def settings(self) -> Settings:
+        """How the run scores, but for what a shared basis depends on."""
+        options = self.session.options
+        return Settings(options.seed, options.permutations, options.basis, options.k)
+
+    @cached_property
+    def basis_settings(self) -> Settings:
+        """The same for scores in a shared basis: as wide as the narrowest model of the run allows."""
+        return self.settings if self.session.options.k else replace(self.settings, dims=self.dims())
+
+    @cached_property
+    def repeats(self) -> Repeats:
+        """The number of splits, seeds and epochs of trained scores."""
+        from alignbench.weights.precision import resolve_device
+
+        options = self.session.options
+        draws = 999 if options.permutations is None else options.permutations
+        return Repeats(
+            options.seed,
+            options.splits,
+            options.seeds,
+            options.epochs,
+            draws,
+            resolve_device(options.device),
+            options.solved_splits,
+        )
+
+    @cached_property
+    def subject(self) -> Subject | None:
+        """The user's images and prompts."""
+        return self.session.subject
+
+    def score(self, metric: str | Metric, pair: Pair, *, data_type: str = ALL, **params: Any) -> Score:
+        """Return a metric of a pair with null and interval, filed under the experiment."""
+        known = METRICS.get(metric) if isinstance(metric, str) else metric
+        settings = self.basis_settings if needs_basis(known) else self.settings
+        return score_pair(known, pair, settings, experiment=self.experiment, data_type=data_type, **params)
+
+    def pair_of(self, encoder: Encoder | Custom, llm: LLM | Custom) -> Pair:
+        """Return the embeddings of an encoder and an LLM over the same samples."""
+        return self.session.pair(self.session.vision(encoder), self.session.text(llm))
+
+    def pairs(self) -> Sequence[Pair]:
+        """Return the embeddings of every selected encoder with every selected LLM."""
+        session = self.session
+        texts = [session.text(session.llms[name]) for name in session.paired_llms]
+        return [
+            session.pair(session.vision(one), text) for one in session.encoders.values() for text in texts
+        ]
+
+    def patches(self, encoder: Encoder | Custom | ModelInfo) -> Patches:
+        """Return the patch embeddings of a selected encoder."""
+        if isinstance(encoder, ModelInfo):
+            label = encoder.label
+            encoder = next(one for one in self.session.encoders.values() if one.info.label == label)
+        if not self.session.has_patches(encoder):
+            raise NotApplicableError(f"{encoder.info.label} gives no patch embeddings")
+        return self.session.patches(encoder)
+
+    def layers(self, model: Encoder | LLM | Custom) -> Layers:
+        """Return every hidden layer of a model, pooled."""
+        return self.session.layers(model)
+
+    def varied(self, model: Encoder | LLM, **changes: Any) -> Embeddings:
+        """Return a model's embeddings under other options."""
+        return self.session.varied(model, **changes)
+
+    def looking(self, encoder: Encoder) -> AbstractContextManager[Encoder]:
+        """Hold an encoder in memory that sees whole images."""
+        return self.session.looking(encoder)
+
+    def head(self, llm: LLM | Custom) -> Callable[[], CausalLM]:
+        """Return what gives an LLM with its head in memory when it is called."""
+        if not callable(getattr(llm, "with_head", None)):
+            raise NotApplicableError(
+                f"{llm.info.label} gives embeddings only: a VLM needs an LLM's weights, with its head"
+            )
+        return lambda: self.session.head(cast("LLM", llm))
