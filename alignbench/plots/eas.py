@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.metrics.composite import WEIGHTS
 from alignbench.plots.cells import draw_cells, hatch_cell
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
@@ -34,14 +35,10 @@ if TYPE_CHECKING:
     from alignbench.plots.inputs import FigureInputs
     from alignbench.types import Score
 
-EAS_WEIGHTS = {"cka": 0.3, "coral": 0.3, "disc": 0.4}
+EAS_WEIGHTS = dict(zip(("cka", "coral", "disc"), WEIGHTS, strict=True))
 PART_ALPHA = {"cka": 1.0, "coral": 0.6, "disc": 0.3}
 TITLES = {"eas": "EAS as published", "eas_adjusted": "EAS adjusted"}
 RANKED = {"cka": "CKA", "coral": "CORAL", "eas": "EAS"}
-PART_NAMES = {
-    "eas": {"cka": "linear_cka", "coral": "coral_similarity"},
-    "eas_adjusted": {"cka": "calibrated_cka", "coral": "1 - ncoral"},
-}
 MOST_ROWS = 16  # of rankings; those of the first LLM are shown in any case
 
 Orders = dict[str, list[str]]
@@ -92,7 +89,11 @@ def eas_dashboard(inputs: FigureInputs) -> Figure | None:
             notes.append(f"Places for the first {len(ranked)} of {len(orders)} LLMs.")
     unlabelled = any("no_labels" in score.flags for score in scores)
     title = f"Encoder alignment score and its parts{sample_note(scores)}"
-    entitle(figure, title, *notes, legend=_part_handles(saturated, unlabelled=unlabelled))
+    alone = "spread (no labels)" if unlabelled else "discriminability"
+    if "eas_adjusted" in parted:
+        adjusted = _name_of("disc", parted["eas_adjusted"][0])
+        alone = f"{alone} ({adjusted} in EAS adjusted)" if "eas" in parted else adjusted
+    entitle(figure, title, *notes, legend=_part_handles(saturated, alone))
     lay_out(figure)
     for ax, points in scatter:
         _name_points(ax, points, inputs)
@@ -176,13 +177,15 @@ def contributions(score: Score) -> dict[str, float]:
 
 
 def _parts(score: Score) -> dict[str, float]:
-    """Return the parts of a composite, "cka", "coral" and "disc"; nothing where one wasn't recorded."""
-    found: dict[str, float] = {}
-    for recorded, value in score.params.get("parts", {}).items():
-        for part in EAS_WEIGHTS:
-            if part in recorded or (part, recorded) == ("disc", "spread"):
-                found[part] = float(value)
-    return found if found.keys() == EAS_WEIGHTS.keys() else {}
+    """Return the parts of a composite, which are recorded in the order of its weights; nothing without."""
+    recorded = score.params.get("parts", {})
+    if len(recorded) != len(EAS_WEIGHTS):
+        return {}
+    return dict(zip(EAS_WEIGHTS, map(float, recorded.values()), strict=True))
+
+
+def _name_of(part: str, score: Score) -> str:
+    return str(list(score.params["parts"])[list(EAS_WEIGHTS).index(part)])
 
 
 def _scatter(
@@ -211,7 +214,7 @@ def _scatter(
         ax.margins(0.15)
         ax.grid(visible=True)
         ax.set_title(f"{TITLES[metric]}, against its CKA")
-        ax.set_xlabel(f"{PART_NAMES[metric]['cka']} (its part of CKA)")
+        ax.set_xlabel(f"{_name_of('cka', own[0])} (its part of CKA)")
         ax.set_ylabel(metric)
         if len(llms) > 1:
             ax.legend(handles=_llm_handles(llms, inputs), loc="lower right", fontsize=7.5)
@@ -222,11 +225,13 @@ def _scatter(
 def _name_points(ax: Axes, scores: Sequence[Score], inputs: FigureInputs) -> None:
     """Name the points; of many an encoder once, since its colour names it elsewhere."""
     named = list({s.encoder: s for s in reversed(scores)}.values() if len(scores) > 8 else scores)
+    at = {id(score): (_parts(score)["cka"], float(score.value or 0.0)) for score in scores}
     place_names(
         ax,
-        [(_parts(score)["cka"], float(score.value or 0.0)) for score in named],
+        [at[id(score)] for score in named],
         [inputs.label(str(score.encoder), 28) for score in named],
         [inputs.look(str(score.encoder)).colour for score in named],
+        others=list(at.values()),
     )
 
 
@@ -287,10 +292,9 @@ def _place(place: float, value: float) -> str:
     return f"({number(value)})" if np.isnan(place) else f"{place:.0f}  ({number(value)})"
 
 
-def _part_handles(saturated: bool, *, unlabelled: bool) -> list[Artist]:
+def _part_handles(saturated: bool, alone: str) -> list[Artist]:
     from matplotlib.patches import Patch
 
-    alone = "spread (no labels)" if unlabelled else "discriminability"
     names = {"cka": "0.3 × CKA", "coral": "0.3 × CORAL", "disc": f"0.4 × {alone}"}
     handles: list[Artist] = [
         Patch(facecolor="#444444", alpha=PART_ALPHA[part], label=name) for part, name in names.items()

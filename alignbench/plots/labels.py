@@ -33,6 +33,7 @@ def place_names(
     names: Sequence[str],
     colours: Sequence[str],
     bars: Sequence[tuple[float, float, float, float]] = (),
+    others: Sequence[tuple[float, float]] = (),
 ) -> None:
     """Write each name beside its point where it hides neither another name nor a point.
 
@@ -45,6 +46,7 @@ def place_names(
         names: what to write at each.
         colours: of the points; names are written in a darker shade.
         bars: (x0, y0, x1, y1) of lines that names rather shouldn't cross.
+        others: (x, y) of further points, which have no name and which no name should hide.
     """
     from matplotlib.transforms import Bbox
 
@@ -52,7 +54,8 @@ def place_names(
     assert figure is not None
     scale = figure.dpi / 72
     pixels = ax.transData.transform(np.reshape(points, (-1, 2)))
-    taken = [Bbox.from_bounds(x - 4 * scale, y - 4 * scale, 8 * scale, 8 * scale) for x, y in pixels]
+    marked = np.unique(ax.transData.transform(np.reshape([*points, *others], (-1, 2))), axis=0)
+    taken = [Bbox.from_bounds(x - 4 * scale, y - 4 * scale, 8 * scale, 8 * scale) for x, y in marked]
     lines = [Bbox(ax.transData.transform(np.reshape(bar, (2, 2)))).padded(1.0) for bar in bars]
     inside = ax.get_window_extent()
     for point, (x, y), name, colour in zip(points, pixels, names, colours, strict=True):

@@ -180,6 +180,7 @@ def metric_vs_e2e(inputs: FigureInputs) -> Figure | None:
             [inputs.label(key[0], 32) for key in named],
             [inputs.look(key[0]).colour for key in named],
             [bar for key in points for bar in _bars(points[key], goal[key])],
+            [(float(points[key].value or 0), float(goal[key].value or 0)) for key in points],
         )
     return figure
 

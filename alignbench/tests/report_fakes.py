@@ -202,7 +202,7 @@ def _cross_modal(
     }
     saturated = eas | {"flags": ("saturated", "conservative")}
     disc = 0.3 + 0.5 * aligned
-    adjusted = {"calibrated_cka": aligned, "1 - ncoral": 1 - ncoral, "discriminability": disc}
+    adjusted = {"calibrated_cka": aligned, "1 - ncoral": 1 - ncoral, "knn above chance": disc}
     published = {
         "linear_cka": 0.35 + 0.6 * aligned,
         "coral_similarity": 0.9999998,

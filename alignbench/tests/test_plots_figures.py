@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from alignbench import score_arrays
 from alignbench.plots import FIGURES, CoralArrays, FigureInputs, SimilarityArrays, save
 from alignbench.plots.alignment import cka_vs_coral
 from alignbench.plots.coral import coral_comparison, coral_dashboard
@@ -118,10 +119,14 @@ def test_eas_bars_add_up_to_the_value() -> None:
         assert max(ends) == pytest.approx(score.value)
 
 
-def test_eas_parts_are_found_by_either_name() -> None:
-    parts = {"calibrated_cka": 0.5, "1 - ncoral": 0.2, "discriminability": 1.0}
-    score = make_score("eas_adjusted", 0.61, params={"parts": parts})
-    assert contributions(score) == pytest.approx({"cka": 0.15, "coral": 0.06, "disc": 0.4})
+@pytest.mark.parametrize(("metric", "labels"), [("eas", True), ("eas", False), ("eas_adjusted", True)])
+def test_eas_parts_are_found_whatever_they_are_called(metric: str, labels: bool) -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, 30, 5))
+    [score] = score_arrays(x, y, labels=["a", "b"] * 15 if labels else None, metrics=metric).scores
+    cka, coral, alone = score.params["parts"].values()
+    added = contributions(score)
+    assert added == pytest.approx({"cka": 0.3 * cka, "coral": 0.3 * coral, "disc": 0.4 * alone})
+    assert sum(added.values()) == pytest.approx(score.value)
     assert contributions(make_score("eas", 0.61)) == {"cka": 0.61}
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from alignbench.plots import FigureInputs, SimilarityArrays
 from alignbench.plots.alignment import cka_vs_coral
@@ -181,6 +182,32 @@ def test_eas_is_held_against_its_own_cka() -> None:
         points = {tuple(point.get_xydata()[0]) for point in points_of(ax)}
         assert points == {(s.params["parts"][part], s.value) for s in own}
         assert {t.get_text() for t in ax.texts} >= set(ENCODERS)
+
+
+def test_where_an_encoder_is_named_once_its_name_hides_no_point_of_another_llm() -> None:
+    by_llm = {
+        "a": ((0.512, 0.596), (0.255, 0.443), (0.239, 0.512)),
+        "b": ((0.574, 0.615), (0.268, 0.447), (0.275, 0.523)),
+        "c": ((0.637, 0.634), (0.302, 0.457), (0.408, 0.563)),
+    }
+    scores = [
+        make_score("eas", value, encoder, llm, experiment="eas", params={"parts": {"x": cka, "y": 1, "z": 0}})
+        for llm, own in by_llm.items()
+        for encoder, (cka, value) in zip(("efficientnet", "mini-clip", "random-vit"), own, strict=True)
+    ]
+    figure = drawn(eas_dashboard(FigureInputs(scores)))
+    ax = axes_titled(figure, "EAS as published, against its CKA")
+    at = ax.transData.transform([point for own in by_llm.values() for point in own])
+    names = [text for text in ax.texts if text.get_text()]
+    assert len(names) == 3
+    for text in names:
+        box = Text.get_window_extent(text)  # without the line to its point
+        assert not any(box.contains(x, y) for x, y in at)
+
+
+def test_eas_adjusted_says_what_its_third_part_is() -> None:
+    figure = drawn(eas_dashboard(make_inputs(ENCODERS, ONE)))
+    assert "0.4 × discriminability (knn above chance in EAS adjusted)" in texts(figure)
 
 
 def test_the_three_rankings_give_places_and_none_where_coral_is_saturated() -> None:
