@@ -7,27 +7,24 @@ from typing import TYPE_CHECKING
 
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
-from alignbench.plots.labels import place_names
-from alignbench.plots.marks import sample_note
-from alignbench.plots.style import MARKERS, MUTED, NULL, entitle, lay_out, new_figure
+from alignbench.plots.marks import left_out, sample_note
+from alignbench.plots.scatter import draw_points, llm_legend, llm_markers, name_points, score_point
+from alignbench.plots.style import MUTED, NULL, entitle, new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from alignbench.plots.inputs import FigureInputs
+    from alignbench.plots.scatter import Point
     from alignbench.types import Score
 
 CKA_BY = ("calibrated_cka", "debiased_cka", "linear_cka")
 CORAL_BY = ("ncoral", "spectral_ncoral")
 MOST_IN_A_PANEL = 10  # points; of more, each LLM has panels of its own
 MOST_LLMS = 6
-_NAME = 32  # letters of an encoder's name
-
-Point = tuple["Score", "Score"]  # CORAL to the right, CKA upwards
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +41,7 @@ class _View:
     title: str
     x: str
     y: str
-    points: list[Point]
+    points: list[tuple[Score, Score]]
     published: bool
 
 
@@ -71,15 +68,14 @@ def cka_vs_coral(inputs: FigureInputs) -> Figure | None:
     rows = [llms] if alone else [[llm] for llm in llms[:MOST_LLMS]]
     figure = new_figure(max(6.8, 4.9 * len(views)), 1.5 + 4.1 * len(rows))
     axes = figure.subplots(len(rows), len(views), sharex="col", sharey="col", squeeze=False)
-    markers = {llm: MARKERS[i % len(MARKERS)] for i, llm in enumerate(llms)}
+    markers = llm_markers(llms)
     panels = []
     for column, view in enumerate(views):
         for row, own_llms in enumerate(rows):
-            own = [(x, y) for x, y in view.points if str(y.llm) in own_llms]
-            _panel(axes[row, column], view, own, inputs, markers)
+            scores = [(x, y) for x, y in view.points if str(y.llm) in own_llms]
+            panels.append((axes[row, column], _panel(axes[row, column], view, scores, inputs, markers)))
             of = "" if len(rows) == 1 else f", for {inputs.label(own_llms[0], 22)}"
             axes[row, column].set_title(f"{view.title}{of}")
-            panels.append((axes[row, column], own))
     notes = [
         "CORAL doesn't see which image belongs to which text: it compares distributions, not pairs. Only\n"
         "CKA shows alignment. Lines: 95% intervals; grey: CKA of shuffled pairs (±2 standard deviations)."
@@ -89,23 +85,14 @@ def cka_vs_coral(inputs: FigureInputs) -> Figure | None:
             "Hollow: CORAL similarity is saturated, about 1 whatever the encoder: where such a point lies\n"
             "between left and right, and on which side of the diagonal, says nothing."
         )
-    if len(rows) > 1 and len(llms) > MOST_LLMS:
-        notes.append(f"The first {MOST_LLMS} of {len(llms)} LLMs.")
+    notes += left_out(sum(map(len, rows)), len(llms), "LLMs")
     entitle(
         figure,
         f"Is it aligned, and is it alike?{sample_note([y for view in views for _, y in view.points])}",
         *notes,
-        legend=_llm_handles(inputs, markers) if len(llms) > 1 and len(rows) == 1 else (),
+        legend=llm_legend(markers, inputs) if len(rows) == 1 else (),
     )
-    lay_out(figure)
-    for ax, own in panels:
-        place_names(
-            ax,
-            [(float(x.value or 0), float(y.value or 0)) for x, y in own],
-            [inputs.label(str(y.encoder), _NAME) for _, y in own],
-            [inputs.look(str(y.encoder)).colour for _, y in own],
-            [bar for x, y in own for bar in _bars(x, y)],
-        )
+    name_points(figure, panels)
     return figure
 
 
@@ -142,73 +129,32 @@ def _first_recorded(
 
 
 def _panel(
-    ax: Axes, view: _View, points: Sequence[Point], inputs: FigureInputs, markers: Mapping[str, str]
-) -> None:
-    """Draw the points of a panel, with its axes."""
-    for x, y in points:
-        _point(ax, x, y, inputs.look(str(y.encoder)).colour, markers[str(y.llm)])
-    ax.grid(visible=True)
+    ax: Axes,
+    view: _View,
+    scores: Sequence[tuple[Score, Score]],
+    inputs: FigureInputs,
+    markers: Mapping[str, str],
+) -> list[Point]:
+    """Draw the points of a panel and what shuffled pairs give, with its axes; hollow: CORAL is saturated."""
+    points = [
+        score_point(x, y, markers[str(y.llm)], inputs, hollow="saturated" in x.flags) for x, y in scores
+    ]
+    for point, (_, y) in zip(points, scores, strict=True):
+        if y.null is not None and y.null.mean is not None:
+            look = {"fmt": "_", "color": NULL, "elinewidth": 5, "alpha": 0.5, "markersize": 9, "zorder": 2}
+            ax.errorbar(point.x, y.null.mean, 2 * (y.null.std or 0), **look)
+    draw_points(ax, points, 0.1)
     if view.published:
         ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+        ax.margins(0.05)
         ax.set_xlim(-0.02, 1.04)
         low, high = ax.get_ylim()
         ax.set_ylim(min(-0.02, low), max(1.02, high))
     else:
-        ax.margins(0.1)
         ax.update_datalim([(0, 0)])
         ax.autoscale_view()
     direction = "higher" if view.points[0][0].higher_is_better else "lower"
     ax.set_xlabel(f"{view.x} ({direction} is more alike)")
     ax.set_ylabel(f"{view.y} (sees the pairing; higher is better)")
     ax.tick_params(labelbottom=True)
-
-
-def _point(ax: Axes, x: Score, y: Score, colour: str, marker: str) -> None:
-    """Draw a point with its intervals and what shuffled pairs give; hollow where CORAL is saturated."""
-    at = (float(x.value or 0), float(y.value or 0))
-    if y.null is not None and y.null.mean is not None:
-        half = 2 * (y.null.std or 0)
-        ax.errorbar(
-            at[0], y.null.mean, half, fmt="_", color=NULL, elinewidth=5, alpha=0.5, markersize=9, zorder=2
-        )
-    for x0, y0, x1, y1 in _bars(x, y):
-        ax.plot([x0, x1], [y0, y1], color=colour, linewidth=1, alpha=0.7)
-    hollow = "saturated" in x.flags
-    ax.plot(
-        *at,
-        marker,
-        color=colour,
-        markerfacecolor="white" if hollow else colour,
-        markersize=8,
-        markeredgecolor=colour if hollow else "white",
-        markeredgewidth=1.6 if hollow else 0.8,
-        zorder=5,
-    )
-
-
-def _bars(x: Score, y: Score) -> list[tuple[float, float, float, float]]:
-    """Return the ends of the point's two interval lines."""
-    bars = []
-    at = (float(x.value or 0), float(y.value or 0))
-    if x.interval is not None:
-        bars.append((x.interval.low, at[1], x.interval.high, at[1]))
-    if y.interval is not None:
-        bars.append((at[0], y.interval.low, at[0], y.interval.high))
-    return bars
-
-
-def _llm_handles(inputs: FigureInputs, markers: Mapping[str, str]) -> list[Artist]:
-    from matplotlib.lines import Line2D
-
-    return [
-        Line2D(
-            [],
-            [],
-            marker=marker,
-            linestyle="none",
-            color=MUTED,
-            markersize=7,
-            label=f"for {inputs.label(llm)}",
-        )
-        for llm, marker in markers.items()
-    ]
+    return points

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 from alignbench.datatypes import ALL
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
-from alignbench.plots.marks import limit, name_rows, reading_notes, sample_note, score_bars
+from alignbench.plots.marks import beside, left_out, reading_notes, sample_note
+from alignbench.plots.panels import Block, Column, by_block, score_table, table_height
 from alignbench.plots.style import INK, MUTED, entitle, new_figure
 from alignbench.plots.text import clean, fit
 from alignbench.plots.verdict import TOO_CLOSE, headline
 from alignbench.stats import standings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from alignbench.plots.inputs import FigureInputs
+    from alignbench.stats import Standings
     from alignbench.types import Score
 
 FAMILY = ("calibrated_cka", "debiased_cka", "linear_cka", "rbf_cka")
@@ -44,49 +44,34 @@ MOST_CHARACTERS = 52  # of a verdict above a panel
 )
 def cka_comparison(inputs: FigureInputs) -> Figure | None:
     """Draw the CKA family, a column a member, a block an LLM, a row an encoder, each beside its null."""
-    scores = [s for s in inputs.of("cka") if s.encoder and s.llm]
-    columns = {metric: own for metric in FAMILY if (own := pick(scores, metric))}
-    if not columns:
+    recorded = [s for s in inputs.of("cka") if s.encoder and s.llm]
+    scores = {metric: own for metric in FAMILY if (own := pick(recorded, metric))}
+    if not scores:
         return None
-    first = next(iter(columns.values()))
-    blocks = _encoders_by_llm(first)
-    heights = [len(encoders) + 0.1 for encoders in blocks.values()]
-    figure = new_figure(2.0 + 2.6 * len(columns), 1.5 + 0.3 * sum(heights) + 0.3 * len(blocks))
-    axes = figure.subplots(len(blocks), len(columns), sharex="col", squeeze=False, height_ratios=heights)
-    for row, (llm, encoders) in enumerate(blocks.items()):
-        for column, (metric, own) in enumerate(columns.items()):
-            ax = axes[row, column]
-            by_encoder = {str(s.encoder): s for s in own if s.llm == llm}
-            shown = [encoder for encoder in encoders if encoder in by_encoder]
-            score_bars(
-                ax,
-                [by_encoder[encoder] for encoder in shown],
-                [inputs.look(encoder).colour for encoder in shown],
-                [encoders.index(encoder) for encoder in shown],
-            )
-            names = [inputs.label(encoder) for encoder in encoders]
-            name_rows(ax, names, f"for {inputs.label(llm)}", labelled=column == 0)
-            limit(ax, own)
-            if row == 0:
-                ax.set_title(metric)
-    every = [score for own in columns.values() for score in own]
+    first = next(iter(scores.values()))
+    sign = -1.0 if first[0].higher_is_better else 1.0
+    order = sorted(first, key=lambda s: (s.value is None, sign * (s.value or 0.0), str(s.encoder)))
+    llms = list(dict.fromkeys(str(s.llm) for s in first))
+    blocks = [
+        Block(
+            f"for {inputs.label(llm)}",
+            {str(s.encoder): inputs.label(str(s.encoder)) for s in order if s.llm == llm},
+        )
+        for llm in llms
+    ]
+    tables = {metric: by_block(own, lambda s: str(s.llm)) for metric, own in scores.items()}
+    columns = [Column(metric, [table.get(llm, {}) for llm in llms]) for metric, table in tables.items()]
+    figure = new_figure(2.0 + 2.6 * len(columns), 1.5 + table_height(blocks))
+    score_table(figure, blocks, columns, inputs.colour)
+    every = [score for own in scores.values() for score in own]
     entitle(
         figure,
         f"The CKA family beside shuffled pairs{sample_note(first)}",
         reading_notes(every),
-        "How far a bar reaches says little by itself: compare it with its own grey band. calibrated_cka is\n"
+        "How far a bar reaches says little by itself: compare it with its own grey band. calibrated_cka is "
         "linear_cka with that band moved to 0 and the best possible left at 1.",
     )
     return figure
-
-
-def _encoders_by_llm(scores: Sequence[Score]) -> dict[str, list[str]]:
-    """Return each LLM's encoders, the best first, those without a value last."""
-    blocks: dict[str, list[str]] = {}
-    sign = -1.0 if scores[0].higher_is_better else 1.0
-    for score in sorted(scores, key=lambda s: (s.value is None, sign * (s.value or 0.0), str(s.encoder))):
-        blocks.setdefault(str(score.llm), []).append(str(score.encoder))
-    return {llm: blocks[llm] for llm in dict.fromkeys(str(score.llm) for score in scores)}
 
 
 @declare_figure(
@@ -110,74 +95,58 @@ def cka_by_data_type(inputs: FigureInputs) -> Figure | None:
     own = pick(scores, metric)
     types = list(dict.fromkeys(s.data_type for s in own))
     shown = types[:MOST_TYPES]
-    blocks = {
-        llm: sorted({str(s.encoder) for s in own if s.llm == llm}, key=inputs.place)
-        for llm in dict.fromkeys(str(s.llm) for s in own)
-    }
-    heights = [len(encoders) + 0.1 for encoders in blocks.values()]
-    figure = new_figure(2.0 + 2.6 * max(2, len(shown)), 1.7 + 0.3 * sum(heights) + 0.45 * len(blocks))
-    axes = figure.subplots(
-        len(blocks), len(shown), sharex=True, sharey="row", squeeze=False, height_ratios=heights
-    )
-    titles: dict[Axes, tuple[str, int]] = {}
-    for row, (llm, encoders) in enumerate(blocks.items()):
+    cells = by_block(own, lambda s: (str(s.llm), s.data_type))
+    llms = list(dict.fromkeys(str(s.llm) for s in own))
+    blocks = [
+        Block(
+            f"for {inputs.label(llm)}",
+            {e: inputs.label(e) for e in inputs.ordered(str(s.encoder) for s in own if s.llm == llm)},
+        )
+        for llm in llms
+    ]
+    columns = [Column(data_type, [cells.get((llm, data_type), {}) for llm in llms]) for data_type in shown]
+    ranked = {key: standings(here) for key, here in cells.items()}
+
+    def colour(score: Score) -> str:
+        standing = ranked[str(score.llm), score.data_type]
+        worse = _is_known(standing) and score.encoder not in standing.answer
+        return WORSE if worse else inputs.colour(score)
+
+    figure = new_figure(2.0 + 2.6 * max(2, len(shown)), 1.7 + table_height(blocks, heading=0.45))
+    axes = score_table(figure, blocks, columns, colour, sharex="all", sharey="row")
+    lines = [0]
+    for row, (llm, block) in enumerate(zip(llms, blocks, strict=True)):
         for column, data_type in enumerate(shown):
-            ax = axes[row, column]
-            here = {str(s.encoder): s for s in own if s.llm == llm and s.data_type == data_type}
-            told = _type_panel(ax, here, encoders, inputs)
-            name_rows(ax, [inputs.label(e) for e in encoders], f"for {inputs.label(llm)}", column == 0)
-            if row == 0:
-                n = next(iter(here.values())).n if here else 0
-                titles[ax] = f"{fit(clean(data_type), 24)} (n = {n})", told
-    most = max(lines for _, lines in titles.values())
-    for ax, (title, _) in titles.items():
-        ax.set_title(title + "\n" * most)
-    limit(axes[0, 0], [s for s in own if s.data_type in shown])
+            if (llm, data_type) in ranked:
+                told = _verdict(axes[row, column], ranked[llm, data_type], list(block.rows), inputs)
+                lines.append(told if row == 0 else 0)
+    for ax, data_type in zip(axes[0], shown, strict=True):
+        n = next((s.n for s in cells.get((llms[0], data_type), {}).values()), 0)
+        ax.set_title(f"{fit(clean(data_type), 24)} (n = {n})" + "\n" * max(lines))
     low, high = axes[0, 0].get_xlim()
     axes[0, 0].set_xlim(low, high + 0.16 * (high - low))  # room for "best" beside the numbers
-    notes = [
-        f"Coloured: the type's best, or, marked =, those that are {TOO_CLOSE} (paired differences,\n"
+    entitle(
+        figure,
+        f"Which encoder fits on which data type? ({metric})",
+        f"Coloured: the type's best, or, marked =, those that are {TOO_CLOSE} (paired differences, "
         "studentised range). Pale: worse by more than chance, or no encoder beats shuffled pairs here.",
         reading_notes(own),
-    ]
-    if len(types) > len(shown):
-        notes.append(f"The first {len(shown)} of {len(types)} data types.")
-    entitle(figure, f"Which encoder fits on which data type? ({metric})", *notes)
+        *left_out(len(shown), len(types), "data types"),
+    )
     return figure
 
 
-def _type_panel(ax: Axes, here: Mapping[str, Score], encoders: Sequence[str], inputs: FigureInputs) -> int:
-    """Draw the encoders on one type below their verdict, and return how many lines that has."""
-    standing = standings(here)
-    known = standing.tie_groups is not None and len(standing.order) > 1
-    shown = [encoder for encoder in encoders if encoder in here]
-    rows = [encoders.index(encoder) for encoder in shown]
-    colours = [
-        inputs.look(encoder).colour if not known or encoder in standing.answer else WORSE for encoder in shown
-    ]
-    score_bars(ax, [here[encoder] for encoder in shown], colours, rows)
+def _is_known(standing: Standings) -> bool:
+    return standing.tie_groups is not None and len(standing.order) > 1
+
+
+def _verdict(ax: Axes, standing: Standings, encoders: list[str], inputs: FigureInputs) -> int:
+    """Write the verdict above the panel and mark who is in it; return how many lines it has."""
     told = wrap(headline(standing, inputs.label), MOST_CHARACTERS)
-    ax.annotate(
-        "\n".join(told),
-        (0, 1),
-        xycoords="axes fraction",
-        xytext=(0, 3),
-        textcoords="offset points",
-        fontsize=7.5,
-        color=MUTED,
-    )
-    for row, encoder in zip(rows, shown, strict=True):
-        if known and encoder in standing.answer:
-            ax.annotate(
-                "best" if standing.winner else "=",
-                (1, row),
-                xycoords=("axes fraction", "data"),
-                xytext=(-2, 0),
-                textcoords="offset points",
-                ha="right",
-                va="center",
-                fontsize=7.5,
-                fontweight="bold" if standing.winner else "normal",
-                color=INK if standing.winner else MUTED,
-            )
+    beside(ax, "\n".join(told), (0, 1), (0, 3), "axes fraction", color=MUTED)
+    look = {"fontweight": "bold", "color": INK} if standing.winner else {"color": MUTED}
+    for encoder in standing.answer if _is_known(standing) else ():
+        at = (1, encoders.index(encoder))
+        mark = "best" if standing.winner else "="
+        beside(ax, mark, at, (-2, 0), ("axes fraction", "data"), ha="right", va="center", **look)
     return len(told)

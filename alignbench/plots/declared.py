@@ -28,7 +28,7 @@ MODULES = (
     "overview",
     "sensitivity",
     "influence",
-    "cells",
+    "similarity",
     "retrieval",
     "projectors",
     "elas",

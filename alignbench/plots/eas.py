@@ -10,19 +10,10 @@ from alignbench.metrics.composite import WEIGHTS
 from alignbench.plots.cells import draw_cells, hatch_cell
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
-from alignbench.plots.labels import place_names
-from alignbench.plots.marks import (
-    BAR,
-    interval_mark,
-    limit,
-    missing,
-    name_rows,
-    null_mark,
-    reading_notes,
-    sample_note,
-    value_label,
-)
-from alignbench.plots.style import MARKERS, SATURATED_HATCH, SEQUENTIAL, entitle, lay_out, new_figure
+from alignbench.plots.marks import BAR, bar_ends, left_out, missing, reading_notes, sample_note
+from alignbench.plots.panels import Block, Column, by_block, score_table, table_height
+from alignbench.plots.scatter import draw_points, llm_legend, llm_markers, name_points, score_point
+from alignbench.plots.style import SATURATED_HATCH, SEQUENTIAL, entitle, new_figure
 from alignbench.plots.text import number
 
 if TYPE_CHECKING:
@@ -31,17 +22,19 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
+    from numpy.typing import NDArray
 
     from alignbench.plots.inputs import FigureInputs
+    from alignbench.plots.scatter import Point
     from alignbench.types import Score
 
-EAS_WEIGHTS = dict(zip(("cka", "coral", "disc"), WEIGHTS, strict=True))
-PART_ALPHA = {"cka": 1.0, "coral": 0.6, "disc": 0.3}
-TITLES = {"eas": "EAS as published", "eas_adjusted": "EAS adjusted"}
-RANKED = {"cka": "CKA", "coral": "CORAL", "eas": "EAS"}
-MOST_ROWS = 16  # of rankings; those of the first LLM are shown in any case
+    Orders = dict[str, list[str]]
 
-Orders = dict[str, list[str]]
+EAS_WEIGHTS = dict(zip(("cka", "coral", "classes"), WEIGHTS, strict=True))
+PART_ALPHA = {"cka": 1.0, "coral": 0.6, "classes": 0.3}
+TITLES = {"eas": "EAS as published", "eas_adjusted": "EAS adjusted"}
+RANKED = ("CKA", "CORAL", "EAS")
+MOST_ROWS = 16  # of rankings; those of the first LLM are shown in any case
 
 
 @declare_figure(
@@ -62,41 +55,41 @@ def eas_dashboard(inputs: FigureInputs) -> Figure | None:
     columns = {metric: own for metric in TITLES if (own := pick(inputs.of("eas"), metric))}
     if not columns:
         return None
-    llms = list(dict.fromkeys(str(score.llm) for own in columns.values() for score in own))
-    orders = {llm: _best_first(columns, llm) for llm in llms}
-    rows = sum(map(len, orders.values()))
-    heights = [(0.34 if rows <= 24 else 0.3) * (rows + 0.1 * len(orders)) + 0.3 * len(orders) + 0.7]
+    scores = [score for own in columns.values() for score in own]
+    orders = {llm: _best_first(columns, llm) for llm in dict.fromkeys(str(score.llm) for score in scores)}
+    blocks = [
+        Block(f"for {inputs.label(llm)}", {encoder: inputs.label(encoder) for encoder in order})
+        for llm, order in orders.items()
+    ]
+    heights = [table_height(blocks, 0.34 if sum(map(len, orders.values())) <= 24 else 0.3) + 0.7]
     parted = {metric: found for metric, own in columns.items() if (found := [s for s in own if _parts(s)])}
     ranked = _that_fit({llm: order for llm, order in orders.items() if len(order) > 1}) if parted else {}
     heights += [3.3] if parted else []
     heights += [sum(0.3 * len(order) + 0.8 for order in ranked.values())] if ranked else []
     figure = new_figure(1.8 + 4.3 * len(columns), 1.6 + sum(heights))
     areas = iter(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).ravel())
-    saturated = _bars(next(areas), columns, orders, inputs)
-    scatter = _scatter(next(areas), parted, llms, inputs) if parted else []
+    _bars(next(areas), columns, blocks, list(orders), inputs)
+    points = _scatter(next(areas), parted, list(orders), inputs) if parted else []
     if ranked:
         _rankings(next(areas), parted, ranked, inputs)
-    scores = [score for own in columns.values() for score in own]
+    saturated = any("saturated" in score.flags and score.value is not None for score in scores)
     notes = [reading_notes(scores)]
     if saturated:
         notes.append(
-            "Hatched: CORAL similarity is saturated (about 1 whatever the encoder), so EAS as published\n"
+            "Hatched: CORAL similarity is saturated (about 1 whatever the encoder), so EAS as published "
             "ranks as 0.3 + 0.3 CKA + 0.4 discriminability, and discriminability never sees the LLM."
         )
     if ranked:
         notes.append("Places are those of the values alone: neighbours may differ by chance.")
-        if len(ranked) < len(orders):
-            notes.append(f"Places for the first {len(ranked)} of {len(orders)} LLMs.")
+        notes += left_out(len(ranked), len(orders), "LLMs have a table of places")
     unlabelled = any("no_labels" in score.flags for score in scores)
     title = f"Encoder alignment score and its parts{sample_note(scores)}"
     alone = "spread (no labels)" if unlabelled else "discriminability"
     if "eas_adjusted" in parted:
-        adjusted = _name_of("disc", parted["eas_adjusted"][0])
+        adjusted = _name_of("classes", parted["eas_adjusted"][0])
         alone = f"{alone} ({adjusted} in EAS adjusted)" if "eas" in parted else adjusted
     entitle(figure, title, *notes, legend=_part_handles(saturated, alone))
-    lay_out(figure)
-    for ax, points in scatter:
-        _name_points(ax, points, inputs)
+    name_points(figure, points)
     return figure
 
 
@@ -119,55 +112,35 @@ def _that_fit(orders: Orders) -> Orders:
 
 
 def _bars(
-    area: SubFigure, columns: Mapping[str, Sequence[Score]], orders: Orders, inputs: FigureInputs
-) -> bool:
-    """Draw the stacked parts, a column a composite, a block an LLM; return whether a part is saturated."""
-    heights = [len(order) + 0.1 for order in orders.values()]
-    axes = area.subplots(len(orders), len(columns), sharex="col", squeeze=False, height_ratios=heights)
-    saturated = False
-    for row, (llm, order) in enumerate(orders.items()):
-        for column, (metric, own) in enumerate(columns.items()):
-            ax = axes[row, column]
-            by_encoder = {str(score.encoder): score for score in own if score.llm == llm}
-            for place, encoder in enumerate(order):
-                if encoder in by_encoder:
-                    saturated |= _stack(ax, place, by_encoder[encoder], inputs.look(encoder).colour)
-            rows = [inputs.label(encoder) for encoder in order]
-            name_rows(ax, rows, f"for {inputs.label(llm)}", labelled=column == 0)
-            limit(ax, own, least=0.8)
-            if row == 0:
-                ax.set_title(TITLES[metric])
-            if row == len(orders) - 1:
-                ax.set_xlabel(f"{metric} (0 to 1, higher is better)")
-    return saturated
+    area: SubFigure,
+    columns: Mapping[str, Sequence[Score]],
+    blocks: Sequence[Block],
+    llms: Sequence[str],
+    inputs: FigureInputs,
+) -> None:
+    """Draw the stacked parts, a column a composite, a block an LLM."""
+    tables = {metric: by_block(own, lambda s: str(s.llm)) for metric, own in columns.items()}
+    shown = [
+        Column(
+            TITLES[metric], [table.get(llm, {}) for llm in llms], f"{metric} (0 to 1, higher is better)", 0.8
+        )
+        for metric, table in tables.items()
+    ]
+    score_table(area, blocks, shown, inputs.colour, _stack)
 
 
-def _stack(ax: Axes, row: int, score: Score, colour: str) -> bool:
-    """Draw one composite's parts side by side to its value; return whether its CORAL part is saturated."""
+def _stack(ax: Axes, row: float, score: Score, colour: str) -> None:
+    """Draw one composite's parts side by side to its value."""
     if score.value is None:
         missing(ax, row, score)
-        return False
-    parts = contributions(score)
-    saturated = "saturated" in score.flags
+        return
     left = 0.0
-    for name, width in parts.items():
-        hatched = saturated and name == "coral"
-        ax.barh(
-            row,
-            width,
-            BAR,
-            left=left,
-            color=colour,
-            alpha=PART_ALPHA.get(name, 1.0),
-            hatch=SATURATED_HATCH if hatched else None,
-            edgecolor="white",
-            linewidth=0.6,
-        )
+    for name, width in contributions(score).items():
+        hatch = SATURATED_HATCH if name == "coral" and "saturated" in score.flags else None
+        look = {"color": colour, "alpha": PART_ALPHA[name], "edgecolor": "white", "linewidth": 0.6}
+        ax.barh(row, width, BAR, left=left, hatch=hatch, **look)
         left += width
-    null_mark(ax, row, score.null)
-    interval_mark(ax, row, score)
-    value_label(ax, row, score)
-    return saturated
+    bar_ends(ax, row, score)
 
 
 def contributions(score: Score) -> dict[str, float]:
@@ -190,35 +163,24 @@ def _name_of(part: str, score: Score) -> str:
 
 def _scatter(
     area: SubFigure, parted: Mapping[str, Sequence[Score]], llms: Sequence[str], inputs: FigureInputs
-) -> list[tuple[Axes, list[Score]]]:
+) -> list[tuple[Axes, list[Point]]]:
     """Draw each composite against its own CKA, a point an encoder, a marker an LLM."""
-    axes = area.subplots(1, len(parted), squeeze=False)[0]
+    markers = llm_markers(llms)
     drawn = []
+    axes = area.subplots(1, len(parted), squeeze=False)[0]
     for ax, (metric, own) in zip(axes, parted.items(), strict=True):
-        scored = [score for score in own if score.value is not None]
-        for score in scored:
-            marker = MARKERS[llms.index(str(score.llm)) % len(MARKERS)]
-            at = (_parts(score)["cka"], float(score.value or 0.0))
-            if score.interval is not None:
-                ends = (score.interval.low, score.interval.high)
-                ax.plot([at[0]] * 2, ends, color=inputs.look(str(score.encoder)).colour, alpha=0.7)
-            ax.plot(
-                *at,
-                marker,
-                color=inputs.look(str(score.encoder)).colour,
-                markersize=8,
-                markeredgecolor="white",
-                markeredgewidth=0.8,
-                zorder=5,
-            )
-        ax.margins(0.15)
-        ax.grid(visible=True)
+        points = [
+            score_point(_parts(score)["cka"], score, markers[str(score.llm)], inputs)
+            for score in own
+            if score.value is not None
+        ]
+        draw_points(ax, points, 0.15)
         ax.set_title(f"{TITLES[metric]}, against its CKA")
         ax.set_xlabel(f"{_name_of('cka', own[0])} (its part of CKA)")
         ax.set_ylabel(metric)
-        if len(llms) > 1:
-            ax.legend(handles=_llm_handles(llms, inputs), loc="lower right", fontsize=7.5)
-        drawn.append((ax, scored))
+        drawn.append((ax, points))
+        if handles := llm_legend(markers, inputs):
+            ax.legend(handles=handles, loc="lower right", fontsize=7.5)
     return drawn
 
 
@@ -260,7 +222,7 @@ def _rankings(
             draw_cells(ax, table, 1, max(2, len(order)), f"{SEQUENTIAL}_r", written)
             for i in range(len(order)) if useless else ():
                 hatch_cell(ax, i, 1)
-            ax.set_xticks(range(3), ["CKA", "CORAL", "EAS"])
+            ax.set_xticks(range(len(RANKED)), RANKED)
             ax.xaxis.tick_top()
             labels = [inputs.label(encoder) for encoder in order]
             ax.set_yticks(range(len(order)), labels if column == 0 else [""] * len(order))
@@ -272,9 +234,7 @@ def _ranked_values(score: Score) -> list[float]:
     return [parts["cka"], parts["coral"], float(score.value or 0.0)]
 
 
-def places(
-    values: Mapping[str, Sequence[float]], order: Sequence[str]
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def places(values: Mapping[str, Sequence[float]], order: Sequence[str]) -> NDArray[np.float64]:
     """Return the place of each encoder in each column, 1 for the largest value; equal values share one.
 
     Args:
@@ -295,7 +255,7 @@ def _place(place: float, value: float) -> str:
 def _part_handles(saturated: bool, alone: str) -> list[Artist]:
     from matplotlib.patches import Patch
 
-    names = {"cka": "0.3 × CKA", "coral": "0.3 × CORAL", "disc": f"0.4 × {alone}"}
+    names = {"cka": "0.3 × CKA", "coral": "0.3 × CORAL", "classes": f"0.4 × {alone}"}
     handles: list[Artist] = [
         Patch(facecolor="#444444", alpha=PART_ALPHA[part], label=name) for part, name in names.items()
     ]
@@ -304,19 +264,3 @@ def _part_handles(saturated: bool, alone: str) -> list[Artist]:
             Patch(facecolor="#999999", hatch=SATURATED_HATCH, edgecolor="white", label="saturated")
         )
     return handles
-
-
-def _llm_handles(llms: Sequence[str], inputs: FigureInputs) -> list[Artist]:
-    from matplotlib.lines import Line2D
-
-    return [
-        Line2D(
-            [],
-            [],
-            marker=MARKERS[i % len(MARKERS)],
-            linestyle="none",
-            color="#666666",
-            label=inputs.label(llm),
-        )
-        for i, llm in enumerate(llms)
-    ]

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.plots.cells import draw_cells
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
 from alignbench.plots.marks import sample_note
-from alignbench.plots.style import INK, MUTED, SEQUENTIAL, entitle, new_figure
+from alignbench.plots.style import MUTED, SEQUENTIAL, entitle, new_figure
 from alignbench.plots.text import number
 from alignbench.projectors import RIDGE
 
@@ -113,19 +114,15 @@ def _panel(
 ) -> None:
     encoders, llms = shown
     values = np.full((len(encoders), len(llms)), np.nan)
-    texts = {}
+    written = [["" for _ in llms] for _ in encoders]
     for i, encoder in enumerate(encoders):
         for j, llm in enumerate(llms):
             score = cells.get((encoder, llm))
-            if score is None or score.value is None:
-                texts[i, j] = "n/a" if score else ""
-                continue
-            values[i, j], texts[i, j] = read(score)
-    ax.imshow(np.ma.masked_invalid(values), cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
-    ax.set_facecolor("#F2F2F2")
-    for (i, j), text in texts.items():
-        dark = np.isfinite(values[i, j]) and values[i, j] < 0.55
-        ax.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if dark else INK)
+            if score is not None and score.value is not None:
+                values[i, j], written[i][j] = read(score)
+            elif score is not None:
+                written[i][j] = "n/a"
+    draw_cells(ax, values, 0, 1, SEQUENTIAL, written, size=7)
     ax.set_xticks(range(len(llms)), [inputs.title(llm, 16) for llm in llms])
     if len(llms) > 2 and max(len(inputs.label(llm)) for llm in llms) > 12:
         ax.tick_params(axis="x", labelrotation=30)
@@ -137,11 +134,6 @@ def _panel(
             for encoder, projector in encoders
         ],
     )
-    ax.set_xticks(np.arange(len(llms) + 1) - 0.5, minor=True)
-    ax.set_yticks(np.arange(len(encoders) + 1) - 0.5, minor=True)
-    ax.grid(which="minor", color="white", linewidth=1.5)
-    ax.tick_params(which="both", length=0)
-    ax.spines[:].set_visible(False)
     ax.set_title(title)
 
 

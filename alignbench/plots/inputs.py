@@ -16,7 +16,7 @@ from alignbench.plots.style import Look, looks
 from alignbench.plots.text import clean, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -92,6 +92,11 @@ class FigureInputs:
         """How the model is drawn."""
         return self._looks[name]
 
+    def colour(self, score: Score) -> str:
+        """The colour of the model that a score is of: of its encoder, or else of its first model."""
+        first = score.encoder if score.encoder is not None else (score.other or score.llm)
+        return self._looks[str(first)].colour
+
     def label(self, name: str, width: int = LABEL_WIDTH) -> str:
         """What the model is called, short enough to be drawn."""
         return fit(clean(self._labels.get(name, name)), width)
@@ -105,6 +110,17 @@ class FigureInputs:
         """Where the model stands in the run's selection; to sort by."""
         names = list(self._looks)
         return (names.index(name) if name in self._looks else len(names), name)
+
+    def ordered(self, names: Iterable[str]) -> list[str]:
+        """Models without repetition, in the order of the run's selection."""
+        return sorted(set(names), key=self.place)
+
+    def arrays_of(self, kind: str) -> list[Mapping[str, NDArray[Any]]]:
+        """The arrays that an experiment left of pairs of models, in the order of LLMs, then of encoders."""
+        return sorted(
+            self.artifacts.get(kind, ()),
+            key=lambda a: (self.place(str(a["llm"])) if "llm" in a else (), self.place(str(a["encoder"]))),
+        )
 
     def of(self, experiment: str) -> list[Score]:
         """The scores of an experiment: over all data together if there are such, else of the first type."""
@@ -189,3 +205,9 @@ def mode_of(score: Score) -> str:
     if score.other is None:
         return ""
     return "vision-vision" if score.encoder is not None else "text-text"
+
+
+def models_of_pair(score: Score) -> tuple[str, str]:
+    """Return the two models that the score compares, encoder first."""
+    first, *rest = (str(name) for name in (score.encoder, score.other, score.llm) if name is not None)
+    return (first, rest[0]) if rest else (first, first)

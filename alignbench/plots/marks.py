@@ -1,4 +1,4 @@
-"""What figures share: bars with interval, null and saturation; missing values."""
+"""Marks and notes that figures share: bars with interval, null and saturation; missing values; legends."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from alignbench.plots.style import INK, MUTED, NULL, SATURATED_HATCH
 from alignbench.plots.text import clean, cut, number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
     from alignbench.types import Null, Score
 
 BAR = 0.62
+CHANCE = "#C0392B"
 
 
 def reading_notes(scores: Sequence[Score]) -> str:
@@ -33,41 +35,87 @@ def reading_notes(scores: Sequence[Score]) -> str:
 
 def sample_note(scores: Sequence[Score]) -> str:
     """Return how many groups of which data the scores are of, to end a title with."""
-    sizes = sorted({score.n for score in scores})
-    n = f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"
     types = sorted({score.data_type for score in scores} - {ALL})
-    return f" (n = {n} groups{', ' + ', '.join(types) if types else ''})"
+    return f" (n = {span_text(score.n for score in scores)} groups{', ' + ', '.join(types) if types else ''})"
 
 
-def score_bars(ax: Axes, scores: Sequence[Score], colours: Sequence[str], rows: Sequence[int]) -> None:
-    """Draw a horizontal bar a score in its row, with its interval, its null and its value in figures."""
-    for row, score, colour in zip(rows, scores, colours, strict=True):
-        if score.value is None:
-            missing(ax, row, score)
-            continue
-        saturated = "saturated" in score.flags
-        ax.barh(
-            row,
-            score.value,
-            BAR,
-            color=colour,
-            edgecolor="white" if saturated else colour,
-            hatch=SATURATED_HATCH if saturated else None,
-            linewidth=0,
-        )
-        null_mark(ax, row, score.null)
-        interval_mark(ax, row, score)
-        value_label(ax, row, score)
+def span_text(sizes: Iterable[int]) -> str:
+    """Return the smallest and the largest of some numbers, `12 to 45`; one where they are equal."""
+    ordered = sorted(sizes)
+    return " to ".join(str(size) for size in dict.fromkeys((ordered[0], ordered[-1])))
+
+
+def left_out(shown: int, total: int, what: str) -> list[str]:
+    """Return the note that says that only the first of many things are shown; none where all are."""
+    return [f"The first {shown} of {total} {what}."] if shown < total else []
+
+
+def legend_mark(label: str, marker: str, colour: str, **style: Any) -> Artist:
+    """Return a legend's entry of a mark without a line."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], linestyle="none", marker=marker, color=colour, label=label, **style)
+
+
+def legend_line(label: str, colour: str, **style: Any) -> Artist:
+    """Return a legend's entry of a line."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, label=label, **style)
+
+
+def beside(
+    ax: Axes,
+    text: str,
+    at: tuple[float, float],
+    shift: tuple[float, float] = (0, 0),
+    coordinates: Any = "data",
+    **style: Any,
+) -> None:
+    """Write small text at a place, shifted by points.
+
+    Args:
+        ax: where.
+        text: what to write.
+        at: the place.
+        shift: to the right and upwards, in points.
+        coordinates: of the place: "data", "axes fraction" or one of them for each direction.
+        style: of the text; by default small and in ink.
+    """
+    style = {"fontsize": 7.5, "color": INK, **style}
+    ax.annotate(text, at, xytext=shift, xycoords=coordinates, textcoords="offset points", **style)
+
+
+def score_bar(ax: Axes, row: float, score: Score, colour: str) -> None:
+    """Draw a score as a horizontal bar with its interval, its null and its value in figures."""
+    if score.value is None:
+        missing(ax, row, score)
+        return
+    saturated = "saturated" in score.flags
+    hatch = SATURATED_HATCH if saturated else None
+    edge = "white" if saturated else colour
+    ax.barh(row, score.value, BAR, color=colour, edgecolor=edge, hatch=hatch, linewidth=0)
+    bar_ends(ax, row, score)
+
+
+def bar_ends(ax: Axes, row: float, score: Score) -> None:
+    """Draw what lies on a score's bar and beside it: its null, its interval and its value in figures."""
+    null_mark(ax, row, score.null)
+    interval_mark(ax, row, score)
+    value_label(ax, row, score)
 
 
 def interval_mark(ax: Axes, row: float, score: Score) -> None:
     """Draw the score's interval as a capped line."""
     if score.interval is not None:
-        low, high = score.interval.low, score.interval.high
-        middle = (low + high) / 2
-        ax.errorbar(
-            middle, row, xerr=high - middle, fmt="none", ecolor=INK, elinewidth=1.1, capsize=2.5, zorder=4
-        )
+        interval_line(ax, row, score.interval.low, score.interval.high)
+
+
+def interval_line(ax: Axes, row: float, low: float, high: float) -> None:
+    """Draw a capped line from low to high."""
+    half = max(0.0, (high - low) / 2)
+    style: Any = {"fmt": "none", "ecolor": INK, "elinewidth": 1.1, "capsize": 2.5, "zorder": 4}
+    ax.errorbar((low + high) / 2, row, xerr=half, **style)
 
 
 def null_mark(ax: Axes, row: float, null: Null | None, height: float = BAR) -> None:
@@ -75,46 +123,42 @@ def null_mark(ax: Axes, row: float, null: Null | None, height: float = BAR) -> N
     if null is None or null.mean is None:
         return
     if null.std:
-        ax.barh(
-            row, 4 * null.std, height + 0.16, left=null.mean - 2 * null.std, color=NULL, alpha=0.4, zorder=2.5
-        )
+        left, width = null.mean - 2 * null.std, 4 * null.std
+        ax.barh(row, width, height + 0.16, left=left, color=NULL, alpha=0.4, zorder=2.5)
     half = height / 2 + 0.12
     ax.plot([null.mean] * 2, [row - half, row + half], color="#555555", linewidth=1.6, zorder=3)
 
 
+def chance_mark(ax: Axes, row: float, score: Score) -> None:
+    """Draw what a guesser gets as a line across the score's row."""
+    if score.chance is not None and score.value is not None:
+        ax.plot([score.chance] * 2, [row - 0.46, row + 0.46], color=CHANCE, linewidth=1.2, zorder=3.5)
+
+
 def missing(ax: Axes, row: float, score: Score) -> None:
     """Say in the score's row that there is no value, and why: no bar, which would look like 0."""
-    ax.annotate(
-        cut(f"n/a: {clean(score.reason)}", 46),
-        (0, row),
-        xycoords=("axes fraction", "data"),
-        xytext=(4, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=7.5,
-        fontstyle="italic",
-        color=MUTED,
+    reason = cut(f"n/a: {clean(score.reason)}", 46)
+    beside(
+        ax, reason, (0, row), (4, 0), ("axes fraction", "data"), va="center", fontstyle="italic", color=MUTED
     )
 
 
 def not_recorded(ax: Axes) -> None:
     """Say in an empty panel that it is empty because nothing was recorded."""
-    ax.text(
-        0.5, 0.5, "not recorded", transform=ax.transAxes, ha="center", va="center", color=MUTED, fontsize=8
-    )
+    reason_note(ax, "not recorded")
 
 
-def value_label(ax: Axes, row: float, score: Score) -> None:
-    """Write the value right of the bar and of all that is drawn on it."""
-    ax.annotate(
-        number(score.value),
-        (max(0.0, *_ends(score)), row),
-        xytext=(5, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=7.5,
-        color=INK,
-    )
+def reason_note(ax: Axes, text: str) -> None:
+    """Say in an empty panel why it is empty, in a few short lines."""
+    lines = "\n".join(wrap(cut(text, 110), 28))
+    style: Any = {"ha": "center", "va": "center", "fontsize": 7.5, "fontstyle": "italic", "color": MUTED}
+    ax.text(0.5, 0.5, lines, transform=ax.transAxes, **style)
+
+
+def value_label(ax: Axes, row: float, score: Score, *others: float | None) -> None:
+    """Write the value right of the score and of all that is drawn of it, and of other places in its row."""
+    ends = [0.0, *score_ends(score), *(other for other in others if other is not None)]
+    beside(ax, number(score.value), (max(ends), row), (5, 0), va="center")
 
 
 def name_rows(ax: Axes, names: Sequence[str], block: str = "", labelled: bool = True, room: int = 0) -> None:
@@ -125,25 +169,20 @@ def name_rows(ax: Axes, names: Sequence[str], block: str = "", labelled: bool = 
         names: one a row.
         block: what the rows have in common.
         labelled: whether names are written; in the right-hand columns of a table of panels they aren't.
-        room: leave room for so many rows at least: rows are then as high as a longer neighbour's.
+        room: leave room for that many rows at least: rows are then as high as a longer neighbour's.
     """
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(max(len(names), room) - 0.45, -0.55)
     ax.tick_params(labelleft=labelled)
     ax.grid(axis="x")
     if labelled and block:
-        above: Any = {
-            "xycoords": "axes fraction",
-            "textcoords": "offset points",
-            "ha": "right",
-            "va": "bottom",
-        }
-        ax.annotate(block, (0, 1), xytext=(-4, 3), color=MUTED, fontstyle="italic", **above)
+        style: Any = {"ha": "right", "va": "bottom", "color": MUTED, "fontstyle": "italic", "fontsize": 9}
+        beside(ax, block, (0, 1), (-4, 3), "axes fraction", **style)
 
 
 def limit(ax: Axes, scores: Sequence[Score], least: float = 0.0) -> None:
     """Set x limits that hold 0, every bar, interval and null, and the figures beside; no tick beyond 1."""
-    low, high = span([0.0, least, *(end for score in scores for end in _ends(score))])
+    low, high = span([0.0, least, *(end for score in scores for end in score_ends(score))])
     ax.set_xlim(low, high)
     ax.set_xticks([tick for tick in ax.get_xticks() if low <= tick <= min(high, 1.0)])
 
@@ -155,7 +194,7 @@ def span(values: Sequence[float]) -> tuple[float, float]:
     return low - (0.04 * width if low < 0 else 0), high + 0.2 * width
 
 
-def _ends(score: Score) -> list[float]:
+def score_ends(score: Score) -> list[float]:
     """Return the x values of all that is drawn of a score."""
     ends = [] if score.value is None else [score.value]
     if score.interval is not None:
@@ -164,19 +203,3 @@ def _ends(score: Score) -> list[float]:
         reach = 2 * (score.null.std or 0)
         ends += [score.null.mean - reach, score.null.mean + reach]
     return ends
-
-
-def reason_note(ax: Axes, text: str) -> None:
-    """Say in an empty panel why it is empty, in a few short lines."""
-    lines = wrap(cut(text, 110), 28)
-    ax.text(
-        0.5,
-        0.5,
-        "\n".join(lines),
-        transform=ax.transAxes,
-        ha="center",
-        va="center",
-        color=MUTED,
-        fontsize=7.5,
-        fontstyle="italic",
-    )

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.experiments.validity.study_cells import LOWER_IS_BETTER
+from alignbench.plots.cells import draw_cells
 from alignbench.plots.declared import Caption, declare_figure
-from alignbench.plots.labels import place_names
-from alignbench.plots.style import DIVERGING, INK, entitle, lay_out, new_figure, type_looks
+from alignbench.plots.marks import CHANCE, beside, left_out, legend_mark
+from alignbench.plots.panels import panel_grid, rows_of
+from alignbench.plots.scatter import Point, draw_points, name_points
+from alignbench.plots.style import DIVERGING, INK, entitle, new_figure, type_looks
 from alignbench.plots.text import clean, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
@@ -31,7 +34,6 @@ TITLES = {
 }
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 MOST_ROWS, MOST_COLUMNS, MOST_PANELS = 30, 8, 4
-CHANCE = "#C0392B"
 STRONG = "0.99"
 
 
@@ -57,23 +59,18 @@ def validity_matrix(found: Validity) -> Figure | None:
     figure = new_figure(max(7.2, 2.6 + 1.12 * len(outcomes)), 2.75 + 0.27 * len(shown))
     ax = figure.subplots()
     values = np.asarray([[r[m, o].correlation.pearson for o in outcomes] for m in shown])
-    ax.imshow(values, cmap=DIVERGING, vmin=-1, vmax=1, aspect="auto")
-    for row, metric in enumerate(shown):
-        for column, outcome in enumerate(outcomes):
-            _cell(ax, row, column, r[metric, outcome])
+    written = [[_written(r[m, o]) for o in outcomes] for m in shown]
+    draw_cells(ax, values, -1, 1, DIVERGING, written, size=8)
     ax.set_yticks(range(len(shown)), [fit(clean(metric), 28) for metric in shown])
     ax.xaxis.tick_top()
     ax.set_xticks(range(len(outcomes)), [_title(outcome, found) for outcome in outcomes], fontsize=8)
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
     notes = [
-        _wrapped(found.statement),
+        clean(found.statement),
         "In each cell: Pearson's r over lineages, the mean over columns (LLMs and drawings or data types).\n"
         "Stars: p of the largest |r| of all cells, labels permuted: at most .05 (*), .01 (**), .001 (***).\n"
         "Columns agree: the mean r between an outcome's columns; noise bounds what a score can reach.",
     ]
-    if len(metrics) > len(shown):
-        notes.append(f"The first {len(shown)} of {len(metrics)} scores.")
+    notes += left_out(len(shown), len(metrics), "scores")
     entitle(figure, f"Which score predicts which outcome? {_size(found)}", *notes)
     return figure
 
@@ -95,45 +92,34 @@ def validity_scatter(found: Validity) -> Figure | None:
     one, table = found.best.correlation, found.table
     x, y = table.metrics[one.metric], table.outcomes[one.outcome]
     columns = table.columns[:MOST_PANELS]
-    wide = min(2, len(columns))
-    rows = -(-len(columns) // wide)
-    figure = new_figure(max(6.8, 5.2 * wide), 1.7 + 4.0 * rows)
-    axes = figure.subplots(rows, wide, squeeze=False).ravel()
+    figure = new_figure(max(6.8, 5.2 * min(2, len(columns))), 1.7 + 4.0 * rows_of(len(columns), 2))
     looks = type_looks(table.families)
-    for place, (ax, column) in enumerate(zip(axes, columns, strict=False)):
-        for i, family in enumerate(table.families):
-            look = looks[family]
-            ax.plot(x[i, place], y[i, place], look.marker, color=look.colour, markersize=6.5, mec="white")
-        ax.margins(0.14)
-        ax.grid(visible=True)
+    drawn = []
+    for place, (ax, column) in enumerate(zip(panel_grid(figure, len(columns), 2), columns, strict=True)):
+        points = [
+            Point(fit(clean(name), 20), x[i, place], y[i, place], looks[family].colour, looks[family].marker)
+            for i, (name, family) in enumerate(zip(table.encoders, table.families, strict=True))
+        ]
+        draw_points(ax, points, 0.14, 6.5)
         r = np.corrcoef(x[:, place], y[:, place])[0, 1]
         ax.set_title(f"{fit(clean(column), 44)}   r = {r:.2f}".strip(), fontsize=8.5, fontweight="normal")
         ax.set_xlabel(clean(one.metric))
         ax.set_ylabel(clean(_plain(one.outcome)))
-    for ax in axes[len(columns) :]:
-        ax.set_axis_off()
+        drawn.append((ax, points))
     around = "" if one.low is None else f", {one.low:.2f} to {one.high:.2f} leaving one lineage out"
     notes = [
         f"Over all columns r = {one.pearson:.2f}{around}; ρ = {one.spearman:.2f}, τ = {one.kendall:.2f}; "
         f"p = {one.p:.2g}, {one.p_adjusted:.2g} after\nall scores and outcomes were looked at. "
         + _families(found.best)
     ]
-    if len(table.columns) > len(columns):
-        notes.append(f"The first {len(columns)} of {len(table.columns)} columns.")
+    notes += left_out(len(columns), len(table.columns), "columns")
     entitle(
         figure,
         f"{clean(one.metric)} and {_plain(one.outcome)} {_size(found)}",
         *notes,
         legend=_handles(looks),
     )
-    lay_out(figure)
-    for place, ax in zip(range(len(columns)), axes, strict=False):
-        place_names(
-            ax,
-            list(zip(x[:, place].tolist(), y[:, place].tolist(), strict=True)),
-            [fit(clean(name), 20) for name in table.encoders],
-            [looks[family].colour for family in table.families],
-        )
+    name_points(figure, drawn)
     return figure
 
 
@@ -156,14 +142,9 @@ def validity_paradox(found: Validity) -> Figure | None:
     left, right = figure.subplots(1, 2)
     left.hist(own.r, bins=np.linspace(-1, 1, 41), color="#9DB8D9", edgecolor="white", linewidth=0.4)
     left.axvline(best.pearson, color=INK, linewidth=1.6)
-    left.annotate(
-        f" all {found.lineages}: r = {best.pearson:.2f} ",
-        (best.pearson, 0.97),
-        xycoords=("data", "axes fraction"),
-        va="top",
-        ha="right" if best.pearson > 0 else "left",
-        fontsize=8,
-    )
+    said, side = f" all {found.lineages}: r = {best.pearson:.2f} ", "right" if best.pearson > 0 else "left"
+    place = ("data", "axes fraction")
+    beside(left, said, (best.pearson, 0.97), coordinates=place, va="top", ha=side, fontsize=8)
     left.set_xlabel("Pearson's r of three encoders")
     left.set_ylabel("subsets of three (each column)")
     left.set_title(f"{fit(clean(best.metric), 26)} with {fit(clean(_plain(best.outcome)), 30)}", fontsize=9)
@@ -200,20 +181,10 @@ def _paradox_note(own: Paradox) -> str:
     )
 
 
-def _cell(ax: Axes, row: int, column: int, link: Link) -> None:
+def _written(link: Link) -> str:
     one = link.correlation
     stars = next((mark for level, mark in STARS if one.p_adjusted <= level), "") if one.estimable else ""
-    ax.text(
-        column,
-        row,
-        # no minus before a zero
-        f"{round(one.pearson, 2) + 0.0:.2f}{stars}".replace("0.", ".", 1),
-        ha="center",
-        va="center",
-        fontsize=8,
-        fontweight="bold" if stars else "normal",
-        color="white" if abs(one.pearson) > 0.62 else INK,
-    )
+    return f"{round(one.pearson, 2) + 0.0:.2f}{stars}".replace("0.", ".", 1)  # no minus before a zero
 
 
 def _title(outcome: str, found: Validity) -> str:
@@ -242,16 +213,7 @@ def _families(link: Link) -> str:
     return f"r {', '.join(parts)}." if len(link.without) > 1 and parts else ""
 
 
-def _wrapped(sentence: str, width: int = 105) -> str:
-    from textwrap import wrap
-
-    return "\n".join(wrap(clean(sentence), width))
-
-
-def _handles(looks: Mapping[str, Look]) -> Sequence[Artist]:
-    from matplotlib.lines import Line2D
-
+def _handles(looks: Mapping[str, Look]) -> list[Artist]:
     return [
-        Line2D([], [], linestyle="none", marker=look.marker, color=look.colour, label=fit(clean(name), 24))
-        for name, look in list(looks.items())[:8]
+        legend_mark(fit(clean(name), 24), look.marker, look.colour) for name, look in list(looks.items())[:8]
     ]

@@ -1,0 +1,143 @@
+"""Panels that figures share: rows of scores in blocks and columns, and a grid of equal panels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from alignbench.plots.marks import limit, name_rows, not_recorded, score_bar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import FigureBase
+    from numpy.typing import NDArray
+
+    from alignbench.types import Score
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows with a heading.
+
+    Args:
+        heading: what the rows have in common.
+        rows: key -> the name that is written at the row, from top to bottom.
+        room: leave room for that many rows at least: rows are then as high as a longer neighbour's.
+    """
+
+    heading: str
+    rows: Mapping[Any, str]
+    room: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A quantity of which every row has a score.
+
+    Args:
+        title: stands above the uppermost panel.
+        cells: a mapping for each block, from the key of a row to its score; a row may have none.
+        label: stands below the lowest panel.
+        least: what the axis reaches in any case.
+    """
+
+    title: str
+    cells: Sequence[Mapping[Any, Score]]
+    label: str = ""
+    least: float = 0.0
+
+
+def table_height(blocks: Sequence[Block], row: float = 0.3, heading: float = 0.3) -> float:
+    """Return the inches that a table's blocks take: `row` for each row and `heading` for each block."""
+    return row * sum(len(block.rows) + 0.1 for block in blocks) + heading * len(blocks)
+
+
+def row_panels(
+    area: FigureBase,
+    blocks: Sequence[Block],
+    titles: Sequence[str],
+    labels: Sequence[str] = (),
+    **shared: Any,
+) -> NDArray[Any]:
+    """Return empty panels [blocks, columns] whose rows are named on the left.
+
+    Args:
+        area: the figure, or a part of it.
+        blocks: from top to bottom.
+        titles: of the columns.
+        labels: of the columns' axes, below the lowest block.
+        shared: which axes are shared, as `subplots` takes it.
+    """
+    heights = [len(block.rows) + 0.1 for block in blocks]
+    axes = area.subplots(
+        len(blocks), len(titles), squeeze=False, height_ratios=heights, **{"sharex": "col", **shared}
+    )
+    for block, row in zip(blocks, axes, strict=True):
+        for ax in row:
+            name_rows(ax, list(block.rows.values()), block.heading, labelled=ax is row[0], room=block.room)
+    for ax, title in zip(axes[0], titles, strict=True):
+        ax.set_title(title)
+    for ax, label in zip(axes[-1], labels, strict=False):
+        ax.set_xlabel(label)
+    return axes
+
+
+def score_table(
+    area: FigureBase,
+    blocks: Sequence[Block],
+    columns: Sequence[Column],
+    colour: Callable[[Score], str],
+    draw: Callable[[Axes, float, Score, str], None] = score_bar,
+    **shared: Any,
+) -> NDArray[Any]:
+    """Draw a table of scores: blocks down, columns across, in each row a bar with its interval and its null.
+
+    Args:
+        area: the figure, or a part of it.
+        blocks: from top to bottom.
+        columns: from left to right.
+        colour: of a score's bar.
+        draw: draws a score in its row.
+        shared: which axes are shared; `sharex="all"` gives all columns one scale.
+
+    Returns:
+        the panels [blocks, columns].
+    """
+    titles, labels = [column.title for column in columns], [column.label for column in columns]
+    axes = row_panels(area, blocks, titles, labels, **shared)
+    scores = [[score for cells in column.cells for score in cells.values()] for column in columns]
+    if shared.get("sharex") == "all":
+        scores = [[score for own in scores for score in own]] * len(columns)
+    for column, panels, own in zip(columns, axes.T, scores, strict=True):
+        for ax, block, cells in zip(panels, blocks, column.cells, strict=True):
+            for place, key in enumerate(block.rows):
+                if key in cells:
+                    draw(ax, place, cells[key], colour(cells[key]))
+            if not cells:
+                not_recorded(ax)
+        limit(panels[0], own, column.least)
+    return axes
+
+
+def panel_grid(area: FigureBase, count: int, most: int, **shared: Any) -> list[Axes]:
+    """Return `count` panels, at most `most` in a row; the places that are left over are blank."""
+    columns = min(most, count)
+    axes = area.subplots(rows_of(count, most), columns, squeeze=False, **shared).ravel()
+    for ax in axes[count:]:
+        ax.set_axis_off()
+    return list(axes[:count])
+
+
+def rows_of(count: int, most: int) -> int:
+    """Return how many rows `count` panels take, at most `most` in a row."""
+    return -(-count // min(most, count)) if count else 0
+
+
+def by_block(scores: Sequence[Score], block: Callable[[Score], Hashable]) -> dict[Any, dict[str, Score]]:
+    """Return block -> encoder -> score."""
+    found: dict[Any, dict[str, Score]] = {}
+    for score in scores:
+        found.setdefault(block(score), {})[str(score.encoder)] = score
+    return found
