@@ -184,19 +184,6 @@ def _scatter(
     return drawn
 
 
-def _name_points(ax: Axes, scores: Sequence[Score], inputs: FigureInputs) -> None:
-    """Name the points; of many an encoder once, since its colour names it elsewhere."""
-    named = list({s.encoder: s for s in reversed(scores)}.values() if len(scores) > 8 else scores)
-    at = {id(score): (_parts(score)["cka"], float(score.value or 0.0)) for score in scores}
-    place_names(
-        ax,
-        [at[id(score)] for score in named],
-        [inputs.label(str(score.encoder), 28) for score in named],
-        [inputs.look(str(score.encoder)).colour for score in named],
-        others=list(at.values()),
-    )
-
-
 def _rankings(
     area: SubFigure, parted: Mapping[str, Sequence[Score]], orders: Orders, inputs: FigureInputs
 ) -> None:

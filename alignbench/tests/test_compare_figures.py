@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from alignbench.plots import FIGURES, FigureInputs
-from alignbench.plots.cells import model_similarity
 from alignbench.plots.compare import cka_by_data_type, cka_comparison
 from alignbench.plots.overview import alignment_summary, standing
 from alignbench.plots.projectors import projector_comparison
+from alignbench.plots.similarity import model_similarity
 from alignbench.tests.report_fakes import ENCODERS, HOSTILE, make_inputs, make_run, make_score
 from alignbench.tests.test_plots_figures import NOT_APPLICABLE, axes_titled, bars, drawn, texts
 from alignbench.types import Null

@@ -125,7 +125,7 @@ def test_eas_parts_are_found_whatever_they_are_called(metric: str, labels: bool)
     [score] = score_arrays(x, y, labels=["a", "b"] * 15 if labels else None, metrics=metric).scores
     cka, coral, alone = score.params["parts"].values()
     added = contributions(score)
-    assert added == pytest.approx({"cka": 0.3 * cka, "coral": 0.3 * coral, "disc": 0.4 * alone})
+    assert added == pytest.approx({"cka": 0.3 * cka, "coral": 0.3 * coral, "classes": 0.4 * alone})
     assert sum(added.values()) == pytest.approx(score.value)
     assert contributions(make_score("eas", 0.61)) == {"cka": 0.61}
 
