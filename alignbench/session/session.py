@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from alignbench.experiments.attention.scores import Subject
     from alignbench.llms import LLM
     from alignbench.llms.base import CausalLM
+    from alignbench.session.result import Result
+    from alignbench.session.running import Steps
     from alignbench.session.selection import Needed
     from alignbench.types import Layers, ModelInfo, Patches, Score
     from alignbench.weights.arrays import ArrayFile
@@ -354,6 +356,21 @@ class Session:
                     )
                     found.append(vectors.dim)
         return tuple(found)
+
+    def run(self, *experiments: str, steps: Steps | None = None) -> Result:
+        """Run experiments, with what their figures need of others, and return what they give.
+
+        Args:
+            experiments: their names, as `alignbench list experiments` has them.
+            steps: is told how far it is.
+
+        Raises:
+            UnknownNameError: there is no such experiment.
+            AlignbenchError: a model or the data can't be used.
+        """
+        from alignbench.session.running import run
+
+        return run(self, experiments, steps)
 
     def hold(self, model: M) -> M:
         """Return the model in memory, for tests that time it; one at a time.
