@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from alignbench.aligned import assert_aligned
     from alignbench.arrays import ArrayScores, score_arrays
     from alignbench.embed import extract_multi_encoder
+    from alignbench.options import OPTIONS, Option
+    from alignbench.session.session import Session
 
 __version__ = "0.1.0"
-__all__ = ["ArrayScores", "__version__", "assert_aligned", "extract_multi_encoder", "score_arrays"]
+__all__ = [
+    "OPTIONS",
+    "ArrayScores",
+    "Option",
+    "Session",
+    "__version__",
+    "assert_aligned",
+    "extract_multi_encoder",
+    "score_arrays",
+]
+_MODULES = {
+    "OPTIONS": "options",
+    "ArrayScores": "arrays",
+    "Option": "options",
+    "Session": "session.session",
+    "assert_aligned": "aligned",
+    "extract_multi_encoder": "embed",
+    "score_arrays": "arrays",
+}
 
 
 def __getattr__(name: str) -> object:
     # Imported when it is asked for: every pytest run of an environment imports this package for its options.
-    if name in {"ArrayScores", "score_arrays"}:
-        from alignbench import arrays
-
-        return getattr(arrays, name)
-    if name == "assert_aligned":
-        from alignbench.aligned import assert_aligned
-
-        return assert_aligned
-    if name == "extract_multi_encoder":
-        from alignbench.embed import extract_multi_encoder
-
-        return extract_multi_encoder
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"alignbench.{_MODULES[name]}"), name)

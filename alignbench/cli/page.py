@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alignbench.cli.options import add_options, plugin_options
+from alignbench.cli.options import add_options, given_options
 
 if TYPE_CHECKING:
     import argparse
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _GIVEN = {
     "what the page offers beside the registered names, chosen at first": ("encoders", "llms"),
     "data": ("data_root", "dataset", "n_samples", "text_field"),
-    "run": ("device", "dtype", "seed", "standins", "config", "cache_dir", "no_embedding_cache"),
+    "run": ("device", "dtype", "seed", "standins", "config", "cache_dir", "embedding_cache"),
 }
 
 
@@ -48,6 +48,6 @@ def show(given: argparse.Namespace) -> int:
     """Serve the page until it is interrupted."""
     from alignbench.ui.server import serve
 
-    values = {name: getattr(given, name, None) for name in plugin_options()}
-    options = {name: value for name, value in values.items() if value is not None and value is not False}
-    return serve(options, host=given.host, port=given.port, browser=not given.no_browser, names=given.name)
+    return serve(
+        given_options(given), host=given.host, port=given.port, browser=not given.no_browser, names=given.name
+    )

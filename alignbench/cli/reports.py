@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _ARRAYS = {
     "data": ("labels", "groups", "dataset", "data_root", "n_samples"),
-    "run": ("metrics", "method", "no_l2", "seed", "permutations", "output_dir", "run_name", "no_figures"),
+    "run": ("metrics", "methods", "l2", "seed", "permutations", "output_dir", "run_name", "figures"),
 }
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alignbench import paths
-from alignbench.cli.options import pytest_arguments
+from alignbench.cli.options import given_options
+from alignbench.options import OPTIONS
 from alignbench.plugin.typed import pytest_command
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def run_suite(chosen: list[str], given: argparse.Namespace, extra: list[str], no
         note: what else there is to say of the selection, in a line of its own.
     """
     workers = [] if given.workers is None else ["-n", str(given.workers)]
-    arguments = [*suite_arguments(), *chosen, *pytest_arguments(given), *workers, *extra]
+    arguments = [*suite_arguments(), *chosen, *OPTIONS.typed(given_options(given)), *workers, *extra]
     print("+", pytest_command(arguments), flush=True)
     if note:
         print(note, flush=True)

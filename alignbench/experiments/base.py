@@ -154,9 +154,16 @@ class Cost:
 
 
 Sweep = str | tuple[object, ...] | Callable[[], Iterable[object]]
-"""The values of a parameter: the field of the options that has them, a tuple, or what gives them."""
+"""The values of a parameter: the option whose values they are, a tuple, or what gives them."""
 
 Values = dict[str, tuple[object, ...]]
+
+
+class Choices(Protocol):
+    """The values of options by name."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """Return the value of an option."""
 
 
 @dataclass(frozen=True)
@@ -187,12 +194,12 @@ class Part:
         """The name of its test function."""
         return f"test_{self.name}"
 
-    def values(self, options: object) -> tuple[Values, Values]:
+    def values(self, options: Choices) -> tuple[Values, Values]:
         """Return parameter -> the values that it takes: first of those that do not depend on options."""
         fixed, optional = {}, {}
         for name, sweep in self.sweep.items():
             if isinstance(sweep, str):
-                optional[name] = tuple(getattr(options, sweep))
+                optional[name] = tuple(options[sweep])
             else:
                 fixed[name] = tuple(sweep() if callable(sweep) else sweep)
         return fixed, optional

@@ -25,7 +25,7 @@ from alignbench.plugin.gate import is_timed
 from alignbench.plugin.selection import needed_by_items, timings_of, uses_of
 from alignbench.plugin.terminal import TOKENS, Printer, TerminalProgress, ToLoad, plan, tokens_of
 from alignbench.plugin.typed import pytest_command
-from alignbench.session.environment import git_commit, machine, versions
+from alignbench.session.describe import describe_run
 from alignbench.session.keep import Keeper
 from alignbench.session.samples import keep_samples
 from alignbench.session.selection import Needed, needed_by_ids
@@ -269,33 +269,15 @@ class Collector:
         return vision + [self.session.llms[name] for name in needed.text]
 
     def _describe(self) -> Run:
-        options = self.session.options
-        dataset = self.session.dataset
-        used = {label for score in self.scores.values() for label in score.weights}
-        used |= {label for failure in self.failures.known for label in failure.models}
-        selected = Needed(tuple(self.session.encoders), tuple(self.session.llms))
-        return Run(
-            id=self.folder.path.name,
-            started=self._started.isoformat(timespec="seconds"),
-            seconds=round(time.perf_counter() - self._clock, 1),
+        return describe_run(
+            self.session,
+            self.scores.values(),
+            name=self.folder.path.name,
+            started=self._started,
+            seconds=time.perf_counter() - self._clock,
             command=pytest_command([*map(str, self.config.invocation_params.args)]),
-            options=options.to_dict(),
-            seed=options.seed,
-            versions=versions(),
-            git_commit=git_commit(self.config.rootpath),
-            machine=machine(),
-            models=tuple(model.info for model in self._models(selected) if model.info.label in used),
-            dataset={
-                "name": dataset.name,
-                "digest": dataset.digest,
-                "origin": dataset.origin,
-                "n": len(dataset),
-                "types": {t: sum(s.data_type == t for s in dataset.samples) for t in dataset.data_types},
-                "groups": len({sample.group for sample in dataset.samples}),
-                "notes": list(dataset.notes),
-                "dropped": [{"where": d.where, "reason": d.reason} for d in dataset.dropped],
-            },
-            loads=tuple(self.loads),
-            warnings=tuple(self.warnings),
+            folder=self.config.rootpath,
+            loads=self.loads,
+            warnings=self.warnings,
             failures=self.failures.known,
         )

@@ -1,4 +1,4 @@
-"""About how long tests take: what each took once, in proportion to models, samples and options."""
+"""About how long tests take: what experiments declare, in proportion to models, samples and options."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from alignbench.experiments import Cost, experiments
 from alignbench.projectors.patches import MOST_WIDTH
 from alignbench.session.selection import named_in
 from alignbench.weights.sizes import Size
@@ -16,43 +17,9 @@ if TYPE_CHECKING:
     from alignbench.session.options import Options
 
 MEASURED_SAMPLES = 90
-# Function of benchmarks/ -> seconds a test, with the mini models on two CPU cores and the default options:
-# sums over `pytest benchmarks/ --durations=0 -vv`. Who makes one of them faster writes it down here.
-_SECONDS = {
-    "test_attention": 0.8,
-    "test_by_data_type": 0.07,
-    "test_cka": 0.1,
-    "test_e2e": 0.5,
-    "test_eas": 0.25,
-    "test_elas": 0.3,
-    "test_layers": 0.2,
-    "test_overlay": 0.2,
-    "test_projection": 1.15,
-    "test_sensitivity": 0.2,
-    "test_text_space": 0.15,
-    "test_validity": 0.7,
-    "test_vision_space": 0.3,
-    "test_vlm": 70.0,
-}
-_TIMING_SECONDS = {
-    "test_embed_texts": 0.4,
-    "test_encode": 0.3,
-    "test_metric": 0.09,
-    "test_preprocess": 0.2,
-}
-_ASKED_SECONDS = {"test_metric": 1.9}  # -m speed times slow ones and large n, too
-_OTHER_SECONDS = 0.02
-# Options that training takes time in proportion to, with the values at which it was measured.
-_TRAINED = {
-    "test_projection": {"epochs": 300, "splits": 5},
-    "test_elas": {"solved_splits": 40},
-    "test_e2e": {"solved_splits": 40},
-    "test_vlm": {"vlm_epochs": 8, "vlm_splits": 3, "vlm_seeds": 1},
-}
 _PROJECTORS = ("cross_attention", "2layer_mlp", "mlp", "linear")  # a name that another one holds comes later
 # Of the mean over projectors at which tests of all of them were measured.
 _SHARE = {"linear": 0.35, "mlp": 0.6, "2layer_mlp": 0.7, "cross_attention": 2.35}
-_BY_PROJECTOR = frozenset({"test_projection"})
 _MINI_VISION, _MINI_TEXT = Size(3_000_000, 192), Size(3_300_000, 256)
 # A step of a small training is half Python's own time, which no width changes: on 1,280 and 640 numbers in
 # the place of 192 and 256, a linear projector took 10 times as long, and has 17 times the parameters.
@@ -61,8 +28,6 @@ _AXES_SECONDS = 1.5  # to find the axes of six trainings' patches of 1,280 numbe
 _AXES_WIDTH = 1280
 # The same of a VLM's step, which goes through the whole LLM.
 _OF_LLM = 0.25
-# Function -> how often each model of its tests embeds all samples anew: other poolings, layers, maps.
-_PASSES = {"test_sensitivity": 6, "test_layers": 1}
 _START_SECONDS = 3.0  # importing torch, above all: each worker does, on the same cores
 _REPORT_SECONDS = 1.0
 _FIGURES_SECONDS = 0.5  # for each file of tests
@@ -95,38 +60,39 @@ class Workload:
 
         What a test embeds under other options is counted with the first that does so.
         """
-        found, embedded = {}, set()
+        costs, seconds, embedded = _costs(), {}, set()
         for test in tests:
-            function, seconds = function_of(test), self._one(test)
-            for name in named_in([test], tuple(self.embedding)) if function in _PASSES else ():
+            function = function_of(test)
+            cost, timed = costs.get(function, (Cost(), False))
+            seconds[test] = self._timing(cost) if timed else self._computation(test, cost)
+            for name in named_in([test], tuple(self.embedding)) if cost.passes else ():
                 if (function, name) not in embedded:
                     embedded.add((function, name))
-                    seconds += _PASSES[function] * self.embedding[name]
-            found[test] = seconds
-        return found
+                    seconds[test] += cost.passes * self.embedding[name]
+        return seconds
 
-    def _one(self, test: str) -> float:
-        function = function_of(test)
-        timings = _TIMING_SECONDS | (_ASKED_SECONDS if self.speed_asked else {})
-        if function in timings:
-            return timings[function] if self.timed else 0.0
-        seconds = _SECONDS.get(function, _OTHER_SECONDS)
-        if function not in _TRAINED:
-            return seconds * max(1.0, self.samples / MEASURED_SAMPLES)
+    def _timing(self, cost: Cost) -> float:
+        asked = cost.seconds if cost.asked is None or not self.speed_asked else cost.asked
+        return asked if self.timed else 0.0
+
+    def _computation(self, test: str, cost: Cost) -> float:
+        relative = self.samples / MEASURED_SAMPLES
+        if cost.grows == "samples":
+            return cost.seconds * max(1.0, relative)
         encoder, llm = (self._size(test, of) for of in ("vision", "text"))
-        often = self._often(function)
-        if function == "test_vlm":
-            relative = 1 - _OF_LLM + _OF_LLM * llm.parameters / _MINI_TEXT.parameters
-            return seconds * often * relative * self.samples / MEASURED_SAMPLES
+        often = math.prod(float(getattr(self.options, name)) / value for name, value in cost.options.items())
+        if cost.grows == "llm":
+            size = 1 - _OF_LLM + _OF_LLM * llm.parameters / _MINI_TEXT.parameters
+            return cost.seconds * often * size * relative
         projector = projector_of(test)
-        share = _SHARE[projector] / (1.0 if function in _BY_PROJECTOR else _SHARE["linear"])
+        share = _SHARE[projector] / _SHARE["linear"]
         dx, dy = encoder.width or 0, llm.width or 0
         work = _work(projector, dx, dy) * self.samples
         usual = _work(projector, _MINI_VISION.width or 0, _MINI_TEXT.width or 0) * MEASURED_SAMPLES
         axes = 0.0
         if projector == "cross_attention" and dx > MOST_WIDTH:
             axes = _AXES_SECONDS * (dx / _AXES_WIDTH) ** 2
-        return seconds * share * often * (1 - _OF_WORK + _OF_WORK * work / usual) + axes
+        return cost.seconds * share * often * (1 - _OF_WORK + _OF_WORK * work / usual) + axes
 
     def _size(self, test: str, side: str) -> Size:
         sizes, usual = (self.vision, _MINI_VISION) if side == "vision" else (self.text, _MINI_TEXT)
@@ -136,9 +102,10 @@ class Workload:
             max((size.width or 0 for size in known), default=0) or usual.width,
         )
 
-    def _often(self, function: str) -> float:
-        usual = _TRAINED[function]
-        return math.prod(float(getattr(self.options, option)) / value for option, value in usual.items())
+
+def _costs() -> dict[str, tuple[Cost, bool]]:
+    """Return name of a test function -> its cost, and whether it is a measurement of time."""
+    return {part.test: (part.cost, part.timed) for experiment in experiments() for part in experiment.parts}
 
 
 def around(tests: Sequence[str], options: Options, workers: int = 1) -> float:

@@ -22,12 +22,12 @@ from alignbench.plugin.against import Against
 from alignbench.plugin.cell import Cell
 from alignbench.plugin.collect import Collector
 from alignbench.plugin.failures import Failures
+from alignbench.plugin.options import read_options
 from alignbench.plugin.record import Recorder
 from alignbench.plugin.selection import AXES, experiment_of, needed_by_items, part_of, uses_of
 from alignbench.plugin.study import StudyRun, asked_for, name_in, study_encoders
 from alignbench.session.bench import SessionBench
 from alignbench.session.environment import share_out_gpus
-from alignbench.session.options import Options
 from alignbench.session.runfolder import RunFolder
 from alignbench.session.selection import JOIN
 from alignbench.session.session import Session
@@ -57,7 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # What is left at the end goes with the process; searching it for garbage would take a second or two.
     atexit.register(gc.freeze)
     try:
-        session = Session.from_options(_options(config))
+        session = Session(read_options(config))
     except AlignbenchError as error:
         raise pytest.UsageError(clean(str(error))) from error
     config.stash[SESSION] = session
@@ -305,12 +305,6 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """Free an LLM that was held with its head when the tests of its file are over."""
     if nextitem is None or nextitem.path != item.path:
         item.config.stash[SESSION].release_head()
-
-
-def _options(config: pytest.Config) -> Options:
-    prefix = "alignbench_"
-    given = {k.removeprefix(prefix): v for k, v in vars(config.option).items() if k.startswith(prefix)}
-    return Options.from_values(given, config.invocation_params.dir)
 
 
 def _is_pinned(metafunc: pytest.Metafunc, axis: str) -> bool:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
 from alignbench.errors import UnwritableError
-from alignbench.findings.files import ARTIFACTS
 from alignbench.plugin.typed import item_command
-from alignbench.session.runfolder import artifact_name, file_stem
+from alignbench.session.runfolder import artifact_name, artifact_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -95,8 +94,7 @@ class Recorder:
         try:
             return self.folder.write_artifact(name, arrays)
         except UnwritableError as error:
-            lost = f"{ARTIFACTS}/{file_stem(name)}.npz"
-            self.item.user_properties.append(("alignbench-unwritten", (lost, error.why)))
+            self.item.user_properties.append(("alignbench-unwritten", (artifact_path(name), error.why)))
             return None
 
     def _command(self, score: Score) -> str:

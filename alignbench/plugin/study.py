@@ -51,8 +51,8 @@ class StudyRun:
             seed=options.seed, splits=options.splits, epochs=options.epochs, vlm_epochs=options.vlm_epochs
         )
         study = Study(folder, [], EmbeddingStore(folder / "embeddings"), settings=settings)
-        study.llms = options.llms if _named(options, "llms") else LLMS
-        if options.n_samples_given:
+        study.llms = options.llms if options.is_given("llms") else LLMS
+        if options.is_given("n_samples"):
             study.n_per_type = options.n_samples
         return cls(study, study_encoders(options), folder / "lineages")
 
@@ -93,7 +93,7 @@ class StudyRun:
 
 def study_encoders(options: Options) -> tuple[str, ...]:
     """Return the names of the study's encoders: those of `--encoders`, by default all there are."""
-    return options.encoders if _named(options, "encoders") else (*SHIPPED, *checkpoints())
+    return options.encoders if options.is_given("encoders") else (*SHIPPED, *checkpoints())
 
 
 def name_in(spec: str) -> str:
@@ -103,10 +103,6 @@ def name_in(spec: str) -> str:
         return alias
     match = FOLDER_ENDS.search(rest or alias)
     return match[0] if match else spec
-
-
-def _named(options: Options, name: str) -> bool:
-    return any(given.startswith(f"--{name}=") for given in options.given)
 
 
 def asked_for(marker: str, expression: str, keyword: str, arguments: Sequence[str]) -> bool:

@@ -12,14 +12,14 @@ import pytest
 
 from alignbench.experiments.speed.machine import Machine, keep_freed_memory, threads, threads_to_use
 from alignbench.experiments.speed.reference import Reference
-from alignbench.experiments.speed.rounds import Effort, Patience, TooSlow, measure
-from alignbench.experiments.speed.works import expected_seconds, memory_score, not_timed, timing_scores
+from alignbench.experiments.speed.rounds import BRIEF, USUAL, Effort, Patience, TooSlow, measure
+from alignbench.experiments.speed.works import memory_score, not_timed, refuse_slow, timing_scores
 from alignbench.plugin.gate import Gate, is_timed, settle, why_not
 from alignbench.plugin.selection import TIMED
 from alignbench.weights.precision import resolve_device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from alignbench.encoders import Encoder
@@ -30,10 +30,7 @@ if TYPE_CHECKING:
     from alignbench.session.session import Session
     from alignbench.weights.custom import Custom
 
-# In a run of everything speed is one of many; `-m speed` asks for it. Metrics are many, models are few.
-MODELS = Effort(seconds=0.3)
-METRICS = Effort(seconds=0.1, least=2, longest=0.1)
-ASKED = Effort(seconds=10.0)
+ASKED = Effort(seconds=10.0)  # by `-m speed`
 
 
 class Replay:
@@ -126,12 +123,12 @@ class Stopwatch:
 
     def _measure(self, work: Work, call: Callable[[], object]) -> Timing:
         shared = self.timings
-        effort = ASKED if shared.asked else METRICS if work.brief else MODELS
+        effort = ASKED if shared.asked else BRIEF if work.brief else USUAL
         known = shared.known[work.series] if work.series else {}
         too_slow_by = None if shared.gate is None else partial(shared.gate.too_slow_by, self.nodeid)
         try:
             if effort.longest is not None:
-                _expect(work, effort.longest, known, shared.machine)
+                refuse_slow(work, effort.longest, known, shared.machine)
             timing = measure(
                 call,
                 effort,
@@ -163,27 +160,6 @@ class Stopwatch:
         )
         self.timings.replay.load(timing.seconds)
         self.benchmark.pedantic(self.timings.replay.step, args=(call,), rounds=len(timing.seconds))
-
-
-def _expect(work: Work, longest: float, known: Mapping[int, float], machine: Machine) -> None:
-    """Raise TooSlow where fewer items say that all of them would take too long: those timed so far, or parts.
-
-    Args:
-        work: what is to be timed.
-        longest: the seconds that it may take.
-        known: items -> seconds, of this work as far as it was timed.
-        machine: the clocks.
-    """
-    fewer = {items: seconds for items, seconds in known.items() if items < work.items}
-    for items, part in sorted(work.parts.items()):
-        if any(seconds > longest for seconds in fewer.values()):
-            raise TooSlow
-        if items not in fewer and (len(fewer) < 2 or max(fewer) < items):  # the two largest tell best
-            fewer[items] = min(machine.timed(part)[0] for _ in range(2))
-    if any(seconds > longest for seconds in fewer.values()):
-        raise TooSlow
-    if len(fewer) > 1 and expected_seconds(work.items, fewer) > longest:
-        raise TooSlow
 
 
 def start(config: pytest.Config, session: Session, output_dir: Path) -> Gate | None:

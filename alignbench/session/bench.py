@@ -44,7 +44,7 @@ class SessionBench:
 
     def option(self, name: str) -> Any:
         """Return the value of an option of the run."""
-        return getattr(self.session.options, name)
+        return self.session.options[name]
 
     @property
     def dataset(self) -> Dataset:

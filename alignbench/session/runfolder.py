@@ -43,6 +43,11 @@ def artifact_name(kind: str, labels: Iterable[str]) -> str:
     return f"{kind}-{'~'.join(dict.fromkeys(labels))}"  # no label has a tilde
 
 
+def artifact_path(name: str) -> str:
+    """Return the path, in a run's folder, of the file of arrays of this name."""
+    return f"{ARTIFACTS}/{file_stem(name)}.npz"
+
+
 @dataclass
 class RunFolder:
     """Where this run writes.
@@ -90,7 +95,7 @@ class RunFolder:
         Raises:
             UnwritableError: it can't be written.
         """
-        target = self.path / ARTIFACTS / f"{file_stem(name)}.npz"
+        target = self.path / artifact_path(name)
         make_folder(target.parent)
         write_atomic(target, lambda part: np.savez(part, allow_pickle=False, **arrays))
         return target.relative_to(self.path).as_posix()

@@ -1,30 +1,33 @@
-"""The state of one run: what was selected, the data, and the embeddings as they become known."""
+"""A session: what was selected, the data, and the embeddings as they become known."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from alignbench.datasets.dataset import normalised
-from alignbench.errors import ConfigError, DataError
+from alignbench.datasets.dataset import Dataset, normalised
+from alignbench.errors import ConfigError, UnknownNameError
+from alignbench.registry import unknown
 from alignbench.session.attempts import Attempts
+from alignbench.session.data import nonempty, read_data, with_data
 from alignbench.session.held import Held
+from alignbench.session.notebook import selection_table
+from alignbench.session.options import Options
 from alignbench.types import Embeddings, Pair
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from alignbench.datasets import Dataset
     from alignbench.embed import EmbeddingStore, Progress
     from alignbench.embed.models import Output
     from alignbench.encoders import Encoder
     from alignbench.experiments.attention.scores import Subject
     from alignbench.llms import LLM
     from alignbench.llms.base import CausalLM
-    from alignbench.session.options import Options
+    from alignbench.session.result import Result
+    from alignbench.session.running import Steps
     from alignbench.session.selection import Needed
     from alignbench.types import Layers, ModelInfo, Patches, Score
     from alignbench.weights.arrays import ArrayFile
@@ -33,76 +36,79 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="Encoder | LLM | Custom")
 
 
-@dataclass
 class Session:
-    """The selection of a run and what it has embedded so far.
+    """Encoders, LLMs and data that were chosen, and what has been embedded of them so far.
+
+    Nothing is downloaded, loaded or read until it is asked for.
 
     Args:
-        options: what the user asked for.
+        options: those of a run, checked, in the place of all that follows.
+        encoders: the encoders, as `--encoders` takes them: names, paths, `hf:org/name`, `alias=spec`, ...
+        llms: the LLMs, likewise.
+        data: the samples: a `Dataset`, the name of a registered one, or the path of yours. Where it is not
+            given, it is chosen as in a run.
+        n_samples: samples of each data type.
+        seed: of everything that is drawn.
+        others: any other option by its name: those of `pytest --help` without `align-`, such as `device`.
+
+    Attributes:
+        options: the options with their values.
         encoders: the selected encoders by the name that was asked for, in that order.
-        llms: the same for the LLMs, those of `compared_llms` included.
+        llms: the same for the LLMs, those included that are only compared with each other.
         progress: draws the progress of long work; None is silent.
         loads: (model, seconds, purpose) of every load of weights, until somebody takes them; the purpose is
             "embedding" or "timing".
-        patched: the names of the encoders whose patches the collected tests use: they are embedded with the
-            same load of weights as the images.
-        layered: whether the collected tests use hidden layers; likewise.
+        patched: the names of the encoders whose patches will be used: they are embedded with the same load of
+            weights as the images.
+        layered: whether hidden layers will be used; likewise.
+
+    Raises:
+        ConfigError: a value that can't be, or two models with one name.
+        UnknownNameError: there is no such option, or no registry knows a name.
+
+    Example:
+        >>> session = Session(encoders=["mini-clip"], llms="mini-llama", data="synthetic", n_samples=4)
+        >>> len(session.pair("mini-clip", "mini-llama"))
+        12
     """
 
-    options: Options
-    encoders: Mapping[str, Encoder | Custom]
-    llms: Mapping[str, LLM | Custom]
-    progress: Progress | None = None
-    loads: list[tuple[str, float, str]] = field(default_factory=list)
-    patched: frozenset[str] = frozenset()
-    layered: bool = False
-    _vectors: dict[tuple[str, str], Embeddings] = field(default_factory=dict)
-    _layers: dict[tuple[str, str], Layers] = field(default_factory=dict)
-    _varied: dict[tuple[str, ...], Embeddings] = field(default_factory=dict)
-    _attempts: Attempts = field(default_factory=Attempts)
-    _held: Held = field(default_factory=Held)
-    _head: Held = field(default_factory=Held)
-    _causal: dict[str, CausalLM] = field(default_factory=dict)
-
-    @classmethod
-    def from_options(cls, options: Options) -> Session:
-        """Resolve every name, without looking for weights.
-
-        Raises:
-            UnknownNameError: a name that no registry knows.
-            ConfigError: two models with one name.
-        """
-        from alignbench import encoders, llms
-
-        image_settings: dict[str, Any] = {
-            "pooling": options.pooling,
-            "layer": options.layer,
-            "fit": options.fit,
-            "l2": options.l2,
-            "standins": options.standins,
-            "allow_pickle": options.allow_pickle,
-        }
-        text_settings: dict[str, Any] = {
-            "layer": options.llm_layer,
-            "l2": options.l2,
-            "quantization": options.quantize,
-            "standins": options.standins,
-            "allow_pickle": options.allow_pickle,
-        }
-        sources = options.config
-        vision = [encoders.resolve(s, sources=sources.encoders, **image_settings) for s in options.encoders]
-        specs = dict.fromkeys((*options.llms, *options.compared_llms))
-        text = [llms.resolve(s, sources=sources.llms, **text_settings) for s in specs]
-        named = cls(options, _by_name(vision), _by_name(text))
-        if both := sorted(set(named.encoders) & set(named.llms)):
-            raise ConfigError(f"an encoder and an LLM are both called {both[0]!r}; give one an alias")
-        for option, file in (("--align-labels", options.labels), ("--align-groups", options.groups)):
-            if file is not None and not named.rows:
+    def __init__(
+        self,
+        options: Options | None = None,
+        *,
+        encoders: Sequence[str] | str | None = None,
+        llms: Sequence[str] | str | None = None,
+        data: Dataset | str | Path | None = None,
+        n_samples: int | None = None,
+        seed: int | None = None,
+        **others: Any,
+    ) -> None:
+        named = {"encoders": encoders, "llms": llms, "n_samples": n_samples, "seed": seed, **others}
+        if options is None:
+            options = Options(with_data(named, data), spell=lambda option: option.name)
+        elif wrong := [name for name, value in {**named, "data": data}.items() if value is not None]:
+            raise ConfigError(f"{wrong[0]}: it is one of the options, which were given as a whole")
+        self.options = options
+        self.encoders, self.llms = _resolve(options)
+        self.progress: Progress | None = None
+        self.loads: list[tuple[str, float, str]] = []
+        self.patched: frozenset[str] = frozenset()
+        self.layered = False
+        self._vectors: dict[tuple[str, str], Embeddings] = {}
+        self._layers: dict[tuple[str, str], Layers] = {}
+        self._varied: dict[tuple[str, ...], Embeddings] = {}
+        self._attempts = Attempts()
+        self._held = Held()
+        self._head = Held()
+        self._causal: dict[str, CausalLM] = {}
+        self._data = nonempty(data) if isinstance(data, Dataset) else None
+        for name in ("labels", "groups"):
+            if options.is_given(name) and not self.rows:
+                both = f"{options.spelled('encoders')} and {options.spelled('llms')}"
                 raise ConfigError(
-                    f"{option}: it is for rows of arrays; here the data has its own: leave it out, or take "
-                    "npy: for all --encoders and --llms and name no data"
+                    f"{options.spelled(name)}: it is for rows of arrays; here the data has its own: leave it "
+                    f"out, or take npy: for all {both} and name no data"
                 )
-        return named
 
     @cached_property
     def rows(self) -> tuple[ArrayFile, ...]:
@@ -111,7 +117,8 @@ class Session:
 
         files = [array_file(model) for model in (*self.encoders.values(), *self.llms.values())]
         found = tuple(file for file in files if file is not None)
-        return () if self.options.names_data or len(found) < len(files) else found
+        named = self._data is not None or self.options.names_data
+        return () if named or len(found) < len(files) else found
 
     @property
     def paired_llms(self) -> tuple[str, ...]:
@@ -126,69 +133,7 @@ class Session:
             DataError: no data, or nothing in it that can be used.
         """
         with self._attempts.attempt("dataset"):
-            return self._rows_dataset() if self.rows else self._read_dataset()
-
-    def _read_dataset(self) -> Dataset:
-        from alignbench.datasets import load_dataset
-
-        options = self.options
-        dataset = load_dataset(
-            options.dataset,
-            n_per_type=options.n_samples,
-            types=options.data_types,
-            seed=options.seed,
-            root=options.data_root,
-            text_field=options.text_field,
-            config=options.config,
-        )
-        if not len(dataset):
-            why = (
-                f"; the first: {dataset.dropped[0].where}: {dataset.dropped[0].reason}"
-                if dataset.dropped
-                else ""
-            )
-            raise DataError(
-                f"{dataset.name} ({dataset.origin}): {len(dataset.dropped)} rows were refused{why}"
-            )
-        return dataset
-
-    def _rows_dataset(self) -> Dataset:
-        """Return the rows of the arrays as the samples, with types and groups where files give them."""
-        from alignbench.datasets.arrays import read_labels, rows_dataset
-
-        options, first = self.options, self.rows[0]
-        for other in self.rows:
-            if other.rows != first.rows:
-                raise DataError(
-                    f"{other.name}: {other.source}: {other.rows} rows; expected {first.rows}, one for each "
-                    f"row of {first.source}: no data was named, so row i of all arrays is one sample"
-                )
-        origin = f"the rows of {first.source}: no data was named"
-        origin += "" if options.labels is None else f"; labels from {options.labels.name}"
-        origin += f"; groups from {self._groups_from}" if options.groups is not None else ""
-        return rows_dataset(
-            first.rows,
-            origin,
-            labels=None if options.labels is None else read_labels(options.labels, first.rows),
-            groups=self._groups_of_rows(first.rows),
-            types=options.data_types,
-            n_per_type=options.n_samples if options.n_samples_given else None,
-            seed=options.seed,
-        )
-
-    @property
-    def _groups_from(self) -> str:
-        groups = self.options.groups
-        return groups.name if isinstance(groups, Path) else "equal rows"
-
-    def _groups_of_rows(self, n: int) -> tuple[str, ...] | None:
-        from alignbench.datasets.arrays import read_groups
-        from alignbench.datasets.copies import groups_of_rows
-
-        groups = self.options.groups
-        if isinstance(groups, Path):
-            return read_groups(groups, n)
-        return None if groups is None else groups_of_rows({f.source: f.values() for f in self.rows})
+            return self._data or read_data(self.options, self.rows)
 
     @cached_property
     def copies(self) -> tuple[str, ...]:
@@ -198,8 +143,9 @@ class Session:
         from alignbench.weights.arrays import array_file
 
         groups = tuple(sample.group for sample in self.dataset.samples)
+        option = self.options.spelled("groups")
         way_out = (
-            f"Give groups: --align-groups FILE, one a row; --align-groups {ROWS} makes equal rows one group."
+            f"Give groups: {option} FILE, one a row; {option} {ROWS} makes equal rows one group."
             if self.rows
             else "The data has them as samples of their own: look how the array was made."
         )
@@ -225,10 +171,15 @@ class Session:
             return EmbeddingStore(None)
         return EmbeddingStore(self.options.cache_dir or default_root())
 
-    def vision(self, encoder: Encoder | Custom) -> Embeddings:
-        """Return an encoder's embeddings of the images; its weights are loaded on a cache miss only."""
+    def vision(self, encoder: str | Encoder | Custom) -> Embeddings:
+        """Return an encoder's embeddings of the images; its weights are loaded on a cache miss only.
+
+        Args:
+            encoder: one of the selected encoders, or its name.
+        """
         from alignbench.embed import embed_images
 
+        encoder = _named(encoder, self.encoders, "encoder")
         return self._remembered(
             encoder.info,
             lambda: embed_images(
@@ -269,10 +220,15 @@ class Session:
                 encoder, self.dataset, batch_size=self.options.batch_size, **self._how_to_embed()
             )
 
-    def text(self, llm: LLM | Custom) -> Embeddings:
-        """Return an LLM's embeddings of the texts; its weights are loaded on a cache miss only."""
+    def text(self, llm: str | LLM | Custom) -> Embeddings:
+        """Return an LLM's embeddings of the texts; its weights are loaded on a cache miss only.
+
+        Args:
+            llm: one of the selected LLMs, or its name.
+        """
         from alignbench.embed import embed_texts
 
+        llm = _named(llm, self.llms, "LLM")
         # LLMs that are only compared with each other have no layers to compare.
         with_layers = self.layered and any(self.llms[name] is llm for name in self.paired_llms)
         return self._remembered(
@@ -356,12 +312,27 @@ class Session:
                 )
             yield whole
 
-    def pair(self, x: Embeddings, y: Embeddings) -> Pair:
-        """Return two models' embeddings of the same samples, with the samples' types and groups."""
+    def embeddings(self, name: str) -> Embeddings:
+        """Return the embeddings of a selected model: of the images by an encoder, of the texts by an LLM.
+
+        Raises:
+            UnknownNameError: no model is called so here.
+        """
+        if name not in self.encoders and name not in self.llms:
+            raise UnknownNameError(unknown("model", name, {**self.encoders, **self.llms}))
+        return self.vision(name) if name in self.encoders else self.text(name)
+
+    def pair(self, x: str | Embeddings, y: str | Embeddings) -> Pair:
+        """Return two models' embeddings of the same samples, with the samples' types and groups.
+
+        Args:
+            x: the embeddings of a model, or its name: most often that of an encoder.
+            y: the same of another model, most often an LLM.
+        """
         samples = self.dataset.samples
         return Pair(
-            x,
-            y,
+            self.embeddings(x) if isinstance(x, str) else x,
+            self.embeddings(y) if isinstance(y, str) else y,
             labels=tuple(sample.data_type for sample in samples),
             groups=tuple(sample.group for sample in samples),
             dataset=self.dataset.label,
@@ -386,6 +357,21 @@ class Session:
                     found.append(vectors.dim)
         return tuple(found)
 
+    def run(self, *experiments: str, steps: Steps | None = None) -> Result:
+        """Run experiments, with what their figures need of others, and return what they give.
+
+        Args:
+            experiments: their names, as `alignbench list experiments` has them.
+            steps: is told how far it is.
+
+        Raises:
+            UnknownNameError: there is no such experiment.
+            AlignbenchError: a model or the data can't be used.
+        """
+        from alignbench.session.running import run
+
+        return run(self, experiments, steps)
+
     def hold(self, model: M) -> M:
         """Return the model in memory, for tests that time it; one at a time.
 
@@ -404,6 +390,10 @@ class Session:
         """Return the loads since the last call, and forget them."""
         taken, self.loads = self.loads, []
         return taken
+
+    def _repr_html_(self) -> str:
+        """Return the selection as a table, for notebooks; it reads no data and loads no model."""
+        return selection_table(self)
 
     def _remembered(self, info: ModelInfo, embed: Callable[[], Embeddings]) -> Embeddings:
         key = (info.side, info.label)
@@ -424,6 +414,34 @@ class Session:
 
     def _loaded_for(self, purpose: str) -> Callable[[str, float], None]:
         return lambda model, seconds: self.loads.append((model, seconds, purpose))
+
+
+def _resolve(options: Options) -> tuple[dict[str, Encoder | Custom], dict[str, LLM | Custom]]:
+    """Return the encoders and LLMs by name, without looking for weights."""
+    from alignbench import encoders, llms
+
+    common: dict[str, Any] = {
+        "l2": options.l2,
+        "standins": options.standins,
+        "allow_pickle": options.allow_pickle,
+    }
+    of_images = {"pooling": options.pooling, "layer": options.layer, "fit": options.fit, **common}
+    of_texts = {"layer": options.llm_layer, "quantization": options.quantize, **common}
+    sources = options.config
+    vision = _by_name(encoders.resolve(s, sources=sources.encoders, **of_images) for s in options.encoders)
+    specs = dict.fromkeys((*options.llms, *options.compared_llms))
+    text = _by_name(llms.resolve(s, sources=sources.llms, **of_texts) for s in specs)
+    if both := sorted(set(vision) & set(text)):
+        raise ConfigError(f"an encoder and an LLM are both called {both[0]!r}; give one an alias")
+    return vision, text
+
+
+def _named(model: str | M, models: Mapping[str, M], what: str) -> M:
+    if not isinstance(model, str):
+        return model
+    if model not in models:
+        raise UnknownNameError(unknown(what, model, models))
+    return models[model]
 
 
 def _by_name(models: Iterable[M]) -> dict[str, M]:

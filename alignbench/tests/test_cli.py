@@ -15,9 +15,9 @@ import pytest
 
 from alignbench.cli import main
 from alignbench.cli.experiments import COMMON
-from alignbench.cli.options import plugin_options
 from alignbench.embed import EmbeddingStore
 from alignbench.experiments import experiments
+from alignbench.options import OPTIONS
 from alignbench.weights import hub
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def test_the_toolkits_options_are_known(
 def test_every_option_has_a_command() -> None:
     offered = {name for names in COMMON.values() for name in names}
     offered |= {name for experiment in experiments() for name in experiment.options}
-    assert offered == set(plugin_options())
+    assert offered == {option.name for option in OPTIONS}
 
 
 def test_a_suite_installed_below_us_has_its_fixtures_and_k_looks_in_its_tests_only(tmp_path: Path) -> None:

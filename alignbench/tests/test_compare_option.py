@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -12,7 +10,7 @@ from alignbench.errors import AlignbenchError
 from alignbench.findings import read_run
 from alignbench.plugin.against import Against
 from alignbench.plugin.terminal import Printer
-from alignbench.session.options import _gates
+from alignbench.session.options import Options
 from alignbench.tests.diff_fakes import recorded, write
 from alignbench.tests.report_fakes import make_score
 from alignbench.tests.toys import CONFTEST, RECORD, run
@@ -107,10 +105,8 @@ def test_what_can_not_be_compared_is_one_line_before_anything_runs(
     assert not (compared.path / "reports").exists()
 
 
-def asked(compare: str | None, fail: str, unlike: bool = False) -> Any:
-    """Return options of which only those of the comparison are there."""
-    gates = _gates([fail], compare) if fail else ()
-    return SimpleNamespace(compare=compare and Path(compare), compare_fail=gates, compare_unlike=unlike)
+def asked(compare: str | None, fail: str) -> Options:
+    return Options({"compare": compare, "compare_fail": fail or None})
 
 
 @pytest.mark.parametrize(
@@ -119,7 +115,7 @@ def asked(compare: str | None, fail: str, unlike: bool = False) -> Any:
         ("nowhere", "", "^--align-compare: .*nowhere: expected a run's scores.json"),
         ("base", "linear_cca:1", "^--align-compare-fail: in base: .* Did you mean 'linear_cka'"),
         ("base", "rsa:1", "^--align-compare-fail: in base: unknown metric 'rsa'"),
-        (None, "linear_cka:1", "^--align-compare-fail: say what to compare with, by --align-compare=RUN"),
+        (None, "linear_cka:1", "^--align-compare-fail: say what to compare with, by --align-compare$"),
     ],
 )
 def test_a_run_that_is_not_there_or_has_nothing_to_judge(

@@ -118,7 +118,7 @@ def test_a_disk_that_fills_up_costs_no_score(
         test_it=RECORD
         + """
 def test_arrays(pair, record):
-    assert record.artifact("similarity", pair, {"a": [1.0]}) is None
+    assert record.artifact("similarity", [pair.x.model.label], {"a": [1.0]}) is None
 """
     )
     full(project, "/reports/", "/cache/")

@@ -84,10 +84,10 @@ def test_the_page_asks_for_neighbours_as_the_options_do() -> None:
     command = chooser.command("embedding", {**names, "perplexity": 12.5, "neighbors": None})
     assert command.endswith("--perplexity 12.5")
     for p, n, says in (
-        ("many", "", "perplexity: expected a number or nothing, got 'many'"),
-        ("", "1.5", "neighbours: expected a whole number or nothing, got '1.5'"),
+        ("many", "", "Perplexity of t-SNE: expected a number or nothing, got 'many'"),
+        ("", "1.5", "Neighbours of UMAP: expected a whole number or nothing, got '1.5'"),
         ("nan", "", "--align-perplexity: expected a number from 1 on, got nan"),
-        ([3], {}, "perplexity: expected a number or nothing"),
+        ([3], {}, "Perplexity of t-SNE: expected a number or nothing"),
         ("", "1", "--align-neighbors: expected at least 2, got 1"),
     ):
         with pytest.raises(ConfigError, match=says):
@@ -134,7 +134,7 @@ def test_no_model_is_one_clear_line() -> None:
 
 
 def test_the_command_says_what_was_chosen() -> None:
-    chosen = {"encoders": ["mini-clip", "mini-dinov2"], "n_samples": 10, "prompt": ["a dog"]}
+    chosen = {"encoders": ["mini-clip", "mini-dinov2"], "n_samples": 10, "prompts": ["a dog"]}
     command = Chooser({"device": "cpu"}).command("attention", chosen)
     assert command.startswith("alignbench attention --encoders mini-clip mini-dinov2 --n-samples 10")
     assert "--device cpu" in command
@@ -144,10 +144,16 @@ def test_the_command_says_what_was_chosen() -> None:
 def test_a_command_of_the_page_is_one_of_the_command_line() -> None:
     from alignbench.cli.main import build_parser
 
-    chosen = {"encoders": ["mini-clip"], "llms": ["mini-llama"], "n_samples": 10, "seed": 1, "loss": ["mse"]}
+    chosen = {
+        "encoders": ["mini-clip"],
+        "llms": ["mini-llama"],
+        "n_samples": 10,
+        "seed": 1,
+        "losses": ["mse"],
+    }
     words = Chooser().command("e2e", chosen).split()[1:]
     given = build_parser().parse_args(words)
-    assert (given.encoders, given.n_samples, given.loss) == (["mini-clip"], 10, ["mse"])
+    assert (given.encoders, given.n_samples, given.losses) == (["mini-clip"], 10, ["mse"])
 
 
 def test_a_model_is_loaded_once_for_two_clicks() -> None:

@@ -112,7 +112,7 @@ def test_a_client_that_leaves_does_not_keep_the_device(client: Any, url: str) ->
     ("values", "said"),
     [
         ((["mini-clip"], [], *DATA, 99), "choose at least one LLM"),
-        ((["mini-clip"], ["mini-llama"], [], 10, 42, 99), "choose at least one data type"),
+        ((["mini-clip"], ["mini-llama"], [], 10, 42, 99), "Data types: choose at least one"),
         ((["mini-clip"], ["mini-llama"], ["chart"], 10, 42, 10**9), "shuffled pairings|maximum"),
         ((["/etc"], ["mini-llama"], *DATA, 99), "not on the list|not in the list of choices"),
     ],

@@ -96,7 +96,7 @@ class App:
         if prompts and image is None:
             raise ConfigError("there is a text to look for, but no image to look in: upload one")
         options = self.chooser.options(given)
-        shown_as = {"image": [image[0]], "prompt": prompts} if image is not None else {}
+        shown_as = {"images": [image[0]], "prompts": prompts} if image is not None else {}
         command = self.chooser.command(tab.experiment, {**given, **shown_as})
         return _Chosen(options, image, tuple(prompts), command)
 

@@ -1,4 +1,4 @@
-"""The controls of the tabs, and what their values are as options of a run."""
+"""The controls of the tabs: made of the options that they set, which read what the browser sends."""
 
 from __future__ import annotations
 
@@ -9,18 +9,30 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from alignbench.errors import ConfigError
-from alignbench.projectors import LOSSES
-from alignbench.session.options import METHODS
+from alignbench.options import OPTIONS
+from alignbench.show.html.samples import METHODS
 from alignbench.ui.texts import check_texts
 from alignbench.ui.uploads import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from alignbench.options import Option
     from alignbench.ui.models import Choice
     from alignbench.ui.tabs import Control
 
-BATCH_SIZES = ("1", "4", "8", "16", "32", "64")
+_SET_BY: dict[Control, tuple[str, ...]] = {
+    "encoders": ("encoders",),
+    "llms": ("llms",),
+    "data": ("data_types", "n_samples", "seed"),
+    "methods": ("methods", "perplexity", "neighbors"),
+    "losses": ("losses",),
+    "training": ("epochs", "splits", "seeds"),
+    "batch_sizes": ("batch_sizes",),
+    "permutations": ("permutations",),
+}
+_CHOICES = {"batch_sizes": ("1", "4", "8", "16", "32", "64")}
+_AT_FIRST = {"batch_sizes": ["1", "8", "32"], "permutations": 999}  # where a page should not be as thorough
 MAX_PROMPTS = 6
 MAX_PROMPT = 200  # characters
 UPLOAD, PROMPTS = "upload", "prompts"
@@ -44,7 +56,14 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What the controls offer, found once."""
+    """What the controls offer, collected once.
+
+    Args:
+        encoders: (what is shown, name) of each.
+        llms: likewise.
+        data_types: those of the data; none where it has none.
+        defaults: name of an option -> its value at first, where the command or the configuration says it.
+    """
 
     encoders: list[Choice]
     llms: list[Choice]
@@ -54,98 +73,41 @@ class Offer:
 
 def build(control: Control, offer: Offer) -> list[Field]:
     """Make the components of a control, where gradio's context stands."""
-    return _BUILDERS[control](offer)
+    if control == "image":
+        return _image()
+    names = [name for name in _SET_BY[control] if name != "data_types" or offer.data_types]
+    return [_field(OPTIONS.get(name), offer) for name in names]
 
 
-def _encoders(offer: Offer) -> list[Field]:
-    return [_models("encoders", "Encoders", offer.encoders, offer.defaults["encoders"])]
+def _field(option: Option[Any], offer: Offer) -> Field:
+    """Return the field of an option: a list of models, boxes to check, a number, or a text for a number."""
+    name, label = option.name, option.label
+    value: Any = _AT_FIRST.get(name, offer.defaults.get(name, option.default))
+    models = {"encoders": offer.encoders, "llms": offer.llms}
+    if name in models:
+        component = gr.Dropdown(
+            choices=models[name], value=value, multiselect=True, label=label, filterable=True
+        )
+        return Field(name, component, _names)
+    if option.is_list:
+        choices = list(offer.data_types if name == "data_types" else _CHOICES.get(name, option.choices_now))
+        shown = [(METHODS.get(choice, choice), choice) for choice in choices]
+        component = gr.CheckboxGroup(choices=shown, value=list(value or choices), label=label)
+        return Field(name, component, _some(label))
+    if value is None:
+        component = gr.Textbox(label=label, info=f"{option.help[:1].upper()}{option.help[1:]}.")
+        return Field(name, component, _number(label, int if option.kind == "integer" else float))
+    least, most = option.least or 0, option.most or 2**31 - 1
+    component = gr.Number(value=value, precision=0, minimum=least, maximum=most, label=label)
+    return Field(name, component, _whole(label, least, most))
 
 
-def _llms(offer: Offer) -> list[Field]:
-    return [_models("llms", "LLMs", offer.llms, offer.defaults["llms"])]
-
-
-def _models(name: str, label: str, choices: list[Choice], chosen: list[str]) -> Field:
-    component = gr.Dropdown(choices=choices, value=chosen, multiselect=True, label=label, filterable=True)
-    return Field(name, component, _names)
-
-
-def _data(offer: Offer) -> list[Field]:
-    typed = []
-    if offer.data_types:
-        types = gr.CheckboxGroup(choices=offer.data_types, value=offer.data_types, label="Data types")
-        typed.append(Field("data_types", types, _some("data type")))
-    n = gr.Slider(5, 500, value=offer.defaults["n_samples"], step=5, label="Samples per type")
-    seed = gr.Number(value=offer.defaults["seed"], precision=0, minimum=0, label="Seed")
-    return [
-        *typed,
-        Field("n_samples", n, _whole("samples per type", 1, 5000)),
-        Field("seed", seed, _whole("seed", 0, 2**31 - 1)),
-    ]
-
-
-def _methods(offer: Offer) -> list[Field]:
-    component = gr.CheckboxGroup(
-        choices=[("t-SNE", "tsne"), ("UMAP", "umap"), ("PCA", "pca")], value=list(METHODS), label="Methods"
-    )
-    perplexity = gr.Textbox(
-        label="Perplexity of t-SNE", placeholder="30", info="Empty: 30, or what the samples allow."
-    )
-    neighbors = gr.Textbox(
-        label="Neighbours of UMAP", placeholder="15", info="Empty: 15, or what the samples allow."
-    )
-    return [
-        Field("method", component, _some("method")),
-        Field("perplexity", perplexity, _number("perplexity", float)),
-        Field("neighbors", neighbors, _number("neighbours", int)),
-    ]
-
-
-def _losses(offer: Offer) -> list[Field]:
-    component = gr.CheckboxGroup(choices=list(LOSSES), value=[LOSSES[0]], label="Trained for")
-    return [Field("loss", component, _some("loss"))]
-
-
-def _training(offer: Offer) -> list[Field]:
-    epochs = gr.Slider(10, 1000, value=300, step=10, label="Epochs, at most")
-    splits = gr.Slider(2, 10, value=5, step=1, label="Train/test splits")
-    seeds = gr.Slider(1, 10, value=5, step=1, label="Trainings a split")
-    return [
-        Field("epochs", epochs, _whole("epochs", 1, 5000)),
-        Field("splits", splits, _whole("splits", 2, 20)),
-        Field("seeds", seeds, _whole("trainings a split", 1, 20)),
-    ]
-
-
-def _batch_sizes(offer: Offer) -> list[Field]:
-    component = gr.CheckboxGroup(choices=list(BATCH_SIZES), value=["1", "8", "32"], label="Batch sizes")
-    return [Field("batch_sizes", component, _some("batch size"))]
-
-
-def _permutations(offer: Offer) -> list[Field]:
-    component = gr.Slider(99, 1999, value=999, step=100, label="Shuffled pairings (for p)")
-    return [Field("permutations", component, _whole("shuffled pairings", 19, 10_000))]
-
-
-def _image(offer: Offer) -> list[Field]:
+def _image() -> list[Field]:
     upload = gr.File(label="Your image (PNG, JPEG, WebP, BMP)", file_types=list(SUFFIXES), height=140)
     prompts = gr.Textbox(
         label="What to look for in it", placeholder="a dog\na red ball", lines=3, info="One text a line."
     )
     return [Field(UPLOAD, upload, _path), Field(PROMPTS, prompts, _lines)]
-
-
-_BUILDERS: dict[Control, Callable[[Offer], list[Field]]] = {
-    "encoders": _encoders,
-    "llms": _llms,
-    "data": _data,
-    "methods": _methods,
-    "losses": _losses,
-    "training": _training,
-    "batch_sizes": _batch_sizes,
-    "permutations": _permutations,
-    "image": _image,
-}
 
 
 def _names(value: Any) -> list[str]:
@@ -158,26 +120,26 @@ def _path(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _some(noun: str) -> Callable[[Any], list[str]]:
+def _some(label: str) -> Callable[[Any], list[str]]:
     def read(value: Any) -> list[str]:
         if not value:
-            raise ConfigError(f"choose at least one {noun}")
+            raise ConfigError(f"{label}: choose at least one")
         return _names(value)
 
     return read
 
 
-def _whole(noun: str, least: int, most: int) -> Callable[[Any], int]:
+def _whole(label: str, least: int, most: int) -> Callable[[Any], int]:
     def read(value: Any) -> int:
         known = isinstance(value, int | float) and math.isfinite(value)
         if not known or not least <= value <= most:
-            raise ConfigError(f"{noun}: expected a whole number from {least:,} to {most:,}, got {value!r}")
+            raise ConfigError(f"{label}: expected a whole number from {least:,} to {most:,}, got {value!r}")
         return int(value)
 
     return read
 
 
-def _number(noun: str, kind: Callable[[str], float]) -> Callable[[Any], float | None]:
+def _number(label: str, kind: Callable[[str], float]) -> Callable[[Any], float | None]:
     """Return what reads a number that may be left out; the options say which numbers there can be."""
 
     def read(value: Any) -> float | None:
@@ -186,7 +148,7 @@ def _number(noun: str, kind: Callable[[str], float]) -> Callable[[Any], float | 
             return kind(text) if text else None
         except ValueError as error:
             what = "a whole number" if kind is int else "a number"
-            raise ConfigError(f"{noun}: expected {what} or nothing, got {text!r}") from error
+            raise ConfigError(f"{label}: expected {what} or nothing, got {text!r}") from error
 
     return read
 

@@ -7,10 +7,10 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from alignbench.cli.options import plugin_options
 from alignbench.config import load_config
 from alignbench.datatypes import RESERVED
 from alignbench.errors import AlignbenchError, ConfigError
+from alignbench.options import OPTIONS
 from alignbench.paths import user_path
 from alignbench.session.options import Options
 from alignbench.session.session import Session
@@ -72,7 +72,7 @@ class Chooser:
         Raises:
             AlignbenchError: there is no data.
         """
-        session = Session.from_options(self.options({"n_samples": 10**9}))
+        session = Session(self.options({"n_samples": 10**9}))
         return [name for name in session.dataset.data_types if name not in RESERVED]
 
     def options(self, chosen: Mapping[str, Any]) -> Options:
@@ -84,23 +84,19 @@ class Chooser:
         for what, offered in (("encoders", self.encoders), ("llms", self.llms)):
             if what in chosen:
                 _check_names(what, chosen[what], [name for _, name in offered()])
-        values: dict[str, Any] = {
-            name: False if option.settings.get("action") == "store_true" else None
-            for name, option in plugin_options().items()
-        }
-        return Options.from_values({**values, **self.given, **chosen})
+        return Options({**self.given, **chosen})
 
     def command(self, experiment: str, chosen: Mapping[str, Any], extra: Iterable[str] = ()) -> str:
         """Return the command that makes the same run in a terminal."""
         words = ["alignbench", experiment]
         merged = {**self.given, **chosen}
-        for name, option in plugin_options().items():
-            value = merged.get(name)
-            if value is None or value is False or value == []:
+        for option in OPTIONS:
+            value = merged.get(option.name)
+            if value is None or value == [] or (option.kind == "switch" and value is option.default):
                 continue
-            words.append(option.short)
-            if value is not True:
-                words += [str(one) for one in value] if isinstance(value, list) else [str(value)]
+            words.append(option.short_flag)
+            if option.kind != "switch":
+                words += [str(element) for element in value] if isinstance(value, list) else [str(value)]
         return shlex.join([*words, *extra])
 
     @property
@@ -147,7 +143,7 @@ class Suites:
         """Return the session of these options: the one that there is, or a new one."""
         # What else is chosen plays no part in what is embedded; whoever computes reads it from `options`.
         key = repr((options.encoders, options.llms, options.data_types, options.n_samples, options.seed))
-        session = self._kept.pop(key, None) or Session.from_options(options)
+        session = self._kept.pop(key, None) or Session(options)
         self._kept[key] = session
         while len(self._kept) > SUITES:
             self._kept.popitem(last=False)[1].release()

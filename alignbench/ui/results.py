@@ -16,14 +16,14 @@ from alignbench.findings import rank
 from alignbench.findings.answer import answer
 from alignbench.findings.files import dump, plain_score, write_text
 from alignbench.findings.flags import meaning
-from alignbench.findings.numbers import probability, value_text
 from alignbench.findings.toys import toy_warnings
 from alignbench.plots import FIGURES, FigureInputs, read_artifacts, save
 from alignbench.plots.declared import caption_of, needs_of
 from alignbench.plots.fonts import behind, boxes
-from alignbench.plots.text import clean, cut, number
+from alignbench.plots.text import clean, cut
 from alignbench.session.runfolder import RunFolder
 from alignbench.show import scores_csv
+from alignbench.show.table import Row, score_table
 from alignbench.types import jsonable
 from alignbench.ui.tables import pair_table
 
@@ -35,13 +35,10 @@ if TYPE_CHECKING:
 
     from alignbench.datasets import Dataset
     from alignbench.session.options import Options
-    from alignbench.types import Score
     from alignbench.ui.studies import Found
 
-HEAD = ("metric", "encoder", "LLM", "data", "value", "95% interval", "shuffled", "p", "n", "notes")
 TEXT_WIDTH = 90
 
-Row = list[str]
 Points = dict[str, list[dict[str, Any]]]
 
 
@@ -106,7 +103,7 @@ def shown(
                 archive.write(path, path.name)
     return Shown(
         _answer(found, command, [*notes, *problems, *_not_drawn(figures, drawn)], warned, seed=options.seed),
-        *_table([_row(score) for score in found.scores]),
+        *score_table(found.scores),
         "".join(_figure(figure, png) for figure, png in drawn.items()),
         files,
         _points(found, dataset),
@@ -203,30 +200,6 @@ def _predicted(found: Found, seed: int) -> list[str]:
         f"<p><b>Does a score predict retrieval?</b> {_safe(prediction.statement)}</p>",
         f"<ul>{items}</ul>" if items else "",
         f"<p>{_safe(prediction.paradox)}</p>" if prediction.paradox else "",
-    ]
-
-
-def _table(rows: list[Row]) -> tuple[list[str], list[Row]]:
-    """Return head and rows without the columns that are empty in every row."""
-    used = [i for i in range(len(HEAD)) if any(row[i] for row in rows)]
-    return [HEAD[i] for i in used], [[row[i] for i in used] for row in rows]
-
-
-def _row(score: Score) -> Row:
-    null, interval = score.null, score.interval
-    metric = f"{score.metric}, {score.variant}" if score.variant else score.metric
-    second = score.llm or score.other
-    return [
-        clean(metric),
-        clean(score.encoder or ""),
-        clean(second or ""),
-        clean(score.data_type),
-        f"{value_text(score)} {score.unit}".strip() if score.value is not None else "n/a",
-        "" if interval is None else f"{number(interval.low)} to {number(interval.high)}",
-        number(null.mean, "") if null else "",
-        probability(null.p, "") if null else "",
-        str(score.n),
-        clean(score.reason or ", ".join(score.flags)),
     ]
 
 

@@ -29,7 +29,7 @@ EXPERIMENT = Experiment(
     "attention",
     "where encoders look and what texts they find where; with --image and --text in yours",
     (Part("attention", maps, of=("encoder",), uses=frozenset({"maps"}), cost=Cost(0.8)),),
-    options=("image", "prompt"),
+    options=("images", "prompts"),
     tab=Tab(
         "Attention Maps",
         "Where does an encoder look, and where does it find what a text names? In your image or, without "

@@ -80,6 +80,6 @@ EXPERIMENT = Experiment(
 EVERYTHING = Experiment(
     "all",
     "compare, speed and embedding together",
-    options=(*_TRAINED, "projectors", "batch_sizes", "method", "perplexity", "neighbors"),
+    options=(*_TRAINED, "projectors", "batch_sizes", "methods", "perplexity", "neighbors"),
     needs={"compare": None, "speed": None, "embedding": None},
 )

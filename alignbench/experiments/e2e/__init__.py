@@ -21,7 +21,7 @@ EXPERIMENT = Experiment(
     "e2e",
     "a projector is trained, then held-out images look for their texts",
     (Part("e2e", retrieval, sweep={"loss": "losses"}, cost=Cost(0.5, "projector", {"solved_splits": 40})),),
-    options=("epochs", "splits", "seeds", "loss"),
+    options=("epochs", "splits", "seeds", "losses"),
     needs={
         "cka": ("linear_cka", "calibrated_cka", "mutual_knn"),
         "coral": ("ncoral",),

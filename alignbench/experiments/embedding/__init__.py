@@ -35,7 +35,7 @@ EXPERIMENT = Experiment(
         Part("text_space", space, of=("text_side",), sweep={"method": "methods"}, cost=Cost(0.15)),
         Part("overlay", overlay, cost=Cost(0.2)),
     ),
-    options=("method", "perplexity", "neighbors"),
+    options=("methods", "perplexity", "neighbors"),
     tab=Tab(
         "Embedding Space",
         "What does each space look like in two dimensions, and how far can the picture be believed?",

@@ -49,6 +49,11 @@ class Effort:
         return max(1, min(self.rounds, max(least, int(affordable))))
 
 
+# In a run of everything speed is one of many. Metrics are many, models are few.
+USUAL = Effort(seconds=0.3)
+BRIEF = Effort(seconds=0.1, least=2, longest=0.1)
+
+
 @dataclass
 class Patience:
     """The seconds that may yet be spent on waiting for a quiet machine, over all timings of a run.

@@ -13,12 +13,14 @@ import numpy as np
 from alignbench.datasets import open_image
 from alignbench.embed.batches import text_batches
 from alignbench.embed.models import runs_apart
+from alignbench.experiments.speed.rounds import TooSlow
 from alignbench.types import Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from alignbench.datasets import Dataset, Sample
+    from alignbench.experiments.speed.machine import Machine
     from alignbench.experiments.speed.rounds import Timing
     from alignbench.metrics import Metric
     from alignbench.types import ModelInfo
@@ -197,6 +199,30 @@ def expected_seconds(items: int, known: Mapping[int, float]) -> float:
     (fewer, less), (more, most) = sorted(known.items())[-2:]
     power = np.log(max(most, 1e-9) / max(less, 1e-9)) / np.log(more / fewer)
     return float(most * (items / more) ** np.clip(power, 0.0, 3.0))
+
+
+def refuse_slow(work: Work, longest: float, known: Mapping[int, float], machine: Machine) -> None:
+    """Refuse work of which fewer items say that all would take too long: those timed so far, or parts.
+
+    Args:
+        work: what is to be timed.
+        longest: the seconds that it may take.
+        known: items -> seconds, of this work as far as it was timed.
+        machine: the clocks.
+
+    Raises:
+        TooSlow: it would.
+    """
+    fewer = {items: seconds for items, seconds in known.items() if items < work.items}
+    for items, part in sorted(work.parts.items()):
+        if any(seconds > longest for seconds in fewer.values()):
+            raise TooSlow
+        if items not in fewer and (len(fewer) < 2 or max(fewer) < items):  # the two largest tell best
+            fewer[items] = min(machine.timed(part)[0] for _ in range(2))
+    if any(seconds > longest for seconds in fewer.values()):
+        raise TooSlow
+    if len(fewer) > 1 and expected_seconds(work.items, fewer) > longest:
+        raise TooSlow
 
 
 def timing_scores(work: Work, timing: Timing, **how: Any) -> list[Score]:

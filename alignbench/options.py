@@ -1,0 +1,335 @@
+"""An option of a run, declared once; pytest, the command, ini files, the page and Python are made of it.
+
+Every pytest run of an environment imports this for its options: it imports nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from operator import index
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, cast, overload
+
+from alignbench.errors import ConfigError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+Kind = Literal["text", "path", "integer", "number", "switch", "names", "integers", "texts"]
+"""`names` and `integers` are lists by commas, each element once; the elements of `texts` may hold commas."""
+
+SEVERAL = frozenset({"names", "integers", "texts"})
+ENTRY_POINTS = "alignbench.options"
+PREFIX = "--align-"
+
+
+class HasOptions(Protocol):
+    """What holds the values of options."""
+
+    def value_of(self, option: Option[T]) -> T:
+        """Return the option's value: what was given, else the default."""
+
+
+@dataclass(kw_only=True)
+class Option(Generic[T]):
+    """One option. As an attribute of a class that holds options, it gives the value that it has there.
+
+    Args:
+        help: one line; the default is added to it where `default` says it.
+        flag_help: the line of a switch's flag, where that sets it to False.
+        kind: what a value is.
+        name: the keyword in Python, and the name in scores.json; by default that of the attribute.
+        group: under which title a command shows it: "models", "data" and "run" are of all experiments.
+        metavar: what stands for the value in the help.
+        default: the value where nothing was given; a function where a registry knows it.
+        configured: the field of `Config` that holds the default; `alignbench.yaml` can change it.
+        choices: what a value can be; a function where a registry knows it.
+        least: the smallest number that it can be.
+        check: returns the value that is meant by one of the right kind, or raises a ConfigError that begins
+            with the name that it is given.
+        needs: the name of another option without which it makes no sense, and what that one says.
+        shapes_scores: whether scores depend on it, so that the command that reproduces one repeats it.
+        flag: as pytest takes it; by default `--align-` and the name.
+        also: further flags of the command.
+        label: what the page calls it.
+        most: the largest number that the page accepts: a visitor must not occupy the machine for hours.
+    """
+
+    help: str
+    flag_help: str = ""
+    kind: Kind = "text"
+    name: str = ""
+    group: str = ""
+    metavar: str = ""
+    default: Any = None
+    configured: str = ""
+    choices: tuple[str, ...] | Callable[[], tuple[str, ...]] = ()
+    least: int | None = None
+    check: Callable[[Any, str], T] | None = None
+    needs: tuple[str, str] | None = None
+    shapes_scores: bool = True
+    flag: str = ""
+    also: tuple[str, ...] = ()
+    label: str = ""
+    most: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.name:
+            self.__set_name__(type(self), self.name)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = self.name or name
+        self.flag = self.flag or PREFIX + self.name.replace("_", "-")
+        self.label = self.label or self.name.replace("_", " ").capitalize()
+
+    @overload
+    def __get__(self, holder: None, owner: type) -> Option[T]: ...
+
+    @overload
+    def __get__(self, holder: HasOptions, owner: type) -> T: ...
+
+    def __get__(self, holder: HasOptions | None, owner: type) -> Option[T] | T:
+        return self if holder is None else holder.value_of(self)
+
+    @property
+    def destination(self) -> str:
+        """The name among pytest's options and in its configuration files, where others have theirs, too."""
+        return f"alignbench_{self.name}"
+
+    @property
+    def short_flag(self) -> str:
+        """The flag of the command: without the prefix that keeps pytest's options apart."""
+        return f"--{self.flag.removeprefix(PREFIX)}" if self.flag.startswith(PREFIX) else self.flag
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it takes several values."""
+        return self.kind in SEVERAL
+
+    @property
+    def choices_now(self) -> tuple[str, ...]:
+        """What a value can be, as the registries know it now; nothing where that is not limited."""
+        return self.choices() if callable(self.choices) else self.choices
+
+    def settings(self) -> dict[str, Any]:
+        """Return what `argparse`, and pytest's parser, are told of it."""
+        text = (self.flag_help or self.help).replace("%", "%%")
+        if self.kind == "switch":
+            return {"help": text, "action": "store_const", "const": not self.default}
+        if isinstance(self.default, tuple) and self.default:
+            text += f" (default: {','.join(map(str, self.default))})"
+        elif isinstance(self.default, str | int | float):
+            text += f" (default: {self.default})"
+        repeated = {"names": f"{self.metavar}[,{self.metavar}...]", "integers": "N[,N...]"}
+        settings: dict[str, Any] = {"help": text, "metavar": repeated.get(self.kind, self.metavar)}
+        if self.is_list:
+            settings["action"] = "append"
+        if self.kind in {"integer", "number"}:
+            settings["type"] = int if self.kind == "integer" else float
+        return settings
+
+    def read(self, given: object, name: str) -> T:
+        """Return the value that is meant.
+
+        Args:
+            given: the value as it came: texts of a command line, or objects of Python.
+            name: how whoever gave it writes the option, for messages.
+
+        Raises:
+            ConfigError: it can't be a value.
+        """
+        value = _READERS[self.kind](given, name)
+        for part in value if self.is_list else (value,):
+            self._check_part(part, name)
+        return cast("T", value) if self.check is None else self.check(value, name)
+
+    def _check_part(self, part: Any, name: str) -> None:
+        choices = self.choices_now
+        if choices and part not in choices:
+            from alignbench.registry import unknown
+
+            raise ConfigError(f"{name}: {unknown('value', str(part), dict.fromkeys(choices))}")
+        if self.least is not None and not self.least <= part < math.inf:
+            if self.kind == "integers":
+                raise ConfigError(f"{name}: expected whole numbers from {self.least} on, got {str(part)!r}")
+            expected = f"a number from {self.least} on" if self.kind == "number" else f"at least {self.least}"
+            raise ConfigError(f"{name}: expected {expected}, got {part}")
+
+    def typed(self, given: Any) -> list[str]:
+        """Return a value that was given, as pytest's command line takes it."""
+        if self.kind == "switch":
+            return [] if given is self.default else [self.flag]
+        if self.kind == "texts":
+            return [f"{self.flag}={text}" for text in _elements(given)]
+        if self.is_list:
+            return [f"{self.flag}={','.join(map(str, _elements(given)))}"]
+        return [f"{self.flag}={given}"]
+
+
+class OptionTable:
+    """All options by name, in the order of their declaration.
+
+    Others add theirs by an entry point of the group `alignbench.options`, which names an `Option`, or by
+    `OPTIONS.add` in a root conftest.py: until pytest parses its command line, it hears of them.
+    """
+
+    def __init__(self) -> None:
+        self._options: dict[str, Option[Any]] = {}
+        self._listener: Callable[[Option[Any]], None] = lambda option: None
+        self._entry_points_read = False
+
+    def add(self, option: Option[T]) -> Option[T]:
+        """Add an option and return it.
+
+        Raises:
+            ConfigError: another one has its name or its flag.
+        """
+        if not option.name.isidentifier():
+            raise ConfigError(f"an option's name has to be a name of Python, got {option.name!r}")
+        known = self._options.get(option.name)
+        if known == option:
+            return option
+        if known is not None or option.flag in {other.flag for other in self}:
+            raise ConfigError(
+                f"the option {option.name!r} ({option.flag}) is there already; name it otherwise"
+            )
+        self._options[option.name] = option
+        self._listener(option)
+        return option
+
+    def remove(self, name: str) -> None:
+        """Forget an option that somebody added."""
+        del self._options[name]
+
+    def listen(self, listener: Callable[[Option[Any]], None]) -> None:
+        """Tell `listener`, and nobody else any more, of all options that there are and that are added."""
+        self.load_entry_points()
+        self._listener = listener
+        for option in self:
+            listener(option)
+
+    def load_entry_points(self) -> None:
+        """Add the options of installed packages, once."""
+        if not self._entry_points_read:
+            self._entry_points_read = True
+            from importlib.metadata import entry_points
+
+            for point in entry_points(group=ENTRY_POINTS):
+                try:
+                    self.add(point.load())
+                except (ImportError, AttributeError) as error:
+                    raise ConfigError(
+                        f"the option {point.name!r}: can't import {point.value} ({error})"
+                    ) from error
+
+    def get(self, name: str) -> Option[Any]:
+        """Return an option.
+
+        Raises:
+            UnknownNameError: there is none of this name.
+        """
+        if name not in self._options:
+            from alignbench.registry import unknown
+
+            raise UnknownNameError(unknown("option", name, self._options))
+        return self._options[name]
+
+    def of_group(self, group: str) -> list[str]:
+        """Return the names of the options of a group."""
+        return [option.name for option in self if option.group == group]
+
+    def typed(self, given: Mapping[str, Any]) -> Iterator[str]:
+        """Yield options that were given, as pytest's command line takes them."""
+        for option in self:
+            if given.get(option.name) is not None:
+                yield from option.typed(given[option.name])
+
+    def __iter__(self) -> Iterator[Option[Any]]:
+        return iter(tuple(self._options.values()))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._options
+
+
+def _text(given: object, name: str) -> str:
+    if not isinstance(given, str):
+        raise ConfigError(f"{name}: expected a text, got {given!r}")
+    return given
+
+
+def _path(given: object, name: str) -> Path:
+    from alignbench.paths import user_path
+
+    if not isinstance(given, str | Path):
+        raise ConfigError(f"{name}: expected a path, got {given!r}")
+    return user_path(given, name)
+
+
+def _integer(given: object, name: str) -> int:
+    try:
+        if isinstance(given, bool):
+            raise TypeError
+        return index(given)  # type: ignore[arg-type]
+    except TypeError:
+        raise ConfigError(f"{name}: expected a whole number, got {given!r}") from None
+
+
+def _number(given: object, name: str) -> float:
+    if isinstance(given, bool | str) or not hasattr(given, "__float__"):
+        raise ConfigError(f"{name}: expected a number, got {given!r}")
+    return float(given)
+
+
+def _switch(given: object, name: str) -> bool:
+    if not isinstance(given, bool):
+        raise ConfigError(f"{name}: expected True or False, got {given!r}")
+    return given
+
+
+def _texts(given: object, name: str) -> tuple[str, ...]:
+    parts = tuple(_elements(given))
+    if wrong := [part for part in parts if not isinstance(part, str | Path)]:
+        raise ConfigError(f"{name}: expected texts, got {wrong[0]!r}")
+    return tuple(map(str, parts))
+
+
+def _names(given: object, name: str) -> tuple[str, ...]:
+    names = [part.strip() for text in _texts(given, name) for part in text.split(",")]
+    if not names:
+        raise ConfigError(f"{name}: expected at least one, got none")
+    if not all(names):
+        raise ConfigError(f"{name}: an empty name in {','.join(names)!r}; separate names by single commas")
+    if twice := sorted({part for part in names if names.count(part) > 1}):
+        raise ConfigError(f"{name}: {twice[0]!r} is named twice")
+    return tuple(names)
+
+
+def _integers(given: object, name: str) -> tuple[int, ...]:
+    names = _names([str(part) for part in _elements(given)], name)
+    if wrong := [part for part in names if not part.isdecimal()]:
+        raise ConfigError(f"{name}: expected whole numbers, got {wrong[0]!r}")
+    return tuple(int(part) for part in names)
+
+
+def _elements(given: Any) -> Iterable[Any]:
+    """Return the elements of what may be one value or several."""
+    one = isinstance(given, str | bytes | Path) or not isinstance(given, Iterable)
+    return (given,) if one else given
+
+
+_READERS: dict[Kind, Callable[[object, str], Any]] = {
+    "text": _text,
+    "path": _path,
+    "integer": _integer,
+    "number": _number,
+    "switch": _switch,
+    "names": _names,
+    "integers": _integers,
+    "texts": _texts,
+}
+OPTIONS = OptionTable()
+"""The options of this process."""

@@ -1,0 +1,52 @@
+"""The options of a pytest run: of its command line, else of pytest's configuration file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alignbench.errors import ConfigError
+from alignbench.options import OPTIONS
+from alignbench.paths import user_path
+from alignbench.session.options import Options
+
+if TYPE_CHECKING:
+    import pytest
+
+    from alignbench.options import Option
+
+
+def read_options(config: pytest.Config) -> Options:
+    """Return the options that hold in a run.
+
+    Raises:
+        ConfigError: a value that can't be, with the option's name and what would do.
+    """
+    given: dict[str, Any] = {}
+    file_names: dict[str, str] = {}
+    for option in OPTIONS:
+        # Options that were added after the command line was parsed have no value there.
+        value = getattr(config.option, option.destination, None)
+        if value is None and (value := _from_file(config, option)) is not None:
+            file_names[option.name] = _name_in_file(config, option)
+        given[option.name] = value
+    return Options(
+        given,
+        folder=config.invocation_params.dir,
+        spell=lambda option: file_names.get(option.name, option.flag),
+    )
+
+
+def _from_file(config: pytest.Config, option: Option[Any]) -> Any:
+    """Return the option's value in pytest's configuration file; a relative path starts at that file."""
+    name = _name_in_file(config, option)
+    try:
+        value = config.getini(option.destination)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name}: {error}") from error
+    if value is None or option.kind != "path" or config.inipath is None:
+        return value
+    return str(config.inipath.parent / user_path(value, name))
+
+
+def _name_in_file(config: pytest.Config, option: Option[Any]) -> str:
+    return option.destination if config.inipath is None else f"{config.inipath.name}: {option.destination}"

@@ -1,0 +1,91 @@
+"""What the values of single options have to be; what is heavy is imported where it is needed."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Literal
+
+from alignbench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from alignbench.findings.gate import Gate
+
+Names = tuple[str, ...]
+_LONGEST_NAME = 200  # a file system takes 255, of which time stamp and number take some
+
+
+def no_reserved_type(names: Names, name: str) -> Names:
+    """Return the data types, none of which has a reserved name."""
+    from alignbench.datatypes import RESERVED
+
+    for data_type in names:
+        if data_type in RESERVED:
+            raise ConfigError(
+                f"{name}: {data_type!r} is reserved: {RESERVED[data_type]}; leave the option out to take all"
+            )
+    return names
+
+
+def groups_file(text: str, name: str) -> Path | Literal["rows"]:
+    """Return the file of the groups, or "rows", which makes equal rows one group."""
+    from alignbench.datasets.copies import ROWS
+    from alignbench.paths import user_path
+
+    return user_path(text, name) if text != ROWS else "rows"
+
+
+def two_sided(metrics: Names, name: str) -> Names:
+    """Return the metrics, all of which compare an encoder with an LLM."""
+    from alignbench.metrics import METRICS
+
+    two_sided = [metric for metric in METRICS if METRICS.get(metric).two_sided]
+    if wrong := [metric for metric in metrics if metric not in two_sided]:
+        raise ConfigError(
+            f"{name}: {wrong[0]!r} looks at one side alone: it has no matrix of encoders and LLMs; those "
+            f"that compare two: {', '.join(two_sided)}"
+        )
+    return metrics
+
+
+def image_files(texts: Names, name: str) -> tuple[Path, ...]:
+    """Return the paths of images that are there."""
+    from alignbench.paths import is_file, user_path
+
+    paths = tuple(user_path(text, name) for text in texts)
+    if missing := [path for path in paths if not is_file(path)]:
+        raise ConfigError(f"{name}: there is no file {str(missing[0])!r}")
+    return paths
+
+
+def nonempty_prompts(texts: Names, name: str) -> Names:
+    """Return the prompts, each once."""
+    prompts = tuple(dict.fromkeys(text.strip() for text in texts))
+    if not all(prompts):
+        raise ConfigError(f"{name}: expected a text, got an empty one")
+    return prompts
+
+
+def gates(texts: Names, name: str) -> tuple[Gate, ...]:
+    """Return what change of which metric is one too many."""
+    from alignbench.findings.gate import parse_gates
+
+    return parse_gates(",".join(texts), name)
+
+
+def device_name(text: str, name: str) -> str:
+    """Return the name of a device."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
+        raise ConfigError(f"{name}: expected auto, cpu, mps, cuda or cuda:N, got {text!r}")
+    return text
+
+
+def folder_name(text: str, name: str) -> str:
+    """Return what can be part of a folder's name."""
+    if not text.strip(".") or any(c in r'/\:*?"<>|' or ord(c) < 32 for c in text):
+        raise ConfigError(f"{name}: {text!r} can't be part of a folder's name")
+    if len(os.fsencode(text)) > _LONGEST_NAME:
+        raise ConfigError(f"{name}: expected at most {_LONGEST_NAME} bytes, got {len(os.fsencode(text))}")
+    return text

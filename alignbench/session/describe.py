@@ -1,0 +1,74 @@
+"""What a run was made of, for its report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alignbench.session.environment import git_commit, machine, versions
+from alignbench.types import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from alignbench.session.session import Session
+    from alignbench.types import Failure, Score
+
+
+def describe_run(
+    session: Session,
+    scores: Iterable[Score],
+    *,
+    name: str,
+    started: datetime,
+    seconds: float,
+    command: str,
+    folder: Path | None = None,
+    loads: Iterable[Mapping[str, Any]] = (),
+    warnings: Iterable[str] = (),
+    failures: tuple[Failure, ...] = (),
+) -> Run:
+    """Return the description of a run.
+
+    Args:
+        session: what was selected.
+        scores: that came of it.
+        name: of the run.
+        started: when it began.
+        seconds: that it took.
+        command: that gives the same.
+        folder: whose git commit is noted; None: where we are.
+        loads: of weights.
+        warnings: that a reader of the report has to know of.
+        failures: the tests that failed.
+    """
+    dataset = session.dataset
+    used = {label for score in scores for label in score.weights}
+    used |= {label for failure in failures for label in failure.models}
+    models = [*session.encoders.values(), *session.llms.values()]
+    return Run(
+        id=name,
+        started=started.isoformat(timespec="seconds"),
+        seconds=round(seconds, 1),
+        command=command,
+        options=session.options.to_dict(),
+        seed=session.options.seed,
+        versions=versions(),
+        git_commit=git_commit(folder or Path.cwd()),
+        machine=machine(),
+        models=tuple(model.info for model in models if model.info.label in used),
+        dataset={
+            "name": dataset.name,
+            "digest": dataset.digest,
+            "origin": dataset.origin,
+            "n": len(dataset),
+            "types": {t: sum(s.data_type == t for s in dataset.samples) for t in dataset.data_types},
+            "groups": len({sample.group for sample in dataset.samples}),
+            "notes": list(dataset.notes),
+            "dropped": [{"where": d.where, "reason": d.reason} for d in dataset.dropped],
+        },
+        loads=tuple(loads),
+        warnings=tuple(warnings),
+        failures=failures,
+    )

@@ -1,0 +1,225 @@
+"""Runs experiments outside of pytest: every cell of every part, one after another."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+from alignbench.errors import ConfigError
+from alignbench.experiments import EXPERIMENTS
+from alignbench.experiments.base import Computed, NotApplicableError, labels_of
+from alignbench.experiments.dead import flag_dead
+from alignbench.findings.ranking import in_order
+from alignbench.session.bench import SessionBench
+from alignbench.session.clock import Clock
+from alignbench.session.describe import describe_run
+from alignbench.session.result import Result
+from alignbench.session.runfolder import artifact_name, artifact_path
+from alignbench.session.selection import PATCH_PROJECTOR, Needed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from alignbench.experiments.base import Experiment, Part, Unit, Use
+    from alignbench.session.session import Session
+    from alignbench.types import Score
+
+
+class Steps(Protocol):
+    """Is told how far a run is; it may raise to stop the run."""
+
+    def expect(self, steps: int) -> None:
+        """Take note of how many steps there will be."""
+
+    def step(self, what: str) -> None:
+        """Begin the next step."""
+
+
+@dataclass(frozen=True)
+class Silent:
+    """Says nothing."""
+
+    def expect(self, steps: int) -> None:
+        """Take note of how many steps there will be."""
+
+    def step(self, what: str) -> None:
+        """Begin the next step."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One computation that is due.
+
+    Args:
+        experiment: whose part it is.
+        part: which.
+        models: the names of the models of each unit that the cell is made of.
+        values: of the part's parameters.
+    """
+
+    experiment: str
+    part: Part
+    models: tuple[tuple[str, ...], ...]
+    values: Mapping[str, object]
+
+    @property
+    def title(self) -> str:
+        """What it is, for a reader."""
+        models = [name for names in self.models for name in names]
+        return ", ".join([self.part.name.replace("_", " "), *map(str, self.values.values()), *models])
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What makes it one of a kind."""
+        return (self.experiment, self.part.name, self.models, *self.values.items())
+
+
+def run(session: Session, names: Sequence[str], steps: Steps | None = None) -> Result:
+    """Run experiments, with what their figures need of others.
+
+    Args:
+        session: the selection.
+        names: of the experiments.
+        steps: is told of every cell.
+
+    Raises:
+        UnknownNameError: there is no such experiment.
+        AlignbenchError: a model or the data can't be used.
+    """
+    declared = [EXPERIMENTS.get(name) for name in names]
+    cells = list({cell.key: cell for one in declared for cell in _due(session, one)}.values())
+    if not cells:
+        raise ConfigError(f"{', '.join(names)}: only pytest can run it: `pytest benchmarks/ -m {names[0]}`")
+    return _Runner(session, tuple(names), cells, steps or Silent()).run()
+
+
+@dataclass
+class _Runner:
+    session: Session
+    names: tuple[str, ...]
+    cells: Sequence[Cell]
+    steps: Steps
+    scores: list[Score] = field(default_factory=list)
+    arrays: dict[str, Mapping[str, NDArray[np.generic]]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def run(self) -> Result:
+        session, started, clock = self.session, datetime.now(UTC), time.perf_counter()
+        before = session.patched, session.layered
+        session.patched = frozenset(session.encoders) if self._uses("patches") else frozenset()
+        session.layered = self._uses("layers")
+        self.steps.expect(len(self.cells))
+        try:
+            for cell in self.cells:
+                self.steps.step(cell.title)
+                self._compute(cell)
+        finally:
+            session.patched, session.layered = before
+            session.release()
+            session.release_head()
+        models = [*session.encoders.values(), *session.llms.values()]
+        scores = flag_dead(in_order(self.scores, [model.info for model in models]))
+        about = describe_run(
+            session,
+            scores,
+            name="-".join(self.names),
+            started=started,
+            seconds=time.perf_counter() - clock,
+            command=f"session.run({', '.join(map(repr, self.names))})",
+        )
+        return Result(self.names, tuple(scores), self.arrays, about, session.dataset, self.skipped)
+
+    def _compute(self, cell: Cell) -> None:
+        bench = SessionBench(self.session, cell.experiment, self._dims)
+        made_of = [
+            _unit(self.session, unit, names) for unit, names in zip(cell.part.of, cell.models, strict=True)
+        ]
+        made_of = [one for one in made_of if one is not None]
+        try:
+            if cell.part.timed:
+                computed = Computed(self._clock.time(cell.part.work(bench, *made_of, **cell.values)))
+            else:
+                computed = cell.part.computed(bench, *made_of, **cell.values)
+        except NotApplicableError as reason:
+            self.skipped[cell.title] = str(reason)
+            return
+        artifact = None
+        if computed.arrays is not None:
+            name = artifact_name(computed.kind, labels_of(*made_of))
+            self.arrays[name], artifact = computed.arrays, artifact_path(name)
+        for score in computed.scores:
+            flags = tuple(dict.fromkeys((*score.flags, *self.session.flags_of(score))))
+            self.scores.append(replace(score, artifact=score.artifact or artifact, flags=flags))
+
+    @cached_property
+    def _clock(self) -> Clock:
+        return Clock(self.session.options.device)
+
+    def _uses(self, use: Use) -> bool:
+        if use == "patches" and any(PATCH_PROJECTOR in cell.values.values() for cell in self.cells):
+            return True
+        return any(use in cell.part.uses for cell in self.cells)
+
+    def _dims(self) -> tuple[int, ...]:
+        """Return the widths of all models of the cells, as a run of their tests has it."""
+        session = self.session
+        names = {name for cell in self.cells for models in cell.models for name in models}
+        used = [tuple(name for name in side if name in names) for side in (session.encoders, session.llms)]
+        return session.dims(Needed(*used))
+
+
+def _due(session: Session, experiment: Experiment) -> Iterator[Cell]:
+    """Yield the cells of an experiment, and of others those that its figures need."""
+    for part in experiment.parts:
+        yield from _cells(session, experiment.name, part)
+    for name, metrics in experiment.needs.items():
+        needed = EXPERIMENTS.get(name)
+        if metrics is None:
+            yield from _due(session, needed)
+            continue
+        for part in needed.parts:
+            if part.of == ("pair",):
+                cells = _cells(session, name, part)
+                yield from (cell for cell in cells if cell.values.get("metric") in metrics)
+
+
+def _cells(session: Session, experiment: str, part: Part) -> Iterator[Cell]:
+    fixed, optional = part.values(session.options)
+    swept = fixed | optional
+    for models in itertools.product(*(_models(session, unit) for unit in part.of)):
+        for values in itertools.product(*swept.values()):
+            yield Cell(experiment, part, models, dict(zip(swept, values, strict=True)))
+
+
+def _models(session: Session, unit: Unit) -> list[tuple[str, ...]]:
+    """Return the names of the models of each unit of a kind; of one without models a single empty one."""
+    vision, paired, text = [*session.encoders], [*session.paired_llms], [*session.llms]
+    by_unit: dict[Unit, Iterable[tuple[str, ...]]] = {
+        "pair": itertools.product(vision, paired),
+        "compared_pair": itertools.product(vision, text),
+        "vision_pair": itertools.combinations(vision, 2),
+        "text_pair": itertools.combinations(text, 2),
+        **dict.fromkeys(("encoder", "timed_encoder", "vision_side"), itertools.product(vision)),
+        **dict.fromkeys(("llm", "timed_llm", "text_side"), itertools.product(paired)),
+    }
+    return list(by_unit.get(unit, [()]))
+
+
+def _unit(session: Session, unit: Unit, names: tuple[str, ...]) -> object:
+    """Return what a cell is made of."""
+    if unit == "dataset":
+        return session.dataset
+    models = [session.encoders.get(name) or session.llms[name] for name in names]
+    if unit in {"encoder", "llm"}:
+        return models[0]
+    if unit in {"timed_encoder", "timed_llm"}:
+        return session.hold(models[0])
+    sides = [session.vision(m) if m.info.side == "vision" else session.text(m) for m in models]
+    return session.pair(sides[0], sides[-1])
