@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
+from alignbench.findings.numbers import probability, value_text
 from alignbench.plots.text import clean, number
-from alignbench.show.text import probability, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
