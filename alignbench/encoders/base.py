@@ -139,9 +139,9 @@ class Encoder(Handle):
         Raises:
             ModelError: see `examine`.
         """
-        if self._known_family().varies and self._learnt is None:
+        if self.known_family().varies and self._learnt is None:
             self.examine()
-        return self._known_family()
+        return self.known_family()
 
     @property
     def poolings(self) -> tuple[str, ...]:
@@ -181,7 +181,7 @@ class Encoder(Handle):
             ModelError: the pooling or the layer does not exist.
         """
         located = self._located or self.locate()
-        family = self._known_family()
+        family = self.known_family()
         layer = "final" if self.options.layer is None else f"layer {self.options.layer}"
         return {
             "side": self.side,
@@ -237,12 +237,18 @@ class Encoder(Handle):
     @property
     def first_layer(self) -> int:
         """The number of the first layer of `forward_layers`: 0, or 1 where there are no embeddings."""
-        return self._known_family().first_layer
+        return self.known_family().first_layer
 
     @property
     def layer_poolings(self) -> tuple[str, ...]:
         """The poolings that `forward_layers` gives of each layer."""
         return self.own_family().layer_poolings
+
+    @property
+    def layer_pooling(self) -> str:
+        """The pooling of a hidden layer: the one that was asked for, or the default where layers lack it."""
+        family, asked = self.own_family(), self.options.pooling
+        return family.pooling(asked if asked in family.layer_poolings else None, 0, self.info.label)
 
     def check_layers(self) -> None:
         """Raise if the model is known to give no hidden layers; nothing is loaded.
@@ -310,7 +316,7 @@ class Encoder(Handle):
         Raises:
             ModelError: the family has no such attention.
         """
-        self._known_family().check_attention(kind, self.name)
+        self.known_family().check_attention(kind, self.name)
         self._load_if_needed()
 
         def attend(batch: Sequence[Any]) -> NDArray[np.float32]:
@@ -330,7 +336,7 @@ class Encoder(Handle):
         Raises:
             ModelError: the family has no text tower, or no way from its patches to the texts.
         """
-        if not self._known_family().locates:
+        if not self.known_family().locates:
             raise ModelError(
                 f"{self.name}: {self._family_name()} encoders have no patches in a space of texts"
             )
@@ -402,7 +408,12 @@ class Encoder(Handle):
             raise ModelError(f"{self.name} is not loaded; call load(device, dtype) first")
         return self._tower
 
-    def _known_family(self) -> Family:
+    def known_family(self) -> Family:
+        """Return the family.
+
+        Raises:
+            ModelError: its name is not known before the model is located.
+        """
         if self.family is None:
             raise ModelError(
                 f"{self.name}: no config.json at hand that would name the family; call locate() first"
@@ -424,19 +435,19 @@ class Encoder(Handle):
         }
 
     def _check(self, located: Located) -> None:
-        self._known_family().pooling(self.options.pooling, self.options.layer, self.name)
+        self.known_family().pooling(self.options.pooling, self.options.layer, self.name)
 
     def _sides(self, config: Mapping[str, Any]) -> tuple[Literal["vision", "text"], ...]:
         # The texts of a family that has a space shared with them take its text tower, too.
         whole = config.get("model_cfg") or config
-        reads_all = self._known_family().wanted is None
+        reads_all = self.known_family().wanted is None
         has_text = reads_all and bool(whole.get("text_config") or whole.get("text_cfg"))
         return ("vision", "text") if has_text else ("vision",)
 
     def _check_files(self, located: Located) -> None:
         super()._check_files(located)
         config = self.source.config() or {}
-        check_input_size(located.folder, config, self._known_family().takes, located.source)
+        check_input_size(located.folder, config, self.known_family().takes, located.source)
 
     @property
     def wanted(self) -> tuple[str, ...] | None:
@@ -451,7 +462,7 @@ class Encoder(Handle):
         self._tower = tower
 
     def _read(self, located: Located, device: str, precision: Precision) -> Tower:
-        module, _, function = self._known_family().adapter.partition(":")
+        module, _, function = self.known_family().adapter.partition(":")
         load = getattr(importlib.import_module(module), function)
         tower: Tower = load(located, self.source.config() or {}, self.options, device, precision)
         return tower

@@ -108,7 +108,7 @@ class LLM(Handle):
             WeightsMissingError: the revision can't be known without the weights or the Hub.
         """
         located = self._located or self.locate()
-        family = self._known_family()
+        family = self.known_family()
         options = self.options
         return {
             "side": self.side,
@@ -211,7 +211,12 @@ class LLM(Handle):
             raise ModelError(f"{self.name} is not loaded; call load(device, dtype) first")
         return self._decoder
 
-    def _known_family(self) -> Family:
+    def known_family(self) -> Family:
+        """Return the family.
+
+        Raises:
+            ModelError: its name is not known before the model is located.
+        """
         if self.family is None:
             raise ModelError(
                 f"{self.name}: no config.json at hand that would name the family; call locate() first"
@@ -232,7 +237,7 @@ class LLM(Handle):
         }
 
     def _check(self, located: Located) -> None:
-        self._known_family()
+        self.known_family()
 
     def _sides(self, config: Mapping[str, Any]) -> tuple[Literal["vision", "text"], ...]:
         return ("text",)
@@ -247,7 +252,7 @@ class LLM(Handle):
         return self.family.wanted if self.family else None
 
     def _fp16_safe(self) -> bool:
-        return self._known_family().fp16_safe
+        return self.known_family().fp16_safe
 
     def _load(self, located: Located, device: str, precision: Precision, *, spread: bool) -> None:
         self._decoder = self._read(located, device, precision, spread=spread)
@@ -255,7 +260,7 @@ class LLM(Handle):
     def _read(
         self, located: Located, device: str, precision: Precision, *, spread: bool, head: bool = False
     ) -> Decoder:
-        module, _, function = self._known_family().adapter.partition(":")
+        module, _, function = self.known_family().adapter.partition(":")
         load = getattr(importlib.import_module(module), function)
         # Only a GPU is spread over: on a CPU there is one place.
         everywhere = spread and device.startswith("cuda")
