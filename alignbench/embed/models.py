@@ -88,7 +88,7 @@ def key_of(model: Model, dtype: str, output: Output = "vectors") -> dict[str, An
 
 @contextmanager
 def loaded(
-    model: Model,
+    model: object,
     name: str,
     device: str,
     dtype: str,

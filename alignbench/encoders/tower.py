@@ -140,20 +140,9 @@ class Tower(ABC):
                 f"{where}: this family has no text tower, so there is no space shared with texts"
             )
 
-    def run(
-        self,
-        batch: Sequence[Any],
-        device: str,
-        precision: Precision,
-        output: Callable[[Features], Tensor],
-        layer: int | None,
-    ) -> NDArray[np.float32]:
-        """Return `output` of the batch's features as float32."""
-        return self.run_pixels(batch, device, precision, lambda p: {"": output(self.features(p, layer))})[""]
-
     def run_pixels(
         self,
-        batch: Sequence[Any],
+        batch: Sequence[Tensor],
         device: str,
         precision: Precision,
         outputs: Callable[[Tensor], Mapping[str, Tensor]],

@@ -17,6 +17,7 @@ import pytest
 
 from alignbench.datasets import Dataset, Sample, with_groups
 from alignbench.embed import DamagedShardWarning, Embedder, EmbeddingStore
+from alignbench.errors import ModelError
 from alignbench.tests.data_files import png
 from alignbench.tests.embed_fakes import (
     FakeEncoder,
@@ -28,6 +29,7 @@ from alignbench.tests.embed_fakes import (
     expected_texts,
     shards,
 )
+from alignbench.weights.custom import Custom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,6 +170,33 @@ def test_a_third_party_needs_embed_alone(store: EmbeddingStore) -> None:
     texts = Embedder(store).texts(OnlyEmbed(), dataset)
     assert np.allclose(texts.values, [0.6, 0.8])
     assert texts.model.side == "text"
+
+
+class Wrapped:
+    """An object that has nothing itself and passes all of another on, as wrappers of modules do."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+
+@pytest.mark.parametrize("wrap", [Wrapped, lambda model: Custom(Wrapped(model), "fake", "vision", l2=False)])
+def test_what_a_wrapper_passes_on_counts_as_its_own(wrap: Any, store: EmbeddingStore) -> None:
+    dataset, encoder = drawings(5), FakeEncoder()
+    for _ in range(2):
+        embeddings = Embedder(store).images(wrap(encoder), dataset)
+        assert np.array_equal(embeddings.values, expected_images(dataset))
+    # Loaded once, prepared in threads, cached the second time, and freed.
+    assert (encoder.loads, encoder.unloads, encoder.prepared) == (1, 1, 5)
+
+
+def test_an_object_without_embed_is_named(store: EmbeddingStore) -> None:
+    nothing: Any = object()
+    for embed in (Embedder(store).images, Embedder(store).texts):
+        with pytest.raises(ModelError, match=r"^object: it has no embed\(\) method$"):
+            embed(nothing, drawings(2))
 
 
 def test_without_a_fingerprint_nothing_is_kept(store: EmbeddingStore) -> None:

@@ -70,7 +70,7 @@ def test_images_get_the_vectors_that_the_encoder_gives_by_hand(
     embeddings = Embedder(store, device="cpu", dtype="float32", batch_size=batch_size).images(
         encoders.resolve(vision), dataset
     )
-    by_hand: Any = encoders.resolve(vision)
+    by_hand = encoders.resolve(vision)
     by_hand.load("cpu", "float32")
     images, _ = get_images_and_texts(dataset.samples)
     assert np.abs(embeddings.values - by_hand.embed(images)).max() < 2e-6
@@ -84,14 +84,14 @@ def test_texts_get_the_vectors_that_the_llm_gives_by_hand(
     embeddings = Embedder(store, device="cpu", dtype="float32", max_tokens=max_tokens).texts(
         llms.resolve(text), dataset
     )
-    by_hand: Any = llms.resolve(text)
+    by_hand = llms.resolve(text)
     by_hand.load("cpu", "float32")
     _, texts = get_images_and_texts(dataset.samples)
     assert np.abs(embeddings.values - by_hand.embed(texts)).max() < 2e-6
 
 
 def test_texts_that_are_cut_are_counted_in_one_warning(text: str, store: EmbeddingStore) -> None:
-    tokens: Any = llms.resolve(text)
+    tokens = llms.resolve(text)
     tokens.load("cpu", "float32")
     by_length = {len(tokens.tokenize([" ".join(["chart"] * n)])[0]): n for n in (1, 3, 4, 9)}
     (shortest, *_), limit = sorted(by_length), sorted(by_length)[1]

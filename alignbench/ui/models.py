@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
     from alignbench.encoders import Encoder
     from alignbench.llms import LLM
-    from alignbench.weights.handle import Handle
 
-H = TypeVar("H", bound="Handle")
+H = TypeVar("H", bound="Encoder | LLM")
 
 SUITES = 4  # whose embeddings stay in memory
 LOADED = 2  # models
@@ -169,7 +168,7 @@ class Loaded:
     """The last few models that were used as such, in memory as long as they are small."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, ...], Handle] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, ...], Encoder | LLM] = OrderedDict()
 
     def get(self, model: H, device: str, dtype: str) -> H:
         """Return the model in memory: the one that was loaded before, if it is the same."""
@@ -201,7 +200,7 @@ class Loaded:
             self._kept.popitem(last=False)[1].unload()
 
 
-def _bytes(model: Handle) -> int:
+def _bytes(model: Encoder | LLM) -> int:
     try:
         located = model.source.local(model.wanted)
     except AlignbenchError:

@@ -70,13 +70,10 @@ class Custom:
             )
         return values
 
-    # Hidden from the type checker, which would take every attribute to be there.
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            if name.startswith("_"):
-                raise AttributeError(name)
-            return getattr(self._model, name)
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._model, name)
 
 
 def adopt(

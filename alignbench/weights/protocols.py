@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
     from PIL.Image import Image
+    from torch.nn import Module
 
     from alignbench.types import ModelInfo
 
@@ -24,6 +25,14 @@ class Described(Protocol):
     @property
     def info(self) -> ModelInfo:
         """Its name, its side, its weights."""
+
+
+class HasModule(Protocol):
+    """Holds a torch module: what is in memory once a model is loaded."""
+
+    @property
+    def model(self) -> Module:
+        """The module."""
 
 
 class Embeds(Protocol):

@@ -53,10 +53,8 @@ class Kept:
         """Return what the model gives."""
         return self._model.embed(items)
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._model, name)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
 
     def load(self, device: str, dtype: str) -> None:
         """Do nothing: it is loaded."""
