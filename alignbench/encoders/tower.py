@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from alignbench.encoders.pixels import Pixels
     from alignbench.weights.precision import Precision
+    from alignbench.weights.protocols import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Tower(ABC):
     """
 
     has_text = False
-    model: Any
+    model: Network
     # The poolings of its family that this model does not have.
     lacks: tuple[str, ...] = ()
 

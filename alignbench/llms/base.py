@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 
 import numpy as np
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from alignbench.llms.causal import CausalDecoder
     from alignbench.llms.decoder import Decoder
+    from alignbench.llms.networks import CausalNetwork
     from alignbench.weights.precision import Precision
     from alignbench.weights.protocols import HasModule
     from alignbench.weights.source import Located
@@ -217,4 +218,4 @@ class CausalLM(TextHandle["CausalDecoder"]):
         from alignbench.llms.causal import CausalDecoder
 
         decoder = self._read(located, device, precision, spread=spread, head=True)
-        return CausalDecoder(decoder.model, decoder.tokenizer, precision, self.name)
+        return CausalDecoder(cast("CausalNetwork", decoder.model), decoder.tokenizer, precision, self.name)

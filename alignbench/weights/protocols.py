@@ -10,11 +10,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import ArrayLike
     from PIL.Image import Image
-    from torch.nn import Module
+    from torch import Tensor
 
     from alignbench.types import ModelInfo
 
@@ -28,11 +28,18 @@ class Described(Protocol):
 
 
 class HasModule(Protocol):
-    """Holds a torch module: what is in memory once a model is loaded."""
+    """Holds a network: what is in memory once a model is loaded."""
 
     @property
-    def model(self) -> Module:
-        """The module."""
+    def model(self) -> Network:
+        """The network."""
+
+
+class Network(Protocol):
+    """What torch computes with."""
+
+    def parameters(self) -> Iterator[Tensor]:
+        """Return the weights."""
 
 
 class Embeds(Protocol):
