@@ -111,6 +111,7 @@ class Layers:
     number of the first that there is: 1 of timm and open_clip, which give no embeddings. `output` [n, q, d]
     is an encoder's final output by the same poolings; an LLM's is its last layer. d is that of the widest
     layer: narrower ones, as a convolutional network has, end in zeros, which change no inner product.
+    `chosen` is the pooling of layers that goes with the model's options; None for the first.
     """
 
     model: ModelInfo
@@ -119,6 +120,7 @@ class Layers:
     ids: tuple[str, ...]
     first: int = 0
     output: NDArray[np.float32] | None = None
+    chosen: str | None = None
 
     def __post_init__(self) -> None:
         n, q = len(self.ids), len(self.poolings)
@@ -126,6 +128,11 @@ class Layers:
             raise InputError(
                 f"layers of {self.model.name}: expected [{n}, l, {q}, d], got shape {self.values.shape}"
             )
+
+    @property
+    def pooling(self) -> str:
+        """The pooling by which the layers are scored."""
+        return self.poolings[0] if self.chosen is None else self.chosen
 
     def by(self, pooling: str) -> NDArray[np.float32]:
         """Return all layers by one pooling [n, l, d].

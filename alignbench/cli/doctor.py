@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import shutil
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from alignbench.cli.listing import table
 from alignbench.errors import AlignbenchError
 from alignbench.memory import available_memory
 from alignbench.units import duration_text, size_text
+from alignbench.weights.custom import Custom
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from alignbench.weights.handle import Handle
+    from alignbench.encoders import Encoder
+    from alignbench.llms import LLM
+
+H = TypeVar("H", "Encoder", "LLM")
 
 _SPARE = 2e9  # bytes of memory that the interpreter, torch and embeddings take beside a model
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -37,7 +41,9 @@ def add_commands(commands: Any) -> None:
 def examine(given: argparse.Namespace) -> int:
     """Print what was found; exit with 1 where something keeps a run from working."""
     from alignbench.config import load_config
+    from alignbench.encoders import resolve as resolve_encoder
     from alignbench.findings.toys import toy_warnings
+    from alignbench.llms import resolve as resolve_llm
 
     problems: list[str] = []
     for title, lines in (
@@ -49,17 +55,28 @@ def examine(given: argparse.Namespace) -> int:
         for number, line in enumerate(lines):
             print(f"{title if number == 0 else '':<10}{line}")
     base = load_config()
-    encoders = _models("encoder", _names(given.encoders) or base.default_encoders, problems)
-    llms = _models("LLM", _names(given.llms) or base.default_llms, problems)
+    encoders = _models(
+        "encoder",
+        _names(given.encoders) or base.default_encoders,
+        lambda name: resolve_encoder(name, sources=base.encoders),
+        problems,
+    )
+    llms = _models(
+        "LLM",
+        _names(given.llms) or base.default_llms,
+        lambda name: resolve_llm(name, sources=base.llms),
+        problems,
+    )
     print()
     if encoders and llms:
         print("\n".join(pairs(encoders, llms, given.n_samples, given.device)), end="\n\n")
     for encoder in encoders:
-        if pixels := getattr(encoder, "pixels", None):
+        if pixels := encoder.pixels:
             print(f"pixels    {encoder.name}: {pixels.said()}")
-    for note in (note for handle in (*encoders, *llms) for note in handle.notes):
+    handles: list[Encoder | LLM] = [*encoders, *llms]
+    for note in (note for handle in handles for note in handle.notes):
         print(f"note      {note}")
-    for sentence in toy_warnings([handle.info for handle in (*encoders, *llms)]):
+    for sentence in toy_warnings([handle.info for handle in handles]):
         print(f"warning   {sentence}")
     for problem in problems:
         print(f"to do     {problem}")
@@ -117,7 +134,7 @@ def network(problems: list[str]) -> Iterator[str]:
     yield "the Hub answers" if reason is None else f"{reason}; what is at hand works without"
 
 
-def pairs(encoders: list[Handle], llms: list[Handle], n: int, device: str) -> list[str]:
+def pairs(encoders: Sequence[Encoder], llms: Sequence[LLM], n: int, device: str) -> list[str]:
     """Return the table of what each pair takes: one model is in memory at a time."""
     from alignbench.plugin.terminal import ToLoad, loading_seconds
 
@@ -125,10 +142,11 @@ def pairs(encoders: list[Handle], llms: list[Handle], n: int, device: str) -> li
     memory = available_memory()
     for encoder in encoders:
         for llm in llms:
-            found = [handle.locate() for handle in (encoder, llm)]
-            need = max(_memory(handle, device) for handle in (encoder, llm)) + _SPARE
-            todo = [ToLoad(h.info, at, n, size=h.size()) for h, at in zip((encoder, llm), found, strict=True)]
-            download = sum(at.download for at in found)
+            handles: tuple[Encoder | LLM, ...] = (encoder, llm)
+            places = [handle.locate() for handle in handles]
+            need = max(_memory(handle, device) for handle in handles) + _SPARE
+            todo = [ToLoad(h.info, at, n, size=h.size()) for h, at in zip(handles, places, strict=True)]
+            download = sum(at.download for at in places)
             fits = "" if memory is None or need < memory else "more than is free here"
             seconds = loading_seconds(todo, device)
             fetched = size_text(download) if download else "nothing"
@@ -136,7 +154,7 @@ def pairs(encoders: list[Handle], llms: list[Handle], n: int, device: str) -> li
     return table(("encoder", "LLM", "memory", "to embed", "download", ""), rows)
 
 
-def _memory(handle: Handle, device: str) -> float:
+def _memory(handle: Encoder | LLM, device: str) -> float:
     """Return about how many bytes a model takes: its weights in the arithmetic that it will have."""
     located = handle.locate()
     stored = sum(path.stat().st_size for path in located.weights) or located.download
@@ -149,25 +167,21 @@ def _names(given: list[str] | None) -> tuple[str, ...]:
     return tuple(name for names in given or () for name in names.split(",") if name)
 
 
-def _models(what: str, names: tuple[str, ...], problems: list[str]) -> list[Handle]:
-    from alignbench import encoders, llms
-    from alignbench.config import load_config
-    from alignbench.weights.handle import Handle
-
-    base, found = load_config(), []
+def _models(
+    noun: str, names: tuple[str, ...], resolve: Callable[[str], H | Custom], problems: list[str]
+) -> list[H]:
+    """Return the models of ours among these, looked for and examined; what is wrong with others is noted."""
+    models = []
     for name in names:
         try:
-            if what == "encoder":
-                model: Any = encoders.resolve(name, sources=base.encoders)
-            else:
-                model = llms.resolve(name, sources=base.llms)
-            if isinstance(model, Handle):
+            model = resolve(name)
+            if not isinstance(model, Custom):
                 model.locate()
                 model.examine()
-                found.append(model)
+                models.append(model)
         except AlignbenchError as error:
-            problems.append(f"{what} {name}: {_unsaid(str(error), name)}")
-    return found
+            problems.append(f"{noun} {name}: {_unsaid(str(error), name)}")
+    return models
 
 
 def _unsaid(text: str, name: str) -> str:

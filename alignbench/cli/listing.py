@@ -8,12 +8,14 @@ from alignbench.config import load_config
 from alignbench.errors import AlignbenchError, ConfigError
 from alignbench.types import TOYS
 from alignbench.units import size_text
+from alignbench.weights.custom import Custom
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Sequence
 
-    from alignbench.weights.handle import Handle
+    from alignbench.encoders import Encoder
+    from alignbench.llms import LLM
 
 KINDS = ("encoders", "llms", "metrics", "datasets")
 
@@ -80,7 +82,7 @@ def datasets() -> list[str]:
     return table(("dataset",), [(name,) for name in DATASETS.names()])
 
 
-def _models(what: str, names: Iterable[str], resolve: Callable[[str], Any]) -> list[str]:
+def _models(what: str, names: Iterable[str], resolve: Callable[[str], Encoder | LLM | Custom]) -> list[str]:
     rows = []
     for name in names:
         try:
@@ -92,9 +94,9 @@ def _models(what: str, names: Iterable[str], resolve: Callable[[str], Any]) -> l
     return table((what, "family", "width", "size", "weights"), rows)
 
 
-def _facts(handle: Handle) -> tuple[str, str, str, str]:
+def _facts(handle: Encoder | LLM | Custom) -> tuple[str, str, str, str]:
     info = handle.info
-    if info.weights == "custom":
+    if isinstance(handle, Custom):
         return info.family, "", "", "registered"
     if info.weights == "random":
         return info.family, "", "", "untrained, made here"

@@ -2,32 +2,20 @@
 
 from alignbench.embed.arrays import runs
 from alignbench.embed.cache import DamagedShardWarning, EmbeddingStore, Shelf, default_root
-from alignbench.embed.extract import (
-    count_missing,
-    embed_images,
-    embed_layers,
-    embed_patches,
-    embed_texts,
-    gives_layers,
-    gives_patches,
-)
+from alignbench.embed.embedder import Embedder
 from alignbench.embed.progress import Progress, Silent
 from alignbench.embed.several import extract_multi_encoder
+from alignbench.embed.task import gives
 
 __all__ = [
     "DamagedShardWarning",
+    "Embedder",
     "EmbeddingStore",
     "Progress",
     "Shelf",
     "Silent",
-    "count_missing",
     "default_root",
-    "embed_images",
-    "embed_layers",
-    "embed_patches",
-    "embed_texts",
     "extract_multi_encoder",
-    "gives_layers",
-    "gives_patches",
+    "gives",
     "runs",
 ]

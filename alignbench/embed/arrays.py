@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alignbench.datasets import Dataset
+from alignbench.embed.models import info_of
 from alignbench.embed.unit import unit
 from alignbench.errors import ModelError
 from alignbench.types import Embeddings
@@ -13,13 +14,15 @@ from alignbench.weights.arrays import array_file
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from alignbench.weights.protocols import Model
 
-def runs(model: Any) -> bool:
+
+def runs(model: Model) -> bool:
     """Whether there is a model that can be run, timed or asked for more than its vectors: not of arrays."""
     return array_file(model) is None
 
 
-def from_arrays(model: Any, dataset: Dataset | Sequence[str]) -> Embeddings | None:
+def from_arrays(model: Model, dataset: Dataset | Sequence[str]) -> Embeddings | None:
     """Return the vectors of a dataset's samples where the model is arrays; None where it has to be run.
 
     Raises:
@@ -32,4 +35,5 @@ def from_arrays(model: Any, dataset: Dataset | Sequence[str]) -> Embeddings | No
         raise ModelError(f"{file.name}: arrays have the vectors of a dataset, not of other texts")
     ids = tuple(sample.id for sample in dataset.samples)
     vectors = file.vectors_of(dataset)
-    return Embeddings(model.info, unit(vectors, ids, file.name) if model.info.params["l2"] else vectors, ids)
+    info = info_of(model, "vision")
+    return Embeddings(info, unit(vectors, ids, file.name) if info.params["l2"] else vectors, ids)

@@ -9,14 +9,28 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from alignbench.encoders import Encoder
 from alignbench.errors import ModelError
 from alignbench.memory import is_out_of_memory
 from alignbench.types import ModelInfo
+from alignbench.weights.protocols import (
+    chooses_dtype,
+    embeds,
+    fingerprints,
+    gives_patches,
+    loads,
+    prepares_images,
+    prepares_patches,
+    unloads,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
+    from PIL.Image import Image
+
+    from alignbench.weights.protocols import ImageModel, Model
 
     Vectors = NDArray[np.float32]
     Output = Literal["vectors", "patches", "layers"]
@@ -28,18 +42,9 @@ _LESS_MEMORY = {
     "vision": "--align-device cpu, or take a smaller model",
     "text": "--align-device cpu or --align-quantize 8bit, or take a smaller model",
 }
-_HANDLE = ("load", "unload", "fingerprint", "forward")
 
 
-def runs_apart(model: Any, prepare: Literal["preprocess", "tokenize"]) -> bool:
-    """Say whether the model has the whole interface, so that its inputs can be prepared apart from it.
-
-    All of it is asked for: many a third party's module has a `forward` of another meaning beside its `embed`.
-    """
-    return all(callable(getattr(model, name, None)) for name in (*_HANDLE, prepare))
-
-
-def info_of(model: Any, side: Literal["vision", "text"], dtype: str) -> ModelInfo:
+def info_of(model: Model, side: Literal["vision", "text"], dtype: str = "") -> ModelInfo:
     """Return what a score says of the model, with the arithmetic that was used.
 
     Args:
@@ -56,15 +61,14 @@ def info_of(model: Any, side: Literal["vision", "text"], dtype: str) -> ModelInf
     return replace(info, params={**params, "dtype": dtype} if dtype else params)
 
 
-def dtype_of(model: Any, device: str, dtype: str) -> str:
+def dtype_of(model: Model, device: str, dtype: str) -> str:
     """Return the name of the arithmetic that the model will use, or "" where only the model knows."""
-    effective = getattr(model, "effective_dtype", None)
-    if effective is not None:
-        return str(effective(device, dtype))
+    if chooses_dtype(model):
+        return str(model.effective_dtype(device, dtype))
     return "" if dtype == "auto" else dtype
 
 
-def key_of(model: Any, dtype: str, output: Output = "vectors") -> dict[str, Any] | None:
+def key_of(model: Model, dtype: str, output: Output = "vectors") -> dict[str, Any] | None:
     """Return all that shapes the model's vectors, or None if it can't say: then nothing of it is cached.
 
     Args:
@@ -72,20 +76,19 @@ def key_of(model: Any, dtype: str, output: Output = "vectors") -> dict[str, Any]
         dtype: the arithmetic.
         output: which vectors are meant; a third party's own fingerprint need not know of patches.
     """
-    fingerprint = getattr(model, "fingerprint", None)
-    if fingerprint is None:
+    if not fingerprints(model):
         return None
     which: dict[Output, dict[str, Any]] = {
         "patches": {"patches": True},
         # All layers by all poolings: those that were asked for play no part.
         "layers": {"output": "layers and end"},
     }
-    return {**fingerprint(), "dtype": dtype, **which.get(output, {})}
+    return {**model.fingerprint(), "dtype": dtype, **which.get(output, {})}
 
 
 @contextmanager
 def loaded(
-    model: Any,
+    model: object,
     name: str,
     device: str,
     dtype: str,
@@ -99,7 +102,7 @@ def loaded(
     """
     started = time.perf_counter()
     try:
-        if hasattr(model, "load"):
+        if loads(model):
             try:
                 model.load(device, dtype)
             except Exception as error:
@@ -112,13 +115,49 @@ def loaded(
                 on_load(name, time.perf_counter() - started)
         yield
     finally:
-        if hasattr(model, "unload"):
+        if unloads(model):
             model.unload()
 
 
+def image_calls(
+    encoder: ImageModel, output: Output = "vectors"
+) -> tuple[Callable[[Image], Any], Callable[[Sequence[Any]], ArrayLike]]:
+    """Return how an image is made ready for an encoder, and what takes a batch of such.
+
+    Raises:
+        ModelError: it gives no such output.
+    """
+    if output == "layers" and isinstance(encoder, Encoder):
+        return encoder.preprocess, encoder.forward_layers
+    if output == "patches" and prepares_patches(encoder):
+        return encoder.preprocess, encoder.forward_patches
+    if output == "patches" and gives_patches(encoder):
+        return _same, encoder.patches
+    if output == "vectors":
+        if prepares_images(encoder):
+            return encoder.preprocess, encoder.forward
+        return _same, embed_of(encoder, "vision")
+    raise ModelError(f"{info_of(encoder, 'vision').name}: gives no {output}")
+
+
+def embed_of(model: Model, side: Literal["vision", "text"]) -> Callable[[Sequence[Any]], ArrayLike]:
+    """Return the model's `embed`.
+
+    Raises:
+        ModelError: it has none.
+    """
+    if not embeds(model):
+        raise ModelError(f"{info_of(model, side).name}: it has no embed() method")
+    return model.embed
+
+
+def _same(image: Image) -> Image:
+    return image
+
+
 def run(
-    forward: Callable[[Any], Any],
-    batch: Any,
+    forward: Callable[[Sequence[Any]], ArrayLike],
+    batch: Sequence[Any],
     name: str,
     ids: Sequence[str],
     side: Literal["vision", "text"],

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.datasets import Dataset, Sample
 from alignbench.embed.cache import EmbeddingStore, default_root
-from alignbench.embed.extract import embed_images
+from alignbench.embed.embedder import Embedder
 from alignbench.embed.models import info_of
+from alignbench.embed.progress import Progress, Silent
 from alignbench.errors import InputError
 from alignbench.paths import user_path
 
@@ -19,15 +20,15 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from alignbench.embed.progress import Progress
     from alignbench.types import Embeddings
+    from alignbench.weights.protocols import ImageModel
 
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
 _NOT_8_BIT = frozenset({"I", "F"})  # whoever made it knows which of its numbers is white
 
 
 def extract_multi_encoder(
-    encoders: Iterable[Any] | Mapping[str, Any],
+    encoders: Iterable[str | ImageModel] | Mapping[str, str | ImageModel],
     images: Dataset | Iterable[Image.Image | Path | str],
     *,
     store: EmbeddingStore | None = None,
@@ -72,30 +73,32 @@ def extract_multi_encoder(
     """
     named = _named(encoders, settings)
     dataset = images if isinstance(images, Dataset) else _dataset_of(images)
-    kept = EmbeddingStore(default_root()) if store is None else store
-    return {
-        name: embed_images(
-            encoder, dataset, store=kept, device=device, dtype=dtype, batch_size=batch_size, progress=progress
-        )
-        for name, encoder in named.items()
-    }
+    embedder = Embedder(
+        EmbeddingStore(default_root()) if store is None else store,
+        device,
+        dtype,
+        batch_size,
+        progress=progress or Silent(),
+    )
+    return {name: embedder.images(encoder, dataset) for name, encoder in named.items()}
 
 
-def _named(given: Iterable[Any] | Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def _named(
+    given: Iterable[str | ImageModel] | Mapping[str, str | ImageModel], settings: Mapping[str, Any]
+) -> dict[str, ImageModel]:
     from alignbench.encoders import resolve
 
     if isinstance(given, str | bytes):
         raise InputError(f"encoders: expected several, got {given!r}; give a list")
-    found: dict[str, Any] = {}
+    found: dict[str, ImageModel] = {}
     pairs = given.items() if isinstance(given, Mapping) else ((None, encoder) for encoder in given)
     for alias, encoder in pairs:
-        handle = encoder
         if isinstance(encoder, str):
-            handle = resolve(encoder if alias is None else f"{alias}={encoder}", **settings)
-        name = info_of(handle, "vision", "").label if alias is None else str(alias)
+            encoder = resolve(encoder if alias is None else f"{alias}={encoder}", **settings)
+        name = info_of(encoder, "vision").label if alias is None else str(alias)
         if name in found:
             raise InputError(f"encoders: two are called {name!r}; name them apart: {{'a': ..., 'b': ...}}")
-        found[name] = handle
+        found[name] = encoder
     if not found:
         raise InputError("encoders: expected at least one, got none")
     return found

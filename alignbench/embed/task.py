@@ -1,161 +1,140 @@
-"""A piece of embedding: what is known of it, and the computing and keeping of what is missing."""
+"""What is to be embedded of a dataset, by which model, and how a part of it is done."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
+import hashlib
+import json
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-from alignbench.embed.cache import ROWS_PER_SHARD, EmbeddingStore, Shelf
-from alignbench.embed.models import dtype_of, info_of, key_of, loaded
-from alignbench.errors import InputError, ModelError
+from alignbench.datasets import Dataset
+from alignbench.embed.batches import image_batches, overhead_of, text_batches
+from alignbench.embed.models import embed_of, image_calls, info_of, run
+from alignbench.encoders import Encoder
+from alignbench.errors import AlignbenchWarning, DataError, ModelError
+from alignbench.llms import LLM
+from alignbench.weights.precision import resolve_device
+from alignbench.weights.protocols import (
+    counts_cut_texts,
+    gives_patches,
+    prepares_texts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
 
-    from alignbench.embed.models import OnLoad, Output, Vectors
-    from alignbench.embed.progress import Progress
-    from alignbench.types import ModelInfo
+    from alignbench.embed.models import Output, Vectors
+    from alignbench.weights.protocols import ImageModel, Model, PreparesTexts, TextModel
 
     # Rows (positions among those asked for) and their vectors, in any order.
     Encode = Callable[[Sequence[int]], Iterator[tuple[Sequence[int], Vectors]]]
     # What each row's vector is kept under, given the model's key.
     Items = Callable[[dict[str, Any]], list[str]]
 
+_TEXTS_A_BATCH = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """What is to be embedded, by what, and how to do a part of it."""
 
-    model: Any
+    model: Model
     side: Literal["vision", "text"]
     ids: tuple[str, ...]
     items: Items
     encode: Encode
-    device: str
-    dtype: str
     output: Output = "vectors"
 
-    def place(self, store: EmbeddingStore) -> Place:
-        """Return where the vectors are kept."""
-        return Place.of(self.model, self.items, self.device, self.dtype, store, self.output)
+    @property
+    def name(self) -> str:
+        """The model's."""
+        return info_of(self.model, self.side).name
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a task's vectors are kept, as far as is known of the model at this moment.
+def image_task(encoder: ImageModel, dataset: Dataset, batch_size: int, output: Output) -> Task:
+    """Return the embedding of a dataset's images.
 
-    Args:
-        arithmetic: the dtype's name.
-        shelf: None for a model that can't say what it is: nothing of it is kept.
-        items: each row's item.
+    Raises:
+        ModelError: the encoder gives no such output.
     """
+    samples = dataset.samples
+    ids = tuple(sample.id for sample in samples)
+    digests = [sample.image_digest for sample in samples]
+    name = info_of(encoder, "vision").name
+    if not gives(encoder, output):
+        raise ModelError(f"{name}: gives no patch embeddings")
 
-    arithmetic: str
-    shelf: Shelf | None
-    items: list[str]
+    def encode(rows: Sequence[int]) -> Iterator[tuple[Sequence[int], Vectors]]:
+        prepare, forward = image_calls(encoder, output)
+        for positions, batch in image_batches([samples[row] for row in rows], prepare, batch_size):
+            of = [rows[position] for position in positions]
+            yield of, run(forward, batch, name, [ids[row] for row in of], "vision", output)
 
-    @classmethod
-    def of(
-        cls,
-        model: Any,
-        items: Items,
-        device: str,
-        dtype: str,
-        store: EmbeddingStore,
-        output: Output = "vectors",
-    ) -> Place:
-        """Return the place of a model's output in a store."""
-        arithmetic = dtype_of(model, device, dtype)
-        key = key_of(model, arithmetic, output)
-        return cls(arithmetic, None if key is None else store.shelf(key), items(key or {}))
-
-    def known(self) -> dict[str, Vectors]:
-        """Return the vectors that are there, by item."""
-        return {} if self.shelf is None else self.shelf.read(self.items)
-
-    def lacks(self, known: dict[str, Vectors]) -> list[int]:
-        """Return the rows without a vector, one an item."""
-        first = {item: row for row, item in reversed(list(enumerate(self.items)))}
-        return sorted(row for item, row in first.items() if item not in known)
+    return Task(encoder, "vision", ids, lambda _key: digests, encode, output)
 
 
-def vectors_of(
-    task: Task,
-    store: EmbeddingStore,
-    progress: Progress,
-    on_load: OnLoad | None,
-    beside: Sequence[Task] = (),
-) -> tuple[ModelInfo, Vectors]:
-    """Return all rows' vectors as the store has them: from the model where they are missing.
-
-    While the model is loaded, other tasks of the same model may put their vectors into the store, too.
-    """
-    name = info_of(task.model, task.side, "").name
-    if not task.ids:
-        raise InputError(f"{name}: there is nothing to embed")
-    place = task.place(store)
-    known = place.known()
-    if place.lacks(known):
-        with _locked(place):
-            # Another process may have done it while this one waited for the lock.
-            place = task.place(store)
-            known = place.known()
-            if place.lacks(known):
-                with loaded(task.model, name, task.device, task.dtype, on_load, task.side):
-                    # Of a model that had to be downloaded, all is known only now.
-                    place = task.place(store)
-                    known = place.known()
-                    _compute(task, place, known, name, progress)
-                    for other in beside:
-                        _compute_beside(other, store, name, progress)
-    info = info_of(task.model, task.side, place.arithmetic)
-    return info, _stacked([known[item] for item in place.items], name)
+def gives(model: Model, output: Output) -> bool:
+    """Whether a model has that output; hidden layers are asked of our own models only."""
+    if output == "layers":
+        return isinstance(model, Encoder | LLM)
+    return output == "vectors" or gives_patches(model)
 
 
-def _compute_beside(task: Task, store: EmbeddingStore, name: str, progress: Progress) -> None:
-    place = task.place(store)
-    if place.shelf is None:
-        return  # it would be forgotten at once
-    # What goes wrong here goes wrong again for whoever asks for these vectors, and is theirs to report.
-    with suppress(Exception), _locked(place):
-        known = place.known()
-        if place.lacks(known):
-            _compute(task, place, known, name, progress)
+def text_task(
+    llm: TextModel, dataset: Dataset | Sequence[str], max_tokens: int, device: str, output: Output
+) -> Task:
+    """Return the embedding of a dataset's texts, or of texts; on a device, where large batches cost less."""
+    if isinstance(dataset, Dataset):
+        ids, texts = tuple(s.id for s in dataset.samples), [s.text for s in dataset.samples]
+    else:
+        ids, texts = tuple(f"text-{i}" for i in range(len(dataset))), list(dataset)
+    name = info_of(llm, "text").name
+
+    def encode(rows: Sequence[int]) -> Iterator[tuple[Sequence[int], Vectors]]:
+        if not prepares_texts(llm):
+            embed = embed_of(llm, "text")
+            lengths = [len(texts[row]) for row in rows]
+            budget = max(lengths) * _TEXTS_A_BATCH
+            # How it pads, only the model knows: few batches are what it can't do wrong with.
+            for positions in text_batches(lengths, budget, _TEXTS_A_BATCH, overhead=budget):
+                of = [rows[position] for position in positions]
+                yield of, run(embed, [texts[row] for row in of], name, [ids[row] for row in of], "text")
+            return
+        tokens = llm.tokenize([texts[row] for row in rows])
+        if empty := [ids[row] for row, of in zip(rows, tokens, strict=True) if not of]:
+            raise DataError(f"sample {empty[0]!r}: {name} makes no token of its text")
+        if output == "vectors":
+            _say_what_was_cut(llm, [texts[row] for row in rows], tokens)
+        forward = llm.forward_layers if output == "layers" and isinstance(llm, LLM) else llm.forward
+        overhead = overhead_of(resolve_device(device))
+        for positions in text_batches([len(of) for of in tokens], max_tokens, overhead=overhead):
+            of = [rows[position] for position in positions]
+            batch = [tokens[p] for p in positions]
+            yield of, run(forward, batch, name, [ids[row] for row in of], "text", output)
+
+    return Task(llm, "text", ids, _text_items(texts), encode, output)
 
 
-def _locked(place: Place) -> AbstractContextManager[object]:
-    return nullcontext() if place.shelf is None else place.shelf.lock()
+def _say_what_was_cut(llm: PreparesTexts, texts: Sequence[str], tokens: Sequence[Sequence[int]]) -> None:
+    info = info_of(llm, "text")
+    limit = info.params.get("max_length")
+    if limit is None or not counts_cut_texts(llm):
+        return
+    # Only those that fill the limit can have been cut; few are made tokens of twice.
+    full = [text for text, of in zip(texts, tokens, strict=True) if len(of) >= limit]
+    if cut := llm.truncated(full) if full else 0:
+        warnings.warn(
+            f"{info.name}: {cut} of {len(texts)} texts have more than {limit} tokens; the rest was not read",
+            AlignbenchWarning,
+            stacklevel=2,
+        )
 
 
-def _compute(task: Task, place: Place, known: dict[str, Vectors], name: str, progress: Progress) -> None:
-    """Add the vectors that `known` lacks, and keep them, a shard at a time."""
-    rows = place.lacks(known)
-    pending: list[str] = []
+def _text_items(texts: Sequence[str]) -> Items:
+    def items(key: dict[str, Any]) -> list[str]:
+        # How a text becomes tokens: the digest of template and tokenizer, where the model gives one.
+        how = key.get("preprocessing")
+        return [hashlib.sha256(json.dumps([text, how]).encode()).hexdigest() for text in texts]
 
-    def keep() -> None:
-        if pending and place.shelf is not None:
-            place.shelf.write(pending, _stacked([known[item] for item in pending], name))
-        pending.clear()
-
-    progress.start(len(rows), f"{name}: {'images' if task.side == 'vision' else 'texts'}")
-    try:
-        for of, vectors in task.encode(rows):
-            for row, vector in zip(of, vectors, strict=True):
-                known[place.items[row]] = vector
-                pending.append(place.items[row])
-                if len(pending) == ROWS_PER_SHARD:
-                    keep()
-            progress.advance(len(of))
-    finally:
-        progress.close()
-        keep()  # what an error or Ctrl-C leaves is good, too
-
-
-def _stacked(vectors: Sequence[Vectors], name: str) -> Vectors:
-    if len({vector.shape for vector in vectors}) > 1:
-        raise ModelError(f"{name}: its vectors differ in shape: {sorted({v.shape for v in vectors})}")
-    return np.stack(vectors)
+    return items

@@ -3,7 +3,8 @@
 Nothing here imports torch or transformers before a model is loaded.
 """
 
-from alignbench.encoders.base import Encoder, Options
+from alignbench.encoders.base import Encoder
 from alignbench.encoders.catalog import ENCODERS, resolve
+from alignbench.encoders.options import Options
 
 __all__ = ["ENCODERS", "Encoder", "Options", "resolve"]

@@ -2,54 +2,63 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alignbench.encoders import families
-from alignbench.encoders.base import Encoder, Fit, Options
+from alignbench.encoders.base import Encoder
 from alignbench.encoders.control import control_revision
 from alignbench.encoders.library import open_clip_source, timm_source
+from alignbench.encoders.options import Fit, Options
 from alignbench.encoders.pixels import parse_pixels
-from alignbench.errors import ConfigError, ModelError
+from alignbench.errors import ConfigError
 from alignbench.registry import Registry
-from alignbench.weights.arrays import arrays
-from alignbench.weights.custom import Custom, adopt
+from alignbench.weights.catalog import Catalog
 from alignbench.weights.files import PROCESSORS
-from alignbench.weights.recipe import Recipe, at_hand, embedded_source, folder_source, plain_source
-from alignbench.weights.source import FolderSource, HubSource, NoSource
-from alignbench.weights.spec import Spec, parse_spec
+from alignbench.weights.recipe import Recipe, embedded
+from alignbench.weights.source import NoSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alignbench.weights.source import Source
+    from alignbench.weights.custom import Custom
 
-# An entry is a Recipe (ours), or what has embed(images): an object, or a class or function that makes one.
-ENCODERS: Registry[Any] = Registry("encoder", "alignbench.encoders")
+ENCODERS: Registry[object] = Registry("encoder", "alignbench.encoders")
 for _name, _recipe in {
     "clip": Recipe("clip", stand_in="mini-clip"),
     "siglip": Recipe("siglip", stand_in="mini-siglip"),
     "dinov2": Recipe("dinov2", stand_in="mini-dinov2"),
     "internvit": Recipe("internvit"),
     "paligemma": Recipe("paligemma"),
-    "mini-clip": Recipe("clip", "embedded", embedded="mini-clip"),
-    "mini-siglip": Recipe("siglip", "embedded", embedded="mini-siglip"),
-    "mini-dinov2": Recipe("dinov2", "embedded", embedded="mini-dinov2"),
-    "random-vit": Recipe("random-vit", "random"),
+    "mini-clip": embedded("mini-clip", "clip"),
+    "mini-siglip": embedded("mini-siglip", "siglip"),
+    "mini-dinov2": embedded("mini-dinov2", "dinov2"),
+    "random-vit": Recipe("random-vit", "random", lambda: NoSource(find_revision=control_revision)),
 }.items():
     ENCODERS.add(_name, _recipe)
 
-_BY_NAME = {
-    family.name: family
-    for family in (
-        families.CLIP,
-        families.SIGLIP,
-        families.DINOV2,
-        families.INTERNVIT,
-        families.PALIGEMMA,
-        families.RANDOM_VIT,
-    )
-}
+CATALOG = Catalog(
+    Encoder,
+    "encoder",
+    ENCODERS,
+    {
+        family.name: family
+        for family in (
+            families.CLIP,
+            families.SIGLIP,
+            families.DINOV2,
+            families.INTERNVIT,
+            families.PALIGEMMA,
+            families.RANDOM_VIT,
+        )
+    },
+    {
+        "open_clip": lambda spec, pickle: (families.OPEN_CLIP, open_clip_source(spec, allow_pickle=pickle)),
+        "timm": lambda spec, pickle: (families.TIMM, timm_source(spec, allow_pickle=pickle)),
+    },
+    PROCESSORS,
+    "vision_encoders",
+    "--llms",
+)
 
 
 def resolve(
@@ -84,81 +93,14 @@ def resolve(
             arrays, are asked for a pooling, fit or layer.
         WeightsMissingError: the folder or file is not there.
     """
-    known = _configured() if sources is None else sources
-    parsed = parse_spec(spec, "encoder", [*ENCODERS.names(), *known])
+    parsed = CATALOG.parse(spec, sources)
     pixels = parse_pixels(parsed.pixels, spec)
     if parsed.kind == "open_clip" and "crop" in pixels:
         raise ConfigError(f"{spec}: open_clip crops the whole square in the middle; leave out +crop")
-    options = Options(pooling, fit, layer, l2, pixels)
-    if parsed.kind == "npy":
-        return arrays(parsed, "vision", l2=l2, asked=options.asked())
-    if parsed.kind != "name":
-        family, source = _from_spec(parsed, allow_pickle=allow_pickle)
-        return Encoder(parsed.alias, source, options, family=family)
-    entry = ENCODERS.get(parsed.target) if parsed.target in ENCODERS else Recipe("")
-    if not isinstance(entry, Recipe):
-        made = entry() if inspect.isclass(entry) or inspect.isfunction(entry) else entry
-        return adopt(made, parsed.alias, l2=l2, asked=options.asked())
-    handle = _from_recipe(parsed, entry, options, known, allow_pickle=allow_pickle)
-    if not standins or entry.weights != "pretrained" or at_hand(handle.source, handle.wanted):
-        return handle
-    if entry.stand_in is None:
-        raise ModelError(
-            f"{parsed.alias}: there is no built-in toy model of its family that could stand in for it"
-        )
-    stand_in = ENCODERS.get(entry.stand_in)
-    return Encoder(
-        entry.stand_in,
-        embedded_source(stand_in.embedded),
-        options,
-        family=_BY_NAME[stand_in.family],
-        weights="stand-in",
-        stand_in_for=parsed.alias,
+    return CATALOG.resolve(
+        parsed,
+        Options(pooling, fit, layer, pixels, l2=l2),
+        standins=standins,
+        allow_pickle=allow_pickle,
+        sources=sources,
     )
-
-
-def _from_recipe(
-    parsed: Spec, recipe: Recipe, options: Options, sources: Mapping[str, str], *, allow_pickle: bool
-) -> Encoder:
-    source: Source
-    if recipe.embedded is not None:
-        source = embedded_source(recipe.embedded)
-    elif recipe.weights == "random":
-        source = NoSource(find_revision=control_revision)
-    else:
-        if parsed.target not in sources:
-            raise ModelError(
-                f"{parsed.target}: the configuration names no repository for it (vision_encoders:)"
-            )
-        source = plain_source(
-            sources[parsed.target],
-            name=parsed.alias,
-            stand_in=recipe.stand_in,
-            allow_pickle=allow_pickle,
-            needs=PROCESSORS,
-        )
-    # A folder says itself what it is, whatever the name that the configuration gave it.
-    family = (
-        None if isinstance(source, FolderSource) and recipe.embedded is None else _BY_NAME.get(recipe.family)
-    )
-    return Encoder(parsed.alias, source, options, family=family, weights=recipe.weights)
-
-
-def _from_spec(parsed: Spec, *, allow_pickle: bool) -> tuple[families.Family | None, Source]:
-    if parsed.kind == "hf":
-        return None, HubSource(
-            parsed.target, parsed.detail, parsed.alias, allow_pickle=allow_pickle, needs=PROCESSORS
-        )
-    if parsed.kind == "folder":
-        return None, folder_source(parsed.target, allow_pickle=allow_pickle)
-    if parsed.kind == "open_clip":
-        return families.OPEN_CLIP, open_clip_source(parsed, allow_pickle=allow_pickle)
-    if parsed.kind == "timm":
-        return families.TIMM, timm_source(parsed, allow_pickle=allow_pickle)
-    raise ModelError(f"{parsed.alias}: a {parsed.kind} file is no encoder; give it to --llms")
-
-
-def _configured() -> Mapping[str, str]:
-    from alignbench.config import load_config
-
-    return load_config().encoders

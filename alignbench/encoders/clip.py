@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from alignbench.encoders.base import Options
+    from alignbench.encoders.networks import ClipVision
+    from alignbench.encoders.options import Options
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located
 
@@ -37,7 +38,7 @@ class ClipTower(Tower):
             config=side(located.path, "vision_config"),
             precision=precision,
         )
-        self.model = place(model, device)
+        self.model: ClipVision = place(model, device)
 
     def features(self, pixels: Tensor, layer: int | None) -> Features:
         """Return the tokens before, and CLS after, the final norm."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError
+from alignbench.weights.family import Family as ModelFamily
 from alignbench.weights.text import shortened
 
 if TYPE_CHECKING:
@@ -20,18 +21,14 @@ _POOLED_BY = {"cls": "cls", "pooling": "pooler"}
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
-    """One kind of vision encoder.
+class Family(ModelFamily):
+    """One kind of vision encoder; its adapter returns a `Tower`.
 
     Args:
-        name: as scores and colours know it.
-        adapter: "module:function" that loads it and returns a `Tower`.
         default: the pooling of its final output.
         poolings: those that it has.
         cls: whether a CLS token stands in front of the patches.
-        wanted: prefixes of the checkpoint's keys that are needed; None for all.
         packages: those whose code turns an image into pixels; part of the cache's key.
-        version: raised whenever the adapter gives other numbers; part of the cache's key.
         attends: whose attention to the patches can be had: "cls", "pooling" (of a pooling head), or None.
         locates: whether its patches can be brought into the space of its texts.
         first_layer: the number of the first hidden layer that it gives.
@@ -40,14 +37,10 @@ class Family:
         whose: what has the poolings, for errors, where it is one model; "" for all encoders of the family.
     """
 
-    name: str
-    adapter: str
     default: str
     poolings: tuple[str, ...]
     cls: bool = True
-    wanted: tuple[str, ...] | None = None
     packages: tuple[str, ...] = ("pillow", "torchvision")
-    version: int = 1
     attends: str | None = None
     locates: bool = False
     first_layer: int = 0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from alignbench.encoders.base import Options
+    from alignbench.encoders.options import Options
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located
 

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 from alignbench.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor
 
+    from alignbench.encoders.networks import ChoosesAttention, ClipVision, PoolingHead, SiglipVision
 
-def cls_attention(model: Any, vision: Any, pixels: Tensor, special: int) -> Tensor:
+
+def cls_attention(
+    model: ChoosesAttention, vision: Callable[..., Any], pixels: Tensor, special: int
+) -> Tensor:
     """Return what CLS pays to each patch in the last layer, the mean over heads: [b, p].
 
     Args:
@@ -34,7 +38,7 @@ def cls_attention(model: Any, vision: Any, pixels: Tensor, special: int) -> Tens
 
 
 @contextmanager
-def _eager(model: Any) -> Iterator[None]:
+def _eager(model: ChoosesAttention) -> Iterator[None]:
     # Faster kernels never have the attention matrix, and with them transformers silently gives none.
     before = model.config._attn_implementation
     model.set_attn_implementation("eager")
@@ -44,14 +48,14 @@ def _eager(model: Any) -> Iterator[None]:
         model.set_attn_implementation(before)
 
 
-def pooling_attention(head: Any, tokens: Tensor) -> Tensor:
+def pooling_attention(head: PoolingHead, tokens: Tensor) -> Tensor:
     """Return what SigLIP's pooling head pays to each patch, the mean over heads: [b, p]."""
     probe = head.probe.repeat(len(tokens), 1, 1)
     weights: Tensor = head.attention(probe, tokens, tokens, need_weights=True)[1]
     return weights[:, 0].float()
 
 
-def clip_patches(model: Any, pixels: Tensor) -> dict[str, Tensor]:
+def clip_patches(model: ClipVision, pixels: Tensor) -> dict[str, Tensor]:
     """Return a CLIP's patches in the space of its texts, by method: each [b, p, d].
 
     "raw" projects the last layer's patches as CLIP projects CLS. "value" takes, in their place, the last
@@ -72,7 +76,7 @@ def clip_patches(model: Any, pixels: Tensor) -> dict[str, Tensor]:
     }
 
 
-def siglip_patches(model: Any, pixels: Tensor) -> dict[str, Tensor]:
+def siglip_patches(model: SiglipVision, pixels: Tensor) -> dict[str, Tensor]:
     """Return a SigLIP's patches in the space of its texts, by method: each [b, p, d].
 
     "raw" is the patches as they are, which have that space's width. "value" is what the pooling head makes of

@@ -9,6 +9,7 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from alignbench.encoders.networks import GivesIntermediates
 from alignbench.encoders.pixels import of_library
 from alignbench.encoders.preprocess import TransformPrepare
 from alignbench.encoders.tower import Features, Tower
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import torch
     from torch import Tensor
 
-    from alignbench.encoders.base import Options
+    from alignbench.encoders.networks import OpenClipModel
+    from alignbench.encoders.options import Options
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located
 
@@ -40,18 +43,18 @@ class OpenClipTower(Tower):
 
     has_text = True
 
-    def __init__(self, model: Any, name: str, prepare: TransformPrepare, device: str) -> None:
+    def __init__(self, model: OpenClipModel, name: str, prepare: TransformPrepare, device: str) -> None:
         super().__init__(prepare, special=0)
-        self.model = model
+        self.model: OpenClipModel = model
         # What gives no places of an image has no mean over them.
-        self.lacks = () if hasattr(model.visual, "forward_intermediates") else ("mean",)
+        self.lacks = () if isinstance(model.visual, GivesIntermediates) else ("mean",)
         self._name = name
         self._device = device
 
     def features(self, pixels: Tensor, layer: int | None) -> Features:
         """Return the patches of the last or another block, and the projected embedding."""
         visual = self.model.visual
-        if not hasattr(visual, "forward_intermediates"):
+        if not isinstance(visual, GivesIntermediates):
             if layer is not None:
                 raise LayersMissingError(
                     f"{self._name}: this architecture of open_clip gives no hidden layers"
@@ -66,11 +69,11 @@ class OpenClipTower(Tower):
 
     def hidden_states(self, pixels: Tensor) -> tuple[Sequence[Tensor], Features]:
         """Return the patches after each block, and the end; there is no layer 0."""
-        if not hasattr(self.model.visual, "forward_intermediates"):
+        visual = self.model.visual
+        if not isinstance(visual, GivesIntermediates):
             raise LayersMissingError(f"{self._name}: this architecture of open_clip gives no hidden layers")
-        states: Sequence[Tensor] = self.model.visual.forward_intermediates(pixels, output_fmt="NLC")[
-            "image_intermediates"
-        ]
+        out = visual.forward_intermediates(pixels, output_fmt="NLC")
+        states: Sequence[Tensor] = out["image_intermediates"]
         return states, Features(states[-1])
 
     def texts(self, texts: list[str]) -> Tensor:
@@ -152,7 +155,9 @@ def load(
     return OpenClipTower(model, name, prepare, device)
 
 
-def _filled(model: Any, weights: Sequence[Path]) -> tuple[Sequence[str], Sequence[Any], Sequence[str]]:
+def _filled(
+    model: torch.nn.Module, weights: Sequence[Path]
+) -> tuple[Sequence[str], Sequence[Any], Sequence[str]]:
     """Give the model its weights, and return the keys that are missing, of another shape, and left over."""
     import open_clip
     from open_clip.convert import convert_state_dict

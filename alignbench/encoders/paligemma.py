@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
+    from transformers import PreTrainedModel
 
-    from alignbench.encoders.base import Options
+    from alignbench.encoders.options import Options
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located
 
@@ -43,9 +44,9 @@ class PaliGemmaTower(Tower):
         prepare: image -> pixels.
     """
 
-    def __init__(self, model: Any, projector: torch.nn.Linear, prepare: ToPixels) -> None:
+    def __init__(self, model: PreTrainedModel, projector: torch.nn.Linear, prepare: ToPixels) -> None:
         super().__init__(prepare, special=0)
-        self.model = model
+        self.model: PreTrainedModel = model
         self.projector = projector
 
     def features(self, pixels: Tensor, layer: int | None) -> Features:

@@ -13,7 +13,7 @@ from alignbench.zoo.random_vit import build_random_vit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alignbench.encoders.base import Options
+    from alignbench.encoders.options import Options
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from alignbench.encoders.base import Options
+    from alignbench.encoders.networks import SiglipVision
+    from alignbench.encoders.options import Options
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located
 
@@ -37,7 +38,7 @@ class SiglipTower(Tower):
             config=getattr(whole, "vision_config", whole),
             precision=precision,
         )
-        self.model = place(model, device)
+        self.model: SiglipVision = place(model, device)
         self.lacks = () if getattr(self.model.config, "vision_use_head", True) else ("pooler",)
 
     def features(self, pixels: Tensor, layer: int | None) -> Features:

@@ -7,10 +7,11 @@ import importlib.metadata
 import inspect
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from alignbench.encoders.networks import GivesIntermediates
 from alignbench.encoders.open_clip_models import block_state
 from alignbench.encoders.pixels import crop_text, of_library
 from alignbench.encoders.preprocess import TransformPrepare
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from alignbench.encoders.base import Options
+    from alignbench.encoders.networks import HasParts, TimmModel
+    from alignbench.encoders.options import Options
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located
 
@@ -53,9 +55,9 @@ class TimmTower(Tower):
         prepare: image -> pixels.
     """
 
-    def __init__(self, model: Any, prepare: TransformPrepare) -> None:
+    def __init__(self, model: TimmModel, prepare: TransformPrepare) -> None:
         super().__init__(prepare, special=int(getattr(model, "num_prefix_tokens", 0)))
-        self.model = model
+        self.model: TimmModel = model
         self.lacks = () if self._has_cls else ("cls",)
         self._channels_last = is_convolutional(model)
 
@@ -79,7 +81,7 @@ class TimmTower(Tower):
         return Features(tokens, cls=tokens[:, 0] if self._has_cls else None)
 
     def _states(self, pixels: Tensor) -> list[Any]:
-        if not hasattr(self.model, "forward_intermediates"):
+        if not isinstance(self.model, GivesIntermediates):
             raise LayersMissingError("this architecture of timm gives no hidden layers")
         extra = {"return_prefix_tokens": True} if self.special else {}
         states: list[Any] = self.model.forward_intermediates(
@@ -106,7 +108,7 @@ class TimmTower(Tower):
         return out.flatten(2).transpose(1, 2) if channels_first else out.flatten(1, 2)
 
 
-def is_convolutional(model: Any) -> bool:
+def is_convolutional(model: HasParts) -> bool:
     """Whether a model convolves beyond its patch embedding: channels_last is then 2 to 3 times faster."""
     convolutions = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
     return any(m.kernel_size != m.stride and m.kernel_size != (1, 1) for m in convolutions)
@@ -143,7 +145,7 @@ def load(
         how["input_size"][1:], how["mean"], how["std"], resized, how["interpolation"], options.fit
     )
     prepare = TransformPrepare(create_transform(**how, is_training=False), options.fit, pixels)
-    return TimmTower(place(model, device), prepare)
+    return TimmTower(cast("TimmModel", place(model, device)), prepare)
 
 
 def check_architecture(name: str, where: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from alignbench.encoders.pixels import Pixels
     from alignbench.weights.precision import Precision
+    from alignbench.weights.protocols import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Tower(ABC):
     """
 
     has_text = False
-    model: Any
+    model: Network
     # The poolings of its family that this model does not have.
     lacks: tuple[str, ...] = ()
 
@@ -140,20 +141,9 @@ class Tower(ABC):
                 f"{where}: this family has no text tower, so there is no space shared with texts"
             )
 
-    def run(
-        self,
-        batch: Sequence[Any],
-        device: str,
-        precision: Precision,
-        output: Callable[[Features], Tensor],
-        layer: int | None,
-    ) -> NDArray[np.float32]:
-        """Return `output` of the batch's features as float32."""
-        return self.run_pixels(batch, device, precision, lambda p: {"": output(self.features(p, layer))})[""]
-
     def run_pixels(
         self,
-        batch: Sequence[Any],
+        batch: Sequence[Tensor],
         device: str,
         precision: Precision,
         outputs: Callable[[Tensor], Mapping[str, Tensor]],

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
+    from transformers import PreTrainedModel
 
-    from alignbench.encoders.base import Options
+    from alignbench.encoders.options import Options
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located
 
@@ -38,9 +39,9 @@ class VitTower(Tower):
         special: tokens in front of the patches.
     """
 
-    def __init__(self, model: Any, prepare: ToPixels, special: int) -> None:
+    def __init__(self, model: PreTrainedModel, prepare: ToPixels, special: int) -> None:
         super().__init__(prepare, special)
-        self.model = model
+        self.model: PreTrainedModel = model
 
     def features(self, pixels: Tensor, layer: int | None) -> Features:
         """Return the tokens after the final norm, or a hidden layer's before it."""

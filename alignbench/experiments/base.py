@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from alignbench.datatypes import ALL
 from alignbench.errors import AlignbenchError, ConfigError
 from alignbench.types import Pair
+from alignbench.weights.custom import Custom
+from alignbench.weights.handle import Handle
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from alignbench.llms.base import CausalLM
     from alignbench.metrics import Metric
     from alignbench.types import Embeddings, Layers, ModelInfo, Patches, Score
-    from alignbench.weights.custom import Custom
 
 Unit = Literal[
     "pair",
@@ -280,10 +281,10 @@ class Experiment:
         return next((part for part in self.parts if part.test == test), None)
 
 
-def labels_of(*cell: Any) -> tuple[str, ...]:
+def labels_of(*cell: object) -> tuple[str, ...]:
     """Return the labels of the models that a cell is made of: a pair has two, a model one."""
     models = [side.model for pair in cell if isinstance(pair, Pair) for side in (pair.x, pair.y)]
-    models += [model.info for model in cell if hasattr(model, "info")]
+    models += [model.info for model in cell if isinstance(model, Handle | Custom)]
     return tuple(dict.fromkeys(model.label for model in models))
 
 

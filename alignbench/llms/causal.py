@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from alignbench.llms.networks import CausalNetwork
     from alignbench.weights.precision import Precision
 
 _IGNORED = -100
@@ -48,7 +49,7 @@ class CausalDecoder:
         name: the model's alias, for errors.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, precision: Precision, name: str = "LLM") -> None:
+    def __init__(self, model: CausalNetwork, tokenizer: Any, precision: Precision, name: str = "LLM") -> None:
         self.name = name
         self.model = model.requires_grad_(False)
         self.tokenizer = tokenizer

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from alignbench.llms.base import Options
+    from alignbench.llms.networks import TextNetwork
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located
 
@@ -39,7 +40,7 @@ class Decoder:
         padding_side: where short texts are filled up; the result does not depend on it.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, padding_side: str = "right") -> None:
+    def __init__(self, model: TextNetwork, tokenizer: Any, padding_side: str = "right") -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.padding_side = padding_side

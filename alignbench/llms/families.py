@@ -1,34 +1,15 @@
-"""The families of LLMs: how their text decoder is loaded. No torch here; the adapters have it."""
+"""The families of LLMs: each adapter loads a text decoder and returns a `Decoder`. No torch here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError
+from alignbench.weights.family import Family
 from alignbench.weights.text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One kind of LLM.
-
-    Args:
-        name: as scores know it.
-        adapter: "module:function" that loads it and returns a `Decoder`.
-        fp16_safe: whether activations stay under float16's 65,504.
-        wanted: prefixes of the checkpoint's keys that are needed; None for all.
-        version: raised whenever the adapter gives other numbers; part of the cache's key.
-    """
-
-    name: str
-    adapter: str
-    fp16_safe: bool = True
-    wanted: tuple[str, ...] | None = None
-    version: int = 1
 
 
 def _here(module: str) -> str:

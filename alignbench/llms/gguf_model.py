@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+    from transformers import PreTrainedModel
 
     from alignbench.llms.gguf_header import Header, Tensor
 
@@ -85,7 +86,7 @@ def _alone(file: Path) -> Iterator[Path]:
         yield apart
 
 
-def _check_nothing_is_left(header: Header, model: Any, named: str) -> None:
+def _check_nothing_is_left(header: Header, model: PreTrainedModel, named: str) -> None:
     """Raise if the file holds more numbers than the model: older readers leave tensors out without a word."""
     taken = [tensor for tensor in header.tensors if not _is_left_out_on_purpose(tensor, header, model.config)]
     held = sum(math.prod(tensor.shape) for tensor in taken)
@@ -104,7 +105,7 @@ def _is_left_out_on_purpose(tensor: Tensor, header: Header, config: Any) -> bool
     return tensor.name == _ROPE or ahead or (tensor.name == "output.weight" and config.tie_word_embeddings)
 
 
-def _unplaced(tensors: list[Tensor], header: Header, model: Any) -> list[str]:
+def _unplaced(tensors: list[Tensor], header: Header, model: torch.nn.Module) -> list[str]:
     import gguf
 
     family = str(header.values["general.architecture"])

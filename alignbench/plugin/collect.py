@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alignbench.embed import count_missing
-from alignbench.encoders.pixels import Pixels
+from alignbench.embed import gives
+from alignbench.encoders import Encoder
 from alignbench.errors import AlignbenchError, AlignbenchWarning, UnwritableError
 from alignbench.experiments.attention.scores import what_it_lacks
 from alignbench.experiments.dead import flag_dead
@@ -39,11 +39,13 @@ if TYPE_CHECKING:
     import warnings
     from collections.abc import Sequence
 
+    from alignbench.llms import LLM
     from alignbench.plugin.against import Against
     from alignbench.plugin.failures import Failures
     from alignbench.plugin.gate import Gate
     from alignbench.session.runfolder import RunFolder
     from alignbench.session.session import Session
+    from alignbench.weights.custom import Custom
 
 
 class Collector:
@@ -222,32 +224,25 @@ class Collector:
         except AlignbenchError as error:
             raise pytest.UsageError(clean(str(error))) from error
 
-    def _to_load(self, model: Any, timed: int, *, embeds: bool, patches: bool) -> ToLoad:
+    def _to_load(self, model: Encoder | LLM | Custom, timed: int, *, embeds: bool, patches: bool) -> ToLoad:
         if (file := array_file(model)) is not None:
             # All that can be wrong with its rows is known now, and not once in every test.
             used = len(file.vectors_of(self.session.dataset))
             return ToLoad(model.info, Located(file.source), 0, arrays=file.describe(used))
-        located = model.locate() if hasattr(model, "locate") else Located(model.info.source)
-        session, options = self.session, self.session.options
+        located = model.locate() if isinstance(model, Handle) else Located(model.info.source)
+        embedder, dataset = self.session.embedder, self.session.dataset
         # Also what is only timed must be able to compute as asked, and says so here if it can't.
-        missing = [
-            count_missing(
-                model,
-                session.dataset,
-                store=session.store,
-                device=options.device,
-                dtype=options.dtype,
-                patches=of_patches,
-            )
-            for of_patches in ([False, True] if patches and session.has_patches(model) else [False])
-        ]
+        missing = embedder.count_missing(model, dataset)
+        without_patches = (
+            embedder.count_missing(model, dataset, "patches") if patches and gives(model, "patches") else 0
+        )
         mapped = (model.info.stand_in_for or model.info.name) in self._mapped and len(
             what_it_lacks(model)
         ) < 2
-        to_embed = missing[0] if embeds else None
-        if isinstance(model, Handle) and (to_embed or sum(missing[1:]) or timed or mapped):
+        to_embed = missing if embeds else None
+        if isinstance(model, Handle) and (to_embed or without_patches or timed or mapped):
             model.examine()
-        pixels = getattr(model, "pixels", None)
+        pixels = model.pixels if isinstance(model, Encoder) else None
         notes = model.notes if isinstance(model, Handle) else ()
         # The report repeats them.
         self.warnings.update(dict.fromkeys(notes))
@@ -255,18 +250,18 @@ class Collector:
             model.info,
             located,
             to_embed,
-            sum(missing[1:]),
+            without_patches,
             timed,
             mapped=mapped,
             notes=notes,
             size=model.size() if isinstance(model, Handle) else None,
-            tokens=tokens_of(session.dataset) if model.info.side == "text" else TOKENS,
-            pixels=pixels.said() if isinstance(pixels, Pixels) else "",
+            tokens=tokens_of(dataset) if model.info.side == "text" else TOKENS,
+            pixels=pixels.said() if pixels is not None else "",
         )
 
-    def _models(self, needed: Needed) -> list[Any]:
+    def _models(self, needed: Needed) -> list[Encoder | LLM | Custom]:
         vision = [self.session.encoders[name] for name in needed.vision]
-        return vision + [self.session.llms[name] for name in needed.text]
+        return [*vision, *(self.session.llms[name] for name in needed.text)]
 
     def _describe(self) -> Run:
         return describe_run(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
 from alignbench.experiments.base import NotApplicableError
 from alignbench.experiments.scoring import Settings, needs_basis, score_pair
 from alignbench.experiments.trained import Repeats
+from alignbench.llms import LLM
 from alignbench.metrics import METRICS
 from alignbench.types import ModelInfo
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from alignbench.datasets import Dataset
     from alignbench.encoders import Encoder
     from alignbench.experiments.attention.scores import Subject
-    from alignbench.llms import LLM
     from alignbench.llms.base import CausalLM
     from alignbench.metrics import Metric
     from alignbench.session.session import Session
@@ -125,8 +125,8 @@ class SessionBench:
 
     def head(self, llm: LLM | Custom) -> Callable[[], CausalLM]:
         """Return what gives an LLM with its head in memory when it is called."""
-        if not callable(getattr(llm, "with_head", None)):
+        if not isinstance(llm, LLM):
             raise NotApplicableError(
                 f"{llm.info.label} gives embeddings only: a VLM needs an LLM's weights, with its head"
             )
-        return lambda: self.session.head(cast("LLM", llm))
+        return lambda: self.session.head(llm)

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alignbench.session.attempts import Attempts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from alignbench.weights.protocols import Described
+
 
 @dataclass
 class Held:
     """At most one loaded model."""
 
-    _model: Any = None
+    _model: Described | None = None
     _stack: ExitStack = field(default_factory=ExitStack)
     _attempts: Attempts = field(default_factory=Attempts)
 
-    def hold(self, model: Any, device: str, dtype: str, on_load: Callable[[str, float], None]) -> None:
+    def hold(
+        self,
+        model: Described,
+        device: str,
+        dtype: str,
+        on_load: Callable[[str, float], None],
+    ) -> None:
         """Have `model` in memory, and no other.
 
         Raises:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from alignbench.datasets.dataset import Dataset, normalised
 from alignbench.errors import ConfigError, UnknownNameError
+from alignbench.llms import LLM
 from alignbench.registry import unknown
 from alignbench.session.attempts import Attempts
 from alignbench.session.data import nonempty, read_data, with_data
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from alignbench.embed import EmbeddingStore, Progress
+    from alignbench.embed import Embedder, EmbeddingStore, Progress
     from alignbench.embed.models import Output
     from alignbench.encoders import Encoder
     from alignbench.experiments.attention.scores import Subject
-    from alignbench.llms import LLM
     from alignbench.llms.base import CausalLM
     from alignbench.session.result import Result
     from alignbench.session.running import Steps
@@ -171,24 +171,30 @@ class Session:
             return EmbeddingStore(None)
         return EmbeddingStore(self.options.cache_dir or default_root())
 
+    @property
+    def embedder(self) -> Embedder:
+        """What embeds the data of the run as the options say."""
+        from alignbench.embed import Embedder, Silent
+
+        return Embedder(
+            self.store,
+            self.options.device,
+            self.options.dtype,
+            self.options.batch_size,
+            progress=self.progress or Silent(),
+            on_load=self._loaded_for("embedding"),
+        )
+
     def vision(self, encoder: str | Encoder | Custom) -> Embeddings:
         """Return an encoder's embeddings of the images; its weights are loaded on a cache miss only.
 
         Args:
             encoder: one of the selected encoders, or its name.
         """
-        from alignbench.embed import embed_images
-
         encoder = _named(encoder, self.encoders, "encoder")
         return self._remembered(
             encoder.info,
-            lambda: embed_images(
-                encoder,
-                self.dataset,
-                batch_size=self.options.batch_size,
-                beside=self._beside(encoder),
-                **self._how_to_embed(),
-            ),
+            lambda: self.embedder.images(encoder, self.dataset, beside=self._beside(encoder)),
         )
 
     def runs(self, model: Encoder | LLM | Custom) -> bool:
@@ -205,20 +211,16 @@ class Session:
 
     def has_patches(self, encoder: Encoder | Custom) -> bool:
         """Whether the encoder gives a vector a patch."""
-        from alignbench.embed import gives_patches
+        from alignbench.weights.protocols import gives_patches
 
         return gives_patches(encoder)
 
     def patches(self, encoder: Encoder | Custom) -> Patches:
         """Return an encoder's patch embeddings of the images; its weights are loaded on a cache miss only."""
-        from alignbench.embed import embed_patches
-
         label = encoder.info.label
         with self._attempts.attempt("patches", label, model=label):
             self.release()
-            return embed_patches(
-                encoder, self.dataset, batch_size=self.options.batch_size, **self._how_to_embed()
-            )
+            return self.embedder.patches(encoder, self.dataset)
 
     def text(self, llm: str | LLM | Custom) -> Embeddings:
         """Return an LLM's embeddings of the texts; its weights are loaded on a cache miss only.
@@ -226,30 +228,23 @@ class Session:
         Args:
             llm: one of the selected LLMs, or its name.
         """
-        from alignbench.embed import embed_texts
-
         llm = _named(llm, self.llms, "LLM")
         # LLMs that are only compared with each other have no layers to compare.
         with_layers = self.layered and any(self.llms[name] is llm for name in self.paired_llms)
-        return self._remembered(
-            llm.info,
-            lambda: embed_texts(llm, self.dataset, with_layers=with_layers, **self._how_to_embed()),
-        )
+        beside: list[Output] = ["layers"] if with_layers else []
+        return self._remembered(llm.info, lambda: self.embedder.texts(llm, self.dataset, beside=beside))
 
     def varied(self, model: Encoder | LLM, **changes: Any) -> Embeddings:
         """Return a model's embeddings under other options; its weights are loaded on a cache miss only."""
-        from alignbench.embed import embed_images, embed_texts
-
         key = (model.info.side, model.info.label, *map(str, sorted(changes.items())))
         if key not in self._varied:
             with self._attempts.attempt("varied", *key, model=model.info.label):
                 self.release()
-                other: Any = model.varied(**changes)
-                how = self._how_to_embed()
+                other = model.varied(**changes)
                 self._varied[key] = (
-                    embed_images(other, self.dataset, batch_size=self.options.batch_size, **how)
-                    if model.info.side == "vision"
-                    else embed_texts(other, self.dataset, **how)
+                    self.embedder.texts(other, self.dataset)
+                    if isinstance(other, LLM)
+                    else self.embedder.images(other, self.dataset)
                 )
         return self._varied[key]
 
@@ -259,15 +254,11 @@ class Session:
         Raises:
             LayersMissingError: it gives none.
         """
-        from alignbench.embed import embed_layers
-
         key = (model.info.side, model.info.label)
         if key not in self._layers:
             with self._attempts.attempt("layers", *key, model=model.info.label):
                 self.release()
-                self._layers[key] = embed_layers(
-                    model, self.dataset, batch_size=self.options.batch_size, **self._how_to_embed()
-                )
+                self._layers[key] = self.embedder.layers(model, self.dataset)
         return self._layers[key]
 
     def head(self, llm: LLM) -> CausalLM:
@@ -303,13 +294,11 @@ class Session:
         from alignbench.embed.models import loaded
 
         self.release()
-        how = self._how_to_embed()
+        options, on_load = self.options, self._loaded_for("embedding")
         whole, label = encoder.varied(fit="squash"), encoder.info.label
         with ExitStack() as stack:
             with self._attempts.attempt("whole images", label, model=label):
-                stack.enter_context(
-                    loaded(whole, label, how["device"], how["dtype"], how["on_load"], "vision")
-                )
+                stack.enter_context(loaded(whole, label, options.device, options.dtype, on_load, "vision"))
             yield whole
 
     def embeddings(self, name: str) -> Embeddings:
@@ -402,15 +391,6 @@ class Session:
                 self.release()  # one model in memory at a time, and embedding frees the one that it loads
                 self._vectors[key] = embed()
         return self._vectors[key]
-
-    def _how_to_embed(self) -> dict[str, Any]:
-        return {
-            "store": self.store,
-            "device": self.options.device,
-            "dtype": self.options.dtype,
-            "progress": self.progress,
-            "on_load": self._loaded_for("embedding"),
-        }
 
     def _loaded_for(self, purpose: str) -> Callable[[str, float], None]:
         return lambda model, seconds: self.loads.append((model, seconds, purpose))

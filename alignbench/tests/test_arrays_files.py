@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from alignbench.datasets import Sample
-from alignbench.embed import EmbeddingStore, count_missing, embed_images, embed_patches, embed_texts, runs
+from alignbench.embed import Embedder, EmbeddingStore, runs
 from alignbench.encoders import resolve
 from alignbench.errors import AlignbenchError, ConfigError, ModelError, WeightsMissingError
 from alignbench.llms import resolve as resolve_llm
@@ -93,33 +93,33 @@ def test_the_revision_tells_contents_apart() -> None:
 def test_rows_of_any_real_dtype_become_float32(dtype: str, order: Any) -> None:
     values = np.asarray(np.abs(matrix() * 10) + 1, dtype=dtype, order=order)
     model = resolve(saved(values), l2=False)
-    found = embed_images(model, drawings(N), store=EmbeddingStore(None))
+    found = Embedder(EmbeddingStore(None)).images(model, drawings(N))
     assert found.values.dtype == np.float32
     np.testing.assert_array_equal(found.values, values.astype(np.float32))
     assert found.ids == tuple(sample.id for sample in drawings(N).samples)
 
 
 def test_rows_are_brought_to_unit_length_once(store: EmbeddingStore) -> None:
-    unit = embed_images(resolve(saved(matrix())), drawings(N), store=store).values
+    unit = Embedder(store).images(resolve(saved(matrix())), drawings(N)).values
     np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1, atol=1e-6)
-    again = embed_images(resolve(saved(unit)), drawings(N), store=store).values
+    again = Embedder(store).images(resolve(saved(unit)), drawings(N)).values
     np.testing.assert_array_equal(again, unit)
 
 
 def test_the_same_vectors_as_the_model_that_they_are_of(store: EmbeddingStore) -> None:
     data = drawings(N)
-    model = embed_images(FakeEncoder(l2=True), data, store=store).values
-    raw = embed_images(FakeEncoder(l2=False), data, store=store).values
+    model = Embedder(store).images(FakeEncoder(l2=True), data).values
+    raw = Embedder(store).images(FakeEncoder(l2=False), data).values
     for vectors in (model, raw):
-        arrays = embed_images(resolve(saved(vectors)), data, store=store).values
+        arrays = Embedder(store).images(resolve(saved(vectors)), data).values
         np.testing.assert_array_equal(arrays, model)
 
 
 def test_nothing_of_arrays_is_cached(store: EmbeddingStore) -> None:
     model = resolve(saved(matrix()))
-    embed_images(model, drawings(N), store=store)
-    embed_texts(resolve_llm("npy:v.npy"), drawings(N), store=store)
-    assert count_missing(model, drawings(N), store=store) == 0
+    Embedder(store).images(model, drawings(N))
+    Embedder(store).texts(resolve_llm("npy:v.npy"), drawings(N))
+    assert Embedder(store).count_missing(model, drawings(N)) == 0
     assert shards(store) == []
 
 
@@ -128,11 +128,11 @@ def test_arrays_have_no_patches_and_nothing_to_run(store: EmbeddingStore) -> Non
     assert not runs(model)
     assert runs(FakeEncoder())
     with pytest.raises(ModelError, match="no patch"):
-        embed_patches(model, drawings(N), store=store)
+        Embedder(store).patches(model, drawings(N))
     with pytest.raises(ModelError, match="no model to be run"):
         model.embed([])
     with pytest.raises(ModelError, match="not of other texts"):
-        embed_texts(resolve_llm("npy:v.npy"), ["a text"], store=store)
+        Embedder(store).texts(resolve_llm("npy:v.npy"), ["a text"])
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_an_llm_option_is_refused_likewise() -> None:
 
 
 def test_l2_is_honoured(store: EmbeddingStore) -> None:
-    found = embed_images(resolve(saved(matrix()), l2=False), drawings(N), store=store)
+    found = Embedder(store).images(resolve(saved(matrix()), l2=False), drawings(N))
     np.testing.assert_array_equal(found.values, matrix())
     assert found.model.params["l2"] is False
 
@@ -242,7 +242,7 @@ def test_a_row_that_is_not_finite_is_named(value: float, says: str, store: Embed
     values = matrix().astype(np.float64)
     values[[3, 7]] = value
     with pytest.raises(ModelError, match=rf"2 of 12 rows .* row 3, counted from 0 \(sample 's3'\): {says}"):
-        embed_images(resolve(saved(values)), drawings(N), store=store)
+        Embedder(store).images(resolve(saved(values)), drawings(N))
 
 
 @pytest.mark.parametrize("l2", [True, False])
@@ -253,7 +253,7 @@ def test_rows_that_float32_has_no_digits_for_are_named(
     values = matrix().astype(np.float64)
     values[[3, 7]] *= factor
     with pytest.raises(ModelError, match=r"2 of 12 rows are below float32, the first is row 3"):
-        embed_images(resolve(saved(values), l2=l2), drawings(N), store=store)
+        Embedder(store).images(resolve(saved(values), l2=l2), drawings(N))
 
 
 def test_a_row_of_zeros_has_no_direction(store: EmbeddingStore) -> None:
@@ -261,8 +261,8 @@ def test_a_row_of_zeros_has_no_direction(store: EmbeddingStore) -> None:
     values[4] = 0
     model = saved(values)
     with pytest.raises(ModelError, match="'s4' is zero"):
-        embed_images(resolve(model), drawings(N), store=store)
-    embed_images(resolve(model, l2=False), drawings(N), store=store)
+        Embedder(store).images(resolve(model), drawings(N))
+    Embedder(store).images(resolve(model, l2=False), drawings(N))
 
 
 def test_a_file_that_changes_under_a_run_is_noticed(store: EmbeddingStore) -> None:
@@ -270,7 +270,7 @@ def test_a_file_that_changes_under_a_run_is_noticed(store: EmbeddingStore) -> No
     saved(matrix(seed=1))
     os.utime("v.npy", ns=(1, 1))  # the clock of a file system may be too coarse to show it
     with pytest.raises(ModelError, match="has changed since the run began"):
-        embed_images(model, drawings(N), store=store)
+        Embedder(store).images(model, drawings(N))
 
 
 def test_a_sample_without_image_says_so() -> None:
@@ -285,7 +285,7 @@ def test_arrays_import_nothing_heavy(tmp_path: Path) -> None:
     code = (
         "import sys; from alignbench.encoders import resolve; from alignbench.embed import *;"
         "from alignbench.datasets.arrays import rows_dataset;"
-        f"embed_images(resolve('npy:v.npy'), rows_dataset({N}, 'x'), store=EmbeddingStore(None));"
+        f"Embedder(EmbeddingStore(None)).images(resolve('npy:v.npy'), rows_dataset({N}, 'x'));"
         "print([m for m in ('torch', 'transformers', 'sklearn') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

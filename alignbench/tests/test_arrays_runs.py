@@ -13,7 +13,7 @@ import pytest
 
 from alignbench import paths
 from alignbench.datasets import Dataset, load_mixed
-from alignbench.embed import EmbeddingStore, embed_images, embed_texts
+from alignbench.embed import Embedder, EmbeddingStore
 from alignbench.encoders import resolve
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.findings import SCHEMA, read_run
@@ -415,8 +415,8 @@ def minis(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, EmbeddingS
 
 
 def pair_of(dataset: Dataset, store: EmbeddingStore, encoder: str, llm: str, *, l2: bool = True) -> Pair:
-    x = embed_images(resolve(encoder, l2=l2), dataset, store=store)
-    y = embed_texts(resolve_llm(llm, l2=l2), dataset, store=store)
+    x = Embedder(store).images(resolve(encoder, l2=l2), dataset)
+    y = Embedder(store).texts(resolve_llm(llm, l2=l2), dataset)
     samples = dataset.samples
     return Pair(x, y, tuple(s.data_type for s in samples), tuple(s.group for s in samples), dataset.label)
 

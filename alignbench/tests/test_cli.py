@@ -16,6 +16,7 @@ import pytest
 from alignbench.cli import main
 from alignbench.cli.experiments import COMMON
 from alignbench.embed import EmbeddingStore
+from alignbench.encoders import ENCODERS
 from alignbench.experiments import experiments
 from alignbench.options import OPTIONS
 from alignbench.weights import hub
@@ -226,6 +227,22 @@ def test_whoever_reads_may_have_had_enough() -> None:
         assert process.wait() == 1
         assert process.stderr is not None
         assert process.stderr.read() == b""
+
+
+def test_list_takes_a_registered_object_for_what_it_is(said: Callable[..., tuple[int, str, str]]) -> None:
+    class Mine:
+        weights = "pretrained"
+
+        def embed(self, images: list[object]) -> list[list[float]]:
+            return [[1.0, 2.0] for _ in images]
+
+    ENCODERS.add("mine", Mine)
+    try:
+        status, out, _ = said("list", "encoders")
+    finally:
+        ENCODERS.remove("mine")
+    assert status == 0
+    assert next(line for line in out.splitlines() if line.startswith("mine")).endswith("registered")
 
 
 def test_list_says_what_is_at_hand(said: Callable[..., tuple[int, str, str]]) -> None:

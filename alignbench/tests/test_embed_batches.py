@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignbench.embed import EmbeddingStore, embed_texts
+from alignbench.embed import Embedder, EmbeddingStore
 from alignbench.embed.batches import text_batches
 from alignbench.tests.embed_fakes import FakeLLM
 
@@ -79,7 +79,7 @@ def test_a_gpu_gets_fewer_and_larger_batches(store: EmbeddingStore) -> None:
     counts = {}
     for device in ("cpu", "cuda"):
         llm = FakeLLM()
-        embed_texts(llm, ["x" * (1 + i) for i in range(40)], store=store, device=device)
+        Embedder(store, device=device).texts(llm, ["x" * (1 + i) for i in range(40)])
         counts[device] = len(llm.batches)
         store = EmbeddingStore()
     assert counts["cpu"] > counts["cuda"] >= 1

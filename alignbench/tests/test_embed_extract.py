@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from alignbench.datasets import Dataset, Sample, with_groups
-from alignbench.embed import DamagedShardWarning, EmbeddingStore, count_missing, embed_images, embed_texts
+from alignbench.embed import DamagedShardWarning, Embedder, EmbeddingStore
+from alignbench.errors import ModelError
 from alignbench.tests.data_files import png
 from alignbench.tests.embed_fakes import (
     FakeEncoder,
@@ -28,6 +29,7 @@ from alignbench.tests.embed_fakes import (
     expected_texts,
     shards,
 )
+from alignbench.weights.custom import Custom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,24 +40,24 @@ REPOSITORY = str(Path(__file__).parents[2])
 @pytest.mark.parametrize("batch_size", [1, 7, 32, 1000])
 def test_every_row_is_its_own_images_vector(store: EmbeddingStore, batch_size: int) -> None:
     dataset = drawings(100)
-    embeddings = embed_images(FakeEncoder(), dataset, store=store, batch_size=batch_size)
+    embeddings = Embedder(store, batch_size=batch_size).images(FakeEncoder(), dataset)
     assert np.array_equal(embeddings.values, expected_images(dataset))
     assert embeddings.values.dtype == np.float32
     assert embeddings.ids == tuple(sample.id for sample in dataset.samples)
-    again = embed_images(FakeEncoder(), dataset, store=store)
+    again = Embedder(store).images(FakeEncoder(), dataset)
     assert np.array_equal(again.values, embeddings.values)
 
 
 @pytest.mark.parametrize("max_tokens", [1, 50, 2048])
 def test_every_row_is_its_own_texts_vector(store: EmbeddingStore, max_tokens: int) -> None:
     dataset = drawings(100)
-    embeddings = embed_texts(FakeLLM(), dataset, store=store, max_tokens=max_tokens)
+    embeddings = Embedder(store, max_tokens=max_tokens).texts(FakeLLM(), dataset)
     assert np.array_equal(embeddings.values, expected_texts(dataset))
     assert embeddings.ids == tuple(sample.id for sample in dataset.samples)
 
 
 def test_texts_can_be_given_as_they_are(store: EmbeddingStore) -> None:
-    embeddings = embed_texts(FakeLLM(), ["abc", "z", "abc"], store=store)
+    embeddings = Embedder(store).texts(FakeLLM(), ["abc", "z", "abc"])
     assert embeddings.values[:, 0].tolist() == [3, 1, 3]
     assert embeddings.ids == ("text-0", "text-1", "text-2")
 
@@ -64,30 +66,30 @@ def test_a_second_time_nothing_is_loaded(store: EmbeddingStore) -> None:
     dataset, loads = drawings(10), []
     for _ in range(2):
         encoder, llm = FakeEncoder(), FakeLLM()
-        embed_images(encoder, dataset, store=store, on_load=lambda name, _seconds: loads.append(name))
-        embed_texts(llm, dataset, store=store, on_load=lambda name, _seconds: loads.append(name))
+        Embedder(store, on_load=lambda name, _seconds: loads.append(name)).images(encoder, dataset)
+        Embedder(store, on_load=lambda name, _seconds: loads.append(name)).texts(llm, dataset)
     assert loads == ["fake", "fake-llm"]
     assert (encoder.loads, encoder.rows, llm.loads, llm.rows) == (0, 0, 0, 0)
 
 
 def test_only_what_is_missing_is_computed_whatever_the_order(store: EmbeddingStore) -> None:
-    embed_images(FakeEncoder(), drawings(10), store=store)
+    Embedder(store).images(FakeEncoder(), drawings(10))
     larger = drawings(25)
     shuffled = replace(larger, samples=larger.samples[::-1])
     encoder = FakeEncoder()
-    embeddings = embed_images(encoder, shuffled, store=store)
+    embeddings = Embedder(store).images(encoder, shuffled)
     assert encoder.rows == encoder.prepared == 15
     assert np.array_equal(embeddings.values, expected_images(shuffled))
 
 
 def test_what_is_missing_can_be_counted_without_a_trace(store: EmbeddingStore) -> None:
-    assert count_missing(FakeEncoder(), drawings(10), store=store) == 10
-    assert count_missing(FakeLLM(), drawings(10), store=store) == 10
-    embed_images(FakeEncoder(), drawings(4), store=store)
-    embed_texts(FakeLLM(), drawings(3), store=store)
-    assert count_missing(FakeEncoder(), drawings(10), store=store) == 6
-    assert count_missing(FakeLLM(), drawings(10), store=store) == 7
-    assert count_missing(FakeEncoder(), drawings(10), store=store, dtype="bfloat16") == 10
+    assert Embedder(store).count_missing(FakeEncoder(), drawings(10)) == 10
+    assert Embedder(store).count_missing(FakeLLM(), drawings(10)) == 10
+    Embedder(store).images(FakeEncoder(), drawings(4))
+    Embedder(store).texts(FakeLLM(), drawings(3))
+    assert Embedder(store).count_missing(FakeEncoder(), drawings(10)) == 6
+    assert Embedder(store).count_missing(FakeLLM(), drawings(10)) == 7
+    assert Embedder(store, dtype="bfloat16").count_missing(FakeEncoder(), drawings(10)) == 10
     assert len(shards(store)) == 2
 
 
@@ -95,51 +97,51 @@ def test_items_that_occur_twice_are_computed_once(store: EmbeddingStore) -> None
     samples = tuple(Sample(f"s{i}", png((i % 3, 0, 0)), (f"text {i % 2}",), "chart") for i in range(12))
     dataset = Dataset("twice", with_groups(samples), "made up")
     encoder, llm = FakeEncoder(), FakeLLM()
-    assert np.array_equal(embed_images(encoder, dataset, store=store).values, expected_images(dataset))
-    assert np.array_equal(embed_texts(llm, dataset, store=store).values, expected_texts(dataset))
+    assert np.array_equal(Embedder(store).images(encoder, dataset).values, expected_images(dataset))
+    assert np.array_equal(Embedder(store).texts(llm, dataset).values, expected_texts(dataset))
     assert (encoder.rows, llm.rows) == (3, 2)
 
 
 @pytest.mark.parametrize("changed", [{"revision": "2"}, {"dtype": "bfloat16"}])
 def test_another_model_or_arithmetic_is_computed_anew(store: EmbeddingStore, changed: dict[str, str]) -> None:
     dataset = drawings(4)
-    embed_images(FakeEncoder(), dataset, store=store)
+    Embedder(store).images(FakeEncoder(), dataset)
     encoder = FakeEncoder(revision=changed.get("revision", "1"))
-    embed_images(encoder, dataset, store=store, dtype=changed.get("dtype", "auto"))
+    Embedder(store, dtype=changed.get("dtype", "auto")).images(encoder, dataset)
     assert encoder.rows == 4
 
 
 def test_the_arithmetic_is_recorded(store: EmbeddingStore) -> None:
     for dtype, recorded in (("auto", "float32"), ("bfloat16", "bfloat16")):
-        model = embed_images(FakeEncoder(), drawings(3), store=store, dtype=dtype).model
+        model = Embedder(store, dtype=dtype).images(FakeEncoder(), drawings(3)).model
         assert model.params == {"l2": False, "dtype": recorded}
 
 
 def test_lengths_are_taken_off_after_the_cache(store: EmbeddingStore) -> None:
     dataset = drawings(5)
-    unit = embed_images(FakeEncoder(l2=True), dataset, store=store).values
+    unit = Embedder(store).images(FakeEncoder(l2=True), dataset).values
     assert np.allclose(np.linalg.norm(unit, axis=1), 1, atol=1e-6)
     encoder = FakeEncoder(l2=False)
-    raw = embed_images(encoder, dataset, store=store).values
+    raw = Embedder(store).images(encoder, dataset).values
     assert encoder.rows == 0
     assert np.array_equal(raw, expected_images(dataset))
 
 
 def test_the_longest_texts_come_first_and_batches_keep_to_the_budget(store: EmbeddingStore) -> None:
     llm = FakeLLM()
-    embed_texts(llm, drawings(60), store=store, max_tokens=64)
+    Embedder(store, max_tokens=64).texts(llm, drawings(60))
     lengths = [length for batch in llm.batches for length in batch]
     assert lengths == sorted(lengths, reverse=True)
     assert all(max(batch) * len(batch) <= 64 for batch in llm.batches)
 
 
 def test_progress_is_told_of_what_is_missing_only(store: EmbeddingStore) -> None:
-    embed_images(FakeEncoder(), drawings(5), store=store)
+    Embedder(store).images(FakeEncoder(), drawings(5))
     progress = Watched()
-    embed_images(FakeEncoder(), drawings(12), store=store, batch_size=4, progress=progress)
+    Embedder(store, batch_size=4, progress=progress).images(FakeEncoder(), drawings(12))
     assert progress.events == [("start", 7, "fake: images"), 4, 3, "close"]
     progress = Watched()
-    embed_images(FakeEncoder(), drawings(12), store=store, progress=progress)
+    Embedder(store, progress=progress).images(FakeEncoder(), drawings(12))
     assert progress.events == []
 
 
@@ -150,13 +152,13 @@ def test_progress_is_closed_on_an_error(store: EmbeddingStore) -> None:
 
     progress = Watched()
     with pytest.raises(RuntimeError):
-        embed_images(Fails(), drawings(5), store=store, progress=progress)
+        Embedder(store, progress=progress).images(Fails(), drawings(5))
     assert progress.events[-1] == "close"
 
 
 def test_a_third_party_needs_embed_alone(store: EmbeddingStore) -> None:
     dataset, theirs = drawings(40), OnlyEmbed()
-    embeddings = embed_images(theirs, dataset, store=store, batch_size=16)
+    embeddings = Embedder(store, batch_size=16).images(theirs, dataset)
     expected = expected_images(dataset)
     assert np.allclose(embeddings.values, expected / np.linalg.norm(expected, axis=1, keepdims=True))
     assert (embeddings.model.name, embeddings.model.side, embeddings.model.params) == (
@@ -165,15 +167,42 @@ def test_a_third_party_needs_embed_alone(store: EmbeddingStore) -> None:
         {"l2": True},
     )
     assert embeddings.model.weights == "custom"
-    texts = embed_texts(OnlyEmbed(), dataset, store=store)
+    texts = Embedder(store).texts(OnlyEmbed(), dataset)
     assert np.allclose(texts.values, [0.6, 0.8])
     assert texts.model.side == "text"
+
+
+class Wrapped:
+    """An object that has nothing itself and passes all of another on, as wrappers of modules do."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+
+@pytest.mark.parametrize("wrap", [Wrapped, lambda model: Custom(Wrapped(model), "fake", "vision", l2=False)])
+def test_what_a_wrapper_passes_on_counts_as_its_own(wrap: Any, store: EmbeddingStore) -> None:
+    dataset, encoder = drawings(5), FakeEncoder()
+    for _ in range(2):
+        embeddings = Embedder(store).images(wrap(encoder), dataset)
+        assert np.array_equal(embeddings.values, expected_images(dataset))
+    # Loaded once, prepared in threads, cached the second time, and freed.
+    assert (encoder.loads, encoder.unloads, encoder.prepared) == (1, 1, 5)
+
+
+def test_an_object_without_embed_is_named(store: EmbeddingStore) -> None:
+    nothing: Any = object()
+    for embed in (Embedder(store).images, Embedder(store).texts):
+        with pytest.raises(ModelError, match=r"^object: it has no embed\(\) method$"):
+            embed(nothing, drawings(2))
 
 
 def test_without_a_fingerprint_nothing_is_kept(store: EmbeddingStore) -> None:
     theirs = OnlyEmbed()
     for _ in range(2):
-        embed_images(theirs, drawings(5), store=store)
+        Embedder(store).images(theirs, drawings(5))
     assert theirs.rows == 10
     assert not shards(store)
 
@@ -188,7 +217,7 @@ def test_a_third_party_with_a_fingerprint_is_cached(store: EmbeddingStore) -> No
 
     theirs = Known()
     for _ in range(2):
-        embed_images(theirs, drawings(5), store=store)
+        Embedder(store).images(theirs, drawings(5))
     assert theirs.rows == 5
 
 
@@ -197,40 +226,40 @@ def test_what_is_known_only_after_a_download_is_in_the_key(store: EmbeddingStore
         def fingerprint(self) -> dict[str, Any]:
             return {"source": "hub", "preprocessing": "known" if self.loads else "not here yet"}
 
-    embed_images(Downloaded(), drawings(5), store=store)
+    Embedder(store).images(Downloaded(), drawings(5))
     at_hand = Downloaded(loads=1)
-    embed_images(at_hand, drawings(5), store=store)
+    Embedder(store).images(at_hand, drawings(5))
     assert at_hand.rows == 0
 
 
 def test_a_damaged_shard_is_computed_anew_with_a_warning(store: EmbeddingStore) -> None:
     dataset = drawings(10)
-    before = embed_images(FakeEncoder(), dataset, store=store)
+    before = Embedder(store).images(FakeEncoder(), dataset)
     (shard,) = shards(store)
     content = bytearray(shard.read_bytes())
     content[-3] ^= 0x01  # one bit of one number
     shard.write_bytes(bytes(content))
     encoder = FakeEncoder()
     with pytest.warns(DamagedShardWarning):
-        after = embed_images(encoder, dataset, store=store)
+        after = Embedder(store).images(encoder, dataset)
     assert encoder.rows == 10
     assert np.array_equal(before.values, after.values)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        embed_images(FakeEncoder(), dataset, store=store)
+        Embedder(store).images(FakeEncoder(), dataset)
 
 
 def test_many_rows_are_many_shards(store: EmbeddingStore) -> None:
     dataset = drawings(600)
-    embed_images(FakeEncoder(), dataset, store=store)
+    Embedder(store).images(FakeEncoder(), dataset)
     assert len(shards(store)) == 3
-    assert np.array_equal(embed_images(FakeEncoder(), dataset, store=store).values, expected_images(dataset))
+    assert np.array_equal(Embedder(store).images(FakeEncoder(), dataset).values, expected_images(dataset))
 
 
 SLOW_RUN = """
 import sys, time
 from pathlib import Path
-from alignbench.embed import EmbeddingStore, embed_images
+from alignbench.embed import Embedder, EmbeddingStore
 from alignbench.tests.embed_fakes import FakeEncoder, drawings
 
 class Slow(FakeEncoder):
@@ -239,7 +268,7 @@ class Slow(FakeEncoder):
         return super().forward(batch)
 
 encoder = Slow()
-embed_images(encoder, drawings(int(sys.argv[2])), store=EmbeddingStore(Path(sys.argv[1])), batch_size=32)
+Embedder(EmbeddingStore(Path(sys.argv[1]))).images(encoder, drawings(int(sys.argv[2])))
 print("rows", encoder.rows, "loads", encoder.loads, flush=True)
 """
 
@@ -266,7 +295,7 @@ def test_a_killed_run_resumes_at_the_shard(store: EmbeddingStore) -> None:
     assert kept == 2
 
     dataset, encoder = drawings(1200), FakeEncoder()
-    embeddings = embed_images(encoder, dataset, store=store)
+    embeddings = Embedder(store).images(encoder, dataset)
     assert encoder.rows == 1200 - 256 * kept
     assert np.array_equal(embeddings.values, expected_images(dataset))
 

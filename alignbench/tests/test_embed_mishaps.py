@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from alignbench.datasets import Dataset, Sample, load_mixed
-from alignbench.embed import EmbeddingStore, embed_images, embed_texts
+from alignbench.embed import Embedder, EmbeddingStore
 from alignbench.errors import DataError, InputError, ModelError
 from alignbench.tests.data_files import charts_and_tables, png
 from alignbench.tests.embed_fakes import (
@@ -30,7 +30,7 @@ def test_a_vector_without_direction_is_an_error_that_names_its_sample(store: Emb
             return super().forward(batch) * [[row[0] != 2] for row in batch]
 
     with pytest.raises(ModelError, match="'s2' is zero"):
-        embed_images(Zero(l2=True), drawings(5), store=store)
+        Embedder(store).images(Zero(l2=True), drawings(5))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -45,10 +45,10 @@ def test_a_vector_that_is_not_finite_names_its_sample_and_is_never_kept(
 
     overflowing = Overflows()
     with pytest.raises(ModelError, match="fake: 2 of 10 vectors are not finite, the first of sample 's13'"):
-        embed_images(overflowing, drawings(20), store=store, batch_size=10)
+        Embedder(store, batch_size=10).images(overflowing, drawings(20))
     assert overflowing.unloads == 1
     sound = FakeEncoder()
-    embed_images(sound, drawings(20), store=store)
+    Embedder(store).images(sound, drawings(20))
     assert sound.rows == 10  # the batch before was kept, none of the bad one
 
 
@@ -67,10 +67,10 @@ def test_the_model_is_freed_whatever_happens(store: EmbeddingStore) -> None:
 
     for failing, error in ((Fails(), RuntimeError), (Stopped(), KeyboardInterrupt), (Missing(), ModelError)):
         with pytest.raises(error):
-            embed_images(failing, drawings(3), store=store)
+            Embedder(store).images(failing, drawings(3))
         assert failing.unloads == 1
     encoder = FakeEncoder()
-    embed_images(encoder, drawings(3), store=store)
+    Embedder(store).images(encoder, drawings(3))
     assert (encoder.loads, encoder.unloads) == (1, 1)
 
 
@@ -83,7 +83,7 @@ def test_out_of_memory_names_the_batch_and_the_way_out(store: EmbeddingStore) ->
             raise OutOfMemoryError
 
     with pytest.raises(ModelError, match=r"out of memory with 8 samples a batch.*--align-batch-size"):
-        embed_images(Large(), drawings(20), store=store, batch_size=8)
+        Embedder(store, batch_size=8).images(Large(), drawings(20))
 
     class LargeLLM(FakeLLM):
         def forward(self, batch: Sequence[Sequence[int]]) -> Any:
@@ -91,7 +91,7 @@ def test_out_of_memory_names_the_batch_and_the_way_out(store: EmbeddingStore) ->
 
     # There is no option for the size of a batch of texts.
     with pytest.raises(ModelError, match=r"out of memory with.*give --align-device cpu or --align-quantize"):
-        embed_texts(LargeLLM(), drawings(20), store=store)
+        Embedder(store).texts(LargeLLM(), drawings(20))
 
 
 def test_weights_that_do_not_fit_are_one_line(store: EmbeddingStore) -> None:
@@ -103,7 +103,7 @@ def test_weights_that_do_not_fit_are_one_line(store: EmbeddingStore) -> None:
             raise ModelError("torch can't use device 'cuda'") from OutOfMemoryError("CUDA\nout of memory")
 
     with pytest.raises(ModelError, match=r"^fake: out of memory while its weights were loaded; give --align"):
-        embed_images(Huge(), drawings(3), store=store)
+        Embedder(store).images(Huge(), drawings(3))
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 4), (3, 4, 5)])
@@ -113,7 +113,7 @@ def test_another_shape_than_a_row_a_sample_is_an_error(store: EmbeddingStore, sh
             return np.ones(shape)
 
     with pytest.raises(ModelError, match=r"expected vectors \[3, d\], got shape"):
-        embed_images(Odd(), drawings(3), store=store)
+        Embedder(store).images(Odd(), drawings(3))
     assert not shards(store)
 
 
@@ -124,7 +124,7 @@ def test_images_are_prepared_in_threads_a_bounded_way_ahead(store: EmbeddingStor
             return super().forward(batch)
 
     encoder = Slow()
-    embed_images(encoder, drawings(80), store=store, batch_size=8)
+    Embedder(store, batch_size=8).images(encoder, drawings(80))
     assert all(name.startswith("alignbench-decode") for name in encoder.threads)
     assert 8 < encoder.most_ahead <= 16
 
@@ -137,7 +137,7 @@ def test_no_thread_outlives_the_work(store: EmbeddingStore) -> None:
             raise RuntimeError("in the middle")
 
     with pytest.raises(RuntimeError, match="in the middle"):
-        embed_images(Fails(), drawings(50), store=store, batch_size=4)
+        Embedder(store, batch_size=4).images(Fails(), drawings(50))
     assert not [t for t in threading.enumerate() if t.name.startswith("alignbench-decode")]
 
 
@@ -151,7 +151,7 @@ def broken(name: str, blue: int = 3) -> Sample:
 def test_an_image_that_cannot_be_decoded_names_its_sample(store: EmbeddingStore) -> None:
     dataset = Dataset("d", (broken("bad"), *drawings(3).samples), "made up")
     with pytest.raises(DataError, match=r"^sample 'bad': image [^;]*: damaged: [^;]*$"):
-        embed_images(FakeEncoder(), dataset, store=store)
+        Embedder(store).images(FakeEncoder(), dataset)
 
 
 def test_all_images_that_cannot_be_decoded_are_named_at_once_and_the_others_kept(
@@ -161,9 +161,9 @@ def test_all_images_that_cannot_be_decoded_are_named_at_once_and_the_others_kept
     bad = [broken(f"bad{i}", blue=i) for i in range(12)]
     dataset = Dataset("d", (*bad[:6], *good.samples, *bad[6:]), "made up")
     with pytest.raises(DataError, match=r"^sample 'bad0': .*; and 11 more .*: 'bad1', .*'bad9', \.\.\.$"):
-        embed_images(FakeEncoder(), dataset, store=store, batch_size=4)
+        Embedder(store, batch_size=4).images(FakeEncoder(), dataset)
     encoder = FakeEncoder()
-    embed_images(encoder, good, store=store)
+    Embedder(store).images(encoder, good)
     assert encoder.rows == 0
 
 
@@ -175,18 +175,18 @@ def test_an_image_that_changed_since_it_was_read_is_not_kept_under_its_old_name(
     assert isinstance(image, Path)
     image.write_bytes(png((99, 99, 99)))
     with pytest.raises(DataError, match=r"'chart_00': image 'chart_00\.png': it has changed"):
-        embed_images(FakeEncoder(), dataset, store=store)
+        Embedder(store).images(FakeEncoder(), dataset)
 
 
 def test_a_text_without_tokens_names_its_sample(store: EmbeddingStore) -> None:
     with pytest.raises(DataError, match="'text-1': fake-llm makes no token"):
-        embed_texts(FakeLLM(), ["a", ""], store=store)
+        Embedder(store).texts(FakeLLM(), ["a", ""])
 
 
 def test_arguments_that_cannot_be_are_errors(store: EmbeddingStore) -> None:
     with pytest.raises(InputError, match="batch_size"):
-        embed_images(FakeEncoder(), drawings(1), store=store, batch_size=0)
+        Embedder(store, batch_size=0).images(FakeEncoder(), drawings(1))
     with pytest.raises(InputError, match="max_tokens"):
-        embed_texts(FakeLLM(), ["a"], store=store, max_tokens=0)
+        Embedder(store, max_tokens=0).texts(FakeLLM(), ["a"])
     with pytest.raises(InputError, match="nothing to embed"):
-        embed_texts(FakeLLM(), [], store=store)
+        Embedder(store).texts(FakeLLM(), [])

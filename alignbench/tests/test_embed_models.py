@@ -15,7 +15,7 @@ import torch
 
 from alignbench import encoders, llms
 from alignbench.datasets import get_images_and_texts, load_mixed
-from alignbench.embed import EmbeddingStore, embed_images, embed_texts
+from alignbench.embed import Embedder, EmbeddingStore
 from alignbench.errors import AlignbenchWarning, WeightsMissingError
 from alignbench.tests import tiny_models as tiny
 
@@ -67,8 +67,8 @@ def cosines(a: Embeddings, b: Embeddings) -> Any:
 def test_images_get_the_vectors_that_the_encoder_gives_by_hand(
     vision: str, dataset: Dataset, store: EmbeddingStore, batch_size: int
 ) -> None:
-    embeddings = embed_images(
-        encoders.resolve(vision), dataset, store=store, device="cpu", dtype="float32", batch_size=batch_size
+    embeddings = Embedder(store, device="cpu", dtype="float32", batch_size=batch_size).images(
+        encoders.resolve(vision), dataset
     )
     by_hand = encoders.resolve(vision)
     by_hand.load("cpu", "float32")
@@ -81,8 +81,8 @@ def test_images_get_the_vectors_that_the_encoder_gives_by_hand(
 def test_texts_get_the_vectors_that_the_llm_gives_by_hand(
     text: str, dataset: Dataset, store: EmbeddingStore, max_tokens: int
 ) -> None:
-    embeddings = embed_texts(
-        llms.resolve(text), dataset, store=store, device="cpu", dtype="float32", max_tokens=max_tokens
+    embeddings = Embedder(store, device="cpu", dtype="float32", max_tokens=max_tokens).texts(
+        llms.resolve(text), dataset
     )
     by_hand = llms.resolve(text)
     by_hand.load("cpu", "float32")
@@ -99,23 +99,26 @@ def test_texts_that_are_cut_are_counted_in_one_warning(text: str, store: Embeddi
     texts = [" ".join(["chart"] * n) for n in by_length.values()]
     reader = llms.resolve(f"mine={text}", max_length=limit)
     with pytest.warns(AlignbenchWarning) as caught:
-        embed_texts(reader, texts, store=store, device="cpu", dtype="float32")
+        Embedder(store, device="cpu", dtype="float32").texts(reader, texts)
     said = [str(warning.message) for warning in caught if warning.category is AlignbenchWarning]
     # A text of exactly the limit is read whole.
     assert said == [f"mine: 2 of 4 texts have more than {limit} tokens; the rest was not read"]
     whole = llms.resolve(f"mine={text}", max_length=max(by_length))
     with warnings.catch_warnings():
         warnings.simplefilter("error", AlignbenchWarning)
-        embed_texts(whole, texts, store=store, device="cpu", dtype="float32")
+        Embedder(store, device="cpu", dtype="float32").texts(whole, texts)
+
+
+def embedded(model: Any, dataset: Dataset, store: EmbeddingStore, dtype: str) -> Any:
+    embedder = Embedder(store, "cpu", dtype)
+    return (embedder.images if model.info.side == "vision" else embedder.texts)(model, dataset)
 
 
 def test_bfloat16_agrees_with_float32_and_both_are_kept_apart(
     vision: str, text: str, dataset: Dataset, store: EmbeddingStore
 ) -> None:
-    for embed, model in ((embed_images, encoders.resolve(vision)), (embed_texts, llms.resolve(text))):
-        exact, rough = (
-            embed(model, dataset, store=store, device="cpu", dtype=dtype) for dtype in ("float32", "bfloat16")
-        )
+    for model in (encoders.resolve(vision), llms.resolve(text)):
+        exact, rough = (embedded(model, dataset, store, dtype) for dtype in ("float32", "bfloat16"))
         assert cosines(exact, rough).min() >= 0.999
         assert not np.array_equal(exact.values, rough.values)
         assert rough.model.params["dtype"] == "bfloat16-autocast"
@@ -123,7 +126,7 @@ def test_bfloat16_agrees_with_float32_and_both_are_kept_apart(
 
 def test_the_untrained_control_agrees_with_float32(dataset: Dataset, store: EmbeddingStore) -> None:
     exact, automatic = (
-        embed_images(encoders.resolve("random-vit"), dataset, store=store, device="cpu", dtype=dtype)
+        Embedder(store, device="cpu", dtype=dtype).images(encoders.resolve("random-vit"), dataset)
         for dtype in ("float32", "auto")
     )
     assert cosines(exact, automatic).min() >= 0.999
@@ -132,15 +135,12 @@ def test_the_untrained_control_agrees_with_float32(dataset: Dataset, store: Embe
 
 @pytest.mark.parametrize("name", ["mini-clip", "mini-siglip", "mini-dinov2", "mini-llama", "mini-qwen"])
 def test_embedded_models_agree_with_float32(name: str, dataset: Dataset, store: EmbeddingStore) -> None:
-    embed, registry = (embed_texts, llms) if name in llms.LLMS else (embed_images, encoders)
-    model = registry.resolve(name)
+    model: Any = (llms if name in llms.LLMS else encoders).resolve(name)
     try:
         model.locate()
     except WeightsMissingError as error:  # a clone without the weights
         pytest.skip(str(error))
-    exact, rough = (
-        embed(model, dataset, store=store, device="cpu", dtype=dtype) for dtype in ("float32", "bfloat16")
-    )
+    exact, rough = (embedded(model, dataset, store, dtype) for dtype in ("float32", "bfloat16"))
     assert cosines(exact, rough).min() >= 0.999
 
 
@@ -151,8 +151,8 @@ def test_what_shapes_a_vector_keeps_it_apart_and_unit_length_does_not(
 
     def embed(**options: Any) -> Embeddings:
         encoder = encoders.resolve(vision, **options)
-        return embed_images(
-            encoder, dataset, store=store, dtype="float32", on_load=lambda name, _seconds: loads.append(name)
+        return Embedder(store, dtype="float32", on_load=lambda name, _seconds: loads.append(name)).images(
+            encoder, dataset
         )
 
     unit = embed()
@@ -169,12 +169,13 @@ import json, sys
 from pathlib import Path
 from alignbench import encoders, llms
 from alignbench.datasets import load_mixed
-from alignbench.embed import EmbeddingStore, embed_images, embed_texts
+from alignbench.embed import Embedder, EmbeddingStore
 store, dataset = EmbeddingStore(Path(sys.argv[1])), load_mixed(7)
 loads = []
 options = {"store": store, "dtype": "float32", "device": "cpu", "on_load": lambda name, _: loads.append(name)}
-x = embed_images(encoders.resolve(sys.argv[2]), dataset, **options)
-y = embed_texts(llms.resolve(sys.argv[3]), dataset, **options)
+embedder = Embedder(**options)
+x = embedder.images(encoders.resolve(sys.argv[2]), dataset)
+y = embedder.texts(llms.resolve(sys.argv[3]), dataset)
 heavy = [name for name in ("torch", "transformers", "torchvision") if name in sys.modules]
 print(json.dumps([loads, heavy, x.values.sum(axis=1).tolist(), y.values.sum(axis=1).tolist()]))
 """
@@ -183,8 +184,8 @@ print(json.dumps([loads, heavy, x.values.sum(axis=1).tolist(), y.values.sum(axis
 def test_a_warm_run_loads_no_model_and_does_not_even_import_torch(
     vision: str, text: str, dataset: Dataset, store: EmbeddingStore
 ) -> None:
-    x = embed_images(encoders.resolve(vision), dataset, store=store, device="cpu", dtype="float32")
-    y = embed_texts(llms.resolve(text), dataset, store=store, device="cpu", dtype="float32")
+    x = Embedder(store, device="cpu", dtype="float32").images(encoders.resolve(vision), dataset)
+    y = Embedder(store, device="cpu", dtype="float32").texts(llms.resolve(text), dataset)
     command = [sys.executable, "-c", WARM_RUN, str(store.root), vision, text]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=120)
     loads, heavy, x_sums, y_sums = json.loads(done.stdout)
@@ -197,10 +198,10 @@ def test_new_weights_in_the_same_folder_are_other_weights(
     dataset: Dataset, store: EmbeddingStore, tmp_path: Path
 ) -> None:
     folder = tiny.siglip(tmp_path / "model")
-    before = embed_images(encoders.resolve(str(folder)), dataset, store=store, dtype="float32")
+    before = Embedder(store, dtype="float32").images(encoders.resolve(str(folder)), dataset)
     weights = folder / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-2] ^= 0x01
     weights.write_bytes(bytes(content))
-    after = embed_images(encoders.resolve(str(folder)), dataset, store=store, dtype="float32")
+    after = Embedder(store, dtype="float32").images(encoders.resolve(str(folder)), dataset)
     assert not np.array_equal(before.values, after.values)

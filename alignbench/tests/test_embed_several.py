@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import alignbench
-from alignbench.embed import embed_images, extract_multi_encoder
+from alignbench.embed import Embedder, extract_multi_encoder
 from alignbench.errors import ConfigError, InputError, ModelError, UnknownNameError
 from alignbench.tests.data_files import png
 from alignbench.tests.embed_fakes import FakeEncoder, OnlyEmbed, drawings, expected_images
@@ -77,7 +77,7 @@ def test_an_encoder_that_fails_ends_the_call_and_loses_nothing(store: EmbeddingS
     dataset, fake = drawings(4), FakeEncoder()
     with pytest.raises(ModelError, match="broken: 4 of 4 vectors are not finite"):
         extract_multi_encoder([fake, Broken()], dataset, store=store)
-    embed_images(fake, dataset, store=store)
+    Embedder(store).images(fake, dataset)
     assert fake.loads == 1
 
 

@@ -176,7 +176,7 @@ def test_timms_vit_has_cls_patches_and_layers(timm_files: dict[str, Path]) -> No
 def test_a_convolutional_model_has_places_but_no_cls(timm_files: dict[str, Path]) -> None:
     spec = f"timm:{CONVOLUTIONAL}@{timm_files[CONVOLUTIONAL]}"
     made = loaded(spec)
-    assert is_convolutional(made._loaded_tower().model)
+    assert is_convolutional(made.running().model.model)
     patches = made.patches(tiny.images())
     assert patches.ndim == 3
     tiny.close(loaded(spec, pooling="mean").embed(tiny.images()), patches.mean(axis=1), 1e-4)
@@ -230,7 +230,7 @@ def test_a_folder_of_timm_takes_shape_and_pixels_from_its_config(
     made = loaded(str(timm_folder(tmp_path / "model", tmp_path / "w.safetensors", **config)))
     white = made.preprocess(Image.new("RGB", (96, 96), "white"))
     assert (white.shape, white.min().item()) == ((3, 96, 96), pytest.approx(1.0))
-    assert made._loaded_tower().model.num_classes == 0
+    assert made.running().model.model.num_classes == 0
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_padding_and_squashing_keep_the_edges_that_native_crops(family: str, tmp
 @pytest.mark.parametrize("family", ["clip", "dinov2"])
 def test_after_fitting_the_processor_only_normalises(family: str, fit: str, tmp_path: Path) -> None:
     made = loaded(str(tiny.ENCODERS[family](tmp_path / "model")), fit=fit)
-    processor = made._loaded_tower().prepare.processor
+    processor = made.running().model.prepare.processor
     fitted = np.asarray(fit_image(framed(96, 32), fit, (32, 32)), dtype=np.float64) / 255
     expected = (fitted - np.array(processor.image_mean)) / np.array(processor.image_std)
     tiny.close(made.preprocess(framed(96, 32)).numpy(), expected.transpose(2, 0, 1), 1e-5)

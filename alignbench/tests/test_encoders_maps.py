@@ -65,7 +65,7 @@ def test_attention_of_an_original_internvit_is_that_of_the_native_one(
     folders: Callable[[str], Path],
 ) -> None:
     native, original = (
-        tiny.load(folders(name))._loaded_tower() for name in ("internvit_native", "internvit")
+        tiny.load(folders(name)).running().model for name in ("internvit_native", "internvit")
     )
     inputs = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -77,14 +77,14 @@ def test_asking_for_attention_changes_no_embedding(folders: Callable[[str], Path
     before = made.embed(tiny.images())
     made.attention(tiny.images())
     np.testing.assert_array_equal(made.embed(tiny.images()), before)
-    assert made._loaded_tower().model.config._attn_implementation == "sdpa"
+    assert made.running().model.model.config._attn_implementation == "sdpa"
 
 
 def test_pooling_attention_weighs_what_siglips_head_makes_of_the_patches(
     folders: Callable[[str], Path],
 ) -> None:
     made = tiny.load(folders("siglip"))
-    tower = made._loaded_tower()
+    tower = made.running().model
     weights = made.attention(tiny.images())
     np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
     head = tower.model.head
@@ -141,7 +141,7 @@ def test_clip_patches_by_value_and_raw_are_what_their_formulas_say(folders: Call
 
 def test_raw_clip_patches_project_as_cls_does(folders: Callable[[str], Path]) -> None:
     made = tiny.load(folders("clip"))
-    model = made._loaded_tower().model
+    model = made.running().model.model
     whole = made.image_embed(tiny.images())
     with torch.no_grad():
         out = model.vision_model(pixels(made)).last_hidden_state
@@ -157,7 +157,7 @@ def test_siglip_patches_by_value_are_the_heads_output_for_each_patch_alone(
     folders: Callable[[str], Path],
 ) -> None:
     made = tiny.load(folders("siglip"))
-    model = made._loaded_tower().model
+    model = made.running().model.model
     found = made.shared_patches(tiny.images())
     with torch.no_grad():
         tokens = model(pixels(made)).last_hidden_state

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from alignbench.embed import EmbeddingStore, embed_images, embed_layers, embed_texts, gives_layers
+from alignbench.embed import Embedder, EmbeddingStore, gives
 from alignbench.encoders import resolve
 from alignbench.errors import InputError, LayersMissingError, TooFewSamplesError
 from alignbench.experiments.layers.grid import BEST, LAST, layer_grid, layer_scores
@@ -42,19 +42,17 @@ def few(n: int = 6) -> Dataset:
 def test_every_layer_of_an_encoder_is_what_asking_for_it_gives(
     family: str, folders: Callable[[str], Path], store: EmbeddingStore
 ) -> None:
-    found = embed_layers(resolve(str(folders(family))), few(), store=store, **HOW)
+    found = Embedder(store, **HOW).layers(resolve(str(folders(family))), few())
     assert found.poolings == (("mean",) if family in ("siglip", "paligemma") else ("cls", "mean"))
     assert found.values.shape == (6, 4, len(found.poolings), 32)
     for layer in range(4):
         for pooling in found.poolings:
             alone = resolve(str(folders(family)), layer=layer, pooling=pooling, l2=False)
-            expected = embed_images(alone, few(), store=store, **HOW).values
+            expected = Embedder(store, **HOW).images(alone, few()).values
             tiny.close(found.by(pooling)[:, layer], expected, 1e-5)
     assert found.output is not None
     for place, pooling in enumerate(found.poolings):
-        end = embed_images(
-            resolve(str(folders(family)), pooling=pooling, l2=False), few(), store=store, **HOW
-        )
+        end = Embedder(store, **HOW).images(resolve(str(folders(family)), pooling=pooling, l2=False), few())
         tiny.close(found.output[:, place], end.values, 1e-5)
 
 
@@ -62,12 +60,12 @@ def test_every_layer_of_an_encoder_is_what_asking_for_it_gives(
 def test_every_layer_of_an_llm_is_what_asking_for_it_gives(
     family: str, folders: Callable[[str], Path], store: EmbeddingStore
 ) -> None:
-    found = embed_layers(resolve_llm(str(folders(family))), few(), store=store, **HOW)
+    found = Embedder(store, **HOW).layers(resolve_llm(str(folders(family))), few())
     assert found.poolings == ("mean",)
     assert found.values.shape == (6, 4, 1, 24)
     for layer in (0, 1, 2, -1):
         alone = resolve_llm(str(folders(family)), layer=layer, l2=False)
-        expected = embed_texts(alone, few(), store=store, **HOW).values
+        expected = Embedder(store, **HOW).texts(alone, few()).values
         tiny.close(found.by("mean")[:, layer], expected, 1e-5)
 
 
@@ -76,19 +74,19 @@ def test_layers_take_the_load_of_the_embeddings_and_are_kept(
 ) -> None:
     loads: list[str] = []
     how: dict[str, Any] = {"store": store, "on_load": lambda model, _: loads.append(model), **HOW}
-    embed_images(resolve(f"eye={folders('dinov2')}"), few(), beside=["patches", "layers"], **how)
-    embed_texts(resolve_llm(f"mouth={folders('llama')}"), few(), with_layers=True, **how)
+    Embedder(**how).images(resolve(f"eye={folders('dinov2')}"), few(), beside=["patches", "layers"])
+    Embedder(**how).texts(resolve_llm(f"mouth={folders('llama')}"), few(), beside=["layers"])
     assert loads == ["eye", "mouth"]
     # A layer or pooling that is asked for plays no part in what all layers are kept under.
-    embed_layers(resolve(f"eye={folders('dinov2')}", layer=1, pooling="mean"), few(), **how)
-    embed_layers(resolve_llm(f"mouth={folders('llama')}"), few(), **how)
+    Embedder(**how).layers(resolve(f"eye={folders('dinov2')}", layer=1, pooling="mean"), few())
+    Embedder(**how).layers(resolve_llm(f"mouth={folders('llama')}"), few())
     assert loads == ["eye", "mouth"]
 
 
 def test_what_gives_embeddings_only_says_so(store: EmbeddingStore) -> None:
-    assert not gives_layers(FakeEncoder())
+    assert not gives(FakeEncoder(), "layers")
     with pytest.raises(LayersMissingError, match="fake: gives embeddings only"):
-        embed_layers(FakeEncoder(), few(), store=store)
+        Embedder(store).layers(FakeEncoder(), few())
 
 
 @pytest.fixture(scope="module")
@@ -106,16 +104,16 @@ def pyramid(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_layers_of_several_widths_are_filled_up_and_each_is_what_asking_for_it_gives(
     pyramid: str, store: EmbeddingStore
 ) -> None:
-    found = embed_layers(resolve(pyramid), few(), store=store, **HOW)
+    found = Embedder(store, **HOW).layers(resolve(pyramid), few())
     assert (found.poolings, found.first) == (("mean",), 1)  # there is no CLS
     widths = [24, 32, 48, 64]
     assert found.values.shape == (6, 4, 1, max(widths))
     for place, width in enumerate(widths):
-        alone = embed_images(resolve(pyramid, layer=place + 1, l2=False), few(), store=store, **HOW).values
+        alone = Embedder(store, **HOW).images(resolve(pyramid, layer=place + 1, l2=False), few()).values
         assert alone.shape == (6, width)
         tiny.close(found.at(place, "mean"), alone, 1e-5)
         assert not found.by("mean")[:, place, width:].any()
-    end = embed_images(resolve(pyramid, pooling="mean", l2=False), few(), store=store, **HOW).values
+    end = Embedder(store, **HOW).images(resolve(pyramid, pooling="mean", l2=False), few()).values
     last = found.end("mean")
     assert last is not None
     tiny.close(last, end, 1e-5)
@@ -125,7 +123,7 @@ def test_cells_of_layers_that_differ_in_width_are_the_metric_of_the_two_layers(
     pyramid: str, store: EmbeddingStore
 ) -> None:
     encoder = resolve(pyramid)
-    x = embed_layers(encoder, few(12), store=store, **HOW)
+    x = Embedder(store, **HOW).layers(encoder, few(12))
     y = np.random.default_rng(0).normal(size=(12, 2, 5)).astype(np.float32)
     mouth = Layers(FakeLLM("mouth").info, y[:, :, None], ("mean",), x.ids)
     found, arrays = layer_scores(
@@ -164,7 +162,7 @@ def test_an_encoder_that_is_known_to_give_no_layers_is_not_loaded_to_find_out(
     monkeypatch.setattr(type(encoder), "load", lambda *_: pytest.fail("it was loaded"))
     for _ in range(2):
         with pytest.raises(LayersMissingError, match="pyramid: this architecture of timm gives no hidden"):
-            embed_layers(encoder, few(), store=store, **HOW)
+            Embedder(store, **HOW).layers(encoder, few())
 
 
 def random_layers(n: int = 30, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -203,21 +201,9 @@ def given(x: NDArray[np.float64], y: NDArray[np.float64]) -> Any:
     return lambda model: sides[model.info.side]
 
 
-class Eye(FakeEncoder):
-    """An encoder of a family, with the options of one."""
-
-    class options:  # noqa: N801
-        pooling = None
-
-    class family:  # noqa: N801
-        @staticmethod
-        def pooling(asked: str | None, layer: int, where: str) -> str:
-            return asked or "mean"
-
-
 def scored(x: Any, y: Any, n: int = 30, draws: int = 199) -> tuple[list[Any], Any]:
     found, arrays = layer_scores(
-        Eye("eye"), FakeLLM("mouth"), given(x, y), drawings(n), Settings(permutations=draws)
+        FakeEncoder("eye"), FakeLLM("mouth"), given(x, y), drawings(n), Settings(permutations=draws)
     )
     return found, arrays
 

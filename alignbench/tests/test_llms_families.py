@@ -129,7 +129,7 @@ def test_left_and_right_padding_agree(family: str, folders: Callable[[str], Path
     made = llm(folders(family))
     ids = made.tokenize(tiny.TEXTS)
     right = made.forward(ids)
-    made._loaded_decoder().padding_side = "left"
+    made.running().model.padding_side = "left"
     tiny.close(made.forward(ids), right, 1e-6)
 
 
@@ -182,7 +182,7 @@ def test_a_checkpoint_without_a_head_is_as_good(folders: Callable[[str], Path], 
 
 
 def test_no_head_is_loaded(folders: Callable[[str], Path]) -> None:
-    names = [name for name, _ in llm(folders("llama"))._loaded_decoder().model.named_parameters()]
+    names = [name for name, _ in llm(folders("llama")).running().model.model.named_parameters()]
     assert names
     assert not [name for name in names if "head" in name]
 
@@ -200,7 +200,7 @@ def test_a_layer_that_is_not_there_is_refused(folders: Callable[[str], Path]) ->
 
 def test_the_mask_and_not_the_padding_id_says_what_counts(folders: Callable[[str], Path]) -> None:
     made = llm(folders("llama"))
-    filler = made._loaded_decoder()._filler()
+    filler = made.running().model._filler()
     assert filler == 2  # the end-of-text token: there is no padding token
     with_filler = [[1, 7, filler, 9, filler], [1, 8]]
     alone = made.forward(with_filler[:1])

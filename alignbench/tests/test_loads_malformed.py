@@ -501,7 +501,7 @@ def test_a_configuration_does_not_choose_the_attention(
     tiny.edit_config(folder, attn_implementation=asked, _attn_implementation=asked)
     handle: Any = (encoders if family == "clip" else llms).resolve(str(folder))
     handle.load("cpu", "float32")
-    model = handle._tower.model if family == "clip" else handle._decoder.model
+    model = handle.running().model.model
     assert model.config._attn_implementation == "sdpa"
 
 

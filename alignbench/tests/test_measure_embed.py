@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from alignbench.datasets import open_image
-from alignbench.embed import EmbeddingStore, embed_images
+from alignbench.embed import Embedder, EmbeddingStore
 from alignbench.workshop.measure import _embed_contenders as contenders
 from alignbench.workshop.measure import _embed_inputs as inputs
 from alignbench.workshop.measure import _race, embed
@@ -227,12 +227,12 @@ def test_our_work_is_done_anew_each_time_by_a_model_that_stays(
     files = inputs.photos(3, tmp_path / "photos")
     stores: list[EmbeddingStore] = []
 
-    def watched(encoder: Any, data: Any, *, store: EmbeddingStore, **options: Any) -> Any:
+    def watched(store: EmbeddingStore, *options: Any) -> Embedder:
         stores.append(store)
         assert not any(store.root.rglob("*.safetensors"))
-        return embed_images(encoder, data, store=store, **options)
+        return Embedder(store, *options)
 
-    monkeypatch.setattr(contenders, "embed_images", watched)
+    monkeypatch.setattr(contenders, "Embedder", watched)
     work, precision = contenders.our_images(folder, files, "projected", "cpu", "float32")
     assert np.array_equal(work(), work())
     assert precision.name == "float32"

@@ -336,7 +336,7 @@ def test_what_is_said_of_pixels_without_a_load_is_what_a_load_finds(name: str, f
     handle: Any = encoders.resolve(name, fit=fit)
     before = handle.pixels
     handle.load("cpu", "float32")
-    assert before == handle._loaded_tower().prepare.pixels
+    assert before == handle.running().model.prepare.pixels
     assert before is not None
     assert handle.preprocess(tiny.images()[0]).shape[1:] == before.size
 

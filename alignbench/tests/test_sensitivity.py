@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from alignbench.embed import EmbeddingStore, embed_images, embed_layers, embed_texts
+from alignbench.embed import Embedder, EmbeddingStore
 from alignbench.encoders import resolve
 from alignbench.experiments.scoring import Settings
 from alignbench.experiments.sensitivity.variants import (
@@ -49,14 +49,14 @@ class Bench:
         self.pair = Pair(x, y, ("chart",) * 8, groups, "toy@0")
 
     def embed(self, model: Any) -> Any:
-        embed: Any = embed_images if model.info.side == "vision" else embed_texts
-        return embed(model, self.data, store=self.store, **HOW)
+        embedder = Embedder(self.store, **HOW)
+        return (embedder.images if model.info.side == "vision" else embedder.texts)(model, self.data)
 
     def varied(self, model: Any, **changes: Any) -> Any:
         return self.embed(model.varied(**changes))
 
     def layers(self, model: Any) -> Any:
-        return embed_layers(model, self.data, store=self.store, **HOW)
+        return Embedder(self.store, **HOW).layers(model, self.data)
 
     def variants(self) -> dict[str, Any]:
         found = variants(self.encoder, self.llm, self.pair, self.varied, self.layers)
@@ -125,7 +125,8 @@ def test_vectors_whose_lengths_are_kept_are_varied_to_unit_length(
 def test_the_other_poolings_are_those_that_give_other_vectors(
     family: str, options: dict[str, Any], others: list[str], folders: Callable[[str], Path]
 ) -> None:
-    assert other_poolings(resolve(str(folders(family)), **options)) == others
+    encoder: Any = resolve(str(folders(family)), **options)
+    assert other_poolings(encoder) == others
 
 
 class Bare:

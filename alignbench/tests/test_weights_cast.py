@@ -95,7 +95,7 @@ def test_states_are_the_same_to_the_last_bit(model_type: str) -> None:
 def test_linear_layers_alone_are_cast(tmp_path: Path) -> None:
     handle: Any = resolve_llm(str(tiny.llama(tmp_path / "model")))
     handle.load("cpu", "bfloat16")
-    model = handle._loaded_decoder().model
+    model = handle.running().model.model
     assert linear_dtypes(model) == {torch.bfloat16}
     assert model.embed_tokens.weight.dtype is model.norm.weight.dtype is torch.float32
 

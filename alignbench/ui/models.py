@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from alignbench.config import load_config
+from alignbench.config import Config, load_config
 from alignbench.datatypes import RESERVED
 from alignbench.errors import AlignbenchError, ConfigError
 from alignbench.options import OPTIONS
@@ -15,11 +15,15 @@ from alignbench.paths import user_path
 from alignbench.session.options import Options
 from alignbench.session.session import Session
 from alignbench.types import TOYS
+from alignbench.weights.custom import Custom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from alignbench.weights.handle import Handle
+    from alignbench.encoders import Encoder
+    from alignbench.llms import LLM
+
+H = TypeVar("H", bound="Encoder | LLM")
 
 SUITES = 4  # whose embeddings stay in memory
 LOADED = 2  # models
@@ -100,7 +104,7 @@ class Chooser:
         return shlex.join([*words, *extra])
 
     @property
-    def _config(self) -> Any:
+    def _config(self) -> Config:
         path = self.given.get("config")
         return load_config(None if path is None else user_path(path, "--config"))
 
@@ -120,12 +124,14 @@ def _check_names(what: str, chosen: Iterable[str], offered: list[str]) -> None:
         )
 
 
-def _marked(name: str, resolve: Callable[[str], Any]) -> str:
+def _marked(name: str, resolve: Callable[[str], Encoder | LLM | Custom]) -> str:
     """Return the name, with what speaks against choosing it."""
     try:
-        handle: Handle = resolve(name)
-        if handle.info.weights in {"custom", "random"}:
-            return f"{name} (untrained)" if handle.info.weights == "random" else name
+        handle = resolve(name)
+        if handle.info.weights == "random":
+            return f"{name} (untrained)"
+        if isinstance(handle, Custom):
+            return name
         if handle.info.weights in TOYS:
             return f"{name} ({handle.info.weights_words})"
         return name if handle.source.local(handle.wanted) is not None else f"{name} (not at hand: a download)"
@@ -158,13 +164,14 @@ class Loaded:
     """The last few models that were used as such, in memory as long as they are small."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, ...], Handle] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, ...], Encoder | LLM] = OrderedDict()
 
-    def get(self, model: Handle, device: str, dtype: str) -> Handle:
+    def get(self, model: H, device: str, dtype: str) -> H:
         """Return the model in memory: the one that was loaded before, if it is the same."""
         info = model.info
         key = (info.side, info.label, info.source, repr(sorted(info.params.items(), key=str)), device, dtype)
-        kept = self._kept.pop(key, None)
+        # The key names side and class of what it stands for: `H` again.
+        kept = cast("H | None", self._kept.pop(key, None))
         if kept is None or not kept.loaded:
             self._make_room()
             kept = model
@@ -189,7 +196,7 @@ class Loaded:
             self._kept.popitem(last=False)[1].unload()
 
 
-def _bytes(model: Handle) -> int:
+def _bytes(model: Encoder | LLM) -> int:
     try:
         located = model.source.local(model.wanted)
     except AlignbenchError:

@@ -6,9 +6,10 @@ import itertools
 import math
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from alignbench.embed import runs
+from alignbench.encoders import Encoder
 from alignbench.experiments import EXPERIMENTS
 from alignbench.experiments.attention.scores import Subject, attention, what_it_lacks
 from alignbench.experiments.compare import BY_TYPE
@@ -20,6 +21,7 @@ from alignbench.experiments.embedding.space import embedding_space
 from alignbench.experiments.scoring import Settings, needs_basis, score_pair
 from alignbench.experiments.speed import works as speed
 from alignbench.experiments.trained import Repeats
+from alignbench.llms import LLM
 from alignbench.metrics import METRICS
 from alignbench.session.selection import Needed
 
@@ -30,12 +32,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from alignbench.encoders import Encoder
     from alignbench.session.options import Options
     from alignbench.session.session import Session
     from alignbench.types import ModelInfo, Pair, Score
     from alignbench.ui.jobs import Job
     from alignbench.ui.models import Loaded
+    from alignbench.weights.custom import Custom
+
+M = TypeVar("M", bound="Encoder | LLM | Custom")
 
 
 @dataclass
@@ -256,8 +260,10 @@ def maps(study: Study) -> Found:
         found.models[encoder.info.label] = encoder.info
 
         @contextmanager
-        def looking(encoder: Any = encoder) -> Iterator[Encoder]:
-            yield study.loaded.get(encoder.varied(fit="squash"), study.options.device, study.options.dtype)  # type: ignore[misc]
+        def looking(encoder: Encoder | Custom = encoder) -> Iterator[Encoder]:
+            assert isinstance(encoder, Encoder)  # others have no maps, and are not asked for them
+            whole = encoder.varied(fit="squash")
+            yield study.loaded.get(whole, study.options.device, study.options.dtype)
 
         scores, arrays = attention(
             encoder, looking, subject=subject, seed=settings.seed, draws=settings.draws
@@ -293,27 +299,22 @@ def timings(study: Study) -> Found:
     time("decoding images", lambda: speed.decoding(data))
     for name in study.encoders:
         encoder = _held(study, session.encoders[name], found)
-        time(f"preprocessing of {name}", lambda e=encoder: speed.preprocessing(e, data))  # type: ignore[misc]
+        time(f"preprocessing of {name}", partial(speed.preprocessing, encoder, data))
         for size in sizes:
-            make = _encoding(encoder, data, size)
-            time(f"{name}, batches of {size}", make)
+            time(f"{name}, batches of {size}", partial(speed.encoding, encoder, data, size))
     for name in study.llms:
         llm = _held(study, session.llms[name], found)
-        time(f"{name}, texts", lambda m=llm: speed.embedding_texts(m, data))  # type: ignore[misc]
+        time(f"{name}, texts", partial(speed.embedding_texts, llm, data))
     return found
 
 
-def _encoding(encoder: Any, data: Any, size: int) -> Callable[[], speed.Work]:
-    return lambda: speed.encoding(encoder, data, size)
-
-
-def _held(study: Study, model: Any, found: Found) -> Any:
+def _held(study: Study, model: M, found: Found) -> M:
     study.job.start(0, f"loading {model.info.label}")
     found.models[model.info.label] = model.info
-    if not (runs(model) and hasattr(model, "varied")):
+    if not isinstance(model, Encoder | LLM):
         return model
     # A handle of its own: embedding loads and frees the session's.
-    return study.loaded.get(model.varied(), study.options.device, study.options.dtype)
+    return cast("M", study.loaded.get(model.varied(), study.options.device, study.options.dtype))
 
 
 def _timed(work: speed.Work, machine: Any) -> Sequence[Score]:

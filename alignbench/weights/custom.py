@@ -9,17 +9,21 @@ import numpy as np
 
 from alignbench.errors import ModelError
 from alignbench.types import ModelInfo, Weights
+from alignbench.weights.protocols import embeds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from alignbench.weights.protocols import Embeds
+
 
 class Custom:
     """A registered object under a name, with the `info` that scores need.
 
-    Whatever else the object has (`fingerprint`, `patches`, `load`, ...) is passed through.
+    Whatever else the object has (`fingerprint`, `patches`, `load`, ...) is passed through, and found by the
+    questions of `alignbench.weights.protocols`.
 
     Args:
         model: has `embed`.
@@ -28,7 +32,7 @@ class Custom:
         l2: whether rows are brought to unit length; the object's own `params["l2"]` can say no, too.
     """
 
-    def __init__(self, model: Any, name: str, side: Literal["vision", "text"], *, l2: bool = True) -> None:
+    def __init__(self, model: Embeds, name: str, side: Literal["vision", "text"], *, l2: bool = True) -> None:
         # `weights` or `params` may be the object's own affair: only what has the right form is taken.
         def said(attribute: str, otherwise: str) -> str:
             value = getattr(model, attribute, None)
@@ -49,7 +53,7 @@ class Custom:
         )
 
     @property
-    def behind(self) -> Any:
+    def behind(self) -> Embeds:
         """The object itself."""
         return self._model
 
@@ -73,7 +77,7 @@ class Custom:
 
 
 def adopt(
-    model: Any,
+    model: object,
     name: str,
     side: Literal["vision", "text"] = "vision",
     *,
@@ -96,6 +100,6 @@ def adopt(
     """
     if asked:
         raise ModelError(f"{name}: {what} takes no {asked[0]}; leave it out, or run it apart")
-    if not callable(getattr(model, "embed", None)):
+    if not embeds(model):
         raise ModelError(f"{name}: what is registered under this name has no embed() method")
     return Custom(model, name, side, l2=l2)

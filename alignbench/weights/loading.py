@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from transformers import PreTrainedModel
+
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located
 
+M = TypeVar("M", bound=torch.nn.Module)
 State = TypeVar("State")
 _AGAIN = "copy the model again, or take another one"
 _MORE_THAN_TENSORS = "its pickle holds more than tensors, which could run code; it is refused"
@@ -113,7 +116,9 @@ def load_model(
     return cast_ahead(model.eval(), precision)
 
 
-def check_loaded(model: Any, info: Mapping[str, Any], source: str, *, whole: bool = False) -> None:
+def check_loaded(
+    model: PreTrainedModel, info: Mapping[str, Any], source: str, *, whole: bool = False
+) -> None:
     """Raise unless transformers' report of a load says that model and checkpoint belong together.
 
     Raises:
@@ -157,7 +162,7 @@ def _names(model: torch.nn.Module) -> set[str]:
     return {*model.state_dict(), *(name for name, _ in model.named_buffers(remove_duplicate=False))}
 
 
-def cast_ahead(model: Any, precision: Precision) -> Any:
+def cast_ahead(model: M, precision: Precision) -> M:
     """Hold linear layers in the dtype that autocast would cast them to, again in every batch.
 
     Nothing else changes: the same numbers come out, to the last bit, sooner and from less memory.
@@ -227,7 +232,7 @@ def read_pickle(file: Path) -> dict[str, torch.Tensor]:
     return dict(tensors)
 
 
-def place(model: Any, device: str) -> Any:
+def place(model: M, device: str) -> M:
     """Move a model to its device.
 
     Raises:

@@ -12,6 +12,7 @@ from alignbench.weights.source import FolderSource, HubSource
 from alignbench.weights.spec import looks_like_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from alignbench.types import Weights
@@ -25,14 +26,19 @@ class Recipe:
     Args:
         family: where it is known without a look at the files.
         weights: what kind of weights they are.
-        embedded: the folder under sample_data/models that holds them, for a built-in toy model.
+        source: makes what they come from; None for what the configuration names.
         stand_in: the built-in toy model of the same family.
     """
 
     family: str
     weights: Weights = "pretrained"
-    embedded: str | None = None
+    source: Callable[[], Source] | None = None
     stand_in: str | None = None
+
+
+def embedded(name: str, family: str) -> Recipe:
+    """Return the recipe of a built-in toy model."""
+    return Recipe(family, "embedded", lambda: embedded_source(name))
 
 
 def embedded_source(name: str) -> FolderSource:

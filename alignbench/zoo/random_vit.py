@@ -11,12 +11,12 @@ from alignbench.zoo.pixels import image_processor
 from alignbench.zoo.recipes import RECIPES
 
 
-def build_random_vit(seed: int = 0) -> tuple[Any, Any]:
+def build_random_vit(seed: int = 0) -> tuple[Dinov2Model, Any]:
     """Return an untrained Dinov2Model of mini-dinov2's shape and its image processor; no file is read.
 
     The weights depend on `seed` alone: the global random state is put back, and threads play no part.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: Any = Dinov2Model(Dinov2Config(**RECIPES["mini-dinov2"].config))
+        model = Dinov2Model(Dinov2Config(**RECIPES["mini-dinov2"].config))
     return model.eval(), image_processor("distill")

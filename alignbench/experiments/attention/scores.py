@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.datasets.synthetic import HELD_OUT_SEED
+from alignbench.encoders import Encoder
 from alignbench.errors import ModelError
 from alignbench.experiments.attention.localisation import (
     FIRST,
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image as PILImage
 
-    from alignbench.encoders import Encoder
     from alignbench.experiments.attention.localisation import Scene
     from alignbench.types import ModelInfo
+    from alignbench.weights.protocols import Described
 
 AUC = "localisation_auc"
 SHOWN = 3  # scenes in the figures
@@ -67,7 +68,7 @@ class Maps:
 
 
 def attention(
-    encoder: Any,
+    encoder: Described,
     loaded: Callable[[], AbstractContextManager[Encoder]],
     *,
     subject: Subject | None = None,
@@ -112,14 +113,14 @@ def attention(
     return scores, {"encoder": np.array(encoder.info.label), **shown}
 
 
-def what_it_lacks(encoder: Any) -> dict[str, str]:
+def what_it_lacks(encoder: Described) -> dict[str, str]:
     """Return what an encoder has no maps of, "texts" or "attention", with the reason; nothing is loaded."""
-    if not hasattr(encoder, "shared_patches"):
+    if not isinstance(encoder, Encoder):
         why = f"{encoder.info.label}: arrays and registered objects give no maps, only embeddings"
         return {"texts": why, "attention": why}
     if encoder.family is None:
         encoder.locate()  # a repository's configuration is not at hand before
-    family, lacks = encoder.family, {}
+    family, lacks = encoder.known_family(), {}
     if not (family.locates and "text_config" in (encoder.source.config() or {})):
         lacks["texts"] = f"{encoder.info.label}: no text tower, so no text can be looked for"
     try:

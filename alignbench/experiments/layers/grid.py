@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from alignbench.datasets import Dataset
     from alignbench.experiments.scoring import Settings
-    from alignbench.types import Layers
+    from alignbench.types import Layers, ModelInfo
+    from alignbench.weights.protocols import Described
 
     Matrix = NDArray[np.float64]
 
@@ -50,9 +51,9 @@ class Grid:
 
 
 def layer_scores(
-    encoder: Any,
-    llm: Any,
-    layers: Callable[[Any], Layers],
+    encoder: Described,
+    llm: Described,
+    layers: Callable[..., Layers],
     data: Dataset,
     settings: Settings,
 ) -> tuple[list[Score], dict[str, NDArray[Any]] | None]:
@@ -72,9 +73,8 @@ def layer_scores(
     common = _common(encoder.info, llm.info, data, len(set(groups.tolist())), settings)
     try:
         x, y = layers(encoder), layers(llm)
-        pooling = layer_pooling(encoder, x)
         rows = one_per_group(groups, settings.seed)
-        sides = _side(x, pooling)[rows], _side(y, "mean")[rows]
+        sides = _side(x)[rows], _side(y)[rows]
         grids = {name: layer_grid(*sides, name, settings.seed, settings.draws) for name in KERNELS}
     except (LayersMissingError, DegenerateError) as error:
         sharing = Sharing.of_samples(data.samples)
@@ -83,10 +83,10 @@ def layer_scores(
             Score(metric=f"layers_{name}", value=None, status="not_applicable", reason=reason, **common)
             for name in KERNELS
         ], None
-    common = {**common, "params": {**common["params"], "layer_pooling": pooling}}
-    widths = _widths(x, pooling), _widths(y, "mean")
+    common = {**common, "params": {**common["params"], "layer_pooling": x.pooling}}
+    widths = _widths(x), _widths(y)
     scores = [score for name, grid in grids.items() for score in _scores(name, grid, x.first, common, widths)]
-    names = {"encoder": encoder.info.label, "llm": llm.info.label, "pooling": pooling}
+    names = {"encoder": encoder.info.label, "llm": llm.info.label, "pooling": x.pooling}
     arrays: dict[str, NDArray[Any]] = {name: np.array(value) for name, value in names.items()}
     arrays["first"] = np.array(x.first)
     for name, grid in grids.items():
@@ -121,19 +121,12 @@ def layer_grid(x: NDArray[Any], y: NDArray[Any], name: str, seed: int, draws: in
     return Grid(values, np.nanmax(drawn, axis=(1, 2)), drawn[:, -1, -1])
 
 
-def layer_pooling(encoder: Any, x: Layers) -> str:
-    """Return how hidden layers of the encoder are pooled: as asked for, else as `--align-layer` has it."""
-    asked = encoder.options.pooling
-    pooling: str = encoder.family.pooling(asked if asked in x.poolings else None, 0, encoder.info.label)
-    return pooling
+def _widths(of: Layers) -> list[int]:
+    return [of.at(layer, of.pooling).shape[1] for layer in range(of.values.shape[1])]
 
 
-def _widths(of: Layers, pooling: str) -> list[int]:
-    return [of.at(layer, pooling).shape[1] for layer in range(of.values.shape[1])]
-
-
-def _side(of: Layers, pooling: str) -> NDArray[Any]:
-    values = of.by(pooling).astype(np.float64)
+def _side(of: Layers) -> NDArray[Any]:
+    values = of.by(of.pooling).astype(np.float64)
     if not of.model.params.get("l2", True):
         return values
     lengths = np.linalg.norm(values, axis=-1, keepdims=True)
@@ -174,7 +167,7 @@ def _scores(
     return scores
 
 
-def _common(encoder: Any, llm: Any, data: Dataset, n: int, settings: Settings) -> dict[str, Any]:
+def _common(encoder: ModelInfo, llm: ModelInfo, data: Dataset, n: int, settings: Settings) -> dict[str, Any]:
     sides = (encoder, llm)
     return {
         "experiment": "layers",

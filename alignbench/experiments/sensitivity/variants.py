@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.encoders import Encoder
 from alignbench.errors import DegenerateError, LayersMissingError, ModelError, WeightsMissingError
 from alignbench.experiments.scoring import blas_threads, identity, preprocessing
 from alignbench.experiments.sharing import Sharing, why_not
+from alignbench.llms import LLM
 from alignbench.metrics import METRICS
 from alignbench.stats import evaluate, standings
 from alignbench.types import Score
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from alignbench.experiments.scoring import Settings
     from alignbench.types import Embeddings, Layers, Pair
+    from alignbench.weights.protocols import Described
 
     Matrix = NDArray[np.float64]
     Sides = tuple[Matrix, Matrix]
@@ -87,11 +90,11 @@ class Row:
 
 
 def sensitivity(
-    encoder: Any,
-    llm: Any,
+    encoder: Described,
+    llm: Described,
     pair: Pair,
     varied: Callable[..., Embeddings],
-    layers: Callable[[Any], Layers],
+    layers: Callable[..., Layers],
     settings: Settings,
 ) -> list[Score]:
     """Return calibrated CKA of one pair under each variant that there is, with its interval.
@@ -146,11 +149,11 @@ def sensitivity(
 
 
 def variants(
-    encoder: Any,
-    llm: Any,
+    encoder: Described,
+    llm: Described,
     pair: Pair,
     varied: Callable[..., Embeddings],
-    layers: Callable[[Any], Layers],
+    layers: Callable[..., Layers],
 ) -> Iterator[Variant | Lost]:
     """Yield the pair as it is scored, then what else there is of it: one choice is changed at a time.
 
@@ -170,16 +173,16 @@ def variants(
 
 
 def _choices(
-    encoder: Any,
-    llm: Any,
+    encoder: Described,
+    llm: Described,
     pair: Pair,
     varied: Callable[..., Embeddings],
-    layers: Callable[[Any], Layers],
+    layers: Callable[..., Layers],
 ) -> Iterator[tuple[str, Callable[[], Sides | None]]]:
     """Yield the name of each variant with what computes its sides: None where models give no such thing."""
     x, y = (np.asarray(side.values, dtype=np.float64) for side in (pair.x, pair.y))
     yield AS_SCORED, lambda: (x, y)
-    if hasattr(encoder, "varied"):
+    if isinstance(encoder, Encoder):
         for pooling in other_poolings(encoder):
             yield f"pooling {pooling}", partial(_with_pooling, encoder, y, pooling, varied, layers)
         fit = "squash" if encoder.options.fit == "pad" else "pad"
@@ -195,7 +198,7 @@ def _choices(
         return unit(a - a.mean(axis=0)), unit(b - b.mean(axis=0))
 
     scaled = bool(pair.x.model.params.get("l2", True))
-    if scaled and any(hasattr(model, "varied") for model in (encoder, llm)):
+    if scaled and any(isinstance(model, Encoder | LLM) for model in (encoder, llm)):
         yield "lengths kept", raw
     elif not scaled:
         yield "unit length", lambda: (unit(x), unit(y))
@@ -203,7 +206,7 @@ def _choices(
     yield "features standardised", lambda: (standardised(x), standardised(y))
 
 
-def other_poolings(encoder: Any) -> list[str]:
+def other_poolings(encoder: Encoder) -> list[str]:
     """Return the poolings of the encoder's output other than the one in effect, each vector once."""
     own = encoder.pooling
     # The pooler of a family that embeds by CLS is that very CLS.
@@ -287,9 +290,9 @@ def _values(embeddings: Embeddings) -> Matrix:
     return np.asarray(embeddings.values, dtype=np.float64)
 
 
-def _raw(model: Any, side: Embeddings, varied: Callable[..., Embeddings]) -> Matrix:
+def _raw(model: Described, side: Embeddings, varied: Callable[..., Embeddings]) -> Matrix:
     """Return vectors with their lengths, where the model can give them again; else as they are."""
-    return _values(varied(model, l2=False) if hasattr(model, "varied") else side)
+    return _values(varied(model, l2=False) if isinstance(model, Encoder | LLM) else side)
 
 
 def _both(x: Matrix | None, y: Matrix | None) -> Sides | None:
@@ -297,13 +300,17 @@ def _both(x: Matrix | None, y: Matrix | None) -> Sides | None:
 
 
 def _with_pooling(
-    encoder: Any, y: Matrix, pooling: str, varied: Callable[..., Embeddings], layers: Callable[[Any], Layers]
+    encoder: Encoder,
+    y: Matrix,
+    pooling: str,
+    varied: Callable[..., Embeddings],
+    layers: Callable[..., Layers],
 ) -> Sides:
     return _pooled(encoder, pooling, varied, layers), y
 
 
 def _pooled(
-    encoder: Any, pooling: str, varied: Callable[..., Embeddings], layers: Callable[[Any], Layers]
+    encoder: Encoder, pooling: str, varied: Callable[..., Embeddings], layers: Callable[..., Layers]
 ) -> Matrix:
     """Return the encoder's output by another pooling: from the pass of all layers where that has it."""
     if pooling in encoder.layer_poolings and encoder.options.layer is None:
@@ -315,17 +322,13 @@ def _pooled(
     return _values(varied(encoder, pooling=pooling))
 
 
-def _middle(model: Any, layers: Callable[[Any], Layers]) -> Matrix | None:
+def _middle(model: Described, layers: Callable[..., Layers]) -> Matrix | None:
     """Return the middle hidden layer, scaled as the run scales; None where the model gives no layers."""
-    if not hasattr(model, "forward_layers"):
+    if not isinstance(model, Encoder | LLM):
         return None
     try:
         found = layers(model)
     except LayersMissingError:
         return None
-    pooling = found.poolings[0]
-    if model.info.side == "vision":
-        asked = model.options.pooling
-        pooling = model.family.pooling(asked if asked in found.poolings else None, 0, model.info.label)
-    values = np.asarray(found.at(found.values.shape[1] // 2, pooling), dtype=np.float64)
+    values = np.asarray(found.at(found.values.shape[1] // 2, found.pooling), dtype=np.float64)
     return unit(values) if found.model.params.get("l2", True) else values

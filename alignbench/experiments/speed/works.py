@@ -12,9 +12,11 @@ import numpy as np
 
 from alignbench.datasets import open_image
 from alignbench.embed.batches import text_batches
-from alignbench.embed.models import runs_apart
+from alignbench.embed.models import embed_of, image_calls, info_of
 from alignbench.experiments.speed.rounds import TooSlow
 from alignbench.types import Score
+from alignbench.weights.handle import Handle
+from alignbench.weights.protocols import prepares_images, prepares_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from alignbench.experiments.speed.rounds import Timing
     from alignbench.metrics import Metric
     from alignbench.types import ModelInfo
+    from alignbench.weights.protocols import ImageModel, TextModel
 
 IMAGES = 16  # that are decoded and preprocessed in a call
 TEXTS = 32  # that are embedded in a call
@@ -89,28 +92,28 @@ def decoding(dataset: Dataset) -> Work:
     )
 
 
-def preprocessing(encoder: Any, dataset: Dataset) -> Work:
+def preprocessing(encoder: ImageModel, dataset: Dataset) -> Work:
     """Return the preprocessing of decoded images, apart from the model."""
     images = [sample.open_image() for sample in _spread(dataset.samples, IMAGES)]
-    apart = runs_apart(encoder, "preprocess")
+    preprocess = encoder.preprocess if prepares_images(encoder) else None
+    info = info_of(encoder, "vision")
     return Work(
         latency="preprocess_ms",
-        call=(lambda: [encoder.preprocess(image) for image in images]) if apart else None,
+        call=None if preprocess is None else lambda: [preprocess(image) for image in images],
         per=len(images),
         items=len(images),
         dataset=dataset.label,
-        model=encoder.info,
+        model=info,
         group="images",
-        reason="" if apart else f"{encoder.info.label} preprocesses inside embed()",
+        reason="" if preprocess is not None else f"{info.label} preprocesses inside embed()",
     )
 
 
-def encoding(encoder: Any, dataset: Dataset, batch_size: int) -> Work:
+def encoding(encoder: ImageModel, dataset: Dataset, batch_size: int) -> Work:
     """Return a forward pass of a batch; of an encoder that only has `embed`, with its preprocessing."""
     images = [sample.open_image() for sample in _cycled(dataset.samples, batch_size)]
-    apart = runs_apart(encoder, "preprocess")
-    batch = [encoder.preprocess(image) for image in images] if apart else images
-    forward = encoder.forward if apart else encoder.embed
+    prepare, forward = image_calls(encoder)
+    batch = [prepare(image) for image in images]
     return Work(
         latency="latency_ms",
         call=lambda: forward(batch),
@@ -118,23 +121,23 @@ def encoding(encoder: Any, dataset: Dataset, batch_size: int) -> Work:
         throughput={"throughput": (batch_size, "images/s")},
         at={"batch_size": batch_size},
         dataset=dataset.label,
-        model=encoder.info,
+        model=info_of(encoder, "vision"),
         memory=True,
-        weights=getattr(encoder, "weight_bytes", 0),
+        weights=encoder.weight_bytes if isinstance(encoder, Handle) else 0,
         group="encoders",
     )
 
 
-def embedding_texts(llm: Any, dataset: Dataset) -> Work:
+def embedding_texts(llm: TextModel, dataset: Dataset) -> Work:
     """Return the embedding of texts as a run embeds them: made tokens of, in batches by length."""
     texts = [sample.text for sample in _spread(dataset.samples, TEXTS)]
     count = {"throughput": (len(texts), "texts/s")}
-    if runs_apart(llm, "tokenize"):
+    if prepares_texts(llm):
         count["token_throughput"] = (sum(map(len, llm.tokenize(texts))), "tokens/s")
 
     def embed() -> object:
-        if not runs_apart(llm, "tokenize"):
-            return llm.embed(texts)
+        if not prepares_texts(llm):
+            return embed_of(llm, "text")(texts)
         tokens = llm.tokenize(texts)
         batches = text_batches([len(of) for of in tokens], TOKENS_A_BATCH)
         return [llm.forward([tokens[i] for i in batch]) for batch in batches]
@@ -146,9 +149,9 @@ def embedding_texts(llm: Any, dataset: Dataset) -> Work:
         throughput=count,
         at={"texts": len(texts)},
         dataset=dataset.label,
-        model=llm.info,
+        model=info_of(llm, "text"),
         memory=True,
-        weights=getattr(llm, "weight_bytes", 0),
+        weights=llm.weight_bytes if isinstance(llm, Handle) else 0,
         group="LLMs",
     )
 

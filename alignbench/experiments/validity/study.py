@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from alignbench.errors import ConfigError, DataError
 from alignbench.experiments.validity.study_cells import CellSettings, cell
 from alignbench.files import make_folder, read_regular, write_bytes
+from alignbench.llms import LLM
+from alignbench.weights.protocols import fingerprints
 from alignbench.zoo.lineages import CARD, LINEAGES, SHIPPED, Card, read_card
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from alignbench.datasets import Dataset
     from alignbench.embed import EmbeddingStore
     from alignbench.encoders import Encoder
-    from alignbench.llms import LLM
     from alignbench.llms.base import CausalLM
     from alignbench.weights.custom import Custom
 
@@ -173,20 +174,20 @@ class Study:
     def _compute(
         self, drawings: str, member: Member, encoder: Encoder | Custom, llm: str, basis: Mapping[str, Any]
     ) -> Cell:
-        from alignbench.embed import embed_images, embed_patches, embed_texts
+        from alignbench.embed import Embedder
         from alignbench.types import Pair
 
         data = self._dataset(drawings)
-        how: dict[str, Any] = {"store": self.store, "device": "cpu"}
-        x = embed_images(encoder, data, beside=["patches"], **how)
-        y = embed_texts(self._llm(llm), data, **how)
+        embedder = Embedder(self.store, "cpu")
+        x = embedder.images(encoder, data, beside=["patches"])
+        y = embedder.texts(self._llm(llm), data)
         labels = tuple(sample.data_type for sample in data.samples)
         groups = tuple(sample.group for sample in data.samples)
         pair = Pair(x, y, labels=labels, groups=groups, dataset=data.label)
         found = cell(
             pair,
             self.settings_of(drawings, member),
-            lambda: (embed_patches(encoder, data, **how), self._head(llm), data),
+            lambda: (embedder.patches(encoder, data), self._head(llm), data),
         )
         n = len(set(groups))
         name = self._llm(llm).info.name
@@ -216,7 +217,7 @@ class Study:
     def _head(self, name: str) -> CausalLM:
         if name not in self._heads:
             llm = self._llm(name)
-            if not hasattr(llm, "with_head"):
+            if not isinstance(llm, LLM):
                 raise ConfigError(f"{name}: the study trains VLMs, and it gives embeddings only")
             self._heads[name] = llm.with_head()
             self._heads[name].load("cpu", "float32")
@@ -303,6 +304,6 @@ def largest_difference(one: Cell, other: Cell) -> float:
     return largest
 
 
-def _weights_of(model: Any) -> str:
-    fingerprint = model.fingerprint() if hasattr(model, "fingerprint") else {}
+def _weights_of(model: Encoder | LLM | Custom) -> str:
+    fingerprint = model.fingerprint() if fingerprints(model) else {}
     return f"{fingerprint.get('revision', model.info.name)}"

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from alignbench.embed import EmbeddingStore, embed_images, embed_texts
+from alignbench.embed import Embedder, EmbeddingStore
+from alignbench.encoders import Encoder
 from alignbench.encoders import resolve as resolve_encoder
 from alignbench.llms import resolve as resolve_llm
 from alignbench.weights.loading import quiet, torch_dtype, transformers_class
 from alignbench.weights.precision import resolve_device
+from alignbench.weights.protocols import loads
 from alignbench.weights.vectors import unit_rows
 from alignbench.workshop.measure._embed_inputs import dataset
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from alignbench.llms import LLM
+    from alignbench.weights.custom import Custom
     from alignbench.weights.precision import Precision
 
     Vectors = NDArray[np.float32]
@@ -32,7 +36,7 @@ IMAGES_A_BATCH = 32
 
 
 class Kept:
-    """A loaded model that `embed_texts` and `embed_images` can neither load nor free.
+    """A loaded model that an `Embedder` can neither load nor free.
 
     Args:
         model: an LLM or an Encoder; it is loaded once, here.
@@ -40,9 +44,14 @@ class Kept:
         dtype: in which arithmetic.
     """
 
-    def __init__(self, model: Any, device: str, dtype: str) -> None:
-        model.load(device, dtype)
+    def __init__(self, model: Encoder | LLM | Custom, device: str, dtype: str) -> None:
+        if loads(model):
+            model.load(device, dtype)
         self._model = model
+
+    def embed(self, items: Sequence[Any]) -> Vectors:
+        """Return what the model gives."""
+        return self._model.embed(items)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
@@ -55,9 +64,9 @@ class Kept:
 
 
 def our_texts(folder: Path, texts: Sequence[str], device: str, dtype: str) -> Work:
-    """Return the work of `embed_texts` on an empty store: tokenising, running, checking, writing."""
+    """Return the work of embedding texts with an empty store: tokenising, running, checking, writing."""
     llm = Kept(resolve_llm(f"ours={folder}", max_length=LONGEST), device, dtype)
-    return lambda: embed_texts(llm, texts, store=EmbeddingStore(), device=device, dtype=dtype).values
+    return lambda: Embedder(EmbeddingStore(), device, dtype).texts(llm, texts).values
 
 
 def sentence_transformers_texts(
@@ -95,19 +104,14 @@ def sentence_transformers_texts(
 def our_images(
     folder: Path, files: Sequence[Path], pooling: str, device: str, dtype: str
 ) -> tuple[Work, Precision]:
-    """Return the work of `embed_images` on an empty store, from reading the files on; and its arithmetic."""
-    handle: Any = resolve_encoder(f"ours={folder}", pooling=pooling)
+    """Return the work of embedding images with an empty store, and its arithmetic."""
+    handle = resolve_encoder(f"ours={folder}", pooling=pooling)
+    assert isinstance(handle, Encoder)
     encoder = Kept(handle, device, dtype)
 
     def work() -> Vectors:
-        return embed_images(
-            encoder,
-            dataset(files),
-            store=EmbeddingStore(),
-            device=device,
-            dtype=dtype,
-            batch_size=IMAGES_A_BATCH,
-        ).values
+        embedder = Embedder(EmbeddingStore(), device, dtype, IMAGES_A_BATCH)
+        return embedder.images(encoder, dataset(files)).values
 
     return work, handle.precision(device, dtype)
 

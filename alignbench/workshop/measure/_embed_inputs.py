@@ -18,6 +18,8 @@ from alignbench.datasets.synthetic import HELD_OUT_SEED, TYPES, Synthetic
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from transformers import PreTrainedModel
+
 # SmolLM2-135M, CLIP ViT-B/32 and DINOv2-base, but for the vocabulary: it follows from the tokenizer.
 LLM: dict[str, Any] = {
     "hidden_size": 576,
@@ -105,7 +107,7 @@ def make_dinov2(folder: Path) -> tuple[Path, str]:
     return folder, f"DINOv2-base's shape, {_size(model)}"
 
 
-def _size(model: Any) -> str:
+def _size(model: PreTrainedModel) -> str:
     return f"{model.num_parameters() / 1e6:.0f}M random weights"
 
 

@@ -72,16 +72,15 @@ def embedded(encoders: tuple[str, str], llm: str, per_type: int) -> Pool:
     from alignbench import llms
     from alignbench.config import load_config
     from alignbench.datasets import load_dataset
-    from alignbench.embed import EmbeddingStore, default_root, embed_images, embed_texts
+    from alignbench.embed import Embedder, EmbeddingStore, default_root
 
     config = load_config()
     dataset = load_dataset("synthetic", n_per_type=per_type, seed=DRAWINGS, config=config)
-    store = EmbeddingStore(default_root())
+    embedder = Embedder(EmbeddingStore(default_root()))
     first, second = (
-        embed_images(vision.resolve(name, sources=config.encoders), dataset, store=store).values
-        for name in encoders
+        embedder.images(vision.resolve(name, sources=config.encoders), dataset).values for name in encoders
     )
-    texts = embed_texts(llms.resolve(llm, sources=config.llms), dataset, store=store).values
+    texts = embedder.texts(llms.resolve(llm, sources=config.llms), dataset).values
     return Pool(
         encoders,
         (first, second),

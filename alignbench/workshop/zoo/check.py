@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from PIL import Image
+    from transformers import PreTrainedModel
 
     from alignbench.zoo.recipes import Recipe
 
@@ -105,7 +106,7 @@ def distill_results(folder: Path) -> Results:
 
 
 @torch.inference_mode()
-def features(model: Any, processor: Any, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+def features(model: PreTrainedModel, processor: Any, images: Sequence[Image.Image]) -> NDArray[np.float32]:
     """Return the pooled outputs [n, d] of `images`."""
     pixels = processed(processor, images)
     return np.concatenate([model(pixel_values=batch).pooler_output.numpy() for batch in pixels.split(BATCH)])
@@ -164,7 +165,7 @@ def language_results(folder: Path) -> Results:
     }
 
 
-def same_drawing_r1(model: Any, tokenizer: Any) -> float:
+def same_drawing_r1(model: PreTrainedModel, tokenizer: Any) -> float:
     """Return how often a wording's nearest, among the second wordings of 90 drawings, is of the same drawing.
 
     By cosine of mean-pooled last hidden states after centring; chance is 1 in 90.
@@ -175,7 +176,7 @@ def same_drawing_r1(model: Any, tokenizer: Any) -> float:
     return recall_at_1(first @ second.T)
 
 
-def _pooled(model: Any, tokenizer: Any, texts: list[str]) -> NDArray[np.float32]:
+def _pooled(model: PreTrainedModel, tokenizer: Any, texts: list[str]) -> NDArray[np.float32]:
     tokens = tokenizer(texts, padding="longest", return_tensors="pt")
     hidden = model.base_model(
         input_ids=tokens.input_ids, attention_mask=tokens.attention_mask

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from transformers import PreTrainedModel
 
     from alignbench.workshop.zoo.loop import Task
     from alignbench.zoo.lineages import Lineage
@@ -120,7 +121,9 @@ def _model(task: Any) -> Any:
     return task.module if isinstance(task, Contrastive) else task.model
 
 
-def _keep(model: Any, tokenizer: Any, processor: Any, lineage: Lineage, step: int, out: Path) -> None:
+def _keep(
+    model: PreTrainedModel, tokenizer: Any, processor: Any, lineage: Lineage, step: int, out: Path
+) -> None:
     """Write a checkpoint: beside first, so that a folder is whole or not there, whoever else makes it."""
     recipe = lineage.recipe
     folder = out / lineage.checkpoints[step]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from transformers import PreTrainedModel
+
     from alignbench.zoo.recipes import Recipe
 
 TOKENIZER_DRAWINGS = 4000
@@ -69,7 +71,7 @@ def train_model(
     return progress
 
 
-def save(model: Any, tokenizer: Any, processor: Any, out: Path) -> None:
+def save(model: PreTrainedModel, tokenizer: Any, processor: Any, out: Path) -> None:
     """Write weights as fp16 safetensors with all that `from_pretrained` needs."""
     model.eval().to(torch.float16).save_pretrained(out)
     (out / "model.safetensors").chmod(0o644)  # safetensors writes for the owner only

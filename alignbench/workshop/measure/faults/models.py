@@ -16,7 +16,7 @@ import tempfile
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from alignbench.workshop.measure.faults.trial import isolated
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
 LIMIT = 120  # seconds for one model, on a machine that does other things
 _ABSURD: Final = (
@@ -81,16 +81,15 @@ def _use(name: str, folder: Path) -> None:
     from alignbench import encoders, llms
     from alignbench.tests.tiny_models import TEXTS, images
 
-    model: Any
-    inputs: Sequence[Any]
     if name in {"clip", "dinov2"}:
-        model, inputs = encoders.resolve(str(folder)), images()
+        encoder = encoders.resolve(str(folder))
+        encoder.load("cpu", "float32")
+        vectors, n = encoder.embed(images()), len(images())
     else:
-        place = f"gguf:{folder / 'model.gguf'}" if name == "gguf" else str(folder)
-        model, inputs = llms.resolve(place), TEXTS
-    model.load("cpu", "float32")
-    vectors = model.embed(inputs)
-    if len(vectors) != len(inputs) or not np.isfinite(vectors).all():
+        llm = llms.resolve(f"gguf:{folder / 'model.gguf'}" if name == "gguf" else str(folder))
+        llm.load("cpu", "float32")
+        vectors, n = llm.embed(TEXTS), len(TEXTS)
+    if len(vectors) != n or not np.isfinite(vectors).all():
         raise AssertionError(f"accepted, with vectors of shape {vectors.shape} that are not all finite")
 
 

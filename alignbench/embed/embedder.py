@@ -1,0 +1,281 @@
+"""`Embedder`: embeddings of a dataset from the cache, and what is missing from the model."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from alignbench.embed.arrays import from_arrays, runs
+from alignbench.embed.cache import ROWS_PER_SHARD, EmbeddingStore
+from alignbench.embed.models import dtype_of, info_of, key_of, loaded
+from alignbench.embed.progress import Progress, Silent
+from alignbench.embed.task import gives, image_task, text_task
+from alignbench.embed.unit import unit
+from alignbench.encoders import Encoder
+from alignbench.errors import InputError, LayersMissingError, ModelError
+from alignbench.llms import LLM
+from alignbench.types import Embeddings, Layers, Patches
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from contextlib import AbstractContextManager
+
+    from alignbench.datasets import Dataset
+    from alignbench.embed.cache import Shelf
+    from alignbench.embed.models import OnLoad, Output, Vectors
+    from alignbench.embed.task import Task
+    from alignbench.types import ModelInfo
+    from alignbench.weights.protocols import ImageModel, Model, TextModel
+
+
+@dataclass(frozen=True, slots=True)
+class Embedder:
+    """Embeds datasets: a model is loaded only if the store lacks something of it, and freed after.
+
+    Args:
+        store: what is known already, and where to keep what is not.
+        device: "auto", "cpu", "cuda", ...
+        dtype: "auto", "float32", "bfloat16" or "float16".
+        batch_size: images a batch.
+        max_tokens: tokens a batch of texts, with padding.
+        progress: is told of the images or texts that are missing.
+        on_load: is told (model, seconds) of each load of weights.
+
+    Raises:
+        InputError: a batch of nothing.
+    """
+
+    store: EmbeddingStore
+    device: str = "auto"
+    dtype: str = "auto"
+    batch_size: int = 32
+    max_tokens: int = 2048
+    progress: Progress = field(default_factory=Silent)
+    on_load: OnLoad | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("batch_size", self.batch_size), ("max_tokens", self.max_tokens)):
+            if value < 1:
+                raise InputError(f"{name}: expected at least 1, got {value}")
+
+    def images(self, encoder: ImageModel, dataset: Dataset, *, beside: Collection[Output] = ()) -> Embeddings:
+        """Return an encoder's vectors of a dataset's images, row i of sample i: float32 [n, d].
+
+        Rows are divided by their length if the encoder's `info.params["l2"]` says so (the default); the
+        arithmetic is in `model.params["dtype"]`.
+
+        Args:
+            encoder: an Encoder, or any object with `embed(images) -> [n, d]`; without `fingerprint()` nothing
+                of it is cached. Arrays in its place are not computed, and not cached.
+            dataset: the samples.
+            beside: where weights are loaded, keep "patches" or "layers", too, for later.
+
+        Raises:
+            WeightsMissingError: a load is needed and the weights are not there.
+            ModelError: a vector is not finite, or can't be scaled to unit length.
+            DataError: an image can't be decoded.
+        """
+        if (arrays := from_arrays(encoder, dataset)) is not None:
+            return arrays
+        outputs: list[Output] = ["vectors", *(output for output in beside if gives(encoder, output))]
+        return self._embeddings([image_task(encoder, dataset, self.batch_size, of) for of in outputs])
+
+    def texts(
+        self, llm: TextModel, dataset: Dataset | Sequence[str], *, beside: Collection[Output] = ()
+    ) -> Embeddings:
+        """Return an LLM's vectors of a dataset's texts, row i of sample i (of `Sample.text`): float32 [n, d].
+
+        Texts are run sorted by length and put back in order. An `AlignbenchWarning` says how many of them the
+        model reads in part only.
+
+        Args:
+            llm: an LLM, or any object with `embed(texts) -> [n, d]`.
+            dataset: the samples, or texts.
+            beside: where weights are loaded, keep "layers", too, for later.
+
+        Raises:
+            WeightsMissingError: a load is needed and the weights are not there.
+            ModelError: a vector is not finite, or can't be scaled to unit length.
+            DataError: a text has no tokens.
+        """
+        if (arrays := from_arrays(llm, dataset)) is not None:
+            return arrays
+        outputs: list[Output] = ["vectors", *(output for output in beside if gives(llm, output))]
+        return self._embeddings([text_task(llm, dataset, self.max_tokens, self.device, of) for of in outputs])
+
+    def patches(self, encoder: ImageModel, dataset: Dataset) -> Patches:
+        """Return an encoder's patch vectors of a dataset's images, as they are: float32 [n, p, d].
+
+        Args:
+            encoder: an Encoder, or any object with `patches(images) -> [n, p, d]`.
+            dataset: the samples.
+
+        Raises:
+            WeightsMissingError: a load is needed and the weights are not there.
+            ModelError: the encoder gives no patches, a vector is not finite, or images differ in their number
+                of patches.
+            DataError: an image can't be decoded.
+        """
+        task = image_task(encoder, dataset, self.batch_size, "patches")
+        info, values = self._vectors_of(task)
+        return Patches(info, values, task.ids)
+
+    def layers(self, model: Model, dataset: Dataset) -> Layers:
+        """Return every hidden layer of an encoder's images or an LLM's texts, as they are: no row is scaled.
+
+        Args:
+            model: an Encoder or an LLM.
+            dataset: the samples.
+
+        Raises:
+            LayersMissingError: the model gives none.
+            WeightsMissingError: a load is needed and the weights are not there.
+            ModelError: a vector is not finite.
+        """
+        if isinstance(model, Encoder):
+            model.check_layers()
+            task = image_task(model, dataset, self.batch_size, "layers")
+        elif isinstance(model, LLM):
+            task = text_task(model, dataset, self.max_tokens, self.device, "layers")
+        else:
+            name = info_of(model, "vision").name
+            raise LayersMissingError(f"{name}: gives embeddings only, no hidden layers")
+        info, values = self._vectors_of(task)
+        poolings = model.layer_poolings
+        layers = values.reshape(len(values), -1, len(poolings), values.shape[-1])
+        if isinstance(model, LLM):
+            return Layers(info, layers, poolings, task.ids)
+        return Layers(
+            info,
+            layers[:, :-1],
+            poolings,
+            task.ids,
+            first=model.first_layer,
+            output=layers[:, -1],
+            chosen=model.layer_pooling,
+        )
+
+    def count_missing(self, model: Model, dataset: Dataset, output: Output = "vectors") -> int:
+        """Return how many of a dataset's images (or texts) would have to be embedded.
+
+        Args:
+            model: an Encoder, an LLM, or a third party's; arrays have all.
+            dataset: the samples.
+            output: what would be asked for.
+        """
+        if not runs(model):
+            return 0
+        task = (
+            text_task(cast("TextModel", model), dataset, self.max_tokens, self.device, output)
+            if info_of(model, "vision").side == "text"
+            else image_task(cast("ImageModel", model), dataset, self.batch_size, output)
+        )
+        place = self._place(task)
+        return len(place.lacks(place.known()))
+
+    def _embeddings(self, tasks: Sequence[Task]) -> Embeddings:
+        task, *beside = tasks
+        info, values = self._vectors_of(task, beside)
+        return Embeddings(info, unit(values, task.ids, info.name) if info.params["l2"] else values, task.ids)
+
+    def _place(self, task: Task) -> _Place:
+        """Return where a task's vectors are kept, as far as is known of the model at this moment."""
+        arithmetic = dtype_of(task.model, self.device, self.dtype)
+        key = key_of(task.model, arithmetic, task.output)
+        return _Place(arithmetic, None if key is None else self.store.shelf(key), task.items(key or {}))
+
+    def _vectors_of(self, task: Task, beside: Sequence[Task] = ()) -> tuple[ModelInfo, Vectors]:
+        """Return all rows' vectors as the store has them: from the model where they are missing.
+
+        While the model is loaded, other tasks of the same model may put their vectors into the store, too.
+        """
+        name = task.name
+        if not task.ids:
+            raise InputError(f"{name}: there is nothing to embed")
+        place = self._place(task)
+        known = place.known()
+        if place.lacks(known):
+            with place.locked():
+                # Another process may have done it while this one waited for the lock.
+                place = self._place(task)
+                known = place.known()
+                if place.lacks(known):
+                    with loaded(task.model, name, self.device, self.dtype, self.on_load, task.side):
+                        # Of a model that had to be downloaded, all is known only now.
+                        place = self._place(task)
+                        known = place.known()
+                        self._compute(task, place, known)
+                        for other in beside:
+                            self._compute_beside(other)
+        info = info_of(task.model, task.side, place.arithmetic)
+        return info, _stacked([known[item] for item in place.items], name)
+
+    def _compute_beside(self, task: Task) -> None:
+        place = self._place(task)
+        if place.shelf is None:
+            return  # it would be forgotten at once
+        # What goes wrong here goes wrong again for whoever asks for these vectors, and is theirs to report.
+        with suppress(Exception), place.locked():
+            known = place.known()
+            if place.lacks(known):
+                self._compute(task, place, known)
+
+    def _compute(self, task: Task, place: _Place, known: dict[str, Vectors]) -> None:
+        """Add the vectors that `known` lacks, and keep them, a shard at a time."""
+        name, rows = task.name, place.lacks(known)
+        pending: list[str] = []
+
+        def keep() -> None:
+            if pending and place.shelf is not None:
+                place.shelf.write(pending, _stacked([known[item] for item in pending], name))
+            pending.clear()
+
+        self.progress.start(len(rows), f"{name}: {'images' if task.side == 'vision' else 'texts'}")
+        try:
+            for of, vectors in task.encode(rows):
+                for row, vector in zip(of, vectors, strict=True):
+                    known[place.items[row]] = vector
+                    pending.append(place.items[row])
+                    if len(pending) == ROWS_PER_SHARD:
+                        keep()
+                self.progress.advance(len(of))
+        finally:
+            self.progress.close()
+            keep()  # what an error or Ctrl-C leaves is good, too
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a task's vectors are kept.
+
+    Args:
+        arithmetic: the dtype's name.
+        shelf: None for a model that can't say what it is: nothing of it is kept.
+        items: each row's item.
+    """
+
+    arithmetic: str
+    shelf: Shelf | None
+    items: list[str]
+
+    def known(self) -> dict[str, Vectors]:
+        """Return the vectors that are there, by item."""
+        return {} if self.shelf is None else self.shelf.read(self.items)
+
+    def lacks(self, known: dict[str, Vectors]) -> list[int]:
+        """Return the rows without a vector, one an item."""
+        first = {item: row for row, item in reversed(list(enumerate(self.items)))}
+        return sorted(row for item, row in first.items() if item not in known)
+
+    def locked(self) -> AbstractContextManager[object]:
+        """Keep other processes from computing the same."""
+        return nullcontext() if self.shelf is None else self.shelf.lock()
+
+
+def _stacked(vectors: Sequence[Vectors], name: str) -> Vectors:
+    if len({vector.shape for vector in vectors}) > 1:
+        raise ModelError(f"{name}: its vectors differ in shape: {sorted({v.shape for v in vectors})}")
+    return np.stack(vectors)

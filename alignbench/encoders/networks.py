@@ -1,0 +1,95 @@
+"""What the adapters ask of the networks that transformers, open_clip and timm build."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from alignbench.weights.protocols import Network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from torch import Tensor
+    from torch.nn import Module
+
+
+class ChoosesAttention(Protocol):
+    """A model of transformers, which can compute attention in several ways."""
+
+    config: Any
+
+    def set_attn_implementation(self, attn_implementation: str, /) -> object:
+        """Compute attention that way from now on."""
+
+
+class ClipVision(Network, ChoosesAttention, Protocol):
+    """CLIPVisionModelWithProjection: a transformer, and the way into the space of the texts."""
+
+    vision_model: ClipTransformer
+    visual_projection: Callable[[Tensor], Tensor]
+
+
+class ClipTransformer(Protocol):
+    """The transformer of a CLIP."""
+
+    encoder: Any
+    post_layernorm: Callable[[Tensor], Tensor]
+
+    def __call__(self, pixels: Tensor, /, *, output_hidden_states: bool) -> Any:
+        """Return `last_hidden_state`, `pooler_output`, and `hidden_states` where they are asked for."""
+
+
+class SiglipVision(Network, Protocol):
+    """SiglipVisionModel with its pooling head."""
+
+    config: Any
+    head: PoolingHead
+
+    def __call__(self, pixels: Tensor, /, *, output_hidden_states: bool = False) -> Any:
+        """Return `last_hidden_state`, `pooler_output`, and `hidden_states` where they are asked for."""
+
+
+class PoolingHead(Protocol):
+    """An attention of one learnt query to all patches."""
+
+    probe: Tensor
+    attention: Callable[..., Sequence[Tensor]]
+
+    def __call__(self, tokens: Tensor, /) -> Tensor:
+        """Return one vector per sequence of tokens."""
+
+
+class OpenClipModel(Network, Protocol):
+    """A model of open_clip; `visual` is its vision side, of images to the shared space."""
+
+    visual: Any
+
+    def encode_text(self, tokens: Tensor, /) -> Tensor:
+        """Return texts in the shared space."""
+
+
+class HasParts(Protocol):
+    """A network whose parts can be looked at."""
+
+    def modules(self) -> Iterator[Module]:
+        """Return all parts."""
+
+
+class TimmModel(Network, HasParts, Protocol):
+    """A model of timm."""
+
+    num_features: int
+
+    def forward_features(self, pixels: Tensor, /) -> Tensor:
+        """Return tokens, or a feature map."""
+
+    def forward_head(self, features: Tensor, /, *, pre_logits: bool) -> Tensor:
+        """Return the pooled embedding."""
+
+
+@runtime_checkable
+class GivesIntermediates(Protocol):
+    """Gives the state after each block: most architectures of timm and open_clip, but not all."""
+
+    def forward_intermediates(self, pixels: Tensor, /, **how: Any) -> Any:
+        """Return the states."""

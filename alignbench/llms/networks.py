@@ -1,0 +1,51 @@
+"""What the decoders ask of the networks that transformers builds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from alignbench.weights.protocols import Network
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+    from torch import Tensor
+    from torch.nn import Embedding
+
+
+class TextNetwork(Network, Protocol):
+    """A text decoder, with its head or without."""
+
+    config: Any
+
+    @property
+    def device(self) -> torch.device:
+        """Where its input goes."""
+
+    def get_input_embeddings(self) -> Embedding:
+        """Return the vectors of the tokens."""
+
+    def __call__(self, **inputs: Any) -> Any:
+        """Return the states, and the logits where there is a head."""
+
+
+class CausalNetwork(TextNetwork, Protocol):
+    """A text decoder with its head."""
+
+    generation_config: Any
+
+    def generate(self, **inputs: Any) -> Tensor:
+        """Return the token ids that it goes on with."""
+
+    def modules(self) -> Iterator[Any]:
+        """Return all parts."""
+
+    def requires_grad_(self, requires_grad: bool, /) -> CausalNetwork:
+        """Say whether its weights are trained, and return it."""
+
+    def train(self) -> object:
+        """Switch to training mode."""
+
+    def eval(self) -> object:
+        """Switch back."""

@@ -1,0 +1,156 @@
+"""`Catalog`: the models of one side by name, and the way from what a user wrote to a handle."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+
+from alignbench.errors import ModelError
+from alignbench.weights.arrays import arrays
+from alignbench.weights.custom import Custom, adopt
+from alignbench.weights.handle import Handle
+from alignbench.weights.recipe import Recipe, at_hand, embedded_source, folder_source, plain_source
+from alignbench.weights.source import FolderSource, HubSource
+from alignbench.weights.spec import Spec, parse_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from alignbench.registry import Registry
+    from alignbench.weights.family import Family, Options
+    from alignbench.weights.source import Source
+    from alignbench.weights.spec import Kind
+
+    # A spec, and whether a pickle may be read -> the family (None: its configuration says it), the source.
+    Finder: TypeAlias = Callable[[Spec, bool], tuple[Family | None, Source]]
+
+H = TypeVar("H", bound=Handle[Any, Any, Any])
+
+
+@dataclass(frozen=True)
+class Catalog(Generic[H]):
+    """The models of one side.
+
+    Args:
+        handle: the class of its handles.
+        noun: what one of them is called: "encoder", "LLM".
+        entries: by name, a Recipe (ours), or what has `embed`: an object, or a class or function that makes
+            one.
+        families: those of the recipes, by name.
+        kinds: how specs of further kinds than a name, a repository, a folder and arrays are read.
+        needs: the files beside the weights that a model of it can't do without.
+        section: of the configuration that names repositories.
+        elsewhere: the option that takes models of the other side.
+    """
+
+    handle: type[H]
+    noun: str
+    entries: Registry[object]
+    families: Mapping[str, Family]
+    kinds: Mapping[Kind, Finder]
+    needs: tuple[str, ...]
+    section: Literal["vision_encoders", "llms"]
+    elsewhere: str
+
+    @property
+    def side(self) -> Literal["vision", "text"]:
+        """The side of a pair that its models are."""
+        return self.handle.side
+
+    def parse(self, spec: str, sources: Mapping[str, str] | None) -> Spec:
+        """Take a spec apart.
+
+        Raises:
+            UnknownNameError: nobody knows that name.
+            ConfigError: the alias or the form of the spec is wrong.
+        """
+        return parse_spec(spec, self.noun, [*self.entries.names(), *self._sources(sources)])
+
+    def resolve(
+        self,
+        spec: Spec,
+        options: Options,
+        *,
+        standins: bool,
+        allow_pickle: bool,
+        sources: Mapping[str, str] | None,
+    ) -> H | Custom:
+        """Return the model that a spec names, as a handle that has loaded nothing yet.
+
+        Args:
+            spec: taken apart.
+            options: of the side's models.
+            standins: whether the built-in toy model of the same family may run where the weights are not at
+                hand.
+            allow_pickle: whether weights may be a pickle (read with `weights_only=True`).
+            sources: name -> Hub repository or folder; None for the configuration's.
+
+        Raises:
+            UnknownNameError: nobody knows that name.
+            ModelError: the family lacks what was asked for, or has no embedded stand-in; or a registered
+                object, or arrays, are asked for what only a model of ours can follow.
+            WeightsMissingError: the folder or file is not there.
+        """
+        if spec.kind == "npy":
+            return arrays(spec, self.side, l2=options.l2, asked=options.asked())
+        if spec.kind != "name":
+            family, source = self._find(spec, allow_pickle)
+            return self.handle(spec.alias, source, options, family=family)
+        entry = self.entries.get(spec.target) if spec.target in self.entries else Recipe("")
+        if not isinstance(entry, Recipe):
+            made = entry() if inspect.isclass(entry) or inspect.isfunction(entry) else entry
+            return adopt(made, spec.alias, self.side, l2=options.l2, asked=options.asked())
+        if entry.source is not None:
+            source, family = entry.source(), self.families.get(entry.family)
+        else:
+            source = self._configured(spec, entry, self._sources(sources), allow_pickle)
+            # A folder says itself what it is, whatever the name that the configuration gave it.
+            family = None if isinstance(source, FolderSource) else self.families.get(entry.family)
+        handle = self.handle(spec.alias, source, options, family=family, weights=entry.weights)
+        if not standins or entry.weights != "pretrained" or at_hand(source, handle.wanted):
+            return handle
+        if entry.stand_in is None:
+            raise ModelError(
+                f"{spec.alias}: there is no built-in toy model of its family that could stand in for it"
+            )
+        return self.handle(
+            entry.stand_in,
+            embedded_source(entry.stand_in),
+            options,
+            family=self.families[entry.family],
+            weights="stand-in",
+            stand_in_for=spec.alias,
+        )
+
+    def _find(self, spec: Spec, allow_pickle: bool) -> tuple[Family | None, Source]:
+        if spec.kind == "hf":
+            return None, HubSource(
+                spec.target, spec.detail, spec.alias, allow_pickle=allow_pickle, needs=self.needs
+            )
+        if spec.kind == "folder":
+            return None, folder_source(spec.target, allow_pickle=allow_pickle)
+        if spec.kind in self.kinds:
+            return self.kinds[spec.kind](spec, allow_pickle)
+        raise ModelError(f"{spec.alias}: a {spec.kind} model is no {self.noun}; give it to {self.elsewhere}")
+
+    def _configured(
+        self, spec: Spec, recipe: Recipe, sources: Mapping[str, str], allow_pickle: bool
+    ) -> Source:
+        if spec.target not in sources:
+            raise ModelError(f"{spec.target}: the configuration names no repository for it ({self.section}:)")
+        return plain_source(
+            sources[spec.target],
+            name=spec.alias,
+            stand_in=recipe.stand_in,
+            allow_pickle=allow_pickle,
+            needs=self.needs,
+        )
+
+    def _sources(self, sources: Mapping[str, str] | None) -> Mapping[str, str]:
+        if sources is not None:
+            return sources
+        from alignbench.config import load_config
+
+        config = load_config()
+        return config.encoders if self.side == "vision" else config.llms
