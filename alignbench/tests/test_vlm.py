@@ -15,7 +15,8 @@ from alignbench.errors import DegenerateError, InputError
 from alignbench.experiments.vlm.answers import asked, exact_match, kind_of, majority_answers
 from alignbench.experiments.vlm.control import derangement, image_blocks, mean_shuffled, shuffled_nulls
 from alignbench.experiments.vlm.learning import learning_flags
-from alignbench.experiments.vlm.scores import VLMSettings, plan_jobs, train_vlm, vlm_arrays, vlm_scores
+from alignbench.experiments.vlm.result import VLMSettings
+from alignbench.experiments.vlm.scores import plan_jobs, train_vlm, vlm_arrays, vlm_scores
 from alignbench.experiments.vlm.training import image_grid, standardised
 from alignbench.llms import resolve
 from alignbench.projectors.architectures import QUERIES, build

@@ -1,4 +1,4 @@
-"""`python -m alignbench.workshop NAME`: `house` measures the code base, `example` refreshes reports/example."""
+"""`python -m alignbench.workshop NAME`: `house` measures the code, `example` refreshes reports/example."""
 
 from __future__ import annotations
 

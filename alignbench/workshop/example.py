@@ -1,7 +1,7 @@
 """Refreshes reports/example from the folder of a run: only what README and the docs show is kept.
 
-Every refresh stays in the history of the repository, so that the other files of a run are left out. The folder
-`validity` is the result of the study, which `python -m alignbench.measure study --result` writes; it stays.
+Every refresh stays in the history of the repository, so that the other files of a run are left out. The
+folder `validity` stays; `python -m alignbench.measure study --result` writes it.
 """
 
 from __future__ import annotations

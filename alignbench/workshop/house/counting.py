@@ -1,7 +1,7 @@
 """Counts calls in every Python process of a run, into which this file is copied as `sitecustomize.py`.
 
-`ALIGNBENCH_COUNTED` is a JSON object: `log`, a file that gets a line for each call, and `functions`, which has
-a label for each "module:function" that is counted. A checkout need not have all of them.
+`ALIGNBENCH_COUNTED` is a JSON object: `log`, a file that gets a line for each call, and `functions`, which
+has a label for each "module:function" that is counted. A checkout need not have all of them.
 """
 
 from __future__ import annotations

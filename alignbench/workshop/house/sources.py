@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
     Modules = Mapping[str, Module]
 
-MODELS = frozenset(
-    ("decoder", "encoder", "handle", "language_model", "llm", "loaded", "model", "module")
-    + ("network", "text_model", "tower", "vision_model")
+_MODEL = re.compile(
+    r"decoder|encoder|handle|language_model|llm|loaded|model|module|network|text_model|tower|vision_model"
 )
 LONG = 400  # lines that a file may have
 _COMPUTES = re.compile(r"_scores$|^score_")
@@ -118,7 +117,7 @@ def untyped_models(modules: Modules) -> list[str]:
     found = []
     for module in modules.values():
         for node in ast.walk(module.tree):
-            if isinstance(node, ast.arg) and node.arg in MODELS and _is_any(node.annotation):
+            if isinstance(node, ast.arg) and _MODEL.fullmatch(node.arg) and _is_any(node.annotation):
                 found.append(f"{place(module, node)} {node.arg}")
     return found
 
