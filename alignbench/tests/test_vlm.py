@@ -123,7 +123,7 @@ def test_trainings_at_once_start_from_their_own_seeds(llm: Any, monkeypatch: pyt
         return made
 
     monkeypatch.setattr("alignbench.experiments.vlm.training.build", slow)
-    monkeypatch.setattr("alignbench.experiments.vlm.training._cores", lambda: 4)
+    monkeypatch.setattr("alignbench.experiments.vlm.training.cores", lambda: 4)
     scored(llm, patches(), replace(SETTINGS, epochs=1, splits=4))
     assert began == sorted(began)
     assert all(end - start >= 0.05 for start, end in zip(began[::2], began[1::2], strict=True))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from alignbench.types import Weights
     from alignbench.weights.source import Located, Source
 
-_SMALL = 20_000_000  # parameters: 80 MB
+SMALL_MODEL = 20_000_000  # parameters: 80 MB
 _AGAIN = "copy the model again, or take another one"
 _OF_THE_PACKAGE = ("embedded", "stand-in", "random")
 
@@ -176,7 +176,7 @@ class Handle(ABC):
         with guarded(located.source, "it can't be loaded", _AGAIN):
             self._load(located, resolve_device(device), precision, spread=device == "auto")
         self._loaded = (resolve_device(device), precision)
-        self._large = parameter_count(located.weights) > _SMALL
+        self._large = parameter_count(located.weights) > SMALL_MODEL
 
     def unload(self) -> None:
         """Free the model's memory; the handle stays usable."""

@@ -80,7 +80,7 @@ def run_jobs(
     }
     with doing("epochs of the VLM's projectors", len(jobs) * settings.epochs):
         if on_cpu and decoder.is_small:
-            workers = min(_cores(), len(jobs))
+            workers = min(cores(), len(jobs))
             with _single_threaded(), ThreadPoolExecutor(workers, initializer=_one_thread) as pool:
                 return gathered(pool.map(run, jobs)), params
         return gathered(map(run, jobs)), params
@@ -262,7 +262,8 @@ def _schedule(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
