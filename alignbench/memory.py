@@ -6,8 +6,8 @@ import contextlib
 from pathlib import Path
 from typing import Final
 
-_PROC: Final = Path("/proc")
-_CGROUPS: Final = Path("/sys/fs/cgroup")
+PROC: Final = Path("/proc")
+CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
 def available_memory() -> int | None:
@@ -48,7 +48,7 @@ def gib(size: float) -> str:
 
 
 def _free_on_machine() -> int | None:
-    return _kilobytes(_PROC / "meminfo", "MemAvailable")
+    return _kilobytes(PROC / "meminfo", "MemAvailable")
 
 
 def _left_of_addresses() -> int | None:
@@ -56,15 +56,15 @@ def _left_of_addresses() -> int | None:
         import resource
     except ImportError:  # Windows
         return None
-    limit, used = resource.getrlimit(resource.RLIMIT_AS)[0], _kilobytes(_PROC / "self" / "status", "VmSize")
+    limit, used = resource.getrlimit(resource.RLIMIT_AS)[0], _kilobytes(PROC / "self" / "status", "VmSize")
     return None if limit == resource.RLIM_INFINITY or used is None else max(0, limit - used)
 
 
 def _left_in_group() -> int | None:
     # Files that were read count as used, but are given up when memory is needed.
     with contextlib.suppress(OSError, ValueError):
-        group = (_PROC / "self" / "cgroup").read_text(encoding="utf-8").partition("0::")[2].split("\n")[0]
-        folder = _CGROUPS / group.lstrip("/")
+        group = (PROC / "self" / "cgroup").read_text(encoding="utf-8").partition("0::")[2].split("\n")[0]
+        folder = CGROUPS / group.lstrip("/")
         limit, used = (int((folder / f"memory.{name}").read_text()) for name in ("max", "current"))
         files = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
         return max(0, limit - used + int(files.get("inactive_file", 0)))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PARTS = 5  # one group in five is held out, and one in five of the others watched for early stopping
 FEWEST = 10  # groups: two are held out then
 CONTROLS = 1  # re-trained on shuffled pairs, in every split
-_PREDICTIONS = 200_000_000  # bytes of predictions held at once
+PREDICTION_BYTES = 200_000_000  # bytes of predictions held at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def train_all(
     inputs = pair.x.values if x is None else x
     own, at_each = np.arange(len(pair)), repeats.seeds + CONTROLS
     size = 4 * len(pair) * pair.y.dim * at_each
-    at_once = max(1, _PREDICTIONS // size)
+    at_once = max(1, PREDICTION_BYTES // size)
     for start in range(0, len(splits), at_once):
         together = splits[start : start + at_once]
         orders = [

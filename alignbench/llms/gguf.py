@@ -91,7 +91,7 @@ def converted(located: Located) -> Path:
             exactly those of the model that it describes.
     """
     return conversions.kept(
-        _key(located), located.weights[0].name, lambda folder: _convert(located.weights, folder)
+        _key(located), located.weights[0].name, lambda folder: convert(located.weights, folder)
     )
 
 
@@ -104,7 +104,12 @@ def _key(located: Located) -> str:
     return text_digest([located.revision, _CONVERSION])[:32]
 
 
-def _convert(parts: tuple[Path, ...], folder: Path) -> None:
+def convert(parts: tuple[Path, ...], folder: Path) -> None:
+    """Write the model of a GGUF file, which may come in parts, as a folder in the form of transformers.
+
+    Raises:
+        ModelError: the package gguf is missing, or the file can't be converted.
+    """
     if importlib.util.find_spec("gguf") is None:
         raise ModelError(f'{parts[0]}: reading GGUF needs a package: pip install "alignbench[gguf]"')
     from alignbench.llms.gguf_model import save_plain

@@ -77,7 +77,7 @@ def _kernel(side: Matrix, name: str) -> Matrix:
     return unit
 
 
-def _debiased_kernels(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
+def debiased_kernels(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
     """Return both sides' U-centred linear kernels, each of unit norm."""
     return _kernel(x, "x"), _kernel(y, "y")
 
@@ -89,14 +89,14 @@ def _debiased_null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
 
 
 def _debiased_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp]) -> float:
-    return within_class_mean(*_debiased_kernels(*centered_sides(x, y, 4)), codes)
+    return within_class_mean(*debiased_kernels(*centered_sides(x, y, 4)), codes)
 
 
 def _debiased_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
     a, b = centered_sides(x, y, 4)
     n = len(a)
     if n <= GRAM_LIMIT:
-        return matched_products(*_debiased_kernels(a, b), permutations)
+        return matched_products(*debiased_kernels(a, b), permutations)
     squared_a, squared_b = lengths(a), lengths(b)
     diagonal = squared_b[permutations] @ squared_a
     constant = squared_a.sum() * squared_b.sum() / ((n - 1) * (n - 2))
@@ -155,4 +155,4 @@ def debiased_cka(x: ArrayLike, y: ArrayLike) -> float:
         score = LinearSums.of_features(a, b).debiased_cka()
         if score is not None:
             return score
-    return bounded(float(np.vdot(*_debiased_kernels(a, b))), (-1, 1), "debiased_cka")
+    return bounded(float(np.vdot(*debiased_kernels(a, b))), (-1, 1), "debiased_cka")

@@ -34,7 +34,7 @@ MOST_PROCESSES = 4
 _LONGEST = 60.0  # seconds that a figure is waited for
 _READ_METRICS = {"alignment_summary"}  # the user may have registered some, which a helper doesn't know
 # The standard library comes first: a conftest's folder may hold a `random.py`.
-_HELP = """
+HELPER = """
 import sys
 sys.path += [folder for folder in sys.argv[1:] if folder not in sys.path]
 from alignbench.plots.drawing import help_drawing
@@ -202,7 +202,7 @@ def _helpers(drawing: Drawing, shared: deque[str], drawn: dict[str, Drawn]) -> I
     for _ in range(min(available_cores(), MOST_PROCESSES) - 1 if many else 0):
         with suppress(Exception):  # then this process draws alone
             process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _HELP, *map(os.path.abspath, sys.path)],
+                [sys.executable, "-P", "-c", HELPER, *map(os.path.abspath, sys.path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -46,7 +46,7 @@ class Behind(NamedTuple):
 def behind(figure: Figure) -> Behind:
     """Return the families that a figure's texts need behind the first font, and what letters remain boxes."""
     lacking = frozenset().union(*(_lacking(text.get_text()) for text in _texts(figure)))
-    return _found(lacking) if lacking else Behind()
+    return families_with(lacking) if lacking else Behind()
 
 
 def stand_behind(figure: Figure) -> None:
@@ -110,7 +110,7 @@ def _first_letters() -> frozenset[int]:
 
 
 @lru_cache(maxsize=64)
-def _found(letters: frozenset[str]) -> Behind:
+def families_with(letters: frozenset[str]) -> Behind:
     """Return the families that have the letters: one that has all, or those that have most, in turn."""
     from matplotlib.font_manager import fontManager
 

@@ -53,7 +53,7 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
         "cores": os.cpu_count(),
-        "accelerators": _accelerators(),
+        "accelerators": accelerators(),
     }
 
 
@@ -67,7 +67,8 @@ def processor() -> str:
     return platform.processor()
 
 
-def _accelerators() -> list[str]:
+def accelerators() -> list[str]:
+    """Return the names of the NVIDIA GPUs of this machine; none where nvidia-smi is missing."""
     names = _said("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
     return [name.strip() for name in names if name.strip()]
 
@@ -81,7 +82,7 @@ def accelerator(device: str) -> str:
     place, _, index = resolve_device(device).partition(":")
     if place != "cuda":
         return place
-    names, visible = _accelerators(), os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names, visible = accelerators(), os.environ.get("CUDA_VISIBLE_DEVICES", "")
     chosen = [gpu.strip() for gpu in visible.split(",")] if visible else [str(i) for i in range(len(names))]
     first = chosen[int(index or 0)] if int(index or 0) < len(chosen) else ""
     # A GPU may also be made visible by its UUID; machines of different GPUs are rare.

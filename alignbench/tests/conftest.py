@@ -20,25 +20,29 @@ WARNINGS = (
     "error",
     *(f"default::{kind}" for kind in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")),
 )
+SLOW = "starts a whole run of pytest, trains, or starts processes; -m 'not slow' leaves it out"
 LONG = {
-    "slow": "minutes; run with -m slow",
+    "long": "takes minutes; runs with -m long alone",
     "realweights": "needs a package that carries real weights; run with -m realweights",
 }
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Load pytester for the tests of the plugin, and name the markers of long tests."""
+    """Load pytester for the tests of the plugin, and name the markers of slow and long tests."""
     config.pluginmanager.import_plugin("pytester")
-    for name, meaning in LONG.items():
+    for name, meaning in {"slow": SLOW, **LONG}.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses by marker
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Make warnings errors in our own tests, and skip long ones that were not asked for."""
+    """Make warnings errors in our own tests, mark slow ones, and skip long ones that were not asked for."""
     for item in items:
         if HERE not in item.path.parents:
             continue
         item.add_marker(pytest.mark.filterwarnings(*WARNINGS), append=False)
+        if "pytester" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
         for name, meaning in LONG.items():
             if item.get_closest_marker(name) and name not in config.option.markexpr:
                 item.add_marker(pytest.mark.skip(reason=meaning))

@@ -309,7 +309,7 @@ def test_nothing_of_a_large_model_waits_for_pythons_own_collection(
     monkeypatch.setattr(gc, "collect", lambda: collected.append(True))
     encoder(folders("clip")).unload()
     assert not collected
-    monkeypatch.setattr(handle, "_SMALL", 0)
+    monkeypatch.setattr(handle, "SMALL_MODEL", 0)
     encoder(folders("clip")).unload()
     assert collected
 

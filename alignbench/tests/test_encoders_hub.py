@@ -117,7 +117,7 @@ def test_weights_without_preprocessing_are_not_at_hand(
         find(f"hf:{REPOSITORY}").locate()
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()} | {missing[0]: 77}
     asked(monkeypatch, sizes)
-    monkeypatch.setattr(hub, "_fetch", lambda _r, _v, name: folder / name)
+    monkeypatch.setattr(hub, "fetch", lambda _r, _v, name: folder / name)
     assert find(f"hf:{REPOSITORY}").locate().download == 77
 
 
@@ -127,7 +127,7 @@ def test_what_the_repository_lacks_is_not_downloaded_again(
     folder = put(cache)
     (folder / "preprocessor_config.json").unlink()
     asked(monkeypatch, {path.name: path.stat().st_size for path in folder.iterdir()})
-    monkeypatch.setattr(hub, "_fetch", lambda _r, _v, name: folder / name)
+    monkeypatch.setattr(hub, "fetch", lambda _r, _v, name: folder / name)
     handle: Any = resolve(f"hf:{REPOSITORY}")
     assert handle.locate().download == 0
     with pytest.raises(ModelError, match=r"no usable preprocessor_config\.json"):
@@ -154,7 +154,7 @@ def test_the_size_of_the_download_is_known_before_it(cache: Path, monkeypatch: p
         "flax.msgpack": 9000,
     }
     asked(monkeypatch, files)
-    monkeypatch.setattr(hub, "_fetch", lambda _r, _v, name: folder / name)
+    monkeypatch.setattr(hub, "fetch", lambda _r, _v, name: folder / name)
     located = resolve(f"hf:{REPOSITORY}").locate()
     assert (located.download, located.revision, located.at_hand) == (5000, "beef", False)
 
@@ -166,7 +166,7 @@ def test_only_the_shards_that_are_needed_count(cache: Path, monkeypatch: pytest.
     (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
     files = {"config.json": 1, "model.safetensors.index.json": 1, "a.safetensors": 30, "b.safetensors": 4000}
     asked(monkeypatch, files)
-    monkeypatch.setattr(hub, "_fetch", lambda _r, _v, name: folder / name)
+    monkeypatch.setattr(hub, "fetch", lambda _r, _v, name: folder / name)
     assert resolve(f"hf:{REPOSITORY}").locate().download == 30
 
 
@@ -227,7 +227,7 @@ def test_loading_downloads_what_is_missing(
         return target
 
     asked(monkeypatch, sizes)
-    monkeypatch.setattr(hub, "_fetch", fetch)
+    monkeypatch.setattr(hub, "fetch", fetch)
     handle: Any = resolve(f"hf:{REPOSITORY}")
     assert handle.locate().download == sum(sizes.values()) - sizes["config.json"]  # read to know the family
     assert "model.safetensors" not in fetched
@@ -252,7 +252,7 @@ def test_only_the_hubs_own_conversion_is_taken(
         requests=[request],
         converted={"config.json": 1, "model.safetensors": 77},
     )
-    monkeypatch.setattr(hub, "_fetch", lambda _r, _v, name: folder / name)
+    monkeypatch.setattr(hub, "fetch", lambda _r, _v, name: folder / name)
     if taken:
         assert resolve(f"hf:{REPOSITORY}").locate().download == 78
     else:
@@ -267,9 +267,9 @@ def test_a_repository_of_pickles_names_the_way_out(cache: Path, monkeypatch: pyt
 
 
 def test_a_hub_that_never_answers_is_given_up_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "_ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(hub, "ANSWER_SECONDS", 0.2)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(hub, "_session_head", lambda _seconds: time.sleep(30))
+    monkeypatch.setattr(hub, "session_head", lambda _seconds: time.sleep(30))
     hub.unreachable.cache_clear()
     started = time.perf_counter()
     try:

@@ -198,7 +198,7 @@ def test_a_digest_follows_the_content_and_not_the_place(tmp_path: Path) -> None:
 def test_a_large_file_is_known_by_header_and_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from alignbench.weights import digest
 
-    monkeypatch.setattr(digest, "_READ_WHOLE", 10)
+    monkeypatch.setattr(digest, "READ_WHOLE", 10)
     file = tiny.dinov2(tmp_path / "a") / "model.safetensors"
     before = files_digest([file])
     assert before.startswith("header:")

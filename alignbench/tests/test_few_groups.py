@@ -25,7 +25,8 @@ from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.experiments.sensitivity.variants import standardised
 from alignbench.experiments.sharing import Sharing
 from alignbench.experiments.trained import Repeats
-from alignbench.experiments.vlm.scores import VLMSettings, plan_jobs
+from alignbench.experiments.vlm.result import VLMSettings
+from alignbench.experiments.vlm.scores import plan_jobs
 from alignbench.findings import read_run
 from alignbench.metrics import METRICS, knn_accuracy
 from alignbench.metrics.nearest import check_k

@@ -56,7 +56,7 @@ def test_a_gguf_file_is_converted_once(tmp_path: Path, monkeypatch: pytest.Monke
     spec = f"gguf:{write_gguf(tmp_path / 'tiny.gguf', tiny.llama(tmp_path / 'llama'))}"
     first: Any = resolve(spec)
     before = first.embed(tiny.TEXTS)
-    monkeypatch.setattr("alignbench.llms.gguf._convert", lambda *_: pytest.fail("converted again"))
+    monkeypatch.setattr("alignbench.llms.gguf.convert", lambda *_: pytest.fail("converted again"))
     again: Any = resolve(spec)
     np.testing.assert_array_equal(again.embed(tiny.TEXTS), before)
     made = [path for path in (tmp_path / "cache" / "converted").iterdir() if path.is_dir()]

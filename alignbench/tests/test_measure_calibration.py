@@ -228,7 +228,7 @@ def test_the_page_in_the_docs_is_of_these_cases() -> None:
         assert f"\n| debiased_cka: {case.title} |" in text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_three_hundred_draws_of_our_own_scores_are_in_line(tmp_path: Path) -> None:
     chosen = [
         Cell("heavy", 30, "debiased_cka", 300, 99),

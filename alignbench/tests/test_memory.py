@@ -137,8 +137,8 @@ def test_memory_is_the_least_of_machine_container_and_limit(
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
-    monkeypatch.setattr(memory, "_PROC", tmp_path / "proc")
-    monkeypatch.setattr(memory, "_CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(memory, "PROC", tmp_path / "proc")
+    monkeypatch.setattr(memory, "CGROUPS", tmp_path / "cgroup")
     assert available_memory() == 4096000 - 2048000 + 1024000
     (tmp_path / "cgroup/box/memory.max").write_text("max\n", encoding="utf-8")
     assert available_memory() == 5000 * 1024

@@ -112,7 +112,7 @@ def test_debiased_cka_in_features_is_the_one_of_kernels(monkeypatch: pytest.Monk
     x, y = sides(200, 12, 30)
     by_kernels = debiased_cka(x, y)
     monkeypatch.setattr(debiased_module, "GRAM_LIMIT", 10)
-    monkeypatch.setattr(debiased_module, "_debiased_kernels", None)
+    monkeypatch.setattr(debiased_module, "debiased_kernels", None)
     assert debiased_cka(x, y) == pytest.approx(by_kernels, abs=1e-12)
 
 

@@ -117,7 +117,7 @@ def test_a_figure_that_a_helper_cannot_draw_is_said_as_by_this_process(
 def test_what_a_helper_fails_at_is_drawn_without_it(
     code: str, tmp_path: Path, inputs: FigureInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drawing, "_HELP", code)
+    monkeypatch.setattr(drawing, "HELPER", code)
     drawn = draw_all(Drawing(inputs, tmp_path))
     assert drawn[:2] == ([f"{name}.{kind}" for name in NAMES for kind in ("png", "svg")], [])
 
@@ -149,7 +149,7 @@ def test_a_figure_whose_module_fails_on_import_is_a_problem_and_costs_no_other(
 ) -> None:
     (tmp_path / "broken_figure.py").write_text("raise ValueError('no such font')\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(FIGURES, "_entries", {**FIGURES._entries, "broken": "broken_figure:draw"})
+    FIGURES.add("broken", "broken_figure:draw")  # `three_figures` takes it out again
     _, problems, _ = draw_all(Drawing(make_inputs(), tmp_path))
     assert [p for p in problems if "broken" in p]
 
@@ -204,7 +204,7 @@ def test_a_helper_of_another_installation_draws_nothing(
     marks = f"open({str(tmp_path / 'marks')!r} + '/' + name, 'w')"
     monkeypatch.setattr(
         drawing,
-        "_HELP",
+        "HELPER",
         "import pickle, sys; pickle.load(sys.stdin.buffer); pickle.dump('another', sys.stdout.buffer);"
         f"sys.stdout.flush(); name = pickle.load(sys.stdin.buffer); {marks}",
     )

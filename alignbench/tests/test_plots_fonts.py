@@ -54,7 +54,7 @@ def no_other_fonts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     own = [e for e in font_manager.fontManager.ttflist if "mpl-data" in e.fname]
     monkeypatch.setattr(font_manager.fontManager, "ttflist", own)
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda *a, **k: [])
-    forget = fonts._found.cache_clear
+    forget = fonts.families_with.cache_clear
     forget()
     yield
     forget()
@@ -72,7 +72,7 @@ def drawn(name: str = "cka_vs_coral", inputs: FigureInputs | None = None) -> Fig
 
 def test_a_family_that_has_the_letters_stands_behind_the_first(tmp_path: Path) -> None:
     without = save(drawn(), tmp_path / "without")[0].read_bytes()
-    fonts._found.cache_clear()
+    fonts.families_with.cache_clear()
     font_manager.fontManager.addfont(make_font(tmp_path / "k.ttf", "Test Korean", KOREAN))
     figure = drawn()
     assert fonts.behind(figure) == fonts.Behind(("Test Korean",), frozenset())
@@ -89,13 +89,13 @@ def test_room_for_names_is_made_by_the_font_that_they_are_drawn_in(tmp_path: Pat
         return float(text.get_window_extent().width)
 
     narrow = width(drawn())
-    fonts._found.cache_clear()
+    fonts.families_with.cache_clear()
     font_manager.fontManager.addfont(make_font(tmp_path / "k.ttf", "Test Korean", KOREAN, width=3000))
     assert width(drawn()) > narrow + 20
 
 
 def test_latin_figures_look_for_no_font(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fonts, "_found", lambda letters: pytest.fail(f"looked for {letters}"))
+    monkeypatch.setattr(fonts, "families_with", lambda letters: pytest.fail(f"looked for {letters}"))
     inputs = make_inputs(("clip", "Größe-β ≤ ½"), ("mini-llama",))  # which the first font has
     assert fonts.behind(drawn(inputs=inputs)) == fonts.Behind()
 
@@ -103,14 +103,14 @@ def test_latin_figures_look_for_no_font(monkeypatch: pytest.MonkeyPatch) -> None
 def test_one_family_that_has_all_is_preferred_to_two(tmp_path: Path) -> None:
     for family, letters in (("A Korean Sans CJK", KOREAN), ("B Kanji", KANJI), ("C Both", KOREAN + KANJI)):
         font_manager.fontManager.addfont(make_font(tmp_path / f"{family}.ttf", family, letters))
-    assert fonts._found(frozenset(KOREAN + KANJI)) == fonts.Behind(("C Both",), frozenset())
-    assert fonts._found(frozenset(KOREAN)).families == ("A Korean Sans CJK",)
+    assert fonts.families_with(frozenset(KOREAN + KANJI)) == fonts.Behind(("C Both",), frozenset())
+    assert fonts.families_with(frozenset(KOREAN)).families == ("A Korean Sans CJK",)
 
 
 def test_several_families_share_letters_that_none_has_all_of(tmp_path: Path) -> None:
     for family, letters in (("A Korean", KOREAN), ("B Kanji", KANJI + "字")):
         font_manager.fontManager.addfont(make_font(tmp_path / f"{family}.ttf", family, letters))
-    found = fonts._found(frozenset(KOREAN + KANJI + "字𒀀"))
+    found = fonts.families_with(frozenset(KOREAN + KANJI + "字𒀀"))
     assert found == fonts.Behind(("B Kanji", "A Korean"), frozenset("𒀀"))
 
 
@@ -121,13 +121,13 @@ def test_a_font_installed_since_matplotlib_made_its_list_is_found(
     broken = tmp_path / "broken.ttf"
     broken.write_bytes(b"no font")
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda *a, **k: [str(made), str(broken)])
-    assert fonts._found(frozenset(KOREAN)) == fonts.Behind(("Test New",), frozenset())
+    assert fonts.families_with(frozenset(KOREAN)) == fonts.Behind(("Test New",), frozenset())
 
 
 def test_a_font_that_is_gone_is_passed_over(tmp_path: Path) -> None:
     font_manager.fontManager.addfont(gone := make_font(tmp_path / "gone.ttf", "Gone Sans CJK", KOREAN))
     gone.unlink()
-    assert fonts._found(frozenset(KOREAN)) == fonts.Behind((), frozenset(KOREAN))
+    assert fonts.families_with(frozenset(KOREAN)) == fonts.Behind((), frozenset(KOREAN))
 
 
 def test_without_such_a_font_all_figures_together_say_so_once(

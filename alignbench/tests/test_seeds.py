@@ -11,7 +11,8 @@ import pytest
 
 from alignbench.datasets import Sample
 from alignbench.experiments.compare.projection import Projection, initial_seeds
-from alignbench.experiments.vlm.scores import VLMSettings, plan_jobs
+from alignbench.experiments.vlm.result import VLMSettings
+from alignbench.experiments.vlm.scores import plan_jobs
 from alignbench.stats import rng_for, seed_for
 
 PACKAGE = Path(__file__).resolve().parents[1]

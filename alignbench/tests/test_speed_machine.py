@@ -143,7 +143,7 @@ def test_the_accelerator_has_a_name_that_a_folder_can_have(
 ) -> None:
     from alignbench.session import environment
 
-    monkeypatch.setattr(environment, "_accelerators", lambda: ["NVIDIA A100-SXM4-80GB", "NVIDIA L4"])
+    monkeypatch.setattr(environment, "accelerators", lambda: ["NVIDIA A100-SXM4-80GB", "NVIDIA L4"])
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
@@ -153,5 +153,5 @@ def test_the_accelerator_has_a_name_that_a_folder_can_have(
 def test_an_accelerator_that_nobody_names_is_still_one(monkeypatch: pytest.MonkeyPatch) -> None:
     from alignbench.session import environment
 
-    monkeypatch.setattr(environment, "_accelerators", list)
+    monkeypatch.setattr(environment, "accelerators", list)
     assert accelerator("cuda:3") == "cuda"

@@ -52,7 +52,7 @@ def no_system_fonts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., N
     """Take the machine's fonts away; a call gives others in their place."""
 
     def use(*paths: str) -> None:
-        monkeypatch.setattr(lettering, "_system_fonts", lambda: paths)
+        monkeypatch.setattr(lettering, "system_fonts", lambda: paths)
         for cached in (lettering.pieces, lettering._face_of, canvas.text_width):
             cached.cache_clear()
 

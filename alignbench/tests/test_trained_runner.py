@@ -112,7 +112,7 @@ def test_many_predictions_are_made_in_parts(monkeypatch: pytest.MonkeyPatch) -> 
     splits = plan(pair.groups, QUICK, early_stopping=True)
     training = Training("linear", "cosine", epochs=3)
     whole = list(train_all(pair, splits, training, QUICK))
-    monkeypatch.setattr("alignbench.experiments.trained._PREDICTIONS", 1)
+    monkeypatch.setattr("alignbench.experiments.trained.PREDICTION_BYTES", 1)
     for (a, _), (b, _) in zip(whole, train_all(pair, splits, training, QUICK), strict=True):
         np.testing.assert_allclose(a[1].prediction, b[1].prediction, atol=1e-6)
 

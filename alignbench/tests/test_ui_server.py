@@ -61,7 +61,7 @@ def of(result: Any, which: int) -> Any:
     return Path(result[which]["value"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_tab_gives_the_scores_of_its_command(client: Any, tmp_path: Path) -> None:
     result = client.predict(*CORAL, api_name="/coral")
     assert "Done." in result[STATUS]
@@ -93,14 +93,14 @@ def _command(command: str, folder: Path) -> dict[tuple[str, ...], dict[str, Any]
     return {(s["metric"], s["encoder"], s["llm"]): s for s in scores}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_clicks_at_once_both_get_their_results(client: Any, url: str) -> None:
     other = gradio_client.Client(url, verbose=False, httpx_kwargs={"timeout": 120})
     jobs = [one.submit(*CORAL, api_name="/coral") for one in (client, other)]
     assert all("Done." in job.result(timeout=300)[STATUS] for job in jobs)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_client_that_leaves_does_not_keep_the_device(client: Any, url: str) -> None:
     gone = gradio_client.Client(url, verbose=False, httpx_kwargs={"timeout": 120})
     left = gone.submit(["mini-clip"], ["mini-llama"], *DATA, ["contrastive"], 1000, 10, 10, api_name="/e2e")

@@ -74,7 +74,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tupl
             done.append(f"{drawings}~{member.name}~{llm}")
             return replace(make_cell(member.name, llm, drawings, member.card), basis=basis)
 
-        monkeypatch.setattr(Study, "_compute", compute)
+        monkeypatch.setattr(Study, "compute", compute)
         chosen = [Member(name, name, SHIPPED[name]) for name in ("mini-clip", "random-vit")]
         return Study(tmp_path, chosen, EmbeddingStore(None), **changed), done
 

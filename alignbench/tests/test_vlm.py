@@ -15,7 +15,8 @@ from alignbench.errors import DegenerateError, InputError
 from alignbench.experiments.vlm.answers import asked, exact_match, kind_of, majority_answers
 from alignbench.experiments.vlm.control import derangement, image_blocks, mean_shuffled, shuffled_nulls
 from alignbench.experiments.vlm.learning import learning_flags
-from alignbench.experiments.vlm.scores import VLMSettings, plan_jobs, train_vlm, vlm_arrays, vlm_scores
+from alignbench.experiments.vlm.result import VLMSettings
+from alignbench.experiments.vlm.scores import plan_jobs, train_vlm, vlm_arrays, vlm_scores
 from alignbench.experiments.vlm.training import image_grid, standardised
 from alignbench.llms import resolve
 from alignbench.projectors.architectures import QUERIES, build
@@ -122,7 +123,7 @@ def test_trainings_at_once_start_from_their_own_seeds(llm: Any, monkeypatch: pyt
         return made
 
     monkeypatch.setattr("alignbench.experiments.vlm.training.build", slow)
-    monkeypatch.setattr("alignbench.experiments.vlm.training._cores", lambda: 4)
+    monkeypatch.setattr("alignbench.experiments.vlm.training.cores", lambda: 4)
     scored(llm, patches(), replace(SETTINGS, epochs=1, splits=4))
     assert began == sorted(began)
     assert all(end - start >= 0.05 for start, end in zip(began[::2], began[1::2], strict=True))

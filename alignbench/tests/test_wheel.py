@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
-from alignbench import clone
+from alignbench import __version__, clone
 from alignbench.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,10 +34,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / "site"
 
 
+def test_the_version_is_the_same_wherever_it_stands() -> None:
+    project = tomllib.loads((CLONE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((CLONE / "CITATION.cff").read_text(encoding="utf-8"))
+    assert project["version"] == citation["version"] == __version__
+
+
 def files(root: Path) -> Iterator[str]:
     yield from (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_product_and_no_workshop_and_no_tests(wheel: Path) -> None:
     inside = set(files(wheel / "alignbench"))
     left_out = {name for name in inside if name.startswith(("workshop/", "tests/"))}
@@ -50,6 +59,7 @@ def test_the_wheel_holds_the_product_and_no_workshop_and_no_tests(wheel: Path) -
     assert "_suite/benchmarks/test_coral.py" in inside
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", ["alignbench.measure", "alignbench.zoo"])
 def test_an_installed_package_says_that_it_takes_a_clone(wheel: Path, program: str, tmp_path: Path) -> None:
     start = f"sys.path.insert(0, {str(wheel)!r}); runpy.run_module({program!r}, None, '__main__')"

@@ -182,7 +182,7 @@ class Loaded:
     def tidy(self) -> None:
         """Free models until what stays is little."""
         while self._kept and (
-            len(self._kept) > LOADED or sum(map(_bytes, self._kept.values())) > LOADED_BYTES
+            len(self._kept) > LOADED or sum(map(loaded_bytes, self._kept.values())) > LOADED_BYTES
         ):
             self._kept.popitem(last=False)[1].unload()
 
@@ -196,7 +196,8 @@ class Loaded:
             self._kept.popitem(last=False)[1].unload()
 
 
-def _bytes(model: Encoder | LLM) -> int:
+def loaded_bytes(model: Encoder | LLM) -> int:
+    """Return the size of a model's files, 0 where they are not on this machine."""
     try:
         located = model.source.local(model.wanted)
     except AlignbenchError:

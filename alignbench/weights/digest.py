@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Reading more than this to find out that nothing has changed would cost more than it saves.
-_READ_WHOLE = 1_000_000_000
+READ_WHOLE = 1_000_000_000
 
 
 def files_digest(files: Iterable[Path]) -> str:
@@ -29,7 +29,7 @@ def files_digest(files: Iterable[Path]) -> str:
     for path in ordered:
         check_regular(path)
     states = [(path, path.stat()) for path in ordered]
-    whole = sum(state.st_size for _, state in states) < _READ_WHOLE
+    whole = sum(state.st_size for _, state in states) < READ_WHOLE
     digest = hashlib.sha256()
     for path, state in states:
         part = (

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from alignbench.weights.protocols import HasModule
     from alignbench.weights.source import Located, Source
 
-_SMALL = 20_000_000  # parameters: 80 MB
+SMALL_MODEL = 20_000_000  # parameters: 80 MB
 _AGAIN = "copy the model again, or take another one"
 _OF_THE_PACKAGE = ("embedded", "stand-in", "random")
 
@@ -265,7 +265,7 @@ class Handle(ABC, Generic[F, O, L]):
         if located != before:
             self._check_files(located)
         precision = self.precision(device, dtype)
-        large = parameter_count(located.weights) > _SMALL
+        large = parameter_count(located.weights) > SMALL_MODEL
         with guarded(located.source, "it can't be loaded", _AGAIN):
             model = self._load(located, resolve_device(device), precision, spread=device == "auto")
         self._loaded = Loaded(model, resolve_device(device), precision, large)

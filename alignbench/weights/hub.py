@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 # A run says at once what is missing: nobody waits for retries.
-_ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 5.0
 _CONVERSION = ("SFconvertbot", "Adding `safetensors` variant of this model")
 
 
@@ -90,11 +90,11 @@ def list_files(
         raise WeightsMissingError("the repository has no config.json; give one in the transformers layout")
     for name in (*CONFIGS, *indices):
         if name in names:
-            _fetch(repository, found, name)
+            fetch(repository, found, name)
     sizes = {file.rfilename: int(file.size or 0) for file in info.siblings}
     weights = [chosen]
     if indices:
-        index = read_json(_fetch(repository, found, chosen))
+        index = read_json(fetch(repository, found, chosen))
         weights = shards(index, wanted, name=chosen, where=repository)
     needed = {name: sizes.get(name, 0) for name in (*small, *indices, *weights)}
     have = cached_snapshots(repository, found)
@@ -111,7 +111,7 @@ def download(listing: Listing) -> None:
         WeightsMissingError: the network, the disk or the licence is in the way.
     """
     for name in listing.sizes:
-        _fetch(listing.repository, listing.revision, name)
+        fetch(listing.repository, listing.revision, name)
 
 
 @functools.cache
@@ -122,7 +122,7 @@ def unreachable() -> str | None:
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
     try:
-        _within(_ANSWER_SECONDS, lambda: _session_head(_ANSWER_SECONDS))
+        _within(ANSWER_SECONDS, lambda: session_head(ANSWER_SECONDS))
     except (
         Exception
     ) as error:  # the HTTP library's own tree, which differs between versions of the Hub's client
@@ -130,7 +130,8 @@ def unreachable() -> str | None:
     return None
 
 
-def _session_head(seconds: float) -> None:
+def session_head(seconds: float) -> None:
+    """Ask the Hub for nothing but an answer within some seconds."""
     from huggingface_hub import constants, get_session
 
     get_session().head(constants.ENDPOINT, timeout=seconds)
@@ -146,25 +147,30 @@ def _ask(repository: str, revision: str, what: str) -> Any:
             return list(
                 api.get_repo_discussions(repository, author=_CONVERSION[0], discussion_type="pull_request")
             )
-        info = api.model_info(repository, revision=revision, files_metadata=True, timeout=_ANSWER_SECONDS)
+        info = api.model_info(repository, revision=revision, files_metadata=True, timeout=ANSWER_SECONDS)
         if getattr(info, "gated", False):
             # The list of a gated repository is public; its files are not.
             get_hf_file_metadata(
-                hf_hub_url(repository, "config.json", revision=revision), timeout=_ANSWER_SECONDS
+                hf_hub_url(repository, "config.json", revision=revision), timeout=ANSWER_SECONDS
             )
         return info
 
     try:
-        return _within(3 * _ANSWER_SECONDS, question)
+        return _within(3 * ANSWER_SECONDS, question)
     except Exception as error:
         raise WeightsMissingError(explained(error, repository)) from error
 
 
-def _fetch(repository: str, revision: str, name: str) -> Path:
+def fetch(repository: str, revision: str, name: str) -> Path:
+    """Return a file of a repository, downloaded if it is not in the cache.
+
+    Raises:
+        WeightsMissingError: it can't be had.
+    """
     from huggingface_hub import hf_hub_download
 
     try:
-        return Path(hf_hub_download(repository, name, revision=revision, etag_timeout=_ANSWER_SECONDS))
+        return Path(hf_hub_download(repository, name, revision=revision, etag_timeout=ANSWER_SECONDS))
     except Exception as error:
         raise WeightsMissingError(explained(error, repository)) from error
 

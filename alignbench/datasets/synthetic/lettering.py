@@ -102,11 +102,11 @@ def _face_of_all(text: str, face: str) -> str:
 def _candidates(face: str) -> Iterator[str]:
     yield face
     yield "sans"
-    yield from _system_fonts()
+    yield from system_fonts()
 
 
 @lru_cache(maxsize=1)
-def _system_fonts() -> tuple[str, ...]:
+def system_fonts() -> tuple[str, ...]:
     """Return the font files of the system: sans serif of regular weight first, else by name."""
     from matplotlib.font_manager import findSystemFonts
 

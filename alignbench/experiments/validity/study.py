@@ -151,7 +151,7 @@ class Study:
         if not again and (found := read_cell(path)) is not None and found.basis == basis:
             return found
         began = time.perf_counter()
-        made = self._compute(drawings, member, encoder, llm, basis)
+        made = self.compute(drawings, member, encoder, llm, basis)
         made = replace(made, seconds=round(time.perf_counter() - began, 2))
         if not again:
             make_folder(path.parent)
@@ -171,9 +171,10 @@ class Study:
             if not self.path(d, member.name, llm).is_file()
         ]
 
-    def _compute(
+    def compute(
         self, drawings: str, member: Member, encoder: Encoder | Custom, llm: str, basis: Mapping[str, Any]
     ) -> Cell:
+        """Return a cell that is not on disk: embed both sides, score, train and judge."""
         from alignbench.embed import Embedder
         from alignbench.types import Pair
 

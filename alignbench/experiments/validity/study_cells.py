@@ -13,7 +13,8 @@ from alignbench.experiments.e2e.retrieval import e2e_scores
 from alignbench.experiments.elas.score import elas_score
 from alignbench.experiments.scoring import Settings, evaluate_pair
 from alignbench.experiments.trained import Repeats
-from alignbench.experiments.vlm.scores import VLMSettings, train_vlm
+from alignbench.experiments.vlm.result import VLMSettings
+from alignbench.experiments.vlm.scores import train_vlm
 from alignbench.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.datasets import Dataset
-    from alignbench.experiments.vlm.scores import VLMResult
+    from alignbench.experiments.vlm.result import VLMResult
     from alignbench.llms.base import CausalLM
     from alignbench.types import Pair, Patches
 

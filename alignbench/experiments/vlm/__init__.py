@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import Computed, Cost, Experiment, NotApplicableError, Part
-from alignbench.experiments.vlm.scores import PERMUTATIONS, VLMSettings, vlm
+from alignbench.experiments.vlm.result import PERMUTATIONS, VLMSettings
+from alignbench.experiments.vlm.scores import vlm
 
 if TYPE_CHECKING:
     from alignbench.encoders import Encoder

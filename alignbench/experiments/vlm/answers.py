@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.datasets import Sample
-    from alignbench.experiments.vlm.scores import VLMResult
+    from alignbench.experiments.vlm.result import VLMResult
     from alignbench.types import Interval
 
 # Kind of question -> what it begins with: wordings of the packaged data, which say what their answer is.

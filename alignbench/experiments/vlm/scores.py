@@ -6,7 +6,7 @@ other images, and against no image at all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.experiments.vlm.answers import answer_scores, asked
 from alignbench.experiments.vlm.control import DERANGEMENTS, derangement, image_blocks, shuffled_nulls
 from alignbench.experiments.vlm.learning import MORE, UNDERFIT, learning_flags
+from alignbench.experiments.vlm.result import Job, VLMResult, VLMSettings
 from alignbench.stats import corrected_interval, multi_split_p, repeated_split, rng_for, seed_for, seed_spread
 from alignbench.stats.interval import MIN_GROUPS
 from alignbench.types import Interval, Null, Score
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.datasets import Dataset, Sample
-    from alignbench.experiments.vlm.training import Trained
     from alignbench.llms.base import CausalLM
     from alignbench.types import ModelInfo, Patches
 
@@ -34,81 +34,6 @@ if TYPE_CHECKING:
 
 CURVES = ("train", "held_out")
 MIN_TO_SPLIT = 10  # groups: a fifth of them is then two, and one can be given the other's image
-PERMUTATIONS = 999
-
-
-@dataclass(frozen=True, slots=True)
-class VLMSettings:
-    """How the projectors of a pair are trained and judged.
-
-    Args:
-        projector: of `alignbench.projectors.PROJECTORS`.
-        epochs: passes over the training images, each time with one of their wordings.
-        splits: train and test splits of the groups.
-        seeds: trainings a split.
-        seed: of everything drawn.
-        image_tokens: the most vectors that an image becomes; patches are averaged over a grid of so many.
-            "cross_attention" has its own number.
-        batch: captions a step.
-        permutations: of a null.
-    """
-
-    projector: str = "linear"
-    epochs: int = 8
-    splits: int = 3
-    seeds: int = 1
-    seed: int = 42
-    image_tokens: int = 1
-    batch: int = 8
-    permutations: int = PERMUTATIONS
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One training: its rows, and what is asked of it after.
-
-    Args:
-        split: number of the split.
-        seed: of weights and batches.
-        train: the rows that are trained on.
-        test: one row of each held-out group [m].
-        blocks: which test rows exchange images [m]: those of one number.
-        other: the place, among the test rows, whose image a question is asked of as a control [m].
-        questions: (place among the test rows, question) of each question.
-    """
-
-    split: int
-    seed: int
-    train: NDArray[np.intp]
-    test: NDArray[np.intp]
-    blocks: NDArray[np.intp]
-    other: NDArray[np.intp]
-    questions: tuple[tuple[int, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class VLMResult:
-    """All trainings of one encoder with one LLM.
-
-    Args:
-        encoder: the vision side.
-        llm: the text side.
-        dataset: the data's label.
-        samples: as trained and tested on.
-        jobs: split-major, all seeds of a split together.
-        trained: what each gave.
-        settings: as asked.
-        params: what else a score should say.
-    """
-
-    encoder: ModelInfo
-    llm: ModelInfo
-    dataset: str
-    samples: tuple[Sample, ...]
-    jobs: tuple[Job, ...]
-    trained: tuple[Trained, ...]
-    settings: VLMSettings
-    params: Mapping[str, Any]
 
 
 def plan_jobs(samples: Sequence[Sample], settings: VLMSettings) -> tuple[Job, ...]:

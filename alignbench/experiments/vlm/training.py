@@ -7,7 +7,6 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from alignbench.doing import advance, doing
 from alignbench.errors import DataError, ModelError
 from alignbench.experiments.vlm.answers import asked
 from alignbench.experiments.vlm.control import mean_shuffled
+from alignbench.experiments.vlm.result import Trained
 from alignbench.projectors.architectures import build
 from alignbench.projectors.patches import MOST_PATCHES, grid
 from alignbench.stats import rng_for
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.datasets import Sample
-    from alignbench.experiments.vlm.scores import Job, VLMSettings
+    from alignbench.experiments.vlm.result import Job, VLMSettings
     from alignbench.llms.base import CausalLM
     from alignbench.llms.causal import CausalDecoder
 
@@ -40,33 +40,6 @@ _SEEDING = threading.Lock()
 _CAPTIONS_A_PASS = 32
 _QUESTIONS_A_PASS = 64
 _LONGEST_ANSWER = 24
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What one training gave on its held-out groups, in nats.
-
-    Args:
-        losses: summed -log p of caption i from the image of j [m, m]; NaN where j is of another block.
-        tokens: of each caption [m].
-        right: -log p a token from the own image, captions weighted by their tokens.
-        shuffled: the same from others' images, over all derangements inside blocks.
-        none: the same without any image.
-        answers: to the job's questions, as they were said.
-        other_answers: to the same questions about another image.
-        train_curve: -log p a token over each epoch's batches [epochs].
-        held_out_curve: the same of held-out captions from their own images after each epoch.
-    """
-
-    losses: NDArray[np.float64]
-    tokens: NDArray[np.float64]
-    right: float
-    shuffled: float
-    none: float
-    answers: tuple[str, ...]
-    other_answers: tuple[str, ...]
-    train_curve: NDArray[np.float64]
-    held_out_curve: NDArray[np.float64]
 
 
 def run_jobs(
@@ -107,7 +80,7 @@ def run_jobs(
     }
     with doing("epochs of the VLM's projectors", len(jobs) * settings.epochs):
         if on_cpu and decoder.is_small:
-            workers = min(_cores(), len(jobs))
+            workers = min(cores(), len(jobs))
             with _single_threaded(), ThreadPoolExecutor(workers, initializer=_one_thread) as pool:
                 return gathered(pool.map(run, jobs)), params
         return gathered(map(run, jobs)), params
@@ -289,7 +262,8 @@ def _schedule(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

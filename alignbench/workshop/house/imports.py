@@ -21,28 +21,30 @@ class Module:
 
     Args:
         name: as it is imported; a package's own name for its `__init__.py`.
-        path: of the file.
+        text: of the file.
         tree: its syntax.
     """
 
     name: str
-    path: Path
+    text: str
     tree: ast.Module
 
     @property
     def room(self) -> str:
-        """The part of the name below the package: "metrics", "cli", or "" for the package itself."""
-        return self.name.partition(".")[2].partition(".")[0]
+        """The part of the name below the package ("metrics", "cli", or ""); "benchmarks" for a benchmark."""
+        package, _, rest = self.name.partition(".")
+        return rest.partition(".")[0] if package == PACKAGE else package
 
 
-def modules(root: Path) -> dict[str, Module]:
-    """Return the modules of the clone at `root` by name, without its tests."""
+def modules(root: Path, folder: str = PACKAGE) -> dict[str, Module]:
+    """Return the modules below a folder of the clone at `root` by name, without the tests of the package."""
     found = {}
-    for path in sorted((root / PACKAGE).rglob("*.py")):
+    for path in sorted((root / folder).rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
         if parts[1] != "tests":
             name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            found[name] = Module(name, path, ast.parse(path.read_text(encoding="utf-8"), str(path)))
+            text = path.read_text(encoding="utf-8")
+            found[name] = Module(name, text, ast.parse(text, str(path)))
     return found
 
 

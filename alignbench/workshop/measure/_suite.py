@@ -84,11 +84,16 @@ class Workplace:
 
 
 @contextmanager
-def workplace() -> Iterator[Workplace]:
-    """Make a workplace for the time of a measurement."""
+def workplace(benchmarks: Path | None = None) -> Iterator[Workplace]:
+    """Make a workplace for the time of a measurement.
+
+    Args:
+        benchmarks: the folder with the tests, if not this clone's.
+    """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        shutil.copytree(paths.benchmarks(), root / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
+        source = benchmarks or paths.benchmarks()
+        shutil.copytree(source, root / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
         (root / "conftest.py").write_text(CONFTEST, encoding="utf-8")
         (root / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
         yield Workplace(root)

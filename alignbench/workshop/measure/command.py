@@ -1,13 +1,15 @@
-"""`python -m alignbench.measure NAME [options]` runs `alignbench.workshop.measure.NAME.main(options)`."""
+"""`python -m alignbench.measure NAME [options]` runs `main(options)` of the module NAME beside this one."""
 
 from __future__ import annotations
 
-import importlib
 import pkgutil
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alignbench.registry import unknown
+from alignbench.workshop.command import dispatch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def names() -> list[str]:
@@ -16,14 +18,6 @@ def names() -> list[str]:
     return sorted(module.name for module in modules if module.name[0] != "_" and module.name != "command")
 
 
-def main(argv: list[str]) -> int:
-    """Run the measurement called `argv[0]` with the rest as its options; return the exit status."""
-    if not argv or argv[0] in ("-h", "--help"):
-        print(f"python -m alignbench.measure NAME [options]; NAME: {', '.join(names())}")
-        return 0 if argv else 2
-    if argv[0] not in names():
-        print(f"error: {unknown('measurement', argv[0], names())}", file=sys.stderr)
-        return 2
-    module = importlib.import_module(f"alignbench.workshop.measure.{argv[0]}")
-    status: int | None = module.main(argv[1:])
-    return status or 0
+def main(arguments: Sequence[str]) -> int:
+    """Run the measurement that the first argument names; return the exit status."""
+    return dispatch("python -m alignbench.measure", "alignbench.workshop.measure", names(), arguments)

@@ -1,0 +1,37 @@
+"""The command lines of the workshop: a name, and what the module of that name makes of the rest."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+from alignbench.errors import AlignbenchError, UnknownNameError
+from alignbench.registry import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def dispatch(program: str, package: str, names: Sequence[str], arguments: Sequence[str]) -> int:
+    """Run `main` of the module that the first argument names with the others; return the exit status.
+
+    Args:
+        program: what the user typed, for messages.
+        package: of the modules.
+        names: of the modules that may be run.
+        arguments: of the command line.
+    """
+    usage = f"{program} NAME [options]; NAME: {', '.join(names)}"
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage)
+        return 0 if arguments else 2
+    try:
+        if arguments[0] not in names:
+            raise UnknownNameError(unknown("command", arguments[0], names))
+        module = importlib.import_module(f"{package}.{arguments[0]}")
+        status: int | None = module.main(list(arguments[1:]))
+    except AlignbenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return status or 0

@@ -1,0 +1,61 @@
+"""How often a run computes its rankings and its predictions: a small run, in which the calls are counted."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from alignbench.workshop.house import counting
+from alignbench.workshop.measure._suite import workplace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RANKINGS, PREDICTIONS = "rankings", "predictions"
+# Under the names that they have had.
+FUNCTIONS = {
+    "alignbench.report.ranking:rank": RANKINGS,
+    "alignbench.findings.ranking:rank": RANKINGS,
+    "alignbench.findings.ranking:rankings": RANKINGS,
+    "alignbench.experiments.prediction:predicts": PREDICTIONS,
+    "alignbench.stats.prediction:predicts": PREDICTIONS,
+}
+ARGUMENTS = (
+    *("-m", "coral or e2e", "-p", "no:randomly", "-p", "no:xdist"),
+    *("--encoders=mini-clip,random-vit", "--n-samples=12", "--align-permutations=19"),
+    *("--align-epochs=2", "--align-splits=2", "--align-seeds=1"),
+)
+
+
+def computed(root: Path) -> dict[str, int]:
+    """Return how often one run of the clone at `root` computes rankings and predictions.
+
+    Raises:
+        RuntimeError: the run was not green.
+    """
+    with workplace(root / "benchmarks") as place:
+        site = place.root / "site"
+        site.mkdir()
+        shutil.copy(str(counting.__file__), site / "sitecustomize.py")
+        log = place.root / "calls.log"
+        log.touch()
+        environment = place.environment() | {
+            "PYTHONPATH": os.pathsep.join([str(site), str(root)]),
+            counting.VARIABLE: json.dumps({"log": str(log), "functions": FUNCTIONS}),
+        }
+        done = subprocess.run(
+            place.command(*ARGUMENTS),
+            cwd=place.root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{root}: the run ended with {done.returncode}\n{done.stdout[-3000:]}")
+        counts = Counter(log.read_text(encoding="utf-8").split())
+    return {name: counts[name] for name in (RANKINGS, PREDICTIONS)}

@@ -1,0 +1,175 @@
+"""What the source files hold: lines, classes, names of experiments and options, and models without a type."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from alignbench.workshop.house.imports import Module
+
+    Modules = Mapping[str, Module]
+
+_MODEL = re.compile(
+    r"decoder|encoder|handle|language_model|llm|loaded|model|module|network|text_model|tower|vision_model"
+)
+LONG = 400  # lines that a file may have
+_COMPUTES = re.compile(r"_scores$|^score_")
+_TIES = frozenset({"paired_p", "standings", "tie_groups"})
+_BLANK = {
+    tokenize.COMMENT,
+    tokenize.DEDENT,
+    tokenize.ENCODING,
+    tokenize.ENDMARKER,
+    tokenize.INDENT,
+    tokenize.NEWLINE,
+    tokenize.NL,
+}
+
+
+def place(module: Module, node: ast.AST) -> str:
+    """Return where a piece of syntax stands, as `module:line`."""
+    return f"{module.name}:{getattr(node, 'lineno', 1)}"
+
+
+def lines(modules: Modules) -> int:
+    """Return all lines of the modules."""
+    return sum(len(module.text.splitlines()) for module in modules.values())
+
+
+def lines_of_code(modules: Modules) -> int:
+    """Return the lines that hold more than docstrings, comments and blanks."""
+    return sum(len(_code(module)) for module in modules.values())
+
+
+def _code(module: Module) -> set[int]:
+    numbers: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(module.text).readline):
+        if token.type not in _BLANK:
+            numbers.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(module.tree):
+        # A string that is a statement of its own is a docstring, of a module, class, function or constant.
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
+            numbers.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return numbers
+
+
+def long_files(modules: Modules) -> list[str]:
+    """Return the modules of more lines than a file may have."""
+    counts = {name: len(module.text.splitlines()) for name, module in modules.items()}
+    return [f"{name}: {count} lines" for name, count in counts.items() if count > LONG]
+
+
+def repeated_classes(modules: Modules) -> list[str]:
+    """Return the names that classes of several modules share."""
+    homes = defaultdict(set)
+    for name, module in modules.items():
+        for node in module.tree.body:
+            if isinstance(node, ast.ClassDef):
+                homes[node.name].add(name)
+    return [f"{name}: {', '.join(sorted(where))}" for name, where in sorted(homes.items()) if len(where) > 1]
+
+
+def mentions(modules: Modules, name: str) -> list[str]:
+    """Return the modules in whose text a name stands, also as a part of a longer one (`coral_scores`)."""
+    word = re.compile(rf"(?<![a-z]){re.escape(name)}(?![a-z])", re.IGNORECASE)
+    return [module.name for module in modules.values() if word.search(module.text)]
+
+
+def pages(root: Path, name: str) -> list[str]:
+    """Return README and the pages of docs in which a name stands."""
+    word = re.compile(rf"(?<![a-z]){re.escape(name)}(?![a-z])", re.IGNORECASE)
+    files = [root / "README.md", *sorted((root / "alignbench" / "docs").glob("*.md"))]
+    return [file.name for file in files if word.search(file.read_text(encoding="utf-8"))]
+
+
+def declarations(modules: Modules, option: str) -> list[str]:
+    """Return where an option of the suite is written down: as a string in any spelling, or as a field.
+
+    Only the rooms count that read or hold options; a training of the projectors has its own epochs.
+    """
+    spellings = {option, f"--{option}", f"--align-{option}", f"align_{option}", f"align-{option}"}
+    spellings |= {spelling.replace("_", "-") for spelling in spellings}
+    found = [
+        place(module, node)
+        for module in modules.values()
+        if module.room in {"plugin", "session", "cli", "ui", "options"}
+        for node in ast.walk(module.tree)
+        if (isinstance(node, ast.Constant) and node.value in spellings)
+        or (isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == option)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def untyped_models(modules: Modules) -> list[str]:
+    """Return the parameters that are models by their names, and `Any` by their annotations."""
+    found = []
+    for module in modules.values():
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.arg) and _MODEL.fullmatch(node.arg) and _is_any(node.annotation):
+                found.append(f"{place(module, node)} {node.arg}")
+    return found
+
+
+def _is_any(annotation: ast.expr | None) -> bool:
+    return annotation is not None and "Any" in {
+        node.id for node in ast.walk(annotation) if isinstance(node, ast.Name)
+    }
+
+
+def probes(modules: Modules) -> list[str]:
+    """Return where code asks an object what it can do: `hasattr` and `callable(getattr(...))`."""
+    return [
+        place(module, call)
+        for module in modules.values()
+        for name, call in calls(module)
+        if name == "hasattr" or (name == "callable" and "getattr" in ast.dump(call))
+    ]
+
+
+def deciders_of_ties(modules: Modules) -> list[str]:
+    """Return the modules outside of `stats` that find ties on their own."""
+    return [
+        name
+        for name, module in modules.items()
+        if module.room not in {"stats", "workshop", "measure"}
+        and any(called in _TIES for called, _ in calls(module))
+    ]
+
+
+def orchestrations(modules: Modules) -> list[str]:
+    """Return the rooms, and `benchmarks`, from which the scores of more than one experiment are computed.
+
+    An experiment is what has a benchmark of its name; what experiments share is none.
+    """
+    names = {name.removeprefix("benchmarks.test_") for name in modules}
+    experiments = {
+        node.name: module.name.split(".")[2]
+        for module in modules.values()
+        if module.room == "experiments" and module.name.split(".")[2:3] and module.name.split(".")[2] in names
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.FunctionDef) and _COMPUTES.search(node.name)
+    }
+    used = defaultdict(set)
+    for module in modules.values():
+        if module.room not in {"experiments", "workshop", "measure"}:
+            used[module.room].update(experiments[name] for name, _ in calls(module) if name in experiments)
+    return [f"{room}: {', '.join(sorted(names))}" for room, names in used.items() if len(names) > 1]
+
+
+def calls(module: Module) -> Iterator[tuple[str, ast.Call]]:
+    """Yield each call of a module with the last part of the called name."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call):
+            yield getattr(node.func, "attr", getattr(node.func, "id", "")), node
