@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from alignbench.errors import ConfigError
-from alignbench.projectors import LOSSES
+from alignbench.experiments.trained import Repeats
+from alignbench.projectors import LOSSES, RIDGE
 from alignbench.session.options import METHODS
 from alignbench.ui.texts import check_texts
 from alignbench.ui.uploads import SUFFIXES
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from alignbench.ui.tabs import Control
 
 BATCH_SIZES = ("1", "4", "8", "16", "32", "64")
+MOST_SPLITS = 40
 MAX_PROMPTS = 6
 MAX_PROMPT = 200  # characters
 UPLOAD, PROMPTS = "upload", "prompts"
@@ -107,12 +109,18 @@ def _losses(offer: Offer) -> list[Field]:
 
 
 def _training(offer: Offer) -> list[Field]:
-    epochs = gr.Slider(10, 1000, value=300, step=10, label="Epochs, at most")
-    splits = gr.Slider(2, 10, value=5, step=1, label="Train/test splits")
-    seeds = gr.Slider(1, 10, value=5, step=1, label="Trainings a split")
+    usual = Repeats()
+    trained = f"Not for {RIDGE}, which is solved."
+    epochs = gr.Slider(10, 1000, value=300, step=10, label="Epochs, at most", info=trained)
+    splits = gr.Textbox(
+        label="Train/test splits",
+        placeholder=str(usual.solved_splits),
+        info=f"Empty: {usual.solved_splits} for {RIDGE}, {usual.splits} for what is trained.",
+    )
+    seeds = gr.Slider(1, 10, value=5, step=1, label="Trainings a split", info=trained)
     return [
         Field("epochs", epochs, _whole("epochs", 1, 5000)),
-        Field("splits", splits, _whole("splits", 2, 20)),
+        Field("splits", splits, _number("splits", int, _whole("splits", 2, MOST_SPLITS))),
         Field("seeds", seeds, _whole("trainings a split", 1, 20)),
     ]
 
@@ -177,16 +185,25 @@ def _whole(noun: str, least: int, most: int) -> Callable[[Any], int]:
     return read
 
 
-def _number(noun: str, kind: Callable[[str], float]) -> Callable[[Any], float | None]:
-    """Return what reads a number that may be left out; the options say which numbers there can be."""
+def _number(
+    noun: str, kind: Callable[[str], float], check: Callable[[Any], float] = lambda number: number
+) -> Callable[[Any], float | None]:
+    """Return what reads a number that may be left out; the options say which numbers there can be.
+
+    Args:
+        noun: of the number.
+        kind: of the number.
+        check: a limit of the page's own, which a number that was given is held to.
+    """
 
     def read(value: Any) -> float | None:
         text = str("" if value is None else value).strip()
         try:
-            return kind(text) if text else None
+            number = kind(text) if text else None
         except ValueError as error:
             what = "a whole number" if kind is int else "a number"
             raise ConfigError(f"{noun}: expected {what} or nothing, got {text!r}") from error
+        return None if number is None else check(number)
 
     return read
 
