@@ -25,7 +25,7 @@ from alignbench.plots.text import clean, cut
 from alignbench.session.runfolder import RunFolder
 from alignbench.show import scores_csv
 from alignbench.show.table import Row, score_table
-from alignbench.show.terminal import retrieved
+from alignbench.show.terminal import all_flags, retrieved
 from alignbench.types import jsonable
 from alignbench.ui.tables import pair_table
 
