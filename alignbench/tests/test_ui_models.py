@@ -65,6 +65,25 @@ def test_a_browser_can_name_nothing_that_is_not_offered(spec: str) -> None:
         Chooser().options({"encoders": ["mini-clip"], "llms": [spec]})
 
 
+def test_splits_that_are_left_out_are_those_of_the_command() -> None:
+    pytest.importorskip("gradio", reason="the extra `ui` is not installed")
+    from alignbench.ui import fields
+
+    built = {field.name: field for field in fields.build("training", fields.Offer([], [], [], {}))}
+    splits, chooser = built["splits"], Chooser()
+    names = {"encoders": ["mini-clip"], "llms": ["mini-llama"]}
+    usual = chooser.options(names)
+    assert splits.read(splits.component.value) is None
+    found = chooser.options({**names, "splits": splits.read("")})
+    assert (found.splits, found.solved_splits) == (usual.splits, usual.solved_splits)
+    assert f"solved: {usual.solved_splits}" in splits.component.info
+    found = chooser.options({**names, "splits": splits.read("12")})
+    assert (found.splits, found.solved_splits) == (12, 12)
+    for given in ("1", "41", "many", "2.5"):
+        with pytest.raises(ConfigError, match=r"splits: expected"):
+            chooser.options({**names, "splits": splits.read(given)})
+
+
 def test_the_page_asks_for_neighbours_as_the_options_do() -> None:
     pytest.importorskip("gradio", reason="the extra `ui` is not installed")
     from alignbench.experiments.layouts import Reach
