@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.findings.numbers import probability, value_text
 from alignbench.plots.text import clean, number
+from alignbench.show.terminal import all_flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,5 +48,5 @@ def _row(score: Score) -> Row:
         number(null.mean, "") if null else "",
         probability(null.p, "") if null else "",
         str(score.n),
-        clean(score.reason or ", ".join(score.flags)),
+        clean(score.reason or ", ".join(all_flags(score))),
     ]

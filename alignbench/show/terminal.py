@@ -92,7 +92,7 @@ def terminal_table(
         if any(r.best is not None for r in types):
             lines += wrap(plain(_by_type(types, labels)), width, _GAP)
         lines.append("")
-    for paragraph in [*_retrieved(scores, labels), *_predicted(scores, run)]:
+    for paragraph in [*retrieved(scores, labels), *_predicted(scores, run)]:
         lines += wrap(plain(paragraph), width, _GAP)
     lines += [encodable(line, encoding) for line in _vlm(scores, labels, width, ellipsis)]
     controls = control_sentences(against_control(scores), lambda name: labels.get(name, plain(name)))
@@ -196,7 +196,7 @@ def _aligned(
     return lines
 
 
-def _retrieved(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
+def retrieved(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
     """Return how well texts are found after a projector was trained, a sentence an LLM, the largest first."""
     found = [s for s in scores if (s.experiment, s.metric) == OUTCOME and s.value is not None and s.llm]
     own = [s for s in found if s.variant == found[0].variant and s.data_type == found[0].data_type]

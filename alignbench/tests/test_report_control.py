@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -103,6 +104,20 @@ def test_without_a_control_or_an_interval_nothing_is_claimed() -> None:
     assert few.interval is None
     assert not few.above
     assert few.told.endswith("no interval")
+
+
+def test_the_web_page_says_what_the_terminal_says_of_the_control(tmp_path: Path) -> None:
+    scores = [replace(score, metric="mrr", chance=0.1) for score in run(0.1, 0.0)]
+    options = Chooser({}).options({})
+    page = shown(Found(scores), (), folder=tmp_path, name="e2e", options=options, command="alignbench e2e")
+    text = " ".join(re.sub(r"<[^>]*>", "", page.answer).split())
+    terminal = " ".join(line.strip() for line in terminal_table(scores, make_run()))
+    [said] = control_sentences(against_control(scores), str)
+    for place in (text, terminal):
+        assert said in place
+        assert "Retrieval for llm (mrr image_to_text ridge, 0.100 for a guesser): " in place
+        assert "control: untrained; where it ranks high" in place.replace("R = ", "")
+    assert [row[-1] for row in page.rows if row[1] == "untrained"] == ["control"]
 
 
 def composite(name: str, **parts: float) -> Score:

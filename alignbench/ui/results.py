@@ -14,6 +14,7 @@ from alignbench.experiments.dead import flag_dead
 from alignbench.experiments.prediction import predicts, worth
 from alignbench.findings import rank
 from alignbench.findings.answer import answer
+from alignbench.findings.control import against_control, control_sentences
 from alignbench.findings.files import dump, plain_score, write_text
 from alignbench.findings.flags import meaning
 from alignbench.findings.toys import toy_warnings
@@ -24,6 +25,7 @@ from alignbench.plots.text import clean, cut
 from alignbench.session.runfolder import RunFolder
 from alignbench.show import scores_csv
 from alignbench.show.table import Row, score_table
+from alignbench.show.terminal import all_flags, retrieved
 from alignbench.types import jsonable
 from alignbench.ui.tables import pair_table
 
@@ -173,10 +175,13 @@ def _answer(
         said = f"{len(found.scores)} scores"
         said += f", {missing} of them not applicable (the table says why)" if missing else ""
         parts.append(f'<p class="ab-headline">{said}.</p>')
-    parts += [pair_table(found.scores, _name, _safe), *_predicted(found, seed)]
+    parts.append(pair_table(found.scores, _name, _safe))
+    names = {model: _name(model) for score in found.scores for model in (score.encoder, score.llm) if model}
+    told = [*retrieved(found.scores, names), *control_sentences(against_control(found.scores), _name, _safe)]
+    parts += [*(f"<p>{sentence}</p>" for sentence in told), *_predicted(found, seed)]
     if notes:
         parts.append(f'<ul class="ab-notes">{"".join(f"<li>{_safe(note)}</li>" for note in notes)}</ul>')
-    flags = dict.fromkeys(flag for score in found.scores for flag in score.flags)
+    flags = dict.fromkeys(flag for score in found.scores for flag in all_flags(score))
     if flags:
         items = "".join(
             f"<li><b>{_safe(flag)}</b>: {_safe(meaning(flag, found.scores))}</li>" for flag in flags
