@@ -230,7 +230,7 @@ class Declared:
         default=5,
         least=2,
         label="Train/test splits",
-        most=20,
+        most=40,
     )
     seeds = Option[int](
         help="trainings a split, from other initial weights (default: 5; ELAS: 3; VLMs: 1)",

@@ -32,7 +32,8 @@ _SET_BY: dict[Control, tuple[str, ...]] = {
     "permutations": ("permutations",),
 }
 _CHOICES = {"batch_sizes": ("1", "4", "8", "16", "32", "64")}
-_AT_FIRST = {"batch_sizes": ["1", "8", "32"], "permutations": 999}  # where a page should not be as thorough
+# Where a page should not be as thorough, and None where the default is the experiment's to choose.
+_AT_FIRST = {"batch_sizes": ["1", "8", "32"], "permutations": 999, "splits": None}
 MAX_PROMPTS = 6
 MAX_PROMPT = 200  # characters
 UPLOAD, PROMPTS = "upload", "prompts"
@@ -96,7 +97,7 @@ def _field(option: Option[Any], offer: Offer) -> Field:
         return Field(name, component, _some(label))
     if value is None:
         component = gr.Textbox(label=label, info=f"{option.help[:1].upper()}{option.help[1:]}.")
-        return Field(name, component, _number(label, int if option.kind == "integer" else float))
+        return Field(name, component, _number(label, int if option.kind == "integer" else float, option.most))
     least, most = option.least or 0, option.most or 2**31 - 1
     component = gr.Number(value=value, precision=0, minimum=least, maximum=most, label=label)
     return Field(name, component, _whole(label, least, most))
@@ -139,16 +140,19 @@ def _whole(label: str, least: int, most: int) -> Callable[[Any], int]:
     return read
 
 
-def _number(label: str, kind: Callable[[str], float]) -> Callable[[Any], float | None]:
+def _number(label: str, kind: Callable[[str], float], most: float | None) -> Callable[[Any], float | None]:
     """Return what reads a number that may be left out; the options say which numbers there can be."""
 
     def read(value: Any) -> float | None:
         text = str("" if value is None else value).strip()
         try:
-            return kind(text) if text else None
+            number = kind(text) if text else None
         except ValueError as error:
             what = "a whole number" if kind is int else "a number"
             raise ConfigError(f"{label}: expected {what} or nothing, got {text!r}") from error
+        if number is not None and most is not None and number > most:
+            raise ConfigError(f"{label}: expected at most {most:,}, got {text}")
+        return number
 
     return read
 
