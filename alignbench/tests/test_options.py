@@ -90,8 +90,8 @@ def test_every_option_has_its_help_its_flag_and_a_kind_of_its_default() -> None:
     for option in OPTIONS:
         assert option.help
         assert option.flag.startswith("--")
-        if option.default is not None and not callable(option.default):
-            assert option.read(option.default, option.name) == option.default or option.is_list
+        if option.default not in (None, ()) and not callable(option.default):
+            assert option.read(option.default, option.name) == option.default
 
 
 def test_an_option_is_added_once_and_whoever_listens_hears_of_it() -> None:

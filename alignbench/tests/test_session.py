@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,7 +46,7 @@ def test_a_data_set_is_taken_as_it_is(session: ab.Session) -> None:
         (lambda s: s.text("mini-clip"), "unknown LLM 'mini-clip'"),
         (lambda s: s.pair("mini-clip", "x"), "unknown model 'x'"),
         (lambda s: ab.Session(encoders="nobody"), "nobody"),
-        (lambda s: ab.Session(data=3), "data: expected a Dataset, a name or a path, got a int"),
+        (lambda s: ab.Session(data=3), "data: expected a Dataset, a name or a path, got a int"),  # type: ignore[arg-type]
         (lambda s: ab.Session(data="x", data_root="y"), "data_root: data='x' names data, too"),
         (lambda s: ab.Session(**TOYS, groups="rows"), "groups: it is for rows of arrays"),
         (lambda s: ab.Session(s.options, seed=3), "seed: it is one of the options"),
@@ -57,14 +59,22 @@ def test_what_is_not_there_is_one_line(session: ab.Session, call: Any, says: str
     assert "\n" not in str(error.value)
 
 
-def test_a_notebook_shows_the_selection_and_nothing_is_read_for_it() -> None:
-    session = ab.Session(encoders="<b>=mini-clip", llms="mini-llama", data="synthetic", n_samples=4)
-    shown = session._repr_html_()
-    assert "dataset" not in vars(session)
-    assert "&lt;b&gt;" in shown
+def test_a_notebook_shows_the_selection_and_nothing_is_read_for_it(session: ab.Session) -> None:
+    unread = ab.Session(**TOYS, data="<b>")
+    shown = unread._repr_html_()
+    assert "dataset" not in vars(unread)
+    assert "&lt;b&gt;, not read yet" in shown
     assert "<b>" not in shown
-    assert "not read yet" in shown
-    assert session.dataset.describe()[0] in session._repr_html_()
+    for part in ("mini-clip: built-in toy model", "random-vit: ", session.dataset.describe()[0]):
+        assert part in session._repr_html_()
+
+
+def test_the_example_of_the_page_works() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "library.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(import alignbench as ab\n.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(example, names)
+    assert len(names["vectors"]) == len(names["pair"]) == 30
 
 
 def test_importing_alignbench_stays_cheap() -> None:
