@@ -44,7 +44,7 @@ class Option(Generic[T]):
         kind: what a value is.
         name: the keyword in Python, and the name in scores.json; by default that of the attribute.
         group: under which title a command shows it: "models", "data" and "run" are of all experiments.
-        metavar: what stands for the value in the help.
+        metavar: what stands for the value in the help; by default the name.
         default: the value where nothing was given; a function where a registry knows it.
         configured: the field of `Config` that holds the default; `alignbench.yaml` can change it.
         choices: what a value can be; a function where a registry knows it.
@@ -84,6 +84,7 @@ class Option(Generic[T]):
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = self.name or name
         self.flag = self.flag or PREFIX + self.name.replace("_", "-")
+        self.metavar = self.metavar or self.name.upper()
         self.label = self.label or self.name.replace("_", " ").capitalize()
 
     @overload

@@ -1,0 +1,139 @@
+"""An option is declared once: Python, the command line and the configuration file read one table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from alignbench.errors import AlignbenchError, ConfigError, UnknownNameError
+from alignbench.options import OPTIONS, Option, OptionTable
+from alignbench.session.options import Options
+from alignbench.tests.toys import CONFTEST, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# A project's own option, declared in its conftest.py, and a test that looks at the values of options.
+OWN = """
+from alignbench.options import OPTIONS, Option
+
+DEPTH = OPTIONS.add(Option[int](name="depth", help="how deep to look", kind="integer", default=3, least=1))
+"""
+LOOK = """
+import pytest
+pytestmark = pytest.mark.cka
+
+def test_look(alignbench_session):
+    options = alignbench_session.options
+    print("values:", options.encoders, options.n_samples, options.l2, options.data_root, options.given)
+    if "depth" in __import__("alignbench").OPTIONS:
+        print("depth:", options["depth"])
+"""
+PLAIN = ("-s", "-p", "no:randomly", "-p", "no:cacheprovider")
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"n_samples": 0}, "^n_samples: expected at least 1, got 0$"),
+        ({"n_samples": "30"}, "^n_samples: expected a whole number, got '30'$"),
+        ({"n_samples": True}, "^n_samples: expected a whole number, got True$"),
+        ({"seed": 1.5}, "^seed: expected a whole number, got 1.5$"),
+        ({"perplexity": float("inf")}, "^perplexity: expected a number from 1 on, got inf$"),
+        ({"perplexity": "many"}, "^perplexity: expected a number, got 'many'$"),
+        ({"l2": "no"}, "^l2: expected True or False, got 'no'$"),
+        ({"fit": "pat"}, "^fit: unknown value 'pat'. Did you mean 'pad'?"),
+        ({"fit": 3}, "^fit: expected a text, got 3$"),
+        ({"data_root": 3}, "^data_root: expected a path, got 3$"),
+        ({"encoders": []}, "^encoders: expected at least one, got none$"),
+        ({"encoders": ["a", "b", "a"]}, "^encoders: 'a' is named twice$"),
+        ({"encoders": "a,,b"}, "^encoders: an empty name in 'a,,b'"),
+        ({"encoders": [3]}, "^encoders: expected texts, got 3$"),
+        ({"batch_sizes": [1, 0]}, "^batch_sizes: expected whole numbers from 1 on, got '0'$"),
+        ({"batch_sizes": "1,x"}, "^batch_sizes: expected whole numbers, got 'x'$"),
+        ({"metrics": ["spread"]}, "^metrics: 'spread' looks at one side alone"),
+        ({"prompts": ["a cat"]}, "^prompts: say in which image to look for it, by images$"),
+        ({"compare_fail": "eas:1"}, "^compare_fail: say what to compare with, by compare$"),
+        ({"device": "gpu"}, "^device: expected auto, cpu"),
+        ({"run_name": "a/b"}, "^run_name: 'a/b' can't be part of a folder's name$"),
+        ({"n_sample": 3}, "^unknown option 'n_sample'. Did you mean 'n_samples'?"),
+    ],
+)
+def test_a_wrong_value_of_python_is_one_line_with_its_keyword(values: dict[str, Any], says: str) -> None:
+    with pytest.raises(AlignbenchError, match=says):
+        Options(values, spell=lambda option: option.name)
+
+
+def test_values_that_python_has_are_taken_as_they_are() -> None:
+    options = Options({"encoders": "a, b", "batch_sizes": (8, np.int64(2)), "seed": np.int64(7), "l2": True})
+    assert (options.encoders, options.batch_sizes, options.seed) == (("a", "b"), (8, 2), 7)
+    # A switch at its default is nothing to type.
+    assert options.given == ("--encoders=a, b", "--align-seed=7", "--align-batch-sizes=8,2")
+    assert Options({"l2": False}).given == ("--align-no-l2",)
+
+
+def test_some_scores_have_another_default_until_the_option_is_given() -> None:
+    usual, given = Options({}), Options({"seeds": 7, "splits": 9})
+    assert (usual.seeds, usual.elas_seeds, usual.vlm_seeds, usual.solved_splits) == (5, 3, 1, 40)
+    assert (given.seeds, given.elas_seeds, given.vlm_seeds, given.solved_splits) == (7, 7, 7, 9)
+
+
+def test_what_shapes_no_score_is_not_repeated_to_reproduce_one(tmp_path: Path) -> None:
+    silent = [option.name for option in OPTIONS if not option.shapes_scores]
+    assert {"output_dir", "figures", "compare"} <= set(silent)
+    assert Options({"output_dir": str(tmp_path), "figures": False, "run_name": "x", "k": 3}).given == ()
+
+
+def test_every_option_has_its_help_its_flag_and_a_kind_of_its_default() -> None:
+    for option in OPTIONS:
+        assert option.help
+        assert option.flag.startswith("--")
+        if option.default not in (None, ()) and not callable(option.default):
+            assert option.read(option.default, option.name) == option.default
+
+
+def test_an_option_is_added_once_and_whoever_listens_hears_of_it() -> None:
+    table, heard = OptionTable(), []
+    depth = Option[int](name="depth", help="how deep", kind="integer", default=3)
+    table.listen(lambda option: heard.append(option.name))
+    heard.clear()
+    assert table.add(depth) is table.add(depth) is depth
+    assert heard == ["depth"]
+    with pytest.raises(ConfigError, match=r"'depth' \(--align-depth\)"):
+        table.add(Option[str](name="depth", help="another"))
+    with pytest.raises(ConfigError, match="--align-depth"):
+        table.add(Option[str](name="deep", flag="--align-depth", help="another"))
+    with pytest.raises(UnknownNameError, match="Did you mean 'depth'"):
+        table.get("dept")
+
+
+def test_a_project_brings_its_own_option(project: pytest.Pytester) -> None:
+    project.makeconftest(CONFTEST + OWN)
+    project.makepyfile(test_it=LOOK)
+    result = run(project, *PLAIN)
+    result.stdout.fnmatch_lines(["*depth: 3"])
+    result = run(project, *PLAIN, "--align-depth=5")
+    result.stdout.fnmatch_lines(["*values: * '--align-depth=5')", "depth: 5"])
+    wrong = run(project, *PLAIN, "--align-depth=0")
+    wrong.stderr.fnmatch_lines(["ERROR: --align-depth: expected at least 1, got 0"])
+    assert "--align-depth=DEPTH" in run(project, "--help").stdout.str()
+
+
+def test_the_configuration_file_of_pytest_has_the_options(project: pytest.Pytester) -> None:
+    project.makepyfile(test_it=LOOK)
+    project.makepyprojecttoml(
+        '[tool.pytest.ini_options]\nalignbench_encoders = ["toy-b"]\nalignbench_llms = "toy-llm"\n'
+        'alignbench_n_samples = "12"\nalignbench_l2 = false\nalignbench_data_root = "mine"\n'
+    )
+    values = project.runpytest_subprocess(*PLAIN, "--align-dataset=sample_data", "-k", "look")
+    root = project.path / "mine"
+    given = f"'--encoders=toy-b', '--llms=toy-llm', '--n-samples=12', '--align-data-root={root}', "
+    values.stdout.fnmatch_lines([f"*values: ('toy-b',) 12 False {root} ({given}*'--align-no-l2')"])
+    over = project.runpytest_subprocess(
+        *PLAIN, "--encoders=toy-a", "--n-samples=9", "--align-dataset=synthetic"
+    )
+    over.stdout.fnmatch_lines(["*values: ('toy-a',) 9 False *"])
+    wrong = project.runpytest_subprocess(*PLAIN, "-o", "alignbench_n_samples=0")
+    wrong.stderr.fnmatch_lines(["ERROR: pyproject.toml: alignbench_n_samples: expected at least 1, got 0"])
