@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from alignbench.datasets.dataset import Dataset, normalised
 from alignbench.errors import ConfigError, UnknownNameError
@@ -32,8 +32,16 @@ if TYPE_CHECKING:
     from alignbench.types import Layers, ModelInfo, Patches, Score
     from alignbench.weights.arrays import ArrayFile
     from alignbench.weights.custom import Custom
+    from alignbench.weights.handle import Handle
 
 M = TypeVar("M", bound="Encoder | LLM | Custom")
+
+
+class KeptModels(Protocol):
+    """Models that stay in memory."""
+
+    def get(self, model: Handle, device: str, dtype: str) -> Handle:
+        """Return a model in memory: this one, or an earlier one that is the same."""
 
 
 class Session:
@@ -61,6 +69,7 @@ class Session:
         patched: the names of the encoders whose patches will be used: they are embedded with the same load of
             weights as the images.
         layered: whether hidden layers will be used; likewise.
+        kept: gives models that stay in memory from one run to the next; None loads them for each.
 
     Raises:
         ConfigError: a value that can't be, or two models with one name.
@@ -94,6 +103,7 @@ class Session:
         self.loads: list[tuple[str, float, str]] = []
         self.patched: frozenset[str] = frozenset()
         self.layered = False
+        self.kept: KeptModels | None = None
         self._vectors: dict[tuple[str, str], Embeddings] = {}
         self._layers: dict[tuple[str, str], Layers] = {}
         self._varied: dict[tuple[str, ...], Embeddings] = {}
@@ -305,6 +315,9 @@ class Session:
         self.release()
         how = self._how_to_embed()
         whole, label = encoder.varied(fit="squash"), encoder.info.label
+        if self.kept is not None:
+            yield cast("Encoder", self.kept.get(whole, how["device"], how["dtype"]))
+            return
         with ExitStack() as stack:
             with self._attempts.attempt("whole images", label, model=label):
                 stack.enter_context(
@@ -378,8 +391,11 @@ class Session:
         Raises:
             ModelError: it can't be loaded; another test does not try again.
         """
-        options = self.options
-        self._held.hold(model, options.device, options.dtype, self._loaded_for("timing"))
+        device, dtype = self.options.device, self.options.dtype
+        if self.kept is not None and hasattr(model, "varied") and self.runs(model):
+            # A handle of its own: embedding loads and frees the session's.
+            return cast("M", self.kept.get(cast("Encoder", model.varied()), device, dtype))
+        self._held.hold(model, device, dtype, self._loaded_for("timing"))
         return model
 
     def release(self) -> None:

@@ -13,11 +13,10 @@ from alignbench.findings.control import against_control, control_sentences
 from alignbench.show import summary_markdown, terminal_table, write_run
 from alignbench.stats import corrected_interval
 from alignbench.tests.html_fakes import Page
-from alignbench.tests.report_fakes import make_run
+from alignbench.tests.report_fakes import make_result, make_run
 from alignbench.types import Score
 from alignbench.ui.models import Chooser
 from alignbench.ui.results import shown
-from alignbench.ui.studies import Found
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,7 +123,9 @@ def test_whoever_reads_that_a_part_is_dead_reads_which(tmp_path: Path) -> None:
     write_run(tmp_path, make_run(), found, figures=False)
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     options = Chooser({}).options({})
-    tab = shown(Found(scores), (), folder=tmp_path, name="elas", options=options, command="alignbench elas")
+    tab = shown(
+        make_result(found), (), folder=tmp_path, name="elas", options=options, command="alignbench elas"
+    )
     for place in (
         " ".join(line.strip() for line in terminal_table(found, make_run())),
         summary_markdown(found, make_run().to_dict()),
