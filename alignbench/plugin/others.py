@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from alignbench.experiments import Part
 
 
-def tests_of_others() -> dict[str, Callable[..., None]]:
+def registered_tests() -> dict[str, Callable[..., None]]:
     """Return name -> test function, of every part of an experiment that is not ours."""
     return {
         experiment.tests(part)[1]: getattr(pytest.mark, experiment.name)(_test(part))

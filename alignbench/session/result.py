@@ -75,7 +75,7 @@ class Result:
         figure = FIGURES.get(name)(self.inputs)
         if figure is None:
             raise InputError(
-                f"figure {name!r}: {', '.join(self.experiments)} left nothing for it{needs_of(name)}"
+                f"figure {name!r}: the scores of {', '.join(self.experiments)} do not allow it{needs_of(name)}"
             )
         return figure
 

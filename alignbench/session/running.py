@@ -221,5 +221,5 @@ def _unit(session: Session, unit: Unit, names: tuple[str, ...]) -> object:
         return models[0]
     if unit in {"timed_encoder", "timed_llm"}:
         return session.hold(models[0])
-    sides = [session.vision(m) if m.info.side == "vision" else session.text(m) for m in models]
+    sides = [session.embeddings(name) for name in names]
     return session.pair(sides[0], sides[-1])
