@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from alignbench.arrays import ArrayScores, score_arrays
     from alignbench.embed import extract_multi_encoder
     from alignbench.options import OPTIONS, Option
+    from alignbench.session.result import Result
     from alignbench.session.session import Session
 
 __version__ = "0.1.0"
@@ -17,6 +18,7 @@ __all__ = [
     "OPTIONS",
     "ArrayScores",
     "Option",
+    "Result",
     "Session",
     "__version__",
     "assert_aligned",
@@ -27,6 +29,7 @@ _MODULES = {
     "OPTIONS": "options",
     "ArrayScores": "arrays",
     "Option": "options",
+    "Result": "session.result",
     "Session": "session.session",
     "assert_aligned": "aligned",
     "extract_multi_encoder": "embed",

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from alignbench.encoders import Encoder
     from alignbench.llms import LLM
 
-KINDS = ("encoders", "llms", "metrics", "datasets")
+KINDS = ("encoders", "llms", "metrics", "datasets", "experiments")
 
 
 def add_commands(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
-        "list", help="encoders, LLMs, metrics and datasets by name; widths, sizes, what is at hand"
+        "list",
+        help="encoders, LLMs, metrics, datasets and experiments; widths, sizes, what is at hand",
     )
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)} (default: all)")
     parser.set_defaults(run=show)
@@ -39,6 +40,7 @@ def show(given: argparse.Namespace) -> int:
         "llms": llms,
         "metrics": metrics,
         "datasets": datasets,
+        "experiments": experiments,
     }
     for number, kind in enumerate(given.kinds or KINDS):
         print("\n" * bool(number) + "\n".join(tables[kind]()))
@@ -80,6 +82,14 @@ def datasets() -> list[str]:
     from alignbench.datasets import DATASETS
 
     return table(("dataset",), [(name,) for name in DATASETS.names()])
+
+
+def experiments() -> list[str]:
+    """Return the table of experiments: their markers, and what they answer."""
+    from alignbench.experiments import experiments as registered
+
+    rows = [(one.name, "when asked for" if one.long else "yes", one.question) for one in registered()]
+    return table(("experiment", "in a full run", "answers"), rows)
 
 
 def _models(what: str, names: Iterable[str], resolve: Callable[[str], Encoder | LLM | Custom]) -> list[str]:

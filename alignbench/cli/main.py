@@ -11,7 +11,7 @@ from alignbench import __version__
 from alignbench.cli import cache, doctor, listing, page, reports
 from alignbench.cli.experiments import COMMON
 from alignbench.cli.options import add_options
-from alignbench.cli.run import run_experiment
+from alignbench.cli.run import import_conftest, run_experiment
 from alignbench.errors import AlignbenchError
 from alignbench.experiments import experiments
 
@@ -48,7 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments, extra = arguments[:at], arguments[at + 1 :]
     # Messages name the plugin's options as pytest takes them, and what they say can be typed here as well.
     arguments = [f"--{a.removeprefix(_PREFIX)}" if a.startswith(_PREFIX) else a for a in arguments]
-    parser = build_parser()
+    try:
+        parser = _parser_for(arguments)
+    except AlignbenchError as error:
+        print(f"alignbench: {error}", file=sys.stderr)
+        return 4
     given = parser.parse_args(arguments)
     if given.run is None:
         parser.print_help()
@@ -65,6 +69,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # and nothing is left to flush
         return 1
     return status
+
+
+def _parser_for(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser, with experiments of the conftest.py where we are if the command may be about them.
+
+    It is not imported for other commands: it is the user's code, and may take long or fail.
+    """
+    parser = build_parser()
+    [commands] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    if not command or command in set(commands.choices) - {"list", "ui"}:
+        return parser
+    import_conftest()
+    return build_parser()
 
 
 def build_parser() -> argparse.ArgumentParser:

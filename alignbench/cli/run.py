@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shlex
 import sys
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from alignbench import paths
 from alignbench.cli.options import given_options
+from alignbench.errors import AlignbenchError, ConfigError
 from alignbench.options import OPTIONS
 from alignbench.plugin.typed import pytest_command
 
@@ -55,12 +57,34 @@ def suite_arguments() -> list[str]:
     return [str(benchmarks), *plugins, f"--rootdir={benchmarks}"]
 
 
+def import_conftest() -> None:
+    """Import the conftest.py where we are, if a run from here would: it may register experiments.
+
+    Raises:
+        ConfigError: it can't be imported.
+    """
+    if "conftest" not in suite_arguments() or "conftest" in sys.modules:
+        return
+    _look_here()
+    try:
+        importlib.import_module("conftest")
+    except AlignbenchError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"conftest.py can't be imported ({type(error).__name__}: {error})") from error
+
+
+def _look_here() -> None:
+    """Let modules where we are be found, as `python -m pytest` has it."""
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+
+
 def run_pytest(arguments: list[str]) -> int:
     """Run pytest in this process; return its exit status."""
     import pytest
 
-    if (here := str(Path.cwd())) not in sys.path:  # as `python -m pytest` has it, for `-p conftest`
-        sys.path.insert(0, here)
+    _look_here()
     # pytest warns of plugins that were imported before it; ours was, and nothing is wrong with that.
     quiet = shlex.join(["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"])
     given = os.environ.get("PYTEST_ADDOPTS")

@@ -14,27 +14,34 @@ if TYPE_CHECKING:
 EXPERIMENTS: Registry[Experiment] = Registry("experiment", "alignbench.experiments")
 """Name -> experiment; a conftest.py adds to it, and so do entry points of the same group."""
 
-for _name in (
-    "cka",
-    "compare",
-    "multi_llm",
-    "coral",
-    "eas",
-    "speed",
-    "attention",
-    "embedding",
-    "elas",
-    "e2e",
-    "layers",
-    "sensitivity",
-    "validity",
-    "vlm",
-    "invariants",
-):
-    EXPERIMENTS.add(_name, f"alignbench.experiments.{_name}:EXPERIMENT")
-EXPERIMENTS.add("study", "alignbench.experiments.validity:STUDY")
-EXPERIMENTS.add("all", "alignbench.experiments.compare:EVERYTHING")
-BUILT_IN = frozenset(EXPERIMENTS.names())
+_OURS = {
+    name: f"alignbench.experiments.{name}:EXPERIMENT"
+    for name in (
+        "cka",
+        "compare",
+        "multi_llm",
+        "coral",
+        "eas",
+        "speed",
+        "attention",
+        "embedding",
+        "elas",
+        "e2e",
+        "layers",
+        "sensitivity",
+        "validity",
+        "vlm",
+        "invariants",
+    )
+}
+_OURS |= {
+    "study": "alignbench.experiments.validity:STUDY",
+    "all": "alignbench.experiments.compare:EVERYTHING",
+}
+for _name, _place in _OURS.items():
+    EXPERIMENTS.add(_name, _place)
+BUILT_IN = frozenset(_OURS)
+"""The names of the experiments that have a file of their own in benchmarks/."""
 
 
 def experiments() -> list[Experiment]:

@@ -248,7 +248,8 @@ class Experiment:
         options: names of the options of its command beside those that all commands have.
         needs: other experiment -> the metrics of its pairs that figures of this one show, too; None stands
             for the whole experiment. Each is computed and filed once, whoever asks for it.
-        measures: metric -> what it measures, for metrics that are not registered.
+        measures: metric -> what it measures, in a sentence, where it is not the documentation of a
+            registered metric that says so.
         long: whether it takes minutes with the toy models, so that a run of everything leaves it out.
         tab: its place on the web page.
         not_for_arrays: why it says nothing of files of vectors, where that is so.
@@ -277,8 +278,12 @@ class Experiment:
         return self.name.replace("_", "-")
 
     def part(self, test: str) -> Part | None:
-        """Return the part of a test function; None where it has none of that name."""
-        return next((part for part in self.parts if part.test == test), None)
+        """Return the part that a test function is of; None where there is none."""
+        return next((part for part in self.parts if test in self.tests(part)), None)
+
+    def tests(self, part: Part) -> tuple[str, str]:
+        """Return the names that the test function of a part may have."""
+        return part.test, f"test_{self.name}_{part.name}"
 
 
 def labels_of(*cell: object) -> tuple[str, ...]:

@@ -105,7 +105,12 @@ class Workload:
 
 def _costs() -> dict[str, tuple[Cost, bool]]:
     """Return name of a test function -> its cost, and whether it is a measurement of time."""
-    return {part.test: (part.cost, part.timed) for experiment in experiments() for part in experiment.parts}
+    return {
+        test: (part.cost, part.timed)
+        for experiment in experiments()
+        for part in experiment.parts
+        for test in experiment.tests(part)
+    }
 
 
 def around(tests: Sequence[str], options: Options, workers: int = 1) -> float:

@@ -36,7 +36,7 @@ class Result:
         scores: in the order of a report.
         arrays: name of a file of arrays -> what a figure needs beside the scores.
         run: what the scores were made of.
-        dataset: the samples.
+        dataset: the samples; None where they are not at hand.
         skipped: what could not be computed, with the reason, where nothing is wrong with that.
         problems: what could not be read of the arrays for figures.
 
@@ -51,7 +51,7 @@ class Result:
     scores: tuple[Score, ...]
     arrays: Mapping[str, Mapping[str, NDArray[np.generic]]]
     run: Run
-    dataset: Dataset
+    dataset: Dataset | None = None
     skipped: Mapping[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -74,9 +74,8 @@ class Result:
         """
         figure = FIGURES.get(name)(self.inputs)
         if figure is None:
-            raise InputError(
-                f"figure {name!r}: {', '.join(self.experiments)} left nothing for it{needs_of(name)}"
-            )
+            scored = ", ".join(self.experiments)
+            raise InputError(f"figure {name!r}: the scores of {scored} do not allow it{needs_of(name)}")
         return figure
 
     @cached_property
@@ -105,7 +104,7 @@ class Result:
             raise ConfigError(f"{path}: there is a run already; save to another folder")
         run_folder = RunFolder(path.absolute())
         self._write_arrays(run_folder)
-        if self.run.options.get("thumbnails", True):
+        if self.dataset is not None and self.run.options.get("thumbnails", True):
             keep_samples(run_folder, self.dataset)
         write_run(path, replace(self.run, id=run_folder.path.name), self.scores, figures=figures)
         return path

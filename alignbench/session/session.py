@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from alignbench.datasets.dataset import Dataset, normalised
 from alignbench.errors import ConfigError, UnknownNameError
@@ -34,6 +34,14 @@ if TYPE_CHECKING:
     from alignbench.weights.custom import Custom
 
 M = TypeVar("M", bound="Encoder | LLM | Custom")
+K = TypeVar("K", bound="Encoder | LLM")
+
+
+class KeptModels(Protocol):
+    """Models that stay in memory."""
+
+    def get(self, model: K, device: str, dtype: str) -> K:
+        """Return a model in memory: this one, or an earlier one that is the same."""
 
 
 class Session:
@@ -61,6 +69,7 @@ class Session:
         patched: the names of the encoders whose patches will be used: they are embedded with the same load of
             weights as the images.
         layered: whether hidden layers will be used; likewise.
+        kept: gives models that stay in memory from one run to the next; None loads them for each.
 
     Raises:
         ConfigError: a value that can't be, or two models with one name.
@@ -94,6 +103,7 @@ class Session:
         self.loads: list[tuple[str, float, str]] = []
         self.patched: frozenset[str] = frozenset()
         self.layered = False
+        self.kept: KeptModels | None = None
         self._vectors: dict[tuple[str, str], Embeddings] = {}
         self._layers: dict[tuple[str, str], Layers] = {}
         self._varied: dict[tuple[str, ...], Embeddings] = {}
@@ -296,6 +306,9 @@ class Session:
         self.release()
         options, on_load = self.options, self._loaded_for("embedding")
         whole, label = encoder.varied(fit="squash"), encoder.info.label
+        if self.kept is not None:
+            yield self.kept.get(whole, options.device, options.dtype)
+            return
         with ExitStack() as stack:
             with self._attempts.attempt("whole images", label, model=label):
                 stack.enter_context(loaded(whole, label, options.device, options.dtype, on_load, "vision"))
@@ -367,8 +380,11 @@ class Session:
         Raises:
             ModelError: it can't be loaded; another test does not try again.
         """
-        options = self.options
-        self._held.hold(model, options.device, options.dtype, self._loaded_for("timing"))
+        device, dtype = self.options.device, self.options.dtype
+        if self.kept is not None and hasattr(model, "varied") and self.runs(model):
+            # A handle of its own: embedding loads and frees the session's.
+            return cast("M", self.kept.get(cast("Encoder", model.varied()), device, dtype))
+        self._held.hold(model, device, dtype, self._loaded_for("timing"))
         return model
 
     def release(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.plots import CoralArrays, FigureInputs, SimilarityArrays
+from alignbench.session.result import Result
 from alignbench.tests.attention_fakes import make_attention, make_pairs, make_varied
 from alignbench.tests.compare_fakes import compare_scores, loss_curves
 from alignbench.tests.speed_fakes import make_speed_scores
@@ -58,6 +59,11 @@ def make_model(name: str, side: str = "vision", stand_in_for: str | None = None)
         stand_in_for=stand_in_for,
         params=params,
     )
+
+
+def make_result(scores: Sequence[Score], run: Run | None = None) -> Result:
+    """Return the result of a session that computed these scores."""
+    return Result((), tuple(scores), {}, run or make_run())
 
 
 def make_run(

@@ -19,11 +19,10 @@ from alignbench.metrics import METRICS
 from alignbench.plots import FIGURES, Caption, FigureInputs, declare_figure
 from alignbench.plots.declared import caption_of, figures_of, needs_of, not_drawn, shown_in
 from alignbench.ui.jobs import Job
-from alignbench.ui.models import Chooser, Loaded, Suites
+from alignbench.ui.models import Chooser, Suites
 from alignbench.ui.results import shown
-from alignbench.ui.studies import Study
 from alignbench.ui.tables import COLUMNS
-from alignbench.ui.tabs import TABS
+from alignbench.ui.tabs import tabs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,13 +77,12 @@ def by_command(name: str, folder: Path, into: Path) -> tuple[list[dict[str, Any]
 
 def by_tab(name: str, folder: Path, into: Path) -> tuple[list[dict[str, Any]], str]:
     """Return the scores of a tab and the page's HTML of answer and figures."""
-    [tab] = [tab for tab in TABS if tab.experiment == name]
+    [tab] = [tab for tab in tabs() if tab.experiment == name]
     options = Chooser(given(folder)).options(OPTIONS[name])
-    job: Job[Any] = Job(lambda job: tab.study(Study(Suites().get(options), options, job, Loaded())))
+    job: Job[Any] = Job(lambda job: Suites().get(options).run(*tab.runs, steps=job))
     list(job.follow())
-    found = job.result()
     into.mkdir()
-    page = shown(found, tab.figures, folder=into, name=name, options=options, command="alignbench")
+    page = shown(job.result(), tab.figures, folder=into, name=name, options=options, command="alignbench")
     scores = json.loads((into / f"{name}.json").read_text(encoding="utf-8"))["scores"]
     return scores, page.answer + page.figures
 
@@ -118,7 +116,7 @@ def test_a_command_and_its_tab_leave_the_same_scores_and_figures(
 
 def test_the_six_figures_of_the_toolkit_are_part_of_coral() -> None:
     assert set(figures_of("coral")) >= TOOLKIT_CORAL
-    [tab] = [tab for tab in TABS if tab.experiment == "coral"]
+    [tab] = [tab for tab in tabs() if tab.experiment == "coral"]
     assert set(tab.figures) >= TOOLKIT_CORAL
 
 
@@ -145,7 +143,7 @@ def test_every_figure_has_a_command_and_every_command_is_one() -> None:
     for name in FIGURES:
         assert FIGURES.get(name).experiments
         assert set(FIGURES.get(name).experiments) <= markers
-    assert {figure for tab in TABS for figure in tab.figures} <= set(FIGURES)
+    assert {figure for tab in tabs() for figure in tab.figures} <= set(FIGURES)
 
 
 def test_what_is_needed_of_others_is_known() -> None:

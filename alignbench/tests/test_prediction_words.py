@@ -14,9 +14,8 @@ from alignbench.plots.retrieval import metric_vs_e2e
 from alignbench.show import summary_markdown, terminal_table, write_run
 from alignbench.stats import correlations
 from alignbench.tests.html_fakes import Page
-from alignbench.tests.report_fakes import make_inputs, make_run, make_scores, make_trained_scores
+from alignbench.tests.report_fakes import make_inputs, make_result, make_run, make_scores, make_trained_scores
 from alignbench.ui.results import _predicted
-from alignbench.ui.studies import Found
 from alignbench.ui.tables import pair_table
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def test_terminal_summary_page_and_tab_say_the_same(encoders: tuple[str, ...], t
         *(f"{c.metric} with {c.outcome}: {worth(c)}" for c in found.first),
     ]
     write_run(tmp_path, run, scores, figures=False)
-    tab = "".join(_predicted(Found(scores, {m.label: m for m in run.models}), 42))
+    tab = "".join(_predicted(make_result(scores, run), 42))
     for place in (
         " ".join(line.strip() for line in terminal_table(scores, run)),
         summary_markdown(scores, run.to_dict()),

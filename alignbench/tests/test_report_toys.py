@@ -16,7 +16,7 @@ from alignbench.datasets.roots import PACKAGED, is_toy_data
 from alignbench.findings.toys import toy_warnings
 from alignbench.paths import benchmarks
 from alignbench.show import summary_markdown, terminal_table
-from alignbench.tests.report_fakes import make_model, make_run, make_scores
+from alignbench.tests.report_fakes import make_model, make_result, make_run, make_scores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,8 +70,7 @@ def test_what_is_only_timed_or_looked_into_rests_on_no_toy() -> None:
 
 def test_the_web_page_begins_with_it() -> None:
     results = pytest.importorskip("alignbench.ui.results", reason="the extra `ui` is not installed")
-    studies = pytest.importorskip("alignbench.ui.studies")
-    found = studies.Found(make_scores(), {}, {})
+    found = make_result(make_scores())
     text = results._answer(found, "alignbench", [], ["<real> models"])
     said = '<p class="ab-warning"><b>Warning:</b> &lt;real&gt; models</p>'
     assert text.startswith(f'<div class="ab-answer">{said}')

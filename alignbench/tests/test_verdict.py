@@ -22,7 +22,7 @@ from alignbench.stats import Standings, standings
 from alignbench.tests.diff_fakes import recorded
 from alignbench.tests.html_fakes import page_of
 from alignbench.tests.ranking_fakes import paired
-from alignbench.tests.report_fakes import make_inputs, make_run, without_interval
+from alignbench.tests.report_fakes import make_inputs, make_result, make_run, without_interval
 from alignbench.types import Null
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ def test_terminal_summary_and_web_page_say_the_verdict_first(scores: list[Score]
 @cases
 def test_the_web_page_says_it(scores: list[Score], told: str) -> None:
     results = pytest.importorskip("alignbench.ui.results", reason="the extra `ui` is not installed")
-    studies = pytest.importorskip("alignbench.ui.studies")
-    found = studies.Found(scores, {}, {})
+    found = make_result(scores)
     text = without_markup(results._answer(found, "alignbench", []))
     first = sentence(rank(scores)[0]).removesuffix(".")
     assert text.startswith(f'<div class="ab-answer"><p class="ab-headline">{first}')

@@ -10,10 +10,10 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ConfigError
+from alignbench.experiments.attention.scores import Subject, what_it_lacks
 from alignbench.ui.jobs import Job, Told
 from alignbench.ui.models import Chooser, Loaded, Suites
 from alignbench.ui.results import Shown, shown
-from alignbench.ui.studies import Study, without_maps
 from alignbench.ui.uploads import open_upload
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from alignbench.session.options import Options
+    from alignbench.session.session import Session
     from alignbench.ui.tabs import Tab
 
 RESULTS = 16
@@ -95,6 +96,7 @@ class App:
         prompts = given.pop("prompts", [])
         if prompts and image is None:
             raise ConfigError("there is a text to look for, but no image to look in: upload one")
+        given |= tab.options
         options = self.chooser.options(given)
         shown_as = {"images": [image[0]], "prompts": prompts} if image is not None else {}
         command = self.chooser.command(tab.experiment, {**given, **shown_as})
@@ -102,11 +104,11 @@ class App:
 
     def _make(self, tab: Tab, chosen: _Chosen, job: Job[Shown]) -> Shown:
         session = self.suites.get(chosen.options)
-        session.progress = job
-        study = Study(session, chosen.options, job, self.loaded, chosen.image, chosen.prompts)
+        session.progress, session.kept = job, self.loaded
+        session.subject = Subject(() if chosen.image is None else (chosen.image,), chosen.prompts)
         try:
-            found = tab.study(study)
-            notes = without_maps(study) if chosen.prompts else []
+            result = session.run(*tab.runs, steps=job)
+            notes = _without_maps(session) if chosen.prompts else []
         except BaseException:
             self.suites.forget(session)
             raise
@@ -114,14 +116,13 @@ class App:
             session.progress = None
             self.loaded.tidy()
         return shown(
-            found,
+            result,
             tab.figures,
             folder=self._place(tab),
             name=f"alignbench-{tab.experiment}",
             options=chosen.options,
             command=chosen.command,
-            notes=[*notes, *job.warnings],
-            dataset=session.dataset,
+            notes=[*notes, *(f"{cell}: {why}" for cell, why in result.skipped.items()), *job.warnings],
             tell=job.say,
         )
 
@@ -131,3 +132,9 @@ class App:
         while len(self._results) > RESULTS:
             shutil.rmtree(self._results.popleft(), ignore_errors=True)
         return self._results[-1]
+
+
+def _without_maps(session: Session) -> list[str]:
+    """Return why encoders can't look for a text, one sentence each."""
+    lacks = [what_it_lacks(encoder) for encoder in session.encoders.values()]
+    return [why["texts"] for why in lacks if "texts" in why]

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
     from alignbench.options import Option
     from alignbench.ui.models import Choice
-    from alignbench.ui.tabs import Control
 
-_SET_BY: dict[Control, tuple[str, ...]] = {
+_SET_BY: dict[str, tuple[str, ...]] = {
     "encoders": ("encoders",),
     "llms": ("llms",),
     "data": ("data_types", "n_samples", "seed"),
@@ -72,11 +71,11 @@ class Offer:
     defaults: dict[str, Any]
 
 
-def build(control: Control, offer: Offer) -> list[Field]:
-    """Make the components of a control, where gradio's context stands."""
+def build(control: str, offer: Offer) -> list[Field]:
+    """Make the components of a control, of one option or of several, where gradio's context stands."""
     if control == "image":
         return _image()
-    names = [name for name in _SET_BY[control] if name != "data_types" or offer.data_types]
+    names = [name for name in _SET_BY.get(control, (control,)) if name != "data_types" or offer.data_types]
     return [_field(OPTIONS.get(name), offer) for name in names]
 
 

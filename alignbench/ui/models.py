@@ -147,9 +147,10 @@ class Suites:
 
     def get(self, options: Options) -> Session:
         """Return the session of these options: the one that there is, or a new one."""
-        # What else is chosen plays no part in what is embedded; whoever computes reads it from `options`.
+        # What else is chosen plays no part in what is embedded.
         key = repr((options.encoders, options.llms, options.data_types, options.n_samples, options.seed))
         session = self._kept.pop(key, None) or Session(options)
+        session.options = options
         self._kept[key] = session
         while len(self._kept) > SUITES:
             self._kept.popitem(last=False)[1].release()

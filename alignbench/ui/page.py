@@ -13,10 +13,11 @@ import gradio as gr
 from alignbench.errors import AlignbenchError
 from alignbench.plots.style import type_looks
 from alignbench.plots.text import clean
+from alignbench.show.table import HEAD
 from alignbench.ui.fields import Field, Offer, build
 from alignbench.ui.jobs import Stopped, Told
-from alignbench.ui.results import HEAD, Shown
-from alignbench.ui.tabs import TABS
+from alignbench.ui.results import Shown
+from alignbench.ui.tabs import tabs
 from alignbench.ui.uploads import open_upload, preview
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def build_page(app: App) -> gr.Blocks:
             "<p>Which vision encoder fits my LLM, and how sure can I be?</p></header>"
         )
         with gr.Tabs():
-            for tab in TABS:
+            for tab in tabs():
                 with gr.Tab(tab.name, id=tab.experiment):
                     _tab(app, tab, offer)
     page.queue(max_size=QUEUE, default_concurrency_limit=1)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import base64
 import html
 import zipfile
-from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alignbench.experiments.dead import flag_dead
 from alignbench.experiments.prediction import predicts, worth
 from alignbench.findings import rank
 from alignbench.findings.answer import answer
@@ -18,11 +15,10 @@ from alignbench.findings.control import against_control, control_sentences
 from alignbench.findings.files import dump, plain_score, write_text
 from alignbench.findings.flags import meaning
 from alignbench.findings.toys import toy_warnings
-from alignbench.plots import FIGURES, FigureInputs, read_artifacts, save
+from alignbench.plots import FIGURES, save
 from alignbench.plots.declared import caption_of, needs_of
 from alignbench.plots.fonts import behind, boxes
 from alignbench.plots.text import clean, cut
-from alignbench.session.runfolder import RunFolder
 from alignbench.show import scores_csv
 from alignbench.show.table import Row, score_table
 from alignbench.show.terminal import all_flags, retrieved
@@ -31,13 +27,13 @@ from alignbench.ui.tables import pair_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from alignbench.datasets import Dataset
     from alignbench.session.options import Options
-    from alignbench.ui.studies import Found
+    from alignbench.session.result import Result
 
 TEXT_WIDTH = 90
 
@@ -66,7 +62,7 @@ class Shown:
 
 
 def shown(
-    found: Found,
+    result: Result,
     figures: Sequence[str],
     *,
     folder: Path,
@@ -74,58 +70,54 @@ def shown(
     options: Options,
     command: str,
     notes: Iterable[str] = (),
-    dataset: Dataset | None = None,
     tell: Callable[[str], None] = lambda what: None,
 ) -> Shown:
     """Return what the page shows of a study, and write its files.
 
     Args:
-        found: the scores and the arrays.
+        result: of the experiments.
         figures: the names of those that belong to the study.
         folder: an empty one for the files.
         name: of the files.
         options: what was chosen.
         command: that gives the same in a terminal.
         notes: what else the reader has to know.
-        dataset: whose texts a scatter shows; None where there is none.
         tell: is told what is being drawn.
     """
-    found = replace(found, scores=flag_dead(found.scores))
     problems: list[str] = []
-    drawn = _draw(found, figures, folder, problems.append, tell)
+    drawn = _draw(result, figures, folder, problems.append, tell)
     about = {"command": command, "options": jsonable(options.to_dict()), "seed": options.seed}
-    scores = {"scores": [plain_score(score) for score in found.scores], "run": about}
-    warned = toy_warnings(found.models.values(), "" if dataset is None else dataset.origin, found.scores)
+    scores = {"scores": [plain_score(score) for score in result.scores], "run": about}
+    warned = toy_warnings(
+        result.models, "" if result.dataset is None else result.dataset.origin, result.scores
+    )
     files = (folder / f"{name}.csv", folder / f"{name}.json", folder / f"{name}-figures.zip")
-    write_text(files[0], scores_csv(found.scores))
+    write_text(files[0], scores_csv(result.scores))
     write_text(files[1], dump(scores, indent=1))
     with zipfile.ZipFile(files[2], "w", zipfile.ZIP_DEFLATED) as archive:
         for png in drawn.values():
             for path in (png, png.with_suffix(".svg")):
                 archive.write(path, path.name)
     return Shown(
-        _answer(found, command, [*notes, *problems, *_not_drawn(figures, drawn)], warned, seed=options.seed),
-        *score_table(found.scores),
+        _answer(result, command, [*notes, *problems, *_not_drawn(figures, drawn)], warned, seed=options.seed),
+        *score_table(result.scores),
         "".join(_figure(figure, png) for figure, png in drawn.items()),
         files,
-        _points(found, dataset),
+        _points(result),
     )
 
 
 def _draw(
-    found: Found,
+    result: Result,
     names: Sequence[str],
     folder: Path,
     complain: Callable[[str], None],
     tell: Callable[[str], None],
 ) -> dict[str, Path]:
     """Draw the figures that the scores and arrays allow, by the suite's own way from files to figures."""
-    with TemporaryDirectory() as place:
-        run = RunFolder(Path(place))
-        for (kind, label), arrays in found.artifacts.items():
-            run.write_artifact(f"{kind}-{label}", arrays)
-        read = read_artifacts(Path(place) / "artifacts", complain)
-    inputs = FigureInputs(found.scores, list(found.models.values()), read.coral, read.similarity, read.others)
+    inputs = result.inputs
+    for problem in result.problems:
+        complain(problem)
     drawn: dict[str, Path] = {}
     unseen: set[str] = set()
     for name in names:
@@ -161,30 +153,33 @@ def _not_drawn(names: Iterable[str], drawn: Iterable[str]) -> list[str]:
 
 
 def _answer(
-    found: Found, command: str, notes: Sequence[str], warned: Sequence[str] = (), *, seed: int = 42
+    result: Result, command: str, notes: Sequence[str], warned: Sequence[str] = (), *, seed: int = 42
 ) -> str:
     parts = [f'<p class="ab-warning"><b>Warning:</b> {_safe(sentence)}</p>' for sentence in warned]
-    rankings = [ranking for ranking in rank(found.scores) if ranking.metric is not None]
+    rankings = [ranking for ranking in rank(result.scores) if ranking.metric is not None]
     for ranking in rankings:
-        lines = answer(ranking, found.scores, _name, _safe)
+        lines = answer(ranking, result.scores, _name, _safe)
         of = f"For {_name(ranking.llm)}: " if len(rankings) > 1 else ""
         parts.append(f'<p class="ab-headline">{of}{lines[0]}</p>')
         parts.append("".join(f"<p>{line}</p>" for line in lines[1:]))
     if not rankings:
-        missing = sum(score.value is None for score in found.scores)
-        said = f"{len(found.scores)} scores"
+        missing = sum(score.value is None for score in result.scores)
+        said = f"{len(result.scores)} scores"
         said += f", {missing} of them not applicable (the table says why)" if missing else ""
         parts.append(f'<p class="ab-headline">{said}.</p>')
-    parts.append(pair_table(found.scores, _name, _safe))
-    names = {model: _name(model) for score in found.scores for model in (score.encoder, score.llm) if model}
-    told = [*retrieved(found.scores, names), *control_sentences(against_control(found.scores), _name, _safe)]
-    parts += [*(f"<p>{sentence}</p>" for sentence in told), *_predicted(found, seed)]
+    parts.append(pair_table(result.scores, _name, _safe))
+    names = {model: _name(model) for score in result.scores for model in (score.encoder, score.llm) if model}
+    told = [
+        *retrieved(result.scores, names),
+        *control_sentences(against_control(result.scores), _name, _safe),
+    ]
+    parts += [*(f"<p>{sentence}</p>" for sentence in told), *_predicted(result, seed)]
     if notes:
         parts.append(f'<ul class="ab-notes">{"".join(f"<li>{_safe(note)}</li>" for note in notes)}</ul>')
-    flags = dict.fromkeys(flag for score in found.scores for flag in all_flags(score))
+    flags = dict.fromkeys(flag for score in result.scores for flag in all_flags(score))
     if flags:
         items = "".join(
-            f"<li><b>{_safe(flag)}</b>: {_safe(meaning(flag, found.scores))}</li>" for flag in flags
+            f"<li><b>{_safe(flag)}</b>: {_safe(meaning(flag, result.scores))}</li>" for flag in flags
         )
         parts.append(
             f"<details><summary>What the notes in the table mean</summary><ul>{items}</ul></details>"
@@ -194,9 +189,9 @@ def _answer(
     return f'<div class="ab-answer">{"".join(parts)}</div>'
 
 
-def _predicted(found: Found, seed: int) -> list[str]:
+def _predicted(result: Result, seed: int) -> list[str]:
     """Return whether scores predict retrieval, as HTML, in the words of the summary."""
-    prediction = predicts(found.scores, found.models.values(), seed=seed)
+    prediction = predicts(result.scores, result.models, seed=seed)
     if prediction is None:
         return []
     told = [f"{one.metric} with {one.outcome}: {worth(one)}" for one in prediction.first]
@@ -208,14 +203,12 @@ def _predicted(found: Found, seed: int) -> list[str]:
     ]
 
 
-def _points(found: Found, dataset: Dataset | None) -> Points:
+def _points(result: Result) -> Points:
     """Return each layout's points with what each sample is."""
-    texts = {} if dataset is None else {s.id: s.texts[0] if s.texts else "" for s in dataset.samples}
-    points: Points = {}
-    for (kind, label), arrays in found.artifacts.items():
-        if kind.startswith("layout-"):
-            points[f"{label}, {kind.removeprefix('layout-')}"] = _layout(arrays, texts)
-    return points
+    samples = () if result.dataset is None else result.dataset.samples
+    texts = {sample.id: sample.texts[0] if sample.texts else "" for sample in samples}
+    layouts = [arrays for name, arrays in result.arrays.items() if name.startswith("layout-")]
+    return {f"{arrays['name']}, {arrays['method']}": _layout(arrays, texts) for arrays in layouts}
 
 
 def _layout(arrays: Mapping[str, NDArray[np.generic]], texts: Mapping[str, str]) -> list[dict[str, Any]]:

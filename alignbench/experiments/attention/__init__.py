@@ -37,4 +37,10 @@ EXPERIMENT = Experiment(
         controls=("image",),
     ),
     not_for_arrays="needs the encoder",
+    measures={
+        "localisation_auc": "How probably a pixel inside the named thing is higher than one outside.",
+        "pointing_game": "How much of the map's highest patch lies inside the named thing.",
+        "overlap_iou": "How far the map's highest patches and the named thing overlap.",
+        "localisation_gain": "AUC of the value map less that of the raw one, on the same scenes.",
+    },
 )

@@ -53,4 +53,7 @@ EXPERIMENT = Experiment(
         "Do the two clouds have the same shape? It never sees which text belongs to which image; "
         "CKA and EAS, which do, stand beside it.",
     ),
+    measures={
+        "mean_distance": "How far apart the two means are in the shared basis: what CORAL leaves out.",
+    },
 )

@@ -33,4 +33,11 @@ EXPERIMENT = Experiment(
         "And do scores that need no training predict it?",
         controls=("llms", "data", "losses", "training"),
     ),
+    measures={
+        "mrr": "Mean reciprocal rank of the right text (or image) among the held-out candidates.",
+        "median_rank": "The middle rank of the right text (or image) among held-out candidates; 1 is best.",
+        "recall_at_1": "How often the right text (or image) is the first of the held-out candidates.",
+        "recall_at_5": "How often the right text (or image) is among the first 5 held-out candidates.",
+        "recall_at_10": "How often the right text (or image) is among the first 10 held-out candidates.",
+    },
 )

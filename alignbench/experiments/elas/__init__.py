@@ -33,4 +33,7 @@ EXPERIMENT = Experiment(
         ),
     ),
     options=("epochs", "splits", "seeds", "projectors"),
+    measures={
+        "elas": "How well a projector carries over: CKA, error, gap and cosine on held-out pairs.",
+    },
 )

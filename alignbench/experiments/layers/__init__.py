@@ -25,4 +25,8 @@ EXPERIMENT = Experiment(
     "every layer of each encoder against every layer of each LLM",
     (Part("layers", grid, of=("encoder", "llm"), uses=frozenset({"layers"}), cost=Cost(0.2, passes=1)),),
     not_for_arrays="needs both models",
+    measures={
+        "layers_debiased_cka": "Debiased CKA of two layers: the best of all cells, or the two last ones.",
+        "layers_mutual_knn": "Neighbours that two layers share: the best of all cells, or the two last ones.",
+    },
 )

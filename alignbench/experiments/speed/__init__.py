@@ -73,6 +73,15 @@ EXPERIMENT = Experiment(
         controls=("llms", "data", "batch_sizes"),
     ),
     not_for_arrays="times metrics and models",
+    measures={
+        "latency_ms": "Median time of a batch in the model, without preparation of the images.",
+        "throughput": "Images or texts a second.",
+        "token_throughput": "Tokens a second.",
+        "peak_memory": "Memory at its peak: what a call added on a CPU, all with the weights on CUDA.",
+        "preprocess_ms": "Time to make an image ready for the model.",
+        "decode_ms": "Time to decode an image file.",
+        "metric_ms": "Time to compute the metric's value, without null and interval.",
+    },
 )
 
 __all__ = ["EXPERIMENT", "Work"]

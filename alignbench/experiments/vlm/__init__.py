@@ -54,4 +54,8 @@ EXPERIMENT = Experiment(
     options=("epochs", "splits", "seeds", "projectors", "image_tokens"),
     long=True,
     not_for_arrays="needs both models",
+    measures={
+        "caption_perplexity": "How surprised the frozen LLM is by the held-out captions, given the image.",
+        "image_gain": "What the right image is worth over another one, in nats per token of the caption.",
+    },
 )
