@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from alignbench.aligned import assert_aligned
     from alignbench.arrays import ArrayScores, score_arrays
     from alignbench.embed import extract_multi_encoder
+    from alignbench.findings import Findings
     from alignbench.options import OPTIONS, Option
     from alignbench.session.session import Session
 
@@ -16,6 +17,7 @@ __version__ = "0.1.0"
 __all__ = [
     "OPTIONS",
     "ArrayScores",
+    "Findings",
     "Option",
     "Session",
     "__version__",
@@ -26,6 +28,7 @@ __all__ = [
 _MODULES = {
     "OPTIONS": "options",
     "ArrayScores": "arrays",
+    "Findings": "findings",
     "Option": "options",
     "Session": "session.session",
     "assert_aligned": "aligned",

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from alignbench.findings.choice import PAIRING_BLIND, RANKED_BY
 from alignbench.findings.numbers import about, probability
-from alignbench.findings.ranking import ranked_scores
 from alignbench.plots.text import number
 from alignbench.plots.verdict import MOST_NAMED, TOO_CLOSE, sentence
 from alignbench.stats import LEVEL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from alignbench.findings.ranking import Ranking
     from alignbench.types import Score
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 def answer(
     ranking: Ranking,
-    scores: Sequence[Score],
     show: Callable[[str], str],
     escape: Callable[[str], str] = str,
     *,
@@ -30,17 +28,15 @@ def answer(
 
     Args:
         ranking: of that LLM.
-        scores: all of the run.
         show: how a model's name is written where the answer goes.
         escape: what makes other text from data safe there.
         numbers: whether the top score is given with its numbers; beside a table it need not be.
     """
-    own = ranked_scores(ranking, scores)
-    if ranking.metric is None and own:
+    if ranking.metric is None and ranking.scores:
         return [f"Not ranked: none of {', '.join(RANKED_BY)} was recorded."]
     if ranking.best is None:
         return [f"No encoder could be ranked: {_reasons(ranking, show, escape)}."]
-    score = own[ranking.best]
+    score = ranking.scores[ranking.best]
     first = [sentence(ranking, show)]
     if numbers and ranking.winner:
         first = [f"{first[0].removesuffix('.')} ({_numbers(score, escape)})."]
@@ -51,7 +47,7 @@ def answer(
         *_ties(ranking, show),
         *(_needed(ranking, show) if ranking.answer else ()),
         *_doubts(ranking, score, show, escape),
-        *(_controls(ranking, own, show) if len(own) > 1 else ()),
+        *(_controls(ranking, show) if len(ranking.scores) > 1 else ()),
     ]
 
 
@@ -124,11 +120,11 @@ def _doubts(
     return doubts
 
 
-def _controls(ranking: Ranking, own: dict[str, Score], show: Callable[[str], str]) -> list[str]:
+def _controls(ranking: Ranking, show: Callable[[str], str]) -> list[str]:
     return [
         f"{show(encoder)} is an untrained control: the choice is not settled."
         for encoder in ranking.answer
-        if own[encoder].weights.get(encoder) == "random"
+        if ranking.scores[encoder].weights.get(encoder) == "random"
     ]
 
 

@@ -75,6 +75,7 @@ def letter(flag: str) -> str:
     return FLAGS[flag].letter if flag in FLAGS else flag
 
 
-def of_weights(weights: Iterable[str]) -> tuple[str, ...]:
-    """Return the flags that follow from what the models' weights were."""
-    return tuple(dict.fromkeys(_WEIGHTS[kind] for kind in weights if kind in _WEIGHTS))
+def flags_of(score: Score) -> tuple[str, ...]:
+    """Return the score's flags and those that follow from what its models' weights were."""
+    implied = (_WEIGHTS[kind] for kind in score.weights.values() if kind in _WEIGHTS)
+    return tuple(dict.fromkeys((*score.flags, *implied)))

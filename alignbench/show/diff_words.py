@@ -7,10 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from alignbench.datatypes import ALL
-from alignbench.findings.choice import losses_of
 from alignbench.findings.numbers import measured, value_text
-from alignbench.findings.ranking import rank
-from alignbench.plots.names import labels_of
 from alignbench.plots.text import number
 from alignbench.plots.verdict import verdict as verdict_of
 from alignbench.units import plural
@@ -18,7 +15,8 @@ from alignbench.units import plural
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from alignbench.findings.diff import Comparison, Difference, Recorded
+    from alignbench.findings.diff import Comparison, Difference
+    from alignbench.findings.findings import Findings
     from alignbench.types import Score
 
 PAIRED = "paired over the same samples"
@@ -72,7 +70,7 @@ def values_of(difference: Difference) -> tuple[str, str]:
     return value_text(difference.before), value_text(difference.after)
 
 
-def run_line(recorded: Recorded) -> str:
+def run_line(recorded: Findings) -> str:
     """Return what a run is called, of what data, and when it was made."""
     run = recorded.run
     if not run:
@@ -112,13 +110,13 @@ def answers(comparison: Comparison) -> list[str]:
     return lines
 
 
-def _verdicts(side: Recorded) -> dict[str, str]:
-    labels = labels_of(side.run, side.scores)
+def _verdicts(side: Findings) -> dict[str, str]:
+    labels = side.labels
     return {
         f"For {labels[ranking.llm]}" + ("" if ranking.data_type == ALL else f" on {ranking.data_type}"): (
             verdict_of(ranking, labels.__getitem__)
         )
-        for ranking in rank(side.scores, losses_of(side.run))
+        for ranking in side.rankings
         if ranking.metric is not None
     }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alignbench.cli import main
-from alignbench.findings import append_score
+from alignbench.findings import Findings, append_score
 from alignbench.show import write_run
 from alignbench.tests.diff_fakes import moved, recorded, write
 from alignbench.tests.report_fakes import make_run, make_score
@@ -100,7 +100,7 @@ def test_a_run_that_did_not_end_is_compared_when_told(runs: Path, capsys: pytest
 
 
 def test_what_a_run_writes_is_read(runs: Path) -> None:
-    write_run(runs / "whole", make_run(), [SCORE], figures=False)
+    write_run(runs / "whole", Findings.of([SCORE], make_run()), figures=False)
     assert main(["diff", "whole", "b", "--fail", "linear_cka:0.02"]) == 1
     assert main(["diff", "whole", "a", "--fail", "linear_cka:0"]) == 0
 

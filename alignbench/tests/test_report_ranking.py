@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alignbench.findings import rank
 from alignbench.findings.answer import answer
-from alignbench.findings.ranking import ranked_scores
+from alignbench.tests.ranking_fakes import rank
 from alignbench.tests.report_fakes import make_score, make_scores, without_interval
 from alignbench.types import Null, Score
 
@@ -31,7 +30,7 @@ def with_deletions(
 
 def said(scores: list[Score]) -> str:
     [ranking] = rank(scores)
-    return " ".join(answer(ranking, scores, str))
+    return " ".join(answer(ranking, str))
 
 
 def test_shared_deletions_tell_apart_what_overlapping_intervals_do_not() -> None:
@@ -130,7 +129,7 @@ def test_not_applicable_is_unranked_with_its_reason() -> None:
     [ranking] = rank(scores)
     assert ranking.order == ("a",)
     assert ranking.unranked == {"b": "zero variance in x"}
-    assert list(ranked_scores(ranking, scores)) == ["a", "b"]
+    assert list(ranking.scores) == ["a", "b"]
     assert "Not ranked: b: zero variance in x." in said(scores)
 
 
@@ -146,7 +145,7 @@ def test_variant_for_fidelity_does_not_rank() -> None:
         make_score("ncoral", 0.2, "a", higher_is_better=False, params={"align": "procrustes"}),
     ]
     [ranking] = rank(scores)
-    assert ranked_scores(ranking, scores)["a"].value == 0.2
+    assert ranking.scores["a"].value == 0.2
 
 
 def test_headline_says_when_the_best_is_no_better_than_shuffled() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alignbench.findings import Findings
 from alignbench.show import summary_markdown
 from alignbench.show.text import block, code, markdown
 from alignbench.tests.report_fakes import (
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def summary(scores: list[Score], run: Run | None = None, **keywords: Any) -> str:
-    return summary_markdown(scores, (run or make_run()).to_dict(), **keywords)
+    return summary_markdown(Findings.of(scores, run or make_run()), **keywords)
 
 
 def outside_code(text: str) -> str:
@@ -180,7 +181,7 @@ def test_stand_ins_are_called_so_everywhere() -> None:
 
 
 def test_a_killed_run_is_summed_up_from_its_scores() -> None:
-    text = summary_markdown(make_scores(), {})
+    text = summary_markdown(Findings.of(make_scores(), {}))
     assert "The run did not end" in text
     assert "mini-clip" in text
 

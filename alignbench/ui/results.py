@@ -11,19 +11,18 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from alignbench.experiments.dead import flag_dead
-from alignbench.experiments.prediction import predicts, worth
-from alignbench.findings import rank
+from alignbench.findings import Findings
 from alignbench.findings.answer import answer
 from alignbench.findings.files import dump, plain_score, write_text
 from alignbench.findings.flags import meaning
-from alignbench.findings.toys import toy_warnings
-from alignbench.plots import FIGURES, FigureInputs, read_artifacts, save
+from alignbench.plots import FIGURES, read_artifacts, save
 from alignbench.plots.declared import caption_of, needs_of
 from alignbench.plots.fonts import behind, boxes
 from alignbench.plots.text import clean, cut
 from alignbench.session.runfolder import RunFolder
 from alignbench.show import scores_csv
 from alignbench.show.table import Row, score_table
+from alignbench.stats.prediction import worth
 from alignbench.types import jsonable
 from alignbench.ui.tables import pair_table
 
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
     from alignbench.datasets import Dataset
     from alignbench.session.options import Options
+    from alignbench.stats.prediction import Prediction
     from alignbench.ui.studies import Found
 
 TEXT_WIDTH = 90
@@ -90,10 +90,15 @@ def shown(
     """
     found = replace(found, scores=flag_dead(found.scores))
     problems: list[str] = []
-    drawn = _draw(found, figures, folder, problems.append, tell)
+    run = {
+        "models": list(found.models.values()),
+        "seed": options.seed,
+        "dataset": {"origin": "" if dataset is None else dataset.origin},
+    }
+    findings = Findings.of(found.scores, run)
+    drawn = _draw(found, findings, figures, folder, problems.append, tell)
     about = {"command": command, "options": jsonable(options.to_dict()), "seed": options.seed}
     scores = {"scores": [plain_score(score) for score in found.scores], "run": about}
-    warned = toy_warnings(found.models.values(), "" if dataset is None else dataset.origin, found.scores)
     files = (folder / f"{name}.csv", folder / f"{name}.json", folder / f"{name}-figures.zip")
     write_text(files[0], scores_csv(found.scores))
     write_text(files[1], dump(scores, indent=1))
@@ -102,7 +107,7 @@ def shown(
             for path in (png, png.with_suffix(".svg")):
                 archive.write(path, path.name)
     return Shown(
-        _answer(found, command, [*notes, *problems, *_not_drawn(figures, drawn)], warned, seed=options.seed),
+        _answer(findings, command, [*notes, *problems, *_not_drawn(figures, drawn)]),
         *score_table(found.scores),
         "".join(_figure(figure, png) for figure, png in drawn.items()),
         files,
@@ -112,6 +117,7 @@ def shown(
 
 def _draw(
     found: Found,
+    findings: Findings,
     names: Sequence[str],
     folder: Path,
     complain: Callable[[str], None],
@@ -123,7 +129,7 @@ def _draw(
         for (kind, label), arrays in found.artifacts.items():
             run.write_artifact(f"{kind}-{label}", arrays)
         read = read_artifacts(Path(place) / "artifacts", complain)
-    inputs = FigureInputs(found.scores, list(found.models.values()), read.coral, read.similarity, read.others)
+    inputs = findings.figure_inputs(read)
     drawn: dict[str, Path] = {}
     unseen: set[str] = set()
     for name in names:
@@ -158,29 +164,28 @@ def _not_drawn(names: Iterable[str], drawn: Iterable[str]) -> list[str]:
     return [f"Not drawn, for want of what they show: {', '.join(missing)}."] if missing else []
 
 
-def _answer(
-    found: Found, command: str, notes: Sequence[str], warned: Sequence[str] = (), *, seed: int = 42
-) -> str:
-    parts = [f'<p class="ab-warning"><b>Warning:</b> {_safe(sentence)}</p>' for sentence in warned]
-    rankings = [ranking for ranking in rank(found.scores) if ranking.metric is not None]
+def _answer(findings: Findings, command: str, notes: Sequence[str]) -> str:
+    scores = findings.scores
+    parts = [
+        f'<p class="ab-warning"><b>Warning:</b> {_safe(sentence)}</p>' for sentence in findings.toy_warnings
+    ]
+    rankings = [ranking for ranking in findings.rankings if ranking.metric is not None]
     for ranking in rankings:
-        lines = answer(ranking, found.scores, _name, _safe)
+        lines = answer(ranking, _name, _safe)
         of = f"For {_name(ranking.llm)}: " if len(rankings) > 1 else ""
         parts.append(f'<p class="ab-headline">{of}{lines[0]}</p>')
         parts.append("".join(f"<p>{line}</p>" for line in lines[1:]))
     if not rankings:
-        missing = sum(score.value is None for score in found.scores)
-        said = f"{len(found.scores)} scores"
+        missing = sum(score.value is None for score in scores)
+        said = f"{len(scores)} scores"
         said += f", {missing} of them not applicable (the table says why)" if missing else ""
         parts.append(f'<p class="ab-headline">{said}.</p>')
-    parts += [pair_table(found.scores, _name, _safe), *_predicted(found, seed)]
+    parts += [pair_table(scores, _name, _safe), *_predicted(findings.prediction)]
     if notes:
         parts.append(f'<ul class="ab-notes">{"".join(f"<li>{_safe(note)}</li>" for note in notes)}</ul>')
-    flags = dict.fromkeys(flag for score in found.scores for flag in score.flags)
+    flags = dict.fromkeys(flag for score in scores for flag in score.flags)
     if flags:
-        items = "".join(
-            f"<li><b>{_safe(flag)}</b>: {_safe(meaning(flag, found.scores))}</li>" for flag in flags
-        )
+        items = "".join(f"<li><b>{_safe(flag)}</b>: {_safe(meaning(flag, scores))}</li>" for flag in flags)
         parts.append(
             f"<details><summary>What the notes in the table mean</summary><ul>{items}</ul></details>"
         )
@@ -189,9 +194,8 @@ def _answer(
     return f'<div class="ab-answer">{"".join(parts)}</div>'
 
 
-def _predicted(found: Found, seed: int) -> list[str]:
+def _predicted(prediction: Prediction | None) -> list[str]:
     """Return whether scores predict retrieval, as HTML, in the words of the summary."""
-    prediction = predicts(found.scores, found.models.values(), seed=seed)
     if prediction is None:
         return []
     told = [f"{one.metric} with {one.outcome}: {worth(one)}" for one in prediction.first]
