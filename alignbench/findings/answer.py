@@ -66,11 +66,11 @@ def _numbers(score: Score, escape: Callable[[str], str]) -> str:
 
 def _ties(ranking: Ranking, show: Callable[[str], str]) -> list[str]:
     if len(ranking.order) < 2:
-        return ["It is the only one that was ranked."]
+        return ["It is the only encoder that was ranked."]
     if ranking.tie_groups is None:
-        return ["No interval: ties unknown, so the order may be chance."]
+        return ["There is no interval, so ties are unknown and the order may be due to chance."]
     if not ranking.tied_with_best:
-        return ["Every other one is worse by more than chance (paired differences, studentised range)."]
+        return ["Every other encoder is worse by more than chance (paired differences, studentised range)."]
     if len(ranking.top) > MOST_NAMED:
         return [f"Those {TOO_CLOSE}: {', '.join(map(show, ranking.top))}."]
     return []
@@ -86,17 +86,18 @@ def _needed(ranking: Ranking, show: Callable[[str], str]) -> list[str]:
         [(other, count)] = counts
         said.append(
             f"{best} and {other} tie at n = {ranking.n}; {about(count)} pairs would tell them apart, if the "
-            "difference stays as it was seen."
+            "true difference is what we measured."
         )
     elif counts:
         listed = ", ".join(f"{about(count)} from {other}" for other, count in counts)
         said.append(
-            f"{best} ties at n = {ranking.n}; pairs that would tell it apart, if the differences stay as "
-            f"they were seen: {listed}."
+            f"{best} ties at n = {ranking.n}. Pairs that would tell it apart, if the true differences are "
+            f"what we measured: {listed}."
         )
     if same:
         said.append(
-            f"{best} differs by practically nothing from {', '.join(same)}: more pairs may never tell."
+            f"{best} differs by practically nothing from {', '.join(same)}: even many more pairs may not "
+            "tell them apart."
         )
     return said
 
@@ -113,7 +114,7 @@ def _doubts(
     within = score.null.within_p if score.null is not None else None
     if within is not None and within > LEVEL and ranking.answer:
         doubts.append(
-            f"Beyond the data type nothing is shown (shuffled within types: p = {probability(within)})."
+            f"No alignment beyond the data type is shown (shuffled within types: p = {probability(within)})."
         )
     if ranking.unranked:
         doubts.append(f"Not ranked: {_reasons(ranking, show, escape)}.")
@@ -122,7 +123,7 @@ def _doubts(
 
 def _controls(ranking: Ranking, show: Callable[[str], str]) -> list[str]:
     return [
-        f"{show(encoder)} is an untrained control: the choice is not settled."
+        f"{show(encoder)} is an untrained control, so the choice is not settled."
         for encoder in ranking.answer
         if ranking.scores[encoder].weights.get(encoder) == "random"
     ]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PAIRED = "paired over the same samples"
 UNPAIRED = (
     "unpaired: root of the sum of squares of both scores' intervals, as if the two shared no sample; "
-    "wider than need be where they do"
+    "wider than necessary where they do"
 )
 
 
@@ -74,7 +74,7 @@ def run_line(recorded: Findings) -> str:
     """Return what a run is called, of what data, and when it was made."""
     run = recorded.run
     if not run:
-        return f"{recorded.name}: did not end"
+        return f"{recorded.name}: did not finish"
     data = run.get("dataset") or {}
     facts = [
         f"{data.get('name')}@{str(data.get('digest'))[:8]}, {data.get('n')} samples",
@@ -91,7 +91,9 @@ def headline(comparison: Comparison) -> str:
     counts = Counter(verdict(d).strip("()") for d in scores)
     words = ("REGRESSED", "better", "worse", "gained", "lost", "same")
     told = ", ".join(f"{counts[word]} {word.lower()}" for word in words if counts[word])
-    others = f"Of {plural(len(scores), 'score')} in both: {told}." if scores else "Only timings are in both."
+    others = (
+        f"Of {plural(len(scores), 'score')} in both: {told}." if scores else "Only timings are in both runs."
+    )
     if not comparison.gates:
         return f"No change was judged. {others}"
     gates = ", ".join(map(str, comparison.gates))
@@ -128,7 +130,7 @@ def timings_line(comparison: Comparison) -> list[str]:
     if not ratios:
         return []
     return [
-        f"{plural(len(found), 'measurement')} of speed in both, B / A {median(ratios):.2f} in the middle, "
+        f"{plural(len(found), 'measurement')} of speed in both; the median of B / A is {median(ratios):.2f}, "
         f"from {min(ratios):.2f} to {max(ratios):.2f}: no two runs have the same; "
         "--benchmark-compare judges them"
     ]

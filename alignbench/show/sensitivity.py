@@ -35,8 +35,8 @@ def sensitivity_lines(
     lines += _lost(scores, labels)
     return [
         *lines,
-        f"{code(OF)}, one choice changed at a time; in brackets: as scored, of an encoder without such a "
-        "variant. τ: Kendall's, of the order of encoders with that as scored.",
+        f"{code(OF)} with one choice changed at a time. In brackets: the score as it is, for an encoder "
+        "without that variant. τ: Kendall's rank correlation with the order as scored.",
         "",
     ]
 

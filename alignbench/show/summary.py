@@ -62,7 +62,7 @@ def summary_markdown(findings: Findings, figures: Sequence[str] = (), problems: 
         lines += [f"**Warning:** {markdown(sentence)}", ""]
     for ranking in findings.rankings:
         lines += [*_answer(ranking, labels), ""]
-    lines += [f"With figures, every score and what each means: {code(REPORT)} beside this file.", ""]
+    lines += [f"{code(REPORT)} beside this file has the figures, every score and what it means.", ""]
     if not findings.rankings:
         lines += ["No score of an encoder with an LLM was recorded, so there is nothing to rank.", ""]
     lines += failure_markdown(failures)
@@ -96,7 +96,7 @@ def _not_drawn(drawn: Collection[str]) -> list[str]:
         return []
     lines = [f"- {code(command)}: {', '.join(map(_figure, figures))}" for command, figures in absent.items()]
     return [
-        "Not drawn in this run; each of these commands draws its figures, with the same options:",
+        "These figures were not drawn in this run; each command draws its own, with the same options:",
         "",
         *lines,
         "",
@@ -138,7 +138,7 @@ def _ranking_table(ranking: Ranking, labels: Mapping[str, str]) -> list[str]:
     if best:
         lines += [f"{_BEST}: the probability of being the best of these (normal errors, a flat prior).", ""]
     again = next((score.reproduce for score in ranking.scores.values() if score.reproduce), None)
-    return [*lines, "The first of these scores alone:", "", *block(again), ""] if again else lines
+    return [*lines, "To compute the first of these scores alone:", "", *block(again), ""] if again else lines
 
 
 def _metric(of: Ranking | Score) -> str:
@@ -152,7 +152,7 @@ def _by_type(rankings: Sequence[Ranking], labels: Mapping[str, str]) -> list[str
     head = ["LLM", "data type", "best", "top score", _BEST, "by", "value", "95% interval"]
     rows = [_type_row(ranking, labels) for ranking in rankings]
     lines = ["## By data type", "", *table([*head, "p", "n"], rows, frozenset({4, 6, 8, 9})), ""]
-    return [*lines, "Each type is judged by itself: of many types, some differ by chance.", ""]
+    return [*lines, "Each type is judged by itself; with many types, some differ by chance.", ""]
 
 
 def _controls(differences: Sequence[AgainstControl], labels: Mapping[str, str]) -> list[str]:
@@ -271,8 +271,8 @@ def _all_scores(
             found += lines
             room -= size
     if left_out:
-        text = f"Left out here, since a comment holds no more, and in {code(REPORT)}: {', '.join(left_out)}."
-        found += [text, ""]
+        text = f"Left out to keep this file as short as a comment may be; {code(REPORT)} has them: "
+        found += [f"{text}{', '.join(left_out)}.", ""]
     return found
 
 
@@ -323,7 +323,7 @@ def _timings(found: SpeedTable, labels: Mapping[str, str]) -> list[str]:
 def _how(run: Mapping[str, Any], models: Sequence[ModelInfo]) -> list[str]:
     found = facts(run)
     if not found:
-        return ["## How it was made", "", "The run did not end; only its scores are known.", ""]
+        return ["## How it was made", "", "The run did not finish; only its scores are known.", ""]
     command = block(found.pop("command"))
     lines = ["## How it was made", "", *command, ""]
     lines += [*(f"- {key}: {markdown(value)}" for key, value in found.items()), ""]

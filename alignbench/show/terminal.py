@@ -38,7 +38,7 @@ _COLUMNS = {
     "best": "best = the probability of being the best of these",
     "null": "null = the mean over shuffled pairs",
     "p": "p = how often shuffled pairs do as well",
-    "in type": "in type = the same, shuffled inside each data type",
+    "in type": "in type = p with pairs shuffled only within each data type",
 }
 
 
@@ -214,7 +214,11 @@ def _not_drawn(drawn: Collection[str]) -> str:
         f"{command}: {', '.join(f'{figure}{needs_of(figure)}' for figure in figures)}"
         for command, figures in missing.items()
     )
-    return f"figures not drawn, after the command that draws them: {'; '.join(told)}" if missing else ""
+    return (
+        f"figures that were not drawn, after the commands that draw them: {'; '.join(told)}"
+        if missing
+        else ""
+    )
 
 
 def _speed(scores: Sequence[Score], labels: Mapping[str, str], width: int, ellipsis: str) -> list[str]:

@@ -71,7 +71,7 @@ CASES = {
     "seed": (recorded([replace(SCORE, seed=7)], "b"), "seed: 42 in A, 7 in B"),
     "unfinished": (
         Findings.of((SCORE,), {}, "b"),
-        "weights: those of B are not known, for its run did not end",
+        "weights: those of B are not known, for its run did not finish",
     ),
 }
 

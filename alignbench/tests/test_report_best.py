@@ -42,8 +42,8 @@ def test_probabilities_and_samples_needed_come_with_the_ranking() -> None:
 def test_the_tie_is_said_with_what_would_decide_it() -> None:
     text = said(paired({"mini-dinov2": 0.41, "mini-clip": 0.40}))
     assert (
-        "mini-dinov2 and mini-clip tie at n = 90; about 1,500 pairs would tell them apart, if the difference "
-        "stays as it was seen." in text
+        "mini-dinov2 and mini-clip tie at n = 90; about 1,500 pairs would tell them apart, if the true "
+        "difference is what we measured." in text
     )
 
 
@@ -59,7 +59,7 @@ def test_the_summary_has_a_column_of_probabilities() -> None:
 def test_each_of_several_ties_has_its_number() -> None:
     text = said(paired({"a": 0.41, "b": 0.40, "c": 0.405}))
     assert re.search(
-        r"a ties at n = 90; pairs that would tell it apart, if the differences stay as they were seen: "
+        r"a ties at n = 90\. Pairs that would tell it apart, if the true differences are what we measured: "
         r"about [\d,]+ from c, about [\d,]+ from b\.",
         text,
     )
@@ -71,7 +71,9 @@ def test_what_is_the_same_has_no_number() -> None:
     [ranking] = rank(twins)
     assert ranking.samples_needed == {"b": None}
     assert ranking.probability_best == {"a": 0.5, "b": 0.5}
-    assert "a differs by practically nothing from b: more pairs may never tell." in said(twins)
+    assert "a differs by practically nothing from b: even many more pairs may not tell them apart." in said(
+        twins
+    )
 
 
 def test_nothing_is_promised_where_the_best_is_at_chance() -> None:
@@ -150,8 +152,8 @@ def test_golden_table_of_a_tie() -> None:
         "1  mini-clip    0.400  [0.340, 0.460]  0.24  0.000  0.001    0.020",
         "3  mini-siglip  0.200  [0.140, 0.260]  <.01  0.000  0.001    0.020",
         "mini-dinov2 or mini-clip (too close to call). mini-dinov2 and mini-clip tie at n",
-        "= 90; about 1,500 pairs would tell them apart, if the difference stays as it was",
-        "seen.",
+        "= 90; about 1,500 pairs would tell them apart, if the true difference is what we",
+        "measured.",
     ]
 
 
@@ -215,7 +217,7 @@ def test_repeats_of_other_splits_are_not_paired(spoil: dict[str, Any]) -> None:
     one, two = trained({"a": 0.5, "b": 0.3})
     scores = [one, replace(two, **spoil)]
     assert rank(scores)[0].tie_groups is None
-    assert "No interval: ties unknown" in said(scores)
+    assert "There is no interval, so ties are unknown" in said(scores)
 
 
 def variants() -> list[Score]:

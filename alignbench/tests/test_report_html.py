@@ -167,7 +167,7 @@ def test_a_killed_run_has_a_page(tmp_path: Path) -> None:
     for score in make_scores():
         append_score(tmp_path, score)
     found = Page(report_html(tmp_path))
-    assert "The run did not end" in found.text
+    assert "The run did not finish" in found.text
     assert len(windows(found)) == len(make_scores())
     assert not [a for a in found.all("a") if a.get("download", "").startswith("scores.json")]
 

@@ -105,7 +105,7 @@ def test_without_intervals_ties_are_unknown() -> None:
     [ranking] = rank(scores)
     assert ranking.tie_groups is None
     assert ranking.places == {"a": 1, "b": 2}
-    assert "No interval: ties unknown" in said(scores)
+    assert "There is no interval, so ties are unknown" in said(scores)
 
 
 def test_one_encoder_without_interval_makes_ties_unknown() -> None:
@@ -157,13 +157,15 @@ def test_headline_says_when_the_best_is_no_better_than_shuffled() -> None:
 
 def test_alignment_by_type_alone_is_said() -> None:
     null = Null("exact", 0.0, 0.02, 20, 0.001, 999, 0.39, 0.4)
-    assert "Beyond the data type nothing is shown" in said([make_score("calibrated_cka", 0.4, null=null)])
+    assert "No alignment beyond the data type is shown" in said(
+        [make_score("calibrated_cka", 0.4, null=null)]
+    )
 
 
 def test_an_untrained_control_among_the_best_is_said() -> None:
     scores = with_deletions("calibrated_cka", {"random-vit": 0.40, "a": 0.41}, 0.05, shared=False)
     scores[0] = replace(scores[0], weights={"random-vit": "random"})
-    assert "random-vit is an untrained control: the choice is not settled." in said(scores)
+    assert "random-vit is an untrained control, so the choice is not settled." in said(scores)
     assert "untrained" not in said([replace(score, weights={}) for score in scores])
 
 
@@ -176,6 +178,6 @@ def test_best_tied_and_apart_are_said() -> None:
     apart = with_deletions("calibrated_cka", {"b": 0.1, "a": 0.42}, 0.01, shared=True)
     tied = with_deletions("calibrated_cka", {"b": 0.40, "a": 0.42}, 0.05, shared=False)
     assert said(apart).startswith("Best: a (calibrated_cka 0.420, n = 90, 95% interval ")
-    assert "Every other one is worse by more than chance" in said(apart)
+    assert "Every other encoder is worse by more than chance" in said(apart)
     assert said(tied).startswith("a or b (too close to call). Top score: a (calibrated_cka 0.420, ")
     assert "Best" not in said(tied)

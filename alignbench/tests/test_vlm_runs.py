@@ -122,7 +122,7 @@ def test_terminal_and_summary_say_what_came_of_the_trainings() -> None:
     ]
     text = " ".join(" ".join(lines).split())
     assert "Right short answers of good, linear: type 0.500 (chance 0.250)." in text
-    assert "good, linear: underfit: the projector's training loss still falls" in text
+    assert "good, linear: underfit: the projector's training loss is still falling" in text
     assert "try --align-epochs 24" in text
     assert "ranked by image_gain, linear" in text
     summary = plain(summary_markdown(Findings.of(found, make_run(("good",)))))
