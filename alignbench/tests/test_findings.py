@@ -186,3 +186,14 @@ def test_what_shows_findings_decides_nothing(room: str) -> None:
         # The plan warns before there are scores.
         allowed = {"toy_warnings"} if room in {"plugin", "session", "cli"} else set()
         assert not names & deciding - allowed, path.name
+
+
+def test_a_session_gives_the_findings_of_its_result(tmp_path: Path) -> None:
+    session = alignbench.Session(
+        encoders=["mini-clip", "random-vit"], llms=["mini-llama"], n_samples=8, permutations=19
+    )
+    result = session.run("cka")
+    assert result.findings.best("mini-llama") == result.findings.ranking("mini-llama").winner
+    assert {str(score.encoder) for score in result.findings.scores} == {"mini-clip", "random-vit"}
+    path = result.save(tmp_path / "run", figures=False)
+    assert Findings.read(path).rankings == result.findings.rankings
