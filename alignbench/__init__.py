@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from alignbench.aligned import assert_aligned
     from alignbench.arrays import ArrayScores, score_arrays
     from alignbench.embed import extract_multi_encoder
+    from alignbench.findings import Findings
     from alignbench.options import OPTIONS, Option
     from alignbench.session.result import Result
     from alignbench.session.session import Session
@@ -17,6 +18,7 @@ __version__ = "0.1.0"
 __all__ = [
     "OPTIONS",
     "ArrayScores",
+    "Findings",
     "Option",
     "Result",
     "Session",
@@ -28,6 +30,7 @@ __all__ = [
 _MODULES = {
     "OPTIONS": "options",
     "ArrayScores": "arrays",
+    "Findings": "findings",
     "Option": "options",
     "Result": "session.result",
     "Session": "session.session",

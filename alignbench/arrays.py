@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -18,7 +18,7 @@ from alignbench.datatypes import check_free
 from alignbench.errors import AlignbenchWarning, DataError, InputError
 from alignbench.experiments.dead import flag_dead
 from alignbench.experiments.scoring import Settings, missing_score, score_pair
-from alignbench.findings import rank
+from alignbench.findings import Findings
 from alignbench.metrics import METRICS, Metric
 from alignbench.metrics.basis import ALIGN, check_width
 from alignbench.metrics.checks import as_matrix, check_range
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "arrays"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ArrayScores:
     """What `score_arrays` found. Printed, it is the ranking of the vision arrays for each text array.
 
@@ -56,15 +56,19 @@ class ArrayScores:
     scores: tuple[Score, ...]
     models: tuple[ModelInfo, ...]
 
+    @cached_property
+    def findings(self) -> Findings:
+        """What the scores say: rankings, ties, the best vision array for each text array."""
+        return Findings.of(self.scores, {"models": [asdict(model) for model in self.models]})
+
     @property
     def ranking(self) -> tuple[Ranking, ...]:
         """The vision arrays, best first, for each text array."""
-        return tuple(rank(self.scores))
+        return self.findings.rankings
 
     def table(self, width: int = 80) -> str:
         """Return the ranking as the terminal shows it, in lines of at most `width` columns."""
-        run = {"models": [asdict(model) for model in self.models]}
-        return "\n".join(terminal_table(self.scores, run, width))
+        return "\n".join(terminal_table(self.findings, width))
 
     def __str__(self) -> str:
         return self.table()

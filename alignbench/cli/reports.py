@@ -100,14 +100,13 @@ def report_of(given: argparse.Namespace) -> int:
             print(write_report(folder))
         return 0
     from alignbench.files import make_folder
-    from alignbench.findings import read_run
-    from alignbench.plots.names import failures_of, models_of
+    from alignbench.findings import Findings
     from alignbench.show import draw_figures
 
-    run, scores = read_run(folder)
+    findings = Findings.read(folder)
     into = folder / "paper"
     make_folder(into)
-    drawn = draw_figures(folder, models_of(run), scores, into, failures=failures_of(run), for_paper=True)
+    drawn = draw_figures(folder, findings, into, for_paper=True)
     for name in drawn.files:
         print(into / name)
     for problem in drawn.problems:
@@ -119,12 +118,12 @@ def report_of(given: argparse.Namespace) -> int:
 
 def diff_of(given: argparse.Namespace) -> int:
     """Print what changed between two runs; exit with 1 on a regression."""
-    from alignbench.findings import compare, parse_gates, read_recorded
+    from alignbench.findings import Findings, compare, parse_gates
     from alignbench.show import markdown_diff, terminal_diff
     from alignbench.show.text import encodable
 
     gates = parse_gates(",".join(given.fail), "--fail") if given.fail else ()
-    before, after = (read_recorded(user_path(run, "diff"), run) for run in (given.before, given.after))
+    before, after = (Findings.read(user_path(run, "diff"), run) for run in (given.before, given.after))
     with _of_a_run(f"{given.before} and {given.after}"):
         found = compare(before, after, gates, unlike=given.unlike)
     encoding = sys.stdout.encoding or "utf-8"

@@ -1,7 +1,7 @@
 """What the scores of a run say: rankings, ties, predictions, changes since an earlier run."""
 
 from alignbench.findings.choice import RANKED_BY
-from alignbench.findings.diff import Comparison, compare, read_recorded
+from alignbench.findings.diff import Comparison, compare
 from alignbench.findings.files import (
     REPORT,
     SCHEMA,
@@ -11,9 +11,10 @@ from alignbench.findings.files import (
     read_scores,
     write_text,
 )
+from alignbench.findings.findings import Findings
 from alignbench.findings.flags import FLAGS, meaning
 from alignbench.findings.gate import check_gates, parse_gates
-from alignbench.findings.ranking import Ranking, rank, rank_by_type
+from alignbench.findings.ranking import Ranking
 
 __all__ = [
     "FLAGS",
@@ -22,15 +23,13 @@ __all__ = [
     "SCHEMA",
     "SCHEMA_VERSION",
     "Comparison",
+    "Findings",
     "Ranking",
     "append_score",
     "check_gates",
     "compare",
     "meaning",
     "parse_gates",
-    "rank",
-    "rank_by_type",
-    "read_recorded",
     "read_run",
     "read_scores",
     "write_text",

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from alignbench.findings.choice import PAIRING_BLIND, RANKED_BY
 from alignbench.findings.numbers import about, probability
-from alignbench.findings.ranking import ranked_scores
 from alignbench.plots.text import number
 from alignbench.plots.verdict import MOST_NAMED, TOO_CLOSE, sentence
 from alignbench.stats import LEVEL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from alignbench.findings.ranking import Ranking
     from alignbench.types import Score
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 def answer(
     ranking: Ranking,
-    scores: Sequence[Score],
     show: Callable[[str], str],
     escape: Callable[[str], str] = str,
     *,
@@ -30,17 +28,15 @@ def answer(
 
     Args:
         ranking: of that LLM.
-        scores: all of the run.
         show: how a model's name is written where the answer goes.
         escape: what makes other text from data safe there.
         numbers: whether the top score is given with its numbers; beside a table it need not be.
     """
-    own = ranked_scores(ranking, scores)
-    if ranking.metric is None and own:
+    if ranking.metric is None and ranking.scores:
         return [f"Not ranked: none of {', '.join(RANKED_BY)} was recorded."]
     if ranking.best is None:
         return [f"No encoder could be ranked: {_reasons(ranking, show, escape)}."]
-    score = own[ranking.best]
+    score = ranking.scores[ranking.best]
     first = [sentence(ranking, show)]
     if numbers and ranking.winner:
         first = [f"{first[0].removesuffix('.')} ({_numbers(score, escape)})."]
@@ -51,7 +47,7 @@ def answer(
         *_ties(ranking, show),
         *(_needed(ranking, show) if ranking.answer else ()),
         *_doubts(ranking, score, show, escape),
-        *(_controls(ranking, own, show) if len(own) > 1 else ()),
+        *(_controls(ranking, show) if len(ranking.scores) > 1 else ()),
     ]
 
 
@@ -70,11 +66,11 @@ def _numbers(score: Score, escape: Callable[[str], str]) -> str:
 
 def _ties(ranking: Ranking, show: Callable[[str], str]) -> list[str]:
     if len(ranking.order) < 2:
-        return ["It is the only one that was ranked."]
+        return ["It is the only encoder that was ranked."]
     if ranking.tie_groups is None:
-        return ["No interval: ties unknown, so the order may be chance."]
+        return ["There is no interval, so ties are unknown and the order may be due to chance."]
     if not ranking.tied_with_best:
-        return ["Every other one is worse by more than chance (paired differences, studentised range)."]
+        return ["Every other encoder is worse by more than chance (paired differences, studentised range)."]
     if len(ranking.top) > MOST_NAMED:
         return [f"Those {TOO_CLOSE}: {', '.join(map(show, ranking.top))}."]
     return []
@@ -90,17 +86,18 @@ def _needed(ranking: Ranking, show: Callable[[str], str]) -> list[str]:
         [(other, count)] = counts
         said.append(
             f"{best} and {other} tie at n = {ranking.n}; {about(count)} pairs would tell them apart, if the "
-            "difference stays as it was seen."
+            "true difference is what we measured."
         )
     elif counts:
         listed = ", ".join(f"{about(count)} from {other}" for other, count in counts)
         said.append(
-            f"{best} ties at n = {ranking.n}; pairs that would tell it apart, if the differences stay as "
-            f"they were seen: {listed}."
+            f"{best} ties at n = {ranking.n}. Pairs that would tell it apart, if the true differences are "
+            f"what we measured: {listed}."
         )
     if same:
         said.append(
-            f"{best} differs by practically nothing from {', '.join(same)}: more pairs may never tell."
+            f"{best} differs by practically nothing from {', '.join(same)}: even many more pairs may not "
+            "tell them apart."
         )
     return said
 
@@ -117,18 +114,18 @@ def _doubts(
     within = score.null.within_p if score.null is not None else None
     if within is not None and within > LEVEL and ranking.answer:
         doubts.append(
-            f"Beyond the data type nothing is shown (shuffled within types: p = {probability(within)})."
+            f"No alignment beyond the data type is shown (shuffled within types: p = {probability(within)})."
         )
     if ranking.unranked:
         doubts.append(f"Not ranked: {_reasons(ranking, show, escape)}.")
     return doubts
 
 
-def _controls(ranking: Ranking, own: dict[str, Score], show: Callable[[str], str]) -> list[str]:
+def _controls(ranking: Ranking, show: Callable[[str], str]) -> list[str]:
     return [
-        f"{show(encoder)} is an untrained control: the choice is not settled."
+        f"{show(encoder)} is an untrained control, so the choice is not settled."
         for encoder in ranking.answer
-        if own[encoder].weights.get(encoder) == "random"
+        if ranking.scores[encoder].weights.get(encoder) == "random"
     ]
 
 

@@ -8,33 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import UnlikeError
-from alignbench.findings.files import read_run, sound
 from alignbench.findings.gate import check_gates, rounding
 from alignbench.findings.unlike import TIMED, machines_differ, same_data, what_else_differs, why_unlike
 from alignbench.plots.text import clean
 from alignbench.stats import joint_of, paired_difference, unpaired_difference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
+    from alignbench.findings.findings import Findings
     from alignbench.findings.gate import Gate
     from alignbench.types import Interval, Score
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """A run as it is on the disk.
-
-    Args:
-        name: what to call it, usually its folder.
-        run: its description, as `read_run` gives it; empty of one that did not end.
-        scores: what it scored.
-    """
-
-    name: str
-    run: Mapping[str, Any]
-    scores: tuple[Score, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +109,8 @@ class Comparison:
         notes: what else is not the same.
     """
 
-    before: Recorded
-    after: Recorded
+    before: Findings
+    after: Findings
     differences: tuple[Difference, ...]
     only_before: tuple[Score, ...]
     only_after: tuple[Score, ...]
@@ -150,19 +134,9 @@ class Comparison:
         return tuple(d for d in self.differences if d.timed and not d.failed)
 
 
-def read_recorded(place: Path | str, name: str | None = None) -> Recorded:
-    """Return the run in a folder, or in a scores.json.
-
-    Raises:
-        DataError: there is none, or it is damaged.
-    """
-    run, scores = read_run(place)
-    return Recorded(str(place) if name is None else name, run, tuple(map(sound, scores)))
-
-
 def compare(
-    before: Recorded,
-    after: Recorded,
+    before: Findings,
+    after: Findings,
     gates: Sequence[Gate] = (),
     *,
     unlike: bool = False,

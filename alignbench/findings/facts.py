@@ -16,7 +16,7 @@ _DIGEST = 12
 
 
 def facts(run: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a reader needs to judge a run, the command first; empty of a run that did not end."""
+    """Return what a reader needs to judge a run, the command first; empty of a run that did not finish."""
     if not run:
         return {}
     dataset = run.get("dataset", {})

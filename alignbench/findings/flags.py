@@ -21,7 +21,7 @@ class Flag:
 
 FLAGS: dict[str, Flag] = {
     "saturated": Flag("S", "so near its ceiling that it can't tell encoders apart; read ncoral instead"),
-    "conservative": Flag("c", "interval from 10 blocks of groups, refitted: wider than need be"),
+    "conservative": Flag("c", "interval from 10 blocks of groups, refitted: wider than necessary"),
     "n_too_small": Flag("n", "too few groups for an interval: ties are unknown"),
     "no_interval": Flag(
         "i", "the value does not exist without some block of groups, so there is no interval"
@@ -37,17 +37,17 @@ FLAGS: dict[str, Flag] = {
     ),
     "fidelity": Flag("F", "computed as published, for comparison only; not what a choice should rest on"),
     "separate_bases": Flag("B", "each side in a basis of its own: compares eigenvalues, not directions"),
-    "busy": Flag("b", "other processes used the machine meanwhile: slower than it need be"),
+    "busy": Flag("b", "other processes used the machine at the same time, so it is slower than it could be"),
     "subsampled": Flag("s", "computed on a drawn part of the groups"),
     "overtrained": Flag(
         "o", "its held-out loss was lower earlier in the training: fewer --align-epochs would do better"
     ),
     "no_labels": Flag(
-        "L", "there were no labels: spread, another quantity, stands in the place of discriminability"
+        "L", "there were no labels, so spread, a different quantity, takes the place of discriminability"
     ),
     "underfit": Flag(
         "u",
-        "the projector's training loss still falls, and nothing is learnt yet: more --align-epochs",
+        "the projector's training loss is still falling and nothing is learnt yet: use more --align-epochs",
     ),
     "not_estimable": Flag("?", "too few trainings to tell: see the smallest p that they can give"),
     "stand-in": Flag("*", "a built-in toy model stood in for the one that was asked for"),
@@ -75,6 +75,7 @@ def letter(flag: str) -> str:
     return FLAGS[flag].letter if flag in FLAGS else flag
 
 
-def of_weights(weights: Iterable[str]) -> tuple[str, ...]:
-    """Return the flags that follow from what the models' weights were."""
-    return tuple(dict.fromkeys(_WEIGHTS[kind] for kind in weights if kind in _WEIGHTS))
+def flags_of(score: Score) -> tuple[str, ...]:
+    """Return the score's flags and those that follow from what its models' weights were."""
+    implied = (_WEIGHTS[kind] for kind in score.weights.values() if kind in _WEIGHTS)
+    return tuple(dict.fromkeys((*score.flags, *implied)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
@@ -12,7 +12,7 @@ from alignbench.stats import Standings, standings
 from alignbench.types import jsonable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from alignbench.types import Failure, ModelInfo, Score
 
@@ -29,6 +29,8 @@ class Ranking(Standings):
         n: the smallest number of groups that a ranked score is made of.
         unranked: encoder -> why it has no value.
         variant: of the metric, such as "image_to_text contrastive"; all are ranked by the same.
+        scores: encoder -> the score that it is ranked by, best first, then those that have no value; where
+            nothing was recorded that encoders are ranked by, the scores of the first metric that was.
     """
 
     llm: str
@@ -38,6 +40,7 @@ class Ranking(Standings):
     n: int
     unranked: Mapping[str, str]
     variant: str = ""
+    scores: Mapping[str, Score] = field(default_factory=dict, repr=False)
 
     @property
     def best(self) -> str | None:
@@ -59,58 +62,39 @@ class Ranking(Standings):
         return places
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types only."""
-        plain: dict[str, Any] = jsonable(asdict(self))
-        return plain
+        """Return plain JSON types only; the scores stand elsewhere in a run's file."""
+        return {f.name: jsonable(getattr(self, f.name)) for f in fields(self) if f.name != "scores"}
 
 
-def rank(
-    scores: Iterable[Score], losses: Sequence[str] = (), failures: Sequence[Failure] = ()
+def rankings(
+    scores: Iterable[Score],
+    losses: Sequence[str] = (),
+    failures: Sequence[Failure] = (),
+    judge: Callable[[Mapping[str, Score]], Standings] = standings,
 ) -> list[Ranking]:
-    """Rank the encoders for each LLM, LLMs in order of first appearance.
+    """Rank the encoders for each LLM on each data type, "all" among them; LLMs in order of first appearance.
 
     By calibrated_cka where it was recorded, else by the first recorded of debiased_cka, eas_adjusted, ncoral,
-    mrr and elas; over all data together where that was scored, else by data type. Ties are those of
-    `alignbench.stats.standings`.
+    mrr, elas and image_gain. Ties are those of `alignbench.stats.standings`.
 
     Args:
         scores: of the run.
         losses: what the run trained with; encoders are ranked by the first.
         failures: the tests of the run that failed: the reason why an encoder has no value.
+        judge: gives the order and the ties of encoder -> score.
     """
-    rankings = []
-    for llm, own in _by_llm(scores, failures).items():
-        types = dict.fromkeys(score.data_type for score in own)
-        for data_type in [ALL] if ALL in types or not types else types:
-            rankings.append(_rank_one(llm, data_type, own, losses, failures))
-    return rankings
-
-
-def rank_by_type(
-    scores: Iterable[Score], losses: Sequence[str] = (), failures: Sequence[Failure] = ()
-) -> list[Ranking]:
-    """Rank the encoders for each LLM on each data type that was scored by itself."""
     return [
-        _rank_one(llm, data_type, own, losses, failures)
-        for llm, own in _by_llm(scores).items()
-        for data_type in dict.fromkeys(score.data_type for score in own)
-        if data_type != ALL
+        _rank_one(llm, data_type, of_llm, losses, failures, judge)
+        for llm, of_llm in _by_llm(scores, failures).items()
+        for data_type in dict.fromkeys(score.data_type for score in of_llm) or [ALL]
     ]
 
 
-def ranked_scores(ranking: Ranking, scores: Iterable[Score]) -> dict[str, Score]:
-    """Return encoder -> the score that it is ranked by, best first, then those that have no value.
-
-    Where nothing was recorded that encoders are ranked by, the scores of the first metric that was.
-    """
-    about = (ranking.llm, ranking.data_type)
-    candidates = [s for s in scores if is_cross_modal(s) and (s.llm, s.data_type) == about]
-    metric, variant = ranking.metric, ranking.variant
-    if metric is None:
-        metric = next((s.metric for s in candidates), None)
-        variant = variant_of(candidates, metric)
-    own = of_metric(candidates, metric, variant)
-    return {encoder: own[encoder] for encoder in (*ranking.order, *ranking.unranked) if encoder in own}
+def leading(every: Iterable[Ranking]) -> list[Ranking]:
+    """Return the rankings that answer for an LLM: over all data where that was scored, else each type's."""
+    every = list(every)
+    together = {ranking.llm for ranking in every if ranking.data_type == ALL}
+    return [r for r in every if r.data_type == ALL or r.llm not in together]
 
 
 def _by_llm(scores: Iterable[Score], failures: Sequence[Failure] = ()) -> dict[str, list[Score]]:
@@ -126,32 +110,42 @@ def _by_llm(scores: Iterable[Score], failures: Sequence[Failure] = ()) -> dict[s
 
 
 def _rank_one(
-    llm: str, data_type: str, scores: Sequence[Score], losses: Sequence[str], failures: Sequence[Failure]
+    llm: str,
+    data_type: str,
+    scores: Sequence[Score],
+    losses: Sequence[str],
+    failures: Sequence[Failure],
+    judge: Callable[[Mapping[str, Score]], Standings],
 ) -> Ranking:
     scores = [score for score in scores if score.data_type == data_type]
     variants = {name: variant_of(scores, name, losses) for name in RANKED_BY}
     recorded = {name: own for name in RANKED_BY if (own := of_metric(scores, name, variants[name]))}
     with_values = [name for name, own in recorded.items() if any(s.value is not None for s in own.values())]
     metric = next(iter([*with_values, *recorded]), None)
-    own = recorded.get(metric, {}) if metric else {}
-    standing = standings(own)
+    ranked = recorded.get(metric, {}) if metric else {}
+    standing = judge(ranked)
     failed = [failure for failure in failures if llm in failure.llms]
     encoders = dict.fromkeys(str(score.encoder) for score in scores)
     encoders |= dict.fromkeys(encoder for failure in failed for encoder in failure.encoders)
+    unranked = {e: _why_not(e, ranked.get(e), metric, failed) for e in encoders if e not in standing.order}
+    known = ranked if metric else _of_first_metric(scores)
     return Ranking(
         llm=llm,
         data_type=data_type,
         metric=metric,
-        higher_is_better=all(score.higher_is_better for score in own.values()),
-        n=min((own[e].n for e in standing.order), default=0),
-        unranked={e: _why_not(e, own.get(e), metric, failed) for e in encoders if e not in standing.order},
+        higher_is_better=all(score.higher_is_better for score in ranked.values()),
+        n=min((ranked[e].n for e in standing.order), default=0),
+        unranked=unranked,
         variant=variants[metric] if metric else "",
-        order=standing.order,
-        tie_groups=standing.tie_groups,
-        beats_shuffled=standing.beats_shuffled,
-        probability_best=standing.probability_best,
-        samples_needed=standing.samples_needed,
+        scores={e: known[e] for e in (*standing.order, *unranked) if e in known},
+        **{f.name: getattr(standing, f.name) for f in fields(Standings)},
     )
+
+
+def _of_first_metric(scores: Sequence[Score]) -> dict[str, Score]:
+    """Return encoder -> score of what was recorded first, where it is nothing that encoders are ranked by."""
+    metric = next((score.metric for score in scores), None)
+    return of_metric(scores, metric, variant_of(scores, metric))
 
 
 def _why_not(encoder: str, score: Score | None, metric: str | None, failed: Sequence[Failure]) -> str:

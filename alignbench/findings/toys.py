@@ -39,19 +39,19 @@ def toy_warnings(
     said = []
     if real["vision"] and toys["text"]:
         said.append(
-            f"{_are(real['vision'])} scored against {_named(toys['text'], 'LLM')}, trained on drawings: "
-            f"that says nothing of an LLM that you would use. {_name_yours(real['text'], '--llms qwen')}"
+            f"{_are(real['vision'])} scored against {_named(toys['text'], 'LLM')}, trained on drawings, "
+            f"which says nothing about an LLM that you would use. {_name_yours(real['text'], '--llms qwen')}"
         )
     if real["text"] and toys["vision"]:
         said.append(
-            f"{_are(real['text'])} scored with {_named(toys['vision'], 'encoder')}, trained on drawings: "
-            "that says nothing of the large encoders of their families. "
+            f"{_are(real['text'])} scored with {_named(toys['vision'], 'encoder')}, trained on drawings, "
+            "which says nothing about the large encoders of their families. "
             + _name_yours(real["vision"], "--encoders clip,siglip")
         )
     if is_toy_data(data_from) and any(real.values()):
         said.append(
-            "Real models are scored on nothing but drawings that come with alignbench: that says little of "
-            "your images and texts. Give yours with --align-data-root DIR."
+            "Real models are scored on nothing but drawings that come with alignbench, which says little "
+            "about your images and texts. Give yours with --align-data-root DIR."
         )
     return said
 

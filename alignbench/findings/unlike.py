@@ -49,7 +49,7 @@ def why_unlike(before: Mapping[str, Any], after: Mapping[str, Any], matched: Mat
     """Return a line for each thing that makes the scores of two runs no measurements of the same.
 
     Args:
-        before: the description of run A, as `read_run` gives it; empty of one that did not end.
+        before: the description of run A, as `read_run` gives it; empty of one that did not finish.
         after: of run B.
         matched: the scores that are in both, as (A's, B's).
     """
@@ -116,7 +116,7 @@ def _weights(before: Mapping[str, Any], after: Mapping[str, Any], matched: Match
     models = []
     for name, run in (("A", before), ("B", after)):
         if not run:
-            yield f"weights: those of {name} are not known, for its run did not end"
+            yield f"weights: those of {name} are not known, for its run did not finish"
         models.append({model.label: model for model in models_of(run)})
     used = {name for score, _ in matched for name in (score.encoder, score.llm, score.other)}
     for label, a in models[0].items():

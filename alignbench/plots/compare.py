@@ -13,7 +13,6 @@ from alignbench.plots.panels import Block, Column, by_block, score_table, table_
 from alignbench.plots.style import INK, MUTED, entitle, new_figure
 from alignbench.plots.text import clean, fit
 from alignbench.plots.verdict import TOO_CLOSE, headline
-from alignbench.stats import standings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,7 +104,7 @@ def cka_by_data_type(inputs: FigureInputs) -> Figure | None:
         for llm in llms
     ]
     columns = [Column(data_type, [cells.get((llm, data_type), {}) for llm in llms]) for data_type in shown]
-    ranked = {key: standings(here) for key, here in cells.items()}
+    ranked = {key: inputs.standing(here) for key, here in cells.items()}
 
     def colour(score: Score) -> str:
         standing = ranked[str(score.llm), score.data_type]

@@ -14,6 +14,7 @@ from alignbench.files import read_regular
 from alignbench.plots.names import labels_of
 from alignbench.plots.style import Look, looks
 from alignbench.plots.text import clean, fit
+from alignbench.stats import Standings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from alignbench.stats.prediction import Prediction
+    from alignbench.stats.variations import Variation
     from alignbench.types import Failure, ModelInfo, Score
 
 LABEL_WIDTH = 36
 TITLE_WIDTH = 26
+WITH_TIES = frozenset({"compare", "multi_llm"})
+"""The experiments whose figures mark the best encoder and those that tie with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,10 @@ class FigureInputs:
         artifacts: kind -> the arrays of each of its files, for all other experiments; the kind is what stands
             before the first hyphen of the file's name.
         failures: the tests that failed, so that scores are missing.
+        standings: (experiment, metric, LLM, data type) -> the order of the encoders and their ties, for the
+            experiments of `WITH_TIES`.
+        prediction: which score predicts retrieval.
+        variations: the order of the encoders under other choices.
     """
 
     scores: Sequence[Score] = ()
@@ -75,6 +84,9 @@ class FigureInputs:
     similarity: Sequence[SimilarityArrays] = ()
     artifacts: Mapping[str, Sequence[Mapping[str, NDArray[Any]]]] = field(default_factory=dict)
     failures: Sequence[Failure] = ()
+    standings: Mapping[tuple[str, str, str, str], Standings] = field(default_factory=dict)
+    prediction: Prediction | None = None
+    variations: Sequence[Variation] = ()
     _looks: dict[str, Look] = field(init=False)
     _labels: dict[str, str] = field(init=False)
 
@@ -121,6 +133,11 @@ class FigureInputs:
             self.artifacts.get(kind, ()),
             key=lambda a: (self.place(str(a["llm"])) if "llm" in a else (), self.place(str(a["encoder"]))),
         )
+
+    def standing(self, scores: Mapping[str, Score]) -> Standings:
+        """The order and the ties of encoder -> score, all of one table of the run."""
+        tables = {(s.experiment, s.metric, str(s.llm), s.data_type) for s in scores.values()}
+        return next((self.standings[table] for table in tables), Standings(()))
 
     def of(self, experiment: str) -> list[Score]:
         """The scores of an experiment: over all data together if there are such, else of the first type."""

@@ -22,7 +22,7 @@ from alignbench.plots.panels import panel_grid, rows_of
 from alignbench.plots.style import MUTED, SEQUENTIAL, entitle, new_figure
 from alignbench.plots.text import fit, number
 from alignbench.plots.verdict import NONE_BEATS, TOO_CLOSE
-from alignbench.stats import beats_shuffled, standings
+from alignbench.stats import beats_shuffled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,7 +73,7 @@ def multi_llm_matrix(inputs: FigureInputs) -> Figure | None:
     names = [inputs.title(encoder, 30) for encoder in encoders]
     across = [inputs.title(llm, 22) for llm in llms]
     for i, (ax, (metric, matrix)) in enumerate(zip(axes, matrices.items(), strict=True)):
-        _matrix(ax, matrix, encoders, llms)
+        _matrix(ax, matrix, encoders, llms, inputs)
         higher = all(score.higher_is_better for score in matrix.values())
         ax.set_title(f"{fit(metric, 14 + 8 * len(llms))}\n", fontsize=9.5)
         direction = "higher is better" if higher else "lower is better"
@@ -99,7 +99,9 @@ def _untested(matrix: Matrix) -> str:
     return "" if tested else "; not tested"
 
 
-def _matrix(ax: Axes, matrix: Matrix, encoders: Sequence[str], llms: Sequence[str]) -> None:
+def _matrix(
+    ax: Axes, matrix: Matrix, encoders: Sequence[str], llms: Sequence[str], inputs: FigureInputs
+) -> None:
     """Draw the coloured cells with what is written in them, and frame the best of each column."""
     values = np.full((len(encoders), len(llms)), np.nan)
     written = [["-" for _ in llms] for _ in encoders]
@@ -116,7 +118,7 @@ def _matrix(ax: Axes, matrix: Matrix, encoders: Sequence[str], llms: Sequence[st
     image = draw_cells(ax, values, low, high if high > low else low + 1.0, colours, written)
     texts = {text.get_position(): text for text in ax.texts}
     for column, llm in enumerate(llms):
-        standing = standings({e: matrix[e, llm] for e in encoders if (e, llm) in matrix})
+        standing = inputs.standing({e: matrix[e, llm] for e in encoders if (e, llm) in matrix})
         for row, encoder in enumerate(encoders):
             score = matrix.get((encoder, llm))
             if score is not None and score.value is not None and not beats_shuffled(score):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from alignbench.experiments.prediction import MOST_SHOWN, SHOWN_FIRST, predicts, worth
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
 from alignbench.plots.marks import (
@@ -21,6 +20,7 @@ from alignbench.plots.panels import Block, Column, by_block, panel_grid, rows_of
 from alignbench.plots.scatter import draw_points, llm_legend, llm_markers, name_points, score_point
 from alignbench.plots.style import INK, NULL, entitle, new_figure
 from alignbench.projectors import RIDGE
+from alignbench.stats.prediction import MOST_SHOWN, SHOWN_FIRST, worth
 from alignbench.units import plural
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from alignbench.experiments.prediction import Prediction
     from alignbench.plots.inputs import FigureInputs
+    from alignbench.stats.prediction import Prediction
     from alignbench.types import Score
 
 MEASURES = {"recall_at_1": "recall@1", "recall_at_5": "recall@5", "recall_at_10": "recall@10", "mrr": "MRR"}
@@ -118,7 +118,7 @@ def metric_vs_e2e(inputs: FigureInputs) -> Figure | None:
     variant = outcomes[0].variant
     goal = {(str(s.encoder), str(s.llm)): s for s in outcomes if s.variant == variant}
     panels = _panels(inputs, goal)
-    prediction = predicts(inputs.scores, inputs.models)
+    prediction = inputs.prediction
     if not panels or prediction is None:
         return None
     figure = new_figure(max(6.8, 4.6 * min(2, len(panels))), 1.5 + 3.3 * rows_of(len(panels), 2))

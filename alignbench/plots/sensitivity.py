@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.experiments.sensitivity.variants import AS_SCORED, METRIC, OF, survival
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.marks import name_rows
 from alignbench.plots.style import INK, MUTED, entitle, new_figure
 from alignbench.plots.verdict import TOO_CLOSE
+from alignbench.stats.variations import AS_SCORED, METRIC, OF
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from alignbench.experiments.sensitivity.variants import Row
     from alignbench.plots.inputs import FigureInputs
+    from alignbench.stats.variations import Variation
     from alignbench.types import Score
 
 MOST_LLMS = 3
@@ -39,7 +39,7 @@ FEW = 4  # encoders whose names fit in full above the figure
 )
 def sensitivity(inputs: FigureInputs) -> Figure | None:
     """Draw each encoder's score under every variant, with its interval and Kendall's τ of the ranking."""
-    rows = survival(inputs.scores)
+    rows = inputs.variations
     llms = sorted({row.llm for row in rows}, key=inputs.place)[:MOST_LLMS]
     if not llms:
         return None
@@ -83,7 +83,7 @@ def sensitivity(inputs: FigureInputs) -> Figure | None:
 def _row(
     ax: Axes,
     at: int,
-    row: Row,
+    row: Variation,
     encoders: Sequence[str],
     scores: dict[tuple[str | None, str, str | None], Score],
     inputs: FigureInputs,
@@ -113,7 +113,7 @@ def _row(
         )
 
 
-def _told(name: str, rows: Sequence[Row]) -> str:
+def _told(name: str, rows: Sequence[Variation]) -> str:
     changed = {e for row in rows if row.variant == name for e in row.values if e not in row.unchanged}
     everyone = {e for row in rows for e in row.values}
     return name if changed == everyone else f"{name} ({len(changed)} of {len(everyone)})"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alignbench.errors import AlignbenchError, ConfigError, UnwritableError
-from alignbench.findings import check_gates, compare, read_recorded, write_text
+from alignbench.findings import Findings, check_gates, compare, write_text
 from alignbench.plots.text import clean
 from alignbench.show import markdown_diff, terminal_diff
 from alignbench.show.text import markdown, wrap
@@ -16,7 +16,6 @@ from alignbench.show.text import markdown, wrap
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from alignbench.findings.diff import Recorded
     from alignbench.findings.gate import Gate
     from alignbench.plugin.terminal import Printer
     from alignbench.session.options import Options
@@ -37,7 +36,7 @@ class Against:
         lines: what came of it.
     """
 
-    earlier: Recorded
+    earlier: Findings
     gates: tuple[Gate, ...]
     unlike: bool
     lines: list[str] = field(default_factory=list)
@@ -57,26 +56,31 @@ class Against:
         if options.compare is None:
             return None
         try:
-            earlier = read_recorded(folder / options.compare, str(options.compare))
+            earlier = Findings.read(folder / options.compare, str(options.compare))
         except AlignbenchError as error:
             raise ConfigError(f"--align-compare: {error}") from error
         metrics = [score.metric for score in earlier.scores]
         check_gates(options.compare_fail, metrics, _FAIL, f"in {earlier.name}")
         return cls(earlier, options.compare_fail, options.compare_unlike)
 
-    def finish(self, folder: Path | None, printer: Printer) -> pytest.ExitCode:
-        """Compare with the run in `folder`, None where it scored nothing, and write the comparison there.
+    def finish(self, findings: Findings | None, folder: Path, printer: Printer) -> pytest.ExitCode:
+        """Compare with this run, and write the comparison into its folder.
+
+        Args:
+            findings: of this run; None where it scored nothing.
+            folder: of this run.
+            printer: tells how wide the lines are.
 
         Returns:
             TESTS_FAILED on a regression; USAGE_ERROR where what was to be judged could not be.
         """
-        if folder is None:
+        if findings is None:
             self.lines = ["nothing to compare: this run recorded no score"]
             return pytest.ExitCode.USAGE_ERROR if self.gates else pytest.ExitCode.OK
         try:
             found = compare(
                 self.earlier,
-                read_recorded(folder, "this run"),
+                findings,
                 self.gates,
                 unlike=self.unlike,
                 option=_FAIL,

@@ -15,7 +15,7 @@ from alignbench.errors import AlignbenchError, AlignbenchWarning, UnwritableErro
 from alignbench.experiments.attention.scores import what_it_lacks
 from alignbench.experiments.dead import flag_dead
 from alignbench.experiments.speed.machine import available_cores
-from alignbench.findings import REPORT
+from alignbench.findings import REPORT, Findings
 from alignbench.findings.files import ARTIFACTS
 from alignbench.findings.toys import toy_warnings
 from alignbench.paths import exists
@@ -75,7 +75,7 @@ class Collector:
         self.scores: dict[tuple[str, ...], Score] = {}
         self.loads: list[dict[str, Any]] = []
         self.warnings: dict[str, None] = {}
-        self.run: Run | None = None
+        self.findings: Findings | None = None
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
         self._planned = False
@@ -134,12 +134,11 @@ class Collector:
         statuses = []
         if self.scores:
             self._keep_samples()
-            self.run = self._describe()
-            self.scores = dict(zip(self.scores, flag_dead(self.scores.values()), strict=True))
-            self.keeper.finish(self.run, self.scores.values(), figures=options.figures)
+            self.findings = Findings.of(flag_dead(self.scores.values()), self._describe(), "this run")
+            self.keeper.finish(self.findings, figures=options.figures)
         if self.against is not None and not self.config.option.collectonly:
             place = self.keeper.rescued or self.folder.path
-            statuses.append(self.against.finish(place if self.scores else None, self.printer))
+            statuses.append(self.against.finish(self.findings, place, self.printer))
         if self.keeper.missing or (self.gate is not None and self.gate.unsaved):
             statuses.append(pytest.ExitCode.TESTS_FAILED)
         for status in statuses:
@@ -149,14 +148,13 @@ class Collector:
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self) -> None:
         """Print the ranking, where the report is, and what came of comparing scores and timings."""
-        if self.run is not None:
+        if self.findings is not None:
             place = self.keeper.rescued or self.folder.path
             shown = place / REPORT if exists(place / REPORT) else place
             with contextlib.suppress(ValueError):
                 shown = shown.relative_to(self.config.invocation_params.dir)
             lines = terminal_table(
-                list(self.scores.values()),
-                self.run,
+                self.findings,
                 width=self.printer.width,
                 report=shown,
                 encoding=self.printer.encoding,

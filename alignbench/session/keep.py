@@ -15,10 +15,9 @@ from alignbench.show import point_latest, write_run
 from alignbench.show.folder import LATEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from alignbench.findings import Findings
     from alignbench.session.runfolder import RunFolder
-    from alignbench.types import Run, Score
+    from alignbench.types import Score
 
 
 class Keeper:
@@ -43,25 +42,23 @@ class Keeper:
         """Note that a file could not be written."""
         self.missing[name] = why
 
-    def finish(self, run: Run, scores: Iterable[Score], *, figures: bool) -> None:
+    def finish(self, findings: Findings, *, figures: bool) -> None:
         """Write the run; where its scores can't be written there, into a temporary folder.
 
         Args:
-            run: its description.
-            scores: all of them.
+            findings: of the run.
             figures: whether to draw them.
         """
-        scores = list(scores)
         if self._unlogged:
             self._log()
         try:
-            write_run(self.folder.path, run, scores, figures=figures)
+            write_run(self.folder.path, findings, figures=figures)
         except UnwritableError as error:
             self.missing |= dict.fromkeys(error.missing or (SCORES,), error.why)
         if why := point_latest(self.folder.path):
             self.note(f"the link {LATEST}", why)
         if SCORES in self.missing:
-            self._rescue(run, scores)
+            self._rescue(findings)
 
     def said(self) -> str:
         """Return what could not be written, why, and where the scores are then; "" where all was."""
@@ -83,11 +80,11 @@ class Keeper:
         else:
             self.missing.pop(SCORES_LOG, None)
 
-    def _rescue(self, run: Run, scores: list[Score]) -> None:
+    def _rescue(self, findings: Findings) -> None:
         with suppress(OSError):  # no temporary folder either: then the table is all there is
             place = Path(tempfile.mkdtemp(prefix="alignbench-run-"))
             try:
-                write_run(place, run, scores, figures=False)
+                write_run(place, findings, figures=False)
             except UnwritableError as error:
                 if SCORES in error.missing:
                     return

@@ -9,9 +9,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from alignbench.errors import ConfigError, InputError
+from alignbench.findings import Findings
 from alignbench.findings.files import ARTIFACTS, SCORES
 from alignbench.paths import exists
-from alignbench.plots import FIGURES, FigureInputs, read_artifacts
+from alignbench.plots import FIGURES, read_artifacts
 from alignbench.plots.declared import figures_of, needs_of
 from alignbench.session.runfolder import RunFolder
 from alignbench.session.samples import keep_samples
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.datasets import Dataset
+    from alignbench.plots import FigureInputs
     from alignbench.types import ModelInfo, Run, Score
 
 
@@ -60,6 +62,11 @@ class Result:
         """The models that took part."""
         return self.run.models
 
+    @cached_property
+    def findings(self) -> Findings:
+        """What the scores say: rankings, ties, the best encoder for each LLM."""
+        return Findings.of(self.scores, self.run)
+
     @property
     def figures(self) -> tuple[str, ...]:
         """The names of the figures of these experiments."""
@@ -84,7 +91,7 @@ class Result:
         with TemporaryDirectory() as place:
             self._write_arrays(RunFolder(Path(place)))
             found = read_artifacts(Path(place) / ARTIFACTS, self.problems.append)
-        return FigureInputs(self.scores, self.models, found.coral, found.similarity, found.others)
+        return self.findings.figure_inputs(found)
 
     def save(self, folder: Path | str, *, figures: bool = True) -> Path:
         """Write what a pytest run leaves: scores.json, the figures, summary.md, report.html.
@@ -106,7 +113,8 @@ class Result:
         self._write_arrays(run_folder)
         if self.dataset is not None and self.run.options.get("thumbnails", True):
             keep_samples(run_folder, self.dataset)
-        write_run(path, replace(self.run, id=run_folder.path.name), self.scores, figures=figures)
+        run = {**self.findings.run, "id": run_folder.path.name}
+        write_run(path, replace(self.findings, run=run), figures=figures)
         return path
 
     def _write_arrays(self, folder: RunFolder) -> None:

@@ -27,7 +27,8 @@ from alignbench.units import plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from alignbench.findings.diff import Comparison, Difference, Recorded
+    from alignbench.findings.diff import Comparison, Difference
+    from alignbench.findings.findings import Findings
     from alignbench.types import Score
 
 _SHOWN = 20
@@ -69,7 +70,7 @@ def markdown_diff(comparison: Comparison) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _sides(comparison: Comparison) -> tuple[tuple[str, Recorded], ...]:
+def _sides(comparison: Comparison) -> tuple[tuple[str, Findings], ...]:
     return (("A", comparison.before), ("B", comparison.after))
 
 

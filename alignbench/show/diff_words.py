@@ -7,10 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from alignbench.datatypes import ALL
-from alignbench.findings.choice import losses_of
 from alignbench.findings.numbers import measured, value_text
-from alignbench.findings.ranking import rank
-from alignbench.plots.names import labels_of
 from alignbench.plots.text import number
 from alignbench.plots.verdict import verdict as verdict_of
 from alignbench.units import plural
@@ -18,13 +15,14 @@ from alignbench.units import plural
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from alignbench.findings.diff import Comparison, Difference, Recorded
+    from alignbench.findings.diff import Comparison, Difference
+    from alignbench.findings.findings import Findings
     from alignbench.types import Score
 
 PAIRED = "paired over the same samples"
 UNPAIRED = (
     "unpaired: root of the sum of squares of both scores' intervals, as if the two shared no sample; "
-    "wider than need be where they do"
+    "wider than necessary where they do"
 )
 
 
@@ -72,11 +70,11 @@ def values_of(difference: Difference) -> tuple[str, str]:
     return value_text(difference.before), value_text(difference.after)
 
 
-def run_line(recorded: Recorded) -> str:
+def run_line(recorded: Findings) -> str:
     """Return what a run is called, of what data, and when it was made."""
     run = recorded.run
     if not run:
-        return f"{recorded.name}: did not end"
+        return f"{recorded.name}: did not finish"
     data = run.get("dataset") or {}
     facts = [
         f"{data.get('name')}@{str(data.get('digest'))[:8]}, {data.get('n')} samples",
@@ -93,7 +91,9 @@ def headline(comparison: Comparison) -> str:
     counts = Counter(verdict(d).strip("()") for d in scores)
     words = ("REGRESSED", "better", "worse", "gained", "lost", "same")
     told = ", ".join(f"{counts[word]} {word.lower()}" for word in words if counts[word])
-    others = f"Of {plural(len(scores), 'score')} in both: {told}." if scores else "Only timings are in both."
+    others = (
+        f"Of {plural(len(scores), 'score')} in both: {told}." if scores else "Only timings are in both runs."
+    )
     if not comparison.gates:
         return f"No change was judged. {others}"
     gates = ", ".join(map(str, comparison.gates))
@@ -112,13 +112,13 @@ def answers(comparison: Comparison) -> list[str]:
     return lines
 
 
-def _verdicts(side: Recorded) -> dict[str, str]:
-    labels = labels_of(side.run, side.scores)
+def _verdicts(side: Findings) -> dict[str, str]:
+    labels = side.labels
     return {
         f"For {labels[ranking.llm]}" + ("" if ranking.data_type == ALL else f" on {ranking.data_type}"): (
             verdict_of(ranking, labels.__getitem__)
         )
-        for ranking in rank(side.scores, losses_of(side.run))
+        for ranking in side.rankings
         if ranking.metric is not None
     }
 
@@ -130,7 +130,7 @@ def timings_line(comparison: Comparison) -> list[str]:
     if not ratios:
         return []
     return [
-        f"{plural(len(found), 'measurement')} of speed in both, B / A {median(ratios):.2f} in the middle, "
+        f"{plural(len(found), 'measurement')} of speed in both; the median of B / A is {median(ratios):.2f}, "
         f"from {min(ratios):.2f} to {max(ratios):.2f}: no two runs have the same; "
         "--benchmark-compare judges them"
     ]

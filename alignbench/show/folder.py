@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import UnwritableError
-from alignbench.experiments.prediction import predicts
 from alignbench.files import make_folder
-from alignbench.findings.choice import losses_of
 from alignbench.findings.files import (
     ARTIFACTS,
     REPORT,
@@ -23,10 +21,8 @@ from alignbench.findings.files import (
     dump,
     finite,
     plain_score,
-    sound,
     write_text,
 )
-from alignbench.findings.ranking import in_order, rank, rank_by_type
 from alignbench.plots.drawing import Figures
 from alignbench.show.summary import summary_markdown
 from alignbench.show.text import csv_cell
@@ -34,12 +30,13 @@ from alignbench.show.text import csv_cell
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from alignbench.types import Failure, ModelInfo, Run, Score
+    from alignbench.findings.findings import Findings
+    from alignbench.types import Score
 
 SUMMARY = "summary.md"
 
 
-def write_run(run_dir: Path | str, run: Run, scores: Iterable[Score], *, figures: bool = True) -> None:
+def write_run(run_dir: Path | str, findings: Findings, *, figures: bool = True) -> None:
     """Write scores.json, the figures that the scores allow, summary.md and report.html into the run's folder.
 
     The order of the scores in the files does not depend on the order in which they were recorded. A figure
@@ -51,32 +48,28 @@ def write_run(run_dir: Path | str, run: Run, scores: Iterable[Score], *, figures
     """
     folder = Path(run_dir)
     make_folder(folder)
-    ordered = in_order(map(sound, scores), run.models)
-    plain_run = finite(run.to_dict())
-    losses, failures = losses_of(run), run.failures
     data = {
         "schema_version": SCHEMA_VERSION,
-        "run": plain_run,
-        "scores": [plain_score(score) for score in ordered],
-        "ranking": [ranking.to_dict() for ranking in rank(ordered, losses, failures)],
-        "ranking_by_type": [ranking.to_dict() for ranking in rank_by_type(ordered, losses, failures)],
+        "run": findings.run,
+        "scores": [plain_score(score) for score in findings.scores],
+        "ranking": [ranking.to_dict() for ranking in findings.rankings],
+        "ranking_by_type": [ranking.to_dict() for ranking in findings.rankings_by_type],
     }
-    prediction = predicts(ordered, run.models, seed=run.seed)
-    if prediction is not None:
-        data["prediction"] = finite(prediction.to_dict())
+    if findings.prediction is not None:
+        data["prediction"] = finite(findings.prediction.to_dict())
     missing: dict[str, str] = {}
     with _noting(missing, SCORES):
         write_text(folder / SCORES, dump(data, indent=1) + "\n")
-    drawn = draw_figures(folder, run.models, ordered, failures=failures) if figures else Figures([], [], {})
+    drawn = draw_figures(folder, findings) if figures else Figures([], [], {})
     missing |= drawn.unwritten
     with _noting(missing, SUMMARY):
-        write_text(folder / SUMMARY, summary_markdown(ordered, plain_run, drawn.files, drawn.problems))
+        write_text(folder / SUMMARY, summary_markdown(findings, drawn.files, drawn.problems))
     problems = list(drawn.problems)
     if SCORES in missing:
         missing[REPORT] = missing[SCORES]  # which it is made of
     else:
         with _noting(missing, REPORT):
-            problems += _report(folder, problems)
+            problems += _report(folder, problems, findings)
     for problem in problems:
         warnings.warn(problem, stacklevel=2)
     if missing:
@@ -92,7 +85,7 @@ def _noting(missing: dict[str, str], name: str) -> Iterator[None]:
         missing[name] = error.why
 
 
-def _report(folder: Path, problems: Sequence[str]) -> list[str]:
+def _report(folder: Path, problems: Sequence[str], findings: Findings) -> list[str]:
     """Write report.html; return what went wrong.
 
     Raises:
@@ -101,7 +94,7 @@ def _report(folder: Path, problems: Sequence[str]) -> list[str]:
     from alignbench.show.html import write_report  # it reads runs, and imports the template engine
 
     try:
-        write_report(folder, problems)
+        write_report(folder, problems, findings)
     except UnwritableError:
         raise
     except Exception as error:  # the numbers are in other files, and must not be lost with the page
@@ -110,30 +103,21 @@ def _report(folder: Path, problems: Sequence[str]) -> list[str]:
 
 
 def draw_figures(
-    folder: Path,
-    models: Sequence[ModelInfo],
-    scores: Sequence[Score],
-    into: Path | None = None,
-    *,
-    failures: Sequence[Failure] = (),
-    for_paper: bool = False,
+    folder: Path, findings: Findings, into: Path | None = None, *, for_paper: bool = False
 ) -> Figures:
     """Draw what the scores and the artifacts allow.
 
     Args:
         folder: of the run, with its artifacts.
-        models: of the run.
-        scores: of the run, in order.
+        findings: of the run.
         into: where the files go; None: the run's own folder.
-        failures: the tests of the run that failed; a figure says what it lacks.
         for_paper: as PDF instead of PNG and SVG.
     """
-    from alignbench.plots import FigureInputs, read_artifacts
+    from alignbench.plots import read_artifacts
     from alignbench.plots.drawing import Drawing, draw_all
 
     spoilt: list[str] = []
-    found = read_artifacts(folder / ARTIFACTS, spoilt.append)
-    inputs = FigureInputs(scores, models, found.coral, found.similarity, found.others, failures)
+    inputs = findings.figure_inputs(read_artifacts(folder / ARTIFACTS, spoilt.append))
     drawn = draw_all(Drawing(inputs, into or folder, for_paper))
     return drawn._replace(problems=[*spoilt, *drawn.problems])
 

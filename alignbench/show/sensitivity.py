@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.experiments.sensitivity.variants import AS_SCORED, METRIC, OF, survival
 from alignbench.plots.text import number
 from alignbench.plots.verdict import TOO_CLOSE
 from alignbench.show.text import code, markdown, table
+from alignbench.stats.variations import AS_SCORED, METRIC, OF
 from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from alignbench.experiments.sensitivity.variants import Row
+    from alignbench.stats.variations import Variation
     from alignbench.types import Score
 
 
-def sensitivity_lines(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
+def sensitivity_lines(
+    rows: Sequence[Variation], scores: Sequence[Score], labels: Mapping[str, str]
+) -> list[str]:
     """Return the section on sensitivity; nothing where it was not recorded.
 
     Args:
+        rows: the rankings under each choice.
         scores: of the run.
         labels: name -> as written in markdown.
     """
-    rows = survival(scores)
     if not rows:
         return []
     lines = ["## Does the ranking survive other choices?", ""]
@@ -33,13 +35,13 @@ def sensitivity_lines(scores: Sequence[Score], labels: Mapping[str, str]) -> lis
     lines += _lost(scores, labels)
     return [
         *lines,
-        f"{code(OF)}, one choice changed at a time; in brackets: as scored, of an encoder without such a "
-        "variant. τ: Kendall's, of the order of encoders with that as scored.",
+        f"{code(OF)} with one choice changed at a time. In brackets: the score as it is, for an encoder "
+        "without that variant. τ: Kendall's rank correlation with the order as scored.",
         "",
     ]
 
 
-def _of_llm(rows: Sequence[Row], labels: Mapping[str, str]) -> list[str]:
+def _of_llm(rows: Sequence[Variation], labels: Mapping[str, str]) -> list[str]:
     others = [row for row in rows if row.variant != AS_SCORED]
     if not others:
         return []
@@ -81,6 +83,6 @@ def _these(encoders: Sequence[str]) -> str:
     return "this one encoder" if len(encoders) == 1 else f"these {len(encoders)} encoders"
 
 
-def _value(row: Row, encoder: str) -> str:
+def _value(row: Variation, encoder: str) -> str:
     value = number(row.values[encoder])
     return f"({value})" if encoder in row.unchanged else value

@@ -131,8 +131,11 @@ def legend(scores: Iterable[Score]) -> str:
     own = speed_scores(scores)
     parts = []
     if encoder_table(own):
-        parts = ["ms = the median time of a batch of so many images", "images/s, MiB = at the largest batch"]
-        parts += ["prepare = ms an image before it"] if _of(own, "preprocess_ms") else []
+        parts = [
+            "ms = the median time of a batch of that many images",
+            "images/s, MiB = at the largest batch",
+        ]
+        parts += ["prepare = ms per image to prepare it"] if _of(own, "preprocess_ms") else []
     if any(s.metric == "peak_memory" for s in own):
         whats = dict.fromkeys(str(s.params.get("of")) for s in _of(own, "peak_memory"))
         known = any(weights_beside(s) is not None for s in _of(own, "peak_memory"))

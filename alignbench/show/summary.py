@@ -6,19 +6,14 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
-from alignbench.experiments.prediction import predicts, worth
 from alignbench.findings.answer import answer
-from alignbench.findings.choice import losses_of
-from alignbench.findings.control import against_control, control_sentences
+from alignbench.findings.control import control_sentences
 from alignbench.findings.facts import dropped_rows, facts
 from alignbench.findings.files import REPORT
-from alignbench.findings.flags import meaning
+from alignbench.findings.flags import flags_of
 from alignbench.findings.numbers import probability, share, value_text
-from alignbench.findings.ranking import rank, rank_by_type, ranked_scores
-from alignbench.findings.toys import toy_warnings
 from alignbench.plots.declared import needs_of, not_drawn
 from alignbench.plots.missing import missing
-from alignbench.plots.names import failures_of, labels_of, models_of, origin_of
 from alignbench.plots.text import number
 from alignbench.plots.verdict import verdict
 from alignbench.show.failures import failure_markdown
@@ -32,16 +27,19 @@ from alignbench.show.speed import (
     metric_sentence,
     rounds_table,
 )
-from alignbench.show.terminal import all_flags
 from alignbench.show.text import block, code, markdown, table
 from alignbench.show.vlm import vlm_markdown
+from alignbench.stats.prediction import worth
 from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from alignbench.findings.control import AgainstControl
+    from alignbench.findings.findings import Findings
     from alignbench.findings.ranking import Ranking
-    from alignbench.types import Failure, Score
+    from alignbench.stats.prediction import Prediction
+    from alignbench.types import Failure, ModelInfo, Score
 
 _BEST = "P(best)"
 _MOST_REASONS = 20
@@ -49,44 +47,37 @@ MOST_CHARACTERS = 60_000  # GitHub refuses a comment of more than 65,536
 _NUMBERS = ("value", "95% interval", "shuffled pairs", "p", "p within types", "n", "flags")
 
 
-def summary_markdown(
-    scores: Sequence[Score], run: Mapping[str, Any], figures: Sequence[str] = (), problems: Sequence[str] = ()
-) -> str:
+def summary_markdown(findings: Findings, figures: Sequence[str] = (), problems: Sequence[str] = ()) -> str:
     """Return the run's summary in GitHub markdown, for a CI step and for a pull request.
 
     Args:
-        scores: all scores of the run.
-        run: `Run.to_dict()`, or what `read_run` gave.
+        findings: of the run.
         figures: file names of the figures beside the summary.
         problems: what went wrong while the report was made.
     """
-    labels = {name: code(label) for name, label in labels_of(run, scores).items()}
-    losses, failures = losses_of(run), failures_of(run)
-    rankings = rank(scores, losses, failures)
+    scores, run, failures = findings.scores, findings.run, findings.failures
+    labels = {name: code(label) for name, label in findings.labels.items()}
     lines = ["# Which encoder fits which LLM?", ""]
-    for sentence in toy_warnings(models_of(run), origin_of(run), scores):
+    for sentence in findings.toy_warnings:
         lines += [f"**Warning:** {markdown(sentence)}", ""]
-    for ranking in rankings:
-        lines += [*_answer(ranking, scores, labels), ""]
-    lines += [f"With figures, every score and what each means: {code(REPORT)} beside this file.", ""]
-    if not rankings:
+    for ranking in findings.rankings:
+        lines += [*_answer(ranking, labels), ""]
+    lines += [f"{code(REPORT)} beside this file has the figures, every score and what it means.", ""]
+    if not findings.rankings:
         lines += ["No score of an encoder with an LLM was recorded, so there is nothing to rank.", ""]
     lines += failure_markdown(failures)
-    for ranking in rankings:
-        lines += _ranking_table(ranking, scores, labels)
-    together = {ranking.llm for ranking in rankings if ranking.data_type == ALL}
-    lines += _by_type(
-        [r for r in rank_by_type(scores, losses, failures) if r.llm in together], scores, labels
-    )
-    lines += _controls(scores, labels)
+    for ranking in findings.rankings:
+        lines += _ranking_table(ranking, labels)
+    lines += _by_type(findings.details_by_type, labels)
+    lines += _controls(findings.controls, labels)
     lines += [*_dropped(run), *_list("Warnings", [*run.get("warnings", ()), *problems])]
     lines += [
-        *_prediction(scores, run, labels),
+        *_prediction(findings.prediction, labels),
         *_with_gaps(vlm_markdown(scores, labels), "vlm", scores, failures),
-        *_with_gaps(sensitivity_lines(scores, labels), "sensitivity", scores, failures),
+        *_with_gaps(sensitivity_lines(findings.variations, scores, labels), "sensitivity", scores, failures),
         *_with_gaps(_speed(scores, labels), "speed", scores, failures),
-        *_legend(scores),
-        *_how(run),
+        *_legend(findings.flags),
+        *_how(run, findings.models),
     ]
     if figures:
         names = dict.fromkeys(PurePath(name).stem for name in figures)
@@ -105,7 +96,7 @@ def _not_drawn(drawn: Collection[str]) -> list[str]:
         return []
     lines = [f"- {code(command)}: {', '.join(map(_figure, figures))}" for command, figures in absent.items()]
     return [
-        "Not drawn in this run; each of these commands draws its figures, with the same options:",
+        "These figures were not drawn in this run; each command draws its own, with the same options:",
         "",
         *lines,
         "",
@@ -120,17 +111,16 @@ def _on(ranking: Ranking) -> str:
     return "" if ranking.data_type == ALL else f" on {code(ranking.data_type)}"
 
 
-def _answer(ranking: Ranking, scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
-    headline, *rest = answer(ranking, scores, lambda name: labels[name], markdown)
+def _answer(ranking: Ranking, labels: Mapping[str, str]) -> list[str]:
+    headline, *rest = answer(ranking, labels.__getitem__, markdown)
     return [f"**For {labels[ranking.llm]}{_on(ranking)}:** {' '.join([headline, *rest])}"]
 
 
-def _ranking_table(ranking: Ranking, scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
-    own = ranked_scores(ranking, scores)
-    if not own:
+def _ranking_table(ranking: Ranking, labels: Mapping[str, str]) -> list[str]:
+    if not ranking.scores:
         return []
     direction = "higher is better" if ranking.higher_is_better else "lower is better"
-    by = _metric(next(iter(own.values()))) + (", not ranked" if ranking.metric is None else "")
+    by = _metric(next(iter(ranking.scores.values()))) + (", not ranked" if ranking.metric is None else "")
     title = f"## {labels[ranking.llm]}{_on(ranking)}: encoders by {by} ({direction})"
     places, best = ranking.places, ranking.probability_best
     head = ["place", "encoder", *([_BEST] if best else []), *_NUMBERS]
@@ -141,37 +131,36 @@ def _ranking_table(ranking: Ranking, scores: Sequence[Score], labels: Mapping[st
             *([markdown(share(best.get(e)))] if best else []),
             *_numbers(score),
         ]
-        for e, score in own.items()
+        for e, score in ranking.scores.items()
     ]
     right = frozenset({0, 2, *(i + bool(best) for i in (2, 4, 5, 6, 7))})
     lines = [title, "", *table(head, rows, right), ""]
     if best:
         lines += [f"{_BEST}: the probability of being the best of these (normal errors, a flat prior).", ""]
-    again = next((score.reproduce for score in own.values() if score.reproduce), None)
-    return [*lines, "The first of these scores alone:", "", *block(again), ""] if again else lines
+    again = next((score.reproduce for score in ranking.scores.values() if score.reproduce), None)
+    return [*lines, "To compute the first of these scores alone:", "", *block(again), ""] if again else lines
 
 
 def _metric(of: Ranking | Score) -> str:
     return code(of.metric) + (f", {markdown(of.variant)}" if of.variant else "")
 
 
-def _by_type(rankings: Sequence[Ranking], scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
+def _by_type(rankings: Sequence[Ranking], labels: Mapping[str, str]) -> list[str]:
     """Say which encoder is best on each data type alone, or which of them may be."""
     if not rankings:
         return []
     head = ["LLM", "data type", "best", "top score", _BEST, "by", "value", "95% interval"]
-    rows = [_type_row(ranking, scores, labels) for ranking in rankings]
+    rows = [_type_row(ranking, labels) for ranking in rankings]
     lines = ["## By data type", "", *table([*head, "p", "n"], rows, frozenset({4, 6, 8, 9})), ""]
-    return [*lines, "Each type is judged by itself: of many types, some differ by chance.", ""]
+    return [*lines, "Each type is judged by itself; with many types, some differ by chance.", ""]
 
 
-def _controls(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
+def _controls(differences: Sequence[AgainstControl], labels: Mapping[str, str]) -> list[str]:
     """Say where trained encoders can be told from the untrained one, with every paired difference."""
-    found = against_control(scores)
-    if not found:
+    if not differences:
         return []
     lines = ["## Against the untrained control", ""]
-    lines += [f"- {told}" for told in control_sentences(found, labels.__getitem__, markdown)]
+    lines += [f"- {told}" for told in control_sentences(differences, labels.__getitem__, markdown)]
     head = ["outcome", "LLM", "data", "encoder", "control", "difference, 95% interval", "above the control"]
     rows = [
         [
@@ -183,17 +172,17 @@ def _controls(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
             markdown(one.told),
             "yes" if one.above else "not shown",
         ]
-        for one in found
+        for one in differences
     ]
     return [*lines, "", *table(head, rows, frozenset({5})), ""]
 
 
-def _type_row(ranking: Ranking, scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
+def _type_row(ranking: Ranking, labels: Mapping[str, str]) -> list[str]:
     about = [labels[ranking.llm], markdown(ranking.data_type)]
     if ranking.best is None:
         reasons = "; ".join(dict.fromkeys(ranking.unranked.values()))
-        return [*about, f"{verdict(ranking)}: {markdown(reasons)}", *"-------"]
-    score = ranked_scores(ranking, scores)[ranking.best]
+        return [*about, f"{verdict(ranking)}: {markdown(reasons)}", *["-"] * 7]
+    score = ranking.scores[ranking.best]
     best = verdict(ranking, labels.__getitem__)
     value, interval, _, p, _, n, _ = _numbers(score)
     certainty = markdown(share((ranking.probability_best or {}).get(ranking.best)))
@@ -210,13 +199,12 @@ def _numbers(score: Score) -> list[str]:
         "-" if null is None else probability(null.p),
         "-" if null is None else probability(null.within_p),
         str(score.n),
-        ", ".join(markdown(flag) for flag in all_flags(score)),
+        ", ".join(markdown(flag) for flag in flags_of(score)),
     ]
 
 
-def _prediction(scores: Sequence[Score], run: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
+def _prediction(found: Prediction | None, labels: Mapping[str, str]) -> list[str]:
     """Say whether other scores go with retrieval over encoders, and whether that can be known at all."""
-    found = predicts(scores, models_of(run), seed=int(run.get("seed", 42)))
     if found is None:
         return []
     lines = ["## Does a score predict retrieval?", "", markdown(found.statement), ""]
@@ -254,11 +242,9 @@ def _prediction(scores: Sequence[Score], run: Mapping[str, Any], labels: Mapping
     return [*lines, f"Left out: {reasons}.", ""] if reasons else lines
 
 
-def _legend(scores: Sequence[Score]) -> list[str]:
-    flags = dict.fromkeys(flag for score in scores for flag in all_flags(score))
-    if not flags:
-        return []
-    return ["Flags:", "", *(f"- {markdown(flag)}: {markdown(meaning(flag, scores))}" for flag in flags), ""]
+def _legend(flags: Mapping[str, str]) -> list[str]:
+    lines = [f"- {markdown(flag)}: {markdown(meaning)}" for flag, meaning in flags.items()]
+    return ["Flags:", "", *lines, ""] if lines else []
 
 
 def _with_gaps(
@@ -285,8 +271,8 @@ def _all_scores(
             found += lines
             room -= size
     if left_out:
-        text = f"Left out here, since a comment holds no more, and in {code(REPORT)}: {', '.join(left_out)}."
-        found += [text, ""]
+        text = f"Left out to keep this file as short as a comment may be; {code(REPORT)} has them: "
+        found += [f"{text}{', '.join(left_out)}.", ""]
     return found
 
 
@@ -334,10 +320,10 @@ def _timings(found: SpeedTable, labels: Mapping[str, str]) -> list[str]:
     return table(found.head, rows, frozenset(range(1, len(found.head))))
 
 
-def _how(run: Mapping[str, Any]) -> list[str]:
+def _how(run: Mapping[str, Any], models: Sequence[ModelInfo]) -> list[str]:
     found = facts(run)
     if not found:
-        return ["## How it was made", "", "The run did not end; only its scores are known.", ""]
+        return ["## How it was made", "", "The run did not finish; only its scores are known.", ""]
     command = block(found.pop("command"))
     lines = ["## How it was made", "", *command, ""]
     lines += [*(f"- {key}: {markdown(value)}" for key, value in found.items()), ""]
@@ -350,7 +336,7 @@ def _how(run: Mapping[str, Any]) -> list[str]:
             markdown((m.revision or "-")[:12]),
             markdown(", ".join(f"{key} {value}" for key, value in m.params.items() if value is not None)),
         ]
-        for m in models_of(run)
+        for m in models
     ]
     return (
         [*lines, *table(["model", "side", "source", "weights", "revision", "settings"], rows), ""]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
+from alignbench.findings.flags import flags_of
 from alignbench.findings.numbers import probability, value_text
 from alignbench.plots.text import clean, number
-from alignbench.show.terminal import all_flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,5 +48,5 @@ def _row(score: Score) -> Row:
         number(null.mean, "") if null else "",
         probability(null.p, "") if null else "",
         str(score.n),
-        clean(score.reason or ", ".join(all_flags(score))),
+        clean(score.reason or ", ".join(flags_of(score))),
     ]

@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alignbench.datatypes import ALL
-from alignbench.experiments.prediction import OUTCOME, predicts, worth
 from alignbench.findings.answer import answer
-from alignbench.findings.choice import is_cross_modal, losses_of
-from alignbench.findings.control import against_control, control_sentences
-from alignbench.findings.files import sound
-from alignbench.findings.flags import letter, meaning, of_weights
+from alignbench.findings.choice import is_cross_modal
+from alignbench.findings.control import control_sentences
+from alignbench.findings.flags import flags_of, letter, meaning
 from alignbench.findings.numbers import probability, share
-from alignbench.findings.ranking import in_order, rank, rank_by_type, ranked_scores
-from alignbench.findings.toys import toy_warnings
 from alignbench.plots.declared import needs_of, not_drawn
-from alignbench.plots.names import failures_of, labels_of, models_of, origin_of
 from alignbench.plots.text import clean, cut, display_width, fit, number
 from alignbench.plots.verdict import verdict
 from alignbench.show.failures import failure_lines
 from alignbench.show.speed import conditions, encoder_table, legend, llm_table, metric_sentence
 from alignbench.show.text import encodable, pad, wrap
 from alignbench.show.vlm import HEAD, LEGEND, vlm_tables
+from alignbench.stats.prediction import OUTCOME, worth
 from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from alignbench.findings.findings import Findings
     from alignbench.findings.ranking import Ranking
-    from alignbench.types import Run, Score
+    from alignbench.stats.prediction import Prediction
+    from alignbench.types import Score
 
 _HEAD = ("", "encoder", "value", "95% interval", "best", "null", "p", "in type", "flags")
 _LEFT = frozenset({"encoder", "flags"})
@@ -40,13 +38,12 @@ _COLUMNS = {
     "best": "best = the probability of being the best of these",
     "null": "null = the mean over shuffled pairs",
     "p": "p = how often shuffled pairs do as well",
-    "in type": "in type = the same, shuffled inside each data type",
+    "in type": "in type = p with pairs shuffled only within each data type",
 }
 
 
 def terminal_table(
-    scores: Sequence[Score],
-    run: Run | Mapping[str, Any],
+    findings: Findings,
     width: int = 80,
     *,
     report: Path | str | None = None,
@@ -56,46 +53,43 @@ def terminal_table(
     """Return the lines that end a run: for each LLM the encoders ranked, then what the flags mean.
 
     Args:
-        scores: all scores of the run.
-        run: its description, a `Run` or what `read_run` gave.
+        findings: of the run.
         width: the terminal's columns; no line is wider, but for a long word in why a test failed.
         report: where the report is, to be said in the last line.
         encoding: the stream's; what it can't say is replaced.
         figures: the names of those that were drawn; the others are named with their commands.
     """
-    scores = in_order(map(sound, scores), models_of(run))
+    scores = findings.scores
     ellipsis = encodable("…", encoding)
 
     def plain(text: object) -> str:
         return encodable(clean(text), encoding)
 
-    labels = {name: plain(label) for name, label in labels_of(run, scores).items()}
+    labels = {name: plain(label) for name, label in findings.labels.items()}
     lines: list[str] = []
     used: dict[str, None] = {}
     columns: dict[str, None] = {}
-    losses, failures = losses_of(run), failures_of(run)
-    by_type = rank_by_type(scores, losses, failures)
-    for sentence in toy_warnings(models_of(run), origin_of(run), scores):
+    for sentence in findings.toy_warnings:
         lines += wrap(plain(f"WARNING: {sentence}"), width, _GAP)
-    for ranking in rank(scores, losses, failures):
-        own = ranked_scores(ranking, scores)
-        used |= dict.fromkeys(flag for score in own.values() for flag in all_flags(score))
-        largest = _largest(own.values())
-        cells = (_cells(ranking, labels[e], score, largest) for e, score in own.items())
+    for ranking in findings.rankings:
+        ranked = ranking.scores
+        used |= dict.fromkeys(flag for score in ranked.values() for flag in flags_of(score))
+        largest = _largest(ranked.values())
+        cells = (_cells(ranking, labels[e], score, largest) for e, score in ranked.items())
         rows = _filled([list(_HEAD), *cells])
         columns |= dict.fromkeys(rows[0] if rows else ())
-        lines += wrap(plain(_title(ranking, own, labels)), width, _GAP)
+        lines += wrap(plain(_title(ranking, labels)), width, _GAP)
         lines += _aligned(rows, width, ellipsis)
-        sentences = answer(ranking, scores, lambda name: labels.get(name, plain(name)), numbers=False)
+        sentences = answer(ranking, lambda name: labels.get(name, plain(name)), numbers=False)
         lines += wrap(plain(" ".join(sentences)), width)
-        types = [r for r in by_type if r.llm == ranking.llm and ranking.data_type == ALL]
+        types = [r for r in findings.details_by_type if r.llm == ranking.llm]
         if any(r.best is not None for r in types):
             lines += wrap(plain(_by_type(types, labels)), width, _GAP)
         lines.append("")
-    for paragraph in [*retrieved(scores, labels), *_predicted(scores, run)]:
+    for paragraph in [*retrieved(scores, labels), *_predicted(findings.prediction)]:
         lines += wrap(plain(paragraph), width, _GAP)
     lines += [encodable(line, encoding) for line in _vlm(scores, labels, width, ellipsis)]
-    controls = control_sentences(against_control(scores), lambda name: labels.get(name, plain(name)))
+    controls = control_sentences(findings.controls, lambda name: labels.get(name, plain(name)))
     lines += [line for told in controls for line in wrap(plain(told), width, _GAP)]
     lines += [""] if controls else []
     lines += [encodable(line, encoding) for line in _speed(scores, labels, width, ellipsis)]
@@ -104,20 +98,15 @@ def terminal_table(
     for flag in used:
         lines += wrap(plain(f"{letter(flag)} = {flag}: {meaning(flag, scores)}"), width, _GAP * 2)
     lines += wrap(plain(_not_drawn(figures)), width, _GAP)
-    lines += failure_lines(failures, width, encoding)
+    lines += failure_lines(findings.failures, width, encoding)
     if report is not None:
         lines.append(f"report: {plain(report)}")
     return lines
 
 
-def all_flags(score: Score) -> tuple[str, ...]:
-    """Return the score's flags and those that follow from its models' weights."""
-    return tuple(dict.fromkeys((*score.flags, *of_weights(score.weights.values()))))
-
-
-def _title(ranking: Ranking, own: Mapping[str, Score], labels: Mapping[str, str]) -> str:
+def _title(ranking: Ranking, labels: Mapping[str, str]) -> str:
     about = f"LLM {labels[ranking.llm]}" + ("" if ranking.data_type == ALL else f" on {ranking.data_type}")
-    first = next(iter(own.values()), None)
+    first = next(iter(ranking.scores.values()), None)
     if first is None:
         return about
     direction = "higher is better" if first.higher_is_better else "lower is better"
@@ -152,7 +141,7 @@ def _cells(ranking: Ranking, label: str, score: Score, largest: float) -> list[s
         "-" if null is None else shown(null.mean, "-"),
         "-" if null is None else probability(null.p),
         "-" if null is None else probability(null.within_p),
-        " ".join(letter(clean(flag)) for flag in all_flags(score)),
+        " ".join(letter(clean(flag)) for flag in flags_of(score)),
     ]
 
 
@@ -209,14 +198,13 @@ def retrieved(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
     return told
 
 
-def _predicted(scores: Sequence[Score], run: Run | Mapping[str, Any]) -> list[str]:
+def _predicted(prediction: Prediction | None) -> list[str]:
     """Return whether scores predict retrieval: r with p, and what three encoders would have said."""
-    seed = run.seed if hasattr(run, "seed") else run.get("seed", 42)
-    found = predicts(scores, models_of(run), seed=seed)
-    if found is None:
+    if prediction is None:
         return []
-    told = [f"{one.metric} with {one.outcome}: {worth(one)}" for one in found.first]
-    return [f"Does a score predict retrieval? {found.statement}", *told, *filter(None, [found.paradox])]
+    lines = [f"{one.metric} with {one.outcome}: {worth(one)}" for one in prediction.first]
+    question = f"Does a score predict retrieval? {prediction.statement}"
+    return [question, *lines, *filter(None, [prediction.paradox])]
 
 
 def _not_drawn(drawn: Collection[str]) -> str:
@@ -226,7 +214,11 @@ def _not_drawn(drawn: Collection[str]) -> str:
         f"{command}: {', '.join(f'{figure}{needs_of(figure)}' for figure in figures)}"
         for command, figures in missing.items()
     )
-    return f"figures not drawn, after the command that draws them: {'; '.join(told)}" if missing else ""
+    return (
+        f"figures that were not drawn, after the commands that draw them: {'; '.join(told)}"
+        if missing
+        else ""
+    )
 
 
 def _speed(scores: Sequence[Score], labels: Mapping[str, str], width: int, ellipsis: str) -> list[str]:

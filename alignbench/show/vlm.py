@@ -61,7 +61,7 @@ class VLMTable:
         """Return a sentence for each training that came to nothing because it was too short."""
         return [
             f"{labels[str(score.encoder)]}, {score.variant}: underfit: the projector's training loss "
-            f"still falls, and nothing of the images is learnt yet; try --align-epochs "
+            f"is still falling, and nothing about the images is learnt yet; try --align-epochs "
             f"{score.params['epochs_to_try']}."
             for score in self.scores
             if score.metric == _GAIN and "epochs_to_try" in score.params

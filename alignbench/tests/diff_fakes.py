@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.findings.diff import Recorded
+from alignbench.findings import Findings
 from alignbench.findings.files import plain_score
 from alignbench.tests.report_fakes import make_run, make_score
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 BLOCKS = 30
 
 
-def recorded(scores: Iterable[Score], name: str = "a", run: Run | None = None, **changes: Any) -> Recorded:
+def recorded(scores: Iterable[Score], name: str = "a", run: Run | None = None, **changes: Any) -> Findings:
     """Return a run of these scores, with these fields of its description changed."""
     plain = (run or make_run()).to_dict()
-    return Recorded(name, {**plain, **changes}, tuple(scores))
+    return Findings.of(tuple(scores), {**plain, **changes}, name)
 
 
 def moved(score: Score, by: float, noise: float = 0.0) -> Score:
@@ -47,7 +47,7 @@ def trained(value: float, **fields: Any) -> Score:
     return make_score("mrr", value, deletions=(), **{"repeats": repeats, "params": params} | fields)
 
 
-def write(folder: Path, side: Recorded, **changes: Any) -> Path:
+def write(folder: Path, side: Findings, **changes: Any) -> Path:
     """Write a run's scores.json, and nothing else of it."""
     folder.mkdir(parents=True, exist_ok=True)
     data = {"schema_version": 1, "run": dict(side.run), "scores": [plain_score(s) for s in side.scores]}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.findings import REPORT
+from alignbench.findings import REPORT, Findings
 from alignbench.show import write_run
 from alignbench.show.html import report_html
 from alignbench.tests.report_fakes import TYPES, make_run
@@ -75,7 +75,7 @@ class Page(HTMLParser):
 
 def page_of(folder: Path, scores: Sequence[Score], run: Run | None = None, **keywords: Any) -> Page:
     """Write a run without figures and return its page."""
-    write_run(folder, run or make_run(), scores, figures=False)
+    write_run(folder, Findings.of(scores, run or make_run()), figures=False)
     text = report_html(folder, **keywords) if keywords else (folder / REPORT).read_text(encoding="utf-8")
     return Page(text)
 

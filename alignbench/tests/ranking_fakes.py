@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.datatypes import ALL
+from alignbench.findings.ranking import Ranking, leading, rankings
 from alignbench.tests.report_fakes import make_score
 from alignbench.types import Null, Score
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from alignbench.types import Failure
 
 RNG = np.random.default_rng(8)
 NOISE = RNG.normal(size=(30, 4))
@@ -66,3 +70,15 @@ def typed() -> list[Score]:
     scores += paired({"a": 0.30, "b": 0.41, "c": 0.405}, null=null, data_type="document", n=30)
     scores += paired({"a": 0.02, "b": 0.01, "c": 0.0}, null=replace(null, p=0.4), data_type="table", n=30)
     return scores
+
+
+def rank(
+    scores: Iterable[Score], losses: Sequence[str] = (), failures: Sequence[Failure] = ()
+) -> list[Ranking]:
+    """Return the rankings that answer for an LLM."""
+    return leading(rankings(scores, losses, failures))
+
+
+def rank_by_type(scores: Iterable[Score], failures: Sequence[Failure] = ()) -> list[Ranking]:
+    """Return the rankings on each data type by itself."""
+    return [ranking for ranking in rankings(scores, (), failures) if ranking.data_type != ALL]

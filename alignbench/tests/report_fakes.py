@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.plots import CoralArrays, FigureInputs, SimilarityArrays
+from alignbench.findings import Findings
+from alignbench.plots import Artifacts, CoralArrays, FigureInputs, SimilarityArrays
 from alignbench.session.result import Result
 from alignbench.tests.attention_fakes import make_attention, make_pairs, make_varied
 from alignbench.tests.compare_fakes import compare_scores, loss_curves
@@ -337,7 +338,9 @@ def make_inputs(encoders: Sequence[str] = ENCODERS, llms: Sequence[str] = LLMS, 
         "attention": maps,
         **make_pairs(encoders, llms),
     }
-    return FigureInputs(scores, make_run(encoders, llms).models, coral, similarity, artifacts)
+    return Findings.of(scores, make_run(encoders, llms)).figure_inputs(
+        Artifacts(coral, similarity, artifacts)
+    )
 
 
 def make_matrix(encoders: Sequence[str] = ENCODERS, llms: Sequence[str] = LLMS) -> list[Score]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from alignbench.findings import Findings
 from alignbench.plots import FIGURES, FigureInputs
 from alignbench.plots.compare import cka_by_data_type, cka_comparison
 from alignbench.plots.overview import alignment_summary, standing
@@ -50,7 +51,7 @@ def with_values(values: dict[str, float], **fields: Any) -> FigureInputs:
         make_score("calibrated_cka", v, e, "l", experiment="compare", data_type="chart", **fields)
         for e, v in values.items()
     ]
-    return replace(make_inputs(tuple(values), ("l",)), scores=scores)
+    return Findings.of(scores, make_run(tuple(values), ("l",))).figure_inputs()
 
 
 def test_encoders_that_tie_on_a_type_are_marked_alike_and_none_is_called_the_best() -> None:
@@ -69,7 +70,7 @@ def test_where_no_encoder_beats_shuffled_pairs_none_is_marked() -> None:
     inputs = make_inputs(("a", "b"), ("l",))
     null = Null("shuffled", 0.0, 0.1, p=0.4)
     weak = [replace(s, null=null) if s.data_type == "chart" else s for s in inputs.scores]
-    figure = drawn(cka_by_data_type(replace(inputs, scores=weak)))
+    figure = drawn(cka_by_data_type(Findings.of(weak).figure_inputs()))
     written = [t.get_text() for t in axes_titled(figure, "chart (n = 30)\n").texts]
     assert "No encoder beats shuffled pairs here" in written
     assert not {"best", "="} & set(written)
@@ -143,7 +144,7 @@ def test_the_summary_marks_what_is_blind_missing_or_unproven() -> None:
     assert (1, rows.index("rsa")) not in written
     assert written[0, rows.index("linear_cka")].startswith("(")
     assert not written[1, rows.index("linear_cka")].startswith("(")
-    assert "projection_mse linear ↓" in rows
+    assert "projection_cosine 2layer_mlp" in rows
 
 
 def test_the_summary_shows_a_dozen_rows_of_each_kind_and_says_that_there_are_more() -> None:
@@ -182,5 +183,5 @@ def test_values_that_do_not_exist_are_not_drawn_as_zero(name: str) -> None:
     inputs = make_inputs(("a", "b"), ("l",))
     changes: dict[str, Any] = NOT_APPLICABLE
     gone = [replace(s, **changes) for s in inputs.scores]
-    figure = drawn(FIGURES.get(name)(FigureInputs(gone, make_run(("a", "b"), ("l",)).models)))
+    figure = drawn(FIGURES.get(name)(Findings.of(gone, make_run(("a", "b"), ("l",))).figure_inputs()))
     assert any("n/a" in text for text in texts(figure)) or not any(bars(ax) for ax in figure.axes)

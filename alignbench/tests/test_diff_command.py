@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alignbench.cli import main
-from alignbench.findings import append_score
+from alignbench.findings import Findings, append_score
 from alignbench.show import write_run
 from alignbench.tests.diff_fakes import moved, recorded, write
 from alignbench.tests.report_fakes import make_run, make_score
@@ -94,13 +94,13 @@ def test_unlike_runs_are_refused_unless_told(runs: Path, capsys: pytest.CaptureF
 def test_a_run_that_did_not_end_is_compared_when_told(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     append_score(runs / "killed", WORSE)
     assert main(["diff", "a", "killed"]) == 4
-    assert "weights: those of B are not known, for its run did not end" in capsys.readouterr().err
+    assert "weights: those of B are not known, for its run did not finish" in capsys.readouterr().err
     assert main(["diff", "a", "killed", "--unlike", "--fail", "linear_cka:0.02"]) == 1
-    assert "B killed: did not end" in capsys.readouterr().out
+    assert "B killed: did not finish" in capsys.readouterr().out
 
 
 def test_what_a_run_writes_is_read(runs: Path) -> None:
-    write_run(runs / "whole", make_run(), [SCORE], figures=False)
+    write_run(runs / "whole", Findings.of([SCORE], make_run()), figures=False)
     assert main(["diff", "whole", "b", "--fail", "linear_cka:0.02"]) == 1
     assert main(["diff", "whole", "a", "--fail", "linear_cka:0"]) == 0
 

@@ -73,7 +73,8 @@ def test_golden_comparison() -> None:
         "For mini-llama: mini-clip in A; mini-clip (ties unknown) in B",
         "not judged by rsa:5%: 1 score only in A",
         "not judged by rsa:5%: 1 score only in B",
-        "1 measurement of speed in both, B / A 1.10 in the middle, from 1.10 to 1.10: no two runs have the",
+        "1 measurement of speed in both; the median of B / A is 1.10, from 1.10 to 1.10: no two runs have "
+        "the",
         "  same; --benchmark-compare judges them",
         "Only in A: 1 score",
         "  rsa (cka): mini-dinov2, mini-llama",
@@ -83,7 +84,7 @@ def test_golden_comparison() -> None:
         "  stands for itself: about one in twenty leaves out a true 0.",
         "± 95%: half the interval of B - A, paired over the same samples",
         "u = unpaired: root of the sum of squares of both scores' intervals, as if the two shared no sample;",
-        "  wider than need be where they do",
+        "  wider than necessary where they do",
     ]
 
 

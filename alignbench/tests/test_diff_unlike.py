@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alignbench.errors import UnlikeError
-from alignbench.findings.diff import Recorded, compare
+from alignbench.findings import Findings
+from alignbench.findings.diff import compare
 from alignbench.findings.gate import parse_gates
 from alignbench.tests.diff_fakes import moved, recorded
 from alignbench.tests.report_fakes import make_run, make_score
@@ -69,8 +70,8 @@ CASES = {
     ),
     "seed": (recorded([replace(SCORE, seed=7)], "b"), "seed: 42 in A, 7 in B"),
     "unfinished": (
-        Recorded("b", {}, (SCORE,)),
-        "weights: those of B are not known, for its run did not end",
+        Findings.of((SCORE,), {}, "b"),
+        "weights: those of B are not known, for its run did not finish",
     ),
 }
 
@@ -154,10 +155,10 @@ def test_runs_without_a_score_in_common_are_listed_and_not_refused() -> None:
 
 
 def test_killed_runs_are_paired_by_what_their_scores_say() -> None:
-    sides = Recorded("a", {}, (SCORE,)), Recorded("b", {}, (moved(SCORE, 0.1, noise=0.001),))
+    sides = Findings.of((SCORE,), {}, "a"), Findings.of((moved(SCORE, 0.1, noise=0.001),), {}, "b")
     [difference] = compare(*sides, unlike=True).changes
     assert difference.paired
-    other = Recorded("b", {}, (replace(moved(SCORE, 0.1), dataset="x@2"),))
+    other = Findings.of((replace(moved(SCORE, 0.1), dataset="x@2"),), {}, "b")
     with pytest.raises(UnlikeError, match="data: sample_data@1a2b3c4d in A, x@2 in B"):
         compare(sides[0], other)
 

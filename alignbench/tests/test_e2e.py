@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from alignbench.experiments.e2e.retrieval import MEASURES, e2e_scores
-from alignbench.experiments.prediction import predicts
 from alignbench.experiments.trained import Repeats, plan, train_all
+from alignbench.findings import Findings
 from alignbench.metrics import cosine_similarity, mrr_chance, rank_table, recall_chance, retrieval
 from alignbench.plots import FigureInputs
 from alignbench.projectors.fit import Training
+from alignbench.stats.prediction import predicts
 from alignbench.tests.pairs import make_pair
 from alignbench.tests.report_fakes import make_model, make_scores, make_trained_scores
 
@@ -211,7 +212,7 @@ def test_the_run_s_files_say_whether_scores_predict_retrieval(tmp_path: Path) ->
 
     encoders = ("mini-clip", "mini-siglip", "mini-dinov2", "random-vit")
     scores = [*make_scores(encoders), *make_trained_scores(encoders)]
-    write_run(tmp_path, make_run(encoders), scores, figures=False)
+    write_run(tmp_path, Findings.of(scores, make_run(encoders)), figures=False)
     data = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8"))).validate(data)
     assert data["prediction"]["lineages"] == 3

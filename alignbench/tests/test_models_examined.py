@@ -17,9 +17,10 @@ from alignbench import cli, encoders, llms
 from alignbench.encoders.pixels import parse_pixels
 from alignbench.errors import ConfigError, ModelError, WeightsMissingError
 from alignbench.experiments.scoring import Settings
-from alignbench.experiments.sensitivity.variants import AS_SCORED, sensitivity
+from alignbench.experiments.sensitivity.variants import sensitivity
 from alignbench.llms import resolve as resolve_llm
 from alignbench.show.sensitivity import sensitivity_lines
+from alignbench.stats.variations import AS_SCORED, variations
 from alignbench.tests import tiny_models as tiny
 from alignbench.tests.test_sensitivity import Bench
 from alignbench.tests.toys import RECORD, run
@@ -226,7 +227,7 @@ def test_a_variant_that_cannot_be_is_one_line_and_the_others_go_on(
     assert {AS_SCORED, "pooling mean", "lengths kept"} <= by_name.keys()
     assert all(score.value is not None for score in by_name.values())
     labels = {name: name for name in ("net", bench.llm.info.label)}
-    assert "- net, fit pad: net: it sees no edges" in sensitivity_lines(scores, labels)
+    assert "- net, fit pad: net: it sees no edges" in sensitivity_lines(variations(scores), scores, labels)
     gone = WeightsMissingError("net: the file is gone")
 
     def without(*_: Any, **__: Any) -> Any:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from alignbench.experiments.scoring import Settings, score_pair
-from alignbench.findings import rank
+from alignbench.findings import Findings
 from alignbench.metrics import METRICS
-from alignbench.plots import FigureInputs
 from alignbench.plots.matrix import multi_llm_matrix
 from alignbench.show import terminal_table
+from alignbench.tests.ranking_fakes import rank
 from alignbench.tests.report_fakes import make_inputs, make_matrix, make_run, make_score, make_scores
 from alignbench.tests.space_fakes import make_related
 from alignbench.tests.toys import copy_benchmarks, run, scores
@@ -109,7 +109,7 @@ def test_shuffled_pairs_score_at_the_null() -> None:
 def test_the_table_of_two_llms_fits_eighty_columns() -> None:
     models = (*(f"an-encoder-with-a-long-name-{i}" for i in range(4)),), ("llama", "qwen")
     found = [*make_scores(*models), *make_matrix(*models)]
-    lines = terminal_table(found, make_run(*models), 80)
+    lines = terminal_table(Findings.of(found, make_run(*models)), 80)
     assert max(map(len, lines)) <= 80
     ranked = [line.split(":")[0] for line in lines if line.startswith("LLM ") and ": ranked by" in line]
     assert ranked == ["LLM llama", "LLM qwen"]
@@ -139,7 +139,7 @@ def framed(ax: Any, gid: str) -> set[tuple[int, int]]:
 
 
 def test_without_deletions_ties_are_unknown_and_nothing_is_framed() -> None:
-    figure = multi_llm_matrix(FigureInputs(column(0.1, 0.2, deletions=())))
+    figure = multi_llm_matrix(Findings.of(column(0.1, 0.2, deletions=())).figure_inputs())
     assert figure is not None
     assert "ties are unknown" in figure.get_supxlabel()
     assert framed(figure.axes[0], "best") == framed(figure.axes[0], "tied") == set()
@@ -158,7 +158,7 @@ def test_without_deletions_ties_are_unknown_and_nothing_is_framed() -> None:
 def test_the_best_alone_has_a_solid_box_and_all_that_tie_have_dashed_ones(
     values: tuple[float, ...], fields: dict[str, Any], best: set[Any], tied: set[Any]
 ) -> None:
-    figure = multi_llm_matrix(FigureInputs(column(*values, **fields)))
+    figure = multi_llm_matrix(Findings.of(column(*values, **fields)).figure_inputs())
     assert figure is not None
     assert framed(figure.axes[0], "best") == best
     assert framed(figure.axes[0], "tied") == tied
@@ -167,8 +167,10 @@ def test_the_best_alone_has_a_solid_box_and_all_that_tie_have_dashed_ones(
 def test_cells_hold_value_and_half_width_and_the_best_is_framed() -> None:
     figure = multi_llm_matrix(make_inputs(("a", "b", "c"), ("one", "two")))
     assert figure is not None
-    left, right = (ax for ax in figure.axes if ax.images)
-    assert [t.get_text() for t in left.get_yticklabels()] == ["a", "b", "c"]
+    axes = {ax.get_title(loc="left").strip(): ax for ax in figure.axes if ax.images}
+    left, right = axes["calibrated_cka"], axes["bures_similarity"]
+    first = next(ax for ax in figure.axes if ax.images)
+    assert [t.get_text() for t in first.get_yticklabels()] == ["a", "b", "c"]
     assert [t.get_text() for t in right.get_xticklabels()] == ["one", "two"]
     assert ".450 ±.060" in {t.get_text() for t in left.texts}
     assert ".550 ±.060" in {t.get_text() for t in right.texts}
@@ -194,9 +196,9 @@ def test_what_has_no_value_or_was_not_recorded_is_no_zero() -> None:
     found = make_matrix(("a", "b"), ("one", "two"))
     gone: dict[str, Any] = {"value": None, "interval": None, "deletions": ()}
     found[0] = replace(found[0], status="not_applicable", reason="zero variance", **gone)
-    figure = multi_llm_matrix(FigureInputs([s for i, s in enumerate(found) if i != 3]))
+    figure = multi_llm_matrix(Findings.of([s for i, s in enumerate(found) if i != 3]).figure_inputs())
     assert figure is not None
-    ax = figure.axes[0]
+    ax = next(ax for ax in figure.axes if ax.get_title(loc="left").strip() == found[0].metric)
     texts = [t.get_text() for t in ax.texts]
     assert "n/a" in texts
     assert "-" in texts
@@ -204,7 +206,7 @@ def test_what_has_no_value_or_was_not_recorded_is_no_zero() -> None:
 
 
 def test_a_metric_without_a_test_says_so() -> None:
-    figure = multi_llm_matrix(FigureInputs(column(0.1, 0.2, null=None)))
+    figure = multi_llm_matrix(Findings.of(column(0.1, 0.2, null=None)).figure_inputs())
     assert figure is not None
     assert "higher is better; not tested" in {t.get_text() for t in figure.axes[0].texts}
 

@@ -359,7 +359,7 @@ def test_coarse_averages_blocks_and_keeps_the_mean() -> None:
 def test_a_single_pair_of_nine_samples_is_drawn(name: str) -> None:
     inputs = make_inputs(("mini-clip",), ("mini-llama",))
     scores = [replace(s, interval=None, null=None, deletions=(), n=9) for s in inputs.scores]
-    changed = FigureInputs(scores, inputs.models, inputs.coral, inputs.similarity, inputs.artifacts)
+    changed = replace(inputs, scores=scores)
     figure = drawn(FIGURES.get(name)(changed))
     figure.draw_without_rendering()
     assert "Black bar" not in figure.get_supxlabel()

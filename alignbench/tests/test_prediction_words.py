@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from alignbench.experiments.prediction import Prediction, paradox_of, predicts, worth
+from alignbench.findings import Findings
 from alignbench.plots.retrieval import metric_vs_e2e
 from alignbench.show import summary_markdown, terminal_table, write_run
 from alignbench.stats import correlations
+from alignbench.stats.prediction import Prediction, paradox_of, predicts, worth
 from alignbench.tests.html_fakes import Page
-from alignbench.tests.report_fakes import make_inputs, make_result, make_run, make_scores, make_trained_scores
+from alignbench.tests.report_fakes import make_inputs, make_run, make_scores, make_trained_scores
 from alignbench.ui.results import _predicted
 from alignbench.ui.tables import pair_table
 
@@ -54,11 +55,12 @@ def test_terminal_summary_page_and_tab_say_the_same(encoders: tuple[str, ...], t
         found.paradox,
         *(f"{c.metric} with {c.outcome}: {worth(c)}" for c in found.first),
     ]
-    write_run(tmp_path, run, scores, figures=False)
-    tab = "".join(_predicted(make_result(scores, run), 42))
+    findings = Findings.of(scores, run)
+    write_run(tmp_path, findings, figures=False)
+    tab = "".join(_predicted(findings.prediction))
     for place in (
-        " ".join(line.strip() for line in terminal_table(scores, run)),
-        summary_markdown(scores, run.to_dict()),
+        " ".join(line.strip() for line in terminal_table(findings)),
+        summary_markdown(findings),
         " ".join(page_in(tmp_path).words),
         tab,
     ):
@@ -112,7 +114,8 @@ def test_checkpoints_of_one_lineage_are_no_three_encoders() -> None:
 
 def test_the_terminal_says_what_was_found_and_what_a_guesser_finds() -> None:
     lines = " ".join(
-        line.strip() for line in terminal_table(recorded(THREE), make_run(THREE, ("mini-llama",)))
+        line.strip()
+        for line in terminal_table(Findings.of(recorded(THREE), make_run(THREE, ("mini-llama",))))
     )
     found = {
         s.encoder: s.value
@@ -125,15 +128,17 @@ def test_the_terminal_says_what_was_found_and_what_a_guesser_finds() -> None:
 
 def test_the_terminal_and_the_page_name_what_was_not_drawn(tmp_path: Path) -> None:
     run, scores = make_run(THREE, ("mini-llama",)), recorded(THREE)
-    lines = " ".join(line.strip() for line in terminal_table(scores, run, figures=["cka_comparison"]))
+    lines = " ".join(
+        line.strip() for line in terminal_table(Findings.of(scores, run), figures=["cka_comparison"])
+    )
     assert "alignbench elas: elas_matrix;" in lines
     assert "intra_modal_similarity (takes two encoders or two LLMs)" in lines
     assert "alignbench e2e: e2e_retrieval, metric_vs_e2e" in lines
-    assert "not drawn" not in " ".join(terminal_table(scores, run))
-    summary = plain(summary_markdown(scores, run.to_dict(), ["cka_comparison.png"]))
+    assert "not drawn" not in " ".join(terminal_table(Findings.of(scores, run)))
+    summary = plain(summary_markdown(Findings.of(scores, run), ["cka_comparison.png"]))
     assert "- alignbench elas: elas_matrix" in summary
     assert "intra_modal_similarity (takes two encoders or two LLMs)" in summary
-    write_run(tmp_path, run, [s for s in scores if s.experiment == "elas"])
+    write_run(tmp_path, Findings.of([s for s in scores if s.experiment == "elas"], run))
     page = " ".join(" ".join(page_in(tmp_path).words).split())
     assert "alignbench e2e : e2e_retrieval, metric_vs_e2e" in page
     assert "alignbench elas :" not in page

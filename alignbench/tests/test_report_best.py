@@ -11,21 +11,14 @@ import jsonschema
 import numpy as np
 import pytest
 
-from alignbench.findings import SCHEMA, Ranking, rank
+from alignbench.findings import SCHEMA, Findings, Ranking
 from alignbench.findings.answer import answer
 from alignbench.findings.numbers import about, share
-from alignbench.findings.ranking import ranked_scores
 from alignbench.plots.text import display_width
 from alignbench.show import summary_markdown, terminal_table, write_run
 from alignbench.stats import joint_of
-from alignbench.tests.ranking_fakes import SEEDS, SPLITS, TABLES, paired, trained, turned, typed
-from alignbench.tests.report_fakes import (
-    HOSTILE,
-    TYPES,
-    make_run,
-    make_score,
-    without_interval,
-)
+from alignbench.tests.ranking_fakes import SEEDS, SPLITS, TABLES, paired, rank, trained, turned, typed
+from alignbench.tests.report_fakes import HOSTILE, TYPES, make_run, make_score, without_interval
 from alignbench.types import Null, Score
 
 if TYPE_CHECKING:
@@ -34,7 +27,7 @@ if TYPE_CHECKING:
 
 def said(scores: list[Score]) -> str:
     [ranking] = rank(scores)
-    return " ".join(answer(ranking, scores, str))
+    return " ".join(answer(ranking, str))
 
 
 def test_probabilities_and_samples_needed_come_with_the_ranking() -> None:
@@ -49,13 +42,13 @@ def test_probabilities_and_samples_needed_come_with_the_ranking() -> None:
 def test_the_tie_is_said_with_what_would_decide_it() -> None:
     text = said(paired({"mini-dinov2": 0.41, "mini-clip": 0.40}))
     assert (
-        "mini-dinov2 and mini-clip tie at n = 90; about 1,500 pairs would tell them apart, if the difference "
-        "stays as it was seen." in text
+        "mini-dinov2 and mini-clip tie at n = 90; about 1,500 pairs would tell them apart, if the true "
+        "difference is what we measured." in text
     )
 
 
 def test_the_summary_has_a_column_of_probabilities() -> None:
-    lines = summary_markdown(paired({"a": 0.41, "b": 0.40, "c": 0.2}), make_run(()).to_dict()).splitlines()
+    lines = summary_markdown(Findings.of(paired({"a": 0.41, "b": 0.40, "c": 0.2}), make_run(()))).splitlines()
     at = lines.index(next(line for line in lines if line.startswith("| place")))
     assert lines[at].startswith("| place | encoder | P(best) | value | 95% interval | shuffled pairs | p |")
     assert lines[at + 1] == "| ---: | --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | --- |"
@@ -66,7 +59,7 @@ def test_the_summary_has_a_column_of_probabilities() -> None:
 def test_each_of_several_ties_has_its_number() -> None:
     text = said(paired({"a": 0.41, "b": 0.40, "c": 0.405}))
     assert re.search(
-        r"a ties at n = 90; pairs that would tell it apart, if the differences stay as they were seen: "
+        r"a ties at n = 90\. Pairs that would tell it apart, if the true differences are what we measured: "
         r"about [\d,]+ from c, about [\d,]+ from b\.",
         text,
     )
@@ -78,7 +71,9 @@ def test_what_is_the_same_has_no_number() -> None:
     [ranking] = rank(twins)
     assert ranking.samples_needed == {"b": None}
     assert ranking.probability_best == {"a": 0.5, "b": 0.5}
-    assert "a differs by practically nothing from b: more pairs may never tell." in said(twins)
+    assert "a differs by practically nothing from b: even many more pairs may not tell them apart." in said(
+        twins
+    )
 
 
 def test_nothing_is_promised_where_the_best_is_at_chance() -> None:
@@ -111,8 +106,8 @@ def test_where_nothing_can_be_compared_nothing_is_said(scores: list[Score]) -> N
     [ranking] = rank(scores)
     assert ranking.probability_best is None
     assert ranking.samples_needed == {}
-    assert "best" not in terminal_table(scores, make_run())[1].split()
-    assert "P(best)" not in summary_markdown(scores, make_run().to_dict())
+    assert "best" not in terminal_table(Findings.of(scores, make_run()))[1].split()
+    assert "P(best)" not in summary_markdown(Findings.of(scores, make_run()))
 
 
 @pytest.mark.parametrize(
@@ -150,15 +145,15 @@ def test_golden_table_of_a_tie() -> None:
     scores = paired({"mini-dinov2": 0.41, "mini-clip": 0.40, "mini-siglip": 0.2}, null=null)
     for data_type in TYPES:
         scores += paired({"mini-dinov2": 0.30, "mini-clip": 0.38}, null=null, data_type=data_type, n=30)
-    assert terminal_table(scores, make_run())[:8] == [
+    assert terminal_table(Findings.of(scores, make_run()))[:8] == [
         "LLM mini-llama: ranked by calibrated_cka (higher is better), n = 90",
         "   encoder      value    95% interval  best   null      p  in type",
         "1  mini-dinov2  0.410  [0.350, 0.470]  0.76  0.000  0.001    0.020",
         "1  mini-clip    0.400  [0.340, 0.460]  0.24  0.000  0.001    0.020",
         "3  mini-siglip  0.200  [0.140, 0.260]  <.01  0.000  0.001    0.020",
         "mini-dinov2 or mini-clip (too close to call). mini-dinov2 and mini-clip tie at n",
-        "= 90; about 1,500 pairs would tell them apart, if the difference stays as it was",
-        "seen.",
+        "= 90; about 1,500 pairs would tell them apart, if the true difference is what we",
+        "measured.",
     ]
 
 
@@ -222,7 +217,7 @@ def test_repeats_of_other_splits_are_not_paired(spoil: dict[str, Any]) -> None:
     one, two = trained({"a": 0.5, "b": 0.3})
     scores = [one, replace(two, **spoil)]
     assert rank(scores)[0].tie_groups is None
-    assert "No interval: ties unknown" in said(scores)
+    assert "There is no interval, so ties are unknown" in said(scores)
 
 
 def variants() -> list[Score]:
@@ -241,7 +236,7 @@ def test_all_encoders_are_ranked_by_one_direction_and_loss() -> None:
     for scores in (variants(), variants()[::-1]):
         [ranking] = rank(scores)
         assert (ranking.variant, ranking.order) == ("image_to_text contrastive", ("a", "b"))
-        assert [score.value for score in ranked_scores(ranking, scores).values()] == [0.5, 0.3]
+        assert [score.value for score in ranking.scores.values()] == [0.5, 0.3]
 
 
 def test_the_runs_first_loss_ranks() -> None:
@@ -249,10 +244,10 @@ def test_the_runs_first_loss_ranks() -> None:
     assert (ranking.variant, ranking.order) == ("image_to_text mse", ("b", "a"))
     run = make_run()
     run = replace(run, options={**run.options, "losses": ["mse", "contrastive"]})
-    assert terminal_table(variants(), run)[0] == (
+    assert terminal_table(Findings.of(variants(), run))[0] == (
         "LLM mini-llama: ranked by mrr, image_to_text mse (higher is better), n = 90"
     )
-    text = summary_markdown(variants(), run.to_dict())
+    text = summary_markdown(Findings.of(variants(), run))
     assert "Best: `b` (mrr 0.900, image_to_text mse, n = 90" in text
     assert "encoders by `mrr`, image_to_text mse (higher" in text
 
@@ -270,7 +265,7 @@ def test_of_two_like_scores_the_one_for_fidelity_does_not_rank() -> None:
     published, ours = paired({"a": 0.9}, flags=("fidelity",)) + paired({"a": 0.2})
     for scores in ([published, ours], [ours, published]):
         [ranking] = rank(scores)
-        assert ranked_scores(ranking, scores)["a"].value == 0.2
+        assert ranking.scores["a"].value == 0.2
 
 
 def test_repeats_are_read_split_by_split() -> None:
@@ -294,7 +289,7 @@ def test_scores_json_with_ties_variants_and_types_is_valid(tmp_path: Path) -> No
     one, two = paired({"a": 0.41, "b": 0.41}, llm="same")
     scores = [*typed(), one, replace(two, deletions=one.deletions)]
     scores += [replace(score, llm="trained") for score in variants()]
-    write_run(tmp_path, make_run(), scores, figures=False)
+    write_run(tmp_path, Findings.of(scores, make_run()), figures=False)
     data = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator(schema).validate(data)
@@ -302,7 +297,9 @@ def test_scores_json_with_ties_variants_and_types_is_valid(tmp_path: Path) -> No
     assert by_llm["same"]["samples_needed"] == {"b": None}
     assert by_llm["trained"]["variant"] == "image_to_text contrastive"
     assert [ranking["data_type"] for ranking in data["ranking_by_type"]] == ["chart", "document", "table"]
-    assert set(schema["$defs"]["ranking"]["properties"]) == {field.name for field in fields(Ranking)}
+    assert set(schema["$defs"]["ranking"]["properties"]) == {field.name for field in fields(Ranking)} - {
+        "scores"
+    }
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -311,9 +308,9 @@ def test_hostile_names_tie_within_the_terminal_and_stay_text(width: int) -> None
     scores = paired(values, variant=HOSTILE[0])
     for hostile in HOSTILE:
         scores += paired(values, data_type=hostile, variant=HOSTILE[0])
-    lines = terminal_table(scores, make_run(()), width)
+    lines = terminal_table(Findings.of(scores, make_run(())), width)
     assert max(map(display_width, lines)) <= width
     assert all(line.isprintable() for line in lines)
-    text = summary_markdown(scores, make_run(()).to_dict())
+    text = summary_markdown(Findings.of(scores, make_run(())))
     assert "<" not in re.sub(r"</?(code|details|summary)>|<!-- -->", "", text)
     assert "practically" in text or "pairs" in text

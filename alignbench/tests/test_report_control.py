@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from alignbench.experiments.dead import flag_dead
+from alignbench.findings import Findings
 from alignbench.findings.control import against_control, control_sentences
 from alignbench.session.result import Result
 from alignbench.show import summary_markdown, terminal_table, write_run
@@ -137,15 +138,16 @@ def test_whoever_reads_that_a_part_is_dead_reads_which(tmp_path: Path) -> None:
     scores = [composite("a", mse=0.0, cka=0.3), composite("b", mse=0.0, cka=0.0)]
     found = flag_dead(scores)
     said = "tells none apart: mse of elas"
-    write_run(tmp_path, make_run(), found, figures=False)
+    findings = Findings.of(found, make_run())
+    write_run(tmp_path, findings, figures=False)
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     options = Chooser({}).options({})
     tab = shown(
         make_result(found), (), folder=tmp_path, name="elas", options=options, command="alignbench elas"
     )
     for place in (
-        " ".join(line.strip() for line in terminal_table(found, make_run())),
-        summary_markdown(found, make_run().to_dict()),
+        " ".join(line.strip() for line in terminal_table(findings)),
+        summary_markdown(findings),
         " ".join(page.words),
         tab.answer,
     ):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alignbench.findings import SCHEMA, rank, rank_by_type, read_run
+from alignbench.findings import SCHEMA, Findings, read_run
 from alignbench.findings.answer import answer
 from alignbench.plots import FIGURES
 from alignbench.plots.drawing import Drawing
@@ -16,6 +16,7 @@ from alignbench.plots.missing import gaps, missing, note_missing
 from alignbench.plots.style import new_figure
 from alignbench.show import failure_lines, summary_markdown, terminal_table, write_run
 from alignbench.show.html.page import report_html
+from alignbench.tests.ranking_fakes import rank, rank_by_type
 from alignbench.tests.report_fakes import HOSTILE, make_inputs, make_run, make_score, make_scores
 from alignbench.types import Failure
 
@@ -72,7 +73,7 @@ def test_an_encoder_without_a_score_is_not_ranked_and_its_reason_is_given() -> N
     [ranking] = [r for r in rank(scores, failures=[failed()]) if r.llm == "mini-llama"]
     assert ranking.unranked["effnet"] == f"its test failed: {NO_SIZE}"
     assert ranking.order == next(r.order for r in rank(scores) if r.llm == "mini-llama")
-    said = " ".join(answer(ranking, scores, str))
+    said = " ".join(answer(ranking, str))
     assert f"Not ranked: effnet: its test failed: {NO_SIZE}" in said
 
 
@@ -103,17 +104,15 @@ def test_an_llm_of_which_every_test_failed_is_in_the_answer() -> None:
     [*_, ranking] = rank(make_scores(), failures=[failed("mini-clip", "lost-llm", reason="no weights")])
     assert ranking.llm == "lost-llm"
     assert ranking.order == ()
-    assert answer(ranking, make_scores(), str) == [
-        "No encoder could be ranked: mini-clip: its test failed: no weights."
-    ]
+    assert answer(ranking, str) == ["No encoder could be ranked: mini-clip: its test failed: no weights."]
 
 
 def test_every_place_names_the_missing_model_and_the_reason(tmp_path: Path) -> None:
     run = replace(make_run(), failures=(failed(), failed(experiment="coral", metric="ncoral")))
     scores = make_scores()
-    write_run(tmp_path, run, scores, figures=False)
+    write_run(tmp_path, Findings.of(scores, run), figures=False)
     summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
-    table = terminal_table(scores, run)
+    table = terminal_table(Findings.of(scores, run))
     for text in (summary, (tmp_path / "report.html").read_text(encoding="utf-8"), " ".join(table)):
         assert "2 tests failed; what they would have scored is missing" in text
         assert "its config names no size" in " ".join(text.split())
@@ -125,17 +124,19 @@ def test_every_place_names_the_missing_model_and_the_reason(tmp_path: Path) -> N
 def test_a_run_with_failures_is_valid_and_read_as_it_was_written(tmp_path: Path) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     run = replace(make_run(), failures=(failed(), failed(None, None, metric="", phase="")))
-    write_run(tmp_path, run, make_scores(), figures=False)
+    write_run(tmp_path, Findings.of(make_scores(), run), figures=False)
     data = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     jsonschema.validate(data, json.loads(SCHEMA.read_text(encoding="utf-8")))
     plain, scores = read_run(tmp_path)
     assert tuple(map(Failure.from_dict, plain["failures"])) == run.failures
-    assert summary_markdown(scores, plain) == (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert summary_markdown(Findings.of(scores, plain)) == (tmp_path / "summary.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_an_experiment_of_which_nothing_is_left_has_its_section(tmp_path: Path) -> None:
     run = replace(make_run(), failures=(failed(experiment="vlm", metric=""),))
-    write_run(tmp_path, run, make_scores(), figures=False)
+    write_run(tmp_path, Findings.of(make_scores(), run), figures=False)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Trained VLM" in page
     assert page.count("effnet, mini-llama, of which there is no score here") == 1
@@ -187,7 +188,7 @@ def test_a_figure_that_lacks_nothing_and_one_of_many_gaps() -> None:
 
 def test_hostile_names_and_reasons_act_nowhere(tmp_path: Path) -> None:
     failures = tuple(failed(name, reason=f"{name}: damaged") for name in HOSTILE)
-    write_run(tmp_path, replace(make_run(), failures=failures), make_scores(), figures=False)
+    write_run(tmp_path, Findings.of(make_scores(), replace(make_run(), failures=failures)), figures=False)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script>alert" not in page
     for text in (page, (tmp_path / "summary.md").read_text("utf-8"), "".join(failure_lines(failures))):

@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 
 from alignbench.errors import DataError, UnwritableError
-from alignbench.findings import SCHEMA, append_score, read_run, read_scores, write_text
+from alignbench.findings import SCHEMA, Findings, append_score, read_run, read_scores, write_text
 from alignbench.plots import read_artifacts
 from alignbench.session.keep import Keeper
 from alignbench.session.runfolder import RunFolder
@@ -60,7 +60,7 @@ def test_schema_names_exactly_the_fields_of_the_dataclass(definition: str, kind:
 
 def test_scores_json_of_a_whole_run_is_valid(tmp_path: Path) -> None:
     scores = [*make_scores(), without_interval(make_score("rsa", 0.2)), make_score("cknna", None)]
-    write_run(tmp_path, make_run(), scores, figures=False)
+    write_run(tmp_path, Findings.of(scores, make_run()), figures=False)
     data = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     validator().validate(data)
     assert len(data["scores"]) == len(scores)
@@ -79,7 +79,7 @@ def test_scores_json_of_a_whole_run_is_valid(tmp_path: Path) -> None:
     ],
 )
 def test_schema_refuses_a_spoilt_score(tmp_path: Path, spoil: dict[str, Any]) -> None:
-    write_run(tmp_path, make_run(), [make_score("rsa", 0.2)], figures=False)
+    write_run(tmp_path, Findings.of([make_score("rsa", 0.2)], make_run()), figures=False)
     data = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     data["scores"][0] |= spoil
     with pytest.raises(jsonschema.ValidationError):
@@ -88,7 +88,7 @@ def test_schema_refuses_a_spoilt_score(tmp_path: Path, spoil: dict[str, Any]) ->
 
 def test_read_run_gives_back_what_was_written(tmp_path: Path) -> None:
     scores = make_scores()
-    write_run(tmp_path, make_run(), scores, figures=False)
+    write_run(tmp_path, Findings.of(scores, make_run()), figures=False)
     run, read = read_run(tmp_path)
     assert run == json.loads(json.dumps(make_run().to_dict()))
     assert sorted(read, key=lambda s: s.key) == sorted(scores, key=lambda s: s.key)
@@ -100,7 +100,7 @@ def test_variants_of_a_score_are_kept_apart(tmp_path: Path) -> None:
         for i, variant in enumerate(("image_to_text mse", "text_to_image mse"))
     ]
     assert len({score.key for score in scores}) == 2
-    write_run(tmp_path, make_run(), scores, figures=False)
+    write_run(tmp_path, Findings.of(scores, make_run()), figures=False)
     validator().validate(json.loads((tmp_path / "scores.json").read_text(encoding="utf-8")))
     assert [score.variant for score in read_run(tmp_path)[1]] == ["image_to_text mse", "text_to_image mse"]
     assert "text_to_image mse" in (tmp_path / "summary.md").read_text(encoding="utf-8")
@@ -116,7 +116,7 @@ def test_a_score_of_before_there_were_variants_is_read() -> None:
 def test_files_do_not_depend_on_the_order_of_recording(tmp_path: Path) -> None:
     scores = make_scores()
     for name, order in (("a", scores), ("b", scores[::-1])):
-        write_run(tmp_path / name, make_run(), order, figures=False)
+        write_run(tmp_path / name, Findings.of(order, make_run()), figures=False)
     for file in ("scores.json", "summary.md"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
@@ -188,7 +188,7 @@ def test_no_nan_reaches_a_file(tmp_path: Path) -> None:
         params={"mode": "cross-modal", "ratio": nan, "list": [1.0, float("-inf")]},
     )
     append_score(tmp_path, score)
-    write_run(tmp_path, make_run(), [score], figures=False)
+    write_run(tmp_path, Findings.of([score], make_run()), figures=False)
     for name in ("scores.json", "scores.jsonl"):
         assert not list(constants((tmp_path / name).read_text(encoding="utf-8")))
     [read] = read_run(tmp_path)[1]
@@ -215,7 +215,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
 def test_lone_surrogates_in_names_do_not_stop_the_report(tmp_path: Path) -> None:
     score = make_score("calibrated_cka", 0.2, "enc\udcff")
     append_score(tmp_path, score)
-    write_run(tmp_path, make_run(("enc\udcff",)), [score], figures=False)
+    write_run(tmp_path, Findings.of([score], make_run(("enc\udcff",))), figures=False)
     assert len(read_run(tmp_path)[1]) == 1
 
 
@@ -263,7 +263,7 @@ def test_a_link_that_the_disk_refuses_is_told(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(Path, "symlink_to", full)
     (tmp_path / "second").mkdir()
     keeper = Keeper(RunFolder(tmp_path / "second"))
-    keeper.finish(make_run(), make_scores(), figures=False)
+    keeper.finish(Findings.of(make_scores(), make_run()), figures=False)
     assert keeper.said() == f"NOT WRITTEN to {tmp_path / 'second'}: the link latest (No space left on device)"
     assert (tmp_path / "latest").resolve() == tmp_path / "first"
 
@@ -271,7 +271,7 @@ def test_a_link_that_the_disk_refuses_is_told(tmp_path: Path, monkeypatch: pytes
 def test_run_with_artifacts_leaves_every_figure(tmp_path: Path) -> None:
     encoders, llms = ("mini-clip", "random-vit"), ("mini-llama",)
     write_arrays(tmp_path / "artifacts", *make_arrays(encoders, llms))
-    write_run(tmp_path, make_run(encoders, llms), make_scores(encoders, llms))
+    write_run(tmp_path, Findings.of(make_scores(encoders, llms), make_run(encoders, llms)))
     drawable = (
         "eas_dashboard",
         "cka_vs_coral",
@@ -298,7 +298,7 @@ def test_a_spoilt_artifact_costs_its_figures_and_is_said(tmp_path: Path) -> None
     (folder / "similarity-01.npz").unlink()
     (folder / "similarity-00.npz").write_bytes(b"PK half a file")
     with pytest.warns(UserWarning, match=r"similarity-00\.npz: expected plot inputs"):
-        write_run(tmp_path, make_run(), [])
+        write_run(tmp_path, Findings.of([], make_run()))
     assert not (tmp_path / "sample_similarity.png").exists()
     assert (tmp_path / "eigenvalue_spectrum.png").exists()
     assert "similarity-00.npz" in (tmp_path / "summary.md").read_text(encoding="utf-8")

@@ -18,7 +18,7 @@ import pytest
 
 from alignbench import paths
 from alignbench.errors import DataError
-from alignbench.findings import append_score
+from alignbench.findings import Findings, append_score
 from alignbench.plots import FIGURES
 from alignbench.plots.declared import caption_of, study_figures
 from alignbench.plots.text import clean
@@ -167,7 +167,7 @@ def test_a_killed_run_has_a_page(tmp_path: Path) -> None:
     for score in make_scores():
         append_score(tmp_path, score)
     found = Page(report_html(tmp_path))
-    assert "The run did not end" in found.text
+    assert "The run did not finish" in found.text
     assert len(windows(found)) == len(make_scores())
     assert not [a for a in found.all("a") if a.get("download", "").startswith("scores.json")]
 
@@ -234,7 +234,7 @@ def test_a_page_that_cannot_be_made_does_not_cost_the_numbers(
 ) -> None:
     monkeypatch.setattr(page, "score_rows", lambda *_: 1 / 0)
     with pytest.warns(UserWarning, match=r"report\.html could not be written \(ZeroDivisionError"):
-        write_run(tmp_path, make_run(), make_scores(), figures=False)
+        write_run(tmp_path, Findings.of(make_scores(), make_run()), figures=False)
     assert json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))["scores"]
     assert (tmp_path / "summary.md").exists()
 

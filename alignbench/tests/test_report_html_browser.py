@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alignbench.findings import Findings
 from alignbench.show import write_run
 from alignbench.tests.html_fakes import write_figures, write_influence, write_layout, write_samples
 from alignbench.tests.report_fakes import make_run, make_score, make_scores
@@ -31,7 +32,7 @@ def report(tmp_path: Path) -> Path:
     write_samples(tmp_path, IDS, ["<script>alert(1)</script>"] * len(IDS))
     write_influence(tmp_path, IDS, [float(i - 6) for i in range(12)], "calibrated_cka")
     write_figures(tmp_path)
-    write_run(tmp_path, make_run(), make_scores(), figures=False)
+    write_run(tmp_path, Findings.of(make_scores(), make_run()), figures=False)
     return tmp_path / "report.html"
 
 
@@ -103,7 +104,7 @@ def test_marks_of_zero_can_be_seen(report: Path) -> None:
 
 def test_a_table_without_a_row_left_is_hidden(tmp_path: Path) -> None:
     few = [make_score("linear_cka", 0.4, llm="mini-llama"), make_score("rsa", 0.4, llm="mini-qwen")]
-    write_run(tmp_path, make_run(), few, figures=False)
+    write_run(tmp_path, Findings.of(few, make_run()), figures=False)
     choose = """(() => {
       const llm = document.querySelector("#boards form").elements.llm;
       llm.value = "mini-qwen";

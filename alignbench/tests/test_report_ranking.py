@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alignbench.findings import rank
 from alignbench.findings.answer import answer
-from alignbench.findings.ranking import ranked_scores
+from alignbench.tests.ranking_fakes import rank
 from alignbench.tests.report_fakes import make_score, make_scores, without_interval
 from alignbench.types import Null, Score
 
@@ -31,7 +30,7 @@ def with_deletions(
 
 def said(scores: list[Score]) -> str:
     [ranking] = rank(scores)
-    return " ".join(answer(ranking, scores, str))
+    return " ".join(answer(ranking, str))
 
 
 def test_shared_deletions_tell_apart_what_overlapping_intervals_do_not() -> None:
@@ -106,7 +105,7 @@ def test_without_intervals_ties_are_unknown() -> None:
     [ranking] = rank(scores)
     assert ranking.tie_groups is None
     assert ranking.places == {"a": 1, "b": 2}
-    assert "No interval: ties unknown" in said(scores)
+    assert "There is no interval, so ties are unknown" in said(scores)
 
 
 def test_one_encoder_without_interval_makes_ties_unknown() -> None:
@@ -130,7 +129,7 @@ def test_not_applicable_is_unranked_with_its_reason() -> None:
     [ranking] = rank(scores)
     assert ranking.order == ("a",)
     assert ranking.unranked == {"b": "zero variance in x"}
-    assert list(ranked_scores(ranking, scores)) == ["a", "b"]
+    assert list(ranking.scores) == ["a", "b"]
     assert "Not ranked: b: zero variance in x." in said(scores)
 
 
@@ -146,7 +145,7 @@ def test_variant_for_fidelity_does_not_rank() -> None:
         make_score("ncoral", 0.2, "a", higher_is_better=False, params={"align": "procrustes"}),
     ]
     [ranking] = rank(scores)
-    assert ranked_scores(ranking, scores)["a"].value == 0.2
+    assert ranking.scores["a"].value == 0.2
 
 
 def test_headline_says_when_the_best_is_no_better_than_shuffled() -> None:
@@ -158,13 +157,15 @@ def test_headline_says_when_the_best_is_no_better_than_shuffled() -> None:
 
 def test_alignment_by_type_alone_is_said() -> None:
     null = Null("exact", 0.0, 0.02, 20, 0.001, 999, 0.39, 0.4)
-    assert "Beyond the data type nothing is shown" in said([make_score("calibrated_cka", 0.4, null=null)])
+    assert "No alignment beyond the data type is shown" in said(
+        [make_score("calibrated_cka", 0.4, null=null)]
+    )
 
 
 def test_an_untrained_control_among_the_best_is_said() -> None:
     scores = with_deletions("calibrated_cka", {"random-vit": 0.40, "a": 0.41}, 0.05, shared=False)
     scores[0] = replace(scores[0], weights={"random-vit": "random"})
-    assert "random-vit is an untrained control: the choice is not settled." in said(scores)
+    assert "random-vit is an untrained control, so the choice is not settled." in said(scores)
     assert "untrained" not in said([replace(score, weights={}) for score in scores])
 
 
@@ -177,6 +178,6 @@ def test_best_tied_and_apart_are_said() -> None:
     apart = with_deletions("calibrated_cka", {"b": 0.1, "a": 0.42}, 0.01, shared=True)
     tied = with_deletions("calibrated_cka", {"b": 0.40, "a": 0.42}, 0.05, shared=False)
     assert said(apart).startswith("Best: a (calibrated_cka 0.420, n = 90, 95% interval ")
-    assert "Every other one is worse by more than chance" in said(apart)
+    assert "Every other encoder is worse by more than chance" in said(apart)
     assert said(tied).startswith("a or b (too close to call). Top score: a (calibrated_cka 0.420, ")
     assert "Best" not in said(tied)

@@ -7,17 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alignbench.findings import Findings
 from alignbench.findings.ranking import in_order
 from alignbench.plots.text import display_width
 from alignbench.show import summary_markdown, terminal_table
-from alignbench.show.speed import (
-    conditions,
-    encoder_table,
-    legend,
-    llm_table,
-    metric_sentence,
-    rounds_table,
-)
+from alignbench.show.speed import conditions, encoder_table, legend, llm_table, metric_sentence, rounds_table
 from alignbench.tests.report_fakes import ENCODERS, HOSTILE, LLMS, make_run
 from alignbench.tests.speed_fakes import make_speed_scores
 
@@ -49,7 +43,7 @@ def test_the_rounds_of_a_timing_have_their_standard_deviation_beside_the_quartil
     older = [replace(s, params={k: v for k, v in s.params.items() if k != "std"}) for s in SCORES]
     assert rounds_table(older).rows[1][3] == "-"  # type: ignore[union-attr]
     assert rounds_table([replace(s, params={"at": s.params["at"]}) for s in SCORES]) is None
-    lines = summary_markdown(SCORES, make_run().to_dict()).splitlines()
+    lines = summary_markdown(Findings.of(SCORES, make_run())).splitlines()
     assert "| `mini-clip` | batch size 4 | 7.0 | 1.4 | 6.6 | 7.7 | 10 |" in lines
 
 
@@ -90,25 +84,27 @@ def test_the_legend_says_what_memory_is_of() -> None:
 @pytest.mark.parametrize("width", [80, 120])
 def test_lines_fit_whatever_the_names(width: int) -> None:
     scores = make_speed_scores(HOSTILE, LLMS, {})
-    lines = terminal_table(scores, make_run(HOSTILE, LLMS), width)
+    lines = terminal_table(Findings.of(scores, make_run(HOSTILE, LLMS)), width)
     assert max(map(display_width, lines)) <= width
     assert not any(c in line for line in lines for c in "\x1b\u202e")
     assert any(line.startswith("encoder ") for line in lines)
 
 
 def test_an_ascii_terminal_is_given_ascii() -> None:
-    for line in terminal_table(make_speed_scores(HOSTILE, LLMS, {}), make_run(), 80, encoding="ascii"):
+    for line in terminal_table(
+        Findings.of(make_speed_scores(HOSTILE, LLMS, {}), make_run()), 80, encoding="ascii"
+    ):
         line.encode("ascii")
 
 
 def test_without_timings_nothing_is_said_of_speed() -> None:
     others = [s for s in SCORES if s.experiment != "speed"]
-    assert not any("Speed" in line for line in terminal_table(others, make_run(), 80))
-    assert "## Speed" not in summary_markdown(others, make_run().to_dict())
+    assert not any("Speed" in line for line in terminal_table(Findings.of(others, make_run()), 80))
+    assert "## Speed" not in summary_markdown(Findings.of(others, make_run()))
 
 
 def test_the_summary_tells_timings_of_one_model_apart() -> None:
-    text = summary_markdown(SCORES, make_run().to_dict())
+    text = summary_markdown(Findings.of(SCORES, make_run()))
     assert "## Speed" in text
     assert "latency_ms (ms) | batch_size 16 |" in text
     assert "metric_ms (ms) | metric rsa, n 1000 |" in text
@@ -119,7 +115,7 @@ def test_the_summary_says_which_models_were_loaded_to_be_timed() -> None:
         **make_run().to_dict(),
         "loads": [{"model": "mini-clip", "seconds": 0.4, "purpose": "timing"}],
     }
-    assert "mini-clip in 0.4 s to be timed" in summary_markdown(SCORES, run)
+    assert "mini-clip in 0.4 s to be timed" in summary_markdown(Findings.of(SCORES, run))
 
 
 def test_batch_sizes_are_in_their_order() -> None:

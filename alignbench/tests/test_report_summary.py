@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alignbench.findings import Findings
 from alignbench.show import summary_markdown
 from alignbench.show.text import block, code, markdown
 from alignbench.tests.report_fakes import (
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def summary(scores: list[Score], run: Run | None = None, **keywords: Any) -> str:
-    return summary_markdown(scores, (run or make_run()).to_dict(), **keywords)
+    return summary_markdown(Findings.of(scores, run or make_run()), **keywords)
 
 
 def outside_code(text: str) -> str:
@@ -51,7 +52,13 @@ def test_the_command_for_the_best_score_is_given() -> None:
     command = "pytest benchmarks/ -k calibrated_cka --encoders mini-clip --llms mini-qwen"
     lines = summary(make_scores()).splitlines()
     at = lines.index(command)
-    assert lines[at - 3 : at + 2] == ["The first of these scores alone:", "", "```", command, "```"]
+    assert lines[at - 3 : at + 2] == [
+        "To compute the first of these scores alone:",
+        "",
+        "```",
+        command,
+        "```",
+    ]
 
 
 def test_every_table_row_has_the_columns_of_its_head() -> None:
@@ -127,7 +134,7 @@ def test_a_command_in_a_block_ends_only_the_block() -> None:
 
 def test_ties_and_missing_intervals_are_said() -> None:
     short = [without_interval(make_score("calibrated_cka", v, e)) for e, v in (("a", 0.4), ("b", 0.3))]
-    assert "No interval: ties unknown" in summary(short)
+    assert "There is no interval, so ties are unknown" in summary(short)
     tied = [
         make_score("calibrated_cka", 0.40, "a", deletions=(0.3, 0.5, 0.4, 0.4)),
         make_score("calibrated_cka", 0.39, "b", deletions=(0.5, 0.28, 0.39, 0.39)),
@@ -180,8 +187,8 @@ def test_stand_ins_are_called_so_everywhere() -> None:
 
 
 def test_a_killed_run_is_summed_up_from_its_scores() -> None:
-    text = summary_markdown(make_scores(), {})
-    assert "The run did not end" in text
+    text = summary_markdown(Findings.of(make_scores(), {}))
+    assert "The run did not finish" in text
     assert "mini-clip" in text
 
 
@@ -189,7 +196,7 @@ def test_a_large_run_fits_a_comment_and_names_what_is_left_out() -> None:
     encoders = [f"encoder-{i:02}" for i in range(16)]
     text = summary(make_scores(encoders, LLMS), make_run(encoders))
     assert 40_000 < len(text) < 65_536
-    assert "Left out here, since a comment holds no more" in text
+    assert "Left out to keep this file as short as a comment may be" in text
     shown = set(re.findall(r"<summary>(\w+): \d+ scores", text))
     named = set(re.findall(r"(\w+) \(\d+ scores\)", text))
     assert shown | named == {score.experiment for score in make_scores()}

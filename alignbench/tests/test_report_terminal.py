@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from alignbench.findings import FLAGS
+from alignbench.findings import FLAGS, Findings
 from alignbench.findings.numbers import probability
 from alignbench.plots.text import clean, cut, display_width, fit, number
 from alignbench.show import terminal_table
@@ -35,22 +35,22 @@ def test_golden_table_of_a_plain_run() -> None:
         ),
         make_score("calibrated_cka", None, "mini-dinov2"),
     ]
-    assert terminal_table(scores, make_run(), report="reports/x") == [
+    assert terminal_table(Findings.of(scores, make_run()), report="reports/x") == [
         "LLM mini-llama: ranked by calibrated_cka (higher is better), n = 90",
         "   encoder      value     95% interval  best   null      p  in type  flags",
         "1  mini-clip    0.450   [0.390, 0.510]  >.99  0.000  0.001    0.020",
         "2  mini-siglip  0.360   [0.300, 0.420]  <.01  0.000  0.001    0.020  c",
         "3  random-vit   0.004  [-0.056, 0.064]  <.01  0.000  0.400    0.020  R",
         "-  mini-dinov2    n/a                -     -      -      -        -",
-        "Best: mini-clip. Every other one is worse by more than chance (paired",
+        "Best: mini-clip. Every other encoder is worse by more than chance (paired",
         "differences, studentised range). Not ranked: mini-dinov2: zero variance in x.",
         "",
         "4 scores of 1 metric: cka 4; 1 not applicable, with reasons in the report",
         "best = the probability of being the best of these; null = the mean over shuffled",
-        "  pairs; p = how often shuffled pairs do as well; in type = the same, shuffled",
-        "  inside each data type",
-        "c = conservative: interval from 10 blocks of groups, refitted: wider than need",
-        "    be",
+        "  pairs; p = how often shuffled pairs do as well; in type = p with pairs",
+        "  shuffled only within each data type",
+        "c = conservative: interval from 10 blocks of groups, refitted: wider than",
+        "    necessary",
         "R = control: untrained; where it ranks high, the ranking says little",
         "report: reports/x",
     ]
@@ -62,20 +62,22 @@ def test_no_line_is_wider_than_the_terminal(width: int, encoding: str) -> None:
     encoders = (*HOSTILE, WIDE, "x" * 300, "a")
     scores = make_scores(encoders, (*LLMS, HOSTILE[3], "y" * 200))
     scores += [make_score("calibrated_cka", None, "n/a " * 20, reason="because " * 60)]
-    lines = terminal_table(scores, make_run(encoders), width, encoding=encoding)
+    lines = terminal_table(Findings.of(scores, make_run(encoders)), width, encoding=encoding)
     assert max(display_width(line) for line in lines) <= width
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437"])
 def test_every_line_can_be_written_to_the_stream(encoding: str) -> None:
-    for line in terminal_table(make_scores(HOSTILE, LLMS), make_run(HOSTILE), report="r", encoding=encoding):
+    for line in terminal_table(
+        Findings.of(make_scores(HOSTILE, LLMS), make_run(HOSTILE)), report="r", encoding=encoding
+    ):
         assert line.encode(encoding).decode(encoding) == line
 
 
 def test_control_characters_of_data_are_gone() -> None:
     nasty = "\x1b[2J\x1b]0;title\x07a\x00b\u202ec\u200bd\r\ne"
     scores = [make_score("calibrated_cka", None, nasty, nasty, reason=nasty, flags=(nasty,), data_type=nasty)]
-    for line in terminal_table(scores, make_run(()), report=nasty):
+    for line in terminal_table(Findings.of(scores, make_run(())), report=nasty):
         assert line.isprintable()
 
 
@@ -85,28 +87,28 @@ def test_what_decimals_hide_beside_larger_numbers_is_none(tiny: float) -> None:
     scores = [
         make_score("calibrated_cka", value, name, null=null) for name, value in (("a", 0.4), ("b", tiny))
     ]
-    text = "\n".join(terminal_table(scores, make_run()))
+    text = "\n".join(terminal_table(Findings.of(scores, make_run())))
     assert "e-" not in text.split("\n\n")[0]
     assert "-0.000" not in text
     small = [make_score("coral_distance", value, name) for name, value in (("a", 2e-5), ("b", 3e-5))]
-    assert "2.0e-05" in "\n".join(terminal_table(small, make_run()))
+    assert "2.0e-05" in "\n".join(terminal_table(Findings.of(small, make_run())))
 
 
 def test_columns_that_say_nothing_are_left_out() -> None:
-    lines = terminal_table([without_interval(make_score("calibrated_cka", 0.4))], make_run())
+    lines = terminal_table(Findings.of([without_interval(make_score("calibrated_cka", 0.4))], make_run()))
     assert lines[1].split() == ["encoder", "value", "flags"]
 
 
 def test_wide_characters_keep_columns_aligned() -> None:
     scores = [make_score("calibrated_cka", 0.4, "가나다"), make_score("calibrated_cka", 0.3, "abc")]
-    rows = terminal_table(scores, make_run(()))[2:4]
+    rows = terminal_table(Findings.of(scores, make_run(())))[2:4]
     assert {display_width(row) for row in rows} == {display_width(rows[0])}
 
 
 def test_a_long_name_does_not_push_numbers_out() -> None:
     null = Null("exact", 0.0, 0.02, 20.0, 0.001, 999, 0.01, 0.02)
     scores = [make_score("calibrated_cka", 0.4, name, null=null) for name in ("x" * 300, WIDE * 9)]
-    for row in terminal_table(scores, make_run(()))[2:4]:
+    for row in terminal_table(Findings.of(scores, make_run(())))[2:4]:
         assert row.split()[2:] == ["0.400", "[0.340,", "0.460]", "0.50", "0.000", "0.001", "0.020"]
 
 
@@ -116,7 +118,7 @@ def test_stand_ins_are_named_in_full() -> None:
     scores = [
         make_score("calibrated_cka", 0.4, m.label, null=null, weights={m.label: "stand-in"}) for m in models
     ]
-    text = "\n".join(terminal_table(scores, make_run(models=models)))
+    text = "\n".join(terminal_table(Findings.of(scores, make_run(models=models))))
     assert "mini-clip (stand-in for clip)" in text
     assert "(stand-in for siglip)" in text
     assert "* = stand-in" in text
@@ -124,23 +126,27 @@ def test_stand_ins_are_named_in_full() -> None:
 
 def test_models_keep_the_order_of_the_selection_whatever_came_first() -> None:
     scores = make_scores()
-    assert terminal_table(scores, make_run()) == terminal_table(scores[::-1], make_run())
+    assert terminal_table(Findings.of(scores, make_run())) == terminal_table(
+        Findings.of(scores[::-1], make_run())
+    )
 
 
 def test_without_a_ranking_metric_the_scores_are_still_shown() -> None:
-    lines = terminal_table([make_score("rsa", 0.31), make_score("rsa", 0.62, "b")], make_run())
+    lines = terminal_table(Findings.of([make_score("rsa", 0.31), make_score("rsa", 0.62, "b")], make_run()))
     assert lines[0].startswith("LLM mini-llama: not ranked; rsa (higher is better)")
     assert [line.split()[1:3] for line in lines[2:4]] == [["b", "0.620"], ["mini-clip", "0.310"]]
     assert any("none of calibrated_cka" in line for line in lines)
 
 
 def test_scores_of_one_side_only_give_no_table() -> None:
-    lines = terminal_table([make_score("spread", 0.3, "a", None, experiment="coral")], make_run())
+    lines = terminal_table(
+        Findings.of([make_score("spread", 0.3, "a", None, experiment="coral")], make_run())
+    )
     assert "nothing to rank" in " ".join(lines)
 
 
 def test_no_score_no_table() -> None:
-    assert terminal_table([], make_run()) == []
+    assert terminal_table(Findings.of([], make_run())) == []
 
 
 def test_flags_have_one_letter_each_and_a_sentence() -> None:

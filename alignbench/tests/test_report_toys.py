@@ -13,10 +13,11 @@ import pytest
 
 from alignbench.datasets import load_dataset
 from alignbench.datasets.roots import PACKAGED, is_toy_data
+from alignbench.findings import Findings
 from alignbench.findings.toys import toy_warnings
 from alignbench.paths import benchmarks
 from alignbench.show import summary_markdown, terminal_table
-from alignbench.tests.report_fakes import make_model, make_result, make_run, make_scores
+from alignbench.tests.report_fakes import make_model, make_run, make_scores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,9 +71,12 @@ def test_what_is_only_timed_or_looked_into_rests_on_no_toy() -> None:
 
 def test_the_web_page_begins_with_it() -> None:
     results = pytest.importorskip("alignbench.ui.results", reason="the extra `ui` is not installed")
-    found = make_result(make_scores())
-    text = results._answer(found, "alignbench", [], ["<real> models"])
-    said = '<p class="ab-warning"><b>Warning:</b> &lt;real&gt; models</p>'
+    real = replace(REAL, name="<real>")
+    findings = Findings.of(make_scores(("<real>",), ("mini-llama",)), make_run(models=(real, LLM_TOY)))
+    text = results._answer(findings, "alignbench", [])
+    said = (
+        '<p class="ab-warning"><b>Warning:</b> &lt;real&gt; is scored against mini-llama, a built-in toy LLM'
+    )
     assert text.startswith(f'<div class="ab-answer">{said}')
 
 
@@ -93,19 +97,19 @@ def test_terminal_and_summary_begin_with_it() -> None:
     run = make_run(models=(REAL, LLM_TOY))
     run = replace(run, dataset={**run.dataset, "origin": PACKAGED})
     scores = make_scores(("clip",), ("mini-llama",))
-    lines = terminal_table(scores, run, 80)
+    lines = terminal_table(Findings.of(scores, run), 80)
     assert lines[0].startswith("WARNING: clip is scored against mini-llama, a built-in toy LLM")
     assert sum(line.startswith("WARNING: ") for line in lines) == 2
     assert max(map(len, lines)) <= 80
-    text = summary_markdown(scores, run.to_dict())
+    text = summary_markdown(Findings.of(scores, run))
     assert (
         text.index("**Warning:** clip is scored")
         < text.index("**Warning:** Real models")
         < text.index("**For ")
     )
     toys = make_run()
-    assert "arning" not in terminal_table(make_scores(), toys, 80)[0]
-    assert "**Warning" not in summary_markdown(make_scores(), toys.to_dict())
+    assert "arning" not in terminal_table(Findings.of(make_scores(), toys), 80)[0]
+    assert "**Warning" not in summary_markdown(Findings.of(make_scores(), toys.to_dict()))
 
 
 def test_a_run_says_it_before_and_after_and_in_its_files(tmp_path: Path) -> None:

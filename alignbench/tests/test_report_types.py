@@ -5,15 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from alignbench.findings import rank, rank_by_type
+from alignbench.findings import Findings
 from alignbench.plots.text import display_width
 from alignbench.show import summary_markdown, terminal_table
-from alignbench.tests.ranking_fakes import paired, typed
-from alignbench.tests.report_fakes import (
-    make_model,
-    make_run,
-    make_score,
-)
+from alignbench.tests.ranking_fakes import paired, rank, rank_by_type, typed
+from alignbench.tests.report_fakes import make_model, make_run, make_score
 
 
 def test_each_type_has_its_ranking() -> None:
@@ -29,20 +25,20 @@ def test_each_type_has_its_ranking() -> None:
 
 
 def test_the_terminal_has_the_verdict_by_type_whole() -> None:
-    lines = terminal_table(typed(), make_run(()))
+    lines = terminal_table(Findings.of(typed(), make_run(())))
     told = (
         "By type: chart: a; document: b or c (too close to call); "
         "table: no encoder beats shuffled pairs here."
     )
     assert told in " ".join(line.strip() for line in lines)
     many = [replace(s, data_type=f"{t}-{s.data_type}") for t in range(9) for s in typed()[3:]]
-    lines = terminal_table([*typed()[:3], *many], make_run(()))
+    lines = terminal_table(Findings.of([*typed()[:3], *many], make_run(())))
     assert " ".join(line.strip() for line in lines).count("b or c (too close to call);") == 9
     assert max(map(display_width, lines)) <= 80
 
 
 def test_the_summary_has_a_table_by_type() -> None:
-    text = summary_markdown(typed(), make_run(()).to_dict())
+    text = summary_markdown(Findings.of(typed(), make_run(())))
     rows = [line for line in text.splitlines() if re.match(r"\| `mini-llama` \| (ch|doc|tab)", line)]
     assert "## By data type" in text
     assert [re.split(r" \| ", row)[1:5] for row in rows] == [
@@ -54,19 +50,25 @@ def test_the_summary_has_a_table_by_type() -> None:
 
 def test_a_type_that_can_not_be_ranked_says_why() -> None:
     scores = [*paired({"a": 0.4}), make_score("calibrated_cka", None, "a", data_type="chart", reason="n = 2")]
-    text = summary_markdown(scores, make_run().to_dict())
+    text = summary_markdown(Findings.of(scores, make_run()))
     assert "| `mini-llama` | chart | not ranked: n = 2 | - |" in text
-    assert not [line for line in terminal_table(scores, make_run()) if line.startswith("By type")]
+    assert not [
+        line for line in terminal_table(Findings.of(scores, make_run())) if line.startswith("By type")
+    ]
 
 
 def test_types_alone_are_not_said_twice() -> None:
     scores = [score for score in typed() if score.data_type != "all"]
-    assert "## By data type" not in summary_markdown(scores, make_run().to_dict())
-    assert not [line for line in terminal_table(scores, make_run()) if line.startswith("By type")]
+    assert "## By data type" not in summary_markdown(Findings.of(scores, make_run()))
+    assert not [
+        line for line in terminal_table(Findings.of(scores, make_run())) if line.startswith("By type")
+    ]
 
 
 def test_stand_ins_are_named_in_full_where_types_are_listed() -> None:
     model = make_model("mini-clip", stand_in_for="clip")
     scores = [replace(s, encoder=model.label) for s in typed() if s.encoder == "a"]
-    [line] = [x for x in terminal_table(scores, make_run(models=[model])) if x.startswith("By type")]
+    [line] = [
+        x for x in terminal_table(Findings.of(scores, make_run(models=[model]))) if x.startswith("By type")
+    ]
     assert "chart: mini-clip (stand-in for clip)" in line

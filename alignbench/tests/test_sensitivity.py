@@ -12,20 +12,18 @@ from alignbench.embed import Embedder, EmbeddingStore
 from alignbench.encoders import resolve
 from alignbench.experiments.scoring import Settings
 from alignbench.experiments.sensitivity.variants import (
-    AS_SCORED,
-    METRIC,
-    kendall,
     other_poolings,
     sensitivity,
     standardised,
-    survival,
     unit,
     variants,
 )
+from alignbench.findings import Findings
 from alignbench.llms import resolve as resolve_llm
 from alignbench.metrics import METRICS
 from alignbench.plots import FIGURES, FigureInputs
 from alignbench.show.sensitivity import sensitivity_lines
+from alignbench.stats.variations import AS_SCORED, METRIC, kendall, variations
 from alignbench.tests.embed_fakes import drawings
 from alignbench.tests.pairs import make_pair
 from alignbench.tests.report_fakes import make_score
@@ -184,7 +182,7 @@ def ranked() -> list[Score]:
 
 
 def test_a_ranking_that_holds_and_one_that_turns_are_told_apart() -> None:
-    rows = {row.variant: row for row in survival(ranked()[::-1])}
+    rows = {row.variant: row for row in variations(ranked()[::-1])}
     assert list(rows) == [AS_SCORED, "pooling mean", "fit pad"]  # whatever order they come in
     assert rows["fit pad"].order == ("a", "b", "c")
     assert (rows["fit pad"].tau, rows["fit pad"].keeps_first) == (1.0, True)
@@ -197,7 +195,7 @@ def test_a_ranking_that_holds_and_one_that_turns_are_told_apart() -> None:
 
 
 def test_the_best_as_scored_that_is_tied_with_another_survives() -> None:
-    rows = survival(
+    rows = variations(
         [
             score("a", AS_SCORED, 0.5),
             score("bb", AS_SCORED, 0.4),
@@ -220,16 +218,16 @@ def test_kendalls_tau_of_orders() -> None:
 def test_the_summary_says_under_how_many_choices_the_best_stays() -> None:
     found = ranked()
     labels = {name: name for name in ("a", "b", "c", *{str(s.llm) for s in found})}
-    text = "\n".join(sensitivity_lines(found, labels))
+    text = "\n".join(sensitivity_lines(variations(found), found, labels))
     said = "a, the first of these 3 encoders as scored, stays the first or too close to call under 1 of 2"
     assert said in text
     row = next(line for line in text.split("\n") if line.startswith("| pooling mean"))
     assert row == "| pooling mean | 0.200 | 0.600 | (0.100) | b | 0.33 |"
-    assert sensitivity_lines([], {}) == []
+    assert sensitivity_lines(variations([]), [], {}) == []
 
 
 def test_the_figure_has_a_row_a_variant_and_hollow_marks_for_what_has_none() -> None:
-    figure: Any = FIGURES.get("sensitivity")(FigureInputs(scores=ranked()))
+    figure: Any = FIGURES.get("sensitivity")(Findings.of(ranked()).figure_inputs())
     ax = figure.axes[0]
     names = [label.get_text() for label in ax.get_yticklabels()]
     assert names == [AS_SCORED, "pooling mean (2 of 3)", "fit pad"]

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alignbench.findings import rank
+from alignbench.findings import Findings
 from alignbench.findings.diff import compare
-from alignbench.plots import FigureInputs
 from alignbench.plots.compare import cka_by_data_type
 from alignbench.plots.matrix import multi_llm_matrix
 from alignbench.plots.verdict import NONE_BEATS, headline, sentence, verdict
@@ -21,8 +20,8 @@ from alignbench.show.diff_terminal import terminal_diff
 from alignbench.stats import Standings, standings
 from alignbench.tests.diff_fakes import recorded
 from alignbench.tests.html_fakes import page_of
-from alignbench.tests.ranking_fakes import paired
-from alignbench.tests.report_fakes import make_inputs, make_result, make_run, without_interval
+from alignbench.tests.ranking_fakes import paired, rank
+from alignbench.tests.report_fakes import make_run, without_interval
 from alignbench.types import Null
 
 if TYPE_CHECKING:
@@ -59,10 +58,10 @@ def shows(text: str, told: str) -> bool:
 def test_terminal_summary_and_web_page_say_the_verdict_first(scores: list[Score], told: str) -> None:
     first = f"Best: {told}" if told == "a" else f"{capital(told)}."
     assert sentence(rank(scores)[0]).startswith(first)
-    terminal = " ".join(line.strip() for line in terminal_table(scores, make_run(())))
+    terminal = " ".join(line.strip() for line in terminal_table(Findings.of(scores, make_run(()))))
     assert first in terminal
     assert shows(terminal, told)
-    summary = without_markup(summary_markdown(scores, make_run(()).to_dict()))
+    summary = without_markup(summary_markdown(Findings.of(scores, make_run(()))))
     assert f"**For mini-llama:** {first}" in summary
     assert shows(summary, told)
 
@@ -70,8 +69,7 @@ def test_terminal_summary_and_web_page_say_the_verdict_first(scores: list[Score]
 @cases
 def test_the_web_page_says_it(scores: list[Score], told: str) -> None:
     results = pytest.importorskip("alignbench.ui.results", reason="the extra `ui` is not installed")
-    found = make_result(scores)
-    text = without_markup(results._answer(found, "alignbench", []))
+    text = without_markup(results._answer(Findings.of(scores), "alignbench", []))
     first = sentence(rank(scores)[0]).removesuffix(".")
     assert text.startswith(f'<div class="ab-answer"><p class="ab-headline">{first}')
     assert shows(text, told)
@@ -87,16 +85,16 @@ def test_the_report_page_says_it(scores: list[Score], told: str, tmp_path: Path)
 @cases
 def test_types_are_judged_in_the_same_words(scores: list[Score], told: str) -> None:
     both = [*paired(ALONE, null=ABOVE), *(replace(s, data_type="chart") for s in scores)]
-    terminal = " ".join(line.strip() for line in terminal_table(both, make_run(())))
+    terminal = " ".join(line.strip() for line in terminal_table(Findings.of(both, make_run(()))))
     assert f"By type: chart: {told}." in terminal
-    summary = without_markup(summary_markdown(both, make_run(()).to_dict()))
+    summary = without_markup(summary_markdown(Findings.of(both, make_run(()))))
     assert f"| mini-llama | chart | {told} | a |" in summary
 
 
 @cases
 def test_the_figure_by_type_says_it(scores: list[Score], told: str) -> None:
     typed = [replace(s, data_type="chart", experiment="compare") for s in scores]
-    figure = cka_by_data_type(replace(make_inputs(("a", "b", "c"), ("mini-llama",)), scores=typed))
+    figure = cka_by_data_type(Findings.of(typed).figure_inputs())
     assert figure is not None
     written = [t.get_text() for ax in figure.axes for t in ax.texts]
     assert capital(told) in written
@@ -105,7 +103,9 @@ def test_the_figure_by_type_says_it(scores: list[Score], told: str) -> None:
 
 @cases
 def test_the_matrix_names_one_best_or_none(scores: list[Score], told: str) -> None:
-    figure = multi_llm_matrix(FigureInputs([replace(s, experiment="multi_llm") for s in scores]))
+    figure = multi_llm_matrix(
+        Findings.of([replace(s, experiment="multi_llm") for s in scores]).figure_inputs()
+    )
     assert figure is not None
     frames = [str(patch.get_gid()) for patch in figure.axes[0].patches if patch.get_gid()]
     expected = {"a": ["best"], "a or b (too close to call)": ["tied", "tied"]}
@@ -149,7 +149,7 @@ def test_of_many_that_tie_three_are_named(names: str, told: str) -> None:
 def test_all_that_tie_are_listed_beside_a_verdict_that_counts_some() -> None:
     scores = paired(dict.fromkeys("abcd", 0.4), null=ABOVE)
     scores.append(replace(scores[0], encoder="e"))
-    text = " ".join(terminal_table(scores, make_run(())))
+    text = " ".join(terminal_table(Findings.of(scores, make_run(()))))
     assert "a, b, c or 2 others (too close to call). Those too close to call: a, b, c, d, e." in text
 
 

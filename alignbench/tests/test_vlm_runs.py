@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alignbench.findings import read_run
+from alignbench.findings import Findings, read_run
 from alignbench.plots import FIGURES, FigureInputs
 from alignbench.tests import tiny_models as tiny
 from alignbench.tests.toys import copy_benchmarks, run, scores
@@ -107,7 +107,7 @@ def test_terminal_and_summary_say_what_came_of_the_trainings() -> None:
         gain, metric="answer_exact_match", value=0.5, chance=0.25, variant="type linear", params=told
     )
     found = [underfit, perplexity, said]
-    lines = terminal_table(found, make_run(("good",)), width=100)
+    lines = terminal_table(Findings.of(found, make_run(("good",))), width=100)
     row = next(line for line in lines if "2.125" in line)
     assert row.split() == [
         "good",
@@ -122,10 +122,10 @@ def test_terminal_and_summary_say_what_came_of_the_trainings() -> None:
     ]
     text = " ".join(" ".join(lines).split())
     assert "Right short answers of good, linear: type 0.500 (chance 0.250)." in text
-    assert "good, linear: underfit: the projector's training loss still falls" in text
+    assert "good, linear: underfit: the projector's training loss is still falling" in text
     assert "try --align-epochs 24" in text
     assert "ranked by image_gain, linear" in text
-    summary = plain(summary_markdown(found, make_run(("good",)).to_dict()))
+    summary = plain(summary_markdown(Findings.of(found, make_run(("good",)))))
     assert "| good | linear | 2.125 | 2.250 | 2.500 | 0.010 | [-0.090, 0.110] | 0.004 |" in summary
     assert "try --align-epochs 24" in summary
 

@@ -8,20 +8,18 @@ import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alignbench.experiments.prediction import predicts, worth
-from alignbench.findings import rank
 from alignbench.findings.answer import answer
-from alignbench.findings.control import against_control, control_sentences
+from alignbench.findings.control import control_sentences
 from alignbench.findings.files import dump, plain_score, write_text
-from alignbench.findings.flags import meaning
-from alignbench.findings.toys import toy_warnings
+from alignbench.findings.flags import flags_of, meaning
 from alignbench.plots import FIGURES, save
 from alignbench.plots.declared import caption_of, needs_of
 from alignbench.plots.fonts import behind, boxes
 from alignbench.plots.text import clean, cut
 from alignbench.show import scores_csv
 from alignbench.show.table import Row, score_table
-from alignbench.show.terminal import all_flags, retrieved
+from alignbench.show.terminal import retrieved
+from alignbench.stats.prediction import worth
 from alignbench.types import jsonable
 from alignbench.ui.tables import pair_table
 
@@ -32,8 +30,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from alignbench.findings import Findings
     from alignbench.session.options import Options
     from alignbench.session.result import Result
+    from alignbench.stats.prediction import Prediction
 
 TEXT_WIDTH = 90
 
@@ -88,9 +88,6 @@ def shown(
     drawn = _draw(result, figures, folder, problems.append, tell)
     about = {"command": command, "options": jsonable(options.to_dict()), "seed": options.seed}
     scores = {"scores": [plain_score(score) for score in result.scores], "run": about}
-    warned = toy_warnings(
-        result.models, "" if result.dataset is None else result.dataset.origin, result.scores
-    )
     files = (folder / f"{name}.csv", folder / f"{name}.json", folder / f"{name}-figures.zip")
     write_text(files[0], scores_csv(result.scores))
     write_text(files[1], dump(scores, indent=1))
@@ -99,7 +96,7 @@ def shown(
             for path in (png, png.with_suffix(".svg")):
                 archive.write(path, path.name)
     return Shown(
-        _answer(result, command, [*notes, *problems, *_not_drawn(figures, drawn)], warned, seed=options.seed),
+        _answer(result.findings, command, [*notes, *problems, *_not_drawn(figures, drawn)]),
         *score_table(result.scores),
         "".join(_figure(figure, png) for figure, png in drawn.items()),
         files,
@@ -152,35 +149,34 @@ def _not_drawn(names: Iterable[str], drawn: Iterable[str]) -> list[str]:
     return [f"Not drawn, for want of what they show: {', '.join(missing)}."] if missing else []
 
 
-def _answer(
-    result: Result, command: str, notes: Sequence[str], warned: Sequence[str] = (), *, seed: int = 42
-) -> str:
-    parts = [f'<p class="ab-warning"><b>Warning:</b> {_safe(sentence)}</p>' for sentence in warned]
-    rankings = [ranking for ranking in rank(result.scores) if ranking.metric is not None]
+def _answer(findings: Findings, command: str, notes: Sequence[str]) -> str:
+    scores = findings.scores
+    parts = [
+        f'<p class="ab-warning"><b>Warning:</b> {_safe(sentence)}</p>' for sentence in findings.toy_warnings
+    ]
+    rankings = [ranking for ranking in findings.rankings if ranking.metric is not None]
     for ranking in rankings:
-        lines = answer(ranking, result.scores, _name, _safe)
+        lines = answer(ranking, _name, _safe)
         of = f"For {_name(ranking.llm)}: " if len(rankings) > 1 else ""
         parts.append(f'<p class="ab-headline">{of}{lines[0]}</p>')
         parts.append("".join(f"<p>{line}</p>" for line in lines[1:]))
     if not rankings:
-        missing = sum(score.value is None for score in result.scores)
-        said = f"{len(result.scores)} scores"
+        missing = sum(score.value is None for score in scores)
+        said = f"{len(scores)} scores"
         said += f", {missing} of them not applicable (the table says why)" if missing else ""
         parts.append(f'<p class="ab-headline">{said}.</p>')
-    parts.append(pair_table(result.scores, _name, _safe))
-    names = {model: _name(model) for score in result.scores for model in (score.encoder, score.llm) if model}
+    parts.append(pair_table(scores, _name, _safe))
+    names = {model: _name(model) for score in scores for model in (score.encoder, score.llm) if model}
     told = [
-        *retrieved(result.scores, names),
-        *control_sentences(against_control(result.scores), _name, _safe),
+        *retrieved(scores, names),
+        *control_sentences(findings.controls, _name, _safe),
     ]
-    parts += [*(f"<p>{sentence}</p>" for sentence in told), *_predicted(result, seed)]
+    parts += [*(f"<p>{sentence}</p>" for sentence in told), *_predicted(findings.prediction)]
     if notes:
         parts.append(f'<ul class="ab-notes">{"".join(f"<li>{_safe(note)}</li>" for note in notes)}</ul>')
-    flags = dict.fromkeys(flag for score in result.scores for flag in all_flags(score))
+    flags = dict.fromkeys(flag for score in scores for flag in flags_of(score))
     if flags:
-        items = "".join(
-            f"<li><b>{_safe(flag)}</b>: {_safe(meaning(flag, result.scores))}</li>" for flag in flags
-        )
+        items = "".join(f"<li><b>{_safe(flag)}</b>: {_safe(meaning(flag, scores))}</li>" for flag in flags)
         parts.append(
             f"<details><summary>What the notes in the table mean</summary><ul>{items}</ul></details>"
         )
@@ -189,9 +185,8 @@ def _answer(
     return f'<div class="ab-answer">{"".join(parts)}</div>'
 
 
-def _predicted(result: Result, seed: int) -> list[str]:
+def _predicted(prediction: Prediction | None) -> list[str]:
     """Return whether scores predict retrieval, as HTML, in the words of the summary."""
-    prediction = predicts(result.scores, result.models, seed=seed)
     if prediction is None:
         return []
     told = [f"{one.metric} with {one.outcome}: {worth(one)}" for one in prediction.first]

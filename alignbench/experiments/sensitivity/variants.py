@@ -15,11 +15,12 @@ from alignbench.experiments.scoring import blas_threads, identity, preprocessing
 from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.llms import LLM
 from alignbench.metrics import METRICS
-from alignbench.stats import evaluate, standings
+from alignbench.stats import evaluate
+from alignbench.stats.variations import AS_SCORED, METRIC, OF
 from alignbench.types import Score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
     Sides = tuple[Matrix, Matrix]
 
-OF = "calibrated_cka"
-METRIC = f"varied_{OF}"
-AS_SCORED = "as scored"
 _SAME = 1e-14  # of its size: a feature that spreads no more is the same for all, up to rounding
 
 
@@ -62,31 +60,6 @@ class Lost:
 
     name: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What a variant makes of the ranking for one LLM.
-
-    Args:
-        llm: the text side.
-        variant: what is other.
-        values: encoder -> score; of an encoder that has no such variant, the score as it was.
-        unchanged: the encoders that have no such variant.
-        order: the encoders, best first.
-        tied: the first and those that can't be told from it; None where that is unknown.
-        tau: Kendall's τ with the order as scored; None for a single encoder.
-        keeps_first: whether the first as scored is the first here, too, or can't be told from it.
-    """
-
-    llm: str
-    variant: str
-    values: dict[str, float]
-    unchanged: tuple[str, ...]
-    order: tuple[str, ...]
-    tied: tuple[str, ...] | None
-    tau: float | None
-    keeps_first: bool
 
 
 def sensitivity(
@@ -234,56 +207,6 @@ def standardised(values: Matrix) -> Matrix:
         return np.zeros_like(values)
     columns: Matrix = (values[:, kept] - values[:, kept].mean(axis=0)) / spread[kept]
     return columns
-
-
-def survival(scores: Sequence[Score]) -> list[Row]:
-    """Return for each LLM and variant the ranking of encoders, beside the ranking as scored.
-
-    An encoder that has no such variant keeps its score.
-    """
-    own = [s for s in scores if s.metric == METRIC and s.value is not None and s.encoder and s.llm]
-    rows = []
-    for llm in dict.fromkeys(str(s.llm) for s in own):
-        of = {(s.variant, str(s.encoder)): s for s in own if s.llm == llm}
-        base = {encoder: s for (variant, encoder), s in of.items() if variant == AS_SCORED}
-        if not base:
-            continue
-        for variant in sorted({variant for variant, _ in of}, key=_place):
-            found = {encoder: of.get((variant, encoder), s) for encoder, s in base.items()}
-            unchanged = tuple(e for e in base if (variant, e) not in of)
-            rows.append(_row(llm, variant, found, unchanged, _order(base)))
-    return rows
-
-
-def _row(
-    llm: str, variant: str, found: dict[str, Score], unchanged: tuple[str, ...], before: tuple[str, ...]
-) -> Row:
-    values = {encoder: float(score.value or 0.0) for encoder, score in found.items()}
-    order = _order(found)
-    groups = standings(found).tie_groups
-    tied = None if groups is None else groups[0]
-    keeps_first = before[0] == order[0] or before[0] in (tied or ())
-    return Row(llm, variant, values, unchanged, order, tied, kendall(before, order), keeps_first)
-
-
-def _place(variant: str) -> tuple[int, str]:
-    """Return where a variant stands in tables: kinds of choices together, as scored first."""
-    kinds = (AS_SCORED, "pooling", "fit", "encoder", "LLM", "lengths", "unit", "centred", "features")
-    return next((i for i, kind in enumerate(kinds) if variant.startswith(kind)), len(kinds)), variant
-
-
-def _order(found: dict[str, Score]) -> tuple[str, ...]:
-    return tuple(sorted(found, key=lambda e: (-float(found[e].value or 0.0), e)))
-
-
-def kendall(before: Sequence[str], after: Sequence[str]) -> float | None:
-    """Return Kendall's τ of two orders: the share of pairs that keep their order less that of the rest."""
-    n = len(before)
-    if n < 2:
-        return None
-    place = {name: rank for rank, name in enumerate(after)}
-    pairs = [(a, b) for i, a in enumerate(before) for b in before[i + 1 :]]
-    return sum(1 if place[a] < place[b] else -1 for a, b in pairs) / len(pairs)
 
 
 def _values(embeddings: Embeddings) -> Matrix:

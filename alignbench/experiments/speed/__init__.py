@@ -75,9 +75,9 @@ EXPERIMENT = Experiment(
     not_for_arrays="times metrics and models",
     measures={
         "latency_ms": "Median time of a batch in the model, without preparation of the images.",
-        "throughput": "Images or texts a second.",
-        "token_throughput": "Tokens a second.",
-        "peak_memory": "Memory at its peak: what a call added on a CPU, all with the weights on CUDA.",
+        "throughput": "Images or texts per second.",
+        "token_throughput": "Tokens per second.",
+        "peak_memory": "Memory at its peak: on a CPU what a call adds, on CUDA all, weights included.",
         "preprocess_ms": "Time to make an image ready for the model.",
         "decode_ms": "Time to decode an image file.",
         "metric_ms": "Time to compute the metric's value, without null and interval.",

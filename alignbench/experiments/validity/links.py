@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.experiments.prediction import verdict_of
 from alignbench.experiments.validity.table import Table, read_table
 from alignbench.stats import correlations, explained, smallest_p, without_each
 from alignbench.stats.correlation import blocks_of, by_chance, last_of_each, subset_r, subsets_of
+from alignbench.stats.prediction import verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

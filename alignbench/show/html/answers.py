@@ -6,23 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alignbench.datatypes import ALL
-from alignbench.experiments.prediction import PREDICTORS
 from alignbench.findings.answer import answer
 from alignbench.findings.choice import is_cross_modal
-from alignbench.findings.control import against_control, control_sentences
+from alignbench.findings.control import control_sentences
 from alignbench.findings.numbers import share
-from alignbench.findings.ranking import ranked_scores
 from alignbench.plots.verdict import headline
 from alignbench.show.html.bars import bar, scale_of
+from alignbench.stats.prediction import PREDICTORS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from markupsafe import Markup
 
+    from alignbench.findings.findings import Findings
     from alignbench.findings.ranking import Ranking
     from alignbench.show.html.rows import ScoreRow
-    from alignbench.types import Score
 
 _METRICS = frozenset({*PREDICTORS, "e2e", "multi_llm"})
 
@@ -88,37 +87,33 @@ class Board:
         return "" if self.data_type == ALL else self.data_type
 
 
-def boards(
-    rankings: Sequence[Ranking], scores: Sequence[Score], rows: Sequence[ScoreRow], labels: Mapping[str, str]
-) -> list[Board]:
+def boards(rankings: Sequence[Ranking], findings: Findings, rows: Sequence[ScoreRow]) -> list[Board]:
     """Return a leaderboard a ranking; those of one metric share an axis.
 
     Args:
-        rankings: of the run.
-        scores: all of the run.
-        rows: one a score, in the same order.
-        labels: name -> what a model is called.
+        rankings: those of the findings that become leaderboards.
+        findings: of the run.
+        rows: one for each score, in the same order.
     """
-    of_score = {id(score): row for score, row in zip(scores, rows, strict=True)}
-    ranked = [(ranking, ranked_scores(ranking, scores)) for ranking in rankings]
+    label = findings.labels.__getitem__
+    of_score = {id(score): row for score, row in zip(findings.scores, rows, strict=True)}
     scales = {
-        metric: scale_of(s for r, own in ranked for s in own.values() if r.metric == metric)
+        metric: scale_of(s for r in rankings for s in r.scores.values() if r.metric == metric)
         for metric in {ranking.metric for ranking in rankings}
     }
-    controls = against_control(scores)
     found = []
-    for ranking, own in ranked:
-        of_llm = [c for c in controls if (c.llm, c.data_type) == (ranking.llm, ranking.data_type)]
-        first = next(iter(own.values()), None)
+    for ranking in rankings:
+        of_llm = [c for c in findings.controls if (c.llm, c.data_type) == (ranking.llm, ranking.data_type)]
+        first = next(iter(ranking.scores.values()), None)
         places, best = ranking.places, ranking.probability_best or {}
-        first_sentence, *rest = answer(ranking, scores, labels.__getitem__, numbers=False)
+        first_sentence, *rest = answer(ranking, label, numbers=False)
         found.append(
             Board(
-                llm=labels[ranking.llm],
+                llm=label(ranking.llm),
                 data_type=ranking.data_type,
                 metric=" ".join(filter(None, (first.metric, first.variant))) if first else "",
                 higher_is_better=first.higher_is_better if first else ranking.higher_is_better,
-                n=ranking.n or min((score.n for score in own.values()), default=0),
+                n=ranking.n or min((score.n for score in ranking.scores.values()), default=0),
                 placed=[
                     Placed(
                         places.get(e),
@@ -127,14 +122,14 @@ def boards(
                         e in ranking.answer,
                         bar(score, scales[ranking.metric], of_score[id(score)].colour),
                     )
-                    for e, score in own.items()
+                    for e, score in ranking.scores.items()
                 ],
-                verdict=headline(ranking, labels.__getitem__),
+                verdict=headline(ranking, label),
                 decided=bool(ranking.answer),
                 sentences=[
                     *([] if ranking.best else [first_sentence]),
                     *rest,
-                    *control_sentences(of_llm, labels.__getitem__),
+                    *control_sentences(of_llm, label),
                 ],
             )
         )

@@ -44,7 +44,7 @@ def concerns(run: Mapping[str, Any], rows: Sequence[ScoreRow], problems: Sequenc
     found = [*_failed(run), *_weights(run), *_unfinished(run), *_dropped(run), *_missing(rows)]
     said = [*map(str, run.get("warnings", ())), *map(str, run.get("dataset", {}).get("notes", ())), *problems]
     if said:
-        found.append(Concern("Said during the run", "", said))
+        found.append(Concern("Warnings during the run", "", said))
     return found
 
 
@@ -75,7 +75,7 @@ def _weights(run: Mapping[str, Any]) -> list[Concern]:
             Concern(
                 f"{plural(len(stand_ins), 'stand-in')} instead of what was asked for",
                 "The weights were not at hand, and a built-in toy model of the family took their place. "
-                "Its numbers say nothing of the model that was asked for.",
+                "Its numbers say nothing about the model that was asked for.",
                 [f"{m.name} stood in for {m.stand_in_for}" for m in stand_ins],
             )
         )
@@ -83,8 +83,9 @@ def _weights(run: Mapping[str, Any]) -> list[Concern]:
         found.append(
             Concern(
                 "These are built-in toy models",
-                "They come with alignbench, so that a run needs no download. They show how the suite judges; "
-                "for the large models of their families, name these: --encoders clip,siglip --llms llama3.",
+                "They come with alignbench, so that a run needs no download. They show how the suite "
+                "works; to measure the large models of their families, name them: --encoders clip,siglip "
+                "--llms llama3.",
                 [", ".join(m.name for m in toys)],
             )
         )
@@ -95,7 +96,7 @@ def _failed(run: Mapping[str, Any]) -> list[Concern]:
     failures = failures_of(run)
     if not failures:
         return []
-    text = "Each section and figure names what it lacks. A test that failed says nothing of its models."
+    text = "Each section and figure names what is missing. A failed test says nothing about its models."
     cases = [f"{reason.said} ({listed(reason.tests, _MOST)})" for reason in by_reason(failures)]
     return [Concern(title(failures), text, cases)]
 
@@ -103,7 +104,9 @@ def _failed(run: Mapping[str, Any]) -> list[Concern]:
 def _unfinished(run: Mapping[str, Any]) -> list[Concern]:
     if run:
         return []
-    return [Concern("The run did not end", "Only the scores that it had recorded are known.")]
+    return [
+        Concern("The run did not finish", "Only the scores that it recorded before it stopped are known.")
+    ]
 
 
 def _dropped(run: Mapping[str, Any]) -> list[Concern]:
@@ -116,7 +119,7 @@ def _dropped(run: Mapping[str, Any]) -> list[Concern]:
         for row in reasons
     ]
     total = plural(sum(row.count for row in reasons), "row")
-    return [Concern(f"{total} of the data could not be used", "They are in no score.", cases)]
+    return [Concern(f"{total} of the data could not be used", "No score includes them.", cases)]
 
 
 def _missing(rows: Sequence[ScoreRow]) -> list[Concern]:
@@ -128,7 +131,7 @@ def _missing(rows: Sequence[ScoreRow]) -> list[Concern]:
         return []
     cases = [f"{reason}: {listed(map(_told, own), _MOST)}" for reason, own in by_reason.items()]
     count = plural(sum(map(len, by_reason.values())), "score")
-    text = "What does not exist has a reason, and no number."
+    text = "The reasons, each with the scores that it concerns:"
     return [Concern(f"{count} could not be computed", text, cases)]
 
 

@@ -14,17 +14,13 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from alignbench.experiments.prediction import predicts, worth
-from alignbench.findings.choice import losses_of
 from alignbench.findings.facts import facts
-from alignbench.findings.files import ARTIFACTS, REPORT, SCORES, read_run, write_text
+from alignbench.findings.files import ARTIFACTS, REPORT, SCORES, write_text
+from alignbench.findings.findings import Findings
 from alignbench.findings.numbers import probability
-from alignbench.findings.ranking import rank, rank_by_type
-from alignbench.findings.toys import toy_warnings
 from alignbench.plots.declared import needs_of, not_drawn
 from alignbench.plots.inputs import read_artifacts
 from alignbench.plots.missing import missing
-from alignbench.plots.names import failures_of, labels_of, models_of, origin_of
 from alignbench.plots.text import clean
 from alignbench.show.folder import scores_csv
 from alignbench.show.html.answers import boards, metric_tables
@@ -40,6 +36,7 @@ from alignbench.show.speed import (
     metric_sentence,
     rounds_table,
 )
+from alignbench.stats.prediction import worth
 from alignbench.units import plural
 
 if TYPE_CHECKING:
@@ -65,12 +62,15 @@ _EXPERIMENTS = {
 }
 
 
-def write_report(run_folder: Path | str, problems: Sequence[str] = ()) -> Path:
+def write_report(
+    run_folder: Path | str, problems: Sequence[str] = (), findings: Findings | None = None
+) -> Path:
     """Write report.html into a run's folder, from what is in it; the same folder gives the same bytes.
 
     Args:
         run_folder: of this run or an old one, or of one that was killed.
         problems: what went wrong while figures were drawn.
+        findings: of the run; None: they are read from its folder.
 
     Returns:
         the page's path.
@@ -80,24 +80,23 @@ def write_report(run_folder: Path | str, problems: Sequence[str] = ()) -> Path:
     """
     folder = Path(run_folder)
     path = folder / REPORT
-    write_text(path, report_html(folder, problems))
+    write_text(path, report_html(folder, problems, findings))
     return path
 
 
-def report_html(run_folder: Path | str, problems: Sequence[str] = ()) -> str:
+def report_html(
+    run_folder: Path | str, problems: Sequence[str] = (), findings: Findings | None = None
+) -> str:
     """Return the page of a run as text; see `write_report`."""
     folder = Path(run_folder)
-    run, scores = read_run(folder)
+    if findings is None:
+        findings = Findings.read(folder)
+    run, scores, labels, failures = findings.run, findings.scores, findings.labels, findings.failures
     unreadable: list[str] = list(problems)
     artifacts = read_artifacts(folder / ARTIFACTS, unreadable.append).others
-    labels = labels_of(run, scores)
-    losses, failures = losses_of(run), failures_of(run)
-    rankings = rank(scores, losses, failures)
-    ranked = {(ranking.llm, ranking.data_type) for ranking in rankings}
-    by_type = [r for r in rank_by_type(scores, losses, failures) if (r.llm, r.data_type) not in ranked]
     rows = score_rows(scores, run)
     known = known_samples(artifacts)
-    drawn = space(artifacts, known, scores, labels, [model.label for model in models_of(run)])
+    drawn = space(artifacts, known, scores, labels, [model.label for model in findings.models])
     figures = figure_views(folder, failures, scores)
     style, script = (_asset(name) for name in ("report.css", "report.js"))
     context: dict[str, Any] = {
@@ -105,11 +104,11 @@ def report_html(run_folder: Path | str, problems: Sequence[str] = ()) -> str:
         "style": Markup(style),
         "script": Markup(script),
         "run": run,
-        "models": models_of(run),
+        "models": findings.models,
         "facts": facts(run),
-        "toys": toy_warnings(models_of(run), origin_of(run), scores),
-        "answers": boards(rankings, scores, rows, labels),
-        "boards": boards([*rankings, *by_type], scores, rows, labels),
+        "toys": findings.toy_warnings,
+        "answers": boards(findings.rankings, findings, rows),
+        "boards": boards([*findings.rankings, *findings.details_by_type], findings, rows),
         "metric_tables": metric_tables(rows),
         "concerns": concerns(run, rows, list(dict.fromkeys(unreadable))),
         "flags": raised_flags(rows),
@@ -119,7 +118,7 @@ def report_html(run_folder: Path | str, problems: Sequence[str] = ()) -> str:
         "space_data": _for_script(drawn.data) if drawn else Markup(""),
         "influences": influences(artifacts, known, labels),
         "known": len(known),
-        "prediction": predicts(scores, models_of(run), seed=int(run.get("seed", 42))),
+        "prediction": findings.prediction,
         "speed": _speed(scores, labels, failures),
         "experiments": [
             (

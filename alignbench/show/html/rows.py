@@ -6,14 +6,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alignbench.findings.flags import meaning
+from alignbench.findings.flags import flags_of, meaning
 from alignbench.findings.numbers import probability, value_text
 from alignbench.plots.names import labels_of, models_of
 from alignbench.plots.style import CONTROL, looks
 from alignbench.plots.text import cut, number
 from alignbench.show.glossary import measures
 from alignbench.show.html.bars import bar, scale_of
-from alignbench.show.terminal import all_flags
 from alignbench.stats import beats_shuffled
 from alignbench.types import jsonable, weights_words
 
@@ -110,7 +109,7 @@ def score_rows(scores: Sequence[Score], run: Mapping[str, Any]) -> list[ScoreRow
                 within=NOTHING if null is None else probability(null.within_p, NOTHING),
                 colour=colour,
                 bar=bar(score, scales[kind], colour),
-                flags={flag: meaning(flag, [score]) for flag in all_flags(score)},
+                flags={flag: meaning(flag, [score]) for flag in flags_of(score)},
                 what=measures(score.metric),
                 more=_more(score, labels),
             )

@@ -1,0 +1,220 @@
+"""`Findings`: what the scores of a run say, worked out once and read by everything that shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from alignbench.datatypes import ALL
+from alignbench.errors import InputError, UnknownNameError
+from alignbench.findings.answer import answer
+from alignbench.findings.choice import is_cross_modal, losses_of
+from alignbench.findings.control import against_control
+from alignbench.findings.files import finite, read_run, sound
+from alignbench.findings.flags import flags_of, meaning
+from alignbench.findings.ranking import in_order, leading, rankings
+from alignbench.findings.toys import toy_warnings
+from alignbench.plots.inputs import WITH_TIES, Artifacts, FigureInputs, pick
+from alignbench.plots.names import failures_of, labels_of, models_of, origin_of
+from alignbench.registry import unknown
+from alignbench.stats import standings
+from alignbench.stats.prediction import predicts
+from alignbench.stats.variations import variations
+from alignbench.types import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from alignbench.findings.control import AgainstControl
+    from alignbench.findings.ranking import Ranking
+    from alignbench.stats import Standings
+    from alignbench.stats.prediction import Prediction
+    from alignbench.stats.variations import Variation
+    from alignbench.types import Failure, ModelInfo, Score
+
+_SEED = 42
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the scores of a run say. Each part is computed when it is first asked for, and then kept.
+
+    Args:
+        scores: of the run, by experiment, metric and model; every number is finite.
+        run: the run's description as scores.json has it; empty where it is not known.
+        name: what the run is called in a comparison.
+    """
+
+    scores: tuple[Score, ...]
+    run: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+    @classmethod
+    def of(
+        cls, scores: Iterable[Score], run: Run | Mapping[str, Any] | None = None, name: str = ""
+    ) -> Findings:
+        """Return the findings of scores.
+
+        Args:
+            scores: in any order.
+            run: the description of the run that they come from: its models, data, seed and failed tests.
+            name: what the run is called in a comparison.
+        """
+        described = finite(run.to_dict()) if isinstance(run, Run) else run or {}
+        return cls(tuple(in_order(map(sound, scores), models_of(described))), described, name)
+
+    @classmethod
+    def read(cls, place: Path | str, name: str | None = None) -> Findings:
+        """Return the findings of a recorded run.
+
+        Args:
+            place: the run's folder, or its scores.json.
+            name: what the run is called in a comparison; its place by default.
+
+        Raises:
+            DataError: there is no run, or it is damaged.
+        """
+        run, scores = read_run(place)
+        return cls.of(scores, run, str(place) if name is None else name)
+
+    def ranking(self, llm: str, data_type: str | None = None) -> Ranking:
+        """Return the encoders for one LLM, best first: their order, ties, and how sure it is.
+
+        Args:
+            llm: its name in the run, or its label.
+            data_type: rank on this type alone; by default on all data together.
+
+        Raises:
+            UnknownNameError: the run has no score of an encoder with this LLM, or none on this data type.
+            InputError: there are several data types and no ranking on all data together.
+        """
+        label = self.labels.get(llm, llm)
+        of_llm = {r.data_type: r for r in self._every if self.labels[r.llm] == label}
+        if not of_llm:
+            raise UnknownNameError(unknown("LLM", llm, {self.labels[r.llm]: r for r in self._every}))
+        wanted = (ALL if ALL in of_llm else next(iter(of_llm))) if data_type is None else data_type
+        if data_type is None and ALL not in of_llm and len(of_llm) > 1:
+            raise InputError(f"{llm}: ranked on no data together; name a data type: {', '.join(of_llm)}")
+        if wanted not in of_llm:
+            raise UnknownNameError(f"{llm}: {unknown('data type', wanted, of_llm)}")
+        return of_llm[wanted]
+
+    def best(self, llm: str, data_type: str | None = None) -> str | None:
+        """Return the encoder that is better than all others by more than chance.
+
+        None where there is no such encoder: several may be the best (see `ties`), none beats shuffled pairs,
+        or the ties are unknown. See `ranking` for the arguments and errors.
+        """
+        return self.ranking(llm, data_type).winner
+
+    def ties(self, llm: str, data_type: str | None = None) -> tuple[str, ...] | None:
+        """Return the encoders that may be the best and can't be told apart, best score first.
+
+        Empty where one encoder is the best, or where none beats shuffled pairs; None where ties are unknown,
+        as with fewer than 20 groups. See `ranking` for the arguments and errors.
+        """
+        ranking = self.ranking(llm, data_type)
+        if ranking.tie_groups is None:
+            return None
+        return ranking.answer if len(ranking.answer) > 1 else ()
+
+    def answer(self, llm: str, data_type: str | None = None) -> str:
+        """Return the answer for one LLM: the verdict, how sure it is, and what speaks against it.
+
+        See `ranking` for the arguments and errors.
+        """
+        return " ".join(answer(self.ranking(llm, data_type), lambda name: self.labels.get(name, name)))
+
+    @cached_property
+    def models(self) -> tuple[ModelInfo, ...]:
+        """The models of the run."""
+        return models_of(self.run)
+
+    @cached_property
+    def failures(self) -> tuple[Failure, ...]:
+        """The tests of the run that failed, so that scores are missing."""
+        return failures_of(self.run)
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Name of a model -> what it is called where it is shown."""
+        return labels_of(self.run, self.scores)
+
+    @cached_property
+    def rankings(self) -> tuple[Ranking, ...]:
+        """The ranking for each LLM: over all data where that was scored, else on each data type."""
+        return tuple(leading(self._every))
+
+    @cached_property
+    def rankings_by_type(self) -> tuple[Ranking, ...]:
+        """The ranking for each LLM on each data type by itself."""
+        return tuple(ranking for ranking in self._every if ranking.data_type != ALL)
+
+    @cached_property
+    def details_by_type(self) -> tuple[Ranking, ...]:
+        """Those of `rankings_by_type` that stand beside a ranking over all data."""
+        answers = {id(ranking) for ranking in self.rankings}
+        return tuple(ranking for ranking in self.rankings_by_type if id(ranking) not in answers)
+
+    @cached_property
+    def prediction(self) -> Prediction | None:
+        """Which score predicts retrieval; None where no retrieval was recorded."""
+        return predicts(self.scores, self.models, seed=int(self.run.get("seed", _SEED)))
+
+    @cached_property
+    def controls(self) -> tuple[AgainstControl, ...]:
+        """Every trained encoder beside the untrained one, in every outcome of a training."""
+        return tuple(against_control(self.scores))
+
+    @cached_property
+    def variations(self) -> tuple[Variation, ...]:
+        """The order of the encoders under other choices; nothing where the run has no such scores."""
+        return tuple(variations(self.scores))
+
+    @cached_property
+    def toy_warnings(self) -> tuple[str, ...]:
+        """A sentence for each way in which scores of real models rest on toys."""
+        return tuple(toy_warnings(self.models, origin_of(self.run), self.scores))
+
+    @cached_property
+    def flags(self) -> dict[str, str]:
+        """Each flag that a score of the run has -> what it means."""
+        return {flag: meaning(flag, self.scores) for score in self.scores for flag in flags_of(score)}
+
+    def figure_inputs(self, artifacts: Artifacts | None = None) -> FigureInputs:
+        """Return what figures are drawn from: the scores, what they say, and the arrays beside them."""
+        arrays = artifacts or Artifacts()
+        tables: dict[tuple[str, str, str, str], dict[str, Score]] = {}
+        shown = [s for s in self.scores if s.experiment in WITH_TIES and is_cross_modal(s)]
+        for metric in dict.fromkeys(score.metric for score in shown):
+            for score in pick(shown, metric):
+                table = (score.experiment, metric, str(score.llm), score.data_type)
+                tables.setdefault(table, {})[str(score.encoder)] = score
+        return FigureInputs(
+            self.scores,
+            self.models,
+            arrays.coral,
+            arrays.similarity,
+            arrays.others,
+            self.failures,
+            standings={table: self._standings(scores) for table, scores in tables.items()},
+            prediction=self.prediction,
+            variations=self.variations,
+        )
+
+    @cached_property
+    def _every(self) -> list[Ranking]:
+        return rankings(self.scores, losses_of(self.run), self.failures, self._standings)
+
+    @cached_property
+    def _judged(self) -> dict[frozenset[tuple[str, int]], Standings]:
+        return {}
+
+    def _standings(self, scores: Mapping[str, Score]) -> Standings:
+        """Judge each table of this run's scores once, whoever asks."""
+        key = frozenset((encoder, id(score)) for encoder, score in scores.items())
+        if key not in self._judged:
+            self._judged[key] = standings(scores)
+        return self._judged[key]

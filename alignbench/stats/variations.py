@@ -1,0 +1,92 @@
+"""Whether a ranking survives choices that somebody else might have made: the order under each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from alignbench.stats.standings import standings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from alignbench.types import Score
+
+OF = "calibrated_cka"
+METRIC = f"varied_{OF}"
+AS_SCORED = "as scored"
+
+
+@dataclass(frozen=True, slots=True)
+class Variation:
+    """What a variant makes of the ranking for one LLM.
+
+    Args:
+        llm: the text side.
+        variant: what is other.
+        values: encoder -> score; of an encoder that has no such variant, the score as it was.
+        unchanged: the encoders that have no such variant.
+        order: the encoders, best first.
+        tied: the first and those that can't be told from it; None where that is unknown.
+        tau: Kendall's τ with the order as scored; None for a single encoder.
+        keeps_first: whether the first as scored is the first here, too, or can't be told from it.
+    """
+
+    llm: str
+    variant: str
+    values: dict[str, float]
+    unchanged: tuple[str, ...]
+    order: tuple[str, ...]
+    tied: tuple[str, ...] | None
+    tau: float | None
+    keeps_first: bool
+
+
+def variations(scores: Iterable[Score]) -> list[Variation]:
+    """Return for each LLM and variant the ranking of encoders, beside the ranking as scored.
+
+    An encoder that has no such variant keeps its score.
+    """
+    own = [s for s in scores if s.metric == METRIC and s.value is not None and s.encoder and s.llm]
+    rows = []
+    for llm in dict.fromkeys(str(s.llm) for s in own):
+        of = {(s.variant, str(s.encoder)): s for s in own if s.llm == llm}
+        base = {encoder: s for (variant, encoder), s in of.items() if variant == AS_SCORED}
+        if not base:
+            continue
+        for variant in sorted({variant for variant, _ in of}, key=_place):
+            found = {encoder: of.get((variant, encoder), s) for encoder, s in base.items()}
+            unchanged = tuple(e for e in base if (variant, e) not in of)
+            rows.append(_row(llm, variant, found, unchanged, _order(base)))
+    return rows
+
+
+def _row(
+    llm: str, variant: str, found: dict[str, Score], unchanged: tuple[str, ...], before: tuple[str, ...]
+) -> Variation:
+    values = {encoder: float(score.value or 0.0) for encoder, score in found.items()}
+    order = _order(found)
+    groups = standings(found).tie_groups
+    tied = None if groups is None else groups[0]
+    keeps_first = before[0] == order[0] or before[0] in (tied or ())
+    return Variation(llm, variant, values, unchanged, order, tied, kendall(before, order), keeps_first)
+
+
+def _place(variant: str) -> tuple[int, str]:
+    """Return where a variant stands in tables: kinds of choices together, as scored first."""
+    kinds = (AS_SCORED, "pooling", "fit", "encoder", "LLM", "lengths", "unit", "centred", "features")
+    return next((i for i, kind in enumerate(kinds) if variant.startswith(kind)), len(kinds)), variant
+
+
+def _order(found: dict[str, Score]) -> tuple[str, ...]:
+    return tuple(sorted(found, key=lambda e: (-float(found[e].value or 0.0), e)))
+
+
+def kendall(before: Sequence[str], after: Sequence[str]) -> float | None:
+    """Return Kendall's τ of two orders: the share of pairs that keep their order less that of the rest."""
+    n = len(before)
+    if n < 2:
+        return None
+    place = {name: rank for rank, name in enumerate(after)}
+    pairs = [(a, b) for i, a in enumerate(before) for b in before[i + 1 :]]
+    return sum(1 if place[a] < place[b] else -1 for a, b in pairs) / len(pairs)
