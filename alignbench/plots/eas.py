@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -137,7 +137,7 @@ def _stack(ax: Axes, row: float, score: Score, colour: str) -> None:
     left = 0.0
     for name, width in contributions(score).items():
         hatch = SATURATED_HATCH if name == "coral" and "saturated" in score.flags else None
-        look = {"color": colour, "alpha": PART_ALPHA[name], "edgecolor": "white", "linewidth": 0.6}
+        look: Any = {"color": colour, "alpha": PART_ALPHA[name], "edgecolor": "white", "linewidth": 0.6}
         ax.barh(row, width, BAR, left=left, hatch=hatch, **look)
         left += width
     bar_ends(ax, row, score)

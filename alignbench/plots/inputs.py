@@ -119,7 +119,7 @@ class FigureInputs:
         """The arrays that an experiment left of pairs of models, in the order of LLMs, then of encoders."""
         return sorted(
             self.artifacts.get(kind, ()),
-            key=lambda a: (self.place(str(a["llm"])) if "llm" in a else (), self.place(str(a["encoder"]))),
+            key=lambda a: [self.place(str(a[side])) for side in ("llm", "encoder") if side in a],
         )
 
     def of(self, experiment: str) -> list[Score]:

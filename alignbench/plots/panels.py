@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignbench.plots.marks import limit, name_rows, not_recorded, score_bar
+from alignbench.plots.style import new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from matplotlib.axes import Axes
-    from matplotlib.figure import FigureBase
+    from matplotlib.figure import Figure, FigureBase
     from numpy.typing import NDArray
 
     from alignbench.types import Score
@@ -71,7 +72,7 @@ def row_panels(
         shared: which axes are shared, as `subplots` takes it.
     """
     heights = [len(block.rows) + 0.1 for block in blocks]
-    axes = area.subplots(
+    axes: NDArray[Any] = area.subplots(
         len(blocks), len(titles), squeeze=False, height_ratios=heights, **{"sharex": "col", **shared}
     )
     for block, row in zip(blocks, axes, strict=True):
@@ -128,6 +129,32 @@ def panel_grid(area: FigureBase, count: int, most: int, **shared: Any) -> list[A
     for ax in axes[count:]:
         ax.set_axis_off()
     return list(axes[:count])
+
+
+def grid_figure(
+    count: int,
+    most: int,
+    width: float,
+    height: float,
+    *,
+    margins: tuple[float, float] = (0.0, 1.5),
+    least: float = 6.0,
+    **shared: Any,
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure of `count` panels, at most `most` in a row.
+
+    Args:
+        count: of the panels.
+        most: in a row.
+        width: of a panel, in inches.
+        height: of a panel, in inches.
+        margins: the width and the height of all else.
+        least: the least width of the figure, which its title needs.
+        shared: which axes are shared, as `subplots` takes it.
+    """
+    rows, columns = rows_of(count, most), min(most, count)
+    figure = new_figure(max(least, margins[0] + width * columns), margins[1] + height * rows)
+    return figure, panel_grid(figure, count, most, **shared)
 
 
 def rows_of(count: int, most: int) -> int:
