@@ -13,16 +13,14 @@ from alignbench.plots.style import INK, MUTED, SEQUENTIAL, entitle, new_figure
 from alignbench.plots.text import clean, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from alignbench.plots.inputs import FigureInputs
+    from alignbench.plots.inputs import Arrays, FigureInputs
     from alignbench.types import Score
-
-    Arrays = Mapping[str, NDArray[Any]]
 
 TITLES = ("localisation_auc", "pointing_game", "overlap_iou")
 TEXT_METHODS = ("value", "negated", "raw")

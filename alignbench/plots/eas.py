@@ -11,7 +11,7 @@ from alignbench.plots.cells import draw_cells, hatch_cell
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
 from alignbench.plots.marks import BAR, bar_ends, left_out, missing, reading_notes, sample_note
-from alignbench.plots.panels import Block, Column, by_block, score_table, table_height
+from alignbench.plots.panels import Column, by_block, llm_blocks, score_table, table_height
 from alignbench.plots.scatter import draw_points, llm_legend, llm_markers, name_points, score_point
 from alignbench.plots.style import SATURATED_HATCH, SEQUENTIAL, entitle, new_figure
 from alignbench.plots.text import number
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.plots.inputs import FigureInputs
+    from alignbench.plots.panels import Block
     from alignbench.plots.scatter import Point
     from alignbench.types import Score
 
@@ -57,10 +58,7 @@ def eas_dashboard(inputs: FigureInputs) -> Figure | None:
         return None
     scores = [score for own in columns.values() for score in own]
     orders = {llm: _best_first(columns, llm) for llm in dict.fromkeys(str(score.llm) for score in scores)}
-    blocks = [
-        Block(f"for {inputs.label(llm)}", {encoder: inputs.label(encoder) for encoder in order})
-        for llm, order in orders.items()
-    ]
+    blocks = llm_blocks(orders, inputs)
     heights = [table_height(blocks, 0.34 if sum(map(len, orders.values())) <= 24 else 0.3) + 0.7]
     parted = {metric: found for metric, own in columns.items() if (found := [s for s in own if _parts(s)])}
     ranked = _that_fit({llm: order for llm, order in orders.items() if len(order) > 1}) if parted else {}

@@ -17,11 +17,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
-    from alignbench.plots.inputs import FigureInputs
-
-    Arrays = Mapping[str, NDArray[Any]]
+    from alignbench.plots.inputs import Arrays, FigureInputs
 
 MOST_PAIRS = 6
 COLUMNS = 3

@@ -13,15 +13,10 @@ from alignbench.plots.style import MUTED, SEQUENTIAL, entitle, new_figure
 from alignbench.plots.text import number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
-    from alignbench.plots.inputs import FigureInputs
-
-    Arrays = Mapping[str, NDArray[Any]]
+    from alignbench.plots.inputs import Arrays, FigureInputs
 
 METRICS = ("debiased_cka", "mutual_knn")
 MOST_PAIRS = 6

@@ -9,12 +9,13 @@ from alignbench.plots.marks import limit, name_rows, not_recorded, score_bar
 from alignbench.plots.style import new_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, FigureBase
     from numpy.typing import NDArray
 
+    from alignbench.plots.inputs import FigureInputs
     from alignbench.types import Score
 
 
@@ -160,6 +161,22 @@ def grid_figure(
 def rows_of(count: int, most: int) -> int:
     """Return how many rows `count` panels take, at most `most` in a row."""
     return -(-count // min(most, count)) if count else 0
+
+
+def llm_blocks(orders: Mapping[str, Iterable[str]], inputs: FigureInputs) -> list[Block]:
+    """Return a block for each LLM with a row for each of its encoders, in their order."""
+    return [
+        Block(f"for {inputs.label(llm)}", {encoder: inputs.label(encoder) for encoder in encoders})
+        for llm, encoders in orders.items()
+    ]
+
+
+def encoders_by_llm(scores: Iterable[Score], inputs: FigureInputs) -> dict[str, list[str]]:
+    """Return LLM -> its encoders in the order of the run's selection."""
+    found: dict[str, list[str]] = {}
+    for score in scores:
+        found.setdefault(str(score.llm), []).append(str(score.encoder))
+    return {llm: inputs.ordered(encoders) for llm, encoders in found.items()}
 
 
 def by_block(scores: Sequence[Score], block: Callable[[Score], Hashable]) -> dict[Any, dict[str, Score]]:

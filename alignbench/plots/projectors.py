@@ -9,7 +9,7 @@ import numpy as np
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
 from alignbench.plots.marks import left_out, legend_mark, missing, sample_note
-from alignbench.plots.panels import Block, row_panels
+from alignbench.plots.panels import encoders_by_llm, llm_blocks, row_panels
 from alignbench.plots.style import INK, MUTED, NULL, OTHERS, entitle, new_figure
 from alignbench.projectors import PROJECTORS
 
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
-    from alignbench.plots.inputs import FigureInputs
+    from alignbench.plots.inputs import Arrays, FigureInputs
     from alignbench.types import Score
 
 METRICS = {
@@ -52,16 +51,10 @@ def projector_comparison(inputs: FigureInputs) -> Figure | None:
         return None
     every = [score for own in columns.values() for score in own]
     projectors = sorted({s.variant for s in every}, key=_order)
-    llms = list(dict.fromkeys(str(s.llm) for s in every))
-    most = max(len({s.encoder for s in every if s.llm == llm}) for llm in llms) * (len(projectors) + 1)
-    shown = llms[: max(1, min(MOST_LLMS, MOST_POINTS // most))]
-    blocks = [
-        Block(
-            f"for {inputs.label(llm)}",
-            {e: inputs.label(e) for e in inputs.ordered(str(s.encoder) for s in every if s.llm == llm)},
-        )
-        for llm in shown
-    ]
+    orders = encoders_by_llm(every, inputs)
+    most = max(map(len, orders.values())) * (len(projectors) + 1)
+    shown = list(orders)[: max(1, min(MOST_LLMS, MOST_POINTS // most))]
+    blocks = llm_blocks({llm: orders[llm] for llm in shown}, inputs)
     curves = _curves(inputs, shown[0])
     heights = [max(0.9, 0.17 * (len(projectors) + 1) * len(block.rows)) + 0.45 for block in blocks]
     lower = 2.9 if curves else 0.0
@@ -76,7 +69,7 @@ def projector_comparison(inputs: FigureInputs) -> Figure | None:
     if curves:
         _curve_panels(rest[0], curves, inputs, shown[0])
     title = f"What a trained projector carries over{sample_note(every)}"
-    entitle(figure, title, *_notes(len(llms), len(shown), curves), legend=_handles(projectors))
+    entitle(figure, title, *_notes(len(orders), len(shown), curves), legend=_handles(projectors))
     return figure
 
 
@@ -108,9 +101,9 @@ def _handles(projectors: Sequence[str]) -> list[Artist]:
     return [*marks, legend_mark("trained on shuffled pairs", "x", NULL, markeredgewidth=1.4)]
 
 
-def _curves(inputs: FigureInputs, llm: str) -> dict[str, list[Mapping[str, NDArray[Any]]]]:
+def _curves(inputs: FigureInputs, llm: str) -> dict[str, list[Arrays]]:
     """Return projector -> the loss curves with this LLM, encoders in the run's order."""
-    found: dict[str, list[Mapping[str, NDArray[Any]]]] = {}
+    found: dict[str, list[Arrays]] = {}
     for arrays in inputs.arrays_of("losses"):
         if str(arrays["llm"]) == llm:
             found.setdefault(str(arrays["projector"]), []).append(arrays)
@@ -123,7 +116,7 @@ def _order(projector: str) -> tuple[int, str]:
 
 
 def _curve_panels(
-    figure: Any, curves: Mapping[str, Sequence[Mapping[str, NDArray[Any]]]], inputs: FigureInputs, llm: str
+    figure: Any, curves: Mapping[str, Sequence[Arrays]], inputs: FigureInputs, llm: str
 ) -> None:
     shown = dict(list(curves.items())[:MOST_CURVES])
     axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]

@@ -14,16 +14,11 @@ from alignbench.plots.style import INK, MUTED, NULL, entitle, new_figure
 from alignbench.stats import corrected_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
-    from alignbench.plots.inputs import FigureInputs
+    from alignbench.plots.inputs import Arrays, FigureInputs
     from alignbench.types import Score
-
-    Arrays = Mapping[str, NDArray[Any]]
 
 MOST_ROWS = 16
 MOST_CURVES, MOST_COLUMNS = 8, 4
