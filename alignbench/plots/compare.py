@@ -112,7 +112,7 @@ def cka_by_data_type(inputs: FigureInputs) -> Figure | None:
         n = next((s.n for s in cells.get((llms[0], data_type), {}).values()), 0)
         ax.set_title(f"{fit(clean(data_type), 24)} (n = {n})" + "\n" * max(lines))
     low, high = axes[0, 0].get_xlim()
-    axes[0, 0].set_xlim(low, high + 0.16 * (high - low))  # room for "best" beside the numbers
+    axes[0, 0].set_xlim(low, high + 0.3 * (high - low))  # room for "best" beside the numbers
     entitle(
         figure,
         f"Which encoder fits on which data type? ({metric})",

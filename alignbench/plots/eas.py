@@ -63,7 +63,7 @@ def eas_dashboard(inputs: FigureInputs) -> Figure | None:
     parted = {metric: found for metric, own in columns.items() if (found := [s for s in own if _parts(s)])}
     ranked = _that_fit({llm: order for llm, order in orders.items() if len(order) > 1}) if parted else {}
     heights += [3.3] if parted else []
-    heights += [sum(0.3 * len(order) + 0.8 for order in ranked.values())] if ranked else []
+    heights += [sum(0.3 * len(order) + 0.95 for order in ranked.values())] if ranked else []
     figure = new_figure(1.8 + 4.3 * len(columns), 1.6 + sum(heights))
     areas = iter(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).ravel())
     _bars(next(areas), columns, blocks, list(orders), inputs)
@@ -211,7 +211,7 @@ def _rankings(
             ax.xaxis.tick_top()
             labels = [inputs.label(encoder) for encoder in order]
             ax.set_yticks(range(len(order)), labels if column == 0 else [""] * len(order))
-            ax.set_title(f"Places by {TITLES[metric]}, for {inputs.label(llm, 22)}")
+            ax.set_title(f"Places by {TITLES[metric]},\nfor {inputs.label(llm)}")
 
 
 def _ranked_values(score: Score) -> list[float]:
