@@ -138,7 +138,8 @@ def _gain(ax: Axes, row: int, score: Score | None, colour: str) -> None:
     ax.plot(score.value, row, "o", color=colour, markersize=5.5, zorder=5)
     p = score.null.p if score.null is not None else None
     label = f"{score.value:+.3f}" + ("" if p is None else f"  p = {p:.3f}")
-    beside(ax, label, (score.value, row), (0, 6), ha="center")
+    backing = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}  # over the line at 0
+    beside(ax, label, (score.value, row), (0, 6), ha="center", bbox=backing, zorder=3)
 
 
 def _name(arrays: Arrays, inputs: FigureInputs) -> str:
