@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
@@ -141,7 +141,14 @@ def _panel(
     ]
     for point, (_, y) in zip(points, scores, strict=True):
         if y.null is not None and y.null.mean is not None:
-            look = {"fmt": "_", "color": NULL, "elinewidth": 5, "alpha": 0.5, "markersize": 9, "zorder": 2}
+            look: Any = {
+                "fmt": "_",
+                "color": NULL,
+                "elinewidth": 5,
+                "alpha": 0.5,
+                "markersize": 9,
+                "zorder": 2,
+            }
             ax.errorbar(point.x, y.null.mean, 2 * (y.null.std or 0), **look)
     draw_points(ax, points, 0.1)
     if view.published:

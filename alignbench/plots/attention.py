@@ -8,21 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.plots.declared import Caption, declare_figure
-from alignbench.plots.marks import interval_mark, missing, name_rows, null_mark
+from alignbench.plots.marks import interval_mark, left_out, missing, name_rows, null_mark, value_label
 from alignbench.plots.style import INK, MUTED, SEQUENTIAL, entitle, new_figure
-from alignbench.plots.text import clean, fit, number
+from alignbench.plots.text import clean, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from alignbench.plots.inputs import FigureInputs
+    from alignbench.plots.inputs import Arrays, FigureInputs
     from alignbench.types import Score
-
-    Arrays = Mapping[str, NDArray[Any]]
 
 TITLES = ("localisation_auc", "pointing_game", "overlap_iou")
 TEXT_METHODS = ("value", "negated", "raw")
@@ -72,7 +70,7 @@ def attention_localisation(inputs: FigureInputs) -> Figure | None:
         "Point: mean over scenes, with its 95% interval. Cross: a guess. Grey: the null (line: mean; band:",
         "±2 standard deviations), the prompts of an image exchanged, or of maps without a prompt the images.",
         "A map follows its text where it is beyond the grey; it is useful where it is beyond the cross, too.",
-        *_left_out(len(rows), len(every), "rows; all are in the summary"),
+        *left_out(len(rows), len(every), "rows; all are in the summary"),
     )
     return figure
 
@@ -117,7 +115,7 @@ def attention_of_texts(inputs: FigureInputs) -> Figure | None:
         "Where does an encoder see what the text says?",
         "Yellow: similar to the text, blue: not, each map between its own ends. Frame: where it is.",
         "How far these maps can be trusted is measured: see attention_localisation.",
-        *_left_out(len(columns), len(every), "maps"),
+        *left_out(len(columns), len(every), "maps"),
     )
     return figure
 
@@ -155,18 +153,13 @@ def attention_own(inputs: FigureInputs) -> Figure | None:
         "Where does an encoder look?",
         "Attention to the patches in the last layer, the mean over heads.",
         "Yellow: much, blue: little, each map between its own ends.",
-        *_left_out(len(files), len(every), "encoders"),
+        *left_out(len(files), len(every), "encoders"),
     )
     return figure
 
 
-def _left_out(shown: int, there: int, what: str) -> list[str]:
-    return [f"The first {shown} of {there} {what}."] if shown < there else []
-
-
 def _files(inputs: FigureInputs) -> list[Arrays]:
-    files = [a for a in inputs.artifacts.get("attention", ()) if len(a["map"])]
-    return sorted(files, key=lambda a: inputs.place(str(a["encoder"])))
+    return [arrays for arrays in inputs.arrays_of("attention") if len(arrays["map"])]
 
 
 def _order(variant: str) -> int:
@@ -189,11 +182,7 @@ def _localised(ax: Axes, row: int, score: Score, colour: str) -> None:
     if score.chance is not None:
         ax.plot(score.chance, row, "x", color=MUTED, markersize=4.5, markeredgewidth=1.2, zorder=3.5)
     ax.plot(score.value, row, "o", color=colour, markersize=5.5, zorder=5)
-    ends = [score.value, score.chance, *(() if score.interval is None else (score.interval.high,))]
-    if score.null is not None and score.null.mean is not None:
-        ends.append(score.null.mean + 2 * (score.null.std or 0))
-    place: Any = {"xytext": (5, 0), "textcoords": "offset points", "va": "center", "fontsize": 7.5}
-    ax.annotate(number(score.value), (max(e for e in ends if e is not None), row), color=INK, **place)
+    value_label(ax, row, score, score.chance)
 
 
 def _row_of(arrays: Arrays, image: int, prompt: str, method: str) -> int | None:
@@ -226,9 +215,6 @@ def _box(ax: Axes, box: Sequence[float] | NDArray[np.float64]) -> None:
 
     left, top, right, bottom = map(float, box)
     if not np.isnan(left):
-        ax.add_patch(
-            Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=INK, linewidth=1.4)
-        )
-        ax.add_patch(
-            Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor="white", linewidth=0.6)
-        )
+        for colour, width in ((INK, 1.4), ("white", 0.6)):
+            size = (right - left, bottom - top)
+            ax.add_patch(Rectangle((left, top), *size, fill=False, edgecolor=colour, linewidth=width))

@@ -67,7 +67,7 @@ def colour_of(image: AxesImage, value: float) -> Any:
 
 def ink_on(colour: Any) -> str:
     """Return the ink that can be read on a colour."""
-    return "white" if float(np.dot(colour[:3], (0.299, 0.587, 0.114))) < 0.55 else INK
+    return "white" if float(np.dot(colour[:3], (0.299, 0.587, 0.114))) < 0.5 else INK
 
 
 def hatch_cell(

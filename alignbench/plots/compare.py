@@ -9,7 +9,7 @@ from alignbench.datatypes import ALL
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
 from alignbench.plots.marks import beside, left_out, reading_notes, sample_note
-from alignbench.plots.panels import Block, Column, by_block, score_table, table_height
+from alignbench.plots.panels import Column, by_block, encoders_by_llm, llm_blocks, score_table, table_height
 from alignbench.plots.style import INK, MUTED, entitle, new_figure
 from alignbench.plots.text import clean, fit
 from alignbench.plots.verdict import TOO_CLOSE, headline
@@ -51,13 +51,7 @@ def cka_comparison(inputs: FigureInputs) -> Figure | None:
     sign = -1.0 if first[0].higher_is_better else 1.0
     order = sorted(first, key=lambda s: (s.value is None, sign * (s.value or 0.0), str(s.encoder)))
     llms = list(dict.fromkeys(str(s.llm) for s in first))
-    blocks = [
-        Block(
-            f"for {inputs.label(llm)}",
-            {str(s.encoder): inputs.label(str(s.encoder)) for s in order if s.llm == llm},
-        )
-        for llm in llms
-    ]
+    blocks = llm_blocks({llm: [str(s.encoder) for s in order if s.llm == llm] for llm in llms}, inputs)
     tables = {metric: by_block(own, lambda s: str(s.llm)) for metric, own in scores.items()}
     columns = [Column(metric, [table.get(llm, {}) for llm in llms]) for metric, table in tables.items()]
     figure = new_figure(2.0 + 2.6 * len(columns), 1.5 + table_height(blocks))
@@ -95,14 +89,8 @@ def cka_by_data_type(inputs: FigureInputs) -> Figure | None:
     types = list(dict.fromkeys(s.data_type for s in own))
     shown = types[:MOST_TYPES]
     cells = by_block(own, lambda s: (str(s.llm), s.data_type))
-    llms = list(dict.fromkeys(str(s.llm) for s in own))
-    blocks = [
-        Block(
-            f"for {inputs.label(llm)}",
-            {e: inputs.label(e) for e in inputs.ordered(str(s.encoder) for s in own if s.llm == llm)},
-        )
-        for llm in llms
-    ]
+    orders = encoders_by_llm(own, inputs)
+    llms, blocks = list(orders), llm_blocks(orders, inputs)
     columns = [Column(data_type, [cells.get((llm, data_type), {}) for llm in llms]) for data_type in shown]
     ranked = {key: inputs.standing(here) for key, here in cells.items()}
 
@@ -123,7 +111,7 @@ def cka_by_data_type(inputs: FigureInputs) -> Figure | None:
         n = next((s.n for s in cells.get((llms[0], data_type), {}).values()), 0)
         ax.set_title(f"{fit(clean(data_type), 24)} (n = {n})" + "\n" * max(lines))
     low, high = axes[0, 0].get_xlim()
-    axes[0, 0].set_xlim(low, high + 0.16 * (high - low))  # room for "best" beside the numbers
+    axes[0, 0].set_xlim(low, high + 0.3 * (high - low))  # room for "best" beside the numbers
     entitle(
         figure,
         f"Which encoder fits on which data type? ({metric})",

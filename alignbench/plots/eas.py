@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from alignbench.plots.cells import draw_cells, hatch_cell
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
 from alignbench.plots.marks import BAR, bar_ends, left_out, missing, reading_notes, sample_note
-from alignbench.plots.panels import Block, Column, by_block, score_table, table_height
+from alignbench.plots.panels import Column, by_block, llm_blocks, score_table, table_height
 from alignbench.plots.scatter import draw_points, llm_legend, llm_markers, name_points, score_point
 from alignbench.plots.style import SATURATED_HATCH, SEQUENTIAL, entitle, new_figure
 from alignbench.plots.text import number
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.plots.inputs import FigureInputs
+    from alignbench.plots.panels import Block
     from alignbench.plots.scatter import Point
     from alignbench.types import Score
 
@@ -57,15 +58,12 @@ def eas_dashboard(inputs: FigureInputs) -> Figure | None:
         return None
     scores = [score for own in columns.values() for score in own]
     orders = {llm: _best_first(columns, llm) for llm in dict.fromkeys(str(score.llm) for score in scores)}
-    blocks = [
-        Block(f"for {inputs.label(llm)}", {encoder: inputs.label(encoder) for encoder in order})
-        for llm, order in orders.items()
-    ]
+    blocks = llm_blocks(orders, inputs)
     heights = [table_height(blocks, 0.34 if sum(map(len, orders.values())) <= 24 else 0.3) + 0.7]
     parted = {metric: found for metric, own in columns.items() if (found := [s for s in own if _parts(s)])}
     ranked = _that_fit({llm: order for llm, order in orders.items() if len(order) > 1}) if parted else {}
     heights += [3.3] if parted else []
-    heights += [sum(0.3 * len(order) + 0.8 for order in ranked.values())] if ranked else []
+    heights += [sum(0.3 * len(order) + 0.95 for order in ranked.values())] if ranked else []
     figure = new_figure(1.8 + 4.3 * len(columns), 1.6 + sum(heights))
     areas = iter(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).ravel())
     _bars(next(areas), columns, blocks, list(orders), inputs)
@@ -137,7 +135,7 @@ def _stack(ax: Axes, row: float, score: Score, colour: str) -> None:
     left = 0.0
     for name, width in contributions(score).items():
         hatch = SATURATED_HATCH if name == "coral" and "saturated" in score.flags else None
-        look = {"color": colour, "alpha": PART_ALPHA[name], "edgecolor": "white", "linewidth": 0.6}
+        look: Any = {"color": colour, "alpha": PART_ALPHA[name], "edgecolor": "white", "linewidth": 0.6}
         ax.barh(row, width, BAR, left=left, hatch=hatch, **look)
         left += width
     bar_ends(ax, row, score)
@@ -213,7 +211,7 @@ def _rankings(
             ax.xaxis.tick_top()
             labels = [inputs.label(encoder) for encoder in order]
             ax.set_yticks(range(len(order)), labels if column == 0 else [""] * len(order))
-            ax.set_title(f"Places by {TITLES[metric]}, for {inputs.label(llm, 22)}")
+            ax.set_title(f"Places by {TITLES[metric]},\nfor {inputs.label(llm)}")
 
 
 def _ranked_values(score: Score) -> list[float]:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from alignbench.stats.variations import Variation
     from alignbench.types import Failure, ModelInfo, Score
 
+    Arrays = Mapping[str, NDArray[Any]]
+    """The arrays that an experiment left in one file, by their names."""
+
 LABEL_WIDTH = 36
 TITLE_WIDTH = 26
 WITH_TIES = frozenset({"compare", "multi_llm"})
@@ -82,7 +85,7 @@ class FigureInputs:
     models: Sequence[ModelInfo] = ()
     coral: Sequence[CoralArrays] = ()
     similarity: Sequence[SimilarityArrays] = ()
-    artifacts: Mapping[str, Sequence[Mapping[str, NDArray[Any]]]] = field(default_factory=dict)
+    artifacts: Mapping[str, Sequence[Arrays]] = field(default_factory=dict)
     failures: Sequence[Failure] = ()
     standings: Mapping[tuple[str, str, str, str], Standings] = field(default_factory=dict)
     prediction: Prediction | None = None
@@ -127,11 +130,11 @@ class FigureInputs:
         """Models without repetition, in the order of the run's selection."""
         return sorted(set(names), key=self.place)
 
-    def arrays_of(self, kind: str) -> list[Mapping[str, NDArray[Any]]]:
+    def arrays_of(self, kind: str) -> list[Arrays]:
         """The arrays that an experiment left of pairs of models, in the order of LLMs, then of encoders."""
         return sorted(
             self.artifacts.get(kind, ()),
-            key=lambda a: (self.place(str(a["llm"])) if "llm" in a else (), self.place(str(a["encoder"]))),
+            key=lambda a: [self.place(str(a[side])) for side in ("llm", "encoder") if side in a],
         )
 
     def standing(self, scores: Mapping[str, Score]) -> Standings:
@@ -153,7 +156,7 @@ class Artifacts:
 
     coral: list[CoralArrays] = field(default_factory=list)
     similarity: list[SimilarityArrays] = field(default_factory=list)
-    others: dict[str, list[Mapping[str, NDArray[Any]]]] = field(default_factory=dict)
+    others: dict[str, list[Arrays]] = field(default_factory=dict)
 
 
 def read_artifacts(folder: Path, complain: Callable[[str], None]) -> Artifacts:

@@ -6,25 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.plots.cells import EMPTY, FRAME
 from alignbench.plots.declared import Caption, declare_figure
+from alignbench.plots.marks import beside, left_out
 from alignbench.plots.style import MUTED, SEQUENTIAL, entitle, new_figure
 from alignbench.plots.text import number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
-    from alignbench.plots.inputs import FigureInputs
-
-    Arrays = Mapping[str, NDArray[Any]]
+    from alignbench.plots.inputs import Arrays, FigureInputs
 
 METRICS = ("debiased_cka", "mutual_knn")
 MOST_PAIRS = 6
 MOST_MARKED = 400  # cells; with more, a mark in each would be a grey haze
-_BEST = "#D55E00"
 
 
 @declare_figure(
@@ -40,10 +36,7 @@ _BEST = "#D55E00"
 )
 def layer_grid(inputs: FigureInputs) -> Figure | None:
     """Draw a heatmap a pair and metric: best cell framed, cells that luck reaches dotted."""
-    files = sorted(
-        inputs.artifacts.get("layers", ()),
-        key=lambda a: (inputs.place(str(a["llm"])), inputs.place(str(a["encoder"]))),
-    )
+    files = inputs.arrays_of("layers")
     shown = files[:MOST_PAIRS]
     if not shown:
         return None
@@ -67,8 +60,7 @@ def layer_grid(inputs: FigureInputs) -> Figure | None:
         "data reach in one case of twenty or more. Layer 0: the embeddings (grey: the same for all images).",
         f"Encoder layers are pooled by {_poolings(shown)}; LLM layers by the mean over tokens.",
     ]
-    if len(files) > len(shown):
-        notes.append(f"The first {len(shown)} of {len(files)} pairs; all are in the summary.")
+    notes += left_out(len(shown), len(files), "pairs; all are in the summary")
     entitle(figure, "Which layers are alike?", *notes)
     return figure
 
@@ -83,20 +75,12 @@ def _heatmap(ax: Axes, arrays: Arrays, metric: str, top: float) -> Any:
     from matplotlib.patches import Rectangle
 
     values = np.asarray(arrays[metric], dtype=np.float64)
-    colours = mpl.colormaps[SEQUENTIAL].with_extremes(bad="#F2F2F2")
+    colours = mpl.colormaps[SEQUENTIAL].with_extremes(bad=EMPTY)
     image = ax.imshow(values, cmap=colours, vmin=0, vmax=top, origin="lower", aspect="auto")
     row, column = np.unravel_index(int(np.nanargmax(values)), values.shape)
-    ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=_BEST, linewidth=2))
-    ax.annotate(
-        f"best {number(float(values[row, column]))}",
-        (1, 1),
-        xycoords="axes fraction",
-        xytext=(0, 3),
-        textcoords="offset points",
-        ha="right",
-        fontsize=7.5,
-        color=_BEST,
-    )
+    ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=FRAME, linewidth=2))
+    best = f"best {number(float(values[row, column]))}"
+    beside(ax, best, (1, 1), (0, 3), "axes fraction", ha="right", color=FRAME)
     if values.size <= MOST_MARKED:
         rows, columns = np.nonzero(values <= float(arrays[f"{metric}_limit"]))
         ax.plot(columns, rows, ".", color="white", markeredgecolor=MUTED, markeredgewidth=0.4, markersize=4)

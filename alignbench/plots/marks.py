@@ -57,11 +57,11 @@ def legend_mark(label: str, marker: str, colour: str, **style: Any) -> Artist:
     return Line2D([], [], linestyle="none", marker=marker, color=colour, label=label, **style)
 
 
-def legend_line(label: str, colour: str, **style: Any) -> Artist:
+def legend_line(label: str, **style: Any) -> Artist:
     """Return a legend's entry of a line."""
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], color=colour, label=label, **style)
+    return Line2D([], [], label=label, **style)
 
 
 def beside(

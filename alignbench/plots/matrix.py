@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,8 +18,8 @@ from alignbench.plots.cells import (
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import mode_of, pick
 from alignbench.plots.marks import beside, left_out, span_text
-from alignbench.plots.panels import panel_grid, rows_of
-from alignbench.plots.style import MUTED, SEQUENTIAL, entitle, new_figure
+from alignbench.plots.panels import grid_figure
+from alignbench.plots.style import MUTED, SEQUENTIAL, entitle
 from alignbench.plots.text import fit, number
 from alignbench.plots.verdict import NONE_BEATS, TOO_CLOSE
 from alignbench.stats import beats_shuffled
@@ -66,10 +66,10 @@ def multi_llm_matrix(inputs: FigureInputs) -> Figure | None:
     llms = sorted({str(s.llm) for s in recorded}, key=inputs.place)
     width = CELL * len(llms) + 0.3
     most = max(1, int((WIDEST - NAMES) / width))
-    columns = min(len(matrices), most)
-    height = 1.75 + rows_of(len(matrices), most) * (0.42 * len(encoders) + 1.2)
-    figure = new_figure(max(6.4, min(WIDEST, NAMES + columns * width)), height)
-    axes = panel_grid(figure, len(matrices), most)
+    height = 0.42 * len(encoders) + 1.2
+    figure, axes = grid_figure(
+        len(matrices), most, min(width, WIDEST - NAMES), height, margins=(NAMES, 1.75), least=6.4
+    )
     names = [inputs.title(encoder, 30) for encoder in encoders]
     across = [inputs.title(llm, 22) for llm in llms]
     for i, (ax, (metric, matrix)) in enumerate(zip(axes, matrices.items(), strict=True)):
@@ -78,7 +78,7 @@ def multi_llm_matrix(inputs: FigureInputs) -> Figure | None:
         ax.set_title(f"{fit(metric, 14 + 8 * len(llms))}\n", fontsize=9.5)
         direction = "higher is better" if higher else "lower is better"
         beside(ax, direction + _untested(matrix), (0, 1), (0, 5), "axes fraction", color=MUTED, fontsize=8)
-        ax.set_yticks(range(len(encoders)), names if i % columns == 0 else [""] * len(names))
+        ax.set_yticks(range(len(encoders)), names if i % most == 0 else [""] * len(names))
         ax.set_xticks(range(len(llms)), across, rotation=25, ha="right", rotation_mode="anchor")
     notes = [
         "In each cell: the value, and ± half of its 95% interval. Solid box: the best encoder for this LLM; "
@@ -105,11 +105,10 @@ def _matrix(
     """Draw the coloured cells with what is written in them, and frame the best of each column."""
     values = np.full((len(encoders), len(llms)), np.nan)
     written = [["-" for _ in llms] for _ in encoders]
-    for (encoder, llm), score in matrix.items():
+    for (encoder, llm), cell in matrix.items():
         row, column = encoders.index(encoder), llms.index(llm)
-        written[row][column] = _written(score)
-        if score.value is not None:
-            values[row, column] = score.value
+        written[row][column] = _written(cell)
+        values[row, column] = np.nan if cell.value is None else cell.value
     higher = all(score.higher_is_better for score in matrix.values())
     known = values[np.isfinite(values)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
@@ -144,7 +143,12 @@ def _short(value: float) -> str:
 def _handles() -> list[Artist]:
     from matplotlib.patches import Patch
 
-    dotted = {"facecolor": "white", "hatch": NO_BETTER, "edgecolor": "#777777", "linewidth": 0}
+    dotted: Any = {
+        "facecolor": "white",
+        "hatch": NO_BETTER,
+        "edgecolor": "#777777",
+        "linewidth": 0,
+    }
     return [
         Patch(label="best for this LLM", **frame_style(best=True)),
         Patch(label=TOO_CLOSE, **frame_style(best=False)),

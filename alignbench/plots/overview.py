@@ -10,6 +10,7 @@ from alignbench.datatypes import ALL
 from alignbench.metrics import METRICS
 from alignbench.plots.cells import draw_cells
 from alignbench.plots.declared import Caption, declare_figure
+from alignbench.plots.marks import left_out
 from alignbench.plots.style import MUTED, entitle, new_figure
 from alignbench.plots.text import clean, fit, number
 from alignbench.stats import beats_shuffled
@@ -103,8 +104,7 @@ def alignment_summary(inputs: FigureInputs) -> Figure | None:
     ]
     if len(recorded) > len(rows):
         notes.append(f"{len(rows)} of {len(recorded)} rows; the others are in the report's table of scores.")
-    if len(pairs) > len(shown):
-        notes.append(f"The first {len(shown)} of {len(pairs)} pairs; all are in the report.")
+    notes += left_out(len(shown), len(pairs), "pairs; all are in the report")
     entitle(figure, "Where each encoder stands by each kind of metric", *notes)
     return figure
 

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignbench.plots.marks import limit, name_rows, not_recorded, score_bar
+from alignbench.plots.style import new_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from matplotlib.axes import Axes
-    from matplotlib.figure import FigureBase
+    from matplotlib.figure import Figure, FigureBase
     from numpy.typing import NDArray
 
+    from alignbench.plots.inputs import FigureInputs
     from alignbench.types import Score
 
 
@@ -71,7 +73,7 @@ def row_panels(
         shared: which axes are shared, as `subplots` takes it.
     """
     heights = [len(block.rows) + 0.1 for block in blocks]
-    axes = area.subplots(
+    axes: NDArray[Any] = area.subplots(
         len(blocks), len(titles), squeeze=False, height_ratios=heights, **{"sharex": "col", **shared}
     )
     for block, row in zip(blocks, axes, strict=True):
@@ -130,9 +132,51 @@ def panel_grid(area: FigureBase, count: int, most: int, **shared: Any) -> list[A
     return list(axes[:count])
 
 
+def grid_figure(
+    count: int,
+    most: int,
+    width: float,
+    height: float,
+    *,
+    margins: tuple[float, float] = (0.0, 1.5),
+    least: float = 6.0,
+    **shared: Any,
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure of `count` panels, at most `most` in a row.
+
+    Args:
+        count: of the panels.
+        most: in a row.
+        width: of a panel, in inches.
+        height: of a panel, in inches.
+        margins: the width and the height of all else.
+        least: the least width of the figure, which its title needs.
+        shared: which axes are shared, as `subplots` takes it.
+    """
+    rows, columns = rows_of(count, most), min(most, count)
+    figure = new_figure(max(least, margins[0] + width * columns), margins[1] + height * rows)
+    return figure, panel_grid(figure, count, most, **shared)
+
+
 def rows_of(count: int, most: int) -> int:
     """Return how many rows `count` panels take, at most `most` in a row."""
     return -(-count // min(most, count)) if count else 0
+
+
+def llm_blocks(orders: Mapping[str, Iterable[str]], inputs: FigureInputs) -> list[Block]:
+    """Return a block for each LLM with a row for each of its encoders, in their order."""
+    return [
+        Block(f"for {inputs.label(llm)}", {encoder: inputs.label(encoder) for encoder in encoders})
+        for llm, encoders in orders.items()
+    ]
+
+
+def encoders_by_llm(scores: Iterable[Score], inputs: FigureInputs) -> dict[str, list[str]]:
+    """Return LLM -> its encoders in the order of the run's selection."""
+    found: dict[str, list[str]] = {}
+    for score in scores:
+        found.setdefault(str(score.llm), []).append(str(score.encoder))
+    return {llm: inputs.ordered(encoders) for llm, encoders in found.items()}
 
 
 def by_block(scores: Sequence[Score], block: Callable[[Score], Hashable]) -> dict[Any, dict[str, Score]]:

@@ -8,7 +8,8 @@ import numpy as np
 
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
-from alignbench.plots.marks import missing, name_rows, sample_note
+from alignbench.plots.marks import left_out, legend_mark, missing, sample_note
+from alignbench.plots.panels import encoders_by_llm, llm_blocks, row_panels
 from alignbench.plots.style import INK, MUTED, NULL, OTHERS, entitle, new_figure
 from alignbench.projectors import PROJECTORS
 
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
-    from alignbench.plots.inputs import FigureInputs
+    from alignbench.plots.inputs import Arrays, FigureInputs
     from alignbench.types import Score
 
 METRICS = {
@@ -51,34 +51,25 @@ def projector_comparison(inputs: FigureInputs) -> Figure | None:
         return None
     every = [score for own in columns.values() for score in own]
     projectors = sorted({s.variant for s in every}, key=_order)
-    llms = list(dict.fromkeys(str(s.llm) for s in every))
-    most = max(len({s.encoder for s in every if s.llm == llm}) for llm in llms) * (len(projectors) + 1)
-    shown = llms[: max(1, min(MOST_LLMS, MOST_POINTS // most))]
-    blocks = {llm: sorted({str(s.encoder) for s in every if s.llm == llm}, key=inputs.place) for llm in shown}
+    orders = encoders_by_llm(every, inputs)
+    most = max(map(len, orders.values())) * (len(projectors) + 1)
+    shown = list(orders)[: max(1, min(MOST_LLMS, MOST_POINTS // most))]
+    blocks = llm_blocks({llm: orders[llm] for llm in shown}, inputs)
     curves = _curves(inputs, shown[0])
-    heights = [max(0.9, 0.17 * (len(projectors) + 1) * len(encoders)) + 0.45 for encoders in blocks.values()]
+    heights = [max(0.9, 0.17 * (len(projectors) + 1) * len(block.rows)) + 0.45 for block in blocks]
     lower = 2.9 if curves else 0.0
     figure = new_figure(max(9.5, 2.6 * min(len(curves), MOST_CURVES) + 0.8), 1.7 + sum(heights) + lower)
     ratios = [sum(heights), lower] if curves else [sum(heights)]
     upper, *rest = figure.subfigures(len(ratios), 1, height_ratios=ratios, squeeze=False).ravel()
-    axes = upper.subplots(
-        len(shown), len(columns), sharex="col", sharey="row", squeeze=False, height_ratios=heights
-    )
-    for row, (llm, encoders) in enumerate(blocks.items()):
-        for column, (metric, own) in enumerate(columns.items()):
-            ax = axes[row, column]
-            _points(ax, [s for s in own if s.llm == llm], encoders, projectors)
-            labels = [inputs.label(encoder) for encoder in encoders]
-            name_rows(ax, labels, f"for {inputs.label(llm)}", labelled=column == 0)
+    axes = row_panels(upper, blocks, list(columns), [METRICS[metric] for metric in columns], sharey="row")
+    for llm, block, row in zip(shown, blocks, axes, strict=True):
+        for ax, own in zip(row, columns.values(), strict=True):
+            _points(ax, [s for s in own if s.llm == llm], list(block.rows), projectors)
             ax.axvline(own[0].chance or 0.0, color=INK, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
-            if row == 0:
-                ax.set_title(metric)
-            if row == len(shown) - 1:
-                ax.set_xlabel(METRICS[metric], fontsize=8)
     if curves:
         _curve_panels(rest[0], curves, inputs, shown[0])
     title = f"What a trained projector carries over{sample_note(every)}"
-    entitle(figure, title, *_notes(len(llms), len(shown), curves), legend=_handles(projectors))
+    entitle(figure, title, *_notes(len(orders), len(shown), curves), legend=_handles(projectors))
     return figure
 
 
@@ -106,22 +97,16 @@ def _colour(place: int) -> str:
 
 
 def _handles(projectors: Sequence[str]) -> list[Artist]:
-    from matplotlib.lines import Line2D
-
-    handles: list[Artist] = [
-        Line2D([], [], marker=SHAPES[i % len(SHAPES)], linestyle="none", color=_colour(i), label=name)
-        for i, name in enumerate(projectors)
-    ]
-    control = {"marker": "x", "linestyle": "none", "color": NULL, "markeredgewidth": 1.4}
-    return [*handles, Line2D([], [], label="trained on shuffled pairs", **control)]  # type: ignore[arg-type]
+    marks = [legend_mark(name, SHAPES[i % len(SHAPES)], _colour(i)) for i, name in enumerate(projectors)]
+    return [*marks, legend_mark("trained on shuffled pairs", "x", NULL, markeredgewidth=1.4)]
 
 
-def _curves(inputs: FigureInputs, llm: str) -> dict[str, list[Mapping[str, NDArray[Any]]]]:
+def _curves(inputs: FigureInputs, llm: str) -> dict[str, list[Arrays]]:
     """Return projector -> the loss curves with this LLM, encoders in the run's order."""
-    found: dict[str, list[Mapping[str, NDArray[Any]]]] = {}
-    own = [arrays for arrays in inputs.artifacts.get("losses", ()) if str(arrays["llm"]) == llm]
-    for arrays in sorted(own, key=lambda a: inputs.place(str(a["encoder"]))):
-        found.setdefault(str(arrays["projector"]), []).append(arrays)
+    found: dict[str, list[Arrays]] = {}
+    for arrays in inputs.arrays_of("losses"):
+        if str(arrays["llm"]) == llm:
+            found.setdefault(str(arrays["projector"]), []).append(arrays)
     return {projector: found[projector] for projector in sorted(found, key=_order)}
 
 
@@ -131,7 +116,7 @@ def _order(projector: str) -> tuple[int, str]:
 
 
 def _curve_panels(
-    figure: Any, curves: Mapping[str, Sequence[Mapping[str, NDArray[Any]]]], inputs: FigureInputs, llm: str
+    figure: Any, curves: Mapping[str, Sequence[Arrays]], inputs: FigureInputs, llm: str
 ) -> None:
     shown = dict(list(curves.items())[:MOST_CURVES])
     axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
@@ -166,6 +151,4 @@ def _notes(llms: int, shown: int, curves: Mapping[str, Any]) -> list[str]:
             "Below, means over splits by epoch: dashed what was trained on, solid held out. Where a solid\n"
             "line turns upwards, samples are learnt by heart from there on. Points are of the last epoch."
         )
-    if llms > shown:
-        notes.append(f"The first {shown} of {llms} LLMs; all are in the report.")
-    return notes
+    return notes + left_out(shown, llms, "LLMs; all are in the report")

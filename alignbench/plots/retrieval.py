@@ -16,7 +16,7 @@ from alignbench.plots.marks import (
     sample_note,
     score_bar,
 )
-from alignbench.plots.panels import Block, Column, by_block, panel_grid, rows_of, score_table, table_height
+from alignbench.plots.panels import Block, Column, by_block, grid_figure, score_table, table_height
 from alignbench.plots.scatter import draw_points, llm_legend, llm_markers, name_points, score_point
 from alignbench.plots.style import INK, NULL, entitle, new_figure
 from alignbench.projectors import RIDGE
@@ -71,7 +71,7 @@ def e2e_retrieval(inputs: FigureInputs) -> Figure | None:
         reading_notes(scores).replace("shuffled pairs give", "training on shuffled pairs gives"),
         _trained(scores),
         *left_out(len(shown), len(every), "combinations of LLM, direction and loss"),
-        legend=[legend_line("chance: what a guesser gets", CHANCE, linewidth=1.2)],
+        legend=[legend_line("chance: what a guesser gets", color=CHANCE, linewidth=1.2)],
     )
     return figure
 
@@ -121,8 +121,7 @@ def metric_vs_e2e(inputs: FigureInputs) -> Figure | None:
     prediction = inputs.prediction
     if not panels or prediction is None:
         return None
-    figure = new_figure(max(6.8, 4.6 * min(2, len(panels))), 1.5 + 3.3 * rows_of(len(panels), 2))
-    axes = panel_grid(figure, len(panels), 2, sharey=True)
+    figure, axes = grid_figure(len(panels), 2, 4.6, 3.3, least=6.8, sharey=True)
     markers = llm_markers(llm for _, llm in goal)
     drawn = []
     for ax, (metric, scores) in zip(axes, panels.items(), strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -84,7 +84,7 @@ def draw_points(ax: Axes, points: Iterable[Point], margin: float = 0.12, size: f
         face, edge, width = point.colour, "white", 0.8
         if point.hollow:
             face, edge, width = "white", point.colour, 1.6
-        look = {"color": point.colour, "mfc": face, "mec": edge, "mew": width, "markersize": size}
+        look: Any = {"color": point.colour, "mfc": face, "mec": edge, "mew": width, "markersize": size}
         ax.plot(point.x, point.y, point.marker, zorder=5, **look)
     ax.margins(margin)
     ax.grid(visible=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.plots.declared import Caption, declare_figure
-from alignbench.plots.marks import name_rows
-from alignbench.plots.style import INK, MUTED, entitle, new_figure
+from alignbench.plots.marks import beside, left_out, legend_mark, name_rows
+from alignbench.plots.style import MUTED, entitle, new_figure
 from alignbench.plots.verdict import TOO_CLOSE
 from alignbench.stats.variations import AS_SCORED, METRIC, OF
 
@@ -40,11 +40,11 @@ FEW = 4  # encoders whose names fit in full above the figure
 def sensitivity(inputs: FigureInputs) -> Figure | None:
     """Draw each encoder's score under every variant, with its interval and Kendall's τ of the ranking."""
     rows = inputs.variations
-    llms = sorted({row.llm for row in rows}, key=inputs.place)[:MOST_LLMS]
+    llms = inputs.ordered(row.llm for row in rows)[:MOST_LLMS]
     if not llms:
         return None
     names = list(dict.fromkeys(row.variant for row in rows))
-    encoders = sorted({encoder for row in rows for encoder in row.values}, key=inputs.place)
+    encoders = inputs.ordered(encoder for row in rows for encoder in row.values)
     legend = _legend(encoders[:MOST_NAMED], inputs)
     length = sum(0.45 + 0.075 * len(str(handle.get_label())) for handle in legend)
     figure = new_figure(max(2.6 + 3.6 * len(llms), length), 2.0 + 0.4 * len(names))
@@ -58,23 +58,14 @@ def sensitivity(inputs: FigureInputs) -> Figure | None:
         ax.margins(x=0.05)
         ax.set_xlabel(OF)
         ax.set_title(inputs.title(llm))
-        ax.annotate(
-            "τ  first",
-            (1, 1),
-            xycoords="axes fraction",
-            xytext=(6, 3),
-            textcoords="offset points",
-            color=MUTED,
-            fontsize=7.5,
-        )
-    more = len(encoders) > MOST_NAMED
+        beside(ax, "τ  first", (1, 1), (6, 3), "axes fraction", color=MUTED)
     entitle(
         figure,
         "Does the ranking survive other choices?",
         "One choice is changed at a time. Hollow: as scored, of an encoder without such a variant.",
         "Lines: 95% intervals. τ: Kendall's, of the order of encoders with that as scored (1: the same).",
         f"=: the encoder that is first as scored is first here, too, or {TOO_CLOSE}.",
-        *([f"Named above: the first {MOST_NAMED} of {len(encoders)} encoders."] if more else []),
+        *left_out(len(legend), len(encoders), "encoders are named above"),
         legend=legend,
     )
     return figure
@@ -100,17 +91,8 @@ def _row(
         ax.plot(row.values[encoder], y, look.marker, color=look.colour, markerfacecolor=face, markersize=4.5)
     if row.tau is not None:
         first = "=" if row.keeps_first else "other"
-        ax.annotate(
-            f"{row.tau:.2f}  {first}",
-            (1, at),
-            xycoords=("axes fraction", "data"),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=7.5,
-            color=INK,
-            annotation_clip=False,
-        )
+        text, where = f"{row.tau:.2f}  {first}", ("axes fraction", "data")
+        beside(ax, text, (1, at), (6, 0), where, va="center", annotation_clip=False)
 
 
 def _told(name: str, rows: Sequence[Variation]) -> str:
@@ -120,16 +102,6 @@ def _told(name: str, rows: Sequence[Variation]) -> str:
 
 
 def _legend(encoders: Sequence[str], inputs: FigureInputs) -> list[Artist]:
-    from matplotlib.lines import Line2D
-
-    return [
-        Line2D(
-            [],
-            [],
-            linestyle="",
-            marker=inputs.look(encoder).marker,
-            color=inputs.look(encoder).colour,
-            label=inputs.label(encoder, 30 if len(encoders) <= FEW else 18),
-        )
-        for encoder in encoders
-    ]
+    width = 30 if len(encoders) <= FEW else 18
+    looks = {encoder: inputs.look(encoder) for encoder in encoders}
+    return [legend_mark(inputs.label(e, width), look.marker, look.colour) for e, look in looks.items()]

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.plots.declared import Caption, declare_figure
-from alignbench.plots.inputs import pick
+from alignbench.plots.images import show_array
+from alignbench.plots.inputs import models_of_pair, pick
+from alignbench.plots.marks import left_out
+from alignbench.plots.panels import panel_grid, rows_of
 from alignbench.plots.style import DIVERGING, MUTED, entitle, new_figure
 from alignbench.plots.text import number
 
@@ -66,9 +69,9 @@ def pair_order(inputs: FigureInputs) -> list[CoralArrays]:
 def _ncoral(inputs: FigureInputs) -> dict[tuple[str, str], float]:
     found: dict[tuple[str, str], float] = {}
     for score in pick(inputs.of("coral"), "ncoral"):
-        names = [str(name) for name in (score.encoder, score.other, score.llm) if name is not None]
-        if score.value is not None and len(names) == 2:
-            found[names[0], names[1]] = found[names[1], names[0]] = score.value
+        first, second = models_of_pair(score)
+        if score.value is not None:
+            found[first, second] = found[second, first] = score.value
     return found
 
 
@@ -84,25 +87,12 @@ def covariance_rows(
         last = "difference" if value is None else f"difference (ncoral {number(value)})"
         titles = (inputs.title(pair.name_x), inputs.title(pair.name_y), last)
         for ax, matrix, title in zip(row, (x, y, x - y), titles, strict=True):
-            ax.imshow(coarse(matrix), cmap=DIVERGING, vmin=-limit, vmax=limit, interpolation="nearest")
+            show_array(ax, matrix, DIVERGING, -limit, limit)
             ax.set_title(title)
-            ax.set_xticks([])
-            ax.set_yticks([])
         row[0].set_ylabel(f"k = {len(x)}")
     shrink, aspect = (0.85, 17) if len(pairs) == 1 else (0.5, 30)
     bar = figure.colorbar(axes[0, 0].images[0], ax=axes, shrink=shrink, aspect=aspect, pad=0.01)
     bar.set_label("covariance (total variance: 1)", fontsize=8)
-
-
-def coarse(matrix: NDArray[np.float64], most: int = 256) -> NDArray[np.float64]:
-    """Return the matrix with blocks of cells averaged until no side is longer than `most`."""
-    step = -(-max(matrix.shape) // most)
-    if step <= 1:
-        return matrix
-    edges = [np.arange(0, side, step) for side in matrix.shape]
-    sums = np.add.reduceat(np.add.reduceat(matrix, edges[0], axis=0), edges[1], axis=1)
-    sizes = [np.diff(np.append(edge, side)) for edge, side in zip(edges, matrix.shape, strict=True)]
-    return np.asarray(sums / np.outer(*sizes))
 
 
 @declare_figure(
@@ -125,21 +115,18 @@ def eigenvalue_spectrum(inputs: FigureInputs) -> Figure | None:
         return None
     encoders = _against_llms(inputs)
     shown = dict(list(encoders.items())[:MOST_ENCODERS])
-    columns = min(COLUMNS, len(shown))
-    rows = -(-len(shown) // columns) if shown else 0
+    rows = rows_of(len(shown), COLUMNS)
     heights = [3.7, *([2.75 * rows] if rows else [])]
     figure = new_figure(10.5, 1.2 + sum(heights))
     areas = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).ravel()
     left, right = areas[0].subplots(1, 2)
     spectrum_lines(left, right, inputs)
     if rows:
-        axes = areas[1].subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False).ravel()
-        for i, (ax, (encoder, pairs)) in enumerate(zip(axes, shown.items(), strict=False)):
+        axes = panel_grid(areas[1], len(shown), COLUMNS, sharex=True, sharey=True)
+        for i, (ax, (encoder, pairs)) in enumerate(zip(axes, shown.items(), strict=True)):
             _encoder_panel(ax, encoder, pairs, inputs)
             if i % COLUMNS == 0:
                 ax.set_ylabel("share of variance (log)")
-        for ax in axes[len(shown) :]:
-            ax.set_axis_off()
     notes = [
         "Each model's covariance in its own space, sum 1. Effective directions: exp of the shares' entropy."
     ]
@@ -148,8 +135,7 @@ def eigenvalue_spectrum(inputs: FigureInputs) -> Figure | None:
             "Below, each encoder against the LLM: the spectral divergence of the two curves (Jensen-Shannon; "
             "0: one spectrum,\nat most 0.69) doesn't see which image belongs to which text."
         )
-    if len(encoders) > len(shown):
-        notes.append(f"The first {len(shown)} of {len(encoders)} encoders.")
+    notes += left_out(len(shown), len(encoders), "encoders")
     entitle(figure, "Eigenvalue spectra: over how many directions does the variance spread?", *notes)
     return figure
 

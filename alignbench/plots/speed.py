@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from alignbench.plots.declared import Caption, declare_figure
-from alignbench.plots.marks import name_rows
+from alignbench.plots.marks import BAR, beside, interval_line, legend_line, name_rows, span_text
 from alignbench.plots.speed_metrics import MOST_METRICS, logarithmic, metric_costs
-from alignbench.plots.style import INK, entitle, new_figure
+from alignbench.plots.style import entitle, new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
     from alignbench.plots.inputs import FigureInputs
+    from alignbench.plots.style import Look
     from alignbench.types import Score
 
     # metric -> model -> batch size -> score
@@ -93,7 +93,9 @@ def _batches(part: SubFigure, by_batch: ByBatch, encoders: Sequence[str], inputs
         else:
             ax.set_ylim(bottom=0)
     memory = by_batch.get("peak_memory", {})
-    handles = [_handle(inputs, e, _with_weights(inputs, e, memory.get(e, {}))) for e in encoders]
+    handles = [
+        legend_line(_with_weights(inputs, e, memory.get(e, {})), **_style(inputs.look(e))) for e in encoders
+    ]
     axes[3].set_axis_off()
     axes[3].legend(handles=handles, loc="upper left", borderaxespad=0, handlelength=2.4)
 
@@ -105,20 +107,8 @@ def _line(ax: Axes, by_size: Mapping[int, Score], inputs: FigureInputs, encoder:
     ends = [_quartiles(by_size[size]) for size in sizes]
     below = [max(0.0, value - low) for value, (low, _) in zip(values, ends, strict=True)]
     above = [max(0.0, high - value) for value, (_, high) in zip(values, ends, strict=True)]
-    ax.errorbar(
-        sizes,
-        values,
-        yerr=[below, above],
-        color=look.colour,
-        marker=look.marker,
-        linestyle=look.dash,
-        markersize=5,
-        markeredgecolor="white",
-        markeredgewidth=0.5,
-        elinewidth=1.2,
-        capsize=2.5,
-        linewidth=1.5,
-    )
+    ends_style: Any = {"elinewidth": 1.2, "capsize": 2.5, "linewidth": 1.5}
+    ax.errorbar(sizes, values, yerr=[below, above], **_style(look), **ends_style)
 
 
 def _quartiles(score: Score) -> tuple[float, float]:
@@ -126,19 +116,9 @@ def _quartiles(score: Score) -> tuple[float, float]:
     return float(score.params.get("q1", value)), float(score.params.get("q3", value))
 
 
-def _handle(inputs: FigureInputs, encoder: str, label: str) -> Artist:
-    from matplotlib.lines import Line2D
-
-    look = inputs.look(encoder)
-    return Line2D(
-        [],
-        [],
-        color=look.colour,
-        marker=look.marker,
-        linestyle=look.dash,
-        markersize=5,
-        label=label,
-    )
+def _style(look: Look) -> dict[str, Any]:
+    edge = {"markeredgecolor": "white", "markeredgewidth": 0.5, "markersize": 5}
+    return {"color": look.colour, "marker": look.marker, "linestyle": look.dash, **edge}
 
 
 def _below(
@@ -187,25 +167,19 @@ def _stages(
         }
         start = 0.0
         for stage, width in parts.items():
-            colour, alpha = inputs.look(encoder).colour, STAGES[stage]
-            ax.barh(row, width, 0.62, left=start, color=colour, alpha=alpha, edgecolor="white", linewidth=0.6)
+            look: Any = {"color": inputs.look(encoder).colour, "alpha": STAGES[stage], "linewidth": 0.6}
+            ax.barh(row, width, BAR, left=start, edgecolor="white", **look)
             start += width
-        _write(ax, start, row, f"{start:.3g}")
+        beside(ax, f"{start:.3g}", (start, row), (4, 0), va="center")
     name_rows(ax, [inputs.label(encoder, _LABEL) for encoder in encoders])
     ax.set_title("An image")
-    ax.set_xlabel(f"milliseconds an image, in batches of {_sizes(batches.values())}")
+    of = " or ".join(map(str, sorted(set(batches.values()))))
+    ax.set_xlabel(f"milliseconds an image, in batches of {of}")
     ax.margins(x=0.14)
     known = {"decode": decode > 0, "preprocess": bool(before), "model": True}
-    ax.legend(
-        handles=[Patch(facecolor="#444444", alpha=STAGES[s], label=s) for s in STAGES if known[s]],
-        loc="lower right",
-        bbox_to_anchor=(1, 1),
-        ncols=3,
-        borderaxespad=0.2,
-        handlelength=1.2,
-        handletextpad=0.4,
-        columnspacing=0.9,
-    )
+    handles = [Patch(facecolor="#444444", alpha=STAGES[s], label=s) for s in STAGES if known[s]]
+    gaps: Any = {"borderaxespad": 0.2, "handlelength": 1.2, "handletextpad": 0.4, "columnspacing": 0.9}
+    ax.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=3, **gaps)
 
 
 def _texts(ax: Axes, scores: Sequence[Score], inputs: FigureInputs) -> None:
@@ -213,24 +187,13 @@ def _texts(ax: Axes, scores: Sequence[Score], inputs: FigureInputs) -> None:
     for row, score in enumerate(scores):
         each = float(score.value or 0) / score.params["at"]["texts"]
         low, high = (end / score.params["at"]["texts"] for end in _quartiles(score))
-        ax.barh(row, each, 0.62, color=inputs.look(str(score.llm)).colour)
-        middle, half = (low + high) / 2, max(0.0, (high - low) / 2)
-        ax.errorbar(middle, row, xerr=half, fmt="none", ecolor=INK, elinewidth=1.1, capsize=2.5)
-        _write(ax, max(each, high), row, f"{each:.3g}")
+        ax.barh(row, each, BAR, color=inputs.look(str(score.llm)).colour)
+        interval_line(ax, row, low, high)
+        beside(ax, f"{each:.3g}", (max(each, high), row), (4, 0), va="center")
     name_rows(ax, [inputs.label(str(score.llm), _LABEL) for score in scores], room=2)
     ax.set_title("A text")
     ax.set_xlabel("milliseconds a text, as a run embeds them")
     ax.margins(x=0.14)
-
-
-def _write(ax: Axes, x: float, row: int, text: str) -> None:
-    beside: Any = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
-    ax.annotate(text, (x, row), fontsize=7.5, color=INK, **beside)
-
-
-def _sizes(sizes: Any) -> str:
-    several = sorted(set(sizes))
-    return " or ".join(str(size) for size in several)
 
 
 def _where(scores: Sequence[Score]) -> str:
@@ -242,7 +205,7 @@ def _where(scores: Sequence[Score]) -> str:
 
 def _notes(scores: Sequence[Score]) -> list[str]:
     rounds = [int(s.params["rounds"]) for s in scores if "rounds" in s.params]
-    span = " to ".join(str(count) for count in sorted({min(rounds), max(rounds)})) if rounds else "no"
+    span = span_text(rounds) if rounds else "no"
     notes = [f"Medians of {span} rounds; bars: first to third quartile. Memory: {_memory(scores)}."]
     busy = sum("busy" in s.flags for s in scores)
     if busy:

@@ -33,15 +33,8 @@ def metric_costs(ax: Axes, scores: Sequence[Score]) -> None:
     for i, name in enumerate(order):
         ns = sorted(lines[name])
         costs = [lines[name][n] for n in ns]
-        ax.plot(
-            ns,
-            costs,
-            marker="o",
-            markersize=3,
-            color=colours[name],
-            linestyle=DASHES[i // len(OTHERS)],
-            linewidth=1.1,
-        )
+        line: Any = {"linestyle": DASHES[i // len(OTHERS)], "linewidth": 1.1}
+        ax.plot(ns, costs, marker="o", markersize=3, color=colours[name], **line)
     ax.set_xscale("log")
     logarithmic(ax)
     ax.set_xticks(sizes, [f"{n:,}" for n in sizes])

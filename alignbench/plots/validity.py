@@ -10,7 +10,7 @@ from alignbench.experiments.validity.study_cells import LOWER_IS_BETTER
 from alignbench.plots.cells import draw_cells
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.marks import CHANCE, beside, left_out, legend_mark
-from alignbench.plots.panels import panel_grid, rows_of
+from alignbench.plots.panels import grid_figure
 from alignbench.plots.scatter import Point, draw_points, name_points
 from alignbench.plots.style import DIVERGING, INK, entitle, new_figure, type_looks
 from alignbench.plots.text import clean, fit
@@ -92,10 +92,10 @@ def validity_scatter(found: Validity) -> Figure | None:
     one, table = found.best.correlation, found.table
     x, y = table.metrics[one.metric], table.outcomes[one.outcome]
     columns = table.columns[:MOST_PANELS]
-    figure = new_figure(max(6.8, 5.2 * min(2, len(columns))), 1.7 + 4.0 * rows_of(len(columns), 2))
+    figure, axes = grid_figure(len(columns), 2, 5.2, 4.0, margins=(0.0, 1.7), least=6.8)
     looks = type_looks(table.families)
     drawn = []
-    for place, (ax, column) in enumerate(zip(panel_grid(figure, len(columns), 2), columns, strict=True)):
+    for place, (ax, column) in enumerate(zip(axes, columns, strict=True)):
         points = [
             Point(fit(clean(name), 20), x[i, place], y[i, place], looks[family].colour, looks[family].marker)
             for i, (name, family) in enumerate(zip(table.encoders, table.families, strict=True))

@@ -8,24 +8,20 @@ import numpy as np
 
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
-from alignbench.plots.marks import interval_mark, name_rows
+from alignbench.plots.marks import beside, interval_mark, legend_mark, name_rows
+from alignbench.plots.panels import grid_figure
 from alignbench.plots.style import INK, MUTED, NULL, entitle, new_figure
 from alignbench.stats import corrected_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
-    from alignbench.plots.inputs import FigureInputs
+    from alignbench.plots.inputs import Arrays, FigureInputs
     from alignbench.types import Score
 
-    Arrays = Mapping[str, NDArray[Any]]
-
 MOST_ROWS = 16
-MOST_CURVES = 8
+MOST_CURVES, MOST_COLUMNS = 8, 4
 NAME_WIDTH = 30
 IMAGES = {"right": "its own image", "shuffled": "another group's image", "none": "no image"}
 MARKS = {"right": "o", "shuffled": "s", "none": "|"}
@@ -62,11 +58,8 @@ def vlm_gain(inputs: FigureInputs) -> Figure | None:
     right.axvline(0, color=MUTED, linewidth=0.9, zorder=1)
     right.set_title("image_gain")
     right.set_xlabel("nats per token over another image, higher is better")
-    from matplotlib.lines import Line2D
-
     legend = [
-        Line2D([], [], marker=MARKS[name], linestyle="", color=INK if name == "right" else NULL, label=label)
-        for name, label in IMAGES.items()
+        legend_mark(label, MARKS[name], INK if name == "right" else NULL) for name, label in IMAGES.items()
     ]
     entitle(
         figure,
@@ -92,11 +85,8 @@ def vlm_curves(inputs: FigureInputs) -> Figure | None:
     runs = _lowest_first(inputs)[:MOST_CURVES]
     if not runs:
         return None
-    columns = min(4, len(runs))
-    rows = -(-len(runs) // columns)
-    figure = new_figure(max(5.0, 2.9 * columns), 1.5 + 2.5 * rows)
-    axes = figure.subplots(rows, columns, sharex=False, sharey=True, squeeze=False).ravel()
-    for ax, arrays in zip(axes, runs, strict=False):
+    figure, axes = grid_figure(len(runs), MOST_COLUMNS, 2.9, 2.5, least=5.0, sharey=True)
+    for ax, arrays in zip(axes, runs, strict=True):
         colour = inputs.look(str(arrays["encoder"])).colour
         epochs = np.arange(1, arrays["train_curve"].shape[1] + 1)
         for name, dash, shade in (("train_curve", ":", MUTED), ("held_out_curve", "-", colour)):
@@ -106,17 +96,15 @@ def vlm_curves(inputs: FigureInputs) -> Figure | None:
         ax.axhline(float(arrays["none"].mean()), color=NULL, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
         first, second = (inputs.title(str(arrays[side])) for side in ("encoder", "llm"))
         ax.set_title(f"{first}\n× {second}\n({arrays['projector']})")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.locator_params(axis="x", integer=True)
         if len(epochs) == 1:  # a line of one point would not be seen
             ax.set_xticks([1])
             ax.plot(
                 [1, 1], [arrays[name].mean() for name in ("train_curve", "held_out_curve")], "o", color=colour
             )
         ax.set_xlabel("epoch")
-    for ax in axes[len(runs) :]:
-        ax.set_visible(False)
-    for first in axes[::columns]:
-        first.set_ylabel("nats per token")
+    for ax in axes[::MOST_COLUMNS]:
+        ax.set_ylabel("nats per token")
     notes = [
         "Dotted: training batches. Solid: held-out captions with their own images. Dashed: with no image."
     ]
@@ -150,8 +138,8 @@ def _gain(ax: Axes, row: int, score: Score | None, colour: str) -> None:
     ax.plot(score.value, row, "o", color=colour, markersize=5.5, zorder=5)
     p = score.null.p if score.null is not None else None
     label = f"{score.value:+.3f}" + ("" if p is None else f"  p = {p:.3f}")
-    place: Any = {"textcoords": "offset points", "ha": "center", "fontsize": 7.5}
-    ax.annotate(label, (score.value, row), xytext=(0, 6), color=INK, **place)
+    backing = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}  # over the line at 0
+    beside(ax, label, (score.value, row), (0, 6), ha="center", bbox=backing, zorder=3)
 
 
 def _name(arrays: Arrays, inputs: FigureInputs) -> str:

@@ -14,7 +14,8 @@ from alignbench.plots.alignment import cka_vs_coral
 from alignbench.plots.coral import coral_comparison, coral_dashboard
 from alignbench.plots.eas import contributions, eas_dashboard
 from alignbench.plots.embedding import sample_similarity
-from alignbench.plots.spectra import coarse, covariance_heatmaps, effective_directions, eigenvalue_spectrum
+from alignbench.plots.images import coarse
+from alignbench.plots.spectra import covariance_heatmaps, effective_directions, eigenvalue_spectrum
 from alignbench.tests.report_fakes import (
     ENCODERS,
     HOSTILE,

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from alignbench.plots import FIGURES, FigureInputs, save
-from alignbench.plots.layouts import embedding_scatter
-from alignbench.plots.overlay import cross_modal_similarity, procrustes_overlay
+from alignbench.plots.embedding import cross_modal_similarity, embedding_scatter, procrustes_overlay
 from alignbench.plots.style import type_looks
 from alignbench.tests.report_fakes import HOSTILE, make_inputs, make_score, make_spaces
 from alignbench.types import Null

@@ -214,8 +214,8 @@ def test_eas_adjusted_says_what_its_third_part_is() -> None:
 def test_the_three_rankings_give_places_and_none_where_coral_is_saturated() -> None:
     inputs = make_inputs(ENCODERS, ONE)
     figure = drawn(eas_dashboard(inputs))
-    published = axes_titled(figure, "Places by EAS as published, for mini-llama")
-    adjusted = axes_titled(figure, "Places by EAS adjusted, for mini-llama")
+    published = axes_titled(figure, "Places by EAS as published,\nfor mini-llama")
+    adjusted = axes_titled(figure, "Places by EAS adjusted,\nfor mini-llama")
     assert [t.get_text() for t in adjusted.get_xticklabels()] == ["CKA", "CORAL", "EAS"]
     table = table_of(adjusted)
     order = [t.get_text() for t in published.get_yticklabels()]
@@ -247,7 +247,7 @@ def test_an_encoder_without_a_value_has_no_place() -> None:
         "deletions": (),
     }
     scores = [replace(s, **none) if s.encoder == "b" else s for s in made.scores]
-    ax = axes_titled(drawn(eas_dashboard(replace(made, scores=scores))), "Places by EAS adjusted, for l")
+    ax = axes_titled(drawn(eas_dashboard(replace(made, scores=scores))), "Places by EAS adjusted,\nfor l")
     table = table_of(ax)
     assert sorted(table[:, 2][np.isfinite(table[:, 2])]) == [1, 2]
     assert np.isnan(table[:, 2]).sum() == 1
