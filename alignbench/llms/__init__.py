@@ -3,7 +3,8 @@
 Nothing here imports torch or transformers before a model is loaded.
 """
 
-from alignbench.llms.base import LLM, Options
+from alignbench.llms.base import LLM
 from alignbench.llms.catalog import LLMS, resolve
+from alignbench.llms.options import Options
 
 __all__ = ["LLM", "LLMS", "Options", "resolve"]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 
 import numpy as np
 
 from alignbench.errors import DataError, ModelError
 from alignbench.llms.families import family_of
+from alignbench.llms.options import Options
 from alignbench.weights.config_tensors import check_padding
 from alignbench.weights.digest import preprocessing_digest
 from alignbench.weights.family import Family
-from alignbench.weights.family import Options as ModelOptions
 from alignbench.weights.guard import guards
 from alignbench.weights.handle import Handle
 
@@ -31,29 +30,7 @@ if TYPE_CHECKING:
 _TOKENS = "its tokenizer fails on these texts"
 _PASS = "its forward pass fails"
 
-Quantization = Literal["4bit", "8bit"]
 L = TypeVar("L", bound="HasModule")
-
-
-@dataclass(frozen=True, slots=True)
-class Options(ModelOptions):
-    """What shapes an LLM's vectors beside its weights.
-
-    Args:
-        layer: a hidden layer, from 0 (the input embeddings) up or from -1 (the last, after the norm) down.
-        max_length: tokens of a text that are read; the rest is cut off.
-        quantization: "4bit" or "8bit" weights, on CUDA.
-    """
-
-    layer: int = field(default=-1, metadata={"asked_as": "--align-llm-layer"})
-    quantization: Quantization | None = field(default=None, metadata={"asked_as": "--align-quantize"})
-    max_length: int = field(default=128, metadata={"asked_as": "max_length"})
-
-    def __post_init__(self) -> None:
-        if self.max_length < 1:
-            raise ModelError(f"expected a max_length of at least 1 token, got {self.max_length}")
-        if self.quantization not in (None, "4bit", "8bit"):
-            raise ModelError(f"expected a quantization of 4bit or 8bit, got {self.quantization!r}")
 
 
 class TextHandle(Handle[Family, Options, L]):

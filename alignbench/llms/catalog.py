@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from alignbench.llms import families
-from alignbench.llms.base import LLM, Options, Quantization
+from alignbench.llms.base import LLM
 from alignbench.llms.gguf import gguf_source
+from alignbench.llms.options import Options, Quantization
 from alignbench.registry import Registry
 from alignbench.weights.catalog import Catalog
 from alignbench.weights.files import TOKENIZERS

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from alignbench.llms.base import Options
     from alignbench.llms.networks import TextNetwork
+    from alignbench.llms.options import Options
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located
 

@@ -11,7 +11,7 @@ from alignbench.weights.tokenizer import load_tokenizer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alignbench.llms.base import Options
+    from alignbench.llms.options import Options
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from alignbench.llms.base import Options
     from alignbench.llms.decoder import Decoder
+    from alignbench.llms.options import Options
     from alignbench.weights.precision import Precision
 
 _CONVERSION = 3  # raised whenever a file converts to something else, or is checked for more

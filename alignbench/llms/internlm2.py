@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from alignbench.llms.base import Options
+    from alignbench.llms.options import Options
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Located
 

@@ -26,6 +26,8 @@ from alignbench.types import Pair, Score
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 N = 36
 SELECTED = ("--encoders=npy:good.npy,noise=npy:noise.npy", "--llms=npy:texts.npy")
 ALL = ("test_cka.py", "test_coral.py", "test_eas.py")

@@ -100,6 +100,7 @@ def test_every_option_has_a_command() -> None:
     assert offered == {option.name for option in OPTIONS}
 
 
+@pytest.mark.slow
 def test_a_suite_installed_below_us_has_its_fixtures_and_k_looks_in_its_tests_only(tmp_path: Path) -> None:
     suite = tmp_path / ".venv" / "site-packages" / "alignbench" / "_suite" / "benchmarks"
     shutil.copytree(ROOT / "benchmarks", suite)
@@ -168,6 +169,7 @@ def test_arrays_are_scored_and_nothing_else_is_run(
         assert says in err
 
 
+@pytest.mark.slow
 def test_a_run_has_pytests_exit_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "conftest.py").write_text(
         "from alignbench.encoders import ENCODERS\n"
@@ -198,6 +200,7 @@ def test_a_run_has_pytests_exit_status(tmp_path: Path, monkeypatch: pytest.Monke
     assert (tmp_path / "reports" / "latest" / "scores.json").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("argv", [["--help"], ["list"], ["coral", "--help"]])
 def test_what_only_tells_is_quick_and_imports_nothing_heavy(argv: list[str]) -> None:
     code = (
@@ -316,6 +319,7 @@ def test_a_file_where_the_cache_should_be_is_named(
     assert "is a file; set ALIGNBENCH_CACHE" in out
 
 
+@pytest.mark.slow
 def test_a_report_is_made_anew_and_figures_for_a_paper(
     tmp_path: Path, said: Callable[..., tuple[int, str, str]]
 ) -> None:

@@ -169,6 +169,7 @@ def test_the_summary_leaves_out_single_types_and_doubles() -> None:
     assert "0.900" not in [t.get_text() for t in ax.texts]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_ten_encoders_and_five_llms_are_drawn(name: str) -> None:
     encoders = [f"encoder-{i}" for i in range(9)] + [HOSTILE[4]]

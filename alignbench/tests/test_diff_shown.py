@@ -167,6 +167,7 @@ def test_nothing_in_data_becomes_markup() -> None:
         assert row.replace("\\|", "").count("|") == 8
 
 
+@pytest.mark.slow
 def test_a_whole_run_fits_into_a_comment() -> None:
     scores = make_scores([f"encoder-with-a-name-{i}" for i in range(40)], ("a", "b", "c"))
     other = [moved(score, 0.01) for score in scores]

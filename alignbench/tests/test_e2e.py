@@ -112,6 +112,7 @@ def test_a_constant_scorer_gets_chance() -> None:
         assert score.null.p == 1
 
 
+@pytest.mark.slow
 def test_p_of_independent_pairs_is_honest() -> None:
     """Over 100 small independent data sets p rejects no more often than it says."""
     repeats = Repeats(splits=2, seeds=1, epochs=5, permutations=99)

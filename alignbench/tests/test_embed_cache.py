@@ -290,6 +290,7 @@ def test_looking_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.slow
 def test_a_store_of_the_run_goes_with_it() -> None:
     store = EmbeddingStore(None)
     store.shelf(KEY).write(items(1), vectors(1))

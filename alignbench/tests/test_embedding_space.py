@@ -115,6 +115,7 @@ def test_few_samples_have_fewer_neighbours(n: int, k: int) -> None:
     assert k < n / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_layout_is_the_same_whatever_the_threads_and_what_ran_before(method: str) -> None:
     from threadpoolctl import threadpool_limits

@@ -92,6 +92,7 @@ def keyed(scores: list[dict[str, Any]]) -> dict[tuple[Any, ...], dict[str, Any]]
     return {tuple(score[name] for name in names): score for score in scores}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIONS)
 def test_a_command_and_its_tab_leave_the_same_scores_and_figures(
     name: str, folder: Path, tmp_path: Path
@@ -127,6 +128,7 @@ def collected(*chosen: str) -> set[str]:
     return {line for line in done.stdout.splitlines() if "::" in line}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIONS)
 def test_marker_and_keyword_run_what_the_command_runs(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--dry-run"]) == 0

@@ -21,6 +21,8 @@ from alignbench.workshop.measure._race import Cost, Round, Spread, kept, race, r
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 TINY: dict[str, Any] = {
     "hidden_size": 16,
     "intermediate_size": 24,

@@ -22,6 +22,8 @@ from alignbench.workshop.measure.faults.trial import isolated, outcome_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.slow
+
 # The entrances whose inputs take no run of the suite to make.
 QUICK = ("jsonl", "labels", "npy", "specs", "yaml", "gates")
 

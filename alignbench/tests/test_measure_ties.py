@@ -9,7 +9,7 @@ import pytest
 
 from alignbench.stats import joint_of_deletions, tie_groups
 from alignbench.workshop.measure import ties
-from alignbench.workshop.measure._sections import with_section, with_sections_of
+from alignbench.workshop.measure._sections import template, with_section, with_sections_of
 from alignbench.workshop.measure.calibration import PAGE
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def test_sections_stay_where_the_page_is_written_anew() -> None:
 def test_the_page_in_the_docs_has_the_section_of_this_code() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert "<!-- begin ties -->\n## Which encoders tie\n" in text
-    for paragraph in ties.SECTION.split("\n\n"):
+    for paragraph in template("ties").split("\n\n"):
         if "{" not in paragraph:
             assert paragraph.strip() in text
     for count in ties.COUNTS:

@@ -12,6 +12,8 @@ from alignbench.metrics import debiased_cka
 from alignbench.workshop.measure import cka, needed, truth
 from alignbench.workshop.measure import command as measure
 
+pytestmark = pytest.mark.slow
+
 
 def test_our_form_and_the_textbook_give_the_same_numbers() -> None:
     x, y = cka.data(150, 20, 30)

@@ -25,6 +25,8 @@ from alignbench.zoo.lineages import CARD, LINEAGES, Lineage, lineage_of, read_ca
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 POOL, STEPS = 40, 20
 LEARNERS = ("clip-low", "siglip-a", "kind", "colour", "masked", "distil")
 

@@ -14,6 +14,8 @@ from alignbench.workshop.zoo.check import check_model, features, knn_accuracy, l
 from alignbench.zoo.random_vit import build_random_vit
 from alignbench.zoo.recipes import RECIPES
 
+pytestmark = pytest.mark.slow
+
 LIMIT_BYTES = 40 * 2**20
 TYPES = {
     "mini-clip": "clip",

@@ -23,6 +23,8 @@ from alignbench.workshop.zoo.training import train_model
 from alignbench.zoo.pixels import image_processor, normalised
 from alignbench.zoo.recipes import RECIPES, recipe_of
 
+pytestmark = pytest.mark.slow
+
 POOL = 60
 TINY = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
 

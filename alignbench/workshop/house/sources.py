@@ -161,7 +161,7 @@ def orchestrations(modules: Modules) -> list[str]:
         for node in ast.walk(module.tree)
         if isinstance(node, ast.FunctionDef) and _COMPUTES.search(node.name)
     }
-    used = defaultdict(set)
+    used: defaultdict[str, set[str]] = defaultdict(set)
     for module in modules.values():
         if module.room not in {"experiments", "workshop", "measure"}:
             used[module.room].update(experiments[name] for name, _ in calls(module) if name in experiments)

@@ -9,6 +9,7 @@ import numpy as np
 from alignbench.workshop.measure._calibration_cases import CASES, WIDTHS
 from alignbench.workshop.measure._calibration_cells import E2E, RANKED, REPEATS, Cell
 from alignbench.workshop.measure._calibration_checks import WANTED, coverage, off, size, size_of, trained
+from alignbench.workshop.measure._sections import template
 from alignbench.workshop.measure.truth import LATENT, table
 
 if TYPE_CHECKING:
@@ -18,73 +19,6 @@ if TYPE_CHECKING:
     from alignbench.workshop.measure._calibration_checks import Coverage, Size
 
 WORST = 10
-
-PAGE_TEXT = """\
-# Are the p-values and intervals of the suite what they say?
-
-Made by `python -m alignbench.measure calibration`; seeds are fixed, so it comes out the same again.
-
-Every draw is an independent sample of n images whose truth is known, scored by the code that scores a run
-(`score_pair`, `e2e_scores`). Both sides ({widths[0]} and {widths[1]} columns) have {latent} latent dimensions
-in isotropic noise. Nulls draw {permutations} permutations instead of a run's 999: the level .05 is exact with
-either. The plan is for 2,000 draws a cell, fewer where a score is dear; the tables say how many there are,
-and the last section what is missing. A share of 5% is sure to ± 1.0 points with 2,000 draws, ± 1.9 with 500
-and ± 4.3 with 100; one of 95% likewise.
-
-{verdict}
-
-## p-values where there is nothing to find
-
-The share of draws with p ≤ .05, which should be 5%: of sides that are independent, or, of pairs that share
-their types, the p *within* types. A two-sided binomial test for each cell, Holm over all {tested} of them;
-what is out of line is **bold**, with the direction. *Too few* is no false claim: scores that take few values
-(neighbours of nine points) tie with their permutations, and ties count against the score.
-
-{sizes}
-
-The cells with the smallest binomial p:
-
-{worst_sizes}
-
-### The global null of pairs that share their types
-
-It rejects, as it should: the types are on both sides. This is why a run shows the p within types beside it.
-
-{types}
-
-## Intervals
-
-95% intervals are for the *expected score at this n*: the mean over the draws. *Covered*: the share of
-intervals that hold it, {wanted} or more wanted; what is less is **bold**. *Below, above*: the share that lies
-wholly below it, or above. *Population*: the share that holds the value of infinitely many pairs (a sample of
-20,000). *Width*: the mean width over 2 · 1.96 · the standard deviation of the score over draws; 1 is what a
-perfect interval would have. Below 20 groups there is none (flag `n_too_small`), so n = 9 is not in the table.
-
-Two things to know. Intervals of unrelated pairs are wider than they need be. And near the bound 1 (decaying
-spectra, 8 of 16 shared) the score is skewed: samples that happen to score high also look sure of it, so more
-intervals lie above the expected score than the level allows, and few below.
-
-{coverages}
-
-## Retrieval
-
-R@1 and MRR as the e2e experiment makes them: {splits} splits of {seeds} seed, {epochs} epochs at most, a
-linear projector, contrastive loss; corrected t over the splits. A run has 5 seeds and 300 epochs: trainings
-are dear. *p ≤ .05* is of twice the median p over the splits, which is valid whatever their dependence and so
-rejects independent pairs less often than 5%.
-
-{trained}
-
-Nothing trained: the rows ranked by their true latent vectors, the intervals of `alignbench.stats` for one
-ranking (recall@1: Wilson over groups; MRR: bootstrap over groups). No run uses these two; they are there for
-rankings of your own.
-
-{ranked}
-
-## What is not there
-
-{missing}
-"""
 
 
 def percent(share: float) -> str:
@@ -105,7 +39,7 @@ def page(columns: Sequence[Column], missing: Sequence[tuple[Cell, int]]) -> str:
     learned = [one for one in map(coverage, filter(trained, columns)) if one]
     rankings = (column for column in columns if column.cell.metric == RANKED)
     unlearned = [one for one in map(coverage, rankings) if one]
-    return PAGE_TEXT.format(
+    return template("calibration").format(
         widths=WIDTHS,
         latent=LATENT,
         permutations=_permutations(columns),

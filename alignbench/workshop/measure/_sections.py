@@ -1,10 +1,16 @@
-"""Sections of a page, each measured by a command of its own and kept by all others."""
+"""The text of the pages that measurements write, and their sections, each of a command of its own."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 _SECTION = re.compile(r"<!-- begin ([\w-]+) -->\n.*?<!-- end \1 -->\n", re.DOTALL)
+
+
+def template(name: str) -> str:
+    """Return the text of a page or a section, with the names of its numbers and tables in braces."""
+    return (Path(__file__).parent / "pages" / f"{name}.md").read_text(encoding="utf-8")
 
 
 def with_section(page: str, name: str, text: str) -> str:

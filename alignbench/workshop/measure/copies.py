@@ -17,7 +17,7 @@ from alignbench.datasets.copies import REPEATED, ROWS
 from alignbench.errors import AlignbenchWarning
 from alignbench.stats import rng_for
 from alignbench.workshop.measure._calibration_cases import WIDTHS
-from alignbench.workshop.measure._sections import with_section
+from alignbench.workshop.measure._sections import template, with_section
 from alignbench.workshop.measure.truth import table
 
 if TYPE_CHECKING:
@@ -37,25 +37,6 @@ GROUPS: dict[str, Any] = {
     f'groups="{ROWS}"': ROWS,
     "given: the image of each row": np.repeat(np.arange(IMAGES), CAPTIONS),
 }
-
-TEXT = """\
-## Copied rows
-
-Made by `python -m alignbench.measure copies`.
-
-{images} images with {captions} captions each, as {rows} rows of arrays: the image's vector {captions}
-times, and captions that resemble each other (a common vector, and noise of {own} times its size). The common
-vector is drawn without regard to the image, so there is nothing to find: p should be at most .05 in 5% of
-draws, and the interval should hold 0. Without groups a permutation deals out {rows} rows as if each were a
-sample, and what was copied looks like alignment. Such scores are flagged `{flag}`, and the call warns. One
-draw:
-
-{one}
-
-Of {draws} draws, with {permutations} permutations:
-
-{many}
-"""
 
 
 def main(argv: list[str]) -> None:
@@ -81,7 +62,7 @@ def copies_section(draws: int = DRAWS) -> str:
         _row(title, score) for title, groups in GROUPS.items() for score in _scores(0, groups, METRICS_SHOWN)
     ]
     many = [[title, *_shares(draws, groups)] for title, groups in GROUPS.items()]
-    return TEXT.format(
+    return template("copies").format(
         images=IMAGES,
         captions=CAPTIONS,
         rows=IMAGES * CAPTIONS,

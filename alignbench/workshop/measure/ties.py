@@ -26,7 +26,7 @@ from alignbench.stats import (
     tie_groups,
 )
 from alignbench.stats.interval import MAX_JACKKNIFE_BLOCKS, t_quantile
-from alignbench.workshop.measure._sections import with_section
+from alignbench.workshop.measure._sections import template, with_section
 from alignbench.workshop.measure.calibration import PAGE
 from alignbench.workshop.measure.truth import table
 
@@ -50,40 +50,6 @@ REAL, REAL_N, REAL_COUNT = "calibrated_cka", 60, 10
 CHUNK = 50
 NOWHERE = -1e100  # the value of those who are not compared: behind everyone
 FAR = 12.0  # errors of a difference
-
-SECTION = """\
-## Which encoders tie
-
-Made by `python -m alignbench.measure ties`, {draws:,} draws a number; seeds are fixed, so it comes out the
-same again. An encoder's score is a mean over n samples of a value whose distribution is known. *Before*:
-paired t of every encoder against the leader, with Holm's correction, which takes the leader for one that was
-named in advance. *Now*: leads against `leader_quantile`, which allows for the leader being the largest.
-
-### Equal encoders
-
-The share of draws in which at least one of the encoders, all of them equal, is told from the leader, before
-→ now; 5% at most is wanted, and a share of 5% is sure to ± {sure:.1f} points (one in twenty is further off).
-Correlation that all encoders share cancels in paired differences. *Unequal errors*: standard deviations from
-.5 to 2. *Twins*: two and two encoders correlate at .95. *Skewed*: exponential instead of normal.
-
-{equal}
-
-### One encoder is better
-
-n = 200, correlation .5; the gap is in standard errors of a difference. *Alone*: the best is told from all
-others. *Apart*: the share of the others that are told from the leader. *Lost*: the best is not in the first
-group.
-
-{power}
-
-### Two groups of equal encoders
-
-n = 200, correlation .5, half of the encoders far behind the others. The level holds for the first group,
-which is the answer, and for each group behind by itself: that any of two groups is cut is up to twice as
-frequent.
-
-{clusters}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +253,7 @@ def main(argv: list[str]) -> None:
     options: Any = parser.parse_args(argv)
     if options.draws < 2:
         parser.error("--draws: expected at least 2")
-    text = SECTION.format(
+    text = template("ties").format(
         draws=options.draws,
         sure=100 * 1.96 * np.sqrt(0.05 * 0.95 / options.draws),
         equal=equal(options.draws),

@@ -17,6 +17,7 @@ import numpy as np
 from alignbench.errors import DegenerateError
 from alignbench.metrics import METRICS, discriminability, knn_above_chance
 from alignbench.stats import evaluate, rng_for
+from alignbench.workshop.measure._sections import template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -246,73 +247,12 @@ def classes_in(width: int, nuisance: int, separation: float, trial: int) -> tupl
     return np.hstack([latent, others]) @ directions.T + noise, codes
 
 
-PAGE_TEXT = """\
-# What the metrics do where the truth is known
-
-Made by `python -m alignbench.measure truth`; seeds are fixed, so it comes out the same again.
-
-Both sides ({widths[0]} and {widths[1]} columns) have {latent} latent dimensions in random directions. Some
-of these are shared, the others are each side's own; isotropic noise has the stated multiple of the latent
-variance. p comes from {draws} permutations; a null *rejects* at p ≤ {level}. Trials: 200 up to n = 90 and 100
-above; 40% of that for {slow}.
-So a true rate of 5% shows as 5 ± 1.5 points (200 trials), ± 2.2 (100), ± 2.4 (80) or ± 3.4 (40). A dash: the
-score does not exist at this n; an asterisk: it did not exist in some of the trials, which are left out.
-
-## Bias: scores of independent pairs
-
-Mean ± standard deviation over trials. An unbiased score of similarity would be 0; `mutual_knn` is at chance,
-k/(n−1), and `cknna` near it; the composites pay for what they see of one side alone or of both distributions.
-
-{bias}
-
-## How near CKA comes to the population's
-
-{recovery}
-
-## Size: rejections of independent pairs
-
-5% is right; anything much above would be a false claim of alignment.
-
-{size}
-
-## Power: rejections of aligned pairs
-
-{power}
-
-## Pairs that share their types
-
-n = 90, {classes} types whose means differ on both sides; half as many trials. *Global* permutes all pairs
-and finds the types; *within* permutes inside each type: 5% is right for types alone, and what is above is
-alignment beyond type.
-
-{class_driven}
-
-## The class part of a composite
-
-90 rows of three types, 50 trials: mean ± standard deviation. Type means are 0, 0.5, 1 or 2 latent deviations
-apart in 16 directions; *with*: four other directions have four times a latent deviation and know no types,
-as the largest directions of an encoder often don't. *Share* is `discriminability`, a share of all variance,
-which is small where types are told apart nearly always; *kNN* is the part of `eas_adjusted`: the accuracy of
-five neighbours above chance, on a scale from a guesser's to 1.
-
-{class_parts}
-
-## Scores that do not see the pairing
-
-n = 90, k = 9; mean ± standard deviation of 50 trials. Re-pairing the rows changes a spectral score by
-nothing, and a score in the procrustes basis only by way of the fitted map. They compare distributions: none
-of them is alignment.
-
-{blind}
-"""
-
-
 def page(scale: float) -> str:
     """Return the whole page."""
     power = ""
     for world in ALIGNED:
         power += f"### {world.title}\n\n{by_size(world, lambda cell: percent(cell.rejects), scale)}\n\n"
-    return PAGE_TEXT.format(
+    return template("metrics-truth").format(
         widths=WIDTHS,
         latent=LATENT,
         draws=DRAWS,

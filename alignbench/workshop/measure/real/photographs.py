@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import yaml
+
 from alignbench import paths
 
 if TYPE_CHECKING:
@@ -42,102 +44,8 @@ class Photograph:
 
 
 PHOTOGRAPHS: Final = tuple(
-    Photograph("sklearn" if name in {"china.jpg", "flower.jpg"} else "skimage", name, subject, caption)
-    for name, subject, caption in (
-        (
-            "astronaut.png",
-            "An astronaut.",
-            "A smiling astronaut in an orange space suit, a flag and a model of a space shuttle behind her.",
-        ),
-        ("brick.png", "A wall.", "A brick wall seen from below, its rows of bricks running upwards."),
-        (
-            "camera.png",
-            "A cameraman.",
-            "A man in a dark coat looks through a film camera on a tripod; behind him a lawn and buildings.",
-        ),
-        (
-            "cell.png",
-            "A cell.",
-            "A single bright round cell on a dark grey background, seen through a microscope.",
-        ),
-        (
-            "chelsea.png",
-            "A cat.",
-            "The face of a ginger tabby cat with green eyes and long white whiskers, close up.",
-        ),
-        (
-            "clock_motion.png",
-            "A clock.",
-            "A pale wall clock blurred by a sideways movement of the camera, on an empty grey wall.",
-        ),
-        (
-            "coffee.png",
-            "A cup of coffee.",
-            "An espresso in a red cup with a spoon on its saucer, on a wooden table.",
-        ),
-        (
-            "coins.png",
-            "Coins.",
-            "Twenty-four ancient coins with worn portraits, laid out in four rows on dark cloth.",
-        ),
-        ("grass.png", "Grass.", "Blades of dense grass, seen straight from above."),
-        ("gravel.png", "Gravel.", "Small sharp stones of a gravel path that cover the ground."),
-        (
-            "hubble_deep_field.jpg",
-            "Galaxies.",
-            "Hundreds of distant galaxies and a few stars in a black sky, taken by a space telescope.",
-        ),
-        (
-            "ihc.png",
-            "Tissue.",
-            "Stained tissue of a gland under a microscope, brown cells around blue nuclei.",
-        ),
-        (
-            "microaneurysms.png",
-            "Blood vessels.",
-            "A tiny dark square out of an eye examination, crossed by thin blood vessels.",
-        ),
-        (
-            "moon.png",
-            "The moon.",
-            "The grey surface of the moon with a few craters and a dark rough patch below.",
-        ),
-        (
-            "motorcycle_left.png",
-            "A motorcycle.",
-            "A red motorcycle parked in a cluttered garage, before shelves full of boxes.",
-        ),
-        (
-            "page.png",
-            "A printed page.",
-            "A printed page about image segmentation, unevenly lit, with a line of code at its foot.",
-        ),
-        (
-            "retina.jpg",
-            "A retina.",
-            "The back of a human eye, an orange disc with branching red veins and a bright spot on the left.",
-        ),
-        (
-            "rocket.jpg",
-            "A rocket.",
-            "A white rocket on its launch pad at dusk, lit by floodlights between four lattice towers.",
-        ),
-        (
-            "text.png",
-            "Handwriting.",
-            "Mathematical formulas written by hand on squared paper, seen at a slant.",
-        ),
-        (
-            "china.jpg",
-            "A pagoda.",
-            "A Chinese pagoda of several storeys on a wooded hill above a wide hazy lake.",
-        ),
-        (
-            "flower.jpg",
-            "A flower.",
-            "An orange dahlia in full bloom before dark green leaves.",
-        ),
-    )
+    Photograph(**entry)
+    for entry in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 )
 
 
