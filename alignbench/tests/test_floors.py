@@ -17,7 +17,6 @@ FLOORS = floors(CLONE)
 # Circles that there still are; what mends one takes it from the list.
 CIRCLES = [
     ["alignbench.llms.base", "alignbench.llms.decoder"],
-    [f"alignbench.session.{name}" for name in ("bench", "describe", "notebook", "running", "session")],
     ["alignbench.show.folder", "alignbench.show.html", "alignbench.show.html.page"],
 ]
 HEAVY = (
