@@ -224,15 +224,13 @@ class Tab:
         title: what stands on the tab.
         about: what it answers, in a sentence or two.
         controls: what can be chosen beside encoders.
-        figures: that it shows, in this order; None: those of the experiment.
         beside: other experiments that are run with it.
-        options: option -> the value that it has on the page.
+        options: option -> the value that it has on the page, a list where it takes several.
     """
 
     title: str
     about: str
     controls: tuple[str, ...] = ("llms", "data", "permutations")
-    figures: tuple[str, ...] | None = None
     beside: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 

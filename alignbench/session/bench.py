@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from alignbench.experiments.attention.scores import Subject
     from alignbench.llms.base import CausalLM
     from alignbench.metrics import Metric
-    from alignbench.session.session import Session
+    from alignbench.session.workbench import Workbench
     from alignbench.types import Embeddings, Layers, Pair, Patches, Score
     from alignbench.weights.custom import Custom
 
@@ -38,7 +38,7 @@ class SessionBench:
         dims: gives the widths of all models that are scored; it may have to embed them.
     """
 
-    session: Session
+    session: Workbench
     experiment: str
     dims: Callable[[], tuple[int, ...]]
 

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from alignbench.session.session import Session
+    from alignbench.session.workbench import Workbench
     from alignbench.types import Failure, Score
 
 
 def describe_run(
-    session: Session,
+    session: Workbench,
     scores: Iterable[Score],
     *,
     name: str,

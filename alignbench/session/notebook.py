@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from alignbench.session.session import Session
+    from alignbench.session.workbench import Workbench
 
 
-def selection_table(session: Session) -> str:
+def selection_table(session: Workbench) -> str:
     """Return a session's models, data and other options that were given, as HTML.
 
     What takes time is not done for it: data that has not been read yet is only named.
@@ -24,7 +24,7 @@ def selection_table(session: Session) -> str:
     return f"<table><caption>alignbench session</caption><tbody>{rows}</tbody></table>"
 
 
-def _rows(session: Session) -> Iterator[tuple[str, str]]:
+def _rows(session: Workbench) -> Iterator[tuple[str, str]]:
     for head, models in (("encoder", session.encoders), ("LLM", session.llms)):
         for model in models.values():
             yield head, f"{model.info.label}: {model.info.weights_words}, from {model.info.source}"

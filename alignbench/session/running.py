@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.experiments.base import Experiment, Part, Unit, Use
-    from alignbench.session.session import Session
+    from alignbench.session.workbench import Workbench
     from alignbench.types import Score
 
 
@@ -81,7 +81,7 @@ class Cell:
         return (self.experiment, self.part.name, self.models, *self.values.items())
 
 
-def run(session: Session, names: Sequence[str], steps: Steps | None = None) -> Result:
+def run(session: Workbench, names: Sequence[str], steps: Steps | None = None) -> Result:
     """Run experiments, with what their figures need of others.
 
     Args:
@@ -102,7 +102,7 @@ def run(session: Session, names: Sequence[str], steps: Steps | None = None) -> R
 
 @dataclass
 class _Runner:
-    session: Session
+    session: Workbench
     names: tuple[str, ...]
     cells: Sequence[Cell]
     steps: Steps
@@ -175,7 +175,7 @@ class _Runner:
         return session.dims(Needed(*used))
 
 
-def _due(session: Session, experiment: Experiment) -> Iterator[Cell]:
+def _due(session: Workbench, experiment: Experiment) -> Iterator[Cell]:
     """Yield the cells of an experiment, and of others those that its figures need."""
     for part in experiment.parts:
         yield from _cells(session, experiment.name, part)
@@ -190,7 +190,7 @@ def _due(session: Session, experiment: Experiment) -> Iterator[Cell]:
                 yield from (cell for cell in cells if cell.values.get("metric") in metrics)
 
 
-def _cells(session: Session, experiment: str, part: Part) -> Iterator[Cell]:
+def _cells(session: Workbench, experiment: str, part: Part) -> Iterator[Cell]:
     fixed, optional = part.values(session.options)
     swept = fixed | optional
     for models in itertools.product(*(_models(session, unit) for unit in part.of)):
@@ -198,7 +198,7 @@ def _cells(session: Session, experiment: str, part: Part) -> Iterator[Cell]:
             yield Cell(experiment, part, models, dict(zip(swept, values, strict=True)))
 
 
-def _models(session: Session, unit: Unit) -> list[tuple[str, ...]]:
+def _models(session: Workbench, unit: Unit) -> list[tuple[str, ...]]:
     """Return the names of the models of each unit of a kind; of one without models a single empty one."""
     vision, paired, text = [*session.encoders], [*session.paired_llms], [*session.llms]
     by_unit: dict[Unit, Iterable[tuple[str, ...]]] = {
@@ -212,7 +212,7 @@ def _models(session: Session, unit: Unit) -> list[tuple[str, ...]]:
     return list(by_unit.get(unit, [()]))
 
 
-def _unit(session: Session, unit: Unit, names: tuple[str, ...]) -> object:
+def _unit(session: Workbench, unit: Unit, names: tuple[str, ...]) -> object:
     """Return what a cell is made of."""
     if unit == "dataset":
         return session.dataset

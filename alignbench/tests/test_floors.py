@@ -16,7 +16,6 @@ MODULES = modules(CLONE)
 FLOORS = floors(CLONE)
 # Circles that there still are; what mends one takes it from the list.
 CIRCLES = [
-    [f"alignbench.session.{name}" for name in ("bench", "describe", "notebook", "running", "session")],
     ["alignbench.show.folder", "alignbench.show.html", "alignbench.show.html.page"],
 ]
 HEAVY = (

@@ -11,6 +11,9 @@ from alignbench.plots.declared import figures_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from alignbench.experiments import Experiment
+    from alignbench.experiments import Tab as Place
+
 
 @dataclass(frozen=True, slots=True)
 class Tab:
@@ -37,16 +40,17 @@ class Tab:
 
 def tabs() -> list[Tab]:
     """Return the tabs, in the order of the experiments."""
-    return [
-        Tab(
-            place.title,
-            experiment.command,
-            place.about,
-            ("encoders", *place.controls),
-            (experiment.name, *place.beside),
-            figures_of(experiment.name) if place.figures is None else place.figures,
-            place.options,
-        )
-        for experiment in experiments()
-        if (place := experiment.tab) is not None
-    ]
+    return [_tab(experiment, experiment.tab) for experiment in experiments() if experiment.tab is not None]
+
+
+def _tab(experiment: Experiment, place: Place) -> Tab:
+    runs = (experiment.name, *place.beside)
+    return Tab(
+        name=place.title,
+        experiment=experiment.command,
+        about=place.about,
+        controls=("encoders", *place.controls),
+        runs=runs,
+        figures=tuple(dict.fromkeys(name for run in runs for name in figures_of(run))),
+        options=place.options,
+    )

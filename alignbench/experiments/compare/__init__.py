@@ -65,15 +65,8 @@ EXPERIMENT = Experiment(
         "Alignment Analysis",
         "Which encoder fits which LLM, and how sure is that? Every metric that sees which text belongs to "
         "which image.",
-        figures=(
-            "alignment_summary",
-            "cka_comparison",
-            "cka_by_data_type",
-            "projector_comparison",
-            "eas_dashboard",
-        ),
         beside=("eas",),
-        options={"projectors": ("linear",)},
+        options={"projectors": ["linear"]},
     ),
     measures={
         "projection_mse": "Error of a trained projector on held-out pairs; 1 is what the train mean gives.",

@@ -1,0 +1,398 @@
+"""A session: what was selected, the data, and the embeddings as they become known."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+from alignbench.datasets.dataset import Dataset, normalised
+from alignbench.errors import ConfigError, UnknownNameError
+from alignbench.llms import LLM
+from alignbench.registry import unknown
+from alignbench.session.attempts import Attempts
+from alignbench.session.data import nonempty, read_data, with_data
+from alignbench.session.held import Held
+from alignbench.session.options import Options
+from alignbench.types import Embeddings, Pair
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from alignbench.embed import Embedder, EmbeddingStore, Progress
+    from alignbench.embed.models import Output
+    from alignbench.encoders import Encoder
+    from alignbench.experiments.attention.scores import Subject
+    from alignbench.llms.base import CausalLM
+    from alignbench.session.selection import Needed
+    from alignbench.types import Layers, ModelInfo, Patches, Score
+    from alignbench.weights.arrays import ArrayFile
+    from alignbench.weights.custom import Custom
+
+M = TypeVar("M", bound="Encoder | LLM | Custom")
+K = TypeVar("K", bound="Encoder | LLM")
+
+
+class KeptModels(Protocol):
+    """Models that stay in memory."""
+
+    def get(self, model: K, device: str, dtype: str) -> K:
+        """Return a model in memory: this one, or an earlier one that is the same."""
+
+
+class Workbench:
+    """Encoders, LLMs and data that were chosen, and what has been embedded of them; see `Session`."""
+
+    def __init__(
+        self,
+        options: Options | None = None,
+        *,
+        encoders: Sequence[str] | str | None = None,
+        llms: Sequence[str] | str | None = None,
+        data: Dataset | str | Path | None = None,
+        n_samples: int | None = None,
+        seed: int | None = None,
+        **others: Any,
+    ) -> None:
+        named = {"encoders": encoders, "llms": llms, "n_samples": n_samples, "seed": seed, **others}
+        if options is None:
+            options = Options(with_data(named, data), spell=lambda option: option.name)
+        elif wrong := [name for name, value in {**named, "data": data}.items() if value is not None]:
+            raise ConfigError(f"{wrong[0]}: it is one of the options, which were given as a whole")
+        self.options = options
+        self.encoders, self.llms = _resolve(options)
+        self.progress: Progress | None = None
+        self.loads: list[tuple[str, float, str]] = []
+        self.patched: frozenset[str] = frozenset()
+        self.layered = False
+        self.kept: KeptModels | None = None
+        self._vectors: dict[tuple[str, str], Embeddings] = {}
+        self._layers: dict[tuple[str, str], Layers] = {}
+        self._varied: dict[tuple[str, ...], Embeddings] = {}
+        self._attempts = Attempts()
+        self._held = Held()
+        self._head = Held()
+        self._causal: dict[str, CausalLM] = {}
+        self._data = nonempty(data) if isinstance(data, Dataset) else None
+        for name in ("labels", "groups"):
+            if options.is_given(name) and not self.rows:
+                both = f"{options.spelled('encoders')} and {options.spelled('llms')}"
+                raise ConfigError(
+                    f"{options.spelled(name)}: it is for rows of arrays; here the data has its own: leave it "
+                    f"out, or take npy: for all {both} and name no data"
+                )
+
+    @cached_property
+    def rows(self) -> tuple[ArrayFile, ...]:
+        """The arrays whose rows are the samples: where all models are arrays and no data is named."""
+        from alignbench.weights.arrays import array_file
+
+        files = [array_file(model) for model in (*self.encoders.values(), *self.llms.values())]
+        found = tuple(file for file in files if file is not None)
+        named = self._data is not None or self.options.names_data
+        return () if named or len(found) < len(files) else found
+
+    @property
+    def paired_llms(self) -> tuple[str, ...]:
+        """The LLMs that encoders are paired with; `llms` may hold more, to be compared with each other."""
+        return tuple(self.llms)[: len(self.options.llms)]
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The samples of the run, one row an image.
+
+        Raises:
+            DataError: no data, or nothing in it that can be used.
+        """
+        with self._attempts.attempt("dataset"):
+            return self._data or read_data(self.options, self.rows)
+
+    @cached_property
+    def copies(self) -> tuple[str, ...]:
+        """What a user has to know of arrays whose rows are copies that count as samples of their own."""
+        from alignbench.datasets.arrays import rows_of
+        from alignbench.datasets.copies import ROWS, repeats, told
+        from alignbench.weights.arrays import array_file
+
+        groups = tuple(sample.group for sample in self.dataset.samples)
+        option = self.options.spelled("groups")
+        way_out = (
+            f"Give groups: {option} FILE, one a row; {option} {ROWS} makes equal rows one group."
+            if self.rows
+            else "The data has them as samples of their own: look how the array was made."
+        )
+        found = []
+        for file in filter(None, map(array_file, (*self.encoders.values(), *self.llms.values()))):
+            if again := repeats(file.values()[rows_of(self.dataset, file.rows)], groups):
+                found.append(told(file.source, again, len(groups), way_out))
+        return tuple(found)
+
+    def flags_of(self, score: Score) -> tuple[str, ...]:
+        """Return what a score is flagged with because of the data that it is of."""
+        from alignbench.datasets.copies import REPEATED
+
+        of_arrays = "arrays" in score.weights.values()
+        return (REPEATED,) if of_arrays and self.copies else ()
+
+    @cached_property
+    def store(self) -> EmbeddingStore:
+        """Where embeddings are kept: the user's cache, or a place that lasts for the run."""
+        from alignbench.embed import EmbeddingStore, default_root
+
+        if not self.options.embedding_cache:
+            return EmbeddingStore(None)
+        return EmbeddingStore(self.options.cache_dir or default_root())
+
+    @property
+    def embedder(self) -> Embedder:
+        """What embeds the data of the run as the options say."""
+        from alignbench.embed import Embedder, Silent
+
+        return Embedder(
+            self.store,
+            self.options.device,
+            self.options.dtype,
+            self.options.batch_size,
+            progress=self.progress or Silent(),
+            on_load=self._loaded_for("embedding"),
+        )
+
+    def vision(self, encoder: str | Encoder | Custom) -> Embeddings:
+        """Return an encoder's embeddings of the images; its weights are loaded on a cache miss only.
+
+        Args:
+            encoder: one of the selected encoders, or its name.
+        """
+        encoder = _named(encoder, self.encoders, "encoder")
+        return self._remembered(
+            encoder.info,
+            lambda: self.embedder.images(encoder, self.dataset, beside=self._beside(encoder)),
+        )
+
+    def runs(self, model: Encoder | LLM | Custom) -> bool:
+        """Whether there is a model to be run and timed: not of arrays."""
+        from alignbench.embed import runs
+
+        return runs(model)
+
+    def _beside(self, encoder: Encoder | Custom) -> list[Output]:
+        """Return what the collected tests use of an encoder beside its embeddings."""
+        patched = any(self.encoders.get(name) is encoder for name in self.patched)
+        wanted: dict[Output, bool] = {"patches": patched, "layers": self.layered}
+        return [output for output, used in wanted.items() if used]
+
+    def has_patches(self, encoder: Encoder | Custom) -> bool:
+        """Whether the encoder gives a vector a patch."""
+        from alignbench.weights.protocols import gives_patches
+
+        return gives_patches(encoder)
+
+    def patches(self, encoder: Encoder | Custom) -> Patches:
+        """Return an encoder's patch embeddings of the images; its weights are loaded on a cache miss only."""
+        label = encoder.info.label
+        with self._attempts.attempt("patches", label, model=label):
+            self.release()
+            return self.embedder.patches(encoder, self.dataset)
+
+    def text(self, llm: str | LLM | Custom) -> Embeddings:
+        """Return an LLM's embeddings of the texts; its weights are loaded on a cache miss only.
+
+        Args:
+            llm: one of the selected LLMs, or its name.
+        """
+        llm = _named(llm, self.llms, "LLM")
+        # LLMs that are only compared with each other have no layers to compare.
+        with_layers = self.layered and any(self.llms[name] is llm for name in self.paired_llms)
+        beside: list[Output] = ["layers"] if with_layers else []
+        return self._remembered(llm.info, lambda: self.embedder.texts(llm, self.dataset, beside=beside))
+
+    def varied(self, model: Encoder | LLM, **changes: Any) -> Embeddings:
+        """Return a model's embeddings under other options; its weights are loaded on a cache miss only."""
+        key = (model.info.side, model.info.label, *map(str, sorted(changes.items())))
+        if key not in self._varied:
+            with self._attempts.attempt("varied", *key, model=model.info.label):
+                self.release()
+                other = model.varied(**changes)
+                self._varied[key] = (
+                    self.embedder.texts(other, self.dataset)
+                    if isinstance(other, LLM)
+                    else self.embedder.images(other, self.dataset)
+                )
+        return self._varied[key]
+
+    def layers(self, model: Encoder | LLM | Custom) -> Layers:
+        """Return every hidden layer of a model; its weights are loaded on a cache miss only.
+
+        Raises:
+            LayersMissingError: it gives none.
+        """
+        key = (model.info.side, model.info.label)
+        if key not in self._layers:
+            with self._attempts.attempt("layers", *key, model=model.info.label):
+                self.release()
+                self._layers[key] = self.embedder.layers(model, self.dataset)
+        return self._layers[key]
+
+    def head(self, llm: LLM) -> CausalLM:
+        """Return an LLM with its head in memory, until another one is asked for or `release_head` is called.
+
+        On a CPU it is in float32, in which small models train fastest.
+        """
+        from alignbench.weights.precision import resolve_device
+
+        options, label = self.options, llm.info.label
+        causal = self._causal.setdefault(label, llm.with_head())
+        cpu = options.dtype == "auto" and resolve_device(options.device) == "cpu"
+        dtype = "float32" if cpu else options.dtype
+        self._head.hold(causal, options.device, dtype, self._loaded_for("embedding"))
+        return causal
+
+    def release_head(self) -> None:
+        """Free the LLM that is held with its head."""
+        self._head.release()
+
+    @cached_property
+    def subject(self) -> Subject:
+        """The user's images and prompts, of which maps are drawn."""
+        from alignbench.datasets.images import open_image
+        from alignbench.experiments.attention.scores import Subject
+
+        images = tuple((path.name, open_image(path)) for path in self.options.images)
+        return Subject(images, self.options.prompts)
+
+    @contextmanager
+    def looking(self, encoder: Encoder) -> Iterator[Encoder]:
+        """Hold an encoder in memory that sees whole images: squashed to its input size, nothing cropped."""
+        from alignbench.embed.models import loaded
+
+        self.release()
+        options, on_load = self.options, self._loaded_for("embedding")
+        whole, label = encoder.varied(fit="squash"), encoder.info.label
+        if self.kept is not None:
+            yield self.kept.get(whole, options.device, options.dtype)
+            return
+        with ExitStack() as stack:
+            with self._attempts.attempt("whole images", label, model=label):
+                stack.enter_context(loaded(whole, label, options.device, options.dtype, on_load, "vision"))
+            yield whole
+
+    def embeddings(self, name: str) -> Embeddings:
+        """Return the embeddings of a selected model: of the images by an encoder, of the texts by an LLM.
+
+        Raises:
+            UnknownNameError: no model is called so here.
+        """
+        if name not in self.encoders and name not in self.llms:
+            raise UnknownNameError(unknown("model", name, {**self.encoders, **self.llms}))
+        return self.vision(name) if name in self.encoders else self.text(name)
+
+    def pair(self, x: str | Embeddings, y: str | Embeddings) -> Pair:
+        """Return two models' embeddings of the same samples, with the samples' types and groups.
+
+        Args:
+            x: the embeddings of a model, or its name: most often that of an encoder.
+            y: the same of another model, most often an LLM.
+        """
+        samples = self.dataset.samples
+        return Pair(
+            self.embeddings(x) if isinstance(x, str) else x,
+            self.embeddings(y) if isinstance(y, str) else y,
+            labels=tuple(sample.data_type for sample in samples),
+            groups=tuple(sample.group for sample in samples),
+            dataset=self.dataset.label,
+            images=tuple(sample.image_digest for sample in samples if sample.texts),
+            texts=tuple(normalised(sample.text) for sample in samples if sample.texts),
+        )
+
+    def all_embeddings(self, needed: Needed) -> dict[str, Embeddings]:
+        """Return the embeddings of these models by name."""
+        vision = {name: self.vision(self.encoders[name]) for name in needed.vision}
+        return vision | {name: self.text(self.llms[name]) for name in needed.text}
+
+    def dims(self, needed: Needed) -> tuple[int, ...]:
+        """Return the widths of these models, but for those that can't embed: they have no scores."""
+        found = []
+        for side, names in (("vision", needed.vision), ("text", needed.text)):
+            for name in names:
+                with suppress(Exception):  # its own tests report it
+                    vectors = (
+                        self.vision(self.encoders[name]) if side == "vision" else self.text(self.llms[name])
+                    )
+                    found.append(vectors.dim)
+        return tuple(found)
+
+    def hold(self, model: M) -> M:
+        """Return the model in memory, for tests that time it; one at a time.
+
+        Raises:
+            ModelError: it can't be loaded; another test does not try again.
+        """
+        device, dtype = self.options.device, self.options.dtype
+        if self.kept is not None and hasattr(model, "varied") and self.runs(model):
+            # A handle of its own: embedding loads and frees the session's.
+            return cast("M", self.kept.get(cast("Encoder", model.varied()), device, dtype))
+        self._held.hold(model, device, dtype, self._loaded_for("timing"))
+        return model
+
+    def release(self) -> None:
+        """Free the model that is held in memory."""
+        self._held.release()
+
+    def take_loads(self) -> list[tuple[str, float, str]]:
+        """Return the loads since the last call, and forget them."""
+        taken, self.loads = self.loads, []
+        return taken
+
+    def _remembered(self, info: ModelInfo, embed: Callable[[], Embeddings]) -> Embeddings:
+        key = (info.side, info.label)
+        if key not in self._vectors:
+            with self._attempts.attempt("vectors", *key, model=info.label):
+                self.release()  # one model in memory at a time, and embedding frees the one that it loads
+                self._vectors[key] = embed()
+        return self._vectors[key]
+
+    def _loaded_for(self, purpose: str) -> Callable[[str, float], None]:
+        return lambda model, seconds: self.loads.append((model, seconds, purpose))
+
+
+def _resolve(options: Options) -> tuple[dict[str, Encoder | Custom], dict[str, LLM | Custom]]:
+    """Return the encoders and LLMs by name, without looking for weights."""
+    from alignbench import encoders, llms
+
+    common: dict[str, Any] = {
+        "l2": options.l2,
+        "standins": options.standins,
+        "allow_pickle": options.allow_pickle,
+    }
+    of_images = {"pooling": options.pooling, "layer": options.layer, "fit": options.fit, **common}
+    of_texts = {"layer": options.llm_layer, "quantization": options.quantize, **common}
+    sources = options.config
+    vision = _by_name(encoders.resolve(s, sources=sources.encoders, **of_images) for s in options.encoders)
+    specs = dict.fromkeys((*options.llms, *options.compared_llms))
+    text = _by_name(llms.resolve(s, sources=sources.llms, **of_texts) for s in specs)
+    if both := sorted(set(vision) & set(text)):
+        raise ConfigError(f"an encoder and an LLM are both called {both[0]!r}; give one an alias")
+    return vision, text
+
+
+def _named(model: str | M, models: Mapping[str, M], what: str) -> M:
+    if not isinstance(model, str):
+        return model
+    if model not in models:
+        raise UnknownNameError(unknown(what, model, models))
+    return models[model]
+
+
+def _by_name(models: Iterable[M]) -> dict[str, M]:
+    """Return the models by the name that was asked for; a stand-in's is that of what it stands in for."""
+    named: dict[str, M] = {}
+    for model in models:
+        name = model.info.stand_in_for or model.info.name
+        if name in named:
+            raise ConfigError(
+                f"two {model.info.side} models are called {name!r}; "
+                f"give one an alias: other-name={model.info.source}"
+            )
+        named[name] = model
+    return named
