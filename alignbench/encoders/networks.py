@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
-from alignbench.weights.protocols import Network
+from alignbench.weights.protocols import Network, has
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -87,9 +87,13 @@ class TimmModel(Network, HasParts, Protocol):
         """Return the pooled embedding."""
 
 
-@runtime_checkable
 class GivesIntermediates(Protocol):
     """Gives the state after each block: most architectures of timm and open_clip, but not all."""
 
     def forward_intermediates(self, pixels: Tensor, /, **how: Any) -> Any:
         """Return the states."""
+
+
+def gives_intermediates(network: object) -> TypeGuard[GivesIntermediates]:
+    """Whether the network gives the state after each block."""
+    return has(network, GivesIntermediates)

@@ -9,7 +9,7 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from alignbench.encoders.networks import GivesIntermediates
+from alignbench.encoders.networks import gives_intermediates
 from alignbench.encoders.pixels import of_library
 from alignbench.encoders.preprocess import TransformPrepare
 from alignbench.encoders.tower import Features, Tower
@@ -47,14 +47,14 @@ class OpenClipTower(Tower):
         super().__init__(prepare, special=0)
         self.model: OpenClipModel = model
         # What gives no places of an image has no mean over them.
-        self.lacks = () if isinstance(model.visual, GivesIntermediates) else ("mean",)
+        self.lacks = () if gives_intermediates(model.visual) else ("mean",)
         self._name = name
         self._device = device
 
     def features(self, pixels: Tensor, layer: int | None) -> Features:
         """Return the patches of the last or another block, and the projected embedding."""
         visual = self.model.visual
-        if not isinstance(visual, GivesIntermediates):
+        if not gives_intermediates(visual):
             if layer is not None:
                 raise LayersMissingError(
                     f"{self._name}: this architecture of open_clip gives no hidden layers"
@@ -70,7 +70,7 @@ class OpenClipTower(Tower):
     def hidden_states(self, pixels: Tensor) -> tuple[Sequence[Tensor], Features]:
         """Return the patches after each block, and the end; there is no layer 0."""
         visual = self.model.visual
-        if not isinstance(visual, GivesIntermediates):
+        if not gives_intermediates(visual):
             raise LayersMissingError(f"{self._name}: this architecture of open_clip gives no hidden layers")
         out = visual.forward_intermediates(pixels, output_fmt="NLC")
         states: Sequence[Tensor] = out["image_intermediates"]

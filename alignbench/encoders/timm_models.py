@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from alignbench.encoders.networks import GivesIntermediates
+from alignbench.encoders.networks import gives_intermediates
 from alignbench.encoders.open_clip_models import block_state
 from alignbench.encoders.pixels import crop_text, of_library
 from alignbench.encoders.preprocess import TransformPrepare
@@ -81,7 +81,7 @@ class TimmTower(Tower):
         return Features(tokens, cls=tokens[:, 0] if self._has_cls else None)
 
     def _states(self, pixels: Tensor) -> list[Any]:
-        if not isinstance(self.model, GivesIntermediates):
+        if not gives_intermediates(self.model):
             raise LayersMissingError("this architecture of timm gives no hidden layers")
         extra = {"return_prefix_tokens": True} if self.special else {}
         states: list[Any] = self.model.forward_intermediates(

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from alignbench.datasets.dataset import Dataset, normalised
+from alignbench.encoders import Encoder
 from alignbench.errors import ConfigError, UnknownNameError
 from alignbench.llms import LLM
 from alignbench.registry import unknown
@@ -329,9 +330,9 @@ class Workbench:
             ModelError: it can't be loaded; another test does not try again.
         """
         device, dtype = self.options.device, self.options.dtype
-        if self.kept is not None and hasattr(model, "varied") and self.runs(model):
+        if self.kept is not None and isinstance(model, Encoder | LLM):
             # A handle of its own: embedding loads and frees the session's.
-            return cast("M", self.kept.get(cast("Encoder", model.varied()), device, dtype))
+            return cast("M", self.kept.get(model.varied(), device, dtype))
         self._held.hold(model, device, dtype, self._loaded_for("timing"))
         return model
 

@@ -140,55 +140,55 @@ Model: TypeAlias = ImageModel | TextModel
 
 def embeds(model: object) -> TypeGuard[Embeds]:
     """Whether the model gives vectors at all."""
-    return _has(model, Embeds)
+    return has(model, Embeds)
 
 
 def loads(model: object) -> TypeGuard[Loads]:
     """Whether the model has to be loaded."""
-    return _has(model, Loads)
+    return has(model, Loads)
 
 
 def unloads(model: object) -> TypeGuard[Unloads]:
     """Whether the model can be freed."""
-    return _has(model, Unloads)
+    return has(model, Unloads)
 
 
 def fingerprints(model: object) -> TypeGuard[Fingerprints]:
     """Whether the model says what its vectors depend on."""
-    return _has(model, Fingerprints)
+    return has(model, Fingerprints)
 
 
 def chooses_dtype(model: object) -> TypeGuard[ChoosesDtype]:
     """Whether the model says which arithmetic it will use."""
-    return _has(model, ChoosesDtype)
+    return has(model, ChoosesDtype)
 
 
 def prepares_images(model: object) -> TypeGuard[PreparesImages]:
     """Whether images can be made ready apart from the model."""
-    return _has(model, PreparesImages)
+    return has(model, PreparesImages)
 
 
 def prepares_texts(model: object) -> TypeGuard[PreparesTexts]:
     """Whether texts can be made tokens of apart from the model."""
-    return _has(model, PreparesTexts)
+    return has(model, PreparesTexts)
 
 
 def gives_patches(model: object) -> TypeGuard[GivesPatches]:
     """Whether the model gives a vector a patch."""
-    return _has(model, GivesPatches)
+    return has(model, GivesPatches)
 
 
 def prepares_patches(model: object) -> TypeGuard[PreparesPatches]:
     """Whether the model gives a vector a patch of images that were made ready apart from it."""
-    return _has(model, PreparesPatches)
+    return has(model, PreparesPatches)
 
 
 def counts_cut_texts(model: object) -> TypeGuard[CountsCutTexts]:
     """Whether the model knows which texts it cuts."""
-    return _has(model, CountsCutTexts)
+    return has(model, CountsCutTexts)
 
 
-def _has(model: object, protocol: type) -> bool:
+def has(model: object, protocol: type) -> bool:
     """Whether an object has all methods of a protocol.
 
     All of them are asked for: many a user's module has a `forward` of another meaning beside its `embed`.
