@@ -3,7 +3,8 @@
 from alignbench.show.diff_markdown import markdown_diff
 from alignbench.show.diff_terminal import terminal_diff
 from alignbench.show.failures import failure_lines
-from alignbench.show.folder import draw_figures, point_latest, scores_csv, write_run
+from alignbench.show.folder import draw_figures, point_latest, write_run
+from alignbench.show.spreadsheet import scores_csv
 from alignbench.show.summary import summary_markdown
 from alignbench.show.terminal import terminal_table
 

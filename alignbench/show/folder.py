@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import errno
-import io
 import secrets
 import warnings
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alignbench.errors import UnwritableError
 from alignbench.files import make_folder
@@ -25,13 +23,11 @@ from alignbench.findings.files import (
 )
 from alignbench.plots.drawing import Figures
 from alignbench.show.summary import summary_markdown
-from alignbench.show.text import csv_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from alignbench.findings.findings import Findings
-    from alignbench.types import Score
 
 SUMMARY = "summary.md"
 
@@ -120,40 +116,6 @@ def draw_figures(
     inputs = findings.figure_inputs(read_artifacts(folder / ARTIFACTS, spoilt.append))
     drawn = draw_all(Drawing(inputs, into or folder, for_paper))
     return drawn._replace(problems=[*spoilt, *drawn.problems])
-
-
-def scores_csv(scores: Iterable[Score]) -> str:
-    """Return the scores as CSV for a spreadsheet, a line a score; no cell starts a formula."""
-    head = [
-        "experiment",
-        "metric",
-        "encoder",
-        "llm",
-        "other",
-        "data_type",
-        "variant",
-        "n",
-        "value",
-        "low",
-        "high",
-        "null_mean",
-    ]
-    head += ["p", "within_p", "chance", "higher_is_better", "flags", "status", "reason", "dataset", "seed"]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(head)
-    for score in scores:
-        null, interval = score.null, score.interval
-        found: dict[str, Any] = {
-            "low": interval and interval.low,
-            "high": interval and interval.high,
-            "null_mean": null and null.mean,
-            "p": null and null.p,
-            "within_p": null and null.within_p,
-            "flags": " ".join(score.flags),
-        }
-        writer.writerow([csv_cell(finite(found.get(name, getattr(score, name, None)))) for name in head])
-    return buffer.getvalue()
 
 
 LATEST = "latest"

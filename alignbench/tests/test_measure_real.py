@@ -128,6 +128,7 @@ def test_without_any_weights_nothing_is_run(
     assert "nothing to measure" in said
 
 
+@pytest.mark.slow
 def test_a_run_is_judged_and_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

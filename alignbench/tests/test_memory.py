@@ -38,6 +38,7 @@ def peak(name: str, n: int, **how: Any) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DECLARED)
 def test_a_metric_holds_as_many_matrices_as_it_declares(name: str) -> None:
     squares = (peak(name, 500) - peak(name, 300)) / 8 / (500**2 - 300**2)
@@ -155,6 +156,7 @@ def test_memory_is_the_least_of_machine_container_and_limit(
     check_room(1e18)  # nobody knows: it is tried
 
 
+@pytest.mark.slow
 def test_where_memory_is_really_short(tmp_path: Path) -> None:
     code = (
         "import resource, numpy as np, alignbench\n"

@@ -36,6 +36,8 @@ TAKE_ONE = (
     "sys.stdout.flush(); pickle.load(sys.stdin.buffer);"
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def inputs(monkeypatch: pytest.MonkeyPatch) -> FigureInputs:

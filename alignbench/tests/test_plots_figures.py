@@ -93,6 +93,7 @@ def test_every_figure_says_what_is_seen(name: str) -> None:
     assert any(name in written for name in ("mini-clip", "mini-llama"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES.names())
 def test_hostile_names_are_drawn_as_text(name: str, tmp_path: Path) -> None:
     figure = drawn(FIGURES.get(name)(make_inputs((*HOSTILE[2:4], HOSTILE[5]), (HOSTILE[0],))))
@@ -366,6 +367,7 @@ def test_a_single_pair_of_nine_samples_is_drawn(name: str) -> None:
     assert "Black bar" not in figure.get_supxlabel()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES.names())
 def test_twelve_encoders_and_five_llms_stay_within_bounds(name: str) -> None:
     encoders = [f"a-rather-long-encoder-name-{i}" for i in range(12)]

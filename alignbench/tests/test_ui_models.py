@@ -197,7 +197,7 @@ def test_only_so_many_models_stay_in_memory() -> None:
 def test_a_large_model_does_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     from alignbench.ui import models
 
-    monkeypatch.setattr(models, "_bytes", lambda model: models.LOADED_BYTES + 1)
+    monkeypatch.setattr(models, "loaded_bytes", lambda model: models.LOADED_BYTES + 1)
     loaded, model = Loaded(), FakeModel("large")
     given: Any = model
     loaded.get(given, "cpu", "auto")

@@ -22,7 +22,6 @@ from alignbench.plots.declared import needs_of, not_drawn
 from alignbench.plots.inputs import read_artifacts
 from alignbench.plots.missing import missing
 from alignbench.plots.text import clean
-from alignbench.show.folder import scores_csv
 from alignbench.show.html.answers import boards, metric_tables
 from alignbench.show.html.concerns import concerns, raised_flags
 from alignbench.show.html.figures import figure_views
@@ -36,6 +35,7 @@ from alignbench.show.speed import (
     metric_sentence,
     rounds_table,
 )
+from alignbench.show.spreadsheet import scores_csv
 from alignbench.stats.prediction import worth
 from alignbench.units import plural
 
