@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from alignbench.embed import Embedder, EmbeddingStore, Progress
     from alignbench.embed.models import Output
-    from alignbench.encoders import Encoder
     from alignbench.experiments.attention.scores import Subject
     from alignbench.llms.base import CausalLM
     from alignbench.session.selection import Needed
