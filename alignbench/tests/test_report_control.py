@@ -113,7 +113,7 @@ def test_the_web_page_says_what_the_terminal_says_of_the_control(tmp_path: Path)
     result = Result(("e2e",), tuple(scores), {}, make_run())
     page = shown(result, (), folder=tmp_path, name="e2e", options=options, command="alignbench e2e")
     text = " ".join(re.sub(r"<[^>]*>", "", page.answer).split())
-    terminal = " ".join(line.strip() for line in terminal_table(scores, make_run()))
+    terminal = " ".join(line.strip() for line in terminal_table(Findings.of(scores, make_run())))
     [said] = control_sentences(against_control(scores), str)
     for place in (text, terminal):
         assert said in place

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from alignbench.findings.answer import answer
 from alignbench.findings.control import control_sentences
 from alignbench.findings.files import dump, plain_score, write_text
-from alignbench.findings.flags import flags_of, meaning
 from alignbench.plots import FIGURES, save
 from alignbench.plots.declared import caption_of, needs_of
 from alignbench.plots.fonts import behind, boxes
@@ -167,16 +166,13 @@ def _answer(findings: Findings, command: str, notes: Sequence[str]) -> str:
         parts.append(f'<p class="ab-headline">{said}.</p>')
     parts.append(pair_table(scores, _name, _safe))
     names = {model: _name(model) for score in scores for model in (score.encoder, score.llm) if model}
-    told = [
-        *retrieved(scores, names),
-        *control_sentences(findings.controls, _name, _safe),
-    ]
+    told = [*retrieved(scores, names), *control_sentences(findings.controls, _name, _safe)]
     parts += [*(f"<p>{sentence}</p>" for sentence in told), *_predicted(findings.prediction)]
     if notes:
         parts.append(f'<ul class="ab-notes">{"".join(f"<li>{_safe(note)}</li>" for note in notes)}</ul>')
-    flags = dict.fromkeys(flag for score in scores for flag in flags_of(score))
+    flags = findings.flags
     if flags:
-        items = "".join(f"<li><b>{_safe(flag)}</b>: {_safe(meaning(flag, scores))}</li>" for flag in flags)
+        items = "".join(f"<li><b>{_safe(flag)}</b>: {_safe(meaning)}</li>" for flag, meaning in flags.items())
         parts.append(
             f"<details><summary>What the notes in the table mean</summary><ul>{items}</ul></details>"
         )
