@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    Draw = Callable[[FigureInputs], Figure | None]
+
 Source = TypeVar("Source", contravariant=True)
 
 MODULES = (
@@ -108,10 +110,14 @@ class FigureRegistry(Registry[FigureSpec[FigureInputs]]):
         super().__init__("figure", "alignbench.figures")
         self._has_ours = False
 
-    def add(self, name: str, entry: FigureSpec[FigureInputs] | str) -> None:
+    def add(
+        self, name: str, entry: FigureSpec[FigureInputs] | Callable[[FigureInputs], Figure | None] | str
+    ) -> None:
         """Register a figure, as `Registry.add` does."""
         self._take_in_ours()
-        super().add(name, entry)
+        super().add(
+            name, FigureSpec(entry) if callable(entry) and not isinstance(entry, FigureSpec) else entry
+        )
 
     def remove(self, name: str) -> None:
         """Forget a figure, as `Registry.remove` does."""
@@ -119,7 +125,7 @@ class FigureRegistry(Registry[FigureSpec[FigureInputs]]):
         super().remove(name)
 
     def get(self, name: str) -> FigureSpec[FigureInputs]:
-        """Return a figure; a plain function that was added is one without a caption."""
+        """Return a figure; a plain function that an entry point names is one without a caption."""
         entry = super().get(name)
         return entry if isinstance(entry, FigureSpec) else FigureSpec(entry)
 

@@ -135,7 +135,7 @@ def test_a_run_without_scores_passes_no_gate(tmp_path: Path, fail: str, status: 
     write(tmp_path / "base", recorded([make_score("linear_cka", 0.3)]))
     against = Against.from_options(asked("base", fail), tmp_path)
     assert against is not None
-    assert against.finish(None, Printer(None)) == status  # type: ignore[arg-type]
+    assert against.finish(None, tmp_path, Printer(None)) == status  # type: ignore[arg-type]
     assert against.lines == ["nothing to compare: this run recorded no score"]
 
 

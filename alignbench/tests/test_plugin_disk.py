@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alignbench.errors import UnwritableError
-from alignbench.findings import read_run, read_scores
+from alignbench.findings import Findings, read_run, read_scores
 from alignbench.session.keep import Keeper
 from alignbench.session.runfolder import RunFolder
 from alignbench.tests.report_fakes import make_run, make_score, make_scores
@@ -207,7 +207,7 @@ def test_where_nothing_can_be_written_the_run_ends_all_the_same(
 
     monkeypatch.setattr(os, "fsync", no_space)
     monkeypatch.setattr("alignbench.session.keep.tempfile.mkdtemp", mkdtemp)
-    keeper.finish(make_run(), [make_score("rsa", 0.2)], figures=False)
+    keeper.finish(Findings.of([make_score("rsa", 0.2)], make_run()), figures=False)
     assert list(keeper.missing) == ["scores.json", "summary.md", "report.html"]
     assert keeper.rescued is None
     assert keeper.said().endswith("what is above is all that is left of it")
@@ -220,7 +220,7 @@ def test_figures_that_cannot_be_written_are_named_and_the_rest_is_there(
         raise UnwritableError(stem, "No space left on device")
 
     monkeypatch.setattr("alignbench.plots.drawing.save", save)
-    keeper.finish(make_run(), make_scores(), figures=True)
+    keeper.finish(Findings.of(make_scores(), make_run()), figures=True)
     assert "alignment_summary" in keeper.missing
     assert "scores.json" not in keeper.missing
     assert "the scores are in" not in keeper.said()

@@ -112,7 +112,7 @@ def test_random_vit_depends_on_its_seed_alone():
     state = torch.random.get_rng_state()
     (one, processor), (two, _), (other, _) = build_random_vit(0), build_random_vit(0), build_random_vit(1)
     assert torch.equal(torch.random.get_rng_state(), state)
-    weights = [model.encoder.layer[0].mlp.fc1.weight for model in (one, two, other)]
+    weights = [model.get_parameter("encoder.layer.0.mlp.fc1.weight") for model in (one, two, other)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
     image = Synthetic(HELD_OUT_SEED).drawing("chart", 0).image
