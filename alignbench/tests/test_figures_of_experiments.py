@@ -110,7 +110,7 @@ def test_a_command_and_its_tab_leave_the_same_scores_and_figures(
         assert score["value"] == pytest.approx(expected[key]["value"], abs=1e-9), key
     # What another experiment is asked for is filed under it, and there once for every pair.
     for experiment, metrics in EXPERIMENTS.get(name).needs.items():
-        for metric in metrics:
+        for metric in metrics or ():
             pairs = [k for k in found if k[:2] == (experiment, metric) and k[2] and k[3]]
             assert len(pairs) == 2, (experiment, metric)
 
@@ -136,7 +136,7 @@ def test_marker_and_keyword_run_what_the_command_runs(name: str, capsys: pytest.
     marked = collected("-m", name)
     assert marked <= collected("-k", name)
     for experiment, metrics in EXPERIMENTS.get(name).needs.items():
-        for metric in metrics:
+        for metric in metrics or ():
             assert any(f"test_{experiment}.py" in test and f"[{metric}-" in test for test in marked)
 
 
