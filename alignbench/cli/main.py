@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from alignbench import __version__
 from alignbench.cli import cache, doctor, listing, page, reports
-from alignbench.cli.experiments import COMMON
-from alignbench.cli.options import add_options
+from alignbench.cli.options import COMMON, add_options
 from alignbench.cli.run import import_conftest, run_experiment
 from alignbench.errors import AlignbenchError
 from alignbench.experiments import experiments
+from alignbench.options import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,7 +119,10 @@ def _add_experiment(
     parser.add_argument(
         "-n", "--workers", metavar="N", help="run on so many processes, or auto (pytest-xdist)"
     )
-    add_options(parser, {experiment.command: experiment.options, **COMMON})
+    add_options(
+        parser,
+        {experiment.command: experiment.options, **{group: OPTIONS.of_group(group) for group in COMMON}},
+    )
     parser.set_defaults(run=_runner(experiment), is_run=True)
 
 

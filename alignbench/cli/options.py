@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from alignbench.options import Option
 
+COMMON = ("models", "data", "run")
+"""The groups of options that the command of every experiment has."""
+
 
 def add_options(parser: argparse.ArgumentParser, groups: Mapping[str, Sequence[str]]) -> None:
     """Give a command options by their names, under the titles of their groups."""

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from alignbench.cli import main
-from alignbench.cli.experiments import COMMON
+from alignbench.cli.options import COMMON
 from alignbench.embed import EmbeddingStore
 from alignbench.encoders import ENCODERS
 from alignbench.experiments import experiments
@@ -95,7 +95,7 @@ def test_the_toolkits_options_are_known(
 
 
 def test_every_option_has_a_command() -> None:
-    offered = {name for names in COMMON.values() for name in names}
+    offered = {name for group in COMMON for name in OPTIONS.of_group(group)}
     offered |= {name for experiment in experiments() for name in experiment.options}
     assert offered == {option.name for option in OPTIONS}
 

@@ -102,7 +102,7 @@ def test_the_example_runs_as_it_stands(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     exec(EXAMPLE, {})
-    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert len(capsys.readouterr().out.splitlines()) == 4
     _, scores = read_run(tmp_path / "reports" / "coral")
     # CKA and EAS, which the figures show, are with it, each filed under its own experiment.
     assert {score.experiment for score in scores} == {"coral", "cka", "eas"}
