@@ -24,7 +24,7 @@ from alignbench.plugin.collect import Collector
 from alignbench.plugin.failures import Failures
 from alignbench.plugin.options import read_options
 from alignbench.plugin.record import Recorder
-from alignbench.plugin.selection import AXES, experiment_of, needed_by_items, part_of, uses_of
+from alignbench.plugin.selection import AXES, experiment_of, is_replaced, needed_by_items, part_of, uses_of
 from alignbench.plugin.study import StudyRun, asked_for, name_in, study_encoders
 from alignbench.session.bench import SessionBench
 from alignbench.session.environment import share_out_gpus
@@ -139,7 +139,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     part = part_of(metafunc.definition)
     fixed, optional = ({}, {}) if part is None else part.values(session.options)
     for name, values in fixed.items():
-        if not _is_pinned(metafunc, name):
+        if not is_replaced(metafunc.definition, name):
             metafunc.parametrize(name, values)
     selected: dict[str, Sequence[object]] = {
         "encoder": list(session.encoders),
@@ -149,12 +149,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "compared_llm": list(session.llms),
     }
     for axis in AXES:
-        if axis in metafunc.fixturenames and not _is_pinned(metafunc, axis):
+        if axis in metafunc.fixturenames and not is_replaced(metafunc.definition, axis):
             metafunc.parametrize(axis, selected[axis] or [_too_few(axis)], indirect=True, scope="session")
     for name, values in optional.items():
-        if not _is_pinned(metafunc, name):
+        if not is_replaced(metafunc.definition, name):
             metafunc.parametrize(name, values)
-    if "study_encoder" in metafunc.fixturenames:
+    if "study_encoder" in metafunc.fixturenames and not is_replaced(metafunc.definition, "study_encoder"):
         specs = study_encoders(session.options)
         metafunc.parametrize("study_encoder", specs, ids=[name_in(spec) for spec in specs])
 
@@ -305,16 +305,6 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """Free an LLM that was held with its head when the tests of its file are over."""
     if nextitem is None or nextitem.path != item.path:
         item.config.stash[SESSION].release_head()
-
-
-def _is_pinned(metafunc: pytest.Metafunc, axis: str) -> bool:
-    """Whether the test names its own models, or a fixture of its own takes the place of ours."""
-    named: set[str] = set()
-    for mark in metafunc.definition.iter_markers("parametrize"):
-        names = mark.args[0] if mark.args else mark.kwargs["argnames"]
-        named |= {n.strip() for n in names.split(",")} if isinstance(names, str) else set(names)
-    definitions = metafunc.definition._fixtureinfo.name2fixturedefs.get(axis, ())
-    return axis in named or (bool(definitions) and definitions[-1].func.__module__ != __name__)
 
 
 def _nothing_to_time(item: pytest.Item, session: Session) -> str | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from alignbench.experiments.base import Part, Use
 
+FIXTURES = "alignbench.plugin.fixtures"
 AXES = ("encoder", "llm", "compared_llm", "vision_pair", "text_pair")
 TIMED = ("timed_encoder", "timed_llm")
 _SIDES = {
@@ -61,13 +62,23 @@ def experiment_of(item: pytest.Item) -> str:
     return next((name for name in marks if name in EXPERIMENTS), "custom")
 
 
+def is_replaced(item: pytest.Item, fixture: str) -> bool:
+    """Return whether a test has a parameter or a fixture of its own in the place of a fixture of ours."""
+    named: set[str] = set()
+    for mark in item.iter_markers("parametrize"):
+        names = mark.args[0] if mark.args else mark.kwargs["argnames"]
+        named |= {n.strip() for n in names.split(",")} if isinstance(names, str) else set(names)
+    definitions = item._fixtureinfo.name2fixturedefs.get(fixture, ())  # type: ignore[attr-defined]
+    return fixture in named or (bool(definitions) and definitions[-1].func.__module__ != FIXTURES)
+
+
 def part_of(item: pytest.Item) -> Part | None:
-    """Return the part of an experiment that a test is of: it takes the fixture `part`, and has its name.
+    """Return the part of an experiment that a test is of: it takes our fixture `part`, and has its name.
 
     Raises:
         ConfigError: the experiment of its marker has no such part.
     """
-    if "part" not in getattr(item, "fixturenames", ()):
+    if "part" not in getattr(item, "fixturenames", ()) or is_replaced(item, "part"):
         return None
     name, function = experiment_of(item), getattr(item, "originalname", item.name)
     part = EXPERIMENTS.get(name).part(function) if name in EXPERIMENTS else None

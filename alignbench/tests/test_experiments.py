@@ -186,6 +186,31 @@ def test_none_such(pair, part):
     assert result.ret != 0
 
 
+def test_a_project_may_call_what_is_its_own_part(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_of_parameter="""
+import pytest
+
+@pytest.mark.parametrize("part", [1, 2])
+def test_part(part):
+    assert part in (1, 2)
+""",
+        test_of_fixture="""
+import pytest
+
+@pytest.fixture
+def part():
+    return 3
+
+@pytest.mark.cka
+def test_part(part):
+    assert part == 3
+""",
+    )
+    result = project.runpytest_subprocess("-p", "no:cacheprovider", "--encoders=toy-a", "--llms=toy-llm")
+    result.assert_outcomes(passed=3)
+
+
 def test_the_page_has_the_table_of_experiments() -> None:
     rows = [
         f"| `{one.name}` | {'when asked for' if one.long else 'yes'} | {one.question} |"
