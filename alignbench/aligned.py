@@ -13,6 +13,7 @@ from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.findings.numbers import probability
 from alignbench.metrics import METRICS
 from alignbench.plots.text import number
+from alignbench.stats import LEVEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ def assert_aligned(
     pair: Pair,
     metric: str | Metric = "calibrated_cka",
     at_least: float | None = None,
-    alpha: float | None = 0.05,
+    alpha: float | None = LEVEL,
     *,
     at_most: float | None = None,
     record: Callable[[Metric, Pair], Score] | None = None,

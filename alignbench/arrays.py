@@ -24,6 +24,7 @@ from alignbench.metrics.basis import ALIGN, check_width
 from alignbench.metrics.checks import as_matrix, check_range
 from alignbench.paths import user_path
 from alignbench.registry import unknown
+from alignbench.rows import unit_rows
 from alignbench.show import terminal_table
 from alignbench.types import Embeddings, ModelInfo, Pair, jsonable
 from alignbench.weights.arrays import ArrayFile
@@ -150,8 +151,8 @@ def score_arrays(
     settings = Settings(seed, permutations, basis, k, dims)
     pair = partial(
         Pair,
-        labels=tuple(sample.data_type for sample in rows.samples),
-        groups=tuple(sample.group for sample in rows.samples),
+        labels=rows.labels,
+        groups=rows.groups,
         dataset=rows.label,
     )
     _check_settings(settings, [pair(x, y) for x in xs for y in ys])
@@ -166,7 +167,7 @@ def score_arrays(
 
 def _copies(arrays: Mapping[str, Vectors], rows: Dataset) -> tuple[str, ...]:
     """Warn of arrays whose rows are copies that count as samples of their own; return the flags of scores."""
-    groups = [sample.group for sample in rows.samples]
+    groups = rows.groups
     found = {name: again for name, values in arrays.items() if (again := repeats(values, groups))}
     for name, again in found.items():
         way_out = f"Give groups=, one a row; groups={ROWS!r} makes equal rows one group."
@@ -235,11 +236,11 @@ def _array(name: str, given: Array, side: Side, *, l2: bool) -> tuple[ModelInfo,
     values = as_matrix(given, f"{side} {name!r}")
     check_range(values, f"{side} {name!r}")
     if l2:
-        norms = np.linalg.norm(values, axis=1, keepdims=True)
+        norms = np.linalg.norm(values, axis=1)
         if not norms.all():
             row = int(np.argmin(norms))
             raise InputError(f"{side} {name!r}: row {row} is zero; it has no direction; give l2=False")
-        values = values / norms
+        values = unit_rows(values)
     return ModelInfo(name, side, "other", source, "arrays", revision, params={"l2": l2}), values
 
 

@@ -67,6 +67,17 @@ def _name(element: object, row: int, what: str, names: dict[object, str]) -> str
         ) from error
 
 
+def codes_of(names: ArrayLike) -> NDArray[np.intp]:
+    """Return the class, or the group, of each row as a number 0 … c−1, in sorted order of the c names."""
+    codes: NDArray[np.intp] = np.unique(np.asarray(names), return_inverse=True)[1].reshape(-1)
+    return codes
+
+
+def count_of(names: ArrayLike) -> int:
+    """Return how many different names there are."""
+    return len(np.unique(np.asarray(names)))
+
+
 def is_missing(value: object) -> bool:
     """Whether a value says that there is none: None, NaN, NaT, pandas' NA, or a text that spells them."""
     if isinstance(value, bytes):

@@ -201,6 +201,11 @@ class Pair:
     def __len__(self) -> int:
         return len(self.x.ids)
 
+    @property
+    def n_groups(self) -> int:
+        """The number of groups."""
+        return len(set(self.groups))
+
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Pair:
         """Return the pair with these rows only."""
         index = np.asarray(rows, dtype=np.intp)

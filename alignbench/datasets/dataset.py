@@ -213,9 +213,24 @@ class Dataset:
         return f"{self.name}@{self.digest[:8]}"
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """The type of each sample."""
+        return tuple(sample.data_type for sample in self.samples)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The group of each sample."""
+        return tuple(sample.group for sample in self.samples)
+
+    @property
+    def n_groups(self) -> int:
+        """The number of groups."""
+        return len(set(self.groups))
+
+    @property
     def data_types(self) -> tuple[str, ...]:
         """The types present, in order of first appearance."""
-        return tuple(dict.fromkeys(sample.data_type for sample in self.samples))
+        return tuple(dict.fromkeys(self.labels))
 
     def describe(self, examples: int = 3) -> list[str]:
         """Return the lines that tell a user what was taken from where, and what was not.
@@ -223,11 +238,10 @@ class Dataset:
         Args:
             examples: how many dropped rows are shown with their reasons.
         """
-        counts = Counter(sample.data_type for sample in self.samples)
-        groups = len({sample.group for sample in self.samples})
+        counts = Counter(self.labels)
         kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
         lines = [
-            f"{self.label}: {len(self)} samples in {groups} groups ({kinds}) from {self.origin}",
+            f"{self.label}: {len(self)} samples in {self.n_groups} groups ({kinds}) from {self.origin}",
             *self.notes,
         ]
         if self.dropped:

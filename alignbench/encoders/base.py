@@ -13,11 +13,11 @@ from alignbench.encoders.input_size import check_input_size
 from alignbench.encoders.options import Learnt, Options
 from alignbench.encoders.pixels import of_processor
 from alignbench.errors import LayersMissingError, ModelError
+from alignbench.rows import unit_vectors
 from alignbench.weights.digest import preprocessing_digest
 from alignbench.weights.files import read_json
 from alignbench.weights.guard import guards
 from alignbench.weights.handle import Handle
-from alignbench.weights.vectors import unit_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -236,7 +236,7 @@ class Encoder(Handle[Family, Options, "Tower"]):
             for batch in _batches(images, batch_size)
         ]
         by_method = {method: np.concatenate([part[method] for part in parts]) for method in parts[0]}
-        return {method: unit_rows(values) for method, values in by_method.items()}
+        return {method: unit_vectors(values) for method, values in by_method.items()}
 
     @property
     def map_size(self) -> tuple[int, int]:

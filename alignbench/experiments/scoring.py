@@ -137,7 +137,7 @@ def evaluate_pair(metric: Metric, pair: Pair, settings: Settings, **how: Any) ->
     Raises:
         DegenerateError: the metric is not defined on them.
     """
-    n, dims = len(set(pair.groups)), (pair.x.dim, pair.y.dim)
+    n, dims = pair.n_groups, (pair.x.dim, pair.y.dim)
     # One class for all tells as much as none: what does without labels then has none to work with.
     unlabelled = "labels" in metric.optional and len(set(pair.labels)) < 2
     with blas_threads(pair):
@@ -169,7 +169,7 @@ def identity(pair: Pair, experiment: str, seed: int) -> dict[str, Any]:
     return {
         "experiment": experiment,
         "dataset": pair.dataset,
-        "n": len(set(pair.groups)),
+        "n": pair.n_groups,
         "dims": (pair.x.dim, pair.y.dim),
         "seed": seed,
         "weights": {side.model.label: side.model.weights for side in (pair.x, pair.y)},

@@ -29,7 +29,7 @@ class Sharing:
     @classmethod
     def of_pair(cls, pair: Pair) -> Sharing:
         """Return what the rows of a pair share."""
-        return cls(len(pair), len(set(pair.groups)), len(set(pair.images)), len(set(pair.texts)))
+        return cls(len(pair), pair.n_groups, len(set(pair.images)), len(set(pair.texts)))
 
     @classmethod
     def of_samples(cls, samples: Sequence[Sample]) -> Sharing:

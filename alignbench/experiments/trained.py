@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.columns import count_of
 from alignbench.errors import TooFewSamplesError
 from alignbench.experiments.scoring import identity, preprocessing
 from alignbench.experiments.sharing import Sharing, why_not
@@ -107,7 +108,7 @@ def plan(groups: Sequence[str], repeats: Repeats, *, early_stopping: bool) -> li
         TooFewSamplesError: fewer than 10 groups.
     """
     names = np.asarray(groups).astype(str)
-    count = len(np.unique(names))
+    count = count_of(names)
     if count < FEWEST:
         raise TooFewSamplesError(
             f"groups: expected at least {FEWEST} to train on some and hold out others, got {count}; "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from alignbench.columns import count_of
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
 from alignbench.metrics.checks import check_groups, check_pair, standardized
 from alignbench.stats.splits import train_half
@@ -161,7 +162,7 @@ def to_shared_basis(
     a, b = check_pair(x, y, 2)
     names = check_groups(groups, len(a))
     dims = (a.shape[1], b.shape[1])
-    width = basis_settings(len(np.unique(names)), dims, align=align, k=k)["k"]
+    width = basis_settings(count_of(names), dims, align=align, k=k)["k"]
     if align == "none":
         if dims[0] != dims[1]:
             raise InputError(
@@ -178,7 +179,7 @@ def to_shared_basis(
 
 def _check_train(groups: NDArray[np.str_], seed: int) -> NDArray[np.bool_]:
     train = train_half(groups, seed)
-    count = len(np.unique(groups[train]))
+    count = count_of(groups[train])
     if count < MIN_TRAIN:
         raise TooFewSamplesError(
             f"align='procrustes': expected at least {MIN_TRAIN} train groups, half of all, "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.columns import names_of
+from alignbench.columns import codes_of, names_of
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
 from alignbench.given import plain_array
 
@@ -92,8 +92,7 @@ def check_labels(labels: ArrayLike, n: int, name: str = "labels") -> NDArray[np.
     Raises:
         InputError: not one label a row, or a row without one.
     """
-    codes: NDArray[np.intp] = np.unique(names_of(labels, n, name), return_inverse=True)[1].reshape(n)
-    return codes
+    return codes_of(names_of(labels, n, name))
 
 
 def check_classes(labels: ArrayLike, n: int) -> NDArray[np.intp]:

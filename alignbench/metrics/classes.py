@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.columns import count_of
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
 from alignbench.metrics.base import METRICS
 from alignbench.metrics.checks import (
@@ -18,6 +19,7 @@ from alignbench.metrics.checks import (
     standardized,
 )
 from alignbench.metrics.nearest import angular_distances, directions, nearest_weights
+from alignbench.rows import unit_rows
 from alignbench.stats.splits import assign
 
 if TYPE_CHECKING:
@@ -169,8 +171,7 @@ def cosine_variance(x: ArrayLike) -> float:
         raise DegenerateError(
             f"x: row {int(np.argmin(largest))} is all zeros and has no direction; leave it out"
         )
-    directions = a / largest
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    directions = unit_rows(a / largest)
     cosines = (directions @ directions.T)[np.triu_indices(len(a), 1)]
     return bounded(float(cosines.var()), (0, 1), "cosine_variance")
 
@@ -226,10 +227,8 @@ def knn_accuracy(
     check_min_n(len(a), 10)
     codes = check_classes(labels, len(a))
     names = check_groups(groups, len(a))
-    if len(np.unique(names)) < FOLDS:
-        raise TooFewSamplesError(
-            f"knn_accuracy: expected at least {FOLDS} groups, got {len(np.unique(names))}"
-        )
+    if (count := count_of(names)) < FOLDS:
+        raise TooFewSamplesError(f"knn_accuracy: expected at least {FOLDS} groups, got {count}")
     scaled, given = centered_beside(a)
     member = (codes[:, None] == np.arange(codes.max() + 1)).astype(np.float64)
     fold = assign(names, FOLDS, seed, "fold")

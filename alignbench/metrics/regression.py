@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.columns import count_of
 from alignbench.errors import TooFewSamplesError
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.checks import bounded, check_groups
@@ -75,9 +76,9 @@ def _splits(groups: NDArray[np.str_], parts: int, seed: int, purpose: str) -> It
 
 
 def _check_folds(groups: NDArray[np.str_]) -> None:
-    if len(np.unique(groups)) < 3 * OUTER:
+    if (count := count_of(groups)) < 3 * OUTER:
         raise TooFewSamplesError(
-            f"ridge_r2: expected at least {3 * OUTER} groups for {OUTER} folds, got {len(np.unique(groups))}"
+            f"ridge_r2: expected at least {3 * OUTER} groups for {OUTER} folds, got {count}"
         )
 
 

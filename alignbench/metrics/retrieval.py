@@ -10,6 +10,7 @@ import numpy as np
 
 from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics.checks import as_matrix
+from alignbench.rows import unit_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -218,6 +219,5 @@ def cosine_similarity(x: ArrayLike, y: ArrayLike, *, center: ArrayLike | None = 
     for name, side in (("x", a), ("y", b)):
         if not np.abs(side).max(axis=1).all():
             raise DegenerateError(f"{name}: a row is all zeros and has no direction; leave it out")
-    a, b = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (a, b))
-    cosines: Matrix = a @ b.T
+    cosines: Matrix = unit_rows(a) @ unit_rows(b).T
     return cosines

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from alignbench.metrics.properties import Case
+from alignbench.rows import unit_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,9 +61,7 @@ def _constant_columns(rng: np.random.Generator, n: int, d: int) -> Matrix:
 
 
 def _unit_rows(rng: np.random.Generator, n: int, d: int) -> Matrix:
-    x: Matrix = rng.normal(size=(n, d))
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-    return x
+    return unit_rows(rng.normal(size=(n, d)))
 
 
 BUILDERS: dict[str, Callable[[np.random.Generator, int, int], Matrix]] = {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from alignbench.columns import codes_of
 from alignbench.doing import advance, doing
 from alignbench.errors import InputError
 from alignbench.projectors import LOSSES, RIDGE
@@ -139,8 +140,7 @@ def fit(
     if training.loss == RIDGE:
         return [_solved(x, y, split) for split in splits]
     x = grid(x, MOST_PATCHES) if x.ndim == 3 else x
-    names = np.arange(len(y)).astype(str) if groups is None else np.asarray(groups).astype(str)
-    codes = np.unique(names, return_inverse=True)[1].reshape(len(y))
+    codes = codes_of(np.arange(len(y)).astype(str) if groups is None else np.asarray(groups).astype(str))
     at_once = min(
         _at_once(x, y, training, _BUDGET.get(device, _BUDGET_ON_DEVICE)),
         # Halves for two threads, however many there are: what is trained together must not depend on it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,8 +64,8 @@ def describe_run(
             "digest": dataset.digest,
             "origin": dataset.origin,
             "n": len(dataset),
-            "types": {t: sum(s.data_type == t for s in dataset.samples) for t in dataset.data_types},
-            "groups": len({sample.group for sample in dataset.samples}),
+            "types": dict(Counter(dataset.labels)),
+            "groups": dataset.n_groups,
             "notes": list(dataset.notes),
             "dropped": [{"where": d.where, "reason": d.reason} for d in dataset.dropped],
         },

@@ -115,7 +115,7 @@ class Workbench:
         from alignbench.datasets.copies import ROWS, repeats, told
         from alignbench.weights.arrays import array_file
 
-        groups = tuple(sample.group for sample in self.dataset.samples)
+        groups = self.dataset.groups
         option = self.options.spelled("groups")
         way_out = (
             f"Give groups: {option} FILE, one a row; {option} {ROWS} makes equal rows one group."
@@ -298,8 +298,8 @@ class Workbench:
         return Pair(
             self.embeddings(x) if isinstance(x, str) else x,
             self.embeddings(y) if isinstance(y, str) else y,
-            labels=tuple(sample.data_type for sample in samples),
-            groups=tuple(sample.group for sample in samples),
+            labels=self.dataset.labels,
+            groups=self.dataset.groups,
             dataset=self.dataset.label,
             images=tuple(sample.image_digest for sample in samples if sample.texts),
             texts=tuple(normalised(sample.text) for sample in samples if sample.texts),

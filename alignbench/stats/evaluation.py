@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.columns import names_of
+from alignbench.columns import codes_of, count_of, names_of
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
 from alignbench.stats.interval import MIN_GROUPS, deletion_blocks, jackknife_interval
 from alignbench.stats.permutation import draw_permutations, draw_within, p_value
@@ -87,11 +87,7 @@ class _Case:
         return np.asarray([self.score(self.y[p]) for p in permutations])
 
     def codes(self) -> NDArray[np.intp] | None:
-        return (
-            None
-            if self.labels is None
-            else np.unique(self.labels, return_inverse=True)[1].reshape(len(self.x))
-        )
+        return None if self.labels is None else codes_of(self.labels)
 
 
 def evaluate(
@@ -129,7 +125,7 @@ def evaluate(
         DegenerateError: the value does not exist for this input.
     """
     case = _prepare(metric, x, y, labels, groups, seed, params or {})
-    n = len(np.unique(case.groups))
+    n = count_of(case.groups)
     value = case.score()
     parts = {} if metric.parts is None else dict(metric.parts(case.x, case.y, **case.keywords()))
     flags = list(() if metric.flags is None else metric.flags(value, parts))
@@ -167,7 +163,7 @@ def _prepare(
     if classes is None and (metric.kind == "labelled" or "labels" in metric.needs):
         raise InputError(f"{metric.name}: expected labels, one a row, got none")
     case = _Case(metric, a, b, classes, names, seed, {})
-    count = len(np.unique(names))
+    count = count_of(names)
     if metric.two_sided and count < metric.min_n:
         raise TooFewSamplesError(
             f"{metric.name}: expected at least {plural(metric.min_n, 'group')}, got {count}; use more samples"

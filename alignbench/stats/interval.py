@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.columns import codes_of, count_of
 from alignbench.errors import InputError
 from alignbench.stats.splits import assign, rng_for
 from alignbench.types import Interval
@@ -37,7 +38,7 @@ def deletion_blocks(groups: NDArray[np.str_], method: str, seed: int) -> list[ND
         method: "jackknife": a block a group, at most 100; "blocks": 10.
         seed: of the blocks.
     """
-    count = len(np.unique(groups))
+    count = count_of(groups)
     parts = min(count, MAX_JACKKNIFE_BLOCKS if method == "jackknife" else CONSERVATIVE_BLOCKS)
     block = assign(groups, parts, seed, "block")
     return [np.flatnonzero(block == number) for number in range(parts)]
@@ -120,7 +121,7 @@ def bootstrap_interval(
         raise InputError(
             f"values and groups: expected one of each a query, got {numbers.shape} and {names.shape}"
         )
-    member = np.unique(names, return_inverse=True)[1].reshape(len(numbers))
+    member = codes_of(names)
     sums, counts = np.bincount(member, numbers), np.bincount(member)
     chosen = rng_for(seed, "bootstrap").integers(len(sums), size=(draws, len(sums)))
     means = sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1)

@@ -22,7 +22,7 @@ def samples_needed(
     error: float,
     n: int,
     *,
-    level: float = 0.05,
+    level: float = LEVEL,
     power: float = 0.8,
     freedom: int | None = None,
 ) -> float:

@@ -16,6 +16,7 @@ from alignbench.stats.correlation import (
     subset_r,
     subsets_of,
 )
+from alignbench.stats.leader import LEVEL
 from alignbench.units import plural
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ def verdict_of(lineages: int, found: Sequence[Correlation]) -> str:
     if not found:
         return f"Nothing to correlate: no score with a value for each of {trainings}."
     best = min(found, key=lambda one: (one.p_adjusted, -abs(one.pearson)))
-    verdict = "predicts" if best.p_adjusted <= 0.05 else "is not shown to predict"
+    verdict = "predicts" if best.p_adjusted <= LEVEL else "is not shown to predict"
     return (
         f"Of {len(found)} correlations over {trainings} the strongest is {best.metric}, which {verdict} "
         f"{best.outcome}: r = {best.pearson:.2f}, p = {best.p_adjusted:.2g} after all were looked at."

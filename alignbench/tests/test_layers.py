@@ -12,11 +12,11 @@ from alignbench.encoders import resolve
 from alignbench.errors import InputError, LayersMissingError, TooFewSamplesError
 from alignbench.experiments.layers.grid import BEST, LAST, layer_grid, layer_scores
 from alignbench.experiments.scoring import Settings
-from alignbench.experiments.sensitivity.variants import unit
 from alignbench.llms import resolve as resolve_llm
 from alignbench.metrics import METRICS
 from alignbench.metrics.layers import KERNELS, cell_products, layer_kernels
 from alignbench.plots import FIGURES, FigureInputs
+from alignbench.rows import unit_rows
 from alignbench.stats import draw_permutations, one_per_group, rng_for
 from alignbench.tests import tiny_models as tiny
 from alignbench.tests.embed_fakes import FakeEncoder, FakeLLM, drawings
@@ -140,7 +140,7 @@ def test_cells_of_layers_that_differ_in_width_are_the_metric_of_the_two_layers(
         expected = [
             [
                 METRICS.get(name)(
-                    unit(x.at(i, "mean").astype(np.float64))[rows], y[:, j].astype(np.float64)[rows]
+                    unit_rows(x.at(i, "mean").astype(np.float64))[rows], y[:, j].astype(np.float64)[rows]
                 )
                 for j in range(2)
             ]

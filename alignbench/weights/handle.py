@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from alignbench.errors import ModelError
+from alignbench.rows import unit_vectors
 from alignbench.types import ModelInfo
 from alignbench.weights.config_tensors import check_tensors
 from alignbench.weights.config_values import check_values
@@ -18,7 +19,6 @@ from alignbench.weights.guard import guarded
 from alignbench.weights.keys import check_names
 from alignbench.weights.precision import Precision, resolve_device, resolve_precision
 from alignbench.weights.sizes import Size, size_of
-from alignbench.weights.vectors import unit_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -308,7 +308,7 @@ class Handle(ABC, Generic[F, O, L]):
             self.load()
 
     def _finished(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        return unit_rows(values) if self.options.l2 else values
+        return unit_vectors(values) if self.options.l2 else values
 
     def _as(self, cls: Callable[..., H], options: O) -> H:
         """Return another handle of the same weights."""

@@ -19,6 +19,7 @@ from alignbench.experiments.attention.localisation import (
     over_scenes,
 )
 from alignbench.metrics.localisation import grid_of
+from alignbench.rows import unit_rows
 from alignbench.types import Score
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def maps_of(
     count = 0 if own is None else own.shape[1]
     wanted = list(dict.fromkeys(text for of in prompts for text in of))
     if "texts" not in lacks and wanted:
-        known = dict(zip(wanted, _unit(model.text_embed(wanted)), strict=True))
+        known = dict(zip(wanted, unit_rows(model.text_embed(wanted)), strict=True))
         patches = model.shared_patches(images)
         for method, vectors in patches.items():
             count = vectors.shape[1]
@@ -160,11 +161,6 @@ def maps_of(
         by_method["negated"] = [-maps for maps in by_method["raw"]]
     kind = str(model.family.attends) if model.family else ""
     return Maps(grid_of(count, model.map_size), by_method, own, kind)
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit
 
 
 def scene_panels(found: Maps, scenes: Sequence[Scene]) -> dict[str, NDArray[Any]]:

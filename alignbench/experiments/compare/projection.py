@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.columns import codes_of
 from alignbench.errors import DegenerateError, TooFewSamplesError
 from alignbench.experiments.scoring import identity, preprocessing
 from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.projectors import RIDGE
 from alignbench.projectors.patches import MOST_PATCHES, width_read
+from alignbench.rows import unit_rows
 from alignbench.stats import (
     corrected_interval,
     draw_permutations,
@@ -120,10 +122,9 @@ def cosine_table(prediction: Vectors, target: Vectors, mean: Vectors) -> Matrix:
         DegenerateError: a row is the train mean itself, and has no direction.
     """
     f, y = prediction.astype(np.float64) - mean, target.astype(np.float64) - mean
-    lengths = [np.linalg.norm(side, axis=1, keepdims=True) for side in (f, y)]
-    if not all(length.all() for length in lengths):
+    if not all(np.linalg.norm(side, axis=1).all() for side in (f, y)):
         raise DegenerateError("projection_cosine: a held-out row is the train mean and has no direction")
-    table: Matrix = (f / lengths[0]) @ (y / lengths[1]).T
+    table: Matrix = unit_rows(f) @ unit_rows(y).T
     return table
 
 
@@ -173,7 +174,7 @@ def project(
     trained, control = _fit(x, y, splits, how)
     described |= {} if how.loss == RIDGE else _course(trained)
     described["test_to_train"] = float(splits[0].test.sum() / splits[0].train.sum())
-    codes = np.unique(np.asarray(pair.labels)[rows], return_inverse=True)[1].reshape(len(rows))
+    codes = codes_of(np.asarray(pair.labels)[rows])
     scores = []
     for measure in _MEASURES:
         try:
@@ -299,7 +300,7 @@ def _shuffled_p(
     """
     rng = rng_for(seed, "held-out pairs", str(number))
     chosen = np.sort(rng.permutation(len(table))[:MOST_SHUFFLED])
-    table, classes = table[np.ix_(chosen, chosen)], np.unique(codes[chosen], return_inverse=True)[1]
+    table, classes = table[np.ix_(chosen, chosen)], codes_of(codes[chosen])
     own, value = np.arange(len(table)), float(table.diagonal().mean())
 
     def p_of(orders: NDArray[np.intp]) -> float:

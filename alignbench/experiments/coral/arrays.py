@@ -11,6 +11,7 @@ from alignbench.experiments.scoring import blas_threads, mode_of
 from alignbench.metrics.basis import to_shared_basis
 from alignbench.metrics.coral import covariance, unit_trace
 from alignbench.metrics.spectra import spectrum
+from alignbench.rows import unit_rows
 from alignbench.stats import one_per_group, rng_for
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def similarity_arrays(side: Pair, settings: Settings) -> dict[str, Any]:
     part = np.concatenate([drawn[labels[drawn] == label][:MOST_A_TYPE] for label in np.unique(labels)])
     order = np.sort(part)[np.argsort(labels[np.sort(part)], kind="stable")]
     values = side.x.values[order].astype(np.float64)
-    unit = values / np.linalg.norm(values, axis=1, keepdims=True)
+    unit = unit_rows(values)
     return {
         "name": np.array(side.x.model.label),
         "labels": labels[order],

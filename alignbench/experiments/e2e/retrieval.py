@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.columns import codes_of
 from alignbench.errors import DegenerateError
 from alignbench.experiments.trained import course, not_applicable, plan, train_all, trained_score
 from alignbench.metrics.retrieval import CUTS, cosine_similarity, mrr_chance, rank_table, recall_chance
@@ -130,7 +131,7 @@ def _rank_split(
     rows = own[0].rows
     groups = np.asarray(pair.groups)[rows.test]
     # Of queries and of candidates alike: in a control, too, text order[i] stands where row i's was.
-    codes = np.unique(groups, return_inverse=True)[1].reshape(len(groups))
+    codes = codes_of(groups)
     for direction in DIRECTIONS:
         trained, controls = (
             [_ranked(pair, codes, one, direction) for one in some] for some in (own, shuffled)
@@ -186,7 +187,7 @@ def _permute(
     """Add the split's p of every measure: of the mean over seeds, with held-out groups exchanged."""
     labels = np.asarray(pair.labels)[rows.test]
     first = np.unique(codes, return_index=True)[1]
-    types = np.unique(labels[first], return_inverse=True)[1].reshape(len(first))
+    types = codes_of(labels[first])
     rng = rng_for(repeats.seed, f"held-out pairs of split {rows.number}")
     drawn = draw_permutations(len(first), repeats.permutations, rng)
     inside = (

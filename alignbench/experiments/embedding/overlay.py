@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.columns import count_of
 from alignbench.errors import DegenerateError
 from alignbench.experiments.embedding.space import DRAWS, drawn_groups
 from alignbench.experiments.scoring import score_pair
 from alignbench.metrics.base import Metric, NullModel
 from alignbench.metrics.basis import MIN_TRAIN, SharedBasis, shared_k, shuffled_halves
 from alignbench.metrics.checks import check_groups, check_min_n, check_pair
+from alignbench.rows import unit_rows
 from alignbench.stats import train_half
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ def overlay(
     """
     a, b = check_pair(x, y)
     names = check_groups(groups, len(a))
-    check_min_n(len(np.unique(names)), 2 * MIN_TRAIN, "groups")
+    check_min_n(count_of(names), 2 * MIN_TRAIN, "groups")
     if k < 2:
         raise DegenerateError(
             f"overlay: expected at least 2 dimensions, got widths {a.shape[1]}, {b.shape[1]}"
@@ -74,7 +76,10 @@ def overlay(
     directions = _directions(*basis.transform(a[train], b[train]))
     held_x, held_y = basis.transform(a[~train], b[~train])
     return Overlay(
-        np.flatnonzero(~train), held_x @ directions, held_y @ directions, _unit(held_x) @ _unit(held_y).T
+        np.flatnonzero(~train),
+        held_x @ directions,
+        held_y @ directions,
+        unit_rows(held_x) @ unit_rows(held_y).T,
     )
 
 
@@ -83,12 +88,6 @@ def _directions(x: Matrix, y: Matrix) -> Matrix:
     directions = np.linalg.svd(x.T @ y)[2][:2].T
     turned: Matrix = directions * np.where(directions.sum(axis=0) < 0, -1.0, 1.0)
     return turned
-
-
-def _unit(x: Matrix) -> Matrix:
-    lengths = np.linalg.norm(x, axis=1, keepdims=True)
-    result: Matrix = x / np.where(lengths > 0, lengths, 1.0)
-    return result
 
 
 def _residual(x: ArrayLike, y: ArrayLike, **keywords: Any) -> float:

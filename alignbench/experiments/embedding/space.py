@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.columns import codes_of
 from alignbench.errors import DegenerateError
 from alignbench.experiments.embedding.neighborhoods import MEASURES, Neighborhood, chance, neighbors_for
 from alignbench.experiments.layouts import USUAL, Layout, Reach, layout
@@ -113,7 +114,7 @@ def _scores(
     picture = Neighborhood.of(found.points)
     draws = DRAWS if settings.permutations is None else settings.permutations
     anywhere = draw_permutations(n, draws, rng_for(settings.seed, "layout"))
-    codes = np.unique(np.asarray(own.labels), return_inverse=True)[1].reshape(n)
+    codes = codes_of(own.labels)
     within = draw_within(codes, draws, rng_for(settings.seed, "layout within classes"))
     classes = 1 < len(set(own.labels)) < n
     shuffled = [

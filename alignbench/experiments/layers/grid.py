@@ -10,7 +10,8 @@ import numpy as np
 from alignbench.errors import DegenerateError, LayersMissingError
 from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.metrics.layers import KERNELS, cell_products, layer_kernels
-from alignbench.stats import draw_permutations, one_per_group, p_value, rng_for
+from alignbench.rows import unit_rows
+from alignbench.stats import LEVEL, draw_permutations, one_per_group, p_value, rng_for
 from alignbench.types import Null, Score
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
 
 BEST, LAST = "best layers", "last layers"
-LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ def layer_scores(
         data: the samples.
         settings: seed and permutations.
     """
-    groups = np.asarray([sample.group for sample in data.samples])
-    common = _common(encoder.info, llm.info, data, len(set(groups.tolist())), settings)
+    groups = np.asarray(data.groups)
+    common = _common(encoder.info, llm.info, data, data.n_groups, settings)
     try:
         x, y = layers(encoder), layers(llm)
         rows = one_per_group(groups, settings.seed)
@@ -127,11 +127,7 @@ def _widths(of: Layers) -> list[int]:
 
 def _side(of: Layers) -> NDArray[Any]:
     values = of.by(of.pooling).astype(np.float64)
-    if not of.model.params.get("l2", True):
-        return values
-    lengths = np.linalg.norm(values, axis=-1, keepdims=True)
-    unit: NDArray[Any] = values / np.where(lengths > 0, lengths, 1.0)
-    return unit
+    return unit_rows(values) if of.model.params.get("l2", True) else values
 
 
 def _scores(

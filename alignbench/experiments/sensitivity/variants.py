@@ -15,6 +15,7 @@ from alignbench.experiments.scoring import blas_threads, identity, preprocessing
 from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.llms import LLM
 from alignbench.metrics import METRICS
+from alignbench.rows import unit_rows
 from alignbench.stats import evaluate
 from alignbench.stats.variations import AS_SCORED, METRIC, OF
 from alignbench.types import Score
@@ -168,13 +169,13 @@ def _choices(
 
     def centred() -> Sides:
         a, b = raw()
-        return unit(a - a.mean(axis=0)), unit(b - b.mean(axis=0))
+        return unit_rows(a - a.mean(axis=0)), unit_rows(b - b.mean(axis=0))
 
     scaled = bool(pair.x.model.params.get("l2", True))
     if scaled and any(isinstance(model, Encoder | LLM) for model in (encoder, llm)):
         yield "lengths kept", raw
     elif not scaled:
-        yield "unit length", lambda: (unit(x), unit(y))
+        yield "unit length", lambda: (unit_rows(x), unit_rows(y))
     yield "centred, then unit length", centred
     yield "features standardised", lambda: (standardised(x), standardised(y))
 
@@ -187,13 +188,6 @@ def other_poolings(encoder: Encoder) -> list[str]:
     if encoder.options.layer is not None:
         return [name for name in encoder.layer_poolings if name not in same]
     return [name for name in encoder.poolings if name not in same]
-
-
-def unit(values: Matrix) -> Matrix:
-    """Return rows of unit length; a row of zeros stays as it is."""
-    lengths = np.linalg.norm(values, axis=1, keepdims=True)
-    rows: Matrix = values / np.where(lengths > 0, lengths, 1.0)
-    return rows
 
 
 def standardised(values: Matrix) -> Matrix:
@@ -241,7 +235,7 @@ def _pooled(
             found = layers(encoder).end(pooling)
             if found is not None:
                 values = np.asarray(found, dtype=np.float64)
-                return unit(values) if encoder.options.l2 else values
+                return unit_rows(values) if encoder.options.l2 else values
     return _values(varied(encoder, pooling=pooling))
 
 
@@ -254,4 +248,4 @@ def _middle(model: Described, layers: Callable[..., Layers]) -> Matrix | None:
     except LayersMissingError:
         return None
     values = np.asarray(found.at(found.values.shape[1] // 2, found.pooling), dtype=np.float64)
-    return unit(values) if found.model.params.get("l2", True) else values
+    return unit_rows(values) if found.model.params.get("l2", True) else values

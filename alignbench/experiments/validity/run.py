@@ -92,7 +92,7 @@ def run_score(pairs: Sequence[Pair], seed: int) -> Score:
         "encoder": None,
         "llm": None,
         "dataset": pairs[0].dataset,
-        "n": len(set(pairs[0].groups)),
+        "n": pairs[0].n_groups,
         "dims": (),
         "seed": seed,
         "weights": {side.model.label: side.model.weights for pair in pairs for side in (pair.x, pair.y)},

@@ -182,17 +182,23 @@ class Study:
         embedder = Embedder(self.store, "cpu")
         x = embedder.images(encoder, data, beside=["patches"])
         y = embedder.texts(self._llm(llm), data)
-        labels = tuple(sample.data_type for sample in data.samples)
-        groups = tuple(sample.group for sample in data.samples)
-        pair = Pair(x, y, labels=labels, groups=groups, dataset=data.label)
+        pair = Pair(x, y, labels=data.labels, groups=data.groups, dataset=data.label)
         found = cell(
             pair,
             self.settings_of(drawings, member),
             lambda: (embedder.patches(encoder, data), self._head(llm), data),
         )
-        n = len(set(groups))
         name = self._llm(llm).info.name
-        return Cell(drawings, member.name, name, member.card, basis, n, found["metrics"], found["outcomes"])
+        return Cell(
+            drawings,
+            member.name,
+            name,
+            member.card,
+            basis,
+            pair.n_groups,
+            found["metrics"],
+            found["outcomes"],
+        )
 
     def _basis(self, drawings: str, member: Member, llm: str) -> dict[str, Any]:
         return {

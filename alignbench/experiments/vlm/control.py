@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.columns import codes_of
 from alignbench.errors import InputError
 from alignbench.stats import assign, p_value
 from alignbench.types import Null
@@ -86,7 +87,7 @@ def shuffled_nulls(
 
     dealt = told(np.stack([derangement(blocks, rng) for _ in range(DERANGEMENTS)]))
     drawn = told(_permuted(blocks, draws, rng))
-    classes = np.unique([f"{b}\0{t}" for b, t in zip(blocks, types, strict=True)], return_inverse=True)[1]
+    classes = codes_of([f"{b}\0{t}" for b, t in zip(blocks, types, strict=True)])
     same = classes[:, None] == classes[None, :]
     movable = same.sum(axis=1) > 1
     within_p = within_gain = None
@@ -109,4 +110,4 @@ def shuffled_nulls(
 def _permuted(classes: NDArray[np.intp], draws: int, rng: np.random.Generator) -> NDArray[np.intp]:
     from alignbench.stats import draw_within
 
-    return draw_within(np.unique(classes, return_inverse=True)[1].reshape(len(classes)), draws, rng)
+    return draw_within(codes_of(classes), draws, rng)

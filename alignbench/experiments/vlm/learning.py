@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from alignbench.stats import LEVEL
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
 UNDERFIT, OVERTRAINED = "underfit", "overtrained"
 MORE = 3  # times the epochs are what to try
 _LEAST = 1e-3  # of the loss: a change that counts
-LEVEL = 0.05
 
 
 def learning_flags(train: Curves, held_out: Curves, p: float | None) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from alignbench.columns import codes_of
 from alignbench.experiments.e2e.retrieval import e2e_scores
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.experiments.trained import Repeats
@@ -99,7 +100,7 @@ def ranked(pair: Pair, seed: int) -> dict[str, Drawn]:
     single ranking (Wilson, bootstrap); a run has those of repeated trainings.
     """
     latent = [np.asarray(e.values) @ mixing(side, e.dim).T for side, e in enumerate((pair.x, pair.y))]
-    groups = np.unique(pair.groups, return_inverse=True)[1]
+    groups = codes_of(pair.groups)
     found = retrieval(cosine_similarity(*latent), groups[:, None] == groups[None, :])
     count = int(groups.max()) + 1
     hits = float((np.bincount(groups, found.hits[1]) / np.bincount(groups)).sum())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.metrics import METRICS, debiased_cka
-from alignbench.stats import holm_rejects
+from alignbench.stats import LEVEL, holm_rejects
 from alignbench.workshop.measure._calibration_cases import CASES
 from alignbench.workshop.measure._calibration_cells import E2E
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from alignbench.workshop.measure._calibration_cells import Column
 
-LEVEL = 0.05
 WANTED = 0.90  # of 95% intervals
 _HUGE = 20_000
 _ROUNDING = 1e-9

@@ -12,10 +12,10 @@ from alignbench.embed import Embedder, EmbeddingStore
 from alignbench.encoders import Encoder
 from alignbench.encoders import resolve as resolve_encoder
 from alignbench.llms import resolve as resolve_llm
+from alignbench.rows import unit_vectors
 from alignbench.weights.loading import quiet, torch_dtype, transformers_class
 from alignbench.weights.precision import resolve_device
 from alignbench.weights.protocols import loads
-from alignbench.weights.vectors import unit_rows
 from alignbench.workshop.measure._embed_inputs import dataset
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def plain_images(
                 if precision.autocast is None:
                     inputs = inputs.to(model.dtype)
                 parts.append(getattr(model(**inputs), output).float().cpu().numpy())
-        return unit_rows(np.concatenate(parts))
+        return unit_vectors(np.concatenate(parts))
 
     return work
 

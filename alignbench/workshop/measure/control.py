@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.stats import LEVEL
 from alignbench.workshop.measure._suite import workplace
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from alignbench.types import Score
 
-ALPHA = 0.05
 CONFTEST = """
 from dataclasses import replace
 
@@ -75,10 +75,10 @@ def table(rounds: Iterable[Iterable[Score]]) -> list[str]:
             # A few trainings on shuffled pairs are no distribution to measure a distance in.
             if score.null.mean is not None and score.null.std and "trained" not in score.null.kind:
                 distances[key].append((score.value - score.null.mean) / score.null.std)
-    lines = [f"{'experiment':11} {'metric':22} scores  p <= {ALPHA}  mean z  largest |z|"]
+    lines = [f"{'experiment':11} {'metric':22} scores  p <= {LEVEL}  mean z  largest |z|"]
     for key in sorted(p_values.keys() | distances.keys()):
         p, z = np.asarray(p_values[key]), np.asarray(distances[key])
-        share = f"{(p <= ALPHA).mean():9.3f}" if len(p) else f"{'-':>9}"
+        share = f"{(p <= LEVEL).mean():9.3f}" if len(p) else f"{'-':>9}"
         far = f"{z.mean():7.2f} {np.abs(z).max():12.2f}" if len(z) else ""
         lines.append(f"{key[0]:11} {key[1]:22} {max(len(p), len(z)):6} {share} {far}")
     return lines

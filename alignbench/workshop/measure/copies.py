@@ -15,7 +15,7 @@ import numpy as np
 from alignbench.arrays import score_arrays
 from alignbench.datasets.copies import REPEATED, ROWS
 from alignbench.errors import AlignbenchWarning
-from alignbench.stats import rng_for
+from alignbench.stats import LEVEL, rng_for
 from alignbench.workshop.measure._calibration_cases import WIDTHS
 from alignbench.workshop.measure._sections import template, with_section
 from alignbench.workshop.measure.truth import table
@@ -114,6 +114,6 @@ def _shares(draws: int, groups: Any) -> list[str]:
         assert score.null is not None
         assert score.null.p is not None
         assert score.interval is not None
-        small += score.null.p <= 0.05
+        small += score.null.p <= LEVEL
         held += score.interval.low <= 0 <= score.interval.high
     return [f"{100 * count / draws:.0f}%" for count in (small, held)]

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from alignbench.findings.numbers import about
 from alignbench.metrics import METRICS
-from alignbench.stats import evaluate, joint_of_deletions, paired_p, rng_for, samples_needed
+from alignbench.stats import LEVEL, evaluate, joint_of_deletions, paired_p, rng_for, samples_needed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 METRIC = "calibrated_cka"
 DRAWINGS = 7  # a stream of drawings that nothing else uses
 SIZES = (90, 180, 360, 600, 900, 1500)
-LEVEL, POWER = 0.05, 0.8
+POWER = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,8 @@ def embedded(encoders: tuple[str, str], llm: str, per_type: int) -> Pool:
         encoders,
         (first, second),
         texts,
-        np.asarray([sample.group for sample in dataset.samples]),
-        np.asarray([sample.data_type for sample in dataset.samples]),
+        np.asarray(dataset.groups),
+        np.asarray(dataset.labels),
     )
 
 

@@ -23,6 +23,7 @@ from alignbench.experiments.trained import Repeats, plan
 from alignbench.projectors.architectures import build
 from alignbench.projectors.fit import Split, Training, fit
 from alignbench.projectors.losses import BIAS, SCALE
+from alignbench.rows import unit_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,7 +69,7 @@ def data(case: Case) -> tuple[Vectors, Vectors, list[Split]]:
     sides = []
     for d in case.dims:
         side = common @ rng.normal(size=(LATENT, d)) + 2 * rng.normal(size=(case.n, d)) + 1
-        sides.append((side / np.linalg.norm(side, axis=1, keepdims=True)).astype(np.float32))
+        sides.append(unit_rows(side).astype(np.float32))
     groups = [f"{i}" for i in range(case.n)]
     rows = plan(groups, Repeats(splits=case.splits), early_stopping=case.training.patience is not None)
     splits = [Split(r.train, r.watched, r.test, seed) for r in rows for seed in range(case.seeds)]

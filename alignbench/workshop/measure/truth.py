@@ -16,7 +16,7 @@ import numpy as np
 
 from alignbench.errors import DegenerateError
 from alignbench.metrics import METRICS, discriminability, knn_above_chance
-from alignbench.stats import evaluate, rng_for
+from alignbench.stats import LEVEL, evaluate, rng_for
 from alignbench.workshop.measure._sections import template
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parents[2] / "docs" / "metrics-truth.md"
 WIDTHS, LATENT, CLASSES = (64, 128), 16, 3
 SIZES = (9, 30, 90, 300)
-DRAWS, LEVEL = 99, 0.05
+DRAWS = 99
 SLOW = ("procrustes_similarity", "ridge_r2", "eas", "eas_adjusted")
 SEEING = [name for name in METRICS.names(pairing=True) if name != "ridge_r2_reverse"]
 BLIND = [*METRICS.names(family="coral"), *METRICS.names(family="spectra")]

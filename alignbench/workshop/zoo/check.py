@@ -11,6 +11,7 @@ import torch
 from transformers import AutoImageProcessor, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
 from alignbench.datasets.synthetic import HELD_OUT_SEED, Synthetic
+from alignbench.rows import unit_rows
 from alignbench.workshop.zoo.card import write_card
 from alignbench.workshop.zoo.contrastive import encoded
 from alignbench.workshop.zoo.data import Drawings
@@ -119,8 +120,7 @@ def processed(processor: Any, images: Sequence[Image.Image]) -> Any:
 
 def knn_accuracy(x: NDArray[np.float32], labels: Sequence[str], k: int = K) -> float:
     """Return the leave-one-out accuracy of the majority among the `k` nearest by cosine after centring."""
-    x = x - x.mean(0)
-    x = x / np.linalg.norm(x, axis=1, keepdims=True)
+    x = unit_rows(x - x.mean(0))
     cosines = x @ x.T
     np.fill_diagonal(cosines, -np.inf)
     names, codes = np.unique(np.asarray(labels), return_inverse=True)
@@ -183,5 +183,4 @@ def _pooled(model: PreTrainedModel, tokenizer: Any, texts: list[str]) -> NDArray
     ).last_hidden_state
     mask = tokens.attention_mask[..., None].float()
     mean = ((hidden * mask).sum(1) / mask.sum(1)).numpy()
-    mean = mean - mean.mean(0)
-    return cast("NDArray[np.float32]", mean / np.linalg.norm(mean, axis=1, keepdims=True))
+    return cast("NDArray[np.float32]", unit_rows(mean - mean.mean(0)))
