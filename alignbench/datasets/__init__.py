@@ -3,7 +3,7 @@
 from alignbench.datasets.catalog import DATASETS, DatasetFactory, load_dataset
 from alignbench.datasets.dataset import (
     Dataset,
-    Dropped,
+    DroppedRow,
     Sample,
     all_wordings,
     drawn_wordings,
@@ -18,7 +18,7 @@ __all__ = [
     "DATASETS",
     "Dataset",
     "DatasetFactory",
-    "Dropped",
+    "DroppedRow",
     "Sample",
     "all_wordings",
     "check_image",

@@ -135,7 +135,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Dropped:
+class DroppedRow:
     """A row that could not be used, where it stands, and why."""
 
     where: str
@@ -164,7 +164,7 @@ class Dataset:
     name: str
     samples: tuple[Sample, ...]
     origin: str
-    dropped: tuple[Dropped, ...] = ()
+    dropped: tuple[DroppedRow, ...] = ()
     notes: tuple[str, ...] = field(default=())
     rows: int | None = None
     usable_rows: Callable[[], Sequence[int]] | None = field(default=None, repr=False, compare=False)

@@ -7,7 +7,7 @@ from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alignbench.datasets.dataset import Dropped
+from alignbench.datasets.dataset import DroppedRow
 from alignbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class LineIndex:
     path: Path
     offsets: array[int]
     numbers: array[int]
-    dropped: tuple[Dropped, ...]
+    dropped: tuple[DroppedRow, ...]
     max_bytes: int
 
     def __len__(self) -> int:
@@ -78,7 +78,7 @@ def index_lines(path: Path, *, max_bytes: int = MAX_LINE_BYTES) -> LineIndex:
                         line = stream.readline(_CHUNK)
                         length += len(line)
                     reason = f"a line of {length:,} bytes; at most {max_bytes:,} are read"
-                    dropped.append(Dropped(f"{path.name}:{number}", reason))
+                    dropped.append(DroppedRow(f"{path.name}:{number}", reason))
                 elif _stripped(line, offset):
                     offsets.append(offset)
                     numbers.append(number)

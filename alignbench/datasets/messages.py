@@ -14,7 +14,7 @@ import numpy as np
 
 from alignbench.datasets.dataset import (
     Dataset,
-    Dropped,
+    DroppedRow,
     Sample,
     TextField,
     Wordings,
@@ -24,8 +24,8 @@ from alignbench.datasets.dataset import (
     with_groups,
 )
 from alignbench.datasets.jsonl import MAX_LINE_BYTES, LineIndex, index_lines
-from alignbench.datasets.roots import Root, Source, find_root
-from alignbench.datasets.rows import Row, parse_row, printable, resolve_under, type_of
+from alignbench.datasets.roots import LabelSource, Root, find_root
+from alignbench.datasets.rows import LabelRow, parse_row, printable, resolve_under, type_of
 from alignbench.datatypes import RESERVED
 from alignbench.errors import DataError, InputError, UnknownNameError
 from alignbench.registry import unknown
@@ -155,17 +155,17 @@ class _Pool:
 
 
 @dataclass(slots=True)
-class _Drawn:
+class _Draw:
     samples: list[Sample] = field(default_factory=list)
-    dropped: list[Dropped] = field(default_factory=list)
+    dropped: list[DroppedRow] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
 def _pools(
     found: Root, types: Sequence[str] | None, max_line_bytes: int
-) -> tuple[list[_Pool], list[Dropped]]:
+) -> tuple[list[_Pool], list[DroppedRow]]:
     """Return a pool for every type asked for, and the rows of which not even the type is known."""
-    dropped: list[Dropped] = []
+    dropped: list[DroppedRow] = []
     pools: dict[str, _Pool] = {}
     for source in found.sources:
         if source.data_type is None:
@@ -186,12 +186,12 @@ def _pools(
     return [pools[name] for name in (dict.fromkeys(types) if types else pools)], dropped
 
 
-def _tree_pool(source: Source, data_type: str, max_line_bytes: int, first: int) -> _Pool:
+def _tree_pool(source: LabelSource, data_type: str, max_line_bytes: int, first: int) -> _Pool:
     index = index_lines(source.labels, max_bytes=max_line_bytes)
     return _Pool(data_type, index, range(len(index)), source.images, first)
 
 
-def _rows_by_type(index: LineIndex) -> tuple[dict[str, list[int]], list[Dropped]]:
+def _rows_by_type(index: LineIndex) -> tuple[dict[str, list[int]], list[DroppedRow]]:
     """Return which rows are of which type, types by name; a line that can't be parsed has no type."""
     rows: dict[str, list[int]] = {}
     dropped = []
@@ -199,16 +199,16 @@ def _rows_by_type(index: LineIndex) -> tuple[dict[str, list[int]], list[Dropped]
         try:
             rows.setdefault(type_of(parse_row(line).image), []).append(row)
         except DataError as error:
-            dropped.append(Dropped(index.where(row), str(error)))
+            dropped.append(DroppedRow(index.where(row), str(error)))
     return dict(sorted(rows.items())), dropped
 
 
-def _draw(pool: _Pool, n: int | None, seed: int, text_field: TextField, wordings: Wordings) -> _Drawn:
+def _draw(pool: _Pool, n: int | None, seed: int, text_field: TextField, wordings: Wordings) -> _Draw:
     """Walk the rows in an order drawn by seed until n can be used; report the others that were met."""
     order = np.random.default_rng([seed, zlib.crc32(pool.data_type.encode())]).permutation(len(pool.rows))
     rows = [pool.rows[int(i)] for i in order]
     taken: dict[int, Sample] = {}
-    dropped: dict[int, Dropped] = {}
+    dropped: dict[int, DroppedRow] = {}
     images: set[str] = set()
     further = 0
     for row, line in zip(rows, pool.index.read(rows), strict=True):
@@ -222,8 +222,8 @@ def _draw(pool: _Pool, n: int | None, seed: int, text_field: TextField, wordings
             taken[row] = _sample(pool, row, parsed, text_field)
             images.add(parsed.image)
         except DataError as error:
-            dropped[row] = Dropped(pool.index.where(row), str(error))
-    drawn = _Drawn([taken[row] for row in sorted(taken)], [dropped[row] for row in sorted(dropped)])
+            dropped[row] = DroppedRow(pool.index.where(row), str(error))
+    drawn = _Draw([taken[row] for row in sorted(taken)], [dropped[row] for row in sorted(dropped)])
     if further and len(taken) != n:
         drawn.notes.append(
             f"{pool.data_type}: {further} further lines about the same images: one is drawn an image"
@@ -235,13 +235,13 @@ def _draw(pool: _Pool, n: int | None, seed: int, text_field: TextField, wordings
     return drawn
 
 
-def _nothing(what: str, dropped: Sequence[Dropped]) -> str:
+def _nothing(what: str, dropped: Sequence[DroppedRow]) -> str:
     return (
         f"{what}; the first: {dropped[0].where}: {dropped[0].reason}" if dropped else f"{what}: it is empty"
     )
 
 
-def _sample(pool: _Pool, row: int, parsed: Row, text_field: TextField) -> Sample:
+def _sample(pool: _Pool, row: int, parsed: LabelRow, text_field: TextField) -> Sample:
     """Return the sample of a row, its image looked at.
 
     Raises:

@@ -23,7 +23,7 @@ DRAWN = "drawn by alignbench.datasets.synthetic"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class LabelSource:
     """A label file and the folder that its images are named under.
 
     Args:
@@ -48,7 +48,7 @@ class Root:
 
     path: Path
     origin: str
-    sources: tuple[Source, ...]
+    sources: tuple[LabelSource, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -94,8 +94,8 @@ def _layout(path: Path, rule: str, config: Config) -> Root:
     if is_file(path / LABELS):
         if not is_dir(path / IMAGES):
             raise DataError(f"data root {origin}: {LABELS} is there, but no folder {IMAGES}/ beside it")
-        return Root(path, origin, (Source(path / LABELS, path / IMAGES, None),))
-    tree = {name: Source(path / at.labels, path / at.images, name) for name, at in config.data.items()}
+        return Root(path, origin, (LabelSource(path / LABELS, path / IMAGES, None),))
+    tree = {name: LabelSource(path / at.labels, path / at.images, name) for name, at in config.data.items()}
     found = tuple(source for source in tree.values() if is_file(source.labels))
     if not found:
         expected = next(iter(config.data.values())).labels if config.data else "a configured tree"

@@ -14,7 +14,7 @@ _MAX_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LabelRow:
     """What a line says.
 
     Args:
@@ -34,7 +34,7 @@ class Row:
     exchanges: tuple[tuple[str, str], ...]
 
 
-def parse_row(line: bytes) -> Row:
+def parse_row(line: bytes) -> LabelRow:
     """Return what a line says.
 
     Raises:
@@ -57,7 +57,7 @@ def parse_row(line: bytes) -> Row:
     question, answer = exchanges[pair]
     answers = tuple(dict.fromkeys(text for text in (answer, *map(_text, wordings)) if text))
     further = tuple(exchanges[pair + 1 : -1])  # what was asked last has no answer
-    return Row(_id(content.get("id", "")), image, question, answers, further)
+    return LabelRow(_id(content.get("id", "")), image, question, answers, further)
 
 
 def resolve_under(root: Path, name: str) -> Path:

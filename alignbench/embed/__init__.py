@@ -3,7 +3,7 @@
 from alignbench.embed.arrays import runs
 from alignbench.embed.cache import DamagedShardWarning, EmbeddingStore, Shelf, default_root
 from alignbench.embed.embedder import Embedder
-from alignbench.embed.progress import Progress, Silent
+from alignbench.embed.progress import Progress, SilentProgress
 from alignbench.embed.several import extract_multi_encoder
 from alignbench.embed.task import gives
 
@@ -13,7 +13,7 @@ __all__ = [
     "EmbeddingStore",
     "Progress",
     "Shelf",
-    "Silent",
+    "SilentProgress",
     "default_root",
     "extract_multi_encoder",
     "gives",

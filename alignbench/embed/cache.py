@@ -17,7 +17,7 @@ import numpy as np
 
 from alignbench import paths
 from alignbench.embed.files import SET_ASIDE, sweep
-from alignbench.embed.mishaps import WAY_OUT, Spare
+from alignbench.embed.mishaps import WAY_OUT, UnsavedVectors
 from alignbench.errors import AlignbenchWarning, ConfigError, InputError, UnwritableError
 from alignbench.files import make_folder, read_regular, try_writing, write_bytes, writing
 
@@ -59,7 +59,7 @@ class EmbeddingStore:
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = _temporary_root() if root is None else root
-        self._spare = Spare(self.root)
+        self._spare = UnsavedVectors(self.root)
         if root is None:
             # At the latest when the interpreter ends; TemporaryDirectory would warn that nobody closed it.
             weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
@@ -101,10 +101,10 @@ class Shelf:
         spare: where rows are kept that can't be written; the store's.
     """
 
-    def __init__(self, folder: Path, key: str = "{}", spare: Spare | None = None) -> None:
+    def __init__(self, folder: Path, key: str = "{}", spare: UnsavedVectors | None = None) -> None:
         self.folder = folder
         self._key = key
-        self._spare = Spare(folder) if spare is None else spare
+        self._spare = UnsavedVectors(folder) if spare is None else spare
         self._written: dict[str, list[str]] = {}
 
     def read(self, items: Sequence[str]) -> dict[str, Vectors]:

@@ -11,7 +11,7 @@ import numpy as np
 from alignbench.embed.arrays import from_arrays, runs
 from alignbench.embed.cache import ROWS_PER_SHARD, EmbeddingStore
 from alignbench.embed.models import dtype_of, info_of, key_of, loaded
-from alignbench.embed.progress import Progress, Silent
+from alignbench.embed.progress import Progress, SilentProgress
 from alignbench.embed.task import gives, image_task, text_task
 from alignbench.embed.unit import unit
 from alignbench.encoders import Encoder
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from alignbench.datasets import Dataset
     from alignbench.embed.cache import Shelf
     from alignbench.embed.models import OnLoad, Output, Vectors
-    from alignbench.embed.task import Task
+    from alignbench.embed.task import EmbeddingTask
     from alignbench.types import ModelInfo
     from alignbench.weights.protocols import ImageModel, Model, TextModel
 
@@ -53,7 +53,7 @@ class Embedder:
     dtype: str = "auto"
     batch_size: int = 32
     max_tokens: int = 2048
-    progress: Progress = field(default_factory=Silent)
+    progress: Progress = field(default_factory=SilentProgress)
     on_load: OnLoad | None = None
 
     def __post_init__(self) -> None:
@@ -176,18 +176,20 @@ class Embedder:
         place = self._place(task)
         return len(place.lacks(place.known()))
 
-    def _embeddings(self, tasks: Sequence[Task]) -> Embeddings:
+    def _embeddings(self, tasks: Sequence[EmbeddingTask]) -> Embeddings:
         task, *beside = tasks
         info, values = self._vectors_of(task, beside)
         return Embeddings(info, unit(values, task.ids, info.name) if info.params["l2"] else values, task.ids)
 
-    def _place(self, task: Task) -> _Place:
+    def _place(self, task: EmbeddingTask) -> _Place:
         """Return where a task's vectors are kept, as far as is known of the model at this moment."""
         arithmetic = dtype_of(task.model, self.device, self.dtype)
         key = key_of(task.model, arithmetic, task.output)
         return _Place(arithmetic, None if key is None else self.store.shelf(key), task.items(key or {}))
 
-    def _vectors_of(self, task: Task, beside: Sequence[Task] = ()) -> tuple[ModelInfo, Vectors]:
+    def _vectors_of(
+        self, task: EmbeddingTask, beside: Sequence[EmbeddingTask] = ()
+    ) -> tuple[ModelInfo, Vectors]:
         """Return all rows' vectors as the store has them: from the model where they are missing.
 
         While the model is loaded, other tasks of the same model may put their vectors into the store, too.
@@ -213,7 +215,7 @@ class Embedder:
         info = info_of(task.model, task.side, place.arithmetic)
         return info, _stacked([known[item] for item in place.items], name)
 
-    def _compute_beside(self, task: Task) -> None:
+    def _compute_beside(self, task: EmbeddingTask) -> None:
         place = self._place(task)
         if place.shelf is None:
             return  # it would be forgotten at once
@@ -223,7 +225,7 @@ class Embedder:
             if place.lacks(known):
                 self._compute(task, place, known)
 
-    def _compute(self, task: Task, place: _Place, known: dict[str, Vectors]) -> None:
+    def _compute(self, task: EmbeddingTask, place: _Place, known: dict[str, Vectors]) -> None:
         """Add the vectors that `known` lacks, and keep them, a shard at a time."""
         name, rows = task.name, place.lacks(known)
         pending: list[str] = []

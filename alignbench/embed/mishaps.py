@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WAY_OUT = "set ALIGNBENCH_CACHE to another folder, or run with --align-no-embedding-cache"
 
 
-class Spare:
+class UnsavedVectors:
     """The vectors that could not be put on the disk: kept in memory for as long as their store.
 
     Args:

@@ -18,7 +18,7 @@ class Progress(Protocol):
         """End, done or not."""
 
 
-class Silent:
+class SilentProgress:
     """Tells nobody."""
 
     def start(self, total: int, what: str) -> None:

@@ -11,7 +11,7 @@ from alignbench.datasets import Dataset, Sample
 from alignbench.embed.cache import EmbeddingStore, default_root
 from alignbench.embed.embedder import Embedder
 from alignbench.embed.models import info_of
-from alignbench.embed.progress import Progress, Silent
+from alignbench.embed.progress import Progress, SilentProgress
 from alignbench.errors import InputError
 from alignbench.paths import user_path
 
@@ -78,7 +78,7 @@ def extract_multi_encoder(
         device,
         dtype,
         batch_size,
-        progress=progress or Silent(),
+        progress=progress or SilentProgress(),
     )
     return {name: embedder.images(encoder, dataset) for name, encoder in named.items()}
 

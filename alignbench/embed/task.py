@@ -36,7 +36,7 @@ _TEXTS_A_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class EmbeddingTask:
     """What is to be embedded, by what, and how to do a part of it."""
 
     model: Model
@@ -52,7 +52,7 @@ class Task:
         return info_of(self.model, self.side).name
 
 
-def image_task(encoder: ImageModel, dataset: Dataset, batch_size: int, output: Output) -> Task:
+def image_task(encoder: ImageModel, dataset: Dataset, batch_size: int, output: Output) -> EmbeddingTask:
     """Return the embedding of a dataset's images.
 
     Raises:
@@ -71,7 +71,7 @@ def image_task(encoder: ImageModel, dataset: Dataset, batch_size: int, output: O
             of = [rows[position] for position in positions]
             yield of, run(forward, batch, name, [ids[row] for row in of], "vision", output)
 
-    return Task(encoder, "vision", ids, lambda _key: digests, encode, output)
+    return EmbeddingTask(encoder, "vision", ids, lambda _key: digests, encode, output)
 
 
 def gives(model: Model, output: Output) -> bool:
@@ -83,7 +83,7 @@ def gives(model: Model, output: Output) -> bool:
 
 def text_task(
     llm: TextModel, dataset: Dataset | Sequence[str], max_tokens: int, device: str, output: Output
-) -> Task:
+) -> EmbeddingTask:
     """Return the embedding of a dataset's texts, or of texts; on a device, where large batches cost less."""
     if isinstance(dataset, Dataset):
         ids, texts = tuple(s.id for s in dataset.samples), [s.text for s in dataset.samples]
@@ -113,7 +113,7 @@ def text_task(
             batch = [tokens[p] for p in positions]
             yield of, run(forward, batch, name, [ids[row] for row in of], "text", output)
 
-    return Task(llm, "text", ids, _text_items(texts), encode, output)
+    return EmbeddingTask(llm, "text", ids, _text_items(texts), encode, output)
 
 
 def _say_what_was_cut(llm: PreparesTexts, texts: Sequence[str], tokens: Sequence[Sequence[int]]) -> None:

@@ -5,6 +5,6 @@ Nothing here imports torch or transformers before a model is loaded.
 
 from alignbench.encoders.base import Encoder
 from alignbench.encoders.catalog import ENCODERS, resolve
-from alignbench.encoders.options import Options
+from alignbench.encoders.options import EncoderOptions
 
-__all__ = ["ENCODERS", "Encoder", "Options", "resolve"]
+__all__ = ["ENCODERS", "Encoder", "EncoderOptions", "resolve"]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 import numpy as np
 
 from alignbench.encoders.control import control_pixels
-from alignbench.encoders.families import Family, family_of
+from alignbench.encoders.families import EncoderFamily, family_of
 from alignbench.encoders.input_size import check_input_size
-from alignbench.encoders.options import Learnt, Options
+from alignbench.encoders.options import Capabilities, EncoderOptions
 from alignbench.encoders.pixels import of_processor
 from alignbench.errors import LayersMissingError, ModelError
 from alignbench.rows import unit_vectors
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from alignbench.encoders.pixels import Pixels
     from alignbench.encoders.tower import Tower
     from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Located
+    from alignbench.weights.source import Location
 
     Vectors = NDArray[np.float32]
 
@@ -41,7 +41,7 @@ _PASS = "its forward pass fails"
 _TEXTS = "its text tower fails"
 
 
-class Encoder(Handle[Family, Options, "Tower"]):
+class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
     """A vision encoder: images in, one vector (or one a patch) out. It has a `Handle`'s arguments.
 
     Raises:
@@ -50,15 +50,15 @@ class Encoder(Handle[Family, Options, "Tower"]):
 
     side: ClassVar[Literal["vision"]] = "vision"
 
-    _learnt: Learnt | None = None  # what the model itself said of what it can give
+    _learnt: Capabilities | None = None  # what the model itself said of what it can give
 
     @property
-    def family(self) -> Family | None:
+    def family(self) -> EncoderFamily | None:
         """The family, as far as is known of this model; None while the configuration is not at hand."""
         family, learnt = super().family, self._learnt
         return family if family is None or learnt is None else family.without(learnt.lacks)
 
-    def own_family(self) -> Family:
+    def own_family(self) -> EncoderFamily:
         """Return the family as this model has it; where need be, the model is asked, which imports torch.
 
         Raises:
@@ -284,10 +284,10 @@ class Encoder(Handle[Family, Options, "Tower"]):
         ]
         return np.concatenate(parts)
 
-    def _family_of(self, config: Mapping[str, Any]) -> Family:
+    def _family_of(self, config: Mapping[str, Any]) -> EncoderFamily:
         return family_of(config, self.name)
 
-    def _shaped_by(self, located: Located, family: Family) -> dict[str, Any]:
+    def _shaped_by(self, located: Location, family: EncoderFamily) -> dict[str, Any]:
         layer = "final" if self.options.layer is None else f"layer {self.options.layer}"
         return {
             "output": f"{layer}:{self.pooling}",
@@ -307,7 +307,7 @@ class Encoder(Handle[Family, Options, "Tower"]):
             **chosen,
         }
 
-    def _check(self, family: Family) -> None:
+    def _check(self, family: EncoderFamily) -> None:
         family.pooling(self.options.pooling, self.options.layer, self.name)
 
     def _sides(self, config: Mapping[str, Any]) -> tuple[Literal["vision", "text"], ...]:
@@ -317,27 +317,27 @@ class Encoder(Handle[Family, Options, "Tower"]):
         has_text = reads_all and bool(whole.get("text_config") or whole.get("text_cfg"))
         return ("vision", "text") if has_text else ("vision",)
 
-    def _check_files(self, located: Located) -> None:
+    def _check_files(self, located: Location) -> None:
         super()._check_files(located)
         config = self.source.config() or {}
         check_input_size(located.folder, config, self.known_family().takes, located.source)
 
-    def _load(self, located: Located, device: str, precision: Precision, *, spread: bool) -> Tower:
+    def _load(self, located: Location, device: str, precision: Precision, *, spread: bool) -> Tower:
         return self._read(located, device, precision)
 
-    def _read(self, located: Located, device: str, precision: Precision) -> Tower:
+    def _read(self, located: Location, device: str, precision: Precision) -> Tower:
         load = self.known_family().loader()
         tower: Tower = load(located, self.source.config() or {}, self.options, device, precision)
-        self._learnt = self._learnt or Learnt(tower.lacks, tower.prepare.pixels)
+        self._learnt = self._learnt or Capabilities(tower.lacks, tower.prepare.pixels)
         self._check(self.known_family())
         return tower
 
-    def _rehearse(self, located: Located, precision: Precision) -> None:
+    def _rehearse(self, located: Location, precision: Precision) -> None:
         no_layers = self._read(located, "meta", precision).rehearse(self.options.layer)
         if self._learnt is not None:
             self._learnt = replace(self._learnt, no_layers=no_layers and f"{self.name}: {no_layers}")
 
-    def _can_be_examined(self, located: Located) -> bool:
+    def _can_be_examined(self, located: Location) -> bool:
         # A library builds a model by its name alone, before its weights are there.
         config = self.source.config() or {}
         return super()._can_be_examined(located) or bool({"architecture", "open_clip_model"} & config.keys())

@@ -8,13 +8,13 @@ from alignbench.encoders import families
 from alignbench.encoders.base import Encoder
 from alignbench.encoders.control import control_revision
 from alignbench.encoders.library import open_clip_source, timm_source
-from alignbench.encoders.options import Fit, Options
+from alignbench.encoders.options import EncoderOptions, Fit
 from alignbench.encoders.pixels import parse_pixels
 from alignbench.errors import ConfigError
 from alignbench.registry import Registry
 from alignbench.weights.catalog import Catalog
 from alignbench.weights.files import PROCESSORS
-from alignbench.weights.recipe import Recipe, embedded
+from alignbench.weights.recipe import CatalogEntry, embedded
 from alignbench.weights.source import NoSource
 
 if TYPE_CHECKING:
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 ENCODERS: Registry[object] = Registry("encoder", "alignbench.encoders")
 for _name, _recipe in {
-    "clip": Recipe("clip", stand_in="mini-clip"),
-    "siglip": Recipe("siglip", stand_in="mini-siglip"),
-    "dinov2": Recipe("dinov2", stand_in="mini-dinov2"),
-    "internvit": Recipe("internvit"),
-    "paligemma": Recipe("paligemma"),
+    "clip": CatalogEntry("clip", stand_in="mini-clip"),
+    "siglip": CatalogEntry("siglip", stand_in="mini-siglip"),
+    "dinov2": CatalogEntry("dinov2", stand_in="mini-dinov2"),
+    "internvit": CatalogEntry("internvit"),
+    "paligemma": CatalogEntry("paligemma"),
     "mini-clip": embedded("mini-clip", "clip"),
     "mini-siglip": embedded("mini-siglip", "siglip"),
     "mini-dinov2": embedded("mini-dinov2", "dinov2"),
-    "random-vit": Recipe("random-vit", "random", lambda: NoSource(find_revision=control_revision)),
+    "random-vit": CatalogEntry("random-vit", "random", lambda: NoSource(find_revision=control_revision)),
 }.items():
     ENCODERS.add(_name, _recipe)
 
@@ -99,7 +99,7 @@ def resolve(
         raise ConfigError(f"{spec}: open_clip crops the whole square in the middle; leave out +crop")
     return CATALOG.resolve(
         parsed,
-        Options(pooling, fit, layer, pixels, l2=l2),
+        EncoderOptions(pooling, fit, layer, pixels, l2=l2),
         standins=standins,
         allow_pickle=allow_pickle,
         sources=sources,

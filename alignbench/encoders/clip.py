@@ -18,16 +18,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from alignbench.encoders.networks import ClipVision
-    from alignbench.encoders.options import Options
+    from alignbench.encoders.options import EncoderOptions
     from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Located
+    from alignbench.weights.source import Location
 
 
 class ClipTower(Tower):
     """CLIPVisionModelWithProjection; the text tower is loaded when the first text comes."""
 
     def __init__(
-        self, located: Located, config: Mapping[str, Any], options: Options, device: str, precision: Precision
+        self,
+        located: Location,
+        config: Mapping[str, Any],
+        options: EncoderOptions,
+        device: str,
+        precision: Precision,
     ) -> None:
         super().__init__(load_prepare(located.path, options.fit), special=1)
         self._located, self._device, self._precision = located, device, precision
@@ -95,7 +100,7 @@ def side(folder: Path, name: str) -> Any:
 
 
 def load(
-    located: Located, config: Mapping[str, Any], options: Options, device: str, precision: Precision
+    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
 ) -> ClipTower:
     """Load a CLIP vision tower."""
     return ClipTower(located, config, options, device, precision)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError
-from alignbench.weights.family import Family as ModelFamily
+from alignbench.weights.family import ModelFamily
 from alignbench.weights.text import shortened
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _POOLED_BY = {"cls": "cls", "pooling": "pooler"}
 
 
 @dataclass(frozen=True, slots=True)
-class Family(ModelFamily):
+class EncoderFamily(ModelFamily):
     """One kind of vision encoder; its adapter returns a `Tower`.
 
     Args:
@@ -48,7 +48,7 @@ class Family(ModelFamily):
     varies: bool = False
     whose: str = ""
 
-    def without(self, lacks: Collection[str]) -> Family:
+    def without(self, lacks: Collection[str]) -> EncoderFamily:
         """Return the family as one of its models has it.
 
         Args:
@@ -120,8 +120,8 @@ def _library(name: str) -> tuple[str, ...]:
     return ("pillow", "torchvision", name)
 
 
-CLIP = Family("clip", _here("clip"), "cls", POOLINGS, attends="cls", locates=True, takes="size")
-SIGLIP = Family(
+CLIP = EncoderFamily("clip", _here("clip"), "cls", POOLINGS, attends="cls", locates=True, takes="size")
+SIGLIP = EncoderFamily(
     "siglip",
     _here("siglip"),
     "pooler",
@@ -131,10 +131,10 @@ SIGLIP = Family(
     locates=True,
     takes="patches",
 )
-DINOV2 = Family("dinov2", _here("vit"), "cls", ("cls", "pooler", "mean"), attends="cls")
-VIT = Family("vit", _here("vit"), "cls", ("cls", "mean"), attends="cls", takes="size")
-INTERNVIT = Family("internvit", _here("internvit"), "mean", ("cls", "mean"), attends="cls")
-PALIGEMMA = Family(
+DINOV2 = EncoderFamily("dinov2", _here("vit"), "cls", ("cls", "pooler", "mean"), attends="cls")
+VIT = EncoderFamily("vit", _here("vit"), "cls", ("cls", "mean"), attends="cls", takes="size")
+INTERNVIT = EncoderFamily("internvit", _here("internvit"), "mean", ("cls", "mean"), attends="cls")
+PALIGEMMA = EncoderFamily(
     "paligemma",
     _here("paligemma"),
     "projected",
@@ -143,7 +143,7 @@ PALIGEMMA = Family(
     wanted=("vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector."),
     takes="patches",
 )
-OPEN_CLIP = Family(
+OPEN_CLIP = EncoderFamily(
     "open_clip",
     _here("open_clip_models"),
     "projected",
@@ -154,7 +154,7 @@ OPEN_CLIP = Family(
     first_layer=1,
     varies=True,
 )
-TIMM = Family(
+TIMM = EncoderFamily(
     "timm",
     _here("timm_models"),
     "pooler",
@@ -164,9 +164,9 @@ TIMM = Family(
     first_layer=1,
     varies=True,
 )
-RANDOM_VIT = Family("random-vit", _here("random_vit"), "cls", ("cls", "mean"), attends="cls")
+RANDOM_VIT = EncoderFamily("random-vit", _here("random_vit"), "cls", ("cls", "mean"), attends="cls")
 
-BY_MODEL_TYPE: Mapping[str, Family] = {
+BY_MODEL_TYPE: Mapping[str, EncoderFamily] = {
     "clip": CLIP,
     "clip_vision_model": CLIP,
     "siglip": SIGLIP,
@@ -189,7 +189,7 @@ def _lacks(config: Mapping[str, Any]) -> tuple[str, ...]:
     return ("pooler",) if of_vision.get("vision_use_head") is False else ()
 
 
-def family_of(config: Mapping[str, Any], where: str) -> Family:
+def family_of(config: Mapping[str, Any], where: str) -> EncoderFamily:
     """Return the family that a config.json (or open_clip_config.json) names.
 
     Raises:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from alignbench.encoders.options import Options
+    from alignbench.encoders.options import EncoderOptions
     from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Located
+    from alignbench.weights.source import Location
 
 _RENAMED = (
     (r"^embeddings\.class_embedding$", "embeddings.cls_token"),
@@ -75,7 +75,7 @@ def native_config(config: Mapping[str, Any]) -> Any:
 
 
 def load(
-    located: Located, config: Mapping[str, Any], options: Options, device: str, precision: Precision
+    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
 ) -> VitTower:
     """Load an InternViT of either key layout."""
     model = load_model(

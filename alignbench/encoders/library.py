@@ -15,7 +15,7 @@ from alignbench.weights.files import OPEN_CLIP
 from alignbench.weights.source import AskedSource, FileSource, HubSource
 
 if TYPE_CHECKING:
-    from alignbench.weights.source import Located, Source
+    from alignbench.weights.source import Location, Source
     from alignbench.weights.spec import Spec
 
 _CHECKPOINTS = (".safetensors", ".bin", ".pt", ".pth")
@@ -59,7 +59,7 @@ def timm_source(parsed: Spec, *, allow_pickle: bool) -> Source:
 class TimmSource(HubSource):
     """A repository of timm: of what can't be found, timm is asked whether it has such a name at all."""
 
-    def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
+    def locate(self, wanted: tuple[str, ...] | None = None) -> Location:
         """Look into the local cache, then ask the Hub, then timm."""
         try:
             return super().locate(wanted)

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from alignbench.encoders.networks import OpenClipModel
-    from alignbench.encoders.options import Options
+    from alignbench.encoders.options import EncoderOptions
     from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Located
+    from alignbench.weights.source import Location
 
 
 class OpenClipTower(Tower):
@@ -106,7 +106,7 @@ def block_state(states: list[Tensor], layer: int) -> Tensor:
 
 
 def load(
-    located: Located, config: Mapping[str, Any], options: Options, device: str, precision: Precision
+    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
 ) -> OpenClipTower:
     """Load a model of open_clip from a folder with open_clip_config.json, or by its name and a file.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from alignbench.encoders.families import FITS
 from alignbench.errors import ModelError
-from alignbench.weights.family import Options as ModelOptions
+from alignbench.weights.family import ModelOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ Fit = Literal["native", "pad", "squash"]
 
 
 @dataclass(frozen=True, slots=True)
-class Options(ModelOptions):
+class EncoderOptions(ModelOptions):
     """What shapes an encoder's vectors beside its weights.
 
     Args:
@@ -40,7 +40,7 @@ class Options(ModelOptions):
 
 
 @dataclass(frozen=True, slots=True)
-class Learnt:
+class Capabilities:
     """What a model itself says of what it can give.
 
     Args:

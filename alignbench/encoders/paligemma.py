@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from alignbench.encoders.options import Options
+    from alignbench.encoders.options import EncoderOptions
     from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Located
+    from alignbench.weights.source import Location
 
 # Both layouts: that of the Hub (`vision_tower.vision_model.`), and those that newer versions write.
 _VISION = re.compile(r"^(model\.)?vision_tower\.(vision_model\.)?")
@@ -66,7 +66,7 @@ class PaliGemmaTower(Tower):
 
 
 def load(
-    located: Located, config: Mapping[str, Any], options: Options, device: str, precision: Precision
+    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
 ) -> PaliGemmaTower:
     """Load the vision side of a PaliGemma of either key layout, reading only its own tensors."""
     from alignbench.encoders.families import PALIGEMMA

@@ -13,15 +13,15 @@ from alignbench.zoo.random_vit import build_random_vit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alignbench.encoders.options import Options
+    from alignbench.encoders.options import EncoderOptions
     from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Located
+    from alignbench.weights.source import Location
 
 
 def load(
-    located: Located,
+    located: Location,
     config: Mapping[str, Any],
-    options: Options,
+    options: EncoderOptions,
     device: str,
     precision: Precision,
 ) -> VitTower:

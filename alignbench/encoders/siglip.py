@@ -17,16 +17,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from alignbench.encoders.networks import SiglipVision
-    from alignbench.encoders.options import Options
+    from alignbench.encoders.options import EncoderOptions
     from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Located
+    from alignbench.weights.source import Location
 
 
 class SiglipTower(Tower):
     """SiglipVisionModel; the text tower is loaded when the first text comes."""
 
     def __init__(
-        self, located: Located, config: Mapping[str, Any], options: Options, device: str, precision: Precision
+        self,
+        located: Location,
+        config: Mapping[str, Any],
+        options: EncoderOptions,
+        device: str,
+        precision: Precision,
     ) -> None:
         super().__init__(load_prepare(located.path, options.fit), special=0)
         self._located, self._device, self._precision = located, device, precision
@@ -86,7 +91,7 @@ class SiglipTower(Tower):
 
 
 def load(
-    located: Located, config: Mapping[str, Any], options: Options, device: str, precision: Precision
+    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
 ) -> SiglipTower:
     """Load a SigLIP vision tower."""
     return SiglipTower(located, config, options, device, precision)

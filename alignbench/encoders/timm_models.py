@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from alignbench.encoders.networks import HasParts, TimmModel
-    from alignbench.encoders.options import Options
+    from alignbench.encoders.options import EncoderOptions
     from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Located
+    from alignbench.weights.source import Location
 
 
 # What a config.json may not choose: where weights come from and where files go, code, and what a model gives.
@@ -115,7 +115,7 @@ def is_convolutional(model: HasParts) -> bool:
 
 
 def load(
-    located: Located, config: Mapping[str, Any], options: Options, device: str, precision: Precision
+    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
 ) -> TimmTower:
     """Load a model of timm by its architecture's name and a checkpoint.
 

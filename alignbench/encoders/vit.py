@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from alignbench.encoders.options import Options
+    from alignbench.encoders.options import EncoderOptions
     from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Located
+    from alignbench.weights.source import Location
 
 # model_type: class, its further arguments, and the tokens in front beside registers.
 # A ViT's pooler is a classifier's leftover that many checkpoints lack: left out.
@@ -62,7 +62,7 @@ class VitTower(Tower):
 
 
 def load(
-    located: Located, config: Mapping[str, Any], options: Options, device: str, precision: Precision
+    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
 ) -> VitTower:
     """Load a vision transformer by its configuration's model_type."""
     model_name, arguments, front = _CLASSES[config["model_type"]]

@@ -5,6 +5,6 @@ Nothing here imports torch or transformers before a model is loaded.
 
 from alignbench.llms.base import LLM
 from alignbench.llms.catalog import LLMS, resolve
-from alignbench.llms.options import Options
+from alignbench.llms.options import LLMOptions
 
-__all__ = ["LLM", "LLMS", "Options", "resolve"]
+__all__ = ["LLM", "LLMS", "LLMOptions", "resolve"]

@@ -8,10 +8,10 @@ import numpy as np
 
 from alignbench.errors import DataError, ModelError
 from alignbench.llms.families import family_of
-from alignbench.llms.options import Options
+from alignbench.llms.options import LLMOptions
 from alignbench.weights.config_tensors import check_padding
 from alignbench.weights.digest import preprocessing_digest
-from alignbench.weights.family import Family
+from alignbench.weights.family import ModelFamily
 from alignbench.weights.guard import guards
 from alignbench.weights.handle import Handle
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from alignbench.llms.networks import CausalNetwork
     from alignbench.weights.precision import Precision
     from alignbench.weights.protocols import HasModule
-    from alignbench.weights.source import Located
+    from alignbench.weights.source import Location
 
 _TOKENS = "its tokenizer fails on these texts"
 _PASS = "its forward pass fails"
@@ -33,15 +33,15 @@ _PASS = "its forward pass fails"
 L = TypeVar("L", bound="HasModule")
 
 
-class TextHandle(Handle[Family, Options, L]):
+class TextHandle(Handle[ModelFamily, LLMOptions, L]):
     """A language model by name, whichever part of it is loaded."""
 
     side: ClassVar[Literal["text"]] = "text"
 
-    def _family_of(self, config: Mapping[str, Any]) -> Family:
+    def _family_of(self, config: Mapping[str, Any]) -> ModelFamily:
         return family_of(config, self.name)
 
-    def _shaped_by(self, located: Located, family: Family) -> dict[str, Any]:
+    def _shaped_by(self, located: Location, family: ModelFamily) -> dict[str, Any]:
         options = self.options
         return {
             "output": f"layer {options.layer}:mean",
@@ -63,12 +63,12 @@ class TextHandle(Handle[Family, Options, L]):
     def _sides(self, config: Mapping[str, Any]) -> tuple[Literal["vision", "text"], ...]:
         return ("text",)
 
-    def _check_files(self, located: Located) -> None:
+    def _check_files(self, located: Location) -> None:
         super()._check_files(located)
         check_padding(self.source.config() or {}, located.source)
 
     def _read(
-        self, located: Located, device: str, precision: Precision, *, spread: bool, head: bool = False
+        self, located: Location, device: str, precision: Precision, *, spread: bool, head: bool = False
     ) -> Decoder:
         load = self.known_family().loader()
         # Only a GPU is spread over: on a CPU there is one place.
@@ -78,7 +78,7 @@ class TextHandle(Handle[Family, Options, L]):
         )
         return decoder
 
-    def _rehearse(self, located: Located, precision: Precision) -> None:
+    def _rehearse(self, located: Location, precision: Precision) -> None:
         self._read(located, "meta", precision, spread=False).check_layer(self.options.layer)
 
 
@@ -154,7 +154,7 @@ class LLM(TextHandle["Decoder"]):
         decoder, longest = self.running().model, self.options.max_length
         return sum(len(ids) > longest for ids in decoder.tokenize(texts, longest + 1))
 
-    def _load(self, located: Located, device: str, precision: Precision, *, spread: bool) -> Decoder:
+    def _load(self, located: Location, device: str, precision: Precision, *, spread: bool) -> Decoder:
         return self._read(located, device, precision, spread=spread)
 
 
@@ -191,7 +191,7 @@ class CausalLM(TextHandle["CausalDecoder"]):
         """
         return self.running().model
 
-    def _load(self, located: Located, device: str, precision: Precision, *, spread: bool) -> CausalDecoder:
+    def _load(self, located: Location, device: str, precision: Precision, *, spread: bool) -> CausalDecoder:
         from alignbench.llms.causal import CausalDecoder
 
         decoder = self._read(located, device, precision, spread=spread, head=True)

@@ -8,34 +8,34 @@ from typing import TYPE_CHECKING
 from alignbench.llms import families
 from alignbench.llms.base import LLM
 from alignbench.llms.gguf import gguf_source
-from alignbench.llms.options import Options, Quantization
+from alignbench.llms.options import LLMOptions, Quantization
 from alignbench.registry import Registry
 from alignbench.weights.catalog import Catalog
 from alignbench.weights.files import TOKENIZERS
-from alignbench.weights.recipe import Recipe, embedded
+from alignbench.weights.recipe import CatalogEntry, embedded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from alignbench.weights.custom import Custom
-    from alignbench.weights.family import Family
+    from alignbench.weights.family import ModelFamily
     from alignbench.weights.source import Source
     from alignbench.weights.spec import Spec
 
 LLMS: Registry[object] = Registry("LLM", "alignbench.llms")
 for _name, _recipe in {
-    "llama": Recipe("llama", stand_in="mini-llama"),
-    "llama3": Recipe("llama", stand_in="mini-llama"),
-    "qwen": Recipe("qwen", stand_in="mini-qwen"),
-    "gemma3": Recipe("gemma3"),
-    "internlm": Recipe("internlm"),
+    "llama": CatalogEntry("llama", stand_in="mini-llama"),
+    "llama3": CatalogEntry("llama", stand_in="mini-llama"),
+    "qwen": CatalogEntry("qwen", stand_in="mini-qwen"),
+    "gemma3": CatalogEntry("gemma3"),
+    "internlm": CatalogEntry("internlm"),
     "mini-llama": embedded("mini-llama", "llama"),
     "mini-qwen": embedded("mini-qwen", "qwen"),
 }.items():
     LLMS.add(_name, _recipe)
 
 
-def _gguf(spec: Spec, _allow_pickle: bool) -> tuple[Family, Source]:
+def _gguf(spec: Spec, _allow_pickle: bool) -> tuple[ModelFamily, Source]:
     source = gguf_source(spec.target)
     return replace(families.GGUF, name=families.name_of(source.config())), source
 
@@ -84,7 +84,7 @@ def resolve(
     """
     return CATALOG.resolve(
         CATALOG.parse(spec, sources),
-        Options(layer, quantization, max_length, l2=l2),
+        LLMOptions(layer, quantization, max_length, l2=l2),
         standins=standins,
         allow_pickle=allow_pickle,
         sources=sources,

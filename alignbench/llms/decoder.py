@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from alignbench.llms.networks import TextNetwork
-    from alignbench.llms.options import Options
+    from alignbench.llms.options import LLMOptions
     from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Located
+    from alignbench.weights.source import Location
 
 
 class Decoder:
@@ -138,9 +138,9 @@ def masked_mean(states: Tensor, mask: Tensor) -> Tensor:
 
 def load_decoder(
     cls: Any,
-    located: Located,
+    located: Location,
     config: Any,
-    options: Options,
+    options: LLMOptions,
     device: str,
     precision: Precision,
     *,
@@ -182,9 +182,9 @@ def quantization_config(quantization: str, device: str, where: str) -> Any:
 
 
 def load(
-    located: Located,
+    located: Location,
     config: Mapping[str, Any],
-    options: Options,
+    options: LLMOptions,
     device: str,
     precision: Precision,
     *,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError
-from alignbench.weights.family import Family
+from alignbench.weights.family import ModelFamily
 from alignbench.weights.text import shortened
 
 if TYPE_CHECKING:
@@ -16,15 +16,15 @@ def _here(module: str) -> str:
     return f"alignbench.llms.{module}:load"
 
 
-LLAMA = Family("llama", _here("decoder"))
-QWEN = Family("qwen", _here("decoder"))
+LLAMA = ModelFamily("llama", _here("decoder"))
+QWEN = ModelFamily("qwen", _here("decoder"))
 # Residuals of Gemma 3 reach 103,821.
-GEMMA3 = Family("gemma3", _here("gemma3"), fp16_safe=False)
-INTERNLM = Family("internlm", _here("internlm2"))
-OTHER = Family("other", _here("decoder"))
-GGUF = Family("gguf", _here("gguf"), version=2)
+GEMMA3 = ModelFamily("gemma3", _here("gemma3"), fp16_safe=False)
+INTERNLM = ModelFamily("internlm", _here("internlm2"))
+OTHER = ModelFamily("other", _here("decoder"))
+GGUF = ModelFamily("gguf", _here("gguf"), version=2)
 
-BY_MODEL_TYPE: Mapping[str, Family] = {
+BY_MODEL_TYPE: Mapping[str, ModelFamily] = {
     "llama": LLAMA,
     "qwen2": QWEN,
     "qwen3": QWEN,
@@ -47,7 +47,7 @@ def name_of(config: Mapping[str, Any]) -> str:
     return BY_MODEL_TYPE.get(str(config.get("model_type")), OTHER).name
 
 
-def family_of(config: Mapping[str, Any], where: str) -> Family:
+def family_of(config: Mapping[str, Any], where: str) -> ModelFamily:
     """Return the family that a config.json names.
 
     Raises:

@@ -11,9 +11,9 @@ from alignbench.weights.tokenizer import load_tokenizer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alignbench.llms.options import Options
+    from alignbench.llms.options import LLMOptions
     from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Located
+    from alignbench.weights.source import Location
 
 # Without these, transformers takes none of the keys for the decoder's and fills it with random numbers.
 _KEYS = {r"^language_model\.model\.": "", r"^model\.language_model\.": ""}
@@ -25,9 +25,9 @@ _KEYS_WITH_HEAD = {
 
 
 def load(
-    located: Located,
+    located: Location,
     config: Mapping[str, Any],
-    options: Options,
+    options: LLMOptions,
     device: str,
     precision: Precision,
     *,

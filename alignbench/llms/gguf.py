@@ -14,14 +14,14 @@ from alignbench.llms.gguf_parts import all_parts, check_data, join
 from alignbench.weights.digest import files_digest, text_digest
 from alignbench.weights.files import read_json, weight_files
 from alignbench.weights.keys import check_names
-from alignbench.weights.source import Located, Source
+from alignbench.weights.source import Location, Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from alignbench.llms.decoder import Decoder
-    from alignbench.llms.options import Options
+    from alignbench.llms.options import LLMOptions
     from alignbench.weights.precision import Precision
 
 _CONVERSION = 3  # raised whenever a file converts to something else, or is checked for more
@@ -49,13 +49,13 @@ class GgufSource(Source):
         sizes = {ours: values.get(f"{family}.{theirs}") for ours, theirs in _SIZES.items()}
         return {"model_type": family, **{name: size for name, size in sizes.items() if size is not None}}
 
-    def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
+    def locate(self, wanted: tuple[str, ...] | None = None) -> Location:
         """Find the file, or all its parts."""
         if not self.file.is_file():
             raise WeightsMissingError(f"{self.label}: there is no file {self.file}")
         parts = all_parts(self.file)
         check_names(self.label, [tensor.name for part in parts for tensor in read_header(part).tensors])
-        return Located(self.label, self.file.parent, parts, files_digest(parts))
+        return Location(self.label, self.file.parent, parts, files_digest(parts))
 
 
 def gguf_source(target: str) -> GgufSource:
@@ -83,7 +83,7 @@ def architecture(file: Path) -> str:
     return named
 
 
-def converted(located: Located) -> Path:
+def converted(located: Location) -> Path:
     """Return the folder with a GGUF model as safetensors, made on the first call.
 
     Raises:
@@ -95,12 +95,12 @@ def converted(located: Located) -> Path:
     )
 
 
-def is_converted(located: Located) -> bool:
+def is_converted(located: Location) -> bool:
     """Say whether that folder is there, so that no conversion has to be waited for."""
     return (conversions.root() / _key(located)).is_dir()
 
 
-def _key(located: Located) -> str:
+def _key(located: Location) -> str:
     return text_digest([located.revision, _CONVERSION])[:32]
 
 
@@ -126,9 +126,9 @@ def convert(parts: tuple[Path, ...], folder: Path) -> None:
 
 
 def load(
-    located: Located,
+    located: Location,
     config: Mapping[str, Any],
-    options: Options,
+    options: LLMOptions,
     device: str,
     precision: Precision,
     *,

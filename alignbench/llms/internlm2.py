@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from alignbench.llms.options import Options
+    from alignbench.llms.options import LLMOptions
     from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Located
+    from alignbench.weights.source import Location
 
 _RENAMED = {
     "tok_embeddings.": "embed_tokens.",
@@ -91,9 +91,9 @@ def llama_config(config: Mapping[str, Any]) -> Any:
 
 
 def load(
-    located: Located,
+    located: Location,
     config: Mapping[str, Any],
-    options: Options,
+    options: LLMOptions,
     device: str,
     precision: Precision,
     *,

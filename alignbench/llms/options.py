@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from alignbench.errors import ModelError
-from alignbench.weights.family import Options as ModelOptions
+from alignbench.weights.family import ModelOptions
 
 Quantization = Literal["4bit", "8bit"]
 
 
 @dataclass(frozen=True, slots=True)
-class Options(ModelOptions):
+class LLMOptions(ModelOptions):
     """What shapes an LLM's vectors beside its weights.
 
     Args:

@@ -26,7 +26,7 @@ CHUNK = 8192
 
 
 @dataclass(slots=True)
-class Side:
+class SideMoments:
     """Sums over the rows x of one side after a shift, with p = ‖x‖².
 
     Args:
@@ -46,17 +46,17 @@ class Side:
     px: Matrix = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
-    def empty(cls, shift: Matrix) -> Side:
+    def empty(cls, shift: Matrix) -> SideMoments:
         """Return the sums of no rows."""
         d = len(shift)
         return cls(shift, np.zeros(d), np.zeros((d, d)), px=np.zeros(d))
 
-    def shifted(self, n: int, delta: Matrix) -> Side:
+    def shifted(self, n: int, delta: Matrix) -> SideMoments:
         """Return the sums of x − delta."""
         c, along = float(delta @ delta), float(delta @ self.total)
         turned = self.outer @ delta
         cross = np.outer(delta, self.total)
-        return Side(
+        return SideMoments(
             shift=self.shift + delta,
             total=self.total - n * delta,
             outer=self.outer - cross - cross.T + n * np.outer(delta, delta),
@@ -70,9 +70,9 @@ class Side:
             px=self.px + c * self.total - 2 * turned - delta * (self.p + n * c - 2 * along),
         )
 
-    def plus(self, other: Side, sign: int = 1) -> Side:
+    def plus(self, other: SideMoments, sign: int = 1) -> SideMoments:
         """Return the sums of both (or without the other's rows); the shifts are equal."""
-        return Side(
+        return SideMoments(
             self.shift,
             self.total + sign * other.total,
             self.outer + sign * other.outer,
@@ -83,7 +83,7 @@ class Side:
 
 
 @dataclass(slots=True)
-class Cross:
+class CrossMoments:
     """Sums over pairs, with p = ‖x‖², q = ‖y‖²: Σxyᵀ [dx, dy], Σpq, Σq·x [dx], Σp·y [dy]."""
 
     outer: Matrix
@@ -91,14 +91,14 @@ class Cross:
     qx: Matrix
     py: Matrix
 
-    def shifted(self, n: int, x: Side, y: Side, delta: Matrix, epsilon: Matrix) -> Cross:
+    def shifted(self, n: int, x: SideMoments, y: SideMoments, delta: Matrix, epsilon: Matrix) -> CrossMoments:
         """Return the sums of (x − delta, y − epsilon), from the sides before that shift."""
         c, e = float(delta @ delta), float(epsilon @ epsilon)
         along_x, along_y = float(delta @ x.total), float(epsilon @ y.total)
         pq = self.pq + e * x.p + c * y.p + n * c * e
         pq -= 2 * (float(epsilon @ self.py) + float(delta @ self.qx) + c * along_y + e * along_x)
         pq += 4 * float(delta @ self.outer @ epsilon)
-        return Cross(
+        return CrossMoments(
             outer=self.outer
             - np.outer(delta, y.total)
             - np.outer(x.total, epsilon)
@@ -108,9 +108,9 @@ class Cross:
             py=self.py + c * y.total - 2 * self.outer.T @ delta - epsilon * (x.p + n * c - 2 * along_x),
         )
 
-    def plus(self, other: Cross, sign: int = 1) -> Cross:
+    def plus(self, other: CrossMoments, sign: int = 1) -> CrossMoments:
         """Return the sums of both (or without the other's pairs)."""
-        return Cross(
+        return CrossMoments(
             self.outer + sign * other.outer,
             self.pq + sign * other.pq,
             self.qx + sign * other.qx,
@@ -149,8 +149,8 @@ class ClassSums:
         )
 
 
-def _side(x: Matrix, p: Matrix, shift: Matrix) -> Side:
-    return Side(shift, x.sum(axis=0), x.T @ x, float(p.sum()), float(p @ p), p @ x)
+def _side(x: Matrix, p: Matrix, shift: Matrix) -> SideMoments:
+    return SideMoments(shift, x.sum(axis=0), x.T @ x, float(p.sum()), float(p @ p), p @ x)
 
 
 @dataclass(slots=True)
@@ -166,17 +166,17 @@ class Moments:
     """
 
     n: int
-    x: Side
-    y: Side
-    cross: Cross
+    x: SideMoments
+    y: SideMoments
+    cross: CrossMoments
     classes: dict[str, ClassSums] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, shift_x: ArrayLike, shift_y: ArrayLike) -> Moments:
         """Return the moments of no pairs; the shifts [dx], [dy] should be near the means."""
         a, b = np.asarray(shift_x, dtype=np.float64), np.asarray(shift_y, dtype=np.float64)
-        cross = Cross(np.zeros((len(a), len(b))), 0.0, np.zeros(len(a)), np.zeros(len(b)))
-        return cls(0, Side.empty(a), Side.empty(b), cross)
+        cross = CrossMoments(np.zeros((len(a), len(b))), 0.0, np.zeros(len(a)), np.zeros(len(b)))
+        return cls(0, SideMoments.empty(a), SideMoments.empty(b), cross)
 
     @classmethod
     def from_arrays(cls, x: ArrayLike, y: ArrayLike, labels: ArrayLike | None = None) -> Moments:
@@ -215,7 +215,7 @@ class Moments:
         self.n += len(x)
         self.x = self.x.plus(_side(x, p, self.x.shift))
         self.y = self.y.plus(_side(y, q, self.y.shift))
-        self.cross = self.cross.plus(Cross(x.T @ y, float(p @ q), q @ x, p @ y))
+        self.cross = self.cross.plus(CrossMoments(x.T @ y, float(p @ q), q @ x, p @ y))
         for name in () if labels is None else np.unique(labels):
             of = labels == name
             sums = ClassSums(

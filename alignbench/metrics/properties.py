@@ -31,7 +31,7 @@ TOLERANCE = 1e-6  # of the larger of 1 and the value: hostile inputs cost digits
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class MetricInput:
     """Input of a metric: x [n, dx], y [n, dy] and the class of each row [n]; each row is its own group."""
 
     x: Array
@@ -40,14 +40,14 @@ class Case:
     groups: Array
 
     @classmethod
-    def of(cls, x: Array, y: Array | None = None, labels: Array | None = None) -> Case:
+    def of(cls, x: Array, y: Array | None = None, labels: Array | None = None) -> MetricInput:
         """Return the case; a missing y is x, missing labels are two classes in turn."""
         rows = np.arange(len(x))
         return cls(x, x if y is None else y, rows % 2 if labels is None else labels, rows)
 
-    def take(self, rows: Array) -> Case:
+    def take(self, rows: Array) -> MetricInput:
         """Return the case with these rows."""
-        return Case(self.x[rows], self.y[rows], self.labels[rows], self.groups[rows])
+        return MetricInput(self.x[rows], self.y[rows], self.labels[rows], self.groups[rows])
 
 
 def declared_properties(metric: Metric) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ def check_property(
         AssertionError: the property does not hold.
         InputError: no such property.
     """
-    case = Case.of(x, y, labels)
+    case = MetricInput.of(x, y, labels)
     rng = rng_for(seed, "property", metric.name, name)
     if name in CHECKS:
         CHECKS[name](metric, case, rng, tolerance)
@@ -98,7 +98,7 @@ def check_property(
         raise InputError(f"{metric.name}: unknown property {name!r}; known: {known}")
 
 
-def transformed(case: Case, name: str, rng: np.random.Generator) -> Case:
+def transformed(case: MetricInput, name: str, rng: np.random.Generator) -> MetricInput:
     """Return the case after a map that a metric invariant to `name` does not see."""
     joint, kind = name.startswith("joint_"), name.removeprefix("joint_")
     maps: dict[str, Callable[[Array], Callable[[Array], Array]]] = {
@@ -127,7 +127,7 @@ def _translation(side: Array, rng: np.random.Generator) -> Callable[[Array], Arr
     return lambda array: array + shift
 
 
-def _score(metric: Metric, case: Case) -> float | None:
+def _score(metric: Metric, case: MetricInput) -> float | None:
     """Return the score, or None where the metric says that it does not exist."""
     data = {"labels": case.labels, "groups": case.groups, "seed": 0}
     keywords = {name: data[name] for name in metric.keywords}
@@ -153,15 +153,15 @@ def _check_equal(metric: Metric, name: str, a: float | None, b: float | None, to
         raise AssertionError(f"{metric.name}, {name}: expected equal values, got {a!r} and {b!r}")
 
 
-def _check_bounds(metric: Metric, case: Case, rng: np.random.Generator, tolerance: float) -> None:
+def _check_bounds(metric: Metric, case: MetricInput, rng: np.random.Generator, tolerance: float) -> None:
     score = _score(metric, case)
     low, high = metric.bounds
     if score is not None and not low - ROUNDING <= score <= high + ROUNDING:
         raise AssertionError(f"{metric.name}, bounds: {score!r} is not in [{low}, {high}]")
 
 
-def _check_unchanged(metric: Metric, case: Case, rng: np.random.Generator, tolerance: float) -> None:
-    copy = Case(*(np.array(array) for array in (case.x, case.y, case.labels, case.groups)))
+def _check_unchanged(metric: Metric, case: MetricInput, rng: np.random.Generator, tolerance: float) -> None:
+    copy = MetricInput(*(np.array(array) for array in (case.x, case.y, case.labels, case.groups)))
     first, second = _score(metric, copy), _score(metric, copy)
     for name in ("x", "y", "labels"):
         if not np.array_equal(getattr(copy, name), getattr(case, name)):
@@ -170,7 +170,7 @@ def _check_unchanged(metric: Metric, case: Case, rng: np.random.Generator, toler
         raise AssertionError(f"{metric.name}: two calls with the same input give {first!r} and {second!r}")
 
 
-def _check_dtype(metric: Metric, case: Case, rng: np.random.Generator, tolerance: float) -> None:
+def _check_dtype(metric: Metric, case: MetricInput, rng: np.random.Generator, tolerance: float) -> None:
     for dtype in (np.float16, np.float32, np.int64):
         with np.errstate(over="ignore"):
             narrow = replace(case, x=case.x.astype(dtype), y=case.y.astype(dtype))
@@ -180,12 +180,12 @@ def _check_dtype(metric: Metric, case: Case, rng: np.random.Generator, tolerance
         _check_equal(metric, f"dtype {np.dtype(dtype)}", _score(metric, wide), _score(metric, narrow), 0.0)
 
 
-def _check_order(metric: Metric, case: Case, rng: np.random.Generator, tolerance: float) -> None:
+def _check_order(metric: Metric, case: MetricInput, rng: np.random.Generator, tolerance: float) -> None:
     reordered = case.take(rng.permutation(len(case.x)))
     _check_equal(metric, "row_order", _score(metric, case), _score(metric, reordered), tolerance)
 
 
-def _check_degenerate(metric: Metric, case: Case, rng: np.random.Generator, tolerance: float) -> None:
+def _check_degenerate(metric: Metric, case: MetricInput, rng: np.random.Generator, tolerance: float) -> None:
     for side in ("x", "y") if metric.two_sided else ("x",):
         array = getattr(case, side)
         for value in (np.zeros_like(array), np.broadcast_to(array[:1], array.shape)):
@@ -194,18 +194,18 @@ def _check_degenerate(metric: Metric, case: Case, rng: np.random.Generator, tole
                 raise AssertionError(f"{metric.name}, degenerate: constant {side} gives {score}")
 
 
-def _check_symmetric(metric: Metric, case: Case, rng: np.random.Generator, tolerance: float) -> None:
+def _check_symmetric(metric: Metric, case: MetricInput, rng: np.random.Generator, tolerance: float) -> None:
     swapped = replace(case, x=case.y, y=case.x)
     _check_equal(metric, "symmetric", _score(metric, case), _score(metric, swapped), tolerance)
 
 
-def _check_self(metric: Metric, case: Case, rng: np.random.Generator, tolerance: float) -> None:
+def _check_self(metric: Metric, case: MetricInput, rng: np.random.Generator, tolerance: float) -> None:
     score = _score(metric, replace(case, y=case.x))
     if score is not None:
         _check_equal(metric, "self_value", metric.self_value, score, tolerance)
 
 
-CHECKS: dict[str, Callable[[Metric, Case, np.random.Generator, float], None]] = {
+CHECKS: dict[str, Callable[[Metric, MetricInput, np.random.Generator, float], None]] = {
     "bounds": _check_bounds,
     "inputs_unchanged": _check_unchanged,
     "dtype": _check_dtype,

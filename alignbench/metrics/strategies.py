@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from alignbench.metrics.properties import Case
+from alignbench.metrics.properties import MetricInput
 from alignbench.rows import unit_rows
 
 if TYPE_CHECKING:
@@ -88,17 +88,17 @@ def matrices(draw: st.DrawFn, n: int, d: int) -> Matrix:
 
 
 @st.composite
-def cases(draw: st.DrawFn, metric: Metric) -> Case:
+def cases(draw: st.DrawFn, metric: Metric) -> MetricInput:
     """Return inputs that the metric is defined for: two sides, and labels with at least two of each class."""
     n = draw(st.integers(max(metric.min_n, 4), max(metric.min_n, 4) + MAX_EXTRA_ROWS))
     dx = draw(st.integers(1, MAX_WIDTH))
     dy = dx if metric.same_width else draw(st.integers(1, MAX_WIDTH))
     classes = draw(st.integers(2, max(2, n // 3)))
     labels = np.arange(n) % classes
-    return Case.of(draw(matrices(n, dx)), draw(matrices(n, dy)), labels)
+    return MetricInput.of(draw(matrices(n, dx)), draw(matrices(n, dy)), labels)
 
 
-def try_cases(metric: Metric, count: int, check: Callable[[Case], object]) -> None:
+def try_cases(metric: Metric, count: int, check: Callable[[MetricInput], object]) -> None:
     """Check at most `count` of the metric's cases, the same every time.
 
     Raises:
@@ -113,14 +113,14 @@ def try_cases(metric: Metric, count: int, check: Callable[[Case], object]) -> No
         suppress_health_check=list(HealthCheck),
     )
     @given(case=cases(metric))
-    def run(case: Case) -> None:
+    def run(case: MetricInput) -> None:
         check(case)
 
     run()
 
 
-def examples(metric: Metric, count: int) -> list[Case]:
+def examples(metric: Metric, count: int) -> list[MetricInput]:
     """Return the cases that `try_cases` tries: drawing them takes longer than checking them."""
-    drawn: list[Case] = []
+    drawn: list[MetricInput] = []
     try_cases(metric, count, drawn.append)
     return drawn

@@ -31,7 +31,7 @@ from alignbench.session.samples import keep_samples
 from alignbench.session.selection import Needed, needed_by_ids
 from alignbench.show import failure_lines, terminal_table
 from alignbench.types import Run, Score
-from alignbench.weights import Located
+from alignbench.weights import Location
 from alignbench.weights.arrays import array_file
 from alignbench.weights.handle import Handle
 
@@ -226,8 +226,8 @@ class Collector:
         if (file := array_file(model)) is not None:
             # All that can be wrong with its rows is known now, and not once in every test.
             used = len(file.vectors_of(self.session.dataset))
-            return ToLoad(model.info, Located(file.source), 0, arrays=file.describe(used))
-        located = model.locate() if isinstance(model, Handle) else Located(model.info.source)
+            return ToLoad(model.info, Location(file.source), 0, arrays=file.describe(used))
+        located = model.locate() if isinstance(model, Handle) else Location(model.info.source)
         embedder, dataset = self.session.embedder, self.session.dataset
         # Also what is only timed must be able to compute as asked, and says so here if it can't.
         missing = embedder.count_missing(model, dataset)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from alignbench.experiments import Cost, experiments
 from alignbench.projectors.patches import MOST_WIDTH
 from alignbench.session.selection import named_in
-from alignbench.weights.sizes import Size
+from alignbench.weights.sizes import ModelSize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ MEASURED_SAMPLES = 90
 _PROJECTORS = ("cross_attention", "2layer_mlp", "mlp", "linear")  # a name that another one holds comes later
 # Of the mean over projectors at which tests of all of them were measured.
 _SHARE = {"linear": 0.35, "mlp": 0.6, "2layer_mlp": 0.7, "cross_attention": 2.35}
-_MINI_VISION, _MINI_TEXT = Size(3_000_000, 192), Size(3_300_000, 256)
+_MINI_VISION, _MINI_TEXT = ModelSize(3_000_000, 192), ModelSize(3_300_000, 256)
 # A step of a small training is half Python's own time, which no width changes: on 1,280 and 640 numbers in
 # the place of 192 and 256, a linear projector took 10 times as long, and has 17 times the parameters.
 _OF_WORK = 0.5
@@ -49,8 +49,8 @@ class Workload:
 
     options: Options
     samples: int = MEASURED_SAMPLES
-    vision: Mapping[str, Size] = field(default_factory=dict)
-    text: Mapping[str, Size] = field(default_factory=dict)
+    vision: Mapping[str, ModelSize] = field(default_factory=dict)
+    text: Mapping[str, ModelSize] = field(default_factory=dict)
     embedding: Mapping[str, float] = field(default_factory=dict)
     timed: bool = True
     speed_asked: bool = False
@@ -94,10 +94,10 @@ class Workload:
             axes = _AXES_SECONDS * (dx / _AXES_WIDTH) ** 2
         return cost.seconds * share * often * (1 - _OF_WORK + _OF_WORK * work / usual) + axes
 
-    def _size(self, test: str, side: str) -> Size:
+    def _size(self, test: str, side: str) -> ModelSize:
         sizes, usual = (self.vision, _MINI_VISION) if side == "vision" else (self.text, _MINI_TEXT)
         known = [sizes[name] for name in named_in([test], tuple(sizes))]
-        return Size(
+        return ModelSize(
             max((size.parameters for size in known), default=0) or usual.parameters,
             max((size.width or 0 for size in known), default=0) or usual.width,
         )

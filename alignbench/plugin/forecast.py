@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from alignbench.datasets import Dataset
     from alignbench.plugin.terminal import ToLoad
     from alignbench.session.session import Session
-    from alignbench.weights.sizes import Size
+    from alignbench.weights.sizes import ModelSize
 
 
 class Forecast:
@@ -86,7 +86,7 @@ class Forecast:
             self._rates.save((self._slowness + slowness()) / 2)
 
 
-def _sizes(models: Sequence[ToLoad], side: str) -> dict[str, Size]:
+def _sizes(models: Sequence[ToLoad], side: str) -> dict[str, ModelSize]:
     """Return name -> size of the models of a side; of those that others register nothing is known."""
     return {model.name: model.size for model in models if model.info.side == side and model.size is not None}
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from alignbench.datasets import Dataset
     from alignbench.session.options import Options
     from alignbench.types import ModelInfo
-    from alignbench.weights import Located
-    from alignbench.weights.sizes import Size
+    from alignbench.weights import Location
+    from alignbench.weights.sizes import ModelSize
 
 # Rough on purpose: measured on two CPU cores; a plan says "about".
 _TIMED_SAMPLES = 60  # that a model is given for one timing, on average over the batch sizes
@@ -58,14 +58,14 @@ class ToLoad:
     """
 
     info: ModelInfo
-    located: Located
+    located: Location
     missing: int | None
     patches: int = 0
     timed: int = 0
     arrays: str = ""
     mapped: bool = False
     notes: tuple[str, ...] = ()
-    size: Size | None = None
+    size: ModelSize | None = None
     tokens: int = TOKENS
     pixels: str = ""
 

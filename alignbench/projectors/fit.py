@@ -81,7 +81,7 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class TrainedProjector:
     """What one training gave.
 
     Args:
@@ -116,7 +116,7 @@ def fit(
     *,
     groups: Sequence[str] | None = None,
     device: str = "cpu",
-) -> list[Fitted]:
+) -> list[TrainedProjector]:
     """Train one projector a split, all of them together, and return what each gave, in order.
 
     Both sides are centred, and divided by one number each, by the train rows of the split: so a step of Adam
@@ -188,7 +188,7 @@ def _at_once(x: Vectors, y: Vectors, training: Training, budget: int) -> int:
 
 def _fit_together(
     x: Vectors, y: Vectors, splits: Sequence[Split], training: Training, codes: NDArray[np.intp], device: str
-) -> list[Fitted]:
+) -> list[TrainedProjector]:
     sides = [_Sides.of(x, y, split) for split in splits]
     train = _part(sides, [split.train for split in splits], splits, codes, device)
     held_out = _part(sides, [split.held_out for split in splits], splits, codes, device)
@@ -200,7 +200,7 @@ def _fit_together(
             rows = torch.from_numpy(side.x(np.flatnonzero(split.test))).to(device)
             projected = projectors.alone(number, kept, rows).cpu().numpy()
             results.append(
-                Fitted(
+                TrainedProjector(
                     prediction=(projected * side.scale_y + side.mean_y).astype(np.float32),
                     train_loss=losses[0][:, number],
                     held_out_loss=losses[1][:, number],
@@ -210,7 +210,7 @@ def _fit_together(
     return results
 
 
-def _solved(x: Vectors, y: Vectors, split: Split) -> Fitted:
+def _solved(x: Vectors, y: Vectors, split: Split) -> TrainedProjector:
     """Return what the penalised linear projector of a split gives."""
     side = _Sides.of(x, y, split)
     order = np.arange(len(y)) if split.order is None else split.order
@@ -220,7 +220,7 @@ def _solved(x: Vectors, y: Vectors, split: Split) -> Fitted:
     predicted = ridge(side.x(train).astype(np.float64), targets, side.x(rows).astype(np.float64))
     errors = np.square(predicted - side.y(order[rows])).mean(axis=1)
     watched, rest = len(train), len(train) + len(held_out)
-    return Fitted(
+    return TrainedProjector(
         prediction=(predicted[rest:] * side.scale_y + side.mean_y).astype(np.float32),
         train_loss=errors[:watched].mean(keepdims=True),
         held_out_loss=errors[watched:rest].mean(keepdims=True),
@@ -363,7 +363,7 @@ class _Keeper:
 
 
 @contextmanager
-def _threads(x: Vectors, y: Vectors, runs: int) -> Iterator[Callable[..., Iterator[list[Fitted]]]]:
+def _threads(x: Vectors, y: Vectors, runs: int) -> Iterator[Callable[..., Iterator[list[TrainedProjector]]]]:
     """Give the `map` that trains parts: small ones side by side, a thread each; large ones in turn."""
     # Beside other processes (`-n 2`) a pool's busy waiting made small products 20 times slower.
     work = runs * len(x) * width_read(x) * y.shape[1]

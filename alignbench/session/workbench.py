@@ -147,14 +147,14 @@ class Workbench:
     @property
     def embedder(self) -> Embedder:
         """What embeds the data of the run as the options say."""
-        from alignbench.embed import Embedder, Silent
+        from alignbench.embed import Embedder, SilentProgress
 
         return Embedder(
             self.store,
             self.options.device,
             self.options.dtype,
             self.options.batch_size,
-            progress=self.progress or Silent(),
+            progress=self.progress or SilentProgress(),
             on_load=self._loaded_for("embedding"),
         )
 

@@ -13,7 +13,7 @@ from alignbench.stats.interval import (
 )
 from alignbench.stats.joint import Joint, joint_of_deletions, joint_of_repeats
 from alignbench.stats.leader import LEVEL, leader_quantile, pair_level
-from alignbench.stats.linear import Explained, explained
+from alignbench.stats.linear import FitQuality, explained
 from alignbench.stats.needed import needed_of_ties, samples_needed
 from alignbench.stats.permutation import draw_permutations, draw_within, p_value
 from alignbench.stats.ranking import holm_rejects, paired_p, tie_groups
@@ -25,7 +25,7 @@ __all__ = [
     "LEVEL",
     "Correlation",
     "Evaluation",
-    "Explained",
+    "FitQuality",
     "Joint",
     "Standings",
     "assign",

@@ -21,7 +21,7 @@ _TIE = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class FitQuality:
     """What a least-squares fit explains; means over columns.
 
     Args:
@@ -49,7 +49,7 @@ def explained(
     *,
     seed: int = 42,
     permute: bool = True,
-) -> Explained:
+) -> FitQuality:
     """Return what scores explain of an outcome, with exact p up to 8 lineages, and 9,999 orders above.
 
     Args:
@@ -81,7 +81,7 @@ def explained(
     q2 = None
     if len(y) - checkpoints > x.shape[1] + 1:
         q2 = float(np.mean([_q2_of(bases[c], y[:, c], checkpoints) for c in columns]))
-    return Explained(
+    return FitQuality(
         r2=float(drawn[0]),
         q2=q2,
         null_r2=min(1.0, x.shape[1] / (len(y) - 1)),

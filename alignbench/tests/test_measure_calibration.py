@@ -12,8 +12,8 @@ import pytest
 from alignbench.experiments.scoring import score_pair
 from alignbench.workshop.measure import _calibration_cells as cells
 from alignbench.workshop.measure import calibration
-from alignbench.workshop.measure._calibration_cases import ALIGNED, CASES, INDEPENDENT, Case
-from alignbench.workshop.measure._calibration_cells import E2E, Cell, Column, Drawn
+from alignbench.workshop.measure._calibration_cases import ALIGNED, CASES, INDEPENDENT, Scenario
+from alignbench.workshop.measure._calibration_cells import E2E, CalibrationCell, Draw, ScoreDraws
 from alignbench.workshop.measure._calibration_checks import coverage, off, size, size_of
 from alignbench.workshop.measure._calibration_page import page
 
@@ -27,19 +27,21 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float64]
 
-CELL = Cell("normal", 30, "debiased_cka", draws=2000, permutations=199)
+CELL = CalibrationCell("normal", 30, "debiased_cka", draws=2000, permutations=199)
 
 
-def p_column(shape: Callable[[Numbers], Numbers], seed: int, cell: Cell = CELL) -> Column:
+def p_column(shape: Callable[[Numbers], Numbers], seed: int, cell: CalibrationCell = CELL) -> ScoreDraws:
     """Return a column of 2,000 p-values, uniform but for `shape`."""
     p = shape(np.random.default_rng(seed).uniform(size=2000))
-    return Column(cell, cell.metric, [Drawn(0.0, one, one) for one in p.tolist()])
+    return ScoreDraws(cell, cell.metric, [Draw(0.0, one, one) for one in p.tolist()])
 
 
-def interval_column(half: float, seed: int = 0) -> Column:
+def interval_column(half: float, seed: int = 0) -> ScoreDraws:
     """Return a column of 2,000 normal scores with intervals of ± half their spread."""
     values = np.random.default_rng(seed).normal(0.5, 0.01, size=2000)
-    return Column(CELL, "linear_cka", [Drawn(v, low=v - half * 0.01, high=v + half * 0.01) for v in values])
+    return ScoreDraws(
+        CELL, "linear_cka", [Draw(v, low=v - half * 0.01, high=v + half * 0.01) for v in values]
+    )
 
 
 def off_among_sound_ones(shape: Callable[[Numbers], Numbers]) -> tuple[bool, str, int]:
@@ -59,15 +61,15 @@ def test_uniform_p_values_are_in_line_though_forty_cells_are_looked_at() -> None
 
 
 def test_p_at_the_level_itself_is_a_rejection() -> None:
-    column = Column(CELL, CELL.metric, [Drawn(0.0, p) for p in (0.05, 10 / 200, 0.055, 0.01)])
+    column = ScoreDraws(CELL, CELL.metric, [Draw(0.0, p) for p in (0.05, 10 / 200, 0.055, 0.01)])
     found = size(column)
     assert found is not None
     assert (found.rejections, found.shares) == (3, (0.25, 0.75, 1.0))
 
 
 def test_of_pairs_that_share_their_types_the_p_within_types_counts() -> None:
-    rows = [Drawn(0.5, p=0.005, within_p=0.5)] * 20
-    column = Column(replace(CELL, case="types"), CELL.metric, rows)
+    rows = [Draw(0.5, p=0.005, within_p=0.5)] * 20
+    column = ScoreDraws(replace(CELL, case="types"), CELL.metric, rows)
     within, whole = size(column), size_of(column, "global")
     assert within is not None
     assert whole is not None
@@ -102,7 +104,7 @@ def test_neighbour_intervals_carry_a_flag_and_kernel_intervals_none() -> None:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_a_case_has_its_groups_and_wordings_and_is_the_same_again(case: Case) -> None:
+def test_a_case_has_its_groups_and_wordings_and_is_the_same_again(case: Scenario) -> None:
     first, again, other = (case.draw(9, trial) for trial in (0, 0, 1))
     assert (len(first), len(set(first.groups))) == (9 * case.wordings, 9)
     assert len(set(first.labels)) == (3 if case.separation else 1)
@@ -124,7 +126,7 @@ def test_cross_covariances_vanish_where_nothing_is_shared_and_only_there() -> No
         assert (largest > 0.15) == bool(case.shared), case.name
 
 
-SMALL = Cell("normal", 9, "debiased_cka", draws=6, permutations=19)
+SMALL = CalibrationCell("normal", 9, "debiased_cka", draws=6, permutations=19)
 
 
 def test_draws_are_continued_and_come_out_as_if_never_stopped(tmp_path: Path) -> None:
@@ -142,7 +144,7 @@ def test_draws_are_continued_and_come_out_as_if_never_stopped(tmp_path: Path) ->
 
 def test_finished_draws_are_not_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cells.compute(SMALL, tmp_path)
-    monkeypatch.setattr(Cell, "one", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr(CalibrationCell, "one", lambda *_: pytest.fail("drawn again"))
     cells.compute(SMALL, tmp_path)
 
 
@@ -184,7 +186,7 @@ def test_a_ranking_by_the_true_latent_vectors_is_above_chance_with_intervals_aro
 
 
 def test_the_page_marks_what_is_off_and_lists_what_is_missing() -> None:
-    absent = Cell("heavy", 90, "rsa")
+    absent = CalibrationCell("heavy", 90, "rsa")
     columns = [
         p_column(lambda p: p**1.5, 0),
         p_column(lambda p: p, 1, replace(CELL, n=90)),
@@ -231,9 +233,9 @@ def test_the_page_in_the_docs_is_of_these_cases() -> None:
 @pytest.mark.long
 def test_three_hundred_draws_of_our_own_scores_are_in_line(tmp_path: Path) -> None:
     chosen = [
-        Cell("heavy", 30, "debiased_cka", 300, 99),
-        Cell("wordings", 30, "calibrated_cka", 300, 99),
-        Cell("types", 30, "mutual_knn", 300, 99),
+        CalibrationCell("heavy", 30, "debiased_cka", 300, 99),
+        CalibrationCell("wordings", 30, "calibrated_cka", 300, 99),
+        CalibrationCell("types", 30, "mutual_knn", 300, 99),
     ]
     calibration.draw_all(chosen, tmp_path)
     columns = list(cells.read(chosen, tmp_path))

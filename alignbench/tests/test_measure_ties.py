@@ -32,7 +32,7 @@ def test_of_two_encoders_both_rules_are_the_same() -> None:
 
 
 @pytest.mark.parametrize("world", [*ties.WORLDS, *ties.HARDER], ids=lambda world: world.title)
-def test_worlds_are_of_mean_0_and_correlate_as_they_say(world: ties.World) -> None:
+def test_worlds_are_of_mean_0_and_correlate_as_they_say(world: ties.ValueModel) -> None:
     values: Any = world.draw(np.random.default_rng(0), 40_000, 4)
     correlations = np.corrcoef(values.T)
     assert values.mean(axis=0) == pytest.approx(np.zeros(4), abs=0.05)

@@ -28,7 +28,7 @@ def test_moments_of_a_stream_stay_small_and_exact() -> None:
 
 
 @pytest.mark.parametrize("world", [truth.INDEPENDENT, *truth.ALIGNED], ids=lambda world: world.title)
-def test_the_population_value_is_what_many_pairs_approach(world: truth.World) -> None:
+def test_the_population_value_is_what_many_pairs_approach(world: truth.Population) -> None:
     x, y, _ = world.draw(4000, 0)
     assert debiased_cka(x, y) == pytest.approx(world.population_cka, abs=0.02)
 
@@ -91,8 +91,8 @@ def test_where_the_power_is_reached_is_between_the_sizes_that_were_looked_at(
 
 
 def test_the_verdict_over_seeds_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    seen = needed.Seen(0.02, 0.015, 90, 89, False)
-    later = needed.Seen(0.02, 0.007, 360, 99, True)
+    seen = needed.SampleVerdict(0.02, 0.015, 90, 89, False)
+    later = needed.SampleVerdict(0.02, 0.007, 360, 99, True)
     needed.report([(seen, later), (seen, later)])
     printed = capsys.readouterr().out
     assert "predicted at n = 90 from each of 2 ties: median 406" in printed

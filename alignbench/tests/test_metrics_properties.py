@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
 from alignbench.metrics import METRICS, Metric
-from alignbench.metrics.properties import Case, check_property, declared_properties
+from alignbench.metrics.properties import MetricInput, check_property, declared_properties
 from alignbench.metrics.strategies import cases, examples, try_cases
 
 QUICK = settings(
@@ -46,7 +46,7 @@ def test_declared_properties_hold_on_hostile_inputs(name: str, data: st.DataObje
 
 def test_examples_are_the_cases_that_are_tried() -> None:
     metric = METRICS.get("linear_cka")
-    tried: list[Case] = []
+    tried: list[MetricInput] = []
     try_cases(metric, 5, tried.append)
     drawn = examples(metric, 5)
     assert 1 < len(drawn) <= 5
@@ -58,7 +58,7 @@ def test_examples_are_the_cases_that_are_tried() -> None:
 def test_of_cases_that_fail_the_smallest_is_shown() -> None:
     metric, failed = METRICS.get("linear_cka"), []
 
-    def check(case: Case) -> None:
+    def check(case: MetricInput) -> None:
         if len(case.x) > 5:
             failed.append(len(case.x))
             raise AssertionError("too many rows")

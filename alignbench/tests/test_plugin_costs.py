@@ -20,8 +20,8 @@ from alignbench.session.options import Options
 from alignbench.tests.toys import copy_benchmarks, run
 from alignbench.types import ModelInfo
 from alignbench.units import duration_text
-from alignbench.weights import Located
-from alignbench.weights.sizes import Size
+from alignbench.weights import Location
+from alignbench.weights.sizes import ModelSize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,8 +73,11 @@ def test_nothing_is_timed_where_workers_share_the_tests() -> None:
     assert Workload(options(), timed=False).seconds([TIMING])[TIMING] == 0
 
 
-MINI: dict[str, Any] = {"vision": {"a": Size(3_000_000, 192)}, "text": {"l": Size(3_300_000, 256)}}
-REAL: dict[str, Any] = {"vision": {"a": Size(4_600_000, 1280)}, "text": {"l": Size(135_000_000, 576)}}
+MINI: dict[str, Any] = {"vision": {"a": ModelSize(3_000_000, 192)}, "text": {"l": ModelSize(3_300_000, 256)}}
+REAL: dict[str, Any] = {
+    "vision": {"a": ModelSize(4_600_000, 1280)},
+    "text": {"l": ModelSize(135_000_000, 576)},
+}
 
 
 def test_the_packaged_models_take_what_was_measured() -> None:
@@ -126,7 +129,7 @@ def test_what_is_embedded_under_other_options_is_counted_once_a_model() -> None:
 
 def to_load(**given: Any) -> ToLoad:
     info = ModelInfo("l", "text", "llama", "here", "pretrained")
-    return ToLoad(info, Located("here"), 100, size=Size(10_000_000_000), **given)
+    return ToLoad(info, Location("here"), 100, size=ModelSize(10_000_000_000), **given)
 
 
 def test_embedding_takes_longer_for_longer_texts_and_larger_models() -> None:
@@ -148,7 +151,7 @@ def test_the_tokens_of_texts_go_by_their_bytes() -> None:
 def test_a_gguf_file_is_converted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "x.gguf"
     file.write_bytes(b"0" * 1000)
-    located = Located("x", tmp_path, (file,), revision="r")
+    located = Location("x", tmp_path, (file,), revision="r")
     model = replace(to_load(), located=located, missing=0, timed=1)
     monkeypatch.setenv("ALIGNBENCH_CACHE", str(tmp_path))
     first = model_seconds(model, "cpu")

@@ -10,24 +10,24 @@ from safetensors.numpy import save_file
 
 from alignbench import encoders, llms
 from alignbench.tests import tiny_models as tiny
-from alignbench.weights import Located
-from alignbench.weights.sizes import Size, size_of
+from alignbench.weights import Location
+from alignbench.weights.sizes import ModelSize, size_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def weights(folder: Path, **shapes: tuple[int, ...]) -> Located:
+def weights(folder: Path, **shapes: tuple[int, ...]) -> Location:
     tensors = {name.replace("_at_", "."): np.zeros(shape, np.float32) for name, shape in shapes.items()}
     save_file(tensors, folder / "model.safetensors")
-    return Located("x", folder, (folder / "model.safetensors",))
+    return Location("x", folder, (folder / "model.safetensors",))
 
 
 def test_a_classifier_tells_the_width_of_a_network_without_a_configuration(tmp_path: Path) -> None:
     located = weights(
         tmp_path, stem_at_weight=(8, 3, 3, 3), conv_at_weight=(40, 8, 1, 1), head_at_weight=(10, 24)
     )
-    assert size_of(located, None, "vision") == Size(8 * 27 + 320 + 240, 24)
+    assert size_of(located, None, "vision") == ModelSize(8 * 27 + 320 + 240, 24)
 
 
 def test_without_a_classifier_the_widest_convolution_does(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_without_a_classifier_the_widest_convolution_does(tmp_path: Path) -> Non
 
 
 def test_what_is_not_there_yet_is_known_by_its_bytes() -> None:
-    assert size_of(Located("x", download=2_000), {"hidden_size": 64}, "text") == Size(1000, 64)
+    assert size_of(Location("x", download=2_000), {"hidden_size": 64}, "text") == ModelSize(1000, 64)
 
 
 def test_packaged_models_tell_their_sizes_without_torch() -> None:

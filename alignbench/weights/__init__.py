@@ -5,13 +5,13 @@ Shared by `alignbench.encoders` and `alignbench.llms`. Nothing here imports torc
 """
 
 from alignbench.weights.precision import Precision, resolve_device, resolve_precision
-from alignbench.weights.source import FolderSource, HubSource, Located, NoSource, Source
+from alignbench.weights.source import FolderSource, HubSource, Location, NoSource, Source
 from alignbench.weights.spec import Spec, parse_spec
 
 __all__ = [
     "FolderSource",
     "HubSource",
-    "Located",
+    "Location",
     "NoSource",
     "Precision",
     "Source",

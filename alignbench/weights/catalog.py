@@ -10,7 +10,7 @@ from alignbench.errors import ModelError
 from alignbench.weights.arrays import arrays
 from alignbench.weights.custom import Custom, adopt
 from alignbench.weights.handle import Handle
-from alignbench.weights.recipe import Recipe, at_hand, embedded_source, folder_source, plain_source
+from alignbench.weights.recipe import CatalogEntry, at_hand, embedded_source, folder_source, plain_source
 from alignbench.weights.source import FolderSource, HubSource
 from alignbench.weights.spec import Spec, parse_spec
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from alignbench.registry import Registry
-    from alignbench.weights.family import Family, Options
+    from alignbench.weights.family import ModelFamily, ModelOptions
     from alignbench.weights.source import Source
     from alignbench.weights.spec import Kind
 
     # A spec, and whether a pickle may be read -> the family (None: its configuration says it), the source.
-    Finder: TypeAlias = Callable[[Spec, bool], tuple[Family | None, Source]]
+    Finder: TypeAlias = Callable[[Spec, bool], tuple[ModelFamily | None, Source]]
 
 H = TypeVar("H", bound=Handle[Any, Any, Any])
 
@@ -35,8 +35,8 @@ class Catalog(Generic[H]):
     Args:
         handle: the class of its handles.
         noun: what one of them is called: "encoder", "LLM".
-        entries: by name, a Recipe (ours), or what has `embed`: an object, or a class or function that makes
-            one.
+        entries: by name: a `CatalogEntry` for a model of ours, or something with `embed`: an object, or a class or
+            function that makes one.
         families: those of the recipes, by name.
         kinds: how specs of further kinds than a name, a repository, a folder and arrays are read.
         needs: the files beside the weights that a model of it can't do without.
@@ -47,7 +47,7 @@ class Catalog(Generic[H]):
     handle: type[H]
     noun: str
     entries: Registry[object]
-    families: Mapping[str, Family]
+    families: Mapping[str, ModelFamily]
     kinds: Mapping[Kind, Finder]
     needs: tuple[str, ...]
     section: Literal["vision_encoders", "llms"]
@@ -70,7 +70,7 @@ class Catalog(Generic[H]):
     def resolve(
         self,
         spec: Spec,
-        options: Options,
+        options: ModelOptions,
         *,
         standins: bool,
         allow_pickle: bool,
@@ -97,8 +97,8 @@ class Catalog(Generic[H]):
         if spec.kind != "name":
             family, source = self._find(spec, allow_pickle)
             return self.handle(spec.alias, source, options, family=family)
-        entry = self.entries.get(spec.target) if spec.target in self.entries else Recipe("")
-        if not isinstance(entry, Recipe):
+        entry = self.entries.get(spec.target) if spec.target in self.entries else CatalogEntry("")
+        if not isinstance(entry, CatalogEntry):
             made = entry() if inspect.isclass(entry) or inspect.isfunction(entry) else entry
             return adopt(made, spec.alias, self.side, l2=options.l2, asked=options.asked())
         if entry.source is not None:
@@ -123,7 +123,7 @@ class Catalog(Generic[H]):
             stand_in_for=spec.alias,
         )
 
-    def _find(self, spec: Spec, allow_pickle: bool) -> tuple[Family | None, Source]:
+    def _find(self, spec: Spec, allow_pickle: bool) -> tuple[ModelFamily | None, Source]:
         if spec.kind == "hf":
             return None, HubSource(
                 spec.target, spec.detail, spec.alias, allow_pickle=allow_pickle, needs=self.needs
@@ -135,7 +135,7 @@ class Catalog(Generic[H]):
         raise ModelError(f"{spec.alias}: a {spec.kind} model is no {self.noun}; give it to {self.elsewhere}")
 
     def _configured(
-        self, spec: Spec, recipe: Recipe, sources: Mapping[str, str], allow_pickle: bool
+        self, spec: Spec, recipe: CatalogEntry, sources: Mapping[str, str], allow_pickle: bool
     ) -> Source:
         if spec.target not in sources:
             raise ModelError(f"{spec.target}: the configuration names no repository for it ({self.section}:)")

@@ -39,7 +39,7 @@ _FRONT = range(3)  # tokens in front of the patches that have a place: CLS, a di
 
 
 @dataclass(frozen=True)
-class Side:
+class CheckpointSide:
     """One side of a checkpoint: what its configuration says, and its tensors.
 
     Args:
@@ -92,7 +92,9 @@ def check_tensors(
         _check_shapes(side, where)
 
 
-def side_of(config: Mapping[str, Any], shapes: Mapping[str, Shape], kind: Literal["vision", "text"]) -> Side:
+def side_of(
+    config: Mapping[str, Any], shapes: Mapping[str, Shape], kind: Literal["vision", "text"]
+) -> CheckpointSide:
     """Return one side of a checkpoint: its own part of the configuration, and its own tensors.
 
     Args:
@@ -107,13 +109,13 @@ def side_of(config: Mapping[str, Any], shapes: Mapping[str, Shape], kind: Litera
         # A model of one side; timm has its sizes a floor deeper.
         arguments = whole.get("model_args")
         own = arguments if "architecture" in whole and isinstance(arguments, dict) else whole
-        return Side(kind, own, shapes)
-    return Side(
+        return CheckpointSide(kind, own, shapes)
+    return CheckpointSide(
         kind, own, {n: s for n, s in shapes.items() if bool(_OF_VISION.search(n)) == (kind == "vision")}
     )
 
 
-def _check_size(side: Side, size: int, where: str) -> None:
+def _check_size(side: CheckpointSide, size: int, where: str) -> None:
     """Check that the weights are large enough for the matrices that every such model has."""
     width, layers, words = side.said("width"), side.said("layers"), side.said("words")
     if width is None:
@@ -128,7 +130,7 @@ def _check_size(side: Side, size: int, where: str) -> None:
             )
 
 
-def _check_layers(side: Side, where: str) -> None:
+def _check_layers(side: CheckpointSide, where: str) -> None:
     layers = side.said("layers")
     blocks = [int(found[1]) for name in side.tensors if (found := _BLOCK.search(name))]
     if layers is not None and blocks and layers > max(blocks) + 1:
@@ -138,7 +140,7 @@ def _check_layers(side: Side, where: str) -> None:
         )
 
 
-def _check_shapes(side: Side, where: str) -> None:
+def _check_shapes(side: CheckpointSide, where: str) -> None:
     for name, shape in side.tensors.items():
         for what, axis in _axes(side.kind, name, len(shape)).items():
             size = side.said(what)
@@ -162,7 +164,7 @@ def _axes(kind: str, name: str, dimensions: int) -> dict[str, int]:
     return {}
 
 
-def _check_patches(side: Side, name: str, shape: Shape, where: str) -> None:
+def _check_patches(side: CheckpointSide, name: str, shape: Shape, where: str) -> None:
     image, patch = side.said("image"), side.said("patch")
     if image is None or patch is None or shape[-2] - (image // patch) ** 2 in _FRONT:
         return

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class ModelFamily:
     """One kind of model.
 
     Args:
@@ -36,7 +36,7 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ModelOptions:
     """What shapes a model's vectors beside its weights.
 
     A field that only our models can follow names the user's option in its metadata, as `asked_as`.

@@ -16,7 +16,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Named(Protocol):
+class HasName(Protocol):
     """What has a name for errors."""
 
     @property
@@ -25,7 +25,7 @@ class Named(Protocol):
         ...
 
 
-N = TypeVar("N", bound=Named)
+N = TypeVar("N", bound=HasName)
 
 
 @contextlib.contextmanager

@@ -13,12 +13,12 @@ from alignbench.types import ModelInfo
 from alignbench.weights.config_tensors import check_tensors
 from alignbench.weights.config_values import check_values
 from alignbench.weights.digest import parameter_count, tensor_names
-from alignbench.weights.family import Family, Options
+from alignbench.weights.family import ModelFamily, ModelOptions
 from alignbench.weights.files import check_leads_nowhere
 from alignbench.weights.guard import guarded
 from alignbench.weights.keys import check_names
 from alignbench.weights.precision import Precision, resolve_device, resolve_precision
-from alignbench.weights.sizes import Size, size_of
+from alignbench.weights.sizes import ModelSize, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 
     from alignbench.types import Weights
     from alignbench.weights.protocols import HasModule
-    from alignbench.weights.source import Located, Source
+    from alignbench.weights.source import Location, Source
 
 SMALL_MODEL = 20_000_000  # parameters: 80 MB
 _AGAIN = "copy the model again, or take another one"
 _OF_THE_PACKAGE = ("embedded", "stand-in", "random")
 
-F = TypeVar("F", bound=Family)
-O = TypeVar("O", bound=Options)  # noqa: E741
+F = TypeVar("F", bound=ModelFamily)
+O = TypeVar("O", bound=ModelOptions)  # noqa: E741
 L = TypeVar("L", bound="HasModule")
 H = TypeVar("H")
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded(Generic[L]):
+class LoadedModel(Generic[L]):
     """A model in memory.
 
     Args:
@@ -90,8 +90,8 @@ class Handle(ABC, Generic[F, O, L]):
         self._family = family
         self._weights: Weights = weights
         self._stand_in_for = stand_in_for
-        self._located: Located | None = None
-        self._loaded: Loaded[L] | None = None
+        self._located: Location | None = None
+        self._loaded: LoadedModel[L] | None = None
         if family is not None:
             self._check(family)
 
@@ -159,7 +159,7 @@ class Handle(ABC, Generic[F, O, L]):
             **self._shaped_by(located, family),
         }
 
-    def locate(self) -> Located:
+    def locate(self) -> Location:
         """Find the weights, or what it would take to download them (`Located.download`, bytes).
 
         Raises:
@@ -175,7 +175,7 @@ class Handle(ABC, Generic[F, O, L]):
         self._located = located
         return located
 
-    def size(self) -> Size:
+    def size(self) -> ModelSize:
         """Return how large the model is, without loading it."""
         return size_of(self._located or self.locate(), self.source.config(), self.side)
 
@@ -268,7 +268,7 @@ class Handle(ABC, Generic[F, O, L]):
         large = parameter_count(located.weights) > SMALL_MODEL
         with guarded(located.source, "it can't be loaded", _AGAIN):
             model = self._load(located, resolve_device(device), precision, spread=device == "auto")
-        self._loaded = Loaded(model, resolve_device(device), precision, large)
+        self._loaded = LoadedModel(model, resolve_device(device), precision, large)
 
     def unload(self) -> None:
         """Free the model's memory; the handle stays usable."""
@@ -284,7 +284,7 @@ class Handle(ABC, Generic[F, O, L]):
 
             torch.cuda.empty_cache()
 
-    def _check_files(self, located: Located) -> None:
+    def _check_files(self, located: Location) -> None:
         """Raise what the configuration and the headers of the weights show to be wrong."""
         config = self.source.config()
         if config is not None:
@@ -293,7 +293,7 @@ class Handle(ABC, Generic[F, O, L]):
             check_tensors(config, located.weights, self._sides(config), located.source)
         check_names(self.name, tensor_names(located.weights))
 
-    def running(self) -> Loaded[L]:
+    def running(self) -> LoadedModel[L]:
         """Return the model in memory.
 
         Raises:
@@ -330,7 +330,7 @@ class Handle(ABC, Generic[F, O, L]):
         """Return what a score says of the options."""
 
     @abstractmethod
-    def _shaped_by(self, located: Located, family: F) -> dict[str, Any]:
+    def _shaped_by(self, located: Location, family: F) -> dict[str, Any]:
         """Return what shapes the vectors beside the weights and their adapter."""
 
     def _check(self, family: F) -> None:
@@ -341,14 +341,14 @@ class Handle(ABC, Generic[F, O, L]):
         """Return the sides of the checkpoint that are used."""
 
     @abstractmethod
-    def _load(self, located: Located, device: str, precision: Precision, *, spread: bool) -> L:
+    def _load(self, located: Location, device: str, precision: Precision, *, spread: bool) -> L:
         """Return the model on a device, or spread over all GPUs."""
 
     @abstractmethod
-    def _rehearse(self, located: Located, precision: Precision) -> None:
+    def _rehearse(self, located: Location, precision: Precision) -> None:
         """Load the model on torch's device "meta", and check what was asked of it."""
 
-    def _can_be_examined(self, located: Located) -> bool:
+    def _can_be_examined(self, located: Location) -> bool:
         return bool(located.weights) and all(path.suffix != ".gguf" for path in located.weights)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from alignbench.weights.precision import Precision
-    from alignbench.weights.source import Located
+    from alignbench.weights.source import Location
 
 M = TypeVar("M", bound=torch.nn.Module)
 State = TypeVar("State")
@@ -71,7 +71,7 @@ def quiet() -> Iterator[None]:
 
 def load_model(
     cls: Any,
-    located: Located,
+    located: Location,
     *,
     config: Any,
     precision: Precision,

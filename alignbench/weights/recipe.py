@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class CatalogEntry:
     """A model of this package by name.
 
     Args:
@@ -36,9 +36,9 @@ class Recipe:
     stand_in: str | None = None
 
 
-def embedded(name: str, family: str) -> Recipe:
+def embedded(name: str, family: str) -> CatalogEntry:
     """Return the recipe of a built-in toy model."""
-    return Recipe(family, "embedded", lambda: embedded_source(name))
+    return CatalogEntry(family, "embedded", lambda: embedded_source(name))
 
 
 def embedded_source(name: str) -> FolderSource:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from alignbench.weights.source import Located
+    from alignbench.weights.source import Location
 
 # A classifier reads what an encoder gives: its width is that of the embedding.
 _CLASSIFIER = re.compile(r"(?:^|\.)(?:classifier|head|fc|head\.fc)\.weight$")
@@ -22,7 +22,7 @@ _BYTES_A_PARAMETER = 2  # of weights that are yet to be downloaded
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class ModelSize:
     """What the cost of work with a model depends on.
 
     Args:
@@ -34,7 +34,9 @@ class Size:
     width: int | None = None
 
 
-def size_of(located: Located, config: Mapping[str, Any] | None, kind: Literal["vision", "text"]) -> Size:
+def size_of(
+    located: Location, config: Mapping[str, Any] | None, kind: Literal["vision", "text"]
+) -> ModelSize:
     """Return the size of a model whose files have been found.
 
     Args:
@@ -47,7 +49,7 @@ def size_of(located: Located, config: Mapping[str, Any] | None, kind: Literal["v
     """
     parameters = parameter_count(located.weights) or located.download // _BYTES_A_PARAMETER
     said = side_of(config, {}, kind).said("width") if config else None
-    return Size(parameters, said or _width_read(located.weights))
+    return ModelSize(parameters, said or _width_read(located.weights))
 
 
 def _width_read(files: Sequence[Path]) -> int | None:

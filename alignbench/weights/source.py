@@ -28,7 +28,7 @@ _ELSEWHERE = {"openai/clip-vit-base-patch32": "open_clip:ViT-B-32/openai"}
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
+class Location:
     """Where a model's files are, or what it takes to get them.
 
     Args:
@@ -77,7 +77,7 @@ class Source(ABC):
         """Return the model's configuration if it is at hand without the network."""
 
     @abstractmethod
-    def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
+    def locate(self, wanted: tuple[str, ...] | None = None) -> Location:
         """Find the files, or what it takes to get them.
 
         Args:
@@ -87,7 +87,7 @@ class Source(ABC):
             WeightsMissingError: one line, with the way out.
         """
 
-    def local(self, wanted: tuple[str, ...] | None = None) -> Located | None:
+    def local(self, wanted: tuple[str, ...] | None = None) -> Location | None:
         """Return the files if they are on this machine, else None; the network is never asked.
 
         Raises:
@@ -95,7 +95,7 @@ class Source(ABC):
         """
         return self.locate(wanted)
 
-    def fetch(self, wanted: tuple[str, ...] | None = None) -> Located:
+    def fetch(self, wanted: tuple[str, ...] | None = None) -> Location:
         """Return the files, downloading them if need be.
 
         Raises:
@@ -132,7 +132,7 @@ class FolderSource(Source):
         path = next((self.folder / name for name in CONFIGS if (self.folder / name).is_file()), None)
         return None if path is None else read_json(path)
 
-    def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
+    def locate(self, wanted: tuple[str, ...] | None = None) -> Location:
         """Find the weights in the folder."""
         if not self.folder.is_dir():
             raise WeightsMissingError(f"{self.label}: there is no folder {self.folder}; {self.hint}")
@@ -149,7 +149,7 @@ class FolderSource(Source):
         if self.config() is None:
             raise WeightsMissingError(f"{self.label}: no config.json in {self.folder}; {self.hint}")
         configs = [self.folder / name for name in CONFIGS if (self.folder / name).is_file()]
-        return Located(self.label, self.folder, files, files_digest([*configs, *files]))
+        return Location(self.label, self.folder, files, files_digest([*configs, *files]))
 
 
 @dataclass(frozen=True)
@@ -184,23 +184,23 @@ class HubSource(Source):
         paths = [folder / name for folder in snapshots for name in CONFIGS if (folder / name).is_file()]
         return read_json(paths[0]) if paths else dict(self.settings) or None
 
-    def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
+    def locate(self, wanted: tuple[str, ...] | None = None) -> Location:
         """Look into the local cache, then ask the Hub."""
         return self.local(wanted) or self._remote(wanted, download=False)
 
-    def local(self, wanted: tuple[str, ...] | None = None) -> Located | None:
+    def local(self, wanted: tuple[str, ...] | None = None) -> Location | None:
         """Return what the local cache holds, if it is all that a load needs."""
         return self._cached(wanted)
 
-    def fetch(self, wanted: tuple[str, ...] | None = None) -> Located:
+    def fetch(self, wanted: tuple[str, ...] | None = None) -> Location:
         """Download what the local cache lacks."""
         return self.local(wanted) or self._remote(wanted, download=True)
 
-    def _cached(self, wanted: tuple[str, ...] | None, *, whole: bool = True) -> Located | None:
+    def _cached(self, wanted: tuple[str, ...] | None, *, whole: bool = True) -> Location | None:
         found = self._in_cache(wanted, whole=whole)
-        return found if isinstance(found, Located) else None
+        return found if isinstance(found, Location) else None
 
-    def _in_cache(self, wanted: tuple[str, ...] | None, *, whole: bool) -> Located | ModelError | None:
+    def _in_cache(self, wanted: tuple[str, ...] | None, *, whole: bool) -> Location | ModelError | None:
         """Return what the local cache holds, or why what it holds can't be used, or None."""
         refused: ModelError | None = None
         for folder in hub.cached_snapshots(self.label, self.revision):
@@ -219,7 +219,7 @@ class HubSource(Source):
                 continue
             configs = [folder / name for name in CONFIGS if (folder / name).is_file()]
             if configs and not (whole and self._lacks_preprocessing(folder, configs[0])):
-                return Located(self.label, folder, files, revision=folder.name)
+                return Location(self.label, folder, files, revision=folder.name)
         return refused
 
     def _lacks_preprocessing(self, folder: Path, config: Path) -> bool:
@@ -228,9 +228,9 @@ class HubSource(Source):
             return False
         return not any((folder / name).is_file() for name in self.needs)
 
-    def _remote(self, wanted: tuple[str, ...] | None, *, download: bool) -> Located:
+    def _remote(self, wanted: tuple[str, ...] | None, *, download: bool) -> Location:
         held = self._in_cache(wanted, whole=False)
-        partly = held if isinstance(held, Located) else None
+        partly = held if isinstance(held, Location) else None
         try:
             listing = hub.list_files(
                 self.label, self.revision, wanted=wanted, prefer=self.prefer, allow_pickle=self.allow_pickle
@@ -239,7 +239,7 @@ class HubSource(Source):
                 # The repository has no more, either: the load says what it misses.
                 return partly
             if not download:
-                return Located(self.label, None, (), listing.commit, max(1, listing.bytes_to_fetch))
+                return Location(self.label, None, (), listing.commit, max(1, listing.bytes_to_fetch))
             hub.download(listing)
         except WeightsMissingError as error:
             lacking = "" if partly is None else f"without {' or '.join(self.needs)}: "
@@ -280,9 +280,9 @@ class NoSource(Source):
         """Return None: there is no file."""
         return None
 
-    def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
+    def locate(self, wanted: tuple[str, ...] | None = None) -> Location:
         """Return that nothing is needed."""
-        return Located(self.label, revision=self.find_revision())
+        return Location(self.label, revision=self.find_revision())
 
 
 @dataclass(frozen=True)
@@ -305,11 +305,11 @@ class FileSource(Source):
         """Return the settings."""
         return dict(self.settings)
 
-    def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
+    def locate(self, wanted: tuple[str, ...] | None = None) -> Location:
         """Find the file."""
         if not self.file.is_file():
             raise WeightsMissingError(f"{self.label}: there is no file {self.file}")
-        return Located(self.label, self.file.parent, (self.file,), files_digest([self.file]))
+        return Location(self.label, self.file.parent, (self.file,), files_digest([self.file]))
 
 
 @dataclass(frozen=True)
@@ -340,15 +340,15 @@ class AskedSource(Source):
         """Return the configuration, with the settings."""
         return {**(self.answer.config() or {}), **self.settings}
 
-    def locate(self, wanted: tuple[str, ...] | None = None) -> Located:
+    def locate(self, wanted: tuple[str, ...] | None = None) -> Location:
         """Find the files."""
         return replace(self.answer.locate(wanted), source=self.label)
 
-    def local(self, wanted: tuple[str, ...] | None = None) -> Located | None:
+    def local(self, wanted: tuple[str, ...] | None = None) -> Location | None:
         """Return the files if they are on this machine."""
         located = self.answer.local(wanted)
         return located and replace(located, source=self.label)
 
-    def fetch(self, wanted: tuple[str, ...] | None = None) -> Located:
+    def fetch(self, wanted: tuple[str, ...] | None = None) -> Location:
         """Download what is missing."""
         return replace(self.answer.fetch(wanted), source=self.label)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from alignbench.errors import UnknownNameError
 from alignbench.registry import unknown
-from alignbench.zoo.recipes import IMAGE_SIZE, VOCABULARY, Objective, Recipe
+from alignbench.zoo.recipes import IMAGE_SIZE, VOCABULARY, Objective, TrainingRecipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ class Lineage:
         side: of its images, in pixels.
     """
 
-    recipe: Recipe
+    recipe: TrainingRecipe
     origin: Origin
     side: int = IMAGE_SIZE
 
@@ -123,8 +123,8 @@ def _one_tower(width: int, layers: int, heads: int) -> dict[str, Any]:
 _TOWERS = ("text_config", "vision_config")
 
 
-def _recipe(name: str, objective: Objective, seed: int, steps: int, config: dict[str, Any]) -> Recipe:
-    return Recipe(name, objective, seed, steps, BATCH, 1e-3, 0.1, POOL, config, warmup=min(50, steps))
+def _recipe(name: str, objective: Objective, seed: int, steps: int, config: dict[str, Any]) -> TrainingRecipe:
+    return TrainingRecipe(name, objective, seed, steps, BATCH, 1e-3, 0.1, POOL, config, warmup=min(50, steps))
 
 
 _SMALL = {"width": 96, "layers": 3, "heads": 3}

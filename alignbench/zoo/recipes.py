@@ -16,7 +16,7 @@ Objective = Literal["softmax", "sigmoid", "distill", "language", "masked", "rand
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class TrainingRecipe:
     """A training.
 
     Args:
@@ -68,7 +68,7 @@ TEXT = {
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe(
+        TrainingRecipe(
             "mini-clip",
             "softmax",
             seed=11,
@@ -83,7 +83,7 @@ RECIPES = {
                 "vision_config": {**TOWER, "projection_dim": 128},
             },
         ),
-        Recipe(
+        TrainingRecipe(
             "mini-siglip",
             "sigmoid",
             seed=12,
@@ -94,7 +94,7 @@ RECIPES = {
             pool=40_000,
             config={"text_config": {**TEXT, "max_position_embeddings": 64}, "vision_config": TOWER},
         ),
-        Recipe(
+        TrainingRecipe(
             "mini-dinov2",
             "distill",
             seed=13,
@@ -105,7 +105,7 @@ RECIPES = {
             pool=40_000,
             config={**VISION, "mlp_ratio": 4},
         ),
-        Recipe(
+        TrainingRecipe(
             "mini-llama",
             "language",
             seed=14,
@@ -125,7 +125,7 @@ RECIPES = {
                 "tie_word_embeddings": True,
             },
         ),
-        Recipe(
+        TrainingRecipe(
             "mini-qwen",
             "language",
             seed=15,
@@ -150,7 +150,7 @@ RECIPES = {
 }
 
 
-def recipe_of(name: str) -> Recipe:
+def recipe_of(name: str) -> TrainingRecipe:
     """Return the recipe of `name`.
 
     Raises:

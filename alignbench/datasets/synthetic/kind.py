@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from alignbench.datasets.synthetic.canvas import Box, Canvas
 
 
-class Spec(Protocol):
+class DrawingSpec(Protocol):
     """What is drawn: frozen, and free of pixels."""
 
     @property
@@ -24,7 +24,7 @@ class Spec(Protocol):
         """The name of the page colour."""
 
 
-SpecT = TypeVar("SpecT", bound=Spec)
+SpecT = TypeVar("SpecT", bound=DrawingSpec)
 
 
 @dataclass(frozen=True, slots=True)

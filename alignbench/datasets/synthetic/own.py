@@ -21,7 +21,7 @@ from alignbench.datasets.synthetic.own_input import (
     sections_of,
     table_of,
 )
-from alignbench.datasets.synthetic.shapes import SHAPES, SIDE, Scene, Shape, paint_scene
+from alignbench.datasets.synthetic.shapes import SHAPES, SIDE, Shape, ShapeScene, paint_scene
 from alignbench.datasets.synthetic.source import SIDES, Synthetic
 from alignbench.datasets.synthetic.words import BACKGROUNDS, COLOURS, ink_on
 from alignbench.errors import InputError, UnknownNameError
@@ -93,7 +93,7 @@ def bar_chart(
     top = MARGIN + TITLE_LINE * len(lines) + 24
     bottom = top + PLOT
     height = bottom + below + 30 + (26 if along else 0) + 6
-    page = _Page(width, height, background, size, f"{len(names)} bars")
+    page = _Sheet(width, height, background, size, f"{len(names)} bars")
     page.title(lines)
 
     def level(value: float) -> float:
@@ -163,7 +163,7 @@ def table_image(
     lines = _title_lines(title, width)
     y = MARGIN + TITLE_LINE * len(lines) + 10
     height = y + sum(heights) + MARGIN
-    page = _Page(width, height, background, size, f"{len(rows)} rows of {len(head)} columns")
+    page = _Sheet(width, height, background, size, f"{len(rows)} rows of {len(head)} columns")
     page.title(lines)
     for number, (row, tall) in enumerate(zip(cells, heights, strict=True)):
         if number == 0:
@@ -219,7 +219,7 @@ def document_image(
                 y += BODY_LINE
             y += 4
         y += 12
-    page = _Page(WIDTH, max(WIDTH, y + 12), background, size, f"{len(found)} sections of this length")
+    page = _Sheet(WIDTH, max(WIDTH, y + 12), background, size, f"{len(found)} sections of this length")
     page.title(lines)
     under = MARGIN + TITLE_LINE * len(lines) + 6
     page.line((left, under), (WIDTH - left, under), colour, 5)
@@ -253,8 +253,8 @@ def shapes_image(shapes: Sequence[tuple[str, str]], *, background: str = "white"
         _known(COLOURS, colour)
         x, y = cell * (number % columns + 0.5), cell * (number // columns + 0.5)
         drawn.append(Shape(name, colour, number, x, y, 0.42 * cell))
-    page = _Page(SIDE, SIDE, background, size, f"{len(wanted)} shapes")
-    paint_scene(Scene(tuple(drawn), background), page.canvas)
+    page = _Sheet(SIDE, SIDE, background, size, f"{len(wanted)} shapes")
+    paint_scene(ShapeScene(tuple(drawn), background), page.canvas)
     return page.image()
 
 
@@ -280,7 +280,7 @@ def categorized_shapes(n_per_category: int, categories: Sequence[str] = SHAPES, 
     return Synthetic(seed, types=categories).dataset(n_per_category)
 
 
-class _Page:
+class _Sheet:
     """A page as large as its content, with its colours."""
 
     def __init__(self, width: float, height: float, background: str, size: int | None, what: str) -> None:

@@ -43,7 +43,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class ShapeScene:
     """Shapes that don't overlap: each keeps to its own quarter of the page."""
 
     shapes: tuple[Shape, ...]
@@ -51,7 +51,7 @@ class Scene:
     size: tuple[int, int] = (SIDE, SIDE)
 
 
-def imagine_scene(rng: random.Random, most: int = 4, only: str | None = None) -> Scene:
+def imagine_scene(rng: random.Random, most: int = 4, only: str | None = None) -> ShapeScene:
     """Return a scene of up to `most` shapes of different looks; `only` restricts it to one shape."""
     n = rng.randint(1, most)
     colours = rng.sample(tuple(COLOURS), n)
@@ -64,10 +64,10 @@ def imagine_scene(rng: random.Random, most: int = 4, only: str | None = None) ->
         y = CELL * (place // 2 + 0.5) + rng.uniform(-slack, slack)
         name = only or rng.choice(SHAPES)
         shapes.append(Shape(name, colour, place, round(x, 1), round(y, 1), round(radius, 1)))
-    return Scene(tuple(shapes), rng.choice(PAGES))
+    return ShapeScene(tuple(shapes), rng.choice(PAGES))
 
 
-def paint_scene(scene: Scene, canvas: Canvas) -> list[Box]:
+def paint_scene(scene: ShapeScene, canvas: Canvas) -> list[Box]:
     """Draw `scene`; the boxes are of the shapes."""
     boxes = []
     for shape in scene.shapes:
@@ -106,7 +106,7 @@ def _outline(shape: Shape) -> list[tuple[float, float]]:
     return points
 
 
-def describe_scene(scene: Scene) -> Description:
+def describe_scene(scene: ShapeScene) -> Description:
     """Say what can be seen in `scene`, in three wordings."""
     shapes = scene.shapes
     subject = "shapes are" if len(shapes) > 1 else "shape is"
@@ -129,7 +129,7 @@ def describe_scene(scene: Scene) -> Description:
     return Description(largest.name, "What shapes are there?", wordings, exchanges)
 
 
-SCENES: dict[str, Kind[Scene]] = {
+SCENES: dict[str, Kind[ShapeScene]] = {
     "shapes": Kind(imagine_scene, paint_scene, describe_scene),
     **{name: Kind(partial(imagine_scene, most=1, only=name), paint_scene, describe_scene) for name in SHAPES},
 }

@@ -21,14 +21,14 @@ from alignbench.datasets.synthetic.other import OTHER
 from alignbench.datasets.synthetic.other.words import BACKGROUNDS as OTHER_BACKGROUNDS
 from alignbench.datasets.synthetic.shapes import SCENES
 from alignbench.datasets.synthetic.tables import describe_table, imagine_table, paint_table
-from alignbench.datasets.synthetic.words import BACKGROUNDS, Named
+from alignbench.datasets.synthetic.words import BACKGROUNDS, NameTable
 from alignbench.errors import InputError, UnknownNameError
 from alignbench.registry import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from alignbench.datasets.synthetic.kind import Spec
+    from alignbench.datasets.synthetic.kind import DrawingSpec
 
 KINDS: dict[str, Kind[Any]] = {
     "chart": Kind(imagine_chart, paint_chart, describe_chart),
@@ -38,7 +38,7 @@ KINDS: dict[str, Kind[Any]] = {
 }
 TYPES = ("chart", "table", "document")
 FAMILIES: dict[str, dict[str, Kind[Any]]] = {"first": KINDS, "other": OTHER}
-_PAGES = Named("page colour", {**BACKGROUNDS, **OTHER_BACKGROUNDS})
+_PAGES = NameTable("page colour", {**BACKGROUNDS, **OTHER_BACKGROUNDS})
 
 PAGE = 448  # the longer side of a page in its own units
 SIDES = range(16, 4097)
@@ -80,13 +80,13 @@ class Synthetic:
         for name in self.types:
             _kind(name, self.family)
 
-    def spec(self, data_type: str, index: int) -> Spec:
+    def spec(self, data_type: str, index: int) -> DrawingSpec:
         """Return what the `index`-th drawing of `data_type` shows."""
         _check_whole("index", index, 0)
         # seeded by text: Python guarantees this stream across versions and machines
         place = f"{self.seed}/{data_type}/{index}"
         place = place if self.family == "first" else f"{self.family}/{place}"
-        spec: Spec = FAMILIES[self.family][data_type].imagine(random.Random(place))
+        spec: DrawingSpec = FAMILIES[self.family][data_type].imagine(random.Random(place))
         return spec
 
     def drawing(self, data_type: str, index: int) -> Drawing:
@@ -126,7 +126,9 @@ class Synthetic:
         return "" if self.family == "first" else f"{self.family}-"
 
 
-def draw(data_type: str, spec: Spec, size: int = PAGE, smooth: int = 2, *, family: str = "first") -> Drawing:
+def draw(
+    data_type: str, spec: DrawingSpec, size: int = PAGE, smooth: int = 2, *, family: str = "first"
+) -> Drawing:
     """Return `spec` drawn with its longer side `size` pixels long."""
     kind = _kind(data_type, family)
     scale = size / max(spec.size)
@@ -135,7 +137,7 @@ def draw(data_type: str, spec: Spec, size: int = PAGE, smooth: int = 2, *, famil
     return Drawing(canvas.smoothed(smooth), tuple(box.scaled(scale) for box in boxes))
 
 
-def describe(data_type: str, spec: Spec, *, family: str = "first") -> Description:
+def describe(data_type: str, spec: DrawingSpec, *, family: str = "first") -> Description:
     """Return what is said of `spec`."""
     return _kind(data_type, family).describe(spec)
 

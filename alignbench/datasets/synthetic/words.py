@@ -16,7 +16,7 @@ RGB = tuple[int, int, int]
 Value = TypeVar("Value")
 
 
-class Named(dict[str, Value]):
+class NameTable(dict[str, Value]):
     """What names stand for; of another name it says which there are.
 
     Args:
@@ -32,7 +32,7 @@ class Named(dict[str, Value]):
         raise UnknownNameError(unknown(self.what, str(name), self))
 
 
-COLOURS: Named[RGB] = Named(
+COLOURS: NameTable[RGB] = NameTable(
     "colour",
     {
         "red": (214, 39, 40),
@@ -57,7 +57,7 @@ class Background:
     faint: RGB = (196, 200, 206)
 
 
-BACKGROUNDS: Named[Background] = Named(
+BACKGROUNDS: NameTable[Background] = NameTable(
     "page colour",
     {
         "white": Background((255, 255, 255)),

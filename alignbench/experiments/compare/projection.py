@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alignbench.projectors.fit import Fitted, Split
+    from alignbench.projectors.fit import Split, TrainedProjector
     from alignbench.types import Pair, Patches
 
     Matrix = NDArray[np.float64]
@@ -223,7 +223,7 @@ def _splits(groups: NDArray[np.str_], how: Projection) -> list[Split]:
 
 def _fit(
     x: Vectors, y: Vectors, splits: Sequence[Split], how: Projection
-) -> tuple[list[Fitted], list[Fitted]]:
+) -> tuple[list[TrainedProjector], list[TrainedProjector]]:
     from alignbench.projectors.fit import Training, fit
     from alignbench.weights.precision import resolve_device
 
@@ -232,7 +232,7 @@ def _fit(
     return fitted[: how.splits], fitted[how.splits :]
 
 
-def _course(trained: Sequence[Fitted]) -> dict[str, Any]:
+def _course(trained: Sequence[TrainedProjector]) -> dict[str, Any]:
     """Return where the mean held-out loss was lowest: looked up afterwards, so it chose nothing."""
     losses = np.mean([fitted.held_out_loss for fitted in trained], axis=0)
     best = int(losses.argmin())
@@ -243,7 +243,7 @@ def _score(
     measure: _Measure,
     y: Vectors,
     splits: Sequence[Split],
-    fitted: tuple[Sequence[Fitted], Sequence[Fitted]],
+    fitted: tuple[Sequence[TrainedProjector], Sequence[TrainedProjector]],
     codes: NDArray[np.intp],
     how: Projection,
     common: dict[str, Any],
@@ -285,7 +285,7 @@ def _score(
     )
 
 
-def _table(measure: _Measure, y: Vectors, split: Split, fitted: Fitted) -> Matrix:
+def _table(measure: _Measure, y: Vectors, split: Split, fitted: TrainedProjector) -> Matrix:
     paired = y if split.order is None else y[split.order]
     mean = paired[split.train].mean(axis=0, dtype=np.float64)
     return _TABLES[measure.metric](fitted.prediction, paired[split.test], mean)
@@ -326,7 +326,7 @@ def _missing(measure: _Measure, reason: str, common: dict[str, Any], described: 
 
 
 def _curves(
-    pair: Pair, how: Projection, trained: Sequence[Fitted], control: Sequence[Fitted]
+    pair: Pair, how: Projection, trained: Sequence[TrainedProjector], control: Sequence[TrainedProjector]
 ) -> dict[str, NDArray[Any]]:
     if how.loss == RIDGE:
         return {}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alignbench.stats import Correlation, Explained
+    from alignbench.stats import Correlation, FitQuality
 
     Matrix = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ class Link:
     """
 
     correlation: Correlation
-    explained: Explained
+    explained: FitQuality
     without: Mapping[str, float | None]
 
 
@@ -93,7 +93,7 @@ class Validity:
     name: str
     table: Table
     links: tuple[Link, ...]
-    together: Mapping[str, Explained]
+    together: Mapping[str, FitQuality]
     paradoxes: tuple[Paradox, ...]
     agreement: Mapping[str, float]
     left_out: Mapping[str, str]

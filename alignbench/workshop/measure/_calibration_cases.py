@@ -22,7 +22,7 @@ WIDTHS = (32, 48)
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Scenario:
     """Pairs with 16 latent dimensions on each side, `shared` of them in common, in isotropic noise.
 
     Args:
@@ -88,17 +88,17 @@ def _embeddings(side: Literal["vision", "text"], values: Matrix) -> Embeddings:
 
 
 INDEPENDENT = (
-    Case("normal", "normal"),
-    Case("heavy", "heavy tails: Student's t, 3 degrees of freedom", freedom=3),
-    Case("decaying", "decaying spectra: variances i^-2", decay=2.0, noise=0.05),
-    Case("wordings", "three wordings an image", wordings=3),
-    Case("types", "three types whose means differ on both sides", separation=1.0),
+    Scenario("normal", "normal"),
+    Scenario("heavy", "heavy tails: Student's t, 3 degrees of freedom", freedom=3),
+    Scenario("decaying", "decaying spectra: variances i^-2", decay=2.0, noise=0.05),
+    Scenario("wordings", "three wordings an image", wordings=3),
+    Scenario("types", "three types whose means differ on both sides", separation=1.0),
 )
 ALIGNED = (
-    Case("normal-aligned", "normal, 8 of 16 shared", shared=8),
-    Case("heavy-aligned", "heavy tails, 8 of 16 shared", shared=8, freedom=3),
-    Case("decaying-aligned", "decaying spectra, 8 of 16 shared", shared=8, decay=2.0, noise=0.05),
-    Case("wordings-aligned", "three wordings an image, 8 of 16 shared", shared=8, wordings=3),
-    Case("types-aligned", "three types, and 4 of 16 shared", shared=4, separation=1.0),
+    Scenario("normal-aligned", "normal, 8 of 16 shared", shared=8),
+    Scenario("heavy-aligned", "heavy tails, 8 of 16 shared", shared=8, freedom=3),
+    Scenario("decaying-aligned", "decaying spectra, 8 of 16 shared", shared=8, decay=2.0, noise=0.05),
+    Scenario("wordings-aligned", "three wordings an image, 8 of 16 shared", shared=8, wordings=3),
+    Scenario("types-aligned", "three types, and 4 of 16 shared", shared=4, separation=1.0),
 )
 CASES = {case.name: case for case in (*INDEPENDENT, *ALIGNED)}

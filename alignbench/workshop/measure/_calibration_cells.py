@@ -34,7 +34,7 @@ REPEATS = Repeats(splits=5, seeds=1, epochs=100)
 _TRAINED = ("recall_at_1", "mrr")
 
 
-class Drawn(NamedTuple):
+class Draw(NamedTuple):
     """What one draw gave: None where a number does not exist."""
 
     value: float | None
@@ -45,7 +45,7 @@ class Drawn(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class CalibrationCell:
     """One case, size and metric, or what makes several scores at once: "e2e" (trains) and "retrieval".
 
     Args:
@@ -67,7 +67,7 @@ class Cell:
         """The stem of its file."""
         return f"{self.case}-{self.n}-{self.metric}"
 
-    def one(self, trial: int) -> dict[str, Drawn]:
+    def one(self, trial: int) -> dict[str, Draw]:
         """Return what each score of the cell came to in one draw; the seed of everything is the trial's."""
         pair = CASES[self.case].draw(self.n, trial)
         if self.metric == RANKED:
@@ -86,14 +86,14 @@ class Cell:
         }
 
 
-def drawn(score: Score) -> Drawn:
+def drawn(score: Score) -> Draw:
     """Return what of a score is calibrated."""
     null = score.null or Null("none")
     ends = (None, None) if score.interval is None else (score.interval.low, score.interval.high)
-    return Drawn(score.value, null.p, null.within_p, *ends)
+    return Draw(score.value, null.p, null.within_p, *ends)
 
 
-def ranked(pair: Pair, seed: int) -> dict[str, Drawn]:
+def ranked(pair: Pair, seed: int) -> dict[str, Draw]:
     """Return recall@1 and MRR, image to text, of the true latent vectors, with intervals over groups.
 
     Nothing is trained: both sides are taken back to their latent dimensions. These are the intervals for a
@@ -110,24 +110,24 @@ def ranked(pair: Pair, seed: int) -> dict[str, Drawn]:
     }
 
 
-def _of(value: float, interval: Interval) -> Drawn:
-    return Drawn(value, low=interval.low, high=interval.high)
+def _of(value: float, interval: Interval) -> Draw:
+    return Draw(value, low=interval.low, high=interval.high)
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ScoreDraws:
     """All draws of one score of a cell, as far as they have come."""
 
-    cell: Cell
+    cell: CalibrationCell
     score: str
-    drawn: Sequence[Drawn]
+    drawn: Sequence[Draw]
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """Return one field of all draws, nan where there is none."""
         return np.asarray([getattr(one, name) for one in self.drawn], dtype=np.float64)
 
 
-def compute(cell: Cell, work: Path) -> None:
+def compute(cell: CalibrationCell, work: Path) -> None:
     """Draw what is missing of a cell; a file with other permutations is begun anew."""
     columns = _read(cell, work)
     done = _length(columns)
@@ -140,32 +140,32 @@ def compute(cell: Cell, work: Path) -> None:
         write_bytes(_file(cell, work), json.dumps(plain).encode())
 
 
-def read(cells: Sequence[Cell], work: Path) -> Iterator[Column]:
+def read(cells: Sequence[CalibrationCell], work: Path) -> Iterator[ScoreDraws]:
     """Yield the columns that there are, whether their cell is finished or not."""
     for cell in cells:
         for score, rows in _read(cell, work).items():
-            yield Column(cell, score, rows[: cell.draws])
+            yield ScoreDraws(cell, score, rows[: cell.draws])
 
 
-def missing(cells: Sequence[Cell], work: Path) -> list[tuple[Cell, int]]:
+def missing(cells: Sequence[CalibrationCell], work: Path) -> list[tuple[CalibrationCell, int]]:
     """Return the cells that are not finished, with the draws that there are."""
     counts = [(cell, _length(_read(cell, work))) for cell in cells]
     return [(cell, count) for cell, count in counts if count < cell.draws]
 
 
-def _length(columns: dict[str, list[Drawn]]) -> int:
+def _length(columns: dict[str, list[Draw]]) -> int:
     return min((len(rows) for rows in columns.values()), default=0)
 
 
-def _file(cell: Cell, work: Path) -> Path:
+def _file(cell: CalibrationCell, work: Path) -> Path:
     return work / f"{cell.name}.json"
 
 
-def _read(cell: Cell, work: Path) -> dict[str, list[Drawn]]:
+def _read(cell: CalibrationCell, work: Path) -> dict[str, list[Draw]]:
     path = _file(cell, work)
     if not path.is_file():
         return {}
     plain = json.loads(path.read_text(encoding="utf-8"))
     if plain["permutations"] != cell.permutations:
         return {}
-    return {score: [Drawn(*row) for row in rows] for score, rows in plain["columns"].items()}
+    return {score: [Draw(*row) for row in rows] for score, rows in plain["columns"].items()}

@@ -16,7 +16,7 @@ from alignbench.workshop.measure._calibration_cells import E2E
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from alignbench.workshop.measure._calibration_cells import Column
+    from alignbench.workshop.measure._calibration_cells import ScoreDraws
 
 WANTED = 0.90  # of 95% intervals
 _HUGE = 20_000
@@ -24,7 +24,7 @@ _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class RejectionRate:
     """How often a null rejects pairs that it should not find anything in.
 
     Args:
@@ -36,7 +36,7 @@ class Size:
         p: two-sided binomial, of so many rejections where 5% is true.
     """
 
-    column: Column
+    column: ScoreDraws
     null: str
     draws: int
     rejections: int
@@ -49,7 +49,7 @@ class Size:
         return "too many" if self.rejections > LEVEL * self.draws else "too few"
 
 
-def size(column: Column) -> Size | None:
+def size(column: ScoreDraws) -> RejectionRate | None:
     """Return what the p-values of independent pairs say, or None where there are none or pairs are aligned.
 
     Of pairs that share their types it is the p within types: the global one finds the types, as it should.
@@ -61,7 +61,7 @@ def size(column: Column) -> Size | None:
     return size_of(column, null)
 
 
-def size_of(column: Column, null: str) -> Size | None:
+def size_of(column: ScoreDraws, null: str) -> RejectionRate | None:
     """Return what the p-values of one null say, wanted or not."""
     from scipy.stats import binomtest
 
@@ -72,10 +72,12 @@ def size_of(column: Column, null: str) -> Size | None:
     shares = [float(np.mean(p <= level + _ROUNDING)) for level in (0.01, LEVEL, 0.10)]
     rejections = round(shares[1] * len(p))
     test = binomtest(rejections, len(p), LEVEL)
-    return Size(column, null, len(p), rejections, (shares[0], shares[1], shares[2]), float(test.pvalue))
+    return RejectionRate(
+        column, null, len(p), rejections, (shares[0], shares[1], shares[2]), float(test.pvalue)
+    )
 
 
-def off(sizes: Sequence[Size]) -> list[bool]:
+def off(sizes: Sequence[RejectionRate]) -> list[bool]:
     """Return which cells Holm's procedure calls out of line."""
     return holm_rejects([one.p for one in sizes], LEVEL)
 
@@ -95,7 +97,7 @@ class Coverage:
         p: one-sided binomial, of so few where 90% is true.
     """
 
-    column: Column
+    column: ScoreDraws
     draws: int
     expected: float
     covered: float
@@ -121,7 +123,7 @@ class Coverage:
         return self.covered < WANTED
 
 
-def coverage(column: Column) -> Coverage | None:
+def coverage(column: ScoreDraws) -> Coverage | None:
     """Return what the intervals are worth, or None where there are none."""
     from scipy.stats import binomtest
 
@@ -157,6 +159,6 @@ def _population(case: str) -> float:
     return debiased_cka(pair.x.values[:: known.wordings], pair.y.values[:: known.wordings])
 
 
-def trained(column: Column) -> bool:
+def trained(column: ScoreDraws) -> bool:
     """Whether the score takes a training; its p is twice the median over splits, valid but never exact."""
     return column.cell.metric == E2E

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.workshop.measure._calibration_cases import CASES, WIDTHS
-from alignbench.workshop.measure._calibration_cells import E2E, RANKED, REPEATS, Cell
+from alignbench.workshop.measure._calibration_cells import E2E, RANKED, REPEATS, CalibrationCell
 from alignbench.workshop.measure._calibration_checks import WANTED, coverage, off, size, size_of, trained
 from alignbench.workshop.measure._sections import template
 from alignbench.workshop.measure.truth import LATENT, table
@@ -15,8 +15,8 @@ from alignbench.workshop.measure.truth import LATENT, table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from alignbench.workshop.measure._calibration_cells import Column
-    from alignbench.workshop.measure._calibration_checks import Coverage, Size
+    from alignbench.workshop.measure._calibration_cells import ScoreDraws
+    from alignbench.workshop.measure._calibration_checks import Coverage, RejectionRate
 
 WORST = 10
 
@@ -26,7 +26,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
-def page(columns: Sequence[Column], missing: Sequence[tuple[Cell, int]]) -> str:
+def page(columns: Sequence[ScoreDraws], missing: Sequence[tuple[CalibrationCell, int]]) -> str:
     """Return the whole page from the columns that there are.
 
     Args:
@@ -59,12 +59,12 @@ def page(columns: Sequence[Column], missing: Sequence[tuple[Cell, int]]) -> str:
     )
 
 
-def _permutations(columns: Sequence[Column]) -> str:
+def _permutations(columns: Sequence[ScoreDraws]) -> str:
     return ", ".join(map(str, sorted({c.cell.permutations for c in columns if c.cell.permutations}))) or "no"
 
 
 def _verdict(
-    sizes: Sequence[Size],
+    sizes: Sequence[RejectionRate],
     spans: Sequence[Coverage],
     learned: Sequence[Coverage],
     unlearned: Sequence[Coverage],
@@ -92,7 +92,7 @@ def _verdict(
     return "\n\n".join(lines)
 
 
-def _drawn(some: Sequence[Size | Coverage]) -> str:
+def _drawn(some: Sequence[RejectionRate | Coverage]) -> str:
     """Return from how many to how many draws they are."""
     counts = sorted({one.draws for one in some})
     if not counts:
@@ -100,7 +100,7 @@ def _drawn(some: Sequence[Size | Coverage]) -> str:
     return f" of {counts[0]:,} draws" if len(counts) == 1 else f" of {counts[0]:,} to {counts[-1]:,} draws"
 
 
-def _named(some: Iterable[tuple[Column, float]]) -> str:
+def _named(some: Iterable[tuple[ScoreDraws, float]]) -> str:
     names = [
         f"`{column.score}`, {CASES[column.cell.case].title}, n = {column.cell.n}: {percent(share)}"
         for column, share in some
@@ -108,7 +108,7 @@ def _named(some: Iterable[tuple[Column, float]]) -> str:
     return f" ({'; '.join(names)})" if names else ""
 
 
-def _sizes(sizes: Sequence[Size]) -> str:
+def _sizes(sizes: Sequence[RejectionRate]) -> str:
     """Return a row a score and case, a column an n."""
     ns = sorted({one.column.cell.n for one in sizes})
     cells: dict[tuple[str, str], dict[int, str]] = {}
@@ -123,7 +123,7 @@ def _sizes(sizes: Sequence[Size]) -> str:
     return table(["score: pairs", *(f"n = {n}" for n in ns)], rows)
 
 
-def _worst_sizes(sizes: Sequence[Size]) -> str:
+def _worst_sizes(sizes: Sequence[RejectionRate]) -> str:
     ordered = sorted(zip(sizes, off(sizes), strict=True), key=lambda one: one[0].p)[:WORST]
     rows = [
         [
@@ -141,7 +141,7 @@ def _worst_sizes(sizes: Sequence[Size]) -> str:
     )
 
 
-def _types(columns: Sequence[Column]) -> str:
+def _types(columns: Sequence[ScoreDraws]) -> str:
     rows = []
     for column in columns:
         case = CASES[column.cell.case]
@@ -188,7 +188,7 @@ def _bold(text: str, is_bold: bool) -> str:
     return f"**{text}**" if is_bold else text
 
 
-def _trained(columns: Sequence[Column]) -> str:
+def _trained(columns: Sequence[ScoreDraws]) -> str:
     rows = []
     for column in columns:
         case, span, rejected = CASES[column.cell.case], coverage(column), size_of(column, "global")
@@ -206,7 +206,7 @@ def _trained(columns: Sequence[Column]) -> str:
     return table(["score: pairs", "n", "draws", "expected", "covered", "width", "p ≤ .05"], rows)
 
 
-def _missing(missing: Sequence[tuple[Cell, int]]) -> str:
+def _missing(missing: Sequence[tuple[CalibrationCell, int]]) -> str:
     """Return a row for all cells of a score and size with as many draws."""
     if not missing:
         return "Nothing: all cells of the plan have all their draws."

@@ -35,7 +35,7 @@ LONGEST = 128  # tokens of a text that are read
 IMAGES_A_BATCH = 32
 
 
-class Kept:
+class PinnedModel:
     """A loaded model that an `Embedder` can neither load nor free.
 
     Args:
@@ -65,7 +65,7 @@ class Kept:
 
 def our_texts(folder: Path, texts: Sequence[str], device: str, dtype: str) -> Work:
     """Return the work of embedding texts with an empty store: tokenising, running, checking, writing."""
-    llm = Kept(resolve_llm(f"ours={folder}", max_length=LONGEST), device, dtype)
+    llm = PinnedModel(resolve_llm(f"ours={folder}", max_length=LONGEST), device, dtype)
     return lambda: Embedder(EmbeddingStore(), device, dtype).texts(llm, texts).values
 
 
@@ -107,7 +107,7 @@ def our_images(
     """Return the work of embedding images with an empty store, and its arithmetic."""
     handle = resolve_encoder(f"ours={folder}", pooling=pooling)
     assert isinstance(handle, Encoder)
-    encoder = Kept(handle, device, dtype)
+    encoder = PinnedModel(handle, device, dtype)
 
     def work() -> Vectors:
         embedder = Embedder(EmbeddingStore(), device, dtype, IMAGES_A_BATCH)

@@ -21,7 +21,7 @@ _BUSY = (0, 1, 2, 5, 6, 7)
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class Usage:
     """What one piece of work took, in seconds: on the clock, and of all threads on processors."""
 
     wall: float
@@ -37,7 +37,7 @@ class Round:
         others: how many processors other processes kept busy in the meantime, None where nobody can tell.
     """
 
-    costs: Mapping[str, Cost]
+    costs: Mapping[str, Usage]
     others: float | None
 
 
@@ -103,18 +103,18 @@ def ratios(rounds: Sequence[Round], of: str, to: str, what: str) -> Spread:
     return Spread.of([getattr(r.costs[of], what) / getattr(r.costs[to], what) for r in rounds])
 
 
-def cost_of(work: Callable[[], Any]) -> Cost:
+def cost_of(work: Callable[[], Any]) -> Usage:
     """Return what one run of `work` takes."""
     before = used()
     work()
     after = used()
-    return Cost(after.wall - before.wall, after.cpu - before.cpu)
+    return Usage(after.wall - before.wall, after.cpu - before.cpu)
 
 
-def used() -> Cost:
+def used() -> Usage:
     """Return the clock, and the processor time of this process so far: user and system, all threads."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return Cost(time.perf_counter(), usage.ru_utime + usage.ru_stime)
+    return Usage(time.perf_counter(), usage.ru_utime + usage.ru_stime)
 
 
 def busy_seconds(stat: Path = Path("/proc/stat")) -> float | None:
@@ -126,7 +126,7 @@ def busy_seconds(stat: Path = Path("/proc/stat")) -> float | None:
         return None
 
 
-def _others(before: float | None, after: float | None, started: Cost, ended: Cost) -> float | None:
+def _others(before: float | None, after: float | None, started: Usage, ended: Usage) -> float | None:
     if before is None or after is None:
         return None
     own = ended.cpu - started.cpu

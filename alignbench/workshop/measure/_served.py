@@ -21,7 +21,7 @@ STARTED_BY = 180.0  # seconds; far less on a machine that is not busy
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class PageServer:
     """A page that answers.
 
     Args:
@@ -38,7 +38,7 @@ class Served:
 @contextmanager
 def served(
     folder: Path, *options: str, environment: Mapping[str, str] | None = None, started_by: float = STARTED_BY
-) -> Iterator[Served]:
+) -> Iterator[PageServer]:
     """Serve a page until the block is left.
 
     Args:
@@ -64,7 +64,7 @@ def served(
     }
     with (folder / "log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(command, cwd=folder, env=variables, stdout=log, stderr=log)
-        page = Served(url, process, folder / "log")
+        page = PageServer(url, process, folder / "log")
         try:
             _wait(page, started_by)
             yield page
@@ -73,7 +73,7 @@ def served(
             process.wait(timeout=60)
 
 
-def _wait(page: Served, seconds: float) -> None:
+def _wait(page: PageServer, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:

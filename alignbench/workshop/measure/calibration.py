@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.paths import cache_home
 from alignbench.workshop.measure._calibration_cases import ALIGNED, INDEPENDENT
-from alignbench.workshop.measure._calibration_cells import E2E, RANKED, Cell, compute, missing, read
+from alignbench.workshop.measure._calibration_cells import (
+    E2E,
+    RANKED,
+    CalibrationCell,
+    compute,
+    missing,
+    read,
+)
 from alignbench.workshop.measure._sections import with_sections_of
 
 if TYPE_CHECKING:
@@ -30,17 +37,17 @@ TRAINED = (INDEPENDENT[0], ALIGNED[0])
 TRAININGS = 200
 
 
-def plan(draws: int = DRAWS) -> list[Cell]:
+def plan(draws: int = DRAWS) -> list[CalibrationCell]:
     """Return all cells, the most wanted first; where one is dear it gets fewer draws."""
     cells = []
     for metric in FIRST:
-        cells += [Cell(c.name, n, metric, draws) for n in SIZES for c in INDEPENDENT]
-        cells += [Cell(c.name, n, metric, draws, 0) for n in SIZES[1:] for c in ALIGNED]
-    cells += [Cell(c.name, n, RANKED, draws, 0) for n in SIZES[1:] for c in ALIGNED]
-    cells += [Cell(c.name, n, E2E, min(draws, TRAININGS)) for n in SIZES[1:] for c in TRAINED]
+        cells += [CalibrationCell(c.name, n, metric, draws) for n in SIZES for c in INDEPENDENT]
+        cells += [CalibrationCell(c.name, n, metric, draws, 0) for n in SIZES[1:] for c in ALIGNED]
+    cells += [CalibrationCell(c.name, n, RANKED, draws, 0) for n in SIZES[1:] for c in ALIGNED]
+    cells += [CalibrationCell(c.name, n, E2E, min(draws, TRAININGS)) for n in SIZES[1:] for c in TRAINED]
     for metric, fewer in THEN.items():
         sizes = SIZES[1:] if metric == "ridge_r2" else SIZES
-        cells += [Cell(c.name, n, metric, min(draws, fewer)) for n in sizes for c in INDEPENDENT]
+        cells += [CalibrationCell(c.name, n, metric, min(draws, fewer)) for n in sizes for c in INDEPENDENT]
     return cells
 
 
@@ -60,7 +67,7 @@ def main(argv: list[str]) -> None:
     print(f"wrote {options.out}")
 
 
-def rounds(cells: Sequence[Cell]) -> list[list[Cell]]:
+def rounds(cells: Sequence[CalibrationCell]) -> list[list[CalibrationCell]]:
     """Return what to draw in turn: a run that is cut off has a little of much, the first metrics first."""
     first = [cell for cell in cells if cell.metric in (*FIRST, RANKED)]
     trained = [cell for cell in cells if cell.metric == E2E]
@@ -68,7 +75,7 @@ def rounds(cells: Sequence[Cell]) -> list[list[Cell]]:
     return [[replace(c, draws=max(2, int(share * c.draws))) for c in some] for share, some in shares]
 
 
-def draw_all(cells: Sequence[Cell], work: Path, jobs: int = 1) -> None:
+def draw_all(cells: Sequence[CalibrationCell], work: Path, jobs: int = 1) -> None:
     """Compute the cells, in so many processes, each on one thread."""
     if jobs == 1:
         for some in rounds(cells):
@@ -80,7 +87,7 @@ def draw_all(cells: Sequence[Cell], work: Path, jobs: int = 1) -> None:
             list(pool.map(partial(_draw, work=work), some))
 
 
-def _draw(cell: Cell, work: Path) -> None:
+def _draw(cell: CalibrationCell, work: Path) -> None:
     from threadpoolctl import threadpool_limits
 
     if cell.metric == E2E:

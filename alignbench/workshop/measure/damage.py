@@ -36,7 +36,7 @@ MUCH = 0.1  # of the pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class FlipCounts:
     """How many flips of a format ended how.
 
     Args:
@@ -77,7 +77,7 @@ def flipped(content: bytes, bit: int) -> bytes:
     return bytes(damaged)
 
 
-def damage(name: str, images: int, flips: int, seed: int = 0) -> Outcome:
+def damage(name: str, images: int, flips: int, seed: int = 0) -> FlipCounts:
     """Return what becomes of `images` files of a format, each with a flipped bit `flips` times over."""
     rng = np.random.default_rng(seed)
     kind, how = FORMATS[name]
@@ -96,7 +96,7 @@ def damage(name: str, images: int, flips: int, seed: int = 0) -> Outcome:
             harmless += wrong is None
             unseen += wrong is not None
             much += wrong is not None and wrong > MUCH
-    return Outcome(images * flips, refused, harmless, unseen, much)
+    return FlipCounts(images * flips, refused, harmless, unseen, much)
 
 
 def _share_wrong(whole: NDArray[np.uint8], found: NDArray[np.uint8]) -> float | None:

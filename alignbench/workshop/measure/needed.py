@@ -49,7 +49,7 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SampleVerdict:
     """What a sample says of two encoders: difference and its error, how many groups, and whether they tie."""
 
     difference: float
@@ -90,7 +90,7 @@ def embedded(encoders: tuple[str, str], llm: str, per_type: int) -> Pool:
     )
 
 
-def look(pool: Pool, rows: Rows) -> Seen:
+def look(pool: Pool, rows: Rows) -> SampleVerdict:
     """Return what these rows say, as a run of the suite would."""
     found = [
         evaluate(METRICS.get(METRIC), x[rows], pool.texts[rows], groups=pool.groups[rows], null=False)
@@ -99,7 +99,7 @@ def look(pool: Pool, rows: Rows) -> Seen:
     joint = joint_of_deletions({name: f.deletions for name, f in zip(pool.encoders, found, strict=True)})
     first, second = (np.asarray(joint.parts[name]) for name in pool.encoders)
     difference = found[0].value - found[1].value
-    return Seen(
+    return SampleVerdict(
         difference=difference,
         error=joint.error_between(*pool.encoders),
         n=found[0].n,
@@ -108,7 +108,7 @@ def look(pool: Pool, rows: Rows) -> Seen:
     )
 
 
-def line(seed: int, seen: Sequence[Seen]) -> str:
+def line(seed: int, seen: Sequence[SampleVerdict]) -> str:
     """Return what one seed's samples say, as they grow."""
     first, *later = seen
     state = "apart" if first.apart else f"tie, {about(first.needed)} predicted"
@@ -126,7 +126,7 @@ def reached(sizes: Sequence[int], shares: Sequence[float]) -> str:
     return f"below {sizes[0]}" if shares[0] >= POWER else f"above {sizes[-1]}"
 
 
-def report(by_seed: Sequence[Sequence[Seen]]) -> None:
+def report(by_seed: Sequence[Sequence[SampleVerdict]]) -> None:
     """Print what came out over all seeds."""
     sizes = [seen.n for seen in by_seed[0]]
     columns = list(zip(*by_seed, strict=True))
@@ -149,7 +149,7 @@ def report(by_seed: Sequence[Sequence[Seen]]) -> None:
         )
 
 
-def average(column: Sequence[Seen]) -> Seen:
+def average(column: Sequence[SampleVerdict]) -> SampleVerdict:
     """Return what many samples of one size say together: mean difference, root mean square of the errors."""
     return replace(
         column[0],

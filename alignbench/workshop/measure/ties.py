@@ -53,7 +53,7 @@ FAR = 12.0  # errors of a difference
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class ValueModel:
     """How the values of one sample are distributed over the encoders.
 
     Args:
@@ -82,11 +82,11 @@ class World:
         return np.asarray(values * np.geomspace(1 / self.spread, self.spread, count))
 
 
-WORLDS = tuple(World(f"correlation {rho:g}", rho) for rho in (0.0, 0.5, 0.9))
+WORLDS = tuple(ValueModel(f"correlation {rho:g}", rho) for rho in (0.0, 0.5, 0.9))
 HARDER = (
-    World("unequal errors", spread=2.0),
-    World("twins", correlation=0.0, twins=True),
-    World("skewed", correlation=0.0, skewed=True),
+    ValueModel("unequal errors", spread=2.0),
+    ValueModel("twins", correlation=0.0, twins=True),
+    ValueModel("skewed", correlation=0.0, skewed=True),
 )
 
 
@@ -143,7 +143,7 @@ def rules(count: int, freedom: int) -> tuple[list[float], list[float]]:
     return holm, [leader_quantile(left + 1, freedom) for left in others]
 
 
-def shares(world: World, n: int, better: Sequence[float], draws: int, look: Look) -> Matrix:
+def shares(world: ValueModel, n: int, better: Sequence[float], draws: int, look: Look) -> Matrix:
     """Return the means of what `look` sees in the first groups [rules, numbers], over draws of n samples.
 
     Args:

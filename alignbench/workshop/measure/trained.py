@@ -37,7 +37,7 @@ PATIENCE = 30
 
 
 @dataclass(frozen=True)
-class Case:
+class Workload:
     """What is trained: sizes, how many runs, how long."""
 
     name: str
@@ -48,7 +48,7 @@ class Case:
     training: Training
 
 
-def cases(large_runs: int, large_epochs: int) -> list[Case]:
+def cases(large_runs: int, large_epochs: int) -> list[Workload]:
     """Return ELAS and end to end at the default sizes, and at those of real models."""
     found = []
     for size, n, dims, splits, seeds, epochs in (
@@ -57,12 +57,12 @@ def cases(large_runs: int, large_epochs: int) -> list[Case]:
     ):
         elas = Training("linear", "mse", epochs=epochs)
         e2e = Training("linear", "contrastive", epochs=epochs, patience=PATIENCE)
-        found += [Case(f"elas {size}", n, dims, splits, seeds[0], elas)]
-        found += [Case(f"e2e {size}", n, dims, splits, seeds[1], e2e)]
+        found += [Workload(f"elas {size}", n, dims, splits, seeds[0], elas)]
+        found += [Workload(f"e2e {size}", n, dims, splits, seeds[1], e2e)]
     return found
 
 
-def data(case: Case) -> tuple[Vectors, Vectors, list[Split]]:
+def data(case: Workload) -> tuple[Vectors, Vectors, list[Split]]:
     """Return sides that share some dimensions, as unit vectors, and the splits of the experiments."""
     rng = np.random.default_rng(0)
     common = rng.normal(size=(case.n, LATENT))
@@ -121,7 +121,7 @@ def _loss(prediction: Tensor, target: Tensor, scale: Tensor, loss: str) -> Tenso
     return -functional.logsigmoid(z * (scale[0].exp() * cosines + scale[1])).sum() / len(prediction)
 
 
-def compare(case: Case, rounds: int) -> None:
+def compare(case: Workload, rounds: int) -> None:
     """Print both side by side; fail where they don't give the same."""
     x, y, splits = data(case)
     fit(x, y, splits[:1], Training("linear", case.training.loss, epochs=2))  # what torch sets up once

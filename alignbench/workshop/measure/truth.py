@@ -39,7 +39,7 @@ BLIND = [*METRICS.names(family="coral"), *METRICS.names(family="spectra")]
 
 
 @dataclass(frozen=True)
-class World:
+class Population:
     """Pairs whose sides have 16 latent dimensions, `shared` of them in common.
 
     `noise` is isotropic, a multiple of the latent variance; `separation` moves the class means apart on both
@@ -87,20 +87,20 @@ def class_means(side: int) -> Matrix:
     return rng_for(side, "class means").normal(size=(CLASSES, LATENT))
 
 
-INDEPENDENT = World("independent", 0, 0.5)
+INDEPENDENT = Population("independent", 0, 0.5)
 ALIGNED = (
-    World("2 of 16 shared, noise 0.5", 2, 0.5),
-    World("8 of 16 shared, noise 0.5", 8, 0.5),
-    World("8 of 16 shared, noise 2", 8, 2.0),
+    Population("2 of 16 shared, noise 0.5", 2, 0.5),
+    Population("8 of 16 shared, noise 0.5", 8, 0.5),
+    Population("8 of 16 shared, noise 2", 8, 2.0),
 )
 CLASS_DRIVEN = (
-    World("types alone", 0, 0.5, 1.0),
-    World("types, and 4 of 16 shared", 4, 0.5, 1.0),
+    Population("types alone", 0, 0.5, 1.0),
+    Population("types, and 4 of 16 shared", 4, 0.5, 1.0),
 )
 
 
 @dataclass(frozen=True)
-class Cell:
+class Trials:
     """The trials of one metric in one world at one n."""
 
     values: Matrix
@@ -116,7 +116,7 @@ def trials(metric: str, n: int, scale: float) -> int:
 
 
 @cache
-def run(world: World, metric: str, n: int, scale: float, labels: bool = False) -> Cell | None:
+def run(world: Population, metric: str, n: int, scale: float, labels: bool = False) -> Trials | None:
     """Return all trials, or None where the metric does not exist at this n."""
     results: list[Evaluation] = []
     for trial in range(trials(metric, n, scale)):
@@ -132,7 +132,7 @@ def run(world: World, metric: str, n: int, scale: float, labels: bool = False) -
     if len(results) < 2:
         return None
     nulls = [result.null for result in results if result.null is not None]
-    return Cell(
+    return Trials(
         values=np.asarray([result.value for result in results]),
         rejects=_share(null.p for null in nulls),
         within=_share(null.within_p for null in nulls),
@@ -152,7 +152,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (names, rule, *map(list, rows)))
 
 
-def by_size(world: World, show: Callable[[Cell], str], scale: float) -> str:
+def by_size(world: Population, show: Callable[[Trials], str], scale: float) -> str:
     """Return a table: a row a metric, a column an n."""
     rows = []
     for name in SEEING:
@@ -163,7 +163,7 @@ def by_size(world: World, show: Callable[[Cell], str], scale: float) -> str:
     return table(["metric", *(f"n = {n}" for n in SIZES)], rows)
 
 
-def value(cell: Cell) -> str:
+def value(cell: Trials) -> str:
     """Return mean ± standard deviation over the trials."""
     return f"{cell.values.mean():.3f} ± {cell.values.std(ddof=1):.3f}"
 

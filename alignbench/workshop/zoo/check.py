@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from transformers import PreTrainedModel
 
-    from alignbench.zoo.recipes import Recipe
+    from alignbench.zoo.recipes import TrainingRecipe
 
 RESULTS_FILE = "results.json"
 PER_TYPE = 30
@@ -37,7 +37,7 @@ BATCH = 32
 Results = dict[str, float]
 
 
-def check_model(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> Results:
+def check_model(recipe: TrainingRecipe, folder: Path, say: Callable[[str], None]) -> Results:
     """Measure the model in `folder`, write results.json and the card beside it, and return the results."""
     results = measure(recipe, folder)
     (folder / RESULTS_FILE).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
@@ -47,7 +47,7 @@ def check_model(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> Res
     return results
 
 
-def measure(recipe: Recipe, folder: Path) -> Results:
+def measure(recipe: TrainingRecipe, folder: Path) -> Results:
     """Return the held-out results of the model in `folder`, by what its objective promises."""
     if recipe.objective == "language":
         results = language_results(folder)

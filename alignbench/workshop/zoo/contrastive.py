@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from alignbench.zoo.recipes import Recipe
+    from alignbench.zoo.recipes import TrainingRecipe
 
 LOGIT_SCALE_LIMIT = math.log(100)
 SIGMOID_START = (math.log(10), -10.0)  # Zhai et al. 2023, section 3.2: scale and bias
 
 
-class Contrastive:
+class ContrastiveTask:
     """Images with their texts; every second batch is of a single type, so that negatives are hard."""
 
-    def __init__(self, recipe: Recipe, pixels: NDArray[np.uint8], tokenizer: Any, processor: Any) -> None:
+    def __init__(
+        self, recipe: TrainingRecipe, pixels: NDArray[np.uint8], tokenizer: Any, processor: Any
+    ) -> None:
         self._recipe, self._pixels, self._tokenizer, self._processor = recipe, pixels, tokenizer, processor
         self._drawings = Drawings()
         self.module = build(recipe, tokenizer)
@@ -49,7 +51,7 @@ class Contrastive:
             self.module.logit_scale.clamp_(0, LOGIT_SCALE_LIMIT)
 
 
-def build(recipe: Recipe, tokenizer: Any) -> Any:
+def build(recipe: TrainingRecipe, tokenizer: Any) -> Any:
     """Return the untrained model of `recipe`, with the tokenizer's special tokens in its configuration."""
     tokens = {
         "bos_token_id": tokenizer.bos_token_id,

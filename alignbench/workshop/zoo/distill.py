@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from alignbench.zoo.recipes import Recipe
+    from alignbench.zoo.recipes import TrainingRecipe
 
 PROTOTYPES = 256
 STUDENT_TEMPERATURE = 0.1
@@ -63,7 +63,7 @@ class Head(nn.Module):
         return functional.linear(x, functional.normalize(self.prototypes.weight, dim=-1))
 
 
-class Pair(nn.Module):
+class StudentTeacher(nn.Module):
     """Student and teacher: all that a checkpoint needs."""
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -81,10 +81,10 @@ class Pair(nn.Module):
 class Distillation:
     """Two large and two small crops an image; the teacher sees the large ones only."""
 
-    def __init__(self, recipe: Recipe, pixels: NDArray[np.uint8], processor: Any) -> None:
+    def __init__(self, recipe: TrainingRecipe, pixels: NDArray[np.uint8], processor: Any) -> None:
         self._recipe, self._pixels, self._processor = recipe, pixels, processor
         torch.manual_seed(recipe.seed)
-        self.module = Pair(recipe.config)
+        self.module = StudentTeacher(recipe.config)
 
     @property
     def model(self) -> Any:

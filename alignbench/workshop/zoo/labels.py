@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.datasets.synthetic import Description
-    from alignbench.zoo.recipes import Recipe
+    from alignbench.zoo.recipes import TrainingRecipe
 
 MOST = 12  # items that are told apart
 
@@ -28,7 +28,7 @@ MOST = 12  # items that are told apart
 class Labelled:
     """Images with a label each; the head on the CLS token is thrown away after."""
 
-    def __init__(self, recipe: Recipe, pixels: NDArray[np.uint8], processor: Any) -> None:
+    def __init__(self, recipe: TrainingRecipe, pixels: NDArray[np.uint8], processor: Any) -> None:
         self._recipe, self._pixels, self._processor = recipe, pixels, processor
         self._targets = targets(recipe.objective, len(pixels))
         outputs = self._targets.shape[1] if self._targets.ndim == 2 else int(self._targets.max()) + 1

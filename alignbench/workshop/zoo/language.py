@@ -13,7 +13,7 @@ from alignbench.workshop.zoo.data import Drawings, batch_numbers, document
 from alignbench.workshop.zoo.loop import ATTENTION
 
 if TYPE_CHECKING:
-    from alignbench.zoo.recipes import Recipe
+    from alignbench.zoo.recipes import TrainingRecipe
 
 IGNORED = -100
 FAMILIES = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen": (Qwen2Config, Qwen2ForCausalLM)}
@@ -22,7 +22,7 @@ FAMILIES = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen": (Qwen2Config, Qwen
 class Language:
     """A batch is a document for each of some drawings, each followed by the end-of-text token."""
 
-    def __init__(self, recipe: Recipe, tokenizer: Any) -> None:
+    def __init__(self, recipe: TrainingRecipe, tokenizer: Any) -> None:
         self._recipe, self._tokenizer = recipe, tokenizer
         self._drawings = Drawings()
         self.module = build(recipe, tokenizer)
@@ -43,7 +43,7 @@ class Language:
         """Nothing follows a step."""
 
 
-def build(recipe: Recipe, tokenizer: Any) -> Any:
+def build(recipe: TrainingRecipe, tokenizer: Any) -> Any:
     """Return the untrained model of `recipe`, with the tokenizer's special tokens in its configuration."""
     config, model = FAMILIES[recipe.family]
     torch.manual_seed(recipe.seed)

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, Dinov2Config, Dinov2Model
 
 from alignbench.files import claim_folder, make_folder
 from alignbench.paths import models_dir
-from alignbench.workshop.zoo.contrastive import Contrastive
+from alignbench.workshop.zoo.contrastive import ContrastiveTask
 from alignbench.workshop.zoo.data import pool
 from alignbench.workshop.zoo.distill import Distillation
 from alignbench.workshop.zoo.labels import Labelled
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import PreTrainedModel
 
-    from alignbench.workshop.zoo.loop import Task
+    from alignbench.workshop.zoo.loop import TrainingTask
     from alignbench.zoo.lineages import Lineage
 
 
@@ -72,12 +72,12 @@ def _make(lineage: Lineage, out: Path, work: Path, say: Callable[[str], None]) -
     if recipe.objective in ("softmax", "sigmoid"):
         shipped = "mini-clip" if recipe.objective == "softmax" else "mini-siglip"
         tokenizer = AutoTokenizer.from_pretrained(models_dir() / shipped)
-        task = Contrastive(recipe, pixels, tokenizer, processor)
+        task = ContrastiveTask(recipe, pixels, tokenizer, processor)
     else:
         kinds: dict[str, Any] = {"masked": Masked, "distill": Distillation}
         task = kinds.get(recipe.objective, Labelled)(recipe, pixels, processor)
     checkpoint = work / f"{recipe.name}.pt"
-    kept = Kept(
+    kept = SavingTask(
         task, lambda step: _keep(_model(task), tokenizer, processor, lineage, step, out), lineage.checkpoints
     )
     train(kept, recipe, checkpoint, say)
@@ -87,10 +87,10 @@ def _make(lineage: Lineage, out: Path, work: Path, say: Callable[[str], None]) -
     checkpoint.unlink(missing_ok=True)
 
 
-class Kept:
+class SavingTask:
     """A task that keeps its model after some steps."""
 
-    def __init__(self, task: Task, keep: Callable[[int], None], steps: Iterable[int]) -> None:
+    def __init__(self, task: TrainingTask, keep: Callable[[int], None], steps: Iterable[int]) -> None:
         self._task, self.keep, self._steps = task, keep, frozenset(steps)
 
     @property
@@ -118,7 +118,7 @@ def shrunk(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def _model(task: Any) -> Any:
-    return task.module if isinstance(task, Contrastive) else task.model
+    return task.module if isinstance(task, ContrastiveTask) else task.model
 
 
 def _keep(

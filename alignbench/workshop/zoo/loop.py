@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from alignbench.zoo.recipes import Recipe
+    from alignbench.zoo.recipes import TrainingRecipe
 
 # on a CPU and so few tokens a step with sdpa takes 1.4 times as long, most of it in its backward pass
 ATTENTION: dict[str, Any] = {"attn_implementation": "eager"}
@@ -23,7 +23,7 @@ SAVE_EVERY_SECONDS = 120.0
 LOG_EVERY = 20
 
 
-class Task(Protocol):
+class TrainingTask(Protocol):
     """What is trained, and how one step's loss comes about."""
 
     @property
@@ -38,7 +38,7 @@ class Task(Protocol):
 
 
 @dataclass(slots=True)
-class Progress:
+class TrainingProgress:
     """How far a training is; losses are means over `LOG_EVERY` steps."""
 
     step: int = 0
@@ -46,7 +46,9 @@ class Progress:
     losses: tuple[float, ...] = ()
 
 
-def train(task: Task, recipe: Recipe, checkpoint: Path, say: Callable[[str], None]) -> Progress:
+def train(
+    task: TrainingTask, recipe: TrainingRecipe, checkpoint: Path, say: Callable[[str], None]
+) -> TrainingProgress:
     """Train `task` for `recipe.steps`, going on from `checkpoint` if it is there."""
     optimizer = torch.optim.AdamW(
         _groups(task.module, recipe.decay), lr=recipe.rate, betas=(0.9, 0.98), eps=1e-6
@@ -81,7 +83,7 @@ def train(task: Task, recipe: Recipe, checkpoint: Path, say: Callable[[str], Non
     return progress
 
 
-def learning_rate(recipe: Recipe, step: int) -> float:
+def learning_rate(recipe: TrainingRecipe, step: int) -> float:
     """Return the rate of `step`: linear warm-up, then a cosine to 0."""
     if step < recipe.warmup:
         return recipe.rate * (step + 1) / recipe.warmup
@@ -98,16 +100,18 @@ def _groups(module: torch.nn.Module, decay: float) -> list[dict[str, object]]:
     ]
 
 
-def _resume(task: Task, optimizer: torch.optim.Optimizer, checkpoint: Path) -> Progress:
+def _resume(task: TrainingTask, optimizer: torch.optim.Optimizer, checkpoint: Path) -> TrainingProgress:
     if not checkpoint.exists():
-        return Progress()
+        return TrainingProgress()
     state = torch.load(checkpoint, weights_only=True)
     task.module.load_state_dict(state["module"])
     optimizer.load_state_dict(state["optimizer"])
-    return Progress(state["step"], state["seconds"], tuple(state["losses"]))
+    return TrainingProgress(state["step"], state["seconds"], tuple(state["losses"]))
 
 
-def _save(task: Task, optimizer: torch.optim.Optimizer, progress: Progress, checkpoint: Path) -> None:
+def _save(
+    task: TrainingTask, optimizer: torch.optim.Optimizer, progress: TrainingProgress, checkpoint: Path
+) -> None:
     make_folder(checkpoint.parent)
     state = {
         "module": task.module.state_dict(),

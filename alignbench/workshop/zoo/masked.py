@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from alignbench.zoo.recipes import Recipe
+    from alignbench.zoo.recipes import TrainingRecipe
 
 MASKED = 0.6  # share of the patches
 _FLAT = 1e-2  # added to a patch's variance: most are blank paper
@@ -29,7 +29,7 @@ _FLAT = 1e-2  # added to a patch's variance: most are blank paper
 class Masked:
     """A vision transformer with a linear head from each patch token to the pixels of its patch."""
 
-    def __init__(self, recipe: Recipe, pixels: NDArray[np.uint8], processor: Any) -> None:
+    def __init__(self, recipe: TrainingRecipe, pixels: NDArray[np.uint8], processor: Any) -> None:
         self._recipe, self._pixels, self._processor = recipe, pixels, processor
         self._patch = int(recipe.config["patch_size"])
         torch.manual_seed(recipe.seed)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from alignbench.workshop.zoo.contrastive import Contrastive
+from alignbench.workshop.zoo.contrastive import ContrastiveTask
 from alignbench.workshop.zoo.data import Drawings, document, pool
 from alignbench.workshop.zoo.distill import Distillation
 from alignbench.workshop.zoo.language import Language
-from alignbench.workshop.zoo.loop import Progress, train
+from alignbench.workshop.zoo.loop import TrainingProgress, train
 from alignbench.workshop.zoo.tokenizer import train_tokenizer
 from alignbench.zoo.pixels import image_processor
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel
 
-    from alignbench.zoo.recipes import Recipe
+    from alignbench.zoo.recipes import TrainingRecipe
 
 TOKENIZER_DRAWINGS = 4000
 TRAINING_FILE = "training.json"
 
 
 def train_model(
-    recipe: Recipe, out: Path, work: Path, say: Callable[[str], None], threads: int = 2
-) -> Progress:
+    recipe: TrainingRecipe, out: Path, work: Path, say: Callable[[str], None], threads: int = 2
+) -> TrainingProgress:
     """Train `recipe` and save the model to `out`.
 
     Args:
@@ -44,13 +44,13 @@ def train_model(
     torch.set_num_threads(threads)
     tokenizer = _tokenizer(recipe) if recipe.objective != "distill" else None
     processor = image_processor(recipe.objective) if recipe.objective != "language" else None
-    task: Contrastive | Distillation | Language
+    task: ContrastiveTask | Distillation | Language
     if recipe.objective == "language":
         task = Language(recipe, tokenizer)
     elif recipe.objective == "distill":
         task = Distillation(recipe, pool(recipe.pool, work), processor)
     else:
-        task = Contrastive(recipe, pool(recipe.pool, work), tokenizer, processor)
+        task = ContrastiveTask(recipe, pool(recipe.pool, work), tokenizer, processor)
     progress = train(task, recipe, work / f"{recipe.name}.pt", say)
     model = task.model if isinstance(task, Distillation) else task.module
     save(model, tokenizer, processor, out)
@@ -80,12 +80,12 @@ def save(model: PreTrainedModel, tokenizer: Any, processor: Any, out: Path) -> N
             part.save_pretrained(out)
 
 
-def _tokenizer(recipe: Recipe) -> Any:
+def _tokenizer(recipe: TrainingRecipe) -> Any:
     text_config = recipe.config.get("text_config", recipe.config)
     return train_tokenizer(_texts(recipe), recipe.family, text_config["max_position_embeddings"])
 
 
-def _texts(recipe: Recipe) -> Iterator[str]:
+def _texts(recipe: TrainingRecipe) -> Iterator[str]:
     """Yield what the tokenizer is trained on: each model's own share of the training texts."""
     drawings, rng = Drawings(), random.Random(f"tokenizer/{recipe.seed}")
     for number in itertools.islice(iter(lambda: rng.randrange(recipe.pool), -1), TOKENIZER_DRAWINGS):

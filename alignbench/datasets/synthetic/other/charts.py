@@ -27,7 +27,7 @@ NOUNS = {"lollipop": "stem", "area": "area", "stacked": "stack", "bubble": "bubb
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
+class OtherChart:
     """A chart.
 
     Args:
@@ -67,7 +67,7 @@ class Chart:
         ]
 
 
-def imagine_chart(rng: random.Random) -> Chart:
+def imagine_chart(rng: random.Random) -> OtherChart:
     """Return a random chart; all four kinds are equally likely."""
     kind = rng.choice(CHART_KINDS)
     topic, place = title_of(rng)
@@ -76,7 +76,7 @@ def imagine_chart(rng: random.Random) -> Chart:
     rows = {"lollipop": 1, "bubble": 1, "area": rng.randint(1, 2), "stacked": rng.randint(2, 3)}[kind]
     # parts of a stack share the height; a second area is wholly in front of the first
     spans = {"stacked": [(8, 100 // rows)] * rows, "area": [(50, 100), (8, 46)]}.get(kind, [(8, 100)])
-    return Chart(
+    return OtherChart(
         kind=kind,
         topic=topic,
         place=place,
@@ -90,7 +90,7 @@ def imagine_chart(rng: random.Random) -> Chart:
     )
 
 
-def paint_chart(chart: Chart, canvas: Canvas) -> list[Box]:
+def paint_chart(chart: OtherChart, canvas: Canvas) -> list[Box]:
     """Draw `chart`; the boxes are of the stems, areas, stacks or bubbles."""
     canvas.face = "serif"
     ink, faint = BACKGROUNDS[chart.background].ink, BACKGROUNDS[chart.background].faint
@@ -112,7 +112,7 @@ def paint_chart(chart: Chart, canvas: Canvas) -> list[Box]:
     return {"lollipop": _stems, "area": _areas, "stacked": _stacks}[chart.kind](chart, canvas, box)
 
 
-def _stems(chart: Chart, canvas: Canvas, box: tuple[float, float, float, float]) -> list[Box]:
+def _stems(chart: OtherChart, canvas: Canvas, box: tuple[float, float, float, float]) -> list[Box]:
     left, top, right, bottom = box
     ink, colour = BACKGROUNDS[chart.background].ink, COLOURS[chart.colours[0]]
     step, start = (bottom - top + 20) / len(chart.categories), left + 50
@@ -127,7 +127,7 @@ def _stems(chart: Chart, canvas: Canvas, box: tuple[float, float, float, float])
     return boxes
 
 
-def _areas(chart: Chart, canvas: Canvas, box: tuple[float, float, float, float]) -> list[Box]:
+def _areas(chart: OtherChart, canvas: Canvas, box: tuple[float, float, float, float]) -> list[Box]:
     left, top, right, bottom = box
     fill = BACKGROUNDS[chart.background].fill
     step = (right - left) / (len(chart.categories) - 1)
@@ -141,7 +141,7 @@ def _areas(chart: Chart, canvas: Canvas, box: tuple[float, float, float, float])
     return boxes
 
 
-def _stacks(chart: Chart, canvas: Canvas, box: tuple[float, float, float, float]) -> list[Box]:
+def _stacks(chart: OtherChart, canvas: Canvas, box: tuple[float, float, float, float]) -> list[Box]:
     left, top, right, bottom = box
     step = (right - left) / len(chart.categories)
     boxes = []
@@ -156,7 +156,7 @@ def _stacks(chart: Chart, canvas: Canvas, box: tuple[float, float, float, float]
     return boxes
 
 
-def _bubbles(chart: Chart, canvas: Canvas, box: tuple[float, float, float, float]) -> list[Box]:
+def _bubbles(chart: OtherChart, canvas: Canvas, box: tuple[float, float, float, float]) -> list[Box]:
     left, top, right, bottom = box
     ink, colour = BACKGROUNDS[chart.background].ink, COLOURS[chart.colours[0]]
     n = len(chart.categories)
@@ -174,12 +174,12 @@ def _bubbles(chart: Chart, canvas: Canvas, box: tuple[float, float, float, float
     return boxes
 
 
-def _names(chart: Chart, canvas: Canvas, places: list[float], bottom: float) -> None:
+def _names(chart: OtherChart, canvas: Canvas, places: list[float], bottom: float) -> None:
     for x, name in zip(places, chart.categories, strict=True):
         canvas.text((x, bottom + 6), name, 12, BACKGROUNDS[chart.background].ink, "ma")
 
 
-def describe_chart(chart: Chart) -> Description:
+def describe_chart(chart: OtherChart) -> Description:
     """Say what can be seen in `chart`, in four wordings."""
     kind = f"{chart.kind} chart"
     tops = chart.tops

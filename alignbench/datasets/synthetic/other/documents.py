@@ -35,7 +35,7 @@ LINES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class OtherDocument:
     """A page.
 
     Args:
@@ -75,10 +75,10 @@ class Document:
         return phrase.format(topic=self.topic.lower(), place=self.place, many=self.many, day=self.day)
 
 
-def imagine_document(rng: random.Random) -> Document:
+def imagine_document(rng: random.Random) -> OtherDocument:
     """Return a random page."""
     topic, place = title_of(rng)
-    return Document(
+    return OtherDocument(
         style=rng.choice(STYLES),
         topic=topic,
         place=place,
@@ -93,13 +93,13 @@ def imagine_document(rng: random.Random) -> Document:
     )
 
 
-def paint_document(page: Document, canvas: Canvas) -> list[Box]:
+def paint_document(page: OtherDocument, canvas: Canvas) -> list[Box]:
     """Draw `page`; the boxes are of what has the page's colour."""
     canvas.face = "mono" if page.style == "form" else "serif"
     return {"letter": _letter, "poster": _poster, "form": _form}[page.style](page, canvas)
 
 
-def _letter(page: Document, canvas: Canvas) -> list[Box]:
+def _letter(page: OtherDocument, canvas: Canvas) -> list[Box]:
     ink, colour = BACKGROUNDS[page.background].ink, COLOURS[page.colour]
     head = (canvas.width - 92.0, 26.0, canvas.width - 30.0, 88.0)
     canvas.ellipse(head, colour)
@@ -116,7 +116,7 @@ def _letter(page: Document, canvas: Canvas) -> list[Box]:
     return [Box("seal", page.colour, *head)]
 
 
-def _poster(page: Document, canvas: Canvas) -> list[Box]:
+def _poster(page: OtherDocument, canvas: Canvas) -> list[Box]:
     block = (0.0, 0.0, float(canvas.width), 0.52 * canvas.height)
     canvas.rectangle(block, COLOURS[page.colour])
     on, ink = ink_on(page.colour), BACKGROUNDS[page.background].ink
@@ -131,7 +131,7 @@ def _poster(page: Document, canvas: Canvas) -> list[Box]:
     return [Box("block", page.colour, *block)]
 
 
-def _form(page: Document, canvas: Canvas) -> list[Box]:
+def _form(page: OtherDocument, canvas: Canvas) -> list[Box]:
     ink, colour = BACKGROUNDS[page.background].ink, COLOURS[page.colour]
     canvas.text((26, canvas.height - 20), page.title, 20, ink, "ls")
     step = (canvas.height - 70) / page.items
@@ -147,7 +147,7 @@ def _form(page: Document, canvas: Canvas) -> list[Box]:
     return boxes
 
 
-def describe_document(page: Document) -> Description:
+def describe_document(page: OtherDocument) -> Description:
     """Say what can be seen in `page`, in four wordings."""
     about = f"{page.topic.lower()} in {page.place}"
     noun = {"letter": "paragraph", "poster": "point", "form": "field"}[page.style]

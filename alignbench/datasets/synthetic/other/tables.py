@@ -28,7 +28,7 @@ COLUMNS = ("Loans", "Tips", "Fees", "Goals", "Wins", "Calls", "Beds", "Seats")
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class OtherTable:
     """A table.
 
     Args:
@@ -62,14 +62,14 @@ class Table:
         return [row[0] for row in self.values]
 
 
-def imagine_table(rng: random.Random) -> Table:
+def imagine_table(rng: random.Random) -> OtherTable:
     """Return a random table."""
     topic, place = title_of(rng)
     theme = rng.randrange(len(CATEGORIES))
     layout = rng.choice(TABLE_KINDS)
     n, m = rng.randint(3, 8), 1 if layout == "tile" else rng.randint(2, 4)
     columns = [rng.sample(range(10, 100), n) for _ in range(m)]
-    return Table(
+    return OtherTable(
         layout=layout,
         topic=topic,
         place=place,
@@ -83,7 +83,7 @@ def imagine_table(rng: random.Random) -> Table:
     )
 
 
-def paint_table(table: Table, canvas: Canvas) -> list[Box]:
+def paint_table(table: OtherTable, canvas: Canvas) -> list[Box]:
     """Draw `table`; the boxes are of its rows or tiles."""
     canvas.face = "mono"
     ink = BACKGROUNDS[table.background].ink
@@ -92,7 +92,7 @@ def paint_table(table: Table, canvas: Canvas) -> list[Box]:
     return {"heat": _heat, "tile": _tiles, "ledger": _ledger}[table.layout](table, canvas, area)
 
 
-def _heat(table: Table, canvas: Canvas, area: tuple[float, float, float, float]) -> list[Box]:
+def _heat(table: OtherTable, canvas: Canvas, area: tuple[float, float, float, float]) -> list[Box]:
     left, top, right, bottom = area
     page, colour = BACKGROUNDS[table.background], COLOURS[table.colour]
     height, width = (bottom - top) / (len(table.names) + 1), (right - left - 64) / len(table.columns)
@@ -112,7 +112,7 @@ def _heat(table: Table, canvas: Canvas, area: tuple[float, float, float, float])
     return boxes
 
 
-def _tiles(table: Table, canvas: Canvas, area: tuple[float, float, float, float]) -> list[Box]:
+def _tiles(table: OtherTable, canvas: Canvas, area: tuple[float, float, float, float]) -> list[Box]:
     left, top, right, bottom = area
     columns = 2 if len(table.names) <= 4 else 3
     width, height = (right - left) / columns, (bottom - top) / -(-len(table.names) // columns)
@@ -128,7 +128,7 @@ def _tiles(table: Table, canvas: Canvas, area: tuple[float, float, float, float]
     return boxes
 
 
-def _ledger(table: Table, canvas: Canvas, area: tuple[float, float, float, float]) -> list[Box]:
+def _ledger(table: OtherTable, canvas: Canvas, area: tuple[float, float, float, float]) -> list[Box]:
     left, top, right, bottom = area
     ink, colour = BACKGROUNDS[table.background].ink, COLOURS[table.colour]
     height, width = (bottom - top) / (len(table.names) + 2), (right - left) / (len(table.columns) + 1)
@@ -146,7 +146,7 @@ def _ledger(table: Table, canvas: Canvas, area: tuple[float, float, float, float
     return boxes
 
 
-def describe_table(table: Table) -> Description:
+def describe_table(table: OtherTable) -> Description:
     """Say what can be seen in `table`, in four wordings."""
     kind = {"heat": "heat table", "tile": "table of tiles", "ledger": "ledger"}[table.layout]
     noun = "tile" if table.layout == "tile" else "row"

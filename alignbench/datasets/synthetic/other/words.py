@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.datasets.synthetic.words import Background, Named
+from alignbench.datasets.synthetic.words import Background, NameTable
 
 if TYPE_CHECKING:
     import random
 
     from alignbench.datasets.synthetic.words import RGB
 
-COLOURS: Named[RGB] = Named(
+COLOURS: NameTable[RGB] = NameTable(
     "colour",
     {
         "dark red": (132, 18, 34),
@@ -25,7 +25,7 @@ COLOURS: Named[RGB] = Named(
         "grey": (124, 128, 134),
     },
 )
-BACKGROUNDS: Named[Background] = Named(
+BACKGROUNDS: NameTable[Background] = NameTable(
     "page colour",
     {
         "lavender": Background((231, 225, 249), faint=(196, 188, 222)),

