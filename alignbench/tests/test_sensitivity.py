@@ -15,13 +15,13 @@ from alignbench.experiments.sensitivity.variants import (
     other_poolings,
     sensitivity,
     standardised,
-    unit,
     variants,
 )
 from alignbench.findings import Findings
 from alignbench.llms import resolve as resolve_llm
 from alignbench.metrics import METRICS
 from alignbench.plots import FIGURES, FigureInputs
+from alignbench.rows import unit_rows
 from alignbench.show.sensitivity import sensitivity_lines
 from alignbench.stats.variations import AS_SCORED, METRIC, kendall, variations
 from alignbench.tests.embed_fakes import drawings
@@ -95,7 +95,7 @@ def test_each_variant_changes_one_choice_and_is_what_it_says(
     np.testing.assert_allclose(found["lengths kept"].x, raw)
     assert not np.allclose(np.linalg.norm(raw, axis=1), 1)
     centred = found["centred, then unit length"].x
-    np.testing.assert_allclose(centred, unit(raw - raw.mean(axis=0)))
+    np.testing.assert_allclose(centred, unit_rows(raw - raw.mean(axis=0)))
     np.testing.assert_allclose(found["features standardised"].x.std(axis=0), 1)
 
 
