@@ -12,8 +12,8 @@ from alignbench.errors import AlignbenchWarning, InputError
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.findings.numbers import probability
 from alignbench.metrics import METRICS
-from alignbench.plots.text import number
 from alignbench.stats import LEVEL
+from alignbench.text import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

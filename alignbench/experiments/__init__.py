@@ -59,6 +59,11 @@ def experiments() -> list[Experiment]:
     return list(found.values())
 
 
+def figure_modules() -> dict[str, str]:
+    """Return module -> the experiment whose figures it declares, in the order of a report."""
+    return {module: experiment.name for experiment in experiments() for module in experiment.figures}
+
+
 def needing(experiment: str, metric: object) -> Iterator[str]:
     """Yield the other experiments that need a score.
 

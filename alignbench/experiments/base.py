@@ -248,6 +248,7 @@ class Experiment:
             for the whole experiment. Each is computed and filed once, whoever asks for it.
         measures: metric -> what it measures, in a sentence, where it is not the documentation of a
             registered metric that says so.
+        figures: the modules that declare its figures, by name: they are imported when figures are drawn.
         long: whether it takes minutes with the toy models, so that a run of everything leaves it out.
         tab: its place on the web page.
         not_for_arrays: why it says nothing of files of vectors, where that is so.
@@ -259,6 +260,7 @@ class Experiment:
     options: tuple[str, ...] = ()
     needs: Mapping[str, Collection[str] | None] = field(default_factory=dict)
     measures: Mapping[str, str] = field(default_factory=dict)
+    figures: tuple[str, ...] = ()
     long: bool = False
     tab: Tab | None = None
     not_for_arrays: str = ""

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from alignbench.findings.choice import PAIRING_BLIND, RANKED_BY
 from alignbench.findings.numbers import about, probability
-from alignbench.plots.text import number
-from alignbench.plots.verdict import MOST_NAMED, TOO_CLOSE, sentence
 from alignbench.stats import LEVEL
+from alignbench.stats.verdict import MOST_NAMED, TOO_CLOSE, sentence
+from alignbench.text import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alignbench.findings.choice import is_cross_modal
-from alignbench.plots.text import number
 from alignbench.stats import joint_of, paired_difference
+from alignbench.text import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

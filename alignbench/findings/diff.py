@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from alignbench.errors import UnlikeError
 from alignbench.findings.gate import check_gates, rounding
 from alignbench.findings.unlike import TIMED, machines_differ, same_data, what_else_differs, why_unlike
-from alignbench.plots.text import clean
 from alignbench.stats import joint_of, paired_difference, unpaired_difference
+from alignbench.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alignbench.plots.names import models_of
+from alignbench.names import models_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

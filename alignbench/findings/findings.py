@@ -15,8 +15,8 @@ from alignbench.findings.files import finite, read_run, sound
 from alignbench.findings.flags import flags_of, meaning
 from alignbench.findings.ranking import in_order, leading, rankings
 from alignbench.findings.toys import toy_warnings
-from alignbench.plots.inputs import WITH_TIES, Artifacts, FigureInputs, pick
-from alignbench.plots.names import failures_of, labels_of, models_of, origin_of
+from alignbench.names import failures_of, labels_of, models_of, origin_of
+from alignbench.plots.inputs import Artifacts, FigureInputs, pick
 from alignbench.registry import unknown
 from alignbench.stats import standings
 from alignbench.stats.prediction import predicts
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from alignbench.types import Failure, ModelInfo, Score
 
 _SEED = 42
+_WITH_TIES = frozenset({"compare", "multi_llm"})
+"""The experiments whose figures mark the best encoder and those that tie with it."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ class Findings:
         """Return what figures are drawn from: the scores, what they say, and the arrays beside them."""
         arrays = artifacts or Artifacts()
         tables: dict[tuple[str, str, str, str], dict[str, Score]] = {}
-        shown = [s for s in self.scores if s.experiment in WITH_TIES and is_cross_modal(s)]
+        shown = [s for s in self.scores if s.experiment in _WITH_TIES and is_cross_modal(s)]
         for metric in dict.fromkeys(score.metric for score in shown):
             for score in pick(shown, metric):
                 table = (score.experiment, metric, str(score.llm), score.data_type)

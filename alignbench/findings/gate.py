@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alignbench.errors import ConfigError, UnknownNameError
-from alignbench.plots.text import clean
 from alignbench.registry import unknown
+from alignbench.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from alignbench.plots.text import number
+from alignbench.text import number
 
 if TYPE_CHECKING:
     from alignbench.types import Score

@@ -1,50 +1,28 @@
 """What a figure says about itself, once, beside its drawing code; and the table of all figures.
 
-Nothing here imports matplotlib. The modules of the figures are imported when the first one is asked for.
+Nothing here imports matplotlib. The modules of the figures are imported when the first figure is asked for.
 """
 
 from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
+from alignbench.errors import ConfigError
 from alignbench.plots.inputs import FigureInputs
 from alignbench.plots.style import styled
-from alignbench.plots.text import clean
 from alignbench.registry import Registry
+from alignbench.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection
 
     from matplotlib.figure import Figure
 
     Draw = Callable[[FigureInputs], Figure | None]
 
 Source = TypeVar("Source", contravariant=True)
-
-MODULES = (
-    "matrix",
-    "compare",
-    "alignment",
-    "overview",
-    "sensitivity",
-    "influence",
-    "similarity",
-    "retrieval",
-    "projectors",
-    "elas",
-    "vlm",
-    "embedding",
-    "layers",
-    "attention",
-    "coral",
-    "spectra",
-    "eas",
-    "speed",
-    "validity",
-)
-"""The modules that declare figures, in the order in which a report shows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,24 +82,30 @@ def declare_figure(
 
 
 class FigureRegistry(Registry[FigureSpec[FigureInputs]]):
-    """All figures of a run, ours first, those that others add after them."""
+    """All figures of a run, those of the experiments first, those that others add after them.
 
-    def __init__(self) -> None:
+    Args:
+        modules: `"module:function"`, a function that returns module -> the experiment whose figures it
+            declares. It is imported and asked when a figure is: experiments stand above figures.
+    """
+
+    def __init__(self, modules: str) -> None:
         super().__init__("figure", "alignbench.figures")
-        self._has_ours = False
+        self._modules = modules
+        self._imported_modules: set[str] = set()
 
     def add(
         self, name: str, entry: FigureSpec[FigureInputs] | Callable[[FigureInputs], Figure | None] | str
     ) -> None:
         """Register a figure, as `Registry.add` does."""
-        self._take_in_ours()
+        self._take_in_experiments()
         super().add(
             name, FigureSpec(entry) if callable(entry) and not isinstance(entry, FigureSpec) else entry
         )
 
     def remove(self, name: str) -> None:
         """Forget a figure, as `Registry.remove` does."""
-        self._take_in_ours()
+        self._take_in_experiments()
         super().remove(name)
 
     def get(self, name: str) -> FigureSpec[FigureInputs]:
@@ -130,27 +114,20 @@ class FigureRegistry(Registry[FigureSpec[FigureInputs]]):
         return entry if isinstance(entry, FigureSpec) else FigureSpec(entry)
 
     def _take_in_entry_points(self) -> None:
-        self._take_in_ours()
+        self._take_in_experiments()
         super()._take_in_entry_points()
 
-    def _take_in_ours(self) -> None:
-        if not self._has_ours:
-            self._has_ours = True
-            for name, spec in _declared():
-                if STUDY not in spec.experiments:
-                    super().add(name, spec)
+    def _take_in_experiments(self) -> None:
+        source, _, attribute = self._modules.partition(":")
+        for name, experiment in getattr(importlib.import_module(source), attribute)().items():
+            if name not in self._imported_modules:
+                for figure, spec in _declared(name, experiment).items():
+                    super().add(figure, spec)
+                self._imported_modules.add(name)
 
 
-STUDY = "study"
-"""The experiment whose figures are drawn from its own tables, not from the scores of a run."""
-
-FIGURES = FigureRegistry()
+FIGURES = FigureRegistry("alignbench.experiments:figure_modules")
 """Name of the file -> the figure."""
-
-
-def study_figures() -> dict[str, FigureSpec[Any]]:
-    """Return the figures of the validity study, which are drawn from a `Validity`."""
-    return {name: spec for name, spec in _declared() if STUDY in spec.experiments}
 
 
 def figures_of(experiment: str) -> tuple[str, ...]:
@@ -192,13 +169,21 @@ def shown_in(name: str) -> tuple[str, ...]:
     return () if spec is None else spec.shows
 
 
-def _spec(name: str) -> FigureSpec[Any] | None:
-    return FIGURES.get(name) if name in FIGURES else study_figures().get(name)
+def _spec(name: str) -> FigureSpec[FigureInputs] | None:
+    return FIGURES.get(name) if name in FIGURES else None
 
 
-def _declared() -> Iterator[tuple[str, FigureSpec[Any]]]:
-    for name in MODULES:
-        module = importlib.import_module(f"alignbench.plots.{name}")
-        for attribute, value in vars(module).items():
-            if isinstance(value, FigureSpec) and value.draw.__module__ == module.__name__:
-                yield attribute, value
+def _declared(name: str, experiment: str) -> dict[str, FigureSpec[FigureInputs]]:
+    """Return the figures that a module declares, in the order of their declarations."""
+    try:
+        module = importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(f"experiment {experiment!r}: can't import its figures, {name} ({error})") from error
+    figures = {
+        attribute: value
+        for attribute, value in vars(module).items()
+        if isinstance(value, FigureSpec) and value.draw.__module__ == name
+    }
+    if not figures:
+        raise ConfigError(f"experiment {experiment!r}: {name} declares no figure; use @declare_figure there")
+    return figures

@@ -20,10 +20,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+from alignbench.cores import available_cores
 from alignbench.errors import UnwritableError
 from alignbench.plots import FIGURES, FigureInputs, save, save_for_paper
 from alignbench.plots.fonts import behind, boxes
-from alignbench.plots.missing import note_missing
+from alignbench.plots.gaps import note_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -196,8 +197,6 @@ class _Helper:
 
 def _helpers(drawing: Drawing, shared: deque[str], drawn: dict[str, Drawn]) -> Iterator[_Helper]:
     """Start a helper for each further core where there is much to draw, as far as the system allows it."""
-    from alignbench.experiments.speed.machine import available_cores
-
     many = len(drawing.inputs.scores) >= MANY_SCORES
     for _ in range(min(available_cores(), MOST_PROCESSES) - 1 if many else 0):
         with suppress(Exception):  # then this process draws alone
@@ -211,7 +210,7 @@ def _helpers(drawing: Drawing, shared: deque[str], drawn: dict[str, Drawn]) -> I
 
 
 def _taken(shared: deque[str]) -> Iterator[str]:
-    """Take names until there are none; from the end, where the dear ones stand: so the last one is cheap."""
+    """Take names until there are none."""
     with suppress(IndexError):
         while True:
             yield shared.pop()
@@ -223,7 +222,7 @@ def _is_ours(name: str) -> bool:
         draw = FIGURES.get(name).draw
     except Exception:  # whatever the import of a user's module raises: drawing it says so
         return False
-    return draw.__module__.startswith("alignbench.plots.") and draw.__name__ == name
+    return draw.__module__.startswith("alignbench.") and draw.__name__ == name
 
 
 def _say(stream: IO[bytes], what: object) -> None:

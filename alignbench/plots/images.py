@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.plots.text import clean, fit, number
+from alignbench.text import clean, fit, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

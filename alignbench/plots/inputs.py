@@ -11,10 +11,10 @@ import numpy as np
 from alignbench.datatypes import ALL
 from alignbench.errors import InputError
 from alignbench.files import read_regular
-from alignbench.plots.names import labels_of
+from alignbench.names import labels_of
 from alignbench.plots.style import Look, looks
-from alignbench.plots.text import clean, fit
 from alignbench.stats import Standings
+from alignbench.text import clean, fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 LABEL_WIDTH = 36
 TITLE_WIDTH = 26
-WITH_TIES = frozenset({"compare", "multi_llm"})
-"""The experiments whose figures mark the best encoder and those that tie with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ class FigureInputs:
             before the first hyphen of the file's name.
         failures: the tests that failed, so that scores are missing.
         standings: (experiment, metric, LLM, data type) -> the order of the encoders and their ties, for the
-            experiments of `WITH_TIES`.
+            experiments whose figures mark the best encoder and those that tie with it.
         prediction: which score predicts retrieval.
         variations: the order of the encoders under other choices.
     """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
 from alignbench.plots.style import INK, MUTED, NULL, SATURATED_HATCH
-from alignbench.plots.text import clean, cut, number
+from alignbench.text import clean, cut, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

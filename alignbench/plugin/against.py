@@ -9,9 +9,9 @@ import pytest
 
 from alignbench.errors import AlignbenchError, ConfigError, UnwritableError
 from alignbench.findings import Findings, check_gates, compare, write_text
-from alignbench.plots.text import clean
 from alignbench.show import markdown_diff, terminal_diff
 from alignbench.show.text import markdown, wrap
+from alignbench.text import clean
 
 if TYPE_CHECKING:
     from pathlib import Path

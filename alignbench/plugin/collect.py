@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alignbench.cores import available_cores
 from alignbench.embed import gives
 from alignbench.encoders import Encoder
 from alignbench.errors import AlignbenchError, AlignbenchWarning, UnwritableError
 from alignbench.experiments.attention.scores import what_it_lacks
 from alignbench.experiments.dead import flag_dead
-from alignbench.experiments.speed.machine import available_cores
 from alignbench.findings import REPORT, Findings
 from alignbench.findings.files import ARTIFACTS
 from alignbench.findings.toys import toy_warnings
 from alignbench.paths import exists
-from alignbench.plots.text import clean
 from alignbench.plugin.forecast import Forecast
 from alignbench.plugin.gate import is_timed
 from alignbench.plugin.selection import needed_by_items, timings_of, uses_of
@@ -30,6 +29,7 @@ from alignbench.session.keep import Keeper
 from alignbench.session.samples import keep_samples
 from alignbench.session.selection import Needed, needed_by_ids
 from alignbench.show import failure_lines, terminal_table
+from alignbench.text import clean
 from alignbench.types import Run, Score
 from alignbench.weights import Location
 from alignbench.weights.arrays import array_file

@@ -9,9 +9,9 @@ import pytest
 
 from alignbench.errors import AlignbenchError
 from alignbench.experiments import EXPERIMENTS
-from alignbench.plots.text import clean, cut
 from alignbench.plugin.selection import experiment_of, needed_by_items
 from alignbench.session.selection import needed_by_ids
+from alignbench.text import clean, cut
 from alignbench.types import Failure
 
 if TYPE_CHECKING:

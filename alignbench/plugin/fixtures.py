@@ -16,7 +16,6 @@ import pytest
 
 from alignbench.errors import AlignbenchError, UnwritableError
 from alignbench.experiments import experiments, needing
-from alignbench.plots.text import clean
 from alignbench.plugin import shortage, timing
 from alignbench.plugin.against import Against
 from alignbench.plugin.cell import Cell
@@ -31,6 +30,7 @@ from alignbench.session.environment import share_out_gpus
 from alignbench.session.runfolder import RunFolder
 from alignbench.session.selection import JOIN
 from alignbench.session.session import Session
+from alignbench.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

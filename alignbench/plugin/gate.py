@@ -15,11 +15,11 @@ import pytest
 
 from alignbench.experiments.speed.machine import threads_to_use
 from alignbench.paths import exists, is_file
-from alignbench.plots.text import clean
 from alignbench.plugin.baseline import MIDDLE_OF, Baseline, runs_like
 from alignbench.plugin.terminal import Printer
 from alignbench.session.environment import accelerator, git_commit, machine, versions
 from alignbench.show.text import wrap
+from alignbench.text import clean
 from alignbench.units import plural
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 from alignbench import doing
-from alignbench.plots.text import clean, fit
+from alignbench.text import clean, fit
 from alignbench.units import duration_text, plural
 
 if TYPE_CHECKING:

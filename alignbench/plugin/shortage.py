@@ -8,7 +8,7 @@ import pytest
 
 from alignbench.errors import AlignbenchError
 from alignbench.memory import is_out_of_memory
-from alignbench.plots.text import clean
+from alignbench.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Generator

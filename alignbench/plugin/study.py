@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from alignbench.clone import workshop
 from alignbench.errors import DataError
+from alignbench.experiments.validity.result import write_result
 from alignbench.experiments.validity.study import LLMS, Study, checkpoints, member_of, members
 from alignbench.experiments.validity.study_cells import CellSettings
 from alignbench.files import try_writing
 from alignbench.paths import cache_home
-from alignbench.plots.validity_result import write_result
 from alignbench.zoo.lineages import CARD, LINEAGES, SHIPPED
 
 if TYPE_CHECKING:

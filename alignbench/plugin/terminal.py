@@ -10,9 +10,9 @@ from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from alignbench.llms.gguf import is_converted
-from alignbench.plots.text import clean
 from alignbench.plugin.costs import MEASURED_SAMPLES
 from alignbench.show.text import wrap
+from alignbench.text import clean
 from alignbench.units import duration_text, plural, size_text
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench import paths
+from alignbench.cores import available_cores
 from alignbench.errors import UnwritableError
-from alignbench.experiments.speed.machine import available_cores
 from alignbench.files import make_folder, write_bytes
 from alignbench.session.environment import accelerator, processor
 from alignbench.weights.digest import text_digest

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.plots.text import number
 from alignbench.show.diff_words import (
     UNPAIRED,
     answers,
@@ -22,6 +21,7 @@ from alignbench.show.diff_words import (
     verdict,
 )
 from alignbench.show.text import markdown, table
+from alignbench.text import number
 from alignbench.units import plural
 
 if TYPE_CHECKING:

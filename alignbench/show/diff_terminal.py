@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alignbench.plots.text import clean, cut, display_width, fit, number
 from alignbench.show.diff_words import (
     PAIRED,
     UNPAIRED,
@@ -24,6 +23,7 @@ from alignbench.show.diff_words import (
     verdict,
 )
 from alignbench.show.text import encodable, pad, wrap
+from alignbench.text import clean, cut, display_width, fit, number
 from alignbench.units import plural
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from alignbench.datatypes import ALL
 from alignbench.findings.numbers import measured, value_text
-from alignbench.plots.text import number
-from alignbench.plots.verdict import verdict as verdict_of
+from alignbench.stats.verdict import verdict as verdict_of
+from alignbench.text import number
 from alignbench.units import plural
 
 if TYPE_CHECKING:

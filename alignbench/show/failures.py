@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from alignbench.plots.missing import by_reason, failed_tests
-from alignbench.plots.text import clean
+from alignbench.failures import by_reason, failed_tests
 from alignbench.show.text import code, encodable, markdown
+from alignbench.text import clean
 from alignbench.units import plural
 
 if TYPE_CHECKING:

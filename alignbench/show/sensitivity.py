@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.plots.text import number
-from alignbench.plots.verdict import TOO_CLOSE
 from alignbench.show.text import code, markdown, table
 from alignbench.stats.variations import AS_SCORED, METRIC, OF
+from alignbench.stats.verdict import TOO_CLOSE
+from alignbench.text import number
 from alignbench.units import plural
 
 if TYPE_CHECKING:

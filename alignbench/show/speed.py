@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alignbench.experiments.speed.figures.dashboard import weights_beside
 from alignbench.findings.numbers import measured
-from alignbench.plots.speed import weights_beside
 from alignbench.units import plural
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
+from alignbench.failures import missing
 from alignbench.findings.answer import answer
 from alignbench.findings.control import control_sentences
 from alignbench.findings.facts import dropped_rows, facts
@@ -13,9 +14,6 @@ from alignbench.findings.files import REPORT
 from alignbench.findings.flags import flags_of
 from alignbench.findings.numbers import probability, share, value_text
 from alignbench.plots.declared import needs_of, not_drawn
-from alignbench.plots.missing import missing
-from alignbench.plots.text import number
-from alignbench.plots.verdict import verdict
 from alignbench.show.failures import failure_markdown
 from alignbench.show.sensitivity import sensitivity_lines
 from alignbench.show.speed import (
@@ -30,6 +28,8 @@ from alignbench.show.speed import (
 from alignbench.show.text import block, code, markdown, table
 from alignbench.show.vlm import vlm_markdown
 from alignbench.stats.prediction import worth
+from alignbench.stats.verdict import verdict
+from alignbench.text import number
 from alignbench.units import plural
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.findings.flags import flags_of
 from alignbench.findings.numbers import probability, value_text
-from alignbench.plots.text import clean, number
+from alignbench.text import clean, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,13 +12,13 @@ from alignbench.findings.control import control_sentences
 from alignbench.findings.flags import flags_of, letter, meaning
 from alignbench.findings.numbers import probability, share
 from alignbench.plots.declared import needs_of, not_drawn
-from alignbench.plots.text import clean, cut, display_width, fit, number
-from alignbench.plots.verdict import verdict
 from alignbench.show.failures import failure_lines
 from alignbench.show.speed import conditions, encoder_table, legend, llm_table, metric_sentence
 from alignbench.show.text import encodable, pad, wrap
 from alignbench.show.vlm import HEAD, LEGEND, vlm_tables
 from alignbench.stats.prediction import OUTCOME, worth
+from alignbench.stats.verdict import verdict
+from alignbench.text import clean, cut, display_width, fit, number
 from alignbench.units import plural
 
 if TYPE_CHECKING:

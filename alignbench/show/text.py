@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 
-from alignbench.plots.text import clean, display_width, fit
+from alignbench.text import clean, display_width, fit
 
 _ASCII = str.maketrans({"…": "...", "–": "-", "—": "-", "·": "-", "×": "x", "─": "-", "≤": "<=", "±": "+-"})
 _MARKDOWN = re.compile(r"([\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_]))")  # a_b is no emphasis, _b_ is

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alignbench.findings.numbers import probability
-from alignbench.plots.text import number
 from alignbench.show.text import markdown, table
+from alignbench.text import number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from alignbench.experiments.cka.figures import cka_comparison
+from alignbench.experiments.compare.figures.data_types import cka_by_data_type
+from alignbench.experiments.compare.figures.projectors import projector_comparison
+from alignbench.experiments.compare.figures.similarity import model_similarity
+from alignbench.experiments.overview import alignment_summary, standing
 from alignbench.findings import Findings
 from alignbench.plots import FIGURES, FigureInputs
-from alignbench.plots.compare import cka_by_data_type, cka_comparison
-from alignbench.plots.overview import alignment_summary, standing
-from alignbench.plots.projectors import projector_comparison
-from alignbench.plots.similarity import model_similarity
 from alignbench.tests.report_fakes import ENCODERS, HOSTILE, make_inputs, make_run, make_score
 from alignbench.tests.test_plots_figures import NOT_APPLICABLE, axes_titled, bars, drawn, texts
 from alignbench.types import Null

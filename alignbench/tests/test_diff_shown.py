@@ -9,11 +9,11 @@ import pytest
 
 from alignbench.findings.diff import compare
 from alignbench.findings.gate import parse_gates
-from alignbench.plots.text import display_width
 from alignbench.show.diff_markdown import markdown_diff
 from alignbench.show.diff_terminal import terminal_diff
 from alignbench.tests.diff_fakes import moved, recorded
 from alignbench.tests.report_fakes import HOSTILE, make_score, make_scores
+from alignbench.text import display_width
 
 if TYPE_CHECKING:
     from alignbench.findings.diff import Comparison

@@ -188,7 +188,7 @@ def test_nothing_is_said_where_no_retrieval_was_recorded() -> None:
 
 
 def test_the_figure_says_what_the_correlation_is_worth() -> None:
-    from alignbench.plots.retrieval import metric_vs_e2e
+    from alignbench.experiments.e2e.figures import metric_vs_e2e
     from alignbench.tests.report_fakes import make_inputs
 
     for encoders, statement in (
@@ -228,7 +228,7 @@ def test_the_run_s_files_say_whether_scores_predict_retrieval(tmp_path: Path) ->
     [("ridge", "solved in closed form", "stopped early"), ("mse", "early; 5 splits × 3 seeds", "solved")],
 )
 def test_the_figure_says_how_the_projector_came_about(loss: str, said: str, not_said: str) -> None:
-    from alignbench.plots.retrieval import e2e_retrieval
+    from alignbench.experiments.e2e.figures import e2e_retrieval
 
     scores = [
         replace(s, params={**s.params, "loss": loss, "splits": 5, "seeds": 3, "candidates": 18.0})

@@ -12,12 +12,12 @@ import pytest
 
 from alignbench.datasets import Sample
 from alignbench.errors import DegenerateError, InputError
+from alignbench.experiments.compare.figures.influence import sample_influence
 from alignbench.experiments.compare.influence import EVEN, evenness, influence
 from alignbench.experiments.scoring import Settings
 from alignbench.metrics import METRICS
 from alignbench.metrics.influence import debiased_cka_without
 from alignbench.plots import FIGURES, FigureInputs
-from alignbench.plots.influence import sample_influence
 from alignbench.stats import evaluate
 from alignbench.tests.pairs import make_pair
 from alignbench.tests.report_fakes import make_inputs

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from alignbench.experiments.multi_llm.figures import multi_llm_matrix
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.findings import Findings
 from alignbench.metrics import METRICS
-from alignbench.plots.matrix import multi_llm_matrix
 from alignbench.show import terminal_table
 from alignbench.tests.ranking_fakes import rank
 from alignbench.tests.report_fakes import make_inputs, make_matrix, make_run, make_score, make_scores

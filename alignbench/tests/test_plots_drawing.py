@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from alignbench.experiments.speed import machine as speed_machine
 from alignbench.plots import FIGURES, FigureInputs, drawing
 from alignbench.plots.drawing import Drawing, Drawn, Figures, draw_all
 from alignbench.tests.report_fakes import make_inputs
@@ -55,7 +54,7 @@ def three_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def use_cores(monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
-    monkeypatch.setattr(speed_machine, "available_cores", lambda: cores)
+    monkeypatch.setattr(drawing, "available_cores", lambda: cores)
 
 
 def alone(monkeypatch: pytest.MonkeyPatch, given: FigureInputs, place: Path) -> Figures:

@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 
 from alignbench import score_arrays
+from alignbench.experiments.coral.figures.alignment import cka_vs_coral
+from alignbench.experiments.coral.figures.comparison import coral_comparison, coral_dashboard
+from alignbench.experiments.coral.figures.samples import sample_similarity
+from alignbench.experiments.coral.figures.spectra import (
+    covariance_heatmaps,
+    effective_directions,
+    eigenvalue_spectrum,
+)
+from alignbench.experiments.eas.figures import contributions, eas_dashboard
 from alignbench.plots import FIGURES, CoralArrays, FigureInputs, SimilarityArrays, save
-from alignbench.plots.alignment import cka_vs_coral
-from alignbench.plots.coral import coral_comparison, coral_dashboard
-from alignbench.plots.eas import contributions, eas_dashboard
-from alignbench.plots.embedding import sample_similarity
 from alignbench.plots.images import coarse
-from alignbench.plots.spectra import covariance_heatmaps, effective_directions, eigenvalue_spectrum
 from alignbench.tests.report_fakes import (
     ENCODERS,
     HOSTILE,

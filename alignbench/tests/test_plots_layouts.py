@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from alignbench.experiments.embedding.figures import (
+    cross_modal_similarity,
+    embedding_scatter,
+    procrustes_overlay,
+)
 from alignbench.plots import FIGURES, FigureInputs, save
-from alignbench.plots.embedding import cross_modal_similarity, embedding_scatter, procrustes_overlay
 from alignbench.plots.style import type_looks
 from alignbench.tests.report_fakes import HOSTILE, make_inputs, make_score, make_spaces
 from alignbench.types import Null

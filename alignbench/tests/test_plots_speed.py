@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from alignbench.experiments.speed.figures.dashboard import speed_dashboard
+from alignbench.experiments.speed.figures.metric_costs import spread
 from alignbench.plots import FigureInputs
-from alignbench.plots.speed import speed_dashboard
-from alignbench.plots.speed_metrics import spread
 from alignbench.tests import speed_fakes
 from alignbench.tests.report_fakes import ENCODERS, LLMS, make_run
 from alignbench.tests.speed_fakes import make_speed_scores

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
+from alignbench.experiments.coral.figures.alignment import cka_vs_coral
+from alignbench.experiments.coral.figures.comparison import coral_comparison
+from alignbench.experiments.coral.figures.intra_modal import intra_modal_similarity
+from alignbench.experiments.coral.figures.samples import sample_similarity, usual_low
+from alignbench.experiments.coral.figures.spectra import eigenvalue_spectrum
+from alignbench.experiments.eas.figures import eas_dashboard, places
 from alignbench.plots import FigureInputs, SimilarityArrays
-from alignbench.plots.alignment import cka_vs_coral
-from alignbench.plots.coral import coral_comparison
-from alignbench.plots.eas import eas_dashboard, places
-from alignbench.plots.embedding import sample_similarity, usual_low
-from alignbench.plots.similarity import intra_modal_similarity
-from alignbench.plots.spectra import eigenvalue_spectrum
 from alignbench.tests.report_fakes import ENCODERS, make_inputs, make_score
 from alignbench.tests.test_plots_figures import axes_titled, bars, drawn, texts
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from alignbench.experiments.e2e.figures import metric_vs_e2e
 from alignbench.findings import Findings
-from alignbench.plots.retrieval import metric_vs_e2e
 from alignbench.show import summary_markdown, terminal_table, write_run
 from alignbench.stats import correlations
 from alignbench.stats.prediction import Prediction, paradox_of, predicts, worth

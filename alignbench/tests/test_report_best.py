@@ -14,11 +14,11 @@ import pytest
 from alignbench.findings import SCHEMA, Findings, Ranking
 from alignbench.findings.answer import answer
 from alignbench.findings.numbers import about, share
-from alignbench.plots.text import display_width
 from alignbench.show import summary_markdown, terminal_table, write_run
 from alignbench.stats import joint_of
 from alignbench.tests.ranking_fakes import SEEDS, SPLITS, TABLES, paired, rank, trained, turned, typed
 from alignbench.tests.report_fakes import HOSTILE, TYPES, make_run, make_score, without_interval
+from alignbench.text import display_width
 from alignbench.types import Null, Score
 
 if TYPE_CHECKING:

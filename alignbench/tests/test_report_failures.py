@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alignbench.failures import gaps, missing
 from alignbench.findings import SCHEMA, Findings, read_run
 from alignbench.findings.answer import answer
 from alignbench.plots import FIGURES
 from alignbench.plots.drawing import Drawing
-from alignbench.plots.missing import gaps, missing, note_missing
+from alignbench.plots.gaps import note_missing
 from alignbench.plots.style import new_figure
 from alignbench.show import failure_lines, summary_markdown, terminal_table, write_run
 from alignbench.show.html.page import report_html

@@ -19,8 +19,7 @@ from alignbench import paths
 from alignbench.errors import DataError
 from alignbench.findings import Findings, append_score
 from alignbench.plots import FIGURES
-from alignbench.plots.declared import caption_of, study_figures
-from alignbench.plots.text import clean
+from alignbench.plots.declared import caption_of
 from alignbench.show import write_run
 from alignbench.show.html import figures, page, report_html, write_report
 from alignbench.tests.html_fakes import Page, page_of, write_figures
@@ -34,6 +33,7 @@ from alignbench.tests.report_fakes import (
     make_trained_scores,
     without_interval,
 )
+from alignbench.text import clean
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -238,9 +238,9 @@ def test_a_page_that_cannot_be_made_does_not_cost_the_numbers(
     assert (tmp_path / "summary.md").exists()
 
 
-@pytest.mark.parametrize("name", [*FIGURES.names(), *study_figures()])
+@pytest.mark.parametrize("name", FIGURES.names())
 def test_every_figure_has_a_caption(name: str) -> None:
-    spec = FIGURES.get(name) if name in FIGURES else study_figures()[name]
+    spec = FIGURES.get(name)
     assert spec.caption is not None
     assert min(len(spec.caption.title), len(spec.caption.read), len(spec.caption.not_shown)) > 15
     assert caption_of(name) is spec.caption

@@ -9,11 +9,11 @@ import pytest
 
 from alignbench.findings import Findings
 from alignbench.findings.ranking import in_order
-from alignbench.plots.text import display_width
 from alignbench.show import summary_markdown, terminal_table
 from alignbench.show.speed import conditions, encoder_table, legend, llm_table, metric_sentence, rounds_table
 from alignbench.tests.report_fakes import ENCODERS, HOSTILE, LLMS, make_run
 from alignbench.tests.speed_fakes import make_speed_scores
+from alignbench.text import display_width
 
 if TYPE_CHECKING:
     from alignbench.types import Score

@@ -8,7 +8,6 @@ import pytest
 
 from alignbench.findings import FLAGS, Findings
 from alignbench.findings.numbers import probability
-from alignbench.plots.text import clean, cut, display_width, fit, number
 from alignbench.show import terminal_table
 from alignbench.show.text import encodable, pad, wrap
 from alignbench.tests.report_fakes import (
@@ -20,6 +19,7 @@ from alignbench.tests.report_fakes import (
     make_scores,
     without_interval,
 )
+from alignbench.text import clean, cut, display_width, fit, number
 from alignbench.types import Null
 
 WIDE = "비전-인코더-한국어-이름이-아주-길다"

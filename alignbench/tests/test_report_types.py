@@ -6,10 +6,10 @@ import re
 from dataclasses import replace
 
 from alignbench.findings import Findings
-from alignbench.plots.text import display_width
 from alignbench.show import summary_markdown, terminal_table
 from alignbench.tests.ranking_fakes import paired, rank, rank_by_type, typed
 from alignbench.tests.report_fakes import make_model, make_run, make_score
+from alignbench.text import display_width
 
 
 def test_each_type_has_its_ranking() -> None:

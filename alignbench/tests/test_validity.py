@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from alignbench.experiments.validity.figures import validity_matrix, validity_paradox, validity_scatter
 from alignbench.experiments.validity.links import validity
 from alignbench.experiments.validity.run import run_score
 from alignbench.experiments.validity.study_cells import caption_values
 from alignbench.experiments.validity.table import Table
-from alignbench.plots.validity import validity_matrix, validity_paradox, validity_scatter
 from alignbench.stats.correlation import by_chance, subset_r
 from alignbench.tests.pairs import make_pair
 from alignbench.types import ModelInfo

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from alignbench.embed import EmbeddingStore
+from alignbench.experiments.validity.result import write_result
 from alignbench.experiments.validity.study import (
     Cell,
     Member,
@@ -21,7 +22,6 @@ from alignbench.experiments.validity.study import (
 )
 from alignbench.experiments.validity.study_cells import OUTCOMES, PREDICTORS
 from alignbench.experiments.validity.study_tables import links_csv, study_table, study_validities, values_csv
-from alignbench.plots.validity_result import write_result
 from alignbench.zoo.lineages import LINEAGES, SHIPPED, Card
 
 if TYPE_CHECKING:

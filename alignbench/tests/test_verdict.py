@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alignbench.experiments.compare.figures.data_types import cka_by_data_type
+from alignbench.experiments.multi_llm.figures import multi_llm_matrix
 from alignbench.findings import Findings
 from alignbench.findings.diff import compare
-from alignbench.plots.compare import cka_by_data_type
-from alignbench.plots.matrix import multi_llm_matrix
-from alignbench.plots.verdict import NONE_BEATS, headline, sentence, verdict
 from alignbench.show import summary_markdown, terminal_table
 from alignbench.show.diff_markdown import markdown_diff
 from alignbench.show.diff_terminal import terminal_diff
 from alignbench.stats import Standings, standings
+from alignbench.stats.verdict import NONE_BEATS, headline, sentence, verdict
 from alignbench.tests.diff_fakes import recorded
 from alignbench.tests.html_fakes import page_of
 from alignbench.tests.ranking_fakes import paired, rank

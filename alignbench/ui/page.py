@@ -12,8 +12,8 @@ import gradio as gr
 
 from alignbench.errors import AlignbenchError
 from alignbench.plots.style import type_looks
-from alignbench.plots.text import clean
 from alignbench.show.table import HEAD
+from alignbench.text import clean
 from alignbench.ui.fields import Field, Offer, build
 from alignbench.ui.jobs import Stopped, Told
 from alignbench.ui.results import Shown

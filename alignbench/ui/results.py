@@ -14,11 +14,11 @@ from alignbench.findings.files import dump, plain_score, write_text
 from alignbench.plots import FIGURES, save
 from alignbench.plots.declared import caption_of, needs_of
 from alignbench.plots.fonts import behind, boxes
-from alignbench.plots.text import clean, cut
 from alignbench.show import scores_csv
 from alignbench.show.table import Row, score_table
 from alignbench.show.terminal import retrieved
 from alignbench.stats.prediction import worth
+from alignbench.text import clean, cut
 from alignbench.types import jsonable
 from alignbench.ui.tables import pair_table
 

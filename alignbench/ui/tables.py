@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.datatypes import ALL
 from alignbench.plots.inputs import pick
-from alignbench.plots.text import number
+from alignbench.text import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

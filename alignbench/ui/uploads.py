@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.datasets.images import describe, open_image, read_image_file
 from alignbench.errors import DataError
-from alignbench.plots.text import clean
+from alignbench.text import clean
 
 if TYPE_CHECKING:
     from PIL.Image import Image

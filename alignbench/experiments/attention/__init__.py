@@ -43,4 +43,5 @@ EXPERIMENT = Experiment(
         "overlap_iou": "How far the map's highest patches and the named thing overlap.",
         "localisation_gain": "AUC of the value map less that of the raw one, on the same scenes.",
     },
+    figures=("alignbench.experiments.attention.figures",),
 )

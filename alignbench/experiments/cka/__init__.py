@@ -16,4 +16,8 @@ EXPERIMENT = Experiment(
             cost=Cost(0.1),
         ),
     ),
+    figures=(
+        "alignbench.experiments.cka.figures",
+        "alignbench.experiments.overview",
+    ),
 )

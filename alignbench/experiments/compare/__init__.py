@@ -73,6 +73,12 @@ EXPERIMENT = Experiment(
         "projection_cosine": "Cosine of projected images with their texts, held-out pairs, centred.",
         "influence_evenness": "How evenly samples carry the score: 1 all alike, near 1/n if one decides.",
     },
+    figures=(
+        "alignbench.experiments.compare.figures.data_types",
+        "alignbench.experiments.compare.figures.influence",
+        "alignbench.experiments.compare.figures.projectors",
+        "alignbench.experiments.compare.figures.similarity",
+    ),
 )
 
 EVERYTHING = Experiment(

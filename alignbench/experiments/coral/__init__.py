@@ -56,4 +56,11 @@ EXPERIMENT = Experiment(
     measures={
         "mean_distance": "How far apart the two means are in the shared basis: what CORAL leaves out.",
     },
+    figures=(
+        "alignbench.experiments.coral.figures.comparison",
+        "alignbench.experiments.coral.figures.alignment",
+        "alignbench.experiments.coral.figures.spectra",
+        "alignbench.experiments.coral.figures.intra_modal",
+        "alignbench.experiments.coral.figures.samples",
+    ),
 )

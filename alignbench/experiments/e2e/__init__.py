@@ -40,4 +40,5 @@ EXPERIMENT = Experiment(
         "recall_at_5": "How often the right text (or image) is among the first 5 held-out candidates.",
         "recall_at_10": "How often the right text (or image) is among the first 10 held-out candidates.",
     },
+    figures=("alignbench.experiments.e2e.figures",),
 )

@@ -18,4 +18,5 @@ EXPERIMENT = Experiment(
         Part("eas", one_score, sweep={"metric": lambda: METRICS.names(kind="composite")}, cost=Cost(0.25)),
     ),
     options=("basis", "k"),
+    figures=("alignbench.experiments.eas.figures",),
 )

@@ -36,4 +36,5 @@ EXPERIMENT = Experiment(
     measures={
         "elas": "How well a projector carries over: CKA, error, gap and cosine on held-out pairs.",
     },
+    figures=("alignbench.experiments.elas.figures",),
 )

@@ -46,4 +46,5 @@ EXPERIMENT = Experiment(
         "continuity": "Whether neighbours in the space are neighbours in the picture, too.",
         "overlay_residual": "What is left between images and texts after a rotation fitted on other pairs.",
     },
+    figures=("alignbench.experiments.embedding.figures",),
 )

@@ -29,4 +29,5 @@ EXPERIMENT = Experiment(
         "layers_debiased_cka": "Debiased CKA of two layers: the best of all cells, or the two last ones.",
         "layers_mutual_knn": "Neighbours that two layers share: the best of all cells, or the two last ones.",
     },
+    figures=("alignbench.experiments.layers.figures",),
 )

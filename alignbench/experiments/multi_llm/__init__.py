@@ -9,4 +9,5 @@ EXPERIMENT = Experiment(
     "every encoder with every LLM, by any metric",
     (Part("multi_llm", one_score, of=("compared_pair",), sweep={"metric": "metrics"}),),
     options=("metrics",),
+    figures=("alignbench.experiments.multi_llm.figures",),
 )

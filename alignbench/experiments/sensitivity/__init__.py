@@ -32,4 +32,5 @@ EXPERIMENT = Experiment(
             cost=Cost(0.2, passes=6),
         ),
     ),
+    figures=("alignbench.experiments.sensitivity.figures",),
 )

@@ -82,6 +82,7 @@ EXPERIMENT = Experiment(
         "decode_ms": "Time to decode an image file.",
         "metric_ms": "Time to compute the metric's value, without null and interval.",
     },
+    figures=("alignbench.experiments.speed.figures.dashboard",),
 )
 
 __all__ = ["EXPERIMENT", "Work"]

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alignbench.cores import available_cores
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -137,13 +139,6 @@ class Machine:
         if self.device.startswith("cuda"):
             return _cuda_peak(call, self.device)
         return _resident_growth(call)
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def threads_to_use() -> int:

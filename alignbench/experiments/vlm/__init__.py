@@ -58,4 +58,5 @@ EXPERIMENT = Experiment(
         "caption_perplexity": "How surprised the frozen LLM is by the held-out captions, given the image.",
         "image_gain": "What the right image is worth over another one, in nats per token of the caption.",
     },
+    figures=("alignbench.experiments.vlm.figures",),
 )

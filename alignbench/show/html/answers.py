@@ -10,9 +10,9 @@ from alignbench.findings.answer import answer
 from alignbench.findings.choice import is_cross_modal
 from alignbench.findings.control import control_sentences
 from alignbench.findings.numbers import share
-from alignbench.plots.verdict import headline
 from alignbench.show.html.bars import bar, scale_of
 from alignbench.stats.prediction import PREDICTORS
+from alignbench.stats.verdict import headline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from alignbench.failures import by_reason, listed
 from alignbench.findings.facts import dropped_rows
 from alignbench.findings.flags import FLAGS, meaning
-from alignbench.plots.missing import by_reason, listed
-from alignbench.plots.names import failures_of, models_of
+from alignbench.names import failures_of, models_of
 from alignbench.show.failures import title
 from alignbench.units import plural
 

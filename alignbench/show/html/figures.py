@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from alignbench.failures import missing
 from alignbench.files import UnfitFileError, read_regular
 from alignbench.plots import FIGURES
 from alignbench.plots.declared import Caption, caption_of, shown_in
-from alignbench.plots.missing import missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

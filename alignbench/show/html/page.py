@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from alignbench.failures import missing
 from alignbench.findings.facts import facts
 from alignbench.findings.files import ARTIFACTS, REPORT, SCORES, write_text
 from alignbench.findings.findings import Findings
 from alignbench.findings.numbers import probability
 from alignbench.plots.declared import needs_of, not_drawn
 from alignbench.plots.inputs import read_artifacts
-from alignbench.plots.missing import missing
-from alignbench.plots.text import clean
 from alignbench.show.html.answers import boards, metric_tables
 from alignbench.show.html.concerns import concerns, raised_flags
 from alignbench.show.html.figures import figure_views
@@ -37,6 +36,7 @@ from alignbench.show.speed import (
 )
 from alignbench.show.spreadsheet import scores_csv
 from alignbench.stats.prediction import worth
+from alignbench.text import clean
 from alignbench.units import plural
 
 if TYPE_CHECKING:

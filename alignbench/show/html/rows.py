@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.findings.flags import flags_of, meaning
 from alignbench.findings.numbers import probability, value_text
-from alignbench.plots.names import labels_of, models_of
+from alignbench.names import labels_of, models_of
 from alignbench.plots.style import CONTROL, looks
-from alignbench.plots.text import cut, number
 from alignbench.show.glossary import measures
 from alignbench.show.html.bars import bar, scale_of
 from alignbench.stats import beats_shuffled
+from alignbench.text import cut, number
 from alignbench.types import jsonable, weights_words
 
 if TYPE_CHECKING:

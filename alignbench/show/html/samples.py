@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from alignbench.metrics import METRICS
 from alignbench.plots.style import type_looks
-from alignbench.plots.text import clean, number
+from alignbench.text import clean, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

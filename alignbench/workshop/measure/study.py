@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from alignbench.embed import EmbeddingStore
+from alignbench.experiments.validity.result import write_result
 from alignbench.experiments.validity.study import LLMS, Study, largest_difference, members, read_cells
 from alignbench.paths import cache_home
-from alignbench.plots.validity_result import write_result
 from alignbench.workshop.zoo.command import default_work, say
 
 

@@ -20,9 +20,9 @@ from alignbench.plots.inputs import mode_of, pick
 from alignbench.plots.marks import beside, left_out, span_text
 from alignbench.plots.panels import grid_figure
 from alignbench.plots.style import MUTED, SEQUENTIAL, entitle
-from alignbench.plots.text import fit, number
-from alignbench.plots.verdict import NONE_BEATS, TOO_CLOSE
 from alignbench.stats import beats_shuffled
+from alignbench.stats.verdict import NONE_BEATS, TOO_CLOSE
+from alignbench.text import fit, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

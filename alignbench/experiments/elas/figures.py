@@ -11,8 +11,8 @@ from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
 from alignbench.plots.marks import sample_note
 from alignbench.plots.style import MUTED, SEQUENTIAL, entitle, new_figure
-from alignbench.plots.text import number
 from alignbench.projectors import RIDGE
+from alignbench.text import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Figures that compare encoders: the CKA family, and CKA on each data type with its tie groups."""
+"""The figure of encoders by data type, with those that tie with the best."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from alignbench.datatypes import ALL
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import pick
-from alignbench.plots.marks import beside, left_out, reading_notes, sample_note
+from alignbench.plots.marks import beside, left_out, reading_notes
 from alignbench.plots.panels import Column, by_block, encoders_by_llm, llm_blocks, score_table, table_height
 from alignbench.plots.style import INK, MUTED, entitle, new_figure
-from alignbench.plots.text import clean, fit
-from alignbench.plots.verdict import TOO_CLOSE, headline
+from alignbench.stats.verdict import TOO_CLOSE, headline
+from alignbench.text import clean, fit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,49 +22,10 @@ if TYPE_CHECKING:
     from alignbench.stats import Standings
     from alignbench.types import Score
 
-FAMILY = ("calibrated_cka", "debiased_cka", "linear_cka", "rbf_cka")
 BY_TYPE = ("calibrated_cka", "debiased_cka", "mutual_knn", "ridge_r2")
 MOST_TYPES = 6
 WORSE = "#D9D9D9"
 MOST_CHARACTERS = 52  # of a verdict above a panel
-
-
-@declare_figure(
-    "cka",
-    "compare",
-    shows=("cka",),
-    caption=Caption(
-        "Does the similarity measure matter?",
-        "Bars: the score; black line: its 95% interval; grey: what shuffled pairs give (mean, ±2 standard "
-        "deviations). How far a bar passes its own grey is what counts.",
-        "Anything by the length of a bar of linear or RBF CKA alone: with few samples or many dimensions "
-        "they are high for unrelated data. Do not compare bars of different panels.",
-    ),
-)
-def cka_comparison(inputs: FigureInputs) -> Figure | None:
-    """Draw the CKA family, a column a member, a block an LLM, a row an encoder, each beside its null."""
-    recorded = [s for s in inputs.of("cka") if s.encoder and s.llm]
-    scores = {metric: own for metric in FAMILY if (own := pick(recorded, metric))}
-    if not scores:
-        return None
-    first = next(iter(scores.values()))
-    sign = -1.0 if first[0].higher_is_better else 1.0
-    order = sorted(first, key=lambda s: (s.value is None, sign * (s.value or 0.0), str(s.encoder)))
-    llms = list(dict.fromkeys(str(s.llm) for s in first))
-    blocks = llm_blocks({llm: [str(s.encoder) for s in order if s.llm == llm] for llm in llms}, inputs)
-    tables = {metric: by_block(own, lambda s: str(s.llm)) for metric, own in scores.items()}
-    columns = [Column(metric, [table.get(llm, {}) for llm in llms]) for metric, table in tables.items()]
-    figure = new_figure(2.0 + 2.6 * len(columns), 1.5 + table_height(blocks))
-    score_table(figure, blocks, columns, inputs.colour)
-    every = [score for own in scores.values() for score in own]
-    entitle(
-        figure,
-        f"The CKA family beside shuffled pairs{sample_note(first)}",
-        reading_notes(every),
-        "How far a bar reaches says little by itself: compare it with its own grey band. calibrated_cka is "
-        "linear_cka with that band moved to 0 and the best possible left at 1.",
-    )
-    return figure
 
 
 @declare_figure(

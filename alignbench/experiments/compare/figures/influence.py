@@ -10,7 +10,7 @@ from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.marks import beside, left_out, legend_mark
 from alignbench.plots.panels import grid_figure
 from alignbench.plots.style import MUTED, entitle, type_looks
-from alignbench.plots.text import clean, fit
+from alignbench.text import clean, fit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

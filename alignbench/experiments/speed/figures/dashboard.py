@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from alignbench.experiments.speed.figures.metric_costs import MOST_METRICS, logarithmic, metric_costs
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.marks import BAR, beside, interval_line, legend_line, name_rows, span_text
-from alignbench.plots.speed_metrics import MOST_METRICS, logarithmic, metric_costs
 from alignbench.plots.style import entitle, new_figure
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from alignbench.plots.cells import EMPTY, FRAME
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.marks import beside, left_out
 from alignbench.plots.style import MUTED, SEQUENTIAL, entitle, new_figure
-from alignbench.plots.text import number
+from alignbench.text import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

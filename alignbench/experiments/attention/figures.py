@@ -10,7 +10,7 @@ import numpy as np
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.marks import interval_mark, left_out, missing, name_rows, null_mark, value_label
 from alignbench.plots.style import INK, MUTED, SEQUENTIAL, entitle, new_figure
-from alignbench.plots.text import clean, fit
+from alignbench.text import clean, fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from alignbench.plots.marks import BAR, bar_ends, left_out, missing, reading_not
 from alignbench.plots.panels import Column, by_block, llm_blocks, score_table, table_height
 from alignbench.plots.scatter import draw_points, llm_legend, llm_markers, name_points, score_point
 from alignbench.plots.style import SATURATED_HATCH, SEQUENTIAL, entitle, new_figure
-from alignbench.plots.text import number
+from alignbench.text import number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from alignbench.experiments.coral.figures.spectra import covariance_rows, pair_order, spectrum_lines
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import mode_of, models_of_pair, pick
 from alignbench.plots.marks import reading_notes, sample_note
 from alignbench.plots.panels import Block, Column, score_table, table_height
-from alignbench.plots.spectra import covariance_rows, pair_order, spectrum_lines
 from alignbench.plots.style import entitle, new_figure
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from alignbench.plots.marks import CHANCE, beside, left_out, legend_mark
 from alignbench.plots.panels import grid_figure
 from alignbench.plots.scatter import Point, draw_points, name_points
 from alignbench.plots.style import DIVERGING, INK, entitle, new_figure, type_looks
-from alignbench.plots.text import clean, fit
+from alignbench.text import clean, fit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

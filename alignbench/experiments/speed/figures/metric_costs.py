@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from alignbench.plots.style import DASHES, MUTED, OTHERS, lay_out
-from alignbench.plots.text import clean, fit
+from alignbench.text import clean, fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

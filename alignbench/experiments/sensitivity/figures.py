@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.marks import beside, left_out, legend_mark, name_rows
 from alignbench.plots.style import MUTED, entitle, new_figure
-from alignbench.plots.verdict import TOO_CLOSE
 from alignbench.stats.variations import AS_SCORED, METRIC, OF
+from alignbench.stats.verdict import TOO_CLOSE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,26 +1,18 @@
-"""What is missing from a run because tests failed: by reason, by experiment, and under a figure."""
+"""What is missing from a run because tests failed: by reason, and by experiment."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alignbench.plots.declared import shown_in
-from alignbench.plots.style import MUTED, NOTE_LETTERS_AN_INCH, styled
-from alignbench.plots.text import cut
 from alignbench.units import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-
-    from matplotlib.figure import Figure
+    from collections.abc import Collection, Iterable
 
     from alignbench.types import Failure, Score
 
 _MOST_NAMED = 6
-_MOST_LINES = 3  # under a figure
-_NOTE_WIDTH = 160  # columns of a line there
-_LINE_HEIGHT = 0.14  # inches of a line there
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,29 +86,6 @@ def missing(experiments: Collection[str], failures: Iterable[Failure], scores: I
     """Return the same as a sentence, or "" where nothing is missing."""
     found = gaps(experiments, failures, scores)
     return f"Missing, because tests failed: {'; '.join(found)}." if found else ""
-
-
-@styled
-def note_missing(figure: Figure, name: str, failures: Sequence[Failure], scores: Iterable[Score]) -> None:
-    """Say under a figure what is missing from it, and why.
-
-    Args:
-        figure: is changed.
-        name: of its file.
-        failures: of the run.
-        scores: of the run.
-    """
-    found = gaps(shown_in(name), failures, scores)
-    if not found:
-        return
-    width = min(_NOTE_WIDTH, int(figure.get_figwidth() * NOTE_LETTERS_AN_INCH))
-    lines = [cut(f"Missing: {gap}", width) for gap in found[:_MOST_LINES]]
-    if len(found) > _MOST_LINES:
-        lines.append(f"and {plural(len(found) - _MOST_LINES, 'other gap')}: see the report")
-    figure.set_figheight(figure.get_figheight() + _LINE_HEIGHT * len(lines))
-    before = figure.get_supxlabel()
-    text = "\n".join([*([before] if before else []), *lines])
-    figure.supxlabel(text, x=0.01, ha="left", fontsize=8, color=MUTED)
 
 
 def listed(names: Iterable[str], most: int = _MOST_NAMED) -> str:

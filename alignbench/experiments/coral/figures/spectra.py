@@ -12,7 +12,7 @@ from alignbench.plots.inputs import models_of_pair, pick
 from alignbench.plots.marks import left_out
 from alignbench.plots.panels import panel_grid, rows_of
 from alignbench.plots.style import DIVERGING, MUTED, entitle, new_figure
-from alignbench.plots.text import number
+from alignbench.text import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,8 +12,8 @@ from alignbench.plots.cells import draw_cells
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.marks import left_out
 from alignbench.plots.style import MUTED, entitle, new_figure
-from alignbench.plots.text import clean, fit, number
 from alignbench.stats import beats_shuffled
+from alignbench.text import clean, fit, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

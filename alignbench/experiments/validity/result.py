@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from alignbench.experiments.validity.figures import validity_matrix, validity_paradox, validity_scatter
 from alignbench.experiments.validity.study_tables import study_validities, write_study
-from alignbench.plots.declared import study_figures
 from alignbench.plots.style import save
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from alignbench.experiments.validity.links import Validity
     from alignbench.experiments.validity.study import Cell
+
+FIGURES = (validity_matrix, validity_scatter, validity_paradox)
 
 
 def write_result(folder: Path, cells: Sequence[Cell]) -> list[Validity]:
@@ -31,8 +33,8 @@ def write_result(folder: Path, cells: Sequence[Cell]) -> list[Validity]:
         "data": sorted({str(cell.basis["data"]) for cell in cells}),
     }
     write_study(folder, cells, found, about)
-    for name, spec in study_figures().items():
-        figure = spec.draw(found[0])
+    for spec in FIGURES:
+        figure = spec(found[0])
         if figure is not None:
-            save(figure, folder / name)
+            save(figure, folder / spec.draw.__name__)
     return found

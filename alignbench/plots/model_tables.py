@@ -1,4 +1,4 @@
-"""Figures of the models among each other: encoders with encoders, and LLMs with LLMs."""
+"""Tables of the models of one side: encoders with encoders, and LLMs with LLMs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.plots.cells import draw_cells, hatch_cell
-from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.inputs import mode_of, models_of_pair, pick
-from alignbench.plots.marks import sample_note
-from alignbench.plots.style import SEQUENTIAL, entitle, new_figure
-from alignbench.plots.text import number
+from alignbench.plots.style import SEQUENTIAL, new_figure
+from alignbench.text import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,67 +24,9 @@ if TYPE_CHECKING:
 WIDEST = 4.2  # inches of a table at most
 MOST_NUMBERED = 16  # rows of a table whose cells still hold a number
 SIDES = {"vision-vision": "encoders, same images", "text-text": "LLMs, same texts"}
-METRICS = ("calibrated_cka", "debiased_cka", "mutual_knn")
-OF_DISTRIBUTIONS = ("coral_similarity", "ncoral")
 
 
-@declare_figure(
-    "compare",
-    requires="two encoders or two LLMs",
-    caption=Caption(
-        "How alike are the models to each other?",
-        "A cell a pair of models on the same images or the same texts; light: they see the same samples "
-        "as alike.",
-        "That alike models fit an LLM equally well, or are equally good. Intervals are in the table of "
-        "scores.",
-    ),
-)
-def model_similarity(inputs: FigureInputs) -> Figure | None:
-    """Draw how alike the encoders are to each other, and the LLMs: a column a metric, a row a side."""
-    scores = [s for s in inputs.of("compare") if s.other is not None]
-    metrics = [m for m in METRICS if pick(scores, m)][:2]
-    figure = _model_matrices(inputs, scores, metrics)
-    if figure is None:
-        return None
-    entitle(
-        figure,
-        f"How alike are the models to each other? (n = {min(s.n for s in scores)} groups)",
-        "Each cell: two models on the same samples, in either order. Light: they see the same things as\n"
-        "alike. Shuffled samples get a calibrated_cka of 0, and a mutual_knn of k/(n-1).",
-    )
-    return figure
-
-
-@declare_figure(
-    "coral",
-    requires="two encoders or two LLMs",
-    caption=Caption(
-        "How alike are the encoders' distributions, and the LLMs'?",
-        "A cell a pair of models of one side. CORAL similarity, as published: 1 is the same; hatched: "
-        "saturated. Beside it ncoral, which is 0 for the same distribution. Light: alike, in both.",
-        "Whether two models see the same samples as alike: CORAL compares clouds, not samples. Hatched cells "
-        "cannot tell any two models apart.",
-    ),
-)
-def intra_modal_similarity(inputs: FigureInputs) -> Figure | None:
-    """Draw CORAL similarity of each two encoders, and of each two LLMs, beside ncoral: model × model."""
-    scores = [score for score in inputs.of("coral") if score.other is not None]
-    metrics = [metric for metric in OF_DISTRIBUTIONS if pick(scores, metric)]
-    figure = _model_matrices(inputs, scores, metrics, diagonal=True)
-    if figure is None:
-        return None
-    shown = [score for score in scores if score.metric in metrics]
-    notes = ["Each cell: the distributions of two models of one side, in either order. Light: alike."]
-    if any("saturated" in score.flags for score in shown):
-        notes.append(
-            "Hatched: saturated, CORAL similarity is about 1 whichever two models are compared. "
-            "Read ncoral: 0 is the same distribution, 1 no direction in common."
-        )
-    entitle(figure, f"How alike are the models of one side?{sample_note(shown)}", *notes)
-    return figure
-
-
-def _model_matrices(
+def model_tables(
     inputs: FigureInputs, scores: Sequence[Score], metrics: Sequence[str], *, diagonal: bool = False
 ) -> Figure | None:
     """Return a figure of tables, model × model: a column a metric, a row a side; None where there are none.

@@ -1,0 +1,1 @@
+"""Figures of the experiment `compare`, with their captions."""

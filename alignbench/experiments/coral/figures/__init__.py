@@ -1,0 +1,1 @@
+"""Figures of the experiment `coral`, with their captions."""

@@ -1,0 +1,1 @@
+"""Figures of the experiment `speed`, with their captions."""
