@@ -143,8 +143,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def append_line(path: Path, line: bytes) -> None:
-    r"""Append a line, given without its `
-    `, and return when it is on the disk.
+    r"""Append a line, given without its `\n`, and return when it is on the disk.
 
     A line that a killed writer left unfinished is cut off first.
 

@@ -81,7 +81,7 @@ def models_dir() -> Path:
 
 
 def cache_home() -> Path:
-    """Return the folder of files that can be recomputed: `ALIGNBENCH_CACHE`, else the platform's cache folder.
+    """Return the folder of recomputable files: `ALIGNBENCH_CACHE`, else the platform's cache folder.
 
     Raises:
         ConfigError: the variable holds no path, or there is no home folder for the cache.

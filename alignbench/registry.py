@@ -80,7 +80,7 @@ class Registry(Generic[T]):
         return len(self.names())
 
     def _imported(self, name: str, path: str) -> T:
-        """Return the object of a lazy entry; an object that its module registers under `name` has precedence."""
+        """Return the object of a lazy entry; one that its module registers under `name` has precedence."""
         del self._entries[name]
         module, _, attribute = path.partition(":")
         try:

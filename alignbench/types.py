@@ -109,10 +109,10 @@ class Layers:
 
     `values` is float32 [n, l, q, d], where q counts the `poolings`. Layer 0 is the input embeddings; `first`
     is the number of the first layer that is available: 1 for timm and open_clip, which give no embeddings.
-    `output` [n, q, d] is an encoder's final output under the same poolings; for an LLM it is None, as its
-    output is the last layer. d is the width of the widest layer: narrower layers, as in a convolutional
-    network, are padded with zeros, which change no inner product. `chosen` is the layers' pooling under the
-    model's options; None for the first.
+    `output` [n, q, d] is an encoder's final output under the same poolings; an LLM has
+    none, because its output is its last layer. d is the width of the widest layer: narrower layers, as in a
+    convolutional network, are padded with zeros, which change no inner product. `chosen` is the layers'
+    pooling under the model's options; None for the first.
     """
 
     model: ModelInfo
