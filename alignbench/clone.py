@@ -19,8 +19,8 @@ def workshop(module: str, purpose: str) -> ModuleType:
     """Import a module of the workshop by its name, because an installed package has none.
 
     Args:
-        module: below `alignbench.workshop`.
-        purpose: what needs it; the message begins with it.
+        module: the module's name below `alignbench.workshop`.
+        purpose: what the module is needed for; the message begins with it.
 
     Raises:
         ConfigError: the installed package has no workshop.
@@ -40,9 +40,9 @@ def run_workshop(module: str, program: str, arguments: Sequence[str]) -> int:
     """Run `main(arguments)` of a module of the workshop; return the exit status.
 
     Args:
-        module: below `alignbench.workshop`.
+        module: the module's name below `alignbench.workshop`.
         program: what the user typed, for the message.
-        arguments: of the command line.
+        arguments: the arguments of the command line.
     """
     try:
         status: int = workshop(module, f"`{program}`").main(arguments)

@@ -12,7 +12,7 @@ from alignbench.given import plain_array
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-# What Python, numpy and pandas write where there is nothing.
+# How Python, numpy and pandas write a missing value.
 _SPELT = frozenset({"None", "nan", "NaN", "NaT", "<NA>"})
 _SEVERAL = (list, tuple, dict, set, np.ndarray)
 
@@ -21,15 +21,15 @@ def names_of(values: ArrayLike | Any, n: int, what: str) -> NDArray[np.str_]:
     """Return `values` [n] as strings: the class, or the group, of each row.
 
     Args:
-        values: texts or numbers: a list, a tensor, an array, a column of a table.
-        n: how many rows there are.
-        what: what the values are, for errors: "labels".
+        values: texts or numbers, as a list, a tensor, an array or a column of a table.
+        n: the number of rows.
+        what: what the values are, for errors, such as "labels".
 
     Raises:
-        InputError: not one a row, a row without one (None, NaN, masked, or a text that spells a missing
-            value), or with what is no name.
+        InputError: there is not one value per row; a row has no value (None, NaN, masked, or a text that
+            spells a missing value); or a value can't be a name.
     """
-    # As objects: numpy would make the text "nan" of a NaN among texts.
+    # As objects: numpy would turn a NaN among texts into the text "nan".
     column = plain_array(values, what, dtype=object)
     if column.shape != (n,):
         raise InputError(f"{what}: expected {n}, one a row, got shape {column.shape}")
@@ -49,8 +49,8 @@ def names_of(values: ArrayLike | Any, n: int, what: str) -> NDArray[np.str_]:
             )
     if column.dtype.kind not in "OS":
         return column.astype(str)
-    # Element by element: numpy makes floats of 1 and 2**63 together, which gives several numbers one name.
-    # Equal numbers of different types (1 and 1.0) have the name of the first.
+    # Element by element: numpy turns 1 and 2**63 together into floats, which gives several numbers one name.
+    # Equal numbers of different types (1 and 1.0) get the name of the first.
     names: dict[object, str] = {}
     return np.array([_name(element, row, what, names) for row, element in enumerate(elements)], dtype=str)
 
@@ -60,7 +60,7 @@ def _name(element: object, row: int, what: str, names: dict[object, str]) -> str
         if element not in names:
             names[element] = element.decode("utf-8") if isinstance(element, bytes) else str(element)
         return names[element]
-    except (TypeError, ValueError) as error:  # it can't be compared, or not be written out
+    except (TypeError, ValueError) as error:  # it can't be compared, or can't be written out
         raise InputError(
             f"{what}: row {row} has a {type(element).__name__} that is no name ({str(error)[:120]}); "
             "expected a text or a number a row"
@@ -79,7 +79,7 @@ def count_of(names: ArrayLike) -> int:
 
 
 def is_missing(value: object) -> bool:
-    """Whether a value says that there is none: None, NaN, NaT, pandas' NA, or a text that spells them."""
+    """Whether a value means that there is none: None, NaN, NaT, pandas' NA, or a text that spells them."""
     if isinstance(value, bytes):
         return value.decode("latin-1") in _SPELT
     if value is None or isinstance(value, str):
@@ -88,5 +88,5 @@ def is_missing(value: object) -> bool:
         return False
     try:
         return bool(value != value)
-    except TypeError:  # pandas' NA says neither
+    except TypeError:  # comparing pandas' NA gives neither True nor False
         return True

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 LOCAL_NAME = "alignbench.yaml"
-SAMPLE_DIR = "sample_dir"  # beside the data types
+SAMPLE_DIR = "sample_dir"  # a key beside the data types
 SCHEMA = Path(__file__).with_name("config.schema.json")
 _LONGEST = 1_000_000
 _TEXT = "tag:yaml.org,2002:str"
@@ -29,7 +29,7 @@ _OCTAL = re.compile(r"[-+]?0[0-9_]+")
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """Where one data type of a tree is, relative to the data root."""
+    """The place of one data type in a tree, relative to the data root."""
 
     labels: str
     images: str
@@ -37,20 +37,20 @@ class DataSource:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The settings that hold where no option says otherwise.
+    """The settings that apply where no option says otherwise.
 
     Args:
         encoders: name -> Hub repository (or local folder) of the known encoders.
-        llms: the same for the LLMs.
+        llms: name -> Hub repository (or local folder) of the known LLMs.
         default_encoders: the encoders of a run that names none.
-        vlm_encoders: those of them that a VLM is trained of.
+        vlm_encoders: the encoders from which a VLM is trained by default.
         default_llms: the LLMs of a run that names none.
-        compared_llms: those where LLMs are compared with each other.
+        compared_llms: the LLMs of an experiment that compares LLMs.
         n_samples: samples per data type.
         data_root: the root of the user's data, if one is configured.
         data: data type -> its place in a tree.
-        sample_dir: the root of the samples that are taken where no data is named; None: the packaged ones.
-        origin: which files and variables the values come from, to be said to the user.
+        sample_dir: the root of the samples that are used when no data is named; None for the packaged ones.
+        origin: the files and variables that the values come from, to be shown to the user.
     """
 
     encoders: Mapping[str, str]
@@ -72,11 +72,12 @@ class Config:
 def load_config(path: Path | None = None, *, folder: Path | None = None) -> Config:
     """Return the packaged defaults, with a YAML file and the environment laid over them.
 
-    `VLM_DATA_ROOT` is not taken here: the dataset loader asks for it, to say that it came from there.
+    `VLM_DATA_ROOT` is not read here: the dataset loader reads it, so that it can say where the root came
+    from.
 
     Args:
-        path: a YAML file that must exist; None takes alignbench.yaml where there is one.
-        folder: where to look for alignbench.yaml; the current folder if None.
+        path: a YAML file that must exist; None for alignbench.yaml, if there is one.
+        folder: the folder in which to look for alignbench.yaml; None for the current folder.
 
     Raises:
         ConfigError: the file is missing, is not YAML, or says what config.schema.json forbids.
@@ -118,13 +119,13 @@ def load_config(path: Path | None = None, *, folder: Path | None = None) -> Conf
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Return a YAML file's mapping; an empty file is an empty one.
+    """Return the mapping in a YAML file; an empty file gives an empty mapping.
 
-    Aliases are refused: a few lines of them can stand for more than fits into memory. So are keys that occur
-    twice, of which YAML's parser would drop the first in silence.
+    Aliases are refused, because a few lines of them can stand for more than fits into memory. Duplicate keys
+    are refused, because YAML's parser would drop the first one silently.
 
     Raises:
-        ConfigError: it can't be read, is no YAML, or no mapping.
+        ConfigError: the file can't be read, is not YAML, or is not a mapping.
     """
     if not is_file(path):
         what = "it is no regular file" if exists(path) else "there is no such file"
@@ -142,7 +143,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.load(text, _Loader)
     except RecursionError as error:
         raise ConfigError(f"{path} is not YAML that can be read: it is nested too deeply") from error
-    except Exception as error:  # a parser of text that anybody wrote: it raises what dates and numbers raise
+    except Exception as error:  # the parser raises whatever a malformed date or number raises
         raise ConfigError(f"{path} is not YAML: {_reason(error)}") from error
     if content is None:
         return {}
@@ -166,7 +167,7 @@ def _reason(error: Exception) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain data only: no alias, no key twice, every key a text, and whole numbers as people read them."""
+    """Accepts plain data only: no alias, no duplicate key, every key a text, numbers as people read them."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -189,7 +190,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
     def construct_scalar(self, node: Any) -> Any:
-        # To YAML 1.1, 010 is 8 and 1:30 is 90.
+        # In YAML 1.1, 010 is 8 and 1:30 is 90.
         if node.tag in _NUMBERS and (":" in node.value or _OCTAL.fullmatch(node.value)):
             problem = f"{shown(node.value)}: write it as a decimal number, or in quotes if it is a text"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
@@ -209,5 +210,5 @@ def _lay_over(base: dict[str, Any], over: Mapping[str, Any], where: Path) -> Non
 
 
 def _beside(file: Path, place: str, key: str) -> Path:
-    """Return a folder as a file means it: a relative one from the file on, wherever pytest is started."""
+    """Return a folder as a file means it: relative to the file, wherever pytest was started."""
     return file.parent / user_path(place, f"{file}: {key}")

@@ -1,4 +1,4 @@
-"""What a data type may be called: the reserved word, and the check wherever a name comes in."""
+"""Which names a data type may have: the reserved word, and the check that every name goes through."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ALL = "all"
-"""What scores over all types are filed under; and the type of samples of which no type is known."""
+"""The name under which scores over all types are filed, and the type of samples of unknown type."""
 
 RESERVED = {ALL: "scores over all types are filed under it"}
 MOST_CHARACTERS = 64
@@ -20,7 +20,7 @@ def check_free(name: str) -> str:
     """Return `name` if it is not reserved.
 
     Raises:
-        DataError: it is.
+        DataError: the name is reserved.
     """
     if name in RESERVED:
         raise DataError(f"{name!r} can't be the name of a data type: {RESERVED[name]}; name it otherwise")
@@ -28,11 +28,11 @@ def check_free(name: str) -> str:
 
 
 def check_type(name: str) -> str:
-    """Return `name` if it can be that of a data type: tables show it and options name it.
+    """Return `name` if a data type can have it: tables show the name, and options refer to it.
 
     Raises:
-        DataError: reserved, empty, more than 64 characters, unprintable ones, white space around it, or a
-            comma.
+        DataError: it is reserved, empty or longer than 64 characters, or has an unprintable character, white
+            space around it, or a comma.
     """
     if (
         not name
@@ -49,10 +49,10 @@ def check_type(name: str) -> str:
 
 
 def check_unmixed(names: Iterable[str]) -> None:
-    """Check that types are either all known or all unknown: with both, scores of two things have one name.
+    """Check that all types are known or none is: a mixture would give scores of two things one name.
 
     Raises:
-        DataError: the reserved word stands among other names.
+        DataError: the reserved word occurs among other names.
     """
     different = set(names)
     if ALL in different and len(different) > 1:

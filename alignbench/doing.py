@@ -1,4 +1,4 @@
-"""How far long work has come: told by who does it, asked by whoever shows it."""
+"""Progress of long work: the worker reports it, and whoever displays it asks for it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _going_on: list[_Work] = []
 
 @contextmanager
 def doing(steps: str, total: int) -> Iterator[None]:
-    """Let others see that work of `total` steps goes on until the block ends.
+    """Report work of `total` steps until the block ends.
 
     Args:
-        steps: what they are, in the plural: "epochs of linear projectors".
-        total: how many there are at most.
+        steps: what the steps are, in the plural, such as "epochs of linear projectors".
+        total: the largest number of steps.
     """
     work = _Work(steps, total)
     with _lock:
@@ -40,14 +40,14 @@ def doing(steps: str, total: int) -> Iterator[None]:
 
 
 def advance(steps: int = 1) -> None:
-    """Have done more steps of the work that was begun last."""
+    """Count further finished steps of the work that began last."""
     with _lock:
         if _going_on:
             _going_on[-1].done += steps
 
 
 def said() -> str:
-    """Return how far that work is: "120 of 300 epochs of linear projectors"; nothing where there is none."""
+    """Return the progress of that work, such as "120 of 300 epochs of linear projectors"; "" without any."""
     with _lock:
         if not _going_on:
             return ""

@@ -1,6 +1,6 @@
 """The errors of alignbench: each names what was wrong, where, and what to do.
 
-`AlignbenchError` and its subclasses are what a user can mend. Anything else that escapes is a bug.
+`AlignbenchError` and its subclasses are what a user can fix. Anything else that escapes is a bug.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class AlignbenchError(Exception):
 
 
 class AlignbenchWarning(UserWarning):
-    """What a run's reader has to know, although the run goes on; the report repeats it."""
+    """Something that a reader of the run has to know although the run goes on; the report repeats it."""
 
 
 class InputError(AlignbenchError, ValueError):
@@ -48,12 +48,12 @@ class DataError(AlignbenchError):
 
 
 class UnwritableError(AlignbenchError):
-    """A file or a folder can't be written: no room, no right to, or something else is in its place.
+    """A file or a folder can't be written: no space, no permission, or something else is in its place.
 
     Args:
-        path: of the file or the folder.
-        why: the system's words.
-        missing: of a folder, the files that could not be written into it.
+        path: the file or folder.
+        why: the reason that the system gave.
+        missing: the files that could not be written into the folder.
     """
 
     def __init__(self, path: Path, why: str, missing: Sequence[str] = ()) -> None:
@@ -65,16 +65,16 @@ class UnwritableError(AlignbenchError):
 
 
 class UnlikeError(AlignbenchError):
-    """Two runs were made in different ways: the difference of their scores is not of what changed."""
+    """Two runs were made differently, so a difference of their scores would not show what changed."""
 
 
 class ModelError(AlignbenchError):
-    """A model can't be used as asked (wrong family, missing keys, no such layer, ...)."""
+    """A model can't be used as requested (wrong family, missing keys, no such layer, ...)."""
 
 
 class LayersMissingError(ModelError):
-    """A model gives no hidden layers."""
+    """A model provides no hidden layers."""
 
 
 class WeightsMissingError(ModelError):
-    """A model's weights are not at hand: not found, gated, or no network."""
+    """A model's weights are not available: not found, gated, or no network."""

@@ -1,4 +1,4 @@
-"""Files written whole, in the one place that writes; and files that are read with suspicion."""
+"""Writing files atomically, in the only module that writes; and reading files that may be hostile."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TEMPORARY = ".tmp-"
-_PROBE_BYTES = 4096  # a block: on a full disk an empty file may still be made
+_PROBE_BYTES = 4096  # one block: on a full disk, an empty file can often still be created
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn the system's refusal to write `path` into one line that names it.
+    """Turn the system's refusal to write `path` into one line that names the path.
 
     Raises:
         UnwritableError: the system refused.
@@ -34,17 +34,18 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
-    """Give a temporary file's path beside `path`, and put it in place in one step when it has been filled.
+    """Yield the path of a temporary file beside `path`; move it into place in one step once it is filled.
 
-    Whoever reads `path`, also after a power cut, finds the old file or the new one, never half of one. No
-    two writers have the same temporary file, on whatever machines they are.
+    Whoever reads `path`, even after a power cut, finds the old file or the new one, never half of one. No two
+    writers share a temporary file, even on different machines.
 
     Args:
-        path: where the file is to be; its folder is there. The temporary file ends like it.
-        sync: wait until it is on the disk; without, a power cut may leave the new file empty.
+        path: where the file is to be; its folder exists. The temporary file has the same suffix.
+        sync: whether to wait until the file is on the disk; otherwise a power cut may leave the new file
+            empty.
 
     Raises:
-        UnwritableError: there is no room, no right to write, or something else is in its place.
+        UnwritableError: there is no space, no permission to write, or something else is in its place.
     """
     temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}{path.suffix}")
     try:
@@ -55,13 +56,13 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
                     os.fsync(file.fileno())
             temporary.replace(path)
     finally:
-        with contextlib.suppress(OSError):  # in a folder that can't be written there is none
+        with contextlib.suppress(OSError):  # in a folder that can't be written there is no such file
             temporary.unlink()
     if sync:
         _sync_folder(path.parent)
 
 
-# A pipe without a writer must not block the one who opens it; what it is is asked of what was opened.
+# Opening a pipe without a writer must not block, and the type is checked on the opened file.
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0)
@@ -69,24 +70,24 @@ _LINKED = "a link, or a file in the place of a folder, is in its path; neither i
 
 
 class UnfitFileError(ValueError):
-    """A file is not one that is read: not regular, too large, or behind a link."""
+    """A file that is not read: it is not regular, too large, or behind a link."""
 
 
 def read_regular(path: Path, most: int | None = None, *, root: Path | None = None) -> bytes:
-    """Return the content of a regular file; a pipe in its place is never waited for.
+    """Return the content of a regular file; a pipe in its place does not block.
 
-    It is opened once, and all that is asked of it is asked of what was opened: it can't be exchanged between
+    The file is opened once, and all checks are made on the opened file, so that it can't be exchanged between
     a check and the reading.
 
     Args:
         path: the file.
-        most: a file of more bytes is refused; None takes any.
-        root: a folder that the file is in. Every step from it to the file is taken without following a link,
-            so nothing outside is read, whatever was put in the file's place. None follows links.
+        most: the largest size in bytes; a larger file is refused. None for no limit.
+        root: a folder that contains the file. No link is followed on the way from it to the file, so nothing
+            outside is read, whatever was put in the file's place. None follows links.
 
     Raises:
-        UnfitFileError: not a regular file, too large, not below `root`, or a link leads to it.
-        OSError: it is not there, or can't be read.
+        UnfitFileError: it is not a regular file, is too large, is not below `root`, or a link leads to it.
+        OSError: it does not exist or can't be read.
     """
     handle = _opened(path, root)
     try:
@@ -105,13 +106,13 @@ def read_regular(path: Path, most: int | None = None, *, root: Path | None = Non
 
 
 def _opened(path: Path, root: Path | None) -> int:
-    """Return the file's descriptor, its path walked down from the root without following a link."""
+    """Return a descriptor of the file, reached from the root without following a link."""
     if root is None:
         return os.open(path, _READ)
     if path == root or not path.is_relative_to(root) or ".." in path.parts:
         raise UnfitFileError(f"not a file below {root}")
     *folders, name = path.relative_to(root).parts
-    if os.open not in os.supports_dir_fd:  # Windows: the best that can be done is to look first
+    if os.open not in os.supports_dir_fd:  # Windows: checking beforehand is the best that can be done
         if path.resolve() != root.resolve().joinpath(*folders, name):
             raise UnfitFileError(_LINKED)
         return os.open(path, _READ)
@@ -142,12 +143,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def append_line(path: Path, line: bytes) -> None:
-    r"""Append a line, without its `\n`, and have it on the disk before returning.
+    r"""Append a line, given without its `\n`, and return when it is on the disk.
 
     A line that a killed writer left unfinished is cut off first.
 
     Raises:
-        UnwritableError: there is no room, no right to write, or something else is in its place.
+        UnwritableError: there is no space, no permission to write, or something else is in its place.
     """
     make_folder(path.parent)
     with writing(path), path.open("ab+", buffering=0) as file:
@@ -164,16 +165,16 @@ def append_line(path: Path, line: bytes) -> None:
                 left = left[file.write(left) :]
             os.fsync(file.fileno())
         except OSError:
-            with contextlib.suppress(OSError):  # whoever tries again must not find the line, or half of it
+            with contextlib.suppress(OSError):  # a retry must not find the line, or half of it
                 file.truncate(end)
             raise
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, with those above it, if it is not there yet.
+    """Create a folder, and the folders above it, unless it exists.
 
     Raises:
-        UnwritableError: it can't be made.
+        UnwritableError: it can't be created.
     """
     try:
         with writing(path):
@@ -185,12 +186,12 @@ def make_folder(path: Path) -> None:
 
 
 def claim_folder(path: Path) -> Path:
-    """Make a folder that nobody else has, and return it: `path`, or `path-2` and so on where it is taken.
+    """Create a folder that nobody else uses, and return it: `path`, or `path-2` and so on if it is taken.
 
-    Making it is what claims the name, so two processes never come to share one.
+    Creating the folder is what claims the name, so two processes never share one.
 
     Raises:
-        UnwritableError: it can't be made.
+        UnwritableError: it can't be created.
     """
     make_folder(path.parent)
     claimed, again = path, 1
@@ -204,7 +205,7 @@ def claim_folder(path: Path) -> Path:
 
 
 def try_writing(folder: Path) -> None:
-    """Write a small file into a folder, which is made if need be, and take it away again.
+    """Write a small file into a folder, which is created if necessary, and delete it again.
 
     Raises:
         UnwritableError: files can't be written there.
@@ -222,10 +223,10 @@ def try_writing(folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name itself survive a power cut, where the system can."""
+    """Make the new name itself survive a power cut, where the system supports that."""
     if os.name != "posix":
         return
-    with contextlib.suppress(OSError):  # the file is in its place, and some file systems sync no folders
+    with contextlib.suppress(OSError):  # the file is in place, and some file systems can't sync folders
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -1,4 +1,4 @@
-"""Main memory: how much is free, whether something fits, and whether an error says that it did not."""
+"""Main memory: how much is free, whether something fits, and whether an error means that it did not."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
 def available_memory() -> int | None:
-    """Return the bytes of main memory that this process can still have; None where the system doesn't say.
+    """Return the bytes of main memory that this process can still get; None if the system doesn't say.
 
-    The least of what the machine has free, what the process's control group (a container) leaves, and what
-    its own limit of address space leaves.
+    This is the smallest of the machine's free memory, what the process's control group (a container) leaves,
+    and what its own limit of address space leaves.
     """
     free = [left for left in (_free_on_machine(), _left_in_group(), _left_of_addresses()) if left is not None]
     return min(free, default=None)
 
 
 def check_room(need: float) -> None:
-    """Raise a MemoryError where `need` bytes are more than there are, before anything is allocated.
+    """Raise a MemoryError if `need` bytes are more than are free, before anything is allocated.
 
-    Linux grants what it does not have, and then kills the process that uses it: by then all is lost.
+    Linux grants memory that it does not have, and later kills the process that uses it, with all its results.
     """
-    if need >= 2**28:  # what is smaller is not worth the question
+    if need >= 2**28:  # smaller amounts are not worth the check
         free = available_memory()
         if free is not None and need > free:
             raise MemoryError(f"needs about {gib(need)}, {gib(free)} are free")
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error, or what it came of, says that memory ran out: numpy's, torch's, an accelerator's."""
+    """Whether an error or its cause says that memory ran out: numpy's, torch's, an accelerator's."""
     while error is not None:
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
             return True
@@ -61,7 +61,7 @@ def _left_of_addresses() -> int | None:
 
 
 def _left_in_group() -> int | None:
-    # Files that were read count as used, but are given up when memory is needed.
+    # Memory that caches files counts as used, but is given up when it is needed.
     with contextlib.suppress(OSError, ValueError):
         group = (PROC / "self" / "cgroup").read_text(encoding="utf-8").partition("0::")[2].split("\n")[0]
         folder = CGROUPS / group.lstrip("/")

@@ -1,4 +1,4 @@
-"""Opening .npy files that nobody vouches for: mapped, never unpickled."""
+"""Opening untrusted .npy files: memory-mapped, never unpickled."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _ZIP = b"PK\x03\x04"
 
 
 def open_npy(path: Path) -> NDArray[Any]:
-    """Return the array of a .npy file, mapped into memory: only what is used of it is read.
+    """Return the array of a .npy file, memory-mapped, so that only the parts that are used are read.
 
     Raises:
-        InputError: there is no such file, it is not what `np.save` writes, it holds Python objects, or it is
-            cut off; without the file's name, which the caller knows how to say.
+        InputError: there is no such file, `np.save` did not write it, it holds Python objects, or it is
+            truncated. The message leaves the file's name to the caller.
     """
     if not is_file(path):
         raise InputError("not a regular file" if exists(path) else "there is no such file")
@@ -38,7 +38,7 @@ def open_npy(path: Path) -> NDArray[Any]:
         raise InputError("not a .npy file; expected what np.save(file, values) writes")
     try:
         array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # numpy's parser of headers raises whatever a hostile one makes it raise
+    except Exception as error:  # numpy's header parser raises whatever a hostile header makes it raise
         reason = " ".join(str(error).split()) or type(error).__name__
         if "Python objects" in reason:
             raise InputError(

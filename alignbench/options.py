@@ -1,6 +1,7 @@
-"""An option of a run, declared once; pytest, the command, ini files, the page and Python are made of it.
+"""The options of a run, each declared once; pytest, the command, ini files and the page derive from it.
 
-Every pytest run of an environment imports this for its options: it imports nothing but the standard library.
+Every pytest run of an environment imports this module for its options, so it imports only the standard
+library.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Kind = Literal["text", "path", "integer", "number", "switch", "names", "integers", "texts"]
-"""`names` and `integers` are lists by commas, each element once; the elements of `texts` may hold commas."""
+"""`names` and `integers` are comma-separated lists without repetition; elements of `texts` may hold
+commas."""
 
 SEVERAL = frozenset({"names", "integers", "texts"})
 ENTRY_POINTS = "alignbench.options"
@@ -28,35 +30,36 @@ PREFIX = "--align-"
 
 
 class HasOptions(Protocol):
-    """What holds the values of options."""
+    """An object that holds the values of options."""
 
     def value_of(self, option: Option[T]) -> T:
-        """Return the option's value: what was given, else the default."""
+        """Return the option's value: the one that was set, else the default."""
 
 
 @dataclass(kw_only=True)
 class Option(Generic[T]):
-    """One option. As an attribute of a class that holds options, it gives the value that it has there.
+    """One option. As an attribute of a class that holds options, it returns its value there.
 
     Args:
-        help: one line; the default is added to it where `default` says it.
-        flag_help: the line of a switch's flag, where that sets it to False.
-        kind: what a value is.
-        name: the keyword in Python, and the name in scores.json; by default that of the attribute.
-        group: under which title a command shows it: "models", "data" and "run" are of all experiments.
-        metavar: what stands for the value in the help; by default the name.
-        default: the value where nothing was given; a function where a registry knows it.
-        configured: the field of `Config` that holds the default; `alignbench.yaml` can change it.
-        choices: what a value can be; a function where a registry knows it.
-        least: the smallest number that it can be.
-        check: returns the value that is meant by one of the right kind, or raises a ConfigError that begins
-            with the name that it is given.
-        needs: the name of another option without which it makes no sense, and what that one says.
-        shapes_scores: whether scores depend on it, so that the command that reproduces one repeats it.
-        flag: as pytest takes it; by default `--align-` and the name.
+        help: one line; the default is appended to it if `default` states it.
+        flag_help: the help of a switch's flag, if the flag sets the option to False.
+        kind: the kind of value.
+        name: the keyword in Python and the name in scores.json; by default the attribute's name.
+        group: the heading under which a command lists it; all experiments have "models", "data" and "run".
+        metavar: the placeholder of the value in the help; by default the name.
+        default: the value if none is set; a function if it depends on a registry.
+        configured: the field of `Config` that holds the default, which `alignbench.yaml` can change.
+        choices: the values that are allowed; a function if they depend on a registry.
+        least: the smallest number that is allowed.
+        check: converts a value of the right kind to the final one, or raises a ConfigError that begins with
+            the name passed to it.
+        needs: the name of another option that has to be set for this one to make sense, and the message if it
+            is not.
+        shapes_scores: whether scores depend on it, so that the command that reproduces a score repeats it.
+        flag: pytest's flag; by default `--align-` and the name.
         also: further flags of the command.
-        label: what the page calls it.
-        most: the largest number that the page accepts: a visitor must not occupy the machine for hours.
+        label: its label on the page.
+        most: the largest number that the page accepts, so that a visitor can't occupy the machine for hours.
     """
 
     help: str
@@ -98,12 +101,12 @@ class Option(Generic[T]):
 
     @property
     def destination(self) -> str:
-        """The name among pytest's options and in its configuration files, where others have theirs, too."""
+        """The name among pytest's options and in its configuration files, which other plugins share."""
         return f"alignbench_{self.name}"
 
     @property
     def short_flag(self) -> str:
-        """The flag of the command: without the prefix that keeps pytest's options apart."""
+        """The flag of the command: without the prefix that sets pytest's options apart."""
         return f"--{self.flag.removeprefix(PREFIX)}" if self.flag.startswith(PREFIX) else self.flag
 
     @property
@@ -113,11 +116,11 @@ class Option(Generic[T]):
 
     @property
     def choices_now(self) -> tuple[str, ...]:
-        """What a value can be, as the registries know it now; nothing where that is not limited."""
+        """The allowed values, as the registries have them now; empty if there is no limit."""
         return self.choices() if callable(self.choices) else self.choices
 
     def settings(self) -> dict[str, Any]:
-        """Return what `argparse`, and pytest's parser, are told of it."""
+        """Return the arguments for `argparse` and for pytest's parser."""
         text = (self.flag_help or self.help).replace("%", "%%")
         if self.kind == "switch":
             return {"help": text, "action": "store_const", "const": not self.default}
@@ -137,11 +140,11 @@ class Option(Generic[T]):
         """Return the value that is meant.
 
         Args:
-            given: the value as it came: texts of a command line, or objects of Python.
-            name: how whoever gave it writes the option, for messages.
+            given: the value as it was passed: text from a command line, or a Python object.
+            name: the option's name as the user wrote it, for messages.
 
         Raises:
-            ConfigError: it can't be a value.
+            ConfigError: it is not an allowed value.
         """
         value = _READERS[self.kind](given, name)
         for part in value if self.is_list else (value,):
@@ -161,7 +164,7 @@ class Option(Generic[T]):
             raise ConfigError(f"{name}: expected {expected}, got {part}")
 
     def typed(self, given: Any) -> list[str]:
-        """Return a value that was given, as pytest's command line takes it."""
+        """Return the arguments of pytest's command line that set a value."""
         if self.kind == "switch":
             return [] if given is self.default else [self.flag]
         if self.kind == "texts":
@@ -174,8 +177,8 @@ class Option(Generic[T]):
 class OptionTable:
     """All options by name, in the order of their declaration.
 
-    Others add theirs by an entry point of the group `alignbench.options`, which names an `Option`, or by
-    `OPTIONS.add` in a root conftest.py: until pytest parses its command line, it hears of them.
+    Others add options by an entry point of the group `alignbench.options`, which names an `Option`, or by
+    `OPTIONS.add` in a root conftest.py. pytest's parser learns of them until it parses the command line.
     """
 
     def __init__(self) -> None:
@@ -207,7 +210,7 @@ class OptionTable:
         del self._options[name]
 
     def listen(self, listener: Callable[[Option[Any]], None]) -> None:
-        """Tell `listener`, and nobody else any more, of all options that there are and that are added."""
+        """Report all present and future options to `listener`, and to no other listener any more."""
         self.load_entry_points()
         self._listener = listener
         for option in self:
@@ -231,7 +234,7 @@ class OptionTable:
         """Return an option.
 
         Raises:
-            UnknownNameError: there is none of this name.
+            UnknownNameError: there is no option of this name.
         """
         if name not in self._options:
             from alignbench.registry import unknown
@@ -244,7 +247,7 @@ class OptionTable:
         return [option.name for option in self if option.group == group]
 
     def typed(self, given: Mapping[str, Any]) -> Iterator[str]:
-        """Yield options that were given, as pytest's command line takes them."""
+        """Yield the arguments of pytest's command line that set these options."""
         for option in self:
             if given.get(option.name) is not None:
                 yield from option.typed(given[option.name])
@@ -317,7 +320,7 @@ def _integers(given: object, name: str) -> tuple[int, ...]:
 
 
 def _elements(given: Any) -> Iterable[Any]:
-    """Return the elements of what may be one value or several."""
+    """Return the elements of a value that may be one or several."""
     one = isinstance(given, str | bytes | Path) or not isinstance(given, Iterable)
     return (given,) if one else given
 

@@ -1,4 +1,4 @@
-"""Where things are: benchmarks, sample data and built-in models in a clone or a wheel; the user's cache."""
+"""Where things are: benchmarks, sample data and models in a clone or a wheel, and the user's cache."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def user_path(text: str | Path, what: str) -> Path:
-    """Return a path as a user wrote it, with the home folder in the place of `~`.
+    """Return a path as a user wrote it, with `~` replaced by the home folder.
 
     Args:
         text: the path.
         what: the option, variable or key that it comes from, for the message.
 
     Raises:
-        ConfigError: it is empty, no path can be so, or `~name` is nobody's home.
+        ConfigError: it is empty, it can't be a path, or the user of `~name` has no home folder.
     """
     if not str(text):
         raise ConfigError(f"{what}: expected a path, got an empty text")
@@ -31,23 +31,23 @@ def user_path(text: str | Path, what: str) -> Path:
         raise ConfigError(f"{what}: {str(text)!a} holds half a character, which no path has") from error
     try:
         return Path(text).expanduser()
-    except RuntimeError as error:  # pathlib's word for a home that it can't find
+    except RuntimeError as error:  # what pathlib raises if it finds no home folder
         raise ConfigError(f"{what}: there is no home folder for {str(text)!r}; write the path out") from error
 
 
-# pathlib raises where a name is too long or a folder may not be looked into; for us that is "not there".
+# pathlib raises if a name is too long or a folder is not accessible; to us, that means "not there".
 def is_dir(path: str | Path) -> bool:
-    """Whether a folder is there that can be looked at; False for a path that can't be one."""
+    """Whether an accessible folder exists there; False for text that can't be a path."""
     return os.path.isdir(path)  # noqa: PTH112
 
 
 def is_file(path: str | Path) -> bool:
-    """Whether a regular file is there that can be looked at; False for a path that can't be one."""
+    """Whether an accessible regular file exists there; False for text that can't be a path."""
     return os.path.isfile(path)  # noqa: PTH113
 
 
 def exists(path: str | Path) -> bool:
-    """Whether anything is there that can be looked at; False for a path that nothing can have."""
+    """Whether anything accessible exists there; False for text that can't be a path."""
     return os.path.exists(path)  # noqa: PTH110
 
 
@@ -55,7 +55,7 @@ def suite_root() -> Path:
     """Return the folder that holds `benchmarks/` and `sample_data/`.
 
     Raises:
-        ConfigError: neither the clone's nor the wheel's is there.
+        ConfigError: neither the clone nor the wheel has them.
     """
     for root in (PACKAGE.parent, PACKAGE / "_suite"):
         if (root / "sample_data" / "labels.jsonl").is_file() and (root / "benchmarks").is_dir():
@@ -81,10 +81,10 @@ def models_dir() -> Path:
 
 
 def cache_home() -> Path:
-    """Return the folder of what can be made again: `ALIGNBENCH_CACHE`, else the platform's cache folder.
+    """Return the folder of recomputable files: `ALIGNBENCH_CACHE`, else the platform's cache folder.
 
     Raises:
-        ConfigError: the variable holds no path, or there is no home folder to put it in.
+        ConfigError: the variable holds no path, or there is no home folder for the cache.
     """
     if chosen := os.environ.get("ALIGNBENCH_CACHE"):
         return user_path(chosen, "ALIGNBENCH_CACHE")
@@ -97,7 +97,7 @@ def _platform_cache() -> Path:
     if sys.platform == "darwin":
         return _home() / "Library" / "Caches"
     chosen = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification: a relative path is invalid, and ignored.
+    # By the XDG specification, a relative path is invalid and has to be ignored.
     return Path(chosen) if Path(chosen).is_absolute() else _home() / ".cache"
 
 

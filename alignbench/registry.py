@@ -1,4 +1,4 @@
-"""A name -> object table whose entries may be lazy (`"module:attribute"`)."""
+"""A table of objects by name whose entries may be lazy (`"module:attribute"`)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Names and what they stand for, in the order of registration.
+    """Objects by name, in the order of registration.
 
     Args:
-        what: the field's word for an entry, used in errors (`"encoder"`).
-        entry_point_group: entry points of this group are taken in on the first look-up.
+        what: the word for an entry in errors, such as "encoder".
+        entry_point_group: entry points of this group are added on the first look-up.
     """
 
     def __init__(self, what: str, entry_point_group: str | None = None) -> None:
@@ -51,7 +51,7 @@ class Registry(Generic[T]):
         """Return the entry of `name`, importing it if it is lazy.
 
         Raises:
-            UnknownNameError: with the closest name and all known ones.
+            UnknownNameError: nothing has this name; the message has the closest name and all known ones.
             ConfigError: a lazy entry can't be imported.
         """
         self._take_in_entry_points()
@@ -61,7 +61,7 @@ class Registry(Generic[T]):
         return self._imported(name, entry) if isinstance(entry, str) else entry
 
     def remove(self, name: str) -> None:
-        """Forget `name`: for tests, and for an entry that replaces another."""
+        """Remove `name`: for tests, and for an entry that replaces another."""
         del self._entries[name]
 
     def names(self) -> list[str]:
@@ -80,7 +80,7 @@ class Registry(Generic[T]):
         return len(self.names())
 
     def _imported(self, name: str, path: str) -> T:
-        """Return the object of a lazy entry; what its module registers itself under `name` comes first."""
+        """Return the object of a lazy entry; one that its module registers under `name` has precedence."""
         del self._entries[name]
         module, _, attribute = path.partition(":")
         try:
@@ -97,7 +97,7 @@ class Registry(Generic[T]):
 
 
 def unknown(what: str, name: str, known: object) -> str:
-    """Return the message for a name that nobody knows: the closest one, then all."""
+    """Return the message for an unknown name: the closest name first, then all names."""
     names = sorted(cast("dict[str, object]", known))
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean {close[0]!r}?" if close else ""

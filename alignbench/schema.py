@@ -1,4 +1,4 @@
-"""What is wrong with data that somebody else wrote: the first thing that its JSON Schema forbids."""
+"""Checks of data that somebody else wrote: the first violation of its JSON Schema."""
 
 from __future__ import annotations
 
@@ -29,19 +29,20 @@ _SHOWN.maxlevel, _SHOWN.maxdict, _SHOWN.maxlist, _SHOWN.maxstring, _SHOWN.maxoth
 
 
 def complaint(data: Any, schema: Path, part: str = "") -> str | None:
-    """Return what a JSON Schema forbids first, as `KEY: expected ..., got ...`; None if there is none.
+    """Return the first violation of a JSON Schema, as `KEY: expected ..., got ...`; None if there is none.
 
-    Whole numbers have to fit into 64 bits, and no number may be NaN or infinite: JSON leaves that open.
+    Whole numbers have to fit into 64 bits, and no number may be NaN or infinite, which JSON Schema leaves
+    open.
 
     Args:
         data: plain data, with texts as keys.
-        schema: the file of the schema.
-        part: the name of a definition in it that is meant instead of the whole.
+        schema: the schema's file.
+        part: the name of a definition in the schema that applies instead of the whole schema.
     """
     from jsonschema.exceptions import best_match
 
     first = next(_validator(schema, part).iter_errors(data), None)
-    # Where a value may have several forms, this is what keeps it from the one that was most likely meant.
+    # Where a value may have several forms, report the violation of the form that was most likely meant.
     error = None if first is None else best_match([first])
     if error is None:
         return None
@@ -52,10 +53,10 @@ def complaint(data: Any, schema: Path, part: str = "") -> str | None:
 
 
 def shown(value: Any) -> str:
-    """Return a value as a message shows it: short, however large or nested it is."""
+    """Return a value as messages show it: short, however large or nested it is."""
     try:
         return _SHOWN.repr(value)
-    except ValueError:  # a whole number of thousands of digits
+    except ValueError:  # a whole number with thousands of digits
         return f"a {type(value).__name__} that is too long to be shown"
 
 
@@ -90,7 +91,7 @@ def _plain(name: str) -> str:
 
 
 def _said(error: Any) -> str:
-    """Return in words what one violated rule of the schema is."""
+    """Describe in words the violated rule of the schema."""
     rule, demanded, got = error.validator, error.validator_value, error.instance
     if rule == "additionalProperties":
         known = error.schema.get("properties", {})

@@ -1,4 +1,4 @@
-"""The values that travel between the floors: embeddings, pairs, scores, runs."""
+"""The values that rooms pass to each other: embeddings, pairs, scores, runs."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 Weights = Literal["pretrained", "embedded", "random", "stand-in", "custom", "arrays"]
 Status = Literal["ok", "not_applicable"]
 TOYS = frozenset({"embedded", "stand-in"})
-"""The weights of the small models that come with alignbench."""
+"""The kinds of weights of the small models that come with alignbench."""
 _WEIGHTS_WORDS = {"embedded": "built-in toy model", "stand-in": "built-in toy model as a stand-in"}
 
 
 def weights_words(weights: str) -> str:
-    """Return what a reader is told of a kind of weights: `embedded` says little outside of files."""
+    """Return how readers see a kind of weights; `embedded` would tell them little."""
     return _WEIGHTS_WORDS.get(weights, weights)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a score needs to say of the model that it was computed with.
+    """What a score has to say about the model that it was computed with.
 
     Args:
         name: the short alias in tables and test ids, never a path.
         side: "vision" or "text".
         family: "clip", "siglip", "dinov2", "internvit", "paligemma", "llama", ..., or "other".
         source: where the weights come from (`openai/clip-vit-base-patch32`, a folder, `random`).
-        weights: what kind of weights they are.
-        stand_in_for: the asked-for model that this built-in toy model stands in for.
-        params: pooling, fit, layer, l2, dtype, max_length, ...: all that shapes the vectors.
+        weights: the kind of weights.
+        stand_in_for: the requested model that this built-in toy model replaces.
+        params: everything else that shapes the vectors: pooling, fit, layer, l2, dtype, max_length, ...
     """
 
     name: str
@@ -54,12 +54,12 @@ class ModelInfo:
 
     @property
     def weights_words(self) -> str:
-        """What a reader is told of its weights: `built-in toy model`, `pretrained`, ..."""
+        """The kind of weights as readers see it: `built-in toy model`, `pretrained`, ..."""
         return weights_words(self.weights)
 
     @property
     def label(self) -> str:
-        """The name to show: `mini-clip (stand-in for clip)` where it is a stand-in."""
+        """The name to show: `mini-clip (stand-in for clip)` if it is a stand-in."""
         return f"{self.name} (stand-in for {self.stand_in_for})" if self.stand_in_for else self.name
 
 
@@ -67,7 +67,7 @@ class ModelInfo:
 class Embeddings:
     """The vectors of one model over one dataset: `values` is float32 [n, d], row i is sample `ids[i]`.
 
-    Arrays that `score_arrays` was given are float64, for metrics alone.
+    Arrays passed to `score_arrays` are float64, and only metrics use them.
     """
 
     model: ModelInfo
@@ -105,13 +105,14 @@ class Patches:
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """Every hidden layer of one model over one dataset, by each of its poolings, before L2.
+    """Every hidden layer of one model over one dataset, under each of its poolings, before L2.
 
-    `values` is float32 [n, l, q, d], q the `poolings`. Layer 0 is the input embeddings; `first` is the
-    number of the first that there is: 1 of timm and open_clip, which give no embeddings. `output` [n, q, d]
-    is an encoder's final output by the same poolings; an LLM's is its last layer. d is that of the widest
-    layer: narrower ones, as a convolutional network has, end in zeros, which change no inner product.
-    `chosen` is the pooling of layers that goes with the model's options; None for the first.
+    `values` is float32 [n, l, q, d], where q counts the `poolings`. Layer 0 is the input embeddings; `first`
+    is the number of the first layer that is available: 1 for timm and open_clip, which give no embeddings.
+    `output` [n, q, d] is an encoder's final output under the same poolings; an LLM has
+    none, because its output is its last layer. d is the width of the widest layer: narrower layers, as in a
+    convolutional network, are padded with zeros, which change no inner product. `chosen` is the layers'
+    pooling under the model's options; None for the first.
     """
 
     model: ModelInfo
@@ -131,11 +132,11 @@ class Layers:
 
     @property
     def pooling(self) -> str:
-        """The pooling by which the layers are scored."""
+        """The pooling under which the layers are scored."""
         return self.poolings[0] if self.chosen is None else self.chosen
 
     def by(self, pooling: str) -> NDArray[np.float32]:
-        """Return all layers by one pooling [n, l, d].
+        """Return all layers under one pooling [n, l, d].
 
         Raises:
             InputError: there is no such pooling.
@@ -145,11 +146,11 @@ class Layers:
         return self.values[:, :, self.poolings.index(pooling)]
 
     def at(self, layer: int, pooling: str) -> NDArray[np.float32]:
-        """Return one layer by one pooling in its own width [n, d]."""
+        """Return one layer under one pooling in its own width [n, d]."""
         return _unfilled(self.by(pooling)[:, layer])
 
     def end(self, pooling: str) -> NDArray[np.float32] | None:
-        """Return an encoder's final output by one pooling in its own width [n, d]; None of an LLM."""
+        """Return an encoder's final output under one pooling in its own width [n, d]; None for an LLM."""
         return None if self.output is None else _unfilled(self.output[:, self.poolings.index(pooling)])
 
 
@@ -160,12 +161,13 @@ def _unfilled(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two sides of the same samples: row i of `x` and of `y` are one pair.
+    """Two sides of the same samples: row i of `x` and row i of `y` form one pair.
 
-    Usually `x` is an encoder's and `y` an LLM's; in vision-vision and text-text both are of a kind.
+    Usually `x` comes from an encoder and `y` from an LLM; in vision-vision and text-text pairs, from two of a
+    kind.
     `groups[i]` is the unit of every split, permutation and interval; `labels[i]` is the data type.
-    `images[i]` and `texts[i]` tell images and texts apart, so that it can be said what rows of a group share;
-    empty where rows are those of arrays.
+    `images[i]` and `texts[i]` identify images and texts, so that reports can say what the rows of a group
+    share; they are empty for rows of arrays.
     """
 
     x: Embeddings
@@ -223,10 +225,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Null:
-    """What the metric gives on re-paired data.
+    """The metric's values on re-paired data.
 
-    `mean` and `std` are exact where `kind` says so; `z` is descriptive; `p` (one-sided) always comes from
-    `draws` drawn permutations. `within_p` is that of permutations inside each class.
+    `mean` and `std` are exact if `kind` says so; `z` is descriptive; the one-sided `p` always comes from
+    `draws` drawn permutations. `within_p` comes from permutations within each class.
     """
 
     kind: str
@@ -251,28 +253,28 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One number of a run, with all that is needed to judge and to repeat it.
+    """One number of a run, with everything that is needed to judge and to reproduce it.
 
     Args:
         experiment: "cka", "coral", "eas", ...: the marker of the test that recorded it.
         metric: the metric's registered name.
-        value: the number, or None where `status` is "not_applicable" (then `reason` says why).
-        encoder, llm: the models' names; None where a side takes no part.
-        other: the second model where two of the same side are compared.
-        dataset: name and digest, `sample_data@1a2b3c4d`.
-        data_type: "all", or the one type that it was computed on.
-        variant: what tells it from other scores of the same metric and models: a projector, or a direction
-            and a loss ("image_to_text contrastive"); empty where there is one of a kind.
-        n: the number of groups that went in.
+        value: the number, or None if `status` is "not_applicable" (`reason` then says why).
+        encoder, llm: the models' names; None for a side that takes no part.
+        other: the second model, if two models of one side are compared.
+        dataset: its name and digest, such as `sample_data@1a2b3c4d`.
+        data_type: "all", or the single type that it was computed on.
+        variant: distinguishes it from other scores of the same metric and models, such as a projector, or a
+            direction and a loss ("image_to_text contrastive"); empty if there is only one.
+        n: the number of groups.
         dims: the widths of both sides.
-        chance: the value of a guesser, where the metric has one.
-        params: how it was computed; "at" tells apart scores of one metric and the same models
+        chance: the value of guessing, if the metric has one.
+        params: how it was computed; "at" distinguishes scores of one metric and the same models
             ({"batch_size": 4}).
-        deletions: the value without block g, for every block: paired intervals are made of these.
-        repeats: of a trained score, the value in each split with each seed, all seeds of a split together;
-            `params` has "splits" and "seeds". Paired like deletions.
-        artifact: the file under the run folder with what a figure of this score needs.
-        reproduce: the command that gives this score alone.
+        deletions: the value without block g, for every block; paired intervals are computed from these.
+        repeats: for a trained score, the value in each split with each seed, all seeds of a split together;
+            `params` has "splits" and "seeds". They are paired like deletions.
+        artifact: the file under the run folder with the data for a figure of this score.
+        reproduce: the command that computes this score alone.
     """
 
     experiment: str
@@ -321,7 +323,7 @@ class Score:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What makes a score one of a kind in a run."""
+        """The fields that identify a score in a run."""
         return (
             self.experiment,
             self.metric,
@@ -351,16 +353,16 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A test of a run that failed, so that scores are missing.
+    """A failed test of a run, which left scores missing.
 
     Args:
-        nodeid: of the test.
-        phase: "setup", "call" or "teardown"; "" where the process that ran it died.
-        experiment: that the test belongs to.
-        reason: why it failed, on one line.
-        encoders: the labels of the encoders that the test is about.
-        llms: the labels of its LLMs.
-        metric: that it would have recorded, where its parameters name one; else "".
+        nodeid: the test's node id.
+        phase: "setup", "call" or "teardown"; "" if the process that ran it died.
+        experiment: the experiment that the test belongs to.
+        reason: why it failed, in one line.
+        encoders: the labels of the encoders that the test uses.
+        llms: the labels of the LLMs that the test uses.
+        metric: the metric that it would have recorded, if its parameters name one; else "".
     """
 
     nodeid: str
@@ -373,7 +375,7 @@ class Failure:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The labels of all models that the test is about."""
+        """The labels of all models that the test uses."""
         return (*self.encoders, *self.llms)
 
     def to_dict(self) -> dict[str, Any]:
@@ -389,10 +391,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run was made of: enough to judge its numbers a year later.
+    """The conditions of a run: enough to judge its numbers a year later.
 
-    `loads` has an entry ({"model", "seconds", "purpose"}) for each time that weights were loaded: in a warm
-    run only to be timed. `failures` has an entry for each test that failed.
+    `loads` has an entry ({"model", "seconds", "purpose"}) for every time that weights were loaded; in a warm
+    run, that is only for timings. `failures` has an entry for each failed test.
     """
 
     id: str

@@ -1,10 +1,10 @@
-"""Quantities as a person reads them."""
+"""Quantities in readable form."""
 
 from __future__ import annotations
 
 
 def size_text(size: float) -> str:
-    """Return bytes as a person reads them."""
+    """Return a number of bytes in readable form."""
     for unit in ("B", "kB", "MB"):
         if size < 1000:
             return f"{size:.0f} {unit}"
@@ -13,7 +13,7 @@ def size_text(size: float) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Return about how long that is, no more precisely than anyone knows before."""
+    """Return a duration in readable form, no more precise than an estimate is."""
     if seconds < 115:
         step = 5 if seconds < 30 else 10
         return f"{max(step, step * round(seconds / step))} s"

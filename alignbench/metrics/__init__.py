@@ -1,4 +1,4 @@
-"""Every score of the suite: pure float64 functions, and METRICS with what each of them promises."""
+"""Every score of the suite: pure float64 functions, and METRICS with the declared properties of each."""
 
 from alignbench.metrics.base import INVARIANCES, METRICS, Metric, NullModel
 from alignbench.metrics.basis import SharedBasis, shared_k, to_shared_basis

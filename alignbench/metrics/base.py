@@ -33,7 +33,7 @@ INVARIANCES = (
 )
 
 
-_PERMUTATIONS = 3  # arrays [draws, n] that drawing permutations holds at once
+_PERMUTATIONS = 3  # arrays [draws, n] that drawing permutations holds in memory at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,15 @@ class NullModel:
     """How a metric behaves on re-paired data.
 
     Args:
-        draw: (x, y, permutations, **settings) -> the scores of x against y[p] for each permutation p; None:
-            the metric itself is called for each.
-        exact: (mean, standard deviation) over all permutations, without drawing; NaN for what has no formula.
-        within_mean: the mean over all permutations inside the classes: `within_mean(x, y, codes)`.
-        draws: how many permutations by default.
-        max_groups: on more groups, a seeded subset of this size is permuted.
-        test: False where the value on shuffled pairs is shown, but a p-value would mean nothing.
-        applies: whether there is a null at all under these settings.
+        draw: (x, y, permutations, **settings) -> the scores of x against y[p] for each permutation p; None
+            calls the metric itself for each permutation.
+        exact: (mean, standard deviation) over all permutations, without drawing; NaN for a value without
+            formula.
+        within_mean: the mean over all permutations within the classes: `within_mean(x, y, codes)`.
+        draws: the default number of permutations.
+        max_groups: with more groups than this, a seeded subset of this size is permuted.
+        test: False if the value on shuffled pairs is shown but a p-value would be meaningless.
+        applies: whether there is a null under these settings.
     """
 
     draw: Callable[..., NDArray[np.float64]] | None = None
@@ -62,34 +63,35 @@ class NullModel:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A score with what it promises; being registered is being checked against it.
+    """A score with its declared properties; every registered metric is checked against them.
 
     Args:
-        name: as in tables.
+        name: the name in tables.
         fn: the pure function: (x, y), (x, labels) or (x), plus `needs` and `settings` as keywords.
         kind: "pair" (x, y), "labelled" (x, labels), "unary" (x), "composite" (x, y, labels), "trained".
-        family: what is shown together: "cka", "neighbors", "coral", "spectra", "classes", "composite", ...
-        pairing: whether it sees which row of x belongs to which row of y; if so it gets a permutation null.
-        bounds: smallest and largest value.
-        symmetric: score(x, y) = score(y, x).
-        self_value: score(x, x), or None where that depends on x.
-        invariant_to: of INVARIANCES: each side by its own map, or both by the same one (`joint_`).
+        family: the group in which it is shown: "cka", "neighbors", "coral", "spectra", "classes",
+            "composite", ...
+        pairing: whether it sees which row of x belongs to which row of y; if so, it gets a permutation null.
+        bounds: the smallest and largest value.
+        symmetric: whether score(x, y) = score(y, x).
+        self_value: score(x, x), or None if that depends on x.
+        invariant_to: some of INVARIANCES: each side under its own map, or both under the same one (`joint_`).
         min_n: the fewest rows that the definition needs.
-        same_width: whether x and y need the same number of columns (where `align` is "none").
-        needs: keywords that it takes from the data: "labels", "groups", "seed".
-        optional: those that it takes where the data has them, and does without where it hasn't: "labels".
-        settings: (n, dims, **given) -> all keywords that may depend on n, dims or the user; they stay as they
-            are at the full n in permutations and deletions.
-        prepare: maps raw (x, y) to what `fn` takes; for scores that need a shared basis.
-        null: None where there is no null; for `pairing` metrics the generic one is the default.
+        same_width: whether x and y need the same number of columns (if `align` is "none").
+        needs: the keywords that it takes from the data: "labels", "groups", "seed".
+        optional: the keywords that it takes from the data if they are there: "labels".
+        settings: (n, dims, **given) -> all keywords that may depend on n, dims or the user; permutations and
+            deletions keep their values at the full n.
+        prepare: maps raw (x, y) to the arguments of `fn`, for scores that need a shared basis.
+        null: None if there is no null; `pairing` metrics have the generic one by default.
         interval: "jackknife" (smooth kernel scores), "blocks" (conservative), or None.
-        deletions: (x, y, blocks, **settings) -> the values without each block, faster than one at a time.
-        chance: (n, codes, settings) -> what a guesser gets of n groups; codes are the class numbers of all
-            rows that the metric sees, which may be more than n, or None.
-        parts: the named parts of a composite, with the arguments of `fn`.
-        flags: (value, parts) -> what a reader has to know of this value, e.g. "saturated".
-        squares: how many matrices [n, n] of float64 it holds at once, null and interval included, so that
-            too large an n is refused beforehand; 0 where it does not compare all rows with each other.
+        deletions: (x, y, blocks, **settings) -> the values without each block, faster than one by one.
+        chance: (n, codes, settings) -> the value of guessing with n groups; codes are the class numbers of
+            all rows that the metric sees, which may be more than n, or None.
+        parts: returns the named parts of a composite; it takes the arguments of `fn`.
+        flags: (value, parts) -> what a reader has to know about this value, such as "saturated".
+        squares: the number of float64 matrices [n, n] that it holds at once, including null and interval, so
+            that too large an n is refused beforehand; 0 if it does not compare all rows with each other.
     """
 
     name: str
@@ -126,15 +128,15 @@ class Metric:
 
     @property
     def two_sided(self) -> bool:
-        """Whether it takes two sides x and y (else x alone, or x with labels)."""
+        """Whether it takes two sides x and y, instead of x alone or x with labels."""
         return self.kind in ("pair", "composite", "trained")
 
     def memory(self, n: int, draws: int | None = None) -> float:
-        """Return about how many bytes it takes on n rows with null and interval.
+        """Return the approximate number of bytes that it needs for n rows with null and interval.
 
         Args:
-            n: rows; of metrics of two sides groups, of which one row each is seen.
-            draws: permutations of the null; None: its own number.
+            n: the number of rows; for metrics of two sides, of groups, as they see one row of each.
+            draws: the number of permutations of the null; None for the metric's default.
         """
         permuted = 0
         if self.two_sided and (self.pairing or self.null is not None):
@@ -148,10 +150,10 @@ class Metric:
         return (*self.needs, *self.optional)
 
     def arrays(self, x: ArrayLike, y: ArrayLike | None = None) -> tuple[Matrix, Matrix | None]:
-        """Return checked float64 sides; `y` is None for a metric of one side.
+        """Return the checked float64 sides; `y` is None for a metric of one side.
 
         Raises:
-            InputError: see `check_pair`; or a side too many or too few.
+            InputError: see `check_pair`; or a side is missing or superfluous.
         """
         if self.two_sided != (y is not None):
             raise InputError(
@@ -180,7 +182,7 @@ class Metric:
 
 @dataclass
 class MetricRegistry:
-    """All metrics by name, family by family; third parties add theirs by decorator or entry point."""
+    """All metrics by name, family by family; third parties add theirs with a decorator or an entry point."""
 
     entries: Registry[Metric] = field(default_factory=lambda: Registry("metric", "alignbench.metrics"))
 
@@ -193,7 +195,7 @@ class MetricRegistry:
         self.entries.add(metric.name, metric)
 
     def register(self, name: str, **declared: Any) -> Callable[[Function], Function]:
-        """Decorate a function to register it as a Metric with what is `declared`; the function stays itself.
+        """Decorate a function to register it as a Metric with the `declared` properties; it stays a function.
 
         Example:
             >>> @METRICS.register("half", kind="pair", bounds=(0, 1), symmetric=True)
@@ -210,18 +212,18 @@ class MetricRegistry:
         """Return the metric called `name`.
 
         Raises:
-            UnknownNameError: with the closest name and all known ones.
+            UnknownNameError: nothing has this name; the message has the closest name and all known ones.
         """
         return self.entries.get(name)
 
     def remove(self, name: str) -> None:
-        """Forget `name`: for tests, and for a metric that replaces another."""
+        """Remove `name`: for tests, and for a metric that replaces another."""
         self.entries.remove(name)
 
     def names(
         self, *, family: str | None = None, kind: str | None = None, pairing: bool | None = None
     ) -> list[str]:
-        """Return the names of all metrics, or of those of a family, a kind, or (not) seeing the pairing."""
+        """Return the names of all metrics, or of a family, of a kind, or by whether they see the pairing."""
         chosen = [
             metric
             for metric in map(self.entries.get, self.entries.names())

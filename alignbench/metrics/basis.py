@@ -28,15 +28,15 @@ def shared_k(dims: Sequence[int], n_train: int) -> int:
     """Return the width of a run's shared basis: min(all dims of the run, n_train // 5), at least 1.
 
     Args:
-        dims: the widths of *all* models that will stand in one table.
-        n_train: groups in the train half, n // 2 of n groups.
+        dims: the widths of *all* models that appear in one table.
+        n_train: the number of groups in the train half: n // 2 of n groups.
     """
     return max(1, min(*dims, n_train // 5))
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The leading directions of one side, found on its train rows: `mean` [d], `axes` [d, k]."""
+    """The leading directions of one side, fitted to its train rows: `mean` [d], `axes` [d, k]."""
 
     mean: Matrix
     axes: Matrix
@@ -72,7 +72,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class SharedBasis:
-    """PCA of each side to k, unit trace, and the orthogonal map from x to y that fits the train pairs."""
+    """PCA of each side to k, unit trace, and the orthogonal map from x to y fitted to the train pairs."""
 
     x: Principal
     y: Principal
@@ -87,12 +87,12 @@ class SharedBasis:
         Args:
             x: train rows [n, dx], n ≥ 10.
             y: their partners [n, dy].
-            k: the width, see `shared_k`; the same for every pair of a run.
+            k: the width; see `shared_k`. It is the same for every pair of a run.
 
         Raises:
             InputError: k is larger than a side's width.
             TooFewSamplesError: fewer than 10 rows.
-            DegenerateError: a side without variance.
+            DegenerateError: a side has no variance.
 
         Source:
             Schönemann (1966), Psychometrika 31, for the map.
@@ -110,7 +110,7 @@ class SharedBasis:
     def join(cls, side_x: Principal, side_y: Principal, p: Matrix, q: Matrix) -> SharedBasis:
         """Return the basis of two fitted sides, given the coordinates of the train pairs in each [n, k].
 
-        Unit trace, and the map that fits these pairs best.
+        Each side has unit trace, and the map is the one that fits these pairs best.
         """
         scale_x, scale_y = (float(np.sqrt((len(s) - 1) / np.square(s).sum())) for s in (p, q))
         left, _, right = np.linalg.svd(p.T @ q)
@@ -121,12 +121,12 @@ class SharedBasis:
         return self.turned(self.x.transform(x), self.y.transform(y))
 
     def turned(self, p: Matrix, q: Matrix) -> tuple[Matrix, Matrix]:
-        """Return each side's own coordinates [n, k] as those in the basis."""
+        """Return the coordinates in the basis [n, k], given each side's own coordinates."""
         return p @ self.rotation * self.scale_x, q * self.scale_y
 
 
 def check_width(k: int, dims: tuple[int, int]) -> None:
-    """Raise InputError where a basis of `k` directions is wider than a side, or has none."""
+    """Raise InputError if a basis of `k` directions is wider than a side, or has none."""
     if not 1 <= k <= min(dims):
         raise InputError(f"k: expected 1 <= k <= {min(dims)}, the smaller width, got {k}")
 
@@ -142,22 +142,23 @@ def to_shared_basis(
 ) -> tuple[Matrix, Matrix]:
     """Return both sides in one basis, as the scores of the CORAL family need them.
 
-    `"procrustes"`: `SharedBasis` fitted on the train half of the groups; returned is the other half.
-    `"pca"` (fidelity): a PCA of each side alone, so that covariances become diagonal and only eigenvalues
-    compare. `"none"` (fidelity, or a declared shared space): as they are; equal widths only.
+    `"procrustes"`: `SharedBasis` fitted to the train half of the groups; the other half is returned. `"pca"`
+    (for fidelity): a separate PCA of each side, so that covariances are diagonal and only eigenvalues are
+    compared. `"none"` (for fidelity, or for a declared shared space): the sides as they are, which need equal
+    widths.
 
     Args:
         x: vision side [n, dx].
         y: text side [n, dy].
-        align: which of the three.
-        k: the width; by default what `basis_settings` gives for this pair alone.
-        groups: the unit of the split; each row by default.
-        seed: of the split.
+        align: "procrustes", "pca" or "none".
+        k: the width; by default that of `basis_settings` for this pair alone.
+        groups: the unit of the split; by default, each row.
+        seed: the seed of the split.
 
     Raises:
         InputError: an unknown `align`, or widths that don't allow it.
         TooFewSamplesError: fewer than 10 train groups.
-        DegenerateError: a side without variance.
+        DegenerateError: a side has no variance.
     """
     a, b = check_pair(x, y, 2)
     names = check_groups(groups, len(a))
@@ -198,13 +199,13 @@ def _check_held_out(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
 def shuffled_bases(
     x: Matrix, y: Matrix, permutations: NDArray[np.intp], **settings: Any
 ) -> Iterator[tuple[Matrix, Matrix]]:
-    """Yield x and y[p], held out, in the procrustes basis that is fitted anew to each permutation p.
+    """Yield the held-out halves of x and y[p] in the procrustes basis, fitted anew for each permutation p.
 
     Args:
         x: vision side [n, dx].
         y: text side [n, dy].
-        permutations: of the rows [draws, n].
-        settings: of `shuffled_halves`.
+        permutations: permutations of the rows [draws, n].
+        settings: the settings of `shuffled_halves`.
     """
     for _, held_out in shuffled_halves(x, y, permutations, **settings):
         yield _check_held_out(*held_out)
@@ -219,7 +220,7 @@ def shuffled_halves(
     groups: ArrayLike | None = None,
     seed: int = 42,
 ) -> Iterator[tuple[tuple[Matrix, Matrix], tuple[Matrix, Matrix]]]:
-    """Yield the train and the held-out half of x and y[p], in the basis fitted anew to each permutation p."""
+    """Yield the train and held-out halves of x and y[p] in the basis, fitted anew for each permutation p."""
     train = _check_train(check_groups(groups, len(x)), seed)
     side_x = Principal.fit(x[train], k, "x")
     train_x, held_x = side_x.transform(x[train]), side_x.transform(x[~train])
@@ -234,7 +235,7 @@ def shuffled_halves(
 def basis_settings(
     n: int, dims: tuple[int, ...], *, align: str = "procrustes", k: int | None = None
 ) -> dict[str, Any]:
-    """Return `align` and the width k, fixed at that of the full n; give the run's own k with `shared_k`.
+    """Return `align` and the width k, fixed at its value for the full n; `shared_k` gives a run's k.
 
     Raises:
         InputError: an unknown `align`.

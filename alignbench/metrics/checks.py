@@ -1,4 +1,4 @@
-"""The guards of every metric: a finite float64 matrix goes in, a number in bounds comes out."""
+"""The input checks of every metric: a finite float64 matrix goes in, a number within bounds comes out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
 
 ROUNDING = 1e-12
-LARGEST = 1e150  # the sum of 1e7 squares of it is still a float64
+LARGEST = 1e150  # the sum of 1e7 squares of this is still a float64
 
 
 def as_matrix(value: ArrayLike | Any, name: str = "x") -> Matrix:
@@ -47,7 +47,7 @@ def as_matrix(value: ArrayLike | Any, name: str = "x") -> Matrix:
 def check_range(matrix: Matrix, name: str) -> None:
     """Refuse a row whose squares leave the range of float64: its length would be zero or infinite.
 
-    A row of zeros has no direction, but no wrong one either: it is left to whoever needs one.
+    A row of zeros has no direction, but it is not out of range: whoever needs a direction has to refuse it.
 
     Raises:
         InputError: the largest absolute value of a row is above 1e150, or below 1e-150 and not zero.
@@ -64,7 +64,7 @@ def check_range(matrix: Matrix, name: str) -> None:
 
 
 def check_min_n(n: int, min_n: int, name: str = "x") -> None:
-    """Raise TooFewSamplesError where `n` rows are fewer than the `min_n` that a definition needs."""
+    """Raise TooFewSamplesError if `n` rows are fewer than the `min_n` that a definition needs."""
     if n < min_n:
         raise TooFewSamplesError(f"{name}: expected at least {min_n} rows, got {n}; use more samples")
 
@@ -73,8 +73,8 @@ def check_pair(x: ArrayLike, y: ArrayLike, min_n: int = 2) -> tuple[Matrix, Matr
     """Return both sides as float64 matrices with the same number of rows, at least `min_n`.
 
     Raises:
-        InputError: see `as_matrix`; or the rows don't match.
-        TooFewSamplesError: fewer rows than `min_n`.
+        InputError: see `as_matrix`; or the numbers of rows differ.
+        TooFewSamplesError: there are fewer than `min_n` rows.
     """
     a, b = as_matrix(x, "x"), as_matrix(y, "y")
     if len(a) != len(b):
@@ -90,7 +90,7 @@ def check_labels(labels: ArrayLike, n: int, name: str = "labels") -> NDArray[np.
     """Return `labels` [n] as class numbers 0 … c−1 (in sorted order of the labels).
 
     Raises:
-        InputError: not one label a row, or a row without one.
+        InputError: there is not one label per row.
     """
     return codes_of(names_of(labels, n, name))
 
@@ -100,7 +100,7 @@ def check_classes(labels: ArrayLike, n: int) -> NDArray[np.intp]:
 
     Raises:
         InputError: see `check_labels`.
-        DegenerateError: one class only, or a class of one.
+        DegenerateError: there is only one class, or a class has one member.
     """
     codes = check_labels(labels, n)
     counts = np.bincount(codes)
@@ -114,10 +114,10 @@ def check_classes(labels: ArrayLike, n: int) -> NDArray[np.intp]:
 
 
 def check_groups(groups: ArrayLike | None, n: int) -> NDArray[np.str_]:
-    """Return the group of each row as strings; without groups each row is its own.
+    """Return the group of each row as strings; without groups, each row is its own group.
 
     Raises:
-        InputError: not one group a row, or a row without one.
+        InputError: there is not one group per row.
     """
     return names_of(np.arange(n) if groups is None else groups, n, "groups")
 
@@ -130,9 +130,9 @@ def centered(x: Matrix) -> Matrix:
 
 
 def standardized(x: Matrix, name: str = "x") -> Matrix:
-    """Return `x` centred and divided by a power of two, so that no product over- or underflows.
+    """Return `x` centred and divided by a power of two, so that no product overflows or underflows.
 
-    A power of two is exact: a score that is invariant to scale keeps every bit.
+    Division by a power of two is exact: a score that is invariant to scale keeps every bit.
 
     Raises:
         DegenerateError: all rows are equal (up to rounding).
@@ -151,7 +151,7 @@ def centered_beside(x: Matrix, name: str = "x") -> tuple[Matrix, Matrix]:
 
 
 def in_range(x: Matrix) -> Matrix:
-    """Return `x` divided by a power of two, so that its largest number is between 1/2 and 1."""
+    """Return `x` divided by a power of two, so that its largest absolute value is between 1/2 and 1."""
     with np.errstate(over="ignore"):
         largest = float(np.abs(x).max())
         scaled: Matrix = x if largest == 0 else np.ldexp(x, -int(np.frexp(largest)[1]))
@@ -170,11 +170,11 @@ def _standardized(x: Matrix, name: str) -> tuple[Matrix, Matrix, int]:
 
 
 def bounded(value: float, bounds: tuple[float, float], name: str) -> float:
-    """Return `value` clipped to `bounds`, from which it may be off by rounding only.
+    """Return `value` clipped to `bounds`; it may exceed them by rounding only.
 
     Raises:
         DegenerateError: not finite (an overflow).
-        ArithmeticError: out of bounds: the metric, or its declaration, is wrong.
+        ArithmeticError: it is out of bounds, so the metric or its declaration is wrong.
     """
     number = float(value)
     if not np.isfinite(number):

@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
 
 def linear_sums(x: ArrayLike, y: ArrayLike, min_n: int = 3) -> LinearSums:
-    """Return the sums that linear, debiased and calibrated CKA and their null are functions of, in one pass.
+    """Return, in one pass, the sums that determine linear, debiased and calibrated CKA and their null.
 
     Args:
         x: vision side [n, dx], n ≥ `min_n`.
         y: text side [n, dy].
-        min_n: the fewest rows.
+        min_n: the smallest number of rows.
 
     Raises:
         InputError: not finite matrices of equal length.
-        DegenerateError: a side without variance, or fewer rows.
+        DegenerateError: a side has no variance, or there are too few rows.
     """
     return LinearSums.of_features(*centered_sides(x, y, min_n))
 
 
 def linear_cka_null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
-    r"""Return mean and standard deviation of linear CKA over all n! re-pairings, exactly and without drawing.
+    r"""Return mean and standard deviation of linear CKA over all n! re-pairings, exact and without drawing.
 
-    $\mu_0 = \frac{TU}{(n-1)\,\|A\|\|B\|}$ with $T, U$ the traces of the centred Gram matrices; cost O(n·d²).
-    The standard deviation exists from n = 4 on (NaN at 3). The null is skewed: p-values need drawn
-    permutations.
+    $\mu_0 = \frac{TU}{(n-1)\,\|A\|\|B\|}$, where $T, U$ are the traces of the centred Gram matrices; the cost
+    is O(n·d²). The standard deviation exists from n = 4 on (NaN at 3). The null is skewed, so p-values need
+    drawn permutations.
 
     Args:
         x: vision side [n, dx].
@@ -50,13 +50,13 @@ def linear_cka_null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
         InputError, DegenerateError, TooFewSamplesError: see `alignbench.metrics.checks`; n ≥ 3.
 
     Source:
-        Kazi-Aoual et al. (1995), for the RV coefficient, which linear CKA is.
+        Kazi-Aoual et al. (1995), for the RV coefficient, which equals linear CKA.
     """
     return linear_sums(x, y).linear_cka_null()
 
 
 def linear_cka_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp]) -> float:
-    r"""Return the mean of linear CKA over all permutations inside the classes, exactly.
+    r"""Return the exact mean of linear CKA over all permutations within the classes.
 
     Its numerator is $\|\sum_c n_c \bar x_c \bar y_c^\top\|^2 + \sum_c T_c U_c/(n_c - 1)$, with the globally
     centred class means and the traces of the scatter within each class.
@@ -78,7 +78,7 @@ def linear_cka_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp]) 
 
 
 def linear_cka_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return linear CKA of x and y[p] for each permutation p; only the numerator is computed again."""
+    """Return linear CKA of x and y[p] for each permutation p; only the numerator is recomputed."""
     a, b = centered_sides(x, y, 3)
     scale = float(np.sqrt(inner(a, a) * inner(b, b)))
     if len(a) <= GRAM_LIMIT:
@@ -111,22 +111,22 @@ LINEAR_NULL = NullModel(draw=linear_cka_draw, exact=linear_cka_null, within_mean
     squares=5,
 )
 def linear_cka(x: ArrayLike, y: ArrayLike) -> float:
-    r"""Return linear centred kernel alignment: the pairwise similarity structure that both sides share.
+    r"""Return linear centred kernel alignment: the similarity structure of pairs that both sides share.
 
-    $\frac{\langle A, B\rangle}{\|A\|\,\|B\|}$ with $A = HXX^\top H$, $B = HYY^\top H$. Biased upward:
-    independent data score high where n is small against the dimensions; see `linear_cka_null`,
+    $\frac{\langle A, B\rangle}{\|A\|\,\|B\|}$ with $A = HXX^\top H$, $B = HYY^\top H$. It is biased upward:
+    independent data score high if n is small relative to the dimensions; see `linear_cka_null` and
     `debiased_cka`.
 
     Args:
         x: vision side [n, dx], n ≥ 3.
-        y: text side [n, dy], row i the partner of x's row i.
+        y: text side [n, dy]; row i is the partner of x's row i.
 
     Returns:
-        A value in [0, 1]; 1 where one side is the other rotated, scaled and shifted.
+        A value in [0, 1]; 1 if one side is the other rotated, scaled and shifted.
 
     Raises:
         InputError: not finite matrices of equal length.
-        DegenerateError: a side without variance, or fewer than 3 rows.
+        DegenerateError: a side has no variance, or there are fewer than 3 rows.
 
     Source:
         Kornblith et al. (2019), arXiv 1905.00414; Escoufier's RV coefficient (1973).
@@ -173,7 +173,7 @@ def _calibrated_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp
     squares=5,
 )
 def calibrated_cka(x: ArrayLike, y: ArrayLike) -> float:
-    r"""Return linear CKA on the scale from chance (0) to identity (1): comparable across n and dimensions.
+    r"""Return linear CKA on a scale from chance (0) to identity (1), comparable across n and dimensions.
 
     $(\mathrm{CKA} - \mu_0)/(1 - \mu_0)$ with the exact mean $\mu_0$ over all re-pairings.
 
@@ -182,13 +182,13 @@ def calibrated_cka(x: ArrayLike, y: ArrayLike) -> float:
         y: text side [n, dy].
 
     Returns:
-        A value ≤ 1; below 0 where the pairing is worse than chance.
+        A value ≤ 1; negative if the pairing is worse than chance.
 
     Raises:
         InputError: not finite matrices of equal length.
-        DegenerateError: a side without variance, fewer than 5 rows, or chance is 1.
+        DegenerateError: a side has no variance, there are fewer than 5 rows, or chance is 1.
 
     Source:
-        `linear_cka_null` for the mean; the adjustment for chance is Hubert and Arabie's (1985).
+        `linear_cka_null` for the mean; the adjustment for chance is that of Hubert and Arabie (1985).
     """
     return linear_sums(x, y, 5).calibrated_cka()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def u_centered(kernel: Matrix) -> Matrix:
     r"""Return the U-centred kernel [n, n], n ≥ 4: zero diagonal, and rows that sum to zero without it.
 
-    $\tilde K_{ij} = K_{ij} - \frac{r_i}{n-2} - \frac{r_j}{n-2} + \frac{\sum r}{(n-1)(n-2)}$, r the
+    $\tilde K_{ij} = K_{ij} - \frac{r_i}{n-2} - \frac{r_j}{n-2} + \frac{\sum r}{(n-1)(n-2)}$, where r are the
     off-diagonal row sums.
 
     Source:
@@ -62,7 +62,7 @@ def _debiased_norm(hsic: float, biased: float, side: str) -> float:
 
 
 def debiased_kernel(x: ArrayLike, name: str = "x") -> Matrix:
-    """Return the U-centred linear kernel [n, n] of unit norm: debiased CKA is the inner product of two.
+    """Return the U-centred linear kernel [n, n] with unit norm: debiased CKA is the inner product of two.
 
     Raises:
         DegenerateError: all points are equally far apart.
@@ -78,12 +78,12 @@ def _kernel(side: Matrix, name: str) -> Matrix:
 
 
 def debiased_kernels(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
-    """Return both sides' U-centred linear kernels, each of unit norm."""
+    """Return both sides' U-centred linear kernels, each with unit norm."""
     return _kernel(x, "x"), _kernel(y, "y")
 
 
 def _debiased_null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
-    """Return 0 and √(2/(n(n−3))): U-centred kernels have no trace, so the data don't matter."""
+    """Return 0 and √(2/(n(n−3))): U-centred kernels have no trace, so the data do not matter."""
     n = len(centered_sides(x, y, 4)[0])
     return 0.0, float(np.sqrt(2 / (n * (n - 3))))
 
@@ -130,22 +130,22 @@ def _debiased_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]
     squares=5,
 )
 def debiased_cka(x: ArrayLike, y: ArrayLike) -> float:
-    r"""Return debiased linear CKA: 0 on average for independent data, whatever n and the dimensions.
+    r"""Return debiased linear CKA: 0 on average for independent data, for any n and dimensions.
 
-    $\frac{\langle \tilde A, \tilde B\rangle}{\|\tilde A\|\,\|\tilde B\|}$ with U-centred Gram matrices, in
-    features $\mathrm{HSIC}_1 \propto \|X^\top Y\|^2 - \frac{n}{n-2}\sum a_i b_i + \frac{\sum a \sum
-    b}{(n-1)(n-2)}$, a and b the squared lengths of the centred rows.
+    $\frac{\langle \tilde A, \tilde B\rangle}{\|\tilde A\|\,\|\tilde B\|}$ with U-centred Gram matrices; in
+    terms of features, $\mathrm{HSIC}_1 \propto \|X^\top Y\|^2 - \frac{n}{n-2}\sum a_i b_i + \frac{\sum a \sum
+    b}{(n-1)(n-2)}$, where a and b are the squared lengths of the centred rows.
 
     Args:
         x: vision side [n, dx], n ≥ 4.
         y: text side [n, dy].
 
     Returns:
-        A value in [−1, 1]; below 0 is chance.
+        A value in [−1, 1]; chance is about 0.
 
     Raises:
         InputError: not finite matrices of equal length.
-        DegenerateError: a side whose points are all equally far apart, or fewer than 4 rows.
+        DegenerateError: the points of a side are all equally far apart, or there are fewer than 4 rows.
 
     Source:
         Song et al. (2012), JMLR 13; Murphy, Zylberberg, Fyshe (2024), arXiv 2405.01012.

@@ -93,22 +93,22 @@ def _rbf_settings(
 def rbf_cka(
     x: ArrayLike, y: ArrayLike, *, fraction: float = 1.0, median: Literal["nonzero", "all"] = "nonzero"
 ) -> float:
-    r"""Return CKA with Gaussian kernels: it sees shared neighbourhoods that a linear kernel misses.
+    r"""Return CKA with Gaussian kernels, which sees shared neighbourhoods that a linear kernel misses.
 
-    As `linear_cka` with $K = \exp(-\|x_i - x_j\|^2 / 2\sigma^2)$; biased upward in the same way.
+    Like `linear_cka` with $K = \exp(-\|x_i - x_j\|^2 / 2\sigma^2)$, and biased upward in the same way.
 
     Args:
         x: vision side [n, dx], n ≥ 3.
         y: text side [n, dy].
-        fraction: σ in median distances.
-        median: of which distances, see `rbf_kernel`.
+        fraction: σ as a multiple of the median distance.
+        median: the distances that the median is taken over; see `rbf_kernel`.
 
     Returns:
         A value in [0, 1].
 
     Raises:
         InputError: not finite matrices of equal length.
-        DegenerateError: a side without variance, or fewer than 3 rows.
+        DegenerateError: a side has no variance, or there are fewer than 3 rows.
 
     Source:
         Kornblith et al. (2019), arXiv 1905.00414.

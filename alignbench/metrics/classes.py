@@ -1,4 +1,4 @@
-"""How well one side alone tells the types of data apart."""
+"""How well one side alone separates the data types."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 INVARIANCES = ("rotation", "isotropic_scale", "translation")
 FOLDS = 5
 VOTERS = 5
-SAME_VOTES = 1e-9  # votes are sums of shares of a place, far coarser than this
+SAME_VOTES = 1e-9  # votes are sums of fractions of a place, which differ by far more than this
 
 
 def scatter(x: Matrix, codes: NDArray[np.intp]) -> tuple[float, float]:
@@ -68,19 +68,19 @@ def _scatter_of(x: ArrayLike, labels: ArrayLike, min_n: int) -> tuple[float, flo
 def discriminability(x: ArrayLike, labels: ArrayLike) -> float:
     r"""Return the share of variance that lies between the classes, corrected for chance.
 
-    $\max\left(0,\ 1 - \frac{W/(n-c)}{(B+W)/(n-1)}\right)$, B and W the traces of the scatter between and
-    within the c classes: about 0 without structure, whatever n.
+    $\max\left(0,\ 1 - \frac{W/(n-c)}{(B+W)/(n-1)}\right)$, where B and W are the traces of the scatter
+    between and within the c classes. It is about 0 without structure, for any n.
 
     Args:
         x: [n, d].
-        labels: the class of each row; at least two classes, at least two of each.
+        labels: the class of each row; at least two classes, each with at least two members.
 
     Returns:
         A value in [0, 1]. It never sees the other side of a pair.
 
     Raises:
         InputError: bad input.
-        DegenerateError: one class, a class of one, or zero variance.
+        DegenerateError: there is one class, a class has one member, or the variance is zero.
 
     Source:
         The adjusted R² (ε², Kelley 1935) of the class means.
@@ -99,20 +99,20 @@ def discriminability(x: ArrayLike, labels: ArrayLike) -> float:
     chance=lambda n, codes, settings: 0.0 if codes is None else float(codes.max() / (len(codes) - 1)),
 )
 def discriminability_raw(x: ArrayLike, labels: ArrayLike) -> float:
-    r"""Return the uncorrected share of variance between the classes, as published: for fidelity only.
+    r"""Return the uncorrected share of variance between the classes, as published; for fidelity only.
 
     $f/(f+1) = B/(B+W)$ with f = B/W. Pure noise gets about (c−1)/(n−1): .25 for nine samples of three types.
 
     Args:
         x: [n, d].
-        labels: the class of each row; at least two classes, at least two of each.
+        labels: the class of each row; at least two classes, each with at least two members.
 
     Returns:
         A value in [0, 1].
 
     Raises:
         InputError: bad input.
-        DegenerateError: one class, a class of one, or zero variance.
+        DegenerateError: there is one class, a class has one member, or the variance is zero.
     """
     between, within, _, _ = _scatter_of(x, labels, 4)
     return bounded(between / (between + within), (0, 1), "discriminability_raw")
@@ -122,7 +122,7 @@ def discriminability_raw(x: ArrayLike, labels: ArrayLike) -> float:
     "spread", kind="unary", family="classes", bounds=(0, np.inf), invariant_to=("rotation", "translation")
 )
 def spread(x: ArrayLike) -> float:
-    """Return the mean variance of the dimensions (n−1): what a side without labels has instead of classes.
+    """Return the mean variance of the dimensions (n−1); it replaces class structure for data without labels.
 
     Args:
         x: [n, d].
@@ -132,7 +132,7 @@ def spread(x: ArrayLike) -> float:
 
     Raises:
         InputError: bad input.
-        DegenerateError: zero variance.
+        DegenerateError: the variance is zero.
     """
     a = as_matrix(x)
     check_min_n(len(a), 2)
@@ -151,17 +151,17 @@ def spread(x: ArrayLike) -> float:
     squares=2.5,
 )
 def cosine_variance(x: ArrayLike) -> float:
-    """Return the variance of all pairwise cosines of the rows, not centred: 0 where all point the same way.
+    """Return the variance of all pairwise cosines of the uncentred rows: 0 if all have the same direction.
 
     Args:
-        x: [n, d], no row of zeros.
+        x: [n, d], without rows of zeros.
 
     Returns:
         A value in [0, 1].
 
     Raises:
         InputError: bad input.
-        DegenerateError: zero variance, or a row of zeros, which has no direction.
+        DegenerateError: the variance is zero, or a row of zeros has no direction.
     """
     a = as_matrix(x)
     check_min_n(len(a), 3)
@@ -203,25 +203,25 @@ def _majority(n: int, codes: NDArray[np.intp] | None, settings: Any) -> float:
 def knn_accuracy(
     x: ArrayLike, labels: ArrayLike, *, k: int | None = None, groups: ArrayLike | None = None, seed: int = 42
 ) -> float:
-    """Return the accuracy of a k-nearest-neighbour vote, five folds over groups.
+    """Return the accuracy of a k-nearest-neighbour vote in five folds over groups.
 
-    Cosine neighbours after centring on the train folds; ties between neighbours or classes count in
-    expectation.
+    Neighbours are nearest by cosine after centring on the train folds; ties between neighbours or classes
+    count by their expectation.
 
     Args:
         x: [n, d], n ≥ 10.
-        labels: the class of each row; at least two classes, at least two of each.
-        k: neighbours that vote; 5 by default.
-        groups: the unit of the folds; each row by default.
-        seed: of the folds.
+        labels: the class of each row; at least two classes, each with at least two members.
+        k: the number of neighbours that vote; 5 by default.
+        groups: the unit of the folds; by default, each row.
+        seed: the seed of the folds.
 
     Returns:
-        A value in [0, 1]; a guesser gets the share of the largest class.
+        A value in [0, 1]; guessing gets the share of the largest class.
 
     Raises:
         InputError: bad input.
-        DegenerateError: one class, a class of one, zero variance, fewer than five groups, or a fold
-            that leaves fewer train rows than vote.
+        DegenerateError: there is one class, a class has one member, the variance is zero, there are fewer
+            than five groups, or a fold leaves fewer train rows than there are votes.
     """
     a = as_matrix(x)
     check_min_n(len(a), 10)
@@ -252,23 +252,23 @@ def knn_accuracy(
 def knn_above_chance(
     x: ArrayLike, labels: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 42
 ) -> float:
-    r"""Return `knn_accuracy` on the scale from a guesser's to 1, $\max(0, (a - m) / (1 - m))$.
+    r"""Return `knn_accuracy` on a scale from guessing (0) to 1, $\max(0, (a - m) / (1 - m))$.
 
-    m is the share of the largest class. Neighbours are found where classes differ in a few directions only,
-    which hold hardly any of the variance: what `discriminability` is a share of.
+    m is the share of the largest class. Neighbours also reveal classes that differ in only a few directions
+    with hardly any of the variance, which `discriminability` misses.
 
     Args:
         x: [n, d], n ≥ 10.
-        labels: the class of each row; at least two classes, at least two of each.
-        groups: the unit of the folds; each row by default.
-        seed: of the folds.
+        labels: the class of each row; at least two classes, each with at least two members.
+        groups: the unit of the folds; by default, each row.
+        seed: the seed of the folds.
 
     Returns:
         A value in [0, 1].
 
     Raises:
         InputError: bad input.
-        DegenerateError: as `knn_accuracy`.
+        DegenerateError: see `knn_accuracy`.
     """
     accuracy = knn_accuracy(x, labels, groups=groups, seed=seed)
     largest = _majority(0, check_classes(labels, len(as_matrix(x))), {})

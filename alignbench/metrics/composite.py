@@ -1,4 +1,4 @@
-"""Weighted sums of other scores: EAS as published, and its form without the known faults."""
+"""Weighted sums of other scores: EAS as published, and a form without its known faults."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def eas_parts(
     align: str = "procrustes",
     k: int | None = None,
 ) -> dict[str, float]:
-    """Return what `eas` adds up: `linear_cka`, `coral_similarity`, and `discriminability_raw`.
+    """Return the parts of `eas`: `linear_cka`, `coral_similarity`, and `discriminability_raw`.
 
-    Without labels `spread`, of at most 1, stands in the place of the last one.
+    Without labels, `spread`, at most 1, replaces the last part.
     """
     based = to_shared_basis(x, y, align=align, k=k, groups=groups, seed=seed)
     alone = {"spread": min(1.0, spread(x))}
@@ -56,7 +56,7 @@ def eas_adjusted_parts(
     align: str = "procrustes",
     k: int | None = None,
 ) -> dict[str, float]:
-    """Return what `eas_adjusted` adds up: `calibrated_cka` (from 0 on), `1 - ncoral`, `knn above chance`."""
+    """Return the parts of `eas_adjusted`: `calibrated_cka` (at least 0), `1 - ncoral`, `knn above chance`."""
     based = to_shared_basis(x, y, align=align, k=k, groups=groups, seed=seed)
     return {
         "calibrated_cka": max(0.0, calibrated_cka(x, y)),
@@ -74,7 +74,7 @@ def _null(
     coral: Callable[[Matrix, Matrix], float],
     parts: Callable[..., Mapping[str, float]],
 ) -> NullModel:
-    """Return the null of a composite of a CKA, a score in the shared basis, and one of x alone."""
+    """Return the null of a composite of a CKA, a score in the shared basis, and a score of x alone."""
 
     def draw(
         x: Matrix,
@@ -135,16 +135,16 @@ def eas(
 
     $.3\,\mathrm{linear\_cka} + .3\,\mathrm{coral\_similarity} + .4\,\mathrm{discriminability\_raw}$.
 
-    Where CORAL saturates it ranks as .3 + .3·CKA + .4·disc, and disc never sees the LLM. Without labels its
-    third part is `spread`, of at most 1, as published: another quantity, of which a score of the whole is
-    flagged "no_labels" and compares with none that had labels.
+    If CORAL saturates, it ranks like .3 + .3·CKA + .4·disc, and disc never sees the LLM. Without labels, its
+    third part is `spread`, at most 1, as published. That is a different quantity: such a score is flagged
+    "no_labels" and can't be compared with scores that had labels.
 
     Args:
         x: vision side [n, dx].
         y: text side [n, dy].
-        labels: the class of each row; None: there are none.
+        labels: the class of each row; None if there are no labels.
         groups: the unit of the split that the shared basis needs.
-        seed: of that split.
+        seed: the seed of that split.
         align: see `to_shared_basis`.
         k: the width of the shared basis.
 
@@ -184,17 +184,17 @@ def eas_adjusted(
     align: str = "procrustes",
     k: int | None = None,
 ) -> float:
-    r"""Return EAS of parts that don't saturate, and of classes that are told apart in many dimensions, too.
+    r"""Return EAS with parts that don't saturate and with classes that are separated in many dimensions.
 
     $.3\max(0, \mathrm{calibrated\ CKA}) + .3(1 - \mathrm{ncoral}) + .4\,\mathrm{kNN\ above\ chance}$. Two of
-    its three parts don't see the pairing: read it beside its value on shuffled pairs.
+    its three parts don't see the pairing, so compare it with its value on shuffled pairs.
 
     Args:
         x: vision side [n, dx], n ≥ 10.
         y: text side [n, dy].
         labels: the class of each row.
         groups: the unit of the split that the shared basis needs.
-        seed: of that split.
+        seed: the seed of that split.
         align: see `to_shared_basis`.
         k: the width of the shared basis.
 

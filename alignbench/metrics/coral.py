@@ -1,4 +1,4 @@
-"""Deep CORAL and its kin: how far apart two distributions are. None of them sees the pairing of the rows."""
+"""Deep CORAL and related scores: how far apart two distributions are. None of them sees the pairing."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
-SATURATION = 1e-3  # below this distance, coral_similarity is 1 for every encoder
+SATURATION = 1e-3  # below this distance, coral_similarity is close to 1 for every encoder
 SHUFFLES = 49
 
 
 def shuffled_null(fn: Callable[[Matrix, Matrix], float]) -> NullModel:
-    """Return what is shown beside a score in a fitted basis: its value on shuffled pairs, without a test.
+    """Return the value on shuffled pairs that is shown with a score in a fitted basis, without a test.
 
-    The orthogonal map has seen the pairing; the score itself has not, and has no null.
+    The orthogonal map has seen the pairing; the score itself has not, so it has no null.
     """
 
     def draw(
@@ -39,7 +39,7 @@ def shuffled_null(fn: Callable[[Matrix, Matrix], float]) -> NullModel:
 
 
 def _based(name: str, **declared: Any) -> Callable[[Function], Function]:
-    """Register a function of two sides in a shared basis, with the steps that get them there."""
+    """Register a function of two sides in a shared basis, with the steps that map them there."""
 
     def decorate(fn: Function) -> Function:
         declaration = {"family": "coral", "symmetric": True, **declared}
@@ -61,11 +61,11 @@ def _based(name: str, **declared: Any) -> Callable[[Function], Function]:
 
 
 def check_shared(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
-    """Return both sides, checked to have the same width and some variance.
+    """Return both sides, after checking that they have the same width and some variance.
 
     Raises:
-        InputError: different widths: there is no shared basis.
-        DegenerateError: a side without variance.
+        InputError: the widths differ, so there is no shared basis.
+        DegenerateError: a side has no variance.
     """
     a, b = check_pair(x, y, 2)
     if a.shape[1] != b.shape[1]:
@@ -91,7 +91,7 @@ def covariance(x: Matrix) -> Matrix:
 
 
 def ledoit_wolf(x: Matrix) -> Matrix:
-    r"""Return the covariance [d, d] shrunk towards $\mu I$ by the weight of least expected squared error.
+    r"""Return the covariance [d, d] shrunk towards $\mu I$ with the weight of least expected squared error.
 
     Source:
         Ledoit and Wolf (2004), Journal of Multivariate Analysis 88, 365-411; normalised by n−1 here.
@@ -109,7 +109,7 @@ def ledoit_wolf(x: Matrix) -> Matrix:
 
 
 def unit_trace(matrix: Matrix) -> Matrix:
-    """Return a covariance scaled to trace 1: its shape, without its size."""
+    """Return a covariance scaled to trace 1, which keeps its shape and drops its size."""
     scaled: Matrix = matrix / np.trace(matrix)
     return scaled
 
@@ -136,20 +136,20 @@ def ncoral_of(c: Matrix, d: Matrix) -> float:
     higher_is_better=False,
 )
 def coral_distance(x: ArrayLike, y: ArrayLike) -> float:
-    r"""Return the Deep CORAL loss: how much two covariances in one basis differ. It does not see the pairing.
+    r"""Return the Deep CORAL loss, the difference of two covariances in one basis; it sees no pairing.
 
-    $\frac{1}{4d^2}\|C_s - C_t\|_F^2$, covariances normalised by n−1.
+    $\frac{1}{4d^2}\|C_s - C_t\|_F^2$, with covariances normalised by n−1.
 
     Args:
         x: source [n, d].
         y: target [n, d], in the same basis.
 
     Returns:
-        A value ≥ 0; 0 where the covariances agree, wherever the means are.
+        A value ≥ 0; 0 if the covariances are equal, whatever the means.
 
     Raises:
         InputError: not finite matrices of equal shape.
-        DegenerateError: a side without variance.
+        DegenerateError: a side has no variance.
 
     Source:
         Sun and Saenko (2016), Deep CORAL, arXiv 1607.01719, eq. 1.
@@ -172,8 +172,8 @@ def _saturated(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:
 def coral_similarity(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return 1 / (1 + CORAL distance). It saturates, and does not see the pairing.
 
-    Rows of unit length have $\|C_s - C_t\|^2 \le 2(n/(n-1))^2$, so at d = 768 it is at least .999999 whatever
-    the encoder: reported for fidelity, flagged `saturated` where the distance is below 10⁻³.
+    Rows of unit length have $\|C_s - C_t\|^2 \le 2(n/(n-1))^2$, so at d = 768 it is at least .999999 for any
+    encoder. It is reported for fidelity, and flagged `saturated` if the distance is below 10⁻³.
 
     Args:
         x: source [n, d].
@@ -184,10 +184,10 @@ def coral_similarity(x: ArrayLike, y: ArrayLike) -> float:
 
     Raises:
         InputError: not finite matrices of equal shape.
-        DegenerateError: a side without variance.
+        DegenerateError: a side has no variance.
 
     Source:
-        `coral_distance`; the reciprocal is the toolkit's.
+        `coral_distance`; the reciprocal comes from the original toolkit.
     """
     return 1 / (1 + coral_distance(x, y))
 
@@ -203,21 +203,21 @@ def ncoral(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the CORAL distance of unit-trace covariances as a share of the largest possible one.
 
     $\frac{\|C_s - C_t\|^2}{\|C_s\|^2 + \|C_t\|^2}$ with $\mathrm{tr}\,C = 1$. Equal widths are not a shared
-    basis: a rotation of one side alone changes it a lot. It does not see the pairing.
+    basis: rotating one side alone changes it a lot. It does not see the pairing.
 
     Args:
         x: source [n, d].
         y: target [n, d], in the same basis.
 
     Returns:
-        A value in [0, 1]: 0 for equal shapes, 1 for covariances without a direction in common.
+        A value in [0, 1]: 0 for equal shapes, 1 for covariances that have no direction in common.
 
     Raises:
         InputError: not finite matrices of equal shape.
-        DegenerateError: a side without variance.
+        DegenerateError: a side has no variance.
 
     Source:
-        Sun and Saenko (2016), arXiv 1607.01719, normalised here.
+        Sun and Saenko (2016), arXiv 1607.01719; the normalisation is ours.
     """
     a, b = check_shared(x, y)
     return ncoral_of(covariance(standardized(a)), covariance(standardized(b)))
@@ -231,7 +231,7 @@ def ncoral(x: ArrayLike, y: ArrayLike) -> float:
     higher_is_better=False,
 )
 def mean_distance(x: ArrayLike, y: ArrayLike) -> float:
-    r"""Return how far apart the two means are, $\|\bar x - \bar y\|_2$: what CORAL leaves out.
+    r"""Return the distance of the two means, $\|\bar x - \bar y\|_2$, which CORAL leaves out.
 
     Args:
         x: source [n, d].
@@ -242,7 +242,7 @@ def mean_distance(x: ArrayLike, y: ArrayLike) -> float:
 
     Raises:
         InputError: not finite matrices of equal shape.
-        DegenerateError: a side without variance.
+        DegenerateError: a side has no variance.
 
     Source:
         The linear-kernel maximum mean discrepancy, Gretton et al. (2012), JMLR 13.
@@ -271,8 +271,8 @@ def bures_similarity(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the normalised fidelity of two covariances: the optimal-transport counterpart of ncoral.
 
     $\frac{\mathrm{tr}\,(C_s^{1/2} C_t C_s^{1/2})^{1/2}}{\sqrt{\mathrm{tr}\,C_s\,\mathrm{tr}\,C_t}}$, computed
-    as $\|XY^\top\|_* / (\|X\|\|Y\|)$ of the centred sides, so that no matrix root is taken. It does not see
-    the pairing.
+    as $\|XY^\top\|_* / (\|X\|\|Y\|)$ of the centred sides, which needs no matrix root. It does not see the
+    pairing.
 
     Args:
         x: source [n, d].
@@ -283,7 +283,7 @@ def bures_similarity(x: ArrayLike, y: ArrayLike) -> float:
 
     Raises:
         InputError: not finite matrices of equal shape.
-        DegenerateError: a side without variance.
+        DegenerateError: a side has no variance.
 
     Source:
         Bhatia, Jain, Lim (2019), Expositiones Mathematicae 37, 165-191.
@@ -303,7 +303,7 @@ def bures_similarity(x: ArrayLike, y: ArrayLike) -> float:
     family="coral_lw",
 )
 def coral_distance_lw(x: ArrayLike, y: ArrayLike) -> float:
-    """Return `coral_distance` of Ledoit-Wolf covariances: steadier where n is small against d.
+    """Return `coral_distance` of Ledoit-Wolf covariances, which is more stable if n is small relative to d.
 
     Args, Returns, Raises: as `coral_distance`.
 
@@ -324,7 +324,7 @@ def coral_distance_lw(x: ArrayLike, y: ArrayLike) -> float:
     family="coral_lw",
 )
 def ncoral_lw(x: ArrayLike, y: ArrayLike) -> float:
-    """Return `ncoral` of Ledoit-Wolf covariances: steadier where n is small against d.
+    """Return `ncoral` of Ledoit-Wolf covariances, which is more stable if n is small relative to d.
 
     Args, Returns, Raises: as `ncoral`.
 

@@ -1,4 +1,4 @@
-"""Scores without each block of rows, from one n x n matrix or one pass over the moments."""
+"""Scores without each block of rows, from one n x n matrix or from one pass over the moments."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def without(kernel: Matrix, block: NDArray[np.intp]) -> Matrix:
 def deletion_sums(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) -> Iterator[LinearSums]:
     """Yield the sums of all linear-kernel scores without each block of rows.
 
-    Up to GRAM_LIMIT rows from sub-matrices of the kernels, else from moments minus the block's: one second
-    pass.
+    Up to GRAM_LIMIT rows, they come from sub-matrices of the kernels; beyond that, from the moments minus
+    those of the block, in a second pass.
     """
     a, b = centered_sides(x, y, 3)
     if len(a) <= GRAM_LIMIT:

@@ -1,4 +1,4 @@
-"""Squared distances that are right at each pair's own scale, and how far rounding can have moved each."""
+"""Squared distances, accurate at each pair's own scale, with a bound on the rounding error of each."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
-CLOSE = 1e-4  # closer than this share of the squared lengths, products of rows have lost too many digits
-BATCH = 4_000_000  # numbers held at once where differences of rows are computed
+CLOSE = 1e-4  # below this share of the squared lengths, products of rows have lost too many digits
+BATCH = 4_000_000  # numbers in memory at once while differences of rows are computed
 
 
 def unit_rounding(width: int) -> float:
-    r"""Return how far rounding moves a sum of `width` products, as a share of the rows' lengths.
+    r"""Return a bound on the rounding error of a sum of `width` products, as a share of the rows' lengths.
 
-    $(8 + \sqrt{d})\,\varepsilon$: the rounding error of a sum of d terms grows as √d with high probability,
+    $(8 + \sqrt{d})\,\varepsilon$: the rounding error of a sum of d terms grows like √d with high probability,
     and the 8 leaves room for scaling, centring and one rotation of the input.
 
     Source:
@@ -33,12 +33,12 @@ def unit_rounding(width: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """Rows between which distances are wanted.
+    """Rows whose distances are to be computed.
 
     Args:
-        centered: [n, d], close to the origin: for products.
-        given: [n, d], the same rows before they were centred, which rounded them: for differences.
-        noise: how far rounding can have moved each row [n].
+        centered: [n, d], close to the origin, for products.
+        given: [n, d], the same rows before centring, which rounded them, for differences.
+        noise: the largest rounding error of each row [n].
     """
 
     centered: Matrix
@@ -56,15 +56,16 @@ class Points:
         return cls(centered, given, unit_rounding(x.shape[1]) * np.sqrt(lengths(given)))
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Points:
-        """Return these rows only."""
+        """Return a selection of the rows."""
         return Points(self.centered[rows], self.given[rows], self.noise[rows])
 
 
 def squared_distances(a: Points, b: Points | None = None) -> Matrix:
     """Return the squared Euclidean distances of all rows of `a` [m] and `b` [n] (`a` itself by default).
 
-    They come from products of rows, and where these cancel from differences, so that each is right to its own
-    last digits, however far away other rows are. Equal rows (up to rounding) are at exactly 0.
+    They are computed from products of rows, and from differences where products cancel, so that each is
+    accurate to its own last digits, however far away other rows are. Rows that are equal up to rounding are
+    at exactly 0.
     """
     other = a if b is None else b
     sizes = _sizes(a, other)
@@ -88,14 +89,15 @@ def squared_distances(a: Points, b: Points | None = None) -> Matrix:
 
 
 def rounding_of(squared: Matrix, a: Points, b: Points | None = None) -> Matrix:
-    r"""Return how far rounding can have moved each of `squared`, which are the distances of `a` and `b`.
+    r"""Return a bound on the rounding error of each of `squared`, the distances of `a` and `b`.
 
-    Two of them that differ by no more than both errors together can't be told apart. Moving the ends of a
-    distance r by δ moves r² by $\delta(2r + \delta)$; one that came from products has their error as well.
+    Two distances that differ by no more than the sum of both errors can't be distinguished. Moving the ends
+    of a distance r by δ moves r² by $\delta(2r + \delta)$; a distance from products has their error in
+    addition.
     """
     other = a if b is None else b
     moved = a.noise[:, None] + other.noise
-    error: Matrix = np.sqrt(squared)  # in place from here on: at a large n every further matrix counts
+    error: Matrix = np.sqrt(squared)  # in place from here on, for a large n
     error *= 2
     error += moved
     error *= moved

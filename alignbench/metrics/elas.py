@@ -1,4 +1,4 @@
-"""ELAS: how alike two spaces are, and how well a projector between them carries over to new pairs."""
+"""ELAS: how similar two spaces are, and how well a projector between them generalises to new pairs."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ ELAS_WEIGHTS = {"linear_cka": 0.3, "1 - mse": 0.3, "1 - gap": 0.2, "cosine": 0.2
 def elas_parts(
     cka: float, prediction: ArrayLike, y: ArrayLike, train: NDArray[np.bool_], test: NDArray[np.bool_]
 ) -> dict[str, float]:
-    r"""Return the four parts, each from 0 to 1, of one trained projector.
+    r"""Return the four parts of one trained projector, each from 0 to 1.
 
-    - `linear_cka`, as given: of all pairs, before any projector.
-    - `1 - mse`: $1 - \min(1, \mathrm{MSE}/\mathrm{Var}\,Y)$ on test rows, the variance around the *train*
-      mean: 0 for whoever always answers the train mean.
-    - `1 - gap`: $1 - \min(1, |e_{test} - e_{train}| / \max(e_{train}, e_{test}))$ of the two MSE; 0/0 is no
-      gap.
-    - `cosine`: the mean cosine of projected test rows with their targets, both centred on the train rows'
-      mean of y, at least 0.
+    - `linear_cka`, as passed in: of all pairs, before any projector.
+    - `1 - mse`: $1 - \min(1, \mathrm{MSE}/\mathrm{Var}\,Y)$ on test rows, with the variance around the
+    *train* mean; 0 for a projector that always predicts the train mean.
+    - `1 - gap`: $1 - \min(1, |e_{test} - e_{train}| / \max(e_{train}, e_{test}))$ for the two MSE; 0/0 counts
+    as no gap.
+    - `cosine`: the mean cosine of projected test rows with their targets, both centred on the mean of y over
+    the train rows, at least 0.
 
     Args:
-        cka: linear CKA of the pair.
+        cka: the linear CKA of the pair.
         prediction: the projected images of all rows [n, dy].
-        y: their texts [n, dy].
-        train: which rows were trained on [n].
-        test: which rows were held out [n].
+        y: the texts of all rows [n, dy].
+        train: the mask of the training rows [n].
+        test: the mask of the held-out rows [n].
 
     Raises:
-        InputError: shapes that don't match; no train or no test rows.
-        DegenerateError: test texts without variance, or a row without direction.
+        InputError: shapes don't match, or there are no train or test rows.
+        DegenerateError: the test texts have no variance, or a row has no direction.
     """
     f, t = as_matrix(prediction, "prediction"), as_matrix(y, "y")
     if f.shape != t.shape:

@@ -1,4 +1,4 @@
-"""What each row does to debiased CKA: all values without one row, in one pass over two matrices."""
+"""The influence of each row on debiased CKA: all values without one row, in one pass over two matrices."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ CANCELLATION = 1e-9
 def debiased_cka_without(x: ArrayLike, y: ArrayLike) -> Vector:
     r"""Return debiased CKA without row i, for every i: [n].
 
-    With zeroed diagonals $\tilde K, \tilde L$ and their row sums k, l,
-    $\mathrm{HSIC}_1 \propto \sum \tilde K \circ \tilde L + \frac{\sum k \sum l}{(n-1)(n-2)} - \frac{2}{n-2}
-    k^\top l$, and leaving row i out changes each sum by terms of that row: n² operations for all i.
+    With zeroed diagonals $\tilde K, \tilde L$ and their row sums k, l, $\mathrm{HSIC}_1 \propto \sum \tilde K
+    \circ \tilde L + \frac{\sum k \sum l}{(n-1)(n-2)} - \frac{2}{n-2} k^\top l$, and leaving out row i changes
+    each sum by terms of that row, so that all rows take n² operations.
 
     Args:
         x: vision side [n, dx], n ≥ 5.
@@ -32,7 +32,7 @@ def debiased_cka_without(x: ArrayLike, y: ArrayLike) -> Vector:
 
     Raises:
         InputError: not finite matrices of equal length.
-        DegenerateError: the value does not exist without some row, or fewer than 5 rows.
+        DegenerateError: the value does not exist without some row, or there are fewer than 5 rows.
 
     Source:
         Song et al. (2012), JMLR 13, equation 5; the deletions are ours.
@@ -56,7 +56,7 @@ def _hollow(side: Matrix) -> Matrix:
 
 
 def _hsic_without(k: Matrix, m: Matrix) -> Vector:
-    """Return Song's estimate without each row, times n(n − 3) of the rows that are left."""
+    """Return Song's estimate without each row, times n(n − 3), where n counts the remaining rows."""
     n = len(k) - 1
     rows_k, rows_m = k.sum(axis=0), m.sum(axis=0)
     together = (k * m).sum(axis=0)

@@ -1,4 +1,4 @@
-"""Linear and Gaussian kernels of centred sides, and what can be had of them without an n x n matrix."""
+"""Linear and Gaussian kernels of centred sides, and what can be computed of them without an n x n matrix."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
 
 INVARIANCES = ("rotation", "isotropic_scale", "translation")
-GRAM_LIMIT = 2000  # rows up to which permutations and deletions work on n x n matrices
+GRAM_LIMIT = 2000  # up to this many rows, permutations and deletions work on n x n matrices
 
 
 def centered_sides(x: ArrayLike, y: ArrayLike, min_n: int) -> tuple[Matrix, Matrix]:
@@ -44,10 +44,11 @@ def rbf_kernel(
     Args:
         distances: squared distances [n, n], see `alignbench.metrics.distances`.
         fraction: the multiple of the median distance.
-        median: of the non-zero distances of the upper triangle, or of all n² with the diagonal (as some do).
+        median: over the non-zero distances of the upper triangle, or over all n² with the diagonal (as some
+            do).
 
     Raises:
-        InputError: a fraction that is not above 0.
+        InputError: the fraction is not above 0.
         DegenerateError: the median is 0.
     """
     if not fraction > 0:

@@ -1,4 +1,4 @@
-"""Scores of many representations with many: a kernel a layer, and every cell an inner product of two."""
+"""Scores of many representations with many others: one kernel per layer; a score is a product of two."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KERNELS: dict[str, Callable[[Matrix], Matrix]] = {
     "debiased_cka": debiased_kernel,
     "mutual_knn": _knn_kernel,
 }
-"""Metric -> the matrix [n, n] of one side; the metric is the inner product of both sides' matrices."""
+"""Metric -> its matrix [n, n] of one side; the metric is the inner product of both sides' matrices."""
 
 
 def layer_kernels(x: NDArray[np.floating], name: str) -> NDArray[np.float64]:
@@ -37,7 +37,7 @@ def layer_kernels(x: NDArray[np.floating], name: str) -> NDArray[np.float64]:
 
     Args:
         x: layers [n, l, d], n ≥ 4.
-        name: of `KERNELS`.
+        name: a key of `KERNELS`.
 
     Raises:
         TooFewSamplesError: fewer than 4 rows.

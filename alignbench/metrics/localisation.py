@@ -1,7 +1,7 @@
 """How well a map over an image's patches finds a box: pointing game, overlap, area under the ROC curve.
 
-A patch is the unit, weighed by the share of its area that the box covers: what comes out is that of all
-pixels, each with its patch's value.
+The unit is a patch, weighted by the share of its area that the box covers. The results are those for all
+pixels, where each pixel has the value of its patch.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ def box_coverage(box: Edges, grid: tuple[int, int]) -> Array:
 
 
 def union_coverage(boxes: Sequence[Edges], grid: tuple[int, int]) -> Array:
-    """Return the share of each patch that boxes which don't overlap cover together, at most 1."""
+    """Return the share of each patch that several boxes, which don't overlap, cover together, at most 1."""
     shares: Array = np.minimum(1.0, np.sum([box_coverage(box, grid) for box in boxes], axis=0))
     return shares
 
 
 def grid_of(patches: int, size: tuple[int, int]) -> tuple[int, int]:
-    """Return rows and columns of patches that lie row by row over pixels of (height, width).
+    """Return the numbers of rows and columns of patches that tile pixels of (height, width) row by row.
 
     Raises:
-        InputError: no such grid.
+        InputError: there is no such grid.
     """
     rows = round((patches * size[0] / size[1]) ** 0.5)
     if rows < 1 or patches % rows:
@@ -54,14 +54,15 @@ def grid_of(patches: int, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def pointing_game(values: Array, inside: Array) -> Array:
-    """Return the share of the highest patch that is inside, in [0, 1]; of tied ones the mean: [...].
+    """Return the covered share of the highest patch, in [0, 1]; the mean if several are tied: [...].
 
     Args:
         values: the map [p].
-        inside: the covered share of each patch, of one box or of several [..., p].
+        inside: the covered share of each patch, for one box or for several [..., p].
 
     Source:
-        Zhang et al. (2016), Top-down Neural Attention by Excitation Backprop; hits there are of one pixel.
+        Zhang et al. (2016), Top-down Neural Attention by Excitation Backprop; there, hits are of single
+        pixels.
     """
     values, inside = _checked(values, inside)
     share: Array = inside[..., values == values.max()].mean(axis=-1)
@@ -69,13 +70,13 @@ def pointing_game(values: Array, inside: Array) -> Array:
 
 
 def overlap_iou(values: Array, inside: Array) -> Array:
-    """Return intersection over union of a box and the highest patches, as many as the box is large: [...].
+    """Return the intersection over union of a box and the highest patches, as many as the box covers: [...].
 
-    The map need not say how large the object is: its size is given, its place is not.
+    The map need not know the object's size: it is given; only the place has to be found.
 
     Args:
         values: the map [p].
-        inside: the covered share of each patch, of one box or of several [..., p].
+        inside: the covered share of each patch, for one box or for several [..., p].
     """
     values, inside = _checked(values, inside)
     ordered = inside[..., np.argsort(-values, kind="stable")]
@@ -91,18 +92,18 @@ def overlap_of_chance(inside: Array) -> Array:
 
 
 def localisation_auc(values: Array, inside: Array) -> Array:
-    """Return how probably a pixel inside has a higher value than one outside: [...] in [0, 1], .5 is chance.
+    """Return the probability that a pixel inside has a higher value than one outside, .5 is chance: [...].
 
     Args:
-        values: the map [p]; where two values are equal, either is as probable.
-        inside: the covered share of each patch, of one box or of several [..., p].
+        values: the map [p]; if two values are equal, either counts half.
+        inside: the covered share of each patch, for one box or for several [..., p].
 
     Raises:
-        DegenerateError: nothing is inside, or nothing outside.
+        DegenerateError: nothing is inside, or nothing is outside.
     """
     values, inside = _checked(values, inside)
     order = np.argsort(values, kind="stable")
-    # Patches of one value are tied with each other: their pixels are summed first.
+    # Patches with the same value are tied, so their pixels are summed first.
     starts = np.flatnonzero(np.diff(values[order], prepend=-np.inf))
     hits = np.add.reduceat(inside[..., order], starts, axis=-1)
     misses = np.add.reduceat(1 - inside[..., order], starts, axis=-1)

@@ -30,7 +30,7 @@ class SideMoments:
     """Sums over the rows x of one side after a shift, with p = ‖x‖².
 
     Args:
-        shift: what was taken off each row [d].
+        shift: the vector that was subtracted from each row [d].
         total: Σx [d].
         outer: Σxxᵀ [d, d].
         p: Σp.
@@ -155,7 +155,7 @@ def _side(x: Matrix, p: Matrix, shift: Matrix) -> SideMoments:
 
 @dataclass(slots=True)
 class Moments:
-    """What linear CKA, its null, debiased CKA, CORAL and class scatter need of any number of pairs.
+    """The sums over any number of pairs that linear CKA, its null, debiased CKA, CORAL and classes need.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -180,7 +180,7 @@ class Moments:
 
     @classmethod
     def from_arrays(cls, x: ArrayLike, y: ArrayLike, labels: ArrayLike | None = None) -> Moments:
-        """Return the moments of x [n, dx], y [n, dy] and, where given, labels [n].
+        """Return the moments of x [n, dx], y [n, dy] and, if given, labels [n].
 
         Raises:
             InputError: see `check_pair`.
@@ -194,10 +194,11 @@ class Moments:
         return len(self.x.shift), len(self.y.shift)
 
     def update(self, x: ArrayLike, y: ArrayLike, labels: ArrayLike | None = None) -> Moments:
-        """Take in further pairs, in place, and return self.
+        """Add further pairs, in place, and return self.
 
         Raises:
-            InputError: see `check_pair`; other widths; a row without a label; or labels for some chunks only.
+            InputError: see `check_pair`; or widths differ, a row has no label, or only some chunks have
+                labels.
         """
         a, b = check_pair(x, y, 1)
         if (a.shape[1], b.shape[1]) != self.dims:
@@ -238,21 +239,21 @@ class Moments:
         """Return the moments about the means.
 
         Raises:
-            TooFewSamplesError: no rows.
+            TooFewSamplesError: there are no rows.
         """
         check_min_n(self.n, 1, "moments")
         return self.shifted(self.x.total / self.n, self.y.total / self.n)
 
     def merge(self, other: Moments) -> Moments:
-        """Return the moments of this one's pairs and the other's; neither is changed.
+        """Return the moments of the pairs of both; neither is changed.
 
         Raises:
-            InputError: other widths, or only one has classes.
+            InputError: widths differ, or only one has classes.
         """
         return self._combined(other, 1)
 
     def without(self, other: Moments) -> Moments:
-        """Return the moments of this one's pairs minus the other's, which are among them."""
+        """Return the moments of these pairs without the other's, which are among them."""
         return self._combined(other, -1)
 
     def _combined(self, other: Moments, sign: int) -> Moments:
@@ -274,7 +275,7 @@ class Moments:
         )
 
     def sums(self) -> LinearSums:
-        """Return the sums that all linear-kernel scores are functions of."""
+        """Return the sums that determine all linear-kernel scores."""
         c = self.centered()
         return LinearSums(
             n=c.n,
@@ -307,7 +308,7 @@ class Moments:
         """Return debiased CKA; see `alignbench.metrics.debiased_cka`.
 
         Raises:
-            DegenerateError: n is so near the dimensions that moments lose the digits; use the arrays.
+            DegenerateError: n is so close to the dimensions that moments lose the digits; use the arrays.
         """
         check_min_n(self.n, 4, "moments")
         score = self.sums().debiased_cka()
@@ -318,7 +319,7 @@ class Moments:
         return score
 
     def linear_cka_within_mean(self) -> float:
-        """Return the mean of linear CKA over all permutations inside the classes.
+        """Return the mean of linear CKA over all permutations within the classes.
 
         Raises:
             InputError: the moments were taken without labels.
@@ -348,11 +349,11 @@ class Moments:
         return c.x.outer / (self.n - 1), c.y.outer / (self.n - 1)
 
     def coral_distance(self) -> float:
-        """Return the CORAL distance of both sides as they are (no basis); equal widths."""
+        """Return the CORAL distance of both sides as they are (without a basis); they need equal widths."""
         return coral_distance_of(*self._shared())
 
     def ncoral(self) -> float:
-        """Return ncoral of both sides as they are (no basis); equal widths."""
+        """Return ncoral of both sides as they are (without a basis); they need equal widths."""
         return ncoral_of(*self._shared())
 
     def discriminability(self) -> float:

@@ -1,4 +1,4 @@
-"""Who is nearest to whom: neighbours as weights, with ties that only rounding would break shared out."""
+"""Nearest neighbours as weights; ties that only rounding would break are shared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
-BLOCK = 64  # rows whose neighbours are found at once, so that comparisons need no further [n, n] matrix
+BLOCK = 64  # rows whose neighbours are found at once, so that no further [n, n] matrix is needed
 RIGHT_ANGLE = 2.0  # the squared distance of two directions at right angles
 
 
@@ -29,8 +29,8 @@ def check_k(k: int | None, n: int, least: int = 1) -> int:
     """Return `k`, or the default for n rows, at least `least`.
 
     Raises:
-        InputError: a given k that is not within `least` … n−2 (with n−1 everyone is everyone's neighbour).
-        TooFewSamplesError: no k was given, and n rows have no choice of neighbours.
+        InputError: a given k is not within `least` … n−2 (with n−1, everyone is everyone's neighbour).
+        TooFewSamplesError: no k was given, and n rows are too few to choose neighbours.
     """
     if n - 2 < least:
         raise TooFewSamplesError(
@@ -45,19 +45,19 @@ def check_k(k: int | None, n: int, least: int = 1) -> int:
 
 
 def directions(centered: Matrix, given: Matrix, center: Matrix | None = None) -> Points:
-    """Return the rows of `centered` minus `center` at unit length; one at the center becomes 0.
+    """Return the rows of `centered` minus `center`, scaled to unit length; a row at the center becomes 0.
 
     Args:
         centered: [n, d].
-        given: [n, d], the same rows before they were centred, which rounded them.
-        center: [d]; the origin by default.
+        given: [n, d], the same rows before centring, which rounded them.
+        center: [d]; by default, the origin.
     """
     moved = centered if center is None else centered - center
     size = np.sqrt(lengths(given))
     rounding = unit_rounding(centered.shape[1])
-    noise = rounding * (size + size.mean())  # of the row, and of the mean that was taken from it
+    noise = rounding * (size + size.mean())  # of the row, and of the mean that was subtracted from it
     length = np.linalg.norm(moved, axis=1, keepdims=True)
-    nowhere = length[:, 0] <= noise  # all that is left of it is rounding
+    nowhere = length[:, 0] <= noise  # what is left of it is rounding alone
     unit = np.where(nowhere[:, None], 0.0, moved / np.where(nowhere[:, None], 1.0, length))
     return Points(unit, unit, np.where(nowhere, 0.0, noise / np.where(nowhere, 1.0, length[:, 0]) + rounding))
 
@@ -65,7 +65,7 @@ def directions(centered: Matrix, given: Matrix, center: Matrix | None = None) ->
 def angular_distances(a: Points, b: Points | None = None) -> tuple[Matrix, Matrix]:
     """Return 2 − 2·cosine of all directions of `a` and `b` (`a` itself by default), and its rounding error.
 
-    As a squared distance of directions it tells cosines apart that are 1 up to rounding. What has no
+    As a squared distance of directions, it distinguishes cosines that are 1 up to rounding. A row without
     direction has cosine 0 with everything.
     """
     squared = squared_distances(a, b)
@@ -78,14 +78,14 @@ def angular_distances(a: Points, b: Points | None = None) -> tuple[Matrix, Matri
 
 
 def nearest_weights(distances: Matrix, errors: Matrix, k: int) -> Matrix:
-    """Return how much each column is among the k nearest of its row, [m, n]; rows sum to k.
+    """Return to what degree each column is among the k nearest of its row, [m, n]; rows sum to k.
 
-    Columns tied at the border share the places that are left, as breaking the ties by lot would on average.
+    Columns tied at the border share the remaining places, which is the average over random tie-breaking.
 
     Args:
-        distances: [m, n], smaller is nearer; infinite for what is no candidate.
-        errors: how far rounding can have moved each [m, n].
-        k: neighbours, fewer than the candidates.
+        distances: [m, n], smaller is nearer; infinite for columns that are not candidates.
+        errors: the largest rounding error of each distance [m, n].
+        k: the number of neighbours, less than that of candidates.
     """
     weights: Matrix = np.empty_like(distances)
     for start in range(0, len(distances), BLOCK):

@@ -1,4 +1,4 @@
-"""Scores of shared nearest neighbours: mutual k-NN, and CKA that looks at nothing else (CKNNA)."""
+"""Scores of shared nearest neighbours: mutual k-NN, and CKA restricted to neighbours (CKNNA)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
     Indices = NDArray[np.intp]
 
-MIN_K = 2  # of CKNNA: with a single neighbour a row has no two to compare
+MIN_K = 2  # for CKNNA: with a single neighbour, a row has no two neighbours to compare
 
 
 def _both(x: ArrayLike, y: ArrayLike, k: int | None) -> tuple[Matrix, Matrix, int]:
@@ -32,7 +32,7 @@ def _both(x: ArrayLike, y: ArrayLike, k: int | None) -> tuple[Matrix, Matrix, in
 
 
 def _mutual_settings(n: int, dims: tuple[int, ...], *, k: int | None = None) -> dict[str, Any]:
-    """Return the number of neighbours, fixed at that of the full n."""
+    """Return the number of neighbours, fixed at its value for the full n."""
     return {"k": check_k(k, n)}
 
 
@@ -69,21 +69,22 @@ def _mutual_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp], k: 
 def mutual_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     r"""Return the mean share of nearest neighbours that both sides have in common.
 
-    $\frac{1}{nk}\sum_i |N_k(x_i) \cap N_k(y_i)|$, cosine neighbours after centring, a row not its own
-    neighbour. Where neighbours are tied at the border it is the expectation over all ways of breaking the
-    ties, each side for itself; so ties lower even the score of x with itself, which is 1 without them.
+    $\frac{1}{nk}\sum_i |N_k(x_i) \cap N_k(y_i)|$, with cosine neighbours after centring, where a row is not
+    its own neighbour. If neighbours are tied at the border, it is the expectation over all ways of breaking
+    the ties, independently for each side; ties therefore lower even the score of x with itself, which is 1
+    without them.
 
     Args:
         x: vision side [n, dx], n ≥ 4.
         y: text side [n, dy].
-        k: neighbours; min(10, (n−1)//3) by default.
+        k: the number of neighbours; min(10, (n−1)//3) by default.
 
     Returns:
-        A value in [0, 1]; chance, exactly the mean over all re-pairings, is k/(n−1).
+        A value in [0, 1]; chance is k/(n−1), the exact mean over all re-pairings.
 
     Raises:
-        InputError: not finite matrices of equal length; or k outside 1 … n−2.
-        DegenerateError: a side without variance, or fewer than 4 rows.
+        InputError: not finite matrices of equal length; or k is not within 1 … n−2.
+        DegenerateError: a side has no variance, or there are fewer than 4 rows.
 
     Source:
         Huh et al. (2024), arXiv 2405.07987.
@@ -97,9 +98,9 @@ class _Local:
     """One side of CKNNA.
 
     Args:
-        mask: how much column j is a neighbour of row i [n, n].
-        kernel: [n, n].
-        errors: how far rounding can have moved each entry of the kernel [n, n].
+        mask: to what degree column j is a neighbour of row i [n, n].
+        kernel: the kernel matrix [n, n].
+        errors: the largest rounding error of each entry of the kernel [n, n].
     """
 
     mask: Matrix
@@ -125,7 +126,7 @@ class _Local:
         """
         own = self.mask * self.kernel
         n = len(own)
-        # Song's estimator is of symmetric kernels and cannot be negative for them. A mask is not symmetric.
+        # Song's estimator is for symmetric kernels, for which it cannot be negative. A mask is not symmetric.
         terms = (
             float(np.vdot(own, own.T)),
             float(own.sum()) ** 2 / ((n - 1) * (n - 2)),
@@ -144,7 +145,7 @@ class _Local:
 def _numerators(x: _Local, y: _Local, permutations: Indices) -> Vector:
     r"""Return $\mathrm{HSIC}_1(M \circ K, M \circ L)$ for y[p] and each permutation p, times n(n−3).
 
-    Only x's neighbours need be looked up on the other side, of which few are neighbours there as well.
+    Only x's neighbours have to be looked up on the other side, and few of them are neighbours there, too.
     """
     n = len(x.mask)
     rows, columns = np.nonzero(x.mask)
@@ -157,7 +158,7 @@ def _numerators(x: _Local, y: _Local, permutations: Indices) -> Vector:
         both = mask[common] * there[common]
         left = both * kernel[common]
         right = both * y.kernel[p[i], p[j]]
-        # The transposed entry of M∘L is 0 unless each is the other's neighbour.
+        # The transposed entry of M∘L is 0 unless the two rows are each other's neighbours.
         mutual = left * back[common] * y.mask[p[j], p[i]] * y.kernel[p[j], p[i]]
         product = np.bincount(j, left, n) @ np.bincount(i, right, n)
         result[number] = mutual.sum() + left.sum() * right.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * product
@@ -168,7 +169,7 @@ def _cknnas(x: ArrayLike, y: ArrayLike, permutations: Indices | None, k: int | N
     a, b = check_pair(x, y, 5)
     chosen = check_k(k, len(a), MIN_K)
     side_x, side_y = _Local.of(a, chosen, "x"), _Local.of(b, chosen, "y")
-    scale = side_x.norm("x") * side_y.norm("y")  # no re-pairing changes it
+    scale = side_x.norm("x") * side_y.norm("y")  # re-pairing does not change it
     orders = np.arange(len(a), dtype=np.intp)[None] if permutations is None else permutations
     scores: Vector = _numerators(side_x, side_y, orders) / scale
     return scores
@@ -179,7 +180,7 @@ def _cknna_draw(x: Matrix, y: Matrix, permutations: Indices, k: int | None = Non
 
 
 def _cknna_settings(n: int, dims: tuple[int, ...], *, k: int | None = None) -> dict[str, Any]:
-    """Return the number of neighbours, fixed at that of the full n."""
+    """Return the number of neighbours, fixed at its value for the full n."""
     return {"k": check_k(k, n, MIN_K)}
 
 
@@ -199,28 +200,29 @@ def cknna(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     $$\frac{\mathrm{HSIC}_1(M \circ K, M \circ L)}{\sqrt{\mathrm{HSIC}_1(M_X \circ K, M_X \circ K)\,
     \mathrm{HSIC}_1(M_Y \circ L, M_Y \circ L)}}, \quad K = XX^\top,\ L = YY^\top,\ M = M_X \circ M_Y$$
 
-    $M_X$ has a 1 for each of the k nearest neighbours of a row by K, itself excluded, and $M_Y$ by L.
-    Neighbours that are tied at the border share the places that are left. Rows are taken as they are, neither
-    centred nor normalised, as in the authors' code, which is given rows of unit length, as a run gives them.
-    With both diagonals set to 0,
+    $M_X$ has a 1 for each of the k nearest neighbours of a row by K, without the row itself, and $M_Y$ by L.
+    Neighbours that are tied at the border share the remaining places. Rows are taken as they are, neither
+    centred nor normalised, as in the authors' code, which gets rows of unit length, as it does in a run. With
+    both diagonals set to 0,
     $\mathrm{HSIC}_1(A, B) \propto \mathrm{tr}(AB) + \frac{\mathbf 1^\top A \mathbf 1\,
     \mathbf 1^\top B \mathbf 1}{(n-1)(n-2)} - \frac{2}{n-2}\mathbf 1^\top AB\mathbf 1$.
-    A mask is not symmetric, and so neither is the score, by a little: exchanging x and y transposes the last
+    A mask is not symmetric, so the score is slightly asymmetric, too: exchanging x and y transposes the last
     product.
 
     Args:
         x: vision side [n, dx], n ≥ 5.
         y: text side [n, dy].
-        k: neighbours; max(2, min(10, (n−1)//3)) by default.
+        k: the number of neighbours; max(2, min(10, (n−1)//3)) by default.
 
     Returns:
-        1 for equal sides without ties; for independent data a little less than the share k/(n−1) of
-        neighbours that both sides have in common by chance. It is no cosine, as the masks of numerator and
-        denominator differ, so no bound holds for all data.
+        1 for equal sides without ties; for independent data a little less than k/(n−1), the share of
+        neighbours that both sides have in common by chance. It is not a cosine, because the masks of
+        numerator and denominator differ, so no bound holds for all data.
 
     Raises:
-        InputError: not finite matrices of equal length; or k outside 2 … n−2.
-        DegenerateError: a side whose own HSIC is not above 0; a side without variance; or fewer than 5 rows.
+        InputError: not finite matrices of equal length; or k is not within 2 … n−2.
+        DegenerateError: the HSIC of a side with itself is not above 0; a side has no variance; or fewer than
+            5 rows.
 
     Source:
         Huh et al. (2024), arXiv 2405.07987, and its code, platonic-rep, which adds 1e-6 to the denominator;

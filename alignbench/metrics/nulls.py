@@ -1,4 +1,4 @@
-"""What pairing metrics give on re-paired data: exact moments, or fast numerators of drawn permutations."""
+"""Pairing metrics on re-paired data: exact moments, or fast numerators of drawn permutations."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KernelMoments:
-    """What the exact permutation null needs of one doubly centred, symmetric kernel matrix A.
+    """The moments of one doubly centred, symmetric kernel matrix A that the exact permutation null needs.
 
     Args:
-        n: its size.
+        n: the size of A.
         trace: tr A.
         squared: tr A² (the squared Frobenius norm).
         diagonal: Σ aᵢᵢ².
@@ -41,7 +41,7 @@ def kernel_moments(kernel: Matrix) -> KernelMoments:
 def permutation_moments(a: KernelMoments, b: KernelMoments) -> tuple[float, float]:
     r"""Return mean and standard deviation of ⟨A, PBPᵀ⟩ over all n! permutation matrices P.
 
-    $E = TU/(n-1)$, and the variance of Kazi-Aoual et al. For n = 3 the standard deviation is NaN.
+    $E = TU/(n-1)$, and the variance of Kazi-Aoual et al. For n = 3, the standard deviation is NaN.
 
     Source: Kazi-Aoual, Hitier, Sabatier, Lebreton (1995), Computational Statistics & Data Analysis 20,
     643-656.
@@ -63,10 +63,10 @@ def permutation_moments(a: KernelMoments, b: KernelMoments) -> tuple[float, floa
 
 
 def within_class_mean(a: Matrix, b: Matrix, codes: NDArray[np.intp]) -> float:
-    r"""Return the mean of ⟨A, PBPᵀ⟩ over all permutations inside the classes, for any two n x n matrices.
+    r"""Return the mean of ⟨A, PBPᵀ⟩ over all permutations within the classes, for any two n x n matrices.
 
-    Entries of two different classes average to the product of the blocks' means; inside a class diagonal and
-    off-diagonal entries do so apart.
+    Entries of two different classes average to the product of the blocks' means; within a class, this holds
+    separately for diagonal and off-diagonal entries.
     """
     member = (codes[:, None] == np.arange(codes.max() + 1)).astype(np.float64)
     counts = member.sum(axis=0)
@@ -80,7 +80,7 @@ def within_class_mean(a: Matrix, b: Matrix, codes: NDArray[np.intp]) -> float:
 
 
 def matched_products(a: Matrix, b: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return ⟨A, B[p][:, p]⟩ for each row p of `permutations` [K, n]: all that re-pairing changes."""
+    """Return ⟨A, B[p][:, p]⟩ for each row p of `permutations` [K, n]: re-pairing changes nothing else."""
     result = np.empty(len(permutations))
     for row, p in enumerate(permutations):
         result[row] = np.vdot(a, b[p].take(p, axis=1))

@@ -1,4 +1,4 @@
-"""Any metric of two sides between all models of a dictionary, as a named matrix."""
+"""The matrix of a metric of two sides between all models of a dictionary, with names."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class PairwiseScores:
 def pairwise(
     embeddings: Mapping[str, ArrayLike], metric: str | Metric = "debiased_cka", **keywords: Any
 ) -> PairwiseScores:
-    """Return the metric between all models, each also with itself.
+    """Return the metric between all models, including each with itself.
 
     Args:
-        embeddings: name -> [n, d]; all of the same samples in the same order.
+        embeddings: name -> [n, d]; all are of the same samples in the same order.
         metric: a metric of two sides, or its name.
-        keywords: passed on to it (`labels`, `groups`, `k`, ...).
+        keywords: further arguments of the metric (`labels`, `groups`, `k`, ...).
 
     Raises:
-        InputError: a metric of one side, or bad input.
+        InputError: the metric is of one side, or the input is bad.
         DegenerateError: a value does not exist.
     """
     chosen = METRICS.get(metric) if isinstance(metric, str) else metric

@@ -1,4 +1,4 @@
-"""Procrustes similarity: how well one orthogonal map takes one side to the other."""
+"""Procrustes similarity: how well an orthogonal map takes one side to the other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def narrow(x: Matrix) -> Matrix:
-    """Return rows [n, min(n, d)] with the same Gram matrix: `x` rotated, without the empty directions."""
+    """Return rows [n, min(n, d)] with the same Gram matrix: `x` rotated, without its empty directions."""
     if len(x) >= x.shape[1]:
         return x
     triangle: Matrix = np.asarray(np.linalg.qr(x.T, mode="r"))
@@ -25,7 +25,7 @@ def narrow(x: Matrix) -> Matrix:
 
 
 def _sides(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
-    """Return both centred sides, narrow, each of unit Frobenius norm."""
+    """Return both sides, centred and narrowed, each with unit Frobenius norm."""
     a, b = (narrow(side) for side in centered_sides(x, y, 3))
     return a / np.linalg.norm(a), b / np.linalg.norm(b)
 
@@ -53,19 +53,19 @@ def _draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.fl
 def procrustes_similarity(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the cosine of the angular Procrustes distance: the best fit of the sides by rotation.
 
-    $\frac{\|X^\top Y\|_*}{\|X\|\,\|Y\|}$, both centred, $\|\cdot\|_*$ the sum of singular values. Biased
-    upward where n is small against the dimensions, more than CKA.
+    $\frac{\|X^\top Y\|_*}{\|X\|\,\|Y\|}$ of the centred sides, where $\|\cdot\|_*$ is the sum of singular
+    values. It is biased upward if n is small relative to the dimensions, more than CKA.
 
     Args:
         x: vision side [n, dx], n ≥ 3.
         y: text side [n, dy].
 
     Returns:
-        A value in [0, 1]; 1 where one side is the other rotated, scaled and shifted.
+        A value in [0, 1]; 1 if one side is the other rotated, scaled and shifted.
 
     Raises:
         InputError: not finite matrices of equal length.
-        DegenerateError: a side without variance, or fewer than 3 rows.
+        DegenerateError: a side has no variance, or there are fewer than 3 rows.
 
     Source:
         Williams, Kunz, Kornblith, Linderman (2021), arXiv 2110.14739.

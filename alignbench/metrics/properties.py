@@ -1,10 +1,10 @@
-"""Checks of what a metric declares: being registered is being checked against it.
+"""Checks of the declared properties of a metric; every registered metric is checked.
 
     for name in declared_properties(metric):
         check_property(metric, name, x, y, labels)
 
-raises an AssertionError that says what was promised and what came out. Any arrays will do; hostile ones are
-in `alignbench.metrics.strategies`.
+raises an AssertionError that says what was declared and what came out. Any arrays will do;
+`alignbench.metrics.strategies` has hostile ones.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 ALWAYS = ("bounds", "inputs_unchanged", "dtype", "row_order", "degenerate")
-TOLERANCE = 1e-6  # of the larger of 1 and the value: hostile inputs cost digits, a wrong formula costs all
+TOLERANCE = 1e-6  # of max(1, |value|): hostile inputs cost a few digits, a wrong formula costs all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,12 @@ class MetricInput:
 
     @classmethod
     def of(cls, x: Array, y: Array | None = None, labels: Array | None = None) -> MetricInput:
-        """Return the case; a missing y is x, missing labels are two classes in turn."""
+        """Return the input; a missing y is x, and missing labels alternate between two classes."""
         rows = np.arange(len(x))
         return cls(x, x if y is None else y, rows % 2 if labels is None else labels, rows)
 
     def take(self, rows: Array) -> MetricInput:
-        """Return the case with these rows."""
+        """Return the input with these rows only."""
         return MetricInput(self.x[rows], self.y[rows], self.labels[rows], self.groups[rows])
 
 
@@ -73,17 +73,17 @@ def check_property(
     """Check one property of `metric` on these arrays.
 
     Args:
-        metric: whose declaration is checked.
-        name: of `declared_properties(metric)`.
+        metric: the metric whose declaration is checked.
+        name: one of `declared_properties(metric)`.
         x: [n, dx], n ≥ the metric's min_n.
-        y: [n, dy]; of x's width where the metric needs the same; x by default.
-        labels: the class of each row; two classes in turn by default.
-        seed: of the rotations, scales, shifts and orders that are tried.
-        tolerance: allowed difference, of the larger of 1 and the value.
+        y: [n, dy], with x's width if the metric needs equal widths; by default, x.
+        labels: the class of each row; by default, two classes in turn.
+        seed: the seed of the rotations, scales, shifts and orders that are tried.
+        tolerance: the allowed difference, relative to the larger of 1 and the value.
 
     Raises:
         AssertionError: the property does not hold.
-        InputError: no such property.
+        InputError: there is no such property.
     """
     case = MetricInput.of(x, y, labels)
     rng = rng_for(seed, "property", metric.name, name)
@@ -99,7 +99,7 @@ def check_property(
 
 
 def transformed(case: MetricInput, name: str, rng: np.random.Generator) -> MetricInput:
-    """Return the case after a map that a metric invariant to `name` does not see."""
+    """Return the input after a map that a metric invariant to `name` does not see."""
     joint, kind = name.startswith("joint_"), name.removeprefix("joint_")
     maps: dict[str, Callable[[Array], Callable[[Array], Array]]] = {
         "rotation": lambda side: _rotation(side, rng),
@@ -128,7 +128,7 @@ def _translation(side: Array, rng: np.random.Generator) -> Callable[[Array], Arr
 
 
 def _score(metric: Metric, case: MetricInput) -> float | None:
-    """Return the score, or None where the metric says that it does not exist."""
+    """Return the score, or None if the metric says that it does not exist."""
     data = {"labels": case.labels, "groups": case.groups, "seed": 0}
     keywords = {name: data[name] for name in metric.keywords}
     if metric.settings is not None and "align" in metric.settings(

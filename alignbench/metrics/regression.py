@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 PENALTIES = 10.0 ** np.arange(-4, 5)
 OUTER, INNER = 5, 3
-NOTHING = 1e-20  # a variance that is rounding, of sides whose largest deviation is about 1
-BATCH = 2_000_000  # entries of permuted kernels held at once
+NOTHING = 1e-20  # below this, a variance is rounding, for sides whose largest deviation is about 1
+BATCH = 2_000_000  # entries of permuted kernels in memory at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +116,8 @@ def _draw(
 ) -> NDArray[np.float64]:
     """Return the scores of x against y[p] for each permutation p.
 
-    All errors are quadratic forms of y, fixed by x and the folds: ⟨form, YYᵀ[p][:, p]⟩. So nothing is fitted
-    again.
+    All errors are quadratic forms of y, determined by x and the folds: ⟨form, YYᵀ[p][:, p]⟩. So nothing is
+    fitted again.
     """
     a, b = centered_sides(x, y, 3 * OUTER)
     names = check_groups(groups, len(a))
@@ -151,7 +151,7 @@ def _draw_reverse(
     groups: ArrayLike | None = None,
     seed: int = 42,
 ) -> NDArray[np.float64]:
-    # x from y[p] is x[p⁻¹] from y: folds stay with the predictor's rows, which only renames the draws.
+    # Predicting y[p] from x is predicting y from x[p⁻¹]: folds stay with the predictor's rows, which only
     return _draw(y, x, np.argsort(permutations, axis=1), groups=groups, seed=seed)
 
 
@@ -169,24 +169,24 @@ def ridge_r2(x: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, see
     r"""Return how much of y's variance a ridge regression from x explains on held-out groups.
 
     $1 - \frac{\sum \|y_i - \hat y_i\|^2}{\sum \|y_i - \bar y_\mathrm{train}\|^2}$, pooled over 5 outer folds
-    and all columns. Both sides are divided by their total variance on the train rows; λ ∈ 10^{−4 … 4} is
-    chosen by 3 inner folds, per outer fold, with $\min_W \|Y - XW\|^2 + \lambda\|W\|^2$.
+    and all columns. Both sides are divided by their total variance on the train rows; 3 inner folds in each
+    outer fold choose λ ∈ 10^{−4 … 4} for $\min_W \|Y - XW\|^2 + \lambda\|W\|^2$.
 
     Args:
         x: predictors [n, dx], n ≥ 15.
         y: targets [n, dy].
-        groups: the unit of the folds; each row by default.
-        seed: of the folds.
+        groups: the unit of the folds; by default, each row.
+        seed: the seed of the folds.
 
     Returns:
-        A value ≤ 1; 0 for the train mean as prediction, below 0 for worse.
+        A value ≤ 1; 0 for predicting the train mean, negative for worse predictions.
 
     Raises:
         InputError: not finite matrices of equal length.
-        DegenerateError: a side without variance, or fewer than 15 groups.
+        DegenerateError: a side has no variance, or there are fewer than 15 groups.
 
     Source:
-        Hoerl and Kennard (1970), Technometrics 12; the nested folds are Varma and Simon's (2006).
+        Hoerl and Kennard (1970), Technometrics 12; the nested folds follow Varma and Simon (2006).
     """
     a, b = centered_sides(x, y, 3 * OUTER)
     names = check_groups(groups, len(a))
@@ -215,7 +215,7 @@ def ridge_r2(x: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, see
     null=NullModel(draw=_draw_reverse, draws=199, max_groups=500),
 )
 def ridge_r2_reverse(x: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 42) -> float:
-    """Return `ridge_r2` the other way: how much of x's variance a ridge regression from y explains.
+    """Return `ridge_r2` in the other direction: how much of x's variance a ridge regression from y explains.
 
     Args, Returns, Raises, Source: as `ridge_r2`.
     """

@@ -1,4 +1,4 @@
-"""Retrieval: where the right partner ranks, exactly in expectation over ties, beside what a guesser gets."""
+"""Retrieval: the rank of the right partner, in exact expectation over ties, with the chance level."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
 
 CUTS = (1, 5, 10)
-TIE = 1e-13  # rounding of a sum of some thousand products, as a share of the largest that they may sum to
+TIE = 1e-13  # rounding of a sum of some thousand products, as a share of the largest possible sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,12 @@ class Retrieval:
     """How well queries find one of their positives, with the chance level beside every value.
 
     Args:
-        recall: by cut k: the share of queries with a positive among the first k.
-        recall_chance: what random scores get.
+        recall: for each cut k, the share of queries with a positive among the first k.
+        recall_chance: the recall of random scores.
         mrr: the mean of 1 / rank of the first positive.
-        mrr_chance: what random scores get.
-        median_rank: of the first positive, over queries.
-        hits: by cut k: each query's expected hit [q], for intervals.
+        mrr_chance: the mean reciprocal rank of random scores.
+        median_rank: the median over queries of the rank of the first positive.
+        hits: for each cut k, each query's expected hit [q], for intervals.
         reciprocal_ranks: each query's expected 1 / rank [q].
     """
 
@@ -76,13 +76,13 @@ def _check_counts(n: int, positives: int) -> None:
 
 
 def _ties(scores: Matrix) -> Matrix:
-    """Return how far apart scores of each query may be and still be tied [q]: a share of its largest."""
+    """Return the largest difference of tied scores for each query [q]: a share of its largest score."""
     ties: Matrix = TIE * np.abs(scores).max(axis=1)
     return ties
 
 
 def _query(scores: Matrix, positive: NDArray[np.bool_], tie: float) -> tuple[int, Matrix]:
-    """Return how many candidates are above the best positive, and the chances of its places after them."""
+    """Return the number of candidates above the best positive, and the probabilities of its next ranks."""
     best = scores[positive].max()
     above = int((scores > best + tie).sum())
     tied = np.abs(scores - best) <= tie
@@ -96,17 +96,16 @@ def retrieval(
 
     With g candidates strictly above the best positive and t others tied with it,
     $R@k = \mathrm{clip}((k - g)/(t + 1), 0, 1)$ and $RR = \frac{1}{t+1}\sum_{j=1}^{t+1} \frac{1}{g + j}$;
-    where several positives are tied, the expectation over all orders of the tie. A constant scorer gets
-    chance.
+    if several positives are tied, the expectation over all orders of the tie. A constant scorer gets chance.
 
     Args:
-        similarity: scores [q, n] of queries against candidates, larger is better.
-        positives: which candidates are right [q, n], at least one a query; the diagonal by default.
-        cuts: the k of recall@k.
+        similarity: scores [q, n] of queries against candidates; larger is better.
+        positives: the mask of right candidates [q, n], at least one per query; by default, the diagonal.
+        cuts: the values of k in recall@k.
 
     Raises:
-        InputError: not finite scores; positives of another shape; cuts below 1.
-        DegenerateError: a query without a positive.
+        InputError: scores are not finite, positives have another shape, or a cut is below 1.
+        DegenerateError: a query has no positive.
 
     Source:
         McSherry and Najork (2008), ECIR, for ranks in expectation over ties.
@@ -149,12 +148,12 @@ def retrieval(
 
 @dataclass(frozen=True, slots=True)
 class RankTable:
-    """What each query would get if the rows of each group were its positives, exactly in expectation.
+    """The result of each query if the rows of each group were its positives, in exact expectation.
 
     Args:
         reciprocal: 1 / rank of the first positive [q, groups].
-        ranks: that rank [q, groups].
-        hits: by cut k: whether it is among the first k [q, groups].
+        ranks: the rank of the first positive [q, groups].
+        hits: for each cut k, whether that rank is among the first k [q, groups].
     """
 
     reciprocal: Matrix
@@ -163,17 +162,17 @@ class RankTable:
 
 
 def rank_table(similarity: ArrayLike, codes: NDArray[np.intp], *, cuts: Sequence[int] = CUTS) -> RankTable:
-    """Return the ranks of every group for every query: a re-pairing of groups only looks them up.
+    """Return the ranks of every group for every query, so that re-pairing groups only looks them up.
 
-    With the column of each query's own group it is what `retrieval` gives.
+    In the column of each query's own group, it equals `retrieval`.
 
     Args:
-        similarity: scores [q, n] of queries against candidates, larger is better.
-        codes: the group 0 ... of each candidate [n], each with at least one.
-        cuts: the k of recall@k.
+        similarity: scores [q, n] of queries against candidates; larger is better.
+        codes: the group number 0 ... of each candidate [n]; each group has at least one.
+        cuts: the values of k in recall@k.
 
     Raises:
-        InputError: not finite scores, or codes of another length or with gaps.
+        InputError: scores are not finite, or codes have another length or gaps.
     """
     scores = as_matrix(similarity, "similarity")
     n = scores.shape[1]
@@ -194,7 +193,7 @@ def rank_table(similarity: ArrayLike, codes: NDArray[np.intp], *, cuts: Sequence
     ranks: Matrix = (above + 1).astype(np.float64)
     reciprocal = np.divide(1.0, ranks, dtype=np.float64)
     hits = {k: (ranks <= k).astype(np.float64) for k in cuts}
-    for row, group in np.argwhere(tied > positives):  # the first of them is no longer certain
+    for row, group in np.argwhere(tied > positives):  # the first of these is no longer certain
         places = first_hit(int(tied[row, group]), int(positives[row, group]))
         at = above[row, group] + np.arange(1, len(places) + 1)
         reciprocal[row, group], ranks[row, group] = places @ (1 / at), places @ at
@@ -204,10 +203,10 @@ def rank_table(similarity: ArrayLike, codes: NDArray[np.intp], *, cuts: Sequence
 
 
 def cosine_similarity(x: ArrayLike, y: ArrayLike, *, center: ArrayLike | None = None) -> Matrix:
-    """Return the cosines [q, n] of the rows of x and y, centred by `center` [2, d] (means on train rows).
+    """Return the cosines [q, n] of the rows of x and y, centred by `center` [2, d] (means over train rows).
 
     Raises:
-        InputError: other widths.
+        InputError: the widths differ.
         DegenerateError: a row of zeros, which has no direction.
     """
     a, b = as_matrix(x, "x"), as_matrix(y, "y")

@@ -1,4 +1,4 @@
-"""Representational similarity analysis: do both sides order the pairs of samples alike?"""
+"""Representational similarity analysis: whether both sides order the pairs of samples alike."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def average_ranks(values: Matrix, errors: Matrix | None = None) -> Matrix:
-    """Return the ranks 1 … m of `values` [m]; those that can't be told apart share their mean rank.
+    """Return the ranks 1 … m of `values` [m]; values that can't be distinguished share their mean rank.
 
     Args:
         values: [m].
-        errors: how far rounding can have moved each [m]: two neighbours in order whose difference is within
-            both errors are tied. 0 by default.
+        errors: the largest rounding error of each value [m]: two successive values whose difference is within
+            the sum of both errors are tied. By default, 0.
     """
     order = np.argsort(values, kind="stable")
     gaps = np.diff(values[order])
@@ -87,7 +87,8 @@ def _null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
 def rsa(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the Spearman correlation of the two sides' pairwise Euclidean distances.
 
-    Over the upper triangle; tied distances share their mean rank. Only the order of the distances counts.
+    It is taken over the upper triangle; tied distances share their mean rank. Only the order of distances
+    counts.
 
     Args:
         x: vision side [n, dx], n ≥ 4.
@@ -98,7 +99,7 @@ def rsa(x: ArrayLike, y: ArrayLike) -> float:
 
     Raises:
         InputError: not finite matrices of equal length.
-        DegenerateError: a side whose distances are all equal, or fewer than 4 rows.
+        DegenerateError: the distances of a side are all equal, or there are fewer than 4 rows.
 
     Source:
         Kriegeskorte, Mur, Bandettini (2008), Frontiers in Systems Neuroscience 2:4.

@@ -1,4 +1,4 @@
-"""Scores of the two covariance spectra alone: any dimensions, no shared basis, no pairing."""
+"""Scores of the two covariance spectra alone: for any dimensions, without shared basis or pairing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def spectrum(x: ArrayLike, name: str = "x") -> Matrix:
 
     Raises:
         InputError: not a finite matrix.
-        DegenerateError: zero variance.
+        DegenerateError: the variance is zero.
     """
     a, _ = check_pair(x, x, 2)
     deviations = standardized(a, name)
@@ -38,7 +38,7 @@ def _rank(shares: Matrix, n: int, d: int) -> int:
 
 
 def truncated_spectra(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
-    """Return both spectra cut to the smaller rank r and renormalised: all entries are above 0."""
+    """Return both spectra, cut to the smaller rank r and renormalised, so that all entries are above 0."""
     a, b = check_pair(x, y, 2)
     p, q = spectrum(a, "x"), spectrum(b, "y")
     r = min(_rank(p, *a.shape), _rank(q, *b.shape))
@@ -55,20 +55,21 @@ def truncated_spectra(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
     higher_is_better=False,
 )
 def spectral_ncoral(x: ArrayLike, y: ArrayLike) -> float:
-    r"""Return how much two normalised spectra differ: ncoral as it would be in the best of all bases.
+    r"""Return how much two normalised spectra differ: the value of ncoral in the best of all bases.
 
-    $\frac{\|p - q\|^2}{\|p\|^2 + \|q\|^2}$, p and q the sorted eigenvalues over their sum, zero-padded.
+    $\frac{\|p - q\|^2}{\|p\|^2 + \|q\|^2}$, where p and q are the sorted eigenvalues over their sum,
+    zero-padded.
 
     Args:
         x: one side [n, dx].
         y: the other [n, dy].
 
     Returns:
-        A value in [0, 1]; 0 for spectra of the same shape, whatever the directions.
+        A value in [0, 1]; 0 for spectra of the same shape, whatever their directions.
 
     Raises:
         InputError: not finite matrices of equal length.
-        DegenerateError: a side without variance.
+        DegenerateError: a side has no variance.
     """
     a, b = check_pair(x, y, 2)
     p, q = spectrum(a, "x"), spectrum(b, "y")
@@ -106,7 +107,7 @@ def spectral_divergence(x: ArrayLike, y: ArrayLike) -> float:
 
     Raises:
         InputError: not finite matrices of equal length.
-        DegenerateError: a side without variance.
+        DegenerateError: a side has no variance.
 
     Source:
         Lin (1991), IEEE Transactions on Information Theory 37.
@@ -128,10 +129,10 @@ def spectral_divergence(x: ArrayLike, y: ArrayLike) -> float:
     unit="nats",
 )
 def spectral_kl(x: ArrayLike, y: ArrayLike) -> float:
-    r"""Return the symmetrised Kullback-Leibler divergence of two spectra, as the toolkit had it.
+    r"""Return the symmetrised Kullback-Leibler divergence of two spectra, as in the original toolkit.
 
-    $\tfrac12(\mathrm{KL}(p\|q) + \mathrm{KL}(q\|p))$, cut to the smaller rank; its smallest eigenvalues rule
-    it.
+    $\tfrac12(\mathrm{KL}(p\|q) + \mathrm{KL}(q\|p))$, cut to the smaller rank; its smallest eigenvalues
+    dominate it.
 
     Args:
         x: one side [n, dx].
@@ -142,7 +143,7 @@ def spectral_kl(x: ArrayLike, y: ArrayLike) -> float:
 
     Raises:
         InputError: not finite matrices of equal length.
-        DegenerateError: a side without variance.
+        DegenerateError: a side has no variance.
     """
     p, q = truncated_spectra(x, y)
     return bounded((_divergence(p, q) + _divergence(q, p)) / 2, (0, np.inf), "spectral_kl")

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for hostile inputs of metrics. The only module here that imports hypothesis."""
+"""Hypothesis strategies for hostile inputs of metrics; only this module here imports hypothesis."""
 
 from __future__ import annotations
 
@@ -99,10 +99,10 @@ def cases(draw: st.DrawFn, metric: Metric) -> MetricInput:
 
 
 def try_cases(metric: Metric, count: int, check: Callable[[MetricInput], object]) -> None:
-    """Check at most `count` of the metric's cases, the same every time.
+    """Check at most `count` of the metric's inputs, the same ones every time.
 
     Raises:
-        Exception: what `check` raised of the smallest case that Hypothesis finds it to fail at.
+        Exception: what `check` raised for the smallest input on which Hypothesis finds it to fail.
     """
 
     @settings(
@@ -120,7 +120,7 @@ def try_cases(metric: Metric, count: int, check: Callable[[MetricInput], object]
 
 
 def examples(metric: Metric, count: int) -> list[MetricInput]:
-    """Return the cases that `try_cases` tries: drawing them takes longer than checking them."""
+    """Return the inputs that `try_cases` tries, cached because drawing takes longer than checking."""
     drawn: list[MetricInput] = []
     try_cases(metric, count, drawn.append)
     return drawn

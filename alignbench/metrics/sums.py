@@ -1,4 +1,4 @@
-"""The nine numbers that every linear-kernel score is a function of, and those scores."""
+"""The nine numbers that determine every linear-kernel score, and those scores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CANCELLATION = 1e-3  # HSIC₁ below this share of ‖A‖² has lost digits in 
 
 
 def inner(x: Matrix, y: Matrix) -> float:
-    """Return ⟨XXᵀ, YYᵀ⟩ = ‖XᵀY‖² by whichever form takes fewer operations."""
+    """Return ⟨XXᵀ, YYᵀ⟩ = ‖XᵀY‖² by the form that takes fewer operations."""
     n, dx, dy = len(x), x.shape[1], y.shape[1]
     if x is y:
         return float(np.square(x @ x.T if n < dx else x.T @ x).sum())
@@ -37,10 +37,10 @@ def lengths(x: Matrix) -> Matrix:
 
 @dataclass(frozen=True, slots=True)
 class LinearSums:
-    """Sums over n centred pairs, with aᵢ = ‖xᵢ‖², bᵢ = ‖yᵢ‖², A = XXᵀ, B = YYᵀ.
+    """Sums over n centred pairs, where aᵢ = ‖xᵢ‖², bᵢ = ‖yᵢ‖², A = XXᵀ, B = YYᵀ.
 
     Args:
-        n: pairs.
+        n: the number of pairs.
         xy: ⟨A, B⟩ = ‖XᵀY‖².
         xx: ‖A‖².
         yy: ‖B‖².
@@ -95,7 +95,7 @@ class LinearSums:
 
     @property
     def scale(self) -> float:
-        """‖A‖‖B‖, which no re-pairing changes.
+        """Return ‖A‖‖B‖, which re-pairing does not change.
 
         Raises:
             DegenerateError: a side without variance.
@@ -119,7 +119,7 @@ class LinearSums:
         return mean / self.scale, std / self.scale
 
     def headroom(self) -> tuple[float, float]:
-        """Return `linear_cka_null`, checked to leave something above chance.
+        """Return `linear_cka_null`, after checking that there is room above chance.
 
         Raises:
             DegenerateError: every re-pairing scores 1.
@@ -141,7 +141,7 @@ class LinearSums:
         return inner - n / (n - 2) * product + trace / ((n - 1) * (n - 2))
 
     def debiased_cka(self) -> float | None:
-        """Return the cosine of U-centred kernels, in [−1, 1]; None where its terms cancel (n near d)."""
+        """Return the cosine of U-centred kernels, in [−1, 1]; None if its terms cancel (n near d)."""
         hsic_x = self._hsic(self.xx, self.square_x, self.trace_x**2)
         hsic_y = self._hsic(self.yy, self.square_y, self.trace_y**2)
         if hsic_x <= CANCELLATION * self.xx or hsic_y <= CANCELLATION * self.yy:
@@ -150,7 +150,7 @@ class LinearSums:
         return bounded(hsic / np.sqrt(hsic_x * hsic_y), (-1, 1), "debiased_cka")
 
     def debiased_norm(self) -> float:
-        """Return n(n−3)·√(HSIC₁(x, x)·HSIC₁(y, y)), which no re-pairing changes."""
+        """Return n(n−3)·√(HSIC₁(x, x)·HSIC₁(y, y)), which re-pairing does not change."""
         hsic_x = self._hsic(self.xx, self.square_x, self.trace_x**2)
         hsic_y = self._hsic(self.yy, self.square_y, self.trace_y**2)
         return float(np.sqrt(hsic_x * hsic_y))

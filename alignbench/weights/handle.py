@@ -160,7 +160,7 @@ class Handle(ABC, Generic[F, O, L]):
         }
 
     def locate(self) -> Location:
-        """Find the weights, or what it would take to download them (`Located.download`, bytes).
+        """Find the weights, or what it would take to download them (`Location.download`, in bytes).
 
         Raises:
             WeightsMissingError: one line, with the way out.
