@@ -230,21 +230,29 @@ class Printer:
 
 
 class TerminalProgress:
-    """A tqdm bar that is seen although pytest captures the streams; on a terminal, without workers."""
+    """A tqdm bar that is seen although pytest captures the streams; on a terminal, without workers.
+
+    Attributes:
+        delay: seconds of work after which the bar is shown.
+    """
+
+    delay = 1.0
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._bar: Any = None
 
     def start(self, total: int, what: str) -> None:
-        """Begin a bar of `total` items; it is shown once the work has taken a second."""
+        """Begin a bar of `total` items; it is shown once the work has taken `delay` seconds."""
         from tqdm import tqdm
 
         # Asked only now: when the plugin is made, there is no reporter yet, and the streams are captured.
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if getattr(reporter, "isatty", False) and not getattr(self._config.option, "numprocesses", None):
             with self._uncaptured():
-                self._bar = tqdm(total=total, desc=what, unit="", leave=False, file=sys.__stderr__, delay=1.0)
+                self._bar = tqdm(
+                    total=total, desc=what, unit="", leave=False, file=sys.__stderr__, delay=self.delay
+                )
 
     def advance(self, n: int) -> None:
         """Say that `n` more items are done."""

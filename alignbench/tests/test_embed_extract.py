@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -256,27 +255,33 @@ def test_many_rows_are_many_shards(store: EmbeddingStore) -> None:
     assert np.array_equal(Embedder(store).images(FakeEncoder(), dataset).values, expected_images(dataset))
 
 
-SLOW_RUN = """
-import sys, time
+PAUSED_RUN = """
+import logging, sys
 from pathlib import Path
 from alignbench.embed import Embedder, EmbeddingStore
 from alignbench.tests.embed_fakes import FakeEncoder, drawings
 
-class Slow(FakeEncoder):
+class Paused(FakeEncoder):
     def forward(self, batch):
-        time.sleep(0.02 if self.rows < int(sys.argv[3]) else 600)
+        if self.rows >= int(sys.argv[3]):
+            print("paused", flush=True)
+            sys.stdin.readline()
+            sys.argv[3] = sys.maxsize
         return super().forward(batch)
 
-encoder = Slow()
+logging.basicConfig(level="INFO", stream=sys.stdout, format="%(message)s")
+encoder = Paused()
 Embedder(EmbeddingStore(Path(sys.argv[1]))).images(encoder, drawings(int(sys.argv[2])))
 print("rows", encoder.rows, "loads", encoder.loads, flush=True)
 """
 
 
-def slow_run(root: Path, n: int, stuck_after: int = 10**6) -> subprocess.Popen[str]:
+def paused_run(root: Path, n: int, after: int) -> subprocess.Popen[str]:
+    """Embed `n` images in another process, which waits for a line once it has embedded `after` of them."""
     return subprocess.Popen(
-        [sys.executable, "-c", SLOW_RUN, str(root), str(n), str(stuck_after)],
+        [sys.executable, "-c", PAUSED_RUN, str(root), str(n), str(after)],
         cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -284,13 +289,10 @@ def slow_run(root: Path, n: int, stuck_after: int = 10**6) -> subprocess.Popen[s
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 def test_a_killed_run_resumes_at_the_shard(store: EmbeddingStore) -> None:
-    run = slow_run(store.root, 1200, stuck_after=700)
-    deadline = time.monotonic() + 60
-    while len(shards(store)) < 2 and time.monotonic() < deadline:
-        time.sleep(0.005)
-    os.kill(run.pid, signal.SIGKILL)
-    output, _ = run.communicate(timeout=60)
-    assert output == ""
+    with paused_run(store.root, 1200, after=700) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "paused\n"
+        os.kill(run.pid, signal.SIGKILL)
     kept = len(shards(store))
     assert kept == 2
 
@@ -301,5 +303,10 @@ def test_a_killed_run_resumes_at_the_shard(store: EmbeddingStore) -> None:
 
 
 def test_two_processes_at_once_encode_once(store: EmbeddingStore) -> None:
-    outputs = [run.communicate(timeout=60)[0] for run in [slow_run(store.root, 400) for _ in range(2)]]
-    assert sorted(output.strip() for output in outputs) == ["rows 0 loads 0", "rows 400 loads 1"]
+    with paused_run(store.root, 400, after=0) as first, paused_run(store.root, 400, after=401) as second:
+        assert first.stdout is not None
+        assert second.stdout is not None
+        assert first.stdout.readline() == "paused\n"
+        assert "another process" in second.stdout.readline()
+        assert first.communicate("\n", timeout=60)[0] == "rows 400 loads 1\n"
+        assert second.communicate(timeout=60)[0].endswith("rows 0 loads 0\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ from alignbench.tests.embed_fakes import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from PIL.Image import Image
 
 
 def test_a_vector_without_direction_is_an_error_that_names_its_sample(store: EmbeddingStore) -> None:
@@ -118,20 +120,26 @@ def test_another_shape_than_a_row_a_sample_is_an_error(store: EmbeddingStore, sh
 
 
 def test_images_are_prepared_in_threads_a_bounded_way_ahead(store: EmbeddingStore) -> None:
-    class Slow(FakeEncoder):
+    ahead = threading.Event()
+
+    class Waits(FakeEncoder):
+        def preprocess(self, image: Image) -> list[int]:
+            prepared = super().preprocess(image)
+            if self.most_ahead >= 16:
+                ahead.set()
+            return prepared
+
         def forward(self, batch: Sequence[list[int]]) -> Any:
-            time.sleep(0.01)
+            assert ahead.wait(timeout=10), "images are not prepared while the model computes"
             return super().forward(batch)
 
-    encoder = Slow()
+    encoder = Waits()
     Embedder(store, batch_size=8).images(encoder, drawings(80))
     assert all(name.startswith("alignbench-decode") for name in encoder.threads)
-    assert 8 < encoder.most_ahead <= 16
+    assert encoder.most_ahead == 16
 
 
 def test_no_thread_outlives_the_work(store: EmbeddingStore) -> None:
-    import threading
-
     class Fails(FakeEncoder):
         def forward(self, batch: Sequence[list[int]]) -> Any:
             raise RuntimeError("in the middle")

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from alignbench.plots import FIGURES, FigureInputs, drawing
+from alignbench.plots import FigureInputs, drawing
+from alignbench.plots.declared import FigureRegistry
 from alignbench.plots.drawing import Drawing, Drawn, Figures, draw_all
 from alignbench.tests.report_fakes import make_inputs
 from alignbench.tests.test_floors import HEAVY
@@ -49,7 +50,10 @@ def inputs(monkeypatch: pytest.MonkeyPatch) -> FigureInputs:
 @pytest.fixture(autouse=True)
 def three_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let there be three figures of ours, and two cores."""
-    monkeypatch.setattr(FIGURES, "_entries", {name: FIGURES.get(name) for name in NAMES})
+    figures = FigureRegistry()
+    for name in set(figures.names()) - set(NAMES):
+        figures.remove(name)
+    monkeypatch.setattr(drawing, "FIGURES", figures)
     use_cores(monkeypatch, 2)
 
 
@@ -78,11 +82,11 @@ def helped(given: FigureInputs, place: Path, *files: str) -> Figures:
             time.sleep(0.01)
         return Figure()
 
-    FIGURES.add("patient", patient)
+    drawing.FIGURES.add("patient", patient)
     try:
         return draw_all(Drawing(given, place))
     finally:
-        FIGURES.remove("patient")
+        drawing.FIGURES.remove("patient")
 
 
 def contents(place: Path) -> dict[str, bytes]:
@@ -138,8 +142,8 @@ def test_a_figure_by_one_of_our_names_that_is_the_users_is_drawn_here(
     def eas_dashboard(_: FigureInputs) -> Figure | None:
         raise ValueError("the user's own")
 
-    FIGURES.remove("eas_dashboard")
-    FIGURES.add("eas_dashboard", eas_dashboard)
+    drawing.FIGURES.remove("eas_dashboard")
+    drawing.FIGURES.add("eas_dashboard", eas_dashboard)
     files, problems, _ = helped(inputs, tmp_path / "run", "cka_vs_coral.svg")
     assert problems == ["the figure eas_dashboard could not be drawn (ValueError: the user's own)"]
     assert not any(file.startswith("eas") for file in files)
@@ -150,7 +154,7 @@ def test_a_figure_whose_module_fails_on_import_is_a_problem_and_costs_no_other(
 ) -> None:
     (tmp_path / "broken_figure.py").write_text("raise ValueError('no such font')\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    FIGURES.add("broken", "broken_figure:draw")  # `three_figures` takes it out again
+    drawing.FIGURES.add("broken", "broken_figure:draw")  # `three_figures` takes it out again
     _, problems, _ = draw_all(Drawing(make_inputs(), tmp_path))
     assert [p for p in problems if "broken" in p]
 

@@ -160,12 +160,9 @@ def test_long_work_shows_its_progress_on_a_terminal(project: pytest.Pytester) ->
     import pty
     import termios
 
-    project.makeconftest(
-        CONFTEST.replace("def embed(self, images):", "def embed(self, images):\n        slow()")
-    )
+    at_once = "\n\nfrom alignbench.plugin.terminal import TerminalProgress\n\nTerminalProgress.delay = 0.0\n"
+    project.makeconftest(CONFTEST + at_once)
     project.makepyfile(test_it=RECORD)
-    with (project.path / "conftest.py").open("a", encoding="utf-8") as conftest:
-        conftest.write("\n\ndef slow():\n    import time\n    time.sleep(0.4)\n")
     terminal, other = pty.openpty()
     termios.tcsetwinsize(other, (24, 80))
     command = [sys.executable, "-m", "pytest", *SELECTION, "--align-batch-size=5", "-k", "linear_cka"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import time
+import threading
+from queue import Queue
 
 import pytest
 
@@ -45,14 +46,28 @@ def test_longest_names_are_found_first_in_ids() -> None:
     assert needed.text == ("mini-llama",)
 
 
-@pytest.mark.parametrize(("work", "said"), [(0.3, ["wait"]), (0.0, [])])
-def test_only_long_work_asks_for_patience(
-    pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch, work: float, said: list[str]
-) -> None:
-    lines: list[str] = []
+@pytest.fixture
+def lines() -> Queue[list[str]]:
+    return Queue()
+
+
+@pytest.fixture
+def printer(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch, lines: Queue[list[str]]) -> Printer:
     printer = Printer(pytestconfig)
-    monkeypatch.setattr(printer, "lines", lines.extend)
-    with printer.patience("wait", seconds=0.1):
-        time.sleep(work)
-    time.sleep(0.15)
-    assert lines == said
+    monkeypatch.setattr(printer, "lines", lines.put)
+    return printer
+
+
+def test_long_work_asks_for_patience(printer: Printer, lines: Queue[list[str]]) -> None:
+    with printer.patience("wait", seconds=0.01):
+        assert lines.get(timeout=10) == ["wait"]
+    assert lines.empty()
+
+
+def test_short_work_asks_for_no_patience(printer: Printer, lines: Queue[list[str]]) -> None:
+    before = set(threading.enumerate())
+    with printer.patience("wait", seconds=60.0):
+        [timer] = set(threading.enumerate()) - before
+    timer.join(timeout=10)
+    assert not timer.is_alive()
+    assert lines.empty()

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -37,25 +36,25 @@ def test_some_more(metric, pair, record):
 def test_a_killed_run_keeps_its_scores_and_embeddings(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_it="""
-import time, pytest
+import threading, pytest
 pytestmark = pytest.mark.cka
 
 @pytest.mark.parametrize("metric", ["linear_cka", "mutual_knn"])
 def test_some(metric, pair, record):
     if metric == "mutual_knn":
-        time.sleep(60)
+        print("reached", flush=True)
+        threading.Event().wait()
     record(metric, pair)
 """
     )
-    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", *SELECTION[1:], "--encoders=toy-a"]
-    process = subprocess.Popen(command, cwd=project.path, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not (logs := list(project.path.glob("reports/*/scores.jsonl"))) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    folder = logs[0].parent
-    assert [json.loads(line)["metric"] for line in logs[0].read_text(encoding="utf-8").splitlines()] == [
+    command = [sys.executable, "-m", "pytest", "-s", "-p", "no:randomly", *SELECTION[1:], "--encoders=toy-a"]
+    with subprocess.Popen(command, cwd=project.path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any("reached" in line for line in process.stdout), "the second test never began"
+        process.send_signal(signal.SIGKILL)
+    [log] = project.path.glob("reports/*/scores.jsonl")
+    folder = log.parent
+    assert [json.loads(line)["metric"] for line in log.read_text(encoding="utf-8").splitlines()] == [
         "linear_cka"
     ]
     assert read_run(folder)[1][0].metric == "linear_cka"

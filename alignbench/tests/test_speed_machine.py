@@ -5,21 +5,38 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from alignbench.experiments.speed import machine as speed_machine
 from alignbench.experiments.speed.machine import Machine, threads, threads_to_use
 from alignbench.session.environment import accelerator
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 
 
 def test_waiting_for_something_of_its_own_counts() -> None:
-    seconds, _ = Machine().timed(lambda: time.sleep(0.05))
-    assert 0.05 <= seconds < 0.2
+    class Waits(Machine):
+        clock = 0.0
+
+        def now(self) -> float:
+            return self.clock
+
+        def computed(self) -> float:
+            return 0.0
+
+        def waited(self) -> float:
+            return 0.0
+
+        def wait(self) -> None:
+            self.clock += 0.05
+
+    machine = Waits()
+    assert machine.timed(machine.wait) == (pytest.approx(0.05), True)
 
 
 def test_a_wait_while_the_clocks_are_read_is_not_taken_off() -> None:
@@ -48,28 +65,21 @@ def test_no_call_takes_less_than_it_computes() -> None:
 
 @linux
 def test_a_core_that_another_process_keeps_busy_is_seen() -> None:
-    burning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    try:
-        time.sleep(0.3)
-        machine = Machine()
-        since = machine.usage()
-        time.sleep(0.5)
-        others = machine.others(since)
-    finally:
-        burning.kill()
-        burning.wait()
-    assert others is not None
-    assert others > 0.3
-
-
-def test_what_the_system_does_not_say_is_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_STAT", "_THREAD", "_STATUS", "_CLEAR_REFS"):
-        monkeypatch.setattr(speed_machine, name, Path("/nowhere/at/all"))
-    monkeypatch.setattr("os.getloadavg", lambda: (1.5, 1.0, 1.0))
     machine = Machine()
+    since = machine.usage()
+    burn = "import time\nwhile time.process_time() < 0.3: pass"
+    subprocess.run([sys.executable, "-c", burn], check=True)
+    others = machine.others(since)
+    assert others is not None
+    assert others * (machine.now() - since.at) > 0.25
+
+
+def test_what_the_system_does_not_say_is_not_guessed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("os.getloadavg", lambda: (1.5, 1.0, 1.0))
+    machine = Machine(proc=tmp_path)
     assert machine.waited() is None
     assert machine.peak_memory(lambda: None) is None
-    assert machine.timed(lambda: time.sleep(0.01))[1]
+    assert machine.timed(lambda: None)[1]
     assert machine.usage().everybody is None
     assert machine.others(machine.usage()) == pytest.approx(1.5, abs=1.5)
 

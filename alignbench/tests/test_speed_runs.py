@@ -129,7 +129,7 @@ from alignbench.metrics import METRICS
 
 @METRICS.register("slow_one", kind="unary")
 def slow_one(x):
-    time.sleep(0.4)
+    spend(0.4)
     return 1.0
 """
         )
@@ -150,7 +150,7 @@ from alignbench.metrics import METRICS
 def square(x):
     with open("called", "a") as file:
         print(len(x), file=file)
-    time.sleep(0.03 * (len(x) / 1000) ** 2)
+    spend(0.03 * (len(x) / 1000) ** 2)
     return 1.0
 """
         )
@@ -205,13 +205,13 @@ def test_after(alignbench_session):
 def test_work_of_a_user_is_timed_recorded_and_saved_like_ours(speed: pytest.Pytester) -> None:
     speed.makepyfile(
         test_mine="""
-import time
 import pytest
 from alignbench.experiments.speed.works import Work
+from conftest import spend
 
 @pytest.mark.speed
 def test_my_step(stopwatch):
-    stopwatch(Work("my_step_ms", call=lambda: time.sleep(0.01), dataset="mine", items=1, group="mine"))
+    stopwatch(Work("my_step_ms", call=lambda: spend(0.01), dataset="mine", items=1, group="mine"))
 """
     )
     run(speed, "test_mine.py").assert_outcomes(passed=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 import warnings
 import weakref
 
@@ -19,29 +18,33 @@ def endless(job: Job[int]) -> int:
     job.expect(1)
     job.step("counting")
     while True:
-        time.sleep(0.01)
         job.advance(1)
 
 
 def wait_until_ended(job: Job[int]) -> None:
-    deadline = time.monotonic() + 10
-    while not job.ended:
-        assert time.monotonic() < deadline, "the work goes on"
-        time.sleep(0.01)
+    for thread in threading.enumerate():
+        if thread.name == "alignbench-job":
+            thread.join(timeout=10)
+    assert job.ended, "the work goes on"
 
 
 def test_the_result_comes_after_the_last_step() -> None:
+    seen = {"first": threading.Event(), "second": threading.Event()}
+
     def work(job: Job[int]) -> int:
         job.expect(2)
-        for name in ("first", "second"):
+        for name, shown in seen.items():
             job.step(name)
-            time.sleep(0.3)
+            assert shown.wait(timeout=10), f"nobody was told of the step {name!r}"
         return 7
 
     job = Job(work)
-    told = list(job.follow())
+    told = []
+    for progress in job.follow():
+        told.append(progress)
+        if progress.what in seen:
+            seen[progress.what].set()
     assert job.result() == 7
-    assert [one.what for one in told if one.what in ("first", "second")]
     assert [one.fraction for one in told] == sorted(one.fraction for one in told)
     assert all(0 <= one.fraction <= 1 for one in told)
 
@@ -96,26 +99,35 @@ def test_work_that_nobody_asks_about_stops(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_two_pieces_of_work_never_run_at_once() -> None:
-    running, most = 0, 0
-    guard = threading.Lock()
+    running, most, first = 0, 0, True
+    guard, waiting = threading.Lock(), threading.Semaphore(0)
 
     def work(job: Job[int]) -> int:
-        nonlocal running, most
+        nonlocal running, most, first
         with guard:
             running += 1
             most = max(most, running)
-        time.sleep(0.3)
+            wait, first = first, False
+        if wait:  # the first piece of work goes on only once the two others wait for the device
+            assert all(waiting.acquire(timeout=10) for _ in range(2)), "nobody waits for the device"
         with guard:
             running -= 1
         return 0
 
-    both = [Job(work) for _ in range(3)]
-    threads = [threading.Thread(target=lambda job=job: list(job.follow())) for job in both]
+    def follow(job: Job[int]) -> None:
+        told = False
+        for progress in job.follow():
+            if progress.what == "waiting for the device" and not told:
+                told = True
+                waiting.release()
+
+    jobs_at_once = [Job(work) for _ in range(3)]
+    threads = [threading.Thread(target=follow, args=(job,)) for job in jobs_at_once]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=10)
-    assert [job.result() for job in both] == [0, 0, 0]
+    assert [job.result() for job in jobs_at_once] == [0, 0, 0]
     assert most == 1
 
 

@@ -20,10 +20,6 @@ from alignbench.cores import available_cores
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_STAT = Path("/proc/stat")
-_THREAD = Path("/proc/thread-self/schedstat")
-_STATUS = Path("/proc/self/status")
-_CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
 _DISTURBED = 0.05  # of the time spent waiting for a CPU
 _PARALLEL = 1.05  # CPU seconds a second: more than one thread can use
@@ -53,10 +49,12 @@ class Machine:
     Args:
         device: where the timed work runs: its end is waited for.
         threads: how many threads compute.
+        proc: where Linux says what processes do.
     """
 
-    def __init__(self, device: str = "cpu", threads: int = 1) -> None:
+    def __init__(self, device: str = "cpu", threads: int = 1, proc: Path = Path("/proc")) -> None:
         self.device = device
+        self.proc = proc
         self.alone = device == "cpu" and threads == 1
         self.cores = available_cores()
 
@@ -71,7 +69,7 @@ class Machine:
     def waited(self) -> float | None:
         """Return the seconds that this thread has stood ready while others had the CPU."""
         try:
-            return int(_THREAD.read_text("ascii").split()[1]) / 1e9
+            return int((self.proc / "thread-self" / "schedstat").read_text("ascii").split()[1]) / 1e9
         except (OSError, IndexError, ValueError):
             return None
 
@@ -114,7 +112,7 @@ class Machine:
 
     def usage(self) -> Usage:
         """Return what has been used of the CPUs so far."""
-        return Usage(self.now(), self.computed(), _everybody())
+        return Usage(self.now(), self.computed(), _everybody(self.proc))
 
     def others(self, since: Usage) -> float | None:
         """Return how many cores other processes have kept busy since then.
@@ -138,7 +136,7 @@ class Machine:
         """
         if self.device.startswith("cuda"):
             return _cuda_peak(call, self.device)
-        return _resident_growth(call)
+        return _resident_growth(call, self.proc / "self")
 
 
 def threads_to_use() -> int:
@@ -181,10 +179,10 @@ def keep_freed_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, _MOST_INT)
 
 
-def _everybody() -> float | None:
+def _everybody(proc: Path) -> float | None:
     """Return the seconds that all CPUs have been busy, what the host took for others included."""
     try:
-        fields = [int(field) for field in _STAT.read_text("ascii").split("\n", 1)[0].split()[1:9]]
+        fields = [int(field) for field in (proc / "stat").read_text("ascii").split("\n", 1)[0].split()[1:9]]
         user, nice, system, _idle, _iowait, irq, softirq, steal = fields
     except (OSError, ValueError):
         return None
@@ -201,23 +199,23 @@ def _cuda_peak(call: Callable[[], object], device: str) -> float:
     return float(torch.cuda.max_memory_allocated(device)) / MIB
 
 
-def _resident_growth(call: Callable[[], object]) -> float | None:
+def _resident_growth(call: Callable[[], object], process: Path) -> float | None:
     with contextlib.suppress(OSError, AttributeError, TypeError):
         # What was freed and is kept for later would hide what the call needs.
         ctypes.CDLL(None).malloc_trim(0)
-    before = _resident("VmRSS")
+    before = _resident(process, "VmRSS")
     try:
-        _CLEAR_REFS.write_text(_RESET_PEAK, "ascii")
+        (process / "clear_refs").write_text(_RESET_PEAK, "ascii")
     except OSError:
         return None
     call()
-    peak = _resident("VmHWM")
+    peak = _resident(process, "VmHWM")
     return None if before is None or peak is None else max(0.0, peak - before)
 
 
-def _resident(field: str) -> float | None:
+def _resident(process: Path, field: str) -> float | None:
     try:
-        lines = _STATUS.read_text("ascii", errors="replace").splitlines()
+        lines = (process / "status").read_text("ascii", errors="replace").splitlines()
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field + ":"))
     except (OSError, StopIteration, ValueError, IndexError):
         return None
