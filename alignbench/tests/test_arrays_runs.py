@@ -138,9 +138,9 @@ def test_the_vectors_of_models_score_as_the_models(project: pytest.Pytester, arg
         test_save="""
 import numpy as np
 
-def test_save(embeddings):
-    for name, found in embeddings.items():
-        np.save(f"{name}.npy", found.values)
+def test_save(selection):
+    for name in [*selection.encoders, *selection.llms]:
+        np.save(f"{name}.npy", selection.embeddings(name).values)
 """
     )
     assert run(project, "test_save.py", "--align-no-l2").ret == 0
@@ -358,9 +358,6 @@ def test_what_needs_a_model_or_an_image_is_skipped_with_the_reason(arrays: pytes
         test_it="""
 import pytest
 
-def test_patches(patches):
-    patches()
-
 @pytest.mark.speed
 def test_time(encoder):
     encoder.load("cpu", "float32")
@@ -379,9 +376,8 @@ def test_metric():
 """
     )
     result = start(arrays, "-rs", "-v")
-    result.assert_outcomes(skipped=6, passed=1)
+    result.assert_outcomes(skipped=4, passed=1)
     text = " ".join(result.stdout.str().split())
-    assert "good gives no patch embeddings" in text
     assert "good is arrays that were computed elsewhere: there is no model to be timed" in text
     assert "texts is arrays that were computed elsewhere" in text
     assert "the samples are rows of arrays: there are no images" in text

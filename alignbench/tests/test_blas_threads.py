@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -10,7 +11,6 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from alignbench.experiments import scoring
 from alignbench.experiments.coral import arrays as coral
 from alignbench.experiments.scoring import Settings
-from alignbench.experiments.sensitivity import variants as sensitivity
 from alignbench.experiments.validity import study_cells
 from alignbench.metrics import METRICS
 from alignbench.tests.space_fakes import make_related
@@ -18,6 +18,8 @@ from alignbench.tests.test_sensitivity import bare
 
 PAIR = make_related(60)
 SETTINGS = Settings(seed=3, permutations=0)
+# The package has a function of the same name.
+VARIANTS = import_module("alignbench.experiments.sensitivity.variants")
 
 
 WAYS: dict[str, tuple[Any, str, Any]] = {
@@ -27,7 +29,7 @@ WAYS: dict[str, tuple[Any, str, Any]] = {
         lambda: scoring.score_pair(METRICS.get("debiased_cka"), PAIR, SETTINGS, experiment="cka"),
     ),
     "covariances": (coral, "spectrum", lambda: coral.covariance_arrays(PAIR, SETTINGS)),
-    "a variant": (sensitivity, "evaluate", lambda: bare(PAIR)),
+    "a variant": (VARIANTS, "evaluate", lambda: bare(PAIR)),
     "a study's cell": (
         scoring,
         "evaluate",

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pytest
 
-from alignbench import paths
 from alignbench.tests.toys import copy_benchmarks, run, scores
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-# test_cka.py is a part of compare, too: the metrics on all data together.
-GROUPED = {"test_cka.py", "test_compare.py", "test_speed.py", "test_embedding.py"}
 
 
 def test_scores_and_points_do_not_depend_on_who_computes_them(project: pytest.Pytester) -> None:
@@ -97,17 +87,3 @@ def test_samples_too_few_for_a_layout_are_reported_and_nothing_fails(project: py
     found = scores(project).values()
     assert {score["status"] for score in found} == {"not_applicable"}
     assert all("at least" in score["reason"] for score in found)
-
-
-@pytest.mark.parametrize("path", sorted(paths.benchmarks().glob("test_*.py")), ids=lambda path: path.stem)
-def test_only_compare_speed_and_embedding_are_marked_all(path: Path) -> None:
-    assert ("all" in marks_of(path)) == (path.name in GROUPED)
-
-
-def marks_of(path: Path) -> set[str]:
-    """Return the names in the file's `pytestmark`."""
-    found: set[str] = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and any(getattr(t, "id", "") == "pytestmark" for t in node.targets):
-            found |= {n.attr for n in ast.walk(node.value) if isinstance(n, ast.Attribute)} - {"mark"}
-    return found

@@ -232,7 +232,7 @@ def test_a_run_says_which_images_it_could_not_show(project: pytest.Pytester) -> 
 OPENERS = {
     "datasets/images.py",  # the one place
     "datasets/dataset.py",  # of a sample
-    "plugin/fixtures.py",  # the user's own image (--align-image)
+    "session/workbench.py",  # the user's own image (--align-image)
     "ui/uploads.py",  # the image that a browser sent
     "experiments/speed/works.py",  # bytes in memory, to time it
     "workshop/measure/damage.py",  # bytes in memory, damaged

@@ -270,7 +270,7 @@ def test_figures_that_would_make_the_page_too_large_are_named(
     (tmp_path / "b.svg").write_bytes(b"x" * 200)
     found = page_of(tmp_path, make_scores())
     assert len(found.all("img")) == 1
-    assert "it is b.svg beside it" in found.text
+    assert "see b.svg beside it" in found.text
 
 
 def test_the_page_of_a_full_run_is_small() -> None:

@@ -9,6 +9,7 @@ import os
 import shlex
 import subprocess
 import sys
+import weakref
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,9 +51,11 @@ def url(folder: Path) -> Iterator[str]:
 
 @pytest.fixture
 def client(url: str, tmp_path: Path) -> Iterator[Any]:
-    yield gradio_client.Client(
+    client = gradio_client.Client(
         url, verbose=False, download_files=str(tmp_path), httpx_kwargs={"timeout": 120}
     )
+    yield weakref.proxy(client)  # pytest keeps what it is given until the test's teardown is over
+    del client
     gc.collect()  # what it left open is told of here, and in no test that comes later
 
 
