@@ -19,7 +19,7 @@ from alignbench.stats import rng_for, seed_for
 PACKAGE = Path(__file__).resolve().parents[1]
 NEARBY = (42, 43, 1042)
 # The packaged weights were trained by these streams, and would be others by any other stream.
-AS_TRAINED = {"zoo/distill.py", "zoo/masked.py"}
+AS_TRAINED = {"workshop/zoo/distill.py", "workshop/zoo/masked.py"}
 
 
 def samples(n: int = 40) -> tuple[Sample, ...]:

@@ -74,7 +74,7 @@ def patches(n: int = 40, *, informed: bool = True) -> Patches:
 SETTINGS = VLMSettings(repeats=Repeats(epochs=12, splits=2, seeds=1, permutations=99))
 
 
-def settings_with(*, projector: str = "linear", image_tokens: int = 1, **repeats: int) -> VLMSettings:
+def settings_with(*, projector: str = "linear", image_tokens: int = 1, **repeats: Any) -> VLMSettings:
     return VLMSettings(projector, replace(SETTINGS.repeats, **repeats), image_tokens)
 
 
@@ -165,7 +165,7 @@ def test_no_group_is_on_both_sides_and_one_row_of_each_is_tested() -> None:
 
 
 def test_too_few_groups_are_refused_with_their_number() -> None:
-    with pytest.raises(DegenerateError, match="takes 10 groups, got 9"):
+    with pytest.raises(DegenerateError, match="at least 10 groups .* got 9"):
         plan_jobs(samples(9), SETTINGS)
 
 
