@@ -9,7 +9,8 @@ from alignbench.experiments.base import Bench, Computed, Cost, Experiment, Part,
 from alignbench.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
 EXPERIMENTS: Registry[Experiment] = Registry("experiment", "alignbench.experiments")
 """Name -> experiment; a conftest.py adds to it, and so do entry points of the same group."""
@@ -64,6 +65,11 @@ def figure_modules() -> dict[str, str]:
     return {module: experiment.name for experiment in experiments() for module in experiment.figures}
 
 
+def defaults_of(experiment: str) -> Mapping[str, Any]:
+    """Return option -> its default in the experiment of this name; none where it is not registered."""
+    return EXPERIMENTS.get(experiment).defaults if experiment in EXPERIMENTS else {}
+
+
 def needing(experiment: str, metric: object) -> Iterator[str]:
     """Yield the other experiments that need a score.
 
@@ -89,4 +95,15 @@ def _needs(experiment: Experiment, other: str, metric: object) -> bool:
     return metrics is None or metric in metrics
 
 
-__all__ = ["EXPERIMENTS", "Bench", "Computed", "Cost", "Experiment", "Part", "Tab", "experiments", "needing"]
+__all__ = [
+    "EXPERIMENTS",
+    "Bench",
+    "Computed",
+    "Cost",
+    "Experiment",
+    "Part",
+    "Tab",
+    "defaults_of",
+    "experiments",
+    "needing",
+]

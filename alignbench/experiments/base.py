@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from alignbench.experiments.attention.scores import Subject
     from alignbench.experiments.scoring import Settings
     from alignbench.experiments.speed.works import Work
-    from alignbench.experiments.trained import Repeats
     from alignbench.llms import LLM
     from alignbench.llms.base import CausalLM
     from alignbench.metrics import Metric
@@ -62,8 +61,16 @@ class NotApplicableError(AlignbenchError):
 class Bench(Protocol):
     """What the computation of a cell may ask for: the run's options, data and models, whoever runs it."""
 
-    def option(self, name: str) -> Any:
-        """Return the value of an option of the run."""
+    def option(self, name: str, default: object = None) -> Any:
+        """Return the value of an option of the run.
+
+        Args:
+            name: of the option.
+            default: its value where nothing was given; by default the experiment's default, or the option's.
+        """
+
+    def is_given(self, name: str) -> bool:
+        """Whether an option was given, and is not at its default."""
 
     @property
     def dataset(self) -> Dataset:
@@ -76,10 +83,6 @@ class Bench(Protocol):
     @property
     def basis_settings(self) -> Settings:
         """The same for scores in a shared basis, which is as wide as the narrowest model allows."""
-
-    @property
-    def repeats(self) -> Repeats:
-        """The number of splits, seeds and epochs of trained scores."""
 
     @property
     def subject(self) -> Subject | None:
@@ -142,7 +145,7 @@ class Cost:
             where one is trained.
         grows: what they are in proportion to: the samples; the samples and the size of a projector; the
             samples and the size of the LLM.
-        options: options that they are in proportion to, with the values at which they were measured.
+        options: options that they are in proportion to, with their defaults, at which they were measured.
         passes: how often each model embeds all samples anew, under other options.
         asked: the seconds where the marker of the experiment is asked for, if that makes a difference.
     """
@@ -244,6 +247,8 @@ class Experiment:
         question: what it answers, in a line.
         parts: its tests.
         options: names of the options of its command beside those that all commands have.
+        defaults: option -> its default in this experiment, where that is not the option's own; or a function
+            that returns it for the configuration (`Config`) of the run.
         needs: other experiment -> the metrics of its pairs that figures of this one show, too; None stands
             for the whole experiment. Each is computed and filed once, whoever asks for it.
         measures: metric -> what it measures, in a sentence, where it is not the documentation of a
@@ -258,6 +263,7 @@ class Experiment:
     question: str
     parts: tuple[Part, ...] = ()
     options: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     needs: Mapping[str, Collection[str] | None] = field(default_factory=dict)
     measures: Mapping[str, str] = field(default_factory=dict)
     figures: tuple[str, ...] = ()

@@ -22,44 +22,66 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.errors import DegenerateError
-    from alignbench.projectors.fit import Training
-    from alignbench.types import Pair
+    from alignbench.experiments.base import Bench
+    from alignbench.projectors.fit import Split, Training
+    from alignbench.types import Interval, Pair
 
     Mask = NDArray[np.bool_]
     Order = NDArray[np.intp]
 
 PARTS = 5  # one group in five is held out, and one in five of the others watched for early stopping
+TEST_TO_TRAIN = 1 / (PARTS - 1)
 FEWEST = 10  # groups: two are held out then
 CONTROLS = 1  # re-trained on shuffled pairs, in every split
+PERMUTATIONS = 999
+SOLVED_SPLITS = 40  # where projectors are solved
 PREDICTION_BYTES = 200_000_000  # bytes of predictions held at once
 
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """How often what is trained.
+    """Number of splits, seeds and epochs of a trained score.
 
     Args:
         seed: of splits, initial weights and controls.
-        splits: how many times groups are split anew.
-        seeds: initialisations in every split.
-        epochs: full-batch steps, at most.
+        splits: of the groups into those that are trained on and those that are held out.
+        seeds: trainings a split, from other initial weights.
+        epochs: passes over the training rows, at most.
         permutations: of held-out pairs, where p comes from them.
         device: "cpu", "cuda", ...
-        solved_splits: the splits where projectors are solved: that costs little, and more splits make
-            intervals narrower.
     """
 
     seed: int = 42
     splits: int = 5
     seeds: int = 5
     epochs: int = 300
-    permutations: int = 999
+    permutations: int = PERMUTATIONS
     device: str = "cpu"
-    solved_splits: int = 40
 
-    def of(self, loss: str) -> Repeats:
-        """Return how often with this loss: what is solved has no initial weights that could differ."""
-        return replace(self, splits=self.solved_splits, seeds=1) if loss == RIDGE else self
+    @classmethod
+    def of(cls, bench: Bench, loss: str = "") -> Repeats:
+        """Return what the options of a run say.
+
+        Args:
+            bench: of the run.
+            loss: that projectors are made for. To solve them costs little, and more splits make intervals
+                narrower.
+        """
+        from alignbench.weights.precision import resolve_device
+
+        permutations = bench.option("permutations")
+        return cls(
+            bench.option("seed"),
+            bench.option("splits", SOLVED_SPLITS if loss == RIDGE else None),
+            bench.option("seeds"),
+            bench.option("epochs"),
+            PERMUTATIONS if permutations is None else permutations,
+            resolve_device(bench.option("device")),
+        ).for_loss(loss)
+
+    def for_loss(self, loss: str) -> Repeats:
+        """Return the same with one seed where projectors are solved: they have no initial weights."""
+        return replace(self, seeds=1) if loss == RIDGE else self
 
 
 def course(training: Training, epochs: Sequence[int]) -> dict[str, Any]:
@@ -90,6 +112,19 @@ class Rows:
     watched: Mask
     test: Mask
 
+    def split(self, seed: int, order: Order | None = None, *, everything: bool = False) -> Split:
+        """Return a training on these rows.
+
+        Args:
+            seed: of its initial weights.
+            order: row i of x is trained towards the text of row order[i]; None: its own.
+            everything: predict all rows instead of the held-out ones.
+        """
+        from alignbench.projectors.fit import Split
+
+        predicted = np.ones_like(self.test) if everything else self.test
+        return Split(self.train, self.watched, predicted, seed, order)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -101,20 +136,22 @@ class Outcome:
     epoch: int
 
 
-def plan(groups: Sequence[str], repeats: Repeats, *, early_stopping: bool) -> list[Rows]:
+def plan(
+    groups: Sequence[str], repeats: Repeats, *, early_stopping: bool = False, fewest: int = FEWEST
+) -> list[Rows]:
     """Return the rows of every split: a group is wholly trained on, wholly watched, or wholly held out.
 
     Raises:
-        TooFewSamplesError: fewer than 10 groups.
+        TooFewSamplesError: fewer groups than `fewest`.
     """
     names = np.asarray(groups).astype(str)
     count = count_of(names)
-    if count < FEWEST:
+    if count < fewest:
         raise TooFewSamplesError(
-            f"groups: expected at least {FEWEST} to train on some and hold out others, got {count}; "
+            f"expected at least {fewest} groups to train on some and hold out others, got {count}; "
             "use more samples"
         )
-    found = []
+    splits = []
     for number in range(repeats.splits):
         train, test = repeated_split(names, repeats.seed, number, PARTS)
         watched = test
@@ -124,8 +161,8 @@ def plan(groups: Sequence[str], repeats: Repeats, *, early_stopping: bool) -> li
             watched = np.zeros_like(test)
             watched[rest[part]] = True
             train = train & ~watched
-        found.append(Rows(number, train, watched, test))
-    return found
+        splits.append(Rows(number, train, watched, test))
+    return splits
 
 
 def shuffled_order(groups: Sequence[str], rng: np.random.Generator) -> Order:
@@ -160,47 +197,60 @@ def train_all(
         x: what is projected instead of the pair's vision vectors: patches [n, p, dx].
         everything: predict all rows instead of the held-out ones.
     """
-    from alignbench.projectors.fit import Split, fit
+    from alignbench.projectors.fit import fit
 
     inputs = pair.x.values if x is None else x
     own, at_each = np.arange(len(pair)), repeats.seeds + CONTROLS
     size = 4 * len(pair) * pair.y.dim * at_each
     at_once = max(1, PREDICTION_BYTES // size)
     for start in range(0, len(splits), at_once):
-        together = splits[start : start + at_once]
-        orders = [
-            (rows, seed, own if seed < repeats.seeds else _control(pair, repeats, rows, seed))
-            for rows in together
-            for seed in range(at_each)
-        ]
+        trials = [(rows, seed) for rows in splits[start : start + at_once] for seed in range(at_each)]
         runs = [
-            Split(
-                rows.train,
-                rows.watched,
-                np.ones_like(rows.test) if everything else rows.test,
-                _initial(repeats, rows, seed),
-                None if order is own else order,
+            rows.split(
+                _initial(repeats, rows, seed), _control(pair, repeats, rows, seed), everything=everything
             )
-            for rows, seed, order in orders
+            for rows, seed in trials
         ]
         fitted = fit(inputs, pair.y.values, runs, training, groups=pair.groups, device=repeats.device)
         outcomes = [
-            Outcome(rows, order, one.prediction, one.epoch)
-            for (rows, _, order), one in zip(orders, fitted, strict=True)
+            Outcome(rows, own if run.order is None else run.order, one.prediction, one.epoch)
+            for (rows, _), run, one in zip(trials, runs, fitted, strict=True)
         ]
-        for number in range(len(together)):
-            mine = outcomes[number * at_each : (number + 1) * at_each]
-            yield mine[: repeats.seeds], mine[repeats.seeds :]
+        for first in range(0, len(outcomes), at_each):
+            of_split = outcomes[first : first + at_each]
+            yield of_split[: repeats.seeds], of_split[repeats.seeds :]
 
 
-def _control(pair: Pair, repeats: Repeats, rows: Rows, number: int) -> Order:
+def _control(pair: Pair, repeats: Repeats, rows: Rows, number: int) -> Order | None:
+    """Return the order of a training on shuffled pairs, which come after those on the true ones."""
+    if number < repeats.seeds:
+        return None
     purpose = f"control {number - repeats.seeds} of split {rows.number}"
     return shuffled_order(pair.groups, rng_for(repeats.seed, purpose))
 
 
 def _initial(repeats: Repeats, rows: Rows, number: int) -> int:
-    purpose = f"initial weights {number} of split {rows.number}"
-    return seed_for(repeats.seed, purpose)
+    return seed_for(repeats.seed, f"initial weights {number} of split {rows.number}")
+
+
+def split_interval(
+    values: NDArray[np.float64],
+    groups: int,
+    *,
+    ratio: float = TEST_TO_TRAIN,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+) -> Interval | None:
+    """Return the interval of a trained score's mean; None with too few groups for one.
+
+    Args:
+        values: [splits, seeds].
+        groups: how many there are.
+        ratio: held-out groups over those that are trained on.
+        bounds: of the score.
+    """
+    if groups < MIN_GROUPS:
+        return None
+    return corrected_interval(values.mean(axis=1), ratio, bounds=bounds)
 
 
 def trained_score(
@@ -212,8 +262,10 @@ def trained_score(
     *,
     experiment: str,
     bounds: tuple[float, float] = (0.0, 1.0),
+    ratio: float = TEST_TO_TRAIN,
     p: Mapping[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
+    flags: Sequence[str] = (),
     **fields: Any,
 ) -> Score:
     """Return the mean over splits and seeds as a score, with interval, spread of the seeds and control.
@@ -223,29 +275,29 @@ def trained_score(
         metric: the score's name.
         values: [splits, seeds].
         controls: the same on shuffled pairs, re-trained, in any shape.
-        repeats: how often.
+        repeats: how many trainings there are.
         experiment: the marker of the test.
         bounds: of the score.
+        ratio: held-out groups over those that are trained on.
         p: fields of the null beside the control's mean and standard deviation.
         params: what else to say of how it came about.
+        flags: beside that of too few groups.
         fields: of the score.
     """
     splits, seeds = values.shape
-    ratio = 1 / (PARTS - 1)
     null = {"kind": "re-trained on shuffled pairs", **(p or {})}
     null |= {
         "mean": float(controls.mean()),
         "std": float(controls.std(ddof=1)) if controls.size > 1 else None,
     }
-    common = {**identity(pair, experiment, repeats.seed), "metric": metric}
-    enough = common["n"] >= MIN_GROUPS
+    score = {**identity(pair, experiment, repeats.seed), "metric": metric, **fields}
+    interval = split_interval(values, score["n"], ratio=ratio, bounds=bounds)
     return Score(
-        **common,
-        **fields,
+        **score,
         value=float(values.mean()),
         null=Null(**null),
-        interval=corrected_interval(values.mean(axis=1), ratio, bounds=bounds) if enough else None,
-        flags=() if enough else ("n_too_small",),
+        interval=interval,
+        flags=(*(("n_too_small",) if interval is None else ()), *flags),
         repeats=tuple(values.ravel().tolist()),
         params={
             **preprocessing(pair),
@@ -260,15 +312,20 @@ def trained_score(
 
 
 def not_applicable(
-    pair: Pair, metric: str, error: DegenerateError, repeats: Repeats, *, experiment: str, **fields: Any
+    pair: Pair,
+    metric: str,
+    error: DegenerateError,
+    repeats: Repeats,
+    *,
+    experiment: str,
+    params: Mapping[str, Any] | None = None,
+    **fields: Any,
 ) -> Score:
     """Return the score that says why there is none."""
     return Score(
-        metric=metric,
-        **identity(pair, experiment, repeats.seed),
-        **fields,
+        **{**identity(pair, experiment, repeats.seed), "metric": metric, **fields},
         value=None,
         status="not_applicable",
         reason=why_not(error, Sharing.of_pair(pair)),
-        params=preprocessing(pair),
+        params={**preprocessing(pair), **(params or {})},
     )

@@ -80,7 +80,8 @@ class Workload:
         if cost.grows == "samples":
             return cost.seconds * max(1.0, relative)
         encoder, llm = (self._size(test, of) for of in ("vision", "text"))
-        often = math.prod(float(getattr(self.options, name)) / value for name, value in cost.options.items())
+        options = self.options.with_defaults(cost.options)
+        often = math.prod(float(options[name]) / value for name, value in cost.options.items())
         if cost.grows == "llm":
             size = 1 - _OF_LLM + _OF_LLM * llm.parameters / _MINI_TEXT.parameters
             return cost.seconds * often * size * relative

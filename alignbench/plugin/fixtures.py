@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from alignbench.errors import AlignbenchError, UnwritableError
-from alignbench.experiments import experiments, needing
+from alignbench.experiments import defaults_of, experiments, needing
 from alignbench.plugin import shortage, timing
 from alignbench.plugin.against import Against
 from alignbench.plugin.cell import Cell
@@ -137,7 +137,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize what a test asks for: models by plain strings, in the order given, and a part's sweep."""
     session = metafunc.config.stash[SESSION]
     part = part_of(metafunc.definition)
-    fixed, optional = ({}, {}) if part is None else part.values(session.options)
+    options = session.options.with_defaults(defaults_of(experiment_of(metafunc.definition)))
+    fixed, optional = ({}, {}) if part is None else part.values(options)
     for name, values in fixed.items():
         if not is_replaced(metafunc.definition, name):
             metafunc.parametrize(name, values)

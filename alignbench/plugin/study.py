@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.clone import workshop
 from alignbench.errors import DataError
+from alignbench.experiments import defaults_of
 from alignbench.experiments.validity.result import write_result
 from alignbench.experiments.validity.study import LLMS, Study, checkpoints, member_of, members
 from alignbench.experiments.validity.study_cells import CellSettings
@@ -47,8 +48,9 @@ class StudyRun:
         from alignbench.embed import EmbeddingStore
 
         folder = options.study_dir or cache_home() / "study"
+        vlm_epochs = options.with_defaults(defaults_of("vlm")).epochs
         settings = CellSettings(
-            seed=options.seed, splits=options.splits, epochs=options.epochs, vlm_epochs=options.vlm_epochs
+            seed=options.seed, splits=options.splits, epochs=options.epochs, vlm_epochs=vlm_epochs
         )
         study = Study(folder, [], EmbeddingStore(folder / "embeddings"), settings=settings)
         study.llms = options.llms if options.is_given("llms") else LLMS

@@ -9,4 +9,10 @@ RIDGE = "ridge"
 
 LOSSES = (RIDGE, "contrastive", "cosine", "mse")
 
-__all__ = ["LOSSES", "PROJECTORS", "RIDGE"]
+
+def loss_of(projector: str) -> str:
+    """Return the loss of a projector where none is chosen: a linear one is solved, others are trained."""
+    return RIDGE if projector == "linear" else "mse"
+
+
+__all__ = ["LOSSES", "PROJECTORS", "RIDGE", "loss_of"]

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from alignbench.columns import codes_of
-from alignbench.doing import advance, doing
+from alignbench.doing import doing
 from alignbench.errors import InputError
 from alignbench.projectors import LOSSES, RIDGE
 from alignbench.projectors.architectures import build
+from alignbench.projectors.epochs import Keeper, run_epochs
 from alignbench.projectors.losses import BIAS, LOSS_FUNCTIONS, SCALE
 from alignbench.projectors.patches import MOST_PATCHES, grid, principal_axes, width_read
 from alignbench.projectors.ridge import ridge
@@ -193,18 +194,18 @@ def _fit_together(
     train = _part(sides, [split.train for split in splits], splits, codes, device)
     held_out = _part(sides, [split.held_out for split in splits], splits, codes, device)
     projectors = stack([build(training.projector, width_read(x), y.shape[1], s.seed) for s in splits], device)
-    kept, epochs, losses = _optimise(projectors, train, held_out, training)
+    keeper, losses = _optimise(projectors, train, held_out, training)
     results = []
     with torch.inference_mode():
         for number, (split, side) in enumerate(zip(splits, sides, strict=True)):
             rows = torch.from_numpy(side.x(np.flatnonzero(split.test))).to(device)
-            projected = projectors.alone(number, kept, rows).cpu().numpy()
+            projected = projectors.alone(number, keeper.kept, rows).cpu().numpy()
             results.append(
                 TrainedProjector(
                     prediction=(projected * side.scale_y + side.mean_y).astype(np.float32),
                     train_loss=losses[0][:, number],
                     held_out_loss=losses[1][:, number],
-                    epoch=int(epochs[number]),
+                    epoch=int(keeper.epoch[number]),
                 )
             )
     return results
@@ -303,8 +304,8 @@ def _part(
 
 def _optimise(
     projectors: Stack, train: _Part, held_out: _Part, training: Training
-) -> tuple[dict[str, Tensor], NDArray[np.intp], tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Return the kept weights, the epoch that each training kept, and both losses after each epoch."""
+) -> tuple[Keeper, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return what has kept the weights of each training, and both losses after each epoch."""
     parameters, x, watched_x = projectors.parameters, projectors.rows(train.x), projectors.rows(held_out.x)
     runs, device = len(x), x.device
     scale = torch.tensor([[SCALE, BIAS]] * runs, device=device, requires_grad=True)
@@ -313,53 +314,21 @@ def _optimise(
         LOSS_FUNCTIONS[training.loss](part.y, part.weight, part.pairs) for part in (train, held_out)
     )
     optimiser = torch.optim.Adam([*parameters.values(), scale], lr=training.lr, fused=device.type == "cpu")
-    keeper = _Keeper(parameters, runs, training.patience)
-    history: tuple[list[Tensor], list[Tensor]] = ([], [])
-    for _ in range(training.epochs):
+    keeper = Keeper(parameters, runs, training.patience)
+
+    def learn() -> NDArray[np.float32]:
         prediction = projectors.forward(x)
         with torch.no_grad():
-            history[0].append(train_loss(prediction, scale.detach(), scale.grad).cpu())
+            losses = train_loss(prediction, scale.detach(), scale.grad)
         projectors.backward(prediction)  # which the loss has replaced by its gradient
         optimiser.step()
+        return losses.cpu().numpy()
+
+    def watch() -> NDArray[np.float32]:
         with torch.no_grad():
-            watched = held_out_loss(projectors.project(watched_x), scale.detach()).cpu()
-        history[1].append(watched)
-        advance()
-        if keeper.done(parameters, watched.numpy()):
-            break
-    losses = tuple(torch.stack(side).double().numpy() for side in history)
-    return keeper.kept(parameters), keeper.epoch, (losses[0], losses[1])
+            return held_out_loss(projectors.project(watched_x), scale.detach()).cpu().numpy()
 
-
-class _Keeper:
-    """Keeps each training's best weights; what comes after its own end does not count, as if alone."""
-
-    def __init__(self, parameters: dict[str, Tensor], runs: int, patience: int | None) -> None:
-        self.patience = patience
-        self.best = np.full(runs, np.inf)
-        self.epoch = np.zeros(runs, dtype=np.intp)
-        self.ended = np.zeros(runs, dtype=bool)
-        self._now = 0
-        self._kept = {} if patience is None else {k: v.detach().clone() for k, v in parameters.items()}
-
-    def done(self, parameters: dict[str, Tensor], watched: NDArray[np.float32]) -> bool:
-        """Take note of an epoch; return whether every training has ended."""
-        self._now += 1
-        if self.patience is None:
-            self.epoch[:] = self._now
-            return False
-        better = (watched < self.best) & ~self.ended
-        self.best[better] = watched[better]
-        self.epoch[better] = self._now
-        for name, value in parameters.items():
-            for at in np.flatnonzero(better).tolist():  # one by one: an index of many would copy twice
-                self._kept[name][at].copy_(value.detach()[at])
-        self.ended |= self._now - self.epoch >= self.patience
-        return bool(self.ended.all())
-
-    def kept(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the weights that were kept."""
-        return self._kept or {name: value.detach() for name, value in parameters.items()}
+    return keeper, run_epochs(training.epochs, learn, watch, keeper.done)
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
+from alignbench.experiments import defaults_of
 from alignbench.experiments.base import NotApplicableError
 from alignbench.experiments.scoring import Settings, needs_basis, score_pair
-from alignbench.experiments.trained import Repeats
 from alignbench.llms import LLM
 from alignbench.metrics import METRICS
 from alignbench.types import ModelInfo
@@ -42,9 +42,14 @@ class SessionBench:
     experiment: str
     dims: Callable[[], tuple[int, ...]]
 
-    def option(self, name: str) -> Any:
-        """Return the value of an option of the run."""
-        return self.session.options[name]
+    def option(self, name: str, default: object = None) -> Any:
+        """Return the value of an option of the run, or its default in the experiment."""
+        defaults = defaults_of(self.experiment) if default is None else {name: default}
+        return self.session.options.with_defaults(defaults)[name]
+
+    def is_given(self, name: str) -> bool:
+        """Whether an option was given."""
+        return self.session.options.is_given(name)
 
     @property
     def dataset(self) -> Dataset:
@@ -61,23 +66,6 @@ class SessionBench:
     def basis_settings(self) -> Settings:
         """The same for scores in a shared basis: as wide as the narrowest model of the run allows."""
         return self.settings if self.session.options.k else replace(self.settings, dims=self.dims())
-
-    @cached_property
-    def repeats(self) -> Repeats:
-        """The number of splits, seeds and epochs of trained scores."""
-        from alignbench.weights.precision import resolve_device
-
-        options = self.session.options
-        draws = 999 if options.permutations is None else options.permutations
-        return Repeats(
-            options.seed,
-            options.splits,
-            options.seeds,
-            options.epochs,
-            draws,
-            resolve_device(options.device),
-            options.solved_splits,
-        )
 
     @cached_property
     def subject(self) -> Subject | None:

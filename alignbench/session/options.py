@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from copy import copy
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from alignbench.config import Config, load_config
 from alignbench.datasets.roots import VARIABLE
 from alignbench.errors import ConfigError
+from alignbench.experiments import experiments
 from alignbench.experiments.layouts import Reach
 from alignbench.options import OPTIONS, Option
 from alignbench.session.table import Declared
@@ -20,36 +22,11 @@ T = TypeVar("T")
 Names = tuple[str, ...]
 
 
-class Instead(Generic[T]):
-    """The value of an option, with another default.
-
-    Args:
-        option: which.
-        default: its value where nothing was given.
-    """
-
-    def __init__(self, option: Option[T], default: T) -> None:
-        self.option, self.default = option, default
-
-    def __get__(self, options: Options, owner: type) -> T:
-        return options.value_of(self.option) if options.is_given(self.option.name) else self.default
-
-
 class Options(Declared):
     """The options of a session, each with its value: what was given, checked, or its default.
 
     Options that others have added to `OPTIONS` have their values here, too: `options.value_of(option)`.
     """
-
-    # ELAS hardly depends on initial weights: they move it by .002, splits by .02 to .04. A VLM takes far more
-    # work than a projector of embeddings.
-    elas_projectors = Instead(Declared.projectors, ("linear",))
-    elas_seeds = Instead(Declared.seeds, 3)
-    solved_splits = Instead(Declared.splits, 40)
-    vlm_projectors = Instead(Declared.projectors, ("linear",))
-    vlm_epochs = Instead(Declared.epochs, 8)
-    vlm_splits = Instead(Declared.splits, 3)
-    vlm_seeds = Instead(Declared.seeds, 1)
 
     def __init__(
         self,
@@ -71,6 +48,7 @@ class Options(Declared):
         """
         self._given = {OPTIONS.get(name).name: value for name, value in given.items() if value is not None}
         self._spell = spell
+        self._defaults: Mapping[str, Any] = {}
         self._values = {
             name: OPTIONS.get(name).read(value, self.spelled(name)) for name, value in self._given.items()
         }
@@ -85,11 +63,34 @@ class Options(Declared):
         name = option.name
         if name in self._values:
             value: T = self._values[name]
+        elif name in self._defaults:
+            value = self._defaults[name]
         elif option.configured:
             value = getattr(self.config, option.configured)
         else:
             value = option.default() if callable(option.default) else option.default
         return value
+
+    def with_defaults(self, defaults: Mapping[str, Any]) -> Options:
+        """Return the same options, where other defaults stand in for what was not given.
+
+        Args:
+            defaults: name -> value, or a function that returns it for the configuration of the session.
+
+        Raises:
+            ConfigError: a value that an option can't have.
+            UnknownNameError: there is no such option.
+        """
+        options = copy(self)
+        values = {name: value(self.config) if callable(value) else value for name, value in defaults.items()}
+        options._defaults = {
+            **self._defaults,
+            **{
+                name: OPTIONS.get(name).read(value, f"the default of {name}")
+                for name, value in values.items()
+            },
+        }
+        return options
 
     def is_given(self, name: str) -> bool:
         """Whether an option was given, and is not at its default."""
@@ -121,14 +122,6 @@ class Options(Declared):
         return self.llms if self.is_given("llms") else self.config.compared_llms
 
     @property
-    def vlm_encoders(self) -> Names | None:
-        """The encoders that a VLM is trained of; None for all that were named."""
-        if self.is_given("encoders"):
-            return None
-        names = self.config.default_encoders
-        return tuple(name for name in self.config.vlm_encoders if name in names) or names
-
-    @property
     def names_data(self) -> bool:
         """Whether an option, the environment or the configuration says which data to take."""
         named = (self.dataset, self.data_root, os.environ.get(VARIABLE), self.config.data_root)
@@ -147,9 +140,10 @@ class Options(Declared):
             "compare_fail": list(map(str, self.compare_fail)),
             "compared_llms": self.compared_llms,
             "n_samples_given": self.is_given("n_samples"),
-            "vlm_encoders": self.vlm_encoders,
             **{
-                name: getattr(self, name) for name, kind in vars(Options).items() if isinstance(kind, Instead)
+                f"{experiment.name}_{name}": self.with_defaults(experiment.defaults)[name]
+                for experiment in experiments()
+                for name in experiment.defaults
             },
             "given": self.given,
         }

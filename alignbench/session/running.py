@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from alignbench.errors import ConfigError
-from alignbench.experiments import EXPERIMENTS
+from alignbench.experiments import EXPERIMENTS, defaults_of
 from alignbench.experiments.base import Computed, NotApplicableError, labels_of
 from alignbench.experiments.dead import flag_dead
 from alignbench.findings.ranking import in_order
@@ -191,7 +191,7 @@ def _due(session: Workbench, experiment: Experiment) -> Iterator[Cell]:
 
 
 def _cells(session: Workbench, experiment: str, part: Part) -> Iterator[Cell]:
-    fixed, optional = part.values(session.options)
+    fixed, optional = part.values(session.options.with_defaults(defaults_of(experiment)))
     swept = fixed | optional
     for models in itertools.product(*(_models(session, unit) for unit in part.of)):
         for values in itertools.product(*swept.values()):

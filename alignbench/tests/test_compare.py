@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from alignbench.errors import DegenerateError
-from alignbench.experiments.compare.projection import Projection, cosine_table, error_table, project
+from alignbench.experiments.compare.projection import cosine_table, error_table, project
 from alignbench.experiments.scoring import Settings, score_pair
+from alignbench.experiments.trained import Repeats
 from alignbench.metrics import METRICS
 from alignbench.projectors.ridge import PENALTY
 from alignbench.stats import corrected_interval, repeated_split, seed_for
@@ -19,7 +20,8 @@ from alignbench.types import Embeddings, ModelInfo, Pair, Patches, Score
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-HOW = Projection(epochs=60, permutations=99)
+HOW = Repeats(epochs=60, permutations=99)
+LR = 1e-3
 
 
 def make_pair(n: int = 60, aligned: bool = True, seed: int = 0, dx: int = 6, dy: int = 5) -> Pair:
@@ -44,37 +46,39 @@ def by_metric(scores: list[Score]) -> dict[str, Score]:
     return {score.metric: score for score in scores}
 
 
-def naive_training(pair: Pair, split: int, how: Projection) -> tuple[float, float]:
+def naive_training(pair: Pair, split: int, how: Repeats, projector: str) -> tuple[float, float]:
     """Make one projector by itself, and return its held-out error and cosine row by row."""
     train, test = repeated_split(np.asarray(pair.groups), how.seed, split)
     x, y = (side.values.astype(np.float64) for side in (pair.x, pair.y))
     mean_x, mean_y = x[train].mean(axis=0), y[train].mean(axis=0)
     scale_x, scale_y = (np.sqrt(np.square(s[train] - s[train].mean(axis=0)).mean()) for s in (x, y))
     inputs, targets = (x - mean_x) / scale_x, (y - mean_y) / scale_y
-    make = naive_ridge if how.projector == "linear" else naive_adam
-    predicted = make(inputs, targets, train, test, split, how) * scale_y
+    make = naive_ridge if projector == "linear" else naive_adam
+    predicted = make(inputs, targets, train, test, split, how, projector) * scale_y
     centred = y[test] - mean_y
     cosines = [p @ t / np.linalg.norm(p) / np.linalg.norm(t) for p, t in zip(predicted, centred, strict=True)]
     return float(np.square(predicted - centred).mean() / np.square(centred).mean()), float(np.mean(cosines))
 
 
-def naive_ridge(inputs: Any, targets: Any, train: Any, test: Any, split: int, how: Projection) -> Any:
+def naive_ridge(
+    inputs: Any, targets: Any, train: Any, test: Any, split: int, how: Repeats, projector: str
+) -> Any:
     x = inputs[train]
     penalty = PENALTY * np.trace(x @ x.T) / len(x)
     return inputs[test] @ np.linalg.inv(x.T @ x + penalty * np.eye(x.shape[1])) @ x.T @ targets[train]
 
 
-def naive_adam(inputs: Any, targets: Any, train: Any, test: Any, split: int, how: Projection) -> Any:
+def naive_adam(
+    inputs: Any, targets: Any, train: Any, test: Any, split: int, how: Repeats, projector: str
+) -> Any:
     import torch
 
     from alignbench.projectors.architectures import build
 
     x, y = inputs, targets
-    module = build(
-        how.projector, x.shape[1], y.shape[1], seed_for(how.seed, "initial weights of split", split)
-    )
+    module = build(projector, x.shape[1], y.shape[1], seed_for(how.seed, "initial weights of split", split))
     x, y = (torch.tensor(side, dtype=torch.float32) for side in (inputs, targets))
-    optimiser = torch.optim.Adam(module.parameters(), lr=how.lr)
+    optimiser = torch.optim.Adam(module.parameters(), lr=LR)
     for _ in range(how.epochs):
         optimiser.zero_grad()
         torch.nn.functional.mse_loss(module(x[train]), y[train]).backward()
@@ -84,9 +88,9 @@ def naive_adam(inputs: Any, targets: Any, train: Any, test: Any, split: int, how
 
 @pytest.mark.parametrize("projector", ["linear", "mlp", "2layer_mlp"])
 def test_scores_are_those_of_a_plain_loop(projector: str) -> None:
-    pair, how = make_pair(), replace(HOW, projector=projector)
-    found = by_metric(project(pair, how)[0])
-    naive = np.asarray([naive_training(pair, split, how) for split in range(how.splits)])
+    pair, how = make_pair(), HOW
+    found = by_metric(project(pair, how, projector)[0])
+    naive = np.asarray([naive_training(pair, split, how, projector) for split in range(how.splits)])
     for metric, column in (("projection_mse", 0), ("projection_cosine", 1)):
         assert found[metric].repeats == pytest.approx(naive[:, column], rel=1e-3)
         assert found[metric].value == pytest.approx(naive[:, column].mean(), rel=1e-3)
@@ -158,7 +162,7 @@ def test_unrelated_sides_score_as_their_shuffled_control() -> None:
 
 
 def test_the_control_is_trained_on_other_pairs() -> None:
-    _, curves = project(make_pair(), replace(HOW, projector="mlp", epochs=200, lr=1e-2))
+    _, curves = project(make_pair(), replace(HOW, epochs=200), "mlp", lr=1e-2)
     assert curves["train"].shape == curves["held_out"].shape == (5, 200)
     assert curves["control_train"].shape == (1, 200)
     assert curves["control_train"][:, -1].min() > 5 * curves["train"][:, -1].max()
@@ -176,7 +180,10 @@ def test_too_few_groups_are_not_applicable_with_the_reason() -> None:
     scores, curves = project(make_pair(14), HOW)
     assert not curves
     assert [score.status for score in scores] == ["not_applicable"] * 2
-    assert scores[0].reason == "expected at least 15 groups to hold out one in 5, got 14; use more samples"
+    assert (
+        scores[0].reason
+        == "expected at least 15 groups to train on some and hold out others, got 14; use more samples"
+    )
 
 
 def test_below_twenty_groups_there_is_no_interval() -> None:
@@ -187,9 +194,8 @@ def test_below_twenty_groups_there_is_no_interval() -> None:
 
 def test_learning_by_heart_is_flagged() -> None:
     noise = make_pair(30, aligned=False, dx=40)
-    how = replace(HOW, projector="mlp")
-    assert all("overtrained" in s.flags for s in project(noise, replace(how, epochs=300))[0])
-    assert all("overtrained" not in s.flags for s in project(make_pair(120), how)[0])
+    assert all("overtrained" in s.flags for s in project(noise, replace(HOW, epochs=300), "mlp")[0])
+    assert all("overtrained" not in s.flags for s in project(make_pair(120), HOW, "mlp")[0])
 
 
 def test_a_linear_projector_is_solved_and_has_no_curves() -> None:
@@ -204,7 +210,7 @@ def test_cross_attention_reads_patches() -> None:
     pair = make_pair(30)
     values = np.random.default_rng(1).normal(size=(30, 4, 6)).astype(np.float32)
     scores, _ = project(
-        pair, replace(HOW, projector="cross_attention", epochs=5), Patches(pair.x.model, values, pair.x.ids)
+        pair, replace(HOW, epochs=5), "cross_attention", Patches(pair.x.model, values, pair.x.ids)
     )
     assert scores[0].params["patches"] == 4
     assert scores[0].dims == (6, 5)
@@ -235,7 +241,7 @@ def test_what_only_tells_types_apart_has_a_small_p_but_not_within_types() -> Non
     center = np.eye(3)[np.unique(pair.labels, return_inverse=True)[1]]
     for side in (pair.x, pair.y):
         side.values[:] = 4 * center @ rng.standard_normal((3, side.dim)) + rng.standard_normal((90, side.dim))
-    scores, _ = project(pair, Projection(epochs=60, lr=1e-2, permutations=199))
+    scores, _ = project(pair, Repeats(epochs=60, permutations=199), lr=1e-2)
     for score in scores:
         assert score.null is not None
         assert score.null.p == pytest.approx(2 / 200)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from alignbench.errors import AlignbenchError, ConfigError, UnknownNameError
+from alignbench.experiments import EXPERIMENTS, experiments
 from alignbench.options import OPTIONS, Option, OptionTable
 from alignbench.session.options import Options
 from alignbench.tests.toys import CONFTEST, run
@@ -75,9 +77,26 @@ def test_values_that_python_has_are_taken_as_they_are() -> None:
 
 
 def test_some_scores_have_another_default_until_the_option_is_given() -> None:
-    usual, given = Options({}), Options({"seeds": 7, "splits": 9})
-    assert (usual.seeds, usual.elas_seeds, usual.vlm_seeds, usual.solved_splits) == (5, 3, 1, 40)
-    assert (given.seeds, given.elas_seeds, given.vlm_seeds, given.solved_splits) == (7, 7, 7, 9)
+    usual, given = Options({}), Options({"seeds": 7})
+    elas, vlm = (EXPERIMENTS.get(name).defaults for name in ("elas", "vlm"))
+    assert [usual.with_defaults(one).seeds for one in ({}, elas, vlm)] == [5, 3, 1]
+    assert [given.with_defaults(one).seeds for one in ({}, elas, vlm)] == [7, 7, 7]
+    assert (usual.seeds, usual.with_defaults(vlm)["encoders"]) == (5, ("mini-clip", "random-vit"))
+    assert (usual.to_dict()["elas_seeds"], usual.to_dict()["vlm_epochs"]) == (3, 8)
+
+
+def test_the_help_of_an_option_says_its_default_in_every_experiment() -> None:
+    for experiment in experiments():
+        for name, default in experiment.defaults.items():
+            for value in default if isinstance(default, tuple) else (default,):
+                assert callable(value) or re.search(rf"\b{value}\b", OPTIONS.get(name).help)
+
+
+def test_a_default_that_an_experiment_can_not_have_is_one_line() -> None:
+    with pytest.raises(ConfigError, match=r"^the default of splits: expected at least 2, got 1$"):
+        Options({}).with_defaults({"splits": 1})
+    with pytest.raises(UnknownNameError, match="unknown option 'split'"):
+        Options({}).with_defaults({"split": 3})
 
 
 def test_what_shapes_no_score_is_not_repeated_to_reproduce_one(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from alignbench.datasets import Sample
-from alignbench.experiments.compare.projection import Projection, initial_seeds
+from alignbench.experiments.compare.projection import initial_seeds
+from alignbench.experiments.trained import Repeats
 from alignbench.experiments.vlm.result import VLMSettings
 from alignbench.experiments.vlm.scores import plan_jobs
 from alignbench.stats import rng_for, seed_for
@@ -26,14 +27,14 @@ def samples(n: int = 40) -> tuple[Sample, ...]:
 
 
 def test_nearby_seeds_share_no_training_of_a_vlm() -> None:
-    settings = [VLMSettings(splits=3, seeds=4, seed=seed) for seed in NEARBY]
+    settings = [VLMSettings(repeats=Repeats(seed, splits=3, seeds=4)) for seed in NEARBY]
     drawn = [{job.seed for job in plan_jobs(samples(), one)} for one in settings]
     assert [len(seeds) for seeds in drawn] == [12] * 3
     assert not any(a & b for a, b in combinations(drawn, 2))
 
 
 def test_nearby_seeds_share_no_training_of_a_projection() -> None:
-    drawn = [set(initial_seeds(Projection(splits=5, seed=seed))) for seed in NEARBY]
+    drawn = [set(initial_seeds(seed, 5)) for seed in NEARBY]
     assert [len(seeds) for seeds in drawn] == [5] * 3
     assert not any(a & b for a, b in combinations(drawn, 2))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from alignbench.errors import TooFewSamplesError
 from alignbench.experiments.trained import CONTROLS, Repeats, plan, shuffled_order, train_all, trained_score
 from alignbench.projectors.fit import Training
+from alignbench.session.options import Options
 from alignbench.stats import corrected_interval, seed_spread
 from alignbench.tests.pairs import make_pair
 
@@ -39,8 +41,27 @@ def test_splits_differ_and_depend_on_the_seed_only() -> None:
     assert len({a.test.tobytes() for a in (*first, *other)}) == 8
 
 
+class Bench:
+    """Answers with an option's default, or with what was given of it."""
+
+    def __init__(self, defaults: dict[str, int], **given: int) -> None:
+        self.options = Options({"device": "cpu", **given}).with_defaults(defaults)
+
+    def option(self, name: str, default: object = None) -> Any:
+        return self.options.with_defaults({} if default is None else {name: default})[name]
+
+
+def test_what_is_solved_has_more_splits_and_one_seed() -> None:
+    usual: Any = Bench({"seeds": 3})
+    assert Repeats.of(usual, "mse") == Repeats(seeds=3)
+    assert Repeats.of(usual, "ridge") == Repeats(splits=40, seeds=1)
+    given: Any = Bench({"seeds": 3}, splits=7, seeds=9, permutations=19, epochs=2)
+    assert Repeats.of(given) == Repeats(42, 7, 9, 2, 19)
+    assert Repeats.of(given, "ridge") == Repeats(42, 7, 1, 2, 19)
+
+
 def test_too_few_groups_are_refused() -> None:
-    with pytest.raises(TooFewSamplesError, match=r"expected at least 10 to train on some .* got 9"):
+    with pytest.raises(TooFewSamplesError, match=r"expected at least 10 groups to train on some .* got 9"):
         plan([f"g{i}" for i in range(9)] * 4, QUICK, early_stopping=True)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from alignbench.errors import ConfigError
+from alignbench.experiments.trained import SOLVED_SPLITS
 from alignbench.types import ModelInfo
 from alignbench.ui.models import LOADED, SUITES, Chooser, Loaded, Suites
 
@@ -72,13 +73,13 @@ def test_splits_that_are_left_out_are_those_of_the_command() -> None:
     built = {field.name: field for field in fields.build("training", fields.Offer([], [], [], {}))}
     splits, chooser = built["splits"], Chooser()
     names = {"encoders": ["mini-clip"], "llms": ["mini-llama"]}
-    usual = chooser.options(names)
+    solved = {"splits": SOLVED_SPLITS}
     assert splits.read(splits.component.value) is None
     found = chooser.options({**names, "splits": splits.read("")})
-    assert (found.splits, found.solved_splits) == (usual.splits, usual.solved_splits)
-    assert f"solved: {usual.solved_splits}" in splits.component.info
+    assert (found.splits, found.with_defaults(solved).splits) == (5, SOLVED_SPLITS)
+    assert f"solved: {SOLVED_SPLITS}" in splits.component.info
     found = chooser.options({**names, "splits": splits.read("12")})
-    assert (found.splits, found.solved_splits) == (12, 12)
+    assert (found.splits, found.with_defaults(solved).splits) == (12, 12)
     for given in ("1", "41", "many", "2.5"):
         with pytest.raises(ConfigError, match=r"splits: expected"):
             chooser.options({**names, "splits": splits.read(given)})

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import Computed, Cost, Experiment, Part, Tab, one_score
 from alignbench.experiments.compare.influence import influence
-from alignbench.experiments.compare.projection import Projection, project
+from alignbench.experiments.compare.projection import project
+from alignbench.experiments.trained import Repeats
 
 if TYPE_CHECKING:
     from alignbench.experiments.base import Bench
@@ -23,16 +24,8 @@ def by_data_type(bench: Bench, pair: Pair, metric: str) -> list[Score]:
 
 def projection(bench: Bench, pair: Pair, projector: str) -> Computed:
     """Return held-out error and cosine of trained projectors, and the curves of their losses."""
-    settings = Projection(
-        projector,
-        epochs=bench.option("epochs"),
-        splits=bench.option("splits"),
-        seed=bench.option("seed"),
-        permutations=bench.option("permutations"),
-        device=bench.option("device"),
-    )
     patches = bench.patches(pair.x.model) if projector == "cross_attention" else None
-    scores, curves = project(pair, settings, patches)
+    scores, curves = project(pair, Repeats.of(bench), projector, patches)
     return Computed(scores, curves or None, f"losses-{projector}")
 
 

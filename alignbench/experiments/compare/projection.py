@@ -9,71 +9,37 @@ import numpy as np
 
 from alignbench.columns import codes_of
 from alignbench.errors import DegenerateError, TooFewSamplesError
-from alignbench.experiments.scoring import identity, preprocessing
-from alignbench.experiments.sharing import Sharing, why_not
-from alignbench.projectors import RIDGE
+from alignbench.experiments.trained import PARTS, course, not_applicable, plan, trained_score
+from alignbench.projectors import RIDGE, loss_of
 from alignbench.projectors.patches import MOST_PATCHES, width_read
 from alignbench.rows import unit_rows
 from alignbench.stats import (
-    corrected_interval,
     draw_permutations,
     draw_within,
     multi_split_p,
     one_per_group,
     p_value,
-    repeated_split,
     rng_for,
     seed_for,
 )
-from alignbench.stats.interval import MIN_GROUPS
-from alignbench.types import Null, Score
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from alignbench.experiments.trained import Repeats, Rows
     from alignbench.projectors.fit import Split, TrainedProjector
-    from alignbench.types import Pair, Patches
+    from alignbench.types import Pair, Patches, Score
 
     Matrix = NDArray[np.float64]
     Vectors = NDArray[np.float32]
 
 
-PARTS = 5  # one group in five is held out
-FEWEST = 3 * PARTS
+FEWEST = 3 * PARTS  # groups
 OVERTRAINED = 1.05
 MOST_SHUFFLED = 2000
 NULL_KIND = "trained on shuffled pairs, once; p: held-out pairs shuffled, twice the median"
-
-
-@dataclass(frozen=True, slots=True)
-class Projection:
-    """How projectors are trained and judged.
-
-    Args:
-        projector: of `alignbench.projectors.PROJECTORS`; "cross_attention" reads patches.
-        epochs: full-batch steps of Adam; the weights after the last one count. A linear projector is solved
-            and takes none.
-        splits: how many times 80% of the groups are drawn anew to train on, each with weights of its own.
-        lr: Adam's learning rate.
-        seed: of splits, initial weights and permutations.
-        permutations: of held-out pairs, a split; None: 999.
-        device: "auto", "cpu", "cuda", ...
-    """
-
-    projector: str = "linear"
-    epochs: int = 300
-    splits: int = 5
-    lr: float = 1e-3
-    seed: int = 42
-    permutations: int | None = None
-    device: str = "cpu"
-
-    @property
-    def loss(self) -> str:
-        """What projectors are made for: with a penalty where it can be solved, else squared error."""
-        return RIDGE if self.projector == "linear" else "mse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,19 +98,28 @@ _TABLES = {"projection_mse": error_table, "projection_cosine": cosine_table}
 
 
 def project(
-    pair: Pair, how: Projection, patches: Patches | None = None, *, experiment: str = "compare"
+    pair: Pair,
+    repeats: Repeats,
+    projector: str = "linear",
+    patches: Patches | None = None,
+    *,
+    lr: float = 1e-3,
+    experiment: str = "compare",
 ) -> tuple[list[Score], dict[str, NDArray[Any]]]:
     """Return the held-out scores of projectors from vision to text, and the loss curves of those trained.
 
-    A linear one is solved, with a penalty on its weights; others are trained by MSE.
+    A linear one is solved, with a penalty on its weights; others are trained by MSE, and the weights after
+    the last epoch count.
 
     One row of every group goes in. A training on shuffled pairs goes beside those on the true ones: it is the
     null's mean. Its p comes from shuffling the held-out pairs of the others, a split at a time.
 
     Args:
         pair: an encoder's and an LLM's embeddings.
-        how: architecture and protocol.
-        patches: the encoder's, for "cross_attention".
+        repeats: number of splits and epochs; each split is trained once, with initial weights of its own.
+        projector: of `alignbench.projectors.PROJECTORS`.
+        patches: the encoder's, which "cross_attention" reads.
+        lr: Adam's learning rate.
         experiment: what the scores are filed under.
 
     Returns:
@@ -152,87 +127,67 @@ def project(
         trained and held-out rows, for true and for shuffled pairs; none where there are too few groups, or
         where nothing was trained epoch by epoch.
     """
-    rows = one_per_group(np.asarray(pair.groups), how.seed)
-    x = (pair.x.values if patches is None else patches.values)[rows]
-    y = pair.y.values[rows]
-    common: dict[str, Any] = {
-        **identity(pair, experiment, how.seed),
-        "dims": (x.shape[-1], y.shape[1]),
-        "variant": how.projector,
+    from alignbench.projectors.fit import Training, fit
+
+    training = Training(projector, loss_of(projector), repeats.epochs, lr)
+    rows = one_per_group(np.asarray(pair.groups), repeats.seed)
+    sample = pair.take(rows)
+    x = sample.x.values if patches is None else patches.values[rows]
+    fields: dict[str, Any] = {
+        "experiment": experiment,
+        "dims": (x.shape[-1], sample.y.dim),
+        "variant": projector,
     }
-    described = preprocessing(pair) | _protocol(how)
+    params: dict[str, Any] = {} if training.loss == RIDGE else {"optimizer": "Adam", "lr": lr}
     if patches is not None:
-        described |= {"patches": patches.values.shape[1], "patches_pooled_to": min(x.shape[1], MOST_PATCHES)}
-        described["patch_width"] = width_read(x)
-    if len(rows) < FEWEST:
-        few = TooFewSamplesError(
-            f"expected at least {FEWEST} groups to hold out one in {PARTS}, got {len(rows)}; use more samples"
-        )
-        reason = why_not(few, Sharing.of_pair(pair))
-        return [_missing(measure, reason, common, described) for measure in _MEASURES], {}
-    splits = _splits(np.asarray(pair.groups)[rows], how)
-    trained, control = _fit(x, y, splits, how)
-    described |= {} if how.loss == RIDGE else _course(trained)
-    described["test_to_train"] = float(splits[0].test.sum() / splits[0].train.sum())
-    codes = codes_of(np.asarray(pair.labels)[rows])
-    scores = []
+        params |= {
+            "patches": patches.values.shape[1],
+            "patches_pooled_to": min(x.shape[1], MOST_PATCHES),
+            "patch_width": width_read(x),
+        }
+    try:
+        splits = plan(sample.groups, repeats, fewest=FEWEST)
+    except TooFewSamplesError as error:
+        return [_missing(pair, measure, error, repeats, params, fields) for measure in _MEASURES], {}
+    trials = _trials(splits, repeats.seed)
+    fitted = fit(x, sample.y.values, trials, training, device=repeats.device)
+    params |= course(training, [one.epoch for one in fitted])
+    params["test_to_train"] = float(trials[0].test.sum() / trials[0].train.sum())
+    if training.loss != RIDGE:
+        params |= _overtraining(fitted[:-1])
+    scores, codes = [], _codes(sample, splits)
     for measure in _MEASURES:
         try:
-            scores.append(_score(measure, y, splits, (trained, control), codes, how, common, described))
+            tables = [_table(measure, sample.y.values, *one) for one in zip(trials, fitted, strict=True)]
+            scores.append(_score(pair, measure, tables, codes, repeats, params, fields))
         except DegenerateError as error:
-            scores.append(_missing(measure, str(error), common, described))
-    return scores, _curves(pair, how, trained, control)
+            scores.append(_missing(pair, measure, error, repeats, params, fields))
+    return scores, {} if training.loss == RIDGE else _curves(pair, projector, fitted)
 
 
-def _protocol(how: Projection) -> dict[str, Any]:
-    from alignbench.projectors.ridge import PENALTY
-
-    made: dict[str, Any] = {"optimizer": "Adam", "lr": how.lr, "epochs": how.epochs}
-    if how.loss == RIDGE:
-        made = {"penalty": PENALTY}
-    return {
-        "projector": how.projector,
-        "loss": how.loss,
-        **made,
-        "splits": how.splits,
-        "seeds": 1,
-        "controls": 1,
-    }
-
-
-def initial_seeds(how: Projection) -> tuple[int, ...]:
+def initial_seeds(seed: int, splits: int) -> tuple[int, ...]:
     """Return the seed of the initial weights in each split; the control starts as the first of them."""
-    return tuple(seed_for(how.seed, "initial weights of split", number) for number in range(how.splits))
+    return tuple(seed_for(seed, "initial weights of split", number) for number in range(splits))
 
 
-def _splits(groups: NDArray[np.str_], how: Projection) -> list[Split]:
-    """Return the splits, then the control: the first of them with pairs shuffled inside train and test."""
-    from alignbench.projectors.fit import Split
-
-    splits = []
-    for number, seed in enumerate(initial_seeds(how)):
-        train, test = repeated_split(groups, how.seed, number, PARTS)
-        splits.append(Split(train, test, test, seed))
-    rng = rng_for(how.seed, "shuffled control", "0")
-    train, test = splits[0].train, splits[0].test
-    order = np.arange(len(groups), dtype=np.intp)
-    for part in map(np.flatnonzero, (train, test)):
+def _trials(splits: Sequence[Rows], seed: int) -> list[Split]:
+    """Return a training a split, then the control: the first split, with shuffled pairs in train and test."""
+    seeds = initial_seeds(seed, len(splits))
+    first, rng = splits[0], rng_for(seed, "shuffled control", "0")
+    order = np.arange(len(first.train), dtype=np.intp)
+    for part in map(np.flatnonzero, (first.train, first.test)):
         order[part] = part[rng.permutation(len(part))]
-    return [*splits, Split(train, test, test, splits[0].seed, order)]
+    trials = [rows.split(seed) for rows, seed in zip(splits, seeds, strict=True)]
+    return [*trials, first.split(seeds[0], order)]
 
 
-def _fit(
-    x: Vectors, y: Vectors, splits: Sequence[Split], how: Projection
-) -> tuple[list[TrainedProjector], list[TrainedProjector]]:
-    from alignbench.projectors.fit import Training, fit
-    from alignbench.weights.precision import resolve_device
-
-    training = Training(how.projector, how.loss, how.epochs, how.lr)
-    fitted = fit(x, y, splits, training, device=resolve_device(how.device))
-    return fitted[: how.splits], fitted[how.splits :]
+def _codes(sample: Pair, splits: Sequence[Rows]) -> list[NDArray[np.intp]]:
+    """Return the data types of the held-out rows of each split, as numbers."""
+    codes = codes_of(np.asarray(sample.labels))
+    return [codes[rows.test] for rows in splits]
 
 
-def _course(trained: Sequence[TrainedProjector]) -> dict[str, Any]:
+def _overtraining(trained: Sequence[TrainedProjector]) -> dict[str, Any]:
     """Return where the mean held-out loss was lowest: looked up afterwards, so it chose nothing."""
     losses = np.mean([fitted.held_out_loss for fitted in trained], axis=0)
     best = int(losses.argmin())
@@ -240,48 +195,50 @@ def _course(trained: Sequence[TrainedProjector]) -> dict[str, Any]:
 
 
 def _score(
+    pair: Pair,
     measure: _Measure,
-    y: Vectors,
-    splits: Sequence[Split],
-    fitted: tuple[Sequence[TrainedProjector], Sequence[TrainedProjector]],
-    codes: NDArray[np.intp],
-    how: Projection,
-    common: dict[str, Any],
-    described: dict[str, Any],
+    tables: Sequence[Matrix],
+    codes: Sequence[NDArray[np.intp]],
+    repeats: Repeats,
+    params: Mapping[str, Any],
+    fields: Mapping[str, Any],
 ) -> Score:
-    tables = [
-        _table(measure, y, split, one) for split, one in zip(splits, [*fitted[0], *fitted[1]], strict=True)
+    """Return the score of a measure.
+
+    Args:
+        pair: what was trained on.
+        measure: which.
+        tables: of each split, and then of the control.
+        codes: the data types of the held-out rows of each split.
+        repeats: number of splits and permutations.
+        params: what to say of the trainings.
+        fields: of the score.
+    """
+    values = np.asarray([[float(table.diagonal().mean())] for table in tables])
+    p_values = [
+        _shuffled_p(table, measure, repeats.permutations, types, repeats.seed, number)
+        for number, (table, types) in enumerate(zip(tables[:-1], codes, strict=True))
     ]
-    values = np.asarray([float(table.diagonal().mean()) for table in tables])
-    repeats, control = values[: how.splits], values[how.splits]
-    draws = 999 if how.permutations is None else how.permutations
-    own = [
-        _shuffled_p(tables[i], measure, draws, codes[splits[i].test], how.seed, i) for i in range(how.splits)
-    ]
-    within = [p for _, p in own if p is not None]
-    enough = common["n"] >= MIN_GROUPS
-    flags = [] if enough else ["n_too_small"]
-    if described.get("overtraining", 1.0) > OVERTRAINED:
-        flags.append("overtrained")
-    return Score(
-        metric=measure.metric,
-        value=float(repeats.mean()),
+    within = [p for _, p in p_values if p is not None]
+    return trained_score(
+        pair,
+        measure.metric,
+        values[:-1],
+        values[-1:],
+        repeats,
+        bounds=measure.bounds,
+        ratio=float(params["test_to_train"]),
+        p={
+            "kind": NULL_KIND,
+            "p": multi_split_p([p for p, _ in p_values]),
+            "draws": repeats.permutations,
+            "within_p": multi_split_p(within) if len(within) == len(codes) else None,
+        },
+        params=params,
+        flags=("overtrained",) if params.get("overtraining", 1.0) > OVERTRAINED else (),
         higher_is_better=measure.higher_is_better,
         chance=measure.chance,
-        null=Null(
-            NULL_KIND,
-            mean=float(control),
-            p=multi_split_p([p for p, _ in own]),
-            draws=draws,
-            within_p=multi_split_p(within) if len(within) == how.splits else None,
-        ),
-        interval=corrected_interval(repeats, described["test_to_train"], bounds=measure.bounds)
-        if enough
-        else None,
-        repeats=tuple(repeats),
-        flags=tuple(flags),
-        params=described,
-        **common,
+        **fields,
     )
 
 
@@ -313,29 +270,33 @@ def _shuffled_p(
     return anywhere, p_of(draw_within(classes, draws, rng_for(seed, "held-out pairs within", str(number))))
 
 
-def _missing(measure: _Measure, reason: str, common: dict[str, Any], described: dict[str, Any]) -> Score:
-    return Score(
-        metric=measure.metric,
-        value=None,
-        status="not_applicable",
-        reason=reason,
+def _missing(
+    pair: Pair,
+    measure: _Measure,
+    error: DegenerateError,
+    repeats: Repeats,
+    params: Mapping[str, Any],
+    fields: Mapping[str, Any],
+) -> Score:
+    return not_applicable(
+        pair,
+        measure.metric,
+        error,
+        repeats,
+        params=params,
         higher_is_better=measure.higher_is_better,
-        params=described,
-        **common,
+        **fields,
     )
 
 
-def _curves(
-    pair: Pair, how: Projection, trained: Sequence[TrainedProjector], control: Sequence[TrainedProjector]
-) -> dict[str, NDArray[Any]]:
-    if how.loss == RIDGE:
-        return {}
+def _curves(pair: Pair, projector: str, fitted: Sequence[TrainedProjector]) -> dict[str, NDArray[Any]]:
+    """Return the losses after each epoch, of the true pairs and of the control, which comes last."""
     arrays: dict[str, NDArray[Any]] = {
         "encoder": np.array(pair.x.model.label),
         "llm": np.array(pair.y.model.label),
-        "projector": np.array(how.projector),
+        "projector": np.array(projector),
     }
-    for name, runs in (("", trained), ("control_", control)):
-        arrays[f"{name}train"] = np.stack([run.train_loss for run in runs]).astype(np.float32)
-        arrays[f"{name}held_out"] = np.stack([run.held_out_loss for run in runs]).astype(np.float32)
+    for name, some in (("", fitted[:-1]), ("control_", fitted[-1:])):
+        arrays[f"{name}train"] = np.stack([one.train_loss for one in some]).astype(np.float32)
+        arrays[f"{name}held_out"] = np.stack([one.held_out_loss for one in some]).astype(np.float32)
     return arrays

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import Cost, Experiment, Part, Tab
 from alignbench.experiments.e2e.retrieval import e2e_scores
+from alignbench.experiments.trained import SOLVED_SPLITS, Repeats
 
 if TYPE_CHECKING:
     from alignbench.experiments.base import Bench
@@ -14,13 +15,17 @@ if TYPE_CHECKING:
 
 def retrieval(bench: Bench, pair: Pair, loss: str) -> list[Score]:
     """Return how well held-out images and texts find each other after training for a loss."""
-    return e2e_scores(pair, loss, bench.repeats)
+    return e2e_scores(pair, loss, Repeats.of(bench, loss))
 
 
 EXPERIMENT = Experiment(
     "e2e",
     "a projector is trained, then held-out images look for their texts",
-    (Part("e2e", retrieval, sweep={"loss": "losses"}, cost=Cost(0.5, "projector", {"solved_splits": 40})),),
+    (
+        Part(
+            "e2e", retrieval, sweep={"loss": "losses"}, cost=Cost(0.5, "projector", {"splits": SOLVED_SPLITS})
+        ),
+    ),
     options=("epochs", "splits", "seeds", "losses"),
     needs={
         "cka": ("linear_cka", "calibrated_cka", "mutual_knn"),

@@ -62,12 +62,12 @@ def e2e_scores(pair: Pair, loss: str, repeats: Repeats) -> list[Score]:
     Args:
         pair: the embeddings.
         loss: "ridge", "contrastive", "cosine" or "mse".
-        repeats: how often.
+        repeats: number of splits, seeds and epochs.
     """
     from alignbench.projectors.fit import Training
 
     training = Training("linear", loss, epochs=repeats.epochs, patience=PATIENCE)
-    repeats = repeats.of(loss)
+    repeats = repeats.for_loss(loss)
     variants = [(direction, measure) for direction in DIRECTIONS for measure in MEASURES]
     found = {key: _Found([], [], [], [], []) for key in variants}
     epochs, candidates = [], []

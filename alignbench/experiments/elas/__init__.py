@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import Cost, Experiment, Part
 from alignbench.experiments.elas.score import elas_score
+from alignbench.experiments.trained import SOLVED_SPLITS, Repeats
+from alignbench.projectors import loss_of
 
 if TYPE_CHECKING:
     from alignbench.experiments.base import Bench
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def elas(bench: Bench, pair: Pair, projector: str) -> list[Score]:
     """Return ELAS of a pair."""
-    repeats = replace(bench.repeats, seeds=bench.option("elas_seeds"))
+    repeats = Repeats.of(bench, loss_of(projector))
     patches = bench.patches(pair.x.model) if projector == "cross_attention" else None
     return [elas_score(pair, repeats, projector, patches)]
 
@@ -28,11 +29,13 @@ EXPERIMENT = Experiment(
             "elas",
             elas,
             of=("compared_pair",),
-            sweep={"projector": "elas_projectors"},
-            cost=Cost(0.3, "projector", {"solved_splits": 40}),
+            sweep={"projector": "projectors"},
+            cost=Cost(0.3, "projector", {"splits": SOLVED_SPLITS}),
         ),
     ),
     options=("epochs", "splits", "seeds", "projectors"),
+    # ELAS hardly depends on initial weights: they move it by .002, splits by .02 to .04.
+    defaults={"projectors": ("linear",), "seeds": 3},
     measures={
         "elas": "How well a projector carries over: CKA, error, gap and cosine on held-out pairs.",
     },

@@ -9,7 +9,7 @@ import numpy as np
 from alignbench.errors import DegenerateError
 from alignbench.experiments.trained import course, not_applicable, plan, train_all, trained_score
 from alignbench.metrics import ELAS_WEIGHTS, elas, elas_parts, linear_cka
-from alignbench.projectors import RIDGE
+from alignbench.projectors import loss_of
 from alignbench.stats import one_per_group
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def elas_score(
 
     Args:
         pair: an encoder's and an LLM's embeddings.
-        repeats: how often what is trained.
+        repeats: number of splits, seeds and epochs.
         projector: of `alignbench.projectors.PROJECTORS`; "2layer_mlp" is that of ELAS as published. Of any
             but the linear one the score's variant has the name.
         patches: the encoder's, which "cross_attention" reads.
@@ -52,13 +52,13 @@ def elas_score(
     """
     from alignbench.projectors.fit import Training
 
-    loss = loss or (RIDGE if projector == PROJECTOR else "mse")
+    loss = loss or loss_of(projector)
     training = Training(projector, loss, epochs=repeats.epochs)
-    repeats = repeats.of(loss)
+    repeats = repeats.for_loss(loss)
     variant = "" if projector == PROJECTOR else projector
     x = None if patches is None else patches.values
     try:
-        splits = plan(pair.groups, repeats, early_stopping=False)
+        splits = plan(pair.groups, repeats)
         rows = one_per_group(np.asarray(pair.groups), repeats.seed)
         own, shuffled, epochs = [], [], []
         for trained, controls in train_all(pair, splits, training, repeats, x=x, everything=True):

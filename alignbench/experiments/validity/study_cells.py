@@ -92,13 +92,13 @@ class CellSettings:
 
     @property
     def repeats(self) -> Repeats:
-        """How often what is trained."""
+        """Number of splits, seeds and epochs of end to end and ELAS."""
         return Repeats(self.seed, self.splits, 1, self.epochs, permutations=0)
 
     @property
     def vlm(self) -> VLMSettings:
         """How VLMs are trained."""
-        return VLMSettings(epochs=self.vlm_epochs, splits=self.vlm_splits, seed=self.seed)
+        return VLMSettings(repeats=Repeats(self.seed, self.vlm_splits, 1, self.vlm_epochs))
 
 
 def cell(

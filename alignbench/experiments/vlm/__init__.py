@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import Computed, Cost, Experiment, NotApplicableError, Part
-from alignbench.experiments.vlm.result import PERMUTATIONS, VLMSettings
+from alignbench.experiments.trained import Repeats
+from alignbench.experiments.vlm.result import REPEATS, VLMSettings
 from alignbench.experiments.vlm.scores import vlm
 
 if TYPE_CHECKING:
+    from alignbench.config import Config
     from alignbench.encoders import Encoder
     from alignbench.experiments.base import Bench
     from alignbench.llms import LLM
@@ -17,20 +19,12 @@ if TYPE_CHECKING:
 
 def train(bench: Bench, encoder: Encoder | Custom, llm: LLM | Custom, projector: str) -> Computed:
     """Return the perplexity of captions, what the image adds to it, and answers; with the curves."""
-    chosen, name = bench.option("vlm_encoders"), encoder.info.stand_in_for or encoder.info.name
-    if chosen is not None and name not in chosen:
+    chosen, name = bench.option("encoders"), encoder.info.stand_in_for or encoder.info.name
+    if not bench.is_given("encoders") and name not in chosen:
         raise NotApplicableError(
             f"by default a VLM is trained of {' and '.join(chosen)}; name others with --encoders"
         )
-    settings = VLMSettings(
-        projector,
-        bench.option("vlm_epochs"),
-        bench.option("vlm_splits"),
-        bench.option("vlm_seeds"),
-        bench.option("seed"),
-        bench.option("image_tokens"),
-        permutations=bench.option("permutations") or PERMUTATIONS,
-    )
+    settings = VLMSettings(projector, Repeats.of(bench), bench.option("image_tokens"))
     names = encoder.info, llm.info
     scores, arrays = vlm(
         lambda: bench.patches(encoder), bench.head(llm), bench.dataset, settings, names=names
@@ -38,6 +32,13 @@ def train(bench: Bench, encoder: Encoder | Custom, llm: LLM | Custom, projector:
     return Computed(scores, arrays, f"vlm-{projector}")
 
 
+def encoders_by_default(config: Config) -> tuple[str, ...]:
+    """Return the encoders that a VLM is trained of where none is named: it takes long."""
+    names = config.default_encoders
+    return tuple(name for name in config.vlm_encoders if name in names) or names
+
+
+DEFAULTS = {"epochs": REPEATS.epochs, "splits": REPEATS.splits, "seeds": REPEATS.seeds}
 EXPERIMENT = Experiment(
     "vlm",
     "a small VLM of every pair, its projector trained with the LLM's own loss",
@@ -46,12 +47,13 @@ EXPERIMENT = Experiment(
             "vlm",
             train,
             of=("encoder", "llm"),
-            sweep={"projector": "vlm_projectors"},
+            sweep={"projector": "projectors"},
             uses=frozenset({"patches"}),
-            cost=Cost(70.0, "llm", {"vlm_epochs": 8, "vlm_splits": 3, "vlm_seeds": 1}),
+            cost=Cost(70.0, "llm", DEFAULTS),
         ),
     ),
     options=("epochs", "splits", "seeds", "projectors", "image_tokens"),
+    defaults={**DEFAULTS, "projectors": ("linear",), "encoders": encoders_by_default},
     long=True,
     not_for_arrays="needs both models",
     measures={

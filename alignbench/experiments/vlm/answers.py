@@ -98,9 +98,8 @@ def answer_scores(
             scores.append(_missing("no such question is asked in every held-out part; use more samples", own))
             continue
         found = np.asarray([_shares(result, number, kind) for number in range(len(result.jobs))])
-        right, shuffled, chance = (
-            found[:, i].reshape(settings.splits, settings.seeds) for i in range(found.shape[1])
-        )
+        shape = settings.repeats.splits, settings.repeats.seeds
+        right, shuffled, chance = (column.reshape(shape) for column in found.T)
         scores.append(
             Score(
                 metric="answer_exact_match",

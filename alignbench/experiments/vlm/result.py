@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from alignbench.experiments.trained import Repeats
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
     from alignbench.datasets import Sample
     from alignbench.types import ModelInfo
 
-PERMUTATIONS = 999
+REPEATS = Repeats(splits=3, seeds=1, epochs=8)
+"""A training takes far more work than that of a projector of embeddings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +26,17 @@ class VLMSettings:
 
     Args:
         projector: of `alignbench.projectors.PROJECTORS`.
-        epochs: passes over the training images, each time with one of their wordings.
-        splits: train and test splits of the groups.
-        seeds: trainings a split.
-        seed: of everything drawn.
-        image_tokens: the most vectors that an image becomes; patches are averaged over a grid of so many.
+        repeats: number of splits, seeds and epochs: passes over the training images, each time with one of
+            their wordings.
+        image_tokens: the most vectors that an image becomes; patches are averaged over a grid of that many.
             "cross_attention" has its own number.
         batch: captions a step.
-        permutations: of a null.
     """
 
     projector: str = "linear"
-    epochs: int = 8
-    splits: int = 3
-    seeds: int = 1
-    seed: int = 42
+    repeats: Repeats = REPEATS
     image_tokens: int = 1
     batch: int = 8
-    permutations: int = PERMUTATIONS
 
 
 @dataclass(frozen=True, slots=True)

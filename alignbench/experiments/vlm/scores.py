@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.errors import DegenerateError, TooFewSamplesError
+from alignbench.errors import DegenerateError
 from alignbench.experiments.sharing import Sharing, why_not
+from alignbench.experiments.trained import TEST_TO_TRAIN, plan, split_interval
 from alignbench.experiments.vlm.answers import answer_scores, asked
 from alignbench.experiments.vlm.control import DERANGEMENTS, derangement, image_blocks, shuffled_nulls
 from alignbench.experiments.vlm.learning import MORE, UNDERFIT, learning_flags
 from alignbench.experiments.vlm.result import Job, VLMResult, VLMSettings
-from alignbench.stats import corrected_interval, multi_split_p, repeated_split, rng_for, seed_for, seed_spread
-from alignbench.stats.interval import MIN_GROUPS
+from alignbench.stats import multi_split_p, rng_for, seed_for, seed_spread
 from alignbench.types import Interval, Null, Score
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     IntervalMaker = Callable[[NDArray[np.float64], tuple[float, float]], Interval | None]
 
 CURVES = ("train", "held_out")
-MIN_TO_SPLIT = 10  # groups: a fifth of them is then two, and one can be given the other's image
 
 
 def plan_jobs(samples: Sequence[Sample], settings: VLMSettings) -> tuple[Job, ...]:
@@ -44,21 +43,18 @@ def plan_jobs(samples: Sequence[Sample], settings: VLMSettings) -> tuple[Job, ..
     Raises:
         TooFewSamplesError: too few groups.
     """
-    groups = np.asarray([sample.group for sample in samples])
-    if (count := len(set(groups.tolist()))) < MIN_TO_SPLIT:
-        raise TooFewSamplesError(f"training and testing a projector takes {MIN_TO_SPLIT} groups, got {count}")
+    groups, repeats = np.asarray([sample.group for sample in samples]), settings.repeats
     jobs = []
-    for number in range(settings.splits):
-        train, held_out = repeated_split(groups, settings.seed, number)
-        rows = np.flatnonzero(held_out)
+    for split in plan(groups.tolist(), repeats):
+        number, train, rows = split.number, np.flatnonzero(split.train), np.flatnonzero(split.test)
         test = rows[np.unique(groups[rows], return_index=True)[1]]
         test.sort()
-        rng = rng_for(settings.seed, "vlm", str(number))
-        blocks = image_blocks(groups[test], settings.seed, f"vlm {number}")
+        rng = rng_for(repeats.seed, "vlm", str(number))
+        blocks = image_blocks(groups[test], repeats.seed, f"vlm {number}")
         other = derangement(np.zeros(len(test), dtype=np.intp), rng)
         questions = tuple((place, q) for place, row in enumerate(test) for q, _, _ in asked(samples[row]))
-        seeds = [seed_for(settings.seed, "vlm", number, again) for again in range(settings.seeds)]
-        jobs += [Job(number, seed, np.flatnonzero(train), test, blocks, other, questions) for seed in seeds]
+        seeds = [seed_for(repeats.seed, "vlm", number, again) for again in range(repeats.seeds)]
+        jobs += [Job(number, seed, train, test, blocks, other, questions) for seed in seeds]
     return tuple(jobs)
 
 
@@ -126,12 +122,12 @@ def vlm(
 
 def vlm_scores(result: VLMResult) -> list[Score]:
     """Return the perplexity of captions, what the image adds to it, and the answers' exact match."""
-    numbers = _log_perplexities(result)
-    nulls = [_nulls(result, number) for number in range(result.settings.splits)]
+    numbers, repeats = _log_perplexities(result), result.settings.repeats
+    nulls = [_nulls(result, number) for number in range(repeats.splits)]
     gain = _gain(result, numbers, nulls)
     curves = [np.stack([getattr(one, f"{name}_curve") for one in result.trained]) for name in CURVES]
     flags = learning_flags(curves[0], curves[1], gain.null.p if gain.null is not None else None)
-    told = {"epochs_to_try": MORE * result.settings.epochs} if UNDERFIT in flags else {}
+    told = {"epochs_to_try": MORE * repeats.epochs} if UNDERFIT in flags else {}
     return [
         *(
             replace(score, flags=(*score.flags, *flags), params={**score.params, **told})
@@ -167,7 +163,7 @@ def not_trainable(
 
 
 def _common(result: VLMResult) -> dict[str, Any]:
-    settings = result.settings
+    settings, repeats = result.settings, result.settings.repeats
     sides = (result.encoder, result.llm)
     return {
         "experiment": "vlm",
@@ -177,14 +173,14 @@ def _common(result: VLMResult) -> dict[str, Any]:
         "variant": settings.projector,
         "n": len({sample.group for sample in result.samples}),
         "dims": result.params.get("dims", ()),
-        "seed": settings.seed,
+        "seed": repeats.seed,
         "weights": {side.label: side.weights for side in sides},
         "params": {
             "mode": "cross-modal",
             "projector": settings.projector,
-            "epochs": settings.epochs,
-            "splits": settings.splits,
-            "seeds": settings.seeds,
+            "epochs": repeats.epochs,
+            "splits": repeats.splits,
+            "seeds": repeats.seeds,
             "batch": settings.batch,
             "test_to_train": _test_to_train(result),
             "preprocessing": {side.label: dict(side.params) for side in sides},
@@ -195,7 +191,7 @@ def _common(result: VLMResult) -> dict[str, Any]:
 
 def _test_to_train(result: VLMResult) -> float:
     if not result.jobs:
-        return 0.25
+        return TEST_TO_TRAIN
     groups = np.asarray([sample.group for sample in result.samples])
     ratios = [len(job.test) / len(set(groups[job.train])) for job in result.jobs]
     return float(np.mean(ratios))
@@ -203,7 +199,7 @@ def _test_to_train(result: VLMResult) -> float:
 
 def _log_perplexities(result: VLMResult) -> dict[str, NDArray[np.float64]]:
     """Return -log p a token of the held-out captions with their own, other and no images: [splits, seeds]."""
-    shape = (result.settings.splits, result.settings.seeds)
+    shape = (result.settings.repeats.splits, result.settings.repeats.seeds)
     found = {}
     for name in ("right", "shuffled", "none"):
         values = [getattr(one, name) for one in result.trained]
@@ -215,26 +211,21 @@ def _nulls(result: VLMResult, split: int) -> Null:
     """Return what a split's captions do with their images dealt out anew; seeds are averaged first."""
     own = [i for i, job in enumerate(result.jobs) if job.split == split]
     losses = np.mean([result.trained[i].losses for i in own], axis=0)
-    job, settings = result.jobs[own[0]], result.settings
+    job, repeats = result.jobs[own[0]], result.settings.repeats
     types = np.asarray([result.samples[row].data_type for row in job.test])
     return shuffled_nulls(
         losses,
         result.trained[own[0]].tokens,
         job.blocks,
         types,
-        settings.permutations,
-        rng_for(settings.seed, "vlm null", str(split)),
+        repeats.permutations,
+        rng_for(repeats.seed, "vlm null", str(split)),
     )
 
 
 def _interval_maker(result: VLMResult) -> IntervalMaker:
-    ratio = _test_to_train(result)
-    enough = len({sample.group for sample in result.samples}) >= MIN_GROUPS
-
-    def interval(values: NDArray[np.float64], bounds: tuple[float, float]) -> Interval | None:
-        return corrected_interval(values.mean(axis=1), ratio, bounds=bounds) if enough else None
-
-    return interval
+    ratio, groups = _test_to_train(result), len({sample.group for sample in result.samples})
+    return lambda values, bounds: split_interval(values, groups, ratio=ratio, bounds=bounds)
 
 
 def _spread(values: NDArray[np.float64]) -> dict[str, float]:
@@ -293,7 +284,7 @@ def _gain(result: VLMResult, numbers: Mapping[str, NDArray[np.float64]], nulls: 
             "images permuted among held-out groups, splits combined",
             mean=0.0,
             p=multi_split_p([null.p for null in nulls if null.p is not None]),
-            draws=result.settings.permutations,
+            draws=result.settings.repeats.permutations,
             within_p=multi_split_p(within) if within else None,
         ),
         chance=0.0,

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from alignbench.doing import advance, doing
+from alignbench.doing import doing
 from alignbench.errors import DataError, ModelError
 from alignbench.experiments.vlm.answers import asked
 from alignbench.experiments.vlm.control import mean_shuffled
 from alignbench.experiments.vlm.result import Trained
 from alignbench.projectors.architectures import build
+from alignbench.projectors.epochs import run_epochs
 from alignbench.projectors.patches import MOST_PATCHES, grid
 from alignbench.stats import rng_for
 
@@ -78,7 +79,7 @@ def run_jobs(
         "dims": (x.shape[2], decoder.width),
         "max_length": llm.options.max_length,
     }
-    with doing("epochs of the VLM's projectors", len(jobs) * settings.epochs):
+    with doing("epochs of the VLM's projectors", len(jobs) * settings.repeats.epochs):
         if on_cpu and decoder.is_small:
             workers = min(cores(), len(jobs))
             with _single_threaded(), ThreadPoolExecutor(workers, initializer=_one_thread) as pool:
@@ -143,24 +144,25 @@ class _Training:
             none=float(none),
             answers=tuple(answers),
             other_answers=tuple(other),
-            train_curve=np.asarray(curves[0]),
-            held_out_curve=np.asarray(curves[1]),
+            train_curve=curves[0],
+            held_out_curve=curves[1],
         )
 
-    def _train(self) -> tuple[list[float], list[float]]:
-        settings, rng = self.settings, rng_for(self.job.seed, "vlm batches")
-        steps = settings.epochs * -(-len(self.job.train) // settings.batch)
+    def _train(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        batch, epochs = self.settings.batch, self.settings.repeats.epochs
+        rng = rng_for(self.job.seed, "vlm batches")
+        steps = epochs * -(-len(self.job.train) // batch)
         rate = _RATE / self.x.shape[-1]
         optimiser = torch.optim.Adam(self.projector.parameters(), lr=rate)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _schedule(step, steps))
-        curves: tuple[list[float], list[float]] = ([], [])
-        for _ in range(settings.epochs):
+
+        def learn() -> float:
             order = rng.permutation(self.job.train)
             total = count = 0.0
-            for first in range(0, len(order), settings.batch):
-                rows = order[first : first + settings.batch]
-                own = [self.captions[int(row)] for row in rows]
-                texts = [of[int(rng.integers(len(of)))] for of in own]
+            for first in range(0, len(order), batch):
+                rows = order[first : first + batch]
+                wordings = [self.captions[int(row)] for row in rows]
+                texts = [of[int(rng.integers(len(of)))] for of in wordings]
                 tokens = sum(map(len, texts))
                 summed = self.decoder.losses(self._prefix(rows), texts).sum()
                 optimiser.zero_grad()
@@ -170,10 +172,9 @@ class _Training:
                 total, count = total + float(summed.detach()), count + tokens
             if not math.isfinite(total):
                 raise ModelError("the language-model loss is not finite; try --align-dtype float32")
-            curves[0].append(total / count)
-            curves[1].append(self._held_out())
-            advance()
-        return curves
+            return total / count
+
+        return run_epochs(epochs, learn, self._held_out)
 
     def _prefix(self, rows: NDArray[np.intp]) -> Tensor:
         """Return what stands before the caption of each row: start, image tokens, line break."""
