@@ -14,10 +14,10 @@ import pytest
 from alignbench import paths
 from alignbench.cli.main import main
 from alignbench.errors import ConfigError
-from alignbench.experiments import EXPERIMENTS
+from alignbench.experiments import EXPERIMENTS, Experiment
 from alignbench.metrics import METRICS
 from alignbench.plots import FIGURES, Caption, FigureInputs, declare_figure
-from alignbench.plots.declared import caption_of, figures_of, needs_of, not_drawn, shown_in
+from alignbench.plots.declared import FigureRegistry, caption_of, figures_of, needs_of, not_drawn, shown_in
 from alignbench.ui.jobs import Job
 from alignbench.ui.models import Chooser, Suites
 from alignbench.ui.results import shown
@@ -25,6 +25,7 @@ from alignbench.ui.tables import COLUMNS
 from alignbench.ui.tabs import tabs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 TOOLKIT_CORAL = {
@@ -202,3 +203,75 @@ def test_a_plain_function_is_a_figure_without_a_caption() -> None:
         assert not_drawn(set(FIGURES) - {"my_own"}) == {}  # no command draws it
     finally:
         FIGURES.remove("my_own")
+
+
+HEIGHTS = """
+from alignbench.plots import Caption, declare_figure
+
+@declare_figure("heights", caption=Caption("Who is tallest?"))
+def tallest(inputs):
+    return None
+
+def plain(inputs):
+    return None
+"""
+
+
+@pytest.fixture
+def with_heights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Register an experiment `heights` whose figures are in the module of that name, which is at hand."""
+    (tmp_path / "heights_figures.py").write_text(HEIGHTS, encoding="utf-8")
+    (tmp_path / "heights_without.py").write_text("", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert len(FIGURES)  # the table was read before the experiment was registered
+    yield lambda module: EXPERIMENTS.add(
+        "heights", Experiment("heights", "who is tallest?", figures=(module,))
+    )
+    EXPERIMENTS.remove("heights")
+    if "tallest" in FIGURES:
+        FIGURES.remove("tallest")
+
+
+def test_an_experiment_brings_the_figures_of_the_modules_that_it_names(
+    with_heights: Callable[[str], None],
+) -> None:
+    ours = FIGURES.names()
+    with_heights("heights_figures")
+    assert FIGURES.names() == [*ours, "tallest"]
+    assert figures_of("heights") == ("tallest",)
+    assert caption_of("tallest").title == "Who is tallest?"
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ("heights_missing", "experiment 'heights': can't import its figures, heights_missing (No module"),
+        ("heights_without", "experiment 'heights': heights_without declares no figure; use @declare_figure"),
+    ],
+)
+def test_a_module_without_figures_is_an_error_that_names_the_experiment(
+    module: str, message: str, with_heights: Callable[[str], None]
+) -> None:
+    with_heights(module)
+    with pytest.raises(ConfigError) as error:
+        FIGURES.names()
+    assert str(error.value).startswith(message)
+
+
+def test_a_package_brings_figures_by_its_entry_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "heights_package.py").write_text(HEIGHTS, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    info = tmp_path / "heights-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: heights\nVersion: 1\n", encoding="utf-8")
+    points = "[alignbench.figures]\nhighest = heights_package:tallest\nbars = heights_package:plain\n"
+    (info / "entry_points.txt").write_text(points, encoding="utf-8")
+    figures = FigureRegistry("alignbench.experiments:figure_modules")
+    assert figures.names() == [*FIGURES.names(), "highest", "bars"]
+    caption = figures.get("highest").caption
+    assert caption is not None
+    assert caption.title == "Who is tallest?"
+    assert figures.get("bars").caption is None  # a plain function
+    assert figures.get("bars")(FigureInputs()) is None
