@@ -23,7 +23,15 @@ from alignbench.plugin.collect import Collector
 from alignbench.plugin.failures import Failures
 from alignbench.plugin.options import read_options
 from alignbench.plugin.record import Recorder
-from alignbench.plugin.selection import AXES, experiment_of, is_replaced, needed_by_items, part_of, uses_of
+from alignbench.plugin.selection import (
+    AXES,
+    TIMED,
+    experiment_of,
+    is_replaced,
+    needed_by_items,
+    part_of,
+    uses_of,
+)
 from alignbench.plugin.study import StudyRun, asked_for, name_in, study_encoders
 from alignbench.session.bench import SessionBench
 from alignbench.session.environment import share_out_gpus
@@ -302,9 +310,12 @@ def part(request: pytest.FixtureRequest, record: Recorder) -> Cell:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Free an LLM that was held with its head when the tests of its file are over."""
+    """Free a model that was timed when the next test does not time it, and an LLM's head with its file."""
+    session = item.config.stash[SESSION]
+    if not set(TIMED) & set(getattr(nextitem, "fixturenames", ())):
+        session.release()
     if nextitem is None or nextitem.path != item.path:
-        item.config.stash[SESSION].release_head()
+        session.release_head()
 
 
 def _nothing_to_time(item: pytest.Item, session: Session) -> str | None:

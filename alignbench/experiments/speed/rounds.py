@@ -52,6 +52,7 @@ class Effort:
 # In a run of everything speed is one of many. Metrics are many, models are few.
 USUAL = Effort(seconds=0.3)
 BRIEF = Effort(seconds=0.1, least=2, longest=0.1)
+ASKED = Effort(seconds=10.0)  # where speed is asked for by name
 
 
 @dataclass
