@@ -16,7 +16,7 @@ import pytest
 
 from alignbench.errors import AlignbenchError, UnwritableError
 from alignbench.experiments import experiments, needing
-from alignbench.plugin import shortage, timing
+from alignbench.plugin import timing
 from alignbench.plugin.against import Against
 from alignbench.plugin.cell import Cell
 from alignbench.plugin.collect import Collector
@@ -74,7 +74,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(timing, "alignbench-timing")
     failures = Failures(session)
     config.pluginmanager.register(failures, "alignbench-failures")
-    config.pluginmanager.register(shortage, "alignbench-shortage")
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         config.stash[FOLDER] = RunFolder(Path(worker["alignbench_run"]))

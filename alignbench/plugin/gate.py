@@ -89,7 +89,8 @@ class Gate:
         if _with_workers(config):
             if option.benchmark_compare or option.benchmark_compare_fail:
                 raise pytest.UsageError(
-                    "--benchmark-compare: not together with -n, whose workers would time each other; leave out -n"
+                    "--benchmark-compare: not together with -n, whose workers would time each other; "
+                    "leave out -n"
                 )
             option.benchmark_disable = True  # it would do so itself, with a warning at the end of every run
             return None
