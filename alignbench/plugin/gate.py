@@ -18,6 +18,7 @@ import pytest
 from alignbench.experiments.speed.machine import threads_to_use
 from alignbench.paths import exists, is_file
 from alignbench.plugin.baseline import MIDDLE_OF, Baseline, runs_like
+from alignbench.plugin.selection import is_timed
 from alignbench.plugin.terminal import Printer
 from alignbench.session.environment import accelerator, git_commit, machine, versions
 from alignbench.show.text import wrap
@@ -316,11 +317,6 @@ class Gate:
         with suppress(ValueError, AttributeError):
             return str(path.relative_to(self.config.invocation_params.dir))  # type: ignore[union-attr]
         return str(path)
-
-
-def is_timed(item: pytest.Item) -> bool:
-    """Whether the test times something, and will be run."""
-    return "stopwatch" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("skip")
 
 
 def why_not(config: pytest.Config) -> str | None:

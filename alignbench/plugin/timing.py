@@ -11,7 +11,8 @@ import pytest
 from alignbench.experiments.base import NotApplicableError
 from alignbench.experiments.speed.machine import keep_freed_memory
 from alignbench.experiments.speed.rounds import ASKED, Patience
-from alignbench.plugin.gate import Gate, is_timed, why_not
+from alignbench.plugin.gate import Gate, why_not
+from alignbench.plugin.selection import is_timed
 from alignbench.session.clock import Clock
 
 if TYPE_CHECKING:
