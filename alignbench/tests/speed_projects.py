@@ -17,7 +17,7 @@ import time
 from alignbench.experiments.speed import reference as speed_reference
 from alignbench.experiments.speed import rounds as speed_rounds
 
-speed_rounds._LONG_PAUSES = (0.0, 0.1)  # slow code is not to hold up the tests
+speed_rounds._PAUSES = (0.0, 0.1)  # slow code is not to hold up the tests
 reading = dict.fromkeys(("product", "memory", "calls"), 1.0)
 speed_reference.Reference.read = lambda self: dict(reading)
 
