@@ -177,7 +177,8 @@ class Part:
     Args:
         name: "by_data_type" is the part of `test_by_data_type`.
         compute: (bench, what the cell is made of, the parameter values by name) -> what it gives: `Computed`,
-            or scores alone. A timed part gives a `Work`, which whoever runs the part has timed.
+            or scores alone. A timed part takes no bench, and gives a `Work` that whoever runs the part has
+            timed.
         of: what a cell is made of.
         sweep: parameter -> the values that it takes in turn.
         uses: what it takes of models beside their embeddings, so that it comes with the same load of weights.
@@ -213,9 +214,9 @@ class Part:
         result = self.compute(bench, *cell, **values)
         return result if isinstance(result, Computed) else Computed(tuple(result))
 
-    def work(self, bench: Bench, *cell: object, **values: object) -> Work:
+    def work(self, *cell: object, **values: object) -> Work:
         """Return what is to be timed of a cell of a timed part."""
-        work: Work = self.compute(bench, *cell, **values)
+        work: Work = self.compute(*cell, **values)
         return work
 
 

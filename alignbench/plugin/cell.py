@@ -37,4 +37,4 @@ class Cell:
 
     def work(self, *cell: object, **values: object) -> Work:
         """Return the work of a timed part."""
-        return self.part.work(self.record.bench, *cell, **values)
+        return self.part.work(*cell, **values)

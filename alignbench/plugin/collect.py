@@ -20,14 +20,13 @@ from alignbench.findings.files import ARTIFACTS
 from alignbench.findings.toys import toy_warnings
 from alignbench.paths import exists
 from alignbench.plugin.forecast import Forecast
-from alignbench.plugin.gate import is_timed
-from alignbench.plugin.selection import needed_by_items, timings_of, uses_of
+from alignbench.plugin.selection import Demand, demand_of
 from alignbench.plugin.terminal import TOKENS, Printer, TerminalProgress, ToLoad, plan, tokens_of
 from alignbench.plugin.typed import pytest_command
 from alignbench.session.describe import describe_run
 from alignbench.session.keep import Keeper
 from alignbench.session.samples import keep_samples
-from alignbench.session.selection import Needed, needed_by_ids
+from alignbench.session.selection import needed_by_ids
 from alignbench.show import failure_lines, terminal_table
 from alignbench.text import clean
 from alignbench.types import Run, Score
@@ -37,7 +36,6 @@ from alignbench.weights.handle import Handle
 
 if TYPE_CHECKING:
     import warnings
-    from collections.abc import Sequence
 
     from alignbench.llms import LLM
     from alignbench.plugin.against import Against
@@ -79,7 +77,6 @@ class Collector:
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
         self._planned = False
-        self._mapped: frozenset[str] = frozenset()
         self.forecast = Forecast(config, session)
         session.progress = TerminalProgress(config)
 
@@ -87,20 +84,14 @@ class Collector:
         """Look once for the weights of every model that the collected tests need, and say the plan."""
         if not self.config.option.collectonly and session.items:
             encoders, llms = tuple(self.session.encoders), tuple(self.session.llms)
-            timed = [item for item in session.items if is_timed(item)]
-            mapped = [item for item in session.items if "maps" in uses_of(item)]
-            others = [item for item in session.items if not is_timed(item) and item not in mapped]
-            self._mapped = frozenset(needed_by_items(mapped, encoders, llms).vision)
-            embedded = needed_by_items(others, encoders, llms)
-            tests = [item.nodeid for item in session.items if not item.get_closest_marker("skip")]
-            self._plan(needed_by_items(session.items, encoders, llms), tests, embedded, timed)
+            self._plan(demand_of(session.items, encoders, llms))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Do the same on an xdist controller, which has no items: a worker's UsageError would be a crash."""
         if not self._planned:
             needed = needed_by_ids(ids, tuple(self.session.encoders), tuple(self.session.llms))
-            self._plan(needed, ids, needed)
+            self._plan(Demand(ids, needed, needed))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what the test recorded; each score is on the disk before the next test ends."""
@@ -178,11 +169,9 @@ class Collector:
             except UnwritableError as error:
                 self.keeper.note(f"{ARTIFACTS}/{error.path.name}", error.why)
 
-    def _plan(
-        self, needed: Needed, tests: Sequence[str], embedded: Needed, timed: Sequence[pytest.Item] = ()
-    ) -> None:
+    def _plan(self, demand: Demand) -> None:
         self._planned = True
-        if not needed:
+        if not demand.needed:
             return
         try:
             with self.printer.patience("data   reading and checking; large data take a while"):
@@ -191,14 +180,12 @@ class Collector:
         except AlignbenchError as error:
             raise pytest.UsageError(clean(str(error))) from error
         models, problems = [], []
-        timings = timings_of(timed)
-        patched = {id(self.session.encoders[name]) for name in needed.patches}
-        for model in self._models(needed):
+        for model in (
+            *(self.session.encoders[name] for name in demand.needed.vision),
+            *(self.session.llms[name] for name in demand.needed.text),
+        ):
             try:
-                name = model.info.stand_in_for or model.info.name
-                embeds = name in (*embedded.vision, *embedded.text)
-                of_patches = id(model) in patched
-                models.append(self._to_load(model, timings.get(name, 0), embeds=embeds, patches=of_patches))
+                models.append(self._to_load(model, demand))
             except AlignbenchError as error:
                 problems.append(clean(str(error)))
         if problems:
@@ -209,11 +196,11 @@ class Collector:
         option, options = self.config.option, self.session.options
         # More workers than cores wait for each other.
         workers = min(getattr(option, "numprocesses", None) or 1, available_cores())
-        seconds = self.forecast.begin(tests, models, dataset, workers)
+        seconds = self.forecast.begin(demand.tests, models, dataset, workers)
         scored = [model.info for model in models if model.missing is not None]
         toys = toy_warnings(scored, dataset.origin)
         width, warned = self.printer.width, [*self.session.copies, *toys]
-        self.printer.lines(plan(options, dataset, models, len(tests), seconds, width, warned))
+        self.printer.lines(plan(options, dataset, models, len(demand.tests), seconds, width, warned))
 
     def _try_cache(self) -> None:
         """Say now that embeddings can't be kept, and not when they have been computed."""
@@ -222,7 +209,7 @@ class Collector:
         except AlignbenchError as error:
             raise pytest.UsageError(clean(str(error))) from error
 
-    def _to_load(self, model: Encoder | LLM | Custom, timed: int, *, embeds: bool, patches: bool) -> ToLoad:
+    def _to_load(self, model: Encoder | LLM | Custom, demand: Demand) -> ToLoad:
         if (file := array_file(model)) is not None:
             # All that can be wrong with its rows is known now, and not once in every test.
             used = len(file.vectors_of(self.session.dataset))
@@ -231,13 +218,14 @@ class Collector:
         embedder, dataset = self.session.embedder, self.session.dataset
         # Also what is only timed must be able to compute as asked, and says so here if it can't.
         missing = embedder.count_missing(model, dataset)
+        name = model.info.stand_in_for or model.info.name
+        patches = any(self.session.encoders[encoder] is model for encoder in demand.needed.patches)
         without_patches = (
             embedder.count_missing(model, dataset, "patches") if patches and gives(model, "patches") else 0
         )
-        mapped = (model.info.stand_in_for or model.info.name) in self._mapped and len(
-            what_it_lacks(model)
-        ) < 2
-        to_embed = missing if embeds else None
+        mapped = name in demand.mapped and len(what_it_lacks(model)) < 2
+        timed = demand.timings.get(name, 0)
+        to_embed = missing if name in (*demand.embedded.vision, *demand.embedded.text) else None
         if isinstance(model, Handle) and (to_embed or without_patches or timed or mapped):
             model.examine()
         pixels = model.pixels if isinstance(model, Encoder) else None
@@ -256,10 +244,6 @@ class Collector:
             tokens=tokens_of(dataset) if model.info.side == "text" else TOKENS,
             pixels=pixels.said() if pixels is not None else "",
         )
-
-    def _models(self, needed: Needed) -> list[Encoder | LLM | Custom]:
-        vision = [self.session.encoders[name] for name in needed.vision]
-        return [*vision, *(self.session.llms[name] for name in needed.text)]
 
     def _describe(self) -> Run:
         return describe_run(

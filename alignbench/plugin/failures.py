@@ -9,6 +9,7 @@ import pytest
 
 from alignbench.errors import AlignbenchError
 from alignbench.experiments import EXPERIMENTS
+from alignbench.memory import is_out_of_memory
 from alignbench.plugin.selection import experiment_of, needed_by_items
 from alignbench.session.selection import needed_by_ids
 from alignbench.text import clean, cut
@@ -96,17 +97,21 @@ def _explain(
 ) -> None:
     """Note in the report why the test failed, and which models it is about."""
     error = None if call.excinfo is None else call.excinfo.value
-    ours = isinstance(error, AlignbenchError)
-    if ours:
+    mendable = isinstance(error, AlignbenchError)
+    if mendable:
         reason = clean(error) or type(error).__name__
+    elif "alignbench_session" in getattr(item, "fixturenames", ()) and is_out_of_memory(error):
+        mendable = True
+        words = clean(error) or type(error).__name__
+        reason = f"out of memory: {words}; fewer samples take less (--n-samples)"
     elif call.excinfo is not None:
         reason = _first_line(call.excinfo.exconly())
     else:
         reason = _first_line(str(report.longrepr))  # another plugin's verdict
     first = _first_test_with(error, report.nodeid)
-    once = (ours or first is not None) and not item.config.option.fulltrace
+    once = (mendable or first is not None) and not item.config.option.fulltrace
     if once:
-        report.longrepr = reason if ours else f"{reason} (the traceback is with {first})"
+        report.longrepr = reason if mendable else f"{reason} (the traceback is with {first})"
     needed = needed_by_items([item], tuple(session.encoders), tuple(session.llms))
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     metric = parameters.get("metric")

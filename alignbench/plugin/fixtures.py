@@ -16,14 +16,22 @@ import pytest
 
 from alignbench.errors import AlignbenchError, UnwritableError
 from alignbench.experiments import defaults_of, experiments, needing
-from alignbench.plugin import shortage, timing
+from alignbench.plugin import timing
 from alignbench.plugin.against import Against
 from alignbench.plugin.cell import Cell
 from alignbench.plugin.collect import Collector
 from alignbench.plugin.failures import Failures
 from alignbench.plugin.options import read_options
 from alignbench.plugin.record import Recorder
-from alignbench.plugin.selection import AXES, experiment_of, is_replaced, needed_by_items, part_of, uses_of
+from alignbench.plugin.selection import (
+    AXES,
+    TIMED,
+    experiment_of,
+    is_replaced,
+    needed_by_items,
+    part_of,
+    uses_of,
+)
 from alignbench.plugin.study import StudyRun, asked_for, name_in, study_encoders
 from alignbench.session.bench import SessionBench
 from alignbench.session.environment import share_out_gpus
@@ -66,7 +74,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(timing, "alignbench-timing")
     failures = Failures(session)
     config.pluginmanager.register(failures, "alignbench-failures")
-    config.pluginmanager.register(shortage, "alignbench-shortage")
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         config.stash[FOLDER] = RunFolder(Path(worker["alignbench_run"]))
@@ -303,9 +310,12 @@ def part(request: pytest.FixtureRequest, record: Recorder) -> Cell:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Free an LLM that was held with its head when the tests of its file are over."""
+    """Free a model that was timed when the next test does not time it, and an LLM's head with its file."""
+    session = item.config.stash[SESSION]
+    if not set(TIMED) & set(getattr(nextitem, "fixturenames", ())):
+        session.release()
     if nextitem is None or nextitem.path != item.path:
-        item.config.stash[SESSION].release_head()
+        session.release_head()
 
 
 def _nothing_to_time(item: pytest.Item, session: Session) -> str | None:

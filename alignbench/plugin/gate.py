@@ -1,13 +1,15 @@
-"""pytest-benchmark under the suite: where timings are saved, and what comes of comparing them."""
+"""The bridge to pytest-benchmark: where it saves timings, and what it compares them with."""
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import statistics
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ import pytest
 from alignbench.experiments.speed.machine import threads_to_use
 from alignbench.paths import exists, is_file
 from alignbench.plugin.baseline import MIDDLE_OF, Baseline, runs_like
+from alignbench.plugin.selection import is_timed
 from alignbench.plugin.terminal import Printer
 from alignbench.session.environment import accelerator, git_commit, machine, versions
 from alignbench.show.text import wrap
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from alignbench.experiments.speed.rounds import Timing
+    from alignbench.experiments.speed.works import Work
     from alignbench.plugin.baseline import Run
     from alignbench.session.options import Options
 
@@ -34,9 +38,8 @@ NO_WORKERS = "workers would time each other; run without -n"
 SWITCHED_OFF = "timings are switched off (--benchmark-disable, --benchmark-skip)"
 # What tells saved timings apart beside the machine; of the run's options those that shape a model's work.
 _SETTINGS = ("dtype", "pooling", "layer", "llm_layer", "fit", "quantize")
-_TABLE = {"benchmark_sort": "min", "benchmark_group_by": "group"}
+_VERSIONS = ("python", "torch", "transformers", "numpy")
 _ALL_COLUMNS = 10  # the default, said in older versions as a list of all there are
-_DEFAULT_STORAGE = "file://./.benchmarks"
 _NUMBERED = "[0-9][0-9][0-9][0-9]_"
 _TOLERANCE = 0.1
 _WORTH_SAYING = 1.02  # of what the machine itself has become slower
@@ -72,6 +75,42 @@ class Gate:
     unjudged: list[str] = field(default_factory=list)
     earlier: list[Run] = field(default_factory=list)
     unsaved: str = ""
+    _looks: deque[float] = field(default_factory=deque)
+
+    @classmethod
+    def of_run(cls, config: pytest.Config, options: Options, output_dir: Path) -> Gate | None:
+        """Set pytest-benchmark's options, before it reads them; None where it takes no part.
+
+        Raises:
+            UsageError: a comparison with several workers, or with a run that is not there.
+        """
+        option = config.option
+        if not hasattr(option, "benchmark_storage"):
+            return None
+        if _with_workers(config):
+            if option.benchmark_compare or option.benchmark_compare_fail:
+                raise pytest.UsageError(
+                    "--benchmark-compare: not together with -n, whose workers would time each other; "
+                    "leave out -n"
+                )
+            option.benchmark_disable = True  # it would do so itself, with a warning at the end of every run
+            return None
+        if option.benchmark_storage == "file://./.benchmarks":  # the default
+            option.benchmark_storage = f"file://{output_dir / 'speed' / accelerator(options.device)}"
+        kind, _, place = option.benchmark_storage.rpartition("://")
+        root = Path(place).absolute() if kind in {"", "file"} else None
+        tag = None
+        if not option.benchmark_save and not option.benchmark_autosave:
+            # Two runs of one second would write one file, and be set apart together.
+            moment = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+            tag = option.benchmark_autosave = f"{git_commit(config.rootpath) or 'no-commit'}_{moment}"
+        _leave_out_table(option)
+        folders = () if root is None else (root, *root.parents)
+        gate = cls(config, options, root, tag, tuple(folder for folder in folders if not exists(folder)))
+        if option.benchmark_compare and root is not None:
+            gate._find_compared(root)
+        config.pluginmanager.register(gate, "alignbench-gate")
+        return gate
 
     @property
     def session(self) -> Any:
@@ -93,7 +132,7 @@ class Gate:
     @cached_property
     def baseline(self) -> Baseline:
         """What timings are compared with; of no use before pytest-benchmark has read its files."""
-        return Baseline(list((getattr(self.session, "compared_mapping", None) or {}).values()), self.earlier)
+        return Baseline([*self._compared.values()], self.earlier)
 
     def too_slow_by(self, nodeid: str, timing: Timing) -> float:
         """Return by how many times a timing exceeds what fails the run, less 1; below 0 where it doesn't."""
@@ -105,13 +144,38 @@ class Gate:
         if timing.busy and 0 < self.too_slow_by(nodeid, timing) <= _BY_OTHERS - 1:
             self.unjudged.append(nodeid)
             return False
-        self.baseline.adjust(nodeid, _quiet(timing))
+        self.baseline.compare(nodeid, timing.median, _quiet(timing))
         return True
+
+    def keep(self, benchmark: Any, work: Work, timing: Timing) -> None:
+        """Hand a timing to pytest-benchmark, which saves and compares it.
+
+        It takes no rounds that somebody else measured, but looks at its timer before and after each call of a
+        function. So the function does nothing, and the timer, `now`, shows what was measured. Only a profile
+        (`--benchmark-cprofile`) needs the work itself.
+        """
+        benchmark.group = work.group
+        benchmark.extra_info |= {
+            "busy": timing.busy,
+            "load_by_others": timing.others,
+            "disturbed_rounds": timing.disturbed,
+            "repeated_rounds": timing.repeated,
+            "calls_a_round": timing.calls,
+            "reference": dict(timing.reference),
+        }
+        self._looks = deque(itertools.chain.from_iterable((0.0, seconds) for seconds in timing.seconds))
+        target = work.call if benchmark.cprofile else lambda: None
+        benchmark.pedantic(target, rounds=len(timing.seconds))
+
+    def now(self) -> float:
+        """Return the time that pytest-benchmark sees: 0 before a round, and after it what it took."""
+        return self._looks.popleft()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_benchmark_generate_machine_info(self) -> dict[str, Any]:
         """Describe the machine by what timings depend on; nothing that changes from run to run."""
-        known = {k: v for k, v in versions().items() if k in {"python", "torch", "transformers", "numpy"}}
+        installed = versions()
+        known = {name: installed[name] for name in _VERSIONS}
         asked = {name: getattr(self.options, name) for name in _SETTINGS}
         return {**machine(), "threads": threads_to_use(), **known, **asked}
 
@@ -133,9 +197,9 @@ class Gate:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Say what timings will be compared with."""
-        timed = [item for item in session.items if is_timed(item)]
+        timed = sum(map(is_timed, session.items))
         if timed and not self.config.option.collectonly:
-            self._print(self._plan(len(timed)))
+            self._print(self._plan(timed))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Iterator[None]:
@@ -145,7 +209,15 @@ class Gate:
         """
         if self.tag is not None and not self.session.benchmarks:
             self.session.autosave = None  # pytest-benchmark would warn that there is nothing to save
-        self.session.finish = partial(self._saved, self.session.finish)
+        finish: Callable[[], None] = self.session.finish
+
+        def finish_without_saving_if_need_be() -> None:
+            try:
+                finish()
+            except OSError as error:  # that timings can't be written must not cost the scores
+                self.unsaved = error.strerror or str(error)
+
+        self.session.finish = finish_without_saving_if_need_be
         yield
         apart = "slower" if self.session.performance_regressions else "unjudged" if self.unjudged else None
         if self.root is not None and self.tag is not None and apart is not None:
@@ -173,63 +245,73 @@ class Gate:
         """Say what came of the comparison."""
         if self.unsaved:
             self._print([f"NOT SAVED under {self._shown(self.root)}: {self.unsaved}"])
-        self._print(self._result())
+        if self.first:
+            self._print(["nothing was saved to compare with; this run is what the next is compared with"])
+        elif self._compared and self.session.benchmarks:
+            self._print(self._comparison(len(self.session.benchmarks)))
 
     @property
-    def _compared(self) -> dict[Any, dict[str, Any]]:
+    def _compared(self) -> dict[Any, Run]:
         return getattr(self.session, "compared_mapping", None) or {}
 
-    def _saved(self, save: Callable[[], None]) -> None:
-        """Let pytest-benchmark save its timings; that they can't be written must not cost the scores."""
-        try:
-            save()
-        except OSError as error:
-            self.unsaved = error.strerror or str(error)
+    def _find_compared(self, root: Path) -> None:
+        """Look for what is to be compared with; with nothing saved at all there is nothing to compare.
+
+        Raises:
+            UsageError: the run that was named is not there.
+        """
+        option = self.config.option
+        asked = option.benchmark_compare
+        there = [path.name for path in _saved_runs(root)]
+        if asked is True:
+            if not there:
+                self.first = True
+                option.benchmark_compare, option.benchmark_compare_fail = [], None
+        elif not is_file(asked) and not any(name.startswith(asked.rstrip("*")) for name in there):
+            hint = "; give the path of the tests before the option" if exists(asked) else ""
+            known = ", ".join(name.partition("_")[0] for name in there[-5:]) or "none"
+            raise pytest.UsageError(
+                f"--benchmark-compare: no saved run {asked!r} under {self._shown(root)}; saved: {known}{hint}"
+            )
 
     def _plan(self, timings: int) -> list[str]:
-        used = threads_to_use()
-        text = f"{plural(timings, 'timing')} with {plural(used, 'thread')}; "
+        text = f"{plural(timings, 'timing')} with {plural(threads_to_use(), 'thread')}"
         if self.first:
-            return [text + "nothing saved yet to compare with: the next run is compared with this one"]
-        if not self._compared:
-            return [text + f"saved under {self._shown(self.root)}" if self.root else text.rstrip("; ")]
-        names = ", ".join(str(path) for path in self._compared)
-        differ = [f"not the same as then: {'; '.join(self.differences)}"] if self.differences else []
-        return [text + f"compared with {names}", *differ]
+            return [f"{text}; nothing saved yet to compare with: the next run is compared with this one"]
+        if self._compared:
+            differ = [f"not the same as then: {'; '.join(self.differences)}"] if self.differences else []
+            return [f"{text}; compared with {', '.join(map(str, self._compared))}", *differ]
+        return [f"{text}; saved under {self._shown(self.root)}" if self.root else text]
 
-    def _result(self) -> list[str]:
-        if self.first:
-            return ["nothing was saved to compare with; this run is what the next is compared with"]
-        if not self._compared or not self.session.benchmarks:
-            return []
-        now = {bench.fullname: bench["median"] for bench in self.session.benchmarks if bench}
-        ratios = self.baseline.ratios(now)
-        slower = sum(ratio > 1 + self.tolerance for ratio in ratios.values())
+    def _comparison(self, timings: int) -> list[str]:
+        ratios, slowdowns = self.baseline.ratios, self.baseline.slowdowns
+        slower = sorted(((r, name) for name, r in ratios.items() if r > 1 + self.tolerance), reverse=True)
         faster = sum(ratio < 1 / (1 + self.tolerance) for ratio in ratios.values())
         lines = [
-            f"{len(ratios)} of {plural(len(now), 'timing')} compared: {slower} slower by more than "
+            f"{len(ratios)} of {plural(timings, 'timing')} compared: {len(slower)} slower by more than "
             f"{self.tolerance:.0%}, {faster} faster"
         ]
-        slowdowns = self.baseline.slowdowns
         if slowdowns and (change := statistics.median(slowdowns)) > _WORTH_SAYING:
             lines.append(f"the machine itself is {change:.2f} times as slow as then, which is allowed for")
-        if len(ratios) < len(now):
-            lines.append(f"nothing saved to compare with: {len(now) - len(ratios)}")
+        if len(ratios) < timings:
+            lines.append(f"nothing saved to compare with: {timings - len(ratios)}")
         if self.unjudged:
             lines.append(f"slower while other processes used the machine, not judged: {len(self.unjudged)}")
-        worst = sorted(((ratio, _short(name)) for name, ratio in ratios.items()), reverse=True)[:slower]
-        lines += [f"  {ratio:.2f} times as long: {name}" for ratio, name in worst[:_SHOWN]]
-        if len(worst) > _SHOWN:
-            lines.append(f"  and {len(worst) - _SHOWN} more")
+        lines += [
+            f"  {ratio:.2f} times as long: {name.rpartition('::')[2]}" for ratio, name in slower[:_SHOWN]
+        ]
+        if len(slower) > _SHOWN:
+            lines.append(f"  and {len(slower) - _SHOWN} more")
         return lines
 
     def _print(self, texts: Sequence[str]) -> None:
         printer = Printer(self.config)
         head = "speed  "
-        for i, text in enumerate(texts):
-            for j, line in enumerate(wrap(clean(text), printer.width - len(head))):
-                indent = "  " if text.startswith("  ") else ""
-                printer.lines([(head if i == j == 0 else " " * len(head)) + indent + line])
+        for text in texts:
+            indent = "  " if text.startswith("  ") else ""
+            for line in wrap(clean(text), printer.width - len(head)):
+                printer.lines([head + indent + line])
+                head = " " * len(head)
 
     def _shown(self, path: Path | None) -> str:
         with suppress(ValueError, AttributeError):
@@ -237,94 +319,30 @@ class Gate:
         return str(path)
 
 
-def is_timed(item: pytest.Item) -> bool:
-    """Whether the test times something, and will be run."""
-    return "stopwatch" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("skip")
-
-
-def settle(config: pytest.Config, options: Options, output_dir: Path) -> Gate | None:
-    """Set pytest-benchmark's options for the suite, before it reads them; None where it takes no part.
-
-    Raises:
-        UsageError: a comparison with several workers, or with a run that is not there.
-    """
-    option = config.option
-    if not hasattr(option, "benchmark_storage"):
-        return None
-    if with_workers(config):
-        if option.benchmark_compare or option.benchmark_compare_fail:
-            raise pytest.UsageError(
-                "--benchmark-compare: not together with -n, whose workers would time each other; leave out -n"
-            )
-        option.benchmark_disable = True  # it would do so itself, with a warning at the end of every run
-        return None
-    if option.benchmark_storage == _DEFAULT_STORAGE:
-        option.benchmark_storage = f"file://{output_dir / 'speed' / accelerator(options.device)}"
-    kind, _, place = option.benchmark_storage.rpartition("://")
-    root = Path(place).absolute() if kind in {"", "file"} else None
-    tag = None
-    if not option.benchmark_save and not option.benchmark_autosave:
-        commit = git_commit(config.rootpath) or "no-commit"
-        # Two runs of one second would write one file, and be set apart together.
-        unique = secrets.token_hex(3)
-        tag = option.benchmark_autosave = f"{commit}_{time.strftime('%Y%m%d-%H%M%S')}-{unique}"
-    _settle_table(config)
-    folders = (root, *root.parents) if root is not None else ()
-    gate = Gate(config, options, root, tag, tuple(folder for folder in folders if not exists(folder)))
-    if option.benchmark_compare and root is not None:
-        _find_saved(gate, root)
-    config.pluginmanager.register(gate, "alignbench-gate")
-    return gate
-
-
 def why_not(config: pytest.Config) -> str | None:
     """Return why nothing is timed in this run; None where it is."""
     option = config.option
     if not hasattr(option, "benchmark_storage"):
         return NO_PLUGIN
-    if with_workers(config):
+    if _with_workers(config):
         return NO_WORKERS
     off = option.benchmark_skip or (option.benchmark_disable and not option.benchmark_enable)
     return SWITCHED_OFF if off else None
 
 
-def with_workers(config: pytest.Config) -> bool:
+def _with_workers(config: pytest.Config) -> bool:
     """Whether tests are run by xdist's workers, or this is one of them."""
     return hasattr(config, "workerinput") or getattr(config.option, "dist", "no") != "no"
 
 
-def _settle_table(config: pytest.Config) -> None:
+def _leave_out_table(option: Any) -> None:
     """Leave pytest-benchmark's table out, unless somebody asked for how it looks: the suite has its own."""
-    option = config.option
-    columns = option.benchmark_columns or ()
-    asked = any(getattr(option, name) != default for name, default in _TABLE.items())
-    asked |= 0 < len(columns) < _ALL_COLUMNS
-    if not (asked or option.benchmark_verbose or option.benchmark_histogram or option.benchmark_cprofile):
+    all_columns = len(option.benchmark_columns or ()) in {0, _ALL_COLUMNS}
+    asked = option.benchmark_verbose or option.benchmark_histogram or option.benchmark_cprofile
+    if not asked and all_columns and (option.benchmark_sort, option.benchmark_group_by) == ("min", "group"):
         option.benchmark_quiet = True
-    if len(columns) in {0, _ALL_COLUMNS}:
+    if all_columns:
         option.benchmark_columns = ["median", "iqr", "rounds"]  # what 80 columns have room for
-
-
-def _find_saved(gate: Gate, root: Path) -> None:
-    """Look for what is to be compared with; with nothing saved at all there is nothing to compare.
-
-    Raises:
-        UsageError: the run that was named is not there.
-    """
-    option = gate.config.option
-    asked = option.benchmark_compare
-    there = [path.name for path in _saved_runs(root)]
-    if asked is not True and not is_file(asked):
-        if any(name.startswith(asked.rstrip("*")) for name in there):
-            return
-        hint = "; give the path of the tests before the option" if exists(asked) else ""
-        known = ", ".join(name.partition("_")[0] for name in there[-5:]) or "none"
-        raise pytest.UsageError(
-            f"--benchmark-compare: no saved run {asked!r} under {gate._shown(root)}; saved: {known}{hint}"
-        )
-    if asked is True and not there:
-        gate.first = True
-        option.benchmark_compare, option.benchmark_compare_fail = [], None
 
 
 def _saved_runs(root: Path) -> list[Path]:
@@ -337,7 +355,3 @@ def _saved_runs(root: Path) -> list[Path]:
 def _quiet(timing: Timing) -> Mapping[str, float]:
     """Return what tells the machine's own speed: nothing while others use it, who slow it down as well."""
     return {} if timing.busy else timing.reference
-
-
-def _short(nodeid: str) -> str:
-    return nodeid.rpartition("::")[2]

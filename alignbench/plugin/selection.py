@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from alignbench.errors import ConfigError
@@ -10,7 +11,7 @@ from alignbench.experiments import EXPERIMENTS
 from alignbench.session.selection import JOIN, PATCH_PROJECTOR, Needed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pytest
 
@@ -102,11 +103,53 @@ def uses_of(item: pytest.Item) -> frozenset[Use]:
     return part.uses | ({"patches"} if PATCH_PROJECTOR in parameters.values() else frozenset())
 
 
-def timings_of(items: Iterable[pytest.Item]) -> dict[str, int]:
-    """Return name of a model -> by how many of these tests it is timed."""
-    found: Counter[str] = Counter()
+def is_timed(item: pytest.Item) -> bool:
+    """Whether the test times something, and will be run."""
+    return "stopwatch" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("skip")
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What the tests of a run take of models.
+
+    Args:
+        tests: the ids of those that will be run.
+        needed: all models that they use.
+        embedded: the models whose embeddings they use.
+        mapped: the names of encoders of which attention maps are made.
+        timings: name of a model -> by how many tests it is timed.
+    """
+
+    tests: Sequence[str]
+    needed: Needed
+    embedded: Needed
+    mapped: frozenset[str] = frozenset()
+    timings: Mapping[str, int] = field(default_factory=dict)
+
+
+def demand_of(items: Iterable[pytest.Item], vision: Sequence[str], text: Sequence[str]) -> Demand:
+    """Return what the collected tests take of models.
+
+    Args:
+        items: the collected tests.
+        vision: all selected encoders.
+        text: all selected LLMs.
+    """
+    items = [item for item in items if not item.get_closest_marker("skip")]
+    mapped: list[pytest.Item] = []
+    embedded: list[pytest.Item] = []
+    timings: Counter[str] = Counter()
     for item in items:
-        parameters = getattr(getattr(item, "callspec", None), "params", {})
-        for fixture in set(TIMED) & set(getattr(item, "fixturenames", ())):
-            found[str(parameters.get(fixture.removeprefix("timed_")))] += 1
-    return found
+        if is_timed(item):
+            parameters = getattr(getattr(item, "callspec", None), "params", {})
+            fixtures = set(TIMED) & set(getattr(item, "fixturenames", ()))
+            timings.update(str(parameters.get(name.removeprefix("timed_"))) for name in fixtures)
+        else:
+            (mapped if "maps" in uses_of(item) else embedded).append(item)
+    return Demand(
+        [item.nodeid for item in items],
+        needed_by_items(items, vision, text),
+        needed_by_items(embedded, vision, text),
+        frozenset(needed_by_items(mapped, vision, text).vision),
+        timings,
+    )

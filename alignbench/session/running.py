@@ -144,7 +144,8 @@ class _Runner:
         made_of = [one for one in made_of if one is not None]
         try:
             if cell.part.timed:
-                computed = Computed(self._clock.time(cell.part.work(bench, *made_of, **cell.values)))
+                scores, _ = self._clock.time(cell.part.work(*made_of, **cell.values))
+                computed = Computed(scores)
             else:
                 computed = cell.part.computed(bench, *made_of, **cell.values)
         except NotApplicableError as reason:

@@ -135,7 +135,7 @@ def test_load_by_others_is_not_taken_for_a_machine_that_became_slower() -> None:
     assert own.too_slow_by("test_x", timed(1.3, busy=True, memory=1.25)) > 0
     assert not own.judges("test_x", timed(1.3, busy=True, memory=1.25))
     assert own.judges("test_x", timed(2.0, busy=True, memory=1.25))
-    assert own.baseline.ratios({"test_x": 2.0}) == {"test_x": 2.0}
+    assert own.baseline.ratios == {"test_x": 2.0}
 
 
 def test_without_anything_saved_everything_is_judged() -> None:

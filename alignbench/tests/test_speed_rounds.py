@@ -68,11 +68,25 @@ def test_a_wait_outside_of_the_call_is_not_taken_off_it() -> None:
     assert measure(call, EFFORT, machine).seconds == pytest.approx([0.02] * 10)
 
 
-def test_of_several_threads_a_round_that_waited_is_made_again() -> None:
-    machine = FakeMachine([0.02], waits=[0.0, 0.0, 0.0, 0.5], threads=2)
+def test_of_several_threads_a_timing_whose_rounds_waited_is_made_again() -> None:
+    machine = FakeMachine([0.02], waits=[0.0, 0.0, 0.0, *[0.05] * 6], threads=2)
     found = timing(machine, patience=Patience(10.0))
     assert found.seconds == pytest.approx([0.02] * 10)
-    assert (found.repeated, found.disturbed) == (1, 0)
+    assert (found.repeated, found.disturbed) == (10, 0)
+
+
+def test_of_several_threads_a_few_rounds_that_waited_move_no_median() -> None:
+    machine = FakeMachine([0.02], waits=[0.0, 0.0, 0.0, *[0.05] * 5], threads=2)
+    found = timing(machine, patience=Patience(10.0))
+    assert found.seconds == pytest.approx([0.07] * 5 + [0.02] * 5)
+    assert (found.repeated, found.disturbed) == (0, 5)
+
+
+def test_where_all_tries_are_disturbed_the_one_that_is_least_so_counts() -> None:
+    waits = [*[0.0] * 3, *[0.05] * 8, *[0.0] * 5, *[0.05] * 7, *[0.0] * 6, *[0.05] * 999]
+    found = timing(FakeMachine([0.02], waits, threads=2), patience=Patience(10.0, a_timing=5.0))
+    assert found.disturbed == 7
+    assert found.busy
 
 
 def test_without_patience_a_round_that_waited_stays() -> None:

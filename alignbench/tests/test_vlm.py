@@ -176,7 +176,7 @@ def test_no_group_is_on_both_sides_and_one_row_of_each_is_tested() -> None:
 
 
 def test_too_few_groups_are_refused_with_their_number() -> None:
-    with pytest.raises(DegenerateError, match="at least 10 groups .* got 9"):
+    with pytest.raises(DegenerateError, match=r"at least 10 groups .* got 9"):
         plan_jobs(samples(9), SETTINGS)
 
 

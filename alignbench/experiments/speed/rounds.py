@@ -1,4 +1,4 @@
-"""Timed rounds of a call, with those made again that other processes disturbed."""
+"""Timed rounds of a call, made again where other processes disturbed them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ _MOST_CALLS = 1000  # in a round
 _BUSY = 0.1  # of the cores used by others
 _VERY_LONG = 10  # times `seconds` for the least rounds
 _WARM_UP_SHARE = 0.5  # of the seconds of the rounds
-_PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4)  # before another try of a round
-_LONG_PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)  # before another try of a timing
+_PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)  # before another try of a timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,7 @@ class Effort:
 # In a run of everything speed is one of many. Metrics are many, models are few.
 USUAL = Effort(seconds=0.3)
 BRIEF = Effort(seconds=0.1, least=2, longest=0.1)
+ASKED = Effort(seconds=10.0)  # where speed is asked for by name
 
 
 @dataclass
@@ -79,8 +79,8 @@ class Timing:
         seconds: of a call, for each round.
         warmups: calls before.
         calls: in a round.
-        repeated: rounds that were made again because they were disturbed or slower than expected.
-        disturbed: rounds that could not be relied on in any try: they waited for a CPU.
+        repeated: rounds that were made again because most were disturbed, or slower than expected.
+        disturbed: rounds that can't be relied on: they waited for a CPU.
         others: cores that other processes kept busy meanwhile; None where nobody knows.
         cores: that there are.
         reference: kind -> seconds that work which never changes took, by the reading after this timing and
@@ -115,9 +115,14 @@ class Timing:
         return statistics.stdev(self.seconds) if len(self.seconds) > 1 else None
 
     @property
+    def mostly_disturbed(self) -> bool:
+        """Whether most rounds, and so the median, can't be relied on."""
+        return 2 * self.disturbed > len(self.seconds)
+
+    @property
     def busy(self) -> bool:
         """Whether other processes made it slower than it need be."""
-        return 2 * self.disturbed > len(self.seconds) or (self.others or 0.0) > _BUSY * self.cores
+        return self.mostly_disturbed or (self.others or 0.0) > _BUSY * self.cores
 
 
 def measure(
@@ -131,10 +136,9 @@ def measure(
 ) -> Timing:
     """Time a call.
 
-    A round that can't be relied on says more of other processes than of the call; while there is patience it
-    is made again, and its fastest try counts. A timing that is slower than expected is made again later: what
-    slows a machine down without showing (a neighbour on the same host, a hot CPU) passes, slow code stays
-    slow.
+    While there is patience, a timing is made again where most rounds had to wait for a CPU, which says more
+    of other processes than of the call, and where it is slower than expected: what slows a machine down
+    without showing (a neighbour on the same host, a hot CPU) passes, slow code stays slow.
 
     Args:
         call: what is timed; it must leave things as they were.
@@ -147,51 +151,49 @@ def measure(
     Raises:
         TooSlow: a call takes longer than `effort.longest`.
     """
+
+    def doubts(timing: Timing) -> tuple[float, int, float]:
+        return max(0.0, too_slow_by(timing) if too_slow_by else 0.0), timing.disturbed, timing.median
+
     patience = patience or Patience(0.0)
-    before = patience.seconds
-    found = _once(call, effort, machine, reference, patience)
-    left = patience.a_timing - (before - patience.seconds)
-    for pause in _LONG_PAUSES:
-        if too_slow_by is None or too_slow_by(found) <= 0 or min(left, patience.seconds) <= 0:
+    timing = _all_rounds(call, effort, machine, reference)
+    started = machine.now()
+    for pause in _PAUSES:
+        spent = machine.now() - started
+        doubtful = timing.mostly_disturbed or doubts(timing)[0] > 0
+        if not doubtful or spent >= min(patience.seconds, patience.a_timing):
             break
-        started = machine.now()
         machine.pause(pause)
         try:
-            again = _once(call, effort, machine, reference, Patience(0.0))
+            again = _all_rounds(call, effort, machine, reference)
         except TooSlow:
             break  # the timing that there is stays, and is judged
-        repeated = found.repeated + len(again.seconds)
-        found = replace(min(found, again, key=too_slow_by), repeated=repeated)
-        spent = machine.now() - started
-        left -= spent
-        patience.seconds -= spent
-    return found
+        timing = replace(min(timing, again, key=doubts), repeated=timing.repeated + len(again.seconds))
+    patience.seconds -= machine.now() - started
+    return timing
 
 
-def _once(
-    call: Callable[[], object],
-    effort: Effort,
-    machine: Machine,
-    reference: Reference | None,
-    patience: Patience,
+def _all_rounds(
+    call: Callable[[], object], effort: Effort, machine: Machine, reference: Reference | None
 ) -> Timing:
     since = machine.usage()
     warmups, fastest = _warm_up(call, effort, machine)
     calls = min(_MOST_CALLS, max(1, math.ceil(_SHORTEST_ROUND / max(fastest, 1e-9))))
-    rounds = effort.rounds_of(calls * fastest)
-    tries = _Tries(call, calls, machine, patience)
+
+    def work() -> None:
+        for _ in range(calls):
+            call()
+
     with _no_collection():
-        seconds = tuple(tries.round() for _ in range(rounds))
-    others = machine.others(since)
+        rounds = [machine.timed(work) for _ in range(effort.rounds_of(calls * fastest))]
     return Timing(
-        seconds,
+        tuple(seconds / calls for seconds, _ in rounds),
         warmups,
         calls,
-        tries.repeated,
-        tries.disturbed,
-        others,
-        machine.cores,
-        {} if reference is None else reference.read(),
+        disturbed=sum(not reliable for _, reliable in rounds),
+        others=machine.others(since),
+        cores=machine.cores,
+        reference={} if reference is None else reference.read(),
     )
 
 
@@ -204,45 +206,6 @@ def _warm_up(call: Callable[[], object], effort: Effort, machine: Machine) -> tu
         if effort.longest is not None and min(spent) > effort.longest:
             raise TooSlow
     return len(spent), min(spent)
-
-
-class _Tries:
-    """Makes rounds, and those again that can't be relied on."""
-
-    def __init__(self, call: Callable[[], object], calls: int, machine: Machine, patience: Patience) -> None:
-        self.call = call
-        self.calls = calls
-        self.machine = machine
-        self.patience = patience
-        self.left = patience.a_timing
-        self.repeated = 0
-        self.disturbed = 0
-
-    def round(self) -> float:
-        """Return the seconds of a call in one round that counts."""
-        fastest, undisturbed = self._once()
-        for pause in _PAUSES:
-            if undisturbed or min(self.left, self.patience.seconds) <= 0:
-                break
-            started = self.machine.now()
-            self.machine.pause(pause)
-            seconds, undisturbed = self._once()
-            fastest = min(fastest, seconds)
-            self.repeated += 1
-            spent = self.machine.now() - started
-            self.left -= spent
-            self.patience.seconds -= spent
-        self.disturbed += not undisturbed
-        return fastest
-
-    def _once(self) -> tuple[float, bool]:
-        """Return the seconds of a call, and whether they can be relied on."""
-        seconds, reliable = self.machine.timed(self._calls)
-        return seconds / self.calls, reliable
-
-    def _calls(self) -> None:
-        for _ in range(self.calls):
-            self.call()
 
 
 @contextmanager

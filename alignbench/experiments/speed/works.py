@@ -14,6 +14,7 @@ from alignbench.datasets import open_image
 from alignbench.embed.batches import text_batches
 from alignbench.embed.models import embed_of, image_calls, info_of
 from alignbench.experiments.speed.rounds import TooSlow
+from alignbench.metrics import METRICS
 from alignbench.types import Score
 from alignbench.weights.handle import Handle
 from alignbench.weights.protocols import prepares_images, prepares_texts
@@ -156,19 +157,20 @@ def embedding_texts(llm: TextModel, dataset: Dataset) -> Work:
     )
 
 
-def scoring(metric: Metric, n: int) -> Work:
+def scoring(metric: str, n: int) -> Work:
     """Return the computation of a metric's value, without null and interval, of n synthetic rows."""
+    parts = [n // part for part in PARTS] if n >= 10 * _FEWEST else []
     return Work(
         latency="metric_ms",
-        call=_metric_call(metric, n),
+        call=_metric_call(METRICS.get(metric), n),
         items=n,
-        at={"metric": metric.name, "n": n},
+        at={"metric": metric, "n": n},
         dataset="synthetic",
-        dims=(WIDTH, WIDTH) if metric.two_sided else (WIDTH,),
+        dims=(WIDTH, WIDTH) if METRICS.get(metric).two_sided else (WIDTH,),
         brief=True,
         group=f"metrics, n = {n:,}",
-        series=f"metric {metric.name}",
-        parts={n // part: _metric_call(metric, n // part) for part in PARTS} if n >= 10 * _FEWEST else {},
+        series=f"metric {metric}",
+        parts={rows: _metric_call(METRICS.get(metric), rows) for rows in parts},
     )
 
 
@@ -218,13 +220,11 @@ def refuse_slow(work: Work, longest: float, known: Mapping[int, float], machine:
     """
     fewer = {items: seconds for items, seconds in known.items() if items < work.items}
     for items, part in sorted(work.parts.items()):
-        if any(seconds > longest for seconds in fewer.values()):
-            raise TooSlow
-        if items not in fewer and (len(fewer) < 2 or max(fewer) < items):  # the two largest tell best
-            fewer[items] = min(machine.timed(part)[0] for _ in range(2))
-    if any(seconds > longest for seconds in fewer.values()):
-        raise TooSlow
-    if len(fewer) > 1 and expected_seconds(work.items, fewer) > longest:
+        too_slow = any(seconds > longest for seconds in fewer.values())
+        if not too_slow and items not in fewer and (len(fewer) < 2 or max(fewer) < items):
+            fewer[items] = min(machine.timed(part)[0] for _ in range(2))  # the two largest tell best
+    expected = [*fewer.values(), *([expected_seconds(work.items, fewer)] if len(fewer) > 1 else [])]
+    if any(seconds > longest for seconds in expected):
         raise TooSlow
 
 
@@ -240,7 +240,7 @@ def timing_scores(work: Work, timing: Timing, **how: Any) -> list[Score]:
         how: device, threads, ...: recorded with each score.
     """
     low, high = timing.quartiles
-    spread = {
+    rounds = {
         "rounds": len(timing.seconds),
         "calls_a_round": timing.calls,
         "warmups": timing.warmups,
@@ -251,75 +251,48 @@ def timing_scores(work: Work, timing: Timing, **how: Any) -> list[Score]:
     }
     flags = ("busy",) if timing.busy else ()
     in_ms = 1e3 / work.per
-    deviation = timing.deviation
     times = {
-        "std": None if deviation is None else deviation * in_ms,
+        "std": None if timing.deviation is None else timing.deviation * in_ms,
         "min": min(timing.seconds) * in_ms,
         "q1": low * in_ms,
         "q3": high * in_ms,
         "max": max(timing.seconds) * in_ms,
     }
-    scores = [
-        _score(
-            work,
-            work.latency,
-            timing.median * in_ms,
-            unit="ms" if work.per == 1 else "ms/image",
-            higher_is_better=False,
-            params={**spread, **times, **how},
-            flags=flags,
-        )
-    ]
+    unit = "ms" if work.per == 1 else "ms/image"
+    scores = [_score(work, work.latency, timing.median * in_ms, unit, {**rounds, **times, **how}, flags)]
     for name, (count, unit) in work.throughput.items():
         rates = {
             "std": stdev(count / each for each in timing.seconds) if len(timing.seconds) > 1 else None,
             "q1": count / high,
             "q3": count / low,
         }
-        scores.append(
-            _score(
-                work,
-                name,
-                count / timing.median,
-                unit=unit,
-                higher_is_better=True,
-                params={**spread, **rates, **how},
-                flags=flags,
-            )
-        )
+        scores.append(_score(work, name, count / timing.median, unit, {**rounds, **rates, **how}, flags))
     return scores
 
 
 def memory_score(work: Work, mib: float | None, device: str, **how: Any) -> Score:
     """Return the score of the memory that a call needed at its peak, beside the size of the weights."""
     weights = {"weights_mib": round(work.weights / 2**20, 2)} if work.weights else {}
-    what = "allocated on the device, weights included" if device.startswith("cuda") else "resident set growth"
-    return _score(
-        work,
-        "peak_memory",
-        mib,
-        unit="MiB",
-        higher_is_better=False,
-        params={"of": what, **weights, **how},
-        reason=f"{device}: this system does not say how much memory a process takes",
+    gauge = (
+        "allocated on the device, weights included" if device.startswith("cuda") else "resident set growth"
     )
+    reason = f"{device}: this system does not say how much memory a process takes"
+    return _score(work, "peak_memory", mib, "MiB", {"of": gauge, **weights, **how}, reason=reason)
 
 
 def not_timed(work: Work) -> Score:
     """Return the score of work that there is none of."""
-    return _score(work, work.latency, None, unit="ms", higher_is_better=False, params={}, reason=work.reason)
+    return _score(work, work.latency, None, "ms", {}, reason=work.reason)
 
 
 def _score(
     work: Work,
     metric: str,
     value: float | None,
-    *,
     unit: str,
-    higher_is_better: bool,
     params: Mapping[str, Any],
     flags: tuple[str, ...] = (),
-    reason: str | None = None,
+    reason: str = "",
 ) -> Score:
     info = work.model
     return Score(
@@ -332,13 +305,13 @@ def _score(
         n=work.items,
         dims=work.dims,
         status="ok" if value is not None else "not_applicable",
-        reason=None if value is not None else reason,
-        higher_is_better=higher_is_better,
+        reason=reason if value is None else None,
+        higher_is_better=metric in work.throughput,
         unit=unit,
         variant=", ".join(f"{name} {value}" for name, value in work.at.items()),
-        params={"at": dict(work.at), **params, **({"model": dict(info.params)} if info is not None else {})},
+        params={"at": dict(work.at), **params, **({} if info is None else {"model": dict(info.params)})},
         flags=flags,
-        weights={info.label: info.weights} if info is not None else {},
+        weights={} if info is None else {info.label: info.weights},
     )
 
 
