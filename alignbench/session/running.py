@@ -155,8 +155,8 @@ class _Runner:
             name = artifact_name(computed.kind, labels_of(*made_of))
             self.arrays[name], artifact = computed.arrays, artifact_path(name)
         for score in computed.scores:
-            flags = tuple(dict.fromkeys((*score.flags, *self.session.flags_of(score))))
-            self.scores.append(replace(score, artifact=score.artifact or artifact, flags=flags))
+            flagged = score.flagged(*self.session.flags_of(score))
+            self.scores.append(replace(flagged, artifact=score.artifact or artifact))
 
     @cached_property
     def _clock(self) -> Clock:

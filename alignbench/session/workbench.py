@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from alignbench.embed import Embedder, EmbeddingStore, Progress
     from alignbench.embed.models import Output
     from alignbench.experiments.attention.scores import Subject
+    from alignbench.hidden import Layers, Patches
     from alignbench.llms.base import CausalLM
     from alignbench.session.selection import Needed
-    from alignbench.types import Layers, ModelInfo, Patches, Score
+    from alignbench.types import ModelInfo, Score
     from alignbench.weights.arrays import ArrayFile
     from alignbench.weights.custom import Custom
 
@@ -112,21 +113,18 @@ class Workbench:
     def copies(self) -> tuple[str, ...]:
         """What a user has to know of arrays whose rows are copies that count as samples of their own."""
         from alignbench.datasets.arrays import rows_of
-        from alignbench.datasets.copies import ROWS, repeats, told
+        from alignbench.datasets.copies import ROWS, copies_of
         from alignbench.weights.arrays import array_file
 
-        groups = self.dataset.groups
         option = self.options.spelled("groups")
-        way_out = (
+        advice = (
             f"Give groups: {option} FILE, one a row; {option} {ROWS} makes equal rows one group."
             if self.rows
             else "The data has them as samples of their own: look how the array was made."
         )
-        found = []
-        for file in filter(None, map(array_file, (*self.encoders.values(), *self.llms.values()))):
-            if again := repeats(file.values()[rows_of(self.dataset, file.rows)], groups):
-                found.append(told(file.source, again, len(groups), way_out))
-        return tuple(found)
+        files = filter(None, map(array_file, (*self.encoders.values(), *self.llms.values())))
+        arrays = ((file.source, file.values()[rows_of(self.dataset, file.rows)]) for file in files)
+        return tuple(copies_of(arrays, self.dataset.groups, advice))
 
     def flags_of(self, score: Score) -> tuple[str, ...]:
         """Return what a score is flagged with because of the data that it is of."""

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from alignbench.hidden import Patches
     from alignbench.projectors.fit import Split, TrainedProjector
-    from alignbench.types import Pair, Patches
+    from alignbench.types import Pair
 
     Matrix = NDArray[np.float64]
     Vectors = NDArray[np.float32]
