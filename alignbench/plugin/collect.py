@@ -22,12 +22,12 @@ from alignbench.paths import exists
 from alignbench.plugin.forecast import Forecast
 from alignbench.plugin.gate import is_timed
 from alignbench.plugin.selection import needed_by_items, timings_of, uses_of
-from alignbench.plugin.terminal import TOKENS, Printer, TerminalProgress, ToLoad, plan, tokens_of
+from alignbench.plugin.terminal import TOKENS, PendingModel, Printer, TerminalProgress, plan, tokens_of
 from alignbench.plugin.typed import pytest_command
 from alignbench.session.describe import describe_run
 from alignbench.session.keep import Keeper
 from alignbench.session.samples import keep_samples
-from alignbench.session.selection import Needed, needed_by_ids
+from alignbench.session.selection import ModelNames, needed_by_ids
 from alignbench.show import failure_lines, terminal_table
 from alignbench.text import clean
 from alignbench.types import Run, Score
@@ -179,7 +179,11 @@ class Collector:
                 self.keeper.note(f"{ARTIFACTS}/{error.path.name}", error.why)
 
     def _plan(
-        self, needed: Needed, tests: Sequence[str], embedded: Needed, timed: Sequence[pytest.Item] = ()
+        self,
+        needed: ModelNames,
+        tests: Sequence[str],
+        embedded: ModelNames,
+        timed: Sequence[pytest.Item] = (),
     ) -> None:
         self._planned = True
         if not needed:
@@ -222,11 +226,13 @@ class Collector:
         except AlignbenchError as error:
             raise pytest.UsageError(clean(str(error))) from error
 
-    def _to_load(self, model: Encoder | LLM | Custom, timed: int, *, embeds: bool, patches: bool) -> ToLoad:
+    def _to_load(
+        self, model: Encoder | LLM | Custom, timed: int, *, embeds: bool, patches: bool
+    ) -> PendingModel:
         if (file := array_file(model)) is not None:
             # All that can be wrong with its rows is known now, and not once in every test.
             used = len(file.vectors_of(self.session.dataset))
-            return ToLoad(model.info, Location(file.source), 0, arrays=file.describe(used))
+            return PendingModel(model.info, Location(file.source), 0, arrays=file.describe(used))
         located = model.locate() if isinstance(model, Handle) else Location(model.info.source)
         embedder, dataset = self.session.embedder, self.session.dataset
         # Also what is only timed must be able to compute as asked, and says so here if it can't.
@@ -244,7 +250,7 @@ class Collector:
         notes = model.notes if isinstance(model, Handle) else ()
         # The report repeats them.
         self.warnings.update(dict.fromkeys(notes))
-        return ToLoad(
+        return PendingModel(
             model.info,
             located,
             to_embed,
@@ -257,7 +263,7 @@ class Collector:
             pixels=pixels.said() if pixels is not None else "",
         )
 
-    def _models(self, needed: Needed) -> list[Encoder | LLM | Custom]:
+    def _models(self, needed: ModelNames) -> list[Encoder | LLM | Custom]:
         vision = [self.session.encoders[name] for name in needed.vision]
         return [*vision, *(self.session.llms[name] for name in needed.text)]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.errors import ConfigError
 from alignbench.experiments import EXPERIMENTS
-from alignbench.session.selection import JOIN, PATCH_PROJECTOR, Needed
+from alignbench.session.selection import JOIN, PATCH_PROJECTOR, ModelNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ _SIDES = {
 }
 
 
-def needed_by_items(items: Iterable[pytest.Item], vision: Sequence[str], text: Sequence[str]) -> Needed:
+def needed_by_items(items: Iterable[pytest.Item], vision: Sequence[str], text: Sequence[str]) -> ModelNames:
     """Return the models that the tests' parameters name; a test over the whole selection needs all of them.
 
     Args:
@@ -49,7 +49,7 @@ def needed_by_items(items: Iterable[pytest.Item], vision: Sequence[str], text: S
                 found[_SIDES[axis]][name] = None
         if "encoder" in parameters and "patches" in uses_of(item):
             found["patches"][str(parameters["encoder"])] = None
-    return Needed(*(tuple(found[side]) for side in ("vision", "text", "patches")))
+    return ModelNames(*(tuple(found[side]) for side in ("vision", "text", "patches")))
 
 
 def experiment_of(item: pytest.Item) -> str:

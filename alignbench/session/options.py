@@ -10,7 +10,7 @@ from alignbench.datasets.roots import VARIABLE
 from alignbench.errors import ConfigError
 from alignbench.experiments.layouts import Reach
 from alignbench.options import OPTIONS, Option
-from alignbench.session.table import Declared
+from alignbench.session.table import BuiltInOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ class Instead(Generic[T]):
         return options.value_of(self.option) if options.is_given(self.option.name) else self.default
 
 
-class Options(Declared):
+class Options(BuiltInOptions):
     """The options of a session, each with its value: what was given, checked, or its default.
 
     Options that others have added to `OPTIONS` have their values here, too: `options.value_of(option)`.
@@ -43,13 +43,13 @@ class Options(Declared):
 
     # ELAS hardly depends on initial weights: they move it by .002, splits by .02 to .04. A VLM takes far more
     # work than a projector of embeddings.
-    elas_projectors = Instead(Declared.projectors, ("linear",))
-    elas_seeds = Instead(Declared.seeds, 3)
-    solved_splits = Instead(Declared.splits, 40)
-    vlm_projectors = Instead(Declared.projectors, ("linear",))
-    vlm_epochs = Instead(Declared.epochs, 8)
-    vlm_splits = Instead(Declared.splits, 3)
-    vlm_seeds = Instead(Declared.seeds, 1)
+    elas_projectors = Instead(BuiltInOptions.projectors, ("linear",))
+    elas_seeds = Instead(BuiltInOptions.seeds, 3)
+    solved_splits = Instead(BuiltInOptions.splits, 40)
+    vlm_projectors = Instead(BuiltInOptions.projectors, ("linear",))
+    vlm_epochs = Instead(BuiltInOptions.epochs, 8)
+    vlm_splits = Instead(BuiltInOptions.splits, 3)
+    vlm_seeds = Instead(BuiltInOptions.seeds, 1)
 
     def __init__(
         self,
