@@ -157,7 +157,7 @@ def pairs(encoders: Sequence[Encoder], llms: Sequence[LLM], n: int, device: str)
 def _memory(handle: Encoder | LLM, device: str) -> float:
     """Return about how many bytes a model takes: its weights in the arithmetic that it will have."""
     located = handle.locate()
-    stored = sum(path.stat().st_size for path in located.weights) or located.download
+    stored = located.size or located.download
     dtype = handle.precision(device, "auto").name
     # Published checkpoints of this size are of two bytes a weight; computing in float32 doubles that.
     return float(stored) * (2 if dtype.startswith("float32") and stored > 1e9 else 1)

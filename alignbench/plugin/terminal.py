@@ -87,7 +87,7 @@ class PendingModel:
     @property
     def bytes(self) -> int:
         """The size of its weights."""
-        return sum(path.stat().st_size for path in self.located.weights) or self.located.download
+        return self.located.size or self.located.download
 
     @property
     def todo(self) -> str:

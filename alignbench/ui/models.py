@@ -84,4 +84,4 @@ def bytes_of(model: Encoder | LLM) -> int:
         located = model.source.local(model.wanted)
     except AlignbenchError:
         return 0
-    return 0 if located is None else sum(path.stat().st_size for path in located.weights)
+    return 0 if located is None else located.size
