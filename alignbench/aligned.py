@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from alignbench.datasets.copies import REPEATED, repeats, told
+from alignbench.datasets.copies import REPEATED, copies_of
 from alignbench.errors import AlignbenchWarning, InputError
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.findings.numbers import probability
@@ -66,7 +65,7 @@ def assert_aligned(
         1.0
     """
     __tracebackhide__ = True
-    known = METRICS.get(metric) if isinstance(metric, str) else metric
+    known = METRICS.get(metric)
     _check(known, at_least, at_most, alpha)
     score = _score(known, pair) if record is None else record(known, pair)
     if score.value is None:
@@ -84,12 +83,12 @@ def assert_aligned(
 def _score(metric: Metric, pair: Pair) -> Score:
     """Return the score under the suite's defaults, flagged where rows are copies that nobody has grouped."""
     score = score_pair(metric, pair, Settings(), experiment=EXPERIMENT)
-    for side in (pair.x, pair.y):
-        if again := repeats(side.values, pair.groups):
-            way_out = "Give the pair's groups: rows of one image, or of one text, are one."
-            warnings.warn(told(side.model.label, again, len(pair), way_out), AlignbenchWarning, stacklevel=3)
-            score = replace(score, flags=tuple(dict.fromkeys((*score.flags, REPEATED))))
-    return score
+    sides = [(side.model.label, side.values) for side in (pair.x, pair.y)]
+    advice = "Give the pair's groups: rows of one image, or of one text, are one."
+    copies = copies_of(sides, pair.groups, advice)
+    for sentence in copies:
+        warnings.warn(sentence, AlignbenchWarning, stacklevel=3)
+    return score.flagged(REPEATED) if copies else score
 
 
 def _check(metric: Metric, at_least: float | None, at_most: float | None, alpha: float | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -13,7 +13,7 @@ import numpy as np
 
 from alignbench.columns import names_of
 from alignbench.datasets.arrays import rows_dataset
-from alignbench.datasets.copies import REPEATED, ROWS, groups_of_rows, repeats, told
+from alignbench.datasets.copies import REPEATED, ROWS, copies_of, groups_of_rows
 from alignbench.datatypes import check_free
 from alignbench.errors import AlignbenchWarning, DataError, InputError
 from alignbench.experiments.dead import flag_dead
@@ -25,7 +25,7 @@ from alignbench.metrics.checks import as_matrix, check_range
 from alignbench.paths import user_path
 from alignbench.registry import unknown
 from alignbench.rows import unit_rows
-from alignbench.show import terminal_table
+from alignbench.session.scoreview import ScoreView
 from alignbench.types import Embeddings, ModelInfo, Pair, jsonable
 from alignbench.weights.arrays import ArrayFile
 
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from alignbench.datasets import Dataset
-    from alignbench.findings import Ranking
     from alignbench.types import Score
 
     Array = ArrayLike | str | Path
@@ -46,8 +44,8 @@ EXPERIMENT = "arrays"
 
 
 @dataclass(frozen=True)
-class ArrayScores:
-    """What `score_arrays` found. Printed, it is the ranking of the vision arrays for each text array.
+class ArrayScores(ScoreView):
+    """The scores of arrays. Printed, they are the ranking of the vision arrays for each text array.
 
     Args:
         scores: metric by metric; of each, every vision array with every text array.
@@ -61,18 +59,6 @@ class ArrayScores:
     def findings(self) -> Findings:
         """What the scores say: rankings, ties, the best vision array for each text array."""
         return Findings.of(self.scores, {"models": [asdict(model) for model in self.models]})
-
-    @property
-    def ranking(self) -> tuple[Ranking, ...]:
-        """The vision arrays, best first, for each text array."""
-        return self.findings.rankings
-
-    def table(self, width: int = 80) -> str:
-        """Return the ranking as the terminal shows it, in lines of at most `width` columns."""
-        return "\n".join(terminal_table(self.findings, width))
-
-    def __str__(self) -> str:
-        return self.table()
 
     def to_dict(self) -> dict[str, Any]:
         """Return models, scores and ranking as plain JSON types."""
@@ -129,8 +115,8 @@ def score_arrays(
     Example:
         >>> import numpy as np
         >>> images, texts = np.random.default_rng(0).standard_normal((2, 50, 8))
-        >>> found = score_arrays(images, texts, metrics="linear_cka")
-        >>> found.scores[0].n
+        >>> result = score_arrays(images, texts, metrics="linear_cka")
+        >>> result.scores[0].n
         50
     """
     if basis not in ALIGN:
@@ -142,7 +128,11 @@ def score_arrays(
     by_rows = isinstance(groups, str) and groups == ROWS
     units = groups_of_rows(arrays) if by_rows else _column(groups, n, "groups")
     rows = rows_dataset(n, "score_arrays", labels=_labels(labels, n), groups=units)
-    flags = _copies(arrays, rows)
+    copies = copies_of(
+        arrays.items(), rows.groups, f"Give groups=, one a row; groups={ROWS!r} makes equal rows one group."
+    )
+    for sentence in copies:
+        warnings.warn(sentence, AlignbenchWarning, stacklevel=2)
     ids = tuple(sample.id for sample in rows.samples)
     embedded = [_embeddings(info, values, ids) for info, values in sides]
     xs, ys = ([e for e in embedded if e.model.side == side] for side in ("vision", "text"))
@@ -157,26 +147,12 @@ def score_arrays(
     )
     _check_settings(settings, [pair(x, y) for x in xs for y in ys])
     scores = [
-        _flagged(_score(metric, pair(x, y), settings), flags)
+        _score(metric, pair(x, y), settings).flagged(*([REPEATED] if copies else []))
         for metric in chosen
         for x in xs
         for y in (ys if metric.two_sided else [x])
     ]
     return ArrayScores(tuple(flag_dead(scores)), tuple(info for info, _ in sides))
-
-
-def _copies(arrays: Mapping[str, Vectors], rows: Dataset) -> tuple[str, ...]:
-    """Warn of arrays whose rows are copies that count as samples of their own; return the flags of scores."""
-    groups = rows.groups
-    found = {name: again for name, values in arrays.items() if (again := repeats(values, groups))}
-    for name, again in found.items():
-        way_out = f"Give groups=, one a row; groups={ROWS!r} makes equal rows one group."
-        warnings.warn(told(name, again, len(groups), way_out), AlignbenchWarning, stacklevel=3)
-    return (REPEATED,) if found else ()
-
-
-def _flagged(score: Score, flags: tuple[str, ...]) -> Score:
-    return replace(score, flags=(*score.flags, *flags)) if flags else score
 
 
 def _check_settings(settings: Settings, pairs: Iterable[Pair]) -> None:
@@ -201,19 +177,14 @@ def _score(metric: Metric, pair: Pair, settings: Settings) -> Score:
 
 def _metrics(asked: str | Metric | Iterable[str | Metric] | None, *, labelled: bool) -> list[Metric]:
     if asked is None:
-        known = [METRICS.get(name) for name in METRICS]
-        return [m for m in known if m.kind != "trained" and (labelled or not _needs_labels(m))]
-    several = [asked] if isinstance(asked, str | Metric) else list(asked)
-    found = [METRICS.get(metric) if isinstance(metric, str) else metric for metric in several]
-    if not found:
+        known = map(METRICS.get, METRICS)
+        return [m for m in known if m.kind != "trained" and (labelled or not m.needs_labels)]
+    metrics = [METRICS.get(metric) for metric in ([asked] if isinstance(asked, str | Metric) else asked)]
+    if not metrics:
         raise InputError("metrics: expected at least one, or None for all that apply")
-    if lacking := [metric.name for metric in found if _needs_labels(metric) and not labelled]:
+    if lacking := [metric.name for metric in metrics if metric.needs_labels and not labelled]:
         raise InputError(f"{lacking[0]}: it needs labels, one a row; give labels=, or leave it out")
-    return found
-
-
-def _needs_labels(metric: Metric) -> bool:
-    return metric.kind == "labelled" or "labels" in metric.needs
+    return metrics
 
 
 def _side(given: Array | Mapping[str, Array], side: Side, *, l2: bool) -> list[tuple[ModelInfo, Vectors]]:

@@ -25,7 +25,7 @@ _DAY = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredModel:
     """What the store has of one model under one preprocessing.
 
     Args:
@@ -142,14 +142,14 @@ def _root(given: argparse.Namespace) -> Path:
     return default_root() if given.cache_dir is None else user_path(given.cache_dir, "--cache-dir")
 
 
-def _held(root: Path) -> list[Held]:
+def _held(root: Path) -> list[StoredModel]:
     """Return what the store holds, the largest first."""
     found = []
     for key in sorted(root.glob("*/*/key.json")):
         shards = tuple(sorted(key.parent.glob(_SHARDS)))
         stats = [shard.stat() for shard in shards]
         found.append(
-            Held(
+            StoredModel(
                 key.parent,
                 _model(key),
                 shards,
@@ -171,7 +171,7 @@ def _model(key: Path) -> str:
     return ", ".join([*parts, "patches"] if said.get("patches") else parts) or "unknown"
 
 
-def _row(one: Held) -> tuple[str, str, str]:
+def _row(one: StoredModel) -> tuple[str, str, str]:
     return one.model, size_text(one.size), _date(one.used)
 
 

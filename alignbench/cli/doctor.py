@@ -136,7 +136,7 @@ def network(problems: list[str]) -> Iterator[str]:
 
 def pairs(encoders: Sequence[Encoder], llms: Sequence[LLM], n: int, device: str) -> list[str]:
     """Return the table of what each pair takes: one model is in memory at a time."""
-    from alignbench.plugin.terminal import ToLoad, loading_seconds
+    from alignbench.plugin.terminal import PendingModel, loading_seconds
 
     rows = []
     memory = available_memory()
@@ -145,7 +145,7 @@ def pairs(encoders: Sequence[Encoder], llms: Sequence[LLM], n: int, device: str)
             handles: tuple[Encoder | LLM, ...] = (encoder, llm)
             places = [handle.locate() for handle in handles]
             need = max(_memory(handle, device) for handle in handles) + _SPARE
-            todo = [ToLoad(h.info, at, n, size=h.size()) for h, at in zip(handles, places, strict=True)]
+            todo = [PendingModel(h.info, at, n, size=h.size()) for h, at in zip(handles, places, strict=True)]
             download = sum(at.download for at in places)
             fits = "" if memory is None or need < memory else "more than is free here"
             seconds = loading_seconds(todo, device)
@@ -157,7 +157,7 @@ def pairs(encoders: Sequence[Encoder], llms: Sequence[LLM], n: int, device: str)
 def _memory(handle: Encoder | LLM, device: str) -> float:
     """Return about how many bytes a model takes: its weights in the arithmetic that it will have."""
     located = handle.locate()
-    stored = sum(path.stat().st_size for path in located.weights) or located.download
+    stored = located.size or located.download
     dtype = handle.precision(device, "auto").name
     # Published checkpoints of this size are of two bytes a weight; computing in float32 doubles that.
     return float(stored) * (2 if dtype.startswith("float32") and stored > 1e9 else 1)

@@ -117,7 +117,7 @@ def _facts(handle: Encoder | LLM | Custom) -> tuple[str, str, str, str]:
         return info.family, "", "", str(error)
     if located is None:
         return info.family, "", "", f"not at hand: {info.source} is downloaded on first use"
-    size = size_text(sum(path.stat().st_size for path in located.weights))
+    size = size_text(located.size)
     where = info.weights_words if info.weights in TOYS else f"at hand: {info.source}"
     return info.family, width_of(config, handle.side), size, where
 

@@ -10,7 +10,7 @@ import numpy as np
 from alignbench.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -76,9 +76,20 @@ def groups_of_rows(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[str, ...]
     return tuple(map(str, first[part].tolist()))
 
 
-def told(name: str, again: int, of: int, way_out: str) -> str:
-    """Return the sentence that says how many rows are copies, what comes of it, and what to do."""
-    return (
-        f"{name}: {again} of {of} rows equal an earlier one, yet each counts as a sample of its own: "
-        f"p-values and intervals are then too good to be true ({REPEATED}). {way_out}"
-    )
+def copies_of(
+    arrays: Iterable[tuple[str, NDArray[np.generic]]], groups: Sequence[str], advice: str
+) -> list[str]:
+    """Return a sentence for each array with copies: how many rows they are, what comes of it, what to do.
+
+    Args:
+        arrays: (name, [n, d]) of each.
+        groups: the group of each row [n].
+        advice: what to do.
+    """
+    n = len(groups)
+    return [
+        f"{name}: {again} of {n} rows equal an earlier one, yet each counts as a sample of its own: "
+        f"p-values and intervals are then too good to be true ({REPEATED}). {advice}"
+        for name, values in arrays
+        if (again := repeats(values, groups))
+    ]

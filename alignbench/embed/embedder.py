@@ -16,8 +16,9 @@ from alignbench.embed.task import gives, image_task, text_task
 from alignbench.embed.unit import unit
 from alignbench.encoders import Encoder
 from alignbench.errors import InputError, LayersMissingError, ModelError
+from alignbench.hidden import Layers, Patches
 from alignbench.llms import LLM
-from alignbench.types import Embeddings, Layers, Patches
+from alignbench.types import Embeddings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

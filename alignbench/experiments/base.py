@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from alignbench.experiments.attention.scores import Subject
     from alignbench.experiments.scoring import Settings
     from alignbench.experiments.speed.works import Work
+    from alignbench.hidden import Layers, Patches
     from alignbench.llms import LLM
     from alignbench.llms.base import CausalLM
     from alignbench.metrics import Metric
-    from alignbench.types import Embeddings, Layers, ModelInfo, Patches, Score
+    from alignbench.types import Embeddings, ModelInfo, Score
 
 Unit = Literal[
     "pair",

@@ -31,8 +31,7 @@ def flag_dead(scores: Iterable[Score]) -> list[Score]:
     for score in known:
         dead_here = dead.get((score.experiment, score.metric, score.data_type, score.variant))
         if dead_here and score.value is not None and score.params.get("parts"):
-            flags = tuple(dict.fromkeys((*score.flags, DEAD)))
-            score = replace(score, flags=flags, params={**score.params, "dead_parts": dead_here})
+            score = replace(score.flagged(DEAD), params={**score.params, "dead_parts": dead_here})
         found.append(score)
     return found
 

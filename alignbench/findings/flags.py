@@ -78,4 +78,4 @@ def letter(flag: str) -> str:
 def flags_of(score: Score) -> tuple[str, ...]:
     """Return the score's flags and those that follow from what its models' weights were."""
     implied = (_WEIGHTS[kind] for kind in score.weights.values() if kind in _WEIGHTS)
-    return tuple(dict.fromkeys((*score.flags, *implied)))
+    return score.flagged(*implied).flags

@@ -119,6 +119,11 @@ class Metric:
     flags: Callable[[float, Mapping[str, float]], tuple[str, ...]] | None = None
     squares: float = 0
 
+    @property
+    def needs_labels(self) -> bool:
+        """Whether it can't do without the class of each row."""
+        return self.kind == "labelled" or "labels" in self.needs
+
     def __post_init__(self) -> None:
         unknown = set(self.invariant_to) - set(INVARIANCES)
         if unknown:
@@ -208,13 +213,13 @@ class MetricRegistry:
 
         return decorate
 
-    def get(self, name: str) -> Metric:
-        """Return the metric called `name`.
+    def get(self, metric: str | Metric) -> Metric:
+        """Return the metric of this name; a metric is returned as it is, registered or not.
 
         Raises:
             UnknownNameError: nothing has this name; the message has the closest name and all known ones.
         """
-        return self.entries.get(name)
+        return metric if isinstance(metric, Metric) else self.entries.get(metric)
 
     def remove(self, name: str) -> None:
         """Remove `name`: for tests, and for a metric that replaces another."""

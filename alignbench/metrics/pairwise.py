@@ -43,7 +43,7 @@ def pairwise(
         InputError: the metric is of one side, or the input is bad.
         DegenerateError: a value does not exist.
     """
-    chosen = METRICS.get(metric) if isinstance(metric, str) else metric
+    chosen = METRICS.get(metric)
     if not chosen.two_sided:
         raise InputError(f"pairwise: expected a metric of two sides, got {chosen.name} ({chosen.kind})")
     names = tuple(embeddings)

@@ -21,7 +21,7 @@ from alignbench.findings.toys import toy_warnings
 from alignbench.paths import exists
 from alignbench.plugin.forecast import Forecast
 from alignbench.plugin.selection import Demand, demand_of
-from alignbench.plugin.terminal import TOKENS, Printer, TerminalProgress, ToLoad, plan, tokens_of
+from alignbench.plugin.terminal import TOKENS, PendingModel, Printer, TerminalProgress, plan, tokens_of
 from alignbench.plugin.typed import pytest_command
 from alignbench.session.describe import describe_run
 from alignbench.session.keep import Keeper
@@ -209,11 +209,11 @@ class Collector:
         except AlignbenchError as error:
             raise pytest.UsageError(clean(str(error))) from error
 
-    def _to_load(self, model: Encoder | LLM | Custom, demand: Demand) -> ToLoad:
+    def _to_load(self, model: Encoder | LLM | Custom, demand: Demand) -> PendingModel:
         if (file := array_file(model)) is not None:
             # All that can be wrong with its rows is known now, and not once in every test.
             used = len(file.vectors_of(self.session.dataset))
-            return ToLoad(model.info, Location(file.source), 0, arrays=file.describe(used))
+            return PendingModel(model.info, Location(file.source), 0, arrays=file.describe(used))
         located = model.locate() if isinstance(model, Handle) else Location(model.info.source)
         embedder, dataset = self.session.embedder, self.session.dataset
         # Also what is only timed must be able to compute as asked, and says so here if it can't.
@@ -232,7 +232,7 @@ class Collector:
         notes = model.notes if isinstance(model, Handle) else ()
         # The report repeats them.
         self.warnings.update(dict.fromkeys(notes))
-        return ToLoad(
+        return PendingModel(
             model.info,
             located,
             to_embed,

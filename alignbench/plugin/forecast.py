@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pytest
 
     from alignbench.datasets import Dataset
-    from alignbench.plugin.terminal import ToLoad
+    from alignbench.plugin.terminal import PendingModel
     from alignbench.session.session import Session
     from alignbench.weights.sizes import ModelSize
 
@@ -38,7 +38,9 @@ class Forecast:
         self._work: Mapping[str, float] = {}
         self._slowness = 1.0
 
-    def begin(self, tests: Sequence[str], models: Sequence[ToLoad], dataset: Dataset, workers: int) -> float:
+    def begin(
+        self, tests: Sequence[str], models: Sequence[PendingModel], dataset: Dataset, workers: int
+    ) -> float:
         """Return the seconds that the run takes about, and watch over them from now on.
 
         Args:
@@ -86,7 +88,7 @@ class Forecast:
             self._rates.save((self._slowness + slowness()) / 2)
 
 
-def _sizes(models: Sequence[ToLoad], side: str) -> dict[str, ModelSize]:
+def _sizes(models: Sequence[PendingModel], side: str) -> dict[str, ModelSize]:
     """Return name -> size of the models of a side; of those that others register nothing is known."""
     return {model.name: model.size for model in models if model.info.side == side and model.size is not None}
 

@@ -61,9 +61,8 @@ class Recorder:
     def score(self, score: Score, *, artifact: str | None = None) -> Score:
         """Record a score that was computed elsewhere, with the file of its figure's arrays if it has one."""
         complete = replace(
-            score,
+            score.flagged(*self.bench.session.flags_of(score)),
             artifact=score.artifact if artifact is None else artifact,
-            flags=tuple(dict.fromkeys((*score.flags, *self.bench.session.flags_of(score)))),
             nodeid=self.item.nodeid,
             reproduce=self._command(score),
         )

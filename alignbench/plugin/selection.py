@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.errors import ConfigError
 from alignbench.experiments import EXPERIMENTS
-from alignbench.session.selection import JOIN, PATCH_PROJECTOR, Needed
+from alignbench.session.selection import JOIN, PATCH_PROJECTOR, ModelNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ _SIDES = {
 }
 
 
-def needed_by_items(items: Iterable[pytest.Item], vision: Sequence[str], text: Sequence[str]) -> Needed:
+def needed_by_items(items: Iterable[pytest.Item], vision: Sequence[str], text: Sequence[str]) -> ModelNames:
     """Return the models that the tests' parameters name; a test over the whole selection needs all of them.
 
     Args:
@@ -50,7 +50,7 @@ def needed_by_items(items: Iterable[pytest.Item], vision: Sequence[str], text: S
                 found[_SIDES[axis]][name] = None
         if "encoder" in parameters and "patches" in uses_of(item):
             found["patches"][str(parameters["encoder"])] = None
-    return Needed(*(tuple(found[side]) for side in ("vision", "text", "patches")))
+    return ModelNames(*(tuple(found[side]) for side in ("vision", "text", "patches")))
 
 
 def experiment_of(item: pytest.Item) -> str:
@@ -121,8 +121,8 @@ class Demand:
     """
 
     tests: Sequence[str]
-    needed: Needed
-    embedded: Needed
+    needed: ModelNames
+    embedded: ModelNames
     mapped: frozenset[str] = frozenset()
     timings: Mapping[str, int] = field(default_factory=dict)
 

@@ -40,7 +40,7 @@ _DOWNLOAD_BYTES_PER_SECOND = 3e7
 
 
 @dataclass(frozen=True, slots=True)
-class ToLoad:
+class PendingModel:
     """A model of the run: where its weights are, and what it has yet to do.
 
     Args:
@@ -87,7 +87,7 @@ class ToLoad:
     @property
     def bytes(self) -> int:
         """The size of its weights."""
-        return sum(path.stat().st_size for path in self.located.weights) or self.located.download
+        return self.located.size or self.located.download
 
     @property
     def todo(self) -> str:
@@ -106,7 +106,7 @@ class ToLoad:
 def plan(
     options: Options,
     dataset: Dataset,
-    models: Sequence[ToLoad],
+    models: Sequence[PendingModel],
     tests: int,
     seconds: float,
     width: int = 80,
@@ -151,12 +151,12 @@ def plan(
     ]
 
 
-def loading_seconds(models: Sequence[ToLoad], device: str) -> float:
+def loading_seconds(models: Sequence[PendingModel], device: str) -> float:
     """Return about how many seconds it takes to download, to load and to embed."""
     return sum(model_seconds(model, device) for model in models)
 
 
-def model_seconds(model: ToLoad, device: str) -> float:
+def model_seconds(model: PendingModel, device: str) -> float:
     """Return the same of one model; of arrays it is nothing."""
     if model.arrays:
         return 0.0
@@ -172,7 +172,7 @@ def model_seconds(model: ToLoad, device: str) -> float:
     return seconds + embedding_seconds(model, model.passes + model.timed * _TIMED_SAMPLES, device)
 
 
-def embedding_seconds(model: ToLoad, samples: int, device: str) -> float:
+def embedding_seconds(model: PendingModel, samples: int, device: str) -> float:
     """Return about how many seconds so many samples take: two operations a parameter and token."""
     on_cpu = device in {"auto", "cpu"} and not shutil.which("nvidia-smi")
     flops = _FLOPS["cpu" if on_cpu else "accelerator"]

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from alignbench.datasets import Dataset
     from alignbench.encoders import Encoder
     from alignbench.experiments.attention.scores import Subject
+    from alignbench.hidden import Layers, Patches
     from alignbench.llms.base import CausalLM
     from alignbench.metrics import Metric
     from alignbench.session.workbench import Workbench
-    from alignbench.types import Embeddings, Layers, Pair, Patches, Score
+    from alignbench.types import Embeddings, Pair, Score
     from alignbench.weights.custom import Custom
 
 
@@ -74,7 +75,7 @@ class SessionBench:
 
     def score(self, metric: str | Metric, pair: Pair, *, data_type: str = ALL, **params: Any) -> Score:
         """Return a metric of a pair with null and interval, filed under the experiment."""
-        known = METRICS.get(metric) if isinstance(metric, str) else metric
+        known = METRICS.get(metric)
         settings = self.basis_settings if needs_basis(known) else self.settings
         return score_pair(known, pair, settings, experiment=self.experiment, data_type=data_type, **params)
 

@@ -12,7 +12,7 @@ from alignbench.errors import ConfigError
 from alignbench.experiments import experiments
 from alignbench.experiments.layouts import Reach
 from alignbench.options import OPTIONS, Option
-from alignbench.session.table import Declared
+from alignbench.session.table import BuiltInOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ T = TypeVar("T")
 Names = tuple[str, ...]
 
 
-class Options(Declared):
+class Options(BuiltInOptions):
     """The options of a session, each with its value: what was given, checked, or its default.
 
     Options that others have added to `OPTIONS` have their values here, too: `options.value_of(option)`.

@@ -8,20 +8,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from alignbench.errors import ConfigError, InputError
+from alignbench.errors import ConfigError
 from alignbench.findings import Findings
 from alignbench.findings.files import ARTIFACTS, SCORES
 from alignbench.paths import exists
-from alignbench.plots import FIGURES, read_artifacts
-from alignbench.plots.declared import figures_of, needs_of
+from alignbench.plots import read_artifacts
+from alignbench.plots.declared import figures_of
 from alignbench.session.runfolder import RunFolder
 from alignbench.session.samples import keep_samples
+from alignbench.session.scoreview import ScoreView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from alignbench.datasets import Dataset
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(ScoreView):
     """The scores of experiments, with all that is made of them.
 
     Args:
@@ -72,19 +72,6 @@ class Result:
         """The names of the figures of these experiments."""
         return tuple(dict.fromkeys(name for one in self.experiments for name in figures_of(one)))
 
-    def figure(self, name: str) -> Figure:
-        """Return a figure, drawn.
-
-        Raises:
-            UnknownNameError: there is no figure of that name.
-            InputError: the scores do not allow it.
-        """
-        figure = FIGURES.get(name)(self.inputs)
-        if figure is None:
-            scored = ", ".join(self.experiments)
-            raise InputError(f"figure {name!r}: the scores of {scored} do not allow it{needs_of(name)}")
-        return figure
-
     @cached_property
     def inputs(self) -> FigureInputs:
         """What figures are drawn from, read as from the files of a run."""
@@ -120,8 +107,3 @@ class Result:
     def _write_arrays(self, folder: RunFolder) -> None:
         for name, arrays in self.arrays.items():
             folder.write_artifact(name, arrays)
-
-    def _repr_html_(self) -> str:
-        from alignbench.show.table import html_table
-
-        return html_table(self.scores)

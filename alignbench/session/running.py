@@ -19,7 +19,7 @@ from alignbench.session.clock import Clock
 from alignbench.session.describe import describe_run
 from alignbench.session.result import Result
 from alignbench.session.runfolder import artifact_name, artifact_path
-from alignbench.session.selection import PATCH_PROJECTOR, Needed
+from alignbench.session.selection import PATCH_PROJECTOR, ModelNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -156,8 +156,8 @@ class _Runner:
             name = artifact_name(computed.kind, labels_of(*made_of))
             self.arrays[name], artifact = computed.arrays, artifact_path(name)
         for score in computed.scores:
-            flags = tuple(dict.fromkeys((*score.flags, *self.session.flags_of(score))))
-            self.scores.append(replace(score, artifact=score.artifact or artifact, flags=flags))
+            flagged = score.flagged(*self.session.flags_of(score))
+            self.scores.append(replace(flagged, artifact=score.artifact or artifact))
 
     @cached_property
     def _clock(self) -> Clock:
@@ -173,7 +173,7 @@ class _Runner:
         session = self.session
         names = {name for cell in self.cells for models in cell.models for name in models}
         used = [tuple(name for name in side if name in names) for side in (session.encoders, session.llms)]
-        return session.dims(Needed(*used))
+        return session.dims(ModelNames(*used))
 
 
 def _due(session: Workbench, experiment: Experiment) -> Iterator[Cell]:

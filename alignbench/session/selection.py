@@ -15,7 +15,7 @@ _USES_PATCHES = re.compile(rf"{PATCH_PROJECTOR}|patch")  # in a test's id, where
 
 
 @dataclass(frozen=True, slots=True)
-class Needed:
+class ModelNames:
     """The names of the models that the collected tests use, in the order of their first use.
 
     Args:
@@ -32,7 +32,7 @@ class Needed:
         return bool(self.vision or self.text)
 
 
-def needed_by_ids(ids: Iterable[str], vision: Sequence[str], text: Sequence[str]) -> Needed:
+def needed_by_ids(ids: Iterable[str], vision: Sequence[str], text: Sequence[str]) -> ModelNames:
     """Return the models that the test ids name: longest names first, so that `mini-clip` is not `clip`.
 
     Tests that use patches are known by their ids alone, too: they say "patch" or name the patches' projector.
@@ -40,7 +40,7 @@ def needed_by_ids(ids: Iterable[str], vision: Sequence[str], text: Sequence[str]
     nodes = set(ids)
     used = named_in(nodes, (*vision, *text))
     patched = named_in({node for node in nodes if _USES_PATCHES.search(node.partition("::")[2])}, vision)
-    return Needed(
+    return ModelNames(
         tuple(n for n in vision if n in used),
         tuple(n for n in text if n in used),
         tuple(n for n in vision if n in patched),

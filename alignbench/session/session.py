@@ -38,7 +38,7 @@ class Session(Workbench):
         patched: the names of the encoders whose patches will be used: they are embedded with the same load of
             weights as the images.
         layered: whether hidden layers will be used; likewise.
-        kept: gives models that stay in memory from one run to the next; None loads them for each.
+        pool: gives models that stay in memory from one run to the next; None loads them for each.
 
     Raises:
         ConfigError: a value that can't be, or two models with one name.

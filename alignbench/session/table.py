@@ -25,7 +25,7 @@ def _of(module: str, name: str) -> Callable[[], Names]:
     return lambda: tuple(getattr(import_module(module), name))
 
 
-class Declared:
+class BuiltInOptions:
     """The options, as attributes: on a class that holds values, each is the option's value."""
 
     encoders = Option[Names](
@@ -382,6 +382,6 @@ class Declared:
     )
 
 
-for _option in vars(Declared).values():
+for _option in vars(BuiltInOptions).values():
     if isinstance(_option, Option):
         OPTIONS.add(_option)

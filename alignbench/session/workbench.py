@@ -13,8 +13,8 @@ from alignbench.llms import LLM
 from alignbench.registry import unknown
 from alignbench.session.attempts import Attempts
 from alignbench.session.data import nonempty, read_data, with_data
-from alignbench.session.held import Held
 from alignbench.session.options import Options
+from alignbench.session.slot import ModelSlot
 from alignbench.types import Embeddings, Pair
 
 if TYPE_CHECKING:
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from alignbench.embed import Embedder, EmbeddingStore, Progress
     from alignbench.embed.models import Output
     from alignbench.experiments.attention.scores import Subject
+    from alignbench.hidden import Layers, Patches
     from alignbench.llms.base import CausalLM
-    from alignbench.session.selection import Needed
-    from alignbench.types import Layers, ModelInfo, Patches, Score
+    from alignbench.session.selection import ModelNames
+    from alignbench.types import ModelInfo, Score
     from alignbench.weights.arrays import ArrayFile
     from alignbench.weights.custom import Custom
 
@@ -34,7 +35,7 @@ M = TypeVar("M", bound="Encoder | LLM | Custom")
 K = TypeVar("K", bound="Encoder | LLM")
 
 
-class KeptModels(Protocol):
+class ModelPool(Protocol):
     """Models that stay in memory."""
 
     def get(self, model: K, device: str, dtype: str) -> K:
@@ -66,13 +67,13 @@ class Workbench:
         self.loads: list[tuple[str, float, str]] = []
         self.patched: frozenset[str] = frozenset()
         self.layered = False
-        self.kept: KeptModels | None = None
+        self.pool: ModelPool | None = None
         self._vectors: dict[tuple[str, str], Embeddings] = {}
         self._layers: dict[tuple[str, str], Layers] = {}
         self._varied: dict[tuple[str, ...], Embeddings] = {}
         self._attempts = Attempts()
-        self._held = Held()
-        self._head = Held()
+        self._timed = ModelSlot()
+        self._head = ModelSlot()
         self._causal: dict[str, CausalLM] = {}
         self._data = nonempty(data) if isinstance(data, Dataset) else None
         for name in ("labels", "groups"):
@@ -112,21 +113,18 @@ class Workbench:
     def copies(self) -> tuple[str, ...]:
         """What a user has to know of arrays whose rows are copies that count as samples of their own."""
         from alignbench.datasets.arrays import rows_of
-        from alignbench.datasets.copies import ROWS, repeats, told
+        from alignbench.datasets.copies import ROWS, copies_of
         from alignbench.weights.arrays import array_file
 
-        groups = self.dataset.groups
         option = self.options.spelled("groups")
-        way_out = (
+        advice = (
             f"Give groups: {option} FILE, one a row; {option} {ROWS} makes equal rows one group."
             if self.rows
             else "The data has them as samples of their own: look how the array was made."
         )
-        found = []
-        for file in filter(None, map(array_file, (*self.encoders.values(), *self.llms.values()))):
-            if again := repeats(file.values()[rows_of(self.dataset, file.rows)], groups):
-                found.append(told(file.source, again, len(groups), way_out))
-        return tuple(found)
+        files = filter(None, map(array_file, (*self.encoders.values(), *self.llms.values())))
+        arrays = ((file.source, file.values()[rows_of(self.dataset, file.rows)]) for file in files)
+        return tuple(copies_of(arrays, self.dataset.groups, advice))
 
     def flags_of(self, score: Score) -> tuple[str, ...]:
         """Return what a score is flagged with because of the data that it is of."""
@@ -269,8 +267,8 @@ class Workbench:
         self.release()
         options, on_load = self.options, self._loaded_for("embedding")
         whole, label = encoder.varied(fit="squash"), encoder.info.label
-        if self.kept is not None:
-            yield self.kept.get(whole, options.device, options.dtype)
+        if self.pool is not None:
+            yield self.pool.get(whole, options.device, options.dtype)
             return
         with ExitStack() as stack:
             with self._attempts.attempt("whole images", label, model=label):
@@ -305,12 +303,12 @@ class Workbench:
             texts=tuple(normalised(sample.text) for sample in samples if sample.texts),
         )
 
-    def all_embeddings(self, needed: Needed) -> dict[str, Embeddings]:
+    def all_embeddings(self, needed: ModelNames) -> dict[str, Embeddings]:
         """Return the embeddings of these models by name."""
         vision = {name: self.vision(self.encoders[name]) for name in needed.vision}
         return vision | {name: self.text(self.llms[name]) for name in needed.text}
 
-    def dims(self, needed: Needed) -> tuple[int, ...]:
+    def dims(self, needed: ModelNames) -> tuple[int, ...]:
         """Return the widths of these models, but for those that can't embed: they have no scores."""
         found = []
         for side, names in (("vision", needed.vision), ("text", needed.text)):
@@ -329,15 +327,15 @@ class Workbench:
             ModelError: it can't be loaded; another test does not try again.
         """
         device, dtype = self.options.device, self.options.dtype
-        if self.kept is not None and isinstance(model, Encoder | LLM):
+        if self.pool is not None and isinstance(model, Encoder | LLM):
             # A handle of its own: embedding loads and frees the session's.
-            return cast("M", self.kept.get(model.varied(), device, dtype))
-        self._held.hold(model, device, dtype, self._loaded_for("timing"))
+            return cast("M", self.pool.get(model.varied(), device, dtype))
+        self._timed.hold(model, device, dtype, self._loaded_for("timing"))
         return model
 
     def release(self) -> None:
         """Free the model that is held in memory."""
-        self._held.release()
+        self._timed.release()
 
     def take_loads(self) -> list[tuple[str, float, str]]:
         """Return the loads since the last call, and forget them."""

@@ -160,7 +160,7 @@ def _prepare(
     a, b = metric.arrays(x, y if metric.two_sided else None)
     names = names_of(np.arange(len(a)) if groups is None else groups, len(a), "groups")
     classes = None if labels is None else names_of(labels, len(a), "labels")
-    if classes is None and (metric.kind == "labelled" or "labels" in metric.needs):
+    if classes is None and metric.needs_labels:
         raise InputError(f"{metric.name}: expected labels, one a row, got none")
     case = _Case(metric, a, b, classes, names, seed, {})
     count = count_of(names)

@@ -150,6 +150,19 @@ def test_printed_it_is_the_table_of_a_run() -> None:
     assert max(map(len, found.table(60).splitlines())) <= 60
 
 
+def test_a_notebook_shows_the_scores_and_a_figure_is_drawn_of_them() -> None:
+    found = score_arrays({"noise": NOISE, "<good>": IMAGES}, TEXTS, metrics=["linear_cka", "calibrated_cka"])
+    html = found._repr_html_()
+    assert html.count("<tr>") == 1 + len(found.scores)
+    assert "<td>&lt;good&gt;</td>" in html
+    axes, _ = found.figure("alignment_summary").axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["noise", "<good>"]
+    assert found.scores[1].value is not None
+    assert f"{found.scores[1].value:.3f}" in {text.get_text() for text in axes.texts}
+    with pytest.raises(InputError, match="'speed_dashboard': the scores of arrays do not allow it"):
+        found.figure("speed_dashboard")
+
+
 def test_as_plain_json() -> None:
     found = score_arrays(IMAGES, TEXTS, metrics=["linear_cka", "calibrated_cka"])
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
@@ -281,7 +294,7 @@ def test_the_package_stays_light_until_it_is_asked() -> None:
         "print(light, [name in sys.modules for name in ('alignbench.show', 'matplotlib', 'torch')])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "True [True, False, False]"
+    assert result.stdout.strip() == "True [False, False, False]"
     with pytest.raises(AttributeError, match="no attribute 'score_array'"):
         alignbench.score_array  # noqa: B018
 

@@ -12,10 +12,11 @@ from alignbench.errors import DegenerateError
 from alignbench.experiments.compare.projection import cosine_table, error_table, project
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.experiments.trained import Repeats
+from alignbench.hidden import Patches
 from alignbench.metrics import METRICS
 from alignbench.projectors.ridge import PENALTY
 from alignbench.stats import corrected_interval, repeated_split, seed_for
-from alignbench.types import Embeddings, ModelInfo, Pair, Patches, Score
+from alignbench.types import Embeddings, ModelInfo, Pair, Score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,11 +10,11 @@ import pytest
 from alignbench.errors import DegenerateError, InputError
 from alignbench.experiments.elas.score import elas_score
 from alignbench.experiments.trained import Repeats
+from alignbench.hidden import Patches
 from alignbench.metrics import ELAS_WEIGHTS, elas, elas_parts, linear_cka
 from alignbench.projectors import PROJECTORS
 from alignbench.tests.pairs import make_pair
 from alignbench.tests.toys import copy_benchmarks, run, scores
-from alignbench.types import Patches
 
 QUICK = Repeats(splits=3, seeds=2, epochs=60)
 TRAIN = np.array([True] * 6 + [False] * 3)

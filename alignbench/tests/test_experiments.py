@@ -118,6 +118,9 @@ def test_a_result_refuses_what_it_can_not_do(tmp_path: Path) -> None:
     result = small_session().run("multi_llm")
     assert {score.metric for score in result.scores} == {"calibrated_cka", "mutual_knn"}
     assert "<td>calibrated_cka</td>" in result._repr_html_()
+    assert str(result) == result.table()
+    assert result.ranking == result.findings.rankings
+    assert result.table().startswith("LLM mini-llama: ranked by calibrated_cka")
     with pytest.raises(InputError, match="figure 'eas_dashboard': the scores of multi_llm do not allow it"):
         result.figure("eas_dashboard")
     with pytest.raises(UnknownNameError, match="unknown figure 'nothing'"):

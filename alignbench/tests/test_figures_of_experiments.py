@@ -19,8 +19,9 @@ from alignbench.metrics import METRICS
 from alignbench.plots import FIGURES, Caption, FigureInputs, declare_figure
 from alignbench.plots.declared import FigureRegistry, caption_of, figures_of, needs_of, not_drawn, shown_in
 from alignbench.ui.jobs import Job
-from alignbench.ui.models import Chooser, Suites
-from alignbench.ui.results import shown
+from alignbench.ui.menu import Menu
+from alignbench.ui.models import Sessions
+from alignbench.ui.results import view_of
 from alignbench.ui.tables import COLUMNS
 from alignbench.ui.tabs import tabs
 
@@ -79,11 +80,11 @@ def by_command(name: str, folder: Path, into: Path) -> tuple[list[dict[str, Any]
 def by_tab(name: str, folder: Path, into: Path) -> tuple[list[dict[str, Any]], str]:
     """Return the scores of a tab and the page's HTML of answer and figures."""
     [tab] = [tab for tab in tabs() if tab.experiment == name]
-    options = Chooser(given(folder)).options(OPTIONS[name])
-    job: Job[Any] = Job(lambda job: Suites().get(options).run(*tab.runs, steps=job))
+    options = Menu(given(folder)).options(OPTIONS[name])
+    job: Job[Any] = Job(lambda job: Sessions().get(options).run(*tab.runs, steps=job))
     list(job.follow())
     into.mkdir()
-    page = shown(job.result(), tab.figures, folder=into, name=name, options=options, command="alignbench")
+    page = view_of(job.result(), tab.figures, folder=into, name=name, options=options, command="alignbench")
     scores = json.loads((into / f"{name}.json").read_text(encoding="utf-8"))["scores"]
     return scores, page.answer + page.figures
 

@@ -12,6 +12,7 @@ from alignbench.encoders import resolve
 from alignbench.errors import InputError, LayersMissingError, TooFewSamplesError
 from alignbench.experiments.layers.grid import BEST, LAST, layer_grid, layer_scores
 from alignbench.experiments.scoring import Settings
+from alignbench.hidden import Layers
 from alignbench.llms import resolve as resolve_llm
 from alignbench.metrics import METRICS
 from alignbench.metrics.layers import KERNELS, cell_products, layer_kernels
@@ -21,7 +22,6 @@ from alignbench.stats import draw_permutations, one_per_group, rng_for
 from alignbench.tests import tiny_models as tiny
 from alignbench.tests.embed_fakes import FakeEncoder, FakeLLM, drawings
 from alignbench.tests.toys import copy_benchmarks, run, scores
-from alignbench.types import Layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from alignbench.experiments import experiments
 from alignbench.llms import conversions, gguf
 from alignbench.plugin import costs
 from alignbench.plugin.costs import Workload, around, projector_of
-from alignbench.plugin.terminal import ToLoad, embedding_seconds, model_seconds, tokens_of
+from alignbench.plugin.terminal import PendingModel, embedding_seconds, model_seconds, tokens_of
 from alignbench.projectors import PROJECTORS
 from alignbench.session.options import Options
 from alignbench.tests.toys import copy_benchmarks, run
@@ -127,9 +127,9 @@ def test_what_is_embedded_under_other_options_is_counted_once_a_model() -> None:
     assert seconds[tests[1]] == plain[tests[1]]
 
 
-def to_load(**given: Any) -> ToLoad:
+def to_load(**given: Any) -> PendingModel:
     info = ModelInfo("l", "text", "llama", "here", "pretrained")
-    return ToLoad(info, Location("here"), 100, size=ModelSize(10_000_000_000), **given)
+    return PendingModel(info, Location("here"), 100, size=ModelSize(10_000_000_000), **given)
 
 
 def test_embedding_takes_longer_for_longer_texts_and_larger_models() -> None:

@@ -18,8 +18,8 @@ from alignbench.stats import corrected_interval
 from alignbench.tests.html_fakes import Page
 from alignbench.tests.report_fakes import make_result, make_run
 from alignbench.types import Score
-from alignbench.ui.models import Chooser
-from alignbench.ui.results import shown
+from alignbench.ui.menu import Menu
+from alignbench.ui.results import view_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,9 +109,9 @@ def test_without_a_control_or_an_interval_nothing_is_claimed() -> None:
 
 def test_the_web_page_says_what_the_terminal_says_of_the_control(tmp_path: Path) -> None:
     scores = [replace(score, metric="mrr", chance=0.1) for score in run(0.1, 0.0)]
-    options = Chooser({}).options({})
+    options = Menu({}).options({})
     result = Result(("e2e",), tuple(scores), {}, make_run())
-    page = shown(result, (), folder=tmp_path, name="e2e", options=options, command="alignbench e2e")
+    page = view_of(result, (), folder=tmp_path, name="e2e", options=options, command="alignbench e2e")
     text = " ".join(re.sub(r"<[^>]*>", "", page.answer).split())
     terminal = " ".join(line.strip() for line in terminal_table(Findings.of(scores, make_run())))
     [said] = control_sentences(against_control(scores), str)
@@ -141,8 +141,8 @@ def test_whoever_reads_that_a_part_is_dead_reads_which(tmp_path: Path) -> None:
     findings = Findings.of(found, make_run())
     write_run(tmp_path, findings, figures=False)
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-    options = Chooser({}).options({})
-    tab = shown(
+    options = Menu({}).options({})
+    tab = view_of(
         make_result(found), (), folder=tmp_path, name="elas", options=options, command="alignbench elas"
     )
     for place in (

@@ -11,7 +11,7 @@ import pytest
 
 from alignbench.errors import AlignbenchWarning, DataError
 from alignbench.ui import jobs
-from alignbench.ui.jobs import Job, Stopped
+from alignbench.ui.jobs import Cancellation, Job
 
 
 def endless(job: Job[int]) -> int:
@@ -56,7 +56,7 @@ def test_a_part_counts_within_its_step() -> None:
     job.step("scoring")
     job.start(10, "images")
     job.advance(5)
-    assert job.told == jobs.Told("images", 0.375)
+    assert job.state == jobs.JobState("images", 0.375)
 
 
 def test_an_error_reaches_whoever_asks_for_the_result() -> None:
@@ -75,7 +75,7 @@ def test_stopping_ends_the_work_and_frees_the_device() -> None:
     next(following)
     job.stop()
     list(following)
-    with pytest.raises(Stopped):
+    with pytest.raises(Cancellation):
         job.result()
     assert jobs.DEVICE.acquire(timeout=1)
     jobs.DEVICE.release()

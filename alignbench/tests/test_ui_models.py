@@ -11,7 +11,8 @@ import pytest
 from alignbench.errors import ConfigError
 from alignbench.experiments.trained import SOLVED_SPLITS
 from alignbench.types import ModelInfo
-from alignbench.ui.models import LOADED, SUITES, Chooser, Loaded, Suites
+from alignbench.ui.menu import Choices, Menu
+from alignbench.ui.models import LOADED, SESSIONS, RecentModels, Sessions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,14 +45,14 @@ class FakeModel:
 
 
 def test_names_without_weights_are_marked() -> None:
-    offered = {name: shown for shown, name in Chooser().encoders()}
+    offered = {name: shown for shown, name in Menu().encoders()}
     assert offered["mini-clip"] == "mini-clip (built-in toy model)"
     assert offered["random-vit"] == "random-vit (untrained)"
     assert "not at hand" in offered["clip"]
 
 
 def test_the_embedded_models_are_chosen_at_first() -> None:
-    defaults = Chooser().defaults()
+    defaults = Menu().defaults()
     assert defaults["encoders"] == ["mini-clip", "mini-siglip", "mini-dinov2", "random-vit"]
     assert defaults["llms"] == ["mini-llama"]
 
@@ -61,28 +62,28 @@ def test_the_embedded_models_are_chosen_at_first() -> None:
 )
 def test_a_browser_can_name_nothing_that_is_not_offered(spec: str) -> None:
     with pytest.raises(ConfigError, match="is not on the list"):
-        Chooser().options({"encoders": [spec], "llms": ["mini-llama"]})
+        Menu().options({"encoders": [spec], "llms": ["mini-llama"]})
     with pytest.raises(ConfigError, match="is not on the list"):
-        Chooser().options({"encoders": ["mini-clip"], "llms": [spec]})
+        Menu().options({"encoders": ["mini-clip"], "llms": [spec]})
 
 
 def test_splits_that_are_left_out_are_those_of_the_command() -> None:
     pytest.importorskip("gradio", reason="the extra `ui` is not installed")
     from alignbench.ui import fields
 
-    built = {field.name: field for field in fields.build("training", fields.Offer([], [], [], {}))}
-    splits, chooser = built["splits"], Chooser()
+    built = {field.name: field for field in fields.build("training", Choices([], [], [], {}))}
+    splits, menu = built["splits"], Menu()
     names = {"encoders": ["mini-clip"], "llms": ["mini-llama"]}
     solved = {"splits": SOLVED_SPLITS}
     assert splits.read(splits.component.value) is None
-    found = chooser.options({**names, "splits": splits.read("")})
+    found = menu.options({**names, "splits": splits.read("")})
     assert (found.splits, found.with_defaults(solved).splits) == (5, SOLVED_SPLITS)
     assert f"solved: {SOLVED_SPLITS}" in splits.component.info
-    found = chooser.options({**names, "splits": splits.read("12")})
+    found = menu.options({**names, "splits": splits.read("12")})
     assert (found.splits, found.with_defaults(solved).splits) == (12, 12)
     for given in ("1", "41", "many", "2.5"):
         with pytest.raises(ConfigError, match=r"splits: expected"):
-            chooser.options({**names, "splits": splits.read(given)})
+            menu.options({**names, "splits": splits.read(given)})
 
 
 def test_the_page_asks_for_neighbours_as_the_options_do() -> None:
@@ -90,18 +91,16 @@ def test_the_page_asks_for_neighbours_as_the_options_do() -> None:
     from alignbench.experiments.layouts import Reach
     from alignbench.ui import fields
 
-    _, perplexity, neighbors = fields.build("methods", fields.Offer([], [], [], {}))
+    _, perplexity, neighbors = fields.build("methods", Choices([], [], [], {}))
     assert (perplexity.name, neighbors.name) == ("perplexity", "neighbors")
-    chooser, names = Chooser(), {"encoders": ["mini-clip"], "llms": ["mini-llama"]}
+    menu, names = Menu(), {"encoders": ["mini-clip"], "llms": ["mini-llama"]}
 
     def asked(p: Any, n: Any) -> Reach:
-        return chooser.options(
-            {**names, "perplexity": perplexity.read(p), "neighbors": neighbors.read(n)}
-        ).reach
+        return menu.options({**names, "perplexity": perplexity.read(p), "neighbors": neighbors.read(n)}).reach
 
     assert asked("", None) == Reach()
     assert asked(" 12.5 ", "7") == Reach(12.5, 7)
-    command = chooser.command("embedding", {**names, "perplexity": 12.5, "neighbors": None})
+    command = menu.command("embedding", {**names, "perplexity": 12.5, "neighbors": None})
     assert command.endswith("--perplexity 12.5")
     for p, n, says in (
         ("many", "", "Perplexity of t-SNE: expected a number or nothing, got 'many'"),
@@ -119,43 +118,43 @@ def test_a_reserved_type_is_refused_and_rows_without_types_offer_none(
 ) -> None:
     names = {"encoders": ["mini-clip"], "llms": ["mini-llama"]}
     with pytest.raises(ConfigError, match="--data-types: 'all' is reserved"):
-        Chooser().options({**names, "data_types": ["chart", "all"]})
+        Menu().options({**names, "data_types": ["chart", "all"]})
     monkeypatch.delenv("VLM_DATA_ROOT", raising=False)
     monkeypatch.chdir(tmp_path)
     for name in ("v", "t"):
         np.save(f"{name}.npy", np.random.default_rng(0).standard_normal((9, 4)).astype(np.float32))
     given = {"encoders": ["npy:v.npy"], "llms": ["npy:t.npy"]}
-    assert Chooser(given).data_types() == []
+    assert Menu(given).data_types() == []
     (tmp_path / "labels.txt").write_text("\n".join("abcabcabc"))
-    assert Chooser({**given, "labels": "labels.txt"}).data_types() == ["a", "b", "c"]
+    assert Menu({**given, "labels": "labels.txt"}).data_types() == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("types", [[], ["chart", "table"]])
 def test_types_can_be_chosen_where_there_are_some(types: list[str]) -> None:
     pytest.importorskip("gradio")
-    from alignbench.ui.fields import Offer, build
+    from alignbench.ui.fields import build
 
-    fields = [field.name for field in build("data", Offer([], [], types, Chooser().defaults()))]
+    fields = [field.name for field in build("data", Choices([], [], types, Menu().defaults()))]
     assert fields == [*(["data_types"] if types else []), "n_samples", "seed"]
 
 
 def test_what_the_command_names_is_offered_and_chosen() -> None:
-    chooser = Chooser({"encoders": ["mine=mini-clip"]})
-    assert chooser.encoders()[0][1] == "mine=mini-clip"
-    assert chooser.defaults()["encoders"] == ["mine=mini-clip"]
-    assert chooser.options({"encoders": ["mine=mini-clip"], "llms": ["mini-llama"]}).encoders == (
+    menu = Menu({"encoders": ["mine=mini-clip"]})
+    assert menu.encoders()[0][1] == "mine=mini-clip"
+    assert menu.defaults()["encoders"] == ["mine=mini-clip"]
+    assert menu.options({"encoders": ["mine=mini-clip"], "llms": ["mini-llama"]}).encoders == (
         "mine=mini-clip",
     )
 
 
 def test_no_model_is_one_clear_line() -> None:
     with pytest.raises(ConfigError, match="choose at least one LLM"):
-        Chooser().options({"encoders": ["mini-clip"], "llms": []})
+        Menu().options({"encoders": ["mini-clip"], "llms": []})
 
 
 def test_the_command_says_what_was_chosen() -> None:
     chosen = {"encoders": ["mini-clip", "mini-dinov2"], "n_samples": 10, "prompts": ["a dog"]}
-    command = Chooser({"device": "cpu"}).command("attention", chosen)
+    command = Menu({"device": "cpu"}).command("attention", chosen)
     assert command.startswith("alignbench attention --encoders mini-clip mini-dinov2 --n-samples 10")
     assert "--device cpu" in command
     assert command.endswith("--prompt 'a dog'")
@@ -171,13 +170,13 @@ def test_a_command_of_the_page_is_one_of_the_command_line() -> None:
         "seed": 1,
         "losses": ["mse"],
     }
-    words = Chooser().command("e2e", chosen).split()[1:]
+    words = Menu().command("e2e", chosen).split()[1:]
     given = build_parser().parse_args(words)
     assert (given.encoders, given.n_samples, given.losses) == (["mini-clip"], 10, ["mse"])
 
 
 def test_a_model_is_loaded_once_for_two_clicks() -> None:
-    loaded, model = Loaded(), FakeModel("a")
+    loaded, model = RecentModels(), FakeModel("a")
     model_again: Any = FakeModel("a", model.loads)
     first: Any = model
     assert loaded.get(first, "cpu", "auto") is loaded.get(model_again, "cpu", "auto")
@@ -185,7 +184,7 @@ def test_a_model_is_loaded_once_for_two_clicks() -> None:
 
 
 def test_only_so_many_models_stay_in_memory() -> None:
-    loaded = Loaded()
+    loaded = RecentModels()
     models: list[Any] = [FakeModel(str(i)) for i in range(LOADED + 2)]
     for model in models:
         loaded.get(model, "cpu", "auto")
@@ -198,8 +197,8 @@ def test_only_so_many_models_stay_in_memory() -> None:
 def test_a_large_model_does_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     from alignbench.ui import models
 
-    monkeypatch.setattr(models, "loaded_bytes", lambda model: models.LOADED_BYTES + 1)
-    loaded, model = Loaded(), FakeModel("large")
+    monkeypatch.setattr(models, "bytes_of", lambda model: models.LOADED_BYTES + 1)
+    loaded, model = RecentModels(), FakeModel("large")
     given: Any = model
     loaded.get(given, "cpu", "auto")
     loaded.tidy()
@@ -207,19 +206,19 @@ def test_a_large_model_does_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_other_epochs_keep_the_embeddings_and_other_samples_do_not() -> None:
-    chooser, suites = Chooser(), Suites()
+    menu, sessions = Menu(), Sessions()
     chosen: dict[str, Any] = {"encoders": ["mini-clip"], "llms": ["mini-llama"], "n_samples": 10}
-    first = suites.get(chooser.options(chosen))
-    assert suites.get(chooser.options({**chosen, "epochs": 7})) is first
-    assert suites.get(chooser.options({**chosen, "n_samples": 11})) is not first
-    suites.forget(first)
-    assert suites.get(chooser.options(chosen)) is not first
+    first = sessions.get(menu.options(chosen))
+    assert sessions.get(menu.options({**chosen, "epochs": 7})) is first
+    assert sessions.get(menu.options({**chosen, "n_samples": 11})) is not first
+    sessions.forget(first)
+    assert sessions.get(menu.options(chosen)) is not first
 
 
 def test_only_so_many_selections_stay() -> None:
-    chooser, suites = Chooser(), Suites()
+    menu, sessions = Menu(), Sessions()
     chosen: dict[str, Any] = {"encoders": ["mini-clip"], "llms": ["mini-llama"]}
-    first = suites.get(chooser.options({**chosen, "n_samples": 1}))
-    for n in range(2, SUITES + 2):
-        suites.get(chooser.options({**chosen, "n_samples": n}))
-    assert suites.get(chooser.options({**chosen, "n_samples": 1})) is not first
+    first = sessions.get(menu.options({**chosen, "n_samples": 1}))
+    for n in range(2, SESSIONS + 2):
+        sessions.get(menu.options({**chosen, "n_samples": n}))
+    assert sessions.get(menu.options({**chosen, "n_samples": 1})) is not first

@@ -210,10 +210,10 @@ def test_the_page_is_set_up_to_stay_here(url: str) -> None:
 
 def test_one_job_at_a_time_and_a_queue_that_ends() -> None:
     from alignbench.ui.app import App
-    from alignbench.ui.models import Chooser
+    from alignbench.ui.menu import Menu
     from alignbench.ui.page import QUEUE, build_page
 
-    page = build_page(App(Chooser(), Path()))
+    page = build_page(App(Menu(), Path()))
     assert page._queue.max_size == QUEUE
     runs = [fn for fn in page.fns.values() if fn.api_name in ENDPOINTS]
     assert {(fn.concurrency_id, fn.concurrency_limit) for fn in runs} == {("device", 1)}

@@ -21,10 +21,11 @@ from alignbench.experiments.vlm.learning import learning_flags
 from alignbench.experiments.vlm.result import VLMSettings
 from alignbench.experiments.vlm.scores import plan_jobs, train_vlm, vlm_arrays, vlm_scores
 from alignbench.experiments.vlm.training import image_grid, standardised
+from alignbench.hidden import Patches
 from alignbench.llms import resolve
 from alignbench.projectors.architectures import QUERIES, build
 from alignbench.tests import tiny_models as tiny
-from alignbench.types import ModelInfo, Patches
+from alignbench.types import ModelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

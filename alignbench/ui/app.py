@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ConfigError
 from alignbench.experiments.attention.scores import Subject, what_it_lacks
-from alignbench.ui.jobs import Job, Told
-from alignbench.ui.models import Chooser, Loaded, Suites
-from alignbench.ui.results import Shown, shown
+from alignbench.ui.jobs import Job, JobState
+from alignbench.ui.models import RecentModels, Sessions
+from alignbench.ui.results import View, view_of
 from alignbench.ui.uploads import open_upload
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from alignbench.session.options import Options
     from alignbench.session.session import Session
+    from alignbench.ui.menu import Menu
     from alignbench.ui.tabs import Tab
 
 RESULTS = 16
@@ -30,7 +31,7 @@ RESULTS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Chosen:
+class _Request:
     """What a visitor chose.
 
     Args:
@@ -51,18 +52,18 @@ class App:
     """The state of the page.
 
     Args:
-        chooser: what visitors may choose.
+        menu: what visitors may choose.
         folder: where the server keeps uploads and results.
     """
 
-    chooser: Chooser
+    menu: Menu
     folder: Path
-    suites: Suites = field(default_factory=Suites)
-    loaded: Loaded = field(default_factory=Loaded)
-    jobs: dict[tuple[str, str], Job[Shown]] = field(default_factory=dict)
+    sessions: Sessions = field(default_factory=Sessions)
+    loaded: RecentModels = field(default_factory=RecentModels)
+    jobs: dict[tuple[str, str], Job[View]] = field(default_factory=dict)
     _results: deque[Path] = field(default_factory=deque)
 
-    def run(self, tab: Tab, values: Mapping[str, Any], session: str) -> Iterator[Told | Shown]:
+    def run(self, tab: Tab, values: Mapping[str, Any], session: str) -> Iterator[JobState | View]:
         """Make a tab's study; yield how far it is, and at last its results.
 
         Args:
@@ -72,10 +73,10 @@ class App:
 
         Raises:
             AlignbenchError: the visitor can mend it.
-            Stopped: the visitor stopped it.
+            Cancellation: the visitor stopped it.
         """
         chosen = self._check(tab, values)
-        job: Job[Shown] = Job(lambda job: self._make(tab, chosen, job))
+        job: Job[View] = Job(lambda job: self._make(tab, chosen, job))
         key = (session, tab.experiment)
         self.jobs[key] = job
         try:
@@ -90,32 +91,32 @@ class App:
         if (job := self.jobs.get((session, tab.experiment))) is not None:
             job.stop()
 
-    def _check(self, tab: Tab, values: Mapping[str, Any]) -> _Chosen:
+    def _check(self, tab: Tab, values: Mapping[str, Any]) -> _Request:
         given = dict(values)
         image = open_upload(given.pop("upload", None), self.folder)
         prompts = given.pop("prompts", [])
         if prompts and image is None:
             raise ConfigError("there is a text to look for, but no image to look in: upload one")
         given |= tab.options
-        options = self.chooser.options(given)
+        options = self.menu.options(given)
         shown_as = {"images": [image[0]], "prompts": prompts} if image is not None else {}
-        command = self.chooser.command(tab.experiment, {**given, **shown_as})
-        return _Chosen(options, image, tuple(prompts), command)
+        command = self.menu.command(tab.experiment, {**given, **shown_as})
+        return _Request(options, image, tuple(prompts), command)
 
-    def _make(self, tab: Tab, chosen: _Chosen, job: Job[Shown]) -> Shown:
-        session = self.suites.get(chosen.options)
-        session.progress, session.kept = job, self.loaded
+    def _make(self, tab: Tab, chosen: _Request, job: Job[View]) -> View:
+        session = self.sessions.get(chosen.options)
+        session.progress, session.pool = job, self.loaded
         session.subject = Subject(() if chosen.image is None else (chosen.image,), chosen.prompts)
         try:
             result = session.run(*tab.runs, steps=job)
             notes = _without_maps(session) if chosen.prompts else []
         except BaseException:
-            self.suites.forget(session)
+            self.sessions.forget(session)
             raise
         finally:
             session.progress = None
             self.loaded.tidy()
-        return shown(
+        return view_of(
             result,
             tab.figures,
             folder=self._place(tab),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from alignbench.options import Option
-    from alignbench.ui.models import Choice
+    from alignbench.ui.menu import Choices
 
 _SET_BY: dict[str, tuple[str, ...]] = {
     "encoders": ("encoders",),
@@ -54,45 +54,28 @@ class Field:
     read: Callable[[Any], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What the controls offer, collected once.
-
-    Args:
-        encoders: (what is shown, name) of each.
-        llms: likewise.
-        data_types: those of the data; none where it has none.
-        defaults: name of an option -> its value at first, where the command or the configuration says it.
-    """
-
-    encoders: list[Choice]
-    llms: list[Choice]
-    data_types: list[str]
-    defaults: dict[str, Any]
-
-
-def build(control: str, offer: Offer) -> list[Field]:
+def build(control: str, choices: Choices) -> list[Field]:
     """Make the components of a control, of one option or of several, where gradio's context stands."""
     if control == "image":
         return _image()
-    names = [name for name in _SET_BY.get(control, (control,)) if name != "data_types" or offer.data_types]
-    return [_field(OPTIONS.get(name), offer) for name in names]
+    names = [name for name in _SET_BY.get(control, (control,)) if name != "data_types" or choices.data_types]
+    return [_field(OPTIONS.get(name), choices) for name in names]
 
 
-def _field(option: Option[Any], offer: Offer) -> Field:
+def _field(option: Option[Any], choices: Choices) -> Field:
     """Return the field of an option: a list of models, boxes to check, a number, or a text for a number."""
     name, label = option.name, option.label
-    value: Any = _AT_FIRST.get(name, offer.defaults.get(name, option.default))
-    models = {"encoders": offer.encoders, "llms": offer.llms}
+    value: Any = _AT_FIRST.get(name, choices.defaults.get(name, option.default))
+    models = {"encoders": choices.encoders, "llms": choices.llms}
     if name in models:
         component = gr.Dropdown(
             choices=models[name], value=value, multiselect=True, label=label, filterable=True
         )
         return Field(name, component, _names)
     if option.is_list:
-        choices = list(offer.data_types if name == "data_types" else _CHOICES.get(name, option.choices_now))
-        shown = [(METHODS.get(choice, choice), choice) for choice in choices]
-        component = gr.CheckboxGroup(choices=shown, value=list(value or choices), label=label)
+        names = list(choices.data_types if name == "data_types" else _CHOICES.get(name, option.choices_now))
+        boxes = [(METHODS.get(choice, choice), choice) for choice in names]
+        component = gr.CheckboxGroup(choices=boxes, value=list(value or names), label=label)
         return Field(name, component, _some(label))
     if value is None:
         component = gr.Textbox(label=label, info=f"{option.help[:1].upper()}{option.help[1:]}.")

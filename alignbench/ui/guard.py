@@ -33,7 +33,7 @@ _PORTS = {"http": 80, "https": 443}
 _WITH_BODY = {"POST", "PUT", "PATCH", "DELETE"}
 
 
-class Refused(Exception):  # noqa: N818 (an answer, not a fault)
+class Refusal(Exception):  # noqa: N818 (an answer, not a fault)
     """A request gets this answer and goes no further.
 
     Args:
@@ -62,10 +62,10 @@ class Quota:
         """Refuse what would exceed it.
 
         Raises:
-            Refused: it would.
+            Refusal: it would.
         """
         if self.taken + more > self.most:
-            raise Refused(
+            raise Refusal(
                 413,
                 f"this page has taken {self.taken:,} of at most {self.most:,} bytes of uploads since it was "
                 "started; start alignbench ui again to upload more",
@@ -75,7 +75,7 @@ class Quota:
         """Count bytes that came.
 
         Raises:
-            Refused: they exceed it.
+            Refusal: they exceed it.
         """
         self.check(more)
         self.taken += more
@@ -134,8 +134,8 @@ class Guard:
             else:
                 body = await _body(receive, _length(headers))
                 _check_body(body)
-                await self.app(scope, _Replayed(body, receive), send)
-        except Refused as refused:
+                await self.app(scope, _BodyReplay(body, receive), send)
+        except Refusal as refused:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008, "reason": str(refused)})
             elif not answer.begun:
@@ -143,7 +143,7 @@ class Guard:
 
     async def _upload(self, scope: MutableMapping[str, Any], receive: Receive, answer: _Answer) -> None:
         try:
-            await self.app(scope, _Counted(receive, self.quota, answer), answer)
+            await self.app(scope, _BodyMeter(receive, self.quota, answer), answer)
         except Exception:
             if answer.refused is None:
                 raise
@@ -154,19 +154,19 @@ class Guard:
         """Refuse a request that a page of another origin asked for.
 
         Raises:
-            Refused: it is one, or its host is no name of this machine.
+            Refusal: it is one, or its host is no name of this machine.
         """
         host = headers.get("host", "")
         name = _hostname(host)
         if not self._is_ours(name):
-            raise Refused(421, f"{name or 'no host'}: this page is not served under this name")
+            raise Refusal(421, f"{name or 'no host'}: this page is not served under this name")
         origin = headers.get("origin")
         if origin is not None and _netloc(origin) not in _netlocs(host):
-            raise Refused(403, f"a page of {origin} may not use this one")
+            raise Refusal(403, f"a page of {origin} may not use this one")
         # A link to the page is followed wherever it stands; nothing else is loaded for another page.
         follows = headers.get("sec-fetch-mode") == "navigate" and scope.get("method") in {"GET", "HEAD"}
         if headers.get("sec-fetch-site") in {"cross-site", "same-site"} and not follows:
-            raise Refused(403, "a page of another origin may not use this one")
+            raise Refusal(403, "a page of another origin may not use this one")
 
     def _is_ours(self, name: str) -> bool:
         if name in self.names:
@@ -189,7 +189,7 @@ class _Answer:
     def __init__(self, send: Send) -> None:
         self._send = send
         self.begun = False
-        self.refused: Refused | None = None
+        self.refused: Refusal | None = None
 
     async def __call__(self, message: Message) -> None:
         if self.refused is None:
@@ -197,7 +197,7 @@ class _Answer:
             await self._send(message)
 
 
-class _Counted:
+class _BodyMeter:
     """Receives the body of an upload as far as the quota goes; after it the client is as good as gone."""
 
     def __init__(self, receive: Receive, quota: Quota, answer: _Answer) -> None:
@@ -207,13 +207,13 @@ class _Counted:
         message = await self._receive()
         try:
             self._quota.take(len(message.get("body", b"")))
-        except Refused as refused:
+        except Refusal as refused:
             self._answer.refused = refused
             return {"type": "http.disconnect"}
         return message
 
 
-class _Replayed:
+class _BodyReplay:
     """Gives a body that was read before, then what the server says of the connection."""
 
     def __init__(self, body: bytes, receive: Receive) -> None:
@@ -231,18 +231,18 @@ async def _body(receive: Receive, length: int) -> bytes:
     """Return a request's body.
 
     Raises:
-        Refused: it is too large.
+        Refusal: it is too large.
     """
     body = b""
     more = True
     while more:
         if max(length, len(body)) > MAX_BODY:
-            raise Refused(413, f"a request of more than {MAX_BODY:,} bytes is not taken")
+            raise Refusal(413, f"a request of more than {MAX_BODY:,} bytes is not taken")
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False) and message["type"] == "http.request"
     if len(body) > MAX_BODY:
-        raise Refused(413, f"a request of more than {MAX_BODY:,} bytes is not taken")
+        raise Refusal(413, f"a request of more than {MAX_BODY:,} bytes is not taken")
     return body
 
 
@@ -250,12 +250,12 @@ def _check_body(body: bytes) -> None:
     """Refuse text that no file, no JSON and no model can take, wherever in a request it stands.
 
     Raises:
-        Refused: there is some.
+        Refusal: there is some.
     """
     try:
         check_texts(json.loads(body))
     except InputError as error:
-        raise Refused(422, str(error)) from error
+        raise Refusal(422, str(error)) from error
     except (ValueError, RecursionError):
         return  # gradio says better what is wrong with its JSON
 
@@ -290,7 +290,7 @@ def _netlocs(host: str) -> set[str]:
     return {_netloc(f"{scheme}://{host}") for scheme in _PORTS} - {""}
 
 
-async def _say(send: Send, refused: Refused) -> None:
+async def _say(send: Send, refused: Refusal) -> None:
     body = json.dumps({"detail": str(refused)}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})

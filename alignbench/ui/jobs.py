@@ -26,12 +26,12 @@ PATIENCE = 15.0  # seconds without anybody asking how far the work is: the tab w
 _LOOK = 0.2
 
 
-class Stopped(Exception):  # noqa: N818 (nothing went wrong: nobody wants the result any more)
+class Cancellation(Exception):  # noqa: N818 (nothing went wrong: nobody wants the result any more)
     """The work was stopped."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class JobState:
     """How far the work is.
 
     Args:
@@ -61,14 +61,14 @@ class Job(Generic[T]):
         self._error: BaseException | None = None
         self.warnings: list[str] = []
 
-    def follow(self) -> Iterator[Told]:
+    def follow(self) -> Iterator[JobState]:
         """Begin, and yield how far it is until it has ended; when the iterator is closed, the work stops."""
         self._asked = time.monotonic()
         threading.Thread(target=self._run, name="alignbench-job", daemon=True).start()
         try:
             while not self._ended.wait(_LOOK):
                 self._asked = time.monotonic()
-                yield self.told
+                yield self.state
         finally:
             self.stop()
 
@@ -76,7 +76,7 @@ class Job(Generic[T]):
         """Return what the work gave, after it has ended.
 
         Raises:
-            Stopped: it was stopped.
+            Cancellation: it was stopped.
             Exception: what it raised.
         """
         if self._error is not None:
@@ -94,10 +94,10 @@ class Job(Generic[T]):
         return self._ended.is_set()
 
     @property
-    def told(self) -> Told:
+    def state(self) -> JobState:
         """How far it is."""
         part = self._part / self._parts if self._parts else 0.0
-        return Told(self._what, max(0.0, min(1.0, (self._step + min(part, 1.0)) / self._steps)))
+        return JobState(self._what, max(0.0, min(1.0, (self._step + min(part, 1.0)) / self._steps)))
 
     def expect(self, steps: int) -> None:
         """Say of how many steps the work is."""
@@ -107,7 +107,7 @@ class Job(Generic[T]):
         """Begin the next step.
 
         Raises:
-            Stopped: nobody wants it.
+            Cancellation: nobody wants it.
         """
         self._check()
         self._step, self._what, self._part, self._parts = self._step + 1, what, 0, 0
@@ -133,7 +133,7 @@ class Job(Generic[T]):
 
     def _check(self) -> None:
         if self._stop.is_set() or time.monotonic() - self._asked > PATIENCE:
-            raise Stopped
+            raise Cancellation
 
     def _run(self) -> None:
         try:

@@ -14,9 +14,9 @@ from alignbench.errors import AlignbenchError
 from alignbench.plots.style import type_looks
 from alignbench.show.table import HEAD
 from alignbench.text import clean
-from alignbench.ui.fields import Field, Offer, build
-from alignbench.ui.jobs import Stopped, Told
-from alignbench.ui.results import Shown
+from alignbench.ui.fields import Field, build
+from alignbench.ui.jobs import Cancellation, JobState
+from alignbench.ui.results import View
 from alignbench.ui.tabs import tabs
 from alignbench.ui.uploads import open_upload, preview
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from alignbench.ui.app import App
+    from alignbench.ui.menu import Choices
     from alignbench.ui.tabs import Tab
 
 _LOG = logging.getLogger(__name__)
@@ -62,8 +63,7 @@ def build_page(app: App) -> gr.Blocks:
     Raises:
         AlignbenchError: there is no data.
     """
-    chooser = app.chooser
-    offer = Offer(chooser.encoders(), chooser.llms(), chooser.data_types(), chooser.defaults())
+    choices = app.menu.choices()
     page = gr.Blocks(title="alignbench", analytics_enabled=False, delete_cache=(600, 7200))
     with page:
         gr.HTML(
@@ -73,16 +73,16 @@ def build_page(app: App) -> gr.Blocks:
         with gr.Tabs():
             for tab in tabs():
                 with gr.Tab(tab.name, id=tab.experiment):
-                    _tab(app, tab, offer)
+                    _tab(app, tab, choices)
     page.queue(max_size=QUEUE, default_concurrency_limit=1)
     return page
 
 
-def _tab(app: App, tab: Tab, offer: Offer) -> None:
+def _tab(app: App, tab: Tab, choices: Choices) -> None:
     gr.HTML(f'<p class="ab-about">{html.escape(tab.about)}</p>')
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280):
-            fields = [field for control in tab.controls for field in build(control, offer)]
+            fields = [field for control in tab.controls for field in build(control, choices)]
             with gr.Row():
                 run = gr.Button("Run", variant="primary", elem_id=f"run-{tab.experiment}", min_width=80)
                 stop = gr.Button(
@@ -145,16 +145,16 @@ def _handler(
             return [*first, *(rest or [gr.skip() for _ in range(count - len(first))])]
 
         try:
-            yield update(_progress(Told("waiting", 0.0)), True)
+            yield update(_progress(JobState("waiting", 0.0)), True)
             chosen = {field.name: field.read(value) for field, value in zip(fields, values, strict=True)}
             last = None
-            for told in app.run(tab, chosen, str(request.session_hash)):
-                if isinstance(told, Shown):
-                    yield update(_said("Done.", "status"), False, _results(told, scattered))
-                elif told != last:
-                    last = told
-                    yield update(_progress(told), True)
-        except Stopped:
+            for item in app.run(tab, chosen, str(request.session_hash)):
+                if isinstance(item, View):
+                    yield update(_said("Done.", "status"), False, _results(item, scattered))
+                elif item != last:
+                    last = item
+                    yield update(_progress(item), True)
+        except Cancellation:
             yield update(_said("Stopped.", "status"), False)
         except AlignbenchError as error:
             yield update(_said(str(error), "alert"), False)
@@ -168,18 +168,18 @@ def _handler(
     return handle
 
 
-def _results(shown: Shown, scattered: bool) -> list[Any]:
+def _results(view: View, scattered: bool) -> list[Any]:
     values: list[Any] = [
         gr.Column(visible=True),
-        shown.answer,
-        shown.figures,
-        {"headers": shown.head, "data": shown.rows},
-        *(gr.DownloadButton(value=str(path)) for path in shown.files),
+        view.answer,
+        view.figures,
+        {"headers": view.head, "data": view.rows},
+        *(gr.DownloadButton(value=str(path)) for path in view.files),
     ]
     if scattered:
-        names = list(shown.points)
+        names = list(view.points)
         first = names[0] if names else None
-        values += [shown.points, gr.Dropdown(choices=names, value=first), *_plot(shown.points, first)]
+        values += [view.points, gr.Dropdown(choices=names, value=first), *_plot(view.points, first)]
     return values
 
 
@@ -243,11 +243,11 @@ def _plot(points: dict[str, list[dict[str, Any]]], name: str | None) -> list[Any
     return [gr.ScatterPlot(value=frame, color_map=colours), f'<ul class="ab-legend">{items}</ul>']
 
 
-def _progress(told: Told) -> str:
-    percent = round(100 * told.fraction)
+def _progress(state: JobState) -> str:
+    percent = round(100 * state.fraction)
     return (
         f'<div class="ab-status"><progress max="100" value="{percent}" aria-label="progress"></progress>'
-        f"<span>{percent}%: {html.escape(clean(told.what))}</span></div>"
+        f"<span>{percent}%: {html.escape(clean(state.what))}</span></div>"
     )
 
 

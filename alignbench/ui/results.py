@@ -40,7 +40,7 @@ Points = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class View:
     """A study's results, ready to be shown.
 
     Args:
@@ -60,7 +60,7 @@ class Shown:
     points: Points
 
 
-def shown(
+def view_of(
     result: Result,
     figures: Sequence[str],
     *,
@@ -70,7 +70,7 @@ def shown(
     command: str,
     notes: Iterable[str] = (),
     tell: Callable[[str], None] = lambda what: None,
-) -> Shown:
+) -> View:
     """Return what the page shows of a study, and write its files.
 
     Args:
@@ -94,7 +94,7 @@ def shown(
         for png in drawn.values():
             for path in (png, png.with_suffix(".svg")):
                 archive.write(path, path.name)
-    return Shown(
+    return View(
         _answer(result.findings, command, [*notes, *problems, *_not_drawn(figures, drawn)]),
         *score_table(result.scores),
         "".join(_figure(figure, png) for figure, png in drawn.items()),

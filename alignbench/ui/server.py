@@ -125,10 +125,10 @@ def start(
             raise ConfigError(INSTALL) from error
         raise
     from alignbench.ui.app import App
-    from alignbench.ui.models import Chooser
+    from alignbench.ui.menu import Menu
     from alignbench.ui.page import build_page, css, theme
 
-    page = build_page(App(Chooser(dict(given)), folder))
+    page = build_page(App(Menu(dict(given)), folder))
     known = names_of_machine(host) | {name.lower() for name in names}
     middleware = [Middleware(Policy), Middleware(Guard, host=host, names=known)]
     try:

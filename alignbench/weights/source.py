@@ -51,6 +51,11 @@ class Location:
         return self.download == 0
 
     @property
+    def size(self) -> int:
+        """The bytes of the weight files that are at hand; 0 where there are none."""
+        return sum(path.stat().st_size for path in self.weights)
+
+    @property
     def path(self) -> Path:
         """The folder of the files.
 

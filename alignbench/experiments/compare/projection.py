@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.experiments.trained import Repeats, Rows
+    from alignbench.hidden import Patches
     from alignbench.projectors.fit import Split, TrainedProjector
-    from alignbench.types import Pair, Patches, Score
+    from alignbench.types import Pair, Score
 
     Matrix = NDArray[np.float64]
     Vectors = NDArray[np.float32]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.experiments.trained import Outcome, Repeats
-    from alignbench.types import Pair, Patches, Score
+    from alignbench.hidden import Patches
+    from alignbench.types import Pair, Score
 
 EXPERIMENT = "elas"
 PROJECTOR = "linear"

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from alignbench.datasets import Dataset
     from alignbench.experiments.scoring import Settings
-    from alignbench.types import Layers, ModelInfo
+    from alignbench.hidden import Layers
+    from alignbench.types import ModelInfo
     from alignbench.weights.protocols import Described
 
     Matrix = NDArray[np.float64]

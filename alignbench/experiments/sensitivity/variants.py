@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.experiments.scoring import Settings
-    from alignbench.types import Embeddings, Layers, Pair
+    from alignbench.hidden import Layers
+    from alignbench.types import Embeddings, Pair
     from alignbench.weights.protocols import Described
 
     Matrix = NDArray[np.float64]

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from alignbench.datasets import Dataset
     from alignbench.experiments.vlm.result import VLMResult
+    from alignbench.hidden import Patches
     from alignbench.llms.base import CausalLM
-    from alignbench.types import Pair, Patches
+    from alignbench.types import Pair
 
     # data type -> name -> value; what does not exist is not there
     Values = dict[str, dict[str, float]]

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.datasets import Dataset, Sample
+    from alignbench.hidden import Patches
     from alignbench.llms.base import CausalLM
-    from alignbench.types import ModelInfo, Patches
+    from alignbench.types import ModelInfo
 
     IntervalMaker = Callable[[NDArray[np.float64], tuple[float, float]], Interval | None]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Held:
+class ModelSlot:
     """At most one loaded model."""
 
     _model: Described | None = None

@@ -1,0 +1,70 @@
+"""What the scores of a session's experiments and those of arrays have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from alignbench.errors import InputError
+from alignbench.plots import FIGURES
+from alignbench.plots.declared import needs_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from alignbench.findings import Findings, Ranking
+    from alignbench.plots import FigureInputs
+    from alignbench.types import Score
+
+
+class ScoreView(ABC):
+    """Scores with what they say, as a table, as figures, and as a notebook shows them.
+
+    Attributes:
+        scores: each with null, interval and flags.
+    """
+
+    scores: tuple[Score, ...]
+
+    @property
+    @abstractmethod
+    def findings(self) -> Findings:
+        """What the scores say: rankings, ties, the best encoder for each LLM."""
+
+    @property
+    def ranking(self) -> tuple[Ranking, ...]:
+        """The encoders, best first, for each LLM."""
+        return self.findings.rankings
+
+    @cached_property
+    def inputs(self) -> FigureInputs:
+        """What figures are drawn from."""
+        return self.findings.figure_inputs()
+
+    def figure(self, name: str) -> Figure:
+        """Return a figure, drawn.
+
+        Raises:
+            UnknownNameError: there is no figure of that name.
+            InputError: the scores do not allow it.
+        """
+        figure = FIGURES.get(name)(self.inputs)
+        if figure is None:
+            scored = ", ".join(dict.fromkeys(score.experiment for score in self.scores))
+            raise InputError(f"figure {name!r}: the scores of {scored} do not allow it{needs_of(name)}")
+        return figure
+
+    def table(self, width: int = 80) -> str:
+        """Return the ranking as the terminal shows it, in lines of at most `width` columns."""
+        from alignbench.show import terminal_table
+
+        return "\n".join(terminal_table(self.findings, width))
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def _repr_html_(self) -> str:
+        from alignbench.show.table import html_table
+
+        return html_table(self.scores)
