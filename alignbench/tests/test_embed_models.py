@@ -181,6 +181,7 @@ print(json.dumps([loads, heavy, x.values.sum(axis=1).tolist(), y.values.sum(axis
 """
 
 
+@pytest.mark.slow
 def test_a_warm_run_loads_no_model_and_does_not_even_import_torch(
     vision: str, text: str, dataset: Dataset, store: EmbeddingStore
 ) -> None:

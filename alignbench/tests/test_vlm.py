@@ -102,6 +102,7 @@ def test_images_that_are_all_alike_gain_nothing(llm: Any) -> None:
     assert gain.null.p > 0.5
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_leaves_the_llm_as_it_was(llm: Any) -> None:
     before = {name: value.clone() for name, value in llm.decoder.model.state_dict().items()}
     longer = scored(llm, patches(), settings_with(epochs=40))["result"].trained
