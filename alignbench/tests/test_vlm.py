@@ -6,7 +6,7 @@ import sys
 import threading
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,19 +26,11 @@ from alignbench.projectors.architectures import QUERIES, build
 from alignbench.tests import tiny_models as tiny
 from alignbench.types import ModelInfo, Patches
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 VISION = ModelInfo("eye", "vision", "other", "here", "custom")
 CAPTIONS = ("pie", "a bar chart with five red bars")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 @pytest.fixture(scope="module")
