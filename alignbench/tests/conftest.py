@@ -12,7 +12,7 @@ from alignbench.tests import speed_projects
 from alignbench.tests.toys import CONFTEST, copy_benchmarks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).parent
 # A dependency's next release may deprecate what works today: that is news, and no newcomer's red test.
@@ -70,6 +70,23 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return made[family]
 
     return folder
+
+
+@pytest.fixture(scope="module")
+def one_torch_thread() -> Iterator[None]:
+    """Have torch compute with one thread: the tests' models are too small for more."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Give a test a cache that nothing has been put into."""
+    monkeypatch.setenv("ALIGNBENCH_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture

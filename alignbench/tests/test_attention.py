@@ -41,6 +41,7 @@ def attended(folder: Path, subject: Subject | None = None) -> tuple[list[Score],
     return attention(handle, loaded, subject=subject, draws=19)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["clip", "siglip"])
 def test_an_encoder_with_texts_has_every_method_its_gain_and_its_own_attention(
     family: str, folders: Callable[[str], Path]
@@ -91,6 +92,7 @@ def test_a_model_that_has_no_map_at_all_is_not_loaded(folders: Callable[[str], P
     assert "no CLS token and no pooling head" in str(found[1].reason)
 
 
+@pytest.mark.slow
 def test_maps_of_the_users_image_take_the_place_of_the_scenes(folders: Callable[[str], Path]) -> None:
     photo = Image.new("RGB", (60, 30), (200, 30, 30))
     subject = Subject((("photo.png", photo), ("again.png", photo)), ("a chart", "a cat"))
@@ -157,6 +159,7 @@ def figure_of(folder: Path, name: str) -> Any:
     return FIGURES.get(name)(FigureInputs(scores=found, artifacts={"attention": [arrays]}))
 
 
+@pytest.mark.slow
 def test_the_figure_of_texts_has_the_image_then_a_map_a_method(folders: Callable[[str], Path]) -> None:
     figure = figure_of(folders("clip"), "attention_of_texts")
     axes = np.asarray(figure.axes).reshape(3, 4)

@@ -130,6 +130,7 @@ def test_the_flag_is_explained() -> None:
     assert len({flag.letter for flag in FLAGS.values()}) == len(FLAGS)
 
 
+@pytest.mark.slow
 def test_the_command_writes_its_section_alone(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# Page\n", encoding="utf-8")

@@ -287,6 +287,7 @@ def paused_run(root: Path, n: int, after: int) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 def test_a_killed_run_resumes_at_the_shard(store: EmbeddingStore) -> None:
     with paused_run(store.root, 1200, after=700) as run:
@@ -302,6 +303,7 @@ def test_a_killed_run_resumes_at_the_shard(store: EmbeddingStore) -> None:
     assert np.array_equal(embeddings.values, expected_images(dataset))
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_encode_once(store: EmbeddingStore) -> None:
     with paused_run(store.root, 400, after=0) as first, paused_run(store.root, 400, after=401) as second:
         assert first.stdout is not None

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import torch
 
 from alignbench import encoders, llms
 from alignbench.datasets import get_images_and_texts, load_mixed
@@ -20,22 +19,15 @@ from alignbench.errors import AlignbenchWarning, WeightsMissingError
 from alignbench.tests import tiny_models as tiny
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from alignbench.datasets import Dataset
     from alignbench.types import Embeddings
 
 REPOSITORY = str(Path(__file__).parents[2])
 # The tiny tokenizers make many tokens of a text.
-pytestmark = pytest.mark.filterwarnings("ignore:.*tokens; the rest was not read")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [
+    pytest.mark.usefixtures("one_torch_thread"),
+    pytest.mark.filterwarnings("ignore:.*tokens; the rest was not read"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +173,7 @@ print(json.dumps([loads, heavy, x.values.sum(axis=1).tolist(), y.values.sum(axis
 """
 
 
+@pytest.mark.slow
 def test_a_warm_run_loads_no_model_and_does_not_even_import_torch(
     vision: str, text: str, dataset: Dataset, store: EmbeddingStore
 ) -> None:

@@ -65,6 +65,7 @@ def naive_continuity(x: Matrix, y: Matrix, k: int) -> float:
     return 1 - 2 / (n * k * (2 * n - 3 * k - 1)) * total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 3, 5, 12, 19])
 def test_both_measures_agree_with_their_definitions(k: int) -> None:
     assert trustworthiness(X, PLANE, k) == pytest.approx(naive_trustworthiness(X, PLANE, k), abs=1e-12)
@@ -166,6 +167,7 @@ def test_rows_without_a_layout_are_refused(method: str) -> None:
         layout(np.full((20, 4), np.nan), method)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "reach", "params"),
     [

@@ -28,12 +28,7 @@ hf: Any = transformers
 FAMILIES = list(tiny.ENCODERS)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def encoder(folder: Path, **options: Any) -> Any:

@@ -33,12 +33,7 @@ VIT = "vit_tiny_patch16_224"
 CONVOLUTIONAL = "test_convnext"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def loaded(spec: str, **options: Any) -> Any:

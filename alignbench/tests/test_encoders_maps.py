@@ -22,18 +22,6 @@ hf: Any = transformers
 WITH_CLS = {"clip": 1, "dinov2": 1, "dinov2_with_registers": 4, "vit": 1, "internvit_native": 1}
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    made: dict[str, Path] = {}
-
-    def folder(family: str) -> Path:
-        if family not in made:
-            made[family] = tiny.ENCODERS[family](tmp_path_factory.mktemp(family))
-        return made[family]
-
-    return folder
-
-
 def pixels(made: Any, n: int = 5) -> torch.Tensor:
     return torch.stack([made.preprocess(image) for image in tiny.images(n)])
 

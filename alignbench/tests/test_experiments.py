@@ -45,6 +45,7 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_an_experiment_of_thirty_lines_has_all_that_ours_have(outside: Path) -> None:
     assert len(CONFTEST.splitlines()) <= 30
     assert "--subset N" in command(outside, "stability", "--help")
@@ -67,6 +68,7 @@ def test_an_experiment_of_thirty_lines_has_all_that_ours_have(outside: Path) -> 
     assert "stability" in (folder / "summary.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_an_experiment_of_a_package_has_a_marker_a_test_and_a_tab(outside: Path) -> None:
     (outside / "conftest.py").rename(outside / "mine.py")
     info = outside / "mine-1.dist-info"
@@ -97,6 +99,7 @@ def test_a_conftest_that_fails_is_one_line(outside: Path) -> None:
     assert done.stderr == said
 
 
+@pytest.mark.slow
 def test_the_example_runs_as_it_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -188,6 +188,7 @@ def test_what_shows_findings_decides_nothing(room: str) -> None:
         assert not names & deciding - allowed, path.name
 
 
+@pytest.mark.slow
 def test_a_session_gives_the_findings_of_its_result(tmp_path: Path) -> None:
     session = alignbench.Session(
         encoders=["mini-clip", "random-vit"], llms=["mini-llama"], n_samples=8, permutations=19

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from alignbench.workshop.house.imports import circles, floors, imported, modules, packages_of
+from alignbench.workshop.house.imports import Module, circles, floors, imported, modules, packages_of
 
 CLONE = Path(__file__).resolve().parents[2]
-MODULES = modules(CLONE)
-FLOORS = floors(CLONE)
+OUTSIDE = {"", "__main__"}  # the package itself, which hands out what the rooms have
 HEAVY = (
     "torch",
     "transformers",
@@ -27,25 +26,30 @@ HEAVY = (
 )
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_imports_only_go_down(name: str) -> None:
-    module = MODULES[name]
-    if not module.room or module.room == "__main__":
-        return  # the package itself, which hands out what the rooms have
+@pytest.fixture(scope="module")
+def known() -> dict[str, Module]:
+    """All modules of the package by name."""
+    return modules(CLONE)
+
+
+def test_imports_only_go_down(known: dict[str, Module]) -> None:
+    floor = floors(CLONE)
+    rooms = {name: module for name, module in known.items() if module.room not in OUTSIDE}
     above = {
-        other
-        for other in imported(module, MODULES)
-        if MODULES[other].room and FLOORS[MODULES[other].room] > FLOORS[module.room]
+        f"{name} imports {other}"
+        for name, module in rooms.items()
+        for other in imported(module, rooms)
+        if floor[rooms[other].room] > floor[module.room]
     }
     assert not above
 
 
-def test_every_room_has_a_floor_and_every_floor_its_rooms() -> None:
-    assert {module.room for module in MODULES.values()} - {"", "__main__"} == set(FLOORS)
+def test_every_room_has_a_floor_and_every_floor_its_rooms(known: dict[str, Module]) -> None:
+    assert {module.room for module in known.values()} - OUTSIDE == set(floors(CLONE))
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
-    graph = {name: imported(module, MODULES) for name, module in MODULES.items()}
+def test_no_modules_import_each_other_in_a_circle(known: dict[str, Module]) -> None:
+    graph = {name: imported(module, known) for name, module in known.items()}
     assert circles(graph) == []
 
 
@@ -69,8 +73,6 @@ def test_plugin_entry_point_imports_only_pytest_and_the_table_of_options() -> No
     assert set(ast.literal_eval(result.stdout)) == {f"alignbench{name}" for name in names}
 
 
-def test_the_session_knows_no_pytest() -> None:
-    packages = {
-        name for module in MODULES.values() if module.room == "session" for name in packages_of(module)
-    }
+def test_the_session_knows_no_pytest(known: dict[str, Module]) -> None:
+    packages = {name for module in known.values() if module.room == "session" for name in packages_of(module)}
     assert not packages & {"pytest", "_pytest"}

@@ -110,6 +110,7 @@ def test_no_flipped_bit_of_a_png_changes_a_pixel_unseen(name: str) -> None:
     assert refused > 100
 
 
+@pytest.mark.slow
 def test_what_a_flipped_bit_does_is_measured_by_format() -> None:
     png, jpeg = damage("PNG", 2, 40), damage("JPEG", 2, 40)
     assert (png.files, png.unseen, png.refused + png.harmless) == (80, 0, 80)

@@ -38,6 +38,7 @@ def few(n: int = 6) -> Dataset:
     return drawings(n)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["clip", "siglip", "dinov2", "internvit", "paligemma", "vit"])
 def test_every_layer_of_an_encoder_is_what_asking_for_it_gives(
     family: str, folders: Callable[[str], Path], store: EmbeddingStore
@@ -101,6 +102,7 @@ def pyramid(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"pyramid=timm:test_convnext@{file}"
 
 
+@pytest.mark.slow
 def test_layers_of_several_widths_are_filled_up_and_each_is_what_asking_for_it_gives(
     pyramid: str, store: EmbeddingStore
 ) -> None:

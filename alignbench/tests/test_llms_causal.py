@@ -16,19 +16,14 @@ from alignbench.tests import tiny_models as tiny
 from alignbench.weights.loading import quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 hf: Any = transformers
 FAMILIES = list(tiny.LLMS)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def causal(folder: Path) -> Any:

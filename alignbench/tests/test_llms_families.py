@@ -31,24 +31,7 @@ FAMILIES = list(tiny.LLMS)
 EXACT = Precision("float32")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    made: dict[str, Path] = {}
-
-    def folder(family: str) -> Path:
-        if family not in made:
-            made[family] = tiny.LLMS[family](tmp_path_factory.mktemp(family))
-        return made[family]
-
-    return folder
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def llm(folder: Path, **options: Any) -> Any:

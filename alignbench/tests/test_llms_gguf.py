@@ -6,11 +6,10 @@ import ast
 import importlib.util
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import transformers
 
 import alignbench
@@ -19,23 +18,13 @@ from alignbench.llms import resolve
 from alignbench.tests import tiny_models as tiny
 from alignbench.tests.tiny_gguf import write_gguf
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
 hf: Any = transformers
 needs_gguf = pytest.mark.skipif(
     importlib.util.find_spec("gguf") is None, reason="the gguf extra is not installed"
 )
 
 
-@pytest.fixture(autouse=True)
-def _one_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    monkeypatch.setenv("ALIGNBENCH_CACHE", str(tmp_path / "cache"))
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_torch_thread", "own_cache")
 
 
 @needs_gguf

@@ -21,22 +21,13 @@ from alignbench.tests import tiny_models as tiny
 from alignbench.tests.tiny_gguf import tensors_of, write_gguf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 hf: Any = transformers
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("gguf") is None, reason="the gguf extra is not installed"
-)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    monkeypatch.setenv("ALIGNBENCH_CACHE", str(tmp_path / "cache"))
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [
+    pytest.mark.usefixtures("one_torch_thread", "own_cache"),
+    pytest.mark.skipif(importlib.util.find_spec("gguf") is None, reason="the gguf extra is not installed"),
+]
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import open_clip
 import pytest
 import timm
-import torch
 from safetensors.torch import save_file
 
 from alignbench import cli, encoders, llms
@@ -51,12 +50,7 @@ def soon() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def config(**changes: Any) -> Damage:

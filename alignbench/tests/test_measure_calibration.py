@@ -157,6 +157,7 @@ def test_other_permutations_begin_a_cell_anew(tmp_path: Path) -> None:
     assert (plain["permutations"], len(plain["columns"]["debiased_cka"])) == (39, 6)
 
 
+@pytest.mark.slow
 def test_a_scoring_whose_p_is_a_quarter_of_what_it_should_be_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

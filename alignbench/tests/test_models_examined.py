@@ -264,6 +264,7 @@ def test_a_folder_that_timm_saves_loads_whatever_shape_its_arguments_choose(tmp_
     tiny.close(handle.embed(tiny.images()), expected(model, handle), 1e-4)
 
 
+@pytest.mark.slow
 def test_a_folder_that_transformers_saves_of_a_model_of_timm_loads(tmp_path: Path) -> None:
     import transformers
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from alignbench.plots import FigureInputs, drawing
+from alignbench.plots import FIGURES, FigureInputs, drawing
 from alignbench.plots.declared import FigureRegistry
 from alignbench.plots.drawing import Drawing, Drawn, Figures, draw_all
 from alignbench.tests.report_fakes import make_inputs
@@ -50,9 +50,9 @@ def inputs(monkeypatch: pytest.MonkeyPatch) -> FigureInputs:
 @pytest.fixture(autouse=True)
 def three_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let there be three figures of ours, and two cores."""
-    figures = FigureRegistry()
-    for name in set(figures.names()) - set(NAMES):
-        figures.remove(name)
+    figures = FigureRegistry("builtins:dict")  # those of no experiment
+    for name in NAMES:
+        figures.add(name, FIGURES.get(name))
     monkeypatch.setattr(drawing, "FIGURES", figures)
     use_cores(monkeypatch, 2)
 

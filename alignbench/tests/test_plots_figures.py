@@ -105,6 +105,7 @@ def test_hostile_names_are_drawn_as_text(name: str, tmp_path: Path) -> None:
     assert not any(c in text for text in texts(figure) for c in "\x1b\u202e")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES.names())
 def test_stand_ins_are_called_so(name: str) -> None:
     encoder = make_model("mini-clip", stand_in_for="clip")
@@ -282,6 +283,7 @@ def test_saturated_similarity_is_hatched_and_said() -> None:
     assert "saturated" in figure.get_supxlabel()
 
 
+@pytest.mark.slow
 def test_long_lists_of_pairs_are_cut_and_it_is_said() -> None:
     inputs = make_inputs([f"e{i}" for i in range(8)], ("l",))
     figure = drawn(coral_comparison(inputs))
@@ -301,6 +303,7 @@ def test_covariances_share_one_scale_around_zero() -> None:
     assert difference == pytest.approx(x - y)
 
 
+@pytest.mark.slow
 def test_covariance_pairs_beyond_the_page_are_said() -> None:
     figure = drawn(covariance_heatmaps(make_inputs(ENCODERS, ("one", "two"))))
     assert "The 6 most alike of 8 pairs" in figure.get_supxlabel()

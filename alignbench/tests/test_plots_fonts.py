@@ -70,6 +70,7 @@ def drawn(name: str = "cka_vs_coral", inputs: FigureInputs | None = None) -> Fig
     return figure
 
 
+@pytest.mark.slow
 def test_a_family_that_has_the_letters_stands_behind_the_first(tmp_path: Path) -> None:
     without = save(drawn(), tmp_path / "without")[0].read_bytes()
     fonts.families_with.cache_clear()
@@ -130,6 +131,7 @@ def test_a_font_that_is_gone_is_passed_over(tmp_path: Path) -> None:
     assert fonts.families_with(frozenset(KOREAN)) == fonts.Behind((), frozenset(KOREAN))
 
 
+@pytest.mark.slow
 def test_without_such_a_font_all_figures_together_say_so_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,6 +132,7 @@ def test_cosines_share_one_scale_around_zero_and_name_own_texts() -> None:
     assert ax.get_xlabel() == "own 0.700, type 0.300, others -0.150"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OURS)
 def test_what_is_too_much_for_a_page_is_said(name: str) -> None:
     figure = drawn(FIGURES.get(name)(make_inputs([f"e{i}" for i in range(9)], [f"l{i}" for i in range(5)])))

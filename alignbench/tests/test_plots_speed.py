@@ -54,6 +54,7 @@ def test_lines_go_through_the_medians_and_bars_from_quartile_to_quartile() -> No
     assert segments[0][:, 1] == pytest.approx([4.0 * 0.95, 4.0 * 1.1])
 
 
+@pytest.mark.slow
 def test_the_weights_are_named_beside_memory_that_lacks_them() -> None:
     def told(of: str) -> list[str]:
         known = {"of": of, "weights_mib": 1023.4}
@@ -90,6 +91,7 @@ def test_the_stages_of_an_image_add_up() -> None:
     assert first[-1].get_x() + first[-1].get_width() == pytest.approx(0.9 + 1.0 + 19.0 / 16)
 
 
+@pytest.mark.slow
 def test_every_metric_is_named_and_one_that_ends_early_says_where() -> None:
     ax = panels(drawn(SCORES))["Metrics, value only"]
     assert {text.get_text() for text in ax.texts} == {"linear_cka", "spread", "rsa (to 1,000)"}

@@ -47,6 +47,7 @@ def test_a_stand_in_looks_the_same_by_name_and_by_label() -> None:
     assert found["mini-clip"] == found["mini-clip (stand-in for clip)"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["eas_dashboard", "covariance_heatmaps"])
 def test_the_same_scores_give_the_same_bytes(name: str, tmp_path: Path) -> None:
     inputs = make_inputs(("mini-clip",), ("mini-llama",))
@@ -78,6 +79,7 @@ def test_svg_keeps_names_as_text(tmp_path: Path) -> None:
     assert "<script>" not in svg.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_all_figures_of_large_arrays_stay_small(tmp_path: Path) -> None:
     coral, similarity = make_arrays(("mini-clip",), ("mini-llama",), n=900, k=300)
     inputs = FigureInputs(coral=coral, similarity=similarity)
@@ -109,6 +111,7 @@ def test_the_process_settings_do_not_reach_our_figures(tmp_path: Path) -> None:
     assert contents[0] == contents[1]
 
 
+@pytest.mark.slow
 def test_drawing_needs_no_pyplot_and_no_display(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path;"

@@ -33,6 +33,7 @@ def split(train: int = 16) -> Split:
     return Split(rows, ~rows, ~rows, seed=3)
 
 
+@pytest.mark.slow
 def test_axes_are_those_of_a_singular_value_decomposition() -> None:
     centred = wide().astype(np.float64) - wide().mean(axis=(0, 1))
     axes = principal_axes(centred)
@@ -60,6 +61,7 @@ def test_what_is_held_out_does_not_shape_the_axes() -> None:
     assert not np.array_equal(first.prediction, second.prediction)
 
 
+@pytest.mark.slow
 def test_wide_patches_teach_what_their_axes_do() -> None:
     x, rows = wide(), np.arange(N) < 16
     y = np.random.default_rng(1).standard_normal((N, 8)).astype(np.float32)

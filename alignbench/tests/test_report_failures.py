@@ -157,6 +157,7 @@ def test_every_figure_says_what_it_is_drawn_from() -> None:
     assert all(FIGURES.get(name).shows for name in FIGURES)
 
 
+@pytest.mark.slow
 def test_a_figure_says_what_it_lacks(tmp_path: Path) -> None:
     inputs = replace(make_inputs(), failures=(failed(experiment="coral"), failed(experiment="cka")))
     figure = FIGURES.get("coral_dashboard")(inputs)

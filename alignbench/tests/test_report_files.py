@@ -268,6 +268,7 @@ def test_a_link_that_the_disk_refuses_is_told(tmp_path: Path, monkeypatch: pytes
     assert (tmp_path / "latest").resolve() == tmp_path / "first"
 
 
+@pytest.mark.slow
 def test_run_with_artifacts_leaves_every_figure(tmp_path: Path) -> None:
     encoders, llms = ("mini-clip", "random-vit"), ("mini-llama",)
     write_arrays(tmp_path / "artifacts", *make_arrays(encoders, llms))

@@ -112,6 +112,7 @@ def test_terminal_and_summary_begin_with_it() -> None:
     assert "**Warning" not in summary_markdown(Findings.of(make_scores(), toys.to_dict()))
 
 
+@pytest.mark.slow
 def test_a_run_says_it_before_and_after_and_in_its_files(tmp_path: Path) -> None:
     rows = len(load_dataset("sample_data"))
     np.save(tmp_path / "mine.npy", np.random.default_rng(0).standard_normal((rows, 8)))

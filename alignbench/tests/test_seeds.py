@@ -68,6 +68,7 @@ def _is_seed(node: ast.expr) -> bool:
     return name.lower() == "seed"
 
 
+@pytest.mark.slow
 def test_nobody_calculates_with_a_seed() -> None:
     modules = [p for p in PACKAGE.rglob("*.py") if "tests" not in p.relative_to(PACKAGE).parts]
     found = [line for path in modules for line in calculations(path)]

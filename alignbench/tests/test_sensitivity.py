@@ -61,6 +61,7 @@ class Bench:
         return {variant.name: variant for variant in found}
 
 
+@pytest.mark.slow
 def test_each_variant_changes_one_choice_and_is_what_it_says(
     folders: Callable[[str], Path], store: EmbeddingStore
 ) -> None:

@@ -69,6 +69,7 @@ def test_a_notebook_shows_the_selection_and_nothing_is_read_for_it(session: ab.S
         assert part in session._repr_html_()
 
 
+@pytest.mark.slow
 def test_the_example_of_the_page_works() -> None:
     page = (Path(__file__).parents[1] / "docs" / "library.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(import alignbench as ab\n.*?)```", page, re.DOTALL)

@@ -154,6 +154,7 @@ def jackknife_of_means(sample: np.ndarray) -> tuple[dict[str, float], Joint]:
     return means, joint_of_deletions(dict(zip(LETTERS, without.T.tolist(), strict=False)))
 
 
+@pytest.mark.slow
 def test_probabilities_are_calibrated_where_nothing_was_known_before() -> None:
     """True means are drawn from a wide prior; of what got a probability p, a share of p is truly the best."""
     rng = np.random.default_rng(5)
@@ -173,6 +174,7 @@ def test_probabilities_are_calibrated_where_nothing_was_known_before() -> None:
         assert best[chosen].mean() == pytest.approx(probabilities[chosen].mean(), abs=0.06)
 
 
+@pytest.mark.slow
 def test_two_equal_ones_look_decided_no_more_often_than_they_should() -> None:
     rng = np.random.default_rng(6)
     found = []

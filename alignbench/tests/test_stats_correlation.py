@@ -97,6 +97,7 @@ def test_leave_one_out_shows_who_makes_the_correlation() -> None:
     assert one([1, 2, 3], [1, 3, 2]).low is None
 
 
+@pytest.mark.slow
 def test_p_of_independent_data_is_honest_and_the_best_of_many_is_corrected() -> None:
     rng = np.random.default_rng(3)
     smallest, adjusted, single = [], [], []

@@ -251,6 +251,7 @@ def coverage(n: int, trials: int) -> float:
     return sum(i.low <= expected <= i.high for i in intervals) / trials
 
 
+@pytest.mark.slow
 def test_the_jackknife_interval_covers_the_expected_score() -> None:
     assert 0.88 <= coverage(40, 120) <= 1.0
 

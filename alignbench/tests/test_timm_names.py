@@ -35,6 +35,7 @@ def repository(spec: str) -> str:
     return str(getattr(source, "answer", source).label)
 
 
+@pytest.mark.slow
 @same_timm
 def test_every_pretrained_name_asks_the_repository_that_timm_asks() -> None:
     expected = {}
@@ -46,6 +47,7 @@ def test_every_pretrained_name_asks_the_repository_that_timm_asks() -> None:
     assert {name: repository(f"timm:{name}") for name in expected} == expected
 
 
+@pytest.mark.slow
 @same_timm
 def test_each_of_timms_notes_on_quickgelu_is_passed_on() -> None:
     said = {

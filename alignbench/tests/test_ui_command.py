@@ -16,6 +16,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "before")  # so that what the command sets is undone
 
 
+@pytest.mark.slow
 def test_without_gradio_one_line_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -25,6 +26,7 @@ def test_without_gradio_one_line_says_what_to_install(
     assert said == "alignbench: the page needs gradio: pip install 'alignbench[ui]'\n"
 
 
+@pytest.mark.slow
 def test_other_commands_import_nothing_of_the_page() -> None:
     code = (
         "import sys; from alignbench.cli.main import build_parser; build_parser();"

@@ -28,9 +28,10 @@ pytest.importorskip("gradio", reason="the extra `ui` is not installed: pip insta
 httpx = pytest.importorskip("httpx", reason="it comes with gradio")
 gradio_client = pytest.importorskip("gradio_client", reason="gradio's client is not installed")
 # Gradio's client leaves sockets and event loops to the garbage collector.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 DATA = (["chart", "table"], 10, 42)
 ENDPOINTS = {"speed", "attention", "compare", "embedding", "coral", "e2e"}

@@ -37,6 +37,7 @@ def test_r2_q2_and_exact_p_are_those_of_going_through_everything(k: int) -> None
     assert (found.exact, found.scores) == (True, k)
 
 
+@pytest.mark.slow
 def test_null_r2_is_the_mean_r2_of_unrelated_scores() -> None:
     rng = np.random.default_rng(0)
     drawn = [explained(rng.normal(size=(8, 3)), rng.normal(size=8)).r2 for _ in range(60)]

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,19 +27,11 @@ from alignbench.projectors.architectures import QUERIES, build
 from alignbench.tests import tiny_models as tiny
 from alignbench.types import ModelInfo
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 VISION = ModelInfo("eye", "vision", "other", "here", "custom")
 CAPTIONS = ("pie", "a bar chart with five red bars")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +95,7 @@ def test_images_that_are_all_alike_gain_nothing(llm: Any) -> None:
     assert gain.null.p > 0.5
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_leaves_the_llm_as_it_was(llm: Any) -> None:
     before = {name: value.clone() for name, value in llm.decoder.model.state_dict().items()}
     longer = scored(llm, patches(), settings_with(epochs=40))["result"].trained
@@ -128,16 +121,15 @@ def test_trainings_at_once_start_from_their_own_seeds(llm: Any, monkeypatch: pyt
         builders[threading.current_thread().name] += 1
         entered = alone.acquire(blocking=False)
         overlaps += not entered
-        try:
-            return build(*args)
-        finally:
-            if entered:
-                alone.release()
+        made = [build(*args) for _ in range(100)]  # long enough for threads that may build at once to do so
+        if entered:
+            alone.release()
+        return made[-1]
 
     monkeypatch.setattr("alignbench.experiments.vlm.training.build", watched)
     monkeypatch.setattr("alignbench.experiments.vlm.training.cores", lambda: 4)
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)  # so that threads which may build at once do
+    sys.setswitchinterval(1e-5)
     try:
         scored(llm, patches(), settings_with(epochs=1, splits=4))
     finally:

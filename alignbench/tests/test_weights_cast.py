@@ -27,12 +27,7 @@ AUTOCAST = Precision("float32", autocast="bfloat16")
 PLAIN_TYPES = sorted(set(BY_MODEL_TYPE) - {"gemma3", "internlm2"})
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def linear_dtypes(model: Any) -> set[torch.dtype]:
