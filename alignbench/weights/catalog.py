@@ -35,8 +35,8 @@ class Catalog(Generic[H]):
     Args:
         handle: the class of its handles.
         noun: what one of them is called: "encoder", "LLM".
-        entries: by name: a `CatalogEntry` for a model of ours, or something with `embed`: an object, or
-            a class or function that makes one.
+        entries: by name: a `CatalogEntry` for a model of ours, or anything with `embed`: an object, a class
+            or function that makes one.
         families: those of the recipes, by name.
         kinds: how specs of further kinds than a name, a repository, a folder and arrays are read.
         needs: the files beside the weights that a model of it can't do without.
