@@ -22,7 +22,7 @@ PLACES = ("top left", "top right", "bottom left", "bottom right")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One shape: `place` indexes `PLACES`, `x` and `y` are its centre, `radius` reaches its farthest point."""
+    """One shape: `place` indexes `PLACES`, `x` and `y` its centre; `radius` reaches its farthest point."""
 
     name: str
     colour: str
