@@ -1,4 +1,4 @@
-"""Datasets: images with texts, from label files in the `messages` format or drawn on the spot."""
+"""Datasets: images with texts, from label files in the `messages` format or drawn on demand."""
 
 from alignbench.datasets.catalog import DATASETS, DatasetFactory, load_dataset
 from alignbench.datasets.dataset import (

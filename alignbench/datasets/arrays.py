@@ -1,4 +1,4 @@
-"""Arrays in the place of images and texts: which rows are the samples, and data that is only rows."""
+"""Arrays instead of images and texts: which rows are the samples, and data that consists of rows alone."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _LONGEST = 200
 
 
 def rows_of(dataset: Dataset, count: int) -> NDArray[np.intp]:
-    """Return which of an array's `count` rows belong to the dataset's samples, in their order.
+    """Return the indices of an array's `count` rows that belong to the dataset's samples, in their order.
 
-    An array has the samples one by one; or all rows of the data, or all usable ones, in the data's order.
+    An array has one row per sample; or one per row of the data, or per usable row, in the data's order.
 
     Raises:
-        DataError: `count` fits none of these, or more than one, and they differ.
+        DataError: `count` fits none of these, or it fits several that disagree.
     """
     n, places = len(dataset), [sample.row for sample in dataset.samples]
     if count == n:
@@ -68,23 +68,23 @@ def rows_dataset(
     seed: int = 42,
     notes: tuple[str, ...] = (),
 ) -> Dataset:
-    """Return a dataset whose samples are the rows of arrays: no image, no text, a type and a group each.
+    """Return a dataset whose samples are the rows of arrays: without image and text, with type and group.
 
     Args:
-        n: how many rows there are.
-        origin: where they come from, to be said to the user.
-        labels: the data type of each row; None makes them all of one type, "all".
-        groups: the group of each row; None makes every row its own.
-        types: the types to take; None takes all.
-        n_per_type: how many of each type, drawn by `seed`; None takes all.
-        seed: of the draw.
-        notes: what a user should know of the arrays.
+        n: the number of rows.
+        origin: where they come from, to be shown to the user.
+        labels: the data type of each row; None gives all rows one type, "all".
+        groups: the group of each row; None makes every row its own group.
+        types: the types to take; None for all.
+        n_per_type: the number of samples of each type, drawn by `seed`; None for all.
+        seed: the seed of the draw.
+        notes: what a user should know about the arrays.
 
     Raises:
-        UnknownNameError: a type that no row has.
+        UnknownNameError: no row has one of the types.
     """
     kinds = (ALL,) * n if labels is None else tuple(labels)
-    # As `alignbench.stats.evaluate` names them by default: splits and blocks go by the names of groups.
+    # The same names as `alignbench.stats.evaluate` uses by default, because they determine splits and blocks.
     units = tuple(map(str, range(n))) if groups is None else tuple(groups)
     of_kind: dict[str, list[int]] = {}
     for i, kind in enumerate(kinds):
@@ -103,10 +103,10 @@ def rows_dataset(
 
 
 def read_labels(path: Path, n: int) -> tuple[str, ...]:
-    """Return the data type of each of `n` rows, from a text file with one a line or a .npy file [n].
+    """Return the data type of each of `n` rows, from a text file with one per line or a .npy file [n].
 
     Raises:
-        DataError: the file can't be read, has not `n` labels, or one that can't be a type's name.
+        DataError: the file can't be read, does not have `n` labels, or has one that can't be a type's name.
     """
     labels = _column(path, n, "label")
     for label in dict.fromkeys(labels):
@@ -118,10 +118,10 @@ def read_labels(path: Path, n: int) -> tuple[str, ...]:
 
 
 def read_groups(path: Path, n: int) -> tuple[str, ...]:
-    """Return the group of each of `n` rows, from a text file with one a line or a .npy file [n].
+    """Return the group of each of `n` rows, from a text file with one per line or a .npy file [n].
 
     Raises:
-        DataError: the file can't be read, or has not `n` groups.
+        DataError: the file can't be read, or does not have `n` groups.
     """
     return _column(path, n, "group")
 
@@ -166,7 +166,7 @@ def _from_npy(path: Path, what: str) -> tuple[str, ...]:
             f"got {array.dtype.name} of shape {array.shape}"
         )
     if array.dtype.kind == "U":
-        # Python can't make a text of anything else, and says so in a SystemError.
+        # Python can't convert anything else to text, and raises a SystemError.
         codes = np.ascontiguousarray(array).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
         if len(codes) and codes.max() > sys.maxunicode:
             raise DataError(f"{path}: a {what} holds what is no Unicode character; write the file again")

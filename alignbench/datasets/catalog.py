@@ -1,4 +1,4 @@
-"""The datasets that have a name, and the one place where an option's value becomes a dataset."""
+"""The datasets with names, and the only place where an option's value becomes a dataset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class DatasetFactory(Protocol):
-    """What stands behind a dataset's name."""
+    """A function that returns the dataset of a name."""
 
     def __call__(
         self,
@@ -51,18 +51,18 @@ def load_dataset(
     """Return the dataset that `--align-dataset` and `--align-data-root` name.
 
     Args:
-        spec: a name in `DATASETS`, the path of a data root, or None for the data root's order.
-        n_per_type: how many samples of each type; None takes all.
-        types: the data types; None takes all.
-        seed: of the draw.
+        spec: a name in `DATASETS`, the path of a data root, or None for the usual search for a data root.
+        n_per_type: the number of samples of each type; None for all.
+        types: the data types; None for all.
+        seed: the seed of the draw.
         root: the data root.
-        text_field: what images are paired with.
+        text_field: the text that images are paired with.
         config: the configuration; None loads it.
 
     Raises:
         DataError: the data can't be used.
-        UnknownNameError: neither a name nor a folder, or an unknown data type.
-        ConfigError: two places at once.
+        UnknownNameError: it is neither a name nor a folder, or a data type is unknown.
+        ConfigError: two data roots are given.
     """
     name = str(spec)
     if spec is not None and isinstance(spec, str) and spec in DATASETS:
@@ -86,7 +86,7 @@ def load_dataset(
 
 
 def _checked(found: Dataset, name: str) -> Dataset:
-    """Return what stands behind a dataset's name, its types' names checked, and grouped if it is not yet."""
+    """Return the dataset of a name, with checked type names, and with groups if it has none yet."""
     if not isinstance(found, Dataset):
         raise DataError(f"dataset {name!r}: expected a Dataset from its function, got {type(found).__name__}")
     try:
@@ -110,7 +110,7 @@ def sample_data(
     """Return the packaged samples, whatever data root is configured.
 
     Raises:
-        ConfigError: a root is given, too.
+        ConfigError: a root is given as well.
     """
     from alignbench import paths
 
@@ -127,10 +127,10 @@ def synthetic(
     root: str | Path | None,
     text_field: TextField,
 ) -> Dataset:
-    """Return drawings that no file holds, any number of them.
+    """Return drawings that are in no file, in any number.
 
     Raises:
-        ConfigError: a root is given, too.
+        ConfigError: a root is given as well.
     """
     return _drawn("first", n_per_type, types, seed, root, text_field)
 
@@ -143,10 +143,10 @@ def synthetic_other(
     root: str | Path | None,
     text_field: TextField,
 ) -> Dataset:
-    """Return drawings of the second family, of which no embedded model has seen the like.
+    """Return drawings of the second family; no built-in model has seen any of it.
 
     Raises:
-        ConfigError: a root is given, too.
+        ConfigError: a root is given as well.
     """
     return _drawn("other", n_per_type, types, seed, root, text_field)
 

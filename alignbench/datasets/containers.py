@@ -1,8 +1,8 @@
-"""Whether an encoded image is whole: its container is walked from marker to marker, and no pixel is decoded.
+"""Whether an encoded image is complete: its container is parsed marker by marker, without decoding pixels.
 
-What follows the image's own end (a video, padding, the rest of an older file) is no part of it. PNG has a
-checksum on every chunk, so damage shows. JPEG, WebP and BMP have none: of them it can only be seen that the
-end is there, and that there are not fewer bytes than the pixels need.
+Whatever follows the image's own end (a video, padding, the rest of an older file) is not part of it. PNG has
+a checksum on every chunk, so damage shows. JPEG, WebP and BMP have none: all that can be checked is that the
+end is there and that there are enough bytes for the pixels.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 
-# In a JPEG: what is no stuffed zero, no restart and no fill byte begins a segment.
+# In a JPEG, a marker that is neither a stuffed zero nor a restart nor a fill byte begins a segment.
 _MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
 _TEMPORARY, _START, _END, _SCAN = 0x01, 0xD8, 0xD9, 0xDA
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -25,8 +25,8 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # for the mean and one to end the rest, or, where the rest comes in scans of its own, one for the mean.
 _FEWEST_BITS = {0xC0: 2, 0xC1: 2, 0xC2: 1}
 
-_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG, by its colour type
-# Where each pass of an interlaced PNG begins (x, y), and its steps.
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG, by colour type
+# Where each pass of an interlaced PNG begins (x, y), and its step widths.
 _PASSES = (
     (0, 0, 8, 8),
     (4, 0, 8, 8),
@@ -40,11 +40,11 @@ _INFLATE_BYTES = 2**20
 
 
 class NotWholeError(ValueError):
-    """The file has not all of its image, or not as it was written."""
+    """The file is incomplete, or differs from what was written."""
 
 
 def kind_of(data: bytes) -> str | None:
-    """Return which of the formats that are read a file begins like; None for any other."""
+    """Return the supported format that the file's first bytes indicate; None for any other."""
     if data.startswith(_PNG):
         return "PNG"
     if data.startswith(_JPEG):
@@ -57,7 +57,7 @@ def kind_of(data: bytes) -> str | None:
 def check_whole(data: bytes, kind: str) -> None:
     """Check that the image's end is there and, where the format has checksums, that they are right.
 
-    Of a BMP nothing is checked: its own length field is often wrong.
+    A BMP is not checked: its own length field is often wrong.
 
     Raises:
         NotWholeError: the image is cut off or damaged.
@@ -72,7 +72,7 @@ def check_whole(data: bytes, kind: str) -> None:
 
 
 def check_filled(data: bytes) -> None:
-    """Check that a PNG's compressed data are as long as its header says. It costs half a decoding.
+    """Check that a PNG's compressed data are as long as its header says; this costs half a decoding.
 
     Raises:
         NotWholeError: they are shorter (a decoder would leave the last rows black), or can't be inflated.
@@ -96,7 +96,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes | memoryview]]:
     """Yield the type and content of a PNG's chunks up to IEND, each with the right checksum.
 
     An ancillary chunk may say how the image is turned or what is transparent, and a wrong checksum anywhere
-    means that the file is not as it was written: so none is passed over.
+    means that the file differs from what was written, so no chunk is skipped.
     """
     view, at = memoryview(data), len(_PNG)
     kind = b""
@@ -115,7 +115,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes | memoryview]]:
 
 
 def _raw_bytes(header: bytes | memoryview) -> int:
-    """Return how many bytes a PNG's pixels and filter types take before they are compressed."""
+    """Return the size in bytes of a PNG's pixels and filter types before compression."""
     if len(header) < 13:
         raise NotWholeError("damaged: the header of the PNG file is too short")
     width, height, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", header)
@@ -128,7 +128,7 @@ def _raw_bytes(header: bytes | memoryview) -> int:
 
 
 def _check_jpeg(data: bytes) -> None:
-    """Walk the segments and scans to the end of the image, and count the bytes of the scans."""
+    """Parse the segments and scans up to the end of the image, and count the bytes of the scans."""
     at, coded, fewest = 2, 0, 0
     marker = 0
     while marker != _END:
@@ -150,7 +150,7 @@ def _check_jpeg(data: bytes) -> None:
 
 
 def _fewest_bytes(marker: int, frame: bytes) -> int:
-    """Return a number of bytes that no scans of this frame go below; 0 where there is no such bound."""
+    """Return a lower bound on the bytes of the scans of this frame; 0 if there is none."""
     if len(frame) < 6 or len(frame) < 6 + 3 * frame[5]:
         return 0
     height, width = (int.from_bytes(frame[at : at + 2], "big") for at in (1, 3))

@@ -1,4 +1,4 @@
-"""Rows that are copies of each other: who counts them as independent finds what is not there."""
+"""Copied rows: counting them as independent finds effects that are not there."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-REPEATED = "repeated_rows"  # the flag of scores that take copies for samples of their own
-ROWS: Final = "rows"  # in the place of groups: equal rows are one group
+REPEATED = "repeated_rows"  # the flag of scores that count copies as separate samples
+ROWS: Final = "rows"  # a value for groups: equal rows form one group
 
 
 def first_equal(values: NDArray[np.generic]) -> NDArray[np.intp]:
-    """Return for each row of `values` [n, d] the number of the first row that is equal to it."""
+    """Return for each row of `values` [n, d] the index of the first row that is equal to it."""
     first: dict[bytes, int] = {}
     found = np.empty(len(values), dtype=np.intp)
     for number, row in enumerate(values):
-        # Zero has two signs, which are equal; a digest, for a large matrix is not to be held twice.
+        # Zero has two signs, which compare equal. Digests avoid holding a large matrix twice.
         digest = hashlib.blake2b((row + row.dtype.type(0)).tobytes(), digest_size=16).digest()
         found[number] = first.setdefault(digest, number)
     return found
 
 
 def repeats(values: NDArray[np.generic], groups: Sequence[str]) -> int:
-    """Return how many rows equal an earlier one, where every row is a group of its own; else 0.
+    """Return how many rows equal an earlier one if every row is its own group; else 0.
 
-    Who puts rows into groups has said which of them belong together.
+    A user who groups rows has said which of them belong together.
 
     Args:
         values: [n, d].
@@ -44,16 +44,16 @@ def repeats(values: NDArray[np.generic], groups: Sequence[str]) -> int:
 
 
 def groups_of_rows(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[str, ...]:
-    """Return groups [n] in which no row has an equal one outside of its group, in any of the arrays.
+    """Return groups [n] such that equal rows are in the same group, in every array.
 
-    Rows that are equal in one array belong together, and so do all that are linked by such: of five captions
-    an image, two of which another image has, too, both images' rows are one group.
+    Rows that are equal in one array belong together, and so do all rows that are linked through such rows: if
+    another image shares two of an image's five captions, both images' rows form one group.
 
     Args:
-        arrays: name -> [n, d], row i of each the same sample.
+        arrays: name -> [n, d]; row i of each is the same sample.
 
     Raises:
-        InputError: all rows are then one group.
+        InputError: all rows would form one group.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -70,7 +70,7 @@ def groups_of_rows(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[str, ...]
             f"groups by equal rows: all {n} rows are linked to one group (distinct rows: {distinct}); "
             "leave out what gives the same vector again and again, or give the groups themselves"
         )
-    # Named like rows that are their own groups, so that nothing changes where no row has an equal one.
+    # Named as if rows were their own groups, so that nothing changes if no two rows are equal.
     first = np.full(count, n, dtype=np.intp)
     np.minimum.at(first, part, np.arange(n))
     return tuple(map(str, first[part].tolist()))

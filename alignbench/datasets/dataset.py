@@ -1,4 +1,4 @@
-"""Sample and Dataset: images with texts, a type, a group and a stable id."""
+"""Sample and Dataset: images with texts, each with a type, a group and a stable id."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ _ONLY_A_ROW = "a row of arrays has no image and no text; name the data (--align-
 
 @dataclass(frozen=True)
 class Sample:
-    """One image with what is said of it.
+    """One image with its texts.
 
     Args:
-        id: stable across runs and machines: never an index into a shuffled list.
-        image: the encoded file: a path, or its bytes. None where a sample is a row of arrays that somebody
-            else computed: then nothing is known of what it shows, and `texts` is empty.
-        texts: the wordings of the text that the image is paired with; at least one. The first is the one that
-            is embedded.
+        id: stable across runs and machines, never an index into a shuffled list.
+        image: the encoded file: a path, or its bytes. None if the sample is a row of arrays that were
+            computed elsewhere: then its content is unknown, and `texts` is empty.
+        texts: the wordings of the text that the image is paired with; at least one. The first one is
+            embedded.
         data_type: "chart", "table", ...
-        group: the unit of splits and permutations; "" until `with_groups` has looked at the whole set.
-        question: what `texts` answer, where the data has it.
+        group: the unit of splits and permutations; "" until `with_groups` has processed the whole set.
+        question: the question that `texts` answer, if the data has one.
         exchanges: further (question, answer) pairs about the same image.
-        row: where it stands in the data, from 0: its line among those of the label file; None where the data
-            has no such order.
-        root: the folder that the image's file is in: no link below it is followed when the file is read. None
-            trusts the path, links and all.
-        first_digest: the sha256 of the encoded image when it was first read; "" until then. It goes with the
-            sample, so that no copy of it takes another image for its own.
+        row: its position in the data, from 0: its line among those of the label file; None if the data has no
+            such order.
+        root: the folder that contains the image's file: no link below it is followed when the file is read.
+            None follows links.
+        first_digest: the sha256 of the encoded image when it was first read; "" until then. Copies of the
+            sample keep it, so that none of them accepts another image as its own.
     """
 
     id: str
@@ -64,20 +64,20 @@ class Sample:
 
     @property
     def text(self) -> str:
-        """The wording that stands for this image.
+        """The wording that represents this image.
 
         Raises:
-            DataError: it is a row of arrays.
+            DataError: the sample is a row of arrays.
         """
         if not self.texts:
             raise DataError(f"sample {self.id!r}: {_ONLY_A_ROW}")
         return self.texts[0]
 
     def image_bytes(self) -> bytes:
-        """Return the encoded image. Whatever is done with a sample's image starts here.
+        """Return the encoded image. All access to a sample's image starts here.
 
         Raises:
-            DataError: it can't be read, it is another than when it was first read, or there is none.
+            DataError: it can't be read, has changed since it was first read, or does not exist.
         """
         if self.image is None:
             raise DataError(f"sample {self.id!r}: {_ONLY_A_ROW}")
@@ -97,20 +97,20 @@ class Sample:
         """Return the decoded image: upright, opaque, 8-bit RGB.
 
         Raises:
-            DataError: as `image_bytes`, or it can't be decoded.
+            DataError: see `image_bytes`; or it can't be decoded.
         """
         data = self.image_bytes()
         return open_image(data, name=self._image_name)
 
     @property
     def image_digest(self) -> str:
-        """The sha256 of the encoded file, its identity for groups and cache; "" where there is none."""
+        """The sha256 of the encoded file, its identity for groups and cache; "" if there is none."""
         if self.image is not None and not self.first_digest:
             self.image_bytes()
         return self.first_digest
 
     def check(self) -> None:
-        """Read the image once: check it, and keep its digest.
+        """Read the image once: check it, and store its digest.
 
         Raises:
             DataError: it can't be used.
@@ -136,7 +136,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class DroppedRow:
-    """A row that could not be used, where it stands, and why."""
+    """A row that could not be used, its place, and the reason."""
 
     where: str
     reason: str
@@ -147,18 +147,18 @@ class Dataset:
     """Samples of one origin.
 
     Args:
-        name: short, as in tables.
-        samples: with groups.
-        origin: where it was found and by which rule, to be said to the user.
+        name: a short name for tables.
+        samples: the samples, with groups.
+        origin: where the data was found and by which rule, to be shown to the user.
         dropped: the rows that could not be used.
-        notes: what else a user should know: fewer samples than asked for, files that are not there, ...
-        rows: how many rows the data has in all, used or not: `Sample.row` counts among them.
-        usable_rows: gives those of them that can be used; it may have to look at every image.
+        notes: further information for the user: fewer samples than requested, missing files, ...
+        rows: the number of rows of the data, used or not; `Sample.row` counts among them.
+        usable_rows: returns the usable ones among them; it may have to check every image.
 
     Raises:
-        DataError: a sample has no type or no group (None, NaN);
-            or two samples have the same id, or a data type is the reserved word "all": only rows of
-            arrays may have that, all of them together, where nobody said of which types they are.
+        DataError: a sample has no type or no group (None, NaN); two samples have the same id; or a data type
+            is the reserved word "all", which only rows of arrays may have, and only if all of them have it
+            because their types are unknown.
     """
 
     name: str
@@ -192,7 +192,7 @@ class Dataset:
 
     @property
     def has_images(self) -> bool:
-        """Whether there is anything to embed: not where the samples are rows of arrays."""
+        """Whether there is anything to embed: not if the samples are rows of arrays."""
         return all(sample.image is not None for sample in self.samples)
 
     def __len__(self) -> int:
@@ -233,7 +233,7 @@ class Dataset:
         return tuple(dict.fromkeys(self.labels))
 
     def describe(self, examples: int = 3) -> list[str]:
-        """Return the lines that tell a user what was taken from where, and what was not.
+        """Return lines that tell a user what was taken, from where, and what was not.
 
         Args:
             examples: how many dropped rows are shown with their reasons.
@@ -253,14 +253,14 @@ class Dataset:
 
 
 def normalised(text: str) -> str:
-    """Return `text` as it counts for identity: NFKC, case-folded, white space collapsed."""
+    """Return `text` in the form that identity is based on: NFKC, case-folded, white space collapsed."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def with_groups(samples: Sequence[Sample]) -> tuple[Sample, ...]:
-    """Return the samples with their groups: same image bytes, or a text in common, is the same group.
+    """Return the samples with groups: the same image bytes, or a text in common, make the same group.
 
-    The group's name is the smallest image digest in it, so it does not depend on the order of the samples.
+    A group is named after its smallest image digest, so the name does not depend on the order of the samples.
     """
     parent: dict[str, str] = {}
 
@@ -283,7 +283,7 @@ def with_groups(samples: Sequence[Sample]) -> tuple[Sample, ...]:
 
 
 def drawn_wordings(samples: Iterable[Sample], seed: int) -> tuple[Sample, ...]:
-    """Return the samples with one of their wordings, drawn by `seed` and the sample's id, in front.
+    """Return the samples with one of their wordings, drawn by `seed` and the sample's id, as the first one.
 
     The draw of a sample does not depend on the other samples.
     """
@@ -300,7 +300,7 @@ def all_wordings(samples: Iterable[Sample]) -> tuple[Sample, ...]:
 
 
 def field_texts(question: str, answers: Sequence[str], text_field: TextField) -> tuple[str, ...]:
-    """Return the texts that the image is paired with: the answers, the question, or one before the other.
+    """Return the texts that the image is paired with: the answers, the question, or both in sequence.
 
     Raises:
         InputError: an unknown `text_field`.

@@ -1,4 +1,4 @@
-"""Opening image files that nobody vouches for: allow-listed, capped, complete, upright, RGB."""
+"""Opening untrusted image files: from allowed formats, of limited size, complete, upright, RGB."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _ORIENTATION_TAG = 0x0112
 
 
 def open_image(source: Path | bytes, *, name: str = "", max_pixels: int = MAX_PIXELS) -> Image:
-    """Return the image of an encoded file, decoded in full: upright, opaque, 8-bit RGB.
+    """Return the image of an encoded file, fully decoded: upright, opaque, 8-bit RGB.
 
     EXIF orientation is applied; transparency is composited on white; 16-bit grey is scaled, not clipped;
     CMYK, palette and grey are converted.
 
     Args:
         source: the file, or its bytes.
-        name: what bytes are called in errors, from `describe`; a file goes by its name.
-        max_pixels: the most pixels (width x height) that are decoded; read from the header, before any pixel
-            is.
+        name: the name of bytes in errors, from `describe`; a file has its own name.
+        max_pixels: the largest number of pixels (width x height) that is decoded; it is checked against the
+            header, before any pixel is read.
 
     Raises:
-        DataError: not a regular file, too large, of a format that is not in `FORMATS`, more pixels than
-            allowed, an animation, truncated or damaged; in one line with the file's name.
+        DataError: it is not a regular file, is too large, has a format that is not in `FORMATS` or too many
+            pixels, or is an animation, truncated or damaged; the message is one line with the file's name.
     """
     name = name or describe(source)
     data = read_image_file(source)
@@ -57,18 +57,18 @@ def open_image(source: Path | bytes, *, name: str = "", max_pixels: int = MAX_PI
 
 
 def check_image(source: Path | bytes, *, name: str = "", max_pixels: int = MAX_PIXELS) -> None:
-    """Check what can be known of an image without decoding it: format, size, checksums, and that it is whole.
+    """Check what can be known of an image without decoding it: format, size, checksums, completeness.
 
-    It costs a read and a walk over the file; what only decoding shows (a broken bit stream) is left to
-    `open_image`.
+    This costs a read and a pass over the file; problems that only decoding shows (a broken bit stream) are
+    left to `open_image`.
 
     Args:
         source: the file, or its bytes.
-        name: as in `open_image`.
-        max_pixels: as in `open_image`.
+        name: see `open_image`.
+        max_pixels: see `open_image`.
 
     Raises:
-        DataError: as `open_image`.
+        DataError: see `open_image`.
     """
     _open(read_image_file(source), name or describe(source), max_pixels)
 
@@ -78,12 +78,11 @@ def read_image_file(source: Path | bytes, *, root: Path | None = None, most: int
 
     Args:
         source: the file; bytes are returned as they are.
-        root: a folder that the file is in: no link below it is followed. None follows links.
-        most: a file of more bytes is refused; `MAX_FILE_BYTES` by default.
+        root: a folder that contains the file: no link below it is followed. None follows links.
+        most: the largest size in bytes; `MAX_FILE_BYTES` by default.
 
     Raises:
-        DataError: there is no such regular file, it can't be read, a link leads to it, or it is too
-            large.
+        DataError: there is no such regular file, it can't be read, a link leads to it, or it is too large.
     """
     if isinstance(source, bytes):
         return source
@@ -99,7 +98,7 @@ def read_image_file(source: Path | bytes, *, root: Path | None = None, most: int
 
 
 def describe(source: Path | bytes) -> str:
-    """Return an image's name for messages; `repr` keeps line breaks and control characters out."""
+    """Return an image's name for messages; `repr` escapes line breaks and control characters."""
     if isinstance(source, bytes):
         return f"of {len(source):,} bytes in memory"
     return repr(source.name if len(source.name) <= 120 else source.name[:117] + "...")
@@ -124,8 +123,8 @@ def _open(data: bytes, name: str, max_pixels: int) -> ImageFile:
     except Exception as error:
         raise DataError(f"image {name}: broken or truncated ({_reason(error)})") from error
     width, height = image.size
-    # What Pillow only warns of is refused, too. (Turning its warning into an error by a filter is no option:
-    # images are opened in threads, and the filters are the process's.)
+    # What Pillow only warns about is refused. (Turning its warning into an error with a filter is not an
+    # option: images are opened in threads, and filters apply to the whole process.)
     allowed = min(max_pixels, Image.MAX_IMAGE_PIXELS or max_pixels)
     if width * height > allowed:
         raise DataError(
@@ -142,13 +141,13 @@ def _open(data: bytes, name: str, max_pixels: int) -> ImageFile:
 
 
 def _end_of_rows(image: ImageFile) -> int:
-    """Return where the rows of a BMP without compression end, in bytes; 0 of a compressed one."""
+    """Return the offset in bytes of the end of the rows of an uncompressed BMP; 0 for a compressed one."""
     codec, _, offset, how = image.tile[0]
     return offset + image.height * how[1] if codec == "raw" and isinstance(how, tuple) else 0
 
 
 def _upright(image: Image) -> Image:
-    """Apply the EXIF orientation; EXIF that can't be parsed says nothing, as in browsers."""
+    """Apply the EXIF orientation; EXIF that can't be parsed is ignored, as in browsers."""
     from PIL.Image import Transpose
 
     turns = {
@@ -162,7 +161,7 @@ def _upright(image: Image) -> Image:
     }
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG)
-    except Exception:  # as in open_image: any error may come out of a hostile block
+    except Exception:  # as in open_image, a hostile block may raise any error
         return image
     turn = turns.get(orientation) if isinstance(orientation, int) else None
     return image if turn is None else image.transpose(turn)
@@ -180,7 +179,7 @@ def _to_rgb(image: Image) -> Image:
 
 
 def _grey_16_to_rgb(image: Image) -> Image:
-    """Scale 0..65535 to 0..255; Pillow's own conversion clips at 255 and gives a white picture."""
+    """Scale 0..65535 to 0..255; Pillow's own conversion clips at 255, which gives a white picture."""
     from PIL import Image
 
     values = np.asarray(image).astype(np.uint32)

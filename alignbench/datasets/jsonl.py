@@ -1,4 +1,4 @@
-"""Lines of a large file: their places are kept, not their contents, so that any of them can be drawn."""
+"""Lines of a large file: their positions are kept instead of their contents, so that any can be drawn."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _WHITE = b" \t\r\n"
 
 @dataclass(frozen=True, slots=True)
 class LineIndex:
-    """Where the lines of a file are: 12 bytes a line, blank ones left out.
+    """The positions of a file's lines, at 12 bytes per line, without blank lines.
 
     Args:
         path: the file.
-        offsets: where each line begins, in bytes.
+        offsets: the offset in bytes at which each line begins.
         numbers: each line's number as an editor shows it, from 1.
         dropped: lines that are too long to be read.
     """
@@ -40,11 +40,11 @@ class LineIndex:
         return len(self.offsets)
 
     def where(self, row: int) -> str:
-        """Return the place of a row in messages: `labels.jsonl:17`."""
+        """Return the place of a row for messages, such as `labels.jsonl:17`."""
         return f"{self.path.name}:{self.numbers[row]}"
 
     def read(self, rows: Iterable[int]) -> Iterator[bytes]:
-        """Yield the rows' lines in the order asked for, without white space around them."""
+        """Yield the rows' lines in the requested order, without white space around them."""
         with self.path.open("rb") as stream:
             for row in rows:
                 stream.seek(self.offsets[row])
@@ -52,7 +52,7 @@ class LineIndex:
 
 
 def index_lines(path: Path, *, max_bytes: int = MAX_LINE_BYTES) -> LineIndex:
-    r"""Return the index of a file's lines, read once from end to end in bounded memory.
+    r"""Return the index of a file's lines, from one pass in bounded memory.
 
     Lines end in \n or \r\n; a byte order mark and blank lines are passed over.
 

@@ -72,28 +72,29 @@ def load_mixed(
     config: Config | None = None,
     max_line_bytes: int = MAX_LINE_BYTES,
 ) -> Dataset:
-    """Return samples of several data types, as many of each.
+    """Return equally many samples of each of several data types.
 
-    Rows are drawn by `seed` over the whole label file, then put in the file's order (types that were named:
-    one after the other). What is drawn of a type does not depend on the other types, and n samples are among
-    those of any larger n. Rows that can't be used are in `Dataset.dropped`, with their line and the reason.
+    Rows are drawn by `seed` over the whole label file and returned in the file's order (named types one after
+    the other). The draw of one type does not depend on the other types, and n samples are among those of any
+    larger n. Rows that can't be used are in `Dataset.dropped`, with their line and the reason.
 
     Args:
-        n_per_type: how many of each type; None takes all. Where there are fewer, all are taken and a note
-            says so.
-        types: the data types, in the order wanted; None takes all that the root has, as they stand in it.
-        root: the data root; None goes by `VLM_DATA_ROOT`, then the configuration, then the packaged samples.
-        seed: of the draw.
-        text_field: what the image is paired with: its answer, its question, or both.
-        wordings: "draw" gives one row an image, with one of its lines and one of its wordings drawn by seed;
-            "all" gives a row for every line and wording.
+        n_per_type: the number of samples of each type; None for all. If there are fewer, all are taken and a
+            note says so.
+        types: the data types, in the order wanted; None for all types of the root, in their order there.
+        root: the data root; None tries `VLM_DATA_ROOT`, then the configuration, then the packaged samples.
+        seed: the seed of the draw.
+        text_field: the text that the image is paired with: its answer, its question, or both.
+        wordings: "draw" gives one row per image, with one of its lines and one of its wordings drawn by seed;
+            "all" gives one row for every line and wording.
         config: the configuration; None loads it.
         max_line_bytes: longer lines are dropped.
 
     Raises:
-        DataError: the root is wrong, or a type has no row that can be used.
-        UnknownNameError: a type that the root does not have.
-        InputError: n_per_type below 1, no types, a reserved one, or an unknown text_field or wordings.
+        DataError: the root is wrong, or a type has no usable row.
+        UnknownNameError: the root does not have a type.
+        InputError: n_per_type is below 1, there are no types or a reserved one, or text_field or wordings is
+            unknown.
     """
     if n_per_type is not None and n_per_type < 1:
         raise InputError(f"n_per_type: expected at least 1 or None, got {n_per_type}")
@@ -110,7 +111,7 @@ def load_mixed(
     draws = [_draw(pool, n_per_type, seed, text_field, wordings) for pool in pools]
     dropped += [row for draw in draws for row in draw.dropped]
     for pool, draw in zip(pools, draws, strict=True):
-        # A type that was asked for by name must be there; one that a stray line made up need not.
+        # A type requested by name must exist; a type that a stray line made up need not.
         if not draw.samples and (types is not None or not any(of.samples for of in draws)):
             what = f"no usable row of type {pool.data_type!r} in {pool.index.path}"
             raise DataError(_nothing(what, draw.dropped))
@@ -133,7 +134,7 @@ def load_mixed(
 def _usable_rows(
     found: Root, types: Sequence[str] | None, text_field: TextField, max_line_bytes: int
 ) -> list[int]:
-    """Return which rows of the data can be used, all types of a common label file included."""
+    """Return the usable rows of the data, including all types of a common label file."""
     pools, _ = _pools(found, None if found.sources[0].data_type is None else types, max_line_bytes)
     draws = [_draw(pool, None, 0, text_field, "all") for pool in pools]
     return sorted(sample.row for draw in draws for sample in draw.samples if sample.row is not None)
@@ -141,10 +142,10 @@ def _usable_rows(
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """The rows of one data type: a label file's index and which of its rows they are.
+    """The rows of one data type: a label file's index, and which of its rows belong to the type.
 
     Args:
-        first: the place of the file's first row in the data: of a tree, label files follow each other.
+        first: the position of the file's first row in the data: the label files of a tree follow each other.
     """
 
     data_type: str
@@ -164,7 +165,7 @@ class _Draw:
 def _pools(
     found: Root, types: Sequence[str] | None, max_line_bytes: int
 ) -> tuple[list[_Pool], list[DroppedRow]]:
-    """Return a pool for every type asked for, and the rows of which not even the type is known."""
+    """Return a pool for every requested type, and the rows whose type is unknown."""
     dropped: list[DroppedRow] = []
     pools: dict[str, _Pool] = {}
     for source in found.sources:
@@ -192,7 +193,7 @@ def _tree_pool(source: LabelSource, data_type: str, max_line_bytes: int, first: 
 
 
 def _rows_by_type(index: LineIndex) -> tuple[dict[str, list[int]], list[DroppedRow]]:
-    """Return which rows are of which type, types by name; a line that can't be parsed has no type."""
+    """Return the rows of each type, types by name; a line that can't be parsed has no type."""
     rows: dict[str, list[int]] = {}
     dropped = []
     for row, line in enumerate(index.read(range(len(index)))):
@@ -204,7 +205,7 @@ def _rows_by_type(index: LineIndex) -> tuple[dict[str, list[int]], list[DroppedR
 
 
 def _draw(pool: _Pool, n: int | None, seed: int, text_field: TextField, wordings: Wordings) -> _Draw:
-    """Walk the rows in an order drawn by seed until n can be used; report the others that were met."""
+    """Visit the rows in an order drawn by seed until n are usable; report the unusable ones."""
     order = np.random.default_rng([seed, zlib.crc32(pool.data_type.encode())]).permutation(len(pool.rows))
     rows = [pool.rows[int(i)] for i in order]
     taken: dict[int, Sample] = {}
@@ -242,17 +243,17 @@ def _nothing(what: str, dropped: Sequence[DroppedRow]) -> str:
 
 
 def _sample(pool: _Pool, row: int, parsed: LabelRow, text_field: TextField) -> Sample:
-    """Return the sample of a row, its image looked at.
+    """Return the sample of a row after checking its image.
 
     Raises:
-        DataError: the row has no text of the kind asked for, or its image can't be used.
+        DataError: the row lacks the requested kind of text, or its image can't be used.
     """
     texts = field_texts(parsed.question, parsed.answers, text_field)
     if not texts:
         what = "question or no answer" if text_field == "both" else text_field
         raise DataError(f"no {what} at or after its image")
     sample = Sample(
-        # A line's number is as stable as its file, and unlike a count it does not depend on what was drawn.
+        # A line's number is as stable as its file and, unlike a count, does not depend on the draw.
         id=parsed.id or f"{printable(parsed.image)}#{pool.index.numbers[row]}",
         image=resolve_under(pool.images, parsed.image),
         root=pool.images.resolve(),
@@ -267,9 +268,9 @@ def _sample(pool: _Pool, row: int, parsed: LabelRow, text_field: TextField) -> S
 
 
 def _with_unique_ids(samples: Sequence[Sample]) -> list[Sample]:
-    """Tell samples apart that came with the same id: by type, then by count.
+    """Make duplicate ids unique: by type, then by count.
 
-    An id that only one sample came with is never given to another, nor taken from it.
+    An id that only one sample has is never given to another sample, nor changed.
     """
     counts = Counter(sample.id for sample in samples)
     taken = {name for name, count in counts.items() if count == 1}

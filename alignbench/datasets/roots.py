@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LABELS = "labels.jsonl"
 IMAGES = "images"
 VARIABLE = "VLM_DATA_ROOT"
-# Without the folder: it is the same data wherever the package is, and reports are passed on.
+# Without the folder: the data is the same wherever the package is, and reports are shared.
 PACKAGED = "the packaged samples"
 DRAWN = "drawn by alignbench.datasets.synthetic"
 
@@ -37,12 +37,12 @@ class LabelSource:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A data root that was found to have a layout.
+    """A data root with a valid layout.
 
     Args:
         path: the folder.
-        origin: the folder and the rule that chose it, to be said to the user.
-        sources: the label files in it: one for all types, or one a type.
+        origin: the folder and the rule that selected it, to be shown to the user.
+        sources: its label files: one for all types, or one per type.
         notes: which configured types it lacks.
     """
 
@@ -55,10 +55,10 @@ class Root:
 def find_root(root: str | Path | None = None, config: Config | None = None) -> Root:
     """Return the data root: the argument, else `VLM_DATA_ROOT`, else the configuration's, else the samples.
 
-    The first of these that is set is taken or refused; a wrong one never falls through to the next.
+    The first of these that is set is used or refused; a wrong one never falls through to the next.
 
     Raises:
-        DataError: the root does not exist or has neither layout.
+        DataError: the root does not exist, or has neither layout.
     """
     from alignbench.config import load_config
 
@@ -83,7 +83,7 @@ def sample_root(config: Config) -> Root:
 
 
 def is_toy_data(origin: str) -> bool:
-    """Return whether data of that origin are drawings that alignbench brings or makes."""
+    """Return whether data of this origin are drawings that alignbench ships or makes."""
     return origin.startswith((PACKAGED, DRAWN))
 
 

@@ -1,4 +1,4 @@
-"""One line of the `messages` format, read with suspicion, and image names kept under their root."""
+"""Parsing one untrusted line of the `messages` format, and keeping image names below their root."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _MAX_NAME = 200
 
 @dataclass(frozen=True, slots=True)
 class LabelRow:
-    """What a line says.
+    """The content of a line.
 
     Args:
-        id: the line's own id, fit to be shown; "" where it has none.
+        id: the line's own id, safe to display; "" if it has none.
         image: the image's name, relative to the image root.
-        question: what the pair's exchange asks, "" where it asks nothing. The pair is the first exchange in
-            which the image is, or the first after it.
+        question: the question of the pair's exchange, "" if there is none. The pair is the first exchange
+            that contains the image, or the first after it.
         answers: that exchange's answer and its further wordings.
-        exchanges: the later (question, answer) pairs. Exchanges before the image say nothing of it, and are
+        exchanges: the later (question, answer) pairs. Exchanges before the image are not about it and are
             left out.
     """
 
@@ -35,10 +35,10 @@ class LabelRow:
 
 
 def parse_row(line: bytes) -> LabelRow:
-    """Return what a line says.
+    """Return the content of a line.
 
     Raises:
-        DataError: what is wrong with it; the caller knows where it stands.
+        DataError: the line is invalid; the caller adds the line's place.
     """
     try:
         content = json.loads(line.decode("utf-8"))
@@ -56,15 +56,15 @@ def parse_row(line: bytes) -> LabelRow:
         raise DataError("'wordings' is not a list of texts")
     question, answer = exchanges[pair]
     answers = tuple(dict.fromkeys(text for text in (answer, *map(_text, wordings)) if text))
-    further = tuple(exchanges[pair + 1 : -1])  # what was asked last has no answer
+    further = tuple(exchanges[pair + 1 : -1])  # the last question has no answer
     return LabelRow(_id(content.get("id", "")), image, question, answers, further)
 
 
 def resolve_under(root: Path, name: str) -> Path:
-    """Return the file that `name` is under `root`, all links followed.
+    """Return the file called `name` under `root`, with all links resolved.
 
     Raises:
-        DataError: an absolute name, one with `..`, or a link that leads out of the root.
+        DataError: the name is absolute, has a `..`, or leads out of the root by a link.
     """
     check_name(name)
     try:
@@ -80,10 +80,10 @@ def resolve_under(root: Path, name: str) -> Path:
 
 
 def check_name(name: str) -> None:
-    """Refuse an image name that could lead out of its root, on this system or on another.
+    """Refuse an image name that could lead out of its root, on this or another operating system.
 
     Raises:
-        DataError: empty, absolute, or with `..`.
+        DataError: it is empty, absolute, or has a `..`.
     """
     if not name or "\0" in name:
         raise DataError(f"image {_shown(name)}: not a file name")
@@ -99,10 +99,10 @@ def check_name(name: str) -> None:
 
 
 def type_of(image: str) -> str:
-    """Return the data type of an image that is named by it: its first folder.
+    """Return the data type that an image's name gives: its first folder.
 
     Raises:
-        DataError: it could lead out of its root, has no folder, or one that can't be a type's name.
+        DataError: the name could lead out of its root, or has no folder that can be a type's name.
     """
     check_name(image)
     parts = PurePosixPath(image).parts
@@ -115,7 +115,7 @@ def type_of(image: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return `text` with what a terminal would obey instead of showing replaced."""
+    """Return `text` with everything replaced that a terminal would obey instead of showing."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
@@ -124,11 +124,11 @@ def _shown(name: str) -> str:
 
 
 def _check_one_image(named: list[str], beside: Any) -> None:
-    """Refuse a row whose text might be of another image: nobody guesses between several.
+    """Refuse a row whose text might belong to another image, instead of guessing between several.
 
     Args:
-        named: the images that the messages name.
-        beside: what the row holds as `images` beside its messages.
+        named: the images named in the messages.
+        beside: the row's `images` field beside its messages.
     """
     listed = beside if isinstance(beside, list) else [beside] if isinstance(beside, str) else []
     count = max(len(named), len(listed))
@@ -139,7 +139,7 @@ def _check_one_image(named: list[str], beside: Any) -> None:
         )
     if count != 1:
         raise DataError(f"expected one image, got {count}")
-    # The same file may be listed with its whole path.
+    # The same file may be listed with its full path.
     others = [one for one in listed if isinstance(one, str) and _file_name(one) != _file_name(named[0])]
     if others:
         raise DataError(
@@ -149,14 +149,14 @@ def _check_one_image(named: list[str], beside: Any) -> None:
 
 
 def _file_name(image: str) -> str:
-    return PureWindowsPath(image).name  # it takes both kinds of slashes
+    return PureWindowsPath(image).name  # accepts both kinds of slashes
 
 
 def _conversation(messages: list[Any]) -> tuple[list[tuple[str, str]], dict[str, int]]:
     """Return the (question, answer) pairs in order, and image -> the pair that it belongs to.
 
-    An image belongs to the first pair that it is in or that comes after it. The last pair is what was said
-    after the last answer: its own answer is empty.
+    An image belongs to the first pair that contains it or follows it. The last pair holds what was said after
+    the last answer, so its own answer is empty.
     """
     exchanges: list[tuple[str, str]] = []
     images: dict[str, int] = {}
@@ -194,7 +194,7 @@ def _text(value: Any) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        # JSON can spell half a surrogate pair, which no encoding can write and no tokenizer reads.
+        # JSON can spell half of a surrogate pair, which no encoding can write and no tokenizer can read.
         raise DataError("a text has half a surrogate pair in it") from error
     return value.strip()
 

@@ -1,4 +1,4 @@
-"""What a sample looks like in a report: a small picture and the beginning of its text."""
+"""How a report shows a sample: a small picture and the beginning of its text."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ TEXT_LENGTH = 280
 def thumbnails(
     samples: Iterable[Sample], side: int = SIDE
 ) -> tuple[dict[str, NDArray[Any]], list[DataError]]:
-    """Return what a report shows of samples, as arrays of an artifact, and why pictures are missing.
+    """Return how a report shows samples, as arrays of an artifact, and why pictures are missing.
 
     Args:
-        samples: in any order; a sample without an image has no picture, and neither has one whose image is
-            gone or another than when the data was read (its embedding may have come from the cache).
+        samples: in any order; a sample has no picture if it has no image, or if its image is gone or has
+            changed since the data was read (its embedding may have come from the cache).
         side: the longer side of a picture, in pixels.
 
     Returns:
         ids, labels and texts (str [m]); pictures (uint8), WebP or JPEG files one after the other, and ends
-        (int [m]): picture i is `pictures[ends[i - 1]:ends[i]]`, empty where there is none. And an error for
-        every image that could not be opened.
+        (int [m]): picture i is `pictures[ends[i - 1]:ends[i]]`, empty if there is none. The second value has
+        an error for every image that could not be opened.
     """
     chosen = tuple(samples)
     pictures: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Embeddings of a dataset: cached on disk, computed by models only where they are missing."""
+"""Embeddings of a dataset: cached on disk, and computed by models only if they are missing."""
 
 from alignbench.embed.arrays import runs
 from alignbench.embed.cache import DamagedShardWarning, EmbeddingStore, Shelf, default_root

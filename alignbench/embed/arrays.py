@@ -1,4 +1,4 @@
-"""Embeddings of models that are arrays: taken from their file, never computed, never put into the cache."""
+"""Embeddings of models that are arrays: read from their file, never computed or cached."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 def runs(model: Model) -> bool:
-    """Whether there is a model that can be run, timed or asked for more than its vectors: not of arrays."""
+    """Whether there is a model that can run, be timed, or give more than its vectors: not for arrays."""
     return array_file(model) is None
 
 
 def from_arrays(model: Model, dataset: Dataset | Sequence[str]) -> Embeddings | None:
-    """Return the vectors of a dataset's samples where the model is arrays; None where it has to be run.
+    """Return the vectors of a dataset's samples if the model is an array; None if it has to run.
 
     Raises:
-        ModelError: the arrays' rows are not the samples', or not fit to be used.
+        ModelError: the array's rows don't match the samples, or can't be used.
     """
     file = array_file(model)
     if file is None:

@@ -1,4 +1,4 @@
-"""Batches for a model: images made ready by threads ahead of it, texts sorted by length under a budget."""
+"""Batches for a model: images prepared by threads in advance, texts sorted by length within a budget."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 _WORKERS = min(4, os.cpu_count() or 1)
 _BATCHES_AHEAD = 2
-# What a batch of texts costs beside its tokens, in tokens. On a CPU it is reading the weights: 15 to 40
-# tokens (measured, 135M parameters). On a GPU it is launching kernels: some hundred tokens of a model of 7e9
-# parameters, thousands of a small one (estimated).
+# The cost of a batch of texts besides its tokens, in tokens. On a CPU, it is reading the weights: 15 to 40
+# tokens (measured, 135M parameters). On a GPU, it is launching kernels: some hundred tokens for a model of
+# 7e9 parameters, thousands for a small one (estimated).
 _CPU_OVERHEAD, _GPU_OVERHEAD = 32, 256
 
 
 def image_batches(
     samples: Sequence[Sample], prepare: Callable[[Image], Any], batch_size: int
 ) -> Iterator[tuple[list[int], list[Any]]]:
-    """Yield (positions, prepared images) in order, decoded and prepared in threads at most two batches ahead.
+    """Yield (positions, prepared images) in order; threads decode and prepare at most two batches in advance.
 
-    Images that can't be used are passed over, and named all together at the end: who has five of them in
-    100,000 need not find them by five runs.
+    Images that can't be used are skipped, and named all together at the end, so that a user with five of them
+    in 100,000 need not find them in five runs.
 
     Raises:
-        DataError: images can't be decoded, or are others than when they were looked at.
+        DataError: images can't be decoded, or have changed since they were checked.
     """
     todo = iter(samples)
     ahead: deque[Future[Any]] = deque()
@@ -70,25 +70,25 @@ def _together(refused: Sequence[tuple[str, DataError]]) -> DataError:
 
 
 def overhead_of(device: str) -> int:
-    """Return what a batch costs on a device ("cpu", "cuda:0", ...) beside its tokens, in tokens."""
+    """Return the cost of a batch on a device ("cpu", "cuda:0", ...) besides its tokens, in tokens."""
     return _CPU_OVERHEAD if device == "cpu" else _GPU_OVERHEAD
 
 
 def text_batches(
     lengths: Sequence[int], max_tokens: int, max_rows: int = 256, *, overhead: int = _CPU_OVERHEAD
 ) -> Iterator[list[int]]:
-    """Yield positions, longest texts first, so that a batch padded to its longest has at most `max_tokens`.
+    """Yield positions, longest texts first, such that a batch padded to its longest has at most `max_tokens`.
 
-    Of all ways to cut the sorted texts into such batches it is the cheapest one, where a batch costs its
-    tokens, padding included, and `overhead`: many small batches pad little, few large ones start seldom.
+    Of all ways to cut the sorted texts into such batches, this is the cheapest, where a batch costs its
+    tokens, including padding, plus `overhead`: small batches have little padding, large ones little overhead.
 
-    The longest come first: where memory is short, it shows at once. A text above the budget goes alone.
+    The longest come first, so that a shortage of memory shows at once. A text above the budget goes alone.
 
     Args:
-        lengths: of the texts, in tokens.
+        lengths: the lengths of the texts, in tokens.
         max_tokens: the budget of a batch.
-        max_rows: the most texts of a batch.
-        overhead: what a batch costs beside its tokens, in tokens.
+        max_rows: the largest number of texts in a batch.
+        overhead: the cost of a batch besides its tokens, in tokens.
     """
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     ends = _cheapest_ends([lengths[i] for i in order], max_tokens, max_rows, overhead)
@@ -99,14 +99,14 @@ def text_batches(
 def _cheapest_ends(lengths: Sequence[int], max_tokens: int, max_rows: int, overhead: int) -> list[int]:
     """Return where the batches of texts sorted by falling length end, by dynamic programming."""
     n = len(lengths)
-    # The least cost of the first i texts, and where the last batch of that way starts.
+    # The least cost of the first i texts, and the start of the last batch in that solution.
     least, start = np.full(n + 1, np.inf), np.zeros(n + 1, dtype=np.intp)
     least[0] = 0
     for i, longest in enumerate(lengths):
         rows = max(1, min(n - i, max_rows, max_tokens // longest if longest else max_rows))
         cost = least[i] + overhead + longest * np.arange(1, rows + 1)
         ends = slice(i + 1, i + 1 + rows)
-        # Of ways that cost the same, the one with its largest batches first.
+        # Of solutions with the same cost, the one with its largest batches first.
         start[ends] = np.where(cost <= least[ends], i, start[ends])
         least[ends] = np.minimum(cost, least[ends])
     ends_backwards = []

@@ -1,4 +1,4 @@
-"""The store of embeddings: immutable, checksummed shards under a key of all that shapes a vector."""
+"""The store of embeddings: immutable, checksummed shards under a key of everything that shapes a vector."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 ROWS_PER_SHARD = 256
-# Part of every key: raise it when the meaning of what is stored changes, and old shards are never read again.
-FORMAT = 2  # 1: vectors of checkpoints that are refused now could be among them
+# Part of every key: increase it when the meaning of stored data changes, and old shards are never read again.
+FORMAT = 2  # 1 could contain vectors of checkpoints that are now refused
 
 _INDEX = "index.json"
 _KEY = "key.json"
@@ -44,38 +44,38 @@ def default_root() -> Path:
 
 
 class DamagedShardWarning(AlignbenchWarning):
-    """A shard of the cache is not what was written; its vectors are computed anew."""
+    """A shard of the cache differs from what was written; its vectors are recomputed."""
 
 
 class EmbeddingStore:
     """Embeddings on disk, by key and item.
 
     Args:
-        root: the folder, made if need be; None is a temporary one that goes with this object.
+        root: the folder, created if necessary; None for a temporary one that is deleted with this object.
 
     Raises:
-        ConfigError: no temporary folder can be made.
+        ConfigError: no temporary folder can be created.
     """
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = _temporary_root() if root is None else root
         self._spare = UnsavedVectors(self.root)
         if root is None:
-            # At the latest when the interpreter ends; TemporaryDirectory would warn that nobody closed it.
+            # At the latest when the interpreter ends; TemporaryDirectory would warn that it was not closed.
             weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
 
     def shelf(self, key: Mapping[str, Any]) -> Shelf:
-        """Return the part of the store for one model, output, dtype and preprocessing; nothing is written.
+        """Return the part of the store for one model, output, dtype and preprocessing; this writes nothing.
 
         Args:
-            key: all that shapes a vector besides its item; anything that JSON can say.
+            key: everything that shapes a vector besides its item, as JSON-compatible data.
         """
         text = json.dumps({**key, "format": FORMAT}, sort_keys=True, ensure_ascii=False)
         name = hashlib.sha256(text.encode()).hexdigest()
         return Shelf(self.root / name[:2] / name, text, self._spare)
 
     def try_writing(self) -> None:
-        """Write a small file into the store and take it away again.
+        """Write a small file into the store and delete it again.
 
         Raises:
             ConfigError: embeddings can't be written there.
@@ -92,13 +92,13 @@ class Shelf:
     """The vectors of one key: item (a sha256 in hex) -> float32 array, all of one shape.
 
     A shard's name is the sha256 of its bytes, so every read checks them, and two writers of the same rows
-    write the same file. The index says which items are in which shard; it only saves reading them all, and is
-    made anew from the shards wherever it disagrees with the folder.
+    write the same file. The index says which shard has which item; it only saves reading all shards, and is
+    rebuilt from them whenever it disagrees with the folder.
 
     Args:
-        folder: its place, made by the first `lock` or `write`.
-        key: what the vectors depend on, as JSON: for people who look into the folder.
-        spare: where rows are kept that can't be written; the store's.
+        folder: its folder, created by the first `lock` or `write`.
+        key: what the vectors depend on, as JSON, for people who look into the folder.
+        spare: the store's place for rows that can't be written.
     """
 
     def __init__(self, folder: Path, key: str = "{}", spare: UnsavedVectors | None = None) -> None:
@@ -108,10 +108,10 @@ class Shelf:
         self._written: dict[str, list[str]] = {}
 
     def read(self, items: Sequence[str]) -> dict[str, Vectors]:
-        """Return the vectors of those items that are there.
+        """Return the vectors of those items that the store has.
 
-        Shards that are damaged or can't be read are set aside with one `DamagedShardWarning`, and their
-        items are missing.
+        Shards that are damaged or unreadable are set aside with one `DamagedShardWarning`, and their items
+        are missing.
         """
         kept = self._spare.rows(self.folder)
         found = {item: kept[item] for item in items if item in kept}
@@ -128,7 +128,7 @@ class Shelf:
         return found
 
     def write(self, items: Sequence[str], vectors: Vectors) -> None:
-        """Add one shard; where it can't be written, warn once, and keep the rows in memory.
+        """Add one shard; if it can't be written, warn once and keep the rows in memory.
 
         Args:
             items: the sha256 of each row, in hex.
@@ -153,13 +153,13 @@ class Shelf:
             self._spare.keep(self.folder, items, vectors)
             self._spare.say(error)
             return
-        # The index is saved once, by the next read: after each shard it would be written a number of times
-        # that grows with its size.
+        # The next read saves the index once: saving it after each shard would write data that grows with its
+        # size.
         self._written[shard] = list(items)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes from computing the same; where there can be no lock, only say so."""
+        """Keep other processes from computing the same; if locking is not possible, only log that."""
         from filelock import FileLock, Timeout
 
         try:
@@ -190,7 +190,7 @@ class Shelf:
             sweep(self.folder)
 
     def _rows(self, shard: str, damaged: dict[Path, str]) -> dict[str, Vectors]:
-        """Return a shard's rows by item; none if it is damaged or can't be read, which is noted."""
+        """Return a shard's rows by item; none, with a note, if it is damaged or unreadable."""
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
@@ -208,7 +208,7 @@ class Shelf:
             damaged[path] = f"it can't be read: {error.strerror or error}"
         except (ValueError, KeyError, SafetensorError) as error:
             damaged[path] = str(error)
-        with suppress(OSError):  # another process was first, or the folder is read-only
+        with suppress(OSError):  # another process was faster, or the folder is read-only
             path.replace(path.with_suffix(SET_ASIDE))
         return {}
 

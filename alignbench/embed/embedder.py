@@ -1,4 +1,4 @@
-"""`Embedder`: embeddings of a dataset from the cache, and what is missing from the model."""
+"""`Embedder`: embeddings of a dataset, from the cache and, where they are missing, from the model."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Embedder:
-    """Embeds datasets: a model is loaded only if the store lacks something of it, and freed after.
+    """Embeds datasets: a model is loaded only if the store lacks some of its vectors, and freed afterwards.
 
     Args:
-        store: what is known already, and where to keep what is not.
+        store: the known vectors, and the place for new ones.
         device: "auto", "cpu", "cuda", ...
         dtype: "auto", "float32", "bfloat16" or "float16".
-        batch_size: images a batch.
-        max_tokens: tokens a batch of texts, with padding.
-        progress: is told of the images or texts that are missing.
-        on_load: is told (model, seconds) of each load of weights.
+        batch_size: the number of images per batch.
+        max_tokens: the number of tokens per batch of texts, including padding.
+        progress: is informed about images or texts that are missing.
+        on_load: is called with (model, seconds) for each load of weights.
 
     Raises:
-        InputError: a batch of nothing.
+        InputError: a batch would be empty.
     """
 
     store: EmbeddingStore
@@ -63,16 +63,16 @@ class Embedder:
                 raise InputError(f"{name}: expected at least 1, got {value}")
 
     def images(self, encoder: ImageModel, dataset: Dataset, *, beside: Collection[Output] = ()) -> Embeddings:
-        """Return an encoder's vectors of a dataset's images, row i of sample i: float32 [n, d].
+        """Return an encoder's vectors of a dataset's images, row i for sample i: float32 [n, d].
 
         Rows are divided by their length if the encoder's `info.params["l2"]` says so (the default); the
         arithmetic is in `model.params["dtype"]`.
 
         Args:
-            encoder: an Encoder, or any object with `embed(images) -> [n, d]`; without `fingerprint()` nothing
-                of it is cached. Arrays in its place are not computed, and not cached.
+            encoder: an Encoder, or any object with `embed(images) -> [n, d]`, which is not cached without
+                `fingerprint()`. An array in its place is neither computed nor cached.
             dataset: the samples.
-            beside: where weights are loaded, keep "patches" or "layers", too, for later.
+            beside: if weights are loaded, also keep "patches" or "layers" for later.
 
         Raises:
             WeightsMissingError: a load is needed and the weights are not there.
@@ -87,15 +87,15 @@ class Embedder:
     def texts(
         self, llm: TextModel, dataset: Dataset | Sequence[str], *, beside: Collection[Output] = ()
     ) -> Embeddings:
-        """Return an LLM's vectors of a dataset's texts, row i of sample i (of `Sample.text`): float32 [n, d].
+        """Return an LLM's vectors of a dataset's texts, row i for `Sample.text` of sample i: float32 [n, d].
 
-        Texts are run sorted by length and put back in order. An `AlignbenchWarning` says how many of them the
-        model reads in part only.
+        Texts are processed by length and returned in order. An `AlignbenchWarning` says how many of them the
+        model truncates.
 
         Args:
             llm: an LLM, or any object with `embed(texts) -> [n, d]`.
             dataset: the samples, or texts.
-            beside: where weights are loaded, keep "layers", too, for later.
+            beside: if weights are loaded, also keep "layers" for later.
 
         Raises:
             WeightsMissingError: a load is needed and the weights are not there.
@@ -108,7 +108,7 @@ class Embedder:
         return self._embeddings([text_task(llm, dataset, self.max_tokens, self.device, of) for of in outputs])
 
     def patches(self, encoder: ImageModel, dataset: Dataset) -> Patches:
-        """Return an encoder's patch vectors of a dataset's images, as they are: float32 [n, p, d].
+        """Return an encoder's patch vectors of a dataset's images, unscaled: float32 [n, p, d].
 
         Args:
             encoder: an Encoder, or any object with `patches(images) -> [n, p, d]`.
@@ -116,8 +116,8 @@ class Embedder:
 
         Raises:
             WeightsMissingError: a load is needed and the weights are not there.
-            ModelError: the encoder gives no patches, a vector is not finite, or images differ in their number
-                of patches.
+            ModelError: the encoder returns no patches, a vector is not finite, or images differ in their
+                number of patches.
             DataError: an image can't be decoded.
         """
         task = image_task(encoder, dataset, self.batch_size, "patches")
@@ -125,14 +125,14 @@ class Embedder:
         return Patches(info, values, task.ids)
 
     def layers(self, model: Model, dataset: Dataset) -> Layers:
-        """Return every hidden layer of an encoder's images or an LLM's texts, as they are: no row is scaled.
+        """Return every hidden layer of an encoder's images or an LLM's texts, unscaled.
 
         Args:
             model: an Encoder or an LLM.
             dataset: the samples.
 
         Raises:
-            LayersMissingError: the model gives none.
+            LayersMissingError: the model returns none.
             WeightsMissingError: a load is needed and the weights are not there.
             ModelError: a vector is not finite.
         """
@@ -163,9 +163,9 @@ class Embedder:
         """Return how many of a dataset's images (or texts) would have to be embedded.
 
         Args:
-            model: an Encoder, an LLM, or a third party's; arrays have all.
+            model: an Encoder, an LLM, or a third party's model; arrays never need it.
             dataset: the samples.
-            output: what would be asked for.
+            output: the output that would be requested.
         """
         if not runs(model):
             return 0
@@ -183,7 +183,7 @@ class Embedder:
         return Embeddings(info, unit(values, task.ids, info.name) if info.params["l2"] else values, task.ids)
 
     def _place(self, task: EmbeddingTask) -> _Place:
-        """Return where a task's vectors are kept, as far as is known of the model at this moment."""
+        """Return the place of a task's vectors, as far as the model is known at this moment."""
         arithmetic = dtype_of(task.model, self.device, self.dtype)
         key = key_of(task.model, arithmetic, task.output)
         return _Place(arithmetic, None if key is None else self.store.shelf(key), task.items(key or {}))
@@ -191,9 +191,9 @@ class Embedder:
     def _vectors_of(
         self, task: EmbeddingTask, beside: Sequence[EmbeddingTask] = ()
     ) -> tuple[ModelInfo, Vectors]:
-        """Return all rows' vectors as the store has them: from the model where they are missing.
+        """Return all rows' vectors as stored, computing those that are missing.
 
-        While the model is loaded, other tasks of the same model may put their vectors into the store, too.
+        While the model is loaded, other tasks of the same model may store their vectors, too.
         """
         name = task.name
         if not task.ids:
@@ -202,12 +202,12 @@ class Embedder:
         known = place.known()
         if place.lacks(known):
             with place.locked():
-                # Another process may have done it while this one waited for the lock.
+                # Another process may have computed them while this one waited for the lock.
                 place = self._place(task)
                 known = place.known()
                 if place.lacks(known):
                     with loaded(task.model, name, self.device, self.dtype, self.on_load, task.side):
-                        # Of a model that had to be downloaded, all is known only now.
+                        # A model that had to be downloaded is fully known only now.
                         place = self._place(task)
                         known = place.known()
                         self._compute(task, place, known)
@@ -219,15 +219,15 @@ class Embedder:
     def _compute_beside(self, task: EmbeddingTask) -> None:
         place = self._place(task)
         if place.shelf is None:
-            return  # it would be forgotten at once
-        # What goes wrong here goes wrong again for whoever asks for these vectors, and is theirs to report.
+            return  # the vectors would be lost at once
+        # An error here will occur again when these vectors are requested, and is reported then.
         with suppress(Exception), place.locked():
             known = place.known()
             if place.lacks(known):
                 self._compute(task, place, known)
 
     def _compute(self, task: EmbeddingTask, place: _Place, known: dict[str, Vectors]) -> None:
-        """Add the vectors that `known` lacks, and keep them, a shard at a time."""
+        """Add the vectors that `known` lacks, and store them, one shard at a time."""
         name, rows = task.name, place.lacks(known)
         pending: list[str] = []
 
@@ -247,17 +247,17 @@ class Embedder:
                 self.progress.advance(len(of))
         finally:
             self.progress.close()
-            keep()  # what an error or Ctrl-C leaves is good, too
+            keep()  # what was computed before an error or Ctrl-C is valid
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a task's vectors are kept.
+    """The place of a task's vectors.
 
     Args:
         arithmetic: the dtype's name.
-        shelf: None for a model that can't say what it is: nothing of it is kept.
-        items: each row's item.
+        shelf: None for a model that can't identify itself: it is not cached.
+        items: the item of each row.
     """
 
     arithmetic: str
@@ -265,11 +265,11 @@ class _Place:
     items: list[str]
 
     def known(self) -> dict[str, Vectors]:
-        """Return the vectors that are there, by item."""
+        """Return the available vectors, by item."""
         return {} if self.shelf is None else self.shelf.read(self.items)
 
     def lacks(self, known: dict[str, Vectors]) -> list[int]:
-        """Return the rows without a vector, one an item."""
+        """Return the rows without a vector, one per item."""
         first = {item: row for row, item in reversed(list(enumerate(self.items)))}
         return sorted(row for item, row in first.items() if item not in known)
 

@@ -1,4 +1,4 @@
-"""What a run does where its cache can't be written or read: it goes on, loses nothing, and says so once."""
+"""A run whose cache can't be written or read: it goes on, loses nothing, and says so once."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ WAY_OUT = "set ALIGNBENCH_CACHE to another folder, or run with --align-no-embedd
 
 
 class UnsavedVectors:
-    """The vectors that could not be put on the disk: kept in memory for as long as their store.
+    """Vectors that could not be written to disk, kept in memory as long as their store.
 
     Args:
-        root: of the store.
-        damaged: the shards that have been said to be damaged, and why.
+        root: the store's folder.
+        damaged: the shards that were reported as damaged, and why.
     """
 
     def __init__(self, root: Path) -> None:
@@ -36,11 +36,11 @@ class UnsavedVectors:
         self._said = False
 
     def keep(self, folder: Path, items: Sequence[str], vectors: Vectors) -> None:
-        """Keep rows that belong into a folder of the store."""
+        """Keep rows that belong in a folder of the store."""
         self._rows.setdefault(folder, {}).update(zip(items, vectors, strict=True))
 
     def rows(self, folder: Path) -> dict[str, Vectors]:
-        """Return the rows that are kept of a folder, by item."""
+        """Return the rows kept for a folder, by item."""
         return self._rows.get(folder, {})
 
     def say(self, error: UnwritableError) -> None:

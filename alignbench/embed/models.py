@@ -1,4 +1,4 @@
-"""What embedding asks of a model: all of it of ours, `.embed` alone of a third party's."""
+"""What embedding needs from a model: all methods for ours, `.embed` alone for a third party's."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     OnLoad = Callable[[str, float], None]
 
 
-# The texts' batches follow from their lengths: there is no option for them.
+# The texts' batches follow from their lengths, so there is no option for them.
 _LESS_MEMORY = {
     "vision": "--align-device cpu, or take a smaller model",
     "text": "--align-device cpu or --align-quantize 8bit, or take a smaller model",
@@ -45,12 +45,12 @@ _LESS_MEMORY = {
 
 
 def info_of(model: Model, side: Literal["vision", "text"], dtype: str = "") -> ModelInfo:
-    """Return what a score says of the model, with the arithmetic that was used.
+    """Return what a score says about the model, with the arithmetic that was used.
 
     Args:
         model: ours, or anything with `.embed` and perhaps a `name`.
-        side: what a model that does not say it is taken for.
-        dtype: the arithmetic, "" where nobody knows.
+        side: the side for a model that does not state it.
+        dtype: the arithmetic, "" if it is unknown.
     """
     info = getattr(model, "info", None)
     if not isinstance(info, ModelInfo):
@@ -69,18 +69,18 @@ def dtype_of(model: Model, device: str, dtype: str) -> str:
 
 
 def key_of(model: Model, dtype: str, output: Output = "vectors") -> dict[str, Any] | None:
-    """Return all that shapes the model's vectors, or None if it can't say: then nothing of it is cached.
+    """Return everything that shapes the model's vectors, or None if it can't say: then it is not cached.
 
     Args:
         model: ours, or a third party's.
         dtype: the arithmetic.
-        output: which vectors are meant; a third party's own fingerprint need not know of patches.
+        output: the output that is meant; a third party's own fingerprint may not cover patches.
     """
     if not fingerprints(model):
         return None
     which: dict[Output, dict[str, Any]] = {
         "patches": {"patches": True},
-        # All layers by all poolings: those that were asked for play no part.
+        # All layers under all poolings, so the requested layer and pooling do not matter.
         "layers": {"output": "layers and end"},
     }
     return {**model.fingerprint(), "dtype": dtype, **which.get(output, {})}
@@ -95,7 +95,7 @@ def loaded(
     on_load: OnLoad | None,
     side: Literal["vision", "text"],
 ) -> Iterator[None]:
-    """Hold the model in memory for as long as it is needed.
+    """Keep the model in memory for as long as it is needed.
 
     Raises:
         ModelError: it does not fit.
@@ -122,10 +122,10 @@ def loaded(
 def image_calls(
     encoder: ImageModel, output: Output = "vectors"
 ) -> tuple[Callable[[Image], Any], Callable[[Sequence[Any]], ArrayLike]]:
-    """Return how an image is made ready for an encoder, and what takes a batch of such.
+    """Return the function that prepares an image for an encoder, and the one that takes a batch of these.
 
     Raises:
-        ModelError: it gives no such output.
+        ModelError: it has no such output.
     """
     if output == "layers" and isinstance(encoder, Encoder):
         return encoder.preprocess, encoder.forward_layers
@@ -163,18 +163,18 @@ def run(
     side: Literal["vision", "text"],
     output: Output = "vectors",
 ) -> Vectors:
-    """Return a batch's vectors, checked: float32 `[b, d]` or, of patches or layers, `[b, p, d]`; all finite.
+    """Return a batch's vectors, checked: float32 `[b, d]` or, for patches or layers, `[b, p, d]`; all finite.
 
     Args:
-        forward: the model's.
-        batch: what it takes.
-        name: the model's.
+        forward: the model's function.
+        batch: its argument.
+        name: the model's name.
         ids: the samples in the batch, for errors.
-        side: what they are.
-        output: whether there is one vector, or one a patch or a layer.
+        side: the kind of samples.
+        output: whether there is one vector, or one per patch or layer.
 
     Raises:
-        ModelError: out of memory, another shape, or a vector that is not finite.
+        ModelError: memory ran out, the shape is wrong, or a vector is not finite.
     """
     try:
         out = forward(batch)

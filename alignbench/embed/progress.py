@@ -1,4 +1,4 @@
-"""Telling how far long work is; drawing it is somebody else's."""
+"""Reporting the progress of long work; displaying it is somebody else's job."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """What is told of work that takes a while. `close` comes once for every `start`, whatever happens."""
+    """Receives the progress of long work. Every `start` is followed by one `close`, whatever happens."""
 
     def start(self, total: int, what: str) -> None:
         """Begin with `total` pieces of `what`."""
 
     def advance(self, n: int) -> None:
-        """Have done `n` more of them."""
+        """Report `n` more finished pieces."""
 
     def close(self) -> None:
-        """End, done or not."""
+        """End, finished or not."""
 
 
 class SilentProgress:
-    """Tells nobody."""
+    """Reports to nobody."""
 
     def start(self, total: int, what: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def advance(self, n: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def close(self) -> None:
         """Say nothing."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from alignbench.weights.protocols import ImageModel
 
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
-_NOT_8_BIT = frozenset({"I", "F"})  # whoever made it knows which of its numbers is white
+_NOT_8_BIT = frozenset({"I", "F"})  # only whoever made it knows which of its numbers is white
 
 
 def extract_multi_encoder(
@@ -40,28 +40,28 @@ def extract_multi_encoder(
 ) -> dict[str, Embeddings]:
     """Return each encoder's vectors of the same images, one encoder in memory at a time.
 
-    Every name is looked up before the first encoder is loaded; an encoder that fails ends the call, and what
-    those before it gave is in the store.
+    Every name is looked up before the first encoder is loaded. An encoder that fails ends the call; the
+    results of those before it are in the store.
 
     Args:
         encoders: specs ("clip", "timm:vit_base_patch16_224", "mine=hf:org/name"), encoders, or objects with
             `embed(images) -> [n, d]`; or several of them by name.
-        images: a dataset, or images of pillow or their files; row i is of image i.
-        store: what is known already, and where to keep what is not; None takes that of all runs.
+        images: a dataset, or Pillow images or their files; row i belongs to image i.
+        store: the known vectors, and the place for new ones; None for the store of all runs.
         device: "auto", "cpu", "cuda", ...
         dtype: "auto", "float32", "bfloat16" or "float16".
-        batch_size: images a batch.
-        progress: is told of the images that are missing.
-        settings: of encoders that are given as specs: `pooling`, `fit`, `layer`, `l2`, ... of
+        batch_size: the number of images per batch.
+        progress: is informed about images that are missing.
+        settings: options for encoders that are given as specs: `pooling`, `fit`, `layer`, `l2`, ... of
             `alignbench.encoders.resolve`.
 
     Returns:
         Name -> embeddings, float32 [n, d], in the order of the encoders.
 
     Raises:
-        InputError: no encoders, two of one name, or no images.
-        UnknownNameError: a name that nobody knows.
-        WeightsMissingError: weights that are not there.
+        InputError: there are no encoders, two of one name, or no images.
+        UnknownNameError: nothing has one of the names.
+        WeightsMissingError: weights are not available.
         ModelError: a vector is not finite, or can't be scaled to unit length.
         DataError: an image can't be decoded.
 

@@ -1,4 +1,4 @@
-"""What is to be embedded of a dataset, by which model, and how a part of it is done."""
+"""What is to be embedded of a dataset, by which model, and how a part of it is computed."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from alignbench.embed.models import Output, Vectors
     from alignbench.weights.protocols import ImageModel, Model, PreparesTexts, TextModel
 
-    # Rows (positions among those asked for) and their vectors, in any order.
+    # Rows (positions among the requested ones) and their vectors, in any order.
     Encode = Callable[[Sequence[int]], Iterator[tuple[Sequence[int], Vectors]]]
-    # What each row's vector is kept under, given the model's key.
+    # The key of each row's vector, given the model's key.
     Items = Callable[[dict[str, Any]], list[str]]
 
 _TEXTS_A_BATCH = 32
@@ -37,7 +37,7 @@ _TEXTS_A_BATCH = 32
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingTask:
-    """What is to be embedded, by what, and how to do a part of it."""
+    """A dataset to embed, the model, and the function that computes a part of it."""
 
     model: Model
     side: Literal["vision", "text"]
@@ -56,7 +56,7 @@ def image_task(encoder: ImageModel, dataset: Dataset, batch_size: int, output: O
     """Return the embedding of a dataset's images.
 
     Raises:
-        ModelError: the encoder gives no such output.
+        ModelError: the encoder has no such output.
     """
     samples = dataset.samples
     ids = tuple(sample.id for sample in samples)
@@ -75,7 +75,7 @@ def image_task(encoder: ImageModel, dataset: Dataset, batch_size: int, output: O
 
 
 def gives(model: Model, output: Output) -> bool:
-    """Whether a model has that output; hidden layers are asked of our own models only."""
+    """Whether a model has that output; only our own models have hidden layers."""
     if output == "layers":
         return isinstance(model, Encoder | LLM)
     return output == "vectors" or gives_patches(model)
@@ -96,7 +96,7 @@ def text_task(
             embed = embed_of(llm, "text")
             lengths = [len(texts[row]) for row in rows]
             budget = max(lengths) * _TEXTS_A_BATCH
-            # How it pads, only the model knows: few batches are what it can't do wrong with.
+            # Only the model knows how it pads: few batches are the safe choice.
             for positions in text_batches(lengths, budget, _TEXTS_A_BATCH, overhead=budget):
                 of = [rows[position] for position in positions]
                 yield of, run(embed, [texts[row] for row in of], name, [ids[row] for row in of], "text")
@@ -121,7 +121,7 @@ def _say_what_was_cut(llm: PreparesTexts, texts: Sequence[str], tokens: Sequence
     limit = info.params.get("max_length")
     if limit is None or not counts_cut_texts(llm):
         return
-    # Only those that fill the limit can have been cut; few are made tokens of twice.
+    # Only texts that fill the limit can have been truncated; few have to be tokenized twice.
     full = [text for text, of in zip(texts, tokens, strict=True) if len(of) >= limit]
     if cut := llm.truncated(full) if full else 0:
         warnings.warn(
@@ -133,7 +133,7 @@ def _say_what_was_cut(llm: PreparesTexts, texts: Sequence[str], tokens: Sequence
 
 def _text_items(texts: Sequence[str]) -> Items:
     def items(key: dict[str, Any]) -> list[str]:
-        # How a text becomes tokens: the digest of template and tokenizer, where the model gives one.
+        # How a text becomes tokens: the digest of template and tokenizer, if the model provides one.
         how = key.get("preprocessing")
         return [hashlib.sha256(json.dumps([text, how]).encode()).hexdigest() for text in texts]
 

@@ -17,9 +17,9 @@ _ROUNDING = 1e-6
 
 
 def unit(values: Vectors, ids: Sequence[str], name: str) -> Vectors:
-    """Return the rows at length 1; their squares are summed in float64.
+    """Return the rows scaled to length 1; their squares are summed in float64.
 
-    A row that has this length but for rounding stays as it is, so what was done once is not done again.
+    A row that already has this length up to rounding stays as it is, so repeated scaling changes nothing.
 
     Raises:
         ModelError: a row is zero.

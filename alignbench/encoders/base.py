@@ -42,10 +42,10 @@ _TEXTS = "its text tower fails"
 
 
 class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
-    """A vision encoder: images in, one vector (or one a patch) out. It has a `Handle`'s arguments.
+    """A vision encoder: it turns an image into a vector, or one per patch. It has a `Handle`'s arguments.
 
     Raises:
-        ModelError: the family, where it is known already, lacks the pooling.
+        ModelError: the family, if it is already known, lacks the pooling.
     """
 
     side: ClassVar[Literal["vision"]] = "vision"
@@ -54,12 +54,12 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
 
     @property
     def family(self) -> EncoderFamily | None:
-        """The family, as far as is known of this model; None while the configuration is not at hand."""
+        """The family, as far as it is known for this model; None while the configuration is not available."""
         family, learnt = super().family, self._learnt
         return family if family is None or learnt is None else family.without(learnt.lacks)
 
     def own_family(self) -> EncoderFamily:
-        """Return the family as this model has it; where need be, the model is asked, which imports torch.
+        """Return the family as this model has it; if necessary, ask the model, which imports torch.
 
         Raises:
             ModelError: see `examine`.
@@ -75,7 +75,7 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
 
     @property
     def pixels(self) -> Pixels | None:
-        """How an image becomes pixels; None where only a load can tell."""
+        """How an image becomes pixels; None if only a load can tell."""
         if self._weights == "random":
             return control_pixels(self.options.fit)
         if self._learnt is None and self.family is not None and self.family.varies:
@@ -89,14 +89,14 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
 
     @property
     def pooling(self) -> str | None:
-        """The pooling in effect; what was asked for while the family is not known."""
+        """The pooling in effect; the requested one while the family is unknown."""
         if self.family is None:
             return self.options.pooling
         return self.family.pooling(self.options.pooling, self.options.layer, self.name)
 
     @guards(_PIXELS)
     def preprocess(self, image: Image.Image) -> Tensor:
-        """Return the model's input for one image, float32 [3, h, w]. May be called from several threads.
+        """Return the model's input for one image, float32 [3, h, w]. Several threads may call it.
 
         Raises:
             ModelError: the model is not loaded.
@@ -119,10 +119,11 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
     def forward_layers(self, batch: Sequence[Tensor]) -> Vectors:
         """Return every hidden layer and the final output of each preprocessed image, in one pass, before L2.
 
-        float32 [b, (l + 1) · q, d]: `first_layer` first, the output last, each by its q `layer_poolings`.
+        float32 [b, (l + 1) · q, d]: `first_layer` comes first, the output last, each under its q
+        `layer_poolings`.
 
         Raises:
-            LayersMissingError: the model gives no layers.
+            LayersMissingError: the model returns no layers.
         """
         poolings = self.layer_poolings
         layers = self._run(batch, lambda tower, pixels: tower.pooled_layers(pixels, poolings))
@@ -135,20 +136,20 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
 
     @property
     def layer_poolings(self) -> tuple[str, ...]:
-        """The poolings that `forward_layers` gives of each layer."""
+        """The poolings that `forward_layers` returns for each layer."""
         return self.own_family().layer_poolings
 
     @property
     def layer_pooling(self) -> str:
-        """The pooling of a hidden layer: the one that was asked for, or the default where layers lack it."""
+        """The pooling of a hidden layer: the requested one, or the default if layers lack it."""
         family, asked = self.own_family(), self.options.pooling
         return family.pooling(asked if asked in family.layer_poolings else None, 0, self.info.label)
 
     def check_layers(self) -> None:
-        """Raise if the model is known to give no hidden layers; nothing is loaded.
+        """Raise if the model is known to return no hidden layers; this loads nothing.
 
         Raises:
-            LayersMissingError: it is.
+            LayersMissingError: the model is known to return none.
         """
         self.own_family()
         if self._learnt is not None and self._learnt.no_layers:
@@ -164,7 +165,7 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
 
     @guards(_PASS)
     def image_embed(self, images: Sequence[Image.Image], batch_size: int = 32) -> Vectors:
-        """Return the images in the space that they share with the texts: float32 [n, d].
+        """Return the images in the space that images and texts share: float32 [n, d].
 
         Raises:
             ModelError: the family has no text tower.
@@ -180,7 +181,7 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
         return self._finished(self._batched(images, shared, batch_size))
 
     def varied(self, **changes: Any) -> Self:
-        """Return a handle of the same weights with other options; it is not loaded.
+        """Return an unloaded handle of the same weights with other options.
 
         Raises:
             ModelError: the family has no such pooling.
@@ -198,8 +199,8 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
 
         Args:
             images: of any size.
-            kind: "cls" or "pooling" (of a pooling head); None for what the family has.
-            batch_size: images a pass.
+            kind: "cls" or "pooling" (of a pooling head); None for the one that the family has.
+            batch_size: the number of images per pass.
 
         Raises:
             ModelError: the family has no such attention.
@@ -215,10 +216,10 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
     def shared_patches(self, images: Sequence[Image.Image], batch_size: int = 32) -> dict[str, Vectors]:
         """Return the patches in the space of `text_embed`, at unit length, by method: float32 [n, p, d].
 
-        "value" is by the last layer's value path, "raw" by what projects the whole image.
+        "value" uses the last layer's value path, "raw" the projection of the whole image.
 
         Raises:
-            ModelError: the family has no text tower, or no way from its patches to the texts.
+            ModelError: the family has no text tower, or no way to map its patches to the texts' space.
         """
         family = self.known_family()
         if not family.locates:
@@ -240,12 +241,12 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
 
     @property
     def map_size(self) -> tuple[int, int]:
-        """Height and width of the pixels that the model sees; a map's patches share their ratio."""
+        """Height and width of the model's input; the patches of a map have the same aspect ratio."""
         return self.running().model.prepare.size
 
     @guards(_TEXTS)
     def text_embed(self, texts: Sequence[str], batch_size: int = 64) -> Vectors:
-        """Return the texts in the space that they share with the images: float32 [n, d].
+        """Return the texts in the space that images and texts share: float32 [n, d].
 
         Raises:
             ModelError: the family has no text tower.
@@ -265,7 +266,7 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
         return self.loaded and self.running().model.has_text
 
     def _run(self, batch: Sequence[Tensor], output: Callable[[Tower, Tensor], Tensor]) -> Vectors:
-        """Return what the tower gives of a batch of pixels, float32."""
+        """Return the tower's output for a batch of pixels, float32."""
         running = self.running()
         outputs = running.model.run_pixels(
             batch, running.device, running.precision, lambda pixels: {"": output(running.model, pixels)}
@@ -311,7 +312,7 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
         family.pooling(self.options.pooling, self.options.layer, self.name)
 
     def _sides(self, config: Mapping[str, Any]) -> tuple[Literal["vision", "text"], ...]:
-        # The texts of a family that has a space shared with them take its text tower, too.
+        # In a family with a space shared with texts, the text tower tokenizes the texts, too.
         whole = config.get("model_cfg") or config
         reads_all = self.known_family().wanted is None
         has_text = reads_all and bool(whole.get("text_config") or whole.get("text_cfg"))
@@ -338,7 +339,7 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
             self._learnt = replace(self._learnt, no_layers=no_layers and f"{self.name}: {no_layers}")
 
     def _can_be_examined(self, located: Location) -> bool:
-        # A library builds a model by its name alone, before its weights are there.
+        # A library builds a model by its name alone, before its weights are available.
         config = self.source.config() or {}
         return super()._can_be_examined(located) or bool({"architecture", "open_clip_model"} & config.keys())
 

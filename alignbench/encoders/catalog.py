@@ -1,4 +1,4 @@
-"""The encoders by name, and `resolve`: from what a user wrote to a handle."""
+"""The encoders by name, and `resolve`: from a user's spec to a handle."""
 
 from __future__ import annotations
 
@@ -77,21 +77,21 @@ def resolve(
     Args:
         spec: `[alias=]`, then a name, `hf:org/name[@revision]`, a folder, `open_clip:model/tag`,
             `timm:name[@checkpoint]` or `npy:file.npy`. After a model of timm or open_clip, `+mean=`, `+std=`,
-            `+crop=` and `+interpolation=` say how an image becomes pixels where the library has it wrong.
+            `+crop=` and `+interpolation=` correct how an image becomes pixels if the library has it wrong.
         pooling: "cls", "pooler", "mean" or "projected"; None for the family's default.
         fit: "native" (as its processor does; may crop), "pad" or "squash".
         layer: a hidden layer (0: embeddings; -1: last); None for the final output.
-        l2: whether `embed` gives rows of unit length.
-        standins: whether the built-in toy model of the same family may run where the weights are not at hand.
+        l2: whether `embed` returns rows of unit length.
+        standins: whether the built-in toy model of the family may run if the weights are not available.
         allow_pickle: whether weights may be a pickle (read with `weights_only=True`).
-        sources: name -> Hub repository or folder; None for the configuration's.
+        sources: name -> Hub repository or folder; None for those of the configuration.
 
     Raises:
-        UnknownNameError: nobody knows that name.
-        ConfigError: the alias or the form of the spec is wrong.
-        ModelError: the family lacks that pooling, or has no embedded stand-in; or a registered object, or
-            arrays, are asked for a pooling, fit or layer.
-        WeightsMissingError: the folder or file is not there.
+        UnknownNameError: nothing has that name.
+        ConfigError: the alias or the form of the spec is invalid.
+        ModelError: the family lacks that pooling, or has no built-in stand-in; or a registered object or an
+            array was given a pooling, fit or layer.
+        WeightsMissingError: the folder or file does not exist.
     """
     parsed = CATALOG.parse(spec, sources)
     pixels = parse_pixels(parsed.pixels, spec)

@@ -46,7 +46,7 @@ class ClipTower(Tower):
         self.model: ClipVision = place(model, device)
 
     def features(self, pixels: Tensor, layer: int | None) -> Features:
-        """Return the tokens before, and CLS after, the final norm."""
+        """Return the tokens before the final norm, and CLS after it."""
         out = self.model.vision_model(pixels, output_hidden_states=layer is not None)
         if layer is not None:
             tokens = hidden_layer(out.hidden_states, layer)
@@ -57,12 +57,12 @@ class ClipTower(Tower):
         )
 
     def hidden_states(self, pixels: Tensor) -> tuple[Sequence[Tensor], Features]:
-        """Return the tokens of every hidden layer, before the final norm, and the end."""
+        """Return the tokens of every hidden layer, before the final norm, and the final output."""
         out = self.model.vision_model(pixels, output_hidden_states=True)
         return out.hidden_states, Features(out.last_hidden_state, cls=out.pooler_output)
 
     def attention(self, pixels: Tensor) -> Tensor:
-        """Return what CLS pays to each patch in the last layer."""
+        """Return the attention of CLS to each patch in the last layer."""
         return cls_attention(self.model, self.model.vision_model, pixels, self.special)
 
     def shared_patches(self, pixels: Tensor) -> dict[str, Tensor]:
@@ -89,7 +89,7 @@ class ClipTower(Tower):
 
 
 def side(folder: Path, name: str) -> Any:
-    """Return one side of a composite configuration, with the width of the shared space that the whole names.
+    """Return one side of a composite configuration, with the width of the shared space from the whole.
 
     The side's own `projection_dim` is a default that the composite model ignores.
     """

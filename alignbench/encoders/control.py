@@ -1,4 +1,4 @@
-"""What the untrained control is made of, known without torch."""
+"""The identity of the untrained control, known without torch."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from alignbench.weights.digest import text_digest
 from alignbench.zoo import recipes
 
 SEED = 0
-# Of ImageNet, as its processor has them.
+# The values for ImageNet, as in the model's processor.
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 
 
 def control_revision() -> str:
-    """Return what tells one untrained control from another: its recipe, its pixels, torch's version."""
+    """Return what distinguishes untrained controls: their recipe, their pixels, torch's version."""
     made_of = [recipes.RECIPES["mini-dinov2"].config, recipes.IMAGE_SIZE, importlib.metadata.version("torch")]
     return f"seed {SEED}, {text_digest(made_of)[:16]}"
 
@@ -24,7 +24,7 @@ def control_pixels(fit: str) -> Pixels:
     """Return how the control sees an image: as mini-dinov2 does.
 
     Args:
-        fit: as in `Prepare`.
+        fit: see `Prepare`.
     """
     side = recipes.IMAGE_SIZE
     return of_library((side, side), _MEAN, _STD, "squashed", "bicubic", fit)

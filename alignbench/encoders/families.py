@@ -1,4 +1,4 @@
-"""The families of vision encoders: what each can give. No torch here; the adapters have it."""
+"""The families of vision encoders and their capabilities. No torch here; the adapters have it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 POOLINGS = ("cls", "pooler", "mean", "projected")
 FITS = ("native", "pad", "squash")
-# Whose attention goes with which pooling.
+# Which attention belongs to which pooling.
 _POOLED_BY = {"cls": "cls", "pooling": "pooler"}
 
 
@@ -26,15 +26,15 @@ class EncoderFamily(ModelFamily):
 
     Args:
         default: the pooling of its final output.
-        poolings: those that it has.
+        poolings: the available poolings.
         cls: whether a CLS token stands in front of the patches.
-        packages: those whose code turns an image into pixels; part of the cache's key.
-        attends: whose attention to the patches can be had: "cls", "pooling" (of a pooling head), or None.
-        locates: whether its patches can be brought into the space of its texts.
-        first_layer: the number of the first hidden layer that it gives.
-        takes: which images its models take, beside those that their configuration has the size of.
+        packages: the packages whose code turns an image into pixels; part of the cache's key.
+        attends: whose attention to the patches is available: "cls", "pooling" (of a pooling head), or None.
+        locates: whether its patches can be mapped to the space of its texts.
+        first_layer: the number of the first hidden layer that it returns.
+        takes: the image sizes that its models accept besides the configured one.
         varies: whether its poolings differ from model to model, so that the model itself has to be asked.
-        whose: what has the poolings, for errors, where it is one model; "" for all encoders of the family.
+        whose: what has the poolings, for errors, if it is a single model; "" for all encoders of the family.
     """
 
     default: str
@@ -70,7 +70,7 @@ class EncoderFamily(ModelFamily):
         return tuple(name for name in self.poolings if name == "mean" or (name == "cls" and self.cls))
 
     def check_attention(self, kind: str | None, where: str) -> str:
-        """Return whose attention it is: `kind` if the family has it, or what it has.
+        """Return whose attention it is: `kind` if the family has it; None gives the available one.
 
         Raises:
             ModelError: the family has no such attention.
@@ -91,7 +91,7 @@ class EncoderFamily(ModelFamily):
         """Return the pooling to use.
 
         Args:
-            asked: by the user; None for the family's default.
+            asked: the requested pooling; None for the family's default.
             layer: a hidden layer, or None for the final output.
             where: the model's name, for errors.
 
@@ -183,7 +183,7 @@ BY_MODEL_TYPE: Mapping[str, EncoderFamily] = {
 
 
 def _lacks(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the poolings that a configuration says a model of its family does without."""
+    """Return the poolings that, by its configuration, a model lacks although its family has them."""
     vision = config.get("vision_config")
     of_vision = vision if isinstance(vision, dict) else config
     return ("pooler",) if of_vision.get("vision_use_head") is False else ()
@@ -193,7 +193,7 @@ def family_of(config: Mapping[str, Any], where: str) -> EncoderFamily:
     """Return the family that a config.json (or open_clip_config.json) names.
 
     Raises:
-        ModelError: nobody knows its model_type.
+        ModelError: its model_type is unknown.
     """
     model_type = config.get("model_type")
     if isinstance(model_type, str) and model_type in BY_MODEL_TYPE:

@@ -1,4 +1,4 @@
-"""Whether a processor's pixels fit its model: read from both configurations, said before a load."""
+"""Whether a processor's pixels fit its model, from both configurations, before a load."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-# What a model takes: images of any size, of one size, or of one number of patches a side.
+# What a model accepts: images of any size, of one size, or with one number of patches per side.
 Takes = Literal["any", "size", "patches"]
 _PROCESSOR = "preprocessor_config.json"
 
 
 def check_input_size(folder: Path | None, config: Mapping[str, Any], takes: Takes, where: str) -> None:
-    """Check the size of a processor's images against that of its model, where both files tell it.
+    """Check the size of a processor's images against that of its model, if both files state it.
 
     Args:
-        folder: of the model's files; None where there is none.
-        config: what config.json says; the sizes in it are whole numbers.
-        takes: which images the family's models take.
+        folder: the folder of the model's files; None if there is none.
+        config: the content of config.json, whose sizes are whole numbers.
+        takes: the image sizes that the family's models accept.
         where: the model, for errors.
 
     Raises:
-        ModelError: the model can't take what its processor makes.
+        ModelError: the model does not accept its processor's output.
     """
     if folder is None or takes == "any" or not (folder / _PROCESSOR).is_file():
         return
@@ -44,7 +44,7 @@ def check_input_size(folder: Path | None, config: Mapping[str, Any], takes: Take
 
 
 def processor_size(processor: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Return the (height, width) of what a processor makes, None where its file does not tell it."""
+    """Return the (height, width) of a processor's output, None if its file does not state it."""
     crops = processor.get("crop_size") is not None and processor.get("do_center_crop") is not False
     if not crops and processor.get("do_resize") is False:
         return None

@@ -30,7 +30,7 @@ _RENAMED = (
     (r"\.norm2\.", ".layernorm_after."),
 )
 _QKV = re.compile(r"(.*\.attention\.)qkv(\.\w+)")
-# What the two configurations call differently, where the original has it at all.
+# Names that differ between the two configurations.
 _SETTINGS = {"qkv_bias": "attention_bias", "qk_normalization": "use_qk_norm", "norm_type": "norm_type"}
 _SAME = (
     "hidden_size",
@@ -57,7 +57,8 @@ def native_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             name = re.sub(pattern, replacement, name)
         if fused := _QKV.fullmatch(name):
             for part, chunk in zip("qkv", tensor.chunk(3, dim=0), strict=True):
-                # A copy: the three would share one memory, which can't be moved or freed apart.
+                # A copy: otherwise the three would share one memory block, which can't be moved or freed
+                # separately.
                 native[f"{fused[1]}{part}_proj{fused[2]}"] = chunk.clone()
         else:
             native[name] = tensor
@@ -70,7 +71,7 @@ def native_config(config: Mapping[str, Any]) -> Any:
         return build_config("InternVLVisionConfig", config)
     values = {name: config[name] for name in _SAME if name in config}
     values |= {ours: config[theirs] for theirs, ours in _SETTINGS.items() if theirs in config}
-    # Mean pooling makes the final norm an identity, as in the original, which has none.
+    # Mean pooling turns the final norm into an identity, as in the original, which has none.
     return build_config("InternVLVisionConfig", {"attention_bias": True, **values, "use_mean_pooling": True})
 
 

@@ -1,4 +1,4 @@
-"""Models that timm and open_clip build by name, and where their weights are."""
+"""Models that timm and open_clip build by name, and the places of their weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def timm_source(parsed: Spec, *, allow_pickle: bool) -> Source:
 
     Raises:
         WeightsMissingError: the file is not there.
-        ModelError: the file is a pickle, and that is not allowed.
+        ModelError: the file is a pickle and that is not allowed.
     """
     name, at = parsed.target, parsed.detail
     label = f"timm:{name}" + (f"@{at}" if at else "")
@@ -51,16 +51,16 @@ def timm_source(parsed: Spec, *, allow_pickle: bool) -> Source:
     )
     if repository == f"timm/{tagged}":
         return source
-    # The repository is another name's, too, and says that one's architecture.
+    # The repository also serves another name, and its configuration has that one's architecture.
     return AskedSource(f"timm:{tagged}", lambda: source, settings)
 
 
 @dataclass(frozen=True)
 class TimmSource(HubSource):
-    """A repository of timm: of what can't be found, timm is asked whether it has such a name at all."""
+    """A repository of timm: if it can't be found, timm is asked whether it has such a name at all."""
 
     def locate(self, wanted: tuple[str, ...] | None = None) -> Location:
-        """Look into the local cache, then ask the Hub, then timm."""
+        """Look in the local cache, then ask the Hub, then timm."""
         try:
             return super().locate(wanted)
         except WeightsMissingError:
@@ -75,7 +75,7 @@ def open_clip_source(parsed: Spec, *, allow_pickle: bool) -> Source:
 
     Raises:
         WeightsMissingError: the file is not there.
-        ModelError: the file is a pickle, and that is not allowed.
+        ModelError: the file is a pickle and that is not allowed.
     """
     name, tag = parsed.target, str(parsed.detail)
     label = f"open_clip:{name}/{tag}"
@@ -107,7 +107,7 @@ def _checkpoint(text: str, *, allow_pickle: bool) -> Path:
 
 
 def _notes_of_open_clip_file(name: str) -> tuple[str, ...]:
-    """Return what has to be known of a file under a name of which open_clip has a variant with QuickGELU."""
+    """Return notes about a file under a name for which open_clip has a variant with QuickGELU."""
     # Its architectures are files: asking the package itself would import torch.
     package = importlib.util.find_spec("open_clip")
     folders = [] if package is None else list(package.submodule_search_locations or ())

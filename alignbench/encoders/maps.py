@@ -1,4 +1,4 @@
-"""Where in the image: patches in the space of the texts, and a model's own attention to its patches."""
+"""Locations in an image: patches in the space of the texts, and a model's own attention to its patches."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 def cls_attention(
     model: ChoosesAttention, vision: Callable[..., Any], pixels: Tensor, special: int
 ) -> Tensor:
-    """Return what CLS pays to each patch in the last layer, the mean over heads: [b, p].
+    """Return the attention of CLS to each patch in the last layer, the mean over heads: [b, p].
 
     Args:
-        model: what knows how attention is computed.
-        vision: what takes pixels: the model, or its vision side.
+        model: the network that selects how attention is computed.
+        vision: the network that takes pixels: the model, or its vision side.
         pixels: [b, 3, h, w].
-        special: tokens in front of the patches, CLS the first.
+        special: the number of tokens in front of the patches, CLS being the first.
 
     Raises:
-        ModelError: the model does not tell its attention.
+        ModelError: the model does not return its attention.
     """
     with _eager(model):
         attentions = vision(pixels, output_attentions=True).attentions
@@ -39,7 +39,7 @@ def cls_attention(
 
 @contextmanager
 def _eager(model: ChoosesAttention) -> Iterator[None]:
-    # Faster kernels never have the attention matrix, and with them transformers silently gives none.
+    # Faster kernels never compute the attention matrix, and with them transformers silently returns none.
     before = model.config._attn_implementation
     model.set_attn_implementation("eager")
     try:
@@ -49,7 +49,7 @@ def _eager(model: ChoosesAttention) -> Iterator[None]:
 
 
 def pooling_attention(head: PoolingHead, tokens: Tensor) -> Tensor:
-    """Return what SigLIP's pooling head pays to each patch, the mean over heads: [b, p]."""
+    """Return the attention of SigLIP's pooling head to each patch, the mean over heads: [b, p]."""
     probe = head.probe.repeat(len(tokens), 1, 1)
     weights: Tensor = head.attention(probe, tokens, tokens, need_weights=True)[1]
     return weights[:, 0].float()
@@ -58,8 +58,8 @@ def pooling_attention(head: PoolingHead, tokens: Tensor) -> Tensor:
 def clip_patches(model: ClipVision, pixels: Tensor) -> dict[str, Tensor]:
     """Return a CLIP's patches in the space of its texts, by method: each [b, p, d].
 
-    "raw" projects the last layer's patches as CLIP projects CLS. "value" takes, in their place, the last
-    layer's value path alone: out_proj(v_proj(layer_norm1(h))), h what goes into that layer.
+    "raw" projects the last layer's patches as CLIP projects CLS. "value" uses only the last layer's value
+    path instead: out_proj(v_proj(layer_norm1(h))), where h is the input of that layer.
 
     Source:
         Zhou, Loy and Dai (2022), Extract Free Dense Labels from CLIP (MaskCLIP), section 3.2.
@@ -79,8 +79,8 @@ def clip_patches(model: ClipVision, pixels: Tensor) -> dict[str, Tensor]:
 def siglip_patches(model: SiglipVision, pixels: Tensor) -> dict[str, Tensor]:
     """Return a SigLIP's patches in the space of its texts, by method: each [b, p, d].
 
-    "raw" is the patches as they are, which have that space's width. "value" is what the pooling head makes of
-    each patch as a sequence of one: its attention can go nowhere else, so its value path is what is left.
+    "raw" is the patches as they are, which have the width of that space. "value" is the pooling head's output
+    for each patch as a sequence of one: its attention has only one target, so only the value path remains.
     """
     tokens = model(pixels).last_hidden_state
     b, p, d = tokens.shape

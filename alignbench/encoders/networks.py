@@ -1,4 +1,4 @@
-"""What the adapters ask of the networks that transformers, open_clip and timm build."""
+"""What the adapters need from the networks that transformers, open_clip and timm build."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ChoosesAttention(Protocol):
-    """A model of transformers, which can compute attention in several ways."""
+    """A transformers model, which can compute attention in several ways."""
 
     config: Any
 
@@ -23,7 +23,7 @@ class ChoosesAttention(Protocol):
 
 
 class ClipVision(Network, ChoosesAttention, Protocol):
-    """CLIPVisionModelWithProjection: a transformer, and the way into the space of the texts."""
+    """CLIPVisionModelWithProjection: a transformer, and the projection into the space of the texts."""
 
     vision_model: ClipTransformer
     visual_projection: Callable[[Tensor], Tensor]
@@ -36,7 +36,7 @@ class ClipTransformer(Protocol):
     post_layernorm: Callable[[Tensor], Tensor]
 
     def __call__(self, pixels: Tensor, /, *, output_hidden_states: bool) -> Any:
-        """Return `last_hidden_state`, `pooler_output`, and `hidden_states` where they are asked for."""
+        """Return `last_hidden_state`, `pooler_output`, and `hidden_states` if requested."""
 
 
 class SiglipVision(Network, Protocol):
@@ -46,11 +46,11 @@ class SiglipVision(Network, Protocol):
     head: PoolingHead
 
     def __call__(self, pixels: Tensor, /, *, output_hidden_states: bool = False) -> Any:
-        """Return `last_hidden_state`, `pooler_output`, and `hidden_states` where they are asked for."""
+        """Return `last_hidden_state`, `pooler_output`, and `hidden_states` if requested."""
 
 
 class PoolingHead(Protocol):
-    """An attention of one learnt query to all patches."""
+    """An attention layer from one learnt query to all patches."""
 
     probe: Tensor
     attention: Callable[..., Sequence[Tensor]]
@@ -60,7 +60,7 @@ class PoolingHead(Protocol):
 
 
 class OpenClipModel(Network, Protocol):
-    """A model of open_clip; `visual` is its vision side, of images to the shared space."""
+    """A model of open_clip; `visual` is its vision side, from images to the shared space."""
 
     visual: Any
 
@@ -69,7 +69,7 @@ class OpenClipModel(Network, Protocol):
 
 
 class HasParts(Protocol):
-    """A network whose parts can be looked at."""
+    """A network whose parts can be inspected."""
 
     def modules(self) -> Iterator[Module]:
         """Return all parts."""
@@ -88,12 +88,12 @@ class TimmModel(Network, HasParts, Protocol):
 
 
 class GivesIntermediates(Protocol):
-    """Gives the state after each block: most architectures of timm and open_clip, but not all."""
+    """Returns the state after each block; most architectures of timm and open_clip can."""
 
     def forward_intermediates(self, pixels: Tensor, /, **how: Any) -> Any:
         """Return the states."""
 
 
 def gives_intermediates(network: object) -> TypeGuard[GivesIntermediates]:
-    """Whether the network gives the state after each block."""
+    """Whether the network returns the state after each block."""
     return has(network, GivesIntermediates)

@@ -37,8 +37,8 @@ class OpenClipTower(Tower):
     Args:
         model: in evaluation mode, on its device.
         name: as open_clip knows it, or `local-dir:<folder>`; names the tokenizer, too.
-        prepare: image -> pixels.
-        device: where the texts go.
+        prepare: a function from image to pixels.
+        device: the device of the texts.
     """
 
     has_text = True
@@ -46,7 +46,7 @@ class OpenClipTower(Tower):
     def __init__(self, model: OpenClipModel, name: str, prepare: TransformPrepare, device: str) -> None:
         super().__init__(prepare, special=0)
         self.model: OpenClipModel = model
-        # What gives no places of an image has no mean over them.
+        # Without spatial features, there is no mean over them.
         self.lacks = () if gives_intermediates(model.visual) else ("mean",)
         self._name = name
         self._device = device
@@ -68,7 +68,7 @@ class OpenClipTower(Tower):
         )
 
     def hidden_states(self, pixels: Tensor) -> tuple[Sequence[Tensor], Features]:
-        """Return the patches after each block, and the end; there is no layer 0."""
+        """Return the patches after each block, and the final output; there is no layer 0."""
         visual = self.model.visual
         if not gives_intermediates(visual):
             raise LayersMissingError(f"{self._name}: this architecture of open_clip gives no hidden layers")
@@ -86,7 +86,7 @@ class OpenClipTower(Tower):
         import open_clip
 
         with guarded(self._name, "its tokenizer can't be had"):
-            # A folder's own configuration gives the tokenizer its arguments, leave to run code among them.
+            # A folder's own configuration sets the tokenizer's arguments, including permission to run code.
             config = open_clip.get_model_config(self._name) or {}
             with_code = (
                 {"trust_remote_code": False} if config.get("text_cfg", {}).get("hf_tokenizer_name") else {}
@@ -95,7 +95,7 @@ class OpenClipTower(Tower):
 
 
 def block_state(states: list[Tensor], layer: int) -> Tensor:
-    """Return the output of a block: 1 is the first, -1 the last; the libraries give no layer 0.
+    """Return the output of a block: 1 is the first, -1 the last; the libraries return no layer 0.
 
     Raises:
         ModelError: there is no such layer.
@@ -111,7 +111,7 @@ def load(
     """Load a model of open_clip from a folder with open_clip_config.json, or by its name and a file.
 
     Raises:
-        ModelError: open_clip can't build it, or the checkpoint lacks weights of it.
+        ModelError: open_clip can't build it, or the checkpoint lacks some of its weights.
     """
     import open_clip
     from open_clip.transform import PreprocessCfg, image_transform_v2
@@ -126,14 +126,14 @@ def load(
     settings = open_clip.get_pretrained_cfg(name, str(config.get("open_clip_tag", "")))
     chosen = {**{key: settings[key] for key in _PREPROCESSING if key in settings}, **options.pixels}
     with _without_its_log(), guarded(located.source, "open_clip can't load it"):
-        # Without weights: it would look for a file in the folder itself, and take another one.
+        # Without weights: otherwise it would look for a file in the folder itself, and take another one.
         model = open_clip.create_model(
             name,
             load_weights=False,
             force_quick_gelu=bool(settings.get("quick_gelu", False)),
             force_preprocess_cfg=chosen,
             pretrained_text=False,
-            # Elsewhere it is moved when it has its weights.
+            # Elsewhere, it is moved once it has its weights.
             device="meta" if rehearsing() else "cpu",
         )
         missing, mismatched, unexpected = _filled(model, located.weights)
@@ -158,17 +158,17 @@ def load(
 def _filled(
     model: torch.nn.Module, weights: Sequence[Path]
 ) -> tuple[Sequence[str], Sequence[Any], Sequence[str]]:
-    """Give the model its weights, and return the keys that are missing, of another shape, and left over."""
+    """Load the model's weights; return the keys that are missing, of another shape, and left over."""
     import open_clip
     from open_clip.convert import convert_state_dict
     from open_clip.model import convert_to_custom_text_state_dict
 
     if not weights:
         return (), (), ()
-    # It loads a file, never tensors, and raises many lines where shapes differ: so these are compared first.
+    # It loads a file, never tensors, and reports differing shapes in many lines: so they are compared first.
     with rehearsal():
         tensors = convert_state_dict(model, read_tensors(weights))
-    # Of its conversions these are the ones that change a name.
+    # Those of its conversions that change a name.
     if "positional_embedding" in tensors and not hasattr(model, "positional_embedding"):
         tensors = convert_to_custom_text_state_dict(tensors)
     own = model.state_dict()
@@ -185,7 +185,7 @@ def _filled(
 
 
 def _can_be_fitted(key: str, given: Sequence[int], needed: Sequence[int]) -> bool:
-    """Whether open_clip takes a weight of that shape: it resizes positions, and scalars may be rows."""
+    """Whether open_clip accepts a weight of that shape: it resizes positions, and scalars may be rows."""
     if key in _POSITIONAL:
         return len(given) == len(needed) and given[1:] == needed[1:]
     return given == needed or (key in _SCALARS and math.prod(given) == math.prod(needed))
@@ -198,13 +198,13 @@ _RESIZED = {"shortest": "centre crop", "squash": "squashed", "longest": "padded"
 _PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
 
 
-# open_clip's configuration may name a model of another library, which is built from files of its own.
+# open_clip's configuration may name a model of another library, built from files of its own.
 _NAMES = (("vision_cfg", "timm_model_name"), ("text_cfg", "hf_tokenizer_name"))
 _PLAIN = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 def check_names_of_config(config: Mapping[str, Any], where: str) -> None:
-    """Raise if an open_clip_config.json leads to other places than models by their names.
+    """Raise if an open_clip_config.json names anything other than models by their plain names.
 
     Raises:
         ModelError: a name in it is a path or an address.
@@ -222,7 +222,7 @@ def check_names_of_config(config: Mapping[str, Any], where: str) -> None:
 
 @contextlib.contextmanager
 def _without_its_log() -> Iterator[None]:
-    # It warns on the root logger that a model without weights is random, which it is not for long.
+    # It warns on the root logger that a model without weights is random, which is true only briefly.
     root = logging.getLogger()
     before = root.level
     root.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""What shapes an encoder's vectors beside its weights, and what its model says of that."""
+"""Options that shape an encoder's vectors, and the capabilities that its model reports."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ Fit = Literal["native", "pad", "squash"]
 
 @dataclass(frozen=True, slots=True)
 class EncoderOptions(ModelOptions):
-    """What shapes an encoder's vectors beside its weights.
+    """Options, besides the weights, that shape an encoder's vectors.
 
     Args:
         pooling: "cls", "pooler", "mean", "projected"; None for the family's default.
-        fit: how an image gets to the model's size: as its processor does ("native": may crop), padded to a
-            square with white, or squashed.
-        layer: a hidden layer, from 0 (the input embeddings) up or from -1 (the last) down; None: the end.
-        pixels: "mean", "std", "crop", "interpolation", where they are not what the library has for the model.
+        fit: how an image is brought to the model's size: as its processor does it ("native", which may crop),
+            padded to a square with white, or squashed.
+        layer: a hidden layer, counted from 0 (the input embeddings) or from -1 (the last); None for the
+            output.
+        pixels: "mean", "std", "crop", "interpolation", if they differ from the library's values for the
+            model.
     """
 
     pooling: str | None = field(default=None, metadata={"asked_as": "--align-pooling"})
@@ -41,12 +43,12 @@ class EncoderOptions(ModelOptions):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a model itself says of what it can give.
+    """What a model itself reports about its capabilities.
 
     Args:
-        lacks: the poolings of its family that it does not have.
+        lacks: the poolings of its family that it lacks.
         pixels: how an image becomes pixels.
-        no_layers: why it gives no hidden layers; "" where it does, or nobody asked.
+        no_layers: why it returns no hidden layers; "" if it does, or if that was not asked.
     """
 
     lacks: tuple[str, ...]

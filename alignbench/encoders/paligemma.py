@@ -1,4 +1,4 @@
-"""PaliGemma's eye: a SigLIP tower without its head, and the projector into the language model's width."""
+"""PaliGemma's vision side: a SigLIP tower without its head, and the projector to the LLM's width."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Location
 
-# Both layouts: that of the Hub (`vision_tower.vision_model.`), and those that newer versions write.
+# Both layouts: the Hub's (`vision_tower.vision_model.`), and the one that newer versions write.
 _VISION = re.compile(r"^(model\.)?vision_tower\.(vision_model\.)?")
 _PROJECTOR = re.compile(r"^(model\.)?multi_modal_projector\.linear\.")
 
@@ -41,7 +41,7 @@ class PaliGemmaTower(Tower):
     Args:
         model: the vision tower.
         projector: a linear layer to the language model's width.
-        prepare: image -> pixels.
+        prepare: a function from image to pixels.
     """
 
     def __init__(self, model: PreTrainedModel, projector: torch.nn.Linear, prepare: ToPixels) -> None:
@@ -60,7 +60,7 @@ class PaliGemmaTower(Tower):
         )
 
     def hidden_states(self, pixels: Tensor) -> tuple[Sequence[Tensor], Features]:
-        """Return the tokens of every hidden layer, before the final norm, and the end."""
+        """Return the tokens of every hidden layer, before the final norm, and the final output."""
         out = self.model(pixels, output_hidden_states=True)
         return out.hidden_states, Features(out.last_hidden_state)
 

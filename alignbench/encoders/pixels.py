@@ -1,4 +1,4 @@
-"""How an image becomes pixels: read from what a model brings, said in the plan, or chosen in a spec."""
+"""How an image becomes pixels: read from the model's files, shown in the plan, or chosen in a spec."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _FITTED = {"pad": "padded to a white square", "squash": "squashed"}
-# Of PIL, as transformers' processors number them.
+# PIL's interpolations, with the numbers that transformers' processors use.
 _RESAMPLES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 _ENTRIES = ("mean", "std", "crop", "interpolation")
@@ -23,11 +23,11 @@ class Pixels:
     """How an image becomes pixels.
 
     Args:
-        size: height and width that the model sees.
+        size: height and width of the model's input.
         mean: subtracted from each colour, on the scale from 0 to 1.
-        std: by which each colour is divided after that.
-        resized: how an image gets to that size, in words.
-        interpolation: of resizing.
+        std: the number by which each colour is then divided.
+        resized: how an image is brought to that size, in words.
+        interpolation: the interpolation of resizing.
     """
 
     size: tuple[int, int]
@@ -44,18 +44,18 @@ class Pixels:
 
 
 def parse_pixels(text: str, where: str) -> dict[str, Any]:
-    """Return what `+mean=.485/.456/.406+std=.5+crop=.875+interpolation=bicubic` at the end of a spec says.
+    """Return the meaning of `+mean=.485/.456/.406+std=.5+crop=.875+interpolation=bicubic` at a spec's end.
 
     Args:
         text: that end; "" for none.
         where: the spec, for errors.
 
     Returns:
-        "mean" and "std" of three colours, "crop" (the share of the resized image that is kept), and
-        "interpolation", those that are given.
+        Those that are given of "mean" and "std" of three colours, "crop" (the share of the resized image that
+        is kept), and "interpolation".
 
     Raises:
-        ConfigError: an entry is not known, is there twice, or has a value that can't be meant.
+        ConfigError: an entry is unknown, occurs twice, or has an invalid value.
     """
     found: dict[str, Any] = {}
     for entry in text.split("+")[1:]:
@@ -67,11 +67,11 @@ def parse_pixels(text: str, where: str) -> dict[str, Any]:
 
 
 def of_processor(said: Mapping[str, Any], fit: str) -> Pixels | None:
-    """Return how a processor of transformers makes pixels; None where its entries do not tell it.
+    """Return how a transformers processor makes pixels; None if its entries do not say so.
 
     Args:
-        said: its preprocessor_config.json.
-        fit: as in `Prepare`.
+        said: the content of its preprocessor_config.json.
+        fit: see `Prepare`.
     """
     size, resample = processor_size(said), _RESAMPLES.get(said.get("resample", -1))
     mean, std = said.get("image_mean"), said.get("image_std")
@@ -100,11 +100,11 @@ def of_library(
 
     Args:
         size: height and width.
-        mean: of the colours.
-        std: of the colours.
-        resized: how an image gets to that size by the library's own transform.
-        interpolation: of that transform.
-        fit: as in `Prepare`.
+        mean: the mean of the colours.
+        std: the standard deviation of the colours.
+        resized: how the library's own transform brings an image to that size.
+        interpolation: the interpolation of that transform.
+        fit: see `Prepare`.
     """
     ours = fit in _FITTED
     return Pixels(
@@ -124,7 +124,7 @@ def _cropped(resized: Any, seen: tuple[int, int]) -> str:
 
 
 def crop_text(share: float) -> str:
-    """Return the words for a crop of the square in the middle, `share` of the shorter side."""
+    """Describe a crop of the central square, `share` of the shorter side."""
     return "centre crop" if share == 1 else f"{100 * share:.4g}% centre crop"
 
 

@@ -1,4 +1,4 @@
-"""From an image to pixels: the model's own processor, or without its crop."""
+"""From an image to pixels: by the model's own processor, or without its crop."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _WHITE = (255, 255, 255)
 
 
 class Prepare:
-    """One image to pixels [3, h, w], by a transformers image processor.
+    """Turns an image into pixels [3, h, w] with a transformers image processor.
 
     Args:
         processor: the model's own.
-        fit: "native" lets the processor resize and crop; "pad" and "squash" bring the image to the
-            model's size first, so that nothing is cut off, and leave only scaling and normalising to it.
+        fit: "native" lets the processor resize and crop; "pad" and "squash" bring the image to the model's
+            size first, so that nothing is cut off, and leave only scaling and normalising to the processor.
     """
 
     def __init__(self, processor: Any, fit: str) -> None:
@@ -50,12 +50,12 @@ class Prepare:
 
 
 class TransformPrepare:
-    """One image to pixels [3, h, w], by a torchvision transform (open_clip, timm).
+    """Turns an image into pixels [3, h, w] with a torchvision transform (open_clip, timm).
 
     Args:
-        transform: the model's own: resizes, crops, normalises.
-        fit: as in `Prepare`.
-        pixels: what comes of it.
+        transform: the model's own transform: it resizes, crops and normalises.
+        fit: see `Prepare`.
+        pixels: the description of the result.
     """
 
     def __init__(self, transform: Callable[[Image.Image], Tensor], fit: str, pixels: Pixels) -> None:
@@ -92,7 +92,7 @@ def load_prepare(folder: Path, fit: str) -> Prepare:
 
 
 def fit_image(image: Image.Image, fit: str, size: tuple[int, int]) -> Image.Image:
-    """Return the image at `size` (height, width), padded with white or squashed; "native" leaves it alone."""
+    """Return the image in `size` (height, width), padded with white or squashed; "native" leaves it alone."""
     if fit == "native":
         return image
     height, width = size
@@ -108,7 +108,7 @@ def fit_image(image: Image.Image, fit: str, size: tuple[int, int]) -> Image.Imag
 
 
 def target_size(processor: Any) -> tuple[int, int]:
-    """Return the (height, width) that a processor's pixels have."""
+    """Return the (height, width) of a processor's pixels."""
     size = processor.crop_size if getattr(processor, "do_center_crop", False) else processor.size
     edge = size.get("shortest_edge") or size.get("height")
     return int(size.get("height") or edge), int(size.get("width") or edge)

@@ -54,12 +54,12 @@ class SiglipTower(Tower):
         return Features(out.last_hidden_state, pooler=out.pooler_output, projected=out.pooler_output)
 
     def hidden_states(self, pixels: Tensor) -> tuple[Sequence[Tensor], Features]:
-        """Return the tokens of every hidden layer, before the final norm, and the end."""
+        """Return the tokens of every hidden layer, before the final norm, and the final output."""
         out = self.model(pixels, output_hidden_states=True)
         return out.hidden_states, Features(out.last_hidden_state)
 
     def attention(self, pixels: Tensor) -> Tensor:
-        """Return what the pooling head pays to each patch."""
+        """Return the attention of the pooling head to each patch."""
         return pooling_attention(self.model.head, self.model(pixels).last_hidden_state)
 
     def shared_patches(self, pixels: Tensor) -> dict[str, Tensor]:
@@ -69,7 +69,8 @@ class SiglipTower(Tower):
     def texts(self, texts: list[str]) -> Tensor:
         """Return the head's output for each text.
 
-        Training padded every text to a fixed length, without a mask: other padding gives other vectors.
+        In training, every text was padded to a fixed length without a mask, so other padding gives other
+        vectors.
         """
         model, tokenizer = self._text_tower
         length = model.config.max_position_embeddings

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from alignbench.weights.source import Location
 
 
-# What a config.json may not choose: where weights come from and where files go, code, and what a model gives.
-# The parameters of timm's own builders are of this kind; all else makes the shape of a network.
+# A config.json may not choose where weights come from and where files go, code, or what a model returns.
+# timm's own builders have such parameters; all others determine the shape of a network.
 _REFUSED = ("features_only", "feature_cls", "out_indices")
 _LEADING = ("_path", "_file", "_dir", "_url", "_id", "_fn")
 _ALONE = ("url", "file", "path", "hf_hub_id", "state_dict")
@@ -41,9 +41,9 @@ _PIXELS = """
     input_size min_input_size fixed_input_size test_input_size interpolation crop_pct test_crop_pct crop_mode
     mean std
 """
-# What a spec calls otherwise than timm does.
+# Entries that a spec names differently from timm.
 _OURS = {"crop": "crop_pct"}
-# Under this name, transformers' TimmWrapperModel holds the model.
+# The name under which transformers' TimmWrapperModel holds the model.
 _WRAPPER = "timm_model."
 
 
@@ -52,7 +52,7 @@ class TimmTower(Tower):
 
     Args:
         model: in evaluation mode, on its device.
-        prepare: image -> pixels.
+        prepare: a function from image to pixels.
     """
 
     def __init__(self, model: TimmModel, prepare: TransformPrepare) -> None:
@@ -62,7 +62,7 @@ class TimmTower(Tower):
         self._channels_last = is_convolutional(model)
 
     def features(self, pixels: Tensor, layer: int | None) -> Features:
-        """Return the tokens (or places of the feature map), and timm's own pooled embedding."""
+        """Return the tokens (or positions of the feature map), and timm's own pooled embedding."""
         if self._channels_last:
             pixels = pixels.contiguous(memory_format=torch.channels_last)
         if layer is not None:
@@ -73,7 +73,7 @@ class TimmTower(Tower):
         return Features(tokens, cls=tokens[:, 0] if self._has_cls else None, pooler=pooled)
 
     def hidden_states(self, pixels: Tensor) -> tuple[Sequence[Tensor], Features]:
-        """Return the tokens after each block, and the end, for which timm runs anew; there is no layer 0."""
+        """Return the tokens after each block, and the final output from another pass; there is no layer 0."""
         return [self._tokens_of(state) for state in self._states(pixels)], self.features(pixels, None)
 
     def _hidden(self, pixels: Tensor, layer: int) -> Features:
@@ -120,8 +120,8 @@ def load(
     """Load a model of timm by its architecture's name and a checkpoint.
 
     Raises:
-        ModelError: timm can't build it, its configuration asks for more than a network's shape, or the
-            checkpoint lacks weights of it.
+        ModelError: timm can't build it, its configuration sets more than a network's shape, or the checkpoint
+            lacks some of its weights.
     """
     import timm
     from timm.data.config import resolve_model_data_config
@@ -132,7 +132,7 @@ def load(
     arguments = checked_arguments(config, located.source)
     with guarded(located.source, "timm can't load it"):
         model = timm.create_model(name, pretrained=False, num_classes=0, **arguments)
-    # A rehearsal may come before the weights do.
+    # A rehearsal may come before the weights are available.
     if located.weights or not rehearsing():
         fill(model, without_wrapper(read_tensors(located.weights)), located.source, name)
     model = model.eval().to(torch_dtype(precision.weights))
@@ -152,11 +152,11 @@ def check_architecture(name: str, where: str) -> None:
     """Raise unless timm builds a model of that name.
 
     Args:
-        name: of the architecture, without a tag.
+        name: the architecture's name, without a tag.
         where: the model, for errors.
 
     Raises:
-        ModelError: with the names that are closest to it.
+        ModelError: it does not; the message has the closest names.
     """
     import timm
 
@@ -167,7 +167,7 @@ def check_architecture(name: str, where: str) -> None:
 
 
 def closest(name: str, known: Sequence[str]) -> str:
-    """Return which of very many names come closest to one that is none of them."""
+    """Return the names, among very many, that are closest to an unknown one."""
     stem = re.split(r"[\W_]", name)[0]
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     near = near or [other for other in known if stem and other.startswith(stem)][:3]
@@ -182,21 +182,20 @@ def timm_version() -> str:
 
 
 def without_wrapper(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a checkpoint under timm's own names, also where transformers saved the model in its wrapper."""
+    """Return a checkpoint under timm's own names, even if transformers saved the model in its wrapper."""
     return {key.removeprefix(_WRAPPER): tensor for key, tensor in tensors.items()}
 
 
 def checked_arguments(config: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return what a config.json of timm gives to `create_model`.
+    """Return the arguments for `create_model` from a config.json of timm.
 
     Raises:
-        ModelError: it would give more than the shape of a network, or another number of colours than images
-            have.
+        ModelError: it sets more than the shape of a network, or a number of colours other than 3.
     """
     given, pixels = config.get("model_args") or {}, config.get("pretrained_cfg") or {}
     if not isinstance(given, dict) or not isinstance(pixels, dict):
         raise ModelError(f"{where}: model_args and pretrained_cfg in config.json must be objects")
-    # The classifier is left out here, whatever its width.
+    # The classifier is left out, whatever its width.
     arguments = {key: value for key, value in given.items() if key != "num_classes"}
     for key, value in arguments.items():
         if _is_refused(key) or not _is_plain(value):
@@ -215,7 +214,7 @@ def checked_arguments(config: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 @cache
 def _of_the_builders() -> frozenset[str]:
-    """Return the parameters of timm's builders, which take weights, files and classes."""
+    """Return the parameters of timm's builders, including those for weights, files and classes."""
     import timm
     from timm.models import build_model_with_cfg
 
@@ -231,7 +230,7 @@ def _is_refused(key: str) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value is made of numbers and words; a word with a slash or a colon could be a place."""
+    """Whether a value consists of numbers and plain words; a slash or colon could make a word a place."""
     if isinstance(value, dict):
         return all(not _is_refused(str(key)) and _is_plain(part) for key, part in value.items())
     if isinstance(value, list):

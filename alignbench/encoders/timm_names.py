@@ -1,4 +1,4 @@
-"""What timm knows of its pretrained names that a plan needs: asked once and kept, for timm imports torch.
+"""What a plan needs to know about timm's pretrained names, stored because asking imports torch.
 
 `python -m alignbench.measure timm_names` writes `timm_names.json` anew, from the installed timm.
 """
@@ -18,30 +18,30 @@ _PLAIN, _QUICK = "_clip_", "_clip_quickgelu_"
 
 
 def repository_of(name: str) -> str:
-    """Return the Hub repository that timm takes a name's weights from; most are called as the name is.
+    """Return the Hub repository from which timm takes a name's weights; most have the name itself.
 
     Args:
-        name: with its tag, such as `vit_base_patch16_clip_quickgelu_224.openai`.
+        name: the name with its tag, such as `vit_base_patch16_clip_quickgelu_224.openai`.
     """
     return str(_table()["repositories"].get(name, f"timm/{name}"))
 
 
 def notes_of(name: str) -> tuple[str, ...]:
-    """Return what timm notes of a name's weights and a reader has to know; nothing of most.
+    """Return timm's notes on a name's weights that a reader has to know; most names have none.
 
     Args:
-        name: with its tag.
+        name: the name with its tag.
     """
     notes = [note for note, names in _table()["notes"].items() if name in names]
     return quickgelu_notes(name, notes)
 
 
 def quickgelu_notes(name: str, notes: Sequence[str] | None) -> tuple[str, ...]:
-    """Return those of timm's notes that say that another architecture is the weights' own, with its name.
+    """Return those of timm's notes which say that the weights belong to another architecture, with its name.
 
     Args:
-        name: with its tag.
-        notes: timm's, of its weights.
+        name: the name with its tag.
+        notes: timm's notes on its weights.
     """
     if _QUICK in name or _PLAIN not in name:
         return ()
@@ -50,7 +50,7 @@ def quickgelu_notes(name: str, notes: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def notes_of_file(architecture: str) -> tuple[str, ...]:
-    """Return what has to be known of a user's file under an architecture with a QuickGELU variant."""
+    """Return notes about a user's file under an architecture with a QuickGELU variant."""
     names = {name.partition(".")[0] for names in _table()["notes"].values() for name in names}
     if architecture not in names:
         return ()
@@ -58,7 +58,7 @@ def notes_of_file(architecture: str) -> tuple[str, ...]:
 
 
 def note_of_descent(variant: str) -> str:
-    """Return what has to be known of a CLIP whose file does not tell whether it was trained with QuickGELU.
+    """Return the note for a CLIP whose file does not reveal whether it was trained with QuickGELU.
 
     Args:
         variant: the spec that computes with QuickGELU.
@@ -70,7 +70,7 @@ def note_of_descent(variant: str) -> str:
 
 
 def asked() -> dict[str, Any]:
-    """Return the table as the installed timm has it: names whose repository, or arithmetic, is another's."""
+    """Return the table of the installed timm: names whose repository or arithmetic is another one's."""
     import timm
 
     repositories: dict[str, str] = {}

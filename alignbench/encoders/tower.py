@@ -1,4 +1,4 @@
-"""A loaded vision model behind one interface: pixels in, tokens and pooled outputs out."""
+"""A loaded vision model behind one interface: from pixels to tokens and pooled outputs."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What one pass gives.
+    """The result of one pass.
 
     Args:
         tokens: [b, t, d], special tokens (CLS, registers) first, then the patches row by row.
-        cls: [b, d], the CLS token as the model finishes it; None where there is none.
-        pooler: [b, d], of the model's own pooling; None where there is none.
-        projected: [b, d'], in the space shared with the texts (or with the LLM); None where there is none.
-        projected_tokens: [b, p, d'], where patches have a projection of their own.
+        cls: the CLS token as the model outputs it [b, d]; None if there is none.
+        pooler: the output of the model's own pooling [b, d]; None if there is none.
+        projected: the output in the space shared with the texts or the LLM [b, d']; None if there is none.
+        projected_tokens: [b, p, d'], if patches have a projection of their own.
     """
 
     tokens: Tensor
@@ -44,14 +44,14 @@ class Features:
 
 
 class ToPixels(Protocol):
-    """Makes pixels of an image, and says how."""
+    """Turns an image into pixels, and describes how."""
 
     size: tuple[int, int]
     """Height and width of the pixels."""
 
     @property
     def pixels(self) -> Pixels | None:
-        """How they are made; None where that can't be said in a line."""
+        """The description of how; None if it can't be given in a line."""
         ...
 
     def __call__(self, image: Image.Image) -> Tensor:
@@ -63,13 +63,13 @@ class Tower(ABC):
     """A vision model with its preprocessing.
 
     Args:
-        prepare: image -> pixels [3, h, w]; safe to call from several threads.
-        special: how many tokens stand before the patches.
+        prepare: a function from image to pixels [3, h, w]; several threads may call it.
+        special: the number of tokens in front of the patches.
     """
 
     has_text = False
     model: Network
-    # The poolings of its family that this model does not have.
+    # The poolings of its family that this model lacks.
     lacks: tuple[str, ...] = ()
 
     def __init__(self, prepare: ToPixels, special: int) -> None:
@@ -78,24 +78,24 @@ class Tower(ABC):
 
     @abstractmethod
     def features(self, pixels: Tensor, layer: int | None) -> Features:
-        """Return the features of `pixels` [b, 3, h, w] at a hidden layer, or at the end (None)."""
+        """Return the features of `pixels` [b, 3, h, w] at a hidden layer, or the final ones (None)."""
 
     def texts(self, texts: list[str]) -> Tensor:
         """Return texts in the shared space, [b, d]."""
         raise NotImplementedError
 
     def hidden_states(self, pixels: Tensor) -> tuple[Sequence[Tensor], Features]:
-        """Return the tokens [b, t, d] of the embeddings and after each layer, and the end, in one pass."""
+        """Return the tokens [b, t, d] of the embeddings and each layer, and the final output, in one pass."""
         raise LayersMissingError(f"{type(self).__name__} gives no hidden layers")
 
     def pooled_layers(self, pixels: Tensor, poolings: Sequence[str]) -> Tensor:
-        """Return every hidden layer and the end by each pooling, "mean" or "cls": [b, l + 1, poolings, d].
+        """Return every hidden layer and the output, pooled by "mean" and "cls": [b, l + 1, poolings, d].
 
-        Layers of several widths, as a convolutional network has, are filled up with zeros to the widest: that
-        changes no length, no angle, no distance and no inner product.
+        Layers with different widths, as in a convolutional network, are padded with zeros to the widest,
+        which changes no length, angle, distance or inner product.
 
         Raises:
-            LayersMissingError: the model gives no layers.
+            LayersMissingError: the model returns no layers.
         """
         states, end = self.hidden_states(pixels)
         found = [*(Features(state, cls=state[:, 0]) for state in states), end]
@@ -105,10 +105,10 @@ class Tower(ABC):
         return torch.stack(filled, dim=1)
 
     def rehearse(self, layer: int | None) -> str:
-        """Send one image without numbers through the model, and return why it gives no hidden layers, or "".
+        """Pass an image without numbers through the model; return why it has no hidden layers, or "".
 
         Args:
-            layer: the hidden layer that is asked for, or None.
+            layer: the requested hidden layer, or None.
 
         Raises:
             ModelError: there is no such layer.

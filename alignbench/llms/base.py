@@ -34,7 +34,7 @@ L = TypeVar("L", bound="HasModule")
 
 
 class TextHandle(Handle[ModelFamily, LLMOptions, L]):
-    """A language model by name, whichever part of it is loaded."""
+    """A language model by name, whichever parts of it are loaded."""
 
     side: ClassVar[Literal["text"]] = "text"
 
@@ -71,7 +71,7 @@ class TextHandle(Handle[ModelFamily, LLMOptions, L]):
         self, located: Location, device: str, precision: Precision, *, spread: bool, head: bool = False
     ) -> Decoder:
         load = self.known_family().loader()
-        # Only a GPU is spread over: on a CPU there is one place.
+        # Only GPUs are combined: a CPU is a single device.
         everywhere = spread and device.startswith("cuda")
         decoder: Decoder = load(
             located, self.source.config() or {}, self.options, device, precision, spread=everywhere, head=head
@@ -83,13 +83,13 @@ class TextHandle(Handle[ModelFamily, LLMOptions, L]):
 
 
 class LLM(TextHandle["Decoder"]):
-    """A language model without its head: texts in, the mean of a hidden layer's tokens out.
+    """A language model without its head: it turns texts into the mean of a hidden layer's tokens.
 
-    It has a `Handle`'s arguments.
+    Its arguments are a `Handle`'s.
     """
 
     def with_head(self) -> CausalLM:
-        """Return a handle on the same weights that also loads the head: it tells the next token."""
+        """Return a handle of the same weights that also loads the head, which predicts the next token."""
         return self._as(CausalLM, self.options)
 
     @guards(_TOKENS)
@@ -117,20 +117,21 @@ class LLM(TextHandle["Decoder"]):
     def forward_layers(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Return the mean state of each list of token ids at every layer, in one pass: float32 [b, l, d].
 
-        Layer 0 is the input embeddings; the last is after the norm, as `forward` has it.
+        Layer 0 is the input embeddings; the last layer is after the norm, as in `forward`.
         """
         running = self.running()
         return running.model.mean_layers(batch, running.precision)
 
     @property
     def layer_poolings(self) -> tuple[str, ...]:
-        """The poolings that `forward_layers` gives of each layer."""
+        """The poolings that `forward_layers` returns for each layer."""
         return ("mean",)
 
     def embed(self, texts: Sequence[str], batch_size: int = 32) -> NDArray[np.float32]:
         """Return one vector per text: float32 [n, d], of unit length unless `l2` is off.
 
-        Texts of like length go together, so that little is padded; the rows are in the order of `texts`.
+        Texts of similar length form a batch, so that there is little padding; rows are in the order of
+        `texts`.
 
         Raises:
             DataError: a text has no token.
@@ -162,12 +163,12 @@ def check_ids(lists: Sequence[Sequence[int]], words: int, where: str) -> None:
     """Raise if a text has a token that the model has no vector for.
 
     Args:
-        lists: the token ids of each text.
-        words: how many vectors there are.
+        lists: the lists of token ids of the texts.
+        words: the number of vectors.
         where: the model, for errors.
 
     Raises:
-        ModelError: it has.
+        ModelError: a text has such a token.
     """
     if wrong := next((token for ids in lists for token in ids if not 0 <= token < words), None):
         raise ModelError(
@@ -177,9 +178,9 @@ def check_ids(lists: Sequence[Sequence[int]], words: int, where: str) -> None:
 
 
 class CausalLM(TextHandle["CausalDecoder"]):
-    """A language model with its head: frozen, it reads vectors in the place of tokens and goes on in words.
+    """A language model with its head: frozen, it reads vectors in place of tokens and continues in words.
 
-    It has a `Handle`'s arguments, and gives no embeddings.
+    Its arguments are a `Handle`'s, and it returns no embeddings.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""The LLMs by name, and `resolve`: from what a user wrote to a handle."""
+"""The LLMs by name, and `resolve`: from a user's spec to a handle."""
 
 from __future__ import annotations
 
@@ -68,19 +68,19 @@ def resolve(
     Args:
         spec: `[alias=]` a name, `hf:org/name[@revision]`, a folder, `gguf:file.gguf`, `npy:file.npy`.
         layer: a hidden layer (0: embeddings; -1: last, after the final norm).
-        max_length: tokens of a text that are read.
-        l2: whether `embed` gives rows of unit length.
+        max_length: the number of tokens of a text that are read.
+        l2: whether `embed` returns rows of unit length.
         quantization: "4bit" or "8bit" weights, on CUDA.
-        standins: whether the built-in toy model of the same family may run where the weights are not at hand.
+        standins: whether the built-in toy model of the family may run if the weights are not available.
         allow_pickle: whether weights may be a pickle (read with `weights_only=True`).
-        sources: name -> Hub repository or folder; None for the configuration's.
+        sources: name -> Hub repository or folder; None for those of the configuration.
 
     Raises:
-        UnknownNameError: nobody knows that name.
-        ConfigError: the alias or the form of the spec is wrong.
-        ModelError: the family has no embedded stand-in; or a registered object, or arrays, are asked for
-            another layer, max_length or quantization than the default.
-        WeightsMissingError: the folder or file is not there.
+        UnknownNameError: nothing has that name.
+        ConfigError: the alias or the form of the spec is invalid.
+        ModelError: the family has no built-in stand-in; or a registered object or an array was given a layer,
+            max_length or quantization other than the default.
+        WeightsMissingError: the folder or file does not exist.
     """
     return CATALOG.resolve(
         CATALOG.parse(spec, sources),

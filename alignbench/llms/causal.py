@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from alignbench.weights.precision import Precision
 
 _IGNORED = -100
-# Up to this size several trainings are faster side by side, a thread each, than one on all threads.
+# Up to this size, several trainings on one thread each are faster than one after the other on all.
 _SMALL = 50_000_000
 
 
@@ -40,11 +40,11 @@ class _AtEnd(StoppingCriteria):
 
 
 class CausalDecoder:
-    """A transformers causal language model whose weights are never trained, and its tokenizer.
+    """A transformers causal language model with frozen weights, and its tokenizer.
 
     Args:
-        model: in evaluation mode, on its device; its parameters are frozen here.
-        tokenizer: made for it.
+        model: a model in evaluation mode, on its device; its parameters are frozen here.
+        tokenizer: the model's tokenizer.
         precision: the arithmetic.
         name: the model's alias, for errors.
     """
@@ -53,7 +53,7 @@ class CausalDecoder:
         self.name = name
         self.model = model.requires_grad_(False)
         self.tokenizer = tokenizer
-        # Chat models bring sampling and penalties of their own, which would answer for the LLM.
+        # Chat models come with sampling and penalties, which would change the answers.
         end = tokenizer.eos_token_id
         self.model.generation_config = GenerationConfig(
             do_sample=False, eos_token_id=end, pad_token_id=0 if end is None else end
@@ -62,7 +62,7 @@ class CausalDecoder:
 
     @property
     def device(self) -> torch.device:
-        """Where its input goes."""
+        """The device of its input."""
         device: torch.device = self.model.get_input_embeddings().weight.device
         return device
 
@@ -73,12 +73,12 @@ class CausalDecoder:
 
     @property
     def is_small(self) -> bool:
-        """Whether it is so small that a thread of its own does for it."""
+        """Whether it is so small that one thread is enough for it."""
         return bool(sum(p.numel() for p in self.model.parameters()) <= _SMALL)
 
     @cached_property
     def scale(self) -> float:
-        """The root mean square of an entry of the tokens' vectors, as the first layer gets them."""
+        """The root mean square of the entries of the tokens' vectors, as the first layer receives them."""
         count = min(4096, int(self.model.get_input_embeddings().weight.shape[0]))
         with torch.no_grad():
             vectors = self.vectors(list(range(count)))
@@ -86,7 +86,7 @@ class CausalDecoder:
 
     @cached_property
     def start(self) -> list[int]:
-        """The ids that the tokenizer puts before every text."""
+        """The ids that the tokenizer puts in front of every text."""
         with_start = self.tokenizer(["a"])["input_ids"][0]
         bos = self.tokenizer.bos_token_id
         return [int(bos)] if bos is not None and with_start[:1] == [bos] else []
@@ -103,25 +103,25 @@ class CausalDecoder:
         return self._embedded(torch.tensor(list(ids), dtype=torch.long))
 
     def _embedded(self, ids: Tensor) -> Tensor:
-        # Detached: recomputing makes transformers ask for gradients of these, which nobody needs.
+        # Detached: with recomputation, transformers requests gradients of these, which nobody needs.
         found: Tensor = self.model.get_input_embeddings()(ids.to(self.device)).detach()
         return found
 
     @contextlib.contextmanager
     def arithmetic(self) -> Iterator[None]:
-        """Compute as the model was loaded to, with or without gradients."""
+        """Compute in the arithmetic that the model was loaded for, with or without gradients."""
         dtype = None if self.precision.autocast is None else torch_dtype(self.precision.autocast)
         with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
             yield
 
     @contextlib.contextmanager
     def sparing_memory(self) -> Iterator[None]:
-        """Recompute activations in the backward pass instead of keeping them: for large models on a GPU."""
-        # transformers renamed it; the older name warns, and goes away in version 6.
+        """Recompute activations in the backward pass instead of storing them, for large models on a GPU."""
+        # transformers renamed it; the older name warns, and will be removed in version 6.
         kind = "activation" if hasattr(self.model, "activation_checkpointing_enable") else "gradient"
         settings = {f"{kind}_checkpointing_kwargs": {"use_reentrant": False}}
         getattr(self.model, f"{kind}_checkpointing_enable")(**settings)
-        # transformers does so in training mode only; what that switches on beside it stays off.
+        # transformers does this only in training mode; the other effects of that mode are switched off.
         self.model.train()
         for module in self.model.modules():
             if isinstance(module, torch.nn.Dropout):
@@ -138,11 +138,11 @@ class CausalDecoder:
     def losses(self, prefix: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
         """Return each text's summed -log p of its tokens after its prefix: float32 [b].
 
-        The loss is over the targets only, each read left to right.
+        The loss covers only the targets, each read from left to right.
 
         Args:
-            prefix: input vectors [b, t, d], t at least 1.
-            targets: b lists of token ids, none empty.
+            prefix: input vectors [b, t, d], where t is at least 1.
+            targets: b lists of token ids, none of them empty.
         """
         longest = max(len(of) for of in targets)
         ids = torch.zeros((len(targets), longest), dtype=torch.long)
@@ -150,7 +150,7 @@ class CausalDecoder:
         for row, of in enumerate(targets):
             ids[row, : len(of)] = wanted[row, : len(of)] = torch.tensor(list(of))
         text = self._embedded(ids)
-        # Padding is on the right, where no token of the text looks: it needs no mask.
+        # Padding is on the right, where no token of the text attends: it needs no mask.
         inputs = torch.cat([prefix.to(text.dtype), text], dim=1)
         with self.arithmetic():
             out = self.model(inputs_embeds=inputs, use_cache=False, logits_to_keep=longest + 1)
@@ -164,15 +164,15 @@ class CausalDecoder:
     @guards("it fails while it answers")
     @torch.inference_mode()
     def answers(self, prompts: Sequence[Tensor], most: int) -> list[str]:
-        """Return what the model says after each prompt, the likeliest token each time, up to a line's end.
+        """Return the model's continuation of each prompt, always the likeliest token, up to a line's end.
 
         Args:
             prompts: input vectors, [t_i, d] each.
-            most: tokens of an answer.
+            most: the largest number of tokens in an answer.
         """
         longest = max(len(prompt) for prompt in prompts)
         shape = (len(prompts), longest)
-        # Filled up on the left, so that all answers begin at the same place.
+        # Padded on the left, so that all answers begin at the same position.
         inputs = torch.zeros((*shape, self.width), dtype=prompts[0].dtype, device=self.device)
         mask = torch.zeros(shape, dtype=torch.long, device=self.device)
         for row, prompt in enumerate(prompts):

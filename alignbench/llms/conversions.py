@@ -1,4 +1,4 @@
-"""GGUF files as safetensors, kept in the cache: whole and checked, or not there."""
+"""GGUF files as safetensors, stored in the cache: either whole and checked, or not there."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class DamagedConversionWarning(AlignbenchWarning):
-    """A conversion in the cache is not what was written; the file is converted anew."""
+    """A conversion in the cache differs from what was written; the file is converted again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,12 @@ class Conversion:
     """One folder of the cache of conversions.
 
     Args:
-        folder: where it is.
-        source: the file that it was made of.
-        sums: file name -> sha256; empty where nobody can use it: it is not finished, or an earlier version of
-            alignbench made it, which did not check what it read.
-        size: bytes.
-        written: when, in seconds since the epoch.
+        folder: its path.
+        source: the file that was converted.
+        sums: file name -> sha256; empty if it can't be used: it is unfinished, or an earlier version of
+            alignbench made it, which did not check its input.
+        size: its size in bytes.
+        written: the time of writing, in seconds since the epoch.
     """
 
     folder: Path
@@ -53,16 +53,16 @@ class Conversion:
 
     @property
     def usable(self) -> bool:
-        """Whether a run would take it, if it is whole."""
+        """Whether a run would use it if it is whole."""
         return bool(self.sums)
 
     @property
     def in_progress(self) -> bool:
-        """Whether a process may be writing it at this moment; else what is half there was broken off."""
+        """Whether a process may still be writing it; otherwise, an unfinished one was abandoned."""
         return self.folder.name.startswith(_MAKING) and time.time() - self.written < _LONGEST_PAUSE
 
     def damaged(self) -> list[Path]:
-        """Return the files that are not what was written, or not there; all are read."""
+        """Return the files that are missing or differ from what was written; this reads all of them."""
         return [self.folder / name for name, said in self.sums.items() if _sum(self.folder / name) != said]
 
 
@@ -72,14 +72,14 @@ def root() -> Path:
 
 
 def kept(key: str, source: str, make: Callable[[Path], None]) -> Path:
-    """Return the folder of a conversion, made if it is not there or damaged.
+    """Return the folder of a conversion, which is created if it is missing or damaged.
 
-    Every file of it is read and compared with its checksum, once a process.
+    All its files are read and compared with their checksums once per process.
 
     Args:
-        key: what tells two of them apart.
-        source: what it is made of, for people.
-        make: fills the folder that it gets.
+        key: what distinguishes conversions.
+        source: the file that is converted, for people.
+        make: fills the folder that it receives.
 
     Raises:
         ConfigError: the folder can't be written.
@@ -116,20 +116,20 @@ def kept(key: str, source: str, make: Callable[[Path], None]) -> Path:
 
 
 def held() -> list[Conversion]:
-    """Return what is in the folder of conversions, by name; also what can't be used."""
+    """Return the contents of the folder of conversions by name, including unusable ones."""
     folders = sorted(path for path in root().glob("*") if path.is_dir())
     return [_read(folder) for folder in folders]
 
 
 def sweep() -> None:
-    """Delete what a killed process left. Only for whoever has the lock: nobody else is writing then."""
+    """Delete what a killed process left. Only for the holder of the lock, while nobody else is writing."""
     for left in root().glob(f"{_MAKING}*"):
         shutil.rmtree(left, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def _alone() -> Iterator[bool]:
-    """Let one process at a time convert; say whether that is sure, as not every file system has locks."""
+    """Let one process at a time convert; yield whether that is certain, as some file systems lack locks."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(root() / _LOCK)
@@ -170,14 +170,14 @@ def _read(folder: Path) -> Conversion:
     files = (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)  # noqa: PTH118
     states = [state for path in files if (state := _state(path)) is not None]
     size = sum(state.st_size for state in states)
-    # In an empty folder somebody may begin to write.
+    # Somebody may be about to write into an empty folder.
     latest = states or [state for state in [_state(folder)] if state is not None]
     written = max((state.st_mtime for state in latest), default=0.0)
     return Conversion(folder, source, sums, size, written)
 
 
 def _state(path: Path | str) -> os.stat_result | None:
-    with contextlib.suppress(OSError):  # another process moved or removed it a moment ago
+    with contextlib.suppress(OSError):  # another process just moved or removed it
         return os.stat(path)  # noqa: PTH116
     return None
 
@@ -196,5 +196,5 @@ def _said(manifest: Path) -> tuple[str, dict[str, str]]:
 def _sum(path: Path) -> str | None:
     try:
         return file_digest(path)
-    except (OSError, ModelError):  # not there, or no file
+    except (OSError, ModelError):  # it does not exist, or is not a file
         return None

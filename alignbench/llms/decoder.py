@@ -1,4 +1,4 @@
-"""A loaded text decoder: token ids in, mean hidden states out. LLaMA, Qwen2 and their kin as they are."""
+"""A loaded text decoder: from token ids to mean hidden states. For LLaMA, Qwen2 and similar models."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 
 class Decoder:
-    """A transformers decoder and its tokenizer; the head, where it was asked for, is for `CausalDecoder`.
+    """A transformers decoder and its tokenizer; the head, if requested, is for `CausalDecoder`.
 
     Args:
-        model: in evaluation mode, on its device.
-        tokenizer: made for it.
-        padding_side: where short texts are filled up; the result does not depend on it.
+        model: a model in evaluation mode, on its device.
+        tokenizer: the model's tokenizer.
+        padding_side: the side on which short texts are padded; the result does not depend on it.
     """
 
     def __init__(self, model: TextNetwork, tokenizer: Any, padding_side: str = "right") -> None:
@@ -47,14 +47,14 @@ class Decoder:
 
     @property
     def words(self) -> int:
-        """How many tokens the model has vectors for."""
+        """The number of tokens for which the model has vectors."""
         return int(self.model.get_input_embeddings().weight.shape[0])
 
     def check_layer(self, layer: int) -> None:
         """Raise unless the model has that layer.
 
         Raises:
-            ModelError: with the layers that it has.
+            ModelError: it does not; the message has its layers.
         """
         hidden_layer(range(int(self.model.config.num_hidden_layers) + 1), layer)
 
@@ -100,7 +100,7 @@ class Decoder:
                 output_hidden_states=hidden,
                 use_cache=False,
             )
-            # A model spread over several GPUs has its layers in several places.
+            # A model distributed over several GPUs has its layers on several devices.
             means = [masked_mean(states, mask.to(states.device)).cpu() for states in chosen(out)]
         array: NDArray[np.float32] = torch.stack(means, dim=1).numpy()
         return array
@@ -120,7 +120,7 @@ class Decoder:
         return ids, mask
 
     def _filler(self) -> int:
-        # Any token with a vector does: the mask, never the id, says what is padding. One that was added to
+        # Any token with a vector will do: the mask, never the id, marks padding. A token that was added to
         # the tokenizer alone has no vector.
         for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, self.tokenizer.bos_token_id):
             if token is not None and 0 <= token < self.words:
@@ -131,7 +131,7 @@ class Decoder:
 def masked_mean(states: Tensor, mask: Tensor) -> Tensor:
     """Return Σ_t m_t h_t / Σ_t m_t in float32: [b, t, d] and [b, t] to [b, d]."""
     weights = mask.unsqueeze(-1).float()
-    # Where instead of a product: what stands at a padded place may be inf or nan.
+    # `where` instead of a product: values at padded positions may be inf or nan.
     kept = torch.where(weights > 0, states.float(), 0.0)
     return kept.sum(dim=1) / weights.sum(dim=1)
 
@@ -147,10 +147,10 @@ def load_decoder(
     spread: bool,
     **arguments: Any,
 ) -> Any:
-    """Return a decoder model on its device, or spread over all GPUs, or quantized.
+    """Return a decoder model on its device, or distributed over all GPUs, or quantized.
 
     Raises:
-        ModelError: weights are missing, or quantization can't be had here.
+        ModelError: weights are missing, or quantization is not available here.
     """
     quantization = None if rehearsing() else options.quantization
     if quantization is not None:
@@ -165,7 +165,7 @@ def quantization_config(quantization: str, device: str, where: str) -> Any:
     """Return the configuration of 4- or 8-bit weights.
 
     Raises:
-        ModelError: not on CUDA, or bitsandbytes is not installed.
+        ModelError: it does not run on CUDA, or bitsandbytes is not installed.
     """
     import importlib.util
 
@@ -191,7 +191,7 @@ def load(
     spread: bool,
     head: bool = False,
 ) -> Decoder:
-    """Load a decoder that transformers knows under its own keys, on demand with its head."""
+    """Load a decoder that transformers knows under its own keys, with its head if requested."""
     whole = auto_config(located.path)
     known = transformers_class("MODEL_FOR_CAUSAL_LM_MAPPING" if head else "MODEL_MAPPING")
     model = load_decoder(

@@ -43,7 +43,7 @@ BY_MODEL_TYPE: Mapping[str, ModelFamily] = {
 
 
 def name_of(config: Mapping[str, Any]) -> str:
-    """Return the family's name that a configuration's model_type stands for, "other" where nobody knows."""
+    """Return the name of the family for a configuration's model_type, "other" if it is unknown."""
     return BY_MODEL_TYPE.get(str(config.get("model_type")), OTHER).name
 
 
@@ -51,7 +51,7 @@ def family_of(config: Mapping[str, Any], where: str) -> ModelFamily:
     """Return the family that a config.json names.
 
     Raises:
-        ModelError: nobody knows its model_type.
+        ModelError: its model_type is unknown.
     """
     model_type = config.get("model_type")
     if isinstance(model_type, str) and model_type in BY_MODEL_TYPE:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Location
 
-# Without these, transformers takes none of the keys for the decoder's and fills it with random numbers.
+# Without these, transformers assigns none of the keys to the decoder and fills it with random numbers.
 _KEYS = {r"^language_model\.model\.": "", r"^model\.language_model\.": ""}
 _KEYS_WITH_HEAD = {
     r"^language_model\.model\.": "model.",

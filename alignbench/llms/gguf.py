@@ -1,4 +1,4 @@
-"""GGUF files: read once, kept as safetensors. Reading them takes some twenty times as long."""
+"""GGUF files: read once, then kept as safetensors, because reading them takes some twenty times as long."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from alignbench.llms.options import LLMOptions
     from alignbench.weights.precision import Precision
 
-_CONVERSION = 3  # raised whenever a file converts to something else, or is checked for more
+_CONVERSION = 3  # increased whenever a file converts to something else, or more is checked
 
-# A model of that many layers is built before the first tensor is missing.
+# A model of that many layers would be built before the first tensor is missed.
 _SIZES = {"num_hidden_layers": "block_count", "hidden_size": "embedding_length"}
 
 
@@ -36,14 +36,14 @@ class GgufSource(Source):
 
     Args:
         file: the file, or any of the parts.
-        label: what scores call it.
+        label: its name in scores.
     """
 
     file: Path
     label: str
 
     def config(self) -> dict[str, Any]:
-        """Return the architecture that the file names, as `model_type`, and sizes as config.json has them."""
+        """Return the file's architecture as `model_type`, and sizes under config.json's names."""
         first = all_parts(self.file)[0]
         family, values = architecture(first), read_header(first).values
         sizes = {ours: values.get(f"{family}.{theirs}") for ours, theirs in _SIZES.items()}
@@ -67,15 +67,15 @@ def gguf_source(target: str) -> GgufSource:
     file = paths.user_path(target, "gguf")
     if not paths.is_file(file):
         raise WeightsMissingError(f"there is no GGUF file {target}")
-    # A link keeps its name: in the Hub's cache only the links are called as parts of a split file must be.
+    # A link keeps its name: in the Hub's cache, only links have the names that parts of a split file need.
     return GgufSource(file.absolute(), f"gguf:{target}")
 
 
 def architecture(file: Path) -> str:
-    """Return what a GGUF file calls its architecture ("llama", "qwen2", ...).
+    """Return a GGUF file's name for its architecture ("llama", "qwen2", ...).
 
     Raises:
-        ModelError: it is not a GGUF file, or it names none.
+        ModelError: it is not a GGUF file, or names no architecture.
     """
     named = read_header(file).values.get("general.architecture")
     if not isinstance(named, str):
@@ -84,7 +84,7 @@ def architecture(file: Path) -> str:
 
 
 def converted(located: Location) -> Path:
-    """Return the folder with a GGUF model as safetensors, made on the first call.
+    """Return the folder with a GGUF model as safetensors, created on the first call.
 
     Raises:
         ModelError: the `gguf` package is missing, transformers can't read the file, or its tensors are not
@@ -96,7 +96,7 @@ def converted(located: Location) -> Path:
 
 
 def is_converted(located: Location) -> bool:
-    """Say whether that folder is there, so that no conversion has to be waited for."""
+    """Return whether that folder exists, so that no conversion is necessary."""
     return (conversions.root() / _key(located)).is_dir()
 
 
@@ -105,7 +105,7 @@ def _key(located: Location) -> str:
 
 
 def convert(parts: tuple[Path, ...], folder: Path) -> None:
-    """Write the model of a GGUF file, which may come in parts, as a folder in the form of transformers.
+    """Write the model of a GGUF file, which may be split, as a folder in the transformers layout.
 
     Raises:
         ModelError: the package gguf is missing, or the file can't be converted.

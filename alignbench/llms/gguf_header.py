@@ -1,4 +1,4 @@
-"""The head of a GGUF file: what it says of itself, and which tensors are where in it."""
+"""The header of a GGUF file: its metadata, and the positions of its tensors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _STRING, _ARRAY = 8, 9
-# The struct letter of each value that has a fixed size, by GGUF's number of its type.
+# The struct letter of each value of fixed size, by GGUF's type number.
 _FIXED = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _MOST_DIMENSIONS = 8
 _LONGEST_NAME = 1000
@@ -30,9 +30,9 @@ class Tensor:
     """One entry of the table of tensors.
 
     Args:
-        name: as llama.cpp calls it.
+        name: the name in llama.cpp.
         shape: the dimensions, the fastest first.
-        kind: ggml's number of its type.
+        kind: ggml's type number.
         offset: bytes from the start of the data.
     """
 
@@ -44,16 +44,16 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What stands before the data.
+    """Everything before the data.
 
     Args:
-        version: of the format.
-        values: entries that are one number or text; lists, as the vocabulary, are left out.
-        entries: how many entries there are, with the lists.
-        entries_end: the byte behind them: the table of tensors begins there.
+        version: the version of the format.
+        values: entries that are a single number or text; lists, such as the vocabulary, are left out.
+        entries: the number of entries, including lists.
+        entries_end: the byte after them, where the table of tensors begins.
         tensors: the table.
-        data: the byte where the tensors' data begins.
-        size: bytes of the whole file.
+        data: the byte at which the tensors' data begins.
+        size: the size of the whole file in bytes.
     """
 
     version: int
@@ -66,21 +66,21 @@ class Header:
 
     @property
     def alignment(self) -> int:
-        """What each tensor's offset is a multiple of."""
+        """The number of which each tensor's offset is a multiple."""
         return number(self.values, "general.alignment", 32)
 
 
 def number(values: Mapping[str, Value], key: str, otherwise: int = 0) -> int:
-    """Return an entry that counts something; `otherwise` where there is none, or it is no whole number."""
+    """Return an entry that is a count; `otherwise` if there is none or it is not a whole number."""
     value = values.get(key, otherwise)
     return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
 
 
 def read_header(file: Path) -> Header:
-    """Return the head of a GGUF file.
+    """Return the header of a GGUF file.
 
     Raises:
-        ModelError: it is no GGUF file, or one that is cut off or contradicts itself.
+        ModelError: it is not a GGUF file, or it is truncated or contradicts itself.
     """
     try:
         state = file.stat()
@@ -90,7 +90,7 @@ def read_header(file: Path) -> Header:
         raise ModelError(f"{file} is not a GGUF file that can be read here ({why})") from error
 
 
-# Keyed by size and time, too: a file that is written anew within a run is read anew.
+# The key includes size and time: a file that is rewritten during a run is read again.
 @functools.lru_cache(maxsize=256)
 def _read(file: Path, size: int, changed: int) -> Header:
     if not file.is_file():
@@ -105,7 +105,7 @@ def _read(file: Path, size: int, changed: int) -> Header:
         version, tensors, entries = reader.numbers("IQQ")
         if version not in _VERSIONS:
             raise ValueError(f"version {version} of the format, or another byte order")
-        # An entry takes 13 bytes at least, a tensor 24: more of them than fit are a lie.
+        # An entry takes at least 13 bytes, a tensor 24: counts of more than fit must be wrong.
         if entries * 13 + tensors * 24 > size:
             raise ValueError(f"it counts {entries} entries and {tensors} tensors in {size} bytes")
         values: dict[str, Value] = {}
@@ -128,10 +128,10 @@ def _read(file: Path, size: int, changed: int) -> Header:
 
 
 class _Reader:
-    """Numbers and texts, one after the other.
+    """Reads numbers and texts in sequence.
 
     Args:
-        content: of the file.
+        content: the content of the file.
     """
 
     def __init__(self, content: mmap.mmap) -> None:
@@ -139,18 +139,18 @@ class _Reader:
         self.at = 0
 
     def numbers(self, form: str) -> tuple[int, ...]:
-        """Return numbers of the struct letters in `form`."""
+        """Return numbers by the struct letters in `form`."""
         found = struct.unpack_from(f"<{form}", self._content, self.at)
         self.at += struct.calcsize(f"<{form}")
         return found
 
     def text(self, longest: int | None = None) -> str:
-        """Return a text that its length stands before."""
+        """Return a text that is preceded by its length."""
         start, end = self._text_span(longest)
         return self._content[start:end].decode("utf-8")
 
     def value(self) -> Value | None:
-        """Return a value that its type stands before; None for a list, which is passed over."""
+        """Return a value that is preceded by its type; None for a list, which is skipped."""
         [kind] = self.numbers("I")
         if kind == _ARRAY:
             self._pass_list()

@@ -1,4 +1,4 @@
-"""A GGUF file through transformers: no tensor of it left out, none made up, no word from elsewhere."""
+"""Loading a GGUF file through transformers: with all its tensors, no others, and its own tokenizer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _ROPE = "rope_freqs.weight"
 _FLOAT32 = 0
-# LLaMA 3.1 and later; only the factor differs among them.
+# LLaMA 3.1 and later; only the factor differs between them.
 _LLAMA3: dict[str, Any] = {
     "rope_type": "llama3",
     "low_freq_factor": 1.0,
@@ -38,15 +38,15 @@ _LLAMA3: dict[str, Any] = {
 
 
 def save_plain(file: Path, named: Path, folder: Path) -> None:
-    """Write a GGUF file as a folder of transformers, in float32, with its tokenizer.
+    """Write a GGUF file as a folder in the transformers layout, in float32, with its tokenizer.
 
     Args:
-        file: all of the model.
-        named: what to call it in errors.
-        folder: where to.
+        file: the file with the whole model.
+        named: its name in errors.
+        folder: the destination.
 
     Raises:
-        ModelError: transformers can't read it; a tensor is missing; or one has no place in the model.
+        ModelError: transformers can't read it, a tensor is missing, or one has no place in the model.
     """
     header = read_header(file)
     with quiet(), _alone(file) as apart, guarded(str(named), "transformers can't read it"):
@@ -67,7 +67,7 @@ def save_plain(file: Path, named: Path, folder: Path) -> None:
         _follow_rope(file, header, model.config, str(named))
         if hasattr(model.config, "quantization_config"):
             del model.config.quantization_config
-        # A model of its own: the one that was read remembers that it was quantized, and would not be saved.
+        # A new model: the one that was read remembers that it was quantized, and would refuse to be saved.
         plain = type(model)(model.config)
         plain.load_state_dict(model.state_dict())
         plain.save_pretrained(folder)
@@ -76,7 +76,7 @@ def save_plain(file: Path, named: Path, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _alone(file: Path) -> Iterator[Path]:
-    # transformers also reads a tokenizer, a configuration or an adapter that lies beside a GGUF file.
+    # transformers would also read a tokenizer, a configuration or an adapter beside a GGUF file.
     with tempfile.TemporaryDirectory(prefix="alignbench-") as folder:
         apart = Path(folder) / "model.gguf"
         try:
@@ -87,7 +87,7 @@ def _alone(file: Path) -> Iterator[Path]:
 
 
 def _check_nothing_is_left(header: Header, model: PreTrainedModel, named: str) -> None:
-    """Raise if the file holds more numbers than the model: older readers leave tensors out without a word."""
+    """Raise if the file holds more numbers than the model: some readers omit tensors silently."""
     taken = [tensor for tensor in header.tensors if not _is_left_out_on_purpose(tensor, header, model.config)]
     held = sum(math.prod(tensor.shape) for tensor in taken)
     places = {tensor.data_ptr(): tensor.numel() for tensor in model.state_dict().values()}
@@ -100,7 +100,7 @@ def _is_left_out_on_purpose(tensor: Tensor, header: Header, config: Any) -> bool
     predicting = number(header.values, f"{family}.nextn_predict_layers")
     first = number(header.values, f"{family}.block_count") - predicting
     parts = tensor.name.split(".")
-    # Blocks that only guess the token after next; and a head that the architecture ties to its embeddings.
+    # Blocks that only predict the token after next; and a head that the architecture ties to its embeddings.
     ahead = predicting > 0 and parts[0] == "blk" and parts[1].isdigit() and int(parts[1]) >= first
     return tensor.name == _ROPE or ahead or (tensor.name == "output.weight" and config.tie_word_embeddings)
 
@@ -117,10 +117,10 @@ def _unplaced(tensors: list[Tensor], header: Header, model: torch.nn.Module) -> 
 
 
 def _follow_rope(file: Path, header: Header, config: Any, named: str) -> None:
-    """Put into the configuration what the file says of its positions and transformers does not read.
+    """Add to the configuration what the file says about its positions and transformers does not read.
 
     Raises:
-        ModelError: they are stretched in a way that is not known here.
+        ModelError: they are scaled in an unknown way.
     """
     family = str(header.values["general.architecture"])
     rope = dict(getattr(config, "rope_parameters", None) or {})
@@ -146,12 +146,12 @@ def _follow_rope(file: Path, header: Header, config: Any, named: str) -> None:
 
 
 def llama3_factors(theta: float, dims: int, factor: float) -> NDArray[np.float64]:
-    """Return by what LLaMA 3 divides each frequency of its positions: float64 [dims / 2].
+    """Return the divisors that LLaMA 3 applies to the frequencies of its positions: float64 [dims / 2].
 
     1 for wavelengths w < o / h, `factor` for w > o / l, and 1 / ((1 - s) / factor + s) between them, with
     s = (o / w - l) / (h - l), o = 8192, l = 1, h = 4.
 
-    Source: `rope_parameters` of the configurations; convert_hf_to_gguf.py of llama.cpp has the same.
+    Source: `rope_parameters` of the configurations; the same is in convert_hf_to_gguf.py of llama.cpp.
     """
     low, high, original = (
         _LLAMA3[name] for name in ("low_freq_factor", "high_freq_factor", "original_max_position_embeddings")

@@ -1,4 +1,4 @@
-"""GGUF files that were split: all parts of one, whichever is named, and one file made of them again."""
+"""Split GGUF files: finding all parts from any one of them, and merging them into one file."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
 
 
 def all_parts(file: Path) -> tuple[Path, ...]:
-    """Return the files that a GGUF model is in: the file itself, or every part of a split one.
+    """Return the files of a GGUF model: the file itself, or every part of a split one.
 
     Args:
-        file: the only one, or any of the parts.
+        file: the single file, or any of the parts.
 
     Raises:
         ModelError: the parts contradict each other, or their names don't say where the others are.
-        WeightsMissingError: a part is not there.
+        WeightsMissingError: a part is missing.
     """
     header = read_header(file)
     count = number(header.values, "split.count")
@@ -78,10 +78,10 @@ def _check_count(file: Path, header: Header, found: int) -> None:
 
 
 def check_data(file: Path) -> None:
-    """Raise unless the data of every tensor is there, each in a place of its own.
+    """Raise unless the data of every tensor is there, and no two overlap.
 
     Raises:
-        ModelError: the file is cut off, tensors overlap, or one is of a type that nobody knows.
+        ModelError: the file is truncated, tensors overlap, or one is of an unknown type.
     """
     import gguf
 
@@ -102,7 +102,7 @@ def check_data(file: Path) -> None:
 
 
 def join(parts: Sequence[Path], target: Path) -> None:
-    """Write one GGUF file of all parts: the entries of the first, the tensors of all.
+    """Merge all parts into one GGUF file: the entries of the first, the tensors of all.
 
     Raises:
         ModelError: a part can't be read.

@@ -49,7 +49,7 @@ _SAME = (
 def llama_keys(
     tensors: Mapping[str, Tensor], config: Mapping[str, Any], *, head: bool = False
 ) -> dict[str, Tensor]:
-    """Return an InternLM2 checkpoint under the names of LlamaModel, or with its head of LlamaForCausalLM.
+    """Return an InternLM2 checkpoint under the names of LlamaModel or, with its head, of LlamaForCausalLM.
 
     `wqkv` [(h + 2 kv) · hd, d] holds, for each of the kv groups, its h/kv queries, one key and one value.
     """
@@ -72,7 +72,7 @@ def llama_keys(
     if not head:
         return llama
     named = {f"model.{name}": tensor for name, tensor in llama.items()}
-    # Where it is not there it is tied, or missed by the check of what was loaded.
+    # If it is absent, it is either tied, or the check of the loaded keys reports it.
     return {**named, _HEAD[1]: tensors[_HEAD[0]]} if _HEAD[0] in tensors else named
 
 

@@ -1,4 +1,4 @@
-"""What the decoders ask of the networks that transformers builds."""
+"""What the decoders need from the networks that transformers builds."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class TextNetwork(Network, Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where its input goes."""
+        """The device of its input."""
 
     def get_input_embeddings(self) -> Embedding:
         """Return the vectors of the tokens."""
 
     def __call__(self, **inputs: Any) -> Any:
-        """Return the states, and the logits where there is a head."""
+        """Return the states, and the logits if there is a head."""
 
 
 class CausalNetwork(TextNetwork, Protocol):
@@ -36,13 +36,13 @@ class CausalNetwork(TextNetwork, Protocol):
     generation_config: Any
 
     def generate(self, **inputs: Any) -> Tensor:
-        """Return the token ids that it goes on with."""
+        """Return the token ids of its continuation."""
 
     def modules(self) -> Iterator[Any]:
         """Return all parts."""
 
     def requires_grad_(self, requires_grad: bool, /) -> CausalNetwork:
-        """Say whether its weights are trained, and return it."""
+        """Set whether its weights are trained, and return it."""
 
     def train(self) -> object:
         """Switch to training mode."""

@@ -1,4 +1,4 @@
-"""What shapes an LLM's vectors beside its weights."""
+"""Options that shape an LLM's vectors."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Quantization = Literal["4bit", "8bit"]
 
 @dataclass(frozen=True, slots=True)
 class LLMOptions(ModelOptions):
-    """What shapes an LLM's vectors beside its weights.
+    """Options, besides the weights, that shape an LLM's vectors.
 
     Args:
-        layer: a hidden layer, from 0 (the input embeddings) up or from -1 (the last, after the norm) down.
-        max_length: tokens of a text that are read; the rest is cut off.
+        layer: a hidden layer, counted from 0 (the input embeddings) or from -1 (the last, after the norm).
+        max_length: the number of tokens of a text that are read; the rest is cut off.
         quantization: "4bit" or "8bit" weights, on CUDA.
     """
 

@@ -1,4 +1,4 @@
-"""What goes with a score: nulls, intervals, tie groups. Takes metrics as arguments and imports none."""
+"""What accompanies a score: nulls, intervals, tie groups. It takes metrics as arguments and imports none."""
 
 from alignbench.stats.best import probability_best
 from alignbench.stats.correlation import Correlation, correlations, smallest_p, without_each

@@ -1,4 +1,4 @@
-"""How probable it is, for each of several models, that it is the best."""
+"""The probability of being the best, for each of several models."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ def probability_best(
 ) -> dict[str, float]:
     """Return name -> the probability that its true score is the best; they sum to 1.
 
-    The share of draws from the multivariate t with these values, this covariance and G−1 (J−1) degrees of
-    freedom in which it comes out best; equal ones share. That is what follows if errors are normal and
-    nothing was known before (a flat prior): of two, the one-sided t probability of their difference. It is no
-    p-value, and where all differ by less than their errors it is too sure of the leader. The seed is fixed;
-    with 40,000 draws the share is within .005 of its limit.
+    It is the share of draws from the multivariate t with these values, this covariance and G−1 (J−1) degrees
+    of freedom in which the model comes out best; equal values share. This follows if errors are normal and
+    nothing was known before (a flat prior): for two models, it is the one-sided t probability of their
+    difference. It is not a p-value, and if all models differ by less than their errors, it is overconfident
+    about the leader. The seed is fixed; with 40,000 draws, the share is within .005 of its limit.
 
     Args:
         values: score by name.
-        joint: how they vary together; of the same names at least.
+        joint: how the scores vary together; it has at least the same names.
         higher_is_better: whether the best is the largest.
-        draws: how many.
+        draws: the number of draws.
 
     Raises:
-        InputError: a name of which `joint` knows nothing.
+        InputError: `joint` does not have one of the names.
     """
     if missing := [name for name in values if name not in joint.deviations]:
         raise InputError(f"joint: expected how {missing[0]!r} varies, it has {', '.join(joint.deviations)}")
-    names = sorted(values)  # so the draws don't depend on the order of the names
+    names = sorted(values)  # so that the draws don't depend on the order of the names
     if not names:
         return {}
     sign = 1.0 if higher_is_better else -1.0

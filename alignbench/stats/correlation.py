@@ -1,4 +1,4 @@
-"""Does a score predict performance? Correlations over training lineages, with permutations as the judge."""
+"""Does a score predict performance? Correlations over training lineages, tested by permutation."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ if TYPE_CHECKING:
     Orders = NDArray[np.intp]
 
 ESTIMABLE = 5  # lineages
-EXACT = 8  # lineages, of which all orders are gone through
+EXACT = 8  # lineages; up to this number, all orders are enumerated
 DRAWS = 9999
 MOST_SUBSETS = 5000
 _TIE = 1e-12
-_AT_ONCE = 4_000_000  # numbers
+_AT_ONCE = 4_000_000  # numbers in memory at once
 
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """How one score goes with one outcome, over lineages; each coefficient is the mean over columns.
+    """The correlation of one score with one outcome over lineages; each coefficient is the mean over columns.
 
     Args:
         metric, outcome: what was correlated.
-        lineages: how many.
+        lineages: the number of lineages.
         pearson, spearman, kendall: the coefficients (tau-b).
         p, spearman_p, kendall_p: two-sided, twice the smaller tail.
-        p_adjusted: that of the largest |Pearson| over all metrics and outcomes (Westfall-Young): what p is
+        p_adjusted: the p of the largest |Pearson| over all metrics and outcomes (Westfall-Young): what p is
             worth after looking at all of them.
         low, high: the range of Pearson's r when each lineage in turn is left out; None below 4 lineages.
         smallest_p: the smallest two-sided p that so few lineages can give.
-        null_r2: what R² is on average without any relation, 1 / (n - 1), n the number of lineages.
-        orders: how many were gone through: all of them, or those drawn.
-        exact: whether those were all.
+        null_r2: the average R² without any relation, 1 / (n - 1), where n is the number of lineages.
+        orders: the number of orders that were evaluated: all of them, or those that were drawn.
+        exact: whether these were all orders.
     """
 
     metric: str
@@ -66,7 +66,7 @@ class Correlation:
 
     @property
     def estimable(self) -> bool:
-        """Whether there are enough lineages for p to mean anything."""
+        """Whether there are enough lineages for p to be meaningful."""
         return self.lineages >= ESTIMABLE
 
 
@@ -77,21 +77,21 @@ def correlations(
     *,
     seed: int = 42,
 ) -> list[Correlation]:
-    """Return the correlation of every metric with every outcome, judged by permuting lineages.
+    """Return the correlation of every metric with every outcome, tested by permuting lineages.
 
-    A lineage keeps its values over all columns: labels are permuted jointly. Up to 8 lineages all orders are
-    gone through, above that 9,999 are drawn. Checkpoints of a lineage are permuted as a block where all
-    lineages have as many; else the first of each stands for its lineage. What doesn't vary in some column has
-    no correlation and is left out.
+    A lineage keeps its values over all columns: labels are permuted jointly. With up to 8 lineages, all
+    orders are enumerated; with more, 9,999 are drawn. Checkpoints of a lineage are permuted as a block if all
+    lineages have equally many; otherwise the first checkpoint represents its lineage. A metric or outcome
+    that doesn't vary in some column has no correlation and is left out.
 
     Args:
-        metrics: name -> values [units] or [units, columns], a column an LLM or a data type.
-        outcomes: the same of what is to be predicted, with the same units and columns.
-        lineages: the lineage of each unit; each its own by default.
-        seed: of drawn orders.
+        metrics: name -> values [units] or [units, columns], where a column is an LLM or a data type.
+        outcomes: name -> values that are to be predicted, with the same units and columns.
+        lineages: the lineage of each unit; by default, each unit is its own.
+        seed: the seed of drawn orders.
 
     Raises:
-        InputError: shapes that don't match, or a value that is not finite.
+        InputError: shapes don't match, or a value is not finite.
     """
     scores, goals = _matrices(metrics, "metrics"), _matrices(outcomes, "outcomes")
     shapes = {values.shape for values in (*scores.values(), *goals.values())}
@@ -143,14 +143,14 @@ def correlations(
 
 
 def without_each(score: ArrayLike, goal: ArrayLike, labels: Sequence[str]) -> dict[str, float | None]:
-    """Return label -> Pearson's r without the units that have it, the mean over columns.
+    """Return label -> Pearson's r without the units that have this label, the mean over columns.
 
-    None where fewer than three units are left, or what is left does not vary in some column.
+    It is None if fewer than three units are left, or if the remaining values do not vary in some column.
 
     Args:
         score: [units] or [units, columns].
         goal: of the same shape.
-        labels: of each unit: its family, or its lineage.
+        labels: the label of each unit, such as its family or its lineage.
     """
     both = _matrices({"score": score, "goal": goal}, "without_each")
     found: dict[str, float | None] = {}
@@ -163,13 +163,13 @@ def without_each(score: ArrayLike, goal: ArrayLike, labels: Sequence[str]) -> di
 
 
 def smallest_p(lineages: int) -> float:
-    """Return the smallest two-sided p that permuting so many lineages can give: 2 / n!, of 3 it is 1/3."""
+    """Return the smallest two-sided p that permuting this many lineages can give: 2 / n!; for 3 it is 1/3."""
     orders = math.factorial(lineages) if lineages <= EXACT else DRAWS + 1
     return min(1.0, 2 / orders)
 
 
 def subsets_of(units: Sequence[int], size: int, seed: int) -> Orders:
-    """Return the subsets of so many units [subsets, size]: all, or `MOST_SUBSETS` drawn ones of more."""
+    """Return the subsets of that many units [subsets, size]: all, or `MOST_SUBSETS` drawn ones of more."""
     if math.comb(len(units), size) <= MOST_SUBSETS:
         return np.asarray(list(itertools.combinations(units, size)), dtype=np.intp).reshape(-1, size)
     rng = rng_for(seed, "subsets")
@@ -177,12 +177,12 @@ def subsets_of(units: Sequence[int], size: int, seed: int) -> Orders:
 
 
 def last_of_each(lineages: Sequence[str]) -> list[int]:
-    """Return one unit a lineage: its last checkpoint, where there are several."""
+    """Return one unit per lineage: its last checkpoint, if there are several."""
     return list({name: place for place, name in enumerate(lineages)}.values())
 
 
 def subset_r(x: Matrix, y: Matrix, chosen: Orders) -> Matrix:
-    """Return Pearson's r of each subset in each column [subsets, columns]; NaN where one side does not vary.
+    """Return Pearson's r of each subset in each column [subsets, columns]; NaN if a side does not vary.
 
     Args:
         x: [units, columns].
@@ -199,7 +199,7 @@ def subset_r(x: Matrix, y: Matrix, chosen: Orders) -> Matrix:
 def by_chance(size: int, r: float) -> float:
     """Return how often |Pearson's r| of `size` independent normal pairs is at least `r`.
 
-    Of three r is the cosine of an angle that is uniform: 1 - 2/π·arcsin(r).
+    For three pairs, r is the cosine of a uniform angle: 1 - 2/π·arcsin(r).
     """
     if size == 3:
         return 1 - 2 / math.pi * math.asin(r)
@@ -222,7 +222,7 @@ def _matrices(named: Mapping[str, ArrayLike], what: str) -> dict[str, Matrix]:
 
 
 def blocks_of(lineages: Sequence[str], units: int) -> Orders:
-    """Return the units of each lineage [lineages, checkpoints]; of uneven ones the first unit alone."""
+    """Return the units of each lineage [lineages, checkpoints]; only the first units if they are uneven."""
     if len(lineages) != units:
         raise InputError(f"lineages: expected one for each of {units} units, got {len(lineages)}")
     members: dict[str, list[int]] = {}
@@ -238,7 +238,7 @@ def _varies(values: Matrix) -> bool:
 
 
 def orders_of(lineages: int, checkpoints: int, seed: int) -> Orders:
-    """Return orders of the units [orders, units], the first as they are: all up to `EXACT` lineages."""
+    """Return orders of the units [orders, units]; the first is the identity; all up to `EXACT` lineages."""
     if lineages <= EXACT:
         of_lineages = np.asarray(list(itertools.permutations(range(lineages))), dtype=np.intp)
     else:
@@ -257,7 +257,7 @@ def _unit(values: Matrix) -> Matrix:
 
 
 def _ranks(values: Matrix) -> Matrix:
-    """Return the ranks in each column, ties sharing their mean."""
+    """Return the ranks in each column; ties share their mean."""
     above = (values[:, None, :] > values[None, :, :]).sum(axis=1)
     tied = (values[:, None, :] == values[None, :, :]).sum(axis=1)
     ranks: Matrix = above + (tied + 1) / 2
@@ -286,14 +286,14 @@ def _permuted(scores: Sequence[Matrix], goal: Matrix, kind: object, orders: Orde
 
 
 def _two_sided(drawn: Matrix) -> float:
-    """Return twice the smaller tail of the first, which is as observed."""
+    """Return twice the smaller tail of the first value, which is the observed one."""
     tail = min((drawn >= drawn[0] - _TIE).mean(), (drawn <= drawn[0] + _TIE).mean())
     return min(1.0, 2 * float(tail))
 
 
 def _leave_one_out(score: Matrix, goal: Matrix, checkpoints: int) -> list[float]:
     lineages = len(score) // checkpoints
-    if lineages < 4:  # of two points r is 1 or -1, whatever they are
+    if lineages < 4:  # for two points, r is always 1 or -1
         return []
     found = []
     for left_out in range(lineages):

@@ -1,4 +1,4 @@
-"""How sure a difference of two scores is: of one model on two occasions, or of any two."""
+"""How certain a difference of two scores is: of one model on two occasions, or of any two scores."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def paired_difference(first: float, second: float, joint: Joint, *, level: float = 0.95) -> Interval:
     """Return the interval of `second` - `first`, two scores of the same samples.
 
-    What makes a sample easy or hard for both scores alike cancels out: so it is narrower than the intervals
-    of the two scores suggest.
+    Whatever makes a sample easy or hard for both scores alike cancels out, so the interval is narrower than
+    the intervals of the two scores suggest.
 
     Args:
         first: one score.
@@ -30,16 +30,16 @@ def paired_difference(first: float, second: float, joint: Joint, *, level: float
 
 
 def unpaired_difference(first: float, around: Interval, second: float, other: Interval) -> Interval:
-    r"""Return the interval of `second` - `first`, as if nothing were shared by the two.
+    r"""Return the interval of `second` - `first`, as if the two shared nothing.
 
-    Each side is $\sqrt{a^2 + b^2}$ of the sides of the two intervals that point there, which need not be
-    symmetric. Of scores that do share samples it is wider than need be.
+    Each side is $\sqrt{a^2 + b^2}$ of those sides of the two intervals that point there; the intervals need
+    not be symmetric. For scores that do share samples, it is wider than necessary.
 
     Args:
         first: one score.
-        around: its interval.
+        around: the first score's interval.
         second: the other score.
-        other: its interval.
+        other: the second score's interval.
 
     Source:
         Zou and Donner (2008), Statistics in Medicine 27, eq. 7 and 8.

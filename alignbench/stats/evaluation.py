@@ -1,4 +1,4 @@
-"""One call for all that goes with a score: value, null, interval, deletions, chance, flags."""
+"""One call for everything that accompanies a score: value, null, interval, deletions, chance, flags."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Evaluation:
     Args:
         value: the metric on all groups.
         n: the number of groups.
-        null: what re-paired data get; None where the metric has none.
+        null: the values of re-paired data; None if the metric has no null.
         interval: 95%, for the expected score at this n; None below 20 groups.
-        deletions: the value without block g, for every block: the same blocks for every model.
-        chance: what a guesser gets.
+        deletions: the value without block g, for every block; all models share the blocks.
+        chance: the value of guessing.
         flags: "conservative" (interval), "n_too_small" (no interval), "no_interval" (the score doesn't exist
             without some block), "separate_bases" (align=pca), and the metric's own.
         params: the settings that were fixed, such as k.
-        parts: of a composite.
+        parts: the parts of a composite.
     """
 
     value: float
@@ -55,7 +55,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A metric with its data and fixed settings: what permutations and deletions vary."""
+    """A metric with its data and fixed settings, which permutations and deletions vary."""
 
     metric: Metric
     x: Matrix
@@ -105,20 +105,20 @@ def evaluate(
 ) -> Evaluation:
     """Return the metric's value with null, interval, deletions, chance and flags.
 
-    Deterministic by `seed`, whatever was evaluated before. Metrics of two sides see one row of every group,
-    drawn by the seed; metrics of one side see all rows.
+    It depends only on its arguments and `seed`. Metrics of two sides see one row of every group, drawn by the
+    seed; metrics of one side see all rows.
 
     Args:
-        metric: of METRICS, or any other.
+        metric: one of METRICS, or any other.
         x: vision side [n, dx].
         y: text side [n, dy]; None for metrics of one side.
-        labels: the class of each row [n]: for labelled metrics and composites, and for the within-class null.
-        groups: the unit of permutations, splits and deletions [n]; each row by default.
-        seed: of everything that is drawn.
-        n_permutations: instead of the metric's own number; 0 for none.
-        params: settings to fix, such as `align` or the run's `k`; only those that the metric has.
-        null: whether to permute at all.
-        interval: whether to leave out blocks.
+        labels: the class of each row [n], for labelled metrics, composites and the within-class null.
+        groups: the unit of permutations, splits and deletions [n]; by default, each row.
+        seed: the seed of everything random.
+        n_permutations: replaces the metric's own number; 0 for none.
+        params: settings to fix, such as `align` or the run's `k`; ones that the metric lacks are an error.
+        null: whether to compute the null.
+        interval: whether to compute deletions and the interval.
 
     Raises:
         InputError: bad input, or a parameter that the metric doesn't have.
@@ -185,7 +185,7 @@ def _settings(metric: Metric, n: int, dims: tuple[int, ...], params: Mapping[str
 
 
 def _deletions(case: _Case, n: int) -> tuple[tuple[float, ...], list[str]]:
-    """Return the values without each block, and what a reader has to know of them."""
+    """Return the values without each block, and flags about them."""
     metric = case.metric
     if n < MIN_GROUPS:
         return (), ["n_too_small"]
@@ -254,7 +254,7 @@ def _global_null(case: _Case, model: NullModel | None, value: float, kind: str, 
 def _within(
     case: _Case, model: NullModel | None, value: float, draws: int
 ) -> tuple[float | None, float | None]:
-    """Return mean and p of permutations inside the classes; nothing for one class, or only singletons."""
+    """Return mean and p of permutations within the classes; None for one class, or for singletons only."""
     codes = case.codes()
     if codes is None or not 1 < int(codes.max()) + 1 < len(codes):
         return None, None

@@ -31,12 +31,12 @@ def t_quantile(probability: float, freedom: int) -> float:
 def deletion_blocks(groups: NDArray[np.str_], method: str, seed: int) -> list[NDArray[np.intp]]:
     """Return the rows of each block that a delete-block interval leaves out.
 
-    They depend on groups and seed alone, so values of two models without the same block can be paired.
+    They depend only on groups and seed, so values of two models without the same block can be paired.
 
     Args:
         groups: the group of each row.
-        method: "jackknife": a block a group, at most 100; "blocks": 10.
-        seed: of the blocks.
+        method: "jackknife": one block per group, at most 100; "blocks": 10 blocks.
+        seed: the seed of the blocks.
     """
     count = count_of(groups)
     parts = min(count, MAX_JACKKNIFE_BLOCKS if method == "jackknife" else CONSERVATIVE_BLOCKS)
@@ -68,11 +68,11 @@ def jackknife_interval(
     """Return value ± t₍G−1₎ · standard error, cut to the score's bounds.
 
     Args:
-        value: on all groups.
+        value: the value on all groups.
         deletions: the values without each of the G blocks.
-        bounds: of the score.
-        method: goes into the interval's name, with G.
-        level: of confidence.
+        bounds: the score's bounds.
+        method: the interval's name, to which G is added.
+        level: the confidence level.
     """
     half = t_quantile(0.5 + level / 2, len(deletions) - 1) * jackknife_error(deletions)
     low, high = max(value - half, bounds[0]), min(value + half, bounds[1])
@@ -104,16 +104,16 @@ def bootstrap_interval(
     draws: int = 2000,
     level: float = 0.95,
 ) -> Interval:
-    """Return the percentile interval of a mean over queries (such as MRR), resampling whole groups.
+    """Return the percentile interval of a mean over queries (such as MRR), from resampling whole groups.
 
-    Never for kernel scores: a repeated row is its own partner, which looks like alignment.
+    Don't use it for kernel scores: a repeated row is its own partner, which looks like alignment.
 
     Args:
-        values: one a query [n].
-        groups: the group of each query; each its own by default.
-        seed: of the resampling.
-        draws: resamples.
-        level: of confidence.
+        values: one value per query [n].
+        groups: the group of each query; by default, each query is its own.
+        seed: the seed of the resampling.
+        draws: the number of resamples.
+        level: the confidence level.
     """
     numbers = np.asarray(values, dtype=np.float64)
     names = np.arange(len(numbers)) if groups is None else np.asarray(groups)

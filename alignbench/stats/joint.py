@@ -1,4 +1,4 @@
-"""How the scores of several models vary together: over shared deletions, or over shared splits and seeds."""
+"""How the scores of several models vary together, over shared deletions or over shared splits and seeds."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Joint:
 
     Args:
         parts: name -> the score without each block, or in each split (the mean over its seeds).
-        error: gives the standard error of a difference of two scores from its values on the parts.
-        deviations: name -> a vector; the products of two of them sum to the covariance of the two scores.
+        error: computes the standard error of a difference of two scores from its values on the parts.
+        deviations: name -> a vector; the inner product of two of them is the covariance of the two scores.
     """
 
     parts: Mapping[str, Sequence[float]]
@@ -51,7 +51,7 @@ def joint_of_deletions(deletions: Mapping[str, Sequence[float]]) -> Joint:
         deletions: name -> the score without each shared block, as `evaluate` gives them.
 
     Raises:
-        InputError: fewer than two blocks, or not the same number for all names.
+        InputError: there are fewer than two blocks, or their number differs between names.
     """
     values = _columns(deletions, "deletions", 1)
     count = len(next(iter(values.values())))
@@ -66,16 +66,16 @@ def joint_of_deletions(deletions: Mapping[str, Sequence[float]]) -> Joint:
 def joint_of_repeats(repeats: Mapping[str, Sequence[Sequence[float]]], test_to_train: float) -> Joint:
     r"""Return how trained scores vary together over shared splits and seeds.
 
-    The covariance is the corrected one of the splits, $(1/J + n_{test}/n_{train})\,S_{splits}$, and that of
-    the seeds, $S_{seeds}/K$, which holds what a seed does to every split alike; S are sample covariances of
+    The covariance is the corrected one of the splits, $(1/J + n_{test}/n_{train})\,S_{splits}$, plus that of
+    the seeds, $S_{seeds}/K$, which covers what a seed does to every split alike; S are sample covariances of
     the means. The `error` is that of the splits alone, as in `corrected_interval`.
 
     Args:
         repeats: name -> the score in each split with each seed [J, K].
-        test_to_train: held-out groups over training groups.
+        test_to_train: the ratio of held-out to training groups.
 
     Raises:
-        InputError: fewer than two splits, or not the same splits and seeds for all names.
+        InputError: there are fewer than two splits, or splits or seeds differ between names.
     """
     values = _columns(repeats, "repeats", 2)
     parts = {name: table.mean(axis=1) for name, table in values.items()}

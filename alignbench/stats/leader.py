@@ -1,4 +1,4 @@
-"""How far behind the leader of several models chance alone can put one of them."""
+"""How far chance alone can put one of several models behind the leader."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ DRAWS = 100_000
 def leader_quantile(models: int, freedom: int, level: float = LEVEL) -> float:
     r"""Return the ratio of difference to error that a leader's largest lead exceeds with probability `level`.
 
-    It is the studentised range, but with the paired error of each difference instead of one error for all:
-    the upper quantile of $\max_i (z_{(1)} - z_i) / s_i$ over `models` equal and independent normal z, where
-    $z_{(1)}$ is the largest and $s_i$ estimates the error of that very difference with `freedom` degrees of
-    freedom. For two models that is the two-sided quantile of Student's t. A leader that is the largest of
-    many is ahead by luck alone, which this quantile allows for, and correlation between the models is in the
-    errors. Scores that are correlated in groups, or of unequal errors, exceed it less often than `level`.
+    It is the studentised range, but with the paired error of each difference instead of one common error: the
+    upper quantile of $\max_i (z_{(1)} - z_i) / s_i$ over `models` equal and independent normal z, where
+    $z_{(1)}$ is the largest and $s_i$ estimates the error of that difference with `freedom` degrees of
+    freedom. For two models, it is the two-sided quantile of Student's t. The largest of many values is ahead
+    by luck alone; this quantile allows for that, and the errors account for correlation between the models.
+    Scores that are correlated in groups, or have unequal errors, exceed it less often than `level`.
 
-    The quantile is that of 100,000 draws with a fixed seed, so `level` is met within .001 or so.
+    The quantile comes from 100,000 draws with a fixed seed, so `level` holds within about .001.
 
     Args:
-        models: how many are compared, the leader included.
-        freedom: of each error.
-        level: the probability that any of `models` equal ones seems to be behind the leader.
+        models: the number of models, including the leader.
+        freedom: the degrees of freedom of each error.
+        level: the probability that any of `models` equal models seems to be behind the leader.
 
     Raises:
-        InputError: fewer than two models, no degree of freedom, or a level that is no probability.
+        InputError: there are fewer than two models, there is no degree of freedom, or the level is not a
+            probability.
 
     Source:
         Tukey (1953), The problem of multiple comparisons; Hayter (1984), Annals of Statistics 12, for unequal

@@ -1,4 +1,4 @@
-"""How much of an outcome a linear function of scores explains, in the sample and left out of it."""
+"""How much of an outcome a linear function of scores explains, in the sample and out of sample."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ class FitQuality:
     """What a least-squares fit explains; means over columns.
 
     Args:
-        r2: in the sample.
-        q2: of each lineage from a fit to the others, against the mean of the others: 0 for a fit that is
-            worth no more than that mean, below 0 for a worse one. None where the others are too few to fit.
-        null_r2: what r2 is on average without any relation, k / (n - 1), k scores of n units; at most 1.
-        p: the share of orders of the lineages whose r2 is as large; None where none was gone through.
-        exact: whether those were all orders.
-        scores: k.
+        r2: the share explained in the sample.
+        q2: the share explained in each lineage by a fit to the others, relative to the others' mean: 0 for a
+            fit that is no better than that mean, negative for a worse one. None if the others are too few to
+            fit.
+        null_r2: the average r2 without any relation, k / (n - 1) for k scores of n units; at most 1.
+        p: the share of orders of the lineages whose r2 is at least as large; None if no order was evaluated.
+        exact: whether these were all orders.
+        scores: the number k of scores.
     """
 
     r2: float
@@ -50,17 +51,18 @@ def explained(
     seed: int = 42,
     permute: bool = True,
 ) -> FitQuality:
-    """Return what scores explain of an outcome, with exact p up to 8 lineages, and 9,999 orders above.
+    """Return what scores explain of an outcome, with exact p up to 8 lineages and 9,999 drawn orders above.
 
     Args:
         scores: [units, k] or, with several columns, [units, k, columns].
         outcome: [units] or [units, columns].
-        lineages: of each unit; permuted and left out as blocks. Each its own by default.
-        seed: of drawn orders.
-        permute: whether to go through orders at all, for p.
+        lineages: the lineage of each unit; they are permuted and left out as blocks. By default, each unit is
+            its own.
+        seed: the seed of drawn orders.
+        permute: whether to compute p, which needs the orders.
 
     Raises:
-        InputError: shapes that don't match, values that are not finite, or an outcome that does not vary.
+        InputError: shapes don't match, values are not finite, or the outcome does not vary.
     """
     x, y = np.asarray(scores, dtype=np.float64), np.asarray(outcome, dtype=np.float64)
     x, y = (x[:, :, None] if x.ndim == 2 else x), (y[:, None] if y.ndim == 1 else y)
@@ -92,7 +94,7 @@ def explained(
 
 
 def _basis(x: Matrix) -> Matrix:
-    """Return an orthonormal basis [units, rank] of the centred scores' span."""
+    """Return an orthonormal basis [units, rank] of the span of the centred scores."""
     centered = x - x.mean(axis=0)
     scale = np.linalg.norm(centered, axis=0)
     kept = scale > _TIE * np.abs(x).max(axis=0).clip(min=1e-300)
@@ -102,14 +104,14 @@ def _basis(x: Matrix) -> Matrix:
 
 
 def _r2_of(basis: Matrix, y: Matrix, orders: NDArray[np.intp]) -> Matrix:
-    """Return R² of the outcome [units] in each order, by its projection on the scores' span."""
+    """Return R² of the outcome [units] in each order, by projecting it on the scores' span."""
     moved = (y - y.mean())[orders]
     part: Matrix = np.square(moved @ basis).sum(axis=1) / np.square(moved[0]).sum()
     return part
 
 
 def _q2_of(basis: Matrix, y: Matrix, checkpoints: int) -> float:
-    """Return Q², each lineage left out without a new fit: the others miss it by (I - H_bb)⁻¹ e_b."""
+    """Return Q², leaving out each lineage without refitting: the others miss it by (I - H_bb)⁻¹ e_b."""
     own = np.full((len(y), 1), 1 / np.sqrt(len(y)))
     errors = []
     for span in (np.hstack([own, basis]), own):

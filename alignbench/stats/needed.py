@@ -1,4 +1,4 @@
-"""How many samples it would take to tell apart two scores that tie."""
+"""How many samples it would take to tell two tied scores apart."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from alignbench.stats.joint import Joint
 
-NOTHING = 1e-3  # of its error: a difference that 8 million times the samples would show
+NOTHING = 1e-3  # of its error: a difference that only 8 million times the samples would show
 
 
 def samples_needed(
@@ -28,23 +28,24 @@ def samples_needed(
 ) -> float:
     r"""Return about how many groups tell two scores apart, $n\,((z_{1-\alpha/2} + z_{power})\,e/|d|)^2$.
 
-    It is where a two-sided test of the difference d at `level` has this power, if the difference stays what
-    it was seen to be and its error e shrinks as 1/√n. A difference that was seen while it tied is itself
-    uncertain by its error, and so is this number: its order of magnitude is what it is good for.
+    This is where a two-sided test of the difference d at `level` has this power, if the true difference is
+    the observed one and its error e shrinks as 1/√n. A difference observed in a tie is itself uncertain by
+    its error, and so is this number: read it as an order of magnitude.
 
     Args:
-        difference: of the two scores, as it was seen.
+        difference: the observed difference of the two scores.
         error: its standard error.
         n: the number of groups that gave both.
-        level: of the test.
-        power: how probable it should be that the test finds the difference.
-        freedom: of the error; quantiles are then Student's.
+        level: the level of the test.
+        power: the probability with which the test should find the difference.
+        freedom: the degrees of freedom of the error, for Student's quantiles.
 
     Returns:
-        Groups in all, not in addition; infinite for a difference below a thousandth of its error.
+        The total number of groups, not the additional one; infinite for a difference below a thousandth of
+        its error.
 
     Raises:
-        InputError: an argument out of its range.
+        InputError: an argument is out of its range.
     """
     if not (math.isfinite(difference) and 0 <= error < math.inf and n >= 1):
         raise InputError(
@@ -69,19 +70,19 @@ def needed_of_ties(
     level: float = LEVEL,
     power: float = 0.8,
 ) -> dict[str, float]:
-    """Return name -> about how many groups tell each of those tied with the best from it, by the same rule.
+    """Return name -> about how many groups tell each model that ties with the best from it, by the same rule.
 
-    `tie_groups` tests the clearest of t ties at the level for t + 1 models, the last at that for two, and
-    stops where nobody is told apart: so none needs fewer than one that is clearer.
+    `tie_groups` tests the clearest of t ties at the level for t + 1 models and the last one at that for two,
+    and stops when no model is told apart, so no model needs fewer groups than a clearer one.
 
     Args:
         best: the leader.
-        tied: those that can't be told from it.
+        tied: the models that can't be told from it.
         values: score by name.
         joint: how the scores vary together.
         n: the number of groups.
-        level: at which equal models are told apart.
-        power: of each test.
+        level: the level at which equal models are told apart.
+        power: the power of each test.
     """
     differences = {name: abs(values[best] - values[name]) for name in tied}
     errors = {name: joint.error_between(best, name) for name in differences}

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ROUNDING = 1e-10  # draws that are closer to the score, in its own unit, reach it: that may be rounding alone
+ROUNDING = 1e-10  # draws closer than this to the score, in its own unit, count as reaching it
 
 
 def draw_permutations(n: int, draws: int, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -18,7 +18,7 @@ def draw_permutations(n: int, draws: int, rng: np.random.Generator) -> NDArray[n
 
 
 def draw_within(codes: NDArray[np.intp], draws: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Return `draws` permutations [draws, n] that exchange rows only inside their class."""
+    """Return `draws` permutations [draws, n] that exchange rows only within their class."""
     result = np.tile(np.arange(len(codes), dtype=np.intp), (draws, 1))
     for code in range(int(codes.max()) + 1):
         members = np.flatnonzero(codes == code)
@@ -33,14 +33,14 @@ def p_value(
     higher_is_better: bool = True,
     bounds: tuple[float, float] = (-1.0, 1.0),
 ) -> float:
-    """Return the one-sided p of `score`: (1 + the number of draws as good or better) / (draws + 1).
+    """Return the one-sided p of `score`: (1 + the number of draws that are as good or better) / (draws + 1).
 
     Args:
-        score: of the true pairs.
-        drawn: of re-paired data.
-        higher_is_better: whether larger draws are as good.
-        bounds: of the score. They say what its unit is; a score without any may be of any size, and its unit
-            is the largest of all that were drawn.
+        score: the score of the true pairs.
+        drawn: the scores of re-paired data.
+        higher_is_better: whether larger draws are better.
+        bounds: the score's bounds, which define its unit. A score without bounds may be of any size; its unit
+            is the largest absolute value of all draws.
     """
     sign = 1 if higher_is_better else -1
     sizes = [abs(bound) for bound in bounds if bound and np.isfinite(bound)]

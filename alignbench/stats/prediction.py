@@ -44,22 +44,22 @@ SHOWN_FIRST = (
 )
 """Metrics, in the order in which a reader is shown the first few."""
 MOST_SHOWN = 4
-_THREE = 3  # encoders: of as many the published correlation was made
+_THREE = 3  # the number of encoders in the published correlation
 _STRONG = (0.9, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the run says of scores as predictors of retrieval.
+    """What the run says about scores as predictors of retrieval.
 
     Args:
-        encoders: whose scores were correlated.
-        lineages: how many trainings they come from.
-        columns: the (LLM, data type) that labels were permuted jointly over.
+        encoders: the encoders whose scores were correlated.
+        lineages: the number of trainings that they come from.
+        columns: the (LLM, data type) combinations over which labels were permuted jointly.
         left_out: encoder or metric -> why it is not in the correlations.
-        correlations: of every metric with every outcome.
-        statement: what may be concluded, in a sentence.
-        paradox: what any three of the encoders would have said of CKA, or "" where there aren't three.
+        correlations: the correlations of every metric with every outcome.
+        statement: the conclusion, in a sentence.
+        paradox: what any three of the encoders would have said about CKA; "" if there are not three.
     """
 
     encoders: tuple[str, ...]
@@ -89,11 +89,11 @@ class Prediction:
 def predicts(
     scores: Iterable[Score], models: Iterable[ModelInfo] = (), *, seed: int = 42
 ) -> Prediction | None:
-    """Return the correlations of scores with MRR over encoders; None where no MRR was recorded.
+    """Return the correlations of scores with MRR over encoders; None if no MRR was recorded.
 
-    An encoder's lineage is the source of its weights: two aliases of one checkpoint are one unit. Encoders of
-    random weights come from no training: controls, shown in figures and left out here, where they would make
-    any score look good.
+    An encoder's lineage is the source of its weights: two aliases of one checkpoint are one unit. Encoders
+    with random weights come from no training. They are controls: figures show them, but they are left out
+    here, where they would make any score look good.
     """
     recorded = [s for s in scores if s.encoder is not None and s.llm is not None and not s.other]
     outcomes = _tables(
@@ -143,7 +143,7 @@ def predicts(
 
 
 def _of_cka(found: Sequence[Correlation]) -> Correlation | None:
-    """Return the correlation of CKA with the first outcome; without CKA, the strongest of that outcome."""
+    """Return the correlation of CKA with the first outcome; without CKA, the strongest for that outcome."""
     own = [one for one in found if one.outcome == found[0].outcome]
     names = ("calibrated_cka", "debiased_cka", "linear_cka")
     of_cka = {one.metric: one for one in own if one.metric in names}
@@ -152,14 +152,14 @@ def _of_cka(found: Sequence[Correlation]) -> Correlation | None:
 
 
 def paradox_of(one: Correlation, x: Matrix, y: Matrix, lineages: Sequence[str], seed: int = 42) -> str:
-    """Say what three encoders alone would have said of a correlation, and what that would have been worth.
+    """Describe what three encoders alone would have said of a correlation, and how much that is worth.
 
     Args:
         one: the correlation over all lineages.
         x: the score [encoders, columns].
-        y: the outcome, likewise.
-        lineages: of the encoders.
-        seed: of the subsets, where there are too many to look at all.
+        y: the outcome [encoders, columns].
+        lineages: the lineage of each encoder.
+        seed: the seed of the subsets, if there are too many to enumerate.
     """
     units = last_of_each(lineages)
     if len(units) < _THREE:
@@ -183,7 +183,7 @@ def paradox_of(one: Correlation, x: Matrix, y: Matrix, lineages: Sequence[str], 
 
 
 def worth(one: Correlation) -> str:
-    """Return a correlation with its p, or that its worth can't be estimated from so few lineages."""
+    """Return a correlation with its p, or the statement that so few lineages can't estimate it."""
     around = "" if one.low is None else f" ({one.low:.2f} to {one.high:.2f} leaving one out)"
     told = (
         f"p = {one.p_adjusted:.2g}" if one.estimable else f"not estimable: {plural(one.lineages, 'lineage')}"
@@ -192,7 +192,7 @@ def worth(one: Correlation) -> str:
 
 
 def _tables(scores: Sequence[Score], name: Any) -> dict[str, dict[tuple[str, tuple[str, str]], float]]:
-    """Return name -> (encoder, (llm, data type)) -> value; what was recorded first stands."""
+    """Return name -> (encoder, (llm, data type)) -> value; the first recorded value counts."""
     found: dict[str, dict[tuple[str, tuple[str, str]], float]] = {}
     for score in scores:
         if score.value is not None and "fidelity" not in score.flags:
@@ -210,7 +210,7 @@ def _matrix(
 
 
 def verdict_of(lineages: int, found: Sequence[Correlation]) -> str:
-    """Say in a sentence what may be concluded from correlations over so many lineages."""
+    """Return the conclusion from correlations over these lineages, in a sentence."""
     trainings = plural(lineages, "lineage")
     if lineages < ESTIMABLE:
         least = f"; the smallest two-sided p that {lineages} can give is {smallest_p(lineages):.2g}"

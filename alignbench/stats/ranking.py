@@ -1,4 +1,4 @@
-"""Tie groups: who can't be told apart from the best."""
+"""Tie groups: which models can't be told apart from the best."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROUNDING = 1e-12
 
 
 def paired_ratio(difference: float, error: float) -> float:
-    """Return how many errors a difference is, without its sign; 0 for none at all, infinite without error."""
+    """Return the unsigned ratio of a difference to its error; 0 for no difference, infinite without error."""
     if error <= ROUNDING * max(1.0, abs(difference)):
         return 0.0 if abs(difference) <= ROUNDING else math.inf
     return abs(difference) / error
@@ -32,8 +32,8 @@ def paired_p(
 
     Args:
         difference: of the two scores.
-        deletions: the difference without each block; of trained scores, in each split.
-        error: gives the standard error of `difference` from these.
+        deletions: the difference without each block or, for trained scores, in each split.
+        error: computes the standard error of `difference` from these.
     """
     from scipy.special import stdtr
 
@@ -63,18 +63,18 @@ def tie_groups(
 ) -> list[list[str]]:
     """Return the names in groups, best first: each group is a leader and all that can't be told from it.
 
-    A name is told from the leader where it is behind by more errors of their difference than
-    `leader_quantile` allows for that many names. Those that are told apart are taken out, and the rest is
-    looked at again with the quantile for fewer, until nobody more is told apart. So where the best are equal,
-    any of them is told from the leader in at most 5% of all samples. The groups behind are made by the same
-    rule from the names that are left, each at this level by itself. Where nothing is known of how the scores
-    vary together, nobody can be told from anybody: one group.
+    A name is told from the leader if it is behind by more errors of their difference than `leader_quantile`
+    allows for that many names. Those that are told apart are removed, and the rest is tested again with the
+    quantile for fewer names, until no further name is told apart. So if the best are equal, one of them is
+    wrongly told from the leader in at most 5% of samples. The groups behind are formed by the same rule from
+    the remaining names, each at this level by itself. If nothing is known about how the scores vary together,
+    nothing can be told apart, and there is one group.
 
     Args:
         values: score by name.
-        joint: how the scores vary together; of the same names at least.
+        joint: how the scores vary together; it has at least the same names.
         higher_is_better: whether the best is the largest.
-        level: the probability that equal ones are told apart.
+        level: the probability that equal models are told apart.
     """
     rest = sorted(values, key=lambda name: (-values[name] if higher_is_better else values[name], name))
     if joint is None:

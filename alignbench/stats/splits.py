@@ -1,8 +1,8 @@
-"""Seeded splits of groups that depend on nothing but the groups' names and the seed.
+"""Seeded splits of groups that depend only on the groups' names and the seed.
 
-Groups are ordered by a hash of seed, purpose and name, and cut. So every model of a run gets the same halves,
-folds and blocks, whatever the order of the rows; and leaving a few groups out moves only a few others across
-a border.
+Groups are ordered by a hash of seed, purpose and name, and then cut. So every model of a run gets the same
+halves, folds and blocks, whatever the order of the rows; and leaving out a few groups moves only a few others
+across a border.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 
 def rng_for(seed: int, *purpose: str | int) -> np.random.Generator:
-    """Return a generator of its own for every seed and purpose, the same on every machine.
+    """Return a separate generator for each seed and purpose, the same on every machine.
 
-    Never calculate with seeds (`seed + number`): a run of the next seed would then draw the same numbers.
+    Never do arithmetic on seeds (`seed + number`): a run with the next seed would then draw the same numbers.
     """
     digest = hashlib.sha256("\0".join(map(str, (seed, *purpose))).encode()).digest()
     return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32).tolist())
 
 
 def seed_for(seed: int, *purpose: str | int) -> int:
-    """Return the same as a whole number below 2**31, for torch, scikit-learn and UMAP."""
+    """Return an integer seed below 2**31 by the same scheme, for torch, scikit-learn and UMAP."""
     return int(rng_for(seed, *purpose).integers(2**31))
 
 
 def assign(groups: NDArray[np.str_], parts: int, seed: int, purpose: str) -> NDArray[np.intp]:
-    """Return the part 0 … parts−1 of each row: a group in one part, all parts of as many groups (±1)."""
+    """Return the part 0 … parts−1 of each row: a group is in one part, and parts are equally large (±1)."""
     names, member = np.unique(groups, return_inverse=True)
     keys = [hashlib.sha256(f"{seed}\0{purpose}\0{name}".encode()).digest() for name in names]
     order = np.asarray(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.intp)
@@ -43,7 +43,7 @@ def assign(groups: NDArray[np.str_], parts: int, seed: int, purpose: str) -> NDA
 
 
 def train_half(groups: NDArray[np.str_], seed: int) -> NDArray[np.bool_]:
-    """Return which rows are of the train half: floor(G/2) of the G groups."""
+    """Return the mask of rows in the train half: floor(G/2) of the G groups."""
     half: NDArray[np.bool_] = assign(groups, 2, seed, "half") == 1
     return half
 
@@ -53,7 +53,8 @@ def repeated_split(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return the (train, test) masks of rows in the `number`-th of repeated splits.
 
-    One group in `parts` is tested; each split is drawn anew, so two of them share test groups by chance.
+    One group in `parts` is tested; each split is drawn independently, so two of them share test groups by
+    chance.
     """
     test: NDArray[np.bool_] = assign(groups, parts, seed, f"split {number}") == 0
     return ~test, test

@@ -1,4 +1,4 @@
-"""Who is the best of several models, and who can't be told from it: the one place that decides it."""
+"""Which of several models is best, and which can't be told from it: the only place that decides this."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Standings:
 
     Args:
         order: the models that have a value, best first.
-        tie_groups: `order` cut where a difference is more than chance; None where the scores can't be
-            compared in pairs, so that ties are unknown.
-        beats_shuffled: the models whose score shuffled pairs reach in at most 5% of all cases, or that have
-            no such test.
-        probability_best: model -> the probability that it is the best of these; None where ties are unknown,
-            or there is nobody to compare with.
+        tie_groups: `order`, cut where a difference is more than chance; None if the scores can't be compared
+            in pairs, so that ties are unknown.
+        beats_shuffled: the models whose score shuffled pairs reach in at most 5% of cases, or that have no
+            such test.
+        probability_best: model -> the probability that it is the best of these; None if ties are unknown or
+            there is only one model.
         samples_needed: model that ties with the best -> about how many groups would tell the two apart; None
-            where they differ by practically nothing.
+            if they hardly differ.
     """
 
     order: tuple[str, ...]
@@ -45,17 +45,17 @@ class Standings:
 
     @property
     def top(self) -> tuple[str, ...]:
-        """The leader and all that can't be told from it; the leader alone where ties are unknown."""
+        """The leader and all models that can't be told from it; the leader alone if ties are unknown."""
         return self.tie_groups[0] if self.tie_groups else self.order[:1]
 
     @property
     def answer(self) -> tuple[str, ...]:
-        """The same, but nobody where none of these beats shuffled pairs: then nothing is the best."""
+        """The same, but empty if none of these beats shuffled pairs: then nothing is the best."""
         return self.top if set(self.top) & set(self.beats_shuffled) else ()
 
     @property
     def winner(self) -> str | None:
-        """The best, where nobody ties with it and it beats shuffled pairs."""
+        """The best model, if none ties with it and it beats shuffled pairs."""
         return self.answer[0] if self.tie_groups is not None and len(self.answer) == 1 else None
 
 
@@ -63,7 +63,7 @@ def standings(scores: Mapping[str, Score]) -> Standings:
     """Return the order of several models by their scores, and which of them tie.
 
     Args:
-        scores: model -> its score, all of one metric on the same data; those without a value don't count.
+        scores: model -> its score, all of one metric on the same data; scores without a value don't count.
     """
     scores = {name: score for name, score in scores.items() if score.value is not None}
     values = {name: float(score.value or 0.0) for name, score in scores.items()}
@@ -89,14 +89,14 @@ def standings(scores: Mapping[str, Score]) -> Standings:
 
 
 def beats_shuffled(score: Score) -> bool:
-    """Return whether the score's own null gives no reason to doubt it; True where there is no null."""
+    """Return whether the score's own null gives no reason to doubt it; True if there is no null."""
     return score.null is None or score.null.p is None or score.null.p <= LEVEL
 
 
 def joint_of(scores: Mapping[str, Score]) -> Joint | None:
     """Return how two or more scores vary together.
 
-    None where they share neither deletions nor repeats, or are of too few groups for an interval.
+    It is None if they share neither deletions nor repeats, or have too few groups for an interval.
     """
     sizes = {score.n for score in scores.values()}
     if len(scores) < 2 or len(sizes) > 1 or min(sizes) < MIN_GROUPS:
@@ -113,7 +113,7 @@ def joint_of(scores: Mapping[str, Score]) -> Joint | None:
 
 
 def _layout(score: Score) -> tuple[int, int, float] | None:
-    """Return splits, seeds and the ratio of held-out to training groups; None where repeats don't fit."""
+    """Return splits, seeds and the ratio of held-out to training groups; None if repeats don't match."""
     splits, seeds, ratio = (score.params.get(name) for name in ("splits", "seeds", "test_to_train"))
     if not (isinstance(splits, int) and isinstance(seeds, int) and isinstance(ratio, int | float)):
         return None

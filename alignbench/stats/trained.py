@@ -1,4 +1,4 @@
-"""What goes with trained scores: their values over repeated splits, and over seeds."""
+"""What accompanies trained scores: their values over repeated splits and over seeds."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def corrected_error(split_values: Sequence[float] | NDArray[np.float64], test_to
     r"""Return the corrected standard error of a mean over J splits, $\sqrt{(1/J + n_{test}/n_{train})\,s^2}$.
 
     Repeated splits share most of their training data, so their values vary less than those of J independent
-    samples would; the second term makes up for that.
+    samples would; the second term corrects for that.
 
     Args:
         split_values: the value of each split [J], the mean over its seeds.
-        test_to_train: held-out groups over training groups: 0.25 for an 80/20 split.
+        test_to_train: the ratio of held-out to training groups: 0.25 for an 80/20 split.
 
     Raises:
-        InputError: fewer than two splits, a value that is not finite, or a ratio that is not positive.
+        InputError: there are fewer than two splits, a value is not finite, or the ratio is not positive.
 
     Source:
         Nadeau and Bengio (2003), Machine Learning 52 (the corrected resampled t-test).
@@ -47,12 +47,12 @@ def corrected_interval(
 
     Args:
         split_values: the value of each split [J], the mean over its seeds.
-        test_to_train: held-out groups over training groups.
-        bounds: of the score.
-        level: of confidence.
+        test_to_train: the ratio of held-out to training groups.
+        bounds: the score's bounds.
+        level: the confidence level.
 
     Raises:
-        InputError: as `corrected_error`.
+        InputError: see `corrected_error`.
     """
     values = _splits(split_values, test_to_train)
     center = float(values.mean())
@@ -62,16 +62,16 @@ def corrected_interval(
 
 
 def seed_spread(values: ArrayLike) -> float:
-    """Return the standard deviation over seeds on one and the same split, pooled over the splits.
+    """Return the standard deviation over seeds within one split, pooled over the splits.
 
-    It says how much of a score is the luck of an initialisation; it is no part of the interval's correction.
+    It says how much of a score is luck of the initialisation; it is not part of the interval's correction.
 
     Args:
-        values: [splits, seeds].
+        values: the values [splits, seeds].
 
     Raises:
-        InputError: not a matrix, or a value that is not finite.
-        DegenerateError: one seed: there is no spread to see.
+        InputError: the values are not a matrix, or one is not finite.
+        DegenerateError: there is only one seed, so there is no spread.
     """
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.ndim != 2 or not len(numbers) or not np.isfinite(numbers).all():
@@ -84,10 +84,10 @@ def seed_spread(values: ArrayLike) -> float:
 def multi_split_p(p_values: ArrayLike) -> float:
     """Return one p for the p-values of several splits of the same data: twice their median, at most 1.
 
-    Valid whatever the dependence between the splits, which share their data.
+    It is valid for any dependence between the splits, which share their data.
 
     Raises:
-        InputError: none, or one that is not from 0 to 1.
+        InputError: there are none, or one is not from 0 to 1.
 
     Source:
         Rüger (1978), Metrika 25; Meinshausen, Meier and Bühlmann (2009), Journal of the American

@@ -1,4 +1,4 @@
-"""Whether a ranking survives choices that somebody else might have made: the order under each of them."""
+"""Whether a ranking survives other reasonable choices: the order under each of them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ AS_SCORED = "as scored"
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """What a variant makes of the ranking for one LLM.
+    """The ranking for one LLM under one variant.
 
     Args:
         llm: the text side.
-        variant: what is other.
-        values: encoder -> score; of an encoder that has no such variant, the score as it was.
-        unchanged: the encoders that have no such variant.
+        variant: the choice that differs.
+        values: encoder -> score; for an encoder without this variant, its original score.
+        unchanged: the encoders that lack this variant.
         order: the encoders, best first.
-        tied: the first and those that can't be told from it; None where that is unknown.
-        tau: Kendall's τ with the order as scored; None for a single encoder.
-        keeps_first: whether the first as scored is the first here, too, or can't be told from it.
+        tied: the first encoder and those that can't be told from it; None if that is unknown.
+        tau: Kendall's τ with the original order; None for a single encoder.
+        keeps_first: whether the original first encoder is first here, too, or can't be told from the first.
     """
 
     llm: str
@@ -43,9 +43,9 @@ class Variation:
 
 
 def variations(scores: Iterable[Score]) -> list[Variation]:
-    """Return for each LLM and variant the ranking of encoders, beside the ranking as scored.
+    """Return for each LLM and variant the ranking of encoders, beside the original ranking.
 
-    An encoder that has no such variant keeps its score.
+    An encoder without a variant keeps its score.
     """
     own = [s for s in scores if s.metric == METRIC and s.value is not None and s.encoder and s.llm]
     rows = []
@@ -73,7 +73,7 @@ def _row(
 
 
 def _place(variant: str) -> tuple[int, str]:
-    """Return where a variant stands in tables: kinds of choices together, as scored first."""
+    """Return a variant's place in tables: the original first, then by kind of choice."""
     kinds = (AS_SCORED, "pooling", "fit", "encoder", "LLM", "lengths", "unit", "centred", "features")
     return next((i for i, kind in enumerate(kinds) if variant.startswith(kind)), len(kinds)), variant
 
@@ -83,7 +83,7 @@ def _order(found: dict[str, Score]) -> tuple[str, ...]:
 
 
 def kendall(before: Sequence[str], after: Sequence[str]) -> float | None:
-    """Return Kendall's τ of two orders: the share of pairs that keep their order less that of the rest."""
+    """Return Kendall's τ of two orders: the share of pairs in the same order minus that of the others."""
     n = len(before)
     if n < 2:
         return None

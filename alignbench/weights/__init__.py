@@ -1,7 +1,7 @@
-"""Finding a model's weights, knowing what they are, and loading them without a silent random tensor.
+"""Finding a model's weights, identifying them, and loading them without a silently random tensor.
 
-Shared by `alignbench.encoders` and `alignbench.llms`. Nothing here imports torch or transformers, but
-`alignbench.weights.loading`.
+`alignbench.encoders` and `alignbench.llms` share this room. Only `alignbench.weights.loading` and the modules
+that use it import torch or transformers.
 """
 
 from alignbench.weights.precision import Precision, resolve_device, resolve_precision

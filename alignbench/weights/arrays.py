@@ -1,4 +1,4 @@
-"""Embeddings that were computed elsewhere, in the place of a model: `npy:file.npy`."""
+"""Embeddings that were computed elsewhere, in place of a model: `npy:file.npy`."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 class ArrayFile:
-    """The rows of a .npy file [n, d], as the vectors of a model that nobody has to run.
+    """The rows of a .npy file [n, d], as the vectors of a model that never has to run.
 
-    Only the header is read, and the file's sha256 taken, until its vectors are asked for.
+    Until its vectors are requested, only the header and the file's sha256 are read.
 
     Args:
         path: the file.
@@ -36,7 +36,7 @@ class ArrayFile:
 
     Raises:
         WeightsMissingError: there is no such file.
-        ModelError: it is not a matrix of real numbers with a row.
+        ModelError: it is not a matrix of real numbers with at least one row.
     """
 
     family = "other"
@@ -57,16 +57,16 @@ class ArrayFile:
         self.revision = file_digest(path)[:16]
 
     def describe(self, used: int) -> str:
-        """Return what the plan of a run that uses so many of the rows says of it."""
+        """Return the line in a run's plan about the array, of which the run uses `used` rows."""
         part = "" if used == self.rows else f", {used} of its {self.rows} rows"
         return f"arrays, {self.dims} dims, {self.dtype} from {self.source.removeprefix('npy:')}{part}"
 
     def embed(self, items: Sequence[Any]) -> NoReturn:
-        """Refuse: there is no model that could be run on anything."""
+        """Refuse to embed: there is no model that could run."""
         raise self._wrong("arrays that were computed elsewhere; there is no model to be run")
 
     def vectors_of(self, dataset: Dataset) -> NDArray[np.float32]:
-        """Return the rows of the dataset's samples, float32 [n, d], row i of sample i.
+        """Return the rows of the dataset's samples, float32 [n, d]; row i belongs to sample i.
 
         Raises:
             ModelError: the rows don't match the samples, one of them is not finite, or the file has changed.
@@ -99,10 +99,10 @@ class ArrayFile:
         return vectors
 
     def values(self) -> NDArray[Any]:
-        """Return the whole matrix as it is in the file, mapped into memory.
+        """Return the whole matrix of the file, memory-mapped.
 
         Raises:
-            ModelError: the file is another than when its digest was taken.
+            ModelError: the file has changed since its digest was computed.
         """
         if file_digest(self._path)[:16] != self.revision:
             raise self._wrong("the file has changed since the run began; run again")
@@ -126,10 +126,10 @@ def arrays(
     """Return the arrays that `npy:file.npy` names, under their alias.
 
     Args:
-        spec: of kind "npy".
-        side: which side of a pair they are.
-        l2: whether rows are brought to unit length.
-        asked: the options that were given and that only a model can follow.
+        spec: a spec of kind "npy".
+        side: the side of a pair that they form.
+        l2: whether rows are scaled to unit length.
+        asked: the given options that only a model can follow.
 
     Raises:
         WeightsMissingError: there is no such file.
@@ -140,13 +140,13 @@ def arrays(
 
 
 def array_file(model: object) -> ArrayFile | None:
-    """Return the file behind a model that is arrays; None of a model that can be run."""
+    """Return the file behind a model that is an array; None for a model that can run."""
     behind = model.behind if isinstance(model, Custom) else model
     return behind if isinstance(behind, ArrayFile) else None
 
 
 def _shown(path: Path) -> str:
-    """Return the file's name from the current folder on: reports are passed on, and say no other folder."""
+    """Return the file's path relative to the current folder: reports are shared and show no other folder."""
     try:
         shown = path.resolve().relative_to(Path.cwd()).as_posix()
     except ValueError:

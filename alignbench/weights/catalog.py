@@ -1,4 +1,4 @@
-"""`Catalog`: the models of one side by name, and the way from what a user wrote to a handle."""
+"""`Catalog`: the models of one side by name, and the way from a user's spec to a handle."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from alignbench.weights.source import Source
     from alignbench.weights.spec import Kind
 
-    # A spec, and whether a pickle may be read -> the family (None: its configuration says it), the source.
+    # A spec, and whether a pickle may be read -> the family (None if its configuration says it) and the
+    # source.
     Finder: TypeAlias = Callable[[Spec, bool], tuple[ModelFamily | None, Source]]
 
 H = TypeVar("H", bound=Handle[Any, Any, Any])
@@ -35,12 +36,12 @@ class Catalog(Generic[H]):
     Args:
         handle: the class of its handles.
         noun: what one of them is called: "encoder", "LLM".
-        entries: by name: a `CatalogEntry` for a model of ours, or something with `embed`: an object, or
-            a class or function that makes one.
-        families: those of the recipes, by name.
-        kinds: how specs of further kinds than a name, a repository, a folder and arrays are read.
-        needs: the files beside the weights that a model of it can't do without.
-        section: of the configuration that names repositories.
+        entries: by name: a `CatalogEntry` for a model of ours, or anything with `embed`: an object, a class
+            or function that makes one.
+        families: the families of the entries, by name.
+        kinds: how specs are read that are not names, repositories, folders or arrays.
+        needs: the files besides the weights that its models can't do without.
+        section: the section of the configuration that names repositories.
         elsewhere: the option that takes models of the other side.
     """
 
@@ -55,15 +56,15 @@ class Catalog(Generic[H]):
 
     @property
     def side(self) -> Literal["vision", "text"]:
-        """The side of a pair that its models are."""
+        """The side of a pair that its models form."""
         return self.handle.side
 
     def parse(self, spec: str, sources: Mapping[str, str] | None) -> Spec:
-        """Take a spec apart.
+        """Parse a spec.
 
         Raises:
-            UnknownNameError: nobody knows that name.
-            ConfigError: the alias or the form of the spec is wrong.
+            UnknownNameError: nothing has that name.
+            ConfigError: the alias or the form of the spec is invalid.
         """
         return parse_spec(spec, self.noun, [*self.entries.names(), *self._sources(sources)])
 
@@ -79,17 +80,17 @@ class Catalog(Generic[H]):
         """Return the model that a spec names, as a handle that has loaded nothing yet.
 
         Args:
-            spec: taken apart.
-            options: of the side's models.
-            standins: whether the built-in toy model of the same family may run where the weights are not at
-                hand.
+            spec: the parsed spec.
+            options: the options of the side's models.
+            standins: whether the built-in toy model of the same family may run if the weights are not
+                available.
             allow_pickle: whether weights may be a pickle (read with `weights_only=True`).
-            sources: name -> Hub repository or folder; None for the configuration's.
+            sources: name -> Hub repository or folder; None for those of the configuration.
 
         Raises:
-            UnknownNameError: nobody knows that name.
-            ModelError: the family lacks what was asked for, or has no embedded stand-in; or a registered
-                object, or arrays, are asked for what only a model of ours can follow.
+            UnknownNameError: nothing has that name.
+            ModelError: the family lacks what was requested, or has no built-in stand-in; or a registered
+                object or an array was given an option that only a model of ours can follow.
             WeightsMissingError: the folder or file is not there.
         """
         if spec.kind == "npy":
@@ -105,7 +106,7 @@ class Catalog(Generic[H]):
             source, family = entry.source(), self.families.get(entry.family)
         else:
             source = self._configured(spec, entry, self._sources(sources), allow_pickle)
-            # A folder says itself what it is, whatever the name that the configuration gave it.
+            # A folder says itself what it is, whatever name the configuration gave it.
             family = None if isinstance(source, FolderSource) else self.families.get(entry.family)
         handle = self.handle(spec.alias, source, options, family=family, weights=entry.weights)
         if not standins or entry.weights != "pretrained" or at_hand(source, handle.wanted):

@@ -1,4 +1,4 @@
-"""What a configuration says against the tensors that there are: found from headers, said before a load."""
+"""Checks a configuration against the actual tensors, from headers alone, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WORDS = re.compile(r"(?:^|\.)(?:embed_tokens|tok_embeddings|embed_in|wte|token_
 _PLACES = re.compile(r"(?:^|\.)wpe\.weight$")
 _PATCH = re.compile(r"(?:^|\.)(?:patch_embedding|patch_embeddings\.projection)\.weight$")
 _PATCH_PLACES = re.compile(r"(?:^|\.)position_embeddings?(?:\.weight)?$")
-# What libraries call the same thing.
+# The names that libraries use for the same value.
 _NAMES = {
     "layers": ("num_hidden_layers", "n_layer", "depth", "layers"),
     "width": ("hidden_size", "n_embd", "embed_dim", "width"),
@@ -32,20 +32,20 @@ _NAMES = {
     "patch": ("patch_size",),
     "image": ("image_size",),
 }
-# A number of a checkpoint takes half a byte at least: weights of 4 bits.
+# A parameter takes at least half a byte: 4-bit weights.
 _NUMBERS_A_BYTE = 2
 _KINDS = ("vision", "text")
-_FRONT = range(3)  # tokens in front of the patches that have a place: CLS, a distillation token, or none
+_FRONT = range(3)  # tokens with positions in front of the patches: CLS, a distillation token, or none
 
 
 @dataclass(frozen=True)
 class CheckpointSide:
-    """One side of a checkpoint: what its configuration says, and its tensors.
+    """One side of a checkpoint: its configuration and its tensors.
 
     Args:
         kind: "vision" or "text".
-        config: its own part of the configuration.
-        tensors: name -> shape, of its tensors; empty where only a load could list them.
+        config: the side's own part of the configuration.
+        tensors: name -> shape of its tensors; empty if only loading could list them.
     """
 
     kind: Literal["vision", "text"]
@@ -53,28 +53,28 @@ class CheckpointSide:
     tensors: Mapping[str, Shape]
 
     def said(self, what: str) -> int | None:
-        """Return the whole number that the configuration has for something, None where it has none."""
+        """Return the configured whole number for something, None if there is none."""
         values = (self.config.get(name) for name in _NAMES[what])
         return next((value for value in values if type(value) is int), None)
 
     def name(self, what: str) -> str:
-        """Return what the configuration calls it."""
+        """Return the configuration's own name for it."""
         return next((name for name in _NAMES[what] if self.config.get(name) is not None), _NAMES[what][0])
 
 
 def check_tensors(
     config: Mapping[str, Any], files: Sequence[Path], sides: Iterable[Literal["vision", "text"]], where: str
 ) -> None:
-    """Check the sizes that a configuration tells against its weights.
+    """Check the sizes in a configuration against the weights.
 
     Args:
-        config: of which `check_values` found nothing wrong.
-        files: the weights that are at hand; those of other formats than safetensors have only a size.
-        sides: those that are used.
+        config: a configuration that `check_values` has accepted.
+        files: the available weights; formats other than safetensors only have a size.
+        sides: the sides that are used.
         where: the model, for errors.
 
     Raises:
-        ModelError: the configuration tells of layers, widths or words that the weights don't have.
+        ModelError: the configuration has layers, widths or words that the weights don't have.
     """
     if not files:
         return
@@ -98,7 +98,7 @@ def side_of(
     """Return one side of a checkpoint: its own part of the configuration, and its own tensors.
 
     Args:
-        config: what config.json says.
+        config: the content of config.json.
         shapes: name -> shape, of all tensors.
         kind: which side.
     """
@@ -106,7 +106,7 @@ def side_of(
     parts = (f"{kind}_config", f"{kind}_cfg")
     own: Mapping[str, Any] = next((whole[part] for part in parts if whole.get(part)), {})
     if not own and not any(whole.get(f"{other}_{end}") for other in _KINDS for end in ("config", "cfg")):
-        # A model of one side; timm has its sizes a floor deeper.
+        # A model of one side; timm nests its sizes one level deeper.
         arguments = whole.get("model_args")
         own = arguments if "architecture" in whole and isinstance(arguments, dict) else whole
         return CheckpointSide(kind, own, shapes)
@@ -121,7 +121,7 @@ def _check_size(side: CheckpointSide, size: int, where: str) -> None:
     if width is None:
         return
     for what, count in (("layers", layers), ("words", words)):
-        # A layer has a matrix of width by width at the least, and each word has a vector.
+        # A layer has at least one matrix of width by width, and each word has a vector.
         numbers = (count or 0) * width * (width if what == "layers" else 1)
         if numbers > size * _NUMBERS_A_BYTE:
             raise ModelError(
@@ -154,7 +154,7 @@ def _check_shapes(side: CheckpointSide, where: str) -> None:
 
 
 def _axes(kind: str, name: str, dimensions: int) -> dict[str, int]:
-    """Return what the axes of a tensor are, as far as its name tells it."""
+    """Return the meaning of a tensor's axes, as far as its name reveals it."""
     if kind == "text" and dimensions == 2:
         if _WORDS.search(name):
             return {"words": 0, "width": 1}
@@ -175,14 +175,14 @@ def _check_patches(side: CheckpointSide, name: str, shape: Shape, where: str) ->
 
 
 def check_padding(config: Mapping[str, Any], where: str) -> None:
-    """Check that the padding token of an LLM is one of its words: its embedding is made with it.
+    """Check that an LLM's padding token is one of its words: its embedding is created with it.
 
     Args:
-        config: what config.json says.
+        config: the content of config.json.
         where: the model, for errors.
 
     Raises:
-        ModelError: it is not.
+        ModelError: the padding token is not one of them.
     """
     side = side_of(config, {}, "text")
     words, token = side.said("words"), side.config.get("pad_token_id")

@@ -1,4 +1,4 @@
-"""What a model's configuration shows to be wrong by itself: found without torch, said before a load."""
+"""Checks for values of a model's configuration that are wrong by themselves, without torch, before a load."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _MEND = "correct it, or copy the model again"
-# The most that is taken. Loops and lists of a library have this length, long before a weight is missing.
+# Upper limits. Libraries run loops and build lists of these lengths long before they miss a weight.
 _LAYERS = 10_000
 _COUNT = 1_000_000
 _WIDTH = 100_000_000
@@ -21,11 +21,11 @@ _MOST = {
     **dict.fromkeys(("num_channels", "patch_size", "image_size", "img_size", "head_width"), _COUNT),
     **dict.fromkeys(("hidden_size", "n_embd", "width", "embed_dim", "projection_dim", "head_dim"), _WIDTH),
     **dict.fromkeys(("intermediate_size", "n_inner", "vocab_size", "n_positions", "context_length"), _WIDTH),
-    "max_position_embeddings": 10**10,  # a bound of rotary embeddings, of which nothing has the size
+    "max_position_embeddings": 10**10,  # a bound of rotary embeddings; nothing has this size
 }
 _OBJECTS = ("vision_config", "text_config", "model_cfg", "vision_cfg", "text_cfg")
 _NOT_NEGATIVE = ("num_register_tokens",)
-# Entries that make transformers take code, or weights, from where nobody looked.
+# Entries that make transformers load code or weights from unexpected places.
 _ATTENTION = tuple(f"{own}{kind}_implementation" for own in ("", "_") for kind in ("attn", "experts"))
 _REFUSED = {
     "fusion_config": "asks transformers to replace classes of its own",
@@ -34,15 +34,15 @@ _REFUSED = {
 
 
 def check_values(config: Mapping[str, Any], where: str) -> None:
-    """Check each value of a configuration, and of the configurations in it, that sizes or code depend on.
+    """Check each value that sizes or code depend on, in a configuration and in those nested in it.
 
     Args:
-        config: what config.json (or open_clip_config.json) says.
+        config: the content of config.json (or open_clip_config.json).
         where: the model, for errors.
 
     Raises:
-        ModelError: a size of another type, an absurd one, an entry that names code or weights of somebody
-            else, or quantized weights.
+        ModelError: a size has another type or is absurd, an entry names somebody else's code or weights, or
+            the weights are quantized.
     """
     for part in _parts(config):
         for key, value in part.items():
@@ -58,7 +58,7 @@ def check_values(config: Mapping[str, Any], where: str) -> None:
 
 
 def _parts(config: Mapping[str, Any], depth: int = 0) -> Iterator[Mapping[str, Any]]:
-    """Yield a configuration and the configurations of its parts."""
+    """Yield a configuration and the configurations nested in it."""
     yield config
     for key, value in config.items():
         is_part = key.endswith(("_config", "_cfg", "_args")) and key != "quantization_config"
@@ -67,7 +67,7 @@ def _parts(config: Mapping[str, Any], depth: int = 0) -> Iterator[Mapping[str, A
 
 
 def _problem(key: str, value: Any) -> str:
-    """Return what is wrong with an entry and what to do, "" where nothing is; None stands for a default."""
+    """Return what is wrong with an entry and what to do, "" if nothing is; None stands for a default."""
     if value is None:
         return ""
     if key in _OBJECTS and not isinstance(value, dict):
@@ -101,7 +101,7 @@ def _strings(value: Any) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    # A number of 5,000 digits can't be written out: Python refuses.
+    # Python refuses to print a number of 5,000 digits.
     if isinstance(value, int) and abs(value) >= 10**20:
         return f"a number of {value.bit_length()} bits"
     return shortened(repr(value), 60)

@@ -1,4 +1,4 @@
-"""Models that somebody else registered: anything with `embed(images)` or `embed(texts)`."""
+"""Models that others have registered: any object with `embed(images)` or `embed(texts)`."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 class Custom:
     """A registered object under a name, with the `info` that scores need.
 
-    Whatever else the object has (`fingerprint`, `patches`, `load`, ...) is passed through, and found by the
-    questions of `alignbench.weights.protocols`.
+    Any other attribute of the object (`fingerprint`, `patches`, `load`, ...) is passed through, so that the
+    checks in `alignbench.weights.protocols` find it.
 
     Args:
-        model: has `embed`.
+        model: an object with `embed`.
         name: the alias.
-        side: which side of a pair it is.
-        l2: whether rows are brought to unit length; the object's own `params["l2"]` can say no, too.
+        side: the side of a pair that it forms.
+        l2: whether rows are scaled to unit length; the object's own `params["l2"]` can also turn this off.
     """
 
     def __init__(self, model: Embeds, name: str, side: Literal["vision", "text"], *, l2: bool = True) -> None:
-        # `weights` or `params` may be the object's own affair: only what has the right form is taken.
+        # `weights` or `params` may mean something else to the object: only values of the right form are used.
         def said(attribute: str, otherwise: str) -> str:
             value = getattr(model, attribute, None)
             return value if isinstance(value, str) else otherwise
@@ -61,7 +61,7 @@ class Custom:
         """Return one row per item, float32 [n, d].
 
         Raises:
-            ModelError: the object gave something else.
+            ModelError: the object returned something else.
         """
         values = np.asarray(self._model.embed(items), dtype=np.float32)
         if values.ndim != 2 or len(values) != len(items):
@@ -85,14 +85,14 @@ def adopt(
     asked: Sequence[str] = (),
     what: str = "a registered object",
 ) -> Custom:
-    """Return an object that is not ours under an alias.
+    """Return a third party's object under an alias.
 
     Args:
         model: the object.
         name: the alias.
-        side: which side of a pair it is.
-        l2: whether rows are brought to unit length.
-        asked: the options that were given and that only a model of ours can follow.
+        side: the side of a pair that it forms.
+        l2: whether rows are scaled to unit length.
+        asked: the given options that only a model of ours can follow.
         what: what it is, for errors.
 
     Raises:

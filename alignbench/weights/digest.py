@@ -1,4 +1,4 @@
-"""What identifies a model's files: content where that is quick, headers and times where it is not."""
+"""The identity of a model's files: by content if that is quick, by headers and times if it is not."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-# Reading more than this to find out that nothing has changed would cost more than it saves.
+# Reading more than this to find that nothing has changed would cost more than it saves.
 READ_WHOLE = 1_000_000_000
 
 
 def files_digest(files: Iterable[Path]) -> str:
-    """Return what identifies these files: `sha256:...` of their content.
+    """Return the identity of these files: `sha256:...` of their content.
 
-    From 1 GB in all, it is `header:...`: the safetensors header, the size and the time of change of each.
+    From 1 GB in total, it is `header:...`: the safetensors header, size and modification time of each file.
     """
     ordered = sorted(files)
     for path in ordered:
@@ -54,12 +54,12 @@ def text_digest(value: Any) -> str:
 
 
 def preprocessing_digest(folder: Path | None, packages: Sequence[str], **settings: object) -> str:
-    """Return what identifies the way from image or text to numbers.
+    """Return the identity of the processing from image or text to numbers.
 
     Args:
-        folder: where its files are, if it has any.
-        packages: those whose code takes part, by the names that pip knows.
-        settings: what else changes it.
+        folder: the folder of its files, if it has any.
+        packages: the packages whose code takes part, by their names on PyPI.
+        settings: everything else that changes it.
     """
     files = [] if folder is None else [folder / name for name in PREPROCESSING if (folder / name).is_file()]
     versions = {name: importlib.metadata.version(name) for name in packages}
@@ -70,20 +70,20 @@ def tensor_names(files: Iterable[Path]) -> list[str]:
     """Return the names of the tensors in safetensors files, without reading the tensors.
 
     Raises:
-        ModelError: one is not a safetensors file, or a cut-off one.
+        ModelError: a file is not a safetensors file, or is truncated.
     """
     return [name for path in files if path.suffix == ".safetensors" for name in safetensors_header(path)]
 
 
 def parameter_count(files: Iterable[Path]) -> int:
-    """Return how many numbers the files hold: exact for safetensors, else guessed from the size."""
+    """Return how many numbers the files hold: exact for safetensors, otherwise estimated from the size."""
     return sum(_count(path) for path in files)
 
 
 def _count(path: Path) -> int:
     if path.suffix == ".safetensors":
         return sum(math.prod(entry["shape"]) for entry in safetensors_header(path).values())
-    # A pickle has 2 or 4 bytes a parameter; a GGUF file about 5 bits.
+    # A pickle has 2 or 4 bytes per parameter; a GGUF file has about 5 bits.
     bits = 5 if path.suffix == ".gguf" else 32
     return path.stat().st_size * 8 // bits
 
@@ -95,7 +95,7 @@ def _head(path: Path) -> str:
         return hashlib.sha256(file.read(1 << 20)).hexdigest()
 
 
-# Keyed by size and time, too: a file that is written anew within a run is read anew.
+# The key includes size and time: a file that is rewritten during a run is read again.
 @functools.lru_cache(maxsize=1024)
 def _content(path: Path, size: int, changed: int) -> str:
     with path.open("rb") as file:

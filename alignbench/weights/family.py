@@ -1,4 +1,4 @@
-"""What families and options of encoders and of LLMs have in common."""
+"""What the families and options of encoders and LLMs have in common."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class ModelFamily:
     """One kind of model.
 
     Args:
-        name: as scores and colours know it.
+        name: the name in scores and colours.
         adapter: "module:function" that loads it.
-        wanted: prefixes of the checkpoint's keys that are needed; None for all.
-        version: raised whenever the adapter gives other numbers; part of the cache's key.
-        fp16_safe: whether activations stay under float16's 65,504.
+        wanted: prefixes of the checkpoint's keys that are needed; None for all keys.
+        version: increased whenever the adapter's numbers change; part of the cache's key.
+        fp16_safe: whether activations stay below float16's 65,504.
     """
 
     name: str
@@ -37,18 +37,18 @@ class ModelFamily:
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """What shapes a model's vectors beside its weights.
+    """Options, besides the weights, that shape a model's vectors.
 
-    A field that only our models can follow names the user's option in its metadata, as `asked_as`.
+    A field that only our models can follow has the user's option in its metadata, as `asked_as`.
 
     Args:
-        l2: whether `embed` gives rows of unit length.
+        l2: whether `embed` returns rows of unit length.
     """
 
     l2: bool = field(default=True, kw_only=True)
 
     def asked(self) -> list[str]:
-        """Return the user's options that only our models can follow and that are not at their default."""
+        """Return the user's options that only our models can follow and that differ from their defaults."""
         return [
             option.metadata["asked_as"]
             for option in fields(self)

@@ -1,4 +1,4 @@
-"""Which files of a folder are a model's weights."""
+"""Which files in a folder are a model's weights."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _PICKLES = {TRANSFORMERS: "pytorch_model.bin", OPEN_CLIP: "open_clip_pytorch_mod
 ADAPTER = "adapter_config.json"
 _INDEX = ".index.json"
 CONFIGS = ("config.json", "open_clip_config.json")
-# One of these makes pixels of an image, one of those makes tokens of a text.
+# One of the former turns an image into pixels, one of the latter turns a text into tokens.
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json")
-# All that changes how an image or a text becomes numbers.
+# All files that affect how an image or a text becomes numbers.
 PREPROCESSING = (
     *PROCESSORS,
     *TOKENIZERS,
@@ -36,7 +36,7 @@ PREPROCESSING = (
     "tiktoken.model",
     "tekken.json",
 )
-_LARGEST_JSON = 100_000_000  # bytes; the index of a model with 100,000 tensors has a tenth of that
+_LARGEST_JSON = 100_000_000  # bytes; the index of a model with 100,000 tensors takes a tenth of that
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFCHR: "a device",
@@ -47,10 +47,10 @@ _KINDS = {
 
 
 def check_regular(path: Path) -> None:
-    """Raise unless `path` is a regular file: to open a FIFO waits forever, and a device has no end.
+    """Raise unless `path` is a regular file: opening a FIFO waits forever, and a device has no end.
 
     Raises:
-        ModelError: it is something else, or not there.
+        ModelError: it is something else, or does not exist.
     """
     with guarded(str(path), "can't be read"):
         kind = stat.S_IFMT(path.stat().st_mode)
@@ -61,15 +61,15 @@ def check_regular(path: Path) -> None:
 
 
 def check_entries(folder: Path) -> None:
-    """Raise if something in a model's folder is neither file nor folder: a library might open it.
+    """Raise if anything in a model's folder is neither file nor folder: a library might open it.
 
     Raises:
-        ModelError: a FIFO, a device or a socket, or a link to one.
+        ModelError: it holds a FIFO, a device or a socket, or a link to one.
     """
     with guarded(str(folder), "can't be read"):
         entries = sorted(folder.iterdir())
     for path in entries:
-        # A link that leads nowhere is a missing file, which its reader names.
+        # A link that leads nowhere is a missing file, which its reader reports.
         if path.exists() and not path.is_dir():
             check_regular(path)
 
@@ -78,7 +78,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file.
 
     Raises:
-        ModelError: it is no regular file, can't be read, or holds something else.
+        ModelError: it is not a regular file, can't be read, or holds something else.
     """
     check_regular(path)
     with guarded(str(path), "can't be read as JSON"):
@@ -90,20 +90,20 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-# By these, a configuration leads transformers to files of other names, which nobody verifies or digests.
+# With these entries, a configuration directs transformers to other files, which nobody verifies or digests.
 _LEADING_ELSEWHERE = ("transformers_weights", "configuration_files", "fast_tokenizer_files")
 
 
 def check_leads_nowhere(config: Mapping[str, Any], name: str, where: str) -> None:
-    """Raise if a configuration names other files to read in the place of those that everybody knows.
+    """Raise if a configuration names files to read instead of the standard ones.
 
     Args:
-        config: what it says.
-        name: of its file.
-        where: what to call the model in errors.
+        config: its content.
+        name: the name of its file.
+        where: the model's name, for errors.
 
     Raises:
-        ModelError: with the entry.
+        ModelError: it does; the message names the entry.
     """
     for key in _LEADING_ELSEWHERE:
         if config.get(key):
@@ -114,7 +114,7 @@ def check_leads_nowhere(config: Mapping[str, Any], name: str, where: str) -> Non
 
 
 def is_transformers(config: Mapping[str, Any]) -> bool:
-    """Whether a config.json is that of a transformers model, which has its preprocessing in other files."""
+    """Whether a config.json belongs to a transformers model, whose preprocessing is in other files."""
     return "model_type" in config and "architecture" not in config
 
 
@@ -122,15 +122,15 @@ def choose_weights(names: Collection[str], *, prefer: str, allow_pickle: bool, w
     """Return which of these file names holds the weights, or their index.
 
     Args:
-        names: of all files that there are.
+        names: the names of all available files.
         prefer: `TRANSFORMERS` or `OPEN_CLIP`: a repository may hold both layouts.
-        allow_pickle: whether a pickle will do.
-        where: what to call it in errors.
+        allow_pickle: whether a pickle is acceptable.
+        where: the model's name, for errors.
 
-    Where a layout is there both as one file and in parts, it is the one file, as transformers has it.
+    If a layout exists both as one file and in parts, the one file is used, as in transformers.
 
     Raises:
-        ModelError: there is only pickle, and that is not allowed; or what is there is an adapter.
+        ModelError: there is only a pickle and that is not allowed; or the file is an adapter.
         WeightsMissingError: there are no weights.
     """
     if ADAPTER in names:
@@ -155,30 +155,30 @@ def choose_weights(names: Collection[str], *, prefer: str, allow_pickle: bool, w
 
 
 def is_index(name: str) -> bool:
-    """Whether a file of weights only says in which other files they are."""
+    """Whether a file of weights only says which other files hold them."""
     return name.endswith(_INDEX)
 
 
 def shards(index: Mapping[str, Any], wanted: tuple[str, ...] | None, *, name: str, where: str) -> list[str]:
     """Return the files that an index names, or those that hold a key with one of the `wanted` prefixes.
 
-    Nothing else reads an index: transformers gets the tensors of these files and never sees it.
+    Nothing else reads an index: transformers gets the tensors of these files and never sees the index.
 
     Args:
-        index: what it says.
-        wanted: prefixes of the keys that are needed; None for all.
-        name: of the index; its parts end as the one file would that it stands for.
-        where: what to call the model in errors.
+        index: its content.
+        wanted: prefixes of the keys that are needed; None for all keys.
+        name: the name of the index; its parts have the suffix of the single file that it replaces.
+        where: the model's name, for errors.
 
     Raises:
-        ModelError: it names anything but files of its own kind in its own folder.
+        ModelError: it names anything other than files of its own kind in its own folder.
     """
     keys = index.get("weight_map")
     if not isinstance(keys, dict) or not keys:
         raise ModelError(f"{where}: {name} has no weight_map that says which file holds which weight")
     ending = name.removesuffix(_INDEX).rpartition(".")[2]
     for key, file in keys.items():
-        # No separator of any system, no drive, no hidden file, no control character.
+        # No path separator of any system, no drive, no hidden file, no control character.
         if not isinstance(file, str) or not re.fullmatch(rf"[\w-][\w .+-]*\.{ending}", file):
             raise ModelError(
                 f"{where}: {name} says that {key[:80]!r} is in {str(file)[:80]!r}; expected the plain name "
@@ -195,21 +195,20 @@ def weight_files(
 ) -> tuple[Path, ...]:
     """Return the weight files of a folder, in order of name.
 
-    These files are what is digested and what is loaded, and nothing else is. They may be links, as in the
-    Hub's cache, where every file of a snapshot leads into `blobs`: what counts is the content that they lead
-    to, which is what the digest is of.
+    Exactly these files are digested and loaded. They may be links, as in the Hub's cache, where every file of
+    a snapshot links into `blobs`: the digest is of the content that they lead to.
 
     Args:
         folder: a `save_pretrained` folder or a snapshot of the Hub's cache.
-        wanted: prefixes of the keys that are needed; None for all.
-        prefer: the layout to take where there are several.
-        allow_pickle: whether `pytorch_model.bin` will do.
-        where: what to call it in errors.
+        wanted: prefixes of the keys that are needed; None for all keys.
+        prefer: the layout to use if there are several.
+        allow_pickle: whether `pytorch_model.bin` is acceptable.
+        where: the model's name, for errors.
 
     Raises:
-        ModelError: there is only pickle, and that is not allowed; what is there is an adapter; or an index
-            names other files than weights beside it.
-        WeightsMissingError: weights, or some of the shards, are not there.
+        ModelError: there is only a pickle and that is not allowed; it is an adapter; or an index names files
+            other than weights in its folder.
+        WeightsMissingError: there are no weights, or some of the shards are missing.
     """
     if folder.is_dir():
         check_entries(folder)
@@ -218,7 +217,7 @@ def weight_files(
     files = [chosen]
     if is_index(chosen):
         files = shards(read_json(folder / chosen), wanted, name=chosen, where=where)
-    # A link that leads nowhere is missing; a pipe or a device is no file, and would be waited for.
+    # A link that leads nowhere is missing; a pipe or a device is not a file, and reading it would block.
     missing = [name for name in files if not (folder / name).is_file()]
     if missing:
         raise WeightsMissingError(

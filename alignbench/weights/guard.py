@@ -1,4 +1,4 @@
-"""Third-party code on files that nobody vouches for: whatever it raises becomes one line."""
+"""Running third-party code on untrusted files: whatever it raises becomes one line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 class HasName(Protocol):
-    """What has a name for errors."""
+    """An object with a name for errors."""
 
     @property
     def name(self) -> str:
@@ -30,15 +30,15 @@ N = TypeVar("N", bound=HasName)
 
 @contextlib.contextmanager
 def guarded(where: str, problem: str, way_out: str = "") -> Iterator[None]:
-    """Turn whatever third-party code in the body raises into one line: place, problem, cause, way out.
+    """Turn whatever third-party code in the body raises into one line: place, problem, cause, remedy.
 
-    Libraries raise what a malformed file makes them raise: no list of exceptions is ever complete. Errors of
-    ours pass, and so do KeyboardInterrupt and whatever else ends a program. That memory ran out can still be
-    told from the chain of causes.
+    Libraries raise whatever a malformed file makes them raise: no list of exceptions is ever complete. Our
+    own errors pass, and so do KeyboardInterrupt and anything else that ends a program. The chain of causes
+    still shows if memory ran out.
 
     Args:
         where: the file, repository or model.
-        problem: what can't be done.
+        problem: what failed.
         way_out: what the user can do.
 
     Raises:
@@ -49,7 +49,7 @@ def guarded(where: str, problem: str, way_out: str = "") -> Iterator[None]:
     except AlignbenchError:
         raise
     except BaseException as error:
-        # A panic of the Rust code in tokenizers and safetensors is no Exception.
+        # A panic of the Rust code in tokenizers and safetensors is not an Exception.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         advice = f"; {way_out}" if way_out else ""
@@ -59,10 +59,10 @@ def guarded(where: str, problem: str, way_out: str = "") -> Iterator[None]:
 def guards(
     problem: str, way_out: str = ""
 ) -> Callable[[Callable[Concatenate[N, P], R]], Callable[Concatenate[N, P], R]]:
-    """Return a decorator that runs a method of something with a name as `guarded` runs its body.
+    """Return a decorator that runs a method of an object with a name as `guarded` runs its body.
 
     Args:
-        problem: what can't be done.
+        problem: what failed.
         way_out: what the user can do.
     """
 

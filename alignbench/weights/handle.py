@@ -46,10 +46,10 @@ class LoadedModel(Generic[L]):
     """A model in memory.
 
     Args:
-        model: what its family's adapter gave.
-        device: where it is: "cpu", "cuda:0", ...
+        model: the object that its family's adapter returned.
+        device: its device: "cpu", "cuda:0", ...
         precision: its arithmetic.
-        large: whether it is worth a collection of garbage when it is freed.
+        large: whether freeing it deserves a garbage collection.
     """
 
     model: L
@@ -59,17 +59,17 @@ class LoadedModel(Generic[L]):
 
 
 class Handle(ABC, Generic[F, O, L]):
-    """A model by name: of a family F, with options O, once loaded an L.
+    """A model by name: of a family F, with options O, and of type L once it is loaded.
 
-    Constructing it, `locate` and `fingerprint` import no torch.
+    The constructor, `locate` and `fingerprint` import no torch.
 
     Args:
         name: the alias in tables and test ids.
-        source: where its files come from.
-        options: what shapes its vectors beside its weights.
-        family: where it is known without a look at config.json.
-        weights: what kind of weights they are.
-        stand_in_for: the asked-for model that this one stands in for.
+        source: the place of its files.
+        options: the options, besides the weights, that shape its vectors.
+        family: the family, if it is known without reading config.json.
+        weights: the kind of weights.
+        stand_in_for: the requested model that this one replaces.
     """
 
     side: ClassVar[Literal["vision", "text"]]
@@ -100,7 +100,7 @@ class Handle(ABC, Generic[F, O, L]):
 
     @property
     def info(self) -> ModelInfo:
-        """What a score says of this model. The family of a repository is known once its config is at hand."""
+        """What scores say about this model. A repository's family is known once its configuration is here."""
         located = self._located
         params = self._params()
         if self._loaded is not None:
@@ -118,7 +118,7 @@ class Handle(ABC, Generic[F, O, L]):
 
     @property
     def family(self) -> F | None:
-        """The family, or None while the configuration is not at hand."""
+        """The family, or None while the configuration is not available."""
         if self._family is None and (config := self.source.config()) is not None:
             self._family = self._family_of(config)
         return self._family
@@ -136,7 +136,7 @@ class Handle(ABC, Generic[F, O, L]):
         return family
 
     def varied(self, **changes: Any) -> Self:
-        """Return a handle of the same weights with other options; it is not loaded.
+        """Return an unloaded handle of the same weights with other options.
 
         Raises:
             ModelError: the family has no such pooling.
@@ -144,10 +144,10 @@ class Handle(ABC, Generic[F, O, L]):
         return self._as(type(self), replace(self.options, **changes))
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return what the vectors depend on, but for the dtype: the cache's key. No torch is imported.
+        """Return everything that the vectors depend on but the dtype: the cache's key. It imports no torch.
 
         Raises:
-            WeightsMissingError: the revision can't be known without the weights or the Hub.
+            WeightsMissingError: the revision can't be determined without the weights or the Hub.
             ModelError: the pooling or the layer does not exist.
         """
         located, family = self._located or self.locate(), self.known_family()
@@ -164,8 +164,8 @@ class Handle(ABC, Generic[F, O, L]):
 
         Raises:
             WeightsMissingError: one line, with the way out.
-            ModelError: the family has no such pooling or layer, nobody knows the family, or the files show
-                that they can't be loaded, or are those of quantized weights or of an adapter.
+            ModelError: the family lacks the pooling or layer, the family is unknown, or the files show that
+                they can't be loaded, are quantized, or are an adapter.
         """
         located = self.source.locate()
         self._check(self.known_family())
@@ -176,18 +176,18 @@ class Handle(ABC, Generic[F, O, L]):
         return located
 
     def size(self) -> ModelSize:
-        """Return how large the model is, without loading it."""
+        """Return the size of the model without loading it."""
         return size_of(self._located or self.locate(), self.source.config(), self.side)
 
     def examine(self) -> None:
-        """Load the model without a number of its weights: names and shapes alone, and all checks of a load.
+        """Build the model from names and shapes, without numbers, and run all checks of a load.
 
-        Imports torch, but reads no more than the heads of the files. What comes with the package is taken as
-        it is, and so is a GGUF file, whose names are known after its conversion only.
+        This imports torch, but reads only the headers of the files. Built-in models are not checked, and
+        neither are GGUF files, whose tensor names are known only after conversion.
 
         Raises:
             WeightsMissingError: one line, with the way out.
-            ModelError: nobody knows the architecture, the weights are not of it, or it has no such pooling or
+            ModelError: the architecture is unknown, the weights are not of it, or it lacks the pooling or
                 layer.
         """
         located = self._located or self.locate()
@@ -199,7 +199,7 @@ class Handle(ABC, Generic[F, O, L]):
             with rehearsal(), guarded(located.source, "it can't be loaded", _AGAIN):
                 self._rehearse(located, Precision("float32"))
         except ModelError as error:
-            # An architecture that wants numbers while it is built: its load will tell.
+            # An architecture that needs numbers while it is built: only its load can tell.
             if _wants_numbers(error):
                 return
             if self.name not in str(error):
@@ -208,11 +208,11 @@ class Handle(ABC, Generic[F, O, L]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of its scores has to know of the model: the plan and the report say it."""
+        """What a reader of its scores has to know about the model; the plan and the report say it."""
         return tuple(f"{self.name}: {note}" for note in self.source.notes)
 
     def precision(self, device: str, dtype: str) -> Precision:
-        """Return the arithmetic that `load(device, dtype)` will use, found without torch.
+        """Return the arithmetic that `load(device, dtype)` will use, determined without torch.
 
         Raises:
             ModelError: the dtype would give wrong numbers here.
@@ -227,12 +227,12 @@ class Handle(ABC, Generic[F, O, L]):
         )
 
     def effective_dtype(self, device: str = "auto", dtype: str = "auto") -> str:
-        """Return that arithmetic's name, as caches and scores carry it: `bfloat16-autocast`, `float32`."""
+        """Return the name of that arithmetic for caches and scores: `bfloat16-autocast`, `float32`."""
         return self.precision(device, dtype).name
 
     @property
     def wanted(self) -> tuple[str, ...] | None:
-        """Prefixes of the checkpoint's keys that are needed; None for all."""
+        """Prefixes of the checkpoint's keys that are needed; None for all keys."""
         return self.family.wanted if self.family else None
 
     @property
@@ -242,14 +242,14 @@ class Handle(ABC, Generic[F, O, L]):
 
     @property
     def weight_bytes(self) -> int:
-        """How many bytes its weights take in memory; 0 while it is not loaded."""
+        """The bytes that its weights take in memory; 0 while it is not loaded."""
         if self._loaded is None:
             return 0
         weights = self._loaded.model.model.parameters()
         return sum(weight.numel() * weight.element_size() for weight in weights)
 
     def load(self, device: str = "auto", dtype: str = "auto") -> None:
-        """Bring the model into memory, downloading it if need be.
+        """Load the model into memory, downloading it if necessary.
 
         Args:
             device: "auto", "cpu", "cuda", "cuda:1", "mps".
@@ -257,7 +257,7 @@ class Handle(ABC, Generic[F, O, L]):
 
         Raises:
             WeightsMissingError: one line, with the way out.
-            ModelError: weights are missing from the checkpoint, or it can't be used as asked.
+            ModelError: weights are missing from the checkpoint, or it can't be used as requested.
         """
         self.unload()
         before = self.locate()
@@ -275,8 +275,8 @@ class Handle(ABC, Generic[F, O, L]):
         if self._loaded is None:
             return
         device, large, self._loaded = self._loaded.device, self._loaded.large, None
-        # Models hold cycles; without this the next one would stand beside the last one in memory. It takes
-        # .2 s, so what a small one leaves waits for Python's own collection.
+        # Models hold reference cycles; without a collection, two models would be in memory at once. It takes
+        # .2 s, so small models wait for Python's own collection.
         if large:
             gc.collect()
         if device.startswith("cuda"):
@@ -285,7 +285,7 @@ class Handle(ABC, Generic[F, O, L]):
             torch.cuda.empty_cache()
 
     def _check_files(self, located: Location) -> None:
-        """Raise what the configuration and the headers of the weights show to be wrong."""
+        """Raise an error for anything that configuration and headers of the weights show to be wrong."""
         config = self.source.config()
         if config is not None:
             check_leads_nowhere(config, "config.json", self.name)
@@ -327,14 +327,14 @@ class Handle(ABC, Generic[F, O, L]):
 
     @abstractmethod
     def _params(self) -> dict[str, Any]:
-        """Return what a score says of the options."""
+        """Return the options as scores record them."""
 
     @abstractmethod
     def _shaped_by(self, located: Location, family: F) -> dict[str, Any]:
-        """Return what shapes the vectors beside the weights and their adapter."""
+        """Return what shapes the vectors besides the weights and their adapter."""
 
     def _check(self, family: F) -> None:
-        """Raise if the family lacks what the options ask for."""
+        """Raise if the family lacks what the options request."""
 
     @abstractmethod
     def _sides(self, config: Mapping[str, Any]) -> tuple[Literal["vision", "text"], ...]:
@@ -342,18 +342,18 @@ class Handle(ABC, Generic[F, O, L]):
 
     @abstractmethod
     def _load(self, located: Location, device: str, precision: Precision, *, spread: bool) -> L:
-        """Return the model on a device, or spread over all GPUs."""
+        """Return the model on a device, or distributed over all GPUs."""
 
     @abstractmethod
     def _rehearse(self, located: Location, precision: Precision) -> None:
-        """Load the model on torch's device "meta", and check what was asked of it."""
+        """Load the model on torch's device "meta", and check what was requested of it."""
 
     def _can_be_examined(self, located: Location) -> bool:
         return bool(located.weights) and all(path.suffix != ".gguf" for path in located.weights)
 
 
 def _wants_numbers(error: BaseException | None) -> bool:
-    """Whether an error comes of tensors that have a shape and no numbers."""
+    """Whether an error comes from tensors that have a shape but no numbers."""
     while error is not None:
         if isinstance(error, NotImplementedError | RuntimeError) and "meta tensor" in str(error):
             return True

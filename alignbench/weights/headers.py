@@ -1,4 +1,4 @@
-"""The header of a safetensors file: which tensors there are, checked without reading one."""
+"""The header of a safetensors file: its list of tensors, checked without reading one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def safetensors_header(path: Path) -> dict[str, Any]:
     """Return the table of a safetensors file: name -> dtype, shape, offsets.
 
     Raises:
-        ModelError: it is not a safetensors file, or a cut-off one.
+        ModelError: it is not a safetensors file, or is truncated.
     """
     check_regular(path)
     try:
@@ -47,10 +47,10 @@ def safetensors_header(path: Path) -> dict[str, Any]:
 
 
 def _end(entry: Any) -> int:
-    """Return where the bytes of a tensor end.
+    """Return the offset of the end of a tensor's bytes.
 
     Raises:
-        ValueError: the entry is not that of a tensor.
+        ValueError: the entry does not describe a tensor.
     """
     match entry:
         case {"shape": list(shape), "data_offsets": [start, end]}:

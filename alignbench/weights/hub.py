@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: its cache on this machine, and short questions with a time limit."""
+"""The Hugging Face Hub: its local cache, and short queries with a time limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
-# A run says at once what is missing: nobody waits for retries.
+# A run reports missing files at once: users should not wait for retries.
 ANSWER_SECONDS = 5.0
 _CONVERSION = ("SFconvertbot", "Adding `safetensors` variant of this model")
 
@@ -28,10 +28,10 @@ class Listing:
 
     Args:
         repository: `org/name`.
-        revision: the branch, tag or pull request that they are taken from.
-        commit: what that is at present.
+        revision: the branch, tag or pull request that they come from.
+        commit: the revision's current commit.
         sizes: file name -> bytes.
-        bytes_to_fetch: the bytes of those that the local cache lacks.
+        bytes_to_fetch: the bytes of the files that the local cache lacks.
     """
 
     repository: str
@@ -42,9 +42,9 @@ class Listing:
 
 
 def cached_snapshots(repository: str, revision: str | None) -> list[Path]:
-    """Return the folders of the local cache that hold a revision, the asked-for one first.
+    """Return the folders of the local cache that hold a revision, the requested one first.
 
-    Without a revision, the Hub's own conversions to safetensors (pull requests that were fetched) follow.
+    Without a revision, the Hub's own conversions to safetensors (pull requests that were fetched) come next.
     """
     from huggingface_hub import constants
 
@@ -63,10 +63,10 @@ def cached_snapshots(repository: str, revision: str | None) -> list[Path]:
 def list_files(
     repository: str, revision: str | None, *, wanted: tuple[str, ...] | None, prefer: str, allow_pickle: bool
 ) -> Listing:
-    """Ask the Hub which files a model needs, and how large they are. Only configuration is downloaded.
+    """Ask the Hub which files a model needs and how large they are. This downloads only the configuration.
 
     Raises:
-        WeightsMissingError: no network, no such repository, gated, no weights in it, or only pickle.
+        WeightsMissingError: no network, no such repository, gated, no weights in it, or only a pickle.
     """
     if (reason := unreachable()) is not None:
         raise WeightsMissingError(
@@ -105,10 +105,10 @@ def list_files(
 
 
 def download(listing: Listing) -> None:
-    """Bring the files of a listing into the local cache.
+    """Download the files of a listing into the local cache.
 
     Raises:
-        WeightsMissingError: the network, the disk or the licence is in the way.
+        WeightsMissingError: the network, the disk or the licence prevents it.
     """
     for name in listing.sizes:
         fetch(listing.repository, listing.revision, name)
@@ -116,7 +116,7 @@ def download(listing: Listing) -> None:
 
 @functools.cache
 def unreachable() -> str | None:
-    """Return why the Hub can't be asked, or None. Found out once a process, within seconds."""
+    """Return why the Hub can't be reached, or None. It is determined once per process, within seconds."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
@@ -125,13 +125,13 @@ def unreachable() -> str | None:
         _within(ANSWER_SECONDS, lambda: session_head(ANSWER_SECONDS))
     except (
         Exception
-    ) as error:  # the HTTP library's own tree, which differs between versions of the Hub's client
+    ) as error:  # the HTTP library's own hierarchy, which differs between versions of the Hub's client
         return f"the Hub can't be reached ({_short(error)})"
     return None
 
 
 def session_head(seconds: float) -> None:
-    """Ask the Hub for nothing but an answer within some seconds."""
+    """Query the Hub, and return once it answers or some seconds have passed."""
     from huggingface_hub import constants, get_session
 
     get_session().head(constants.ENDPOINT, timeout=seconds)
@@ -149,7 +149,7 @@ def _ask(repository: str, revision: str, what: str) -> Any:
             )
         info = api.model_info(repository, revision=revision, files_metadata=True, timeout=ANSWER_SECONDS)
         if getattr(info, "gated", False):
-            # The list of a gated repository is public; its files are not.
+            # The file list of a gated repository is public; its files are not.
             get_hf_file_metadata(
                 hf_hub_url(repository, "config.json", revision=revision), timeout=ANSWER_SECONDS
             )
@@ -162,10 +162,10 @@ def _ask(repository: str, revision: str, what: str) -> Any:
 
 
 def fetch(repository: str, revision: str, name: str) -> Path:
-    """Return a file of a repository, downloaded if it is not in the cache.
+    """Return a file of a repository, downloading it if it is not in the cache.
 
     Raises:
-        WeightsMissingError: it can't be had.
+        WeightsMissingError: it can't be obtained.
     """
     from huggingface_hub import hf_hub_download
 
@@ -196,7 +196,7 @@ def explained(error: BaseException, repository: str) -> str:
     def is_a(*kinds: type[BaseException]) -> bool:
         return any(isinstance(link, kinds) for link in chain)
 
-    # Gated first: it is a kind of "not found" in the Hub's own tree.
+    # Gated comes first: it is a kind of "not found" in the Hub's own hierarchy.
     if is_a(errors.GatedRepoError):
         return "gated: accept its terms on the model's page, then run `hf auth login` or set HF_TOKEN"
     if is_a(errors.RevisionNotFoundError):
@@ -214,7 +214,7 @@ def _short(error: BaseException) -> str:
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T:
-    """Return `call()`, or raise TimeoutError: a name server that hangs knows no time limit of its own."""
+    """Return `call()`, or raise TimeoutError: a hanging name server ignores every other time limit."""
     answers: queue.Queue[tuple[T | None, Exception | None]] = queue.Queue()
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""One check of a checkpoint's keys against a model's: none missing, none left over that would change it."""
+"""Checks a checkpoint's keys against a model's: none may be missing, none left over that would change it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from alignbench.weights.text import printable
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-# A part of a key that says that the weights beside it are not the numbers to compute with: what quantized
-# ones need, and what an adapter adds. No architecture calls its own parameters so.
+# Parts of a key which show that the weights beside it can't be used as they are: quantization parameters and
+# adapter weights. No architecture gives its own parameters such names.
 _OTHER_ARITHMETIC = re.compile(
     r"""qweight | qzeros | qscales? | g_idx | scb | (nested_)?absmax | (nested_)?quant_(map|state.*) | qdata
         | (weight|input|output|activation|[qkv])_(scales?|scale_inv|scale_2|zeros?|zero_points?|packed)
@@ -21,17 +21,17 @@ _OTHER_ARITHMETIC = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-# The same in looser words: architectures have such parameters, too, so only leftover keys are judged by it.
+# The same, more loosely: architectures also have such parameters, so only leftover keys are judged by this.
 _SCALE = re.compile(r".*(scale|zero).*|lora.*", re.IGNORECASE)
-# What turns a cosine into a probability, behind the embedding.
+# Parameters that turn a cosine into a probability, after the embedding.
 _BEHIND = re.compile(r"logit_(scale|bias)")
-# Inside a model's modules, and without a say in what it computes: what training needed, and tables that
-# are computed anew.
+# Inside a model's modules but without influence on its results: leftovers of training, and tables that are
+# recomputed.
 _WITHOUT_EFFECT = re.compile(
     r"(.*\.)?(mask_token|position_ids|inv_freq|masked_bias|relative_position_index|attn_mask"
     r"|num_batches_tracked)"
 )
-# The number of a block, which has modules of its own; a layer in a row of layers has weights only.
+# The number of a block, which has its own modules; a layer in a row of layers has only weights.
 _BLOCK = re.compile(r"(?<![^.])\d+(?=\.[^.]+\.)")
 
 
@@ -48,22 +48,22 @@ def check_keys(
 ) -> None:
     """Raise unless a model got each of its weights, and the checkpoint has none that would change it.
 
-    Of the keys that the model has no place for, a head, another tower or a mask token is left out, as it was
-    meant. Refused are those that mean another arithmetic: in a module or a layer that the model has (a bias,
-    a norm, a scale), of layers beyond the model's last one, and scales, zero points and adapters anywhere.
+    Keys without a place in the model are ignored if that is intended: a head, another tower, a mask token.
+    Keys that imply another computation are refused: in a module or layer that the model has (a bias, a norm,
+    a scale), of layers beyond the model's last one, and scales, zero points and adapters anywhere.
 
     Args:
-        source: of the checkpoint, for errors.
+        source: the checkpoint's source, for errors.
         what: the model's class or architecture.
         missing: keys of the model that the checkpoint lacks.
-        mismatched: keys whose shapes differ, each alone or with the two shapes.
-        unexpected: keys of the checkpoint that the model has no place for.
-        own: all keys of the model, buffers too.
-        prefix: what a checkpoint with a head has before the model's keys, as "model".
-        whole: whether the checkpoint is of this model alone, so that every key must have its place.
+        mismatched: keys whose shapes differ, alone or with the two shapes.
+        unexpected: keys of the checkpoint without a place in the model.
+        own: all keys of the model, including buffers.
+        prefix: the prefix of the model's keys in a checkpoint with a head, such as "model".
+        whole: whether the checkpoint holds this model alone, so that every key must have a place.
 
     Raises:
-        ModelError: with the number of keys and one of them.
+        ModelError: a check failed; the message has the number of keys and one of them.
     """
     unexpected, own = sorted(unexpected), set(own)
     for problem, keys in (("missing from", missing), ("of another shape in", mismatched)):
@@ -89,9 +89,9 @@ def check_keys(
 
 
 def check_names(source: str, names: Iterable[str]) -> None:
-    """Raise if the names of a checkpoint's tensors already say that its weights are not plain numbers.
+    """Raise if the names of a checkpoint's tensors show that its weights are not plain numbers.
 
-    Known from the head of a file, before anything is loaded, and also where cached vectors would do.
+    This needs only the header of a file, so it comes before any load, and even if cached vectors would do.
 
     Raises:
         ModelError: there are scales, zero points or parts of an adapter among them.
@@ -105,7 +105,7 @@ def check_names(source: str, names: Iterable[str]) -> None:
 
 
 class _Places:
-    """Where a model has weights, by their keys."""
+    """The places of a model's weights, by their keys."""
 
     def __init__(self, own: Collection[str]) -> None:
         self._own = set(own)
@@ -118,7 +118,7 @@ class _Places:
         self._forms = {_BLOCK.sub("#", key) for key in own if _BLOCK.search(key)}
 
     def changed_by(self, key: str, prefix: str) -> bool:
-        """Whether leaving out the weight of a key would give another model than its checkpoint's."""
+        """Whether ignoring the weight of a key would give a model other than its checkpoint's."""
         parts = key.split(".")
         if _is_other_arithmetic(key) or any(_SCALE.fullmatch(p) and not _BEHIND.fullmatch(p) for p in parts):
             return True
@@ -150,7 +150,7 @@ def _way_out(key: str) -> str:
 
 
 def _beside(unexpected: Sequence[str]) -> str:
-    """Return which weights a checkpoint has in the place of those that are missing."""
+    """Return a description of the checkpoint's weights that may be the missing ones."""
     strangers = [key for key in unexpected if not _WITHOUT_EFFECT.fullmatch(key)]
     if not strangers:
         return ""

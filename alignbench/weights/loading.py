@@ -40,9 +40,9 @@ def torch_dtype(name: str) -> torch.dtype:
 
 @contextlib.contextmanager
 def rehearsal() -> Iterator[None]:
-    """Let what is loaded inside, on device "meta", have names and shapes and no numbers.
+    """Give everything loaded inside names and shapes but no numbers, on device "meta".
 
-    Of a weight file nothing but its head is read, and all that a load checks is checked.
+    Only the header of a weight file is read, and all checks of a load are made.
     """
     with torch.device("meta"):
         yield
@@ -55,7 +55,7 @@ def rehearsing() -> bool:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers' load reports and bars out of the terminal: what matters in them is raised."""
+    """Keep transformers' load reports and progress bars off the terminal: relevant problems raise errors."""
     from transformers.utils import logging as hf_logging
 
     level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
@@ -80,20 +80,21 @@ def load_model(
 ) -> Any:
     """Return a transformers model in evaluation mode with every weight from the checkpoint.
 
-    transformers gets tensors, never a path: it would look for files itself, read an index anew, and take an
-    adapter that lies beside them. So what is loaded is what was found, verified and digested.
+    transformers gets tensors, never a path: with a path, it would look for files itself, read an index again,
+    and apply an adapter that lies beside them. So exactly the files that were found, verified and digested
+    are loaded.
 
     Args:
         cls: the model's class.
-        located: where its files are.
-        config: the configuration, made by us: a composite one may carry the wrong widths.
-        precision: whose `weights` dtype is used.
-        state: tensors under the model's own names, where the checkpoint has others; nothing is read then.
+        located: the location of its files.
+        config: the configuration, built by us: a composite one may have the wrong widths.
+        precision: the arithmetic, whose `weights` dtype is used.
+        state: tensors under the model's own names, if the checkpoint uses others; no file is read then.
         options: further arguments of `from_pretrained` (key_mapping, device_map, attn_implementation, ...).
 
     Raises:
-        ModelError: keys are missing, have another shape or are left over and mean another model; or the files
-            can't be read.
+        ModelError: keys are missing, have another shape, or are left over and imply another model; or the
+            files can't be read.
     """
     tensors = read_tensors(located.weights) if state is None else state
     if rehearsing():
@@ -104,12 +105,13 @@ def load_model(
             config=config,
             state_dict=tensors,
             dtype=torch_dtype(precision.weights),
-            # By default, transformers takes the configuration's choice, which may be a repository of kernels.
+            # By default, transformers follows the configuration's choice, which may be a repository of
+            # kernels.
             attn_implementation=None,
             output_loading_info=True,
             local_files_only=True,
             trust_remote_code=False,
-            ignore_mismatched_sizes=True,  # they are named below
+            ignore_mismatched_sizes=True,  # they are reported below
             **options,
         )
     check_loaded(model, info, located.source)
@@ -119,7 +121,7 @@ def load_model(
 def check_loaded(
     model: PreTrainedModel, info: Mapping[str, Any], source: str, *, whole: bool = False
 ) -> None:
-    """Raise unless transformers' report of a load says that model and checkpoint belong together.
+    """Raise unless transformers' load report says that model and checkpoint belong together.
 
     Raises:
         ModelError: see `check_keys`.
@@ -145,7 +147,7 @@ def fill(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor], source: st
     own = model.state_dict()
     shapes = {key: (tensor.shape, own[key].shape) for key, tensor in tensors.items() if key in own}
     other = [(key, *pair) for key, pair in shapes.items() if pair[0] != pair[1]]
-    # torch raises where shapes differ, in many lines, and knows itself which buffers it can do without.
+    # torch reports differing shapes in many lines, and knows which buffers it can do without.
     fitting = {} if other else dict(tensors)
     found = model.load_state_dict(fitting, strict=False)
     check_keys(
@@ -163,15 +165,15 @@ def _names(model: torch.nn.Module) -> set[str]:
 
 
 def cast_ahead(model: M, precision: Precision) -> M:
-    """Hold linear layers in the dtype that autocast would cast them to, again in every batch.
+    """Hold linear layers in the dtype to which autocast would otherwise convert them in every batch.
 
-    Nothing else changes: the same numbers come out, to the last bit, sooner and from less memory.
+    The results are the same to the last bit, sooner and with less memory.
     """
     if precision.autocast is None:
         return model
     owners = Counter(id(p) for module in model.modules() for p in module.parameters(recurse=False))
     for module in model.modules():
-        # By the exact type: quantized layers are subclasses. A tied weight stays as its other owner needs it.
+        # By exact type, as quantized layers are subclasses. A tied weight stays as its other owner needs it.
         if type(module) is torch.nn.Linear and owners[id(module.weight)] == 1:
             module.to(torch_dtype(precision.autocast))
     return model
@@ -182,10 +184,10 @@ def read_tensors(
 ) -> dict[str, torch.Tensor]:
     """Return the tensors of weight files whose keys start with one of `wanted`.
 
-    Those of safetensors are mapped into memory, and read when they are used.
+    Safetensors are memory-mapped, and read when they are used.
 
     Raises:
-        ModelError: a file is cut off or of another kind; or two of them hold one key with different values.
+        ModelError: a file is truncated or of another kind; or two of them hold one key with different values.
     """
     tensors: dict[str, torch.Tensor] = {}
     for path in files:
@@ -213,7 +215,7 @@ def _read_safetensors(path: Path, wanted: tuple[str, ...] | None) -> dict[str, t
 
 
 def read_pickle(file: Path) -> dict[str, torch.Tensor]:
-    """Return the tensors of a pickled checkpoint, without running what else it may hold.
+    """Return the tensors of a pickled checkpoint, without running anything else in it.
 
     Raises:
         ModelError: it holds more than tensors, or can't be read.
@@ -271,7 +273,7 @@ def transformers_class(name: str) -> Any:
     """Return a class of transformers.
 
     Raises:
-        ModelError: this version has none of that name.
+        ModelError: this version has no class of that name.
     """
     import transformers
 
@@ -286,7 +288,7 @@ def auto_config(folder: Path) -> Any:
         ModelError: this version of transformers does not know its model_type.
     """
     with quiet(), guarded(str(folder), "transformers can't read its config.json", _AGAIN):
-        # False is explicit: left out, transformers asks on stdin where a repository brings code.
+        # An explicit False: otherwise, transformers asks on stdin if a repository brings code.
         return transformers_class("AutoConfig").from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
@@ -295,7 +297,7 @@ def auto_config(folder: Path) -> Any:
 def build_config(cls_name: str, values: Mapping[str, Any]) -> Any:
     """Return a transformers configuration from plain JSON values."""
     make: Callable[..., Any] = transformers_class(cls_name)
-    # These belong to the file, not to the architecture; dtype is given when loading.
+    # These belong to the file, not to the architecture; dtype is passed when loading.
     drop = {
         "model_type",
         "architectures",

@@ -1,4 +1,4 @@
-"""Which device and which arithmetic: decided without torch, so that a cached run never imports it."""
+"""Choosing the device and the arithmetic: without torch, so that a cached run never imports it."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from pathlib import Path
 from alignbench.errors import ModelError
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-# From here on a GPU holds the weights in 16 bits: twice that would not fit, and large models bear it.
+# From this size on, a GPU holds the weights in 16 bits: 32 would not fit, and large models tolerate it.
 _LARGE = 4_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """The dtype of the weights, and the dtype that autocast computes in (None: no autocast)."""
+    """The dtype of the weights, and the dtype in which autocast computes (None: no autocast)."""
 
     weights: str
     autocast: str | None = None
 
     @property
     def name(self) -> str:
-        """As scores and the cache's key carry it: `float32`, `bfloat16`, `bfloat16-autocast`."""
+        """Its name in scores and the cache's key: `float32`, `bfloat16`, `bfloat16-autocast`."""
         return f"{self.autocast}-autocast" if self.autocast else self.weights
 
 
 def resolve_device(device: str) -> str:
-    """Return `cpu`, `cuda[:i]` or `mps` for what was asked, `auto` included."""
+    """Return `cpu`, `cuda[:i]` or `mps` for a requested device, which may be `auto`."""
     if device != "auto":
         return device
     if gpu_capability() is not None:
@@ -43,20 +43,20 @@ def resolve_device(device: str) -> str:
 def resolve_precision(
     device: str, dtype: str, parameters: int = 0, *, fp16_safe: bool = True, where: str = "model"
 ) -> Precision:
-    """Return the arithmetic for a model of that many parameters.
+    """Return the arithmetic for a model with that many parameters.
 
-    `auto` is bfloat16 where the hardware has it: by autocast over float32 weights (pure 16-bit weights cost
+    `auto` is bfloat16 if the hardware supports it: as autocast over float32 weights (pure 16-bit weights cost
     small models up to .03 of cosine), or in the weights on a GPU from 4e9 parameters on.
 
     Args:
-        device: as given by the user.
+        device: the device, as given by the user.
         dtype: "auto", "float32", "bfloat16" or "float16".
-        parameters: of the whole checkpoint; 0 where nobody knows.
-        fp16_safe: whether activations stay under 65,504.
+        parameters: the number for the whole checkpoint; 0 if it is unknown.
+        fp16_safe: whether activations stay below 65,504.
         where: the model's name, for errors.
 
     Raises:
-        ModelError: no such dtype, or one that would give wrong numbers there.
+        ModelError: there is no such dtype, or it would give wrong numbers there.
     """
     if dtype not in DTYPES:
         raise ModelError(f"{where}: expected a dtype of {', '.join(DTYPES)}, got {dtype!r}")
@@ -85,7 +85,7 @@ def _automatic(place: str, fp16_fits: bool) -> str:
 
 @functools.cache
 def cpu_has_bf16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware (elsewhere it is slower than float32)."""
+    """Whether this CPU multiplies bfloat16 in hardware (otherwise it is slower than float32)."""
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,7 +1,7 @@
-"""What is asked of a model that may be a user's, a protocol for each thing, and who has it.
+"""What is asked of a model that may be a user's: one protocol for each capability, and checks for it.
 
-Models of this package have all of it; a registered object needs `embed` alone. What only our own can do
-(hidden layers, attention maps, other options, a head) is asked of the classes `Encoder` and `LLM`.
+Models of this package have all of them; a registered object only needs `embed`. What only our own models can
+do (hidden layers, attention maps, other options, a head) belongs to the classes `Encoder` and `LLM`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 class Described(Protocol):
-    """Says what a score has to say of it."""
+    """Describes itself for scores."""
 
     @property
     def info(self) -> ModelInfo:
-        """Its name, its side, its weights."""
+        """Its name, its side, its weights, ..."""
 
 
 class HasModule(Protocol):
-    """Holds a network: what is in memory once a model is loaded."""
+    """Holds a network, which is in memory once a model is loaded."""
 
     @property
     def model(self) -> Network:
@@ -36,52 +36,52 @@ class HasModule(Protocol):
 
 
 class Network(Protocol):
-    """What torch computes with."""
+    """The torch module that computes."""
 
     def parameters(self) -> Iterator[Tensor]:
         """Return the weights."""
 
 
 class Embeds(Protocol):
-    """Gives a vector an item, be it an image or a text."""
+    """Returns a vector for each item, be it an image or a text."""
 
     def embed(self, items: Sequence[Any], /) -> ArrayLike:
         """Return one row per item, [n, d]."""
 
 
 class EmbedsImages(Protocol):
-    """Gives a vector an image: the least that an encoder has."""
+    """Returns a vector for each image: the minimum for an encoder."""
 
     def embed(self, images: Sequence[Image], /) -> ArrayLike:
         """Return one row per image, [n, d]."""
 
 
 class EmbedsTexts(Protocol):
-    """Gives a vector a text: the least that an LLM has."""
+    """Returns a vector for each text: the minimum for an LLM."""
 
     def embed(self, texts: Sequence[str], /) -> ArrayLike:
         """Return one row per text, [n, d]."""
 
 
 class Loads(Protocol):
-    """Has weights that have to be brought into memory before it can run."""
+    """Has weights that have to be loaded into memory before it can run."""
 
     def load(self, device: str, dtype: str, /) -> object:
-        """Bring them there."""
+        """Load them."""
 
 
 class Unloads(Protocol):
-    """Can give its memory back."""
+    """Can release its memory."""
 
     def unload(self) -> object:
-        """Free it; `load` may come again."""
+        """Release it; `load` may follow again."""
 
 
 class Fingerprints(Protocol):
     """Says what its vectors depend on, so that they can be cached."""
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return all that the vectors depend on but for the dtype."""
+        """Return everything that the vectors depend on except the dtype."""
 
 
 class ChoosesDtype(Protocol):
@@ -92,45 +92,45 @@ class ChoosesDtype(Protocol):
 
 
 class RunsBatches(Loads, Unloads, Fingerprints, Protocol):
-    """Runs inputs that were prepared apart from it."""
+    """Processes inputs that were prepared separately."""
 
     def forward(self, batch: Sequence[Any], /) -> ArrayLike:
         """Return one row per input, [b, d]."""
 
 
 class PreparesImages(RunsBatches, Protocol):
-    """Makes an image ready apart from the forward pass, in several threads if need be."""
+    """Prepares an image separately from the forward pass, in several threads if necessary."""
 
     def preprocess(self, image: Image, /) -> Any:
-        """Return what `forward` takes a batch of."""
+        """Return an input of which `forward` takes a batch."""
 
 
 class PreparesTexts(RunsBatches, Protocol):
-    """Makes tokens of texts apart from the forward pass, so that texts of like length can go together."""
+    """Tokenizes texts separately from the forward pass, so that texts of similar length can form a batch."""
 
     def tokenize(self, texts: Sequence[str], /) -> Sequence[Sequence[int]]:
         """Return the token ids of each text; `forward` takes a batch of such lists."""
 
 
 class GivesPatches(Protocol):
-    """Gives a vector a patch."""
+    """Returns a vector for each patch."""
 
     def patches(self, images: Sequence[Image], /) -> ArrayLike:
         """Return [n, p, d]."""
 
 
 class PreparesPatches(PreparesImages, Protocol):
-    """Gives a vector a patch of images that were prepared apart."""
+    """Returns a vector for each patch of images that were prepared separately."""
 
     def forward_patches(self, batch: Sequence[Any], /) -> ArrayLike:
         """Return [b, p, d]."""
 
 
 class CountsCutTexts(Protocol):
-    """Knows how many texts are longer than what it reads."""
+    """Knows how many texts are longer than its limit."""
 
     def truncated(self, texts: Sequence[str], /) -> int:
-        """Return how many of the texts it reads in part only."""
+        """Return how many of the texts it reads only in part."""
 
 
 ImageModel: TypeAlias = EmbedsImages | PreparesImages
@@ -139,7 +139,7 @@ Model: TypeAlias = ImageModel | TextModel
 
 
 def embeds(model: object) -> TypeGuard[Embeds]:
-    """Whether the model gives vectors at all."""
+    """Whether the model returns vectors at all."""
     return has(model, Embeds)
 
 
@@ -164,35 +164,36 @@ def chooses_dtype(model: object) -> TypeGuard[ChoosesDtype]:
 
 
 def prepares_images(model: object) -> TypeGuard[PreparesImages]:
-    """Whether images can be made ready apart from the model."""
+    """Whether images can be prepared separately from the model."""
     return has(model, PreparesImages)
 
 
 def prepares_texts(model: object) -> TypeGuard[PreparesTexts]:
-    """Whether texts can be made tokens of apart from the model."""
+    """Whether texts can be tokenized separately from the model."""
     return has(model, PreparesTexts)
 
 
 def gives_patches(model: object) -> TypeGuard[GivesPatches]:
-    """Whether the model gives a vector a patch."""
+    """Whether the model returns a vector for each patch."""
     return has(model, GivesPatches)
 
 
 def prepares_patches(model: object) -> TypeGuard[PreparesPatches]:
-    """Whether the model gives a vector a patch of images that were made ready apart from it."""
+    """Whether the model returns a vector for each patch of images that were prepared separately."""
     return has(model, PreparesPatches)
 
 
 def counts_cut_texts(model: object) -> TypeGuard[CountsCutTexts]:
-    """Whether the model knows which texts it cuts."""
+    """Whether the model knows which texts it truncates."""
     return has(model, CountsCutTexts)
 
 
 def has(model: object, protocol: type) -> bool:
     """Whether an object has all methods of a protocol.
 
-    All of them are asked for: many a user's module has a `forward` of another meaning beside its `embed`.
-    `isinstance` would not do: from Python 3.12 on it does not see what a wrapper passes on by `__getattr__`.
+    All of them are required, because many a user's module has a `forward` with another meaning beside its
+    `embed`. `isinstance` would not do: from Python 3.12 on, it does not see what a wrapper passes on through
+    `__getattr__`.
     """
     return all(callable(getattr(model, name, None)) for name in _methods(protocol))
 

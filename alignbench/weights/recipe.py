@@ -24,9 +24,9 @@ class CatalogEntry:
     """A model of this package by name.
 
     Args:
-        family: where it is known without a look at the files.
-        weights: what kind of weights they are.
-        source: makes what they come from; None for what the configuration names.
+        family: the family, if it is known without reading the files.
+        weights: the kind of weights.
+        source: creates the place of its files; None for the one that the configuration names.
         stand_in: the built-in toy model of the same family.
     """
 
@@ -37,12 +37,12 @@ class CatalogEntry:
 
 
 def embedded(name: str, family: str) -> CatalogEntry:
-    """Return the recipe of a built-in toy model."""
+    """Return the entry of a built-in toy model."""
     return CatalogEntry(family, "embedded", lambda: embedded_source(name))
 
 
 def embedded_source(name: str) -> FolderSource:
-    """Return where a built-in toy model is: in the clone, or in the wheel."""
+    """Return the place of a built-in toy model, in the clone or in the wheel."""
 
     def find() -> Path:
         from alignbench import paths
@@ -72,7 +72,7 @@ def folder_source(target: str, *, allow_pickle: bool = False) -> FolderSource:
     """Return the source of a folder that a user named.
 
     Raises:
-        WeightsMissingError: it is not there.
+        WeightsMissingError: it does not exist.
     """
     folder = user_path(target, "a model folder")
     if not is_dir(folder):
@@ -85,11 +85,11 @@ def folder_source(target: str, *, allow_pickle: bool = False) -> FolderSource:
 
 
 def at_hand(source: Source, wanted: tuple[str, ...] | None = None) -> bool:
-    """Whether a model can run without a download; the network is never asked."""
+    """Whether a model can run without a download; this never uses the network."""
     try:
         return source.local(wanted) is not None
     except WeightsMissingError:
         return False
     except ModelError:
-        # There, but unusable: the load says why, a stand-in would hide it.
+        # It exists but is unusable: loading it says why, while a stand-in would hide the problem.
         return True

@@ -1,4 +1,4 @@
-"""How large a model is, as its configuration and the headers of its weights tell before a load."""
+"""The size of a model, from its configuration and the headers of its weights, before a load."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
     from alignbench.weights.source import Location
 
-# A classifier reads what an encoder gives: its width is that of the embedding.
+# A classifier reads the encoder's output: its width is that of the embedding.
 _CLASSIFIER = re.compile(r"(?:^|\.)(?:classifier|head|fc|head\.fc)\.weight$")
-_BYTES_A_PARAMETER = 2  # of weights that are yet to be downloaded
+_BYTES_A_PARAMETER = 2  # of weights that have yet to be downloaded
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
-    """What the cost of work with a model depends on.
+    """What the cost of using a model depends on.
 
     Args:
         parameters: how many numbers its weights hold.
-        width: of its embeddings, about; None where nothing tells it.
+        width: the approximate width of its embeddings; None if it is unknown.
     """
 
     parameters: int
@@ -37,11 +37,11 @@ class ModelSize:
 def size_of(
     located: Location, config: Mapping[str, Any] | None, kind: Literal["vision", "text"]
 ) -> ModelSize:
-    """Return the size of a model whose files have been found.
+    """Return the size of a model whose files have been located.
 
     Args:
-        located: where they are; of what is yet to be downloaded only the bytes are known.
-        config: what its configuration says; None where there is none.
+        located: their location; for files that have yet to be downloaded, only the bytes are known.
+        config: its configuration; None if there is none.
         kind: the side that is used.
 
     Raises:
@@ -53,7 +53,7 @@ def size_of(
 
 
 def _width_read(files: Sequence[Path]) -> int | None:
-    """Return the width of what a classifier reads, or of the widest convolution where there is none."""
+    """Return the input width of a classifier, or the width of the widest convolution if there is none."""
     shapes = {
         name: entry["shape"]
         for path in files

@@ -23,7 +23,7 @@ from alignbench.weights.files import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# The same weights by another spec, for a repository whose own may be a pickle only.
+# The same weights under another spec, for a repository that may have only a pickle.
 _ELSEWHERE = {"openai/clip-vit-base-patch32": "open_clip:ViT-B-32/openai"}
 
 
@@ -32,11 +32,11 @@ class Location:
     """Where a model's files are, or what it takes to get them.
 
     Args:
-        source: repository, folder or file, as a person would name it.
-        folder: where the files are; None if they are to be downloaded, or if there are none.
-        weights: the weight files, once they are at hand.
+        source: the repository, folder or file, as people name it.
+        folder: the folder of the files; None if they have to be downloaded, or if there are none.
+        weights: the weight files, once they are available.
         revision: the commit of the Hub's repository, or a digest of the files.
-        download: bytes that `load` would have to fetch; 0 if all is at hand.
+        download: the bytes that `load` would have to download; 0 if everything is available.
     """
 
     source: str
@@ -60,7 +60,7 @@ class Location:
         """The folder of the files.
 
         Raises:
-            ModelError: they are not at hand.
+            ModelError: they are not available.
         """
         if self.folder is None:
             raise ModelError(f"{self.source}: its files are not at hand")
@@ -68,40 +68,40 @@ class Location:
 
 
 class Source(ABC):
-    """Where one model's files come from. Cheap: nothing is looked at before `locate`."""
+    """Where one model's files come from. It is cheap: nothing is read before `locate`."""
 
     label: str
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader has to know of a model from here."""
+        """What a reader has to know about a model from here."""
         return ()
 
     @abstractmethod
     def config(self) -> dict[str, Any] | None:
-        """Return the model's configuration if it is at hand without the network."""
+        """Return the model's configuration if it is available without the network."""
 
     @abstractmethod
     def locate(self, wanted: tuple[str, ...] | None = None) -> Location:
         """Find the files, or what it takes to get them.
 
         Args:
-            wanted: prefixes of the keys that are needed; None for all.
+            wanted: prefixes of the keys that are needed; None for all keys.
 
         Raises:
             WeightsMissingError: one line, with the way out.
         """
 
     def local(self, wanted: tuple[str, ...] | None = None) -> Location | None:
-        """Return the files if they are on this machine, else None; the network is never asked.
+        """Return the files if they are on this machine, else None; this never uses the network.
 
         Raises:
-            WeightsMissingError: they are not, and no download would bring them.
+            WeightsMissingError: they are not here, and no download could get them.
         """
         return self.locate(wanted)
 
     def fetch(self, wanted: tuple[str, ...] | None = None) -> Location:
-        """Return the files, downloading them if need be.
+        """Return the files, downloading them if necessary.
 
         Raises:
             WeightsMissingError: one line, with the way out.
@@ -115,10 +115,10 @@ class FolderSource(Source):
 
     Args:
         find: the folder, or a function that finds it when it is needed.
-        label: what scores call it.
-        hint: what to do when it is not there.
-        allow_pickle: whether `pytorch_model.bin` will do.
-        prefer: the layout of weights to take where there are several.
+        label: its name in scores.
+        hint: what to do if it does not exist.
+        allow_pickle: whether `pytorch_model.bin` is acceptable.
+        prefer: the layout of weights to use if there are several.
     """
 
     find: Path | Callable[[], Path]
@@ -129,11 +129,11 @@ class FolderSource(Source):
 
     @cached_property
     def folder(self) -> Path:
-        """The folder, whether it is there or not."""
+        """The folder, whether or not it exists."""
         return self.find if isinstance(self.find, Path) else self.find()
 
     def config(self) -> dict[str, Any] | None:
-        """Return config.json (or open_clip_config.json), or None where there is no such folder."""
+        """Return config.json (or open_clip_config.json), or None if there is no such folder."""
         path = next((self.folder / name for name in CONFIGS if (self.folder / name).is_file()), None)
         return None if path is None else read_json(path)
 
@@ -159,18 +159,18 @@ class FolderSource(Source):
 
 @dataclass(frozen=True)
 class HubSource(Source):
-    """A repository of the Hugging Face Hub: its local cache first, then one quick question.
+    """A repository of the Hugging Face Hub: its local cache first, then one quick query.
 
     Args:
         label: `org/name`.
         revision: branch, tag or commit; None for the main branch.
         name: the model's alias, for errors.
         stand_in: the built-in toy model that `--align-standins` would run instead.
-        allow_pickle: whether `pytorch_model.bin` will do.
-        prefer: the layout of weights to take where there are several.
-        needs: in the transformers layout, the files of which the model can't do without one.
-        notes: what a reader has to know of these weights.
-        settings: what is known of the configuration before it is at hand.
+        allow_pickle: whether `pytorch_model.bin` is acceptable.
+        prefer: the layout of weights to use if there are several.
+        needs: in the transformers layout, files of which the model needs at least one.
+        notes: what a reader has to know about these weights.
+        settings: what is known of the configuration before it is available.
     """
 
     label: str
@@ -190,11 +190,11 @@ class HubSource(Source):
         return read_json(paths[0]) if paths else dict(self.settings) or None
 
     def locate(self, wanted: tuple[str, ...] | None = None) -> Location:
-        """Look into the local cache, then ask the Hub."""
+        """Look in the local cache, then ask the Hub."""
         return self.local(wanted) or self._remote(wanted, download=False)
 
     def local(self, wanted: tuple[str, ...] | None = None) -> Location | None:
-        """Return what the local cache holds, if it is all that a load needs."""
+        """Return the content of the local cache, if a load needs nothing else."""
         return self._cached(wanted)
 
     def fetch(self, wanted: tuple[str, ...] | None = None) -> Location:
@@ -206,7 +206,7 @@ class HubSource(Source):
         return found if isinstance(found, Location) else None
 
     def _in_cache(self, wanted: tuple[str, ...] | None, *, whole: bool) -> Location | ModelError | None:
-        """Return what the local cache holds, or why what it holds can't be used, or None."""
+        """Return the content of the local cache, the reason why it can't be used, or None."""
         refused: ModelError | None = None
         for folder in hub.cached_snapshots(self.label, self.revision):
             try:
@@ -228,7 +228,7 @@ class HubSource(Source):
         return refused
 
     def _lacks_preprocessing(self, folder: Path, config: Path) -> bool:
-        # open_clip and timm say in their configuration how an image becomes pixels.
+        # open_clip and timm describe in their configuration how an image becomes pixels.
         if self.prefer != TRANSFORMERS or not is_transformers(read_json(config)):
             return False
         return not any((folder / name).is_file() for name in self.needs)
@@ -241,14 +241,14 @@ class HubSource(Source):
                 self.label, self.revision, wanted=wanted, prefer=self.prefer, allow_pickle=self.allow_pickle
             )
             if partly is not None and listing.bytes_to_fetch == 0:
-                # The repository has no more, either: the load says what it misses.
+                # The repository has no more, either: the load reports what is missing.
                 return partly
             if not download:
                 return Location(self.label, None, (), listing.commit, max(1, listing.bytes_to_fetch))
             hub.download(listing)
         except WeightsMissingError as error:
             lacking = "" if partly is None else f"without {' or '.join(self.needs)}: "
-            # What is wrong with the files in the cache says more than that no others can be had.
+            # What is wrong with the cached files is more informative than that no others can be obtained.
             why = str(held) if isinstance(held, ModelError) and hub.unreachable() else lacking + str(error)
             raise WeightsMissingError(self._way_out(why)) from error
         located = self._cached(wanted, whole=False)
@@ -271,11 +271,11 @@ class HubSource(Source):
 
 @dataclass(frozen=True)
 class NoSource(Source):
-    """A model that needs no file, as an untrained control.
+    """A model that needs no file, such as an untrained control.
 
     Args:
-        label: what scores call it.
-        find_revision: returns what tells two of them apart.
+        label: its name in scores.
+        find_revision: returns what distinguishes two such models.
     """
 
     find_revision: Callable[[], str]
@@ -292,13 +292,13 @@ class NoSource(Source):
 
 @dataclass(frozen=True)
 class FileSource(Source):
-    """One checkpoint file, of a model that a library builds by name.
+    """One checkpoint file of a model that a library builds by name.
 
     Args:
         file: the checkpoint.
-        label: what scores call it.
-        settings: what a configuration file would say.
-        notes: what a reader has to know of a file under this name.
+        label: its name in scores.
+        settings: the values that a configuration file would have.
+        notes: what a reader has to know about a file under this name.
     """
 
     file: Path
@@ -319,12 +319,12 @@ class FileSource(Source):
 
 @dataclass(frozen=True)
 class AskedSource(Source):
-    """A source that only a library can name, asked when it is needed: its import takes seconds.
+    """A source that only a library can name, asked for when it is needed, because the import takes seconds.
 
     Args:
-        label: what scores call it.
+        label: its name in scores.
         ask: returns the source.
-        settings: what to add to its configuration.
+        settings: additions to its configuration.
     """
 
     label: str
@@ -338,7 +338,7 @@ class AskedSource(Source):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader has to know of the weights that the library named."""
+        """What a reader has to know about the weights that the library named."""
         return self.answer.notes
 
     def config(self) -> dict[str, Any] | None:

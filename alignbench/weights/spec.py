@@ -21,17 +21,17 @@ FORMS = (
 )
 
 _PREFIXES: tuple[Kind, ...] = ("hf", "open_clip", "timm", "gguf", "npy")
-# An alias stands in test ids, file names and tables: a colon, bracket, comma or blank breaks one of them.
-# A plus joins two aliases in a test id.
+# An alias appears in test ids, file names and tables: a colon, bracket, comma or blank breaks one of them. A
+# plus joins two aliases in a test id.
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
-# What a spec of a library's model may end with: how an image becomes pixels, where the library has it wrong.
+# The possible end of a library model's spec: how an image becomes pixels, if the library has it wrong.
 _PIXELS = re.compile(r"(?:\+(?:mean|std|crop|interpolation|size)=[^+]*)+$")
 _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A model as a user wrote it, taken apart.
+    """A parsed model spec.
 
     Args:
         alias: the name in tables and test ids.
@@ -49,7 +49,7 @@ class Spec:
 
 
 def parse_spec(text: str, what: str, known: Collection[str]) -> Spec:
-    """Take `[alias=]spec` apart, without looking at a file or at the network.
+    """Parse `[alias=]spec`, without looking at a file or using the network.
 
     Args:
         text: one entry of `--encoders` or `--llms`.
@@ -57,8 +57,8 @@ def parse_spec(text: str, what: str, known: Collection[str]) -> Spec:
         known: the registered names.
 
     Raises:
-        UnknownNameError: it is none of the forms, or a name that nobody registered.
-        ConfigError: the alias, or the name in its place, can't be one; or the part after the prefix has the
+        UnknownNameError: it has none of the forms, and is not a registered name.
+        ConfigError: the alias, or the name in its place, is invalid; or the part after the prefix has the
             wrong form.
     """
     rest, pixels = _split_pixels(text.strip())
@@ -81,15 +81,15 @@ def parse_spec(text: str, what: str, known: Collection[str]) -> Spec:
 
 
 def looks_like_path(text: str) -> bool:
-    """Whether `text` can only be a folder: it has a separator, starts with `.` or `~`, or is there."""
+    """Whether `text` can only be a folder: it has a separator, starts with `.` or `~`, or exists."""
     return "/" in text or "\\" in text or text.startswith((".", "~")) or is_dir(text)
 
 
 def check_alias(alias: str, what: str) -> str:
-    """Return `alias` if tables, test ids and file names can carry it.
+    """Return `alias` if tables, test ids and file names can hold it.
 
     Raises:
-        ConfigError: it has another character than letters, digits and `_ . -`, or more than 40.
+        ConfigError: it has characters other than letters, digits and `_ . -`, or more than 40 characters.
     """
     if not _ALIAS.fullmatch(alias):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Text of somebody else's, as from a configuration or a server, made fit for a terminal."""
+"""Untrusted text, such as from a configuration or a server, made safe for a terminal."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ _LONGEST = 200
 
 
 def printable(text: str) -> str:
-    """Return `text` in one line without control characters: it could steer the terminal."""
+    """Return `text` in one line without control characters, which could steer the terminal."""
     return "".join(character for character in " ".join(text.split()) if character.isprintable())
 
 
 def shortened(text: str, longest: int = _LONGEST) -> str:
-    """Return `text` in one printable line, cut at a word where it is longer than `longest` characters."""
+    """Return `text` in one printable line, cut at a word if it is longer than `longest` characters."""
     line = printable(text)
     if len(line) <= longest:
         return line

@@ -17,7 +17,7 @@ def load_tokenizer(folder: Path, cls: str = "AutoTokenizer") -> Any:
 
     Raises:
         ModelError: there is none that transformers can read without code from the folder, or its
-            configuration names files that are not among those that are digested.
+            configuration names files that are not digested.
     """
     settings = folder / "tokenizer_config.json"
     if settings.is_file():
@@ -33,7 +33,7 @@ class SentencePieceTokenizer:
         file: the model.
 
     Raises:
-        ModelError: the file is not one of SentencePiece's models.
+        ModelError: the file is not a SentencePiece model.
     """
 
     pad_token_id: int | None = None
@@ -61,5 +61,5 @@ class SentencePieceTokenizer:
         return {"input_ids": [of[:max_length] for of in ids] if truncation else ids}
 
     def decode(self, ids: list[int], *, skip_special_tokens: bool = False) -> str:
-        """Return the text of some token ids; special tokens have none."""
+        """Return the text of token ids; special tokens have none."""
         return str(self._pieces.decode([int(token) for token in ids]))

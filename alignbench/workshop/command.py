@@ -1,4 +1,4 @@
-"""The command lines of the workshop: a name, and what the module of that name makes of the rest."""
+"""The command lines of the workshop: the first argument names a module, which gets the other arguments."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def dispatch(program: str, package: str, names: Sequence[str], arguments: Sequence[str]) -> int:
-    """Run `main` of the module that the first argument names with the others; return the exit status.
+    """Run `main` of the module that the first argument names, with the others; return the exit status.
 
     Args:
         program: what the user typed, for messages.
-        package: of the modules.
-        names: of the modules that may be run.
-        arguments: of the command line.
+        package: the package of the modules.
+        names: the modules that may run.
+        arguments: the arguments of the command line.
     """
     usage = f"{program} NAME [options]; NAME: {', '.join(names)}"
     if not arguments or arguments[0] in ("-h", "--help"):

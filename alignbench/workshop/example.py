@@ -1,7 +1,7 @@
-"""Refreshes reports/example from the folder of a run: only what README and the docs show is kept.
+"""Refreshes reports/example from a run's folder: only the files that README and the docs show are kept.
 
-Every refresh stays in the history of the repository, so that the other files of a run are left out. The
-folder `validity` stays; `python -m alignbench.measure study --result` writes it.
+Every refresh stays in the repository's history, so the other files of a run are left out. The folder
+`validity` stays; `python -m alignbench.measure study --result` writes it.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _LINK = re.compile(r"\]\((?:\.\./)*reports/example/([^)#\s]+)")
 
 
 def shown(clone: Path) -> list[str]:
-    """Return the files of the example to which README and the docs lead, and the pages that it always has."""
+    """Return the files of the example to which README and the docs link, and the pages that it always has."""
     texts = [clone / "README.md", *sorted((clone / "alignbench" / "docs").glob("*.md"))]
     links = (link for text in texts for link in _LINK.findall(text.read_text(encoding="utf-8")))
     return sorted({*PAGES, *(link for link in links if link.partition("/")[0] != STUDY)})
 
 
 def refresh(run: Path, clone: Path) -> list[str]:
-    """Replace the example of a clone by the shown files of a run; return their names.
+    """Replace the example of a clone by the linked files of a run; return their names.
 
     Raises:
-        DataError: the run lacks a file that is shown; nothing is changed then.
+        DataError: the run lacks a linked file; nothing is changed in that case.
     """
     names = shown(clone)
     if missing := [name for name in names if not (run / name).is_file()]:

@@ -1,6 +1,6 @@
-"""Encoders of different origin and quality, made again by a command: what the validity study is over.
+"""Encoders of different origin and quality, made by a command: the units of the validity study.
 
-A lineage is one training. Its early checkpoints belong to it: they are no further evidence of their own.
+A lineage is one training. Its early checkpoints belong to it and are not independent evidence.
 No torch here; `alignbench.workshop.zoo.lineage_training` trains them.
 """
 
@@ -23,7 +23,7 @@ _SUPERVISED: Origin = "supervised"
 _SELF: Origin = "self-supervised"
 _RANDOM: Origin = "random"
 CARD = "lineage.json"
-EARLY = (0.1, 0.3)  # shares of the steps after which a checkpoint is kept
+EARLY = (0.1, 0.3)  # shares of the steps after which a checkpoint is saved
 POOL = 8000  # drawings that all lineages are trained on
 BATCH = 64
 
@@ -34,8 +34,8 @@ class Lineage:
 
     Args:
         recipe: how it is trained.
-        origin: the kind of its training: what is left out together in leave-one-family-out.
-        side: of its images, in pixels.
+        origin: the kind of its training; leave-one-family-out leaves all lineages of one kind out together.
+        side: the side of its images, in pixels.
     """
 
     recipe: TrainingRecipe
@@ -49,7 +49,7 @@ class Lineage:
 
     @property
     def checkpoints(self) -> dict[int, str]:
-        """Step -> the name of the checkpoint that is kept after it; the last one has the lineage's name."""
+        """Step -> the name of the checkpoint saved after it; the last one has the lineage's name."""
         early = {max(1, round(share * self.recipe.steps)): share for share in EARLY if self.recipe.steps}
         named = {step: f"{self.name}-{share * 100:.0f}" for step, share in early.items()}
         return {**named, self.recipe.steps: self.name}
@@ -57,14 +57,14 @@ class Lineage:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a checkpoint's folder says of where it comes from.
+    """What a checkpoint's folder says about its origin.
 
     Args:
         lineage: its training.
         family: the kind of training.
-        objective: what was trained.
-        step: after how many steps it was taken.
-        steps: of the whole training.
+        objective: the objective of the training.
+        step: the number of steps after which it was saved.
+        steps: the number of steps of the whole training.
     """
 
     lineage: str
@@ -80,12 +80,12 @@ class Card:
 
 
 def read_card(folder: Path) -> Card:
-    """Return what the checkpoint in `folder` says of where it comes from."""
+    """Return what the checkpoint in `folder` says about its origin."""
     return Card(**json.loads((folder / CARD).read_text(encoding="utf-8")))
 
 
 def vision(width: int, layers: int, heads: int, side: int = IMAGE_SIZE, patch: int = 16) -> dict[str, Any]:
-    """Return the shape of a vision transformer."""
+    """Return the configuration of a vision transformer."""
     return {
         "hidden_size": width,
         "num_hidden_layers": layers,
@@ -111,7 +111,7 @@ def _two_towers(text_width: int = 64, texts: int = 77, **shape: int) -> dict[str
 
 
 def _siglip(width: int, layers: int, heads: int) -> dict[str, Any]:
-    """Return both towers without a projection: they are equally wide."""
+    """Return both towers without a projection, with equal widths."""
     towers = _two_towers(text_width=width, texts=64, width=width, layers=layers, heads=heads)
     return {name: {k: v for k, v in towers[name].items() if k != "projection_dim"} for name in _TOWERS}
 
@@ -162,7 +162,7 @@ SHIPPED: dict[str, Card] = {
     "mini-dinov2": Card("mini-dinov2", "self-supervised", "distill", 1600, 1600),
     "random-vit": Card("random-vit", "random", "random", 0, 0),
 }
-"""The encoders that come with the package, each of a lineage of its own."""
+"""The encoders that come with the package, each from a lineage of its own."""
 
 
 def lineage_of(name: str) -> Lineage:

@@ -1,4 +1,4 @@
-"""Image processors of the embedded models, and the same normalisation for batches of pixels."""
+"""Image processors of the built-in models, and the same normalisation for batches of pixels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def image_processor(objective: str, side: int = IMAGE_SIZE) -> Any:
     """Return the family's image processor, set to squash to `side` x `side`.
 
-    The families' own centre crop would cut the edges off a chart, and with them its labels.
+    The families' own centre crop would cut off the edges of a chart, and with them its labels.
     """
     size = {"height": side, "width": side}
     if objective == "sigmoid":

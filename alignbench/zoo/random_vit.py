@@ -1,4 +1,4 @@
-"""`random-vit`: the untrained control; what it scores needs no learning."""
+"""`random-vit`: the untrained control; whatever it scores needs no training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alignbench.zoo.recipes import RECIPES
 def build_random_vit(seed: int = 0) -> tuple[Dinov2Model, Any]:
     """Return an untrained Dinov2Model of mini-dinov2's shape and its image processor; no file is read.
 
-    The weights depend on `seed` alone: the global random state is put back, and threads play no part.
+    The weights depend on `seed` alone: the global random state is restored, and threads play no part.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""How every embedded model is built and trained: plain numbers, no torch."""
+"""How every built-in model is built and trained: plain numbers, no torch."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class TrainingRecipe:
     """A training.
 
     Args:
-        name: of the model; also its folder.
+        name: the model's name, also of its folder.
         objective: contrastive with softmax or sigmoid loss, self-distillation, next token, masked patches, a
-            label that is told from the image, or none ("random").
-        seed: of the weights and of the order of the batches.
+            label of the image, or none ("random").
+        seed: the seed of the weights and of the order of the batches.
         steps: optimizer steps.
-        batch: samples a step.
-        rate: the highest learning rate, reached after `warmup` steps; it falls to 0 as a cosine.
-        decay: weight decay, of matrices only.
-        pool: how many training drawings there are.
-        config: what differs from the family's default configuration, a dict a tower.
+        batch: samples per step.
+        rate: the highest learning rate, reached after `warmup` steps; it decays to 0 as a cosine.
+        decay: weight decay, for matrices only.
+        pool: the number of training drawings.
+        config: differences from the family's default configuration, one dict per tower.
     """
 
     name: str

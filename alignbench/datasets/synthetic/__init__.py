@@ -1,9 +1,9 @@
-"""Drawings made to order: charts, tables, documents and shapes, with texts that are true of them.
+"""Synthetic drawings: charts, tables, documents and shapes, with texts that describe them truthfully.
 
-What is drawn (a frozen spec, from random numbers), how it is drawn, and what is said of it are apart:
-`Synthetic(seed).spec("chart", 7)`, `.drawing(...)`, `.description(...)`, and `.dataset(n)` for all together.
+The content (a frozen spec, from random numbers), the drawing and the description are separate steps:
+`Synthetic(seed).spec("chart", 7)`, `.drawing(...)`, `.description(...)`, and `.dataset(n)` for all of them.
 
-`bar_chart`, `table_image`, `document_image` and `shapes_image` draw what they are given.
+`bar_chart`, `table_image`, `document_image` and `shapes_image` draw the content that you pass.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from alignbench.datasets.synthetic.source import FAMILIES
 
 
 def main() -> None:
-    """Write the drawings and say so."""
+    """Write the drawings and report how many."""
     parser = argparse.ArgumentParser(prog="python -m alignbench.datasets.synthetic", description=__doc__)
     parser.add_argument(
         "--out", type=Path, default=Path("sample_data"), help="the folder to write (sample_data)"

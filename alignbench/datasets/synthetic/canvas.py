@@ -1,4 +1,4 @@
-"""A page to draw on in its own units: the same calls make a thumbnail and a print."""
+"""A page to draw on in its own units, so that the same calls make a thumbnail and a print."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class Drawing:
 
 @lru_cache(maxsize=8192)
 def text_width(text: str, size: float, face: str = "") -> float:
-    """Return the width of `text` in page units, measured at a size large enough to be free of hinting."""
+    """Return the width of `text` in page units, measured at a size large enough for hinting not to matter."""
     return sum(font(64, own).getlength(piece) for own, piece in pieces(text, face)) * size / 64
 
 
 def wrap(text: str, size: float, width: float, face: str = "") -> list[str]:
-    """Return `text` as lines that fit into `width`."""
+    """Return `text` split into lines that fit into `width`."""
     lines: list[str] = []
     space = text_width(" ", size, face)
     room = 0.0
@@ -143,7 +143,7 @@ class Canvas:
         self.image.paste(fill, (round(x - mask.width / 2), round(y - mask.height / 2)), mask)
 
     def smoothed(self, smooth: int) -> Image.Image:
-        """Return the image, made smaller by so much: each pixel the mean of `smooth` by `smooth`."""
+        """Return the image reduced by the factor `smooth`: each pixel is the mean of `smooth` by `smooth`."""
         if smooth == 1:
             return self.image
         scale = self.scale / smooth

@@ -1,4 +1,4 @@
-"""Charts, how they are drawn."""
+"""How charts are drawn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOP = 100  # the y axis ends here: values are 0 to 100
 
 
 def paint_chart(chart: Chart, canvas: Canvas) -> list[Box]:
-    """Draw `chart`; the boxes are of every bar, line, slice or group of points."""
+    """Draw `chart`; return the boxes of all bars, lines, slices or groups of points."""
     chart.check()
     ink = BACKGROUNDS[chart.background].ink
     canvas.text((canvas.width / 2, 14), chart.title, TITLE_SIZE, ink, "ma", bold=True)

@@ -1,4 +1,4 @@
-"""Charts, what is said of them."""
+"""How charts are described."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RUNS = {
 
 
 def describe_chart(chart: Chart) -> Description:
-    """Say what can be seen in `chart`, in four wordings."""
+    """Describe `chart` in four wordings."""
     chart.check()
     kind, what, detail = _kind(chart), _items(chart), _DETAILS[chart.kind](chart)
     page = f"{chart.background} background"

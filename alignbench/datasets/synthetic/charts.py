@@ -1,4 +1,4 @@
-"""Charts, what they show: bars, lines, slices or points with a title, labels and values."""
+"""What charts show: bars, lines, slices or points with a title, labels and values."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Series:
 
     Args:
         colour: the colour's name.
-        values: a value a category (bar, line); one value (a slice's per cent).
+        values: one value per category (bar, line), or a single value (a slice's per cent).
         points: x and y from 0 to 100 (scatter).
-        trend: how the values run from left to right; "" for a slice, and where the values tell.
+        trend: how the values run from left to right; "" for a slice, and if the values determine it.
     """
 
     colour: str
@@ -58,9 +58,9 @@ class Chart:
     Args:
         layout: "vertical" or "horizontal" bars, "plain" or "dotted" lines, "full" or "ring" pies,
             "round" or "square" points.
-        categories: names on the x axis, or of the slices.
-        labels: what the axes say, x then y.
-        highlight: the colour of the largest bar, where it has one of its own.
+        categories: the names on the x axis or of the slices.
+        labels: the texts of the axes, x then y.
+        highlight: the colour of the largest bar, if it has its own.
     """
 
     kind: str
@@ -81,11 +81,10 @@ class Chart:
         return f"{self.topic} in {self.place}"
 
     def check(self) -> None:
-        """See that it can be drawn and described; colours are looked up where they are used.
+        """Check that it can be drawn and described; colours are checked where they are used.
 
         Raises:
-            InputError: a kind or layout that there is not, series that don't fit their categories, or values
-                that don't fit the axes.
+            InputError: the kind or layout does not exist, or series don't fit their categories or the axes.
         """
         if self.kind not in LAYOUTS:
             raise InputError(unknown("kind of chart", str(self.kind), LAYOUTS))
@@ -155,7 +154,7 @@ def imagine_chart(rng: random.Random) -> Chart:
 
 
 def trending(rng: random.Random, n: int, trend: str) -> tuple[int, ...]:
-    """Return `n` distinct values from 10 to 98 that run as `trend` says, strictly."""
+    """Return `n` distinct values from 10 to 98 that strictly follow `trend`."""
     ordered = sorted(rng.sample(range(10, 99, 2), n))
     if trend == "rising":
         return tuple(ordered)
@@ -171,7 +170,7 @@ def trending(rng: random.Random, n: int, trend: str) -> tuple[int, ...]:
 
 
 def trend_of(values: Sequence[float]) -> str:
-    """Return how values run from left to right: one of `TRENDS`, or "level" where they are all the same."""
+    """Return how values run from left to right: one of `TRENDS`, or "level" if they are all the same."""
     steps = [after > before for before, after in pairwise(values) if after != before]
     if not steps:
         return "level"
@@ -207,7 +206,7 @@ def _slices(rng: random.Random, names: tuple[str, ...]) -> tuple[str, tuple[str,
     colours = rng.sample(tuple(COLOURS), n)
     cuts = [0, *sorted(rng.sample(range(1, 100 // 5), n - 1)), 100 // 5]
     shares = [5 * (right - left) for left, right in pairwise(cuts)]
-    # one slice is the largest for certain
+    # one slice is certain to be the largest
     largest = shares.index(max(shares))
     donor = min((i for i in range(n) if i != largest), key=lambda i: -shares[i])
     shares[largest], shares[donor] = shares[largest] + 2, shares[donor] - 2

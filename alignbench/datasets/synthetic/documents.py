@@ -50,7 +50,7 @@ class Document:
 
     Args:
         columns: 1 or 2.
-        style: one of `STYLES`: how the accent colour is used beside the headings.
+        style: one of `STYLES`: how the accent colour is used around the headings.
         accent: the colour of headings and style.
         sections: their headings.
         figure: one of `FIGURES`, or None; `figure_colour` and `figure_place` ("top" or "bottom") go with it.
@@ -112,7 +112,7 @@ def imagine_document(rng: random.Random) -> Document:
 
 
 def paint_document(page: Document, canvas: Canvas) -> list[Box]:
-    """Draw `page`; the boxes are of the accent (banner, line or stripe), the headings and the figure."""
+    """Draw `page`; return the boxes of the accent (banner, line or stripe), the headings and the figure."""
     boxes = _paint_head(page, canvas)
     left, right, top, bottom = 34.0, canvas.width - 22.0, 82.0, canvas.height - 16.0
     if page.figure:
@@ -190,7 +190,7 @@ def _paint_figure(page: Document, canvas: Canvas, edges: Rectangle) -> None:
     left, top, right, bottom = edges
     colour, background = COLOURS[page.figure_colour], BACKGROUNDS[page.background]
     step = (right - left) / 8
-    # any heights will do, as long as they are this page's own
+    # any heights will do, as long as they are specific to this page
     heights = [0.25 + 0.7 * ((page.sites * (i + 3) * 7 + page.growth * i * i) % 31) / 31 for i in range(8)]
     if page.figure == "photo":
         canvas.rectangle(edges, colour)
@@ -221,7 +221,7 @@ def _paint_figure(page: Document, canvas: Canvas, edges: Rectangle) -> None:
 
 
 def describe_document(page: Document) -> Description:
-    """Say what can be seen in `page`, in four wordings."""
+    """Describe `page` in four wordings."""
     colour = page.figure_colour
     figure = {
         "bars": f"a figure of {colour} bars",

@@ -1,4 +1,4 @@
-"""Running text in lines: any script, words of any length."""
+"""Running text in lines: for any script, with words of any length."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _NO_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "IDEOGRAPHIC", "FULLWIDTH", "BOPOMO
 
 
 def lines_of(text: str, points: float, width: float) -> list[str]:
-    """Return `text` in lines that fit into `width`.
+    """Return `text` split into lines that fit into `width`.
 
-    They end at spaces, between characters of scripts that have none, and in words longer than a line.
+    Lines end at spaces, between characters of scripts without spaces, and inside words longer than a line.
 
     Args:
-        text: without line breaks.
+        text: a text without line breaks.
         points: the size of the letters, in units of the page.
-        width: of the lines, likewise.
+        width: the width of the lines, in units of the page.
     """
     lines = [""]
     for token in _tokens(text):
@@ -38,7 +38,7 @@ def _fits(text: str, points: float, width: float) -> bool:
 
 
 def _tokens(text: str) -> list[str]:
-    """Return the parts between which a line may end, with the spaces behind them."""
+    """Return the parts between which a line may end, each with the spaces that follow it."""
     found = [""]
     for character in text:
         alone = unicodedata.name(character, "").startswith(_NO_SPACES)
@@ -53,7 +53,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def _parts(token: str, fits: Callable[[str], bool]) -> list[str]:
-    """Return a token in parts that fit, each as long as can be; a single character always does."""
+    """Return a token in parts that fit, each as long as possible; a single character always fits."""
     parts = [""]
     for character in token:
         if parts[-1] and not fits(parts[-1] + character):

@@ -1,4 +1,4 @@
-"""What every kind of drawing provides: what is drawn, how, and what is said of it."""
+"""What every type of drawing provides: its content, its drawing and its description."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class DrawingSpec(Protocol):
-    """What is drawn: frozen, and free of pixels."""
+    """The content of a drawing: frozen, and independent of pixels."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -29,11 +29,11 @@ SpecT = TypeVar("SpecT", bound=DrawingSpec)
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What is said of a drawing.
+    """The description of a drawing.
 
     Args:
         kind: the finer class within the type: "bar", "striped", "two-column", ...
-        question: what the wordings answer.
+        question: the question that the wordings answer.
         wordings: at least three texts, each true of this drawing.
         exchanges: short questions with their answers: type, kind, number of items, and more.
     """
@@ -49,9 +49,9 @@ class Kind(Generic[SpecT]):
     """A type of drawing.
 
     Args:
-        imagine: draws a spec from the random numbers.
+        imagine: makes a spec from random numbers.
         paint: draws the spec, and returns the boxes of its objects in page units.
-        describe: says what can be seen.
+        describe: describes what can be seen.
     """
 
     imagine: Callable[[random.Random], SpecT]

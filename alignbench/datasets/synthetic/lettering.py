@@ -1,4 +1,4 @@
-"""Fonts for any text: a drawing's own face, then one of many scripts, then what the system has."""
+"""Fonts for any text: a drawing's own face, then fonts of many scripts, then those of the system."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from alignbench.errors import DataError, InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Faces beside pillow's own: matplotlib, which the figures need anyway, brings them.
+# Faces in addition to Pillow's own; matplotlib, which the figures need anyway, ships them.
 FACES = {"serif": "DejaVuSerif.ttf", "mono": "DejaVuSansMono.ttf", "sans": "DejaVuSans.ttf"}
 _NO_CHARACTER = (
-    "\U0010ffff"  # Unicode promises that it never is one, so every font shows its sign for "missing"
+    "\U0010ffff"  # Unicode guarantees that it is never assigned, so every font shows its sign for "missing"
 )
-_PROBE = 32.0  # pixels at which a sign is compared with that for "missing"
+_PROBE = 32.0  # size in pixels at which a sign is compared with the one for "missing"
 _RIGHT_TO_LEFT = frozenset({"R", "AL"})
 _EAST_ASIAN = ("CJK", "HANGUL", "HIRAGANA", "KATAKANA", "BOPOMOFO")
 
 
 @lru_cache(maxsize=128)
 def font(size: float, face: str = "") -> ImageFont.FreeTypeFont:
-    """Return pillow's built-in scalable font at `size` pixels, one of `FACES`, or that of a file.
+    """Return Pillow's built-in scalable font at `size` pixels, one of `FACES`, or the font in a file.
 
     Raises:
-        OSError: a file that holds no font which can be drawn at this size.
+        OSError: the file holds no font that can be drawn at this size.
     """
     if not face:
         return cast("ImageFont.FreeTypeFont", ImageFont.load_default(size))
@@ -50,13 +50,13 @@ def _font_folder() -> Path:
 
 @lru_cache(maxsize=4096)
 def pieces(text: str, face: str = "") -> tuple[tuple[str, str], ...]:
-    """Return `text` in pieces of one font each: (face, piece), in the order in which they are written.
+    """Return `text` in pieces of one font each: (face, piece), in writing order.
 
     Every character is drawn in the first font that has it: `face`, DejaVu Sans, then those of the system.
-    A text from right to left is one piece, for only as a whole it is put in order.
+    Text that runs from right to left is one piece, because only a whole text can be put in order.
 
     Raises:
-        InputError: no font here has a character, or a script can't be set.
+        InputError: no font here has a character, or a script can't be typeset.
     """
     if any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in text):
         return ((_face_of_all(text, face), text),)
@@ -107,7 +107,7 @@ def _candidates(face: str) -> Iterator[str]:
 
 @lru_cache(maxsize=1)
 def system_fonts() -> tuple[str, ...]:
-    """Return the font files of the system: sans serif of regular weight first, else by name."""
+    """Return the system's font files: sans serif of regular weight first, then by name."""
     from matplotlib.font_manager import findSystemFonts
 
     def order(path: str) -> tuple[bool, bool, str]:
@@ -119,9 +119,9 @@ def system_fonts() -> tuple[str, ...]:
 
 @lru_cache(maxsize=16384)
 def _has(face: str, character: str) -> bool:
-    """Whether a font has a sign of its own for a character."""
+    """Whether a font has its own sign for a character."""
     try:
         signs = [font(_PROBE, face).getmask(one) for one in (character, _NO_CHARACTER)]
-    except OSError:  # not every file in a folder of fonts can be scaled: pictures of emoji can't
+    except OSError:  # not every font file can be scaled: emoji pictures can't
         return False
     return (signs[0].size, bytes(signs[0])) != (signs[1].size, bytes(signs[1]))

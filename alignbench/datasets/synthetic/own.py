@@ -1,6 +1,6 @@
-"""Drawings of one's own content: charts, tables, documents and shapes of any text and any numbers.
+"""Drawings of your own content: charts, tables, documents and shapes with any text and any numbers.
 
-Pages grow with what is on them, and text is drawn in whatever font of this machine has its characters.
+Pages grow with their content, and text is drawn in whichever font of this machine has its characters.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from alignbench.datasets.dataset import Dataset
     from alignbench.datasets.synthetic.words import Background
 
-LONGEST = SIDES.stop - 1  # of a page, in its units
+LONGEST = SIDES.stop - 1  # the longest side of a page, in its units
 WIDTH = 448.0
 MARGIN = 24.0
 TITLE, TITLE_LINE = 28.0, 36.0
@@ -57,20 +57,20 @@ def bar_chart(
     background: str = "white",
     size: int | None = None,
 ) -> Image:
-    """Return a chart of upright bars, of any finite numbers, with their values written at them.
+    """Return a chart of vertical bars for any finite numbers, with their values written next to them.
 
     Args:
         categories: the name of each bar.
-        values: its value; below 0 it goes down.
-        title: above it; a long one takes several lines.
-        labels: what the axes say, x then y.
-        colour: of the bars, of `words.COLOURS`.
-        background: of `words.BACKGROUNDS`.
-        size: the longer side in pixels; by default as large as the content asks for.
+        values: the value of each bar; a negative one goes down.
+        title: the text above it; a long one takes several lines.
+        labels: the texts of the axes, x then y.
+        colour: the colour of the bars, from `words.COLOURS`.
+        background: the page colour, from `words.BACKGROUNDS`.
+        size: the longer side in pixels; by default, as large as the content needs.
 
     Raises:
-        InputError: categories and values that don't match, no finite numbers, texts that can't be drawn, or
-            more than fits on a page.
+        InputError: categories and values don't match, numbers are not finite, texts can't be drawn, or there
+            is more than fits on a page.
         UnknownNameError: an unknown colour.
     """
     names = [check_text(name, f"category {i}") for i, name in enumerate(check_list(categories, "categories"))]
@@ -88,7 +88,7 @@ def bar_chart(
     step = max(34.0, widest + 12)
     width = max(WIDTH, left + step * len(names) + MARGIN)
     step = (width - left - MARGIN) / len(names)
-    below = 20.0 if min(numbers) < 0 else 0.0  # for the values of bars that go down
+    below = 20.0 if min(numbers) < 0 else 0.0  # space for the values of bars that go down
     lines = _title_lines(title, width)
     top = MARGIN + TITLE_LINE * len(lines) + 24
     bottom = top + PLOT
@@ -97,7 +97,7 @@ def bar_chart(
     page.title(lines)
 
     def level(value: float) -> float:
-        # Halves first: the difference of two numbers may be beyond what a number can be.
+        # Halves first: the difference of two numbers may overflow.
         span = ticks[-1] / 2 - ticks[0] / 2
         return bottom - (value / 2 - ticks[0] / 2) / span * PLOT
 
@@ -128,18 +128,18 @@ def table_image(
     background: str = "white",
     size: int | None = None,
 ) -> Image:
-    """Return a table; columns of numbers are set to the right, long cells take several lines.
+    """Return a table; columns of numbers are right-aligned, long cells take several lines.
 
     Args:
-        data: a pandas DataFrame (without its index), a mapping of columns by name, or rows, of which the
-            first is the header. A number is written in up to ten digits, a missing value as a dash.
-        title: above it.
-        header: the colour of the header row, of `words.COLOURS`.
-        background: of `words.BACKGROUNDS`.
-        size: the longer side in pixels; by default as large as the content asks for.
+        data: a pandas DataFrame (without its index), a mapping of columns by name, or rows with the header
+            first. A number is written with up to ten digits, a missing value as a dash.
+        title: the text above it.
+        header: the colour of the header row, from `words.COLOURS`.
+        background: the page colour, from `words.BACKGROUNDS`.
+        size: the longer side in pixels; by default, as large as the content needs.
 
     Raises:
-        InputError: columns or rows of different lengths, texts that can't be drawn, or more than fits on a
+        InputError: columns or rows differ in length, texts can't be drawn, or there is more than fits on a
             page.
         UnknownNameError: an unknown colour.
     """
@@ -195,13 +195,13 @@ def document_image(
 
     Args:
         title: of the document.
-        sections: heading -> text, or pairs of both; a new line in a text is a new paragraph.
-        accent: the colour of line and headings, of `words.COLOURS`.
-        background: of `words.BACKGROUNDS`.
-        size: the longer side in pixels; by default as large as the content asks for.
+        sections: heading -> text, or pairs of both; a line break in a text begins a new paragraph.
+        accent: the colour of line and headings, from `words.COLOURS`.
+        background: the page colour, from `words.BACKGROUNDS`.
+        size: the longer side in pixels; by default, as large as the content needs.
 
     Raises:
-        InputError: no sections, texts that can't be drawn, or more than fits on a page.
+        InputError: there are no sections, texts can't be drawn, or there is more than fits on a page.
         UnknownNameError: an unknown colour.
     """
     found, colour = sections_of(sections), _known(COLOURS, accent)
@@ -229,15 +229,15 @@ def document_image(
 
 
 def shapes_image(shapes: Sequence[tuple[str, str]], *, background: str = "white", size: int = SIDE) -> Image:
-    """Return a picture of shapes, each in a cell of its own, row by row.
+    """Return a picture of shapes, each in its own cell, row by row.
 
     Args:
         shapes: name and colour of each: ("circle", "red"); names of `SHAPES`, colours of `words.COLOURS`.
-        background: of `words.BACKGROUNDS`.
+        background: the page colour, from `words.BACKGROUNDS`.
         size: the side in pixels.
 
     Raises:
-        InputError: no shapes, or no pairs of a name and a colour.
+        InputError: there are no shapes, or one is not a pair of a name and a colour.
         UnknownNameError: an unknown shape or colour.
     """
     wanted = check_list(shapes, "shapes")
@@ -259,7 +259,7 @@ def shapes_image(shapes: Sequence[tuple[str, str]], *, background: str = "white"
 
 
 def simple_shapes(n: int, *, seed: int = 0) -> Dataset:
-    """Return `n` drawings of one to four shapes each, with texts; `Synthetic` has more to choose."""
+    """Return `n` drawings of one to four shapes each, with texts; `Synthetic` has more options."""
     return Synthetic(seed, types="shapes").dataset(n)
 
 
@@ -267,12 +267,12 @@ def categorized_shapes(n_per_category: int, categories: Sequence[str] = SHAPES, 
     """Return `n_per_category` drawings of a single shape for each category, which is the data type.
 
     Args:
-        n_per_category: how many of each.
-        categories: of `SHAPES`.
-        seed: which stream of drawings.
+        n_per_category: the number of drawings of each category.
+        categories: names of `SHAPES`.
+        seed: selects the stream of drawings.
 
     Raises:
-        UnknownNameError: a category that is no shape.
+        UnknownNameError: a category is not a shape.
     """
     for name in check_list(categories, "categories"):
         if name not in SHAPES:

@@ -1,4 +1,4 @@
-"""What somebody wants to be drawn, checked: texts, numbers and tables."""
+"""Checks of content that a user wants to draw: texts, numbers and tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from alignbench.errors import InputError
 
 _LARGEST, _SMALLEST = 1e300, 1e-300
-_DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # may turn a text around
+_DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # may reverse a text
 _UNWRITABLE = {"Cc": "a control character", "Cs": "half of a character", "Cn": "no character"}
 MISSING = "–"
 
@@ -20,8 +20,8 @@ def check_text(given: object, where: str, *, empty: bool = False, lines: bool = 
     """Return a text that can be written.
 
     Args:
-        given: a text, or what `str` makes one of.
-        where: what it is, to name it in errors.
+        given: a text, or an object that `str` converts.
+        where: what it is, for errors.
         empty: whether it may be empty.
         lines: whether it may have several lines.
 
@@ -48,7 +48,7 @@ def check_number(given: object, where: str) -> float:
     """Return a number that can be drawn.
 
     Raises:
-        InputError: no real number, not finite, or beyond all scales.
+        InputError: it is not a real number, is not finite, or is beyond all scales.
     """
     if isinstance(given, bool) or not isinstance(given, numbers.Real):
         raise InputError(f"{where}: expected a number, got {given!r}")
@@ -62,15 +62,15 @@ def check_number(given: object, where: str) -> float:
 
 
 def number_text(value: float) -> str:
-    """Return a number in up to ten digits: 1,234,567.5 or 1e+12."""
-    return f"{value + 0.0:,.10g}"  # 0.0 makes 0 of -0
+    """Return a number with up to ten digits: 1,234,567.5 or 1e+12."""
+    return f"{value + 0.0:,.10g}"  # adding 0.0 turns -0 into 0
 
 
 def check_list(given: object, where: str) -> list[Any]:
-    """Return the items of a list, a column, an array; a text is none.
+    """Return the items of a list, a column or an array; a text does not count as one.
 
     Raises:
-        InputError: it is none, or empty.
+        InputError: it is none of these, or it is empty.
     """
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise InputError(f"{where}: expected a list, got {type(given).__name__}")
@@ -84,10 +84,11 @@ def table_of(data: object) -> tuple[list[str], list[list[object]]]:
     """Return the header and the rows of a table.
 
     Args:
-        data: a DataFrame (its index is left out), a mapping of columns by name, or rows, the header first.
+        data: a DataFrame (its index is left out), a mapping of columns by name, or rows with the header
+            first.
 
     Raises:
-        InputError: columns or rows of different lengths, or nothing of the above.
+        InputError: columns or rows differ in length, or it is none of the above.
     """
     if hasattr(data, "columns") and hasattr(data, "itertuples"):
         head, rows = list(data.columns), [list(row) for row in data.itertuples(index=False, name=None)]
@@ -113,7 +114,7 @@ def table_of(data: object) -> tuple[list[str], list[list[object]]]:
 
 
 def cell_text(given: object, where: str) -> str:
-    """Return what is written in a cell: a number in up to ten digits, a dash where there is nothing."""
+    """Return the text of a cell: a number with up to ten digits, a dash if it is empty."""
     if is_missing(given):
         return MISSING
     if is_number(given):
@@ -122,12 +123,12 @@ def cell_text(given: object, where: str) -> str:
 
 
 def is_number(given: object) -> bool:
-    """Whether it is a number; True and False are none."""
+    """Whether it is a number; True and False are not."""
     return isinstance(given, numbers.Real) and not isinstance(given, bool)
 
 
 def is_missing(given: object) -> bool:
-    """Whether a cell has nothing in it: None, NaN, or what pandas has in their place."""
+    """Whether a cell is empty: None, NaN, or pandas' equivalents."""
     if given is None or type(given).__name__ in {"NAType", "NaTType"}:
         return True
     return isinstance(given, numbers.Real) and given != given
@@ -140,7 +141,7 @@ def sections_of(given: Mapping[Any, Any] | Sequence[Any]) -> list[tuple[str, str
         given: heading -> text, or pairs of both.
 
     Raises:
-        InputError: neither, or a text that can't be written.
+        InputError: it is neither, or a text can't be written.
     """
     pairs = list(given.items()) if isinstance(given, Mapping) else check_list(given, "sections")
     if not pairs:

@@ -1,4 +1,4 @@
-"""Geometric shapes: scenes of one to four, and single ones whose shape is their category."""
+"""Geometric shapes: scenes of one to four, and single shapes that are their own category."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLACES = ("top left", "top right", "bottom left", "bottom right")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One shape: `place` indexes `PLACES`, `x` and `y` its centre, `radius` reaches its farthest point."""
+    """One shape: `place` indexes `PLACES`, `x` and `y` its centre; `radius` reaches its farthest point."""
 
     name: str
     colour: str
@@ -33,7 +33,7 @@ class Shape:
 
     @property
     def size_word(self) -> str:
-        """How large it is, in words."""
+        """Its size in words."""
         return "small" if self.radius < 60 else "large"
 
     @property
@@ -44,7 +44,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class ShapeScene:
-    """Shapes that don't overlap: each keeps to its own quarter of the page."""
+    """Shapes that don't overlap: each stays in its own quarter of the page."""
 
     shapes: tuple[Shape, ...]
     background: str
@@ -68,7 +68,7 @@ def imagine_scene(rng: random.Random, most: int = 4, only: str | None = None) ->
 
 
 def paint_scene(scene: ShapeScene, canvas: Canvas) -> list[Box]:
-    """Draw `scene`; the boxes are of the shapes."""
+    """Draw `scene`; return the boxes of the shapes."""
     boxes = []
     for shape in scene.shapes:
         outline = _outline(shape)
@@ -89,7 +89,7 @@ def paint_scene(scene: ShapeScene, canvas: Canvas) -> list[Box]:
 
 
 def _outline(shape: Shape) -> list[tuple[float, float]]:
-    """Return the corners, as angle and distance from the centre turned into x and y."""
+    """Return the corners in x and y, from angles and distances from the centre."""
     if shape.name == "cross":
         steps = ((1, 0.33), (0.33, 0.33), (0.33, 1), (-0.33, 1), (-0.33, 0.33), (-1, 0.33))
         corners = [*steps, *((-x, -y) for x, y in steps)]
@@ -107,7 +107,7 @@ def _outline(shape: Shape) -> list[tuple[float, float]]:
 
 
 def describe_scene(scene: ShapeScene) -> Description:
-    """Say what can be seen in `scene`, in three wordings."""
+    """Describe `scene` in three wordings."""
     shapes = scene.shapes
     subject = "shapes are" if len(shapes) > 1 else "shape is"
     placed = listing([f"{a(s.phrase)} at the {PLACES[s.place]}" for s in shapes])

@@ -42,26 +42,26 @@ _PAGES = NameTable("page colour", {**BACKGROUNDS, **OTHER_BACKGROUNDS})
 
 PAGE = 448  # the longer side of a page in its own units
 SIDES = range(16, 4097)
-# A seed is an endless stream of drawings of every type; these three never serve for one another.
+# A seed is an endless stream of drawings of every type; these three streams are never used for each other.
 SAMPLE_DATA_SEED, HELD_OUT_SEED, TRAINING_SEED = 1, 2, 3
 
 
 @dataclass(frozen=True)
 class Synthetic:
-    """Drawings of `types`, fixed by `seed`: the i-th of a type is the same whatever else is asked for.
+    """Drawings of `types`, determined by `seed`: the i-th of a type is the same whatever else is requested.
 
     Args:
-        seed: which stream of drawings.
-        types: of `KINDS`: "chart", "table", "document", "shapes" (scenes of one to four), or a shape's name
-            (one shape a drawing: the type is the category).
+        seed: selects the stream of drawings.
+        types: names of `KINDS`: "chart", "table", "document", "shapes" (scenes of one to four), or a shape's
+            name (one shape per drawing: the type is the category).
         size: the longer side in pixels.
-        smooth: draw this many times larger, then average: smoother edges, slower.
-        family: "first", or "other": charts, tables and documents of other layouts, fonts, colours, topics and
-            wordings, that no embedded model has seen the like of.
+        smooth: draw this many times larger, then average, for smoother edges at lower speed.
+        family: "first", or "other": charts, tables and documents with other layouts, fonts, colours, topics
+            and wordings, which no built-in model has seen.
 
     Raises:
         InputError: a parameter is out of range.
-        UnknownNameError: no such family, or a type is not in it.
+        UnknownNameError: there is no such family, or it lacks a type.
     """
 
     seed: int = 0
@@ -81,7 +81,7 @@ class Synthetic:
             _kind(name, self.family)
 
     def spec(self, data_type: str, index: int) -> DrawingSpec:
-        """Return what the `index`-th drawing of `data_type` shows."""
+        """Return the content of the `index`-th drawing of `data_type`."""
         _check_whole("index", index, 0)
         # seeded by text: Python guarantees this stream across versions and machines
         place = f"{self.seed}/{data_type}/{index}"
@@ -94,7 +94,7 @@ class Synthetic:
         return draw(data_type, self.spec(data_type, index), self.size, self.smooth, family=self.family)
 
     def description(self, data_type: str, index: int) -> Description:
-        """Return what is said of the `index`-th drawing of `data_type`."""
+        """Return the description of the `index`-th drawing of `data_type`."""
         return describe(data_type, self.spec(data_type, index), family=self.family)
 
     def sample(self, data_type: str, index: int) -> Sample:
@@ -138,7 +138,7 @@ def draw(
 
 
 def describe(data_type: str, spec: DrawingSpec, *, family: str = "first") -> Description:
-    """Return what is said of `spec`."""
+    """Return the description of `spec`."""
     return _kind(data_type, family).describe(spec)
 
 
@@ -151,7 +151,7 @@ def _kind(data_type: str, family: str) -> Kind[Any]:
 
 
 def png(image: Image.Image) -> bytes:
-    """Return `image` as a PNG of 64 colours: drawings need no more, and it is a quarter of the bytes."""
+    """Return `image` as a PNG of 64 colours, enough for drawings and a quarter of the bytes."""
     buffer = io.BytesIO()
     image.quantize(64, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

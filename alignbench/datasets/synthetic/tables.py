@@ -35,11 +35,12 @@ class Table:
 
     Args:
         layout: one of `TABLE_KINDS`.
-        names: the first column, its header first.
+        names: the first column, including its header.
         columns: the headers of the columns of numbers.
-        values: a row of numbers a name.
+        values: one row of numbers per name.
         header: the colour of the header row.
-        highlight: the colour of the row with the largest value of the first column of numbers, if marked.
+        highlight: the colour of the row with the largest value in the first column of numbers, if it is
+            marked.
     """
 
     layout: str
@@ -87,7 +88,7 @@ def imagine_table(rng: random.Random) -> Table:
 
 
 def paint_table(table: Table, canvas: Canvas) -> list[Box]:
-    """Draw `table`; the boxes are of the header and of the marked row."""
+    """Draw `table`; return the boxes of the header and of the marked row."""
     background = BACKGROUNDS[table.background]
     canvas.text((canvas.width / 2, 14), table.title, 33, background.ink, "ma", bold=True)
     left, right, top = 24.0, canvas.width - 24.0, 74.0
@@ -122,7 +123,7 @@ def _rows(table: Table) -> list[tuple[str, ...]]:
 
 
 def describe_table(table: Table) -> Description:
-    """Say what can be seen in `table`, in four wordings."""
+    """Describe `table` in four wordings."""
     rows, columns = count(len(table.values), "row"), count(len(table.columns) + 1, "column")
     best, first = table.names[table.largest + 1], table.columns[0]
     top, page = table.values[table.largest][0], f"{table.background} page"

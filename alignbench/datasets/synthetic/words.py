@@ -1,4 +1,4 @@
-"""The vocabulary of the drawings: colours, backgrounds, topics, and helpers to say things in English."""
+"""The vocabulary of the drawings: colours, backgrounds, topics, and helpers for English phrases."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Value = TypeVar("Value")
 
 
 class NameTable(dict[str, Value]):
-    """What names stand for; of another name it says which there are.
+    """Values by name; the error for an unknown name lists the known ones.
 
     Args:
-        what: they are names of.
+        what: what the names stand for.
         entries: name -> value.
     """
 
@@ -50,7 +50,7 @@ COLOURS: NameTable[RGB] = NameTable(
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """A page colour with the colours of what is written on it."""
+    """A page colour with the colours of the writing on it."""
 
     fill: RGB
     ink: RGB = (30, 33, 38)
@@ -134,7 +134,7 @@ COUNTS = (
 
 
 def ink_on(colour: str) -> RGB:
-    """Return white, or black where white could not be read on `colour`."""
+    """Return white, or black if white would be unreadable on `colour`."""
     return (30, 33, 38) if colour in ("yellow", "orange") else (255, 255, 255)
 
 

@@ -1,7 +1,7 @@
 """The state of the code base in numbers, for one checkout or several side by side.
 
 `python -m alignbench.workshop house [FOLDER ...]` counts what a change has to touch, what is decided in
-several places, what has no type, how long files are and which modules import each other in a circle.
+several places, what has no type, how long files are, and which modules import each other in a circle.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def places(root: Path, experiment: str, option: str) -> Places:
-    """Return, by what is counted, where it was found in the clone at `root`."""
+    """Return, for each count, the places in the clone at `root`."""
     package = modules(root)
     everything = package | modules(root, "benchmarks")
     graph = {name: imported(module, package) for name, module in package.items()}
@@ -55,7 +55,7 @@ def counts(root: Path, found: Places, *, run: bool) -> Counts:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the table of the named checkouts, by default of this one."""
+    """Print the table for the given checkouts, by default for this one."""
     parser = argparse.ArgumentParser(prog="python -m alignbench.workshop house", description=__doc__)
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="a clone (this one)")
     parser.add_argument("--experiment", default="ELAS", help="whose files are counted (%(default)s)")

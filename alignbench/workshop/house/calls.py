@@ -1,4 +1,4 @@
-"""How often a run computes its rankings and its predictions: a small run, in which the calls are counted."""
+"""How often a run computes its rankings and its predictions, counted in a small run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RANKINGS, PREDICTIONS = "rankings", "predictions"
-# Under the names that they have had.
+# Under all the names that they have had.
 FUNCTIONS = {
     "alignbench.report.ranking:rank": RANKINGS,
     "alignbench.findings.ranking:rank": RANKINGS,
@@ -35,7 +35,7 @@ def computed(root: Path) -> dict[str, int]:
     """Return how often one run of the clone at `root` computes rankings and predictions.
 
     Raises:
-        RuntimeError: the run was not green.
+        RuntimeError: the run failed.
     """
     with workplace(root / "benchmarks") as place:
         site = place.root / "site"

@@ -1,7 +1,7 @@
 """Counts calls in every Python process of a run, into which this file is copied as `sitecustomize.py`.
 
-`ALIGNBENCH_COUNTED` is a JSON object: `log`, a file that gets a line for each call, and `functions`, which
-has a label for each "module:function" that is counted. A checkout need not have all of them.
+`ALIGNBENCH_COUNTED` is a JSON object: `log`, a file that gets one line for each call, and `functions`, which
+maps each counted "module:function" to a label. A checkout need not have all of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VARIABLE = "ALIGNBENCH_COUNTED"
 
 
 class Counter:
-    """Finds the counted modules as Python does, and wraps their functions when they have been executed."""
+    """Finds the counted modules as Python does, and wraps their functions once they are executed."""
 
     def __init__(self, log: str, functions: dict[str, str]) -> None:
         self._log = log

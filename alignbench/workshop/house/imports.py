@@ -20,8 +20,8 @@ class Module:
     """One source file.
 
     Args:
-        name: as it is imported; a package's own name for its `__init__.py`.
-        text: of the file.
+        name: the name under which it is imported; a package's own name for its `__init__.py`.
+        text: the text of the file.
         tree: its syntax.
     """
 
@@ -37,7 +37,7 @@ class Module:
 
 
 def modules(root: Path, folder: str = PACKAGE) -> dict[str, Module]:
-    """Return the modules below a folder of the clone at `root` by name, without the tests of the package."""
+    """Return the modules below a folder of the clone at `root`, by name, without the package's tests."""
     found = {}
     for path in sorted((root / folder).rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
@@ -49,7 +49,7 @@ def modules(root: Path, folder: str = PACKAGE) -> dict[str, Module]:
 
 
 def imported(module: Module, known: Mapping[str, Module]) -> set[str]:
-    """Return the known modules that a module imports anywhere: in functions and for type checkers too."""
+    """Return the known modules that a module imports anywhere, even in functions and for type checkers."""
     return {name for name in _targets(module.tree, known) if name != module.name}
 
 
@@ -78,7 +78,7 @@ def packages_of(module: Module) -> set[str]:
 
 
 def floors(root: Path) -> dict[str, int]:
-    """Return room -> floor, as the table in the clone's CONTRIBUTING.md has them."""
+    """Return room -> floor, from the table in the clone's CONTRIBUTING.md."""
     text = (root / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
     return {
         room: int(floor) for floor, rooms in _FLOOR.findall(text) for room in re.findall(r"`(\w+)`", rooms)

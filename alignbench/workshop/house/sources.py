@@ -1,4 +1,4 @@
-"""What the source files hold: lines, classes, names of experiments and options, and models without a type."""
+"""Counts in the source files: lines, classes, names of experiments and options, and models without a type."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MODEL = re.compile(
     r"decoder|encoder|handle|language_model|llm|loaded|model|module|network|text_model|tower|vision_model"
 )
-LONG = 400  # lines that a file may have
+LONG = 400  # the largest number of lines of a file
 _COMPUTES = re.compile(r"_scores$|^score_")
 _TIES = frozenset({"paired_p", "standings", "tie_groups"})
 _BLANK = {
@@ -35,7 +35,7 @@ _BLANK = {
 
 
 def place(module: Module, node: ast.AST) -> str:
-    """Return where a piece of syntax stands, as `module:line`."""
+    """Return the place of a piece of syntax, as `module:line`."""
     return f"{module.name}:{getattr(node, 'lineno', 1)}"
 
 
@@ -45,7 +45,7 @@ def lines(modules: Modules) -> int:
 
 
 def lines_of_code(modules: Modules) -> int:
-    """Return the lines that hold more than docstrings, comments and blanks."""
+    """Return the lines that hold more than docstrings, comments and white space."""
     return sum(len(_code(module)) for module in modules.values())
 
 
@@ -55,7 +55,7 @@ def _code(module: Module) -> set[int]:
         if token.type not in _BLANK:
             numbers.update(range(token.start[0], token.end[0] + 1))
     for node in ast.walk(module.tree):
-        # A string that is a statement of its own is a docstring, of a module, class, function or constant.
+        # A string that is its own statement is a docstring, of a module, class, function or constant.
         if (
             isinstance(node, ast.Expr)
             and isinstance(node.value, ast.Constant)
@@ -66,7 +66,7 @@ def _code(module: Module) -> set[int]:
 
 
 def long_files(modules: Modules) -> list[str]:
-    """Return the modules of more lines than a file may have."""
+    """Return the modules with more lines than a file may have."""
     counts = {name: len(module.text.splitlines()) for name, module in modules.items()}
     return [f"{name}: {count} lines" for name, count in counts.items() if count > LONG]
 
@@ -82,22 +82,22 @@ def repeated_classes(modules: Modules) -> list[str]:
 
 
 def mentions(modules: Modules, name: str) -> list[str]:
-    """Return the modules in whose text a name stands, also as a part of a longer one (`coral_scores`)."""
+    """Return the modules whose text contains a name, even as a part of a longer one (`coral_scores`)."""
     word = re.compile(rf"(?<![a-z]){re.escape(name)}(?![a-z])", re.IGNORECASE)
     return [module.name for module in modules.values() if word.search(module.text)]
 
 
 def pages(root: Path, name: str) -> list[str]:
-    """Return README and the pages of docs in which a name stands."""
+    """Return README and the pages of docs that contain a name."""
     word = re.compile(rf"(?<![a-z]){re.escape(name)}(?![a-z])", re.IGNORECASE)
     files = [root / "README.md", *sorted((root / "alignbench" / "docs").glob("*.md"))]
     return [file.name for file in files if word.search(file.read_text(encoding="utf-8"))]
 
 
 def declarations(modules: Modules, option: str) -> list[str]:
-    """Return where an option of the suite is written down: as a string in any spelling, or as a field.
+    """Return the places that write down an option of the suite: as a string in any spelling, or as a field.
 
-    Only the rooms count that read or hold options; a training of the projectors has its own epochs.
+    Only rooms that read or hold options count; a training of the projectors has its own epochs.
     """
     spellings = {option, f"--{option}", f"--align-{option}", f"align_{option}", f"align-{option}"}
     spellings |= {spelling.replace("_", "-") for spelling in spellings}
@@ -113,7 +113,7 @@ def declarations(modules: Modules, option: str) -> list[str]:
 
 
 def untyped_models(modules: Modules) -> list[str]:
-    """Return the parameters that are models by their names, and `Any` by their annotations."""
+    """Return the parameters that are models by their names but `Any` by their annotations."""
     found = []
     for module in modules.values():
         for node in ast.walk(module.tree):
@@ -129,7 +129,7 @@ def _is_any(annotation: ast.expr | None) -> bool:
 
 
 def probes(modules: Modules) -> list[str]:
-    """Return where code asks an object what it can do: `hasattr` and `callable(getattr(...))`."""
+    """Return where code probes an object's capabilities: `hasattr` and `callable(getattr(...))`."""
     return [
         place(module, call)
         for module in modules.values()
@@ -139,7 +139,7 @@ def probes(modules: Modules) -> list[str]:
 
 
 def deciders_of_ties(modules: Modules) -> list[str]:
-    """Return the modules outside of `stats` that find ties on their own."""
+    """Return the modules outside `stats` that find ties on their own."""
     return [
         name
         for name, module in modules.items()
@@ -149,9 +149,9 @@ def deciders_of_ties(modules: Modules) -> list[str]:
 
 
 def orchestrations(modules: Modules) -> list[str]:
-    """Return the rooms, and `benchmarks`, from which the scores of more than one experiment are computed.
+    """Return the rooms, and `benchmarks`, that compute the scores of more than one experiment.
 
-    An experiment is what has a benchmark of its name; what experiments share is none.
+    An experiment is a module with a benchmark of its name; shared modules do not count.
     """
     names = {name.removeprefix("benchmarks.test_") for name in modules}
     experiments = {
@@ -169,7 +169,7 @@ def orchestrations(modules: Modules) -> list[str]:
 
 
 def calls(module: Module) -> Iterator[tuple[str, ast.Call]]:
-    """Yield each call of a module with the last part of the called name."""
+    """Yield each call in a module with the last part of the called name."""
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call):
             yield getattr(node.func, "attr", getattr(node.func, "id", "")), node

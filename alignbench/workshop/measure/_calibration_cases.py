@@ -1,4 +1,4 @@
-"""Pairs whose truth is known, in the shapes that statistics go wrong on: heavy tails, types, wordings."""
+"""Pairs with a known truth, of the kinds that statistics fail on: heavy tails, types, wordings."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ class Scenario:
     """Pairs with 16 latent dimensions on each side, `shared` of them in common, in isotropic noise.
 
     Args:
-        name: in file names and tables.
-        title: what it is, in words.
-        shared: latent dimensions in common; 0: the sides are independent, given the class.
-        noise: isotropic, a multiple of the latent variance.
-        freedom: of Student's t, scaled to variance 1, from which everything is drawn; None: normal.
+        name: the name in file names and tables.
+        title: the description in words.
+        shared: the number of common latent dimensions; with 0, the sides are independent given the class.
+        noise: the isotropic noise, as a multiple of the latent variance.
+        freedom: the degrees of freedom of Student's t, scaled to variance 1, for all draws; None for normal.
         decay: latent dimension i has a variance in proportion to i^-decay.
-        separation: moves the means of three classes apart on both sides, each in its own directions.
-        wordings: texts an image: rows that repeat the image's vector beside a text's own noise.
+        separation: the distance of the means of three classes on both sides, each in its own directions.
+        wordings: texts per image: rows that repeat the image's vector, each with its own noise on the text
+            side.
     """
 
     name: str
@@ -76,7 +77,7 @@ class Scenario:
         return heavy
 
     def _scale(self) -> Matrix:
-        """Return the latent standard deviations, of mean variance 1; shared are every second of them."""
+        """Return the latent standard deviations, with mean variance 1; every second one is shared."""
         variance = np.arange(1, LATENT + 1) ** -self.decay
         variance = np.concatenate([variance[::2], variance[1::2]]) / variance.mean()
         return np.asarray(np.sqrt(variance))

@@ -1,4 +1,4 @@
-"""The draws of a cell: computed in chunks, kept in a file a cell, and continued where they stopped."""
+"""The draws of a cell: computed in chunks, kept in one file per cell, and continued where they stopped."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TRAINED = ("recall_at_1", "mrr")
 
 
 class Draw(NamedTuple):
-    """What one draw gave: None where a number does not exist."""
+    """The result of one draw; None for a number that does not exist."""
 
     value: float | None
     p: float | None = None
@@ -46,14 +46,14 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CalibrationCell:
-    """One case, size and metric, or what makes several scores at once: "e2e" (trains) and "retrieval".
+    """One scenario, size and metric, or a source of several scores: "e2e" (which trains) or "retrieval".
 
     Args:
-        case: of CASES.
-        n: groups.
-        metric: of METRICS, or "e2e", or "retrieval".
-        draws: independent ones.
-        permutations: of each null; 0 where intervals alone are asked for.
+        case: a key of CASES.
+        n: the number of groups.
+        metric: one of METRICS, or "e2e", or "retrieval".
+        draws: the number of independent draws.
+        permutations: the permutations of each null; 0 if only intervals are needed.
     """
 
     case: str
@@ -68,7 +68,7 @@ class CalibrationCell:
         return f"{self.case}-{self.n}-{self.metric}"
 
     def one(self, trial: int) -> dict[str, Draw]:
-        """Return what each score of the cell came to in one draw; the seed of everything is the trial's."""
+        """Return the result of each score of the cell in one draw; the trial is the seed of everything."""
         pair = CASES[self.case].draw(self.n, trial)
         if self.metric == RANKED:
             return ranked(pair, trial)
@@ -87,7 +87,7 @@ class CalibrationCell:
 
 
 def drawn(score: Score) -> Draw:
-    """Return what of a score is calibrated."""
+    """Return the parts of a score that are calibrated."""
     null = score.null or Null("none")
     ends = (None, None) if score.interval is None else (score.interval.low, score.interval.high)
     return Draw(score.value, null.p, null.within_p, *ends)
@@ -96,8 +96,8 @@ def drawn(score: Score) -> Draw:
 def ranked(pair: Pair, seed: int) -> dict[str, Draw]:
     """Return recall@1 and MRR, image to text, of the true latent vectors, with intervals over groups.
 
-    Nothing is trained: both sides are taken back to their latent dimensions. These are the intervals for a
-    single ranking (Wilson, bootstrap); a run has those of repeated trainings.
+    Nothing is trained: both sides are mapped back to their latent dimensions. These are the intervals for a
+    single ranking (Wilson, bootstrap); a run uses those of repeated trainings.
     """
     latent = [np.asarray(e.values) @ mixing(side, e.dim).T for side, e in enumerate((pair.x, pair.y))]
     groups = codes_of(pair.groups)
@@ -116,19 +116,19 @@ def _of(value: float, interval: Interval) -> Draw:
 
 @dataclass(frozen=True, slots=True)
 class ScoreDraws:
-    """All draws of one score of a cell, as far as they have come."""
+    """All draws so far of one score of a cell."""
 
     cell: CalibrationCell
     score: str
     drawn: Sequence[Draw]
 
     def numbers(self, name: str) -> NDArray[np.float64]:
-        """Return one field of all draws, nan where there is none."""
+        """Return one field of all draws, nan if it is missing."""
         return np.asarray([getattr(one, name) for one in self.drawn], dtype=np.float64)
 
 
 def compute(cell: CalibrationCell, work: Path) -> None:
-    """Draw what is missing of a cell; a file with other permutations is begun anew."""
+    """Compute the missing draws of a cell; a file with other permutations is started again."""
     columns = _read(cell, work)
     done = _length(columns)
     for start in range(done, cell.draws, CHUNK):
@@ -141,14 +141,14 @@ def compute(cell: CalibrationCell, work: Path) -> None:
 
 
 def read(cells: Sequence[CalibrationCell], work: Path) -> Iterator[ScoreDraws]:
-    """Yield the columns that there are, whether their cell is finished or not."""
+    """Yield the available columns, whether or not their cell is finished."""
     for cell in cells:
         for score, rows in _read(cell, work).items():
             yield ScoreDraws(cell, score, rows[: cell.draws])
 
 
 def missing(cells: Sequence[CalibrationCell], work: Path) -> list[tuple[CalibrationCell, int]]:
-    """Return the cells that are not finished, with the draws that there are."""
+    """Return the unfinished cells, with their number of draws."""
     counts = [(cell, _length(_read(cell, work))) for cell in cells]
     return [(cell, count) for cell, count in counts if count < cell.draws]
 

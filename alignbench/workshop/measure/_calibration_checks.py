@@ -1,4 +1,4 @@
-"""What the draws of a cell say: rejections against a binomial, Holm over cells, coverage and width."""
+"""What the draws of a cell show: rejections against a binomial, Holm over cells, coverage and width."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
     from alignbench.workshop.measure._calibration_cells import ScoreDraws
 
-WANTED = 0.90  # of 95% intervals
+WANTED = 0.90  # the least coverage of 95% intervals
 _HUGE = 20_000
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class RejectionRate:
-    """How often a null rejects pairs that it should not find anything in.
+    """How often a null rejects pairs in which it should find nothing.
 
     Args:
         column: the draws.
         null: "global", or "within" types.
-        draws: p-values that there are.
-        rejections: of them at .05.
-        shares: rejected at .01, .05 and .10.
-        p: two-sided binomial, of so many rejections where 5% is true.
+        draws: the number of p-values.
+        rejections: how many of them are at most .05.
+        shares: the shares rejected at .01, .05 and .10.
+        p: the two-sided binomial p of this many rejections if 5% is true.
     """
 
     column: ScoreDraws
@@ -45,14 +45,15 @@ class RejectionRate:
 
     @property
     def says(self) -> str:
-        """In which direction it is off, where it is."""
+        """The direction in which it deviates, if it does."""
         return "too many" if self.rejections > LEVEL * self.draws else "too few"
 
 
 def size(column: ScoreDraws) -> RejectionRate | None:
-    """Return what the p-values of independent pairs say, or None where there are none or pairs are aligned.
+    """Return what the p-values of independent pairs show, or None if there are none or pairs are aligned.
 
-    Of pairs that share their types it is the p within types: the global one finds the types, as it should.
+    For pairs that share their types, it is the p within types: the global one detects the types, as it
+    should.
     """
     case = CASES[column.cell.case]
     if case.shared:
@@ -62,7 +63,7 @@ def size(column: ScoreDraws) -> RejectionRate | None:
 
 
 def size_of(column: ScoreDraws, null: str) -> RejectionRate | None:
-    """Return what the p-values of one null say, wanted or not."""
+    """Return what the p-values of one null show, relevant or not."""
     from scipy.stats import binomtest
 
     p = column.numbers("within_p" if null == "within" else "p")
@@ -78,23 +79,23 @@ def size_of(column: ScoreDraws, null: str) -> RejectionRate | None:
 
 
 def off(sizes: Sequence[RejectionRate]) -> list[bool]:
-    """Return which cells Holm's procedure calls out of line."""
+    """Return the cells that deviate by Holm's procedure."""
     return holm_rejects([one.p for one in sizes], LEVEL)
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How often intervals hold the expected score, and how wide they are.
+    """How often intervals contain the expected score, and how wide they are.
 
     Args:
         column: the draws.
-        draws: intervals that there are.
-        expected: the mean score over all draws, which is what an interval at this n is for.
-        covered: share of intervals that hold it.
-        below: share of intervals that lie wholly below it.
-        of_population: share that holds the value of infinitely many pairs; of debiased CKA alone.
-        width: mean width over 2 · 1.96 · the standard deviation of the scores over draws.
-        p: one-sided binomial, of so few where 90% is true.
+        draws: the number of intervals.
+        expected: the mean score over all draws, which an interval at this n is meant to contain.
+        covered: the share of intervals that contain it.
+        below: the share of intervals that lie entirely below it.
+        of_population: the share that contains the value for infinitely many pairs; only for debiased CKA.
+        width: the mean width over 2 · 1.96 · the standard deviation of the scores over draws.
+        p: the one-sided binomial p of this coverage if 90% is true.
     """
 
     column: ScoreDraws
@@ -114,7 +115,7 @@ class Coverage:
 
     @property
     def above(self) -> float:
-        """The share of intervals that lie wholly above the expected score."""
+        """The share of intervals that lie entirely above the expected score."""
         return 1 - self.covered - self.below
 
     @property
@@ -124,7 +125,7 @@ class Coverage:
 
 
 def coverage(column: ScoreDraws) -> Coverage | None:
-    """Return what the intervals are worth, or None where there are none."""
+    """Return how good the intervals are, or None if there are none."""
     from scipy.stats import binomtest
 
     values, low, high = (column.numbers(name) for name in ("value", "low", "high"))
@@ -153,12 +154,12 @@ def coverage(column: ScoreDraws) -> Coverage | None:
 
 @cache
 def _population(case: str) -> float:
-    """Return debiased CKA of a huge sample, which is near enough to the population's."""
+    """Return debiased CKA of a huge sample, close enough to the population's."""
     known = CASES[case]
     pair = known.draw(_HUGE, 0)
     return debiased_cka(pair.x.values[:: known.wordings], pair.y.values[:: known.wordings])
 
 
 def trained(column: ScoreDraws) -> bool:
-    """Whether the score takes a training; its p is twice the median over splits, valid but never exact."""
+    """Whether the score needs a training; its p is twice the median over splits, valid but never exact."""
     return column.cell.metric == E2E

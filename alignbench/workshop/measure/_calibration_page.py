@@ -1,4 +1,4 @@
-"""The page of the calibration: tables of sizes and coverages, and what is out of line or not there."""
+"""The page of the calibration: tables of sizes and coverages, and what deviates or is missing."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def percent(share: float) -> str:
 
 
 def page(columns: Sequence[ScoreDraws], missing: Sequence[tuple[CalibrationCell, int]]) -> str:
-    """Return the whole page from the columns that there are.
+    """Return the whole page from the available columns.
 
     Args:
-        columns: of finished cells and of those under way.
-        missing: cells that are not finished, with the draws that there are.
+        columns: the columns of finished and unfinished cells.
+        missing: the unfinished cells, with their number of draws.
     """
     plain = [column for column in columns if column.cell.metric not in (E2E, RANKED)]
     sizes = [one for one in map(size, plain) if one]
@@ -93,7 +93,7 @@ def _verdict(
 
 
 def _drawn(some: Sequence[RejectionRate | Coverage]) -> str:
-    """Return from how many to how many draws they are."""
+    """Return the range of the numbers of draws."""
     counts = sorted({one.draws for one in some})
     if not counts:
         return ""
@@ -109,7 +109,7 @@ def _named(some: Iterable[tuple[ScoreDraws, float]]) -> str:
 
 
 def _sizes(sizes: Sequence[RejectionRate]) -> str:
-    """Return a row a score and case, a column an n."""
+    """Return a table with one row per score and scenario and one column per n."""
     ns = sorted({one.column.cell.n for one in sizes})
     cells: dict[tuple[str, str], dict[int, str]] = {}
     for one, is_off in zip(sizes, off(sizes), strict=True):
@@ -207,7 +207,7 @@ def _trained(columns: Sequence[ScoreDraws]) -> str:
 
 
 def _missing(missing: Sequence[tuple[CalibrationCell, int]]) -> str:
-    """Return a row for all cells of a score and size with as many draws."""
+    """Return one row for all cells of a score and size with equally many draws."""
     if not missing:
         return "Nothing: all cells of the plan have all their draws."
     cases: dict[tuple[str, int, int, int], list[str]] = {}

@@ -1,4 +1,4 @@
-"""The same embeddings by alignbench and by what else a user would take, models loaded beforehand."""
+"""The same embeddings by alignbench and by the usual alternatives, with models loaded beforehand."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
     Work = Callable[[], Vectors]
 
-LONGEST = 128  # tokens of a text that are read
+LONGEST = 128  # the number of tokens of a text that are read
 IMAGES_A_BATCH = 32
 
 
@@ -40,8 +40,8 @@ class PinnedModel:
 
     Args:
         model: an LLM or an Encoder; it is loaded once, here.
-        device: where.
-        dtype: in which arithmetic.
+        device: its device.
+        dtype: its arithmetic.
     """
 
     def __init__(self, model: Encoder | LLM | Custom, device: str, dtype: str) -> None:
@@ -50,17 +50,17 @@ class PinnedModel:
         self._model = model
 
     def embed(self, items: Sequence[Any]) -> Vectors:
-        """Return what the model gives."""
+        """Return the model's attribute."""
         return self._model.embed(items)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
     def load(self, device: str, dtype: str) -> None:
-        """Do nothing: it is loaded."""
+        """Do nothing: the model is loaded."""
 
     def unload(self) -> None:
-        """Do nothing: it stays."""
+        """Do nothing: the model stays loaded."""
 
 
 def our_texts(folder: Path, texts: Sequence[str], device: str, dtype: str) -> Work:
@@ -72,7 +72,7 @@ def our_texts(folder: Path, texts: Sequence[str], device: str, dtype: str) -> Wo
 def sentence_transformers_texts(
     folder: Path, texts: Sequence[str], device: str, precision: Precision
 ) -> Callable[[int], Vectors]:
-    """Return the same by sentence-transformers, given a batch size: mean pooling, no chat template."""
+    """Return the same work by sentence-transformers, for a batch size: mean pooling, no chat template."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
@@ -82,7 +82,8 @@ def sentence_transformers_texts(
             str(folder),
             model_kwargs={"dtype": torch_dtype(precision.weights)},
             max_seq_length=LONGEST,
-            # As it finds out itself, but for "message": with a chat template, it would wrap each text in it.
+            # What it detects by itself, except "message": with a chat template, it would wrap each text in
+            # it.
             modality_config={"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
             module_output_name="token_embeddings",
         )
@@ -124,7 +125,7 @@ def plain_images(
     device: str,
     precision: Precision,
 ) -> Work:
-    """Return the same by the loop that transformers' documentation shows, autocast around all of it."""
+    """Return the same work by the loop in transformers' documentation, with autocast around all of it."""
     from PIL import Image
 
     device = resolve_device(device)
@@ -148,7 +149,7 @@ def plain_images(
 
 
 def autocast(device: str, precision: Precision) -> Any:
-    """Return the context in which a model computes as ours does."""
+    """Return the context in which a model computes like ours."""
     if precision.autocast is None:
         return nullcontext()
     return torch.autocast(device.partition(":")[0], dtype=torch_dtype(precision.autocast))

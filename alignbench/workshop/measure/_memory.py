@@ -1,4 +1,4 @@
-"""How much memory a process needs or has needed."""
+"""The memory that a process uses now, and its peak."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 def peak_mib() -> float:
     """Return the largest resident size of this process so far, in MiB.
 
-    Linux keeps it with the address space (VmHWM); what getrusage says is never less than the size that the
-    parent had when it started this process.
+    Linux stores it with the address space (VmHWM); the value of getrusage is never less than the size of the
+    parent when it started this process.
     """
     status = Path("/proc/self/status")
     if status.is_file():

@@ -1,4 +1,4 @@
-"""Contenders that do the same work, in turns: their times, and what else kept the machine busy meanwhile."""
+"""Contenders take turns doing the same work: their times, and how busy the machine was with other work."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-# Processors' worth of other people's work from which on a round is not calm.
+# From this many processors busy with other people's work on, a round is not calm.
 CALM = 0.2
 _FEWEST_CALM = 3
-# Of /proc/stat's first line: all but idle, iowait and guest (which is in user already).
+# From the first line of /proc/stat: all except idle, iowait and guest (which user already includes).
 _BUSY = (0, 1, 2, 5, 6, 7)
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one piece of work took, in seconds: on the clock, and of all threads on processors."""
+    """The seconds that one piece of work took: on the clock, and on processors over all threads."""
 
     wall: float
     cpu: float
@@ -33,8 +33,8 @@ class Round:
     """One turn of every contender.
 
     Args:
-        costs: by contender.
-        others: how many processors other processes kept busy in the meantime, None where nobody can tell.
+        costs: the usage of each contender.
+        others: how many processors other processes kept busy meanwhile, None if that is unknown.
     """
 
     costs: Mapping[str, Usage]
@@ -51,7 +51,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Return those of one or more values."""
+        """Return the spread of one or more values."""
         if len(values) == 1:
             return cls(values[0], values[0], values[0])
         low, median, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -64,12 +64,13 @@ class Spread:
 def race(contenders: Mapping[str, Callable[[], Any]], rounds: int, *, calm: float = CALM) -> list[Round]:
     """Let the contenders take turns until `rounds` rounds were calm, or twice as many were run.
 
-    Who begins alternates, so that a drift of the machine favours nobody.
+    The order alternates, so that a drift of the machine favours nobody.
 
     Args:
-        contenders: each does the whole work once; all were run before, so that nothing is new to any.
-        rounds: how many calm ones are wanted.
-        calm: as `Round.others` may be at most; a round where nobody can tell counts as calm.
+        contenders: each does the whole work once; all have run before, so that nothing happens for the first
+            time.
+        rounds: the wanted number of calm rounds.
+        calm: the largest `Round.others` of a calm round; a round with an unknown value counts as calm.
     """
     run: list[Round] = []
     while len(run) < 2 * rounds and sum(is_calm(r, calm) for r in run) < rounds:
@@ -81,13 +82,13 @@ def race(contenders: Mapping[str, Callable[[], Any]], rounds: int, *, calm: floa
 
 
 def kept(rounds: Sequence[Round], *, calm: float = CALM) -> list[Round]:
-    """Return the calm rounds, or all of them where fewer than three were calm."""
+    """Return the calm rounds, or all of them if fewer than three were calm."""
     quiet = [r for r in rounds if is_calm(r, calm)]
     return quiet if len(quiet) >= min(_FEWEST_CALM, len(rounds)) else list(rounds)
 
 
 def is_calm(one: Round, calm: float) -> bool:
-    """Whether other processes left this round alone, as far as anybody can tell."""
+    """Whether other processes left this round alone, as far as that is known."""
     return one.others is None or one.others <= calm
 
 
@@ -96,15 +97,15 @@ def ratios(rounds: Sequence[Round], of: str, to: str, what: str) -> Spread:
 
     Args:
         rounds: one or more.
-        of: the contender above the line: above 1 says that it took longer.
-        to: the one below.
+        of: the contender in the numerator: a value above 1 means that it took longer.
+        to: the contender in the denominator.
         what: "wall" or "cpu".
     """
     return Spread.of([getattr(r.costs[of], what) / getattr(r.costs[to], what) for r in rounds])
 
 
 def cost_of(work: Callable[[], Any]) -> Usage:
-    """Return what one run of `work` takes."""
+    """Return the usage of one run of `work`."""
     before = used()
     work()
     after = used()
@@ -112,7 +113,7 @@ def cost_of(work: Callable[[], Any]) -> Usage:
 
 
 def used() -> Usage:
-    """Return the clock, and the processor time of this process so far: user and system, all threads."""
+    """Return the clock, and this process's processor time so far: user and system, all threads."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return Usage(time.perf_counter(), usage.ru_utime + usage.ru_stime)
 

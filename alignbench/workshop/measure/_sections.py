@@ -1,4 +1,4 @@
-"""The text of the pages that measurements write, and their sections, each of a command of its own."""
+"""The text of the pages that measurements write, and their sections, each written by its own command."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def template(name: str) -> str:
 
 
 def with_section(page: str, name: str, text: str) -> str:
-    """Return the page with this section instead of the one of the same name; a new one comes last.
+    """Return the page with this section in place of the one with the same name; a new one comes last.
 
     Args:
-        page: the whole page in markdown.
-        name: of the section, as its markers have it.
-        text: of the section, with its heading.
+        page: the whole page, in Markdown.
+        name: the section's name in its markers.
+        text: the section's text, including its heading.
     """
     section = f"<!-- begin {name} -->\n{text.strip()}\n<!-- end {name} -->\n"
     for found in _SECTION.finditer(page):
@@ -29,7 +29,7 @@ def with_section(page: str, name: str, text: str) -> str:
 
 
 def with_sections_of(page: str, before: str) -> str:
-    """Return the page with the sections that it had before it was written anew."""
+    """Return the page with the sections that it had before it was rewritten."""
     for found in _SECTION.finditer(before):
         lines = found[0].splitlines()
         page = with_section(page, found[1], "\n".join(lines[1:-1]))

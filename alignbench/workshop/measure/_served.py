@@ -1,4 +1,4 @@
-"""A web page that is served in a process of its own, as the command does it: for measurements and tests."""
+"""A web page served by a separate process, as the command serves it, for measurements and tests."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ STARTED_BY = 180.0  # seconds; far less on a machine that is not busy
 
 @dataclass(frozen=True, slots=True)
 class PageServer:
-    """A page that answers.
+    """A running page.
 
     Args:
         url: its address.
-        process: that serves it.
-        log: the file of what it prints.
+        process: the process that serves it.
+        log: the file with its output.
     """
 
     url: str
@@ -42,9 +42,9 @@ def served(
     """Serve a page until the block is left.
 
     Args:
-        folder: where it is started; its cache and its log are there.
-        options: of `alignbench ui`.
-        environment: further variables of its environment.
+        folder: the folder in which it starts, with its cache and its log.
+        options: the options of `alignbench ui`.
+        environment: additional environment variables.
         started_by: the seconds after which a page that does not answer is an error.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Runs of the suite for measurements: in processes of their own, in a folder of their own."""
+"""Runs of the suite for measurements, in separate processes and a separate folder."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CONFTEST = 'pytest_plugins = ["alignbench.plugin.fixtures"]\n'
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """A folder with a copy of the benchmarks, a cache and reports, that is gone afterwards.
+    """A temporary folder with a copy of the benchmarks, a cache and reports.
 
     Args:
         root: the folder.
@@ -36,11 +36,11 @@ class Workplace:
     root: Path
 
     def command(self, *args: str) -> list[str]:
-        """Return the pytest command of a run of all benchmarks here."""
+        """Return the pytest command of a run of all benchmarks in this folder."""
         return [sys.executable, "-m", "pytest", "benchmarks", "-q", "-p", "no:cacheprovider", *args]
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of a run here: its own cache, no options from outside."""
+        """Return the environment of a run in this folder: its own cache, no options from outside."""
         kept = {
             k: v
             for k, v in os.environ.items()
@@ -52,7 +52,7 @@ class Workplace:
         """Run the benchmarks and return the seconds that it took.
 
         Raises:
-            RuntimeError: the run was not green.
+            RuntimeError: the run failed.
         """
         started = time.perf_counter()
         result = self.finish(*args)
@@ -64,7 +64,7 @@ class Workplace:
         return seconds
 
     def finish(self, *args: str) -> subprocess.CompletedProcess[str]:
-        """Run the benchmarks, and return what came of it whatever it is."""
+        """Run the benchmarks, and return the result, whatever it is."""
         return subprocess.run(
             self.command(*args),
             cwd=self.root,
@@ -79,13 +79,13 @@ class Workplace:
         shutil.rmtree(self.root / "cache", ignore_errors=True)
 
     def latest(self) -> tuple[dict[str, Any], list[Score]]:
-        """Return what the last run left."""
+        """Return the scores of the last run."""
         return read_run(self.root / "reports" / "latest")
 
 
 @contextmanager
 def workplace(benchmarks: Path | None = None) -> Iterator[Workplace]:
-    """Make a workplace for the time of a measurement.
+    """Make a workplace for the duration of a measurement.
 
     Args:
         benchmarks: the folder with the tests, if not this clone's.

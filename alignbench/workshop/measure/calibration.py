@@ -1,6 +1,6 @@
-"""Our own statistics on pairs whose truth is known: p-values against uniform, coverage of intervals.
+"""Calibration of our statistics on pairs with a known truth: uniform p-values, coverage of intervals.
 
-Writes alignbench/docs/calibration.md from all draws that there are. These are kept in a work folder, a file a
+Writes alignbench/docs/calibration.md from all available draws. These are kept in a work folder, one file per
 cell, and continued where they stopped; `--page` writes the page without drawing more.
 """
 
@@ -38,7 +38,7 @@ TRAININGS = 200
 
 
 def plan(draws: int = DRAWS) -> list[CalibrationCell]:
-    """Return all cells, the most wanted first; where one is dear it gets fewer draws."""
+    """Return all cells, the most important first; expensive ones have fewer draws."""
     cells = []
     for metric in FIRST:
         cells += [CalibrationCell(c.name, n, metric, draws) for n in SIZES for c in INDEPENDENT]
@@ -52,7 +52,7 @@ def plan(draws: int = DRAWS) -> list[CalibrationCell]:
 
 
 def main(argv: list[str]) -> None:
-    """Draw what is missing and write the page."""
+    """Compute the missing draws and write the page."""
     options = _options(argv)
     cells = plan(options.draws)
     options.work.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> None:
 
 
 def rounds(cells: Sequence[CalibrationCell]) -> list[list[CalibrationCell]]:
-    """Return what to draw in turn: a run that is cut off has a little of much, the first metrics first."""
+    """Return the order of work: an interrupted run has a little of everything, the first metrics first."""
     first = [cell for cell in cells if cell.metric in (*FIRST, RANKED)]
     trained = [cell for cell in cells if cell.metric == E2E]
     shares = ((0.05, first), (0.1, trained), (0.25, first), (0.25, cells), (1.0, cells))
@@ -76,7 +76,7 @@ def rounds(cells: Sequence[CalibrationCell]) -> list[list[CalibrationCell]]:
 
 
 def draw_all(cells: Sequence[CalibrationCell], work: Path, jobs: int = 1) -> None:
-    """Compute the cells, in so many processes, each on one thread."""
+    """Compute the cells in several processes with one thread each."""
     if jobs == 1:
         for some in rounds(cells):
             for cell in some:

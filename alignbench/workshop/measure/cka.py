@@ -1,7 +1,7 @@
 """Linear and debiased CKA with the exact null, against the textbook n x n form: time and peak memory.
 
-Each form runs in a process of its own, in turn, on one thread; medians over the rounds. Both give the
-same four numbers: linear CKA, debiased CKA, mean and standard deviation of the permutation null.
+Each form runs in a separate process, in turn, on one thread; results are medians over the rounds. Both give
+the same four numbers: linear CKA, debiased CKA, mean and standard deviation of the permutation null.
 """
 
 from __future__ import annotations
@@ -41,10 +41,13 @@ def data(n: int, dx: int, dy: int) -> tuple[Matrix, Matrix]:
 
 
 def ours(x: Matrix, y: Matrix) -> tuple[float, ...]:
-    """Return the four numbers by the package."""
+    """Return the four numbers from the package."""
     sums = linear_sums(x, y)
     debiased = sums.debiased_cka()
     return sums.linear_cka(), float("nan") if debiased is None else debiased, *sums.linear_cka_null()
+
+
+"""Return the four numbers from n x n matrix products: HKH, HLH, and HSIC₁ as Song et al. write it."""
 
 
 def textbook(x: Matrix, y: Matrix) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""What collecting the benchmarks costs above an empty project, and that it imports nothing heavy."""
+"""What collecting the benchmarks costs more than an empty project, and that it imports nothing heavy."""
 
 from __future__ import annotations
 

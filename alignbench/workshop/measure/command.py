@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def names() -> list[str]:
-    """Return what can be measured: the modules beside this one."""
+    """Return the names of all measurements: the modules beside this one."""
     modules = pkgutil.iter_modules([str(Path(__file__).parent)])
     return sorted(module.name for module in modules if module.name[0] != "_" and module.name != "command")
 

@@ -1,7 +1,7 @@
-"""That nothing is found where there is nothing: the whole suite on texts that were dealt out anew.
+"""That nothing is found where there is nothing: the whole suite on shuffled texts.
 
-Each round pairs the packaged images with each other's texts, at random, and runs every benchmark. What sees
-the pairing has to score as shuffled pairs do: p-values are small no more often than by chance.
+Each round pairs the packaged images randomly with each other's texts, and runs every benchmark. Scores that
+see the pairing have to be like those of shuffled pairs: p-values are small no more often than by chance.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> None:
 
 
 def table(rounds: Iterable[Iterable[Score]]) -> list[str]:
-    """Return a line an experiment and metric: its p-values, and how far its scores are from shuffled pairs.
+    """Return one line per experiment and metric: its p-values, and its distance from shuffled pairs.
 
     Args:
         rounds: the scores of each round.
@@ -72,7 +72,7 @@ def table(rounds: Iterable[Iterable[Score]]) -> list[str]:
             key = (score.experiment, score.metric)
             if score.null.p is not None:
                 p_values[key].append(score.null.p)
-            # A few trainings on shuffled pairs are no distribution to measure a distance in.
+            # A few trainings on shuffled pairs are too few for a standard deviation.
             if score.null.mean is not None and score.null.std and "trained" not in score.null.kind:
                 distances[key].append((score.value - score.null.mean) / score.null.std)
     lines = [f"{'experiment':11} {'metric':22} scores  p <= {LEVEL}  mean z  largest |z|"]

@@ -1,6 +1,6 @@
-"""Copied rows: 40 images with five captions each as 200 rows, the sides unrelated, with and without groups.
+"""Copied rows: 40 images with five captions each as 200 rows of unrelated sides, with and without groups.
 
-Writes its section of alignbench/docs/calibration.md, and leaves the rest of the page as it is.
+Writes its section of alignbench/docs/calibration.md and leaves the rest of the page unchanged.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ GROUPS: dict[str, Any] = {
 
 
 def main(argv: list[str]) -> None:
-    """Draw, and write the section."""
+    """Compute the draws, and write the section."""
     parser = argparse.ArgumentParser(prog="python -m alignbench.measure copies", description=__doc__)
     parser.add_argument("--out", type=Path, default=PAGE, help="the page (%(default)s)")
     parser.add_argument("--draws", type=int, default=DRAWS, help="(%(default)s)")
@@ -56,7 +56,7 @@ def copies_section(draws: int = DRAWS) -> str:
     """Return the section on copied rows: one draw with and without groups, and how often p is small.
 
     Args:
-        draws: how many.
+        draws: the number of draws.
     """
     first = [
         _row(title, score) for title, groups in GROUPS.items() for score in _scores(0, groups, METRICS_SHOWN)

@@ -1,6 +1,6 @@
-"""What becomes of damaged images: one bit of a file is flipped, and the file is opened as a run opens it.
+"""What happens to damaged images: one bit of a file is flipped, and the file is opened as in a run.
 
-A flip is refused, harmless (no pixel changes), or unseen: the image is used, and pixels are wrong.
+A flip is refused, harmless (no pixel changes), or unseen: the image is used although pixels are wrong.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ FORMATS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "WebP, lossless": ("WEBP", {"lossless": True}),
     "BMP": ("BMP", {}),
 }
-SIDE = 448  # of an image, in pixels
-LARGE = 8  # of 255: a pixel that is further off in any channel is wrong
+SIDE = 448  # the side of an image, in pixels
+LARGE = 8  # of 255: a pixel that differs by more in any channel is wrong
 MUCH = 0.1  # of the pixels
 
 
 @dataclass(frozen=True, slots=True)
 class FlipCounts:
-    """How many flips of a format ended how.
+    """How the flips of a format ended.
 
     Args:
-        files: with one flipped bit each.
-        refused: of them.
-        harmless: opened with the pixels that they had.
-        unseen: opened with other pixels.
-        much: of the unseen, those of which more than a tenth of the pixels are wrong.
+        files: the number of files, each with one flipped bit.
+        refused: how many were refused.
+        harmless: how many opened with unchanged pixels.
+        unseen: how many opened with other pixels.
+        much: how many of the unseen have more than a tenth of their pixels wrong.
     """
 
     files: int
@@ -78,7 +78,7 @@ def flipped(content: bytes, bit: int) -> bytes:
 
 
 def damage(name: str, images: int, flips: int, seed: int = 0) -> FlipCounts:
-    """Return what becomes of `images` files of a format, each with a flipped bit `flips` times over."""
+    """Return the result for `images` files of a format, each tried `flips` times with a flipped bit."""
     rng = np.random.default_rng(seed)
     kind, how = FORMATS[name]
     refused = harmless = unseen = much = 0
@@ -100,7 +100,7 @@ def damage(name: str, images: int, flips: int, seed: int = 0) -> FlipCounts:
 
 
 def _share_wrong(whole: NDArray[np.uint8], found: NDArray[np.uint8]) -> float | None:
-    """Return the share of wrong pixels; None where the two images are equal."""
+    """Return the share of wrong pixels; None if the two images are equal."""
     if whole.shape != found.shape:
         return 1.0
     if np.array_equal(whole, found):

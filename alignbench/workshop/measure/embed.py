@@ -1,8 +1,8 @@
-"""Embedding against what else a user would take: sentence-transformers for texts, a plain loop for images.
+"""Embedding compared with the usual alternatives: sentence-transformers for texts, a plain loop for images.
 
-Same weights, same arithmetic, models loaded beforehand, contenders in turns in one process; ours writes its
-vectors into an empty store each time. A ratio is the other's time divided by ours in the same round: above 1,
-ours is faster. Quartiles over the rounds stand in brackets.
+They use the same weights and arithmetic, models are loaded beforehand, and contenders take turns in one
+process; ours writes its vectors into an empty store each time. A ratio is the other's time divided by ours in
+the same round: above 1, ours is faster. Brackets hold the quartiles over the rounds.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def agree(a: Vectors, b: Vectors) -> float:
     """Return the smallest cosine between rows of unit length.
 
     Raises:
-        SystemExit: it is not above .999: the contenders do not do the same work.
+        SystemExit: it is not above .999, so the contenders do not do the same work.
     """
     if a.shape != b.shape:
         raise SystemExit(f"the contenders' vectors have the shapes {a.shape} and {b.shape}")
@@ -119,7 +119,7 @@ def agree(a: Vectors, b: Vectors) -> float:
 
 
 def best_batch_size(encode: Callable[[int], Any], sizes: Sequence[int], device: str, passes: int = 2) -> int:
-    """Return the fastest batch size: by processor time on a CPU, where others may hold the clock up."""
+    """Return the fastest batch size: by processor time on a CPU, where others may delay the clock."""
     what = "cpu" if device in ("cpu", "auto") and not _has_gpu() else "wall"
     costs: dict[int, list[float]] = {size: [] for size in sizes}
     for _ in range(passes):

@@ -49,7 +49,7 @@ def check_prefix(width: int) -> float:
 
 
 def main(argv: list[str]) -> int:
-    """Stream the pairs, print what it took, and fail above the memory limit or on disagreement."""
+    """Stream the pairs, print time and memory, and fail above the memory limit or on disagreement."""
     parser = argparse.ArgumentParser(prog="python -m alignbench.measure moments", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--width", type=int, default=256)

@@ -1,7 +1,7 @@
-"""Whether a tie is told apart at about the number of samples that it was said to take.
+"""Whether a tie is told apart at about the number of samples that was predicted.
 
-Two embedded encoders are compared on drawings that no model was trained on: for each seed on 90 of them, then
-on more and more, the first ones included.
+Two built-in encoders are compared on drawings that no model was trained on: for each seed on 90 of them, then
+on more and more, including the first ones.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     Rows = NDArray[np.intp]
 
 METRIC = "calibrated_cka"
-DRAWINGS = 7  # a stream of drawings that nothing else uses
+DRAWINGS = 7  # the seed of a stream of drawings that nothing else uses
 SIZES = (90, 180, 360, 600, 900, 1500)
 POWER = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Vectors of all drawings: of both encoders, of the texts, with groups and types."""
+    """The vectors of all drawings for both encoders and of the texts, with groups and types."""
 
     encoders: tuple[str, str]
     images: tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -41,7 +41,7 @@ class Pool:
     types: NDArray[np.str_]
 
     def nested(self, seed: int, sizes: Sequence[int]) -> list[Rows]:
-        """Return rows of each size, types in equal parts; each holds the smaller ones."""
+        """Return rows of each size, with types in equal parts; each set contains the smaller ones."""
         rng = rng_for(seed, "needed")
         names = np.unique(self.types)
         drawn = [rng.permutation(np.flatnonzero(self.types == name)) for name in names]
@@ -50,7 +50,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class SampleVerdict:
-    """What a sample says of two encoders: difference and its error, how many groups, and whether they tie."""
+    """What a sample shows of two encoders: difference and error, number of groups, and whether they tie."""
 
     difference: float
     error: float
@@ -67,7 +67,7 @@ class SampleVerdict:
 
 
 def embedded(encoders: tuple[str, str], llm: str, per_type: int) -> Pool:
-    """Return the pool; what the user's cache holds is not embedded again."""
+    """Return the pool; embeddings in the user's cache are not computed again."""
     from alignbench import encoders as vision
     from alignbench import llms
     from alignbench.config import load_config
@@ -91,7 +91,7 @@ def embedded(encoders: tuple[str, str], llm: str, per_type: int) -> Pool:
 
 
 def look(pool: Pool, rows: Rows) -> SampleVerdict:
-    """Return what these rows say, as a run of the suite would."""
+    """Return what these rows show, as a run of the suite would."""
     found = [
         evaluate(METRICS.get(METRIC), x[rows], pool.texts[rows], groups=pool.groups[rows], null=False)
         for x in pool.images
@@ -109,7 +109,7 @@ def look(pool: Pool, rows: Rows) -> SampleVerdict:
 
 
 def line(seed: int, seen: Sequence[SampleVerdict]) -> str:
-    """Return what one seed's samples say, as they grow."""
+    """Return what one seed's samples show as they grow."""
     first, *later = seen
     state = "apart" if first.apart else f"tie, {about(first.needed)} predicted"
     grown = ", ".join(f"{s.n} {'apart' if s.apart else 'tie'}" for s in later)
@@ -117,7 +117,7 @@ def line(seed: int, seen: Sequence[SampleVerdict]) -> str:
 
 
 def reached(sizes: Sequence[int], shares: Sequence[float]) -> str:
-    """Return where the share told apart reaches the power, between the sizes that were looked at."""
+    """Return where the share told apart reaches the power, between the measured sizes."""
     for (low, a), (high, b) in zip(
         zip(sizes, shares, strict=True), zip(sizes[1:], shares[1:], strict=True), strict=False
     ):
@@ -127,7 +127,7 @@ def reached(sizes: Sequence[int], shares: Sequence[float]) -> str:
 
 
 def report(by_seed: Sequence[Sequence[SampleVerdict]]) -> None:
-    """Print what came out over all seeds."""
+    """Print the results over all seeds."""
     sizes = [seen.n for seen in by_seed[0]]
     columns = list(zip(*by_seed, strict=True))
     shares = [float(np.mean([seen.apart for seen in column])) for column in columns]
@@ -150,7 +150,7 @@ def report(by_seed: Sequence[Sequence[SampleVerdict]]) -> None:
 
 
 def average(column: Sequence[SampleVerdict]) -> SampleVerdict:
-    """Return what many samples of one size say together: mean difference, root mean square of the errors."""
+    """Return the summary of many samples of one size: mean difference, root mean square of the errors."""
     return replace(
         column[0],
         difference=float(np.mean([seen.difference for seen in column])),

@@ -1,9 +1,9 @@
-"""How much memory the web page holds after many small jobs: whether it reaches a plateau.
+"""How much memory the web page uses after many small jobs: whether it reaches a plateau.
 
 A page is served as `alignbench ui` serves it, and a client runs one small job after another on it: the CORAL
 tab, the Embedding Space tab by PCA, the Attention tab with an uploaded image and the Alignment tab, each with
-one encoder and one LLM. Every job has a session of its own, as if each came from a new visitor. Linux only:
-the resident size is read from /proc.
+one encoder and one LLM. Every job has its own session, as if it came from a new visitor. This works on Linux
+only: the resident size is read from /proc.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 _DATA = (["chart", "table"], 5)
 _ENCODER, _LLM = "mini-clip", "mini-llama"
-_SEEDS = 40  # more than the page keeps data sets, so that their memory is part of what is measured
+_SEEDS = 40  # more than the data sets that the page keeps, so that their memory is part of the measurement
 TABS = ("coral", "embedding", "attention", "compare")
 
 
 def main(argv: list[str]) -> int:
-    """Run the jobs and print a line every so many of them; the exit status is 1 where memory still grows."""
+    """Run the jobs and print a line at intervals; the exit status is 1 if memory still grows."""
     parser = argparse.ArgumentParser(prog="python -m alignbench.measure page", description=__doc__)
     parser.add_argument("--jobs", type=int, default=500)
     parser.add_argument("--every", type=int, default=25, help="jobs between two lines (default: 25)")
@@ -58,11 +58,11 @@ def main(argv: list[str]) -> int:
 def growth_per_100(sizes: Sequence[tuple[int, float]]) -> float:
     """Return the slope of memory over jobs in the last half of the run, in MiB per 100 jobs.
 
-    It is the median of the slopes between all pairs of measurements (Theil and Sen), so that one garbage
-    collection that came early or late does not decide.
+    It is the median of the slopes between all pairs of measurements (Theil and Sen), so that a single early
+    or late garbage collection has no influence.
 
     Args:
-        sizes: (jobs that were run so far, MiB).
+        sizes: (number of jobs so far, MiB).
     """
     late = sizes[len(sizes) // 2 :]
     slopes = [
@@ -77,9 +77,9 @@ def run_job(url: str, tab: str, seed: int) -> None:
     """Run one small job on the page and wait for its result.
 
     Args:
-        url: of the page.
+        url: the page's address.
         tab: the name of the tab's endpoint.
-        seed: of the job; for the Attention tab, the brightness of the image that is uploaded.
+        seed: the seed of the job; for the Attention tab, the brightness of the uploaded image.
 
     Raises:
         RuntimeError: the job failed.

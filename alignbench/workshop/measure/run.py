@@ -1,4 +1,4 @@
-"""How long a default run takes: cold (all is embedded) and warm (models are only loaded to be timed)."""
+"""How long a default run takes: cold (all is embedded) and warm (models are loaded for timing only)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _loads(place: Workplace) -> str:
-    """Return how many models were loaded, by what for."""
+    """Return how many models were loaded, by purpose."""
     counts = Counter(load["purpose"] for load in place.latest()[0]["loads"])
     return ", ".join(f"{count} for {purpose}" for purpose, count in sorted(counts.items())) or "none"
 

@@ -1,4 +1,4 @@
-"""That scores don't depend on who computes them: serially, in two workers, in a shuffled order."""
+"""That scores don't depend on how they are computed: serially, in two workers, in a shuffled order."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _numbers(value: Any, at: str = "") -> Iterator[tuple[str, float]]:
 
 
 def main(argv: list[str]) -> None:
-    """Run the suite cold each way, and print the largest difference to the serial scores in any number."""
+    """Run the suite cold in each way, and print the largest difference of any number from the serial run."""
     argparse.ArgumentParser(prog="python -m alignbench.measure same", description=__doc__).parse_args(argv)
     found: dict[str, dict[tuple[str, ...], dict[str, float]]] = {}
     with workplace() as place:

@@ -1,4 +1,4 @@
-"""How often the speed gate cries wolf on unchanged code, and whether it catches a planted slowdown."""
+"""How often the speed gate fails on unchanged code, and whether it catches a planted slowdown."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> None:
 
 
 def _one(place: Workplace, what: str) -> int:
-    """Compare one run with the last good one, print what came of it, and return its exit status."""
+    """Compare one run with the last good one, print the result, and return its exit status."""
     machine = Machine()
     since = machine.usage()
     result = place.finish("-p", "no:randomly", "--align-no-figures", *GATE)
@@ -82,7 +82,7 @@ def _one(place: Workplace, what: str) -> int:
 
 
 def _said(result: subprocess.CompletedProcess[str]) -> str:
-    """Return what the gate said, on one line; of the slower ones their number and ratio."""
+    """Return the gate's result in one line, with the number of slower timings and their ratio."""
     text = " ".join(result.stdout.split())
     compared = re.search(r"\d+ of \d+ timings compared: \d+ slower by more than \d+%, \d+ faster", text)
     itself = re.search(r"the machine itself is (\d+\.\d+) times as slow", text)

@@ -1,7 +1,7 @@
 """The validity study from the command line: train what is missing, compute what is missing, or check a cell.
 
-`--verify CELL` computes a cell from scratch, without any cache, and prints the largest difference to the one
-on disk. `pytest benchmarks/test_validity.py -m study` does the same work as tests.
+`--verify CELL` computes a cell from scratch, without any cache, and prints the largest difference from the
+one on disk. `pytest benchmarks/test_validity.py -m study` does the same work as tests.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from alignbench.workshop.zoo.command import default_work, say
 
 
 def main(argv: list[str]) -> int:
-    """Do what the options say; the exit status tells whether a verified cell came out the same."""
+    """Follow the options; the exit status tells whether all verified cells were the same."""
     options = _options(argv)
     torch.set_num_threads(options.threads)
     lineages = options.lineages or options.folder / "lineages"

@@ -1,8 +1,8 @@
 """How often equal encoders are told apart, and how often a better one is found: Holm's rule and ours.
 
-Writes the section on ties of alignbench/docs/calibration.md. An encoder's score is a mean over n samples
-whose truth is known, and its error comes from blocks of samples, as in a run. One row is of a real metric,
-decided by a run's own code.
+Writes the section on ties of alignbench/docs/calibration.md. An encoder's score is a mean over n samples with
+a known truth, and its error comes from blocks of samples, as in a run. One row is for a real metric, decided
+by a run's own code.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ DRAWS = 4000
 COUNTS = (2, 3, 5, 10, 20)
 SIZES = (60, 200, 1000)
 GAPS = (2.5, 3.5, 4.5)
-MOST_PLAIN = 3  # encoders: more are drawn from harder worlds, too
+MOST_PLAIN = 3  # with more encoders, draws from harder distributions are added
 REAL, REAL_N, REAL_COUNT = "calibrated_cka", 60, 10
 CHUNK = 50
-NOWHERE = -1e100  # the value of those who are not compared: behind everyone
-FAR = 12.0  # errors of a difference
+NOWHERE = -1e100  # the value of encoders that are not compared: behind all others
+FAR = 12.0  # the gap of clearly different encoders, in errors of a difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,9 @@ class ValueModel:
     """How the values of one sample are distributed over the encoders.
 
     Args:
-        title: what the tables call it.
-        correlation: between any two encoders.
-        spread: the largest standard deviation, the smallest being its inverse.
+        title: the name in tables.
+        correlation: the correlation between any two encoders.
+        spread: the largest standard deviation; the smallest is its inverse.
         twins: whether each even encoder correlates at .95 with the next one.
         skewed: whether values are exponential instead of normal.
     """
@@ -91,7 +91,7 @@ HARDER = (
 
 
 def by_holm(values: dict[str, float], joint: Joint) -> list[list[str]]:
-    """Return the tie groups as they were made before: Holm's correction over comparisons with the leader."""
+    """Return the tie groups of the earlier rule: Holm's correction over comparisons with the leader."""
     rest = sorted(values, key=lambda name: -values[name])
     groups = []
     while rest:
@@ -113,13 +113,13 @@ def by_holm(values: dict[str, float], joint: Joint) -> list[list[str]]:
 def first_group(blocks: Matrix, among: Mask, least: Sequence[float]) -> Mask:
     """Return who ties with the leader in each draw, as `tie_groups` and `by_holm` would [draws, encoders].
 
-    Both take the clearest difference first and stop at the first that is not clear; what they differ in is
-    how clear it has to be.
+    Both take the clearest difference first and stop at the first that is not clear; they differ in how clear
+    it has to be.
 
     Args:
-        blocks: each encoder's mean in blocks of one size [draws, blocks, encoders].
-        among: who is compared [draws, encoders].
-        least: how many errors a lead must be, by how many are still compared with the leader, from 1.
+        blocks: each encoder's mean in blocks of equal size [draws, blocks, encoders].
+        among: the encoders that are compared [draws, encoders].
+        least: the smallest clear lead in errors, by the number still compared with the leader, from 1.
     """
     values = np.where(among, blocks.mean(axis=1), NOWHERE)
     leader = values.argmax(axis=1)[:, None]
@@ -137,21 +137,21 @@ def first_group(blocks: Matrix, among: Mask, least: Sequence[float]) -> Mask:
 
 
 def rules(count: int, freedom: int) -> tuple[list[float], list[float]]:
-    """Return `least` of `first_group` before and now."""
+    """Return `least` of `first_group` for the earlier and the present rule."""
     others = range(1, count)
     holm = [t_quantile(1 - LEVEL / (2 * left), freedom) for left in others]
     return holm, [leader_quantile(left + 1, freedom) for left in others]
 
 
 def shares(world: ValueModel, n: int, better: Sequence[float], draws: int, look: Look) -> Matrix:
-    """Return the means of what `look` sees in the first groups [rules, numbers], over draws of n samples.
+    """Return the means of `look` over the first groups [rules, numbers], for draws of n samples.
 
     Args:
         world: the distribution.
-        n: samples.
-        better: by how many standard errors of a difference each encoder is better than one of mean 0.
-        draws: how many.
-        look: takes who is in the first group, and who in the one behind it, [draws, encoders] each.
+        n: the number of samples.
+        better: each encoder's advantage over one of mean 0, in standard errors of a difference.
+        draws: the number of draws.
+        look: a function of the masks of the first group and of the one behind it, [draws, encoders] each.
     """
     rng = rng_for(0, "ties", world.title, str(n), str(tuple(better)))
     count, parts = len(better), min(n, MAX_JACKKNIFE_BLOCKS)
@@ -169,7 +169,7 @@ def shares(world: ValueModel, n: int, better: Sequence[float], draws: int, look:
 
 
 def equal(draws: int, counts: Sequence[int] = COUNTS, sizes: Sequence[int] = SIZES) -> str:
-    """Return the table of equal encoders, the last row of a real metric."""
+    """Return the table of equal encoders; the last row is for a real metric."""
 
     def cell(found: Matrix) -> str:
         return f"{100 * found[0, 0]:.1f}% → {100 * found[1, 0]:.1f}%"
@@ -207,7 +207,7 @@ def real(draws: int) -> Matrix:
 
 
 def directions(rng: np.random.Generator) -> Matrix:
-    """Return orthonormal directions of 8 latent dimensions [8, 24]: so all encoders see them equally well."""
+    """Return orthonormal directions of 8 latent dimensions [8, 24], which all encoders see equally well."""
     q, _ = np.linalg.qr(rng.standard_normal((24, 8)))
     return np.asarray(q.T)
 
@@ -246,7 +246,7 @@ def clusters(draws: int, counts: Sequence[int] = (4, 10, 20)) -> str:
 
 
 def main(argv: list[str]) -> None:
-    """Draw, and write the section."""
+    """Compute the draws, and write the section."""
     parser = argparse.ArgumentParser(prog="python -m alignbench.measure ties", description=__doc__)
     parser.add_argument("--out", type=Path, default=PAGE, help="the page (%(default)s)")
     parser.add_argument("--draws", type=int, default=DRAWS, help="for each number (%(default)s)")

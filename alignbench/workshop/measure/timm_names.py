@@ -1,4 +1,4 @@
-"""Ask the installed timm where its pretrained names have their weights, and write down what is unusual."""
+"""Ask the installed timm for repositories and notes of its pretrained names; store the unusual ones."""
 
 from __future__ import annotations
 

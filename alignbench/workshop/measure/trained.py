@@ -1,8 +1,9 @@
-"""Time per (pair, seed) of the trainings run as one program, against a plain loop of the same trainings.
+"""Time per (pair, seed) of trainings run as one program, compared with a plain loop of the same trainings.
 
-The plain loop is what one would write: for each run an `nn.Linear` and a `torch.optim.Adam`, a step an epoch,
+The plain loop is the obvious one: for each run an `nn.Linear` and a `torch.optim.Adam`, one step per epoch,
 the held-out loss after it, and for early stopping a copy of the best weights. Both take turns in one process
-on as many threads; the medians are of the rounds' ratios. Both give the same predictions, or this fails.
+on equally many threads; the results are medians of the rounds' ratios. If their predictions differ, this
+fails.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ PATIENCE = 30
 
 @dataclass(frozen=True)
 class Workload:
-    """What is trained: sizes, how many runs, how long."""
+    """A workload: sizes, number of runs, and length of training."""
 
     name: str
     n: int
@@ -122,9 +123,9 @@ def _loss(prediction: Tensor, target: Tensor, scale: Tensor, loss: str) -> Tenso
 
 
 def compare(case: Workload, rounds: int) -> None:
-    """Print both side by side; fail where they don't give the same."""
+    """Print both side by side; fail if their results differ."""
     x, y, splits = data(case)
-    fit(x, y, splits[:1], Training("linear", case.training.loss, epochs=2))  # what torch sets up once
+    fit(x, y, splits[:1], Training("linear", case.training.loss, epochs=2))  # torch's one-time initialisation
     wall: list[tuple[float, float]] = []
     cpu: list[tuple[float, float]] = []
     for _ in range(rounds):

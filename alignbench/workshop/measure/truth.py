@@ -1,7 +1,7 @@
 """A ground truth for every metric: synthetic pairs with a known shared subspace and known noise.
 
 Writes alignbench/docs/metrics-truth.md: each score at independence, how often its null rejects there and on
-aligned pairs, what is left of class-driven alignment within classes, and the scores that see no pairing.
+aligned pairs, what remains of class-driven alignment within classes, and the scores that see no pairing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ BLIND = [*METRICS.names(family="coral"), *METRICS.names(family="spectra")]
 
 @dataclass(frozen=True)
 class Population:
-    """Pairs whose sides have 16 latent dimensions, `shared` of them in common.
+    """Pairs whose sides have 16 latent dimensions, of which they share `shared`.
 
     `noise` is isotropic, a multiple of the latent variance; `separation` moves the class means apart on both
     sides, each in its own directions.
@@ -101,7 +101,7 @@ CLASS_DRIVEN = (
 
 @dataclass(frozen=True)
 class Trials:
-    """The trials of one metric in one world at one n."""
+    """The trials of one metric in one population at one n."""
 
     values: Matrix
     rejects: float | None
@@ -110,14 +110,14 @@ class Trials:
 
 
 def trials(metric: str, n: int, scale: float) -> int:
-    """Return how many trials a metric gets: fewer where one takes long."""
+    """Return the number of trials of a metric: fewer if one takes long."""
     base = 100 if n > 90 else 200
     return max(2, int(scale * (base * 0.4 if metric in SLOW else base)))
 
 
 @cache
 def run(world: Population, metric: str, n: int, scale: float, labels: bool = False) -> Trials | None:
-    """Return all trials, or None where the metric does not exist at this n."""
+    """Return all trials, or None if the metric does not exist at this n."""
     results: list[Evaluation] = []
     for trial in range(trials(metric, n, scale)):
         x, y, codes = world.draw(n, trial)
@@ -146,14 +146,14 @@ def _share(p_values: Iterable[float | None]) -> float | None:
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a markdown table, numbers to the right."""
+    """Return a Markdown table with numbers right-aligned."""
     names = list(head)
     rule = ["---", *(["---:"] * (len(names) - 1))]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (names, rule, *map(list, rows)))
 
 
 def by_size(world: Population, show: Callable[[Trials], str], scale: float) -> str:
-    """Return a table: a row a metric, a column an n."""
+    """Return a table with one row per metric and one column per n."""
     rows = []
     for name in SEEING:
         cells = [run(world, name, n, scale) for n in SIZES]
@@ -174,7 +174,7 @@ def percent(share: float | None) -> str:
 
 
 def recovery(scale: float) -> str:
-    """Return the table of population CKA and what its estimators say."""
+    """Return the table of population CKA and the values of its estimators."""
     rows = []
     for world in (INDEPENDENT, *ALIGNED):
         for name in ("linear_cka", "debiased_cka"):
@@ -216,7 +216,7 @@ def blind(scale: float) -> str:
 
 
 def class_parts(scale: float) -> str:
-    """Return the table of class parts where classes differ in 16 directions of many."""
+    """Return the table of class parts if classes differ in 16 of many directions."""
     count = max(2, int(50 * scale))
     rows = []
     for width in (64, 512, 2048):
@@ -235,8 +235,8 @@ def class_parts(scale: float) -> str:
 def classes_in(width: int, nuisance: int, separation: float, trial: int) -> tuple[Matrix, NDArray[np.intp]]:
     """Return 90 rows of three classes [90, width], and their classes.
 
-    Class means are `separation` apart in 16 latent directions; four others have `nuisance` times a latent
-    direction's deviation, and nothing to do with the classes.
+    Class means are `separation` apart in 16 latent directions; four others have `nuisance` times the
+    deviation of a latent direction, and are unrelated to the classes.
     """
     rng = rng_for(trial, "classes", str(width), str(nuisance), str(separation))
     codes = np.arange(90) % CLASSES

@@ -1,4 +1,4 @@
-"""The model card of an embedded model: written from what was recorded and measured, never by hand."""
+"""The model card of a built-in model, written from recorded and measured values, never by hand."""
 
 from __future__ import annotations
 

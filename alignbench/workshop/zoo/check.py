@@ -1,4 +1,4 @@
-"""What an embedded model has learned, measured on drawings that it never saw."""
+"""What a built-in model has learned, measured on drawings that it never saw."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def check_model(recipe: TrainingRecipe, folder: Path, say: Callable[[str], None]
 
 
 def measure(recipe: TrainingRecipe, folder: Path) -> Results:
-    """Return the held-out results of the model in `folder`, by what its objective promises."""
+    """Return the held-out results of the model in `folder`, according to its objective."""
     if recipe.objective == "language":
         results = language_results(folder)
     elif recipe.objective == "distill":
@@ -60,7 +60,7 @@ def measure(recipe: TrainingRecipe, folder: Path) -> Results:
 
 @torch.inference_mode()
 def retrieval_results(folder: Path) -> Results:
-    """Return recall@1 both ways among 90 held-out pairs, and image to text within each type among 30."""
+    """Return recall@1 both ways among 90 held-out pairs, and from image to text within each type among 30."""
     model = loaded(AutoModel, folder)
     samples = Synthetic(HELD_OUT_SEED).dataset(PER_TYPE).samples
     processor: Any = AutoImageProcessor.from_pretrained(folder)
@@ -90,7 +90,7 @@ def recall_at_1(logits: NDArray[np.float32]) -> float:
 
 
 def distill_results(folder: Path) -> Results:
-    """Return kNN accuracies of type and of chart kind, each beside the untrained control's."""
+    """Return kNN accuracies of type and of chart kind, each with that of the untrained control."""
     model = loaded(AutoModel, folder)
     source = Synthetic(HELD_OUT_SEED, smooth=1)
     numbers = [(data_type, i) for data_type in source.types for i in range(KNN_PER_TYPE)]
@@ -131,9 +131,9 @@ def knn_accuracy(x: NDArray[np.float32], labels: Sequence[str], k: int = K) -> f
 
 @torch.inference_mode()
 def language_results(folder: Path) -> Results:
-    """Return the perplexity per token of held-out wordings, beside that of a unigram model.
+    """Return the perplexity per token of held-out wordings, and that of a unigram model.
 
-    The unigram model counts the same tokens in training texts, with one added to every count.
+    The unigram model counts the same tokens in training texts, adding one to every count.
     """
     model = loaded(AutoModelForCausalLM, folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)

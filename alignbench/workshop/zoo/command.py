@@ -1,6 +1,6 @@
-"""`python -m alignbench.zoo train NAME`: make an embedded model again; `check NAME`: measure it.
+"""`python -m alignbench.zoo train NAME` trains a built-in model again; `check NAME` measures it.
 
-`lineages --out DIR` makes the encoders that the validity study is over.
+`lineages --out DIR` trains the encoders of the validity study.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Contrastive training of an image and a text tower: CLIP's softmax loss or SigLIP's sigmoid loss."""
+"""Contrastive training of an image and a text tower, with CLIP's softmax loss or SigLIP's sigmoid loss."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIGMOID_START = (math.log(10), -10.0)  # Zhai et al. 2023, section 3.2: scale an
 
 
 class ContrastiveTask:
-    """Images with their texts; every second batch is of a single type, so that negatives are hard."""
+    """Images with their texts; every second batch has a single type, so that negatives are hard."""
 
     def __init__(
         self, recipe: TrainingRecipe, pixels: NDArray[np.uint8], tokenizer: Any, processor: Any
@@ -70,7 +70,7 @@ def build(recipe: TrainingRecipe, tokenizer: Any) -> Any:
 
 
 def encoded(tokenizer: Any, texts: list[str]) -> Any:
-    """Return token tensors; a model without attention mask (SigLIP) gets full length, as it was trained."""
+    """Return token tensors; a model without attention mask (SigLIP) gets full length, as in its training."""
     whole = "attention_mask" not in tokenizer.model_input_names
     return tokenizer(
         texts,

@@ -1,4 +1,4 @@
-"""Training drawings: pixels drawn once into a file, texts made when asked for."""
+"""Training drawings: pixels are drawn once into a file, texts are made on demand."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ CHUNK = 250
 
 @dataclass(frozen=True, slots=True)
 class Drawings:
-    """The training drawings, numbered from 0: number i is of type `CYCLE[i % 10]`."""
+    """The training drawings, numbered from 0: number i has type `CYCLE[i % 10]`."""
 
     seed: int = TRAINING_SEED
 
     def description(self, number: int) -> Description:
-        """Return what is said of drawing `number`."""
+        """Return the description of drawing `number`."""
         return self._source.description(CYCLE[number % len(CYCLE)], number)
 
     def pixels(self, number: int) -> NDArray[np.uint8]:
@@ -57,7 +57,7 @@ def pool(n: int, folder: Path, workers: int = 2) -> NDArray[np.uint8]:
 def _draw(n: int, path: Path, workers: int) -> None:
     pixels = open_memmap(path, "w+", np.uint8, (n, IMAGE_SIZE, IMAGE_SIZE, 3))
     starts = range(0, n, CHUNK)
-    # spawned, not forked: torch's threads may be running already
+    # spawned, not forked, because torch's threads may already be running
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as processes:
         chunks = processes.map(_draw_chunk, [(start, min(n, start + CHUNK)) for start in starts])
@@ -72,9 +72,9 @@ def _draw_chunk(bounds: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def batch_numbers(n: int, batch: int, seed: int, step: int, one_type: bool = False) -> NDArray[np.int64]:
-    """Return the drawings of a step: `batch` different ones below `n`, fixed by `seed` and `step`.
+    """Return the drawings of a step: `batch` different ones below `n`, determined by `seed` and `step`.
 
-    With `one_type` all are of a single type: every other sample of the batch is a near miss.
+    With `one_type`, all have a single type, so that every other sample of the batch is a near miss.
     """
     rng = np.random.default_rng((seed, step))
     numbers = np.arange(n)
@@ -87,9 +87,9 @@ def batch_numbers(n: int, batch: int, seed: int, step: int, one_type: bool = Fal
 
 
 def document(description: Description, rng: random.Random) -> str:
-    """Return two wordings and the questions with their answers, in random order: what an LLM learns from.
+    """Return two wordings and the questions with their answers, in random order: an LLM's training text.
 
-    Who has read one wording can predict most of the other: it pays to keep the content in mind.
+    One wording mostly determines the other, so it pays to keep the content in mind.
     """
     wordings = rng.sample(description.wordings, 2)
     exchanges = rng.sample(description.exchanges, 3)

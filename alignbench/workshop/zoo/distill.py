@@ -32,11 +32,12 @@ SINKHORN_ROUNDS = 3
 KOLEO = 0.1
 MOMENTUM = (0.98, 0.99)
 GLOBAL = (96, 0.6, 1.0)  # side in pixels, smallest and largest share of the area
-FINE_SIDE, FINE_FROM = 112, 0.4  # full resolution for the later part of the training, as DINOv2 has it
+FINE_SIDE, FINE_FROM = 112, 0.4  # full resolution for the later part of the training, as in DINOv2
 LOCAL = (48, 0.25, 0.6)
 N_GLOBAL, N_LOCAL = 2, 2
-# How colours are changed, at first and at last. Strongly from the first step, an untrained teacher sees
-# nothing that the crops share, and nothing is learned; never strongly, the page's colour is, and little else.
+# How strongly colours are changed, at first and at last. If they change strongly from the first step, an
+# untrained teacher sees nothing that the crops share, and nothing is learned; if they never do, the model
+# learns the page's colour and little else.
 SCALE, SHIFT, INVERTED = (0.2, 0.4), (0.2, 0.8), (0.0, 0.3)
 GREY = 0.2
 RAMP = (0.25, 0.5)  # shares of the training between which the changes grow
@@ -47,7 +48,7 @@ class Head(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        # without the normalisation all drawings look alike to the prototypes, for hundreds of steps
+        # without the normalisation, all drawings look alike to the prototypes for hundreds of steps
         self.mlp = nn.Sequential(
             nn.Linear(width, 512),
             nn.BatchNorm1d(512),
@@ -64,7 +65,7 @@ class Head(nn.Module):
 
 
 class StudentTeacher(nn.Module):
-    """Student and teacher: all that a checkpoint needs."""
+    """Student and teacher: the complete state of a checkpoint."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
@@ -79,7 +80,7 @@ class StudentTeacher(nn.Module):
 
 
 class Distillation:
-    """Two large and two small crops an image; the teacher sees the large ones only."""
+    """Two large and two small crops per image; the teacher sees only the large ones."""
 
     def __init__(self, recipe: TrainingRecipe, pixels: NDArray[np.uint8], processor: Any) -> None:
         self._recipe, self._pixels, self._processor = recipe, pixels, processor
@@ -95,7 +96,7 @@ class Distillation:
         """Return the mean cross-entropy from the teacher to the student over different crops."""
         recipe = self._recipe
         numbers = batch_numbers(len(self._pixels), recipe.batch, recipe.seed, step, one_type=step % 2 == 1)
-        # Not `seed_for`: the packaged weights were trained by this very stream.
+        # Not `seed_for`: the packaged weights were trained with this very stream.
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
         images = normalised(self._pixels[numbers], self._processor)
         side = GLOBAL[0] if step < FINE_FROM * recipe.steps else FINE_SIDE
@@ -126,7 +127,7 @@ class Distillation:
 
 
 def sinkhorn(logits: torch.Tensor) -> torch.Tensor:
-    """Return assignments [b, k] whose rows sum to 1 and whose columns share the batch about equally.
+    """Return assignments [b, k] whose rows sum to 1 and whose columns have about equal sums.
 
     Args:
         logits: of samples to prototypes [b, k].
@@ -150,7 +151,7 @@ def koleo(features: torch.Tensor) -> torch.Tensor:
 def recoloured(images: torch.Tensor, strength: float, generator: torch.Generator) -> torch.Tensor:
     """Return normalised `images` [b, 3, h, w], channels swapped, scaled, shifted; some grey or inverted.
 
-    `strength` from 0 to 1 leads from the weakest to the strongest changes.
+    `strength` from 0 to 1 selects between the weakest and the strongest changes.
     """
 
     def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
@@ -173,10 +174,10 @@ def crops(
 
     Args:
         images: float [b, 3, h, w].
-        side: of the crops, in pixels.
+        side: the side of the crops, in pixels.
         least: the smallest share of the area that a crop covers.
         most: the largest share.
-        generator: what makes it random.
+        generator: the source of randomness.
     """
     n = len(images)
     share = torch.empty(n).uniform_(least, most, generator=generator)

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from alignbench.datasets.synthetic import Description
     from alignbench.zoo.recipes import TrainingRecipe
 
-MOST = 12  # items that are told apart
+MOST = 12  # the largest number of items that is distinguished
 
 
 class Labelled:
-    """Images with a label each; the head on the CLS token is thrown away after."""
+    """Images with one label each; the head on the CLS token is discarded afterwards."""
 
     def __init__(self, recipe: TrainingRecipe, pixels: NDArray[np.uint8], processor: Any) -> None:
         self._recipe, self._pixels, self._processor = recipe, pixels, processor
@@ -42,7 +42,7 @@ class Labelled:
         return self.module[0]
 
     def loss(self, step: int) -> torch.Tensor:
-        """Return the cross-entropy of batch `step`; binary ones where a drawing has several labels."""
+        """Return the cross-entropy of batch `step`, binary if a drawing has several labels."""
         numbers = batch_numbers(len(self._pixels), self._recipe.batch, self._recipe.seed, step)
         backbone, head = self.module
         images = normalised(self._pixels[numbers], self._processor)
@@ -53,7 +53,7 @@ class Labelled:
         return functional.cross_entropy(logits, wanted)
 
     def after(self, step: int) -> None:
-        """Nothing follows a step."""
+        """Do nothing after a step."""
 
 
 def targets(label: str, n: int) -> NDArray[np.int64]:
@@ -78,7 +78,7 @@ def colours_of(description: Description) -> list[int]:
 
 
 def number_of(description: Description) -> int:
-    """Return the answer to "how many", 0 where it is not asked, `MOST` at most."""
+    """Return the answer to "how many", 0 if it is not asked, at most `MOST`."""
     for question, answer in description.exchanges:
         if question.lower().startswith("how many"):
             return min(MOST, int(answer.rstrip(".")))

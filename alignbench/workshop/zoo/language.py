@@ -20,7 +20,7 @@ FAMILIES = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen": (Qwen2Config, Qwen
 
 
 class Language:
-    """A batch is a document for each of some drawings, each followed by the end-of-text token."""
+    """A batch has one document for each of its drawings, followed by the end-of-text token."""
 
     def __init__(self, recipe: TrainingRecipe, tokenizer: Any) -> None:
         self._recipe, self._tokenizer = recipe, tokenizer
@@ -40,7 +40,7 @@ class Language:
         return next_token_loss(logits, tokens.input_ids, tokens.attention_mask)
 
     def after(self, step: int) -> None:
-        """Nothing follows a step."""
+        """Do nothing after a step."""
 
 
 def build(recipe: TrainingRecipe, tokenizer: Any) -> Any:

@@ -1,4 +1,4 @@
-"""From a lineage to the folders of its checkpoints, each of which loads like any other."""
+"""From a lineage to the folders of its checkpoints, each of which can be loaded like any other."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 def make_lineages(
     lineages: Iterable[Lineage], out: Path, work: Path, say: Callable[[str], None], threads: int = 1
 ) -> None:
-    """Train the lineages that `out` lacks, one after the other; what was interrupted goes on.
+    """Train the lineages that `out` lacks, one after the other; interrupted trainings continue.
 
     Args:
-        lineages: what to train.
-        out: a folder a checkpoint is made in it.
-        work: where drawings and unfinished trainings are kept.
-        say: gets a line of progress now and then.
-        threads: of torch.
+        lineages: the lineages to train.
+        out: the folder in which each checkpoint gets a folder.
+        work: the folder for drawings and unfinished trainings.
+        say: receives a line of progress now and then.
+        threads: torch's number of threads.
     """
     torch.set_num_threads(threads)
     make_folder(work)
@@ -81,14 +81,14 @@ def _make(lineage: Lineage, out: Path, work: Path, say: Callable[[str], None]) -
         task, lambda step: _keep(_model(task), tokenizer, processor, lineage, step, out), lineage.checkpoints
     )
     train(kept, recipe, checkpoint, say)
-    # A training that was cut off between its last step and the last file is at its end already.
+    # A training that was interrupted between its last step and the last file is already complete.
     if not (out / lineage.name / CARD).is_file():
         kept.keep(recipe.steps)
     checkpoint.unlink(missing_ok=True)
 
 
 class SavingTask:
-    """A task that keeps its model after some steps."""
+    """A task that saves its model after certain steps."""
 
     def __init__(self, task: TrainingTask, keep: Callable[[int], None], steps: Iterable[int]) -> None:
         self._task, self.keep, self._steps = task, keep, frozenset(steps)
@@ -103,7 +103,7 @@ class SavingTask:
         return self._task.loss(step)
 
     def after(self, step: int) -> None:
-        """Do what follows a step, and keep the model if it is time."""
+        """Do the task's work after a step, and save the model if it is due."""
         self._task.after(step)
         if step + 1 in self._steps:
             self.keep(step + 1)
@@ -124,7 +124,7 @@ def _model(task: Any) -> Any:
 def _keep(
     model: PreTrainedModel, tokenizer: Any, processor: Any, lineage: Lineage, step: int, out: Path
 ) -> None:
-    """Write a checkpoint: beside first, so that a folder is whole or not there, whoever else makes it."""
+    """Write a checkpoint beside its place and move it there, so that the folder is complete or absent."""
     recipe = lineage.recipe
     folder = out / lineage.checkpoints[step]
     unfinished = claim_folder(out / f".{folder.name}.part")
@@ -137,4 +137,4 @@ def _keep(
     except OSError:
         shutil.rmtree(unfinished)
         if not (folder / CARD).is_file():
-            raise  # else another process was faster, and its folder is as good
+            raise  # otherwise, another process was faster, and its folder is as good

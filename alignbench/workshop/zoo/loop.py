@@ -1,4 +1,4 @@
-"""The training loop all objectives share: AdamW, warm-up and cosine, checkpoints to resume from."""
+"""The training loop of all objectives: AdamW, warm-up and cosine, checkpoints to resume from."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 
     from alignbench.zoo.recipes import TrainingRecipe
 
-# on a CPU and so few tokens a step with sdpa takes 1.4 times as long, most of it in its backward pass
+# on a CPU with so few tokens per step, sdpa takes 1.4 times as long, mostly in its backward pass
 ATTENTION: dict[str, Any] = {"attn_implementation": "eager"}
 SAVE_EVERY_SECONDS = 120.0
 LOG_EVERY = 20
 
 
 class TrainingTask(Protocol):
-    """What is trained, and how one step's loss comes about."""
+    """What is trained, and how to compute the loss of a step."""
 
     @property
     def module(self) -> torch.nn.Module:
-        """All that is trained, and all that a checkpoint needs."""
+        """Everything that is trained and belongs in a checkpoint."""
 
     def loss(self, step: int) -> torch.Tensor:
         """Return the loss of batch `step`."""
 
     def after(self, step: int) -> None:
-        """Do what follows an optimizer step (a teacher's update, a clamp)."""
+        """Do the work after an optimizer step (a teacher's update, a clamp)."""
 
 
 @dataclass(slots=True)
 class TrainingProgress:
-    """How far a training is; losses are means over `LOG_EVERY` steps."""
+    """The progress of a training; losses are means over `LOG_EVERY` steps."""
 
     step: int = 0
     seconds: float = 0.0
@@ -49,7 +49,7 @@ class TrainingProgress:
 def train(
     task: TrainingTask, recipe: TrainingRecipe, checkpoint: Path, say: Callable[[str], None]
 ) -> TrainingProgress:
-    """Train `task` for `recipe.steps`, going on from `checkpoint` if it is there."""
+    """Train `task` for `recipe.steps`, continuing from `checkpoint` if it exists."""
     optimizer = torch.optim.AdamW(
         _groups(task.module, recipe.decay), lr=recipe.rate, betas=(0.9, 0.98), eps=1e-6
     )
@@ -92,7 +92,7 @@ def learning_rate(recipe: TrainingRecipe, step: int) -> float:
 
 
 def _groups(module: torch.nn.Module, decay: float) -> list[dict[str, object]]:
-    """Decay matrices only: not biases, norms, scales."""
+    """Apply weight decay to matrices only, not to biases, norms and scales."""
     trained = [p for p in module.parameters() if p.requires_grad]
     return [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": decay},

@@ -1,4 +1,4 @@
-"""Training without labels or texts: patches that are masked are drawn again from those that are not.
+"""Training without labels or texts: masked patches are reconstructed from the others.
 
 Source: Xie et al. 2022 (SimMIM), with the targets of He et al. 2022 (MAE): pixels normalised in each patch.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from alignbench.zoo.recipes import TrainingRecipe
 
 MASKED = 0.6  # share of the patches
-_FLAT = 1e-2  # added to a patch's variance: most are blank paper
+_FLAT = 1e-2  # added to a patch's variance, because most patches are blank paper
 
 
 class Masked:
@@ -48,7 +48,7 @@ class Masked:
         numbers = batch_numbers(len(self._pixels), recipe.batch, recipe.seed, step)
         images = normalised(self._pixels[numbers], self._processor)
         wanted = patches(images, self._patch)
-        # Not `seed_for`: the packaged weights were trained by this very stream.
+        # Not `seed_for`: the packaged weights were trained with this very stream.
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
         mask = torch.rand(wanted.shape[:2], generator=generator) < MASKED
         backbone, head = self.module
@@ -56,7 +56,7 @@ class Masked:
         return functional.mse_loss(head(tokens).float()[mask], wanted[mask])
 
     def after(self, step: int) -> None:
-        """Nothing follows a step."""
+        """Do nothing after a step."""
 
 
 def patches(images: torch.Tensor, side: int) -> torch.Tensor:

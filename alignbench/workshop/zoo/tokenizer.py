@@ -1,4 +1,4 @@
-"""Tokenizers of the embedded models: byte-level BPE, trained on the texts of the training drawings."""
+"""Tokenizers of the built-in models: byte-level BPE, trained on the texts of the training drawings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from alignbench.zoo.recipes import VOCABULARY
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# the tokens put around a text, as the family does it
+# the tokens around a text, as in the family
 FRAMES = {
     "clip": ("<|startoftext|>", "<|endoftext|>"),
     "siglip": (None, "</s>"),
@@ -26,7 +26,7 @@ def train_tokenizer(texts: Iterable[str], family: str, max_length: int) -> Any:
     """Return a fast tokenizer of 2,048 tokens that frames its texts as `family` does.
 
     Args:
-        texts: what it is trained on.
+        texts: the texts that it is trained on.
         family: a key of `FRAMES`.
         max_length: the model's longest text, in tokens.
     """
@@ -59,6 +59,6 @@ def train_tokenizer(texts: Iterable[str], family: str, max_length: int) -> Any:
         eos_token=end or "<|eos|>",
         model_max_length=max_length,
         padding_side="right",
-        # SigLIP reads padding as text: it was trained so
+        # SigLIP reads padding as text, as in its training
         model_input_names=["input_ids"] if family == "siglip" else ["input_ids", "attention_mask"],
     )

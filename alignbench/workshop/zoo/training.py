@@ -1,4 +1,4 @@
-"""From a recipe to a folder that loads like any checkpoint of its family."""
+"""From a recipe to a folder that can be loaded like any checkpoint of its family."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def train_model(
     """Train `recipe` and save the model to `out`.
 
     Args:
-        recipe: what to train.
+        recipe: the recipe to train.
         out: the model's folder.
-        work: where drawings and checkpoints are kept; an interrupted training goes on from there.
-        say: gets a line of progress now and then.
-        threads: of torch.
+        work: the folder for drawings and checkpoints; an interrupted training continues from there.
+        say: receives a line of progress now and then.
+        threads: torch's number of threads.
     """
     torch.set_num_threads(threads)
     tokenizer = _tokenizer(recipe) if recipe.objective != "distill" else None
@@ -74,7 +74,7 @@ def train_model(
 def save(model: PreTrainedModel, tokenizer: Any, processor: Any, out: Path) -> None:
     """Write weights as fp16 safetensors with all that `from_pretrained` needs."""
     model.eval().to(torch.float16).save_pretrained(out)
-    (out / "model.safetensors").chmod(0o644)  # safetensors writes for the owner only
+    (out / "model.safetensors").chmod(0o644)  # safetensors makes it readable for the owner only
     for part in (tokenizer, processor):
         if part is not None:
             part.save_pretrained(out)
@@ -86,7 +86,7 @@ def _tokenizer(recipe: TrainingRecipe) -> Any:
 
 
 def _texts(recipe: TrainingRecipe) -> Iterator[str]:
-    """Yield what the tokenizer is trained on: each model's own share of the training texts."""
+    """Yield the texts that the tokenizer is trained on: each model's own share of the training texts."""
     drawings, rng = Drawings(), random.Random(f"tokenizer/{recipe.seed}")
     for number in itertools.islice(iter(lambda: rng.randrange(recipe.pool), -1), TOKENIZER_DRAWINGS):
         yield document(drawings.description(number), rng)

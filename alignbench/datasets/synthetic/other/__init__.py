@@ -1,6 +1,6 @@
-"""The second family of drawings: other layouts, fonts, colours, topics, wordings; no model is trained on it.
+"""The second family of drawings: other layouts, fonts, colours, topics, wordings; no model trains on it.
 
-The types have the names of the first family's, so that scores by type compare.
+The types have the same names as in the first family, so that scores by type can be compared.
 """
 
 from __future__ import annotations

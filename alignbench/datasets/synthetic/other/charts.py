@@ -1,4 +1,4 @@
-"""Charts of the second family: lollipops, areas, stacked bars, bubbles; the title stands below."""
+"""Charts of the second family: lollipops, areas, stacked bars, bubbles; the title is below."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class OtherChart:
     """A chart.
 
     Args:
-        categories: names along the axis, or of the bubbles.
-        unit: what the values are counted in.
-        colours: of the stems (one), the areas, the parts of a stack, or the bubbles (one).
-        values: from 5 to 100; a row a colour, a column a category.
+        categories: the names along the axis or of the bubbles.
+        unit: the unit of the values.
+        colours: the colours of the stems (one), the areas, the parts of a stack, or the bubbles (one).
+        values: numbers from 5 to 100; one row per colour, one column per category.
     """
 
     kind: str
@@ -60,7 +60,7 @@ class OtherChart:
 
     @property
     def tops(self) -> list[int]:
-        """How high each category reaches: parts of a stack add up, an area hides what is behind it."""
+        """The height that each category reaches: parts of a stack add up, an area hides what is behind it."""
         return [
             sum(column) if self.kind == "stacked" else max(column)
             for column in zip(*self.values, strict=True)
@@ -91,7 +91,7 @@ def imagine_chart(rng: random.Random) -> OtherChart:
 
 
 def paint_chart(chart: OtherChart, canvas: Canvas) -> list[Box]:
-    """Draw `chart`; the boxes are of the stems, areas, stacks or bubbles."""
+    """Draw `chart`; return the boxes of the stems, areas, stacks or bubbles."""
     canvas.face = "serif"
     ink, faint = BACKGROUNDS[chart.background].ink, BACKGROUNDS[chart.background].faint
     canvas.text((24, canvas.height - 22), chart.title, 27, ink, "ls")
@@ -180,7 +180,7 @@ def _names(chart: OtherChart, canvas: Canvas, places: list[float], bottom: float
 
 
 def describe_chart(chart: OtherChart) -> Description:
-    """Say what can be seen in `chart`, in four wordings."""
+    """Describe `chart` in four wordings."""
     kind = f"{chart.kind} chart"
     tops = chart.tops
     high, low = chart.categories[tops.index(max(tops))], chart.categories[tops.index(min(tops))]

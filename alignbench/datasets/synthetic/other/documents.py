@@ -40,11 +40,11 @@ class OtherDocument:
 
     Args:
         style: one of `STYLES`.
-        colour: of the letterhead, the poster's block, or the form's boxes.
-        items: how many paragraphs, points or fields there are.
-        person: who signs, speaks or is asked.
+        colour: the colour of the letterhead, the poster's block, or the form's boxes.
+        items: the number of paragraphs, points or fields.
+        person: the person who signs, speaks or is asked.
         many, day: the numbers in the text.
-        order: of the fields.
+        order: the order of the fields.
     """
 
     style: str
@@ -94,7 +94,7 @@ def imagine_document(rng: random.Random) -> OtherDocument:
 
 
 def paint_document(page: OtherDocument, canvas: Canvas) -> list[Box]:
-    """Draw `page`; the boxes are of what has the page's colour."""
+    """Draw `page`; return the boxes of everything in the page's colour."""
     canvas.face = "mono" if page.style == "form" else "serif"
     return {"letter": _letter, "poster": _poster, "form": _form}[page.style](page, canvas)
 
@@ -148,7 +148,7 @@ def _form(page: OtherDocument, canvas: Canvas) -> list[Box]:
 
 
 def describe_document(page: OtherDocument) -> Description:
-    """Say what can be seen in `page`, in four wordings."""
+    """Describe `page` in four wordings."""
     about = f"{page.topic.lower()} in {page.place}"
     noun = {"letter": "paragraph", "poster": "point", "form": "field"}[page.style]
     parts = count(page.items, noun)

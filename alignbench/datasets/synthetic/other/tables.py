@@ -33,11 +33,11 @@ class OtherTable:
 
     Args:
         layout: one of `TABLE_KINDS`.
-        theme: what the rows are.
-        names: of the rows, or tiles.
-        columns: of the numbers.
-        values: a row a name.
-        colour: of the cells' shades, the tiles, or the ledger's lines.
+        theme: what the rows are about.
+        names: the names of the rows or tiles.
+        columns: the headers of the numbers.
+        values: one row per name.
+        colour: the colour of the cells' shades, the tiles, or the ledger's lines.
     """
 
     layout: str
@@ -84,7 +84,7 @@ def imagine_table(rng: random.Random) -> OtherTable:
 
 
 def paint_table(table: OtherTable, canvas: Canvas) -> list[Box]:
-    """Draw `table`; the boxes are of its rows or tiles."""
+    """Draw `table`; return the boxes of its rows or tiles."""
     canvas.face = "mono"
     ink = BACKGROUNDS[table.background].ink
     canvas.text((canvas.width - 20, canvas.height - 18), table.title, 22, ink, "rs")
@@ -147,7 +147,7 @@ def _ledger(table: OtherTable, canvas: Canvas, area: tuple[float, float, float, 
 
 
 def describe_table(table: OtherTable) -> Description:
-    """Say what can be seen in `table`, in four wordings."""
+    """Describe `table` in four wordings."""
     kind = {"heat": "heat table", "tile": "table of tiles", "ledger": "ledger"}[table.layout]
     noun = "tile" if table.layout == "tile" else "row"
     rows, about = count(len(table.names), noun), f"{table.topic.lower()} in {table.place}"

@@ -1,4 +1,4 @@
-"""The vocabulary of the second family: no colour, page, topic or place of the first is in it."""
+"""The vocabulary of the second family; it shares no colour, page, topic or place with the first."""
 
 from __future__ import annotations
 
@@ -88,11 +88,11 @@ def title_of(rng: random.Random) -> tuple[str, str]:
 
 
 def ink_on(colour: str) -> RGB:
-    """Return white, or black where white could not be read on `colour`."""
+    """Return white, or black if white would be unreadable on `colour`."""
     return (20, 20, 24) if colour in LIGHT else (255, 255, 255)
 
 
 def mixed(colour: RGB, with_: RGB, share: float) -> RGB:
-    """Return `colour` with a share of another one."""
+    """Return `colour` mixed with a share of another one."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(colour, with_, strict=True))
     return red, green, blue

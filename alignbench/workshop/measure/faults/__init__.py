@@ -1,8 +1,8 @@
 """What hostile input and a failing machine do to the suite: scores lost, raw tracebacks, hangs.
 
-Four parts: `kill` (kill -9 at many moments, serial and with workers), `disk` (a full and a read-only disk at
-every place that is written), `models` (mutated model files) and `fuzz` (minutes of mutated input at each
-entrance of text, arrays and earlier runs). The aim of every count is 0.
+There are four parts: `kill` (kill -9 at many moments, serial and with workers), `disk` (a full and a
+read-only disk at every place that is written), `models` (mutated model files) and `fuzz` (minutes of mutated
+input at each entrance for text, arrays and earlier runs). Every count should be 0.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PARTS: Final = ("kill", "disk", "models", "fuzz")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the parts and print their counts; return 1 where one is not 0."""
+    """Run the parts and print their counts; return 1 if one is not 0."""
     parser = argparse.ArgumentParser(prog="python -m alignbench.measure faults", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="the parts to run")
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn (default: 0)")

@@ -1,4 +1,4 @@
-"""A full and a read-only disk at every place that a run writes, and files that can't grow beyond a size."""
+"""A full and a read-only disk at every place that a run writes, and files with a limited size."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ARGUMENTS: Final = (
     "-p",
     "no:randomly",
 )
-_SIZES: Final = (1000, 30_000, 300_000)  # bytes that a file may have; pytest itself needs some
+_SIZES: Final = (1000, 30_000, 300_000)  # size limits of files in bytes; pytest itself needs some
 _RAW: Final = re.compile(r"INTERNALERROR|Traceback \(most recent call last\)")
 _SAID: Final = re.compile(r"can't be|could not|cannot|no space|read-only|too large", re.IGNORECASE)
 LIMIT = 900  # seconds for one run
@@ -42,11 +42,11 @@ LIMIT = 900  # seconds for one run
 
 @dataclass(frozen=True, slots=True)
 class RunRemains:
-    """What a run left.
+    """What remains of a run.
 
     Args:
-        scores: how many of them can be read.
-        files: in its folder, and `latest` where that leads to it.
+        scores: the number of readable scores.
+        files: the files in its folder, and `latest` if that leads to it.
     """
 
     scores: int
@@ -54,7 +54,7 @@ class RunRemains:
 
 
 def measure(options: argparse.Namespace) -> Iterator[Tally]:
-    """Run the suite with a disk that fails at one place after the other."""
+    """Run the suite with a disk that fails at one place after another."""
     tally = Tally("disk")
     with workplace() as place:
         site = place.root / "site"
@@ -77,7 +77,7 @@ def measure(options: argparse.Namespace) -> Iterator[Tally]:
 def _run(
     place: Workplace, fault: dict[str, Any] | None, before: Callable[[], None] | None = None
 ) -> subprocess.CompletedProcess[str] | None:
-    """Run the suite from an empty cache; None where it did not end."""
+    """Run the suite from an empty cache; return None if it did not end."""
     for folder in ("reports", "cache", ".benchmarks"):
         shutil.rmtree(place.root / folder, ignore_errors=True)
     environment = place.environment()
@@ -111,10 +111,10 @@ def _judge(
     place: Workplace,
     whole: RunRemains,
 ) -> None:
-    """Count what a run came to.
+    """Count the outcome of a run.
 
-    Scores are lost where a run neither kept them in a file nor showed them. A run that could not write
-    something has to say so.
+    Scores are lost if a run neither kept them in a file nor showed them. A run that could not write something
+    has to say so.
     """
     tally.inputs += 1
     if done is None:
@@ -147,7 +147,7 @@ def _last_error(output: str) -> str:
 
 
 def _left(reports: Path) -> RunRemains:
-    """Return what the newest run left: its files, its scores, and whether `latest` leads to it."""
+    """Return what remains of the newest run: its files, its scores, and whether `latest` leads to it."""
     runs = sorted(folder for folder in reports.glob("*-*") if folder.is_dir())
     if not runs:
         return RunRemains(0, frozenset())

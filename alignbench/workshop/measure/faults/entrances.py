@@ -1,6 +1,6 @@
-"""The entrances of text, arrays and earlier runs: what is fed to each, and how.
+"""The entrances for text, arrays and earlier runs: what each one receives, and how.
 
-An entrance is a function of a scratch folder that returns the function which feeds it one mutated input.
+An entrance is a function of a scratch folder that returns a function, which feeds it one mutated input.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def npy(folder: Path) -> Feed:
 
 
 def specs(folder: Path) -> Feed:
-    """Feed what stands after --encoders and --llms."""
+    """Feed the values of --encoders and --llms."""
     from alignbench import encoders, llms
 
     def feed(rng: random.Random) -> object:

@@ -1,8 +1,9 @@
-"""A disk that fails: copied into a run as `sitecustomize.py`, it holds in every Python process of the run.
+"""A failing disk: copied into a run as `sitecustomize.py`, it works in every Python process of the run.
 
-An audit hook sees each opening for writing, each new folder and each renaming, and raises what a full or a
-read-only disk raises. `ALIGNBENCH_FAULT` is a JSON object: `root`, the folder that is watched; `record`, a
-file that gets each written place; or `place`, the pattern of the places where writing fails, with `errno`.
+An audit hook sees every opening for writing, every new folder and every renaming, and raises what a full or a
+read-only disk raises. `ALIGNBENCH_FAULT` is a JSON object with `root`, the folder that is watched, and either
+`record`, a file that gets each written place, or `place`, the pattern of the places where writing fails, with
+`errno`.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ import sys
 
 VARIABLE = "ALIGNBENCH_FAULT"
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-# What differs from run to run (process numbers, random names, dates, digests) or from figure to figure.
+# What differs between runs (process numbers, random names, dates, digests) or between figures.
 _CHANGING = re.compile(r"(?<=/)[\w~-]+(?=\.(?:png|svg|npz)$)|(?<=embeddings/)[0-9a-f]{2}|[0-9a-f]{6,}|\d+")
 
 
 def pattern(path: str, root: str) -> str:
-    """Return the place below `root` without what differs from run to run."""
+    """Return the place below `root` without what differs between runs."""
     return _CHANGING.sub("#", os.path.relpath(path, root))
 
 
 def written(event: str, args: tuple[object, ...]) -> str | None:
-    """Return the path that an audit event is about to write, if it is one that writes."""
+    """Return the path that an audit event is about to write, if it writes one."""
     if event == "open":
         path, mode, flags = args[0], args[1], args[2]
         writes = isinstance(mode, str) and any(letter in mode for letter in "wax+")

@@ -1,4 +1,4 @@
-"""Minutes of mutated input at each entrance, each entrance in a process of its own."""
+"""Minutes of mutated input at each entrance, each entrance in a separate process."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from alignbench.workshop.measure.faults.tally import Outcome
 
 LIMIT = 30  # seconds for one input
-SETUP = 600  # seconds to make what an entrance needs
+SETUP = 600  # seconds for preparing an entrance
 
 
 class HangError(BaseException):
-    """An input took longer than it may; not an Exception, so that no handler of ours takes it for one."""
+    """An input took too long; not an Exception, so that none of our handlers catches it."""
 
 
 def measure(options: argparse.Namespace) -> Iterator[Tally]:
@@ -79,14 +79,14 @@ def _from_json(name: str, data: dict[str, Any]) -> Tally:
 
 
 def fuzz(name: str, minutes: float, seed: int, folder: Path, *, most: float = math.inf) -> Tally:
-    """Feed mutated inputs to the entrance called `name`; input i of a seed is always the same one.
+    """Feed mutated inputs to the entrance called `name`; input i of a seed is always the same.
 
     Args:
-        name: of the entrance.
-        minutes: after which no more inputs are tried.
-        seed: of the mutations.
+        name: the name of the entrance.
+        minutes: the time after which no more inputs are tried.
+        seed: the seed of the mutations.
         folder: a scratch folder.
-        most: how many inputs are tried at most.
+        most: the largest number of inputs.
     """
     warnings.simplefilter("ignore")
     tally, seen = Tally(f"fuzz {name}"), set[str]()

@@ -37,7 +37,7 @@ ARGUMENTS: Final = (
 
 
 def measure(options: argparse.Namespace) -> Iterator[Tally]:
-    """Kill runs at moments that are spread evenly over the time that a whole run takes."""
+    """Kill runs at moments spread evenly over the duration of a whole run."""
     with workplace() as place:
         for workers in ((), ("-n", "2")):
             tally = Tally(f"kill -9, {'-n 2' if workers else 'serial'}")
@@ -57,7 +57,7 @@ def measure(options: argparse.Namespace) -> Iterator[Tally]:
 def _kill_at(
     tally: Tally, place: Workplace, workers: tuple[str, ...], moment: float, expected: dict[str, Any]
 ) -> None:
-    """Kill a run after `moment` seconds, look at what it left, and run again."""
+    """Kill a run after `moment` seconds, check what it left, and run again."""
     earlier = set(place.root.glob("reports/*-*"))
     process = subprocess.Popen(
         place.command(*ARGUMENTS, *workers),
@@ -109,7 +109,7 @@ def _open_artifacts(tally: Tally, folder: Path, what: str) -> None:
 
 
 def _values(scores: list[Score]) -> dict[str, Any]:
-    """Return all that each score says, by what the score is of."""
+    """Return the content of each score, by what identifies the score."""
     keys = ("experiment", "metric", "encoder", "llm", "other", "data_type", "variant", "nodeid")
     plain = [score.to_dict() for score in scores]
     return {json.dumps([p.get(key) for key in keys]): p for p in plain}

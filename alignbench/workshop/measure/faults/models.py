@@ -1,8 +1,8 @@
-"""Mutated model files, each loaded and used in a process of its own: what they end in.
+"""Mutated model files, each loaded and used in a separate process: how they end.
 
 The checkpoints are tiny ones of real architectures. A third of the mutations change JSON (configuration,
-tokenizer, processor), a third the weights, and the rest are situations that no random change makes: pipes in
-the place of files, sizes that no machine has, weights of another model.
+tokenizer, processor), a third change the weights, and the rest are situations that no random change makes:
+pipes in place of files, sizes that no machine has, weights of another model.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def measure(options: argparse.Namespace) -> Iterator[Tally]:
     """Load mutated checkpoints and embed with them."""
     import torch
 
-    torch.set_num_threads(1)  # a forked process has none of its parent's threads
+    torch.set_num_threads(1)  # a forked process does not inherit its parent's threads
     warnings.simplefilter("ignore")
     tally = Tally("model files")
     rng = random.Random(options.seed)
@@ -63,7 +63,7 @@ def measure(options: argparse.Namespace) -> Iterator[Tally]:
 
 
 def _checkpoints(place: Path) -> dict[str, Path]:
-    """Make the whole checkpoints: two encoders, two LLMs and a GGUF file."""
+    """Make the intact checkpoints: two encoders, two LLMs and a GGUF file."""
     from alignbench.tests import tiny_gguf, tiny_models
 
     makers: Mapping[str, Callable[[Path], Path]] = {

@@ -1,4 +1,4 @@
-"""Mutations of bytes and of JSON values, as people's tools, disks and enemies make them."""
+"""Mutations of bytes and of JSON values, like those by people's tools, disks and attackers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import random
 
 DEEP: Final = 100_000
-# What a program expects least in the place of a value.
+# What a program expects least in place of a value.
 VALUES: Final[tuple[Any, ...]] = (
     None,
     True,
@@ -83,7 +83,7 @@ def mutated_bytes(data: bytes, rng: random.Random) -> bytes:
 
 
 def mutated_json(value: Any, rng: random.Random) -> str:
-    """Return the JSON text of `value` after one to three of its values or keys became others."""
+    """Return the JSON text of `value` after replacing one to three of its values or keys."""
     changed = copy.deepcopy(value)
     for _ in range(rng.randint(1, 3)):
         places = list(_places(changed))

@@ -1,4 +1,4 @@
-"""What came of the inputs of one part, counted."""
+"""Counted outcomes of the inputs of one part."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 Outcome = Literal["accepted", "refused", "traceback", "hang", "crash", "lost", "silent"]
 _FAILURES: tuple[Outcome, ...] = ("traceback", "hang", "crash", "lost", "silent")
-_EXAMPLES = 20  # of failures that are shown
+_EXAMPLES = 20  # the number of failures that are shown
 
 
 @dataclass
@@ -16,9 +16,9 @@ class Tally:
     """Counts of outcomes.
 
     Args:
-        name: of the part, as it is printed.
-        counts: how many inputs ended in which way; `lost` counts scores.
-        examples: the first failures, a line each.
+        name: the name of the part, as it is printed.
+        counts: the number of inputs for each outcome; `lost` counts scores.
+        examples: the first failures, one line each.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Tally:
 
     @property
     def failures(self) -> int:
-        """How many outcomes should not be."""
+        """The number of bad outcomes."""
         return sum(self.counts[outcome] for outcome in _FAILURES)
 
     def line(self) -> str:

@@ -1,4 +1,4 @@
-"""One input in a process of its own: a hang, a crash or a hunger for memory costs that process only."""
+"""One input in a separate process, so that a hang, a crash or exhausted memory affects only that process."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from alignbench.workshop.measure.faults.tally import Outcome
 
-MEMORY = 16 * 2**30  # bytes of address space
+MEMORY = 16 * 2**30  # the limit of address space in bytes
 
 
 def outcome_of(attempt: Callable[[], object]) -> tuple[Outcome, str]:
-    """Return what calling `attempt` comes to, with the message or the place of the raw exception."""
+    """Return the outcome of calling `attempt`, with the message or the place of the raw exception."""
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             attempt()
@@ -39,7 +39,7 @@ def outcome_of(attempt: Callable[[], object]) -> tuple[Outcome, str]:
 
 
 def isolated(attempt: Callable[[], object], seconds: float) -> tuple[Outcome, str]:
-    """Return what calling `attempt` in a forked process comes to within a number of seconds."""
+    """Return the outcome of calling `attempt` in a forked process within a number of seconds."""
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(attempt, sender))

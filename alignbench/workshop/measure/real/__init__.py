@@ -1,7 +1,7 @@
 """The whole suite with real weights: EfficientNet-Lite0, SmolLM2 and Gemma 3 on photographs and drawings.
 
-The weights are those that packages carry, where they are installed; nothing is installed or downloaded. The
-photographs are those that scikit-image and scikit-learn ship, beside the packaged drawings.
+The weights are those that installed packages contain; nothing is installed or downloaded. The photographs
+come with scikit-image and scikit-learn, in addition to the packaged drawings.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TOY_ENCODERS = ("mini-clip", checks.CONTROL)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the suite with real weights and print a line a check; return 1 where one failed."""
+    """Run the suite with real weights and print one line per check; return 1 if one failed."""
     experiments = sorted(file.stem.removeprefix("test_") for file in benchmarks().glob("test_*.py"))
     parser = argparse.ArgumentParser(prog="python -m alignbench.measure real", description=__doc__)
     parser.add_argument(
@@ -65,8 +65,8 @@ def measured(place: Workplace, arguments: Sequence[str]) -> Iterator[str | check
     """Run the suite with what is installed; yield what is missing, then the checks.
 
     Args:
-        place: where.
-        arguments: of pytest, beside models and data.
+        place: the workplace.
+        arguments: arguments of pytest, besides models and data.
     """
     folders, lines = installed_folders()
     photographs, absent = write_data(place.root / "data", folders)
@@ -98,13 +98,13 @@ def measured(place: Workplace, arguments: Sequence[str]) -> Iterator[str | check
 def judged(
     place: Workplace, output: str, status: int, load: float, llms: tuple[str, ...]
 ) -> Iterator[checks.Check]:
-    """Yield the checks of the run that was.
+    """Yield the checks of the finished run.
 
     Args:
-        place: where it ran.
-        output: of it.
-        status: of pytest.
-        load: of each core before it.
+        place: the workplace.
+        output: the run's output.
+        status: pytest's exit status.
+        load: the load per core before the run.
         llms: the names of the real LLMs.
     """
     run, scores = place.latest()

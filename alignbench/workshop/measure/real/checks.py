@@ -1,4 +1,4 @@
-"""What has to hold of a run with real weights: each check is a verdict and a line with its numbers."""
+"""What has to be true of a run with real weights: each check is a verdict and a line with its numbers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from alignbench.types import Score
 
-FACTOR: Final = 2.0  # that a plan's estimate may be off by on a quiet machine
-# The load for each core, before the run, up to which a machine counts as quiet.
+FACTOR: Final = 2.0  # the largest acceptable error of a plan's estimate on a quiet machine
+# The load per core before the run up to which a machine counts as quiet.
 QUIET: Final = 0.3
 METRIC: Final = "calibrated_cka"
 TRAINED: Final = "efficientnet"
@@ -29,11 +29,11 @@ _SKIPPED = re.compile(r"^SKIPPED \[\d+\] \S*?test_(\w+)\.py\S*: (.*)$", re.MULTI
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What came of one check.
+    """The result of one check.
 
     Args:
-        verdict: "told" of what was not judged.
-        line: what was looked at, with its numbers.
+        verdict: the verdict; "told" if nothing was judged.
+        line: what was checked, with its numbers.
     """
 
     verdict: Literal["ok", "FAILED", "told"]
@@ -44,7 +44,7 @@ class Check:
 
 
 def holds(right: bool, line: str) -> Check:
-    """Return the check of what is right or wrong."""
+    """Return the check of a condition."""
     return Check("ok" if right else "FAILED", line)
 
 
@@ -52,8 +52,8 @@ def no_failures(run: Mapping[str, Any], status: int) -> list[Check]:
     """Return a check that no test failed, and one more for each that did.
 
     Args:
-        run: the run, as scores.json has it.
-        status: of pytest.
+        run: the run, as in scores.json.
+        status: pytest's exit status.
     """
     failures = run.get("failures", ())
     line = f"{plural(len(failures), 'failed test')}, exit status {status}"
@@ -64,12 +64,12 @@ def no_failures(run: Mapping[str, Any], status: int) -> list[Check]:
 
 
 def estimated(output: str, seconds: float, load: float) -> Check:
-    """Return the check of the plan's estimate against the time that the run took.
+    """Return the check of the plan's estimate against the actual time of the run.
 
     Args:
-        output: of the run.
-        seconds: that it took.
-        load: of each core before it: a busy machine's ratio is told, not judged.
+        output: the run's output.
+        seconds: the time that it took.
+        load: the load per core before it: on a busy machine, the ratio is reported but not judged.
     """
     found = _PLAN.search(output)
     if found is None:
@@ -83,12 +83,12 @@ def estimated(output: str, seconds: float, load: float) -> Check:
 
 
 def everywhere(run: Mapping[str, Any], scores: Sequence[Score], output: str) -> list[Check]:
-    """Return a check an experiment: each model of a side that it is about has scores or a reason.
+    """Return one check per experiment: each of its models on a side has scores or a reason.
 
     Args:
-        run: the run, as scores.json has it.
-        scores: of the run.
-        output: of the run, with the reasons of tests that were skipped.
+        run: the run, as in scores.json.
+        scores: the run's scores.
+        output: the run's output, with the reasons for skipped tests.
     """
     models: defaultdict[str, list[str]] = defaultdict(list)
     for model in run["models"]:
@@ -114,7 +114,7 @@ def _complete(
 
 
 def _reasons(run: Mapping[str, Any], output: str) -> defaultdict[str, list[str]]:
-    """Return what says why models are missing, by experiment: failures and skipped tests."""
+    """Return the reasons for missing models, by experiment: failures and skipped tests."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for failure in run.get("failures", ()):
         names = ", ".join([*failure["encoders"], *failure["llms"]])
@@ -128,7 +128,7 @@ def summary_names_all(run: Mapping[str, Any], summary: str) -> Check:
     """Return the check that the summary names every model.
 
     Args:
-        run: the run, as scores.json has it.
+        run: the run, as in scores.json.
         summary: its text.
     """
     plain = summary.replace("\\", "")
@@ -141,8 +141,8 @@ def ranked_all(run: Mapping[str, Any], rankings: Sequence[Mapping[str, Any]]) ->
     """Return the check that each ranking has every encoder, in its order or as unranked with a reason.
 
     Args:
-        run: the run, as scores.json has it.
-        rankings: of all data and by data type, as scores.json has them.
+        run: the run, as in scores.json.
+        rankings: the rankings of all data and by data type, as in scores.json.
     """
     encoders = [model["name"] for model in run["models"] if model["side"] == "vision"]
     gaps = []
@@ -160,8 +160,8 @@ def trained_above_control(scores: Iterable[Score], llm: str) -> Check:
     """Return the check that the pretrained network is above the untrained control on photographs.
 
     Args:
-        scores: of the run.
-        llm: that the encoders are compared with.
+        scores: the run's scores.
+        llm: the LLM that the encoders are compared with.
     """
     found = {
         score.encoder: score.value
@@ -185,7 +185,7 @@ def llms_agree(scores: Iterable[Score], pair: tuple[str, ...]) -> Check:
     """Return the check that two real LLMs agree more on the texts than either does with the toy.
 
     Args:
-        scores: of the run.
+        scores: the run's scores.
         pair: the real LLMs.
     """
     found = {

@@ -1,4 +1,4 @@
-"""The data of the run with real weights: photographs of other packages beside the packaged drawings."""
+"""The data of the run with real weights: photographs from packages, in addition to the packaged drawings."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PHOTOGRAPH: Final = "photograph"
-# The package that ships photographs -> the folder in it, and what installs it.
+# The package with photographs -> the folder in it, and what to install.
 FOLDERS: Final = {"skimage": ("data", "scikit-image"), "sklearn": ("datasets/images", "scikit-learn")}
 
 
 @dataclass(frozen=True, slots=True)
 class Photograph:
-    """One photograph that a package ships.
+    """One photograph in a package.
 
     Args:
-        package: that it lies in.
-        name: of its file.
+        package: the package that contains it.
+        name: the name of its file.
         subject: what it shows, in two or three words.
-        caption: the same in a sentence, true of this photograph alone.
+        caption: the same in a sentence that is true of this photograph alone.
     """
 
     package: str
@@ -39,7 +39,7 @@ class Photograph:
 
     @property
     def id(self) -> str:
-        """What the data calls it."""
+        """Its name in the data."""
         return Path(self.name).stem
 
 
@@ -50,14 +50,14 @@ PHOTOGRAPHS: Final = tuple(
 
 
 def folder_of(package: str, inside: str = "") -> Path | None:
-    """Return a folder of an installed package, which is not imported; None where it is not there."""
+    """Return a folder of an installed package, without importing it; None if it does not exist."""
     found = importlib.util.find_spec(package)
     roots = list(found.submodule_search_locations or []) if found else []
     return next((folder for root in roots if (folder := Path(root) / inside).is_dir()), None)
 
 
 def installed_folders() -> tuple[dict[str, Path], list[str]]:
-    """Return the folders with photographs, by package, and a line a package that is not installed."""
+    """Return the folders with photographs by package, and one line for each package that is missing."""
     folders, lines = {}, []
     for package, (inside, install) in FOLDERS.items():
         folder = folder_of(package, inside)
@@ -69,14 +69,14 @@ def installed_folders() -> tuple[dict[str, Path], list[str]]:
 
 
 def write_data(root: Path, folders: Mapping[str, Path]) -> tuple[int, list[str]]:
-    """Write a data root: every packaged drawing, and the photographs beside them as one more data type.
+    """Write a data root: every packaged drawing, and the photographs as one more data type.
 
     Args:
-        root: the folder to make.
+        root: the folder to create.
         folders: package -> the folder with its photographs.
 
     Returns:
-        How many photographs it holds, and a line a photograph that a package doesn't ship (any more).
+        The number of photographs, and one line for each that its package doesn't contain (any more).
     """
     drawings = paths.sample_data()
     shutil.copytree(drawings / "images", root / "images")

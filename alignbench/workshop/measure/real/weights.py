@@ -1,4 +1,4 @@
-"""Real weights that packages carry, made ready for the suite; nothing is installed or downloaded."""
+"""Real weights from installed packages, prepared for the suite; nothing is installed or downloaded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ARCHITECTURE: Final = "tf_efficientnet_lite0"
 _COUNTED = "num_batches_tracked"
-# A photograph's file -> the classes of ImageNet that are right for it: a wrong conversion misses them.
+# A photograph's file -> the ImageNet classes that are right for it: a wrong conversion misses them.
 KNOWN: Final = {
     "coffee.png": {504: "coffee mug", 967: "espresso", 968: "cup"},
     "chelsea.png": {281: "tabby", 282: "tiger cat", 285: "Egyptian cat"},
@@ -29,13 +29,13 @@ KNOWN: Final = {
 
 @dataclass(frozen=True, slots=True)
 class PackagedModel:
-    """A model that packages carry.
+    """A model that packages contain.
 
     Args:
-        name: what the run calls it.
-        side: of the model.
-        packages: that have to be importable.
-        install: what installs them.
+        name: its name in the run.
+        side: the side of a pair that it forms.
+        packages: the packages that have to be importable.
+        install: what to install for them.
         prepare: (a folder to write to) -> the model's specification.
     """
 
@@ -51,11 +51,11 @@ class PackagedModel:
 
 
 def prepared(models: tuple[PackagedModel, ...], folder: Path) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """Return side -> name -> specification of what is installed, and a line a model that is not.
+    """Return side -> name -> specification of what is installed, and one line for each missing model.
 
     Args:
-        models: that are wanted.
-        folder: where converted and assembled files go.
+        models: the wanted models.
+        folder: the folder for converted and assembled files.
     """
     specs: dict[str, dict[str, str]] = {"vision": {}, "text": {}}
     lines = []
@@ -68,10 +68,10 @@ def prepared(models: tuple[PackagedModel, ...], folder: Path) -> tuple[dict[str,
 
 
 def efficientnet(folder: Path) -> str:
-    """Return EfficientNet-Lite0 as timm loads it: the pickle of its package, read as tensors only, converted.
+    """Return EfficientNet-Lite0 for timm: its package's pickle, read as tensors only and converted.
 
     Raises:
-        ModelError: the package holds no such file, or one of another architecture.
+        ModelError: the package has no such file, or one of another architecture.
     """
     import torch
     from safetensors.torch import save_file
@@ -109,11 +109,11 @@ def renamed(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def recognised(spec: str, folder: Path) -> list[Check]:
-    """Return a check a known photograph: what the converted network takes it for, and whether that is right.
+    """Return one check per known photograph: the converted network's class, and whether it is right.
 
     Args:
-        spec: of `efficientnet`.
-        folder: with the photographs.
+        spec: the spec of `efficientnet`.
+        folder: the folder of the photographs.
     """
     import timm
     import torch
@@ -139,10 +139,10 @@ def recognised(spec: str, folder: Path) -> list[Check]:
 
 
 def smollm2(folder: Path) -> str:
-    """Return SmolLM2-135M; nothing is written into the folder.
+    """Return SmolLM2-135M; this writes nothing into the folder.
 
     Raises:
-        ModelError: its package holds no GGUF file.
+        ModelError: its package has no GGUF file.
     """
     file = real_llm()
     if file is None:
