@@ -12,7 +12,7 @@ import time
 import warnings
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -37,6 +37,11 @@ TAKE_ONE = (
 )
 
 pytestmark = pytest.mark.slow
+
+
+def figures_in_use() -> FigureRegistry:
+    """Return the figures that the drawing looks into, which a fixture may have exchanged."""
+    return cast("FigureRegistry", vars(drawing)["FIGURES"])
 
 
 @pytest.fixture
@@ -82,11 +87,11 @@ def helped(given: FigureInputs, place: Path, *files: str) -> Figures:
             time.sleep(0.01)
         return Figure()
 
-    drawing.FIGURES.add("patient", patient)
+    figures_in_use().add("patient", patient)
     try:
         return draw_all(Drawing(given, place))
     finally:
-        drawing.FIGURES.remove("patient")
+        figures_in_use().remove("patient")
 
 
 def contents(place: Path) -> dict[str, bytes]:
@@ -142,8 +147,8 @@ def test_a_figure_by_one_of_our_names_that_is_the_users_is_drawn_here(
     def eas_dashboard(_: FigureInputs) -> Figure | None:
         raise ValueError("the user's own")
 
-    drawing.FIGURES.remove("eas_dashboard")
-    drawing.FIGURES.add("eas_dashboard", eas_dashboard)
+    figures_in_use().remove("eas_dashboard")
+    figures_in_use().add("eas_dashboard", eas_dashboard)
     files, problems, _ = helped(inputs, tmp_path / "run", "cka_vs_coral.svg")
     assert problems == ["the figure eas_dashboard could not be drawn (ValueError: the user's own)"]
     assert not any(file.startswith("eas") for file in files)
@@ -154,7 +159,7 @@ def test_a_figure_whose_module_fails_on_import_is_a_problem_and_costs_no_other(
 ) -> None:
     (tmp_path / "broken_figure.py").write_text("raise ValueError('no such font')\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    drawing.FIGURES.add("broken", "broken_figure:draw")  # `three_figures` takes it out again
+    figures_in_use().add("broken", "broken_figure:draw")  # `three_figures` takes it out again
     _, problems, _ = draw_all(Drawing(make_inputs(), tmp_path))
     assert [p for p in problems if "broken" in p]
 
