@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from alignbench.experiments.speed.reference import slowdown
-from alignbench.files import read_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
 
     Run = dict[str, dict[str, Any]]  # a test's name -> its timing, as pytest-benchmark saves it
 
@@ -82,16 +78,6 @@ class Baseline:
                 change = expected / stats["median"]
                 scaled = {name: stats[name] * change for name in _TIMES & stats.keys()}
                 run[nodeid] = saved[nodeid] | {"stats": stats | scaled}
-
-
-def runs_like(machine_info: Mapping[str, Any], paths: Iterable[Path]) -> Iterator[Run]:
-    """Return the timings in these files, but for runs of another machine."""
-    for path in paths:
-        # A file that can't be read is no measure of anything.
-        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-            run = json.loads(read_regular(path))
-            if run["machine_info"] == machine_info:
-                yield {bench["fullname"]: bench for bench in run["benchmarks"]}
 
 
 def _reference(bench: Mapping[str, Any]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +16,7 @@ from alignbench.text import clean, cut
 from alignbench.types import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator
 
     from alignbench.session.session import Session
 
@@ -83,9 +83,14 @@ class Failures:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None, object, object]:
-        """Keep pytest from printing what is said once, in the run's table."""
-        with _said_elsewhere(terminalreporter):
+        """Keep pytest from printing what is said once, in the run's table; it still counts it."""
+        reports: dict[str, list[Any]] = terminalreporter.stats
+        kept = {name: of for name, of in reports.items() if name in {"failed", "error"}}
+        reports |= {name: [report for report in of if not _is_one_line(report)] for name, of in kept.items()}
+        try:
             return (yield)
+        finally:
+            reports |= kept
 
 
 def _explain(
@@ -154,20 +159,6 @@ def _failure_of(report: pytest.TestReport, session: Session) -> Failure:
         encoders=tuple(session.encoders[name].info.label for name in needed.vision),
         llms=tuple(session.llms[name].info.label for name in needed.text),
     )
-
-
-@contextmanager
-def _said_elsewhere(reporter: Any) -> Iterator[None]:
-    """Hide the tests that failed with one line from pytest's terminal reporter, but for its final count."""
-    kept: dict[str, list[Any]] = {}
-    for outcome in ("failed", "error"):
-        if outcome in reporter.stats:
-            kept[outcome] = reporter.stats[outcome]
-            reporter.stats[outcome] = [report for report in kept[outcome] if not _is_one_line(report)]
-    try:
-        yield
-    finally:
-        reporter.stats.update(kept)
 
 
 def _is_one_line(report: Any) -> bool:

@@ -17,7 +17,7 @@ import pytest
 
 from alignbench.experiments.speed.machine import threads_to_use
 from alignbench.paths import exists, is_file
-from alignbench.plugin.baseline import MIDDLE_OF, Baseline, runs_like
+from alignbench.plugin.baseline import MIDDLE_OF, Baseline
 from alignbench.plugin.selection import is_timed
 from alignbench.plugin.terminal import Printer
 from alignbench.session.environment import accelerator, git_commit, machine, versions
@@ -181,9 +181,9 @@ class Gate:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_benchmark_compare_machine_info(
-        self, machine_info: dict[str, Any], compared_benchmark: dict[str, Any]
+        self, benchmarksession: Any, machine_info: dict[str, Any], compared_benchmark: dict[str, Any]
     ) -> None:
-        """Keep what differs from the machine of the saved timings, to be said in a line."""
+        """Keep what differs from the machine of the saved timings, to be said in a line, and earlier ones."""
         saved = compared_benchmark["machine_info"]
         for name in sorted(machine_info.keys() | saved.keys()):
             if machine_info.get(name) != saved.get(name):
@@ -191,8 +191,13 @@ class Gate:
         # pytest-benchmark's own warning prints both in full, and fails where reports are not under the folder
         # that pytest was started in.
         compared_benchmark["machine_info"] = machine_info
-        if self.config.option.benchmark_compare is True and self.root is not None:
-            self.earlier = list(runs_like(saved, _saved_runs(self.root)[-MIDDLE_OF:-1]))
+        if self.config.option.benchmark_compare is True:
+            runs = [run for _, run in benchmarksession.storage.load()][-MIDDLE_OF:-1]
+            self.earlier = [
+                {bench["fullname"]: bench for bench in run["benchmarks"]}
+                for run in runs
+                if run.get("machine_info") == saved
+            ]
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:

@@ -17,7 +17,6 @@ from alignbench.files import write_bytes
 from alignbench.findings import read_run
 from alignbench.llms import conversions
 from alignbench.plots.inputs import read_artifacts
-from alignbench.plugin.baseline import runs_like
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +62,6 @@ def test_a_runs_files(tmp_path: Path, name: str) -> None:
 def test_files_that_only_save_time_or_are_passed_over(tmp_path: Path) -> None:
     file = pipe(tmp_path / "a.json")
     assert in_time(lambda: read_cell(file)) is None
-    assert in_time(lambda: list(runs_like({}, [file]))) == []
     pipe(tmp_path / "a.npz")
     complaints: list[str] = []
     in_time(lambda: read_artifacts(tmp_path, complaints.append))

@@ -168,6 +168,14 @@ def test_one_lucky_run_is_not_what_others_are_measured_by(speed: pytest.Pytester
     takes(speed, 0.01)
     assert run(speed, *ONE).ret == 0  # saved last, and faster than ever
     takes(speed, 0.03)
+    # Runs of another machine and broken files are no measure.
+    first, second, *_ = saved(speed)
+    good = first.read_text(encoding="utf-8")
+    first.write_text("{}", encoding="utf-8")
+    second.write_text(good.replace('"threads": 1', '"threads": 2'), encoding="utf-8")
+    assert run(speed, *ONE, *COMPARE).ret == 1
+    first.write_text(good, encoding="utf-8")
+    second.write_text(good, encoding="utf-8")
     assert run(speed, *ONE, *COMPARE).ret == 0
     # Who names the run means that one.
     assert run(speed, *ONE, "--benchmark-compare=0004", COMPARE[1]).ret == 1

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alignbench.experiments.speed.machine import Machine
 from alignbench.experiments.speed.reference import Reference, slowdown
-from alignbench.plugin.baseline import Baseline, runs_like
+from alignbench.plugin.baseline import Baseline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 THEN = {"product": 1.0, "memory": 2.0, "calls": 4.0}
 
@@ -103,23 +101,3 @@ def test_adjusting_scales_times_and_nothing_else_and_keeps_the_ratio() -> None:
     assert baseline.slowdowns == pytest.approx([1.2])
     baseline.compare("t", 18.0, THEN | {"memory": 2.4})  # a test that is run again
     assert compared["t"]["stats"]["median"] == pytest.approx(12.0)
-
-
-def test_runs_of_another_machine_and_broken_files_are_no_measure(tmp_path: Path) -> None:
-    def file(name: str, text: str) -> Path:
-        path = tmp_path / name
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    bench = {"fullname": "t", "stats": {"median": 1.0}}
-    good = {"machine_info": {"threads": 1}, "benchmarks": [bench]}
-    other = good | {"machine_info": {"threads": 2}}
-    paths = [
-        file("good", json.dumps(good)),
-        file("other", json.dumps(other)),
-        file("broken", "{"),
-        file("alien", "{}"),
-        file("list", "[]"),
-        tmp_path / "missing",
-    ]
-    assert list(runs_like({"threads": 1}, paths)) == [{"t": bench}]
