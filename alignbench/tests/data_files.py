@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from alignbench.datasets import load_mixed
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    from alignbench.datasets import Dataset
 
 
 def png(color: tuple[int, ...] = (10, 20, 30), size: tuple[int, int] = (12, 8), mode: str = "RGB") -> bytes:
@@ -103,3 +107,20 @@ def _said(role: str, text: str) -> dict[str, Any]:
 def png_chunk(kind: bytes, content: bytes) -> bytes:
     checksum = struct.pack(">I", zlib.crc32(kind + content))
     return struct.pack(">I", len(content)) + kind + content + checksum
+
+
+GOOD = line("chart/good.png", "a good one", id="good")
+IMAGES = {"chart/good.png": png((1, 2, 3)), "chart/other.png": png((3, 2, 1))}
+
+
+def load_with(
+    tmp_path: Path, *lines: str | bytes, images: dict[str, bytes] = IMAGES, **options: Any
+) -> Dataset:
+    return load_mixed(None, root=make_root(tmp_path, lines, images), **options)
+
+
+def the_reason(dataset: Dataset) -> str:
+    """Why the one row that was dropped was dropped; the good one must have come through."""
+    assert [sample.id for sample in dataset.samples] == ["good"]
+    (dropped,) = dataset.dropped
+    return dropped.reason
