@@ -42,7 +42,7 @@ def run_epochs(
     return np.asarray(learnt, dtype=np.float64), np.asarray(watched, dtype=np.float64)
 
 
-class Keeper:
+class BestWeights:
     """Keeps each training's best weights; what follows its own end does not count, as if it ran alone.
 
     Args:

@@ -16,7 +16,7 @@ from alignbench.doing import doing
 from alignbench.errors import InputError
 from alignbench.projectors import LOSSES, RIDGE
 from alignbench.projectors.architectures import build
-from alignbench.projectors.epochs import Keeper, run_epochs
+from alignbench.projectors.epochs import BestWeights, run_epochs
 from alignbench.projectors.losses import BIAS, LOSS_FUNCTIONS, SCALE
 from alignbench.projectors.patches import MOST_PATCHES, grid, principal_axes, width_read
 from alignbench.projectors.ridge import ridge
@@ -306,7 +306,7 @@ def _part(
 
 def _optimise(
     projectors: Stack, train: _Part, held_out: _Part, training: Training
-) -> tuple[Keeper, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+) -> tuple[BestWeights, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Return the keeper of each training's weights, and both losses after each epoch."""
     parameters, x, watched_x = projectors.parameters, projectors.rows(train.x), projectors.rows(held_out.x)
     runs, device = len(x), x.device
@@ -316,7 +316,7 @@ def _optimise(
         LOSS_FUNCTIONS[training.loss](part.y, part.weight, part.pairs) for part in (train, held_out)
     )
     optimiser = torch.optim.Adam([*parameters.values(), scale], lr=training.lr, fused=device.type == "cpu")
-    keeper = Keeper(parameters, runs, training.patience)
+    keeper = BestWeights(parameters, runs, training.patience)
 
     def learn() -> NDArray[np.float32]:
         prediction = projectors.forward(x)
