@@ -67,8 +67,8 @@ def load_dataset(
     name = str(spec)
     if spec is not None and isinstance(spec, str) and spec in DATASETS:
         factory = DATASETS.get(spec)
-        found = factory(n_per_type=n_per_type, types=types, seed=seed, root=root, text_field=text_field)
-        return _checked(found, name)
+        data = factory(n_per_type=n_per_type, types=types, seed=seed, root=root, text_field=text_field)
+        return _checked(data, name)
     if spec is not None and not is_dir(user_path(spec, "the dataset")):
         raise UnknownNameError(
             f"{unknown('dataset', name, dict.fromkeys(DATASETS))}; or the path of a folder"
@@ -85,18 +85,18 @@ def load_dataset(
     )
 
 
-def _checked(found: Dataset, name: str) -> Dataset:
+def _checked(data: Dataset, name: str) -> Dataset:
     """Return the dataset of a name, with checked type names, and with groups if it has none yet."""
-    if not isinstance(found, Dataset):
-        raise DataError(f"dataset {name!r}: expected a Dataset from its function, got {type(found).__name__}")
+    if not isinstance(data, Dataset):
+        raise DataError(f"dataset {name!r}: expected a Dataset from its function, got {type(data).__name__}")
     try:
-        for data_type in found.data_types:
+        for data_type in data.data_types:
             check_type(data_type)
     except DataError as error:
         raise DataError(f"dataset {name!r}: {error}") from error
-    if all(sample.group for sample in found.samples):
-        return found
-    return replace(found, samples=with_groups(found.samples))
+    if all(sample.group for sample in data.samples):
+        return data
+    return replace(data, samples=with_groups(data.samples))
 
 
 def sample_data(

@@ -79,12 +79,12 @@ def groups_of_rows(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[str, ...]
 def copies_of(
     arrays: Iterable[tuple[str, NDArray[np.generic]]], groups: Sequence[str], advice: str
 ) -> list[str]:
-    """Return a sentence for each array with copies: how many rows they are, what comes of it, what to do.
+    """Return a sentence for each array with copies: how many rows they are, what follows, what to do.
 
     Args:
-        arrays: (name, [n, d]) of each.
+        arrays: a name and a matrix [n, d] each.
         groups: the group of each row [n].
-        advice: what to do.
+        advice: the end of the sentence.
     """
     n = len(groups)
     return [

@@ -106,8 +106,8 @@ def load_mixed(
     for name in types or ():
         if name in RESERVED:
             raise InputError(f"types: {name!r} is reserved: {RESERVED[name]}; give None to take all types")
-    found = find_root(root, config)
-    pools, dropped = _pools(found, types, max_line_bytes)
+    data_root = find_root(root, config)
+    pools, dropped = _pools(data_root, types, max_line_bytes)
     draws = [_draw(pool, n_per_type, seed, text_field, wordings) for pool in pools]
     dropped += [row for draw in draws for row in draw.dropped]
     for pool, draw in zip(pools, draws, strict=True):
@@ -121,21 +121,21 @@ def load_mixed(
     samples = _with_unique_ids(samples)
     shown = drawn_wordings(samples, seed) if wordings == "draw" else _with_unique_ids(all_wordings(samples))
     return Dataset(
-        name=found.path.resolve().name,
+        name=data_root.path.resolve().name,
         samples=with_groups(shown),
-        origin=found.origin,
+        origin=data_root.origin,
         dropped=tuple(dropped),
-        notes=(*(found.notes if types is None else ()), *(note for draw in draws for note in draw.notes)),
+        notes=(*(data_root.notes if types is None else ()), *(note for draw in draws for note in draw.notes)),
         rows=max(pool.first + len(pool.index) for pool in pools),
-        usable_rows=partial(_usable_rows, found, types, text_field, max_line_bytes),
+        usable_rows=partial(_usable_rows, data_root, types, text_field, max_line_bytes),
     )
 
 
 def _usable_rows(
-    found: Root, types: Sequence[str] | None, text_field: TextField, max_line_bytes: int
+    data_root: Root, types: Sequence[str] | None, text_field: TextField, max_line_bytes: int
 ) -> list[int]:
     """Return the usable rows of the data, including all types of a common label file."""
-    pools, _ = _pools(found, None if found.sources[0].data_type is None else types, max_line_bytes)
+    pools, _ = _pools(data_root, None if data_root.sources[0].data_type is None else types, max_line_bytes)
     draws = [_draw(pool, None, 0, text_field, "all") for pool in pools]
     return sorted(sample.row for draw in draws for sample in draw.samples if sample.row is not None)
 
@@ -163,12 +163,12 @@ class _Draw:
 
 
 def _pools(
-    found: Root, types: Sequence[str] | None, max_line_bytes: int
+    data_root: Root, types: Sequence[str] | None, max_line_bytes: int
 ) -> tuple[list[_Pool], list[DroppedRow]]:
     """Return a pool for every requested type, and the rows whose type is unknown."""
     dropped: list[DroppedRow] = []
     pools: dict[str, _Pool] = {}
-    for source in found.sources:
+    for source in data_root.sources:
         if source.data_type is None:
             index = index_lines(source.labels, max_bytes=max_line_bytes)
             rows, untyped = _rows_by_type(index)
@@ -178,12 +178,12 @@ def _pools(
             first = sum(len(pool.index) for pool in pools.values())
             pools[source.data_type] = _tree_pool(source, source.data_type, max_line_bytes, first)
             dropped += pools[source.data_type].index.dropped
-    known = dict.fromkeys([*pools, *(s.data_type for s in found.sources if s.data_type is not None)])
+    known = dict.fromkeys([*pools, *(s.data_type for s in data_root.sources if s.data_type is not None)])
     for name in types or ():
         if name not in known:
-            raise UnknownNameError(f"{unknown('data type', name, known)} (in {found.origin})")
+            raise UnknownNameError(f"{unknown('data type', name, known)} (in {data_root.origin})")
     if not pools:
-        raise DataError(_nothing(f"no usable row in {found.origin}", dropped))
+        raise DataError(_nothing(f"no usable row in {data_root.origin}", dropped))
     return [pools[name] for name in (dict.fromkeys(types) if types else pools)], dropped
 
 

@@ -96,15 +96,15 @@ def _layout(path: Path, rule: str, config: Config) -> Root:
             raise DataError(f"data root {origin}: {LABELS} is there, but no folder {IMAGES}/ beside it")
         return Root(path, origin, (LabelSource(path / LABELS, path / IMAGES, None),))
     tree = {name: LabelSource(path / at.labels, path / at.images, name) for name, at in config.data.items()}
-    found = tuple(source for source in tree.values() if is_file(source.labels))
-    if not found:
+    present = tuple(source for source in tree.values() if is_file(source.labels))
+    if not present:
         expected = next(iter(config.data.values())).labels if config.data else "a configured tree"
         raise DataError(
             f"data root {origin}: expected {LABELS} with {IMAGES}/, or a label file of the "
             f"configuration's 'data' (such as {expected}); found neither"
         )
-    for source in found:
+    for source in present:
         if not is_dir(source.images):
             raise DataError(f"data root {origin}: {source.labels.name} is there, but not its {source.images}")
-    missing = tuple(f"no {name}: {s.labels} is not there" for name, s in tree.items() if s not in found)
-    return Root(path, origin, found, missing)
+    missing = tuple(f"no {name}: {s.labels} is not there" for name, s in tree.items() if s not in present)
+    return Root(path, origin, present, missing)

@@ -67,8 +67,8 @@ def extract_multi_encoder(
 
     Example:
         >>> from alignbench.datasets import load_mixed
-        >>> found = extract_multi_encoder(["mini-clip", "random-vit"], load_mixed(2))
-        >>> {name: embeddings.values.shape for name, embeddings in found.items()}
+        >>> embedded = extract_multi_encoder(["mini-clip", "random-vit"], load_mixed(2))
+        >>> {name: embeddings.values.shape for name, embeddings in embedded.items()}
         {'mini-clip': (6, 192), 'random-vit': (6, 192)}
     """
     named = _named(encoders, settings)
@@ -90,18 +90,18 @@ def _named(
 
     if isinstance(given, str | bytes):
         raise InputError(f"encoders: expected several, got {given!r}; give a list")
-    found: dict[str, ImageModel] = {}
+    by_name: dict[str, ImageModel] = {}
     pairs = given.items() if isinstance(given, Mapping) else ((None, encoder) for encoder in given)
     for alias, encoder in pairs:
         if isinstance(encoder, str):
             encoder = resolve(encoder if alias is None else f"{alias}={encoder}", **settings)
         name = info_of(encoder, "vision").label if alias is None else str(alias)
-        if name in found:
+        if name in by_name:
             raise InputError(f"encoders: two are called {name!r}; name them apart: {{'a': ..., 'b': ...}}")
-        found[name] = encoder
-    if not found:
+        by_name[name] = encoder
+    if not by_name:
         raise InputError("encoders: expected at least one, got none")
-    return found
+    return by_name
 
 
 def _dataset_of(images: Iterable[Image.Image | Path | str]) -> Dataset:

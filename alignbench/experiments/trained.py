@@ -85,11 +85,11 @@ class Repeats:
 
 
 def course(training: Training, epochs: Sequence[int]) -> dict[str, Any]:
-    """Return what a score says of how its projectors came about.
+    """Return what a score says about the training of its projectors.
 
     Args:
-        training: how.
-        epochs: that each training kept.
+        training: the settings of the trainings.
+        epochs: the epoch that each training kept.
     """
     from alignbench.projectors.ridge import PENALTY
 

@@ -69,11 +69,11 @@ def _check_parts(parts: Sequence[Path]) -> None:
         _check_count(part, header, len(names))
 
 
-def _check_count(file: Path, header: Header, found: int) -> None:
-    said = number(header.values, "split.tensors.count", found)
-    if said != found:
+def _check_count(file: Path, header: Header, actual: int) -> None:
+    said = number(header.values, "split.tensors.count", actual)
+    if said != actual:
         raise ModelError(
-            f"{file}: it says that the model has {said} tensors, and there are {found}; download it again"
+            f"{file}: it says that the model has {said} tensors, and there are {actual}; download it again"
         )
 
 

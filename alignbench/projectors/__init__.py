@@ -1,17 +1,17 @@
 """Projectors: small networks from an encoder's space to an LLM's, trained many at a time.
 
-Importing this imports no torch.
+Importing this package imports no torch.
 """
 
 PROJECTORS = ("linear", "mlp", "2layer_mlp", "cross_attention")
 RIDGE = "ridge"
-"""Squared error with a penalty on the weights: of linear projectors only, which are solved for it."""
+"""Squared error with a penalty on the weights; only for linear projectors, which are solved for it."""
 
 LOSSES = (RIDGE, "contrastive", "cosine", "mse")
 
 
 def loss_of(projector: str) -> str:
-    """Return the loss of a projector where none is chosen: a linear one is solved, others are trained."""
+    """Return a projector's default loss: a linear one is solved, others are trained."""
     return RIDGE if projector == "linear" else "mse"
 
 

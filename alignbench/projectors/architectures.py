@@ -1,8 +1,8 @@
 """The four projectors, each written for one training or, with stacked parameters, for many at a time.
 
-Parameters may have one axis more in front, [runs, ...]; rows then have it, too, and a product of matrices is
-that of every training with its own. `torch.func.vmap` would do the same for any module, but at these sizes
-its bookkeeping takes as long as the products, and holds the lock that a second thread waits for.
+Parameters may have one more leading axis, [runs, ...]; rows then have it, too, and a matrix product is that
+of every training with its own parameters. `torch.func.vmap` would do the same for any module, but at these
+sizes, its bookkeeping takes as long as the products and holds the lock that a second thread waits for.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-QUERIES = 2  # each costs a training of 300 epochs a quarter of a second; eight came out no better
+QUERIES = 2  # each costs a training of 300 epochs a quarter of a second; eight were no better
 HEADS = 2
 
 
 class Linear(nn.Module):
     """`torch.nn.Linear` with its weight stored as [dx, dy].
 
-    The gradient of a stack of weights then comes out in the layout of the weights themselves; transposed ones
-    are copied in every step, a quarter of a small training's time.
+    This gives the gradient of stacked weights the same layout as the weights; transposed ones would be copied
+    in every step, which takes a quarter of a small training's time.
     """
 
     def __init__(self, dx: int, dy: int) -> None:
@@ -40,7 +40,7 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(initial.bias.detach())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x [..., n, dx] in dy dimensions."""
+        """Map x [..., n, dx] to dy dimensions."""
         return (x @ self.weight).add_(self.bias.unsqueeze(-2))
 
 
@@ -59,15 +59,15 @@ class CrossAttention(nn.Module):
     Per head $\mathrm{softmax}(q_h K_h^\top / \sqrt{e}) V_h$, then LayerNorm-Linear-GELU-Linear for each
     query, and the mean over queries.
 
-    Keys and values are never formed for the patches: $q K^\top p = (K q)^\top p$ folds the keys into the
-    queries, and since a value is linear in its patch, patches are averaged before it. That leaves two small
-    products a patch.
+    Keys and values are never computed for the patches: $q K^\top p = (K q)^\top p$ folds the keys into the
+    queries, and because a value is linear in its patch, patches are averaged first. That leaves two small
+    products per patch.
 
     Args:
-        dx: width of a patch.
-        dy: width of the output.
-        queries: how many queries.
-        heads: how many heads at most; they have to divide dx.
+        dx: the width of a patch.
+        dy: the width of the output.
+        queries: the number of queries.
+        heads: the largest number of heads, which has to divide dx.
 
     Source:
         Li et al. (2023), BLIP-2, ICML, section 3.1.
@@ -85,13 +85,13 @@ class CrossAttention(nn.Module):
         self.out = Linear(dx, dy)
 
     def forward(self, patches: Tensor) -> Tensor:
-        """Return one vector an image, [..., n, dy], of `patches` [..., n, p, dx]."""
-        # A mean passes through what is linear, so it is taken before the last layer.
+        """Return one vector per image, [..., n, dy], for `patches` [..., n, p, dx]."""
+        # A mean commutes with a linear layer, so it is taken before the last one.
         projected: Tensor = self.out(self._read(patches).mean(dim=-2))
         return projected
 
     def tokens(self, patches: Tensor) -> Tensor:
-        """Return a vector a query, [n, queries, dy], of `patches` [n, p, dx]; of one training."""
+        """Return one vector per query, [n, queries, dy], for `patches` [n, p, dx] of one training."""
         projected: Tensor = self.out(self._read(patches))
         return projected
 
@@ -102,7 +102,7 @@ class CrossAttention(nn.Module):
         logits = folded / math.sqrt(width) @ patches.reshape(*runs, n * p, d).transpose(-1, -2)
         attention = logits.reshape(*runs, -1, n, p).transpose(-3, -2).softmax(dim=-1)
         read = (attention @ patches).reshape(*runs, n * queries, heads, d)
-        # A product a head: one for all heads would have to copy what was read into another order.
+        # One product per head: a single one for all heads would have to copy the result into another order.
         values = [own @ value for own, value in zip(read.unbind(-2), self.value.unbind(-3), strict=True)]
         tokens = nn.functional.gelu(self.hidden(self.norm(torch.cat(values, dim=-1))))
         return tokens.reshape(*runs, n, queries, d)
@@ -116,7 +116,7 @@ def _two_layer_mlp(dx: int, dy: int) -> nn.Module:
     return nn.Sequential(Linear(dx, dy), nn.GELU(), LayerNorm(dy), Linear(dy, dy))
 
 
-_ONE_GENERATOR = Lock()  # torch's own, which modules draw from, is the process's: threads take turns
+_ONE_GENERATOR = Lock()  # modules draw from torch's generator, of which the process has only one
 
 _BUILDERS: dict[str, Callable[[int, int], nn.Module]] = {
     "linear": Linear,
@@ -132,9 +132,9 @@ def build(projector: str, dx: int, dy: int, seed: int) -> nn.Module:
     Args:
         projector: "linear"; "mlp" (Linear-GELU-Linear, as LLaVA 1.5); "2layer_mlp"
             (Linear-GELU-LayerNorm-Linear); "cross_attention" (over patches).
-        dx: width of a vector or patch.
-        dy: width of the output.
-        seed: of the initial weights; torch's own generator is left as it was.
+        dx: the width of a vector or patch.
+        dy: the width of the output.
+        seed: the seed of the initial weights; torch's own generator is left unchanged.
 
     Raises:
         InputError: there is no such projector.

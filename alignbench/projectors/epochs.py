@@ -27,10 +27,10 @@ def run_epochs(
     """Return the losses of the trained and of the watched rows in each epoch, [epochs, ...] each.
 
     Args:
-        epochs: how many there are at most.
-        learn: takes the steps of an epoch, and returns their loss: of one training, or of several [runs].
-        watch: returns the loss of the rows that are watched, after these steps.
-        ended: is given the latter, and says whether to stop.
+        epochs: the largest number of epochs.
+        learn: takes the steps of an epoch, and returns their loss, for one training or for several [runs].
+        watch: returns the loss of the watched rows after these steps.
+        ended: receives that loss, and returns whether to stop.
     """
     learnt, watched = [], []
     for _ in range(epochs):
@@ -42,14 +42,14 @@ def run_epochs(
     return np.asarray(learnt, dtype=np.float64), np.asarray(watched, dtype=np.float64)
 
 
-class Keeper:
-    """Keeps each training's best weights; what comes after its own end does not count, as if alone.
+class BestWeights:
+    """Keeps each training's best weights; what follows its own end does not count, as if it ran alone.
 
     Args:
-        parameters: of all trainings, [runs, ...] each.
-        runs: how many trainings there are.
-        patience: epochs without a lower watched loss after which a training ends; None: it never does, and
-            its last weights are kept.
+        parameters: the parameters of all trainings, [runs, ...] each.
+        runs: the number of trainings.
+        patience: the number of epochs without a lower watched loss after which a training ends; with None, it
+            never does, and its last weights are kept.
     """
 
     def __init__(self, parameters: dict[str, Tensor], runs: int, patience: int | None) -> None:
@@ -61,7 +61,7 @@ class Keeper:
         self._kept = {} if patience is None else {k: v.detach().clone() for k, v in parameters.items()}
 
     def done(self, losses: Losses) -> bool:
-        """Take note of the watched losses of an epoch [runs]; return whether every training has ended."""
+        """Register the watched losses of an epoch [runs]; return whether every training has ended."""
         watched = np.asarray(losses)
         self._now += 1
         if self.patience is None:

@@ -16,7 +16,7 @@ from alignbench.doing import doing
 from alignbench.errors import InputError
 from alignbench.projectors import LOSSES, RIDGE
 from alignbench.projectors.architectures import build
-from alignbench.projectors.epochs import Keeper, run_epochs
+from alignbench.projectors.epochs import BestWeights, run_epochs
 from alignbench.projectors.losses import BIAS, LOSS_FUNCTIONS, SCALE
 from alignbench.projectors.patches import MOST_PATCHES, grid, principal_axes, width_read
 from alignbench.projectors.ridge import ridge
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
     Vectors = NDArray[np.float32]
 
-# Bytes of parameters, their gradients and moments, and activations held at once. On a CPU what leaves the
+# Bytes of parameters, their gradients and moments, and activations in memory at once. On a CPU, exceeding the
 # cache costs more than another step of the loop.
 _BUDGET = {"cpu": 100_000_000}
 _BUDGET_ON_DEVICE = 2_000_000_000
@@ -43,15 +43,15 @@ _WORTH_THREADS = 2_000_000_000  # multiplications in one forward pass
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How projectors are trained.
+    """Settings of the training of projectors.
 
     Args:
-        projector: of `alignbench.projectors.PROJECTORS`.
-        loss: of `alignbench.projectors.LOSSES`. For "ridge" a linear projector is solved, and nothing below
-            counts.
-        epochs: full-batch steps of Adam, at most.
+        projector: one of `alignbench.projectors.PROJECTORS`.
+        loss: one of `alignbench.projectors.LOSSES`. For "ridge", a linear projector is solved, and the
+            settings below have no effect.
+        epochs: the largest number of full-batch steps of Adam.
         lr: Adam's learning rate.
-        patience: stop a training whose held-out loss has not improved for so many epochs, and keep its best
+        patience: stop a training whose held-out loss has not improved for this many epochs, and keep its best
             weights; None trains to the end and keeps the last ones.
     """
 
@@ -67,11 +67,11 @@ class Split:
     """What differs between trainings.
 
     Args:
-        train: the rows that are trained on [n].
-        held_out: the rows whose loss is watched [n]; early stopping goes by it.
-        test: the rows that are predicted in the end [n].
-        seed: of the initial weights.
-        order: row i of x is trained towards row order[i] of y; None: its own. For controls.
+        train: the mask of the training rows [n].
+        held_out: the mask of the rows whose loss is watched [n], for early stopping.
+        test: the mask of the rows that are predicted at the end [n].
+        seed: the seed of the initial weights.
+        order: row i of x is trained towards row order[i] of y; None for its own row. For controls.
     """
 
     train: Mask
@@ -83,14 +83,14 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class TrainedProjector:
-    """What one training gave.
+    """The result of one training.
 
     Args:
-        prediction: of the test rows, in y's own units [n_test, dy].
-        train_loss: after each epoch [epochs]; the loss is that of standardised sides. One value, the squared
-            error, where the projector was solved.
-        held_out_loss: the same of the held-out rows.
-        epoch: the epoch, from 1, whose weights were kept; 0 where the projector was solved.
+        prediction: the prediction for the test rows, in y's own units [n_test, dy].
+        train_loss: the loss after each epoch [epochs], on standardised sides. A single value, the squared
+            error, if the projector was solved.
+        held_out_loss: the same for the held-out rows.
+        epoch: the epoch, from 1, whose weights were kept; 0 if the projector was solved.
     """
 
     prediction: Vectors
@@ -101,7 +101,7 @@ class TrainedProjector:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The rows of all trainings that one loss is over, [runs, rows, ...], padded with rows of weight 0."""
+    """The rows of all trainings that one loss covers, [runs, rows, ...], padded with rows of weight 0."""
 
     x: Tensor
     y: Tensor
@@ -118,24 +118,25 @@ def fit(
     groups: Sequence[str] | None = None,
     device: str = "cpu",
 ) -> list[TrainedProjector]:
-    """Train one projector a split, all of them together, and return what each gave, in order.
+    """Train one projector per split, all of them together, and return their results in order.
 
-    Both sides are centred, and divided by one number each, by the train rows of the split: so a step of Adam
-    means the same for every model. More patches than `MOST_PATCHES` are averaged over a grid, and wide ones
-    are read along the train rows' principal axes. A training's result does not depend on those beside it (to
-    rounding).
+    Both sides are centred and scaled, with one number per side, by the train rows of the split, so that a
+    step of Adam means the same for every model. More patches than `MOST_PATCHES` are averaged over a grid,
+    and wide ones are read along the principal axes of the train rows. Up to rounding, a training's result
+    does not depend on the others.
 
     Args:
-        x: the vision side, [n, dx]; for "cross_attention" its patches [n, p, dx].
+        x: the vision side [n, dx]; for "cross_attention", its patches [n, p, dx].
         y: the text side, [n, dy].
         splits: the rows and the seed of each training.
-        training: how.
-        groups: the group of each row: other rows of a row's group are no negatives; each its own by default.
+        training: the settings of all trainings.
+        groups: the group of each row: rows of one group are not negatives of each other; by default, each row
+            is its own.
         device: "cpu", "cuda", ...
 
     Raises:
-        InputError: sides that don't match, a split without train, held-out or test rows, an unknown loss or
-            projector.
+        InputError: sides don't match, a split lacks train, held-out or test rows, or the loss or projector is
+            unknown.
     """
     _check(x, y, splits, training)
     if training.loss == RIDGE:
@@ -144,7 +145,8 @@ def fit(
     codes = codes_of(np.arange(len(y)).astype(str) if groups is None else np.asarray(groups).astype(str))
     at_once = min(
         _at_once(x, y, training, _BUDGET.get(device, _BUDGET_ON_DEVICE)),
-        # Halves for two threads, however many there are: what is trained together must not depend on it.
+        # Halves for two threads, whatever the number of cores: what is trained together must not depend on
+        # it.
         max(1, -(-len(splits) // 2)) if device == "cpu" else len(splits),
     )
     parts = [splits[start : start + at_once] for start in range(0, len(splits), at_once)]
@@ -178,7 +180,7 @@ def _check(x: Vectors, y: Vectors, splits: Sequence[Split], training: Training) 
 
 
 def _at_once(x: Vectors, y: Vectors, training: Training, budget: int) -> int:
-    """Return how many trainings fit into the budget of bytes."""
+    """Return the number of trainings that fit into the budget of bytes."""
     dx, dy, n = width_read(x), y.shape[1], len(x)
     parameters = sum(p.numel() for p in build(training.projector, dx, dy, 0).parameters())
     activations = 4 * n * (dx + 3 * dy) + (6 * n * n if training.loss == "contrastive" else 0)
@@ -212,7 +214,7 @@ def _fit_together(
 
 
 def _solved(x: Vectors, y: Vectors, split: Split) -> TrainedProjector:
-    """Return what the penalised linear projector of a split gives."""
+    """Return the result of the penalised linear projector of a split."""
     side = _Sides.of(x, y, split)
     order = np.arange(len(y)) if split.order is None else split.order
     train, held_out, test = map(np.flatnonzero, (split.train, split.held_out, split.test))
@@ -231,7 +233,7 @@ def _solved(x: Vectors, y: Vectors, split: Split) -> TrainedProjector:
 
 @dataclass(frozen=True, slots=True)
 class _Sides:
-    """Both sides of one training, as its train rows standardise them."""
+    """Both sides of one training, standardised by its train rows."""
 
     raw_x: Vectors
     raw_y: Vectors
@@ -263,14 +265,14 @@ class _Sides:
 
 
 def _centred(train: Vectors) -> tuple[NDArray[np.float64], Vectors]:
-    """Return rows without their mean, and the mean."""
+    """Return the rows minus their mean, and the mean."""
     rows = train.astype(np.float64)
     mean = rows.mean(axis=tuple(range(rows.ndim - 1)))
     return rows - mean, mean.astype(np.float32)
 
 
 def _scale(centred: NDArray[np.float64]) -> float:
-    # A side without variance is left at 0: nothing can be learnt of it, and nothing blows up.
+    # A side without variance stays at 0: nothing can be learnt from it, and nothing overflows.
     return float(np.sqrt(np.square(centred).mean())) or 1.0
 
 
@@ -284,7 +286,7 @@ def _part(
     most = max(int(mask.sum()) for mask in masks)
     rows = [np.resize(np.flatnonzero(mask), most) for mask in masks]
     weight = np.stack([np.arange(most) < mask.sum() for mask in masks]).astype(np.float32)
-    # Which group a target is of: with another pairing it is the group of the row that it came from.
+    # The group of a target: with another pairing, it is the group of the row that the target comes from.
     targets = [
         own if split.order is None else split.order[own] for own, split in zip(rows, splits, strict=True)
     ]
@@ -304,8 +306,8 @@ def _part(
 
 def _optimise(
     projectors: Stack, train: _Part, held_out: _Part, training: Training
-) -> tuple[Keeper, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Return what has kept the weights of each training, and both losses after each epoch."""
+) -> tuple[BestWeights, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return the keeper of each training's weights, and both losses after each epoch."""
     parameters, x, watched_x = projectors.parameters, projectors.rows(train.x), projectors.rows(held_out.x)
     runs, device = len(x), x.device
     scale = torch.tensor([[SCALE, BIAS]] * runs, device=device, requires_grad=True)
@@ -314,13 +316,13 @@ def _optimise(
         LOSS_FUNCTIONS[training.loss](part.y, part.weight, part.pairs) for part in (train, held_out)
     )
     optimiser = torch.optim.Adam([*parameters.values(), scale], lr=training.lr, fused=device.type == "cpu")
-    keeper = Keeper(parameters, runs, training.patience)
+    keeper = BestWeights(parameters, runs, training.patience)
 
     def learn() -> NDArray[np.float32]:
         prediction = projectors.forward(x)
         with torch.no_grad():
             losses = train_loss(prediction, scale.detach(), scale.grad)
-        projectors.backward(prediction)  # which the loss has replaced by its gradient
+        projectors.backward(prediction)  # the loss has replaced it by its gradient
         optimiser.step()
         return losses.cpu().numpy()
 
@@ -333,7 +335,7 @@ def _optimise(
 
 @contextmanager
 def _threads(x: Vectors, y: Vectors, runs: int) -> Iterator[Callable[..., Iterator[list[TrainedProjector]]]]:
-    """Give the `map` that trains parts: small ones side by side, a thread each; large ones in turn."""
+    """Return the `map` that trains parts: small ones side by side, one thread each; large ones in turn."""
     # Beside other processes (`-n 2`) a pool's busy waiting made small products 20 times slower.
     work = runs * len(x) * width_read(x) * y.shape[1]
     if x.ndim == 3:
@@ -342,7 +344,7 @@ def _threads(x: Vectors, y: Vectors, runs: int) -> Iterator[Callable[..., Iterat
     if work >= _WORTH_THREADS:
         yield map
         return
-    # Workers of one pytest run share the cores: threads of theirs would only stand in each other's way.
+    # Workers of one pytest run share the cores: additional threads would only get in their way.
     beside = max(1, before // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
     torch.set_num_threads(1)
     try:

@@ -1,6 +1,6 @@
-"""Patches made fewer and narrower: a projector that reads them costs in proportion to both.
+"""Reducing the number and width of patches: the cost of a projector that reads them is proportional to both.
 
-On 49 patches of 1,280 numbers an image, a training took 30 times as long as on patches of 192.
+On 49 patches of 1,280 numbers per image, a training took 30 times as long as on patches of 192 numbers.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MOST_PATCHES = 64  # that "cross_attention" reads of an image: 8 by 8 places
-MOST_WIDTH = 256  # in how many dimensions it reads them
+MOST_PATCHES = 64  # that "cross_attention" reads of an image, as an 8 by 8 grid
+MOST_WIDTH = 256  # the number of dimensions in which it reads them
 
 
 def grid(values: NDArray[np.float32], most: int) -> NDArray[np.float32]:
     """Return patches averaged over a grid of at most `most` cells: [n, p, d] to [n, cells, d].
 
-    A square number of patches is taken for a square image; others are averaged in stretches. Where there are
-    no more patches than that, they are returned as they are.
+    If the number of patches is a square, the image is assumed to be square; otherwise, consecutive patches
+    are averaged. If there are no more patches than `most`, they are returned unchanged.
     """
     n, p, d = values.shape
     if p <= most:
@@ -42,12 +42,11 @@ def grid(values: NDArray[np.float32], most: int) -> NDArray[np.float32]:
 def principal_axes(centred: NDArray[np.float64]) -> NDArray[np.float32] | None:
     r"""Return the directions of the largest variance of patches, [d, MOST_WIDTH].
 
-    They are the leading eigenvectors of $\sum_i p_i p_i^\top$. None where patches have no more dimensions
-    than that.
+    They are the leading eigenvectors of $\sum_i p_i p_i^\top$. The result is None if patches have no more
+    dimensions than that.
 
     Args:
-        centred: patches of the images that are trained on [n, p, d], without their mean: no other image
-            takes part.
+        centred: the patches of the training images [n, p, d], minus their mean; no other image takes part.
     """
     width = centred.shape[-1]
     if width <= MOST_WIDTH:
@@ -56,13 +55,13 @@ def principal_axes(centred: NDArray[np.float64]) -> NDArray[np.float32] | None:
 
     rows = centred.reshape(-1, width).astype(np.float32)
     _, axes = eigh(rows.T @ rows, subset_by_index=(width - MOST_WIDTH, width - 1))
-    # A sign is arbitrary in an eigenvector: the entry of the largest size is made positive.
+    # The sign of an eigenvector is arbitrary: the entry with the largest size is made positive.
     signs = np.sign(np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0))
     turned: NDArray[np.float32] = np.ascontiguousarray((axes * signs)[:, ::-1], dtype=np.float32)
     return turned
 
 
 def width_read(x: NDArray[np.float32]) -> int:
-    """Return in how many dimensions a projector reads vectors [n, d] or patches [n, p, d]."""
+    """Return the number of dimensions in which a projector reads vectors [n, d] or patches [n, p, d]."""
     width = int(x.shape[-1])
     return min(width, MOST_WIDTH) if x.ndim == 3 else width

@@ -1,4 +1,4 @@
-"""The linear projector of least squares with a penalty on its weights: it is solved, not trained."""
+"""The linear projector of penalised least squares: it is solved, not trained."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
-# The prior that a text owes a sixteenth as much to its image as to everything else. On the packaged drawings
-# it costs the trained encoders nothing; an unpenalised fit also learns what an image puts into directions of
+# A prior: a text owes a sixteenth as much to its image as to everything else. On the packaged drawings, it
+# costs the trained encoders nothing; an unpenalised fit also learns what an image puts into directions with
 # hardly any variance, where an untrained encoder keeps its pixels. docs/trained.md has the numbers.
 PENALTY = 16.0
 
 
 def ridge(x: Matrix, y: Matrix, rows: Matrix, penalty: float = PENALTY) -> Matrix:
-    r"""Return what the penalised linear fit of y on x predicts for other rows.
+    r"""Return the prediction of the penalised linear fit of y on x for other rows.
 
-    $W = \arg\min_W \|Y - XW\|^2 + c\,s\,\|W\|^2$, s the mean squared length of the rows of x. So c does not
-    depend on the unit of x, and counts for less the more pairs there are: it stands against the n rows.
+    $W = \arg\min_W \|Y - XW\|^2 + c\,s\,\|W\|^2$, where s is the mean squared length of the rows of x. So c
+    does not depend on the unit of x, and the more pairs there are, the less it matters.
 
     Args:
-        x: what is fitted, centred [n, dx].
-        y: its targets, centred [n, dy].
-        rows: what is predicted, in the same units as x [m, dx].
-        penalty: c, above 0.
+        x: the rows to fit, centred [n, dx].
+        y: their targets, centred [n, dy].
+        rows: the rows to predict for, in the same units as x [m, dx].
+        penalty: c, which is above 0.
 
     Returns:
-        The predictions [m, dy]; all 0 where x has no variance.
+        The predictions [m, dy]; all are 0 if x has no variance.
 
     Source:
         Hoerl and Kennard (1970), Technometrics 12.

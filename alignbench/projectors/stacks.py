@@ -21,8 +21,8 @@ class ModuleStack:
     """Projectors of any architecture, with autograd's gradient.
 
     Args:
-        modules: a projector a training, all of one architecture.
-        device: where they are trained.
+        modules: one projector per training, all of one architecture.
+        device: the device of the training.
     """
 
     def __init__(self, modules: Sequence[nn.Module], device: str) -> None:
@@ -34,13 +34,13 @@ class ModuleStack:
         self._graph: Tensor | None = None
 
     def project(self, x: Tensor) -> Tensor:
-        """Return all trainings' predictions [runs, m, dy], to be overwritten by who gets them."""
+        """Return all trainings' predictions [runs, m, dy], which the caller may overwrite."""
         with torch.no_grad():
             projected: Tensor = self._module(x)
             return projected
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the same, and remember how it came about."""
+        """Return the predictions, and store what `backward` needs."""
         for value in self.parameters.values():
             value.grad = None
         self._graph = self._module(x)
@@ -53,16 +53,16 @@ class ModuleStack:
         self._graph = None
 
     def rows(self, x: Tensor) -> Tensor:
-        """Return rows as the stack takes them."""
+        """Return rows in the form that the stack takes."""
         return x
 
     def alone(self, number: int, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-        """Return what training `number` predicts of x [m, dx] with these weights."""
+        """Return the prediction of training `number` for x [m, dx] with these weights."""
         return _alone(self._module, number, parameters, x)
 
 
 class LinearStack:
-    """Linear projectors, with the bias as a last row of the weights and no array made anew in a step."""
+    """Linear projectors, with the bias as a last row of the weights, and no new array in a step."""
 
     def __init__(self, modules: Sequence[Linear], device: str) -> None:
         weight = torch.stack([torch.cat([m.weight.detach(), m.bias.detach()[None]]) for m in modules])
@@ -73,7 +73,7 @@ class LinearStack:
         self._x: Tensor | None = None
 
     def project(self, x: Tensor) -> Tensor:
-        """Return all trainings' predictions; as `ModuleStack`, in memory that the next call takes again."""
+        """Return all trainings' predictions, like `ModuleStack`, in memory that the next call reuses."""
         weight = self.parameters["weight"].detach()
         place = self._kept.get(x.shape[1])
         if place is None:
@@ -81,7 +81,7 @@ class LinearStack:
         return torch.bmm(x, weight, out=place)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the same, and remember the rows."""
+        """Return the predictions, and store the rows."""
         self._x = x
         return self.project(x)
 
@@ -97,18 +97,18 @@ class LinearStack:
         return torch.cat([x, x.new_ones(*x.shape[:-1], 1)], dim=-1)
 
     def alone(self, number: int, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-        """Return what training `number` predicts of x [m, dx] with these weights."""
+        """Return the prediction of training `number` for x [m, dx] with these weights."""
         return self.rows(x) @ parameters["weight"][number]
 
 
 class MlpStack:
-    """Linear-GELU-Linear, with or without a LayerNorm before the last layer, with the gradient written out.
+    """Linear-GELU-Linear, with or without a LayerNorm before the last layer, with an explicit gradient.
 
-    Autograd comes to the same numbers, and its accounts take a fifth of a small training's time.
+    Autograd gives the same numbers, but its bookkeeping takes a fifth of a small training's time.
 
     Args:
-        modules: a projector a training, all of one architecture.
-        device: where they are trained.
+        modules: one projector per training, all of one architecture.
+        device: the device of the training.
     """
 
     def __init__(self, modules: Sequence[nn.Sequential], device: str) -> None:
@@ -123,11 +123,11 @@ class MlpStack:
         self._kept: tuple[Tensor, ...] = ()
 
     def project(self, x: Tensor) -> Tensor:
-        """Return all trainings' predictions [runs, m, dy], to be overwritten by who gets them."""
+        """Return all trainings' predictions [runs, m, dy], which the caller may overwrite."""
         return self._steps(x)[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the same, and remember how it came about."""
+        """Return the predictions, and store what `backward` needs."""
         *steps, prediction = self._steps(x)
         self._kept = (x, *steps)
         return prediction
@@ -142,11 +142,11 @@ class MlpStack:
         self._first.learn(x, torch.ops.aten.gelu_backward(gradient, hidden))
 
     def rows(self, x: Tensor) -> Tensor:
-        """Return rows as the stack takes them."""
+        """Return rows in the form that the stack takes."""
         return x
 
     def alone(self, number: int, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-        """Return what training `number` predicts of x [m, dx] with these weights."""
+        """Return the prediction of training `number` for x [m, dx] with these weights."""
         return _alone(self._module, number, parameters, x)
 
     def _steps(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -157,7 +157,7 @@ class MlpStack:
 
 
 class _Affine:
-    """A linear layer of every training, by its name among the parameters."""
+    """The linear layers of all trainings, by their name among the parameters."""
 
     def __init__(self, parameters: dict[str, Tensor], name: str) -> None:
         weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
@@ -168,7 +168,7 @@ class _Affine:
         return torch.baddbmm(self._bias, x, self._weight)
 
     def back(self, gradient: Tensor) -> Tensor:
-        """Return the gradient of what went in, given that of what came out."""
+        """Return the gradient of the input, given that of the output."""
         return torch.bmm(gradient, self._weight.transpose(1, 2))
 
     def learn(self, x: Tensor, gradient: Tensor) -> None:
@@ -178,7 +178,7 @@ class _Affine:
 
 
 class _Norm:
-    """A LayerNorm of every training, by its name among the parameters."""
+    """The LayerNorms of all trainings, by their name among the parameters."""
 
     def __init__(self, parameters: dict[str, Tensor], name: str, eps: float) -> None:
         weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]

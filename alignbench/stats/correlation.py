@@ -111,15 +111,15 @@ def correlations(
     )
     largest = np.max([np.abs(drawn).max(axis=1) for drawn in pearson.values()], axis=0)
     exact = len(blocks) <= EXACT
-    drawn_count = len(orders) - (not exact)
-    found = []
+    drawn_count = len(orders) if exact else len(orders) - 1  # without the order as observed
+    results = []
     for goal in goals:
         for i, name in enumerate(scores):
             own = [drawn[goal][:, i] for drawn in (pearson, spearman, kendall)]
             p, spearman_p, kendall_p = map(_two_sided, own)
             p_adjusted = float((largest >= abs(own[0][0]) - _TIE).mean())
             around = _leave_one_out(scores[name], goals[goal], blocks.shape[1])
-            found.append(
+            results.append(
                 Correlation(
                     metric=name,
                     outcome=goal,
@@ -139,7 +139,7 @@ def correlations(
                     exact=exact,
                 )
             )
-    return found
+    return results
 
 
 def without_each(score: ArrayLike, goal: ArrayLike, labels: Sequence[str]) -> dict[str, float | None]:
@@ -153,13 +153,13 @@ def without_each(score: ArrayLike, goal: ArrayLike, labels: Sequence[str]) -> di
         labels: the label of each unit, such as its family or its lineage.
     """
     both = _matrices({"score": score, "goal": goal}, "without_each")
-    found: dict[str, float | None] = {}
+    coefficients: dict[str, float | None] = {}
     for label in dict.fromkeys(labels):
         rest = np.asarray([own != label for own in labels])
         a, b = (values[rest] for values in both.values())
         fits = len(a) > 2 and _varies(a) and _varies(b)
-        found[label] = float((_unit(a) * _unit(b)).sum() / a.shape[1]) if fits else None
-    return found
+        coefficients[label] = float((_unit(a) * _unit(b)).sum() / a.shape[1]) if fits else None
+    return coefficients
 
 
 def smallest_p(lineages: int) -> float:
@@ -209,16 +209,16 @@ def by_chance(size: int, r: float) -> float:
 
 
 def _matrices(named: Mapping[str, ArrayLike], what: str) -> dict[str, Matrix]:
-    found = {}
+    matrices = {}
     for name, values in named.items():
         matrix = np.asarray(values, dtype=np.float64)
         matrix = matrix[:, None] if matrix.ndim == 1 else matrix
         if matrix.ndim != 2 or not np.isfinite(matrix).all():
             raise InputError(f"{what}: expected finite values [units, columns] of {name}, got {matrix.shape}")
-        found[name] = matrix
-    if not found:
+        matrices[name] = matrix
+    if not matrices:
         raise InputError(f"{what}: expected at least one, got none")
-    return found
+    return matrices
 
 
 def blocks_of(lineages: Sequence[str], units: int) -> Orders:
@@ -276,12 +276,12 @@ def _permuted(scores: Sequence[Matrix], goal: Matrix, kind: object, orders: Orde
     assert callable(kind)
     features, other = np.stack([kind(values).ravel() for values in scores], axis=1), kind(goal)
     at_once = max(1, _AT_ONCE // other.size)
-    found = []
+    parts = []
     for start in range(0, len(orders), at_once):
         some = orders[start : start + at_once]
         moved = other[some[:, :, None], some[:, None, :]] if other.ndim == 3 else other[some]
-        found.append(moved.reshape(len(some), -1) @ features / goal.shape[1])
-    result: Matrix = np.concatenate(found)
+        parts.append(moved.reshape(len(some), -1) @ features / goal.shape[1])
+    result: Matrix = np.concatenate(parts)
     return result
 
 
@@ -295,9 +295,9 @@ def _leave_one_out(score: Matrix, goal: Matrix, checkpoints: int) -> list[float]
     lineages = len(score) // checkpoints
     if lineages < 4:  # for two points, r is always 1 or -1
         return []
-    found = []
+    coefficients = []
     for left_out in range(lineages):
         rest = np.delete(np.arange(len(score)), np.s_[left_out * checkpoints : (left_out + 1) * checkpoints])
         if _varies(score[rest]) and _varies(goal[rest]):
-            found.append(float((_unit(score[rest]) * _unit(goal[rest])).sum() / score.shape[1]))
-    return found
+            coefficients.append(float((_unit(score[rest]) * _unit(goal[rest])).sum() / score.shape[1]))
+    return coefficients

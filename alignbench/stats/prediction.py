@@ -121,13 +121,13 @@ def predicts(
             left_out[name] = "no value for every encoder and LLM"
     sources = {m.label: m.source for m in models} | {m.name: m.source for m in models}
     lineages = [sources.get(encoder, encoder) for encoder in encoders]
-    found: list[Correlation] = []
+    results: list[Correlation] = []
     goals: dict[str, Matrix] = {}
     if metrics and encoders:
         goals = {name: _matrix(table, encoders, columns) for name, table in outcomes.items()}
-        found = correlations(metrics, goals, lineages, seed=seed)
+        results = correlations(metrics, goals, lineages, seed=seed)
     count = len(set(lineages))
-    best = _of_cka(found)
+    best = _of_cka(results)
     three = (
         "" if best is None else paradox_of(best, metrics[best.metric], goals[best.outcome], lineages, seed)
     )
@@ -136,15 +136,15 @@ def predicts(
         lineages=count,
         columns=tuple(columns),
         left_out=left_out,
-        correlations=tuple(found),
-        statement=verdict_of(count, found),
+        correlations=tuple(results),
+        statement=verdict_of(count, results),
         paradox=three,
     )
 
 
-def _of_cka(found: Sequence[Correlation]) -> Correlation | None:
+def _of_cka(results: Sequence[Correlation]) -> Correlation | None:
     """Return the correlation of CKA with the first outcome; without CKA, the strongest for that outcome."""
-    own = [one for one in found if one.outcome == found[0].outcome]
+    own = [one for one in results if one.outcome == results[0].outcome]
     names = ("calibrated_cka", "debiased_cka", "linear_cka")
     of_cka = {one.metric: one for one in own if one.metric in names}
     first = next((of_cka[name] for name in names if name in of_cka), None)
@@ -193,12 +193,12 @@ def worth(one: Correlation) -> str:
 
 def _tables(scores: Sequence[Score], name: Any) -> dict[str, dict[tuple[str, tuple[str, str]], float]]:
     """Return name -> (encoder, (llm, data type)) -> value; the first recorded value counts."""
-    found: dict[str, dict[tuple[str, tuple[str, str]], float]] = {}
+    tables: dict[str, dict[tuple[str, tuple[str, str]], float]] = {}
     for score in scores:
         if score.value is not None and "fidelity" not in score.flags:
             cell = (str(score.encoder), (str(score.llm), score.data_type))
-            found.setdefault(name(score), {}).setdefault(cell, score.value)
-    return found
+            tables.setdefault(name(score), {}).setdefault(cell, score.value)
+    return tables
 
 
 def _matrix(
@@ -209,17 +209,17 @@ def _matrix(
     return np.asarray([[table[encoder, column] for column in columns] for encoder in encoders])
 
 
-def verdict_of(lineages: int, found: Sequence[Correlation]) -> str:
+def verdict_of(lineages: int, results: Sequence[Correlation]) -> str:
     """Return the conclusion from correlations over these lineages, in a sentence."""
     trainings = plural(lineages, "lineage")
     if lineages < ESTIMABLE:
         least = f"; the smallest two-sided p that {lineages} can give is {smallest_p(lineages):.2g}"
         return f"Not estimable: {trainings}, it takes {ESTIMABLE}{least if lineages > 2 else ''}."
-    if not found:
+    if not results:
         return f"Nothing to correlate: no score with a value for each of {trainings}."
-    best = min(found, key=lambda one: (one.p_adjusted, -abs(one.pearson)))
+    best = min(results, key=lambda one: (one.p_adjusted, -abs(one.pearson)))
     verdict = "predicts" if best.p_adjusted <= LEVEL else "is not shown to predict"
     return (
-        f"Of {len(found)} correlations over {trainings} the strongest is {best.metric}, which {verdict} "
+        f"Of {len(results)} correlations over {trainings} the strongest is {best.metric}, which {verdict} "
         f"{best.outcome}: r = {best.pearson:.2f}, p = {best.p_adjusted:.2g} after all were looked at."
     )

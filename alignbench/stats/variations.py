@@ -55,18 +55,18 @@ def variations(scores: Iterable[Score]) -> list[Variation]:
         if not base:
             continue
         for variant in sorted({variant for variant, _ in of}, key=_place):
-            found = {encoder: of.get((variant, encoder), s) for encoder, s in base.items()}
+            varied = {encoder: of.get((variant, encoder), s) for encoder, s in base.items()}
             unchanged = tuple(e for e in base if (variant, e) not in of)
-            rows.append(_row(llm, variant, found, unchanged, _order(base)))
+            rows.append(_row(llm, variant, varied, unchanged, _order(base)))
     return rows
 
 
 def _row(
-    llm: str, variant: str, found: dict[str, Score], unchanged: tuple[str, ...], before: tuple[str, ...]
+    llm: str, variant: str, varied: dict[str, Score], unchanged: tuple[str, ...], before: tuple[str, ...]
 ) -> Variation:
-    values = {encoder: float(score.value or 0.0) for encoder, score in found.items()}
-    order = _order(found)
-    groups = standings(found).tie_groups
+    values = {encoder: float(score.value or 0.0) for encoder, score in varied.items()}
+    order = _order(varied)
+    groups = standings(varied).tie_groups
     tied = None if groups is None else groups[0]
     keeps_first = before[0] == order[0] or before[0] in (tied or ())
     return Variation(llm, variant, values, unchanged, order, tied, kendall(before, order), keeps_first)
@@ -78,8 +78,8 @@ def _place(variant: str) -> tuple[int, str]:
     return next((i for i, kind in enumerate(kinds) if variant.startswith(kind)), len(kinds)), variant
 
 
-def _order(found: dict[str, Score]) -> tuple[str, ...]:
-    return tuple(sorted(found, key=lambda e: (-float(found[e].value or 0.0), e)))
+def _order(scores: dict[str, Score]) -> tuple[str, ...]:
+    return tuple(sorted(scores, key=lambda e: (-float(scores[e].value or 0.0), e)))
 
 
 def kendall(before: Sequence[str], after: Sequence[str]) -> float | None:

@@ -16,7 +16,7 @@ from alignbench.embed import Embedder, EmbeddingStore
 from alignbench.workshop.measure import _embed_contenders as contenders
 from alignbench.workshop.measure import _embed_inputs as inputs
 from alignbench.workshop.measure import _race, embed
-from alignbench.workshop.measure._race import Round, Spread, Usage, kept, race, ratios
+from alignbench.workshop.measure._race import Elapsed, Round, Spread, kept, race, ratios
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ class Machine:
         self.wall = self.cpu = self.busy = 0.0
         self.turns: list[str] = []
         self._others = itertools.cycle(others or [0.0])
-        monkeypatch.setattr(_race, "used", lambda: Usage(self.wall, self.cpu))
+        monkeypatch.setattr(_race, "used", lambda: Elapsed(self.wall, self.cpu))
         monkeypatch.setattr(_race, "busy_seconds", lambda: self.busy)
 
     def contender(self, name: str, wall: float, cpu: float) -> Any:
@@ -54,7 +54,7 @@ class Machine:
 
 
 def rounds_of(*others: float | None) -> list[Round]:
-    return [Round({"a": Usage(1, 1)}, other) for other in others]
+    return [Round({"a": Elapsed(1, 1)}, other) for other in others]
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_contenders_take_turns_and_who_begins_alternates(monkeypatch: pytest.Mon
 def test_a_round_knows_its_costs_and_what_others_did(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, others=[0.5])
     (one,) = race({"a": machine.contender("a", 2, 3), "b": machine.contender("b", 4, 4)}, 1, calm=1)
-    assert one.costs == {"a": Usage(2, 3), "b": Usage(4, 4)}
+    assert one.costs == {"a": Elapsed(2, 3), "b": Elapsed(4, 4)}
     assert one.others == pytest.approx(0.5)
 
 
@@ -104,7 +104,7 @@ def test_calm_rounds_count_where_there_are_enough(others: tuple[float | None, ..
 
 def test_a_ratio_is_of_costs_in_the_same_round() -> None:
     walls = [(1.0, 2.0), (10.0, 30.0), (2.0, 8.0)]
-    rounds = [Round({"ours": Usage(a, 1), "other": Usage(b, 0.5)}, 0) for a, b in walls]
+    rounds = [Round({"ours": Elapsed(a, 1), "other": Elapsed(b, 0.5)}, 0) for a, b in walls]
     assert ratios(rounds, "other", "ours", "wall") == Spread(3, 2.5, 3.5)
     assert ratios(rounds, "other", "ours", "cpu") == Spread(0.5, 0.5, 0.5)
 
@@ -155,7 +155,7 @@ def test_the_best_batch_size_is_the_fastest(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_report_says_how_calm_it_was() -> None:
     def said(*others: float | None) -> str:
-        rounds = [Round({"ours": Usage(1, 2), "theirs": Usage(3, 4)}, other) for other in others]
+        rounds = [Round({"ours": Elapsed(1, 2), "theirs": Elapsed(3, 4)}, other) for other in others]
         return embed.report(rounds, "theirs", 30, calm=0.2)
 
     assert "ours: 1.00 s, 2.00 s of processors, 30.0 a second" in said(0, 0, 0)

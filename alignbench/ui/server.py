@@ -108,12 +108,12 @@ def start(
     """Start the server in a thread; return the page and its address.
 
     Args:
-        given: as for `serve`.
-        host: as there.
-        port: as there.
-        browser: as there.
+        given: see `serve`.
+        host: see `serve`.
+        port: see `serve`.
+        browser: see `serve`.
         folder: where uploads and results are kept: private to this server.
-        names: as for `serve`.
+        names: see `serve`.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = str(folder)

@@ -72,8 +72,8 @@ def list_files(
         raise WeightsMissingError(
             f"not in the local Hub cache, and {reason}; with a network, run `hf download {repository}` once"
         )
-    found = revision or "main"
-    info = _ask(repository, found, "info")
+    used = revision or "main"
+    info = _ask(repository, used, "info")
     names = {file.rfilename for file in info.siblings}
     try:
         chosen = choose_weights(names, prefer=prefer, allow_pickle=allow_pickle, where=repository)
@@ -81,7 +81,7 @@ def list_files(
         conversion = _conversion(repository) if revision is None else None
         if conversion is None:
             raise WeightsMissingError(str(error)) from error
-        found, info = conversion, _ask(repository, conversion, "info")
+        used, info = conversion, _ask(repository, conversion, "info")
         names = {file.rfilename for file in info.siblings}
         chosen = choose_weights(names, prefer=prefer, allow_pickle=allow_pickle, where=repository)
     small = [name for name in (*CONFIGS, *PREPROCESSING) if name in names]
@@ -90,18 +90,18 @@ def list_files(
         raise WeightsMissingError("the repository has no config.json; give one in the transformers layout")
     for name in (*CONFIGS, *indices):
         if name in names:
-            fetch(repository, found, name)
+            fetch(repository, used, name)
     sizes = {file.rfilename: int(file.size or 0) for file in info.siblings}
     weights = [chosen]
     if indices:
-        index = read_json(fetch(repository, found, chosen))
+        index = read_json(fetch(repository, used, chosen))
         weights = shards(index, wanted, name=chosen, where=repository)
     needed = {name: sizes.get(name, 0) for name in (*small, *indices, *weights)}
-    have = cached_snapshots(repository, found)
+    have = cached_snapshots(repository, used)
     missing = sum(
         size for name, size in needed.items() if not any((folder / name).is_file() for folder in have)
     )
-    return Listing(repository, found, str(info.sha), needed, missing)
+    return Listing(repository, used, str(info.sha), needed, missing)
 
 
 def download(listing: Listing) -> None:

@@ -89,7 +89,11 @@ class Document:
 def imagine_document(rng: random.Random) -> Document:
     """Return a random page."""
     topic, place = title_of(rng)
-    sections = ["Abstract"] * (rng.random() < 0.4) + list(SECTIONS) + ["Discussion"] * (rng.random() < 0.4)
+    sections = list(SECTIONS)
+    if rng.random() < 0.4:
+        sections.insert(0, "Abstract")
+    if rng.random() < 0.4:
+        sections.append("Discussion")
     accent = rng.choice(tuple(COLOURS))
     return Document(
         topic=topic,

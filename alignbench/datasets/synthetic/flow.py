@@ -39,17 +39,17 @@ def _fits(text: str, points: float, width: float) -> bool:
 
 def _tokens(text: str) -> list[str]:
     """Return the parts between which a line may end, each with the spaces that follow it."""
-    found = [""]
+    tokens = [""]
     for character in text:
         alone = unicodedata.name(character, "").startswith(_NO_SPACES)
-        ends = found[-1] and (found[-1][-1].isspace() and not character.isspace())
-        if ends or (alone and found[-1]):
-            found.append(character)
+        ends = tokens[-1] and (tokens[-1][-1].isspace() and not character.isspace())
+        if ends or (alone and tokens[-1]):
+            tokens.append(character)
         else:
-            found[-1] += character
+            tokens[-1] += character
         if alone:
-            found.append("")
-    return [token for token in found if token]
+            tokens.append("")
+    return [token for token in tokens if token]
 
 
 def _parts(token: str, fits: Callable[[str], bool]) -> list[str]:

@@ -40,8 +40,8 @@ def font(size: float, face: str = "") -> ImageFont.FreeTypeFont:
 @lru_cache(maxsize=1)
 def _font_folder() -> Path:
     """Return where matplotlib has its fonts, without importing it."""
-    found = importlib.util.find_spec("matplotlib")
-    places = list(found.submodule_search_locations or ()) if found else []
+    spec = importlib.util.find_spec("matplotlib")
+    places = list(spec.submodule_search_locations or ()) if spec else []
     folder = Path(places[0]) / "mpl-data" / "fonts" / "ttf" if places else Path()
     if not (folder / FACES["serif"]).is_file():
         raise DataError(f"fonts of other drawings: expected {FACES['serif']} with matplotlib; reinstall it")
@@ -60,16 +60,16 @@ def pieces(text: str, face: str = "") -> tuple[tuple[str, str], ...]:
     """
     if any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in text):
         return ((_face_of_all(text, face), text),)
-    found: list[tuple[str, str]] = []
+    pieces: list[tuple[str, str]] = []
     for character in text:
-        last = found[-1][0] if found else face
+        last = pieces[-1][0] if pieces else face
         stays = unicodedata.combining(character) and _has(last, character)
         own = last if stays or character.isspace() else _face_of(character, face)
-        if found and own == last:
-            found[-1] = (own, found[-1][1] + character)
+        if pieces and own == last:
+            pieces[-1] = (own, pieces[-1][1] + character)
         else:
-            found.append((own, character))
-    return tuple(found)
+            pieces.append((own, character))
+    return tuple(pieces)
 
 
 @lru_cache(maxsize=4096)

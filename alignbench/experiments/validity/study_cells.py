@@ -111,7 +111,7 @@ def cell(
 
     Args:
         pair: the embeddings.
-        settings: how.
+        settings: the settings of the scores and trainings.
         vlm: gives patches, the LLM with its head, loaded, and the samples; None leaves the VLM out.
     """
     metrics: Values = {}

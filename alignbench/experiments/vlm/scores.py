@@ -74,7 +74,7 @@ def train_vlm(
         patches: the encoder's, row i of sample i.
         samples: the data.
         llm: loaded; its weights are not changed.
-        settings: how.
+        settings: the settings of the training.
         dataset: the data's label.
         tell: is told of each training that has ended.
 
@@ -107,7 +107,7 @@ def vlm(
         patches: gives the encoder's patches.
         llm: gives the LLM with its head, loaded.
         data: the samples.
-        settings: how to train.
+        settings: the settings of the training.
         names: the encoder and the LLM, where they are not loaded.
         tell: is told of each training that has ended.
     """

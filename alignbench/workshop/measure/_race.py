@@ -21,7 +21,7 @@ _BUSY = (0, 1, 2, 5, 6, 7)
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class Elapsed:
     """The seconds that one piece of work took: on the clock, and on processors over all threads."""
 
     wall: float
@@ -37,7 +37,7 @@ class Round:
         others: how many processors other processes kept busy meanwhile, None if that is unknown.
     """
 
-    costs: Mapping[str, Usage]
+    costs: Mapping[str, Elapsed]
     others: float | None
 
 
@@ -104,18 +104,18 @@ def ratios(rounds: Sequence[Round], of: str, to: str, what: str) -> Spread:
     return Spread.of([getattr(r.costs[of], what) / getattr(r.costs[to], what) for r in rounds])
 
 
-def cost_of(work: Callable[[], Any]) -> Usage:
+def cost_of(work: Callable[[], Any]) -> Elapsed:
     """Return the usage of one run of `work`."""
     before = used()
     work()
     after = used()
-    return Usage(after.wall - before.wall, after.cpu - before.cpu)
+    return Elapsed(after.wall - before.wall, after.cpu - before.cpu)
 
 
-def used() -> Usage:
+def used() -> Elapsed:
     """Return the clock, and this process's processor time so far: user and system, all threads."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return Usage(time.perf_counter(), usage.ru_utime + usage.ru_stime)
+    return Elapsed(time.perf_counter(), usage.ru_utime + usage.ru_stime)
 
 
 def busy_seconds(stat: Path = Path("/proc/stat")) -> float | None:
@@ -127,7 +127,7 @@ def busy_seconds(stat: Path = Path("/proc/stat")) -> float | None:
         return None
 
 
-def _others(before: float | None, after: float | None, started: Usage, ended: Usage) -> float | None:
+def _others(before: float | None, after: float | None, started: Elapsed, ended: Elapsed) -> float | None:
     if before is None or after is None:
         return None
     own = ended.cpu - started.cpu

@@ -99,13 +99,13 @@ def damage(name: str, images: int, flips: int, seed: int = 0) -> FlipCounts:
     return FlipCounts(images * flips, refused, harmless, unseen, much)
 
 
-def _share_wrong(whole: NDArray[np.uint8], found: NDArray[np.uint8]) -> float | None:
+def _share_wrong(whole: NDArray[np.uint8], opened: NDArray[np.uint8]) -> float | None:
     """Return the share of wrong pixels; None if the two images are equal."""
-    if whole.shape != found.shape:
+    if whole.shape != opened.shape:
         return 1.0
-    if np.array_equal(whole, found):
+    if np.array_equal(whole, opened):
         return None
-    return float((np.abs(whole.astype(int) - found).max(axis=2) > LARGE).mean())
+    return float((np.abs(whole.astype(int) - opened).max(axis=2) > LARGE).mean())
 
 
 def main(argv: list[str]) -> int:
@@ -116,7 +116,7 @@ def main(argv: list[str]) -> int:
     given = parser.parse_args(argv)
     print("| format | files | refused | no pixel changes | used with other pixels | more than 10% wrong |")
     print("|---|---|---|---|---|---|")
-    found = {name: damage(name, given.images, given.flips) for name in FORMATS}
-    for name, of in found.items():
+    counts = {name: damage(name, given.images, given.flips) for name in FORMATS}
+    for name, of in counts.items():
         print(f"| {name} | {of.files} | {of.refused} | {of.harmless} | {of.unseen} | {of.much} |")
-    return int(found["PNG"].unseen > 0)
+    return int(counts["PNG"].unseen > 0)

@@ -38,7 +38,7 @@ PATIENCE = 30
 
 
 @dataclass(frozen=True)
-class Workload:
+class TrainingSize:
     """A workload: sizes, number of runs, and length of training."""
 
     name: str
@@ -49,7 +49,7 @@ class Workload:
     training: Training
 
 
-def cases(large_runs: int, large_epochs: int) -> list[Workload]:
+def cases(large_runs: int, large_epochs: int) -> list[TrainingSize]:
     """Return ELAS and end to end at the default sizes, and at those of real models."""
     found = []
     for size, n, dims, splits, seeds, epochs in (
@@ -58,12 +58,12 @@ def cases(large_runs: int, large_epochs: int) -> list[Workload]:
     ):
         elas = Training("linear", "mse", epochs=epochs)
         e2e = Training("linear", "contrastive", epochs=epochs, patience=PATIENCE)
-        found += [Workload(f"elas {size}", n, dims, splits, seeds[0], elas)]
-        found += [Workload(f"e2e {size}", n, dims, splits, seeds[1], e2e)]
+        found += [TrainingSize(f"elas {size}", n, dims, splits, seeds[0], elas)]
+        found += [TrainingSize(f"e2e {size}", n, dims, splits, seeds[1], e2e)]
     return found
 
 
-def data(case: Workload) -> tuple[Vectors, Vectors, list[Split]]:
+def data(case: TrainingSize) -> tuple[Vectors, Vectors, list[Split]]:
     """Return sides that share some dimensions, as unit vectors, and the splits of the experiments."""
     rng = np.random.default_rng(0)
     common = rng.normal(size=(case.n, LATENT))
@@ -122,7 +122,7 @@ def _loss(prediction: Tensor, target: Tensor, scale: Tensor, loss: str) -> Tenso
     return -functional.logsigmoid(z * (scale[0].exp() * cosines + scale[1])).sum() / len(prediction)
 
 
-def compare(case: Workload, rounds: int) -> None:
+def compare(case: TrainingSize, rounds: int) -> None:
     """Print both side by side; fail if their results differ."""
     x, y, splits = data(case)
     fit(x, y, splits[:1], Training("linear", case.training.loss, epochs=2))  # torch's one-time initialisation

@@ -156,10 +156,14 @@ def by_size(world: Population, show: Callable[[Trials], str], scale: float) -> s
     """Return a table with one row per metric and one column per n."""
     rows = []
     for name in SEEING:
-        cells = [run(world, name, n, scale) for n in SIZES]
-        rows.append(
-            [name, *("–" if cell is None else show(cell) + "*" * (not cell.complete) for cell in cells)]
-        )
+        texts = []
+        for n in SIZES:
+            trials = run(world, name, n, scale)
+            if trials is None:
+                texts.append("–")
+            else:
+                texts.append(show(trials) if trials.complete else f"{show(trials)}*")
+        rows.append([name, *texts])
     return table(["metric", *(f"n = {n}" for n in SIZES)], rows)
 
 
