@@ -221,6 +221,7 @@ def test_what_only_tells_is_quick_and_imports_nothing_heavy(argv: list[str]) -> 
     assert min(seconds) < 2.0  # half a second on a quiet machine
 
 
+@pytest.mark.slow
 def test_whoever_reads_may_have_had_enough() -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "alignbench", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -77,6 +77,7 @@ def test_where_no_encoder_beats_shuffled_pairs_none_is_marked() -> None:
     assert not {"best", "="} & set(written)
 
 
+@pytest.mark.slow
 def test_projectors_show_value_interval_and_control() -> None:
     inputs = make_inputs(("a",), ("l",))
     ax = axes_titled(drawn(projector_comparison(inputs)), "projection_mse")

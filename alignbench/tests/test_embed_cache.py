@@ -350,6 +350,7 @@ for start in range(int(sys.argv[2]), int(sys.argv[3]), 2):
 """
 
 
+@pytest.mark.slow
 def test_writers_without_a_lock_lose_nothing(tmp_path: Path) -> None:
     root = str(Path(__file__).parents[2])
     ranges = [("0", "40"), ("20", "60"), ("40", "80")]

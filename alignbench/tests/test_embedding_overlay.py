@@ -31,6 +31,7 @@ def test_two_turns_of_one_cause_fall_together() -> None:
     assert (score.encoder, score.llm, score.higher_is_better) == ("toy", "toy-llm", False)
 
 
+@pytest.mark.slow
 def test_shuffled_pairs_score_at_the_null() -> None:
     ranks = []
     for n in range(60, 76):

@@ -135,6 +135,7 @@ def test_the_seed_shapes_what_is_drawn(method: str, drawn: bool) -> None:
     assert (layout(X, method, 3).points != layout(X, method, 2**40).points).any() == drawn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("n", [10, 11, 16])
 def test_few_rows_have_a_layout(method: str, n: int) -> None:

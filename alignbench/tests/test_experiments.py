@@ -90,6 +90,7 @@ def test_an_experiment_of_a_package_has_a_marker_a_test_and_a_tab(outside: Path)
     assert "test_others.py::test_stability_subset[linear_cka-" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_conftest_that_fails_is_one_line(outside: Path) -> None:
     (outside / "conftest.py").write_text("1 / 0", encoding="utf-8")
     line = [sys.executable, "-m", "alignbench", "stability"]

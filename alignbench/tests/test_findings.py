@@ -88,6 +88,7 @@ def test_a_data_type_is_asked_for_by_its_name() -> None:
     assert one.best("mini-llama") == one.best("mini-llama", "chart") == "a"
 
 
+@pytest.mark.slow
 def test_a_recorded_run_says_what_its_scores_said(tmp_path: Path) -> None:
     found = Findings.of(make_inputs().scores, make_run())
     write_run(tmp_path / "run", found, figures=False)
@@ -101,6 +102,7 @@ def test_a_recorded_run_says_what_its_scores_said(tmp_path: Path) -> None:
         Findings.read(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_example_of_the_docs_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,6 +53,7 @@ def test_no_modules_import_each_other_in_a_circle(known: dict[str, Module]) -> N
     assert circles(graph) == []
 
 
+@pytest.mark.slow
 def test_fixtures_and_metrics_import_nothing_heavy() -> None:
     code = (
         "import sys, alignbench.plugin.fixtures, alignbench.metrics, alignbench.datasets, alignbench.embed,"

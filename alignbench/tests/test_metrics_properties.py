@@ -35,6 +35,7 @@ def arguments(metric: Metric, n: int, *, constant: str = "") -> tuple[tuple[Any,
     return (sides["x"], *second), keywords
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METRICS.names())
 @given(data=st.data())
 @QUICK

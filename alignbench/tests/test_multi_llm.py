@@ -211,6 +211,7 @@ def test_a_metric_without_a_test_says_so() -> None:
     assert "higher is better; not tested" in {t.get_text() for t in figure.axes[0].texts}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("encoders", "llms", "metrics"), [(10, 5, 2), (4, 2, 2), (1, 1, 2), (3, 12, 2)])
 def test_what_is_written_stays_in_its_cell(encoders: int, llms: int, metrics: int) -> None:
     figure = multi_llm_matrix(

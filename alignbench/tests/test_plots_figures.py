@@ -87,6 +87,7 @@ def test_scores_of_another_experiment_give_no_figure(name: str) -> None:
     assert FIGURES.get(name)(FigureInputs(scores, make_run().models)) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES.names())
 def test_every_figure_says_what_is_seen(name: str) -> None:
     figure = drawn(FIGURES.get(name)(make_inputs(("mini-clip", "random-vit"), ("mini-llama",))))
@@ -225,6 +226,7 @@ def test_scatter_names_do_not_overlap_each_other_or_leave_the_axes() -> None:
         assert not any(box.overlaps(other) for other in boxes[i + 1 :])
 
 
+@pytest.mark.slow
 def test_scatter_gives_each_llm_a_marker_or_a_panel() -> None:
     few = drawn(cka_vs_coral(make_inputs(("a", "b"), ("one", "two"))))
     assert len(few.axes) == 2
@@ -243,6 +245,7 @@ def test_scatter_needs_both_metrics_of_a_pair() -> None:
     assert cka_vs_coral(FigureInputs([cka, coral])) is None
 
 
+@pytest.mark.slow
 def test_coral_never_claims_alignment() -> None:
     for draw in (coral_comparison, coral_dashboard, cka_vs_coral):
         note = drawn(draw(make_inputs(("mini-clip",), ("mini-llama",)))).get_supxlabel()
@@ -364,6 +367,7 @@ def test_coarse_averages_blocks_and_keeps_the_mean() -> None:
     assert coarse(matrix[:9, :9]).shape == (9, 9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*FIGURES.names()} - {"model_similarity", "intra_modal_similarity"}))
 def test_a_single_pair_of_nine_samples_is_drawn(name: str) -> None:
     inputs = make_inputs(("mini-clip",), ("mini-llama",))

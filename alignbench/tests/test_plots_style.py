@@ -60,6 +60,7 @@ def test_the_same_scores_give_the_same_bytes(name: str, tmp_path: Path) -> None:
     assert contents[0] == contents[1]
 
 
+@pytest.mark.slow
 def test_files_are_png_and_svg_and_nothing_else_is_left(tmp_path: Path) -> None:
     figure = FIGURES.get("eas_dashboard")(make_inputs(("mini-clip",), ("mini-llama",)))
     assert figure is not None
@@ -99,6 +100,7 @@ def test_the_process_settings_of_matplotlib_are_left_alone(tmp_path: Path) -> No
     assert dict(mpl.rcParams) == before
 
 
+@pytest.mark.slow
 def test_the_process_settings_do_not_reach_our_figures(tmp_path: Path) -> None:
     import matplotlib as mpl
 

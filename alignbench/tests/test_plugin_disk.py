@@ -213,6 +213,7 @@ def test_where_nothing_can_be_written_the_run_ends_all_the_same(
     assert keeper.said().endswith("what is above is all that is left of it")
 
 
+@pytest.mark.slow
 def test_figures_that_cannot_be_written_are_named_and_the_rest_is_there(
     keeper: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,6 +75,7 @@ def plain(x: Any, y: Any, split: Split, training: Training) -> tuple[Any, list[f
         return module(a[split.test]).numpy() * scale_y + mean_y, *history
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSS_FUNCTIONS)
 @pytest.mark.parametrize("projector", PROJECTORS)
 def test_trained_together_equals_a_plain_loop(projector: str, loss: str) -> None:

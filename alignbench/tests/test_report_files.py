@@ -293,6 +293,7 @@ def test_run_with_artifacts_leaves_every_figure(tmp_path: Path) -> None:
     assert all(f"`{name}`" in summary for name in drawable)
 
 
+@pytest.mark.slow
 def test_a_spoilt_artifact_costs_its_figures_and_is_said(tmp_path: Path) -> None:
     folder = tmp_path / "artifacts"
     write_arrays(folder, *make_arrays(("mini-clip",), ("mini-llama",)))

@@ -56,6 +56,7 @@ def test_golden_table_of_a_plain_run() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [60, 80, 120])
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp437", "no-such-encoding"])
 def test_no_line_is_wider_than_the_terminal(width: int, encoding: str) -> None:

@@ -31,6 +31,7 @@ def test_coefficients_are_those_of_scipy(n: int, ties: bool) -> None:
     assert found.kendall == pytest.approx(scipy_stats.kendalltau(x, y)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [3, 5, 6])
 def test_p_is_that_of_all_orders(n: int) -> None:
     rng = np.random.default_rng(n)

@@ -97,6 +97,7 @@ def test_a_best_that_is_far_ahead_is_told_from_all_by_the_quantile_for_two() -> 
     assert tie_groups({**shifted, names[1]: 1.0 - 0.96 * lead}, joint)[0] == names[:2]
 
 
+@pytest.mark.slow
 def test_who_is_told_from_the_leader_is_hardly_ever_the_best_and_who_stands_alone_is() -> None:
     rng = np.random.default_rng(3)
     alone = 0

@@ -89,6 +89,7 @@ def test_what_does_not_vary_is_named_as_left_out() -> None:
     assert validity(flat).left_out == {"flat": "it does not vary over the encoders"}
 
 
+@pytest.mark.slow
 def test_independent_data_are_called_significant_one_time_in_twenty() -> None:
     rng = np.random.default_rng(1)
     small = 0

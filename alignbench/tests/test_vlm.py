@@ -78,6 +78,7 @@ def scored(llm: Any, given: Patches, settings: VLMSettings = SETTINGS) -> dict[s
     return {score.metric: score for score in vlm_scores(result)} | {"result": result}
 
 
+@pytest.mark.slow
 def test_information_in_the_image_is_found(llm: Any) -> None:
     found = scored(llm, patches(60))
     gain = found["image_gain"]
@@ -89,6 +90,7 @@ def test_information_in_the_image_is_found(llm: Any) -> None:
     assert found["caption_perplexity"].value < found["caption_perplexity"].null.mean
 
 
+@pytest.mark.slow
 def test_images_that_are_all_alike_gain_nothing(llm: Any) -> None:
     gain = scored(llm, patches(informed=False))["image_gain"]
     assert gain.value == pytest.approx(0.0, abs=1e-5)
@@ -106,6 +108,7 @@ def test_training_lowers_the_loss_and_leaves_the_llm_as_it_was(llm: Any) -> None
     assert not any(p.requires_grad or p.grad is not None for p in llm.decoder.model.parameters())
 
 
+@pytest.mark.slow
 def test_a_training_does_not_depend_on_those_beside_it(llm: Any) -> None:
     whole = scored(llm, patches())["result"].trained
     alone = train_vlm(patches(), samples(), llm, settings_with(splits=1), dataset="d@1").trained
@@ -147,6 +150,7 @@ def test_every_projector_gives_image_tokens(projector: str, llm: Any) -> None:
     assert found["image_gain"].variant == projector
 
 
+@pytest.mark.slow
 def test_the_losses_of_held_out_captions_do_not_move_the_training(llm: Any) -> None:
     job = plan_jobs(samples(), SETTINGS)[0]
     changed = samples()
