@@ -36,7 +36,7 @@ from alignbench.tests.damaged_models import (
 from alignbench.tests.toys import RECORD, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from alignbench.tests.damaged_models import Damage
