@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "arrays"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ArrayScores(ScoreView):
     """The scores of arrays. Printed, they are the ranking of the vision arrays for each text array.
 

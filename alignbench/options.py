@@ -25,6 +25,16 @@ Kind = Literal["text", "path", "integer", "number", "switch", "names", "integers
 commas."""
 
 SEVERAL = frozenset({"names", "integers", "texts"})
+_EXPECTED: dict[Kind, str] = {
+    "text": "a text",
+    "path": "a path",
+    "integer": "a whole number",
+    "number": "a number",
+    "switch": "true or false",
+    "names": "a list of names",
+    "integers": "a list of whole numbers",
+    "texts": "a list of texts",
+}
 ENTRY_POINTS = "alignbench.options"
 PREFIX = "--align-"
 
@@ -113,6 +123,11 @@ class Option(Generic[T]):
     def is_list(self) -> bool:
         """Whether it takes several values."""
         return self.kind in SEVERAL
+
+    @property
+    def expects(self) -> str:
+        """What a value has to be, in words."""
+        return _EXPECTED[self.kind]
 
     @property
     def choices_now(self) -> tuple[str, ...]:

@@ -88,7 +88,10 @@ def load_dataset(
 def _checked(data: Dataset, name: str) -> Dataset:
     """Return the dataset of a name, with checked type names, and with groups if it has none yet."""
     if not isinstance(data, Dataset):
-        raise DataError(f"dataset {name!r}: expected a Dataset from its function, got {type(data).__name__}")
+        raise DataError(
+            f"dataset {name!r}: expected a Dataset from its function, got {type(data).__name__}; "
+            "return alignbench.datasets.Dataset(name, samples, origin), samples being a tuple of Sample"
+        )
     try:
         for data_type in data.data_types:
             check_type(data_type)

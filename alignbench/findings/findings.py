@@ -81,17 +81,20 @@ class Findings:
         run, scores = read_run(place)
         return cls.of(scores, run, str(place) if name is None else name)
 
-    def ranking(self, llm: str, data_type: str | None = None) -> Ranking:
+    def ranking(self, llm: str | None = None, data_type: str | None = None) -> Ranking:
         """Return the encoders for one LLM, best first: their order, ties, and how sure it is.
 
         Args:
-            llm: its name in the run, or its label.
+            llm: its name in the run, or its label; it may be left out where the run has one LLM.
             data_type: rank on this type alone; by default on all data together.
 
         Raises:
             UnknownNameError: the run has no score of an encoder with this LLM, or none on this data type.
-            InputError: there are several data types and no ranking on all data together.
+            InputError: there are several data types and no ranking on all data together; or no LLM is
+                named, and the run does not have exactly one.
         """
+        if llm is None:
+            llm = self._only_llm()
         label = self.labels.get(llm, llm)
         of_llm = {r.data_type: r for r in self._every if self.labels[r.llm] == label}
         if not of_llm:
@@ -103,7 +106,7 @@ class Findings:
             raise UnknownNameError(f"{llm}: {unknown('data type', wanted, of_llm)}")
         return of_llm[wanted]
 
-    def best(self, llm: str, data_type: str | None = None) -> str | None:
+    def best(self, llm: str | None = None, data_type: str | None = None) -> str | None:
         """Return the encoder that is better than all others by more than chance.
 
         None where there is no such encoder: several may be the best (see `ties`), none beats shuffled pairs,
@@ -111,7 +114,7 @@ class Findings:
         """
         return self.ranking(llm, data_type).winner
 
-    def ties(self, llm: str, data_type: str | None = None) -> tuple[str, ...] | None:
+    def ties(self, llm: str | None = None, data_type: str | None = None) -> tuple[str, ...] | None:
         """Return the encoders that may be the best and can't be told apart, best score first.
 
         Empty where one encoder is the best, or where none beats shuffled pairs; None where ties are unknown,
@@ -122,7 +125,7 @@ class Findings:
             return None
         return ranking.answer if len(ranking.answer) > 1 else ()
 
-    def answer(self, llm: str, data_type: str | None = None) -> str:
+    def answer(self, llm: str | None = None, data_type: str | None = None) -> str:
         """Return the answer for one LLM: the verdict, how sure it is, and what speaks against it.
 
         See `ranking` for the arguments and errors.
@@ -205,6 +208,22 @@ class Findings:
             prediction=self.prediction,
             variations=self.variations,
         )
+
+    def __repr__(self) -> str:
+        """Return what it is of; the scores themselves would fill pages."""
+        return f"<findings of {len(self.scores)} scores, with rankings for {self._llms or 'no LLM'}>"
+
+    @property
+    def _llms(self) -> str:
+        return ", ".join(dict.fromkeys(self.labels[ranking.llm] for ranking in self._every))
+
+    def _only_llm(self) -> str:
+        names = {self.labels[ranking.llm]: ranking.llm for ranking in self._every}
+        if not names:
+            raise InputError("llm: the run has no score of an encoder with an LLM")
+        if len(names) > 1:
+            raise InputError(f"llm: name one of the run's LLMs: {self._llms}")
+        return next(iter(names.values()))
 
     @cached_property
     def _every(self) -> list[Ranking]:

@@ -31,6 +31,7 @@ INVARIANCES = (
     "translation",
     "joint_translation",
 )
+_OF_ONE_WIDTH = frozenset({"joint_rotation", "joint_translation"})
 
 
 _PERMUTATIONS = 3  # arrays [draws, n] that drawing permutations holds in memory at once
@@ -129,6 +130,12 @@ class Metric:
         if unknown:
             raise InputError(
                 f"{self.name}: unknown invariances {sorted(unknown)}; known: {', '.join(INVARIANCES)}"
+            )
+        joint = [name for name in self.invariant_to if name in _OF_ONE_WIDTH]
+        if joint and self.two_sided and not self.same_width:
+            raise InputError(
+                f"{self.name}: {joint[0]} is one map for both sides, which takes sides of one width; declare "
+                f"same_width=True, or {joint[0].removeprefix('joint_')!r} if each side may have its own map"
             )
 
     @property

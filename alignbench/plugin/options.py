@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from alignbench.errors import ConfigError
 from alignbench.options import OPTIONS
 from alignbench.paths import user_path
 from alignbench.session.options import Options
 
 if TYPE_CHECKING:
-    import pytest
-
     from alignbench.options import Option
 
 
@@ -41,8 +41,8 @@ def _from_file(config: pytest.Config, option: Option[Any]) -> Any:
     name = _name_in_file(config, option)
     try:
         value = config.getini(option.destination)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{name}: {error}") from error
+    except (TypeError, ValueError, pytest.UsageError) as error:
+        raise ConfigError(f"{name}: expected {option.expects}; pytest says: {error}") from error
     if value is None or option.kind != "path" or config.inipath is None:
         return value
     return str(config.inipath.parent / user_path(value, name))

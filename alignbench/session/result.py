@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from alignbench.types import ModelInfo, Run, Score
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result(ScoreView):
     """The scores of experiments, with all that is made of them.
 

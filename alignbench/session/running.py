@@ -90,9 +90,12 @@ def run(session: Workbench, names: Sequence[str], steps: Steps | None = None) ->
         steps: is told of every cell.
 
     Raises:
+        ConfigError: none is named, or only pytest can run it.
         UnknownNameError: there is no such experiment.
         AlignbenchError: a model or the data can't be used.
     """
+    if not names:
+        raise ConfigError(f"name at least one experiment: {', '.join(EXPERIMENTS)}")
     declared = [EXPERIMENTS.get(name) for name in names]
     cells = list({cell.key: cell for one in declared for cell in _due(session, one)}.values())
     if not cells:

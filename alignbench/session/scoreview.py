@@ -51,8 +51,11 @@ class ScoreView(ABC):
         """
         figure = FIGURES.get(name)(self.inputs)
         if figure is None:
-            scored = ", ".join(dict.fromkeys(score.experiment for score in self.scores))
-            raise InputError(f"figure {name!r}: the scores of {scored} do not allow it{needs_of(name)}")
+            problem = f"figure {name!r}: the scores of {', '.join(self._scored)} do not allow it{needs_of(name)}"
+            drawn_by = FIGURES.get(name).experiments
+            if drawn_by and not set(drawn_by) & set(self._scored):
+                problem += f"; it is a figure of {' and '.join(drawn_by)}"
+            raise InputError(problem)
         return figure
 
     def table(self, width: int = 80) -> str:
@@ -60,6 +63,14 @@ class ScoreView(ABC):
         from alignbench.show import terminal_table
 
         return "\n".join(terminal_table(self.findings, width))
+
+    @property
+    def _scored(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(score.experiment for score in self.scores))
+
+    def __repr__(self) -> str:
+        """Return what it is of; the scores themselves would fill pages."""
+        return f"<{type(self).__name__}: {len(self.scores)} scores of {', '.join(self._scored)}>"
 
     def __str__(self) -> str:
         return self.table()

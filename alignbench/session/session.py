@@ -58,10 +58,15 @@ class Session(Workbench):
             steps: is told how far it is.
 
         Raises:
+            ConfigError: none is named, or only pytest can run it.
             UnknownNameError: there is no such experiment.
             AlignbenchError: a model or the data can't be used.
         """
         return run(self, experiments, steps)
+
+    def __repr__(self) -> str:
+        """Return the selection in one line; it reads no data and loads no model."""
+        return f"<session of {', '.join((*self.encoders, *self.llms))}>"
 
     def _repr_html_(self) -> str:
         """Return the selection as a table, for notebooks; it reads no data and loads no model."""

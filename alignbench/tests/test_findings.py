@@ -62,6 +62,17 @@ def test_an_llm_is_found_by_its_name_and_by_its_label() -> None:
         found.best("llama3")
 
 
+def test_the_only_llm_need_not_be_named() -> None:
+    one = paired({"a": 0.6, "b": 0.4}, null=ABOVE)
+    assert Findings.of(one).best() == "a"
+    assert Findings.of(one).answer() == Findings.of(one).answer("mini-llama")
+    several = Findings.of([*one, *paired({"a": 0.6, "b": 0.4}, llm="mini-qwen")])
+    with pytest.raises(InputError, match="llm: name one of the run's LLMs: mini-llama, mini-qwen"):
+        several.best()
+    with pytest.raises(InputError, match="llm: the run has no score of an encoder with an LLM"):
+        Findings.of([]).ranking()
+
+
 def test_a_data_type_is_asked_for_by_its_name() -> None:
     found = Findings.of(typed())
     assert (found.best("mini-llama", "chart"), found.ties("mini-llama", "document")) == ("a", ("b", "c"))
@@ -194,6 +205,10 @@ def test_a_session_gives_the_findings_of_its_result(tmp_path: Path) -> None:
         encoders=["mini-clip", "random-vit"], llms=["mini-llama"], n_samples=8, permutations=19
     )
     result = session.run("cka")
+    assert repr(session) == "<session of mini-clip, random-vit, mini-llama>"
+    assert repr(result) == f"<Result: {len(result.scores)} scores of cka>"
+    assert str(result) == "\n".join(terminal_table(result.findings))
+    assert repr(result.findings) == f"<findings of {len(result.scores)} scores, with rankings for mini-llama>"
     assert result.findings.best("mini-llama") == result.findings.ranking("mini-llama").winner
     assert {str(score.encoder) for score in result.findings.scores} == {"mini-clip", "random-vit"}
     path = result.save(tmp_path / "run", figures=False)

@@ -44,10 +44,19 @@ PAIR = make_pair()
 PAGE = Path(__file__).parents[1] / "docs" / "library.md"
 
 
-def files_of_the_page() -> dict[str, str]:
-    """Return name -> content of the page's Python files, each named in its first line."""
-    blocks = re.findall(r"```python\n# (\S+\.py)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    return dict(blocks)
+def projects_of_the_page() -> list[dict[str, str]]:
+    """Return name -> content of each project's Python files, each named in its first line.
+
+    A project begins with its conftest.py.
+    """
+    found: list[dict[str, str]] = []
+    for name, content in re.findall(
+        r"```python\n# (\S+\.py)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL
+    ):
+        if name == "conftest.py":
+            found.append({})
+        found[-1][name] = content
+    return found
 
 
 def command_of_the_page() -> list[str]:
@@ -58,18 +67,23 @@ def command_of_the_page() -> list[str]:
 
 @pytest.fixture
 def outside(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A folder with the page's files and nothing else."""
+    """An empty folder."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("ALIGNBENCH_CACHE", str(pytester.path / ".cache"))
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    for name, content in files_of_the_page().items():
-        (pytester.path / name).write_text(content, encoding="utf-8")
     return pytester
 
 
+def fill(outside: pytest.Pytester, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        (outside.path / name).write_text(content, encoding="utf-8")
+
+
 def test_the_page_works_as_it_stands(outside: pytest.Pytester) -> None:
-    assert files_of_the_page().keys() == {"conftest.py", "test_fit.py"}
+    files, _ = projects_of_the_page()
+    assert files.keys() == {"conftest.py", "test_fit.py"}
+    fill(outside, files)
     result = outside.runpytest_subprocess(
         *command_of_the_page(), "-p", "no:cacheprovider", "--align-no-figures", timeout=900
     )
@@ -81,6 +95,15 @@ def test_the_page_works_as_it_stands(outside: pytest.Pytester) -> None:
         ("calibrated_cka", "thumbnails", "mini-llama"),
         ("product_agreement", "thumbnails", "mini-llama"),
     }
+
+
+def test_the_option_of_the_page_is_read_and_checked(outside: pytest.Pytester) -> None:
+    _, files = projects_of_the_page()
+    assert files.keys() == {"conftest.py", "test_depth.py"}
+    fill(outside, files)
+    outside.runpytest_subprocess("--align-depth=5", "-p", "no:cacheprovider").assert_outcomes(passed=1)
+    wrong = outside.runpytest_subprocess("--align-depth=0", "-p", "no:cacheprovider")
+    wrong.stderr.fnmatch_lines(["ERROR: --align-depth: expected at least 1, got 0"])
 
 
 def test_importing_the_name_is_cheap_and_lazy() -> None:

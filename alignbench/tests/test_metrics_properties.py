@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -136,10 +138,10 @@ def spoiling(x: Any, y: Any) -> float:
         ("symmetric", metric_of(asymmetric, symmetric=True)),
         ("self_value", metric_of(lambda x, y: 0.25, self_value=1.0)),
         ("rotation", metric_of(asymmetric, invariant_to=("rotation",))),
-        ("joint_rotation", metric_of(asymmetric, invariant_to=("joint_rotation",))),
+        ("joint_rotation", metric_of(asymmetric, invariant_to=("joint_rotation",), same_width=True)),
         ("isotropic_scale", metric_of(asymmetric, invariant_to=("isotropic_scale",))),
         ("translation", metric_of(asymmetric, invariant_to=("translation",))),
-        ("joint_translation", metric_of(asymmetric, invariant_to=("joint_translation",))),
+        ("joint_translation", metric_of(asymmetric, invariant_to=("joint_translation",), same_width=True)),
         ("row_order", metric_of(asymmetric)),
         ("inputs_unchanged", metric_of(spoiling)),
     ],
@@ -165,3 +167,23 @@ def test_unknown_properties_and_invariances_are_refused() -> None:
         check_property(METRICS.get("linear_cka"), "beauty", X, Y)
     with pytest.raises(InputError, match="unknown invariances"):
         metric_of(asymmetric, invariant_to=("shear",))
+
+
+@pytest.mark.parametrize("name", ["joint_rotation", "joint_translation"])
+def test_one_map_of_both_sides_needs_sides_of_one_width(name: str) -> None:
+    with pytest.raises(InputError, match=rf"third_party: {name} is one map for both.*same_width=True, or "):
+        metric_of(asymmetric, invariant_to=(name,))
+    assert metric_of(asymmetric, invariant_to=("joint_scale",)).invariant_to == ("joint_scale",)
+
+
+def test_the_metric_of_the_docs_keeps_what_it_declares() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n([^`]*@METRICS.*?)```", page, re.DOTALL)
+    exec(example, {})
+    try:
+        metric = METRICS.get("first_axis")
+        for declared in declared_properties(metric):
+            for width in (1, 3):
+                check_property(metric, declared, X, Y[:, :width])
+    finally:
+        METRICS.remove("first_axis")

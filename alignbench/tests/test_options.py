@@ -156,3 +156,20 @@ def test_the_configuration_file_of_pytest_has_the_options(project: pytest.Pytest
     over.stdout.fnmatch_lines(["*values: ('toy-a',) 9 False *"])
     wrong = project.runpytest_subprocess(*PLAIN, "-o", "alignbench_n_samples=0")
     wrong.stderr.fnmatch_lines(["ERROR: pyproject.toml: alignbench_n_samples: expected at least 1, got 0"])
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "value", "expected"),
+    [
+        ("tool.pytest.ini_options", "n_samples", "x", "a whole number"),
+        ("tool.pytest.ini_options", "perplexity", "x", "a number"),
+        ("tool.pytest", "l2", "maybe", "true or false"),
+    ],
+)
+def test_a_value_that_pytest_refuses_is_named(
+    project: pytest.Pytester, table: str, name: str, value: str, expected: str
+) -> None:
+    project.makepyfile(test_it=LOOK)
+    project.makepyprojecttoml(f'[{table}]\nalignbench_{name} = "{value}"\n')
+    wrong = project.runpytest_subprocess(*PLAIN)
+    wrong.stderr.fnmatch_lines([f"ERROR: pyproject.toml: alignbench_{name}: expected {expected}; *'{value}'"])

@@ -50,6 +50,8 @@ def test_a_data_set_is_taken_as_it_is(session: ab.Session) -> None:
         (lambda s: ab.Session(data="x", data_root="y"), "data_root: data='x' names data, too"),
         (lambda s: ab.Session(**TOYS, groups="rows"), "groups: it is for rows of arrays"),
         (lambda s: ab.Session(s.options, seed=3), "seed: it is one of the options"),
+        (lambda s: s.run(), "name at least one experiment: cka, compare, "),
+        (lambda s: s.run("cka").figure("speed_dashboard"), "do not allow it.*; it is a figure of speed"),
         (lambda s: ab.Session(encoder="mini-clip"), "unknown option 'encoder'. Did you mean 'encoders'"),
     ],
 )
