@@ -176,6 +176,12 @@ def test_one_map_of_both_sides_needs_sides_of_one_width(name: str) -> None:
     assert metric_of(asymmetric, invariant_to=("joint_scale",)).invariant_to == ("joint_scale",)
 
 
+@pytest.mark.parametrize("name", METRICS.names())
+def test_every_metric_is_defined_in_the_docs(name: str) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert f"`{name}`" in page
+
+
 def test_the_metric_of_the_docs_keeps_what_it_declares() -> None:
     page = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n([^`]*@METRICS.*?)```", page, re.DOTALL)
