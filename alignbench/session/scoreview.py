@@ -51,7 +51,9 @@ class ScoreView(ABC):
         """
         figure = FIGURES.get(name)(self.inputs)
         if figure is None:
-            problem = f"figure {name!r}: the scores of {', '.join(self._scored)} do not allow it{needs_of(name)}"
+            problem = (
+                f"figure {name!r}: the scores of {', '.join(self._scored)} do not allow it{needs_of(name)}"
+            )
             drawn_by = FIGURES.get(name).experiments
             if drawn_by and not set(drawn_by) & set(self._scored):
                 problem += f"; it is a figure of {' and '.join(drawn_by)}"
