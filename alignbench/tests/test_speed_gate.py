@@ -143,7 +143,9 @@ def test_without_anything_saved_everything_is_judged() -> None:
 
 
 SLOWED = """
-speed_rounds.Timing.busy = False  # whatever other tests do meanwhile
+from alignbench.experiments.speed.rounds import Timing
+
+Timing.busy = False  # whatever other tests do meanwhile
 reading["memory"] = {factor}
 """
 
