@@ -32,11 +32,31 @@ class ClipVision(Network, ChoosesAttention, Protocol):
 class ClipTransformer(Protocol):
     """The transformer of a CLIP."""
 
-    encoder: Any
+    encoder: ClipLayers
     post_layernorm: Callable[[Tensor], Tensor]
 
     def __call__(self, pixels: Tensor, /, *, output_hidden_states: bool) -> Any:
         """Return `last_hidden_state`, `pooler_output`, and `hidden_states` if requested."""
+
+
+class ClipLayers(Protocol):
+    """The layers of a CLIP's transformer, one after another."""
+
+    layers: Sequence[ClipLayer]
+
+
+class ClipLayer(Protocol):
+    """One layer: a norm, attention, and what the value path needs of them."""
+
+    layer_norm1: Callable[[Tensor], Tensor]
+    self_attn: ClipAttention
+
+
+class ClipAttention(Protocol):
+    """The attention of a layer, as far as its value path goes."""
+
+    v_proj: Callable[[Tensor], Tensor]
+    out_proj: Callable[[Tensor], Tensor]
 
 
 class SiglipVision(Network, Protocol):

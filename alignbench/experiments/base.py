@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -13,7 +13,7 @@ from alignbench.weights.custom import Custom
 from alignbench.weights.handle import Handle
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
     from contextlib import AbstractContextManager
 
     import numpy as np
@@ -71,7 +71,7 @@ class Bench(Protocol):
         """
 
     def is_given(self, name: str) -> bool:
-        """Whether an option was given, and is not at its default."""
+        """Whether a value was given, rather than left to the default."""
 
     @property
     def dataset(self) -> Dataset:
@@ -182,7 +182,8 @@ class Part:
             timed.
         of: what a cell is made of.
         sweep: parameter -> the values that it takes in turn.
-        uses: what it takes of models beside their embeddings, so that it comes with the same load of weights.
+        uses: what it takes of models beside their embeddings, so that it comes with the same load of weights;
+            a function of the parameter values where these decide it.
         cost: how long it takes.
         timed: whether it is a measurement of time.
     """
@@ -191,7 +192,7 @@ class Part:
     compute: Callable[..., Any]
     of: tuple[Unit, ...] = ("pair",)
     sweep: Mapping[str, Sweep] = field(default_factory=dict)
-    uses: frozenset[Use] = frozenset()
+    uses: frozenset[Use] | Callable[[Mapping[str, object]], frozenset[Use]] = frozenset()
     cost: Cost = Cost()
     timed: bool = False
 
@@ -209,6 +210,10 @@ class Part:
             else:
                 fixed[name] = tuple(sweep() if callable(sweep) else sweep)
         return fixed, optional
+
+    def uses_with(self, values: Mapping[str, object]) -> frozenset[Use]:
+        """Return what a cell with these parameter values takes of models beside their embeddings."""
+        return self.uses(values) if callable(self.uses) else self.uses
 
     def computed(self, bench: Bench, *cell: object, **values: object) -> Computed:
         """Compute a cell."""
@@ -228,7 +233,8 @@ class Tab:
     Args:
         title: what stands on the tab.
         about: what it answers, in a sentence or two.
-        controls: what can be chosen beside encoders.
+        controls: what can be chosen beside encoders: options by name, "data" for those of the samples,
+            "image" for a picture and what to look for in it.
         beside: other experiments that are run with it.
         options: option -> the value that it has on the page, a list where it takes several.
     """

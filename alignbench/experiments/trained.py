@@ -11,7 +11,7 @@ from alignbench.columns import count_of
 from alignbench.errors import TooFewSamplesError
 from alignbench.experiments.scoring import identity, preprocessing
 from alignbench.experiments.sharing import Sharing, why_not
-from alignbench.projectors import RIDGE
+from alignbench.projectors import OF_PATCHES, RIDGE
 from alignbench.stats import assign, corrected_interval, repeated_split, rng_for, seed_for, seed_spread
 from alignbench.stats.interval import MIN_GROUPS
 from alignbench.types import Null, Score
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.errors import DegenerateError
-    from alignbench.experiments.base import Bench
+    from alignbench.experiments.base import Bench, Use
     from alignbench.projectors.fit import Split, Training
     from alignbench.types import Interval, Pair
 
@@ -36,6 +36,11 @@ CONTROLS = 1  # re-trained on shuffled pairs, in every split
 PERMUTATIONS = 999
 SOLVED_SPLITS = 40  # where projectors are solved
 PREDICTION_BYTES = 200_000_000  # bytes of predictions held at once
+
+
+def patches_if_read(values: Mapping[str, object]) -> frozenset[Use]:
+    """Return what a training of `values["projector"]` takes of an encoder beside its embeddings."""
+    return frozenset({"patches"}) if values.get("projector") == OF_PATCHES else frozenset()
 
 
 @dataclass(frozen=True, slots=True)

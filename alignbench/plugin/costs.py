@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from alignbench.experiments import Cost, experiments
+from alignbench.projectors import OF_PATCHES
 from alignbench.projectors.patches import MOST_WIDTH
 from alignbench.session.selection import named_in
 from alignbench.weights.sizes import ModelSize
@@ -91,7 +92,7 @@ class Workload:
         work = _work(projector, dx, dy) * self.samples
         usual = _work(projector, _MINI_VISION.width or 0, _MINI_TEXT.width or 0) * MEASURED_SAMPLES
         axes = 0.0
-        if projector == "cross_attention" and dx > MOST_WIDTH:
+        if projector == OF_PATCHES and dx > MOST_WIDTH:
             axes = _AXES_SECONDS * (dx / _AXES_WIDTH) ** 2
         return cost.seconds * share * often * (1 - _OF_WORK + _OF_WORK * work / usual) + axes
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from alignbench.embed import runs
 from alignbench.errors import AlignbenchError, UnwritableError
 from alignbench.experiments import defaults_of, experiments, needing
 from alignbench.plugin import timing
@@ -323,7 +324,7 @@ def _nothing_to_time(item: pytest.Item, session: Session) -> str | None:
     models = {**session.encoders, **session.llms}
     for axis in ("encoder", "llm", "compared_llm"):
         model = models.get(str(parameters.get(axis)))
-        if model is not None and not session.runs(model):
+        if model is not None and not runs(model):
             return f"{model.info.label} is arrays that were computed elsewhere: there is no model to be timed"
     if session.rows and "dataset" in getattr(item, "fixturenames", ()):
         return "the samples are rows of arrays: there are no images"

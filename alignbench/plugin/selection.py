@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.errors import ConfigError
 from alignbench.experiments import EXPERIMENTS
-from alignbench.session.selection import JOIN, PATCH_PROJECTOR, ModelNames
+from alignbench.session.selection import JOIN, ModelNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -92,15 +92,11 @@ def part_of(item: pytest.Item) -> Part | None:
 
 
 def uses_of(item: pytest.Item) -> frozenset[Use]:
-    """Return what the test takes of models beside their embeddings.
-
-    Of a part that is swept over projectors, only one looks at patches.
-    """
+    """Return what the test takes of models beside their embeddings."""
     part = part_of(item)
     if part is None:
         return frozenset()
-    parameters = getattr(getattr(item, "callspec", None), "params", {})
-    return part.uses | ({"patches"} if PATCH_PROJECTOR in parameters.values() else frozenset())
+    return part.uses_with(getattr(getattr(item, "callspec", None), "params", {}))
 
 
 def is_timed(item: pytest.Item) -> bool:

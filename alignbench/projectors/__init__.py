@@ -3,7 +3,10 @@
 Importing this package imports no torch.
 """
 
-PROJECTORS = ("linear", "mlp", "2layer_mlp", "cross_attention")
+OF_PATCHES = "cross_attention"
+"""The projector that reads the patches of an image; the others read its embedding."""
+
+PROJECTORS = ("linear", "mlp", "2layer_mlp", OF_PATCHES)
 RIDGE = "ridge"
 """Squared error with a penalty on the weights; only for linear projectors, which are solved for it."""
 
@@ -15,4 +18,4 @@ def loss_of(projector: str) -> str:
     return RIDGE if projector == "linear" else "mse"
 
 
-__all__ = ["LOSSES", "PROJECTORS", "RIDGE", "loss_of"]
+__all__ = ["LOSSES", "OF_PATCHES", "PROJECTORS", "RIDGE", "loss_of"]

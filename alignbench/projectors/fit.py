@@ -14,7 +14,7 @@ import torch
 from alignbench.columns import codes_of
 from alignbench.doing import doing
 from alignbench.errors import InputError
-from alignbench.projectors import LOSSES, RIDGE
+from alignbench.projectors import LOSSES, OF_PATCHES, RIDGE
 from alignbench.projectors.architectures import build
 from alignbench.projectors.epochs import BestWeights, run_epochs
 from alignbench.projectors.losses import BIAS, LOSS_FUNCTIONS, SCALE
@@ -157,7 +157,7 @@ def fit(
 
 
 def _check(x: Vectors, y: Vectors, splits: Sequence[Split], training: Training) -> None:
-    needed = 3 if training.projector == "cross_attention" else 2
+    needed = 3 if training.projector == OF_PATCHES else 2
     if x.ndim != needed or y.ndim != 2 or len(x) != len(y):
         form = "[n, p, dx]" if needed == 3 else "[n, dx]"
         raise InputError(

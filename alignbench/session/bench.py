@@ -13,6 +13,7 @@ from alignbench.experiments.scoring import Settings, needs_basis, score_pair
 from alignbench.llms import LLM
 from alignbench.metrics import METRICS
 from alignbench.types import ModelInfo
+from alignbench.weights.protocols import gives_patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +50,7 @@ class SessionBench:
         return self.session.options.with_defaults(defaults)[name]
 
     def is_given(self, name: str) -> bool:
-        """Whether an option was given."""
+        """Whether a value was given, rather than left to the default."""
         return self.session.options.is_given(name)
 
     @property
@@ -96,7 +97,8 @@ class SessionBench:
         if isinstance(encoder, ModelInfo):
             label = encoder.label
             encoder = next(one for one in self.session.encoders.values() if one.info.label == label)
-        if not self.session.has_patches(encoder):
+        has_patches: bool = gives_patches(encoder)
+        if not has_patches:
             raise NotApplicableError(f"{encoder.info.label} gives no patch embeddings")
         return self.session.patches(encoder)
 

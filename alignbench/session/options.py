@@ -93,7 +93,7 @@ class Options(BuiltInOptions):
         return options
 
     def is_given(self, name: str) -> bool:
-        """Whether an option was given, and is not at its default."""
+        """Whether a value was given, rather than left to the default."""
         return name in self._given
 
     def spelled(self, name: str) -> str:

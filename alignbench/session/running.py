@@ -19,7 +19,7 @@ from alignbench.session.clock import Clock
 from alignbench.session.describe import describe_run
 from alignbench.session.result import Result
 from alignbench.session.runfolder import artifact_name, artifact_path
-from alignbench.session.selection import PATCH_PROJECTOR, ModelNames
+from alignbench.session.selection import ModelNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -167,9 +167,7 @@ class _Runner:
         return Clock(self.session.options.device)
 
     def _uses(self, use: Use) -> bool:
-        if use == "patches" and any(PATCH_PROJECTOR in cell.values.values() for cell in self.cells):
-            return True
-        return any(use in cell.part.uses for cell in self.cells)
+        return any(use in cell.part.uses_with(cell.values) for cell in self.cells)
 
     def _dims(self) -> tuple[int, ...]:
         """Return the widths of all models of the cells, as a run of their tests has it."""

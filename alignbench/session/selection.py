@@ -6,12 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alignbench.projectors import OF_PATCHES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 JOIN = "+"
-PATCH_PROJECTOR = "cross_attention"
-_USES_PATCHES = re.compile(rf"{PATCH_PROJECTOR}|patch")  # in a test's id, where that is all there is
+_USES_PATCHES = re.compile(rf"{OF_PATCHES}|patch")  # in a test's id, where that is all there is
 
 
 @dataclass(frozen=True, slots=True)

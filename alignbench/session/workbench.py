@@ -168,23 +168,11 @@ class Workbench:
             lambda: self.embedder.images(encoder, self.dataset, beside=self._beside(encoder)),
         )
 
-    def runs(self, model: Encoder | LLM | Custom) -> bool:
-        """Whether there is a model to be run and timed: not of arrays."""
-        from alignbench.embed import runs
-
-        return runs(model)
-
     def _beside(self, encoder: Encoder | Custom) -> list[Output]:
         """Return what the collected tests use of an encoder beside its embeddings."""
         patched = any(self.encoders.get(name) is encoder for name in self.patched)
         wanted: dict[Output, bool] = {"patches": patched, "layers": self.layered}
         return [output for output, used in wanted.items() if used]
-
-    def has_patches(self, encoder: Encoder | Custom) -> bool:
-        """Whether the encoder gives a vector a patch."""
-        from alignbench.weights.protocols import gives_patches
-
-        return gives_patches(encoder)
 
     def patches(self, encoder: Encoder | Custom) -> Patches:
         """Return an encoder's patch embeddings of the images; its weights are loaded on a cache miss only."""

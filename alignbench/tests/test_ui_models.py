@@ -71,8 +71,8 @@ def test_splits_that_are_left_out_are_those_of_the_command() -> None:
     pytest.importorskip("gradio", reason="the extra `ui` is not installed")
     from alignbench.ui import fields
 
-    built = {field.name: field for field in fields.build("training", Choices([], [], [], {}))}
-    splits, menu = built["splits"], Menu()
+    [splits] = fields.build("splits", Choices([], [], [], {}))
+    menu = Menu()
     names = {"encoders": ["mini-clip"], "llms": ["mini-llama"]}
     solved = {"splits": SOLVED_SPLITS}
     assert splits.read(splits.component.value) is None
@@ -91,7 +91,8 @@ def test_the_page_asks_for_neighbours_as_the_options_do() -> None:
     from alignbench.experiments.layouts import Reach
     from alignbench.ui import fields
 
-    _, perplexity, neighbors = fields.build("methods", Choices([], [], [], {}))
+    [perplexity] = fields.build("perplexity", Choices([], [], [], {}))
+    [neighbors] = fields.build("neighbors", Choices([], [], [], {}))
     assert (perplexity.name, neighbors.name) == ("perplexity", "neighbors")
     menu, names = Menu(), {"encoders": ["mini-clip"], "llms": ["mini-llama"]}
 

@@ -102,7 +102,7 @@ def test_the_counts_of_a_small_project_are_those_one_counts_by_hand(clone: Path)
         ],
         "modules that decide ties": ["alignbench.ui.page"],
         "rooms that run experiments": ["ui: cards, dice"],
-        "parameters that are models, typed Any": ["alignbench.plugin.options:6 model"],
+        "parameters and attributes that are models, typed Any": ["alignbench.plugin.options:6 model"],
         "probes by hasattr and callable(getattr)": [
             "alignbench.plugin.options:8",
             "alignbench.plugin.options:8",

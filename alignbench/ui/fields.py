@@ -20,16 +20,7 @@ if TYPE_CHECKING:
     from alignbench.options import Option
     from alignbench.ui.menu import Choices
 
-_SET_BY: dict[str, tuple[str, ...]] = {
-    "encoders": ("encoders",),
-    "llms": ("llms",),
-    "data": ("data_types", "n_samples", "seed"),
-    "methods": ("methods", "perplexity", "neighbors"),
-    "losses": ("losses",),
-    "training": ("epochs", "splits", "seeds"),
-    "batch_sizes": ("batch_sizes",),
-    "permutations": ("permutations",),
-}
+_OF_DATA = ("data_types", "n_samples", "seed")
 _CHOICES = {"batch_sizes": ("1", "4", "8", "16", "32", "64")}
 # Where a page should not be as thorough, and None where the default is the experiment's to choose.
 _AT_FIRST = {"batch_sizes": ["1", "8", "32"], "permutations": 999, "splits": None}
@@ -55,11 +46,13 @@ class Field:
 
 
 def build(control: str, choices: Choices) -> list[Field]:
-    """Make the components of a control, of one option or of several, where gradio's context stands."""
+    """Make the components of an option, of the data, or of an image, where gradio's context stands."""
     if control == "image":
         return _image()
-    names = [name for name in _SET_BY.get(control, (control,)) if name != "data_types" or choices.data_types]
-    return [_field(OPTIONS.get(name), choices) for name in names]
+    names = _OF_DATA if control == "data" else (control,)
+    return [
+        _field(OPTIONS.get(name), choices) for name in names if name != "data_types" or choices.data_types
+    ]
 
 
 def _field(option: Option[Any], choices: Choices) -> Field:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from alignbench.experiments.base import Computed, Cost, Experiment, Part, Tab, one_score
 from alignbench.experiments.compare.influence import influence
 from alignbench.experiments.compare.projection import project
-from alignbench.experiments.trained import Repeats
+from alignbench.experiments.trained import Repeats, patches_if_read
+from alignbench.projectors import OF_PATCHES
 
 if TYPE_CHECKING:
     from alignbench.experiments.base import Bench
@@ -24,7 +25,7 @@ def by_data_type(bench: Bench, pair: Pair, metric: str) -> list[Score]:
 
 def projection(bench: Bench, pair: Pair, projector: str) -> Computed:
     """Return held-out error and cosine of trained projectors, and the curves of their losses."""
-    patches = bench.patches(pair.x.model) if projector == "cross_attention" else None
+    patches = bench.patches(pair.x.model) if projector == OF_PATCHES else None
     scores, curves = project(pair, Repeats.of(bench), projector, patches)
     return Computed(scores, curves or None, f"losses-{projector}")
 
@@ -46,6 +47,7 @@ EXPERIMENT = Experiment(
             "projection",
             projection,
             sweep={"projector": "projectors"},
+            uses=patches_if_read,
             cost=Cost(0.4, "projector", {"epochs": 300, "splits": 5}),
         ),
         Part("influence_of_samples", influence_of_samples),

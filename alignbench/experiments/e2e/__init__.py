@@ -36,7 +36,7 @@ EXPERIMENT = Experiment(
         "E2E Validation",
         "After a projector is trained, does an image that it never saw find its text, and a text its image? "
         "And do scores that need no training predict it?",
-        controls=("llms", "data", "losses", "training"),
+        controls=("llms", "data", "losses", "epochs", "splits", "seeds"),
     ),
     measures={
         "mrr": "Mean reciprocal rank of the right text (or image) among the held-out candidates.",

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import Cost, Experiment, Part
 from alignbench.experiments.elas.score import elas_score
-from alignbench.experiments.trained import SOLVED_SPLITS, Repeats
-from alignbench.projectors import loss_of
+from alignbench.experiments.trained import SOLVED_SPLITS, Repeats, patches_if_read
+from alignbench.projectors import OF_PATCHES, loss_of
 
 if TYPE_CHECKING:
     from alignbench.experiments.base import Bench
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def elas(bench: Bench, pair: Pair, projector: str) -> list[Score]:
     """Return ELAS of a pair."""
     repeats = Repeats.of(bench, loss_of(projector))
-    patches = bench.patches(pair.x.model) if projector == "cross_attention" else None
+    patches = bench.patches(pair.x.model) if projector == OF_PATCHES else None
     return [elas_score(pair, repeats, projector, patches)]
 
 
@@ -30,6 +30,7 @@ EXPERIMENT = Experiment(
             elas,
             of=("compared_pair",),
             sweep={"projector": "projectors"},
+            uses=patches_if_read,
             cost=Cost(0.3, "projector", {"splits": SOLVED_SPLITS}),
         ),
     ),

@@ -39,7 +39,7 @@ EXPERIMENT = Experiment(
     tab=Tab(
         "Embedding Space",
         "What does each space look like in two dimensions, and how far can the picture be believed?",
-        controls=("llms", "data", "methods"),
+        controls=("llms", "data", "methods", "perplexity", "neighbors"),
     ),
     measures={
         "trustworthiness": "Whether neighbours in the picture are neighbours in the space, too.",

@@ -18,6 +18,7 @@ from alignbench.errors import DataError, ModelError
 from alignbench.experiments.vlm.answers import asked
 from alignbench.experiments.vlm.control import mean_shuffled
 from alignbench.experiments.vlm.result import Trained
+from alignbench.projectors import OF_PATCHES
 from alignbench.projectors.architectures import build
 from alignbench.projectors.epochs import run_epochs
 from alignbench.projectors.patches import MOST_PATCHES, grid
@@ -89,13 +90,13 @@ def run_jobs(
 
 def image_grid(values: NDArray[np.float32], settings: VLMSettings) -> NDArray[np.float32]:
     """Return patches averaged over a grid: of `image_tokens` cells, of more for "cross_attention"."""
-    return grid(values, MOST_PATCHES if settings.projector == "cross_attention" else settings.image_tokens)
+    return grid(values, MOST_PATCHES if settings.projector == OF_PATCHES else settings.image_tokens)
 
 
 def _tokens_an_image(settings: VLMSettings, cells: int) -> int:
     from alignbench.projectors.architectures import QUERIES
 
-    return QUERIES if settings.projector == "cross_attention" else cells
+    return QUERIES if settings.projector == OF_PATCHES else cells
 
 
 def _tokens(decoder: CausalDecoder, text: str, llm: CausalLM, sample: Sample) -> list[int]:

@@ -35,7 +35,7 @@ def places(root: Path, experiment: str, option: str) -> Places:
         f"places that write down the option {option}": sources.declarations(package, option),
         "modules that decide ties": sources.deciders_of_ties(package),
         "rooms that run experiments": sources.orchestrations(everything),
-        "parameters that are models, typed Any": sources.untyped_models(package),
+        "parameters and attributes that are models, typed Any": sources.untyped_models(package),
         "probes by hasattr and callable(getattr)": sources.probes(package),
         f"files of more than {sources.LONG} lines": sources.long_files(package),
         "class names in several modules": sources.repeated_classes(package),

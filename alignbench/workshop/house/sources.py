@@ -95,9 +95,10 @@ def pages(root: Path, name: str) -> list[str]:
 
 
 def declarations(modules: Modules, option: str) -> list[str]:
-    """Return the places that write down an option of the suite: as a string in any spelling, or as a field.
+    """Return the places that write down an option: as a string in any spelling, or as an attribute.
 
-    Only rooms that read or hold options count; a training of the projectors has its own epochs.
+    Only rooms that read or hold options count; a training of the projectors has its own epochs, and an
+    experiment names the options that concern it.
     """
     spellings = {option, f"--{option}", f"--align-{option}", f"align_{option}", f"align-{option}"}
     spellings |= {spelling.replace("_", "-") for spelling in spellings}
@@ -106,20 +107,30 @@ def declarations(modules: Modules, option: str) -> list[str]:
         for module in modules.values()
         if module.room in {"plugin", "session", "cli", "ui", "options"}
         for node in ast.walk(module.tree)
-        if (isinstance(node, ast.Constant) and node.value in spellings)
-        or (isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == option)
+        if (isinstance(node, ast.Constant) and node.value in spellings) or option in _attributes(node)
     ]
     return list(dict.fromkeys(found))
 
 
 def untyped_models(modules: Modules) -> list[str]:
-    """Return the parameters that are models by their names but `Any` by their annotations."""
+    """Return the parameters and attributes that are models by their names but `Any` by their annotations."""
     found = []
     for module in modules.values():
         for node in ast.walk(module.tree):
-            if isinstance(node, ast.arg) and _MODEL.fullmatch(node.arg) and _is_any(node.annotation):
-                found.append(f"{place(module, node)} {node.arg}")
+            names = [node.arg] if isinstance(node, ast.arg) else _attributes(node)
+            annotation = getattr(node, "annotation", None)
+            found += [
+                f"{place(module, node)} {name}"
+                for name in names
+                if _MODEL.fullmatch(name) and _is_any(annotation)
+            ]
     return found
+
+
+def _attributes(node: ast.AST) -> list[str]:
+    """Return the plain names to which a statement assigns, or which it annotates."""
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def _is_any(annotation: ast.expr | None) -> bool:
