@@ -140,6 +140,37 @@ def test_a_project_brings_its_own_option(project: pytest.Pytester) -> None:
     assert "--align-depth=DEPTH" in run(project, "--help").stdout.str()
 
 
+def package_with(entry_point: str, folder: Path) -> None:
+    """Install a package, as far as Python's metadata go, with an entry point of the options' group."""
+    (folder / "deep.py").write_text(
+        OWN.replace("OPTIONS.add(", "(").replace("OPTIONS, ", ""), encoding="utf-8"
+    )
+    info = folder / "deep-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: deep\nVersion: 1\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(f"[alignbench.options]\n{entry_point}\n", encoding="utf-8")
+
+
+def test_a_package_brings_its_options_by_its_entry_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package_with("depth = deep:DEPTH", tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    table, heard = OptionTable(), []
+    table.listen(lambda option: heard.append(option.name))
+    assert heard == ["depth"]
+    assert table.get("depth").flag == "--align-depth"
+
+
+def test_an_entry_point_that_leads_nowhere_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package_with("depth = deep:WIDTH", tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"^the option 'depth': can't import deep:WIDTH"):
+        OptionTable().load_entry_points()
+
+
 def test_the_configuration_file_of_pytest_has_the_options(project: pytest.Pytester) -> None:
     project.makepyfile(test_it=LOOK)
     project.makepyprojecttoml(
