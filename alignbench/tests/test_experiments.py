@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 import alignbench as ab
@@ -167,6 +169,35 @@ def test_what_does_not_apply_is_said_and_costs_nothing_else(
     assert result.skipped == {"some, 1, mini-clip, mini-llama": "one is too few"}
 
 
+def test_a_part_that_tells_no_model_from_another_is_flagged_outside_of_pytest_too(
+    registered: Callable[[Experiment], str],
+) -> None:
+    def compute(bench: Bench, pair: Pair) -> list[Score]:
+        score = bench.score("linear_cka", pair)
+        return [replace(score, params={**score.params, "parts": {"flat": 0.0, "cka": score.value}})]
+
+    experiment = Experiment("odd", "which parts are flat?", (Part("some", compute),))
+    session = ab.Session(
+        encoders=["mini-clip", "random-vit"], llms="mini-llama", n_samples=5, permutations=19
+    )
+    result = session.run(registered(experiment))
+    assert [score.params["dead_parts"] for score in result.scores] == [["flat"], ["flat"]]
+    assert all("dead" in score.flags for score in result.scores)
+
+
+def test_rows_that_are_copies_are_flagged_outside_of_pytest_too(
+    registered: Callable[[Experiment], str], tmp_path: Path
+) -> None:
+    for name, rows in zip("xy", np.random.default_rng(0).normal(size=(2, 12, 4)), strict=True):
+        np.save(tmp_path / f"{name}.npy", np.repeat(rows, 2, axis=0))
+    experiment = Experiment(
+        "odd", "are rows copies?", (Part("some", lambda bench, pair: [bench.score("linear_cka", pair)]),)
+    )
+    x, y = (f"{name}=npy:{tmp_path / name}.npy" for name in "xy")
+    [score] = ab.Session(encoders=x, llms=y, permutations=19).run(registered(experiment)).scores
+    assert "repeated_rows" in score.flags
+
+
 def test_a_declaration_that_can_not_be_is_refused() -> None:
     with pytest.raises(ConfigError, match="'my-own' is no name"):
         Experiment("my-own", "?")
@@ -181,6 +212,7 @@ def test_a_declaration_that_can_not_be_is_refused() -> None:
 def test_a_test_that_takes_part_must_be_of_one(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_it="""
+import numpy as np
 import pytest
 
 @pytest.mark.cka
@@ -196,6 +228,7 @@ def test_none_such(pair, part):
 def test_a_project_may_call_what_is_its_own_part(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_of_parameter="""
+import numpy as np
 import pytest
 
 @pytest.mark.parametrize("part", [1, 2])
@@ -203,6 +236,7 @@ def test_part(part):
     assert part in (1, 2)
 """,
         test_of_fixture="""
+import numpy as np
 import pytest
 
 @pytest.fixture
