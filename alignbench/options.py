@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 Kind = Literal["text", "path", "integer", "number", "switch", "names", "integers", "texts"]
 """`names` and `integers` are comma-separated lists without repetition; elements of `texts` may hold
 commas."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
-Align = Literal["procrustes", "pca", "none"]
 ALIGN = ("procrustes", "pca", "none")
 MIN_TRAIN = 10
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from alignbench.experiments import Cost, experiments
-from alignbench.projectors import OF_PATCHES
+from alignbench.projectors import OF_PATCHES, PROJECTORS
 from alignbench.projectors.patches import MOST_WIDTH
 from alignbench.session.selection import named_in
 from alignbench.weights.sizes import ModelSize
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from alignbench.session.options import Options
 
 MEASURED_SAMPLES = 90
-_PROJECTORS = ("cross_attention", "2layer_mlp", "mlp", "linear")  # a name that another one holds comes later
-# Of the mean over projectors at which tests of all of them were measured.
+# Seconds of a training, of which the projectors' ratios count.
 _SHARE = {"linear": 0.35, "mlp": 0.6, "2layer_mlp": 0.7, "cross_attention": 2.35}
 _MINI_VISION, _MINI_TEXT = ModelSize(3_000_000, 192), ModelSize(3_300_000, 256)
 # A step of a small training is half Python's own time, which no width changes: on 1,280 and 640 numbers in
@@ -136,7 +135,7 @@ def function_of(test: str) -> str:
 def projector_of(test: str) -> str:
     """Return the projector that a test's parameters name; "linear" where they name none."""
     parameters = test.partition("[")[2]
-    return next((name for name in _PROJECTORS if name in parameters.replace("]", "-").split("-")), "linear")
+    return next((name for name in PROJECTORS if name in parameters.replace("]", "-").split("-")), "linear")
 
 
 def _work(projector: str, dx: int, dy: int) -> float:

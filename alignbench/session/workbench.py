@@ -291,11 +291,6 @@ class Workbench:
             texts=tuple(normalised(sample.text) for sample in samples if sample.texts),
         )
 
-    def all_embeddings(self, needed: ModelNames) -> dict[str, Embeddings]:
-        """Return the embeddings of these models by name."""
-        vision = {name: self.vision(self.encoders[name]) for name in needed.vision}
-        return vision | {name: self.text(self.llms[name]) for name in needed.text}
-
     def dims(self, needed: ModelNames) -> tuple[int, ...]:
         """Return the widths of these models, but for those that can't embed: they have no scores."""
         found = []

@@ -104,9 +104,3 @@ def _reachable(start: str, graph: Mapping[str, set[str]]) -> set[str]:
         seen |= fresh
         waiting.extend(fresh)
     return seen
-
-
-def import_graph(root: Path) -> dict[str, set[str]]:
-    """Return module -> the modules that it imports."""
-    known = modules(root)
-    return {name: imported(module, known) for name, module in known.items()}
