@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from alignbench.session.options import Options
 
 MEASURED_SAMPLES = 90
-# Seconds of a training, of which the projectors' ratios count.
+# What a training takes, relative to the mean over all projectors.
 _SHARE = {"linear": 0.35, "mlp": 0.6, "2layer_mlp": 0.7, "cross_attention": 2.35}
 _MINI_VISION, _MINI_TEXT = ModelSize(3_000_000, 192), ModelSize(3_300_000, 256)
 # A step of a small training is half Python's own time, which no width changes: on 1,280 and 640 numbers in

@@ -18,7 +18,10 @@ from alignbench.cli.options import COMMON
 from alignbench.embed import EmbeddingStore
 from alignbench.encoders import ENCODERS
 from alignbench.experiments import experiments
+from alignbench.findings import Findings
 from alignbench.options import OPTIONS
+from alignbench.show import write_run
+from alignbench.tests.report_fakes import make_run, make_scores
 from alignbench.weights import hub
 
 if TYPE_CHECKING:
@@ -325,8 +328,8 @@ def test_a_report_is_made_anew_and_figures_for_a_paper(
     tmp_path: Path, said: Callable[..., tuple[int, str, str]]
 ) -> None:
     folder = tmp_path / "run"
-    shutil.copytree(ROOT / "reports" / "example", folder)
-    (folder / "report.html").unlink(missing_ok=True)
+    write_run(folder, Findings.of(make_scores(), make_run()), figures=False)
+    (folder / "report.html").unlink()
     assert said("report", str(folder))[:2] == (0, f"{folder / 'report.html'}\n")
     assert "<html" in (folder / "report.html").read_text(encoding="utf-8")
     status, out, _ = said("report", str(folder), "--paper")

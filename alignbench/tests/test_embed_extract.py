@@ -305,10 +305,11 @@ def test_a_killed_run_resumes_at_the_shard(store: EmbeddingStore) -> None:
 
 @pytest.mark.slow
 def test_two_processes_at_once_encode_once(store: EmbeddingStore) -> None:
-    with paused_run(store.root, 400, after=0) as first, paused_run(store.root, 400, after=401) as second:
+    with paused_run(store.root, 400, after=0) as first:
         assert first.stdout is not None
-        assert second.stdout is not None
-        assert first.stdout.readline() == "paused\n"
-        assert "another process" in second.stdout.readline()
-        assert first.communicate("\n", timeout=60)[0] == "rows 400 loads 1\n"
-        assert second.communicate(timeout=60)[0].endswith("rows 0 loads 0\n")
+        assert first.stdout.readline() == "paused\n"  # it has the lock now
+        with paused_run(store.root, 400, after=401) as second:
+            assert second.stdout is not None
+            assert "another process" in second.stdout.readline()
+            assert first.communicate("\n", timeout=60)[0] == "rows 400 loads 1\n"
+            assert second.communicate(timeout=60)[0].endswith("rows 0 loads 0\n")
