@@ -69,6 +69,7 @@ class Option(Generic[T]):
         also: further flags of the command.
         label: its label on the page.
         most: the largest number that the page accepts, so that a visitor can't occupy the machine for hours.
+        word: a word that is accepted in place of a number, such as "all".
     """
 
     help: str
@@ -88,6 +89,7 @@ class Option(Generic[T]):
     also: tuple[str, ...] = ()
     label: str = ""
     most: int | None = None
+    word: str = ""
 
     def __post_init__(self) -> None:
         if self.name:
@@ -147,7 +149,7 @@ class Option(Generic[T]):
         if self.is_list:
             settings["action"] = "append"
         if self.kind in {"integer", "number"}:
-            settings["type"] = int if self.kind == "integer" else float
+            settings["type"] = self._argument
         return settings
 
     def read(self, given: object, name: str) -> T:
@@ -160,10 +162,35 @@ class Option(Generic[T]):
         Raises:
             ConfigError: it is not an allowed value.
         """
+        if self.word and given == self.word:
+            return cast("T", given)
         value = _READERS[self.kind](given, name)
         for part in value if self.is_list else (value,):
             self._check_part(part, name)
         return cast("T", value) if self.check is None else self.check(value, name)
+
+    def parsed(self, text: str, name: str) -> int | float | str:
+        """Return the number that a text spells, or the word that stands for one.
+
+        Raises:
+            ConfigError: it is neither.
+        """
+        if self.word and text == self.word:
+            return text
+        try:
+            return int(text) if self.kind == "integer" else float(text)
+        except ValueError:
+            expected = f"{self.expects}, or {self.word}" if self.word else self.expects
+            raise ConfigError(f"{name}: expected {expected}, got {text!r}") from None
+
+    def _argument(self, text: str) -> int | float | str:
+        """Parse an argument of a command line; `argparse` puts the flag in front of the message."""
+        from argparse import ArgumentTypeError
+
+        try:
+            return self.parsed(text, "")
+        except ConfigError as error:
+            raise ArgumentTypeError(str(error).removeprefix(": ")) from error
 
     def _check_part(self, part: Any, name: str) -> None:
         choices = self.choices_now

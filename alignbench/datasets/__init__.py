@@ -12,13 +12,21 @@ from alignbench.datasets.dataset import (
     with_groups,
 )
 from alignbench.datasets.images import check_image, open_image
-from alignbench.datasets.messages import load_mixed, load_samples
+from alignbench.datasets.load import load_mixed, load_samples
+from alignbench.datasets.reading import READERS, Layout, Place, Reader, Reading
+from alignbench.datasets.row import Row
 
 __all__ = [
     "DATASETS",
+    "READERS",
     "Dataset",
     "DatasetFactory",
     "DroppedRow",
+    "Layout",
+    "Place",
+    "Reader",
+    "Reading",
+    "Row",
     "Sample",
     "all_wordings",
     "check_image",

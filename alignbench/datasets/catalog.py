@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from alignbench.datasets.dataset import Dataset, Sample, TextField, drawn_wordings, field_texts, with_groups
-from alignbench.datasets.messages import load_mixed
+from alignbench.datasets.load import load_mixed
+from alignbench.datasets.reading import ANY, Layout
 from alignbench.datasets.roots import PACKAGED
 from alignbench.datatypes import check_type
 from alignbench.errors import ConfigError, DataError, UnknownNameError
-from alignbench.paths import is_dir, user_path
+from alignbench.paths import exists, user_path
 from alignbench.registry import Registry, unknown
 
 if TYPE_CHECKING:
@@ -46,32 +48,34 @@ def load_dataset(
     seed: int = 42,
     root: str | Path | None = None,
     text_field: TextField = "answer",
+    layout: Layout = ANY,
     config: Config | None = None,
 ) -> Dataset:
-    """Return the dataset that `--align-dataset` and `--align-data-root` name.
+    """Return the dataset that `--align-data`, `--align-dataset` or `--align-data-root` names.
 
     Args:
-        spec: a name in `DATASETS`, the path of a data root, or None for the usual search for a data root.
+        spec: a name in `DATASETS`, what `load_mixed` takes as its root, or None for the usual search.
         n_per_type: the number of samples of each type; None for all.
         types: the data types; None for all.
         seed: the seed of the draw.
-        root: the data root.
+        root: what `load_mixed` takes as its root.
         text_field: the text that images are paired with.
+        layout: how the data are laid out.
         config: the configuration; None loads it.
 
     Raises:
         DataError: the data can't be used.
-        UnknownNameError: it is neither a name nor a folder, or a data type is unknown.
-        ConfigError: two data roots are given.
+        UnknownNameError: it is neither a name nor a path, or a data type is unknown.
+        ConfigError: two places are given.
     """
     name = str(spec)
     if spec is not None and isinstance(spec, str) and spec in DATASETS:
         factory = DATASETS.get(spec)
         data = factory(n_per_type=n_per_type, types=types, seed=seed, root=root, text_field=text_field)
         return _checked(data, name)
-    if spec is not None and not is_dir(user_path(spec, "the dataset")):
+    if isinstance(spec, str) and _is_plain_name(spec):
         raise UnknownNameError(
-            f"{unknown('dataset', name, dict.fromkeys(DATASETS))}; or the path of a folder"
+            f"{unknown('dataset', name, dict.fromkeys(DATASETS))}; or the path of a file or folder"
         )
     if spec is not None and root is not None:
         raise ConfigError(f"two data roots: dataset {name!r} and {str(root)!r}; give one of them")
@@ -81,8 +85,14 @@ def load_dataset(
         root=root if spec is None else spec,
         seed=seed,
         text_field=text_field,
+        layout=layout,
         config=config,
     )
+
+
+def _is_plain_name(spec: str) -> bool:
+    """Return whether a text looks like the name of a dataset rather than like a path."""
+    return re.fullmatch(r"[\w-]+", spec) is not None and not exists(user_path(spec, "the dataset"))
 
 
 def _checked(data: Dataset, name: str) -> Dataset:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from alignbench.columns import is_missing
-from alignbench.datasets.images import check_image, describe, open_image, read_image_file
-from alignbench.datatypes import check_free, check_unmixed
+from alignbench.datasets.images import Packed, check_image, describe, open_image, read_image_file
+from alignbench.datatypes import check_unmixed
 from alignbench.errors import DataError, InputError
 from alignbench.registry import unknown
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 TextField = Literal["answer", "question", "both"]
 Wordings = Literal["draw", "all"]
+_SHOWN_TYPES = 20
 _ONLY_A_ROW = "a row of arrays has no image and no text; name the data (--align-data-root, --align-dataset)"
 
 
@@ -35,8 +36,8 @@ class Sample:
 
     Args:
         id: stable across runs and machines, never an index into a shuffled list.
-        image: the encoded file: a path, or its bytes. None if the sample is a row of arrays that were
-            computed elsewhere: then its content is unknown, and `texts` is empty.
+        image: the encoded file: a path, its bytes, or the part of a file that holds it. None if the sample is
+            a row of arrays that were computed elsewhere: then its content is unknown, and `texts` is empty.
         texts: the wordings of the text that the image is paired with; at least one. The first one is
             embedded.
         data_type: "chart", "table", ...
@@ -52,7 +53,7 @@ class Sample:
     """
 
     id: str
-    image: Path | bytes | None
+    image: Path | bytes | Packed | None
     texts: tuple[str, ...]
     data_type: str
     group: str = ""
@@ -157,8 +158,7 @@ class Dataset:
 
     Raises:
         DataError: a sample has no type or no group (None, NaN); two samples have the same id; or a data type
-            is the reserved word "all", which only rows of arrays may have, and only if all of them have it
-            because their types are unknown.
+            is the reserved word "all", which stands for unknown types, and another sample's type is not.
     """
 
     name: str
@@ -185,8 +185,6 @@ class Dataset:
             )
         try:
             check_unmixed(self.data_types)
-            for name in dict.fromkeys(s.data_type for s in self.samples if s.image is not None):
-                check_free(name)
         except DataError as error:
             raise DataError(f"dataset {self.name}: {error}") from error
 
@@ -240,6 +238,8 @@ class Dataset:
         """
         counts = Counter(self.labels)
         kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        if len(counts) > _SHOWN_TYPES:
+            kinds = f"{len(counts)} types of {min(counts.values())} to {max(counts.values())} samples"
         lines = [
             f"{self.label}: {len(self)} samples in {self.n_groups} groups ({kinds}) from {self.origin}",
             *self.notes,
@@ -260,7 +260,8 @@ def normalised(text: str) -> str:
 def with_groups(samples: Sequence[Sample]) -> tuple[Sample, ...]:
     """Return the samples with groups: the same image bytes, or a text in common, make the same group.
 
-    A group is named after its smallest image digest, so the name does not depend on the order of the samples.
+    Samples to which the data itself gives the same group stay together, too. A group is named after its
+    smallest image digest, so the name does not depend on the order of the samples.
     """
     parent: dict[str, str] = {}
 
@@ -272,9 +273,11 @@ def with_groups(samples: Sequence[Sample]) -> tuple[Sample, ...]:
         return node
 
     for sample in samples:
-        for text in sample.texts:
-            a, b = root(sample.image_digest), root("text:" + normalised(text))
-            parent[b] = a
+        links = ["text:" + normalised(text) for text in sample.texts]
+        if sample.group:
+            links.append("group:" + sample.group)
+        for link in links:
+            parent[root(link)] = root(sample.image_digest)
     name: dict[str, str] = {}
     for sample in samples:
         key = root(sample.image_digest)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +14,6 @@ from alignbench.errors import DataError
 from alignbench.files import UnfitFileError, read_regular
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
@@ -26,7 +26,24 @@ MAX_ASPECT = 100
 _ORIENTATION_TAG = 0x0112
 
 
-def open_image(source: Path | bytes, *, name: str = "", max_pixels: int = MAX_PIXELS) -> Image:
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """An image that is a part of a larger file, such as a member of an archive.
+
+    Args:
+        file: the file.
+        offset: where the image begins in it.
+        size: its number of bytes.
+        name: its name in the file.
+    """
+
+    file: Path
+    offset: int
+    size: int
+    name: str
+
+
+def open_image(source: Path | bytes | Packed, *, name: str = "", max_pixels: int = MAX_PIXELS) -> Image:
     """Return the image of an encoded file, fully decoded: upright, opaque, 8-bit RGB.
 
     EXIF orientation is applied; transparency is composited on white; 16-bit grey is scaled, not clipped;
@@ -56,7 +73,7 @@ def open_image(source: Path | bytes, *, name: str = "", max_pixels: int = MAX_PI
         raise DataError(f"image {name}: broken or truncated ({_reason(error)})") from error
 
 
-def check_image(source: Path | bytes, *, name: str = "", max_pixels: int = MAX_PIXELS) -> None:
+def check_image(source: Path | bytes | Packed, *, name: str = "", max_pixels: int = MAX_PIXELS) -> None:
     """Check what can be known of an image without decoding it: format, size, checksums, completeness.
 
     This costs a read and a pass over the file; problems that only decoding shows (a broken bit stream) are
@@ -73,7 +90,9 @@ def check_image(source: Path | bytes, *, name: str = "", max_pixels: int = MAX_P
     _open(read_image_file(source), name or describe(source), max_pixels)
 
 
-def read_image_file(source: Path | bytes, *, root: Path | None = None, most: int | None = None) -> bytes:
+def read_image_file(
+    source: Path | bytes | Packed, *, root: Path | None = None, most: int | None = None
+) -> bytes:
     """Return the bytes of an encoded image. All images are read here.
 
     Args:
@@ -88,20 +107,36 @@ def read_image_file(source: Path | bytes, *, root: Path | None = None, most: int
         return source
     name = describe(source)
     try:
+        if isinstance(source, Packed):
+            return _part(source, MAX_FILE_BYTES if most is None else most)
         return read_regular(source, MAX_FILE_BYTES if most is None else most, root=root)
     except FileNotFoundError as error:
-        raise DataError(f"image {name}: no such file in {str(source.parent)!r}") from error
+        folder = (source.file if isinstance(source, Packed) else source).parent
+        raise DataError(f"image {name}: no such file in {str(folder)!r}") from error
     except UnfitFileError as error:
         raise DataError(f"image {name}: {error}") from error
     except (OSError, ValueError) as error:
         raise DataError(f"image {name}: can't be read ({_reason(error)})") from error
 
 
-def describe(source: Path | bytes) -> str:
+def describe(source: Path | bytes | Packed) -> str:
     """Return an image's name for messages; `repr` escapes line breaks and control characters."""
     if isinstance(source, bytes):
         return f"of {len(source):,} bytes in memory"
+    if isinstance(source, Packed):
+        return f"{describe(Path(source.name))} in {describe(source.file)}"
     return repr(source.name if len(source.name) <= 120 else source.name[:117] + "...")
+
+
+def _part(source: Packed, most: int) -> bytes:
+    if source.size > most:
+        raise UnfitFileError(f"{source.size:,} bytes; at most {most:,} are read")
+    with source.file.open("rb") as stream:
+        stream.seek(source.offset)
+        content = stream.read(source.size)
+    if len(content) != source.size:
+        raise UnfitFileError("the file ends before the image does")
+    return content
 
 
 def _open(data: bytes, name: str, max_pixels: int) -> ImageFile:

@@ -36,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
     def add(option: Option[Any]) -> None:
         group.addoption(option.flag, dest=option.destination, **option.settings())
-        parser.addini(option.destination, option.help, type=_TYPES[option.kind], default=None)
+        kind = "string" if option.word else _TYPES[option.kind]
+        parser.addini(option.destination, option.help, type=kind, default=None)
 
     OPTIONS.listen(add)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alignbench.clone import workshop
-from alignbench.errors import DataError
+from alignbench.errors import ConfigError, DataError
 from alignbench.experiments import defaults_of
 from alignbench.experiments.validity.result import write_result
 from alignbench.experiments.validity.study import LLMS, Study, checkpoints, member_of, members
@@ -55,6 +55,10 @@ class StudyRun:
         study = Study(folder, [], EmbeddingStore(folder / "embeddings"), settings=settings)
         study.llms = options.llms if options.is_given("llms") else LLMS
         if options.is_given("n_samples"):
+            if options.n_samples == "all":
+                raise ConfigError(
+                    "--n-samples all: the study draws its data, which has no end; give a number"
+                )
             study.n_per_type = options.n_samples
         return cls(study, study_encoders(options), folder / "lineages")
 

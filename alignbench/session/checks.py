@@ -37,6 +37,21 @@ def groups_file(text: str, name: str) -> Path | Literal["rows"]:
     return user_path(text, name) if text != ROWS else "rows"
 
 
+def columns(names: Names, name: str) -> Names:
+    """Return what the columns of a table are, checked."""
+    from alignbench.datasets.columns import parse_columns
+
+    parse_columns(names, name)
+    return names
+
+
+def type_source(text: str, name: str) -> str:
+    """Return where data types come from."""
+    if text not in {"folder", "none"} and not re.fullmatch(r"column:.+", text):
+        raise ConfigError(f"{name}: expected folder, none or column:NAME, got {text!r}")
+    return text
+
+
 def two_sided(metrics: Names, name: str) -> Names:
     """Return the metrics, all of which compare an encoder with an LLM."""
     from alignbench.metrics import METRICS

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignbench.datasets.dataset import Dataset
+from alignbench.datasets.reading import Layout
 from alignbench.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ def with_data(options: dict[str, Any], data: object) -> dict[str, Any]:
         return options
     if not isinstance(data, str | Path):
         raise ConfigError(f"data: expected a Dataset, a name or a path, got a {type(data).__name__}")
-    if wrong := [name for name in ("dataset", "data_root") if options.get(name) is not None]:
-        raise ConfigError(f"{wrong[0]}: data={str(data)!r} names data, too; give one of them")
-    return {**options, "dataset": str(data)}
+    return {**options, "data": str(data)}
 
 
 def read_data(options: Options, rows: Sequence[ArrayFile]) -> Dataset:
@@ -46,15 +45,32 @@ def read_data(options: Options, rows: Sequence[ArrayFile]) -> Dataset:
 
     return nonempty(
         load_dataset(
-            options.dataset,
-            n_per_type=options.n_samples,
+            options.data or options.dataset,
+            n_per_type=_count(options),
             types=options.data_types,
             seed=options.seed,
             root=options.data_root,
             text_field=options.text_field,
+            layout=layout_of(options),
             config=options.config,
         )
     )
+
+
+def layout_of(options: Options) -> Layout:
+    """Return what the options say about how the data are laid out."""
+    from alignbench.datasets.columns import parse_columns
+
+    return Layout(
+        columns=parse_columns(options.columns, options.spelled("columns")),
+        type_from=options.type_from,
+        image_root=options.image_root,
+        follow_links=options.follow_links,
+    )
+
+
+def _count(options: Options) -> int | None:
+    return None if options.n_samples == "all" else options.n_samples
 
 
 def nonempty(dataset: Dataset) -> Dataset:
@@ -90,7 +106,7 @@ def _rows_dataset(options: Options, rows: Sequence[ArrayFile]) -> Dataset:
         labels=None if options.labels is None else read_labels(options.labels, first.rows),
         groups=_groups_of_rows(options, rows),
         types=options.data_types,
-        n_per_type=options.n_samples if options.is_given("n_samples") else None,
+        n_per_type=_count(options) if options.is_given("n_samples") else None,
         seed=options.seed,
     )
 

@@ -32,7 +32,8 @@ def _rows(session: Workbench) -> Iterator[tuple[str, str]]:
         yield from (("data", line) for line in session.dataset.describe())
     else:
         options = session.options
-        place = options.dataset or options.data_root or ("the rows of the arrays" if session.rows else "")
+        place = options.data or options.dataset or options.data_root
+        place = place or ("the rows of the arrays" if session.rows else "")
         yield "data", f"{place or 'as configured'}, not read yet"
     yield "samples per type", str(session.options.n_samples)
     yield "seed", str(session.options.seed)

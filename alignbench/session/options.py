@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Names = tuple[str, ...]
+DATA_PLACES = ("dataset", "data_root")
+"""Options that name data, as `data` does; with it, they can't be given."""
 
 
 class Options(BuiltInOptions):
@@ -52,6 +54,10 @@ class Options(BuiltInOptions):
         self._values = {
             name: OPTIONS.get(name).read(value, self.spelled(name)) for name, value in self._given.items()
         }
+        for name in DATA_PLACES:
+            if "data" in self._given and name in self._given:
+                both = f"{self.spelled('data')} and {self.spelled(name)}"
+                raise ConfigError(f"{both} both name data; give one of them")
         for option in OPTIONS:
             if option.needs and self._values.get(option.name) and not self._values.get(option.needs[0]):
                 other, why = option.needs
@@ -113,7 +119,9 @@ class Options(BuiltInOptions):
     @property
     def given(self) -> Names:
         """The options that were given and shape the scores, as pytest's command line takes them."""
-        typed = {**self._given, "data_root": self._given.get("data_root") or os.environ.get(VARIABLE)}
+        typed = dict(self._given)
+        if self.data is None:
+            typed["data_root"] = self._given.get("data_root") or os.environ.get(VARIABLE)
         return tuple(OPTIONS.typed({name: typed[name] for name in typed if OPTIONS.get(name).shapes_scores}))
 
     @property
@@ -124,7 +132,7 @@ class Options(BuiltInOptions):
     @property
     def names_data(self) -> bool:
         """Whether an option, the environment or the configuration says which data to take."""
-        named = (self.dataset, self.data_root, os.environ.get(VARIABLE), self.config.data_root)
+        named = (self.data, self.dataset, self.data_root, os.environ.get(VARIABLE), self.config.data_root)
         return any(place is not None and place != "" for place in named)
 
     @property

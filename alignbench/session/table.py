@@ -53,8 +53,8 @@ class BuiltInOptions:
         check=checks.no_reserved_type,
         flag="--data-types",
     )
-    n_samples = Option[int](
-        help="samples per data type (default: 30)",
+    n_samples = Option[int | Literal["all"]](
+        help="samples per data type, or `all` (default: 30)",
         kind="integer",
         group="data",
         metavar="N",
@@ -63,6 +63,7 @@ class BuiltInOptions:
         flag="--n-samples",
         label="Samples per type",
         most=5000,
+        word="all",
     )
     config_file = Option[Path | None](
         name="config",
@@ -70,6 +71,37 @@ class BuiltInOptions:
         kind="path",
         group="run",
         metavar="FILE",
+    )
+    data = Option[str | None](
+        help="your data: a file, a folder, READER:path, hf:org/name, or a registered name; see docs/data.md",
+        group="data",
+        metavar="SPEC",
+    )
+    columns = Option[Names](
+        help="what the columns of a table are: image=, text=, question=, type=, group=, id=",
+        kind="names",
+        group="data",
+        metavar="ROLE=COLUMN",
+        default=(),
+        check=checks.columns,
+    )
+    type_from = Option[str | None](
+        help="where data types come from: folder, column:NAME, or none (default: what the format means)",
+        group="data",
+        metavar="WHERE",
+        check=checks.type_source,
+    )
+    image_root = Option[Path | None](
+        help="a further folder in which the images that the data name are looked for",
+        kind="path",
+        group="data",
+        metavar="DIR",
+    )
+    follow_links = Option[bool](
+        help="whether links may lead out of the images' folders, as the Hub's cache needs it",
+        kind="switch",
+        group="data",
+        default=False,
     )
     data_root = Option[Path | None](
         help="the root of your images and texts (or VLM_DATA_ROOT)", kind="path", group="data", metavar="DIR"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 
 from alignbench.datasets.dataset import Dataset, normalised
 from alignbench.encoders import Encoder
@@ -52,7 +52,7 @@ class Workbench:
         encoders: Sequence[str] | str | None = None,
         llms: Sequence[str] | str | None = None,
         data: Dataset | str | Path | None = None,
-        n_samples: int | None = None,
+        n_samples: int | Literal["all"] | None = None,
         seed: int | None = None,
         **others: Any,
     ) -> None:

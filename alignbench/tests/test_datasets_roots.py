@@ -52,14 +52,15 @@ def test_the_argument_comes_first_then_the_variable_then_the_config_then_the_sam
     assert load_mixed(1, config=config).origin == "the packaged samples"
     sampled = replace(config, sample_dir=charts_and_tables(tmp_path / "samples", n=1))
     from_samples = load_mixed(1, config=sampled)
-    assert from_samples.origin == f"{tmp_path / 'samples'} (data.sample_dir of the configuration)"
+    how = "read as messages: it has a labels.jsonl"
+    assert from_samples.origin == f"{tmp_path / 'samples'} (data.sample_dir of the configuration; {how})"
     configured = replace(configured, sample_dir=sampled.sample_dir)
     from_config = load_mixed(1, config=configured)
-    assert from_config.origin == f"{roots['config']} (data_root of the configuration)"
+    assert from_config.origin == f"{roots['config']} (data_root of the configuration; {how})"
     monkeypatch.setenv("VLM_DATA_ROOT", str(roots["variable"]))
-    assert load_mixed(1, config=configured).origin == f"{roots['variable']} (VLM_DATA_ROOT)"
+    assert load_mixed(1, config=configured).origin == f"{roots['variable']} (VLM_DATA_ROOT; {how})"
     argument = load_mixed(1, config=configured, root=roots["argument"])
-    assert argument.origin == f"{roots['argument']} (as asked for)"
+    assert argument.origin == f"{roots['argument']} (as asked for; {how})"
 
 
 @pytest.mark.parametrize("how", ["argument", "variable", "config", "samples"])
@@ -75,17 +76,14 @@ def test_a_wrong_root_never_falls_through_to_the_next(
         load_mixed(1, config=configured, root=wrong if how == "argument" else None)
 
 
-def test_a_folder_without_data_names_both_layouts(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"expected labels\.jsonl with images/, or .*label_v2/.*found neither"
-    ):
+def test_a_folder_without_data_names_the_readers(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no reader recognises it; it holds nothing.*messages, llava, coco"):
         load_mixed(1, root=tmp_path)
 
 
-def test_a_file_is_no_root(tmp_path: Path) -> None:
-    (tmp_path / "labels.jsonl").write_text(line("chart/a.png"))
-    with pytest.raises(DataError, match="not a folder"):
-        load_mixed(1, root=tmp_path / "labels.jsonl")
+def test_a_label_file_can_be_named_itself(tmp_path: Path) -> None:
+    root = charts_and_tables(tmp_path, n=2)
+    assert load_mixed(1, root=root / "labels.jsonl").digest == load_mixed(1, root=root).digest
 
 
 def test_labels_without_images_are_an_error(tmp_path: Path, config: Config) -> None:

@@ -112,7 +112,7 @@ def test_of_several_lines_about_an_image_one_is_drawn(tmp_path: Path) -> None:
     assert len(draws) > 5
     dataset = load_mixed(None, root=root)
     assert len(dataset) == 2
-    assert "29 further lines" in dataset.notes[0]
+    assert "29 further rows" in dataset.notes[0]
     everything = load_mixed(None, root=root, wordings="all")
     assert len(everything) == 31
     assert len({sample.group for sample in everything.samples}) == 2
@@ -125,9 +125,9 @@ def test_a_bad_line_about_an_image_leaves_room_for_a_good_one(tmp_path: Path) ->
         assert [s.text for s in load_mixed(None, root=root, seed=seed).samples] == ["the answer"]
 
 
-def test_rows_without_an_id_are_named_by_image_and_line(tmp_path: Path) -> None:
+def test_rows_without_an_id_are_named_by_their_image(tmp_path: Path) -> None:
     root = make_root(tmp_path, ["", line("chart/a.png")], {"chart/a.png": png()})
-    assert ids(load_mixed(None, root=root)) == ["chart/a.png#2"]
+    assert ids(load_mixed(None, root=root)) == ["chart/a.png"]
 
 
 def test_ids_that_occur_twice_are_told_apart(tmp_path: Path) -> None:
@@ -208,7 +208,8 @@ def test_a_user_is_told_what_was_taken_and_what_was_not(tmp_path: Path) -> None:
         stream.write("{\n" * 5)
     dataset = load_mixed(2, root=root)
     lines = dataset.describe()
-    assert lines[0] == f"{dataset.label}: 4 samples in 4 groups (2 chart, 2 table) from {root} (as asked for)"
+    how = "as asked for; read as messages: it has a labels.jsonl"
+    assert lines[0] == f"{dataset.label}: 4 samples in 4 groups (2 chart, 2 table) from {root} ({how})"
     assert lines[1] == "5 rows could not be used:"
     assert lines[2].startswith("  labels.jsonl:5: not JSON")
     assert lines[-1] == "  and 2 more"

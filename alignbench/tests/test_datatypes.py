@@ -12,8 +12,9 @@ import pytest
 
 from alignbench import score_arrays
 from alignbench.config import load_config
-from alignbench.datasets import DATASETS, Dataset, Sample, load_dataset, load_mixed, messages
+from alignbench.datasets import DATASETS, Dataset, Sample, load_dataset, load_mixed
 from alignbench.datasets.arrays import read_labels, rows_dataset
+from alignbench.datasets.draw import with_unique_ids
 from alignbench.datasets.synthetic.source import FAMILIES
 from alignbench.datatypes import ALL, RESERVED, check_free, check_type, check_unmixed
 from alignbench.errors import AlignbenchError, ConfigError, DataError, InputError
@@ -81,7 +82,6 @@ ENTRANCES: dict[str, Callable[[Path], object]] = {
     "some labels of scored arrays": in_scored_arrays(["all", *"aabbccdde"]),
     "all labels of scored arrays": in_scored_arrays(["all"] * 10),
     "a registered dataset": in_a_registered_dataset("chart", "all"),
-    "a registered dataset of one type": in_a_registered_dataset("all", "all"),
 }
 
 
@@ -206,7 +206,7 @@ def test_ids_made_unique_meet_no_id_of_the_data(tmp_path: Path, wordings: Any) -
 
 def test_names_that_were_unique_by_type_and_count_stay_as_they_were() -> None:
     samples = [Sample("a", None, (), kind) for kind in ("chart", "chart", "table")]
-    named = messages._with_unique_ids(samples)
+    named = with_unique_ids(samples)
     assert [sample.id for sample in named] == ["chart/a", "chart/a#2", "table/a"]
 
 

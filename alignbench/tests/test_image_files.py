@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from alignbench.datasets import Dataset, Sample, get_images_and_texts, load_mixed
-from alignbench.datasets.rows import resolve_under
+from alignbench.datasets.finding import resolve_under
 from alignbench.datasets.thumbnails import thumbnails
 from alignbench.embed.batches import image_batches
 from alignbench.errors import DataError
@@ -128,13 +128,13 @@ def test_an_image_that_is_exchanged_while_the_data_is_read_is_not_read(
         (root / "images/chart").mkdir(exist_ok=True)
         (root / f"images/chart/{name}.png").write_bytes(png((ord(name), 0, 0)))
 
-    def resolve_then_lose(folder: Path, name: str) -> Path:
-        found = resolve_under(folder, name)
+    def resolve_then_lose(folder: Path, name: str, *, follow_links: bool) -> Path:
+        found = resolve_under(folder, name, follow_links=follow_links)
         if found.name == "a.png":
             link_to_secret(found)
         return found
 
-    monkeypatch.setattr("alignbench.datasets.messages.resolve_under", resolve_then_lose)
+    monkeypatch.setattr("alignbench.datasets.finding.resolve_under", resolve_then_lose)
     dataset = load_mixed(None, root=root)
     assert [sample.id for sample in dataset.samples] == ["b"]
     assert "a link, or a file in the place of a folder" in dataset.dropped[0].reason

@@ -192,7 +192,7 @@ def test_the_configuration_file_of_pytest_has_the_options(project: pytest.Pytest
 @pytest.mark.parametrize(
     ("table", "name", "value", "expected"),
     [
-        ("tool.pytest.ini_options", "n_samples", "x", "a whole number"),
+        ("tool.pytest.ini_options", "n_samples", "x", "a whole number, or all, got"),
         ("tool.pytest.ini_options", "perplexity", "x", "a number"),
         ("tool.pytest", "l2", "maybe", "true or false"),
     ],
@@ -203,4 +203,22 @@ def test_a_value_that_pytest_refuses_is_named(
     project.makepyfile(test_it=LOOK)
     project.makepyprojecttoml(f'[{table}]\nalignbench_{name} = "{value}"\n')
     wrong = project.runpytest_subprocess(*PLAIN)
-    wrong.stderr.fnmatch_lines([f"ERROR: pyproject.toml: alignbench_{name}: expected {expected}; *'{value}'"])
+    wrong.stderr.fnmatch_lines([f"ERROR: pyproject.toml: alignbench_{name}: expected {expected}*'{value}'"])
+
+
+def test_a_number_may_be_a_word_where_there_is_one(project: pytest.Pytester) -> None:
+    project.makepyfile(test_it=LOOK)
+    project.makepyprojecttoml('[tool.pytest.ini_options]\nalignbench_n_samples = "all"\n')
+    values = project.runpytest_subprocess(*PLAIN, "--align-dataset=sample_data", "-k", "look")
+    values.stdout.fnmatch_lines(["*values: * all *'--n-samples=all'*"])
+    wrong = project.runpytest_subprocess(*PLAIN, "--n-samples=some")
+    wrong.stderr.fnmatch_lines(["*--n-samples: expected a whole number, or all, got 'some'"])
+
+
+def test_data_are_named_once(project: pytest.Pytester) -> None:
+    project.makepyfile(test_it=LOOK)
+    both = project.runpytest_subprocess(*PLAIN, "--align-data=x.csv", "--align-data-root=y")
+    both.stderr.fnmatch_lines(["*--align-data and --align-data-root both name data; give one of them"])
+    project.makepyprojecttoml('[tool.pytest.ini_options]\nalignbench_data_root = "mine"\n')
+    over = project.runpytest_subprocess(*PLAIN, "--align-data=sample_data", "-k", "look")
+    over.stdout.fnmatch_lines(["*values: * None (*'--align-data=sample_data'*"])

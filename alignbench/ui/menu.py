@@ -82,7 +82,7 @@ class Menu:
         return {
             "encoders": list(options.encoders),
             "llms": list(options.llms),
-            "n_samples": options.n_samples,
+            "n_samples": options.config.n_samples if options.n_samples == "all" else options.n_samples,
             "seed": options.seed,
         }
 
@@ -92,7 +92,7 @@ class Menu:
         Raises:
             AlignbenchError: there is no data.
         """
-        session = Session(self.options({"n_samples": 10**9}))
+        session = Session(self.options({"n_samples": "all"}))
         return [name for name in session.dataset.data_types if name not in RESERVED]
 
     def options(self, chosen: Mapping[str, Any]) -> Options:

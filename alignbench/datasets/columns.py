@@ -1,0 +1,143 @@
+"""Which column of a table is what: as the options say, else by the names that people give to columns."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from alignbench.datasets.reading import ROLES
+from alignbench.datasets.row import shown
+from alignbench.errors import ConfigError, DataError
+from alignbench.registry import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from alignbench.datasets.reading import Reading
+
+# Names of columns in data sets that people share, the usual ones first.
+_IMAGE = (
+    *("image", "images", "img", "image_path", "image_file", "img_path", "file_name", "filename"),
+    *("filepath", "file_path", "image_name", "path", "file", "image_bytes", "jpg", "png", "webp"),
+)
+_TEXT = ("caption", "captions", "text", "texts", "answer", "answers", "sentence", "sentences", "txt")
+_OTHER_TEXT = ("description", "comment", "alt_text", "response", "title", "raw")
+_QUESTION = ("question", "query", "instruction", "prompt")
+_TYPE = ("data_type", "type", "category", "class")
+_GROUP = ("group", "group_id")
+_ID = ("id", "sample_id", "key", "index", "uid")
+_NUMBERED = re.compile(r"(caption|text|answer|sentence)[_ ]?\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The names of the columns that are read; None for a role that no column has.
+
+    Args:
+        image: the image's name or content.
+        texts: the wordings of its text.
+    """
+
+    image: str | None
+    texts: tuple[str, ...]
+    question: str | None = None
+    type: str | None = None
+    group: str | None = None
+    id: str | None = None
+
+    def __str__(self) -> str:
+        roles = {"image": self.image, "text": "+".join(self.texts), "question": self.question}
+        roles |= {"type": self.type, "group": self.group, "id": self.id}
+        return ", ".join(f"{role}={column}" for role, column in roles.items() if column)
+
+
+def choose_columns(names: Iterable[str], reading: Reading) -> Columns:
+    """Return which of the columns are read.
+
+    Raises:
+        DataError: a column that an option names is not there, there is none for the image or none for its
+            text, or several could be the text.
+    """
+    plain = {name.strip().lower(): name for name in reversed([str(name) for name in names])}
+    for role, wanted in reading.columns.items():
+        for name in wanted:
+            if name not in plain.values():
+                raise DataError(f"--align-columns {role}={name}: {unknown('column', name, _names(plain))}")
+    image = _first(plain, "image", _IMAGE, reading)
+    question = _first(plain, "question", _QUESTION, reading)
+    type_column = reading.type_column
+    if type_column is None and reading.type_from is None:
+        type_column = _first(plain, "type", _TYPE, reading)
+    elif type_column is not None and type_column not in plain.values():
+        raise DataError(f"--align-type-from: {unknown('column', type_column, _names(plain))}")
+    return Columns(
+        image,
+        _texts(plain, reading),
+        question,
+        type_column,
+        _first(plain, "group", _GROUP, reading),
+        _first(plain, "id", _ID, reading),
+    )
+
+
+def check_complete(columns: Columns, names: Iterable[str]) -> Columns:
+    """Return the columns if images and texts are among them.
+
+    Raises:
+        DataError: one of them is missing; the message names the columns that there are.
+    """
+    if columns.image is not None and columns.texts:
+        return columns
+    lacking = "the image" if columns.image is None else "the text"
+    role = "image" if columns.image is None else "text"
+    raise DataError(
+        f"no column is known to be {lacking}; there are {', '.join(map(shown, names))}: "
+        f"--align-columns {role}=COLUMN says which one is"
+    )
+
+
+def parse_columns(texts: Sequence[str], spelled: str) -> dict[str, tuple[str, ...]]:
+    """Return role -> columns from texts such as `image=img` and `text=caption_0+caption_1`.
+
+    Raises:
+        ConfigError: a text has another form, or its role is unknown.
+    """
+    roles: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        role, equals, column = text.partition("=")
+        if not equals or not role or not column:
+            raise ConfigError(f"{spelled}: expected ROLE=COLUMN, got {text!r}; roles: {', '.join(ROLES)}")
+        if role not in ROLES:
+            raise ConfigError(f"{spelled}: {unknown('role', role, dict.fromkeys(ROLES))}")
+        several = tuple(column.split("+")) if role == "text" else (column,)
+        if role in roles and role != "text":
+            raise ConfigError(f"{spelled}: {role} is given twice, {roles[role][0]!r} and {column!r}")
+        roles[role] = (*roles.get(role, ()), *several)
+    return roles
+
+
+def _first(plain: Mapping[str, str], role: str, known: tuple[str, ...], reading: Reading) -> str | None:
+    if reading.columns.get(role):
+        return reading.columns[role][0]
+    return next((plain[name] for name in known if name in plain), None)
+
+
+def _texts(plain: Mapping[str, str], reading: Reading) -> tuple[str, ...]:
+    if reading.columns.get("text"):
+        return reading.columns["text"]
+    numbered = [name for name in plain if _NUMBERED.fullmatch(name)]
+    usual = [name for name in _TEXT if name in plain]
+    if len(usual) > 1:
+        listed = " and ".join(shown(plain[name]) for name in usual)
+        raise DataError(f"columns {listed} could be the text: --align-columns text={plain[usual[0]]} decides")
+    if usual:
+        return (plain[usual[0]],)
+    if numbered:
+        return tuple(plain[name] for name in reversed(numbered))
+    other = next((name for name in _OTHER_TEXT if name in plain), None)
+    return () if other is None else (plain[other],)
+
+
+def _names(plain: Mapping[str, str]) -> dict[str, Any]:
+    return dict.fromkeys(plain.values())

@@ -1,0 +1,142 @@
+"""WebDataset: tar files in which the files of a sample share a name: a.jpg, a.txt, a.json, a.cls.
+
+The archives are read by Python's own tarfile, which never writes a member to the disk and never opens
+anything but the archive. (The package webdataset also opens `pipe:` and URLs.)
+"""
+
+from __future__ import annotations
+
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+from alignbench.datasets.columns import choose_columns
+from alignbench.datasets.dataset import DroppedRow
+from alignbench.datasets.finding import check_name
+from alignbench.datasets.images import Packed
+from alignbench.datasets.reading import Place, Reader, Reading
+from alignbench.datasets.records import MAX_LINE_BYTES, parse
+from alignbench.datasets.row import Row
+from alignbench.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "avif"})
+_TEXTS = ("txt", "text", "caption")
+_KNOWN = frozenset({*IMAGE_SUFFIXES, *_TEXTS, "json", "cls"})
+
+
+def _recognise(place: Place, reading: Reading) -> str | None:
+    if not place.files or any(file.suffix.lower() != ".tar" for file in place.files):
+        return None
+    return "files that end in .tar"
+
+
+def _read(place: Place, reading: Reading) -> Iterator[Row | DroppedRow]:
+    for file in place.files:
+        yield from _archive_rows(file, reading)
+
+
+def _archive_rows(file: Path, reading: Reading) -> Iterator[Row | DroppedRow]:
+    """Yield a row for each run of members with the same name up to its first dot."""
+    key = ""
+    parts: dict[str, Packed | bytes] = {}
+    try:
+        with tarfile.open(file, "r:") as archive:
+            for member in archive:
+                archive.members.clear()  # type: ignore[attr-defined] # it keeps all that it has read
+                where = f"{file.name}: {member.name[:200]!r}"
+                if member.isdir():
+                    continue
+                try:
+                    stem, suffix = _checked(member)
+                except DataError as error:
+                    yield DroppedRow(where, str(error))
+                    continue
+                if suffix not in _KNOWN:
+                    continue
+                if stem != key:
+                    if parts:
+                        yield _row(file, key, parts, reading)
+                    key, parts = stem, {}
+                if suffix in parts:
+                    yield DroppedRow(where, "the archive has two members of this name")
+                    continue
+                parts[suffix] = _content(archive, file, member, suffix)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        if parts:
+            yield _row(file, key, parts, reading)
+        yield DroppedRow(file.name, f"the archive is damaged or cut off: {' '.join(str(error).split())}")
+        return
+    if parts:
+        yield _row(file, key, parts, reading)
+
+
+def _checked(member: tarfile.TarInfo) -> tuple[str, str]:
+    """Return a member's name up to the first dot of its last part, and what follows the last dot."""
+    if not member.isreg():
+        raise DataError("neither a file nor a folder; links and devices in an archive are not followed")
+    name = member.name.removeprefix("./")
+    check_name(name)
+    folder, slash, last = name.rpartition("/")
+    stem, _, suffixes = last.partition(".")
+    return folder + slash + stem, suffixes.rpartition(".")[2].lower()
+
+
+def _content(archive: tarfile.TarFile, file: Path, member: tarfile.TarInfo, suffix: str) -> Packed | bytes:
+    """Return where an image is in the archive, or the content of a label."""
+    if suffix in IMAGE_SUFFIXES:
+        return Packed(file, member.offset_data, member.size, member.name)
+    if member.size > MAX_LINE_BYTES:
+        return b""
+    stream = archive.extractfile(member)
+    return b"" if stream is None else stream.read()
+
+
+def _row(file: Path, key: str, parts: dict[str, Packed | bytes], reading: Reading) -> Row | DroppedRow:
+    where = f"{file.name}: {key}"
+    try:
+        images = [part for part in parts.values() if isinstance(part, Packed)]
+        if len(images) != 1:
+            raise DataError(f"expected one image, got {len(images)}")
+        record = parse(_bytes(parts["json"])) if "json" in parts else {}
+        if not isinstance(record, dict):
+            raise DataError("its .json is not an object")
+        texts = [_text(parts[suffix]) for suffix in _TEXTS if suffix in parts]
+        question: Any = ""
+        if record:
+            columns = choose_columns(record, reading)
+            question = record.get(columns.question) or "" if columns.question else ""
+            if not texts:
+                texts = [text for name in columns.texts for text in _several(record.get(name))]
+        if not texts:
+            raise DataError("no text: expected a member .txt, .caption, or a .json with a caption")
+        kind = _text(parts["cls"]) if "cls" in parts and reading.type_from is None else ""
+        kind = reading.type_of({"data_type": kind, **record}, images[0].name)
+        return Row(where, images[0], tuple(texts), question, data_type=kind, id=key)
+    except DataError as error:
+        return DroppedRow(where, str(error))
+
+
+def _bytes(part: Packed | bytes) -> bytes:
+    return part if isinstance(part, bytes) else b""
+
+
+def _text(part: Packed | bytes) -> str:
+    try:
+        return _bytes(part).decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise DataError(f"a text is not UTF-8: byte 0x{error.object[error.start]:02x}") from error
+
+
+def _several(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+WEBDATASET = Reader(
+    "webdataset",
+    "tar files with images beside .txt, .caption, .json or .cls, also as `shards-{000..099}.tar`",
+    _recognise,
+    _read,
+)

@@ -1,0 +1,113 @@
+"""COCO's captions, and Karpathy's split of them: one JSON object with images and their texts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alignbench.datasets.dataset import DroppedRow
+from alignbench.datasets.reading import Place, Reader, Reading
+from alignbench.datasets.records import head, read_object
+from alignbench.datasets.row import Row
+from alignbench.errors import DataError
+from alignbench.paths import is_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LAYOUTS = ("annotations", "sentences")
+
+
+def _recognise(place: Place, reading: Reading) -> str | None:
+    if len(place.files) != 1 or place.files[0].suffix.lower() != ".json":
+        return None
+    if not head(place.files[0], 64).startswith("{"):
+        return None
+    try:
+        content = read_object(place.files[0])
+    except DataError:
+        return None
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+        return None
+    if isinstance(content.get("annotations"), list):
+        return "`images` and `annotations`"
+    first = next(iter(content["images"]), None)
+    return "`images` with `sentences`" if isinstance(first, dict) and "sentences" in first else None
+
+
+def _read(place: Place, reading: Reading) -> Iterator[Row | DroppedRow]:
+    file = place.files[0]
+    content = read_object(file)
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+        raise DataError(f"{file.name}: expected an object with a list of 'images'")
+    texts = _captions(file, content)
+    folders = _folders(place.folder, content, reading)
+    for number, image in enumerate(content["images"], 1):
+        where = f"{file.name}: image {number}"
+        try:
+            yield _row(where, image, texts, reading, folders)
+        except DataError as error:
+            yield DroppedRow(where, str(error))
+    yield from texts.pop(None, ())
+
+
+def _row(
+    where: str,
+    image: Any,
+    texts: dict[Any, list[Any]],
+    reading: Reading,
+    folders: tuple[Path, ...],
+) -> Row:
+    if not isinstance(image, dict):
+        raise DataError("an image is not an object")
+    name = image.get("file_name", image.get("filename"))
+    if not isinstance(name, str):
+        raise DataError("it has neither a 'file_name' nor a 'filename'")
+    if isinstance(image.get("filepath"), str) and image["filepath"]:
+        name = f"{image['filepath']}/{name}"
+    captions = [one.get("raw") for one in image.get("sentences", ()) if isinstance(one, dict)]
+    if "sentences" not in image:
+        captions = texts.get(image.get("id"), [])
+    if not captions:
+        raise DataError("no annotation with a caption is about it")
+    own = image.get("id", image.get("imgid", image.get("cocoid", "")))
+    return Row(where, name, tuple(captions), data_type=reading.type_of(image, name), id=own, folders=folders)
+
+
+def _captions(file: Path, content: dict[str, Any]) -> dict[Any, list[Any]]:
+    """Return image id -> captions; under None, the annotations that can't be used."""
+    captions: dict[Any, list[Any]] = {}
+    known = {image.get("id") for image in content["images"] if isinstance(image, dict) and _hashable(image)}
+    for number, annotation in enumerate(content.get("annotations", ()), 1):
+        where = f"{file.name}: annotation {number}"
+        if not isinstance(annotation, dict) or not _hashable(annotation, "image_id"):
+            captions.setdefault(None, []).append(DroppedRow(where, "an annotation is not an object"))
+        elif not isinstance(annotation.get("caption"), str):
+            captions.setdefault(None, []).append(DroppedRow(where, "no 'caption'"))
+        elif annotation.get("image_id") not in known:
+            image = annotation.get("image_id")
+            captions.setdefault(None, []).append(DroppedRow(where, f"no image has the id {image!r}"))
+        else:
+            captions.setdefault(annotation["image_id"], []).append(annotation["caption"])
+    return captions
+
+
+def _hashable(content: dict[str, Any], key: str = "id") -> bool:
+    return not isinstance(content.get(key), dict | list)
+
+
+def _folders(folder: Path, content: dict[str, Any], reading: Reading) -> tuple[Path, ...]:
+    """Return where the images are looked for: COCO keeps its label files in a folder beside the images'."""
+    root = folder.parent if folder.name == "annotations" else folder
+    beside = (
+        sorted(path for path in root.iterdir() if is_dir(path) and path != folder) if is_dir(root) else []
+    )
+    return tuple(dict.fromkeys((*reading.folders(folder), root, *beside)))
+
+
+COCO = Reader(
+    "coco",
+    "one JSON object with `images` and `annotations` (COCO captions), or Karpathy's",
+    _recognise,
+    _read,
+)

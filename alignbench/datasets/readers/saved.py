@@ -1,0 +1,121 @@
+"""Data sets of the Hugging Face library `datasets` (extra `data`): saved to disk, or on the Hub."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from alignbench.datasets.readers.table import table_rows
+from alignbench.datasets.reading import Place, Reader, Reading
+from alignbench.errors import ConfigError, DataError
+from alignbench.paths import is_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from alignbench.datasets.dataset import DroppedRow
+    from alignbench.datasets.row import Row
+
+_STATE, _SPLITS = "state.json", "dataset_dict.json"
+
+
+def hub_rows(spec: str, reading: Reading) -> Iterator[Row | DroppedRow]:
+    """Yield the rows of a data set on the Hub, without downloading it as a whole.
+
+    Args:
+        spec: `org/name`, `org/name@revision`, with `#split` or `#configuration/split` at the end.
+        reading: how to read it.
+
+    Raises:
+        ConfigError: the library `datasets` is not installed.
+        DataError: there is no such data set, or it can't be reached.
+    """
+    datasets = _library(spec)
+    name, _, part = spec.partition("#")
+    name, _, revision = name.partition("@")
+    configuration, slash, split = part.rpartition("/")
+    try:
+        data = datasets.load_dataset(
+            name,
+            configuration if slash else None,
+            split=split or "train",
+            revision=revision or None,
+            streaming=True,
+        )
+    except Exception as error:  # the library raises whatever its many back ends raise
+        raise DataError(f"hf:{spec}: can't be loaded: {' '.join(str(error).split())[:300]}") from error
+    yield from _rows(f"hf:{spec}", datasets, data, reading, ())
+
+
+def _recognise(place: Place, reading: Reading) -> str | None:
+    if place.files:
+        return None
+    return next((f"a {name}" for name in (_STATE, _SPLITS) if is_file(place.folder / name)), None)
+
+
+def _read(place: Place, reading: Reading) -> Iterator[Row | DroppedRow]:
+    datasets = _library(str(place.folder))
+    folder = place.folder if is_file(place.folder / _STATE) else _only_split(place.folder)
+    try:
+        data = datasets.load_from_disk(str(folder))
+    except Exception as error:
+        raise DataError(f"{folder}: can't be loaded: {' '.join(str(error).split())[:300]}") from error
+    yield from _rows(folder.name, datasets, data, reading, reading.folders(place.folder))
+
+
+def _only_split(folder: Path) -> Path:
+    try:
+        splits = json.loads((folder / _SPLITS).read_text(encoding="utf-8"))["splits"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / _SPLITS}: can't be read") from error
+    if len(splits) != 1:
+        raise DataError(
+            f"{folder} has {len(splits)} splits, {', '.join(map(str, splits))}; "
+            f"name the folder of one: {folder / str(splits[0])}"
+        )
+    return folder / str(splits[0])
+
+
+def _rows(
+    name: str, datasets: Any, data: Any, reading: Reading, folders: tuple[Path, ...]
+) -> Iterator[Row | DroppedRow]:
+    """Yield the rows of a data set; images stay encoded."""
+    features = data.features or {}
+    for column, feature in features.items():
+        if isinstance(feature, datasets.Image):
+            data = data.cast_column(column, datasets.Image(decode=False))
+    labels = {name: of for name, of in features.items() if isinstance(of, datasets.ClassLabel)}
+    names = list(features) or list(next(iter(data), {}))
+
+    def records() -> Iterator[tuple[str, dict[str, Any]]]:
+        for number, cells in enumerate(data, 1):
+            for column, label in labels.items():
+                if cells[column] is not None:
+                    cells[column] = label.int2str(cells[column])
+            yield f"{name}: row {number}", cells
+
+    try:
+        yield from table_rows(records(), names, reading, folders)
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{name}: can't be read: {' '.join(str(error).split())[:300]}") from error
+
+
+def _library(what: str) -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise ConfigError(
+            f'{what}: Hugging Face data sets need the package datasets: pip install "alignbench[data]"'
+        ) from error
+    return datasets
+
+
+DATASETS = Reader(
+    "datasets",
+    "a folder that Hugging Face `save_to_disk` wrote; `hf:org/name` reads the Hub",
+    _recognise,
+    _read,
+)

@@ -1,0 +1,249 @@
+"""Tables with a column for the image and columns for its texts: CSV, TSV, JSON, Parquet and Arrow."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import csv
+import re
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from alignbench.datasets.arrow import open_table
+from alignbench.datasets.columns import check_complete, choose_columns
+from alignbench.datasets.containers import kind_of
+from alignbench.datasets.conversation import image_cell
+from alignbench.datasets.dataset import DroppedRow
+from alignbench.datasets.finding import first_folder
+from alignbench.datasets.reading import Place, Reader, Reading
+from alignbench.datasets.records import first_record, lines, records
+from alignbench.datasets.row import Row
+from alignbench.datatypes import check_type
+from alignbench.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+_CSV = frozenset({".csv", ".tsv", ".txt"})
+_JSON = frozenset({".json", ".jsonl"})
+_BINARY = frozenset({".parquet", ".arrow"})
+_DELIMITERS = (",", "\t", ";", "|")
+_MAX_CELL = 256 * 2**20
+_IMAGE_NAME = re.compile(r".+\.(jpe?g|png|webp|bmp|gif|tiff?|avif)(#\d+)?", re.IGNORECASE)
+_TEXT_KEYS = ("answer", "raw", "text", "caption", "sentence")
+
+Record = tuple[str, "Sequence[Any] | Mapping[str, Any]"]
+
+
+def table_rows(
+    rows: Iterable[Record | DroppedRow],
+    names: Sequence[str],
+    reading: Reading,
+    folders: tuple[Path, ...],
+    *,
+    by_position: bool = False,
+) -> Iterator[Row | DroppedRow]:
+    """Yield the rows of a table.
+
+    Args:
+        rows: the place and the cells of each row.
+        names: the names of the columns.
+        reading: how to read it.
+        folders: where images are looked for.
+        by_position: whether the cells are a sequence in the order of the names instead of a mapping.
+
+    Raises:
+        DataError: it is not known which column is what.
+    """
+    columns = check_complete(choose_columns(names, reading), names)
+    place = {name: i for i, name in enumerate(names)}
+
+    def key(name: str | None) -> Any:
+        return place[name] if by_position and name is not None else name
+
+    image, texts = key(columns.image), tuple(map(key, columns.texts))
+    question, kind, group, own = map(key, (columns.question, columns.type, columns.group, columns.id))
+    by_folder = reading.type_from == "folder"
+    types: dict[str, str] = {"": ""}
+    for row in rows:
+        if isinstance(row, DroppedRow):
+            yield row
+            continue
+        where, cells = row
+        try:
+            picture = _picture(cells[image])
+            name = ""
+            if kind is not None:
+                name = "" if cells[kind] is None else str(cells[kind])
+            elif by_folder and isinstance(picture, str):
+                name = first_folder(picture)
+            if name not in types:
+                types[name] = check_type(name)
+            yield Row(
+                where,
+                picture,
+                tuple(chain.from_iterable(_wordings(cells[text]) for text in texts)),
+                "" if question is None else cells[question] or "",
+                (),
+                types[name],
+                "" if group is None or cells[group] is None else str(cells[group]),
+                "" if own is None or cells[own] is None else cells[own],
+                folders,
+            )
+        except DataError as error:
+            yield DroppedRow(where, str(error))
+        except LookupError:
+            yield DroppedRow(where, f"it lacks a column; the table has {', '.join(names)}")
+
+
+def columns_of(place: Place) -> tuple[str, ...]:
+    """Return the names of a table's columns; empty if it can't be read as a table."""
+    if not place.files:
+        return ()
+    try:
+        file = place.files[0]
+        suffix = file.suffix.lower()
+        if suffix in _CSV:
+            return _header(file)[0]
+        if suffix in _JSON:
+            record = first_record(file)
+            return tuple(record) if isinstance(record, dict) else ()
+        return tuple(_schema(file)) if suffix in _BINARY else ()
+    except DataError:
+        return ()
+
+
+def _recognise(place: Place, reading: Reading) -> str | None:
+    names = columns_of(place)
+    if not names:
+        return None
+    try:
+        columns = choose_columns(names, reading)
+    except DataError:
+        return "columns"  # reading it says which of them can't be told apart
+    if columns.image is None or not columns.texts:
+        return None
+    return f"the columns {columns}"
+
+
+def _read(place: Place, reading: Reading) -> Iterator[Row | DroppedRow]:
+    folders = reading.folders(place.folder)
+    for file in place.files:
+        suffix = file.suffix.lower()
+        if suffix in _BINARY:
+            yield from table_rows(_arrow_rows(file), _schema(file), reading, folders)
+        elif suffix in _JSON:
+            names = columns_of(Place(place.folder, (file,)))
+            yield from table_rows(_dict_rows(file), names, reading, folders)
+        else:
+            yield from _csv_table(file, reading, folders)
+
+
+def _csv_table(file: Path, reading: Reading, folders: tuple[Path, ...]) -> Iterator[Row | DroppedRow]:
+    names, delimiter, has_header = _header(file)
+    if not names:
+        raise DataError(f"{file}: it is empty")
+    try:
+        yield from table_rows(
+            _csv_rows(file, names, delimiter, has_header), names, reading, folders, by_position=True
+        )
+    except DataError as error:
+        raise DataError(f"{file.name}: {error}") from error
+
+
+def _csv_rows(
+    file: Path, names: Sequence[str], delimiter: str, has_header: bool
+) -> Iterator[Record | DroppedRow]:
+    """Yield the cells of each row; a row with too many or too few is reported."""
+    csv.field_size_limit(max(_MAX_CELL, csv.field_size_limit()))  # an image in base64 is one cell
+    width = len(names)
+    name = file.name
+    try:
+        with file.open("r", encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+            reader = csv.reader(stream, delimiter=delimiter)
+            if has_header:
+                next(reader)
+            for cells in reader:
+                where = f"{name}:{reader.line_num}"
+                if len(cells) == width:
+                    yield where, cells
+                elif cells:
+                    yield DroppedRow(where, f"{len(cells)} cells; expected {width}, one for each column")
+    except csv.Error as error:
+        raise DataError(f"line {reader.line_num}: not CSV: {error}") from error
+    except OSError as error:
+        raise DataError(f"can't be read ({error.strerror})") from error
+
+
+def _header(file: Path) -> tuple[tuple[str, ...], str, bool]:
+    """Return the names of the columns, the delimiter, and whether the names stand in the file."""
+    line = next((one[1] for one in lines(file) if not isinstance(one, DroppedRow)), b"")
+    text = line.decode("utf-8", "replace")
+    candidates = ("\t",) if file.suffix.lower() == ".tsv" else _DELIMITERS
+    rows = {by: next(csv.reader([text], delimiter=by), []) for by in candidates}
+    delimiter = max(candidates, key=lambda by: len(rows[by]))
+    cells = [cell.strip() for cell in rows[delimiter]]
+    if len(cells) == 2 and _IMAGE_NAME.fullmatch(cells[0]):
+        return ("image", "caption"), delimiter, False
+    return tuple(cells), delimiter, True
+
+
+def _dict_rows(file: Path) -> Iterator[Record | DroppedRow]:
+    for record in records(file):
+        if isinstance(record, DroppedRow) or isinstance(record[1], dict):
+            yield record
+        else:
+            yield DroppedRow(record[0], f"expected an object, got {type(record[1]).__name__}")
+
+
+def _schema(file: Path) -> list[str]:
+    with open_table(file) as table:
+        names: list[str] = list(table.names)
+    return names
+
+
+def _arrow_rows(file: Path) -> Iterator[Record | DroppedRow]:
+    number = 0
+    with open_table(file) as table:
+        for rows in table.batches():
+            for cells in rows:
+                number += 1
+                yield f"{file.name}: row {number}", cells
+
+
+def _picture(cell: Any) -> Any:
+    """Return the image of a cell: a name, or its content, which may be written in base64."""
+    if isinstance(cell, str):
+        cell = cell.strip()
+        if len(cell) > 100 and "." not in cell[-6:]:
+            try:
+                if kind_of(base64.b64decode(cell[:64], validate=True)) is not None:
+                    return base64.b64decode(cell, validate=True)
+            except (binascii.Error, ValueError):
+                pass
+        if "#" in cell:  # Flickr8k numbers an image's captions: name.jpg#0
+            name, _, number = cell.rpartition("#")
+            if number.isdigit() and _IMAGE_NAME.fullmatch(name):
+                return name
+    return image_cell(cell)
+
+
+def _wordings(cell: Any) -> Sequence[Any]:
+    if isinstance(cell, list | tuple):
+        return [_wording(value) for value in cell if value is not None]
+    return () if cell is None else (_wording(cell),)
+
+
+def _wording(value: Any) -> Any:
+    if isinstance(value, dict):
+        return next((value[key] for key in _TEXT_KEYS if value.get(key) is not None), value)
+    return value
+
+
+TABLE = Reader(
+    "table",
+    "CSV, TSV, JSON(L), Parquet or Arrow with a column of images and columns of texts",
+    _recognise,
+    _read,
+)

@@ -1,0 +1,190 @@
+"""Which reader reads what a user points at, and why; or what was found instead, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from glob import glob, has_magic
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import alignbench.datasets.readers  # noqa: F401 (fills the registry)
+from alignbench.datasets.reading import READERS, Place, Reader, Reading
+from alignbench.datasets.row import shown
+from alignbench.errors import DataError
+from alignbench.paths import exists, is_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HUB = "hf"
+_SHARDED = frozenset({".tar", ".parquet", ".arrow"})
+_LABELS = frozenset({".json", ".jsonl", ".csv", ".tsv", ".txt"})
+_BELOW = ("annotations", "data")
+_SHARD = re.compile(r"[-_]?\d+(-of-\d+)?$")
+_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+_MOST_FILES = 10_000
+
+
+@dataclass(frozen=True)
+class Match:
+    """A reader that reads a place, and why."""
+
+    reader: Reader
+    place: Place
+    why: str
+
+    def __str__(self) -> str:
+        name = f"{self.place.name} " if self.place.files else ""
+        return f"{name}read as {self.reader.name}: it has {self.why}"
+
+
+def recognise(path: Path, reading: Reading, *, reader: str | None = None, origin: str = "") -> Match:
+    """Return the reader of a path, and what of the path it reads.
+
+    A folder that a reader knows as a whole is preferred to the label files in it, and these to images without
+    any.
+
+    Args:
+        path: a file, a folder, or a pattern of files: with `*`, or with a range like `{000..099}`.
+        reading: how to read it.
+        reader: the name of the reader, if the user has chosen it.
+        origin: what to call the path in messages; by default the path.
+
+    Raises:
+        DataError: no reader recognises anything there, or several do; the message says what was found, and
+            which option decides.
+        UnknownNameError: there is no such reader.
+    """
+    origin = origin or str(path)
+    chosen = None if reader is None else READERS.get(reader)
+    readers = [READERS.get(name) for name in READERS] if chosen is None else [chosen]
+    files = _expanded(path)
+    if files:
+        place = Place(files[0].parent, files)
+        matches = _matches(place, readers, reading)
+        if not matches and chosen is not None:
+            return Match(chosen, place, "been named so by the user")
+        return _only(matches, path, origin, (place,))
+    if not is_dir(path):
+        raise DataError(f"data {origin}: {'not a folder or a file' if exists(path) else _not_there(path)}")
+    whole = _matches(Place(path), [one for one in readers if not one.fallback], reading)
+    if whole:
+        return _only(whole, path, origin, ())
+    places = tuple(_label_files(path))
+    inside = [match for place in places for match in _matches(place, readers, reading)]
+    if inside:
+        return _only(inside, path, origin, places)
+    fallback = _matches(Place(path), [one for one in readers if one.fallback], reading)
+    if not fallback and chosen is not None and not places:
+        return Match(chosen, Place(path), "been named so by the user")
+    return _only(fallback, path, origin, places)
+
+
+def split_spec(spec: str) -> tuple[str | None, str]:
+    """Return the reader that a spec names (`table:data.txt`), if any, and the rest."""
+    name, colon, rest = spec.partition(":")
+    return (name, rest) if colon and rest and (name == HUB or name in READERS) else (None, spec)
+
+
+def _matches(place: Place, readers: list[Reader], reading: Reading) -> list[Match]:
+    found = ((reader, reader.recognise(place, reading)) for reader in readers)
+    return [Match(reader, place, why) for reader, why in found if why is not None]
+
+
+def _only(matches: list[Match], path: Path, origin: str, places: tuple[Place, ...]) -> Match:
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        listed = "; ".join(map(str, matches[:3]))
+        first = matches[0]
+        at = first.place.files[0] if first.place.files else first.place.folder
+        raise DataError(
+            f"data {origin}: {len(matches)} things in it could be meant: {listed}; "
+            f"name one of them, such as {first.reader.name}:{at}"
+        )
+    nearest = [_nearest(place) for place in places[:3]] or _contents(path)
+    known = ", ".join(READERS)
+    raise DataError(
+        f"data {origin}: no reader recognises it; it holds {'; '.join(nearest) or 'nothing'}. "
+        f"READER:{path} chooses a reader ({known}), --align-columns says what the columns are"
+    )
+
+
+def _label_files(folder: Path) -> Iterator[Place]:
+    """Yield the label files of a folder, or of the folders in it where people keep them."""
+    for place in (folder, *(folder / name for name in _BELOW)):
+        groups: dict[str, list[Path]] = {}
+        for file in _visible(place):
+            suffix = file.suffix.lower()
+            if suffix in _SHARDED:
+                groups.setdefault(_SHARD.sub("", file.stem) + suffix, []).append(file)
+            elif suffix in _LABELS:
+                groups[file.name] = [file]
+        for files in groups.values():
+            yield Place(place, tuple(files))
+        if groups:
+            return
+
+
+def _visible(folder: Path) -> list[Path]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:
+        return []
+    return [entry for entry in entries if not entry.name.startswith(".") and entry.is_file()]
+
+
+def _expanded(path: Path) -> tuple[Path, ...]:
+    """Return the files that a path or a pattern names, in order."""
+    if path.is_file():
+        return (path,)
+    patterns = [str(path)]
+    if _RANGE.search(str(path)):
+        parts = _RANGE.split(str(path))
+        ranges = [
+            [f"{i:0{len(first)}}" for i in range(int(first), int(last) + 1)]
+            for first, last in zip(parts[1::3], parts[2::3], strict=True)
+        ]
+        count = 1
+        for numbers in ranges:
+            count *= len(numbers)
+        if count > _MOST_FILES:
+            raise DataError(f"{path}: a range of {count:,} files; at most {_MOST_FILES:,} are read")
+        patterns = [_joined(parts[::3], numbers) for numbers in product(*ranges)]
+        missing = [name for name in patterns if not Path(name).is_file()]
+        if missing:
+            raise DataError(
+                f"data {path}: no such file: {missing[0]} ({len(missing)} of {count} are missing)"
+            )
+    elif has_magic(str(path)) and not exists(path):
+        patterns = sorted(glob(str(path)))  # noqa: PTH207 (the folder may be a pattern, too)
+    return tuple(Path(name) for name in patterns if Path(name).is_file())
+
+
+def _joined(texts: list[str], numbers: tuple[str, ...]) -> str:
+    return "".join(text + number for text, number in zip(texts, (*numbers, ""), strict=True))
+
+
+def _nearest(place: Place) -> str:
+    """Return what a label file looks like, although no reader recognises it."""
+    from alignbench.datasets.readers.table import columns_of
+
+    columns = columns_of(place)
+    if columns:
+        return f"{place.name}, a table with the columns {', '.join(map(shown, columns[:8]))}"
+    return place.name
+
+
+def _contents(path: Path) -> list[str]:
+    names = sorted(entry.name for entry in path.iterdir()) if is_dir(path) else [path.name]
+    return names[:3]
+
+
+def _not_there(path: Path) -> str:
+    """Return that nothing is there, with the nearest names beside it."""
+    beside = [entry.name for entry in path.parent.iterdir()] if is_dir(path.parent) else []
+    close = difflib.get_close_matches(path.name, beside, n=3, cutoff=0.5)
+    return "no such folder or file" + (f"; there is {', '.join(close)}" if close else "")
