@@ -42,23 +42,29 @@ class Conversation(NamedTuple):
     exchanges: tuple[tuple[str, str], ...]
 
 
-def turns_of(record: Any) -> list[Any] | None:
-    """Return the turns of a record; None if it has no conversation."""
-    if isinstance(record, dict):
-        for key in ("messages", "conversations", "conversation"):
-            if isinstance(record.get(key), list):
-                turns: list[Any] = record[key]
-                return turns
-    return None
+def first_image(record: Any) -> str | bytes | None:
+    """Return the first image of a record, at a fraction of the cost of understanding the whole record.
+
+    Raises:
+        DataError: the record has no conversation.
+    """
+    for turn in _turns(record):
+        parts = turn.get("content", turn.get("value")) if isinstance(turn, dict) else None
+        for part in parts if isinstance(parts, list) else ():
+            if isinstance(part, dict) and part.get("type") in _IMAGE_PARTS:
+                image = _image_of_part(part)
+                if image is not None:
+                    return image
+    return next(iter(_beside(record)), None)
 
 
-def read_conversation(record: Mapping[str, Any], turns: Sequence[Any]) -> Conversation:
+def read_conversation(record: Any) -> Conversation:
     """Return what a record's turns say.
 
     Raises:
-        DataError: a turn is malformed, or the record does not have exactly one image.
+        DataError: the record has no conversation, a turn is malformed, or there is not exactly one image.
     """
-    exchanges, named = _exchanges(turns)
+    exchanges, named = _exchanges(_turns(record))
     image = _one_image(list(named), _beside(record))
     pair = min(named.values(), default=0)
     question, answer = exchanges[pair]
@@ -88,6 +94,23 @@ def image_cell(value: Any) -> str | bytes | None:
     if value is None:
         return None
     raise DataError(f"an image: expected the name of a file or its bytes, got {type(value).__name__}")
+
+
+def _turns(record: Any) -> list[Any]:
+    if isinstance(record, dict):
+        for key in ("messages", "conversations", "conversation"):
+            turns = record.get(key)
+            if isinstance(turns, list):
+                return turns
+    raise DataError("expected an object with a list of 'messages' or 'conversations'")
+
+
+def _image_of_part(part: Mapping[str, Any]) -> str | bytes | None:
+    for key in _IMAGE_KEYS:
+        value = part.get(key)
+        if value is not None:
+            return value if isinstance(value, str) and value[:5] != "data:" and value else image_cell(value)
+    return None
 
 
 def _beside(record: Mapping[str, Any]) -> list[str | bytes]:
@@ -157,8 +180,7 @@ def _content(content: Any) -> tuple[str, list[str | bytes]]:
                 images.append(_UNNAMED)
             texts.append(clean_text(text))
         elif part.get("type") in _IMAGE_PARTS:
-            values = [part[key] for key in _IMAGE_KEYS if part.get(key) is not None]
-            image = image_cell(values[0]) if values else None
+            image = _image_of_part(part)
             images.append(_UNNAMED if image is None else image)
     return "\n".join(filter(None, texts)), images
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from alignbench.datasets.dataset import DroppedRow, Sample, field_texts
 from alignbench.datasets.finding import find_image, image_key
 from alignbench.datasets.images import Packed
-from alignbench.datasets.row import Row, clean_id, clean_text, printable
+from alignbench.datasets.row import Draft, Row, clean_id, clean_text, printable
 from alignbench.datatypes import ALL
 from alignbench.errors import DataError
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MOST_TYPES = 1000
 _SPARE = 16  # candidates beyond n, of which some may turn out unusable
 _GROWTH = 4
+_LARGEST = b"\xff" * 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Draw:
 
 
 def draw_samples(
-    rows: Callable[[], Iterable[Row | DroppedRow]],
+    rows: Callable[[], Iterable[Row | Draft | DroppedRow]],
     *,
     n: int | None,
     types: Collection[str] | None,
@@ -74,33 +75,32 @@ def draw_samples(
     """
     kinds: dict[str, _Kind] = {}
     dropped: dict[int, DroppedRow] = {}
-    count = 0
+    most = None if n is None else n + _SPARE
+    position = -1
     for position, row in enumerate(rows()):
-        count += 1
         if isinstance(row, DroppedRow):
             dropped[position] = row
             continue
-        kind = kinds.get(row.data_type)
+        image, name = (row.image, row.data_type) if isinstance(row, Row) else (row[0], row[1])
+        kind = kinds.get(name)
         if kind is None:
             if len(kinds) == MOST_TYPES:
                 raise DataError(
-                    f"{row.where}: more than {MOST_TYPES:,} data types; "
+                    f"row {position + 1}: more than {MOST_TYPES:,} data types, such as {name!r}; "
                     "--align-type-from says where types come from, `none` gives all rows one type"
                 )
-            wanted = types is None or (row.data_type or ALL) in types
-            kind = kinds[row.data_type] = _Kind(
-                row.data_type, seed, None if n is None else n + _SPARE, wanted
-            )
-        kind.add(position, row)
+            kind = kinds[name] = _Kind(name, seed, most, types is None or (name or ALL) in types)
+        kind.add(position, image, row)
     untyped = kinds.pop("", None) if len(kinds) > 1 else None
     check = _Check(text_field, follow_links)
-    while pending := [kind for kind in kinds.values() if kind.wanted and kind.examine(n, check)]:
-        for kind in pending:
+    while pending := {name: kind for name, kind in kinds.items() if kind.examine(n, check)}:
+        for kind in pending.values():
             kind.begin_again()
-        by_name = {kind.name: kind for kind in pending}
-        for position, row in enumerate(rows()):
-            if not isinstance(row, DroppedRow) and row.data_type in by_name:
-                by_name[row.data_type].add(position, row)
+        for again, row in enumerate(rows()):
+            if not isinstance(row, DroppedRow):
+                image, name = (row.image, row.data_type) if isinstance(row, Row) else (row[0], row[1])
+                if name in pending:
+                    pending[name].add(again, image, row)
     notes = []
     if untyped is not None:
         dropped |= untyped.without_type(check)
@@ -115,74 +115,88 @@ def draw_samples(
         {kind.name: kind.taken for kind in kinds.values()},
         [dropped[position] for position in sorted(dropped)],
         notes,
-        count,
+        position + 1,
     )
 
 
-@dataclass(slots=True)
 class _Kind:
-    """The candidates of one data type: the images with the smallest hashes, and all rows about them."""
+    """The candidates of one data type: the images with the smallest hashes, and all rows about them.
 
-    name: str
-    seed: int
-    most: int | None
-    wanted: bool
-    seen: int = 0
-    after: int = -1  # the last hash that was examined
-    overflowed: bool = False
-    heap: list[int] = field(default_factory=list)  # negative hashes: the largest one is in front
-    rows: dict[int, list[tuple[int, Row]]] = field(default_factory=dict)
-    taken: list[list[Sample]] = field(default_factory=list)
-    dropped: dict[int, DroppedRow] = field(default_factory=dict)
+    Args:
+        name: the type.
+        seed: the seed of the draw.
+        most: the number of images that are kept; None for all.
+        wanted: whether the type is drawn at all.
+    """
 
-    def add(self, position: int, row: Row) -> None:
+    def __init__(self, name: str, seed: int, most: int | None, wanted: bool) -> None:
+        self.name, self.seed, self.most, self.wanted = name, seed, most, wanted
+        self.seen = 0
+        self.taken: list[list[Sample]] = []
+        self.dropped: dict[int, DroppedRow] = {}
+        self._prefix = f"{seed}:{name}:".encode()
+        self._rows: dict[bytes, list[tuple[int, Row | Draft]]] = {}
+        self._heap: list[int] = []  # negative hashes: the largest one is in front
+        self._largest = _LARGEST  # the largest hash that is kept, once there are enough
+        self._after = b""  # the last hash that was examined
+        self._overflowed = False
+
+    def add(self, position: int, image: str | bytes | Packed | None, row: Row | Draft) -> None:
         """Keep a row if its image is among those with the smallest hashes."""
         self.seen += 1
         if not self.wanted:
             return
-        key = _hash(f"{self.seed}:{self.name}:".encode(), _identity(row.image))
-        of_image = self.rows.get(key)
+        key = blake2b(self._prefix + _identity(image), digest_size=8).digest()
+        if key > self._largest:
+            self._overflowed = True
+            return
+        of_image = self._rows.get(key)
         if of_image is not None:
             of_image.append((position, row))
-            return
-        if key <= self.after:
-            return
-        if self.most is not None:
-            if len(self.heap) < self.most:
-                heapq.heappush(self.heap, -key)
-            elif key < -self.heap[0]:
-                del self.rows[-heapq.heapreplace(self.heap, -key)]
-                self.overflowed = True
-            else:
-                self.overflowed = True
-                return
-        self.rows[key] = [(position, row)]
+        elif key > self._after:
+            self._rows[key] = [(position, row)]
+            if self.most is not None:
+                self._make_room(key, self.most)
+
+    def _make_room(self, key: bytes, most: int) -> None:
+        """Count a new image, and forget the one with the largest hash if there are too many."""
+        number = -int.from_bytes(key, "big")
+        if len(self._heap) < most:
+            heapq.heappush(self._heap, number)
+        else:
+            del self._rows[(-heapq.heappushpop(self._heap, number)).to_bytes(8, "big")]
+            self._overflowed = True
+        if len(self._heap) == most:
+            self._largest = (-self._heap[0]).to_bytes(8, "big")
 
     def examine(self, n: int | None, check: _Check) -> bool:
         """Check candidates until n are usable; return whether further ones have to be looked for."""
-        for key in sorted(self.rows):
+        for key in sorted(self._rows):
             if n is not None and len(self.taken) == n:
                 return False
-            self.after = key
-            samples = self._usable(self.rows.pop(key), check)
+            self._after = key
+            samples = self._usable(self._rows.pop(key), check)
             if samples:
                 self.taken.append(samples)
-        return self.overflowed and n is not None and len(self.taken) < n
+        return self._overflowed and n is not None and len(self.taken) < n
 
     def begin_again(self) -> None:
         """Forget the candidates, and look for more of them after the last one that was examined."""
         self.most = None if self.most is None else self.most * _GROWTH
-        self.overflowed = False
-        self.heap.clear()
-        self.rows.clear()
+        self._overflowed = False
+        self._heap.clear()
+        self._rows.clear()
+        self._largest = _LARGEST
 
-    def _usable(self, rows: list[tuple[int, Row]], check: _Check) -> list[Sample]:
+    def _usable(self, rows: list[tuple[int, Row | Draft]], check: _Check) -> list[Sample]:
         samples = []
+        understood = [(position, _understood(row)) for position, row in rows]
         if len(rows) > 1:  # which row is the first must not depend on their order
-            seed = f"{self.seed}:".encode()
-            rows = sorted(rows, key=lambda at: (_hash(seed, repr(at[1][2:8]).encode()), at[0]))
-        for position, row in rows:
+            understood.sort(key=lambda at: (_content_hash(self.seed, at[1]), at[0]))
+        for position, row in understood:
             try:
+                if isinstance(row, DroppedRow):
+                    raise DataError(row.reason)
                 samples.append(check.sample(position, row, self.name or ALL))
             except DataError as error:
                 self.dropped[position] = DroppedRow(row.where, str(error))
@@ -191,9 +205,12 @@ class _Kind:
     def without_type(self, check: _Check) -> dict[int, DroppedRow]:
         """Return all candidates as rows that can't be used, for want of a type or for another reason."""
         dropped = {}
-        for position, row in itertools.chain.from_iterable(self.rows.values()):
+        for position, unread in itertools.chain.from_iterable(self._rows.values()):
+            row = _understood(unread)
             reason = "no data type: its image is in no folder, or its column is empty"
             try:
+                if isinstance(row, DroppedRow):
+                    raise DataError(row.reason)
                 check.sample(position, row, ALL)
             except DataError as error:
                 reason = str(error)
@@ -273,14 +290,21 @@ def with_unique_ids(samples: Sequence[Sample]) -> list[Sample]:
     return unique
 
 
+def _understood(row: Row | Draft) -> Row | DroppedRow:
+    """Return the row of a draft, or why there is none."""
+    return row if isinstance(row, Row) else row[2](row[3])
+
+
 def _identity(image: str | bytes | Packed | None) -> bytes:
     """Return what the rows about one image have in common: its name, or its content."""
     if isinstance(image, str):
         return image_key(image).encode("utf-8", "surrogatepass")
-    if isinstance(image, Packed):
-        return image.name.encode("utf-8", "surrogatepass")
-    return b"" if image is None else blake2b(image).digest()
+    if isinstance(image, bytes):
+        return image
+    return b"" if image is None else image.name.encode("utf-8", "surrogatepass")
 
 
-def _hash(seed: bytes, content: bytes) -> int:
-    return int.from_bytes(blake2b(seed + content, digest_size=8).digest(), "big")
+def _content_hash(seed: int, row: Row | DroppedRow) -> bytes:
+    """Return a hash of what a row says, so that the seed orders the rows about an image."""
+    said = row[2:8] if isinstance(row, Row) else (row.where, row.reason)
+    return blake2b(f"{seed}:{said!r}".encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 IMAGES = "images"
+_PREFIXES = ("./", f"{IMAGES}/")
 _URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
@@ -96,7 +97,11 @@ def check_name(name: str) -> None:
 
 def image_key(name: str) -> str:
     """Return an image's name in the form in which rows about the same image agree."""
-    return name.replace("\\", "/").removeprefix("./").removeprefix(f"{IMAGES}/")
+    if "\\" in name:
+        name = name.replace("\\", "/")
+    if name.startswith(_PREFIXES):
+        name = name.removeprefix("./").removeprefix(f"{IMAGES}/")
+    return name
 
 
 def first_folder(name: str) -> str:

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alignbench.config import Config
-    from alignbench.datasets.row import Row
+    from alignbench.datasets.row import Draft, Row
 
-    Rows = Callable[[], Iterable[Row | DroppedRow]]
+    Rows = Callable[[], Iterable[Row | Draft | DroppedRow]]
 
 
 def load_samples(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from alignbench.datasets.finding import IMAGES, first_folder
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
 
     from alignbench.config import Config
     from alignbench.datasets.dataset import DroppedRow
-    from alignbench.datasets.row import Row
+    from alignbench.datasets.row import Draft, Row
 
 ROLES = ("image", "text", "question", "type", "group", "id")
 """What a column can be: `--align-columns ROLE=COLUMN`."""
 
 _TYPE_KEYS = ("data_type", "type")
+
+
+_checked = lru_cache(maxsize=1024)(check_type)  # millions of rows have few types
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ class Reading(Layout):
         if name is None or name == "":
             return ""
         try:
-            return check_type(str(name))
+            return _checked(str(name))
         except DataError as error:
             its = f"image {shown(str(image))}: its folder" if by_folder and column is None else "its type"
             raise DataError(f"{its} {error}") from error
@@ -144,14 +148,15 @@ class Reader:
         summary: what it reads, for lists.
         recognise: returns why a place is read by this reader, as the end of a sentence that begins with "it
             has", or None if it is not.
-        read: yields a `Row` for each row of the place, or a `DroppedRow` with the reason why there is none.
+        read: yields a `Row` for each row of the place, or a `DroppedRow` with the reason why there is none. A
+            reader of large data may yield a `Draft` in place of a `Row`.
         fallback: whether other readers that recognise something are preferred.
     """
 
     name: str
     summary: str
     recognise: Callable[[Place, Reading], str | None]
-    read: Callable[[Place, Reading], Iterable[Row | DroppedRow]]
+    read: Callable[[Place, Reading], Iterable[Row | Draft | DroppedRow]]
     fallback: bool = False
 
 

@@ -54,8 +54,8 @@ def lines(path: Path, *, max_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[int,
         raise DataError(f"{path}: can't be read ({error.strerror})") from error
 
 
-def records(path: Path, *, max_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[str, Any] | DroppedRow]:
-    """Yield the place and the content of each record of a JSON array or a JSONL file.
+def records(path: Path, *, max_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[int, Any] | DroppedRow]:
+    """Yield the number and the content of each record: of the lines of a JSONL file, or of a JSON array.
 
     Raises:
         DataError: the file can't be read, or is an array that is not valid JSON.
@@ -67,11 +67,15 @@ def records(path: Path, *, max_bytes: int = MAX_LINE_BYTES) -> Iterator[tuple[st
         if isinstance(line, DroppedRow):
             yield line
             continue
-        where = f"{path.name}:{line[0]}"
         try:
-            yield where, parse(line[1])
+            yield line[0], parse(line[1])
         except DataError as error:
-            yield DroppedRow(where, str(error))
+            yield DroppedRow(f"{path.name}:{line[0]}", str(error))
+
+
+def placed(path: Path) -> str:
+    """Return what stands before a record's number in messages: `data.json: row ` or `data.jsonl:`."""
+    return f"{path.name}: row " if is_array(path) else f"{path.name}:"
 
 
 def parse(content: bytes) -> Any:
@@ -81,7 +85,11 @@ def parse(content: bytes) -> Any:
         DataError: it is not UTF-8, is not JSON, or has an object with the same key twice.
     """
     try:
-        return _DECODER.decode(content.decode("utf-8"))
+        text = content.decode("utf-8").strip(_WHITE)
+        value, end = _DECODER.raw_decode(text)
+        if end < len(text):
+            raise ValueError(f"Extra data: line 1 column {end + 1} (char {end})")
+        return value
     except UnicodeDecodeError as error:
         reason = f"not UTF-8: byte 0x{content[error.start]:02x} at position {error.start + 1}"
         raise DataError(reason) from error
@@ -131,7 +139,7 @@ def first_record(path: Path) -> Any:
     return None
 
 
-def _elements(path: Path, max_bytes: int) -> Iterator[tuple[str, Any] | DroppedRow]:
+def _elements(path: Path, max_bytes: int) -> Iterator[tuple[int, Any] | DroppedRow]:
     """Yield the elements of an array without holding more than a few of them in memory."""
     number = 1
     try:
@@ -145,7 +153,7 @@ def _elements(path: Path, max_bytes: int) -> Iterator[tuple[str, Any] | DroppedR
                     return
                 where = f"{path.name}: row {number}"
                 try:
-                    element, at = _element(buffer, at, where)
+                    element, at = _element(buffer, at, number, where)
                 except ValueError as error:
                     more = stream.read(max(_CHUNK, len(buffer) - at)) if len(buffer) - at <= max_bytes else ""
                     if not more:
@@ -163,12 +171,12 @@ def _elements(path: Path, max_bytes: int) -> Iterator[tuple[str, Any] | DroppedR
         raise DataError(f"{path}: can't be read ({error.strerror})") from error
 
 
-def _element(buffer: str, at: int, where: str) -> tuple[tuple[str, Any] | DroppedRow, int]:
+def _element(buffer: str, at: int, number: int, where: str) -> tuple[tuple[int, Any] | DroppedRow, int]:
     """Return the element of an array that begins at an offset, and the offset of its end."""
-    element: tuple[str, Any] | DroppedRow
+    element: tuple[int, Any] | DroppedRow
     try:
         content, end = _DECODER.raw_decode(buffer, at)
-        element = (where, content)
+        element = (number, content)
     except _TwiceError as error:
         _, end = _PLAIN.raw_decode(buffer, at)
         element = DroppedRow(where, f"not JSON: {error}")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from unicodedata import category
 
 from alignbench.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from alignbench.datasets.dataset import DroppedRow
     from alignbench.datasets.images import Packed
 
 _MAX_NAME = 200
@@ -45,6 +47,11 @@ class Row(NamedTuple):
     group: str = ""
     id: Any = ""
     folders: tuple[Path, ...] = ()
+
+
+Draft: TypeAlias = "tuple[str | bytes | Packed | None, str, Callable[[Any], Row | DroppedRow], Any]"
+"""A row that is understood only if it is drawn, as most rows of a large data set are not: its image, its data
+type, a function, and the record of which the function makes the row."""
 
 
 def clean_text(value: object) -> str:

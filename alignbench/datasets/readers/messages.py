@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alignbench.datasets.conversation import read_conversation, turns_of
+from alignbench.datasets.conversation import first_image, read_conversation
 from alignbench.datasets.dataset import DroppedRow
 from alignbench.datasets.finding import IMAGES
 from alignbench.datasets.reading import Place, Reader, Reading
-from alignbench.datasets.records import first_record, records
-from alignbench.datasets.row import Row
+from alignbench.datasets.records import first_record, placed, records
+from alignbench.datasets.row import Draft, Row
 from alignbench.errors import DataError
 from alignbench.paths import is_dir, is_file
 
@@ -24,7 +24,7 @@ _LLAVA_TYPES = ("data_type", "type", "source")
 
 def conversation_rows(
     labels: Path, reading: Reading, folders: tuple[Path, ...], *, data_type: str = "", llava: bool = False
-) -> Iterator[Row | DroppedRow]:
+) -> Iterator[Draft | DroppedRow]:
     """Yield the rows of a file of conversations.
 
     Args:
@@ -34,30 +34,33 @@ def conversation_rows(
         data_type: the type of all rows; "" takes each row's own.
         llava: whether the first folder of an image's name is not its type.
     """
+    place = placed(labels)
+    keys = _LLAVA_TYPES if llava else ("data_type",)
+
+    def row(record: tuple[int, Any]) -> Row | DroppedRow:
+        where = f"{place}{record[0]}"
+        try:
+            return _row(where, record[1], folders)
+        except DataError as error:
+            return DroppedRow(where, str(error))
+
     for record in records(labels):
         if isinstance(record, DroppedRow):
             yield record
             continue
-        where, content = record
         try:
-            yield _row(where, content, reading, folders, data_type, llava)
+            image = first_image(record[1])
+            kind = data_type or reading.type_of(record[1], image, keys=keys, folder=not llava)
+            yield image, kind, row, record
         except DataError as error:
-            yield DroppedRow(where, str(error))
+            yield DroppedRow(f"{place}{record[0]}", str(error))
 
 
-def _row(
-    where: str, content: Any, reading: Reading, folders: tuple[Path, ...], data_type: str, llava: bool
-) -> Row:
-    turns = turns_of(content)
-    if turns is None:
-        raise DataError("expected an object with a list of 'messages' or 'conversations'")
-    said = read_conversation(content, turns)
+def _row(where: str, content: Any, folders: tuple[Path, ...]) -> Row:
+    said = read_conversation(content)
     wordings = content.get("wordings", [])
     if not isinstance(wordings, list):
         raise DataError("'wordings' is not a list of texts")
-    if not data_type:
-        keys = _LLAVA_TYPES if llava else ("data_type",)
-        data_type = reading.type_of(content, said.image, keys=keys, folder=not llava)
     group = content.get("group", "")
     return Row(
         where,
@@ -65,10 +68,9 @@ def _row(
         (said.answer, *wordings),
         said.question,
         said.exchanges,
-        data_type,
-        str(group) if group else "",
-        content.get("id", ""),
-        folders,
+        group=str(group) if group else "",
+        id=content.get("id", ""),
+        folders=folders,
     )
 
 
@@ -91,7 +93,7 @@ def _has_turns(place: Place, key: str) -> str | None:
     return None
 
 
-def _read_messages(place: Place, reading: Reading) -> Iterator[Row | DroppedRow]:
+def _read_messages(place: Place, reading: Reading) -> Iterator[Draft | DroppedRow]:
     if not place.files:  # the folder of alignbench's own layout
         if not is_dir(place.folder / IMAGES) and reading.image_root is None:
             raise DataError(
@@ -102,7 +104,7 @@ def _read_messages(place: Place, reading: Reading) -> Iterator[Row | DroppedRow]
     return conversation_rows(place.files[0], reading, reading.folders(place.folder))
 
 
-def _read_llava(place: Place, reading: Reading) -> Iterator[Row | DroppedRow]:
+def _read_llava(place: Place, reading: Reading) -> Iterator[Draft | DroppedRow]:
     return conversation_rows(place.files[0], reading, reading.folders(place.folder), llava=True)
 
 

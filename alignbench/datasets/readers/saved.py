@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alignbench.datasets.dataset import DroppedRow
-    from alignbench.datasets.row import Row
+    from alignbench.datasets.row import Draft
 
 _STATE, _SPLITS = "state.json", "dataset_dict.json"
 
 
-def hub_rows(spec: str, reading: Reading) -> Iterator[Row | DroppedRow]:
+def hub_rows(spec: str, reading: Reading) -> Iterator[Draft | DroppedRow]:
     """Yield the rows of a data set on the Hub, without downloading it as a whole.
 
     Args:
@@ -54,7 +54,7 @@ def _recognise(place: Place, reading: Reading) -> str | None:
     return next((f"a {name}" for name in (_STATE, _SPLITS) if is_file(place.folder / name)), None)
 
 
-def _read(place: Place, reading: Reading) -> Iterator[Row | DroppedRow]:
+def _read(place: Place, reading: Reading) -> Iterator[Draft | DroppedRow]:
     datasets = _library(str(place.folder))
     folder = place.folder if is_file(place.folder / _STATE) else _only_split(place.folder)
     try:
@@ -79,7 +79,7 @@ def _only_split(folder: Path) -> Path:
 
 def _rows(
     name: str, datasets: Any, data: Any, reading: Reading, folders: tuple[Path, ...]
-) -> Iterator[Row | DroppedRow]:
+) -> Iterator[Draft | DroppedRow]:
     """Yield the rows of a data set; images stay encoded."""
     features = data.features or {}
     for column, feature in features.items():
@@ -88,15 +88,15 @@ def _rows(
     labels = {name: of for name, of in features.items() if isinstance(of, datasets.ClassLabel)}
     names = list(features) or list(next(iter(data), {}))
 
-    def records() -> Iterator[tuple[str, dict[str, Any]]]:
+    def records() -> Iterator[tuple[int, dict[str, Any]]]:
         for number, cells in enumerate(data, 1):
             for column, label in labels.items():
                 if cells[column] is not None:
                     cells[column] = label.int2str(cells[column])
-            yield f"{name}: row {number}", cells
+            yield number, cells
 
     try:
-        yield from table_rows(records(), names, reading, folders)
+        yield from table_rows(records(), f"{name}: row ", names, reading, folders)
     except DataError:
         raise
     except Exception as error:

@@ -7,7 +7,7 @@ import binascii
 import csv
 import re
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from alignbench.datasets.arrow import open_table
 from alignbench.datasets.columns import check_complete, choose_columns
@@ -16,8 +16,8 @@ from alignbench.datasets.conversation import image_cell
 from alignbench.datasets.dataset import DroppedRow
 from alignbench.datasets.finding import first_folder
 from alignbench.datasets.reading import Place, Reader, Reading
-from alignbench.datasets.records import first_record, lines, records
-from alignbench.datasets.row import Row
+from alignbench.datasets.records import first_record, lines, placed, records
+from alignbench.datasets.row import Draft, Row
 from alignbench.datatypes import check_type
 from alignbench.errors import DataError
 
@@ -33,21 +33,14 @@ _MAX_CELL = 256 * 2**20
 _IMAGE_NAME = re.compile(r".+\.(jpe?g|png|webp|bmp|gif|tiff?|avif)(#\d+)?", re.IGNORECASE)
 _TEXT_KEYS = ("answer", "raw", "text", "caption", "sentence")
 
-Record = tuple[str, "Sequence[Any] | Mapping[str, Any]"]
+Cells: TypeAlias = "Sequence[Any] | Mapping[str, Any]"
 
 
-def table_rows(
-    rows: Iterable[Record | DroppedRow],
-    names: Sequence[str],
-    reading: Reading,
-    folders: tuple[Path, ...],
-    *,
-    by_position: bool = False,
-) -> Iterator[Row | DroppedRow]:
-    """Yield the rows of a table.
+class _Table:
+    """What the columns of a table are, and the rows that its cells make.
 
     Args:
-        rows: the place and the cells of each row.
+        name: the table's name, as rows are placed.
         names: the names of the columns.
         reading: how to read it.
         folders: where images are looked for.
@@ -56,45 +49,100 @@ def table_rows(
     Raises:
         DataError: it is not known which column is what.
     """
-    columns = check_complete(choose_columns(names, reading), names)
-    place = {name: i for i, name in enumerate(names)}
 
-    def key(name: str | None) -> Any:
-        return place[name] if by_position and name is not None else name
+    def __init__(
+        self,
+        name: str,
+        names: Sequence[str],
+        reading: Reading,
+        folders: tuple[Path, ...],
+        by_position: bool,
+    ) -> None:
+        self.name, self.names, self.folders = name, names, folders
+        columns = check_complete(choose_columns(names, reading), names)
+        place: dict[Any, Any] = {name: i if by_position else name for i, name in enumerate(names)}
+        self.image = place[columns.image]
+        self.texts = [place[text] for text in columns.texts]
+        self.question, self.type, self.group, self.id = map(
+            place.get, (columns.question, columns.type, columns.group, columns.id)
+        )
+        self.by_folder = reading.type_from == "folder"
 
-    image, texts = key(columns.image), tuple(map(key, columns.texts))
-    question, kind, group, own = map(key, (columns.question, columns.type, columns.group, columns.id))
-    by_folder = reading.type_from == "folder"
-    types: dict[str, str] = {"": ""}
-    for row in rows:
-        if isinstance(row, DroppedRow):
-            yield row
-            continue
-        where, cells = row
+    def drafts(self, rows: Iterable[tuple[int, Cells] | DroppedRow]) -> Iterator[Draft | DroppedRow]:
+        """Yield a draft for the number and the cells of each row."""
+        image, kind, by_folder, make = self.image, self.type, self.by_folder, self._row
+        types = {"": ""}
+        for row in rows:
+            if isinstance(row, DroppedRow):
+                yield row
+                continue
+            try:
+                picture = row[1][image]
+                if not isinstance(picture, str) or "#" in picture:
+                    picture = _picture(picture)
+                name = ""
+                if kind is not None:
+                    name = "" if row[1][kind] is None else str(row[1][kind])
+                elif by_folder and isinstance(picture, str):
+                    name = first_folder(picture)
+                if name not in types:
+                    types[name] = check_type(name)
+                yield picture, types[name], make, row
+            except DataError as error:
+                yield DroppedRow(self._where(row[0]), str(error))
+            except LookupError:
+                yield self._lacking(row[0])
+
+    def _row(self, row: tuple[int, Cells]) -> Row | DroppedRow:
+        number, cells = row
+        where = self._where(number)
         try:
-            picture = _picture(cells[image])
-            name = ""
-            if kind is not None:
-                name = "" if cells[kind] is None else str(cells[kind])
-            elif by_folder and isinstance(picture, str):
-                name = first_folder(picture)
-            if name not in types:
-                types[name] = check_type(name)
-            yield Row(
+            return Row(
                 where,
-                picture,
-                tuple(chain.from_iterable(_wordings(cells[text]) for text in texts)),
-                "" if question is None else cells[question] or "",
-                (),
-                types[name],
-                "" if group is None or cells[group] is None else str(cells[group]),
-                "" if own is None or cells[own] is None else cells[own],
-                folders,
+                _picture(cells[self.image]),
+                tuple(chain.from_iterable(_wordings(cells[text]) for text in self.texts)),
+                "" if self.question is None else cells[self.question] or "",
+                group="" if self.group is None or cells[self.group] is None else str(cells[self.group]),
+                id="" if self.id is None or cells[self.id] is None else cells[self.id],
+                folders=self.folders,
             )
         except DataError as error:
-            yield DroppedRow(where, str(error))
+            return DroppedRow(where, str(error))
         except LookupError:
-            yield DroppedRow(where, f"it lacks a column; the table has {', '.join(names)}")
+            return self._lacking(number)
+
+    def _where(self, number: int) -> str:
+        return f"{self.name}{number}"
+
+    def _lacking(self, number: int) -> DroppedRow:
+        return DroppedRow(
+            self._where(number), f"it lacks a column; the table has {', '.join(map(str, self.names))}"
+        )
+
+
+def table_rows(
+    rows: Iterable[tuple[int, Cells] | DroppedRow],
+    name: str,
+    names: Sequence[str],
+    reading: Reading,
+    folders: tuple[Path, ...],
+    *,
+    by_position: bool = False,
+) -> Iterator[Draft | DroppedRow]:
+    """Yield the rows of a table.
+
+    Args:
+        rows: the number and the cells of each row.
+        name: what stands before a row's number in messages: `captions.csv:` or `train: row `.
+        names: the names of the columns.
+        reading: how to read it.
+        folders: where images are looked for.
+        by_position: whether the cells are a sequence in the order of the names instead of a mapping.
+
+    Raises:
+        DataError: it is not known which column is what.
+    """
+    return _Table(name, names, reading, folders, by_position).drafts(rows)
 
 
 def columns_of(place: Place) -> tuple[str, ...]:
@@ -127,49 +175,47 @@ def _recognise(place: Place, reading: Reading) -> str | None:
     return f"the columns {columns}"
 
 
-def _read(place: Place, reading: Reading) -> Iterator[Row | DroppedRow]:
+def _read(place: Place, reading: Reading) -> Iterator[Draft | DroppedRow]:
     folders = reading.folders(place.folder)
     for file in place.files:
         suffix = file.suffix.lower()
         if suffix in _BINARY:
-            yield from table_rows(_arrow_rows(file), _schema(file), reading, folders)
+            yield from table_rows(_arrow_rows(file), f"{file.name}: row ", _schema(file), reading, folders)
         elif suffix in _JSON:
             names = columns_of(Place(place.folder, (file,)))
-            yield from table_rows(_dict_rows(file), names, reading, folders)
+            yield from table_rows(_dict_rows(file), placed(file), names, reading, folders)
         else:
             yield from _csv_table(file, reading, folders)
 
 
-def _csv_table(file: Path, reading: Reading, folders: tuple[Path, ...]) -> Iterator[Row | DroppedRow]:
+def _csv_table(file: Path, reading: Reading, folders: tuple[Path, ...]) -> Iterator[Draft | DroppedRow]:
     names, delimiter, has_header = _header(file)
     if not names:
         raise DataError(f"{file}: it is empty")
     try:
-        yield from table_rows(
-            _csv_rows(file, names, delimiter, has_header), names, reading, folders, by_position=True
-        )
+        cells = _csv_rows(file, names, delimiter, has_header)
+        yield from table_rows(cells, f"{file.name}:", names, reading, folders, by_position=True)
     except DataError as error:
         raise DataError(f"{file.name}: {error}") from error
 
 
 def _csv_rows(
     file: Path, names: Sequence[str], delimiter: str, has_header: bool
-) -> Iterator[Record | DroppedRow]:
-    """Yield the cells of each row; a row with too many or too few is reported."""
+) -> Iterator[tuple[int, Cells] | DroppedRow]:
+    """Yield the line and the cells of each row; a row with too many or too few is reported."""
     csv.field_size_limit(max(_MAX_CELL, csv.field_size_limit()))  # an image in base64 is one cell
     width = len(names)
-    name = file.name
     try:
         with file.open("r", encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
             reader = csv.reader(stream, delimiter=delimiter)
             if has_header:
                 next(reader)
             for cells in reader:
-                where = f"{name}:{reader.line_num}"
                 if len(cells) == width:
-                    yield where, cells
+                    yield reader.line_num, cells
                 elif cells:
-                    yield DroppedRow(where, f"{len(cells)} cells; expected {width}, one for each column")
+                    reason = f"{len(cells)} cells; expected {width}, one for each column"
+                    yield DroppedRow(f"{file.name}:{reader.line_num}", reason)
     except csv.Error as error:
         raise DataError(f"line {reader.line_num}: not CSV: {error}") from error
     except OSError as error:
@@ -189,12 +235,13 @@ def _header(file: Path) -> tuple[tuple[str, ...], str, bool]:
     return tuple(cells), delimiter, True
 
 
-def _dict_rows(file: Path) -> Iterator[Record | DroppedRow]:
+def _dict_rows(file: Path) -> Iterator[tuple[int, Cells] | DroppedRow]:
+    place = placed(file)
     for record in records(file):
         if isinstance(record, DroppedRow) or isinstance(record[1], dict):
             yield record
         else:
-            yield DroppedRow(record[0], f"expected an object, got {type(record[1]).__name__}")
+            yield DroppedRow(f"{place}{record[0]}", f"expected an object, got {type(record[1]).__name__}")
 
 
 def _schema(file: Path) -> list[str]:
@@ -203,13 +250,9 @@ def _schema(file: Path) -> list[str]:
     return names
 
 
-def _arrow_rows(file: Path) -> Iterator[Record | DroppedRow]:
-    number = 0
+def _arrow_rows(file: Path) -> Iterator[tuple[int, Cells]]:
     with open_table(file) as table:
-        for rows in table.batches():
-            for cells in rows:
-                number += 1
-                yield f"{file.name}: row {number}", cells
+        yield from enumerate(chain.from_iterable(table.batches()), 1)
 
 
 def _picture(cell: Any) -> Any:

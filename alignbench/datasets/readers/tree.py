@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alignbench.datasets.dataset import DroppedRow
-    from alignbench.datasets.row import Row
+    from alignbench.datasets.row import Draft
 
 
 def _recognise(place: Place, reading: Reading) -> str | None:
@@ -24,7 +24,7 @@ def _recognise(place: Place, reading: Reading) -> str | None:
     return f"a label file of type {present[0]}" if present else None
 
 
-def _read(place: Place, reading: Reading) -> Iterator[Row | DroppedRow]:
+def _read(place: Place, reading: Reading) -> Iterator[Draft | DroppedRow]:
     for name, at in reading.config.data.items():
         labels, images = place.folder / at.labels, place.folder / at.images
         if not is_file(labels) or not (reading.types is None or name in reading.types):
