@@ -1,8 +1,8 @@
 """Whether an encoded image is complete: its container is parsed marker by marker, without decoding pixels.
 
 Whatever follows the image's own end (a video, padding, the rest of an older file) is not part of it. PNG has
-a checksum on every chunk, so damage shows. JPEG, WebP and BMP have none: all that can be checked is that the
-end is there and that there are enough bytes for the pixels.
+a checksum on every chunk, so damage shows. The other formats have none: all that can be checked is that the
+end is there and, for some, that there are enough bytes for the pixels.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 # In a JPEG, a marker that is neither a stuffed zero nor a restart nor a fill byte begins a segment.
 _MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
@@ -43,21 +43,10 @@ class NotWholeError(ValueError):
     """The file is incomplete, or differs from what was written."""
 
 
-def kind_of(data: bytes) -> str | None:
-    """Return the supported format that the file's first bytes indicate; None for any other."""
-    if data.startswith(_PNG):
-        return "PNG"
-    if data.startswith(_JPEG):
-        return "JPEG"
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "WEBP"
-    return "BMP" if data.startswith(b"BM") else None
-
-
 def check_whole(data: bytes, kind: str) -> None:
     """Check that the image's end is there and, where the format has checksums, that they are right.
 
-    A BMP is not checked: its own length field is often wrong.
+    A BMP is not checked: its own length field is often wrong. A TIFF needs its header to be read first.
 
     Raises:
         NotWholeError: the image is cut off or damaged.
@@ -69,6 +58,10 @@ def check_whole(data: bytes, kind: str) -> None:
         _check_jpeg(data)
     elif kind == "WEBP" and len(data) < 8 + int.from_bytes(data[4:8], "little"):
         raise NotWholeError("truncated: the WEBP file ends before its image does")
+    elif kind == "GIF":
+        _check_gif(data)
+    elif kind == "AVIF":
+        _check_boxes(data)
 
 
 def check_filled(data: bytes) -> None:
@@ -160,3 +153,41 @@ def _fewest_bytes(marker: int, frame: bytes) -> int:
         return 0
     blocks = sum(-(-width * h // (8 * widest)) * -(-height * v // (8 * highest)) for h, v in sampling)
     return _FEWEST_BITS.get(marker, 0) * blocks // 8
+
+
+def _check_gif(data: bytes) -> None:
+    """Parse the blocks up to the end of the first image."""
+    try:
+        at = 13 + _palette_bytes(data[10])
+        while data[at] == 0x21:  # an extension
+            at = _after_blocks(data, at + 2)
+        if data[at] != 0x2C:
+            raise NotWholeError("incomplete: the GIF file has no image")
+        _after_blocks(data, at + 11 + _palette_bytes(data[at + 9]))
+    except IndexError as error:
+        raise NotWholeError("truncated: the GIF file ends before its image does") from error
+
+
+def _palette_bytes(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _after_blocks(data: bytes, at: int) -> int:
+    """Return the offset behind a sequence of blocks of a GIF."""
+    while data[at]:
+        at += data[at] + 1
+    return at + 1
+
+
+def _check_boxes(data: bytes) -> None:
+    """Check that the boxes of an AVIF are there, up to the pixels."""
+    at, kind = 0, b""
+    while kind != b"mdat":
+        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        elif size == 0:  # up to the end of the file
+            size = len(data) - at
+        at += size
+        if size < 8 or at > len(data):
+            raise NotWholeError("truncated: the AVIF file ends before its image does")

@@ -5,19 +5,21 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.datasets.containers import NotWholeError, check_filled, check_whole, kind_of
+from alignbench.datasets.containers import NotWholeError, check_filled, check_whole
+from alignbench.datasets.formats import FORMATS, kind_of, name_of_other
 from alignbench.errors import DataError
 from alignbench.files import UnfitFileError, read_regular
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 MAX_PIXELS = 64_000_000
 MAX_FILE_BYTES = 128 * 2**20
 # Resizing the short side to 224 makes 224 x 22,400 of a 100:1 strip, and a memory bomb of a 100,000:1 one.
@@ -141,17 +143,21 @@ def _part(source: Packed, most: int) -> bytes:
 
 def _open(data: bytes, name: str, max_pixels: int) -> ImageFile:
     """Check the container, read the header, and refuse what must not be decoded."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError, features
 
     kind = kind_of(data)
     if kind is None:
-        raise DataError(f"image {name}: not one of {', '.join(FORMATS)}, whatever its name says")
+        other = name_of_other(data)
+        what = "whatever its name says" if other is None else f"but {other}"
+        raise DataError(f"image {name}: not one of {', '.join(FORMATS)}, {what}")
     try:
         check_whole(data, kind)
         image = Image.open(io.BytesIO(data), formats=(kind,))
     except NotWholeError as error:
         raise DataError(f"image {name}: {error}") from error
     except UnidentifiedImageError as error:
+        if kind == "AVIF" and not features.check("avif"):
+            raise DataError(f"image {name}: this Pillow was built without AVIF") from error
         raise DataError(f"image {name}: broken: its {kind} header can't be read") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError(f"image {name}: too many pixels ({_reason(error)})") from error
@@ -167,9 +173,13 @@ def _open(data: bytes, name: str, max_pixels: int) -> ImageFile:
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise DataError(f"image {name}: {width} x {height} is a strip; at most {MAX_ASPECT}:1 is taken")
-    frames = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
+    # The first image of a GIF is taken, and that of an MPO is the photo that cameras mean.
+    frames = 1 if image.format in {"MPO", "GIF"} else int(getattr(image, "n_frames", 1))
     if frames > 1:
-        raise DataError(f"image {name}: an animation of {frames} frames; expected one still image")
+        what = "a document of {} pages" if kind == "TIFF" else "an animation of {} frames"
+        raise DataError(f"image {name}: {what.format(frames)}; expected one still image")
+    if kind == "TIFF" and len(data) < _end_of_strips(image):
+        raise DataError(f"image {name}: truncated: the TIFF file ends before its image does")
     if kind == "BMP" and len(data) < _end_of_rows(image):
         raise DataError(f"image {name}: truncated: the BMP file ends before its image does")
     return image
@@ -179,6 +189,15 @@ def _end_of_rows(image: ImageFile) -> int:
     """Return the offset in bytes of the end of the rows of an uncompressed BMP; 0 for a compressed one."""
     codec, _, offset, how = image.tile[0]
     return offset + image.height * how[1] if codec == "raw" and isinstance(how, tuple) else 0
+
+
+def _end_of_strips(image: ImageFile) -> int:
+    """Return the offset in bytes of the end of the strips or tiles of a TIFF; 0 if it does not name them."""
+    tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
+    for offsets, sizes in ((273, 279), (324, 325)):
+        if tags.get(offsets) and tags.get(sizes):
+            return max(int(at) + int(size) for at, size in zip(tags[offsets], tags[sizes], strict=False))
+    return 0
 
 
 def _upright(image: Image) -> Image:

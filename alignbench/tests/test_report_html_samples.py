@@ -129,7 +129,7 @@ def test_thumbnails_are_small_and_in_order() -> None:
         [sample("a"), sample("b", None), sample("c", b"no image"), sample("d", text=long)]
     )
     assert [str(error) for error in missing] == [
-        "image of 8 bytes in memory: not one of PNG, JPEG, WEBP, BMP, whatever its name says"
+        "image of 8 bytes in memory: not one of PNG, JPEG, WEBP, BMP, GIF, TIFF, AVIF, whatever its name says"
     ]
     assert found["ids"].tolist() == ["a", "b", "c", "d"]
     assert len(found["texts"][3]) == TEXT_LENGTH

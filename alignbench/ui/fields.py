@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from alignbench.datasets.formats import FORMATS, SUFFIXES
 from alignbench.errors import ConfigError
 from alignbench.options import OPTIONS
 from alignbench.show.html.samples import METHODS
 from alignbench.ui.texts import check_texts
-from alignbench.ui.uploads import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ def _field(option: Option[Any], choices: Choices) -> Field:
 
 
 def _image() -> list[Field]:
-    upload = gr.File(label="Your image (PNG, JPEG, WebP, BMP)", file_types=list(SUFFIXES), height=140)
+    upload = gr.File(label=f"Your image ({', '.join(FORMATS)})", file_types=list(SUFFIXES), height=140)
     prompts = gr.Textbox(
         label="What to look for in it", placeholder="a dog\na red ball", lines=3, info="One text a line."
     )

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 MAX_FILE = 32 * 2**20
 MAX_PIXELS = 40_000_000
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
 def open_upload(path: str | None, folder: Path) -> tuple[str, Image] | None:

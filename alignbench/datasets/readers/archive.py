@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from alignbench.datasets.columns import choose_columns
 from alignbench.datasets.dataset import DroppedRow
 from alignbench.datasets.finding import check_name
+from alignbench.datasets.formats import SUFFIXES
 from alignbench.datasets.images import Packed
 from alignbench.datasets.reading import Place, Reader, Reading
 from alignbench.datasets.records import MAX_LINE_BYTES, parse
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-IMAGE_SUFFIXES = frozenset({"jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "avif"})
+IMAGE_SUFFIXES = frozenset(suffix[1:] for suffix in SUFFIXES)
 _TEXTS = ("txt", "text", "caption")
 _KNOWN = frozenset({*IMAGE_SUFFIXES, *_TEXTS, "json", "cls"})
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alignbench.datasets.dataset import DroppedRow
+from alignbench.datasets.formats import SUFFIXES
 from alignbench.datasets.reading import Place, Reader, Reading
 from alignbench.datasets.records import MAX_LINE_BYTES
 from alignbench.datasets.row import Row
@@ -17,7 +18,6 @@ from alignbench.paths import is_dir
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"})
 _SIDECARS = (".txt", ".caption")
 
 
@@ -46,7 +46,7 @@ def _image_names(folder: Path) -> Iterator[str]:
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if Path(name).suffix.lower() in _IMAGES and not name.startswith("."):
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
                 yield (Path(place) / name).relative_to(folder).as_posix()
 
 

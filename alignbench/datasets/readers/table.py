@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from alignbench.datasets.arrow import open_table
 from alignbench.datasets.columns import check_complete, choose_columns
-from alignbench.datasets.containers import kind_of
 from alignbench.datasets.conversation import image_cell
 from alignbench.datasets.dataset import DroppedRow
 from alignbench.datasets.finding import first_folder
+from alignbench.datasets.formats import SUFFIXES, kind_of
 from alignbench.datasets.reading import Place, Reader, Reading
 from alignbench.datasets.records import first_record, lines, placed, records
 from alignbench.datasets.row import Draft, Row
@@ -30,7 +30,7 @@ _JSON = frozenset({".json", ".jsonl"})
 _BINARY = frozenset({".parquet", ".arrow"})
 _DELIMITERS = (",", "\t", ";", "|")
 _MAX_CELL = 256 * 2**20
-_IMAGE_NAME = re.compile(r".+\.(jpe?g|png|webp|bmp|gif|tiff?|avif)(#\d+)?", re.IGNORECASE)
+_IMAGE_NAME = re.compile(rf".+({'|'.join(map(re.escape, SUFFIXES))})(#\d+)?", re.IGNORECASE)
 _TEXT_KEYS = ("answer", "raw", "text", "caption", "sentence")
 
 Cells: TypeAlias = "Sequence[Any] | Mapping[str, Any]"
@@ -78,7 +78,9 @@ class _Table:
                 continue
             try:
                 picture = row[1][image]
-                if not isinstance(picture, str) or "#" in picture:
+                if isinstance(picture, dict):
+                    picture = picture.get("bytes") or picture.get("path")
+                elif not isinstance(picture, str) or "#" in picture:
                     picture = _picture(picture)
                 name = ""
                 if kind is not None:
