@@ -32,7 +32,7 @@ def names_of(values: ArrayLike | Any, n: int, what: str) -> NDArray[np.str_]:
     # As objects: numpy would turn a NaN among texts into the text "nan".
     column = plain_array(values, what, dtype=object)
     if column.shape != (n,):
-        raise InputError(f"{what}: expected {n}, one a row, got shape {column.shape}")
+        raise InputError(f"{what}: expected {n}, one per row, got shape {column.shape}")
     elements = column.tolist()
     absent = np.isnat(column).tolist() if column.dtype.kind in "mM" else map(is_missing, elements)
     for row, (element, missing) in enumerate(zip(elements, absent, strict=True)):
@@ -45,7 +45,7 @@ def names_of(values: ArrayLike | Any, n: int, what: str) -> NDArray[np.str_]:
             raise InputError(f"{what}: row {row} has none (None or NaN); give it one, or leave the row out")
         if isinstance(element, _SEVERAL):
             raise InputError(
-                f"{what}: row {row} has a {type(element).__name__}; expected a text or a number a row"
+                f"{what}: row {row} has a {type(element).__name__}; expected a text or a number per row"
             )
     if column.dtype.kind not in "OS":
         return column.astype(str)
@@ -63,7 +63,7 @@ def _name(element: object, row: int, what: str, names: dict[object, str]) -> str
     except (TypeError, ValueError) as error:  # it can't be compared, or can't be written out
         raise InputError(
             f"{what}: row {row} has a {type(element).__name__} that is no name ({str(error)[:120]}); "
-            "expected a text or a number a row"
+            "expected a text or a number per row"
         ) from error
 
 
