@@ -194,7 +194,7 @@ def _stopper(app: App, tab: Tab) -> Callable[..., list[Any]]:
 
 def _previewed(app: App, field: Field) -> None:
     """Show the uploaded image, or why it can't be used, before anything is run."""
-    image_or_error = gr.HTML(elem_id="upload-seen")
+    box = gr.HTML(elem_id="upload-seen")
 
     def look(path: str | None) -> str:
         try:
@@ -204,12 +204,7 @@ def _previewed(app: App, field: Field) -> None:
         return "" if image is None else preview(*image)
 
     field.component.change(
-        look,
-        field.component,
-        image_or_error,
-        show_progress="hidden",
-        api_visibility="private",
-        **ONE_AT_A_TIME,
+        look, field.component, box, show_progress="hidden", api_visibility="private", **ONE_AT_A_TIME
     )
 
 
@@ -229,11 +224,9 @@ def _scatter() -> list[Any]:
         label="Point at a sample to see what it is; drag to zoom in, double-click to zoom out",
         elem_id="scatter",
     )
-    outputs = [plot, gr.HTML()]  # the latter is the legend
-    which.input(
-        _plot, [points, which], outputs, show_progress="hidden", queue=False, api_visibility="private"
-    )
-    return [points, which, *outputs]
+    drawn = [plot, gr.HTML()]  # plot and legend
+    which.input(_plot, [points, which], drawn, show_progress="hidden", queue=False, api_visibility="private")
+    return [points, which, *drawn]
 
 
 def _plot(points: dict[str, list[dict[str, Any]]], name: str | None) -> list[Any]:
