@@ -22,9 +22,9 @@ class Session(Workbench):
         options: the checked options of a run, instead of all other arguments.
         encoders: the encoders, as `--encoders` takes them: names, paths, `hf:org/name`, `alias=spec`, ...
         llms: the LLMs, likewise.
-        data: a `Dataset`, the name of a registered one, or the path of your data; None for the data that a
-            run would use.
-        n_samples: the number of samples of each data type.
+        data: a `Dataset`, or what `--align-data` takes: a file, a folder, the name of a registered dataset,
+            ...; None for the data that a run would use.
+        n_samples: the number of samples of each data type, or "all".
         seed: the seed of everything that is drawn.
         others: any other option by its name in `pytest --help` without `align-`, such as `device`.
 
