@@ -238,15 +238,13 @@ def study(alignbench_session: Session) -> StudyRun:
 @pytest.fixture(scope="session")
 def vision_pair(request: pytest.FixtureRequest, alignbench_session: Session) -> Pair:
     """Each pair of selected encoders over the same images."""
-    first, second = (alignbench_session.encoders[name] for name in request.param.split(JOIN))
-    return alignbench_session.pair(alignbench_session.vision(first), alignbench_session.vision(second))
+    return alignbench_session.pair(*request.param.split(JOIN))
 
 
 @pytest.fixture(scope="session")
 def text_pair(request: pytest.FixtureRequest, alignbench_session: Session) -> Pair:
     """Each pair of compared LLMs over the same texts."""
-    first, second = (alignbench_session.llms[name] for name in request.param.split(JOIN))
-    return alignbench_session.pair(alignbench_session.text(first), alignbench_session.text(second))
+    return alignbench_session.pair(*request.param.split(JOIN))
 
 
 @pytest.fixture(scope="session")

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from alignbench.experiments.base import Part, Use
 
 FIXTURES = "alignbench.plugin.fixtures"
-AXES = ("encoder", "llm", "compared_llm", "vision_pair", "text_pair")
 TIMED = ("timed_encoder", "timed_llm")
 _SIDES = {
     "encoder": "vision",
-    "vision_pair": "vision",
     "llm": "text",
     "compared_llm": "text",
+    "vision_pair": "vision",
     "text_pair": "text",
 }
+AXES = tuple(_SIDES)
 
 
 def needed_by_items(items: Iterable[pytest.Item], vision: Sequence[str], text: Sequence[str]) -> ModelNames:

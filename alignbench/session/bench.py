@@ -87,12 +87,7 @@ class SessionBench:
     def pairs(self) -> Sequence[Pair]:
         """Return the embeddings of every selected encoder with every selected LLM."""
         session = self.session
-        texts = [session.text(session.llms[name]) for name in session.paired_llms]
-        return [
-            session.pair(session.vision(encoder), text)
-            for encoder in session.encoders.values()
-            for text in texts
-        ]
+        return [session.pair(encoder, llm) for encoder in session.encoders for llm in session.paired_llms]
 
     def patches(self, encoder: Encoder | Custom | ModelInfo) -> Patches:
         """Return the patch embeddings of a selected encoder."""

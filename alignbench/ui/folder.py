@@ -34,9 +34,7 @@ def claimed_folder(parent: Path | None = None) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        lock.release()
-        shutil.rmtree(folder, ignore_errors=True)  # again, as some systems do not remove a locked file
+        _remove(folder, lock)
 
 
 def sweep(place: Path) -> None:
@@ -52,9 +50,13 @@ def sweep(place: Path) -> None:
             lock.acquire(timeout=0)
         except (Timeout, OSError, NotImplementedError):
             continue  # the page runs, or that can't be determined
-        shutil.rmtree(folder, ignore_errors=True)
-        lock.release()
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder, lock)
+
+
+def _remove(folder: Path, lock: BaseFileLock) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.release()
+    shutil.rmtree(folder, ignore_errors=True)  # again, as some systems do not remove a locked file
 
 
 def _claim(place: Path) -> tuple[Path, BaseFileLock]:

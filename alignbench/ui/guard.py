@@ -235,14 +235,12 @@ async def _body(receive: Receive, length: int) -> bytes:
     """
     body = b""
     more = True
-    while more:
-        if max(length, len(body)) > MAX_BODY:
-            raise Refusal(413, f"a request of more than {MAX_BODY:,} bytes is not taken")
+    while more and max(length, len(body)) <= MAX_BODY:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False) and message["type"] == "http.request"
-    if len(body) > MAX_BODY:
-        raise Refusal(413, f"a request of more than {MAX_BODY:,} bytes is not taken")
+    if max(length, len(body)) > MAX_BODY:
+        raise Refusal(413, f"a request of more than {MAX_BODY:,} bytes is not accepted")
     return body
 
 
