@@ -131,7 +131,7 @@ def network(problems: list[str]) -> Iterator[str]:
 
 def pairs(encoders: Sequence[Encoder], llms: Sequence[LLM], n: int, device: str) -> list[str]:
     """Return the table of the memory, time and download of each pair; one model is in memory at a time."""
-    from alignbench.plugin.terminal import PendingModel, loading_seconds
+    from alignbench.plugin.terminal import PendingModel, model_seconds
 
     rows = []
     memory = available_memory()
@@ -143,7 +143,7 @@ def pairs(encoders: Sequence[Encoder], llms: Sequence[LLM], n: int, device: str)
             todo = [PendingModel(h.info, at, n, size=h.size()) for h, at in zip(handles, places, strict=True)]
             download = sum(at.download for at in places)
             fits = "" if memory is None or need < memory else "more than is free here"
-            seconds = loading_seconds(todo, device)
+            seconds = sum(model_seconds(model, device) for model in todo)
             fetched = size_text(download) if download else "nothing"
             rows.append((encoder.name, llm.name, size_text(need), duration_text(seconds), fetched, fits))
     return table(("encoder", "LLM", "memory", "to embed", "download", ""), rows)

@@ -114,7 +114,7 @@ def _costs() -> dict[str, tuple[Cost, bool]]:
     }
 
 
-def around(tests: Sequence[str], options: Options, workers: int = 1) -> float:
+def overhead(tests: Sequence[str], options: Options, workers: int = 1) -> float:
     """Return the seconds that a run takes outside of its tests: starting, the report and its figures.
 
     Args:

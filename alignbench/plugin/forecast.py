@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.plugin.costs import Workload, around, function_of
+from alignbench.plugin.costs import Workload, function_of, overhead
 from alignbench.plugin.gate import why_not
 from alignbench.plugin.heartbeat import Heartbeat
 from alignbench.plugin.terminal import embedding_seconds, model_seconds
@@ -75,7 +75,7 @@ class Forecast:
             expected[first] += model_seconds(model, options.device)
         expected = {test: seconds * self._slowness for test, seconds in expected.items()}
         self._heartbeat.begin(expected, workers)
-        return sum(expected.values()) / workers + around(tests, options, workers) * self._slowness
+        return sum(expected.values()) / workers + overhead(tests, options, workers) * self._slowness
 
     def note(self, report: pytest.TestReport) -> None:
         """Learn the duration of a test that has passed, for later tests of the same function."""

@@ -32,8 +32,8 @@ _TIMED_SAMPLES = 60  # samples of a model in one timing, on average over the bat
 _READ_BYTES_PER_SECOND = 4e8
 _FLOPS = {"cpu": 1.5e11, "accelerator": 3e13}
 TOKENS = 200  # tokens of an image, or of a text of unknown length
-_BYTES_A_PARAMETER = 2
-_BYTES_A_TOKEN = 4
+_BYTES_PER_PARAMETER = 2
+_BYTES_PER_TOKEN = 4
 _CONVERTED_BYTES_PER_SECOND = 1e7  # GGUF files are converted once
 _HEAD = 7  # width of the first column of a plan
 _DOWNLOAD_BYTES_PER_SECOND = 3e7
@@ -82,7 +82,7 @@ class PendingModel:
     @property
     def parameters(self) -> int:
         """About how many parameters it has."""
-        return self.bytes // _BYTES_A_PARAMETER if self.size is None else self.size.parameters
+        return self.bytes // _BYTES_PER_PARAMETER if self.size is None else self.size.parameters
 
     @property
     def bytes(self) -> int:
@@ -156,13 +156,8 @@ def plan(
     ]
 
 
-def loading_seconds(models: Sequence[PendingModel], device: str) -> float:
-    """Return about how many seconds it takes to download these models, to load them and to embed."""
-    return sum(model_seconds(model, device) for model in models)
-
-
 def model_seconds(model: PendingModel, device: str) -> float:
-    """Return about how many seconds it takes to download one model, to load it and to embed; 0 for arrays."""
+    """Return about how many seconds it takes to download a model, to load it and to embed; 0 for arrays."""
     if model.arrays:
         return 0.0
     loads = bool(model.passes) + bool(model.timed) + model.mapped
@@ -184,7 +179,7 @@ def embedding_seconds(model: PendingModel, samples: int, device: str) -> float:
 def tokens_of(dataset: Dataset) -> int:
     """Return about how many tokens a text of the data becomes: one per four bytes, and one at its start."""
     sizes = [len(sample.texts[0].encode(errors="replace")) for sample in dataset.samples if sample.texts]
-    return 1 + round(sum(sizes) / len(sizes) / _BYTES_A_TOKEN) if sizes else TOKENS
+    return 1 + round(sum(sizes) / len(sizes) / _BYTES_PER_TOKEN) if sizes else TOKENS
 
 
 class Printer:
