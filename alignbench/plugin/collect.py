@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
     from alignbench.llms import LLM
     from alignbench.plugin.against import Against
+    from alignbench.plugin.bridge import Bridge
     from alignbench.plugin.failures import Failures
-    from alignbench.plugin.gate import Gate
     from alignbench.session.runfolder import RunFolder
     from alignbench.session.session import Session
     from alignbench.weights.custom import Custom
@@ -60,11 +60,11 @@ class Collector:
         session: Session,
         folder: RunFolder,
         failures: Failures,
-        gate: Gate | None = None,
+        bridge: Bridge | None = None,
         against: Against | None = None,
     ) -> None:
         self.config = config
-        self.gate = gate
+        self.bridge = bridge
         self.against = against
         self.session = session
         self.folder = folder
@@ -131,7 +131,7 @@ class Collector:
         if self.against is not None and not self.config.option.collectonly:
             place = self.keeper.rescued or self.folder.path
             statuses.append(self.against.finish(self.findings, place, self.printer))
-        if self.keeper.missing or (self.gate is not None and self.gate.unsaved):
+        if self.keeper.missing or (self.bridge is not None and self.bridge.unsaved):
             statuses.append(pytest.ExitCode.TESTS_FAILED)
         for status in statuses:
             if session.exitstatus == pytest.ExitCode.OK:
@@ -160,8 +160,8 @@ class Collector:
             self.printer.section("alignbench: not written", [clean(sentence)])
         if self.against is not None and self.against.lines:
             self.printer.section(f"compared with {clean(self.against.earlier.name)}", self.against.lines)
-        if self.gate is not None:
-            self.gate.print_result()
+        if self.bridge is not None:
+            self.bridge.print_result()
 
     def _keep_samples(self) -> None:
         if self.session.options.thumbnails:

@@ -67,7 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
         session = Session(read_options(config))
     config.stash[SESSION] = session
     output_dir = config.invocation_params.dir / session.options.output_dir
-    gate = timing.start(config, session, output_dir.absolute())
+    bridge = timing.start(config, session, output_dir.absolute())
     config.pluginmanager.register(timing, "alignbench-timing")
     failures = Failures(session)
     config.pluginmanager.register(failures, "alignbench-failures")
@@ -82,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = RunFolder.named(output_dir, session.options.run_name or _run_name(config))
     config.stash[FOLDER] = folder
     config.pluginmanager.register(
-        Collector(config, session, folder, failures, gate, against), "alignbench-collector"
+        Collector(config, session, folder, failures, bridge, against), "alignbench-collector"
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from alignbench.plugin.bridge import why_not
 from alignbench.plugin.costs import Workload, function_of, overhead
-from alignbench.plugin.gate import why_not
 from alignbench.plugin.heartbeat import Heartbeat
 from alignbench.plugin.terminal import embedding_seconds, model_seconds
 from alignbench.session.rates import Rates, slowness

@@ -11,7 +11,7 @@ import pytest
 from alignbench.experiments.base import NotApplicableError
 from alignbench.experiments.speed.machine import keep_freed_memory
 from alignbench.experiments.speed.rounds import ASKED, Patience
-from alignbench.plugin.gate import Gate, why_not
+from alignbench.plugin.bridge import Bridge, why_not
 from alignbench.plugin.selection import is_timed
 from alignbench.session.clock import Clock
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from alignbench.session.session import Session
     from alignbench.weights.custom import Custom
 
-TIMING = pytest.StashKey[tuple[Clock, Gate]]()
+TIMING = pytest.StashKey[tuple[Clock, Bridge]]()
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,19 @@ class Stopwatch:
 
     Args:
         clock: measures the work.
-        gate: saves and compares timings.
+        bridge: saves and compares timings.
         record: adds scores to the report.
         benchmark: the fixture of pytest-benchmark.
     """
 
     clock: Clock
-    gate: Gate
+    bridge: Bridge
     record: Recorder
     benchmark: Any
 
     def __call__(self, work: Work) -> None:
         """Time `work`, record its scores and save its rounds."""
-        too_slow_by = partial(self.gate.too_slow_by, self.benchmark.fullname)
+        too_slow_by = partial(self.bridge.too_slow_by, self.benchmark.fullname)
         try:
             scores, timing = self.clock.time(work, too_slow_by)
         except NotApplicableError as reason:
@@ -55,28 +55,28 @@ class Stopwatch:
             self.record.score(score)
         if timing is None:
             pytest.skip(work.reason)
-        if not self.gate.judges(self.benchmark.fullname, timing):
+        if not self.bridge.judges(self.benchmark.fullname, timing):
             pytest.skip("slower than saved while other processes used the machine: not judged, not saved")
-        self.gate.keep(self.benchmark, work, timing)
+        self.bridge.keep(self.benchmark, work, timing)
 
 
-def start(config: pytest.Config, session: Session, output_dir: Path) -> Gate | None:
+def start(config: pytest.Config, session: Session, output_dir: Path) -> Bridge | None:
     """Prepare for timings before pytest-benchmark reads its options; return None if the run has none.
 
     Raises:
         UsageError: timings can't be compared with the run that the user named.
     """
-    gate = Gate.of_run(config, session.options, output_dir)
-    if gate is not None:
+    bridge = Bridge.of_run(config, session.options, output_dir)
+    if bridge is not None:
         effort = ASKED if "speed" in config.option.markexpr else None
         # If slower timings fail the run, it waits longer for a quiet machine.
-        patience = Patience(90.0, a_timing=15.0) if gate.fails else Patience(10.0, a_timing=1.0)
-        config.stash[TIMING] = Clock(session.options.device, effort, patience, comparable=True), gate
-    return gate
+        patience = Patience(90.0, a_timing=15.0) if bridge.fails else Patience(10.0, a_timing=1.0)
+        config.stash[TIMING] = Clock(session.options.device, effort, patience, comparable=True), bridge
+    return bridge
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip timings if the run has none; otherwise make pytest-benchmark read the gate's timer."""
+    """Skip timings if the run has none; otherwise make pytest-benchmark read the bridge's timer."""
     reason = why_not(config)
     for item in filter(is_timed, items):
         if reason is None:

@@ -49,7 +49,7 @@ _BY_OTHERS = 1.7
 
 
 @dataclass
-class Gate:
+class Bridge:
     """The suite's part in saving and comparing timings.
 
     Args:
@@ -78,7 +78,7 @@ class Gate:
     _looks: deque[float] = field(default_factory=deque)
 
     @classmethod
-    def of_run(cls, config: pytest.Config, options: Options, output_dir: Path) -> Gate | None:
+    def of_run(cls, config: pytest.Config, options: Options, output_dir: Path) -> Bridge | None:
         """Set pytest-benchmark's options before it reads them; return None if the run has no timings.
 
         Raises:
@@ -106,11 +106,11 @@ class Gate:
             tag = option.benchmark_autosave = f"{git_commit(config.rootpath) or 'no-commit'}_{moment}"
         _leave_out_table(option)
         folders = () if root is None else (root, *root.parents)
-        gate = cls(config, options, root, tag, tuple(folder for folder in folders if not exists(folder)))
+        bridge = cls(config, options, root, tag, tuple(folder for folder in folders if not exists(folder)))
         if option.benchmark_compare and root is not None:
-            gate._find_compared(root)
-        config.pluginmanager.register(gate, "alignbench-gate")
-        return gate
+            bridge._find_compared(root)
+        config.pluginmanager.register(bridge, "alignbench-bridge")
+        return bridge
 
     @property
     def session(self) -> Any:
