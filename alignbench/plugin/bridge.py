@@ -140,7 +140,7 @@ class Bridge:
         return timing.median / (expected * (1 + self.tolerance)) - 1 if expected and self.fails else -1.0
 
     def judges(self, nodeid: str, timing: Timing) -> bool:
-        """Compare a timing, and return whether that is fair: not if other processes may have slowed it."""
+        """Compare a timing and return True; return False if other processes may have slowed it down."""
         if timing.busy and 0 < self.too_slow_by(nodeid, timing) <= _BY_OTHERS - 1:
             self.unjudged.append(nodeid)
             return False

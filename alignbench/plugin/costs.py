@@ -139,7 +139,7 @@ def projector_of(test: str) -> str:
 
 
 def _work(projector: str, dx: int, dy: int) -> float:
-    """Return the number of a projector's parameters, which a step's work per row grows with."""
+    """Return the number of a projector's parameters, to which the work of a training step is proportional."""
     inner = min(dx, MOST_WIDTH)
     parameters = {
         "linear": dx * dy,

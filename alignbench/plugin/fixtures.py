@@ -163,7 +163,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Tell the session which patches and layers will be needed, so that one load of the weights does."""
+    """Tell the session which patches and layers are needed, so that one load of the weights is enough."""
     selected = session.config.stash[SESSION]
     needed = needed_by_items(session.items, tuple(selected.encoders), tuple(selected.llms))
     selected.patched = frozenset(needed.patches)

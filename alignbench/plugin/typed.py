@@ -23,7 +23,10 @@ def pytest_command(arguments: Sequence[str]) -> str:
 
 
 def item_command(item: pytest.Item, options: Iterable[str]) -> str:
-    """Return the run of one test; its path starts at the current folder, other than that in its node id."""
+    """Return the command that runs one test, whose path is relative to the folder where pytest was started.
+
+    The path in a node id starts at pytest's root folder instead.
+    """
     here = item.config.invocation_params.dir
     file = item.path.relative_to(here) if item.path.is_relative_to(here) else item.path
     _, *inside = item.nodeid.split("::", 1)

@@ -28,7 +28,7 @@ _STEP_SECONDS = 2.9e-4
 _LONGEST = 0.06  # seconds for which steps are timed: several turns of the system's scheduler
 _SLOWEST, _FASTEST = 100.0, 0.2  # slowness beyond these limits is not believed
 _PACKAGED = 2.0  # the packaged costs count as much as this many seconds of measurement
-_FORGET = 0.5  # the weight that earlier runs lose with every run, so that recent ones count most
+_FORGET = 0.5  # the factor by which earlier runs count less with every new run
 _log = logging.getLogger(__name__)
 
 
