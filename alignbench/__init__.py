@@ -41,7 +41,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> object:
-    # Imported on first use: every pytest run in an environment imports this package for its options.
+    # Imported on first use, because every pytest run in the environment imports this package for its options.
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"alignbench.{_MODULES[name]}"), name)

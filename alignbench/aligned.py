@@ -1,4 +1,4 @@
-"""`assert_aligned`: for tests of your own, which fail where an encoder does not fit an LLM well enough."""
+"""`assert_aligned`: for your own tests, which fail if an encoder does not fit an LLM well enough."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ def assert_aligned(
     at_most: float | None = None,
     record: Callable[[Metric, Pair], Score] | None = None,
 ) -> Score:
-    """Return the score of a pair, if it is as good as asked for and no work of chance.
+    """Return the score of a pair if it is good enough and better than chance.
 
     Args:
         pair: the embeddings of both sides, as the fixture `pair` gives them.
         metric: a registered metric, or its name.
-        at_least: the smallest value that will do, of a metric of which higher is better.
-        alpha: the largest p that will do: how often shuffled pairs may do as well. None does not ask, which a
-            metric without p needs: one that doesn't see which text belongs to which image.
-        at_most: the largest value that will do, of a metric of which lower is better.
-        record: the fixture `record`. It computes the score as the run's options have it, and the score is in
-            the report also where it is not good enough. Without it the suite's defaults are taken, and
-            `record.score` takes what is returned.
+        at_least: the smallest value that is accepted, for a metric of which higher is better.
+        alpha: the largest p that is accepted: how often shuffled pairs may score as well. With None, p is not
+            judged. A metric that does not see which text belongs to which image has no p, and needs None.
+        at_most: the largest value that is accepted, for a metric of which lower is better.
+        record: the fixture `record`. It computes the score with the options of the run and adds it to the
+            report, even if it is not good enough. Without it, the suite's defaults are used; `record.score`
+            can add the returned score to the report.
 
     Returns:
         The score with null, interval and flags.
 
     Raises:
-        AssertionError: it is not as good as asked for, or does not exist; in one line with the numbers.
-        UnknownNameError: a metric that nobody registered.
-        InputError: what is asked for can't be met by any value.
+        AssertionError: the score is not good enough or does not exist; one line gives the numbers.
+        UnknownNameError: the metric is not registered.
+        InputError: no score could pass, or every score would.
 
     Example:
         >>> import numpy as np
@@ -76,12 +76,12 @@ def assert_aligned(
             f"{pair.name}: {known.name} has no p here; give alpha=None to ask for its value alone"
         )
     if problems := list(_problems(score, p, at_least, at_most, alpha)):
-        raise AssertionError(f"{pair.name}: {_told(score, p)}; asked for {' and '.join(problems)}")
+        raise AssertionError(f"{pair.name}: {_described(score, p)}; asked for {' and '.join(problems)}")
     return score
 
 
 def _score(metric: Metric, pair: Pair) -> Score:
-    """Return the score under the suite's defaults, flagged where rows are copies that nobody has grouped."""
+    """Return the score under the suite's defaults; it is flagged if rows are copies that are not grouped."""
     score = score_pair(metric, pair, Settings(), experiment=EXPERIMENT)
     sides = [(side.model.label, side.values) for side in (pair.x, pair.y)]
     advice = "Give the pair's groups: rows of one image, or of one text, are one."
@@ -121,8 +121,8 @@ def _problems(
         yield f"p of at most {alpha:g}{why}"
 
 
-def _told(score: Score, p: float | None) -> str:
-    """Return the value with all that it is judged by."""
+def _described(score: Score, p: float | None) -> str:
+    """Return the value with its interval, p and n."""
     interval = score.interval
     parts = [
         "no interval"

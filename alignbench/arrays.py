@@ -1,4 +1,4 @@
-"""`score_arrays`: the suite's scores of embeddings that are at hand, without pytest and without a file."""
+"""`score_arrays`: the suite's scores of embeddings that you already have, without pytest or files."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class ArrayScores(ScoreView):
     """The scores of arrays. Printed, they are the ranking of the vision arrays for each text array.
 
     Args:
-        scores: metric by metric; of each, every vision array with every text array.
-        models: what the scores say of the arrays.
+        scores: metric by metric; for each metric, every vision array with every text array.
+        models: the description of each array.
     """
 
     scores: tuple[Score, ...]
@@ -57,7 +57,7 @@ class ArrayScores(ScoreView):
 
     @cached_property
     def findings(self) -> Findings:
-        """What the scores say: rankings, ties, the best vision array for each text array."""
+        """The rankings, the ties and the best vision array for each text array."""
         return Findings.of(self.scores, {"models": [asdict(model) for model in self.models]})
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,31 +86,30 @@ def score_arrays(
 
     Args:
         vision: an array [n, d] (numpy, torch, lists), the path of a .npy file, or several of them by name.
-        text: the same; row i of all arrays is the same sample.
-        labels: the class of each row [n]: for composites, for scores of class structure, and for the null of
-            pairs that are shuffled inside each class only.
-        groups: the unit of permutations and intervals [n]: rows of one image, or of one text, are one group.
-            Each row is its own by default; "rows": equal rows are one group, in whichever array they are.
-            Where each is its own and rows are equal, a warning says so, and all scores are flagged
-            `repeated_rows`.
-        metrics: which, by name; by default all that apply: of pairs, of the vision side alone, composites
-            (without labels `eas` only, flagged `no_labels`) and, where there are labels, those that need
-            them.
-        l2: whether rows are brought to unit length first, as a run does by default. Here they are taken as
-            they are.
-        seed: of everything that is drawn.
-        permutations: of a null; None leaves it to the metric.
-        basis: how CORAL's two sides come to one basis: procrustes, pca or none.
-        k: the width of that basis; None takes as much as rows and widths allow.
+        text: likewise; row i of every array is the same sample.
+        labels: the class of each row [n]. Composites, scores of class structure and the null that shuffles
+            pairs inside each class need it.
+        groups: the group of each row [n], the unit of permutations and intervals: rows of one image, or of
+            one text, are one group. By default, each row is a group of its own; "rows" makes rows that are
+            equal in any of the arrays one group. If rows are equal without being grouped, there is a warning,
+            and all scores are flagged `repeated_rows`.
+        metrics: the metrics, by name. The default is all that apply: those of pairs, those of the vision side
+            alone, composites (without labels only `eas`, flagged `no_labels`) and, with labels, those that
+            need them.
+        l2: whether to scale rows to unit length first. A run does so by default, this function does not.
+        seed: the seed of everything that is drawn.
+        permutations: the number of permutations of a null; None for the metric's own default.
+        basis: how CORAL's two sides are brought to one basis: procrustes, pca or none.
+        k: the width of that basis; None for the largest that rows and widths allow.
 
     Returns:
-        The scores; those whose value does not exist have the status "not_applicable" and say why. So have
-        those of a metric that fails, or that needs more memory than there is: the others are computed.
+        The scores. A score that does not exist, whose metric failed, or that needs more memory than there is,
+        has the status "not_applicable" and the reason; the others are computed all the same.
 
     Raises:
-        InputError: an array is no finite matrix, rows don't match, a metric needs labels, or a setting can't
-            be.
-        UnknownNameError: a metric that nobody registered.
+        InputError: an array is not a finite matrix, rows don't match, a metric needs labels, or a setting is
+            not allowed.
+        UnknownNameError: a metric is not registered.
 
     Example:
         >>> import numpy as np
@@ -129,25 +128,21 @@ def score_arrays(
     units = groups_of_rows(arrays) if by_rows else _column(groups, n, "groups")
     rows = rows_dataset(n, "score_arrays", labels=_labels(labels, n), groups=units)
     copies = copies_of(
-        arrays.items(), rows.groups, f"Give groups=, one a row; groups={ROWS!r} makes equal rows one group."
+        arrays.items(), rows.groups, f"Give groups=, one per row; groups={ROWS!r} makes equal rows one group."
     )
     for sentence in copies:
         warnings.warn(sentence, AlignbenchWarning, stacklevel=2)
     ids = tuple(sample.id for sample in rows.samples)
     embedded = [_embeddings(info, values, ids) for info, values in sides]
     xs, ys = ([e for e in embedded if e.model.side == side] for side in ("vision", "text"))
-    # The basis of a run is as wide as its narrowest model allows, so that its scores compare.
+    # All pairs share a basis as wide as the narrowest array allows, so that their scores can be compared.
     dims = () if k is not None else tuple(e.dim for e in embedded)
     settings = Settings(seed, permutations, basis, k, dims)
-    pair = partial(
-        Pair,
-        labels=rows.labels,
-        groups=rows.groups,
-        dataset=rows.label,
-    )
+    pair = partial(Pair, labels=rows.labels, groups=rows.groups, dataset=rows.label)
     _check_settings(settings, [pair(x, y) for x in xs for y in ys])
+    flags = (REPEATED,) if copies else ()
     scores = [
-        _score(metric, pair(x, y), settings).flagged(*([REPEATED] if copies else []))
+        _score(metric, pair(x, y), settings).flagged(*flags)
         for metric in chosen
         for x in xs
         for y in (ys if metric.two_sided else [x])
@@ -156,7 +151,7 @@ def score_arrays(
 
 
 def _check_settings(settings: Settings, pairs: Iterable[Pair]) -> None:
-    """Refuse once, and before anything is computed, what no metric could make good."""
+    """Refuse settings that no metric can use, once and before anything is computed."""
     draws = settings.permutations
     if draws is not None and (not isinstance(draws, int | np.integer) or draws < 0):
         raise InputError(f"permutations: expected a whole number from 0 on, or None, got {draws!r}")
@@ -166,7 +161,7 @@ def _check_settings(settings: Settings, pairs: Iterable[Pair]) -> None:
 
 
 def _score(metric: Metric, pair: Pair, settings: Settings) -> Score:
-    """Return the score; where the metric fails, whatever its error, one that says so: others go on."""
+    """Return the score; if the metric raises any error, a missing score with the reason, so others go on."""
     try:
         return score_pair(metric, pair, settings, experiment=EXPERIMENT)
     except Exception as error:
@@ -183,34 +178,34 @@ def _metrics(asked: str | Metric | Iterable[str | Metric] | None, *, labelled: b
     if not metrics:
         raise InputError("metrics: expected at least one, or None for all that apply")
     if lacking := [metric.name for metric in metrics if metric.needs_labels and not labelled]:
-        raise InputError(f"{lacking[0]}: it needs labels, one a row; give labels=, or leave it out")
+        raise InputError(f"{lacking[0]}: it needs labels, one per row; give labels=, or leave it out")
     return metrics
 
 
-def _side(given: Array | Mapping[str, Array], side: Side, *, l2: bool) -> list[tuple[ModelInfo, Vectors]]:
-    """Return each array of a side, checked, with what scores say of it."""
-    named = given if isinstance(given, Mapping) else {_name_of(given, side): given}
+def _side(arrays: Array | Mapping[str, Array], side: Side, *, l2: bool) -> list[tuple[ModelInfo, Vectors]]:
+    """Return the description and the checked values of each array of a side."""
+    named = arrays if isinstance(arrays, Mapping) else {_name_of(arrays, side): arrays}
     if not named:
         raise InputError(f"{side}: expected an array, or several by name; got an empty mapping")
     return [_array(str(name), array, side, l2=l2) for name, array in named.items()]
 
 
-def _name_of(given: Array, side: Side) -> str:
-    return Path(given).stem if isinstance(given, str | Path) else side
+def _name_of(array: Array, side: Side) -> str:
+    return Path(array).stem if isinstance(array, str | Path) else side
 
 
-def _array(name: str, given: Array, side: Side, *, l2: bool) -> tuple[ModelInfo, Vectors]:
-    source, revision = "an array", None
-    if isinstance(given, str | Path):
-        file = ArrayFile(user_path(given, f"{side} {name!r}"), name)
-        source, revision, given = file.source, file.revision, file.values()
-    values = as_matrix(given, f"{side} {name!r}")
-    check_range(values, f"{side} {name!r}")
+def _array(name: str, array: Array, side: Side, *, l2: bool) -> tuple[ModelInfo, Vectors]:
+    source, revision, where = "an array", None, f"{side} {name!r}"
+    if isinstance(array, str | Path):
+        file = ArrayFile(user_path(array, where), name)
+        source, revision, array = file.source, file.revision, file.values()
+    values = as_matrix(array, where)
+    check_range(values, where)
     if l2:
         norms = np.linalg.norm(values, axis=1)
         if not norms.all():
             row = int(np.argmin(norms))
-            raise InputError(f"{side} {name!r}: row {row} is zero; it has no direction; give l2=False")
+            raise InputError(f"{where}: row {row} is zero; it has no direction; give l2=False")
         values = unit_rows(values)
     return ModelInfo(name, side, "other", source, "arrays", revision, params={"l2": l2}), values
 
@@ -229,20 +224,20 @@ def _common_rows(sides: Sequence[tuple[ModelInfo, Vectors]]) -> int:
     return len(values)
 
 
-def _labels(given: ArrayLike | None, n: int) -> tuple[str, ...] | None:
-    labels = _column(given, n, "labels")
+def _labels(labels: ArrayLike | None, n: int) -> tuple[str, ...] | None:
+    names = _column(labels, n, "labels")
     try:
-        for label in dict.fromkeys(labels or ()):
+        for label in dict.fromkeys(names or ()):
             check_free(label)
     except DataError as error:
         raise InputError(f"labels: {error}") from error
-    return labels
+    return names
 
 
-def _column(given: ArrayLike | None, n: int, what: str) -> tuple[str, ...] | None:
-    return None if given is None else tuple(names_of(given, n, what).tolist())
+def _column(column: ArrayLike | None, n: int, name: str) -> tuple[str, ...] | None:
+    return None if column is None else tuple(names_of(column, n, name).tolist())
 
 
 def _embeddings(info: ModelInfo, values: Vectors, ids: tuple[str, ...]) -> Embeddings:
-    # Metrics compute in float64: what came so need not be rounded to what models give.
+    # Metrics compute in float64, so these values need not be rounded to the float32 that models give.
     return Embeddings(info, cast("NDArray[np.float32]", values), ids)

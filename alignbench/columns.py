@@ -17,53 +17,53 @@ _SPELT = frozenset({"None", "nan", "NaN", "NaT", "<NA>"})
 _SEVERAL = (list, tuple, dict, set, np.ndarray)
 
 
-def names_of(values: ArrayLike | Any, n: int, what: str) -> NDArray[np.str_]:
+def names_of(values: ArrayLike | Any, n: int, noun: str) -> NDArray[np.str_]:
     """Return `values` [n] as strings: the class, or the group, of each row.
 
     Args:
         values: texts or numbers, as a list, a tensor, an array or a column of a table.
         n: the number of rows.
-        what: what the values are, for errors, such as "labels".
+        noun: the name of the values in errors, such as "labels".
 
     Raises:
         InputError: there is not one value per row; a row has no value (None, NaN, masked, or a text that
             spells a missing value); or a value can't be a name.
     """
     # As objects: numpy would turn a NaN among texts into the text "nan".
-    column = plain_array(values, what, dtype=object)
+    column = plain_array(values, noun, dtype=object)
     if column.shape != (n,):
-        raise InputError(f"{what}: expected {n}, one a row, got shape {column.shape}")
+        raise InputError(f"{noun}: expected {n}, one per row, got shape {column.shape}")
     elements = column.tolist()
     absent = np.isnat(column).tolist() if column.dtype.kind in "mM" else map(is_missing, elements)
     for row, (element, missing) in enumerate(zip(elements, absent, strict=True)):
         if missing and isinstance(element, str | bytes):
             raise InputError(
-                f"{what}: row {row} has {element!r}, which is how a missing value is written; "
+                f"{noun}: row {row} has {element!r}, which is how a missing value is written; "
                 "name it otherwise, or leave the row out"
             )
         if missing:
-            raise InputError(f"{what}: row {row} has none (None or NaN); give it one, or leave the row out")
+            raise InputError(f"{noun}: row {row} has none (None or NaN); give it one, or leave the row out")
         if isinstance(element, _SEVERAL):
             raise InputError(
-                f"{what}: row {row} has a {type(element).__name__}; expected a text or a number a row"
+                f"{noun}: row {row} has a {type(element).__name__}; expected a text or a number per row"
             )
     if column.dtype.kind not in "OS":
         return column.astype(str)
     # Element by element: numpy turns 1 and 2**63 together into floats, which gives several numbers one name.
     # Equal numbers of different types (1 and 1.0) get the name of the first.
     names: dict[object, str] = {}
-    return np.array([_name(element, row, what, names) for row, element in enumerate(elements)], dtype=str)
+    return np.array([_name(element, row, noun, names) for row, element in enumerate(elements)], dtype=str)
 
 
-def _name(element: object, row: int, what: str, names: dict[object, str]) -> str:
+def _name(element: object, row: int, noun: str, names: dict[object, str]) -> str:
     try:
         if element not in names:
             names[element] = element.decode("utf-8") if isinstance(element, bytes) else str(element)
         return names[element]
     except (TypeError, ValueError) as error:  # it can't be compared, or can't be written out
         raise InputError(
-            f"{what}: row {row} has a {type(element).__name__} that is no name ({str(error)[:120]}); "
-            "expected a text or a number a row"
+            f"{noun}: row {row} has a {type(element).__name__} that is no name ({str(error)[:120]}); "
+            "expected a text or a number per row"
         ) from error
 
 

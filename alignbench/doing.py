@@ -46,8 +46,8 @@ def advance(steps: int = 1) -> None:
             _going_on[-1].done += steps
 
 
-def said() -> str:
-    """Return the progress of that work, such as "120 of 300 epochs of linear projectors"; "" without any."""
+def progress() -> str:
+    """Return the progress of that work, such as "120 of 300 epochs of linear projectors"; "" without work."""
     with _lock:
         if not _going_on:
             return ""

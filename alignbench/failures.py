@@ -21,9 +21,9 @@ class Reason:
 
     Args:
         text: the reason.
-        tests: their ids.
-        models: the labels of the models that they are about.
-        experiments: that they belong to.
+        tests: the ids of the tests.
+        models: the labels of the models that the tests use.
+        experiments: the experiments that the tests belong to.
     """
 
     text: str
@@ -33,7 +33,7 @@ class Reason:
 
     @property
     def said(self) -> str:
-        """The reason in a line, with how many tests it failed and what they are about."""
+        """The reason in a line, with the number of failed tests, their experiments and their models."""
         about = f"{plural(len(self.tests), 'test')} of {listed(self.experiments)}"
         about += f" with {listed(self.models)}" if self.models else ""
         return f"{about}: {self.text}"
@@ -41,55 +41,59 @@ class Reason:
 
 def by_reason(failures: Iterable[Failure]) -> list[Reason]:
     """Return the reasons for which tests failed, those of most tests first."""
-    found: dict[str, list[Failure]] = {}
+    by_text: dict[str, list[Failure]] = {}
     for failure in failures:
-        found.setdefault(failure.reason, []).append(failure)
+        by_text.setdefault(failure.reason, []).append(failure)
     reasons = [
         Reason(
             text,
-            _distinct(f.nodeid for f in own),
-            (*_distinct(m for f in own for m in f.encoders), *_distinct(m for f in own for m in f.llms)),
-            _distinct(f.experiment for f in own),
+            _distinct(f.nodeid for f in group),
+            (*_distinct(m for f in group for m in f.encoders), *_distinct(m for f in group for m in f.llms)),
+            _distinct(f.experiment for f in group),
         )
-        for text, own in found.items()
+        for text, group in by_text.items()
     ]
     return sorted(reasons, key=lambda reason: -len(reason.tests))
 
 
 def failed_tests(failures: Iterable[Failure]) -> int:
-    """Return how many tests failed; one that failed in its call and after it is one."""
+    """Return how many tests failed; a test that failed in its call and in its teardown counts once."""
     return len({failure.nodeid for failure in failures})
 
 
 def gaps(experiments: Collection[str], failures: Iterable[Failure], scores: Iterable[Score]) -> list[str]:
-    """Return what is missing from experiments because tests failed, with the reason, a line each.
+    """Return what is missing from some experiments because tests failed, one line for each reason.
 
     Args:
-        experiments: which.
-        failures: of the run.
-        scores: of the run.
+        experiments: the names of the experiments.
+        failures: the failures of the run.
+        scores: the scores of the run.
     """
-    own = [score for score in scores if score.experiment in experiments]
-    scored = {name for s in own for name in (*s.weights, s.encoder, s.llm, s.other)}
-    found = []
+    models = {
+        name
+        for score in scores
+        if score.experiment in experiments
+        for name in (*score.weights, score.encoder, score.llm, score.other)
+    }
+    lines = []
     for reason in by_reason(f for f in failures if f.experiment in experiments):
-        if absent := [model for model in reason.models if model not in scored]:
-            found.append(f"{listed(absent)}, of which there is no score here ({reason.text})")
+        if absent := [model for model in reason.models if model not in models]:
+            lines.append(f"{listed(absent)}, of which there is no score here ({reason.text})")
         elif reason.models:
-            found.append(f"some scores of {listed(reason.models)} ({reason.text})")
+            lines.append(f"some scores of {listed(reason.models)} ({reason.text})")
         else:
-            found.append(f"what {plural(len(reason.tests), 'test')} would have scored ({reason.text})")
-    return found
+            lines.append(f"what {plural(len(reason.tests), 'test')} would have scored ({reason.text})")
+    return lines
 
 
 def missing(experiments: Collection[str], failures: Iterable[Failure], scores: Iterable[Score]) -> str:
     """Return the same as a sentence, or "" where nothing is missing."""
-    found = gaps(experiments, failures, scores)
-    return f"Missing, because tests failed: {'; '.join(found)}." if found else ""
+    lines = gaps(experiments, failures, scores)
+    return f"Missing, because tests failed: {'; '.join(lines)}." if lines else ""
 
 
 def listed(names: Iterable[str], most: int = _MOST_NAMED) -> str:
-    """Return names with commas; of many, the first few and how many more there are."""
+    """Return the names separated by commas; of many, the first few and the number of the others."""
     distinct = list(dict.fromkeys(names))
     rest = len(distinct) - most
     return ", ".join(distinct[:most]) + (f" and {rest} more" if rest > 0 else "")

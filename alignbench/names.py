@@ -1,4 +1,4 @@
-"""What models are called in a report: their labels, and what their weights were."""
+"""The models, failures and labels of a run, which may be a `Run` or the mapping that `read_run` returns."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ if TYPE_CHECKING:
 
 
 def models_of(run: Run | Mapping[str, Any]) -> tuple[ModelInfo, ...]:
-    """Return the run's models, from a `Run` or from what `read_run` gave."""
+    """Return the run's models."""
     models = run.get("models", ()) if not hasattr(run, "models") else run.models
     return tuple(m if isinstance(m, ModelInfo) else ModelInfo(**m) for m in models)
 
 
 def failures_of(run: Run | Mapping[str, Any]) -> tuple[Failure, ...]:
-    """Return the tests of a run that failed, from a `Run` or from what `read_run` gave."""
+    """Return the failures of the run's tests."""
     failures = run.get("failures", ()) if not hasattr(run, "failures") else run.failures
     return tuple(f if isinstance(f, Failure) else Failure.from_dict(f) for f in failures)
 
 
 def origin_of(run: Run | Mapping[str, Any]) -> str:
-    """Return where the run's data came from; "" of a run that did not end."""
+    """Return where the run's data came from; "" for a run that did not end."""
     data: Mapping[str, Any] = run.get("dataset", {}) if not hasattr(run, "dataset") else run.dataset
     return str(data.get("origin", ""))
 
 
 def labels_of(run: Run | Mapping[str, Any], scores: Iterable[Score] = ()) -> dict[str, str]:
-    """Return name -> label, `mini-clip (stand-in for clip)` where it is one; scores go by either.
+    """Return the label of each model by its name and by its label, because scores may use either.
 
-    A model of which there is nothing but a test that failed has one, too.
+    The label of a stand-in says so: `mini-clip (stand-in for clip)`. A model whose tests all failed has a
+    label, too.
     """
     labels = {name: name for failure in failures_of(run) for name in failure.models}
     for score in scores:

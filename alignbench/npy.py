@@ -33,7 +33,7 @@ def open_npy(path: Path) -> NDArray[Any]:
     except OSError as error:
         raise InputError(f"can't be read ({error.strerror})") from error
     if start.startswith(_ZIP):
-        raise InputError("an archive (.npz); expected one array a file, as np.save(file, values) writes it")
+        raise InputError("an archive (.npz); expected one array per file, as np.save(file, values) writes it")
     if start != _MAGIC:
         raise InputError("not a .npy file; expected what np.save(file, values) writes")
     try:

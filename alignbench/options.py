@@ -152,19 +152,19 @@ class Option(Generic[T]):
             settings["type"] = self._argument
         return settings
 
-    def read(self, given: object, name: str) -> T:
+    def read(self, raw: object, name: str) -> T:
         """Return the value that is meant.
 
         Args:
-            given: the value as it was passed: text from a command line, or a Python object.
+            raw: the value as it was passed: text from a command line, or a Python object.
             name: the option's name as the user wrote it, for messages.
 
         Raises:
             ConfigError: it is not an allowed value.
         """
-        if self.word and given == self.word:
-            return cast("T", given)
-        value = _READERS[self.kind](given, name)
+        if self.word and raw == self.word:
+            return cast("T", raw)
+        value = _READERS[self.kind](raw, name)
         for part in value if self.is_list else (value,):
             self._check_part(part, name)
         return cast("T", value) if self.check is None else self.check(value, name)
@@ -204,15 +204,15 @@ class Option(Generic[T]):
             expected = f"a number from {self.least} on" if self.kind == "number" else f"at least {self.least}"
             raise ConfigError(f"{name}: expected {expected}, got {part}")
 
-    def typed(self, given: Any) -> list[str]:
+    def typed(self, value: Any) -> list[str]:
         """Return the arguments of pytest's command line that set a value."""
         if self.kind == "switch":
-            return [] if given is self.default else [self.flag]
+            return [] if value is self.default else [self.flag]
         if self.kind == "texts":
-            return [f"{self.flag}={text}" for text in _elements(given)]
+            return [f"{self.flag}={text}" for text in _elements(value)]
         if self.is_list:
-            return [f"{self.flag}={','.join(map(str, _elements(given)))}"]
-        return [f"{self.flag}={given}"]
+            return [f"{self.flag}={','.join(map(str, _elements(value)))}"]
+        return [f"{self.flag}={value}"]
 
 
 class OptionTable:
@@ -287,11 +287,11 @@ class OptionTable:
         """Return the names of the options of a group."""
         return [option.name for option in self if option.group == group]
 
-    def typed(self, given: Mapping[str, Any]) -> Iterator[str]:
+    def typed(self, values: Mapping[str, Any]) -> Iterator[str]:
         """Yield the arguments of pytest's command line that set these options."""
         for option in self:
-            if given.get(option.name) is not None:
-                yield from option.typed(given[option.name])
+            if values.get(option.name) is not None:
+                yield from option.typed(values[option.name])
 
     def __iter__(self) -> Iterator[Option[Any]]:
         return iter(tuple(self._options.values()))
@@ -300,50 +300,50 @@ class OptionTable:
         return name in self._options
 
 
-def _text(given: object, name: str) -> str:
-    if not isinstance(given, str):
-        raise ConfigError(f"{name}: expected a text, got {given!r}")
-    return given
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(f"{name}: expected a text, got {value!r}")
+    return value
 
 
-def _path(given: object, name: str) -> Path:
+def _path(value: object, name: str) -> Path:
     from alignbench.paths import user_path
 
-    if not isinstance(given, str | Path):
-        raise ConfigError(f"{name}: expected a path, got {given!r}")
-    return user_path(given, name)
+    if not isinstance(value, str | Path):
+        raise ConfigError(f"{name}: expected a path, got {value!r}")
+    return user_path(value, name)
 
 
-def _integer(given: object, name: str) -> int:
+def _integer(value: object, name: str) -> int:
     try:
-        if isinstance(given, bool):
+        if isinstance(value, bool):
             raise TypeError
-        return index(given)  # type: ignore[arg-type]
+        return index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise ConfigError(f"{name}: expected a whole number, got {given!r}") from None
+        raise ConfigError(f"{name}: expected a whole number, got {value!r}") from None
 
 
-def _number(given: object, name: str) -> float:
-    if isinstance(given, bool | str) or not hasattr(given, "__float__"):
-        raise ConfigError(f"{name}: expected a number, got {given!r}")
-    return float(given)
+def _number(value: object, name: str) -> float:
+    if isinstance(value, bool | str) or not hasattr(value, "__float__"):
+        raise ConfigError(f"{name}: expected a number, got {value!r}")
+    return float(value)
 
 
-def _switch(given: object, name: str) -> bool:
-    if not isinstance(given, bool):
-        raise ConfigError(f"{name}: expected True or False, got {given!r}")
-    return given
+def _switch(value: object, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name}: expected True or False, got {value!r}")
+    return value
 
 
-def _texts(given: object, name: str) -> tuple[str, ...]:
-    parts = tuple(_elements(given))
+def _texts(value: object, name: str) -> tuple[str, ...]:
+    parts = tuple(_elements(value))
     if wrong := [part for part in parts if not isinstance(part, str | Path)]:
         raise ConfigError(f"{name}: expected texts, got {wrong[0]!r}")
     return tuple(map(str, parts))
 
 
-def _names(given: object, name: str) -> tuple[str, ...]:
-    names = [part.strip() for text in _texts(given, name) for part in text.split(",")]
+def _names(value: object, name: str) -> tuple[str, ...]:
+    names = [part.strip() for text in _texts(value, name) for part in text.split(",")]
     if not names:
         raise ConfigError(f"{name}: expected at least one, got none")
     if not all(names):
@@ -353,17 +353,17 @@ def _names(given: object, name: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _integers(given: object, name: str) -> tuple[int, ...]:
-    names = _names([str(part) for part in _elements(given)], name)
+def _integers(value: object, name: str) -> tuple[int, ...]:
+    names = _names([str(part) for part in _elements(value)], name)
     if wrong := [part for part in names if not part.isdecimal()]:
         raise ConfigError(f"{name}: expected whole numbers, got {wrong[0]!r}")
     return tuple(int(part) for part in names)
 
 
-def _elements(given: Any) -> Iterable[Any]:
+def _elements(value: Any) -> Iterable[Any]:
     """Return the elements of a value that may be one or several."""
-    one = isinstance(given, str | bytes | Path) or not isinstance(given, Iterable)
-    return (given,) if one else given
+    one = isinstance(value, str | bytes | Path) or not isinstance(value, Iterable)
+    return (value,) if one else value
 
 
 _READERS: dict[Kind, Callable[[object, str], Any]] = {

@@ -11,28 +11,30 @@ from alignbench.errors import ConfigError
 PACKAGE = Path(__file__).resolve().parent
 
 
-def user_path(text: str | Path, what: str) -> Path:
+def user_path(text: str | Path, origin: str) -> Path:
     """Return a path as a user wrote it, with `~` replaced by the home folder.
 
     Args:
         text: the path.
-        what: the option, variable or key that it comes from, for the message.
+        origin: the option, variable or key that it comes from, for the message.
 
     Raises:
         ConfigError: it is empty, it can't be a path, or the user of `~name` has no home folder.
     """
     if not str(text):
-        raise ConfigError(f"{what}: expected a path, got an empty text")
+        raise ConfigError(f"{origin}: expected a path, got an empty text")
     if "\0" in str(text):
-        raise ConfigError(f"{what}: {str(text)!r} holds a NUL character, which no path has")
+        raise ConfigError(f"{origin}: {str(text)!r} holds a NUL character, which no path has")
     try:
         os.fsencode(text)
     except UnicodeEncodeError as error:
-        raise ConfigError(f"{what}: {str(text)!a} holds half a character, which no path has") from error
+        raise ConfigError(f"{origin}: {str(text)!a} holds half a character, which no path has") from error
     try:
         return Path(text).expanduser()
     except RuntimeError as error:  # what pathlib raises if it finds no home folder
-        raise ConfigError(f"{what}: there is no home folder for {str(text)!r}; write the path out") from error
+        raise ConfigError(
+            f"{origin}: there is no home folder for {str(text)!r}; write the path out"
+        ) from error
 
 
 # pathlib raises if a name is too long or a folder is not accessible; to us, that means "not there".

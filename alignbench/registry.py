@@ -19,12 +19,12 @@ class Registry(Generic[T]):
     """Objects by name, in the order of registration.
 
     Args:
-        what: the word for an entry in errors, such as "encoder".
+        noun: the word for an entry in errors, such as "encoder".
         entry_point_group: entry points of this group are added on the first look-up.
     """
 
-    def __init__(self, what: str, entry_point_group: str | None = None) -> None:
-        self.what = what
+    def __init__(self, noun: str, entry_point_group: str | None = None) -> None:
+        self.noun = noun
         self._group = entry_point_group
         self._entries: dict[str, T | str] = {}
 
@@ -35,7 +35,7 @@ class Registry(Generic[T]):
             ConfigError: the name is taken by something else.
         """
         if name in self._entries and self._entries[name] != entry:
-            raise ConfigError(f"{self.what} {name!r} is registered already; choose another name")
+            raise ConfigError(f"{self.noun} {name!r} is registered already; choose another name")
         self._entries[name] = entry
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -56,7 +56,7 @@ class Registry(Generic[T]):
         """
         self._take_in_entry_points()
         if name not in self._entries:
-            raise UnknownNameError(unknown(self.what, name, self._entries))
+            raise UnknownNameError(unknown(self.noun, name, self._entries))
         entry = self._entries[name]
         return self._imported(name, entry) if isinstance(entry, str) else entry
 
@@ -87,7 +87,7 @@ class Registry(Generic[T]):
             found = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:
             self._entries[name] = path
-            raise ConfigError(f"{self.what} {name!r}: can't import {path} ({error})") from error
+            raise ConfigError(f"{self.noun} {name!r}: can't import {path} ({error})") from error
         return cast("T", self._entries.setdefault(name, found))
 
     def _take_in_entry_points(self) -> None:
@@ -96,9 +96,9 @@ class Registry(Generic[T]):
             self._entries.setdefault(point.name, point.value)
 
 
-def unknown(what: str, name: str, known: object) -> str:
+def unknown(noun: str, name: str, known: object) -> str:
     """Return the message for an unknown name: the closest name first, then all names."""
     names = sorted(cast("dict[str, object]", known))
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"unknown {what} {name!r}.{hint} Known: {', '.join(names) or 'none'}"
+    return f"unknown {noun} {name!r}.{hint} Known: {', '.join(names) or 'none'}"

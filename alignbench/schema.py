@@ -49,7 +49,7 @@ def complaint(data: Any, schema: Path, part: str = "") -> str | None:
     place = _place(error.absolute_path)
     about = error.schema.get("description") if isinstance(error.schema, dict) else None
     hint = f" ({about.rstrip('.')})" if about else ""
-    return f"{place}{': ' if place else ''}{_said(error)}{hint}"
+    return f"{place}{': ' if place else ''}{_violation(error)}{hint}"
 
 
 def shown(value: Any) -> str:
@@ -90,7 +90,7 @@ def _plain(name: str) -> str:
     return name if name.isprintable() and len(name) <= 60 else shown(name)
 
 
-def _said(error: Any) -> str:
+def _violation(error: Any) -> str:
     """Describe in words the violated rule of the schema."""
     rule, demanded, got = error.validator, error.validator_value, error.instance
     if rule == "additionalProperties":

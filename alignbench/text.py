@@ -14,10 +14,10 @@ def clean(text: object) -> str:
 
     A caption with a clear-screen sequence or a right-to-left override must not act on the reader's terminal.
     """
-    given = str(text)
-    if given.isprintable():  # nearly all: nothing of the kind is in it
-        return " ".join(given.split())
-    visible = _ESCAPE_SEQUENCE.sub("", given)
+    characters = str(text)
+    if characters.isprintable():  # as most texts are
+        return " ".join(characters.split())
+    visible = _ESCAPE_SEQUENCE.sub("", characters)
     kept = (" " if c.isspace() else "" if unicodedata.category(c) in _INVISIBLE else c for c in visible)
     return " ".join("".join(kept).split())
 
@@ -67,8 +67,8 @@ def number(value: float | None, missing: str = "n/a", *, largest: float = 0.0) -
     Args:
         value: the number.
         missing: what stands for None.
-        largest: the largest of the numbers that it stands among. Beside one that decimals show, a number that
-            they hide is none: 0.000, and no `-2.1e-04`.
+        largest: the largest of the numbers that it is shown with. If that one is shown with decimals, a value
+            too small for them is shown as 0.000 instead of `-2.1e-04`.
     """
     if value is None:
         return missing

@@ -113,15 +113,15 @@ class Pair:
             raise InputError(
                 f"{self.name}: {len(self.x.ids)} rows, {len(self.labels)} labels, {len(self.groups)} groups"
             )
-        for what, column in (("labels", self.labels), ("groups", self.groups)):
-            names_of(column, len(self), f"{self.name}: {what}")
+        for name, column in (("labels", self.labels), ("groups", self.groups)):
+            names_of(column, len(self), f"{self.name}: {name}")
         try:
             check_unmixed(self.labels)
         except DataError as error:
             raise InputError(f"{self.name}: {error}") from error
-        for name, given in (("images", self.images), ("texts", self.texts)):
-            if given and len(given) != len(self.x.ids):
-                raise InputError(f"{self.name}: {len(self.x.ids)} rows, {len(given)} {name}")
+        for name, column in (("images", self.images), ("texts", self.texts)):
+            if column and len(column) != len(self.x.ids):
+                raise InputError(f"{self.name}: {len(self.x.ids)} rows, {len(column)} {name}")
 
     @property
     def name(self) -> str:

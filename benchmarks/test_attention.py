@@ -1,4 +1,4 @@
-"""Attention maps, checked: does an encoder see what a text names where it is, and does it look at objects?"""
+"""Attention maps: does an encoder find what a text names in the right place, and does it look at objects?"""
 
 import pytest
 

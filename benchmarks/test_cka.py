@@ -1,4 +1,4 @@
-"""Similarity of representations: every metric that sees which text belongs to which image."""
+"""Similarity of representations, by every metric that sees which text belongs to which image."""
 
 import pytest
 

@@ -1,6 +1,6 @@
-"""Distribution alignment: Deep CORAL and spectra, across and within modalities. It never sees the pairing.
+"""Alignment of distributions, by Deep CORAL and spectra, across and within modalities, without the pairing.
 
-Its figures also show CKA and EAS of every pair: `-m coral` runs those tests of other files, too.
+The figures also show CKA and EAS of every pair, so `-m coral` runs those tests of other files, too.
 """
 
 import pytest

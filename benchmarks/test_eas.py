@@ -1,4 +1,4 @@
-"""Composites: class structure on the vision side, and the scores that weigh it with CKA and CORAL."""
+"""Composites: class structure on the vision side, and the scores that combine it with CKA and CORAL."""
 
 import pytest
 

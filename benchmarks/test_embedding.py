@@ -1,4 +1,4 @@
-"""Embedding space in two dimensions: how far each picture can be believed, and vision laid over text."""
+"""Embedding spaces in two dimensions: how faithful each picture is, and vision overlaid on text."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What every registered metric declares of itself, checked by Hypothesis on hostile input: yours included."""
+"""The properties that every registered metric declares, yours included, checked by Hypothesis."""
 
 from functools import cache
 
@@ -9,7 +9,7 @@ from alignbench.metrics.properties import check_property, declared_properties
 
 pytestmark = pytest.mark.invariants
 
-EXAMPLES = 5  # a smoke test in every run; the project's own tests try far more
+EXAMPLES = 5  # a smoke test in every run; the project's own tests try many more
 
 PROMISES = [
     pytest.param(name, promise, id=f"{name}-{promise}")
@@ -20,7 +20,7 @@ PROMISES = [
 
 @cache
 def drawn(metric):
-    """All promises of a metric are checked on the same cases."""
+    """Return the cases of a metric, on which all its promises are checked."""
     from alignbench.metrics.strategies import examples
 
     return examples(METRICS.get(metric), EXAMPLES)

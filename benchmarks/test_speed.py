@@ -1,4 +1,4 @@
-"""Speed: what encoders, LLMs and metrics take in time and memory; saved, and compared on demand."""
+"""Speed: the time and memory that encoders, LLMs and metrics take, saved for later comparisons."""
 
 import pytest
 

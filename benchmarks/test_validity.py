@@ -1,4 +1,4 @@
-"""Which score predicts performance? Of this run's encoders; and, with `-m study`, of many trainings."""
+"""Which score predicts performance? Judged by this run's encoders and, with `-m study`, by many trainings."""
 
 import pytest
 
@@ -8,13 +8,13 @@ pytestmark = pytest.mark.validity
 
 
 def test_validity(selection, part):
-    """The run's own encoders: usually too few to tell, and then that is the result."""
+    """The encoders of this run, which are usually too few to tell; then that is the result."""
     part()
 
 
 @pytest.mark.study
 def test_study_cell(study_encoder, study):
-    """One encoder of the study with every LLM on both families of drawings, kept on disk."""
+    """One encoder of the study with every LLM on both families of drawings; its cells stay on the disk."""
     for cell in study.cells(study_encoder):
         assert cell.metrics[ALL]
         assert cell.outcomes[ALL]
@@ -22,7 +22,7 @@ def test_study_cell(study_encoder, study):
 
 @pytest.mark.study
 def test_study(study):
-    """All cells together: the tables and the figures, written beside the cells."""
+    """The tables and figures of all cells, written beside the cells."""
     primary = study.write()[0]
     assert primary.statement
     assert primary.table.metrics

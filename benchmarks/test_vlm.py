@@ -1,4 +1,4 @@
-"""A small VLM of every pair: encoder and LLM frozen, a projector trained with the LLM's own loss."""
+"""A small VLM of every pair: a projector is trained with the LLM's own loss; encoder and LLM are frozen."""
 
 import pytest
 

@@ -1,6 +1,6 @@
-"""The `alignbench` command: thin; an experiment is the pytest run that it prints.
+"""The `alignbench` command. For an experiment, it prints a pytest run and makes it.
 
-Nothing heavy is imported before a command needs it: `--help` and `list` answer at once.
+Heavy modules are imported by the commands that need them, so that `--help` and `list` answer at once.
 """
 
 from alignbench.cli.main import main

@@ -1,4 +1,4 @@
-"""`alignbench cache`: how large embeddings and conversions are, what can go, and whether they are whole."""
+"""`alignbench cache`: lists, deletes and checks cached embeddings and converted GGUF files."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _DAY = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """What the store has of one model under one preprocessing.
+    """The embeddings of one model under one preprocessing.
 
     Args:
-        folder: of its shards.
-        model: whose embeddings they are.
+        folder: the folder of the files.
+        model: the name of the model.
         shards: the files.
-        size: their bytes.
-        used: when the last of them was written, in seconds since the epoch.
+        size: the size of the files in bytes.
+        used: when the last file was written, in seconds since the epoch.
     """
 
     folder: Path
@@ -44,91 +44,92 @@ class StoredModel:
 
 
 def add_commands(commands: Any) -> None:
-    """Add the command and its three parts."""
+    """Add the command and its three actions."""
     parser = commands.add_parser(
-        "cache", help="embeddings and converted GGUF files on disk: size, prune, verify"
+        "cache", help="list, delete and check embeddings and converted GGUF files on the disk"
     )
     parser.add_argument(
         "--cache-dir",
         metavar="DIR",
-        help="a folder of embeddings; conversions are left alone then (default: both, in ALIGNBENCH_CACHE)",
+        help="a folder of embeddings, without conversions (default: both, in ALIGNBENCH_CACHE)",
     )
-    parts = parser.add_subparsers(title="what to do", metavar="ACTION", required=True)
-    parts.add_parser("size", help="how much there is of which model").set_defaults(run=size)
-    pruned = parts.add_parser(
-        "prune", help="delete what was written long ago, or can't be used; it is made anew if need be"
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    actions.add_parser("size", help="list the size of each model's files").set_defaults(run=size)
+    pruning = actions.add_parser(
+        "prune", help="delete old or unusable files, which are computed again when they are needed"
     )
-    pruned.add_argument("--days", type=float, default=30.0, help="written longer ago than this (default: 30)")
-    pruned.add_argument("--all", action="store_true", help="everything")
-    pruned.add_argument("--dry-run", action="store_true", help="say what would go, and delete nothing")
-    pruned.set_defaults(run=prune)
-    parts.add_parser("verify", help="read every file and compare it with its checksum").set_defaults(
-        run=verify
+    pruning.add_argument(
+        "--days", type=float, default=30.0, help="the age of old files in days (default: 30)"
     )
+    pruning.add_argument("--all", action="store_true", help="delete all files")
+    pruning.add_argument("--dry-run", action="store_true", help="list the files, but delete none")
+    pruning.set_defaults(run=prune)
+    verifying = actions.add_parser("verify", help="read every file and compare it with its checksum")
+    verifying.set_defaults(run=verify)
 
 
-def size(given: argparse.Namespace) -> int:
-    """Print what is there."""
-    root, held = _root(given), _held(_root(given))
-    for line in table(("model", "size", "written"), [_row(one) for one in held]) if held else []:
-        print(line)
-    print(f"{size_text(sum(one.size for one in held))} in {root}")
-    if made := _conversions(given):
-        for line in table(("GGUF file", "size", "written"), [_made_row(one) for one in made]):
-            print(line)
-        print(f"{size_text(sum(one.size for one in made))} of conversions in {made[0].folder.parent}")
+def size(arguments: argparse.Namespace) -> int:
+    """Print the size of the files."""
+    root = _root(arguments)
+    if models := _stored_models(root):
+        rows = [(model.model, size_text(model.size), _date(model.used)) for model in models]
+        print("\n".join(table(("model", "size", "written"), rows)))
+    print(f"{size_text(sum(model.size for model in models))} in {root}")
+    if conversions := _conversions(arguments):
+        rows = [(file.source, size_text(file.size), _date(file.written)) for file in conversions]
+        print("\n".join(table(("GGUF file", "size", "written"), rows)))
+        total = size_text(sum(file.size for file in conversions))
+        print(f"{total} of conversions in {conversions[0].folder.parent}")
     return 0
 
 
-def prune(given: argparse.Namespace) -> int:
-    """Delete what is old."""
-    before = time.time() - given.days * _DAY
+def prune(arguments: argparse.Namespace) -> int:
+    """Delete old or unusable files."""
+    before = time.time() - arguments.days * _DAY
     old = [
-        (one.model, one.folder, one.size) for one in _held(_root(given)) if given.all or one.used < before
-    ] + [
-        (one.source, one.folder, one.size)
-        for one in _conversions(given)
-        if given.all or one.written < before or not (one.usable or one.in_progress)
+        (model.model, model.folder, model.size)
+        for model in _stored_models(_root(arguments))
+        if arguments.all or model.used < before
     ]
-    for model, folder, held in old:
-        doing = "would delete" if given.dry_run else "deleting"
-        print(f"{doing}  {model}  {size_text(held)}  {folder}")
-        if not given.dry_run:
+    old += [
+        (file.source, file.folder, file.size)
+        for file in _conversions(arguments)
+        if arguments.all or file.written < before or not (file.usable or file.in_progress)
+    ]
+    for name, folder, length in old:
+        print(f"{'would delete' if arguments.dry_run else 'deleting'}  {name}  {size_text(length)}  {folder}")
+        if not arguments.dry_run:
             with writing(folder):
                 shutil.rmtree(folder)
-    freed = size_text(sum(held for _, _, held in old))
-    print(f"{freed} {'would be freed' if given.dry_run else 'freed'}")
+    freed = size_text(sum(length for _, _, length in old))
+    print(f"{freed} {'would be freed' if arguments.dry_run else 'freed'}")
     return 0
 
 
-def verify(given: argparse.Namespace) -> int:
-    """Read every file; exit with 1 where one is not what was written."""
-    shards = [shard for one in _held(_root(given)) for shard in one.shards]
+def verify(arguments: argparse.Namespace) -> int:
+    """Read every file; exit with 1 if one is damaged."""
+    shards = [shard for model in _stored_models(_root(arguments)) for shard in model.shards]
     damaged = {shard: why for shard in shards if (why := _damage(shard))}
     for shard, why in damaged.items():
         print(f"damaged: {shard}: {why}; the next run computes its embeddings anew")
     print(f"{len(shards)} shards read, {len(damaged)} damaged")
-    made = [one for one in _conversions(given) if one.usable]
-    spoilt = [file for one in made for file in one.damaged()]
-    for file in spoilt:
-        print(f"damaged: {file}: its sha256 is not the one that was noted; the next run converts anew")
-    if made:
-        print(f"{len(made)} conversions read, {len(spoilt)} of their files damaged")
-    return int(bool(damaged or spoilt))
+    conversions = [file for file in _conversions(arguments) if file.usable]
+    damaged_files = [path for file in conversions for path in file.damaged()]
+    for path in damaged_files:
+        print(f"damaged: {path}: its sha256 is not the recorded one; the next run converts the file anew")
+    if conversions:
+        print(f"{len(conversions)} conversions read, {len(damaged_files)} of their files damaged")
+    return int(bool(damaged or damaged_files))
 
 
-def _conversions(given: argparse.Namespace) -> list[Conversion]:
+def _conversions(arguments: argparse.Namespace) -> list[Conversion]:
     from alignbench.llms import conversions
 
-    return [] if given.cache_dir is not None else conversions.held()
-
-
-def _made_row(one: Conversion) -> tuple[str, str, str]:
-    return one.source, size_text(one.size), _date(one.written)
+    return [] if arguments.cache_dir is not None else conversions.held()
 
 
 def _damage(shard: Path) -> str | None:
-    """Return what is wrong with a shard; None if it is what was written."""
+    """Return what is wrong with a shard; None if nothing is."""
     try:
         content = read_regular(shard)
     except (OSError, UnfitFileError) as error:
@@ -136,19 +137,19 @@ def _damage(shard: Path) -> str | None:
     return None if hashlib.sha256(content).hexdigest() == shard.stem else "its sha256 is not its name"
 
 
-def _root(given: argparse.Namespace) -> Path:
+def _root(arguments: argparse.Namespace) -> Path:
     from alignbench.embed import default_root
 
-    return default_root() if given.cache_dir is None else user_path(given.cache_dir, "--cache-dir")
+    return default_root() if arguments.cache_dir is None else user_path(arguments.cache_dir, "--cache-dir")
 
 
-def _held(root: Path) -> list[StoredModel]:
-    """Return what the store holds, the largest first."""
-    found = []
+def _stored_models(root: Path) -> list[StoredModel]:
+    """Return the models whose embeddings are in the store, the largest first."""
+    models = []
     for key in sorted(root.glob("*/*/key.json")):
         shards = tuple(sorted(key.parent.glob(_SHARDS)))
         stats = [shard.stat() for shard in shards]
-        found.append(
+        models.append(
             StoredModel(
                 key.parent,
                 _model(key),
@@ -157,22 +158,20 @@ def _held(root: Path) -> list[StoredModel]:
                 max((stat.st_mtime for stat in stats), default=key.stat().st_mtime),
             )
         )
-    return sorted(found, key=lambda one: (-one.size, one.model))
+    return sorted(models, key=lambda model: (-model.size, model.model))
 
 
 def _model(key: Path) -> str:
     try:
-        said = json.loads(read_regular(key))
+        content = json.loads(read_regular(key))
     except (OSError, ValueError, RecursionError):
         return "unknown"
-    if not isinstance(said, dict):
+    if not isinstance(content, dict):
         return "unknown"
-    parts = [str(said[name]) for name in ("source", "output", "dtype") if name in said]
-    return ", ".join([*parts, "patches"] if said.get("patches") else parts) or "unknown"
-
-
-def _row(one: StoredModel) -> tuple[str, str, str]:
-    return one.model, size_text(one.size), _date(one.used)
+    parts = [str(content[name]) for name in ("source", "output", "dtype") if name in content]
+    if content.get("patches"):
+        parts.append("patches")
+    return ", ".join(parts) or "unknown"
 
 
 def _date(seconds: float) -> str:

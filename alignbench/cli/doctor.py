@@ -1,8 +1,9 @@
-"""`alignbench doctor`: what this machine has, what is missing, what a run would take, and what to do."""
+"""`alignbench doctor`: checks this machine and the models, and estimates what a run would take."""
 
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 H = TypeVar("H", "Encoder", "LLM")
 
-_SPARE = 2e9  # bytes of memory that the interpreter, torch and embeddings take beside a model
+_SPARE = 2e9  # bytes of memory for the interpreter, torch and embeddings
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _EXTRAS = {"gguf": "gguf", "quant": "bitsandbytes", "ui": "gradio"}
 
@@ -29,53 +30,47 @@ _EXTRAS = {"gguf": "gguf", "quant": "bitsandbytes", "ui": "gradio"}
 def add_commands(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
-        "doctor", help="versions, devices, cache and network; memory and minutes of each pair; what to do"
+        "doctor", help="check versions, devices, cache, network and models; memory and time of each pair"
     )
-    for option, what in (("--encoders", "vision encoders"), ("--llms", "LLMs")):
-        parser.add_argument(option, nargs="+", action="extend", metavar="NAME", help=f"{what} to look at")
+    for option, noun in (("--encoders", "vision encoders"), ("--llms", "LLMs")):
+        parser.add_argument(option, nargs="+", action="extend", metavar="NAME", help=f"{noun} to check")
     parser.add_argument("--n-samples", type=int, default=90, metavar="N", help="samples in all (default: 90)")
     parser.add_argument("--device", default="auto", metavar="DEVICE", help="as for a run (default: auto)")
     parser.set_defaults(run=examine)
 
 
-def examine(given: argparse.Namespace) -> int:
-    """Print what was found; exit with 1 where something keeps a run from working."""
+def examine(arguments: argparse.Namespace) -> int:
+    """Print the checks; exit with 1 if something keeps a run from working."""
     from alignbench.config import load_config
     from alignbench.encoders import resolve as resolve_encoder
     from alignbench.findings.toys import toy_warnings
     from alignbench.llms import resolve as resolve_llm
 
     problems: list[str] = []
-    for title, lines in (
+    sections = (
         ("software", software()),
-        ("machine", hardware(given.device)),
+        ("machine", hardware(arguments.device)),
         ("storage", storage(problems)),
         ("network", network(problems)),
-    ):
+    )
+    for title, lines in sections:
         for number, line in enumerate(lines):
             print(f"{title if number == 0 else '':<10}{line}")
-    base = load_config()
-    encoders = _models(
-        "encoder",
-        _names(given.encoders) or base.default_encoders,
-        lambda name: resolve_encoder(name, sources=base.encoders),
-        problems,
-    )
-    llms = _models(
-        "LLM",
-        _names(given.llms) or base.default_llms,
-        lambda name: resolve_llm(name, sources=base.llms),
-        problems,
-    )
+    config = load_config()
+    names = _names(arguments.encoders) or config.default_encoders
+    encoders = _models("encoder", names, partial(resolve_encoder, sources=config.encoders), problems)
+    names = _names(arguments.llms) or config.default_llms
+    llms = _models("LLM", names, partial(resolve_llm, sources=config.llms), problems)
     print()
     if encoders and llms:
-        print("\n".join(pairs(encoders, llms, given.n_samples, given.device)), end="\n\n")
+        print("\n".join(pairs(encoders, llms, arguments.n_samples, arguments.device)), end="\n\n")
     for encoder in encoders:
         if pixels := encoder.pixels:
             print(f"pixels    {encoder.name}: {pixels.said()}")
     handles: list[Encoder | LLM] = [*encoders, *llms]
-    for note in (note for handle in handles for note in handle.notes):
-        print(f"note      {note}")
+    for handle in handles:
+        for note in handle.notes:
+            print(f"note      {note}")
     for sentence in toy_warnings([handle.info for handle in handles]):
         print(f"warning   {sentence}")
     for problem in problems:
@@ -86,7 +81,7 @@ def examine(given: argparse.Namespace) -> int:
 
 
 def software() -> Iterator[str]:
-    """Yield versions, and which extras are installed."""
+    """Yield the versions, and the extras that are not installed."""
     from alignbench.session.environment import versions
 
     yield ", ".join(f"{name} {version}" for name, version in versions().items())
@@ -96,47 +91,47 @@ def software() -> Iterator[str]:
 
 
 def hardware(device: str) -> Iterator[str]:
-    """Yield processor, memory, accelerators, and what `device` comes to."""
+    """Yield processor, memory, accelerators, and the device that `device` stands for."""
     from alignbench.session.environment import machine
     from alignbench.weights.precision import resolve_device
 
-    found = machine()
+    here = machine()
     memory = available_memory()
     free = "" if memory is None else f", {size_text(memory)} of memory free"
-    yield f"{found['system']}, {found['processor'] or 'processor unknown'}, {found['cores']} cores{free}"
-    there = ", ".join(found["accelerators"]) or "none"
-    yield f"accelerators: {there}; a run computes on {resolve_device(device)}"
+    yield f"{here['system']}, {here['processor'] or 'processor unknown'}, {here['cores']} cores{free}"
+    accelerators = ", ".join(here["accelerators"]) or "none"
+    yield f"accelerators: {accelerators}; a run computes on {resolve_device(device)}"
 
 
 def storage(problems: list[str]) -> Iterator[str]:
-    """Yield where the cache is, its size, and the free space there."""
+    """Yield the place of the cache, its size, and the free space there."""
     from alignbench.paths import cache_home, exists, is_dir
 
     home = cache_home()
-    there = next((place for place in (home, *home.parents) if exists(place)), home)
-    if not is_dir(there):
+    nearest = next((place for place in (home, *home.parents) if exists(place)), home)
+    if not is_dir(nearest):
         problems.append(
-            f"the cache {home} can't be made: {there} is a file; set ALIGNBENCH_CACHE to a folder"
+            f"the cache {home} can't be created: {nearest} is a file; set ALIGNBENCH_CACHE to a folder"
         )
         return
-    used = sum(path.stat().st_size for path in home.rglob("*") if path.is_file()) if home.is_dir() else 0
-    free = shutil.disk_usage(there).free
+    used = sum(path.stat().st_size for path in home.rglob("*") if path.is_file())
+    free = shutil.disk_usage(nearest).free
     yield f"cache {home}: {size_text(used)}, {size_text(free)} free"
     if free < 1e9:
-        problems.append(f"less than 1 GB is free at {there}; make room, or set ALIGNBENCH_CACHE")
+        problems.append(f"less than 1 GB is free at {nearest}; make room, or set ALIGNBENCH_CACHE")
 
 
 def network(problems: list[str]) -> Iterator[str]:
-    """Yield whether the Hub can be asked; being offline is no problem by itself."""
+    """Yield whether the Hub can be reached; to be offline is not a problem by itself."""
     from alignbench.weights.hub import unreachable
 
     reason = unreachable()
-    yield "the Hub answers" if reason is None else f"{reason}; what is at hand works without"
+    yield "the Hub answers" if reason is None else f"{reason}; models that are at hand work without it"
 
 
 def pairs(encoders: Sequence[Encoder], llms: Sequence[LLM], n: int, device: str) -> list[str]:
-    """Return the table of what each pair takes: one model is in memory at a time."""
-    from alignbench.plugin.terminal import PendingModel, loading_seconds
+    """Return the table of the memory, time and download of each pair; one model is in memory at a time."""
+    from alignbench.plugin.terminal import PendingModel, model_seconds
 
     rows = []
     memory = available_memory()
@@ -148,29 +143,29 @@ def pairs(encoders: Sequence[Encoder], llms: Sequence[LLM], n: int, device: str)
             todo = [PendingModel(h.info, at, n, size=h.size()) for h, at in zip(handles, places, strict=True)]
             download = sum(at.download for at in places)
             fits = "" if memory is None or need < memory else "more than is free here"
-            seconds = loading_seconds(todo, device)
+            seconds = sum(model_seconds(model, device) for model in todo)
             fetched = size_text(download) if download else "nothing"
             rows.append((encoder.name, llm.name, size_text(need), duration_text(seconds), fetched, fits))
     return table(("encoder", "LLM", "memory", "to embed", "download", ""), rows)
 
 
 def _memory(handle: Encoder | LLM, device: str) -> float:
-    """Return about how many bytes a model takes: its weights in the arithmetic that it will have."""
+    """Return about how many bytes of memory a model's weights take in the arithmetic of the run."""
     located = handle.locate()
     stored = located.size or located.download
     dtype = handle.precision(device, "auto").name
-    # Published checkpoints of this size are of two bytes a weight; computing in float32 doubles that.
+    # Large published checkpoints have two bytes per weight, and computing in float32 doubles that.
     return float(stored) * (2 if dtype.startswith("float32") and stored > 1e9 else 1)
 
 
-def _names(given: list[str] | None) -> tuple[str, ...]:
-    return tuple(name for names in given or () for name in names.split(",") if name)
+def _names(lists: list[str] | None) -> tuple[str, ...]:
+    return tuple(name for names in lists or () for name in names.split(",") if name)
 
 
 def _models(
     noun: str, names: tuple[str, ...], resolve: Callable[[str], H | Custom], problems: list[str]
 ) -> list[H]:
-    """Return the models of ours among these, looked for and examined; what is wrong with others is noted."""
+    """Return the models that could be found and examined, without custom ones; add errors to the problems."""
     models = []
     for name in names:
         try:
@@ -180,11 +175,11 @@ def _models(
                 model.examine()
                 models.append(model)
         except AlignbenchError as error:
-            problems.append(f"{noun} {name}: {_unsaid(str(error), name)}")
+            problems.append(f"{noun} {name}: {_without_prefix(str(error), name)}")
     return models
 
 
-def _unsaid(text: str, name: str) -> str:
-    """Return an error without what it begins with and the model's name has said."""
+def _without_prefix(text: str, name: str) -> str:
+    """Return the text of an error without parts of the model's name at its beginning."""
     head, _, rest = text.partition(": ")
-    return _unsaid(rest, name) if rest and head in name else text
+    return _without_prefix(rest, name) if rest and head in name else text

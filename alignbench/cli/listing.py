@@ -1,4 +1,4 @@
-"""`alignbench list`: what there is to choose from, and whether it is at hand. Nothing heavy is imported."""
+"""`alignbench list`: what a run can choose from, and whether it is at hand; it imports no heavy modules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from alignbench.weights.custom import Custom
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from alignbench.encoders import Encoder
     from alignbench.llms import LLM
@@ -24,15 +24,15 @@ def add_commands(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "list",
-        help="encoders, LLMs, metrics, datasets and experiments; widths, sizes, what is at hand",
+        help="list encoders, LLMs, metrics, datasets and experiments; widths, sizes, and what is at hand",
     )
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)} (default: all)")
     parser.set_defaults(run=show)
 
 
-def show(given: argparse.Namespace) -> int:
-    """Print the tables that were asked for."""
-    for kind in given.kinds:
+def show(arguments: argparse.Namespace) -> int:
+    """Print the tables of the chosen kinds."""
+    for kind in arguments.kinds:
         if kind not in KINDS:
             raise ConfigError(f"list: there is no list of {kind!r}; there are {', '.join(KINDS)}")
     tables: dict[str, Callable[[], list[str]]] = {
@@ -42,8 +42,7 @@ def show(given: argparse.Namespace) -> int:
         "datasets": datasets,
         "experiments": experiments,
     }
-    for number, kind in enumerate(given.kinds or KINDS):
-        print("\n" * bool(number) + "\n".join(tables[kind]()))
+    print("\n\n".join("\n".join(tables[kind]()) for kind in arguments.kinds or KINDS))
     return 0
 
 
@@ -51,18 +50,14 @@ def encoders() -> list[str]:
     """Return the table of encoders."""
     from alignbench.encoders import ENCODERS, resolve
 
-    sources = load_config().encoders
-    names = dict.fromkeys((*ENCODERS.names(), *sources))
-    return _models("encoder", names, lambda name: resolve(name, sources=sources))
+    return _models("encoder", ENCODERS.names(), load_config().encoders, resolve)
 
 
 def llms() -> list[str]:
     """Return the table of LLMs."""
     from alignbench.llms import LLMS, resolve
 
-    sources = load_config().llms
-    names = dict.fromkeys((*LLMS.names(), *sources))
-    return _models("LLM", names, lambda name: resolve(name, sources=sources))
+    return _models("LLM", LLMS.names(), load_config().llms, resolve)
 
 
 def metrics() -> list[str]:
@@ -85,23 +80,30 @@ def datasets() -> list[str]:
 
 
 def experiments() -> list[str]:
-    """Return the table of experiments: their markers, and what they answer."""
+    """Return the table of experiments: their markers and questions."""
     from alignbench.experiments import experiments as registered
 
-    rows = [(one.name, "when asked for" if one.long else "yes", one.question) for one in registered()]
+    rows = []
+    for experiment in registered():
+        rows.append((experiment.name, "when asked for" if experiment.long else "yes", experiment.question))
     return table(("experiment", "in a full run", "answers"), rows)
 
 
-def _models(what: str, names: Iterable[str], resolve: Callable[[str], Encoder | LLM | Custom]) -> list[str]:
+def _models(
+    noun: str,
+    registered: Iterable[str],
+    sources: Mapping[str, str],
+    resolve: Callable[..., Encoder | LLM | Custom],
+) -> list[str]:
     rows = []
-    for name in names:
+    for name in dict.fromkeys((*registered, *sources)):
         try:
-            handle = resolve(name)
+            handle = resolve(name, sources=sources)
         except AlignbenchError as error:
             rows.append((name, "", "", "", str(error)))
             continue
         rows.append((name, *_facts(handle)))
-    return table((what, "family", "width", "size", "weights"), rows)
+    return table((noun, "family", "width", "size", "weights"), rows)
 
 
 def _facts(handle: Encoder | LLM | Custom) -> tuple[str, str, str, str]:
@@ -123,14 +125,14 @@ def _facts(handle: Encoder | LLM | Custom) -> tuple[str, str, str, str]:
 
 
 def width_of(config: dict[str, Any], side: str) -> str:
-    """Return the hidden width that a configuration names for a side; nothing where it names none."""
-    own = config.get(f"{side}_config") or config
-    found = own.get("hidden_size") or config.get("hidden_size")
-    return "" if found is None else str(found)
+    """Return the hidden width that a configuration gives for a side; "" if it gives none."""
+    part = config.get(f"{side}_config") or config
+    width = part.get("hidden_size") or config.get("hidden_size")
+    return "" if width is None else str(width)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return columns under their heads, two blanks apart."""
+    """Return the lines of a table whose columns are two spaces apart."""
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,22 +1,23 @@
-"""The commands, their options, and which function does each."""
+"""The commands with their options, and the function that runs each of them."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from alignbench import __version__
 from alignbench.cli import cache, doctor, listing, page, reports
-from alignbench.cli.options import COMMON, add_options
+from alignbench.cli.options import COMMON, add_options, add_run_arguments
 from alignbench.cli.run import import_conftest, run_experiment
 from alignbench.errors import AlignbenchError
 from alignbench.experiments import experiments
 from alignbench.options import OPTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from alignbench.experiments import Experiment
 
@@ -24,8 +25,8 @@ _PREFIX = "--align-"
 _ABOUT = """\
 Which vision encoder fits my LLM, and how sure can I be?
 
-An experiment is a pytest run of the benchmarks; the command prints it, makes it, and returns pytest's exit
-status. Without options it takes the built-in toy models and drawings: nothing is downloaded.
+An experiment is a pytest run of the benchmarks. The command prints that run, makes it, and returns pytest's
+exit status. By default, it uses the built-in toy models and drawings, and downloads nothing.
 """
 _EXAMPLES = """\
 examples:
@@ -34,51 +35,47 @@ examples:
   alignbench attention --image photo.png --text "a dog" "a ball"
   alignbench from-arrays vision.npy text.npy --labels types.txt
   alignbench diff reports/monday reports/latest --fail linear_cka:0.02,eas:5%
-  alignbench compare --dry-run             print the pytest run, and make none
-  alignbench coral -- -x --durations=5     what stands after -- is for pytest
+  alignbench compare --dry-run             only print the pytest run
+  alignbench coral -- -x --durations=5     pass the arguments after -- to pytest
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit status, for an experiment pytest's."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    """Run one command; return its exit status, which is pytest's for an experiment."""
+    words = list(sys.argv[1:] if argv is None else argv)
     extra: list[str] = []
-    if "--" in arguments:
-        at = arguments.index("--")
-        arguments, extra = arguments[:at], arguments[at + 1 :]
-    # Messages name the plugin's options as pytest takes them, and what they say can be typed here as well.
-    arguments = [f"--{a.removeprefix(_PREFIX)}" if a.startswith(_PREFIX) else a for a in arguments]
+    if "--" in words:
+        at = words.index("--")
+        words, extra = words[:at], words[at + 1 :]
+    # Messages name options as pytest takes them; users may type them in that form here, too.
+    words = [f"--{word.removeprefix(_PREFIX)}" if word.startswith(_PREFIX) else word for word in words]
     try:
-        parser = _parser_for(arguments)
-    except AlignbenchError as error:
-        print(f"alignbench: {error}", file=sys.stderr)
-        return 4
-    given = parser.parse_args(arguments)
-    if given.run is None:
-        parser.print_help()
-        return 0
-    if extra and not given.is_run:
-        parser.error("what stands after -- is for pytest, and this command makes no pytest run")
-    try:
-        status: int = given.run(given, extra) if given.is_run else given.run(given)
+        parser = _parser_for(words)
+        arguments = parser.parse_args(words)
+        if arguments.run is None:
+            parser.print_help()
+            return 0
+        if extra and not arguments.is_run:
+            parser.error("arguments after -- are for pytest, and this command does not run pytest")
+        status: int = arguments.run(arguments, extra) if arguments.is_run else arguments.run(arguments)
         sys.stdout.flush()
     except AlignbenchError as error:
         print(f"alignbench: {error}", file=sys.stderr)
-        return 4  # as pytest's for wrong usage
-    except BrokenPipeError:  # `alignbench list | head`: whoever reads has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # and nothing is left to flush
+        return 4  # like pytest's status for wrong usage
+    except BrokenPipeError:  # the reader has stopped, as in `alignbench list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush does not fail
         return 1
     return status
 
 
-def _parser_for(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """Return the parser, with experiments of the conftest.py where we are if the command may be about them.
+def _parser_for(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser; if the command may need them, with the experiments of the current conftest.py.
 
-    It is not imported for other commands: it is the user's code, and may take long or fail.
+    For other commands, conftest.py is not imported, because the user's code may take long or fail.
     """
     parser = build_parser()
     [commands] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    command = next((word for word in arguments if not word.startswith("-")), "")
+    command = next((word for word in words if not word.startswith("-")), "")
     if not command or command in set(commands.choices) - {"list", "ui"}:
         return parser
     import_conftest()
@@ -107,24 +104,15 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_experiment(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], experiment: Experiment
 ) -> None:
-    about = experiment.question + (" (takes minutes)" if experiment.long else "")
+    question = f"{experiment.question} (takes minutes)" if experiment.long else experiment.question
     parser = commands.add_parser(
         experiment.command,
-        help=about,
-        description=f"{about}. Options are those of the pytest plugin without `align-`; `--` ends them: what "
-        "comes after is for pytest.",
+        help=question,
+        description=f"{question}. The options are those of the pytest plugin without `align-`; arguments "
+        "after `--` are passed to pytest.",
         allow_abbrev=False,
     )
-    parser.add_argument("--dry-run", action="store_true", help="print the pytest run, and make none")
-    parser.add_argument(
-        "-n", "--workers", metavar="N", help="run on so many processes, or auto (pytest-xdist)"
-    )
-    add_options(
-        parser,
-        {experiment.command: experiment.options, **{group: OPTIONS.of_group(group) for group in COMMON}},
-    )
-    parser.set_defaults(run=_runner(experiment), is_run=True)
-
-
-def _runner(experiment: Experiment) -> Callable[[argparse.Namespace, list[str]], int]:
-    return lambda given, extra: run_experiment(experiment, given, extra)
+    add_run_arguments(parser)
+    common = {group: OPTIONS.of_group(group) for group in COMMON}
+    add_options(parser, {experiment.command: experiment.options, **common})
+    parser.set_defaults(run=partial(run_experiment, experiment), is_run=True)

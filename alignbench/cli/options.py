@@ -1,4 +1,4 @@
-"""The options as those of a command: pytest's `--align-epochs 100` is `--epochs 100` here."""
+"""The options of the commands: pytest's `--align-epochs 100` is `--epochs 100` here."""
 
 from __future__ import annotations
 
@@ -17,8 +17,21 @@ COMMON = ("models", "data", "run")
 """The groups of options that the command of every experiment has."""
 
 
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of every command that makes a pytest run."""
+    parser.add_argument("--dry-run", action="store_true", help="print the pytest run, but do not make it")
+    parser.add_argument(
+        "-n", "--workers", metavar="N", help="run on that many processes, or auto (pytest-xdist)"
+    )
+
+
 def add_options(parser: argparse.ArgumentParser, groups: Mapping[str, Sequence[str]]) -> None:
-    """Give a command options by their names, under the titles of their groups."""
+    """Add options to a command.
+
+    Args:
+        parser: the parser of the command.
+        groups: title of a group -> the names of its options.
+    """
     OPTIONS.load_entry_points()
     for title, names in groups.items():
         if names:
@@ -29,12 +42,12 @@ def add_options(parser: argparse.ArgumentParser, groups: Mapping[str, Sequence[s
 
 def _add(group: Any, option: Option[Any]) -> None:
     settings = option.settings()
-    if option.is_list:  # after the flag, by commas, or by naming it again
+    if option.is_list:  # the values may follow the flag, be joined by commas, or repeat the flag
         settings |= {"action": "extend", "nargs": "+", "metavar": option.metavar.partition("[")[0]}
     group.add_argument(option.short_flag, *option.also, dest=option.name, **settings)
 
 
-def given_options(given: argparse.Namespace) -> dict[str, Any]:
-    """Return name -> value of the options that were given."""
-    values = {option.name: getattr(given, option.name, None) for option in OPTIONS}
+def given_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return name -> value of the options that the user set."""
+    values = {option.name: getattr(arguments, option.name, None) for option in OPTIONS}
     return {name: value for name, value in values.items() if value is not None}

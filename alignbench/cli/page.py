@@ -9,8 +9,8 @@ from alignbench.cli.options import add_options, given_options
 if TYPE_CHECKING:
     import argparse
 
-_GIVEN = {
-    "what the page offers beside the registered names, chosen at first": ("encoders", "llms"),
+_OPTIONS = {
+    "models that the page offers beside the registered ones, and selects at first": ("encoders", "llms"),
     "data": ("data_root", "dataset", "n_samples", "text_field"),
     "run": ("device", "dtype", "seed", "standins", "config", "cache_dir", "embedding_cache"),
 }
@@ -20,9 +20,10 @@ def add_commands(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "ui",
-        help="a web page on this machine: speed, attention, alignment, embedding, CORAL, end to end",
-        description="A web page over the same experiments, on this machine only (extra `ui`: gradio). "
-        "Models and data that are not registered are named here: the page takes no path and no address.",
+        help="open a web page on this machine: speed, attention, alignment, embedding, CORAL, end to end",
+        description="Serves the same experiments as a web page, on this machine only (extra `ui`: gradio). "
+        "Models and data that are not registered have to be named here, because the page accepts no paths "
+        "and no addresses.",
         allow_abbrev=False,
     )
     parser.add_argument("--port", type=int, metavar="N", help="the port (default: a free one from 7860 on)")
@@ -30,24 +31,28 @@ def add_commands(commands: Any) -> None:
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="where to listen (default: 127.0.0.1, only here)",
+        help="the address to listen on (default: 127.0.0.1, which only this machine can reach)",
     )
     parser.add_argument(
         "--name",
         action="append",
         default=[],
         metavar="NAME",
-        help="a further name by which the page is opened, where --host is no name of it (repeatable)",
+        help="a further name under which browsers may open the page, if it differs from --host (repeatable)",
     )
     parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
-    add_options(parser, _GIVEN)
+    add_options(parser, _OPTIONS)
     parser.set_defaults(run=show)
 
 
-def show(given: argparse.Namespace) -> int:
-    """Serve the page until it is interrupted."""
+def show(arguments: argparse.Namespace) -> int:
+    """Serve the page until the user interrupts it."""
     from alignbench.ui.server import serve
 
     return serve(
-        given_options(given), host=given.host, port=given.port, browser=not given.no_browser, names=given.name
+        given_options(arguments),
+        host=arguments.host,
+        port=arguments.port,
+        browser=not arguments.no_browser,
+        names=arguments.name,
     )

@@ -1,4 +1,4 @@
-"""Commands on arrays and on runs that there are: `from-arrays`, `report`, `diff`."""
+"""The commands for arrays and for earlier runs: `from-arrays`, `report`, `diff`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from alignbench.cli.options import add_options
+from alignbench.cli.options import add_options, add_run_arguments
 from alignbench.cli.run import run_suite
 from alignbench.errors import AlignbenchError, ConfigError, DataError, UnwritableError
 from alignbench.experiments import experiments
@@ -29,22 +29,19 @@ def add_commands(commands: Any) -> None:
     """Add the commands."""
     arrays = commands.add_parser(
         "from-arrays",
-        help="all scores of embeddings that you have: VISION.npy [VISION.npy ...] TEXT.npy",
-        description="Every score that can be computed of vectors alone. Left out: " + _left_out() + ".",
+        help="score embeddings that you have: VISION.npy [VISION.npy ...] TEXT.npy",
+        description=f"Computes every score that needs only vectors. Left out: {_left_out()}.",
         allow_abbrev=False,
     )
     arrays.add_argument(
-        "files", nargs="+", metavar="FILE.npy", help="vision [n, d] each; the last one is text [n, d]"
+        "files", nargs="+", metavar="FILE.npy", help="arrays [n, d] of vision, and the last one of text"
     )
-    arrays.add_argument("--dry-run", action="store_true", help="print the pytest run, and make none")
-    arrays.add_argument(
-        "-n", "--workers", metavar="N", help="run on so many processes, or auto (pytest-xdist)"
-    )
+    add_run_arguments(arrays)
     add_options(arrays, _ARRAYS)
     arrays.set_defaults(run=from_arrays, is_run=True)
-    report = commands.add_parser("report", help="report.html of a run, anew; --paper: its figures as PDF")
+    report = commands.add_parser("report", help="write report.html of a run again, or its figures as PDF")
     report.add_argument("folder", metavar="RUN", help="a run's folder, such as reports/latest")
-    report.add_argument("--paper", action="store_true", help="figures for publication, in RUN/paper")
+    report.add_argument("--paper", action="store_true", help="write figures for publication to RUN/paper")
     report.set_defaults(run=report_of)
     _add_diff(commands)
 
@@ -52,9 +49,10 @@ def add_commands(commands: Any) -> None:
 def _add_diff(commands: Any) -> None:
     diff = commands.add_parser(
         "diff",
-        help="what changed between two runs; exit status 1 on a regression",
-        description="Two runs side by side: the scores that changed, with paired intervals where the samples "
-        "are the same. Exit status: 0; 1 on a regression (--fail); 4 if the runs are not alike or not there.",
+        help="show what changed between two runs; exit status 1 on a regression",
+        description="Shows the scores that changed between two runs, with paired intervals if the samples "
+        "are the same. Exit status: 0; 1 on a regression (--fail); 4 if the runs are not alike or do not "
+        "exist.",
         allow_abbrev=False,
     )
     diff.add_argument("before", metavar="A", help="the earlier run: its folder, or its scores.json")
@@ -63,40 +61,45 @@ def _add_diff(commands: Any) -> None:
         "--fail",
         action="append",
         metavar="METRIC:TOLERANCE[,...]",
-        help="what is a regression: by how much a metric may become worse, such as linear_cka:0.02,eas:5%%",
+        help="fail if a metric became worse by more than this, such as linear_cka:0.02,eas:5%%",
     )
     diff.add_argument(
         "--unlike",
         action="store_true",
-        help="compare runs of other data, weights, preprocessing or seed all the same",
+        help="compare runs even if data, weights, preprocessing or seed differ",
     )
-    diff.add_argument("--format", choices=("text", "markdown"), default="text", help="(default: text)")
+    diff.add_argument(
+        "--format",
+        choices=("text", "markdown"),
+        default="text",
+        help="the form of the output (default: text)",
+    )
     diff.set_defaults(run=diff_of)
 
 
-def from_arrays(given: argparse.Namespace, extra: list[str]) -> int:
-    """Run the tests that score arrays, and say which are left out."""
-    if len(given.files) < 2:
+def from_arrays(arguments: argparse.Namespace, extra: list[str]) -> int:
+    """Run the tests that score arrays, and print which experiments are left out."""
+    if len(arguments.files) < 2:
         raise ConfigError(
             "from-arrays: expected one or more files of vision and then one of text, got one file"
         )
-    for file in given.files:
+    for file in arguments.files:
         if not is_file(user_path(file, "from-arrays")):
             raise ConfigError(f"from-arrays: there is no file {file}")
-    *vision, text = given.files
+    *vision, text = arguments.files
     models = [f"--encoders={','.join(map(_spec, vision))}", f"--llms={_spec(text)}"]
-    scored = [one.name for one in experiments() if one.parts and not one.not_for_arrays]
-    chosen = ["-m", " or ".join(scored), *models]
-    return run_suite(chosen, given, extra, note=f"left out: {_left_out()}")
+    scored = [known.name for known in experiments() if known.parts and not known.not_for_arrays]
+    selection = ["-m", " or ".join(scored), *models]
+    return run_suite(selection, arguments, extra, note=f"left out: {_left_out()}")
 
 
-def report_of(given: argparse.Namespace) -> int:
-    """Write a run's report, or its figures for publication; print what was written."""
+def report_of(arguments: argparse.Namespace) -> int:
+    """Write a run's report, or its figures for publication; print the paths of the files."""
     from alignbench.show.html import write_report
 
-    folder = user_path(given.folder, "report")
-    if not given.paper:
-        with _of_a_run(given.folder):
+    folder = user_path(arguments.folder, "report")
+    if not arguments.paper:
+        with _written_by_a_run(arguments.folder):
             print(write_report(folder))
         return 0
     from alignbench.files import make_folder
@@ -116,43 +119,42 @@ def report_of(given: argparse.Namespace) -> int:
     return int(bool(drawn.problems))
 
 
-def diff_of(given: argparse.Namespace) -> int:
+def diff_of(arguments: argparse.Namespace) -> int:
     """Print what changed between two runs; exit with 1 on a regression."""
     from alignbench.findings import Findings, compare, parse_gates
     from alignbench.show import markdown_diff, terminal_diff
     from alignbench.show.text import encodable
 
-    gates = parse_gates(",".join(given.fail), "--fail") if given.fail else ()
-    before, after = (Findings.read(user_path(run, "diff"), run) for run in (given.before, given.after))
-    with _of_a_run(f"{given.before} and {given.after}"):
-        found = compare(before, after, gates, unlike=given.unlike)
+    gates = parse_gates(",".join(arguments.fail), "--fail") if arguments.fail else ()
+    runs = (arguments.before, arguments.after)
+    before, after = (Findings.read(user_path(run, "diff"), run) for run in runs)
+    with _written_by_a_run(" and ".join(runs)):
+        diff = compare(before, after, gates, unlike=arguments.unlike)
     encoding = sys.stdout.encoding or "utf-8"
-    if given.format == "markdown":
-        print(encodable(markdown_diff(found), encoding), end="")
+    if arguments.format == "markdown":
+        print(encodable(markdown_diff(diff), encoding), end="")
     else:
         width = max(80, shutil.get_terminal_size((100, 24)).columns)
-        print("\n".join(terminal_diff(found, width, encoding=encoding)))
-    return int(bool(found.regressions))
+        print("\n".join(terminal_diff(diff, width, encoding=encoding)))
+    return int(bool(diff.regressions))
 
 
 @contextmanager
-def _of_a_run(place: str) -> Iterator[None]:
-    """Say in a line that files have the right form and still hold what no run writes.
+def _written_by_a_run(place: str) -> Iterator[None]:
+    """Turn any error into one line: files that fit the schema may still hold what no run writes.
 
-    Their schema leaves open what a score's own parameters are; anybody may have changed the files.
+    The schema does not restrict the parameters of scores, and anybody may have changed the files.
 
     Raises:
-        DataError: whatever came of it.
+        DataError: there was an error other than alignbench's own.
     """
     try:
         yield
     except AlignbenchError:
         raise
     except Exception as error:
-        raise DataError(
-            f"{place}: holds what no run writes ({type(error).__name__}: {shown(str(error))}); "
-            "make the run anew"
-        ) from error
+        problem = f"{type(error).__name__}: {shown(str(error))}"
+        raise DataError(f"{place}: holds what no run writes ({problem}); make the run anew") from error
 
 
 def _left_out() -> str:
@@ -162,5 +164,5 @@ def _left_out() -> str:
 
 def _spec(file: str) -> str:
     if "," in file:
-        raise ConfigError(f"from-arrays: {file!r}: a comma separates files; rename it")
+        raise ConfigError(f"from-arrays: {file!r}: file names can't have a comma here; rename it")
     return f"npy:{file}"

@@ -1,4 +1,4 @@
-"""From a command to the pytest run that it is."""
+"""Turns a command into a pytest run, and makes it."""
 
 from __future__ import annotations
 
@@ -21,51 +21,52 @@ if TYPE_CHECKING:
     from alignbench.experiments import Experiment
 
 
-def run_experiment(experiment: Experiment, given: argparse.Namespace, extra: list[str]) -> int:
-    """Run the tests of one marker."""
-    return run_suite(["-m", experiment.name], given, extra)
+def run_experiment(experiment: Experiment, arguments: argparse.Namespace, extra: list[str]) -> int:
+    """Run the tests of an experiment."""
+    return run_suite(["-m", experiment.name], arguments, extra)
 
 
-def run_suite(chosen: list[str], given: argparse.Namespace, extra: list[str], note: str = "") -> int:
-    """Say which pytest run a command is, make it, and return pytest's exit status.
+def run_suite(selection: list[str], arguments: argparse.Namespace, extra: list[str], note: str = "") -> int:
+    """Print the pytest run of a command, make it, and return pytest's exit status.
 
     Args:
-        chosen: what the command itself selects.
-        given: its options.
-        extra: what came after `--`: for pytest as it is.
-        note: what else there is to say of the selection, in a line of its own.
+        selection: the arguments of pytest by which the command selects tests and models.
+        arguments: the parsed arguments of the command.
+        extra: the arguments after `--`, which are passed to pytest unchanged.
+        note: a line about the selection.
     """
-    workers = [] if given.workers is None else ["-n", str(given.workers)]
-    arguments = [*suite_arguments(), *chosen, *OPTIONS.typed(given_options(given)), *workers, *extra]
-    print("+", pytest_command(arguments), flush=True)
+    workers = [] if arguments.workers is None else ["-n", str(arguments.workers)]
+    options = OPTIONS.typed(given_options(arguments))
+    words = [*suite_arguments(), *selection, *options, *workers, *extra]
+    print("+", pytest_command(words), flush=True)
     if note:
         print(note, flush=True)
-    return 0 if given.dry_run else run_pytest(arguments)
+    return 0 if arguments.dry_run else run_pytest(words)
 
 
 def suite_arguments() -> list[str]:
-    """Return what pytest needs to find the suite from here: in a clone its folder, else the installed one."""
+    """Return the arguments with which pytest finds the suite from here, be it a clone or installed."""
     here, benchmarks = Path.cwd(), paths.benchmarks()
-    # A virtual environment may be in the folder where we are: what is installed there is no clone.
+    # A virtual environment may be in the current folder, and what is installed in it is not a clone.
     if benchmarks.is_relative_to(here) and (benchmarks.parent / "conftest.py").is_file():
         return [str(benchmarks.relative_to(here))]
-    # The installed suite has no conftest.py, and nothing may be written beside it. A conftest.py where we are
-    # may register models; pytest itself would look for one beside the tests only.
-    own = ["-p", "conftest"] if (here / "conftest.py").is_file() else []
-    plugins = ["-p", "alignbench.plugin.fixtures", *own, "-p", "no:cacheprovider"]
-    # -k looks at the names of folders under the root, too, and there is a "cka" in site-packages.
+    # The installed suite has no conftest.py, and nothing may be written beside it. The current folder may
+    # have one that registers models, which pytest would not find because the tests are elsewhere.
+    user_plugin = ["-p", "conftest"] if (here / "conftest.py").is_file() else []
+    plugins = ["-p", "alignbench.plugin.fixtures", *user_plugin, "-p", "no:cacheprovider"]
+    # Otherwise -k would also match the names of folders above, such as the "cka" in site-packages.
     return [str(benchmarks), *plugins, f"--rootdir={benchmarks}"]
 
 
 def import_conftest() -> None:
-    """Import the conftest.py where we are, if a run from here would: it may register experiments.
+    """Import the conftest.py of the current folder if a run from here would, as it may add experiments.
 
     Raises:
         ConfigError: it can't be imported.
     """
     if "conftest" not in suite_arguments() or "conftest" in sys.modules:
         return
-    _look_here()
+    _add_current_folder()
     try:
         importlib.import_module("conftest")
     except AlignbenchError:
@@ -74,8 +75,8 @@ def import_conftest() -> None:
         raise ConfigError(f"conftest.py can't be imported ({type(error).__name__}: {error})") from error
 
 
-def _look_here() -> None:
-    """Let modules where we are be found, as `python -m pytest` has it."""
+def _add_current_folder() -> None:
+    """Add the current folder to the path of modules, as `python -m pytest` does."""
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
 
@@ -84,15 +85,15 @@ def run_pytest(arguments: list[str]) -> int:
     """Run pytest in this process; return its exit status."""
     import pytest
 
-    _look_here()
-    # pytest warns of plugins that were imported before it; ours was, and nothing is wrong with that.
+    _add_current_folder()
+    # pytest warns of plugins that were imported before it started, which is harmless for this one.
     quiet = shlex.join(["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"])
-    given = os.environ.get("PYTEST_ADDOPTS")
-    os.environ["PYTEST_ADDOPTS"] = f"{quiet} {given or ''}"
+    before = os.environ.get("PYTEST_ADDOPTS")
+    os.environ["PYTEST_ADDOPTS"] = f"{quiet} {before or ''}"
     try:
         return int(pytest.main(arguments))
     finally:
-        if given is None:
+        if before is None:
             del os.environ["PYTEST_ADDOPTS"]
         else:
-            os.environ["PYTEST_ADDOPTS"] = given
+            os.environ["PYTEST_ADDOPTS"] = before

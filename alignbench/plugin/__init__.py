@@ -1,8 +1,8 @@
-"""The pytest plugin's entry point: options of the command line and of configuration files, and nothing else.
+"""The pytest plugin's entry point: the options of the command line and of configuration files.
 
-It is imported in every pytest run of an environment that has alignbench, so it must stay a good guest: no
-fixture, no hook that acts, no import beyond pytest's own and the table of options. Fixtures and hooks are in
-`alignbench.plugin.fixtures`, which a root conftest.py asks for:
+Every pytest run in an environment with alignbench imports it, also those of other projects. So it has no
+fixtures, its only hook adds options, and it imports nothing but pytest and the table of options. Fixtures and
+other hooks are in `alignbench.plugin.fixtures`, which a root conftest.py loads:
 `pytest_plugins = ["alignbench.plugin.fixtures"]`.
 """
 
@@ -31,7 +31,7 @@ _TYPES: dict[Kind, Literal["string", "int", "float", "bool", "linelist"]] = {
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options, those of others included; `alignbench.plugin.options` reads them."""
+    """Add all options, including those of other packages; `alignbench.plugin.options` reads them."""
     group = parser.getgroup("alignbench", "alignbench: vision encoders against LLMs")
 
     def add(option: Option[Any]) -> None:

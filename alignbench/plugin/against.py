@@ -1,4 +1,4 @@
-"""`--align-compare`: what changed since an earlier run, said at the end of this one."""
+"""`--align-compare`: reports at the end of a run what has changed since an earlier one."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _UNLIKE = "--align-compare-unlike"
 
 @dataclass
 class Against:
-    """The run that this one is compared with.
+    """The comparison of this run with an earlier one.
 
     Args:
-        earlier: as it was when this run began; `reports/latest` will be another one at its end.
-        gates: what is a regression.
-        unlike: whether runs that are not alike are compared, too.
-        lines: what came of it.
+        earlier: the earlier run, read when this one begins, because `reports/latest` changes at its end.
+        gates: which changes are regressions.
+        unlike: whether to compare runs even if they are not alike.
+        lines: the result of the comparison, for the terminal.
     """
 
     earlier: Findings
@@ -43,15 +43,15 @@ class Against:
 
     @classmethod
     def from_options(cls, options: Options, folder: Path) -> Against | None:
-        """Read the run that was named; None where none was.
+        """Read the earlier run that the options name; return None if they name none.
 
         Args:
-            options: of this run.
-            folder: that paths are relative to.
+            options: the options of this run.
+            folder: the folder that paths are relative to.
 
         Raises:
-            ConfigError: it is not there, or damaged.
-            UnknownNameError: it has no score of a metric that is to be judged.
+            ConfigError: the earlier run does not exist or is damaged.
+            UnknownNameError: it has no score of a metric that has a gate.
         """
         if options.compare is None:
             return None
@@ -64,36 +64,32 @@ class Against:
         return cls(earlier, options.compare_fail, options.compare_unlike)
 
     def finish(self, findings: Findings | None, folder: Path, printer: Printer) -> pytest.ExitCode:
-        """Compare with this run, and write the comparison into its folder.
+        """Compare this run with the earlier one, and write the comparison into this run's folder.
 
         Args:
-            findings: of this run; None where it scored nothing.
-            folder: of this run.
-            printer: tells how wide the lines are.
+            findings: the findings of this run; None if it has no scores.
+            folder: the folder of this run.
+            printer: knows the terminal's width and encoding.
 
         Returns:
-            TESTS_FAILED on a regression; USAGE_ERROR where what was to be judged could not be.
+            TESTS_FAILED if there is a regression or the comparison can't be written; USAGE_ERROR if there are
+            gates but the runs can't be compared.
         """
         if findings is None:
             self.lines = ["nothing to compare: this run recorded no score"]
             return pytest.ExitCode.USAGE_ERROR if self.gates else pytest.ExitCode.OK
         try:
-            found = compare(
-                self.earlier,
-                findings,
-                self.gates,
-                unlike=self.unlike,
-                option=_FAIL,
-                way_out=_UNLIKE,
+            diff = compare(
+                self.earlier, findings, self.gates, unlike=self.unlike, option=_FAIL, way_out=_UNLIKE
             )
         except AlignbenchError as error:
             return self._refuse(folder, str(error), printer.width)
-        self.lines = terminal_diff(found, printer.width, encoding=printer.encoding)
-        if not self._write(folder, markdown_diff(found)):
-            return pytest.ExitCode.TESTS_FAILED
-        return pytest.ExitCode.TESTS_FAILED if found.regressions else pytest.ExitCode.OK
+        self.lines = terminal_diff(diff, printer.width, encoding=printer.encoding)
+        written = self._write(folder, markdown_diff(diff))
+        return pytest.ExitCode.OK if written and not diff.regressions else pytest.ExitCode.TESTS_FAILED
 
     def _refuse(self, folder: Path, why: str, width: int) -> pytest.ExitCode:
+        """Report why the runs can't be compared."""
         reasons = [clean(line) for line in why.splitlines()]
         head, *others = reasons
         self.lines = wrap(f"not compared: {head}", width, "  ")
@@ -105,7 +101,7 @@ class Against:
         return pytest.ExitCode.OK if written else pytest.ExitCode.TESTS_FAILED
 
     def _write(self, folder: Path, text: str) -> bool:
-        """Write the comparison into the run's folder; return whether it is there, and say it if not."""
+        """Write the comparison into the run's folder; return whether that worked."""
         try:
             write_text(folder / COMPARISON, text)
         except UnwritableError as error:

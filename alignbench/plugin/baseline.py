@@ -1,4 +1,4 @@
-"""What timings are compared with: saved ones, brought to the speed that the machine has now."""
+"""What timings are compared with: saved timings, scaled to the machine's present speed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     Run = dict[str, dict[str, Any]]  # a test's name -> its timing, as pytest-benchmark saves it
 
-MIDDLE_OF, MIDDLE_OF_AT_LEAST = 5, 3  # runs, the one that is compared with included
+# The numbers of runs, including the one that is compared with, of which a median is taken.
+MIDDLE_OF, MIDDLE_OF_AT_LEAST = 5, 3
 _TIMES = {"min", "max", "mean", "median", "q1", "q3", "iqr", "stddev", "ld15iqr", "hd15iqr"}
 
 
@@ -22,10 +23,10 @@ class Baseline:
     """Saved timings, and how those of this run compare with them.
 
     Args:
-        compared: the runs that pytest-benchmark compares with, as it holds them.
-        earlier: runs before the one that is compared with.
+        compared: the runs that pytest-benchmark compares with; these objects are its own.
+        earlier: the runs before the one that is compared with.
         ratios: test -> how many times as long as expected it took.
-        slowdowns: how many times as slow the machine itself was for each timing.
+        slowdowns: how many times as slow as then the machine itself was during each timing.
     """
 
     compared: Sequence[Run]
@@ -34,19 +35,19 @@ class Baseline:
     slowdowns: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        # What pytest-benchmark holds is replaced; what is expected follows from what was saved.
+        # `compare` changes the runs that pytest-benchmark holds, so the saved values are copied before.
         self._saved = [dict(run) for run in self.compared]
 
     def expected(self, nodeid: str, reference: Mapping[str, float]) -> float | None:
-        """Return the median that unchanged code has on the machine as it is now, in seconds.
+        """Return the median in seconds that unchanged code would have on the machine as it is now.
 
-        It is the saved one, the lowest of several, times what the machine itself has become slower since. One
-        lucky run is no measure of what comes after: where the middle of the last runs, three at least, is
-        higher, it is that.
+        It is the lowest of the saved medians, times the machine's own slowdown since then. If there are at
+        least three earlier runs and their median is higher, it is that instead, because one lucky run should
+        not make all later ones look slow.
 
         Args:
             nodeid: the test.
-            reference: what work that never changes takes now, kind -> seconds.
+            reference: kind -> the seconds that unchanging reference work takes now.
         """
 
         def now(runs: Iterable[Run]) -> list[float]:
@@ -61,12 +62,12 @@ class Baseline:
         return max(min(compared), statistics.median_low([*compared, *earlier]))
 
     def compare(self, nodeid: str, median: float, reference: Mapping[str, float]) -> None:
-        """Take note of a timing, and have pytest-benchmark compare it with what is expected; no file changes.
+        """Record a timing, and let pytest-benchmark compare it with the expected one; no file is changed.
 
         Args:
             nodeid: the test.
-            median: its seconds.
-            reference: what work that never changes takes now, kind -> seconds.
+            median: its median in seconds.
+            reference: kind -> the seconds that unchanging reference work takes now.
         """
         expected = self.expected(nodeid, reference)
         if not expected:
@@ -81,6 +82,6 @@ class Baseline:
 
 
 def _reference(bench: Mapping[str, Any]) -> dict[str, float]:
-    """Return what the reference work took when these timings were saved; nothing where it was not timed."""
+    """Return the saved seconds of the reference work; an empty mapping if it was not timed then."""
     reference = (bench.get("extra_info") or {}).get("reference")
     return reference if isinstance(reference, dict) else {}

@@ -1,4 +1,4 @@
-"""The `part` fixture: computes one cell of a part of an experiment, and records what it gives."""
+"""The `part` fixture, which computes one cell of a part of an experiment and records its scores."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Cell:
     """One cell of a part.
 
     Args:
-        part: of the test.
-        record: hands scores to the report.
+        part: the part that the test belongs to.
+        record: adds scores to the report.
     """
 
     part: Part
     record: Recorder
 
     def __call__(self, *cell: object, **values: object) -> None:
-        """Compute the cell and record its scores; skip the test where there is nothing to compute."""
+        """Compute the cell and record its scores; skip the test if the cell does not apply."""
         try:
             computed = self.part.computed(self.record.bench, *cell, **values)
         except NotApplicableError as reason:

@@ -1,4 +1,4 @@
-"""Gathers the scores of a run on the controller, whoever computed them, and writes what the run leaves."""
+"""Gathers the scores of a run on the controller, also those of workers, and writes the run's files."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from alignbench.findings import REPORT, Findings
 from alignbench.findings.files import ARTIFACTS
 from alignbench.findings.toys import toy_warnings
 from alignbench.paths import exists
+from alignbench.plugin.failures import usage_errors
 from alignbench.plugin.forecast import Forecast
 from alignbench.plugin.selection import Demand, demand_of
 from alignbench.plugin.terminal import TOKENS, PendingModel, Printer, TerminalProgress, plan, tokens_of
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 
     from alignbench.llms import LLM
     from alignbench.plugin.against import Against
+    from alignbench.plugin.bridge import Bridge
     from alignbench.plugin.failures import Failures
-    from alignbench.plugin.gate import Gate
     from alignbench.session.runfolder import RunFolder
     from alignbench.session.session import Session
     from alignbench.weights.custom import Custom
@@ -49,8 +50,8 @@ if TYPE_CHECKING:
 class Collector:
     """The controller's part of the plugin: it looks for weights, gathers scores and writes the run.
 
-    Scores come in test reports (`user_properties` of the call phase), so it makes no difference whether a
-    test ran here or in a worker, and what a crashed worker had recorded is kept.
+    Scores arrive in test reports (`user_properties` of the call phase), so it makes no difference whether a
+    test ran here or in a worker, and what a worker recorded before it crashed is kept.
     """
 
     def __init__(
@@ -59,11 +60,11 @@ class Collector:
         session: Session,
         folder: RunFolder,
         failures: Failures,
-        gate: Gate | None = None,
+        bridge: Bridge | None = None,
         against: Against | None = None,
     ) -> None:
         self.config = config
-        self.gate = gate
+        self.bridge = bridge
         self.against = against
         self.session = session
         self.folder = folder
@@ -81,14 +82,14 @@ class Collector:
         session.progress = TerminalProgress(config)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Look once for the weights of every model that the collected tests need, and say the plan."""
+        """Look once for the weights of every model that the collected tests need, and print the plan."""
         if not self.config.option.collectonly and session.items:
             encoders, llms = tuple(self.session.encoders), tuple(self.session.llms)
             self._plan(demand_of(session.items, encoders, llms))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        """Do the same on an xdist controller, which has no items: a worker's UsageError would be a crash."""
+        """Do the same on an xdist controller, which has no items; a UsageError would crash a worker."""
         if not self._planned:
             needed = needed_by_ids(ids, tuple(self.session.encoders), tuple(self.session.llms))
             self._plan(Demand(ids, needed, needed))
@@ -96,7 +97,7 @@ class Collector:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what the test recorded; each score is on the disk before the next test ends."""
         self.forecast.note(report)
-        # A test whose setup failed has no call; else its report repeats what was noted in the setup.
+        # The report of the call repeats what the setup recorded; only a failed setup has no call after it.
         if report.when != "call" and not (report.when == "setup" and report.failed):
             return
         value: Any
@@ -109,17 +110,17 @@ class Collector:
                 self.keeper.note(*value)
             elif name == "alignbench-load":
                 self.loads.append(value)
-                if getattr(report, "node", None) is not None:  # a worker's: it has no progress bar
+                if getattr(report, "node", None) is not None:  # it ran in a worker, which has no progress bar
                     self.printer.lines([f"{value['model']}: weights loaded in {value['seconds']:.1f} s"])
 
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
-        """Keep our own warnings for the report, each once; workers' come here, too."""
+        """Keep alignbench's warnings for the report, each once; those of workers arrive here, too."""
         if issubclass(warning_message.category, AlignbenchWarning):
             self.warnings[str(warning_message.message)] = None
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write scores.json, the figures, summary.md and report.html; without scores nothing is written."""
+        """Write scores.json, the figures, summary.md and report.html, unless there are no scores."""
         options = self.session.options
         self.forecast.end()
         statuses = []
@@ -130,7 +131,7 @@ class Collector:
         if self.against is not None and not self.config.option.collectonly:
             place = self.keeper.rescued or self.folder.path
             statuses.append(self.against.finish(self.findings, place, self.printer))
-        if self.keeper.missing or (self.gate is not None and self.gate.unsaved):
+        if self.keeper.missing or (self.bridge is not None and self.bridge.unsaved):
             statuses.append(pytest.ExitCode.TESTS_FAILED)
         for status in statuses:
             if session.exitstatus == pytest.ExitCode.OK:
@@ -138,16 +139,16 @@ class Collector:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self) -> None:
-        """Print the ranking, where the report is, and what came of comparing scores and timings."""
+        """Print the ranking, the report's place, and the comparisons of scores and timings."""
         if self.findings is not None:
             place = self.keeper.rescued or self.folder.path
-            shown = place / REPORT if exists(place / REPORT) else place
+            report = place / REPORT if exists(place / REPORT) else place
             with contextlib.suppress(ValueError):
-                shown = shown.relative_to(self.config.invocation_params.dir)
+                report = report.relative_to(self.config.invocation_params.dir)
             lines = terminal_table(
                 self.findings,
                 width=self.printer.width,
-                report=shown,
+                report=report,
                 encoding=self.printer.encoding,
                 figures=[path.stem for path in self.folder.path.glob("*.png")],
             )
@@ -155,12 +156,12 @@ class Collector:
         elif self.failures.hidden:
             lines = failure_lines(self.failures.known, self.printer.width, self.printer.encoding)
             self.printer.section("alignbench: no score was recorded", lines)
-        if said := self.keeper.said():
-            self.printer.section("alignbench: not written", [clean(said)])
+        if sentence := self.keeper.sentence():
+            self.printer.section("alignbench: not written", [clean(sentence)])
         if self.against is not None and self.against.lines:
             self.printer.section(f"compared with {clean(self.against.earlier.name)}", self.against.lines)
-        if self.gate is not None:
-            self.gate.say_result()
+        if self.bridge is not None:
+            self.bridge.print_result()
 
     def _keep_samples(self) -> None:
         if self.session.options.thumbnails:
@@ -173,12 +174,10 @@ class Collector:
         self._planned = True
         if not demand.needed:
             return
-        try:
+        with usage_errors():
             with self.printer.patience("data   reading and checking; large data take a while"):
                 dataset = self.session.dataset
-            _ = self.session.store  # where it can't be made, this says so once, and not for each model
-        except AlignbenchError as error:
-            raise pytest.UsageError(clean(str(error))) from error
+            _ = self.session.store  # so that an error of the store is reported once, and not for each model
         models, problems = [], []
         for model in (
             *(self.session.encoders[name] for name in demand.needed.vision),
@@ -192,9 +191,10 @@ class Collector:
             raise pytest.UsageError(*problems)
         self.warnings |= dict.fromkeys(self.session.copies)
         if any(model.passes for model in models):
-            self._try_cache()
+            with usage_errors():  # before embeddings are computed that could not be kept
+                self.session.store.try_writing()
         option, options = self.config.option, self.session.options
-        # More workers than cores wait for each other.
+        # More workers than cores would only wait for each other.
         workers = min(getattr(option, "numprocesses", None) or 1, available_cores())
         seconds = self.forecast.begin(demand.tests, models, dataset, workers)
         scored = [model.info for model in models if model.missing is not None]
@@ -202,21 +202,14 @@ class Collector:
         width, warned = self.printer.width, [*self.session.copies, *toys]
         self.printer.lines(plan(options, dataset, models, len(demand.tests), seconds, width, warned))
 
-    def _try_cache(self) -> None:
-        """Say now that embeddings can't be kept, and not when they have been computed."""
-        try:
-            self.session.store.try_writing()
-        except AlignbenchError as error:
-            raise pytest.UsageError(clean(str(error))) from error
-
     def _to_load(self, model: Encoder | LLM | Custom, demand: Demand) -> PendingModel:
         if (file := array_file(model)) is not None:
-            # All that can be wrong with its rows is known now, and not once in every test.
+            # This finds everything that is wrong with its rows now, instead of once in every test.
             used = len(file.vectors_of(self.session.dataset))
             return PendingModel(model.info, Location(file.source), 0, arrays=file.describe(used))
         located = model.locate() if isinstance(model, Handle) else Location(model.info.source)
         embedder, dataset = self.session.embedder, self.session.dataset
-        # Also what is only timed must be able to compute as asked, and says so here if it can't.
+        # This also raises an error if a model that is only timed can't compute with the chosen options.
         missing = embedder.count_missing(model, dataset)
         name = model.info.stand_in_for or model.info.name
         patches = any(self.session.encoders[encoder] is model for encoder in demand.needed.patches)
@@ -230,8 +223,7 @@ class Collector:
             model.examine()
         pixels = model.pixels if isinstance(model, Encoder) else None
         notes = model.notes if isinstance(model, Handle) else ()
-        # The report repeats them.
-        self.warnings.update(dict.fromkeys(notes))
+        self.warnings |= dict.fromkeys(notes)
         return PendingModel(
             model.info,
             located,

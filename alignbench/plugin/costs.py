@@ -1,4 +1,4 @@
-"""About how long tests take: what experiments declare, in proportion to models, samples and options."""
+"""Estimates how long tests take: the experiments' declared costs, scaled to models, samples and options."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ if TYPE_CHECKING:
     from alignbench.session.options import Options
 
 MEASURED_SAMPLES = 90
-# What a training takes, relative to the mean over all projectors.
+# The duration of a training, relative to the mean over all projectors.
 _SHARE = {"linear": 0.35, "mlp": 0.6, "2layer_mlp": 0.7, "cross_attention": 2.35}
 _MINI_VISION, _MINI_TEXT = ModelSize(3_000_000, 192), ModelSize(3_300_000, 256)
-# A step of a small training is half Python's own time, which no width changes: on 1,280 and 640 numbers in
-# the place of 192 and 256, a linear projector took 10 times as long, and has 17 times the parameters.
+# Half of a small training's step is Python's own time, which does not depend on widths: with widths of 1,280
+# and 640 instead of 192 and 256, a linear projector has 17 times the parameters and took 10 times as long.
 _OF_WORK = 0.5
-_AXES_SECONDS = 1.5  # to find the axes of six trainings' patches of 1,280 numbers on two cores
+_AXES_SECONDS = 1.5  # finding the axes of six trainings' patches of width 1,280 on two cores
 _AXES_WIDTH = 1280
-# The same of a VLM's step, which goes through the whole LLM.
+# The share of a VLM's step that grows with the LLM, which each step passes through.
 _OF_LLM = 0.25
-_START_SECONDS = 3.0  # importing torch, above all: each worker does, on the same cores
+_START_SECONDS = 3.0  # mostly the import of torch, which each worker repeats on the same cores
 _REPORT_SECONDS = 1.0
 _FIGURES_SECONDS = 0.5  # for each file of tests
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What the tests of a run work on.
+    """What the duration of a run's tests depends on.
 
     Args:
-        options: of the run.
-        samples: how many there are.
-        vision: name -> size of its encoders; those of which nothing is known are left out.
-        text: the same of its LLMs.
+        options: the options of the run.
+        samples: the number of samples.
+        vision: name -> size of the encoders whose size is known.
+        text: name -> size of the LLMs whose size is known.
         embedding: name of a model -> seconds to embed all samples with it.
-        timed: whether anything is timed: nothing is where tests are distributed.
-        speed_asked: whether it was asked for speed, and times all.
+        timed: whether anything is timed, which is not the case if tests are distributed to workers.
+        speed_asked: whether the run is for speed, so that everything is timed thoroughly.
     """
 
     options: Options
@@ -56,9 +56,9 @@ class Workload:
     speed_asked: bool = False
 
     def seconds(self, tests: Sequence[str]) -> dict[str, float]:
-        """Return node id -> seconds, on a quiet machine as the packaged costs' and with all embedded.
+        """Return node id -> seconds on the machine of the packaged costs, without embedding.
 
-        What a test embeds under other options is counted with the first that does so.
+        Only embedding under other options is counted, with the first test that needs it.
         """
         costs, seconds, embedded = _costs(), {}, set()
         for test in tests:
@@ -81,10 +81,10 @@ class Workload:
             return cost.seconds * max(1.0, relative)
         encoder, llm = (self._size(test, of) for of in ("vision", "text"))
         options = self.options.with_defaults(cost.options)
-        often = math.prod(float(options[name]) / value for name, value in cost.options.items())
+        repeats = math.prod(float(options[name]) / value for name, value in cost.options.items())
         if cost.grows == "llm":
             size = 1 - _OF_LLM + _OF_LLM * llm.parameters / _MINI_TEXT.parameters
-            return cost.seconds * often * size * relative
+            return cost.seconds * repeats * size * relative
         projector = projector_of(test)
         share = _SHARE[projector] / _SHARE["linear"]
         dx, dy = encoder.width or 0, llm.width or 0
@@ -93,7 +93,7 @@ class Workload:
         axes = 0.0
         if projector == OF_PATCHES and dx > MOST_WIDTH:
             axes = _AXES_SECONDS * (dx / _AXES_WIDTH) ** 2
-        return cost.seconds * share * often * (1 - _OF_WORK + _OF_WORK * work / usual) + axes
+        return cost.seconds * share * repeats * (1 - _OF_WORK + _OF_WORK * work / usual) + axes
 
     def _size(self, test: str, side: str) -> ModelSize:
         sizes, usual = (self.vision, _MINI_VISION) if side == "vision" else (self.text, _MINI_TEXT)
@@ -105,7 +105,7 @@ class Workload:
 
 
 def _costs() -> dict[str, tuple[Cost, bool]]:
-    """Return name of a test function -> its cost, and whether it is a measurement of time."""
+    """Return name of a test function -> its cost, and whether the test measures time."""
     return {
         test: (part.cost, part.timed)
         for experiment in experiments()
@@ -114,13 +114,13 @@ def _costs() -> dict[str, tuple[Cost, bool]]:
     }
 
 
-def around(tests: Sequence[str], options: Options, workers: int = 1) -> float:
-    """Return the seconds of a run that no test takes: starting, the report, its figures.
+def overhead(tests: Sequence[str], options: Options, workers: int = 1) -> float:
+    """Return the seconds that a run takes outside of its tests: starting, the report and its figures.
 
     Args:
-        tests: their node ids.
-        options: of the run.
-        workers: that share them.
+        tests: the node ids of the tests.
+        options: the options of the run.
+        workers: the number of workers.
     """
     files = {test.partition("::")[0] for test in tests}
     figures = len(files) * _FIGURES_SECONDS if options.figures else 0.0
@@ -133,13 +133,13 @@ def function_of(test: str) -> str:
 
 
 def projector_of(test: str) -> str:
-    """Return the projector that a test's parameters name; "linear" where they name none."""
+    """Return the projector that a test's parameters name, "linear" if they name none."""
     parameters = test.partition("[")[2]
     return next((name for name in PROJECTORS if name in parameters.replace("]", "-").split("-")), "linear")
 
 
 def _work(projector: str, dx: int, dy: int) -> float:
-    """Return the parameters that a step changes for each row."""
+    """Return the number of a projector's parameters, to which the work of a training step is proportional."""
     inner = min(dx, MOST_WIDTH)
     parameters = {
         "linear": dx * dy,

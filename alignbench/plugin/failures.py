@@ -1,8 +1,8 @@
-"""Tests that failed: one line where the user can mend it, and a record for the report either way."""
+"""Tests that failed: errors that the user can fix become one line, and all are recorded for the report."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,30 +10,44 @@ import pytest
 from alignbench.errors import AlignbenchError
 from alignbench.experiments import EXPERIMENTS
 from alignbench.memory import is_out_of_memory
-from alignbench.plugin.selection import experiment_of, needed_by_items
+from alignbench.plugin.selection import experiment_of, needed_by_items, parameters_of
 from alignbench.session.selection import needed_by_ids
 from alignbench.text import clean, cut
 from alignbench.types import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
+    from alignbench.session.selection import ModelNames
     from alignbench.session.session import Session
 
 _PROPERTY = "alignbench-failure"
 _SEEN = "_alignbench_first_test"
-_MOST = 400  # characters of a reason that is no message of ours
+_MOST = 400  # characters of a reason that is not a message of alignbench
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """Turn errors that the user can fix into pytest's errors of usage, in one line.
+
+    Raises:
+        UsageError: there was an error of alignbench.
+    """
+    try:
+        yield
+    except AlignbenchError as error:
+        raise pytest.UsageError(clean(error)) from error
 
 
 class Failures:
-    """The plugin's part that looks at failed tests: where they ran, and where the run is reported.
+    """The part of the plugin that explains failed tests, in the process that runs them and on the controller.
 
-    An error that the user can mend is one line in the place of a traceback, and pytest's own sections leave
-    it out: one unreadable image can fail a hundred tests, and its line is said once, by the run's table. With
-    `--full-trace` everything is left to pytest.
+    An error that the user can fix becomes one line instead of a traceback. pytest's own sections leave it
+    out, because one unreadable image can fail a hundred tests; the run's table has the line once. With
+    `--full-trace`, pytest shows everything.
 
     Args:
-        session: knows the models by their names.
+        session: the run's session, which knows the models.
     """
 
     def __init__(self, session: Session) -> None:
@@ -43,19 +57,19 @@ class Failures:
 
     @property
     def known(self) -> tuple[Failure, ...]:
-        """The tests that have failed so far, in an order that does not depend on who ran them."""
+        """The tests that have failed so far, in an order that does not depend on the workers."""
         return tuple(self._known[key] for key in sorted(self._known))
 
     @property
     def hidden(self) -> tuple[Failure, ...]:
-        """Those of them that pytest's own sections leave out."""
+        """The failures that pytest's own sections leave out."""
         return tuple(self._known[key] for key in sorted(self._hidden))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Note with a test's report why it failed."""
+        """Record in a test's report why it failed."""
         report = yield
         if report.failed:
             _explain(item, call, report, self.session, experiment_of(item))
@@ -65,7 +79,7 @@ class Failures:
     def pytest_make_collect_report(
         self, collector: pytest.Collector
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-        """Say in one line why a file can't be collected, where the user can mend it."""
+        """Shorten an error that keeps a file from being collected to one line, if the user can fix it."""
         report = yield
         call: pytest.CallInfo[Any] | None = getattr(report, "call", None)
         error = None if call is None or call.excinfo is None else call.excinfo.value
@@ -74,7 +88,7 @@ class Failures:
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what failed; on an xdist controller, in a worker, too."""
+        """Keep the failures; on an xdist controller, also those of workers."""
         if report.failed:
             failure = _failure_of(report, self.session)
             self._known[failure.nodeid, failure.phase] = failure
@@ -83,14 +97,15 @@ class Failures:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None, object, object]:
-        """Keep pytest from printing what is said once, in the run's table; it still counts it."""
-        reports: dict[str, list[Any]] = terminalreporter.stats
-        kept = {name: of for name, of in reports.items() if name in {"failed", "error"}}
-        reports |= {name: [report for report in of if not _is_one_line(report)] for name, of in kept.items()}
+        """Keep pytest from printing failures that are in the run's table; it still counts them."""
+        stats: dict[str, list[Any]] = terminalreporter.stats
+        failed = {name: reports for name, reports in stats.items() if name in {"failed", "error"}}
+        for name, reports in failed.items():
+            stats[name] = [report for report in reports if not _is_one_line(report)]
         try:
             return (yield)
         finally:
-            reports |= kept
+            stats |= failed
 
 
 def _explain(
@@ -100,42 +115,41 @@ def _explain(
     session: Session,
     experiment: str,
 ) -> None:
-    """Note in the report why the test failed, and which models it is about."""
+    """Record in the report why the test failed, and which models it uses."""
     error = None if call.excinfo is None else call.excinfo.value
-    mendable = isinstance(error, AlignbenchError)
-    if mendable:
+    fixable = isinstance(error, AlignbenchError)
+    if fixable:
         reason = clean(error) or type(error).__name__
     elif "alignbench_session" in getattr(item, "fixturenames", ()) and is_out_of_memory(error):
-        mendable = True
-        words = clean(error) or type(error).__name__
-        reason = f"out of memory: {words}; fewer samples take less (--n-samples)"
+        fixable = True
+        text = clean(error) or type(error).__name__
+        reason = f"out of memory: {text}; fewer samples take less (--n-samples)"
     elif call.excinfo is not None:
         reason = _first_line(call.excinfo.exconly())
     else:
         reason = _first_line(str(report.longrepr))  # another plugin's verdict
     first = _first_test_with(error, report.nodeid)
-    once = (mendable or first is not None) and not item.config.option.fulltrace
+    once = (fixable or first is not None) and not item.config.option.fulltrace
     if once:
-        report.longrepr = reason if mendable else f"{reason} (the traceback is with {first})"
-    needed = needed_by_items([item], tuple(session.encoders), tuple(session.llms))
-    parameters = getattr(getattr(item, "callspec", None), "params", {})
-    metric = parameters.get("metric")
+        report.longrepr = reason if fixable else f"{reason} (see the traceback of {first})"
+    encoders, llms = _labels(needed_by_items([item], tuple(session.encoders), tuple(session.llms)), session)
+    metric = parameters_of(item).get("metric")
     failure = Failure(
         nodeid=report.nodeid,
         phase=str(report.when),
         experiment=experiment,
         reason=reason,
-        encoders=tuple(session.encoders[n].info.label for n in needed.vision if n in session.encoders),
-        llms=tuple(session.llms[n].info.label for n in needed.text if n in session.llms),
+        encoders=encoders,
+        llms=llms,
         metric=metric if isinstance(metric, str) else "",
     )
     report.user_properties.append((_PROPERTY, {"failure": failure.to_dict(), "once": once}))
 
 
 def _first_test_with(error: BaseException | None, nodeid: str) -> str | None:
-    """Return the test that failed with this very error before; None where this is the first.
+    """Return the test that failed with this very error object before; None if this is the first one.
 
-    A fixture that is shared by many tests raises one error in all of them.
+    A fixture that many tests share raises the same error in all of them.
     """
     first: str | None = getattr(error, _SEEN, None)
     if first is None and error is not None:
@@ -145,19 +159,28 @@ def _first_test_with(error: BaseException | None, nodeid: str) -> str | None:
 
 
 def _failure_of(report: pytest.TestReport, session: Session) -> Failure:
-    """Return what is known of a failed test, whoever ran it."""
+    """Return the failure that was recorded in a report, or what the test's id reveals."""
     if (noted := _noted(report)) is not None:
         return Failure.from_dict(noted["failure"])
-    # A worker that died says no more than the test's id.
+    # Of a test during which its worker died, only the id is known.
     needed = needed_by_ids([report.nodeid], tuple(session.encoders), tuple(session.llms))
+    encoders, llms = _labels(needed, session)
     file = report.nodeid.partition("::")[0].rpartition("/")[2].removesuffix(".py").removeprefix("test_")
     return Failure(
         nodeid=report.nodeid,
         phase="",
         experiment=file if file in EXPERIMENTS else "custom",
         reason=_first_line(str(report.longrepr)),
-        encoders=tuple(session.encoders[name].info.label for name in needed.vision),
-        llms=tuple(session.llms[name].info.label for name in needed.text),
+        encoders=encoders,
+        llms=llms,
+    )
+
+
+def _labels(needed: ModelNames, session: Session) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the labels of those encoders and LLMs that the run has."""
+    return (
+        tuple(session.encoders[name].info.label for name in needed.vision if name in session.encoders),
+        tuple(session.llms[name].info.label for name in needed.text if name in session.llms),
     )
 
 
@@ -167,7 +190,7 @@ def _is_one_line(report: Any) -> bool:
 
 
 def _noted(report: Any) -> dict[str, Any] | None:
-    """Return what `_explain` noted of this phase."""
+    """Return what `_explain` recorded for this phase."""
     noted = [value for name, value in getattr(report, "user_properties", ()) if name == _PROPERTY]
     return noted[-1] if noted and noted[-1]["failure"]["phase"] == report.when else None
 

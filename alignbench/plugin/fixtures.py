@@ -1,6 +1,6 @@
 """Fixtures and hooks of the suite.
 
-A root conftest.py asks for them: `pytest_plugins = ["alignbench.plugin.fixtures"]`.
+A root conftest.py loads them: `pytest_plugins = ["alignbench.plugin.fixtures"]`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from alignbench.embed import runs
-from alignbench.errors import AlignbenchError, UnwritableError
+from alignbench.errors import UnwritableError
 from alignbench.experiments import defaults_of, experiments, needing
 from alignbench.plugin import timing
 from alignbench.plugin.against import Against
 from alignbench.plugin.cell import Cell
 from alignbench.plugin.collect import Collector
-from alignbench.plugin.failures import Failures
+from alignbench.plugin.failures import Failures, usage_errors
 from alignbench.plugin.options import read_options
 from alignbench.plugin.record import Recorder
 from alignbench.plugin.selection import (
@@ -30,6 +30,7 @@ from alignbench.plugin.selection import (
     experiment_of,
     is_replaced,
     needed_by_items,
+    parameters_of,
     part_of,
     uses_of,
 )
@@ -52,26 +53,21 @@ if TYPE_CHECKING:
 
 SESSION = pytest.StashKey[Session]()
 FOLDER = pytest.StashKey[RunFolder]()
-# The entry point loads the options; this does where entry points are off.
+# The entry point adds the options; this does so if entry points are switched off.
 pytest_plugins = ["alignbench.plugin"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Check every name and option before anything is collected, and start to collect scores."""
-    try:
+    """Check every name and option before anything is collected, and register the parts of the plugin."""
+    # At the end, the process frees all memory; looking for garbage before would take a second or two.
+    atexit.register(gc.freeze)
+    with usage_errors():
         for experiment in experiments():
             config.addinivalue_line("markers", f"{experiment.name}: {experiment.question}")
-    except AlignbenchError as error:
-        raise pytest.UsageError(clean(str(error))) from error
-    # What is left at the end goes with the process; searching it for garbage would take a second or two.
-    atexit.register(gc.freeze)
-    try:
         session = Session(read_options(config))
-    except AlignbenchError as error:
-        raise pytest.UsageError(clean(str(error))) from error
     config.stash[SESSION] = session
     output_dir = config.invocation_params.dir / session.options.output_dir
-    gate = timing.start(config, session, output_dir.absolute())
+    bridge = timing.start(config, session, output_dir.absolute())
     config.pluginmanager.register(timing, "alignbench-timing")
     failures = Failures(session)
     config.pluginmanager.register(failures, "alignbench-failures")
@@ -81,14 +77,12 @@ def pytest_configure(config: pytest.Config) -> None:
         if session.options.device in {"auto", "cuda"}:
             share_out_gpus(worker["workerid"])
         return
-    try:
+    with usage_errors():
         against = Against.from_options(session.options, config.invocation_params.dir)
-    except AlignbenchError as error:
-        raise pytest.UsageError(clean(str(error))) from error
     folder = RunFolder.named(output_dir, session.options.run_name or _run_name(config))
     config.stash[FOLDER] = folder
     config.pluginmanager.register(
-        Collector(config, session, folder, failures, gate, against), "alignbench-collector"
+        Collector(config, session, folder, failures, bridge, against), "alignbench-collector"
     )
 
 
@@ -109,21 +103,21 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Take the run's folder away if nothing came of the run."""
+    """Remove the run's folder if nothing was written to it."""
     if (folder := config.stash.get(FOLDER, None)) is not None:
         folder.leave()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: object) -> None:
-    """Tell an xdist worker which run folder is ours."""
+    """Tell an xdist worker the run's folder."""
     config, workerinput = node.config, node.workerinput  # type: ignore[attr-defined]
     workerinput["alignbench_run"] = str(config.stash[FOLDER].path)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes long unless it is asked for: by marker, by keyword or by its file."""
+    """Deselect tests of long experiments, unless a marker, a keyword or a file's name asks for them."""
     option = config.option
     for marker in [experiment.name for experiment in experiments() if experiment.long]:
         if not asked_for(marker, option.markexpr, option.keyword, config.args):
@@ -133,16 +127,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Give a test the markers of the other experiments that need its score."""
+    """Give a test the markers of other experiments that need its score."""
     of_pairs = "pair" in getattr(item, "fixturenames", ())
-    metric = getattr(getattr(item, "callspec", None), "params", {}).get("metric") if of_pairs else None
+    metric = parameters_of(item).get("metric") if of_pairs else None
     for name in needing(experiment_of(item), metric):
         item.add_marker(name)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrize what a test asks for: models by plain strings, in the order given, and a part's sweep."""
+    """Parametrize a test over the models that it asks for, in the given order, and over its part's sweep."""
     session = metafunc.config.stash[SESSION]
     part = part_of(metafunc.definition)
     options = session.options.with_defaults(defaults_of(experiment_of(metafunc.definition)))
@@ -169,7 +163,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Note whose patches will be asked for, so that images and patches take one load of the weights."""
+    """Tell the session which patches and layers are needed, so that one load of the weights is enough."""
     selected = session.config.stash[SESSION]
     needed = needed_by_items(session.items, tuple(selected.encoders), tuple(selected.llms))
     selected.patched = frozenset(needed.patches)
@@ -178,7 +172,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a measurement of what is not there: arrays have vectors, but no model and no images."""
+    """Skip timings of arrays, which have neither a model nor images."""
     if item.get_closest_marker("speed") and (why := _nothing_to_time(item, item.config.stash[SESSION])):
         pytest.skip(why)
 
@@ -195,7 +189,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def alignbench_session(pytestconfig: pytest.Config) -> Session:
-    """The run's selection, data and embeddings."""
+    """The session of the run, with its models, data and embeddings."""
     return pytestconfig.stash[SESSION]
 
 
@@ -207,7 +201,7 @@ def dataset(alignbench_session: Session) -> Dataset:
 
 @pytest.fixture(scope="session")
 def encoder(request: pytest.FixtureRequest, alignbench_session: Session) -> Encoder | Custom:
-    """Each selected encoder in turn: a handle that loads its weights when it is asked to embed."""
+    """Each selected encoder in turn: a handle that loads its weights when it has to embed."""
     return alignbench_session.encoders[request.param]
 
 
@@ -225,7 +219,7 @@ def pair(encoder: Encoder | Custom, llm: LLM | Custom, alignbench_session: Sessi
 
 @pytest.fixture(scope="session")
 def compared_llm(request: pytest.FixtureRequest, alignbench_session: Session) -> LLM | Custom:
-    """Each LLM that is compared with others in turn: more than `llm` where none was named."""
+    """Each LLM that is compared with others in turn; if the user named none, these are more than `llm`."""
     return alignbench_session.llms[request.param]
 
 
@@ -237,27 +231,25 @@ def compared_pair(encoder: Encoder | Custom, compared_llm: LLM | Custom, alignbe
 
 @pytest.fixture(scope="session")
 def study(alignbench_session: Session) -> StudyRun:
-    """The validity study: its encoders, LLMs and drawings, and the cells that it has on disk."""
+    """The validity study: its encoders, LLMs and drawings, and its cells on the disk."""
     return StudyRun.of(alignbench_session.options)
 
 
 @pytest.fixture(scope="session")
 def vision_pair(request: pytest.FixtureRequest, alignbench_session: Session) -> Pair:
-    """Each two selected encoders over the same images."""
-    first, second = (alignbench_session.encoders[name] for name in request.param.split(JOIN))
-    return alignbench_session.pair(alignbench_session.vision(first), alignbench_session.vision(second))
+    """Each pair of selected encoders over the same images."""
+    return alignbench_session.pair(*request.param.split(JOIN))
 
 
 @pytest.fixture(scope="session")
 def text_pair(request: pytest.FixtureRequest, alignbench_session: Session) -> Pair:
-    """Each two compared LLMs over the same texts."""
-    first, second = (alignbench_session.llms[name] for name in request.param.split(JOIN))
-    return alignbench_session.pair(alignbench_session.text(first), alignbench_session.text(second))
+    """Each pair of compared LLMs over the same texts."""
+    return alignbench_session.pair(*request.param.split(JOIN))
 
 
 @pytest.fixture(scope="session")
 def vision_side(encoder: Encoder | Custom, alignbench_session: Session) -> Pair:
-    """Each selected encoder's embeddings, as a pair with themselves: for metrics of one side."""
+    """Each selected encoder's embeddings as a pair with themselves, for metrics of one side."""
     vectors = alignbench_session.vision(encoder)
     return alignbench_session.pair(vectors, vectors)
 
@@ -271,7 +263,7 @@ def text_side(llm: LLM | Custom, alignbench_session: Session) -> Pair:
 
 @pytest.fixture(scope="session")
 def selection(alignbench_session: Session) -> Session:
-    """The run's session: for a test that needs all selected models."""
+    """The run's session, for a test that needs all selected models."""
     return alignbench_session
 
 
@@ -279,7 +271,7 @@ def selection(alignbench_session: Session) -> Session:
 def alignbench_dims(
     request: pytest.FixtureRequest, alignbench_session: Session
 ) -> Callable[[], tuple[int, ...]]:
-    """Gives the widths of all models that the collected tests use."""
+    """A function that returns the widths of all models that the collected tests use."""
 
     def dims() -> tuple[int, ...]:
         session = alignbench_session
@@ -295,7 +287,7 @@ def record(
     alignbench_session: Session,
     alignbench_dims: Callable[[], tuple[int, ...]],
 ) -> Recorder:
-    """Computes a score with null and interval, and hands it to the report."""
+    """Computes a score with null and interval, and adds it to the report."""
     item = cast("pytest.Item", request.node)
     bench = SessionBench(alignbench_session, experiment_of(item), alignbench_dims)
     return Recorder(item, item.config.stash[FOLDER], bench)
@@ -303,15 +295,15 @@ def record(
 
 @pytest.fixture
 def part(request: pytest.FixtureRequest, record: Recorder) -> Cell:
-    """Computes the part of an experiment that the test is of, and records what it gives."""
-    found = part_of(request.node)
-    assert found is not None
-    return Cell(found, record)
+    """Computes the cells of the part of an experiment that the test belongs to, and records the scores."""
+    of_test = part_of(request.node)
+    assert of_test is not None
+    return Cell(of_test, record)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Free a model that was timed when the next test does not time it, and an LLM's head with its file."""
+    """Free a timed model unless the next test times models, and an LLM with its head at the file's end."""
     session = item.config.stash[SESSION]
     if not set(TIMED) & set(getattr(nextitem, "fixturenames", ())):
         session.release()
@@ -320,26 +312,24 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def _nothing_to_time(item: pytest.Item, session: Session) -> str | None:
-    parameters = getattr(getattr(item, "callspec", None), "params", {})
     models = {**session.encoders, **session.llms}
     for axis in ("encoder", "llm", "compared_llm"):
-        model = models.get(str(parameters.get(axis)))
+        model = models.get(str(parameters_of(item).get(axis)))
         if model is not None and not runs(model):
-            return f"{model.info.label} is arrays that were computed elsewhere: there is no model to be timed"
+            return f"{model.info.label} is an array that was computed elsewhere: there is no model to time"
     if session.rows and "dataset" in getattr(item, "fixturenames", ()):
         return "the samples are rows of arrays: there are no images"
     return None
 
 
 def _couples(names: Iterable[str]) -> list[str]:
-    return [JOIN.join(two) for two in itertools.combinations(names, 2)]
+    return [JOIN.join(couple) for couple in itertools.combinations(names, 2)]
 
 
 def _too_few(axis: str) -> object:
-    what = "--encoders" if axis == "vision_pair" else "--llms"
-    return pytest.param(
-        "needs-two", marks=pytest.mark.skip(reason=f"compares two models: name two with {what}")
-    )
+    option = "--encoders" if axis == "vision_pair" else "--llms"
+    reason = f"compares two models: name two with {option}"
+    return pytest.param("needs-two", marks=pytest.mark.skip(reason=reason))
 
 
 def _run_name(config: pytest.Config) -> str:

@@ -1,11 +1,11 @@
-"""What a run is expected to take: said in the plan, followed while it runs, and learnt from when it ends."""
+"""The expected duration of a run: estimated for the plan, updated while it runs, and corrected at its end."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.plugin.costs import Workload, around, function_of
-from alignbench.plugin.gate import why_not
+from alignbench.plugin.bridge import why_not
+from alignbench.plugin.costs import Workload, function_of, overhead
 from alignbench.plugin.heartbeat import Heartbeat
 from alignbench.plugin.terminal import embedding_seconds, model_seconds
 from alignbench.session.rates import Rates, slowness
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 class Forecast:
-    """The seconds of a run's tests on this machine.
+    """The expected duration of a run's tests on this machine.
 
     Args:
-        config: pytest's.
-        session: the run's selection.
+        config: pytest's configuration.
+        session: the session of the run.
     """
 
     def __init__(self, config: pytest.Config, session: Session) -> None:
@@ -41,13 +41,13 @@ class Forecast:
     def begin(
         self, tests: Sequence[str], models: Sequence[PendingModel], dataset: Dataset, workers: int
     ) -> float:
-        """Return the seconds that the run takes about, and watch over them from now on.
+        """Return about how many seconds the run takes, and begin to report its progress.
 
         Args:
-            tests: their node ids.
-            models: those that they need.
+            tests: the node ids of the tests.
+            models: the models that the tests need.
             dataset: the samples.
-            workers: that share the tests.
+            workers: the number of workers that share the tests.
         """
         options = self._session.options
         self._rates = Rates.of_machine(options.device, keep=options.embedding_cache)
@@ -68,35 +68,27 @@ class Forecast:
         )
         self._work = workload.seconds(tests)
         expected = {test: work * self._rates.factor(function_of(test)) for test, work in self._work.items()}
-        for test, seconds in _loads(
-            tests, {model.name: model_seconds(model, options.device) for model in models}
-        ):
-            expected[test] += seconds
+        names = [model.name for model in models]
+        for model in models:
+            # A model is loaded and embeds for the first test that names it, or for the first one of all.
+            first = next((test for test in tests if model.name in named_in([test], names)), tests[0])
+            expected[first] += model_seconds(model, options.device)
         expected = {test: seconds * self._slowness for test, seconds in expected.items()}
         self._heartbeat.begin(expected, workers)
-        return sum(expected.values()) / workers + around(tests, options, workers) * self._slowness
+        return sum(expected.values()) / workers + overhead(tests, options, workers) * self._slowness
 
     def note(self, report: pytest.TestReport) -> None:
-        """Learn from a test that has passed what tests of its function take."""
+        """Learn the duration of a test that has passed, for later tests of the same function."""
         work = self._work.get(report.nodeid, 0.0)
         if self._rates is not None and report.when == "call" and report.passed and work:
             self._rates.learn(function_of(report.nodeid), work, report.duration)
 
     def end(self) -> None:
-        """Keep what was learnt; the machine may have become busier or quieter meanwhile."""
-        if self._rates is not None:
+        """Keep the durations for later runs."""
+        if self._rates is not None:  # the machine may have become busier or quieter since `begin`
             self._rates.save((self._slowness + slowness()) / 2)
 
 
 def _sizes(models: Sequence[PendingModel], side: str) -> dict[str, ModelSize]:
-    """Return name -> size of the models of a side; of those that others register nothing is known."""
+    """Return name -> size of the models of a side whose size is known."""
     return {model.name: model.size for model in models if model.info.side == side and model.size is not None}
-
-
-def _loads(tests: Sequence[str], seconds: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Return (test, seconds) of each model's load: with the first test that names it, else with the first."""
-    found = []
-    for name, taken in seconds.items():
-        first = next((test for test in tests if name in named_in([test], tuple(seconds))), tests[0])
-        found.append((first, taken))
-    return found

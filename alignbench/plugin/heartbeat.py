@@ -1,4 +1,4 @@
-"""A line every half minute of a long run: how much is done, what is being done, and the time left."""
+"""A line for every half minute of a long run: how much is done, what is running, and the time left."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     import pytest
 
 EVERY = 30.0  # seconds
-_TRUSTED = 10.0  # seconds of measurement that the plan counts as much as
+_TRUSTED = 10.0  # the plan counts as much as this many seconds of measurement
 _LONGEST_NAME = 60
 
 
 @dataclass
 class Remaining:
-    """The time left of a run, by what its tests were expected to take and what those that ended took.
+    """The remaining time of a run, estimated from the plan and from the tests that have ended.
 
     Args:
-        expected: node id -> seconds on this machine as it was when the plan was made.
-        workers: that share the tests.
-        clock: the time in seconds.
+        expected: node id -> the seconds that the plan expects on this machine.
+        workers: the number of workers that share the tests.
+        clock: returns the time in seconds.
     """
 
     expected: Mapping[str, float]
@@ -51,11 +51,11 @@ class Remaining:
         return self.clock() - self._started
 
     def start(self, nodeid: str) -> None:
-        """Note that a test begins."""
+        """Record that a test begins."""
         self.running[nodeid] = self.clock()
 
     def end(self, nodeid: str) -> None:
-        """Note that it has ended."""
+        """Record that a test has ended."""
         began = self.running.pop(nodeid, None)
         if began is not None and nodeid not in self.ended:
             self.ended.add(nodeid)
@@ -63,7 +63,7 @@ class Remaining:
             self._taken += self.clock() - began
 
     def left(self) -> float:
-        """Return about how many seconds the run takes yet."""
+        """Return about how many more seconds the run takes."""
         pace = (self._taken + _TRUSTED) / (self._expected + _TRUSTED)
         waiting = self.expected.keys() - self.ended - self.running.keys()
         seconds = pace * sum(self.expected[nodeid] for nodeid in waiting)
@@ -72,31 +72,30 @@ class Remaining:
         return seconds / self.workers
 
     def line(self) -> str:
-        """Return what is to be said now."""
-        parts = [
-            f"{len(self.ended)} of {plural(len(self.expected), 'test')} done",
-            f"{duration_text(self.gone)} gone",
-            f"about {duration_text(self.left())} left",
-        ]
-        said = f"alignbench: {', '.join(parts)}"
-        if len(self.running) != 1:
-            return said
-        [(nodeid, began)] = self.running.items()
-        name = fit(clean(nodeid.rpartition("::")[2]), _LONGEST_NAME)
-        told = f"; {name} for {duration_text(self.clock() - began)}"
-        return said + told + (f": {steps}" if (steps := doing.said()) else "")
+        """Return the line with the progress of the run."""
+        line = (
+            f"alignbench: {len(self.ended)} of {plural(len(self.expected), 'test')} done, "
+            f"{duration_text(self.gone)} gone, about {duration_text(self.left())} left"
+        )
+        if len(self.running) == 1:
+            [(nodeid, began)] = self.running.items()
+            name = fit(clean(nodeid.rpartition("::")[2]), _LONGEST_NAME)
+            line += f"; {name} for {duration_text(self.clock() - began)}"
+            if steps := doing.progress():
+                line += f": {steps}"
+        return line
 
 
 class Heartbeat:
-    """The plugin that says the line, from a thread: also while one test takes minutes.
+    """The plugin that prints the line from a thread, even while one test takes minutes.
 
     Args:
-        config: pytest's.
+        config: pytest's configuration.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        # While a test runs, pytest's capture takes what is written to the streams; this one it leaves alone.
+        # A separate stream, because pytest captures the usual ones while a test runs.
         self._stream = _terminal()
         self._stop = threading.Event()
         self._remaining: Remaining | None = None
@@ -108,17 +107,17 @@ class Heartbeat:
             threading.Thread(target=self._beat, name="alignbench-heartbeat", daemon=True).start()
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Note that a test begins."""
+        """Record that a test begins."""
         if self._remaining is not None:
             self._remaining.start(nodeid)
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """Note that it has ended."""
+        """Record that a test has ended."""
         if self._remaining is not None:
             self._remaining.end(nodeid)
 
     def pytest_sessionfinish(self) -> None:
-        """Say no more."""
+        """Stop printing."""
         self._stop.set()
 
     def pytest_unconfigure(self) -> None:
@@ -131,7 +130,7 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._stop.wait(EVERY):
             if self._remaining is not None and self._stream is not None:
-                with contextlib.suppress(OSError, ValueError):  # the terminal has gone, or the run is over
+                with contextlib.suppress(OSError, ValueError):  # the terminal is closed, or the run is over
                     self._stream.write(f"{self._line_break()}{self._remaining.line()}\n")
                     self._stream.flush()
 
@@ -142,7 +141,7 @@ class Heartbeat:
 
 
 def _terminal() -> TextIO | None:
-    """Return a stream of its own to where standard output goes; None where that is no file."""
+    """Return a new stream to where standard output goes; None if that is not a file."""
     try:
         return os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", errors="replace")
     except (OSError, ValueError, AttributeError):

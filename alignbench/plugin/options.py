@@ -1,4 +1,4 @@
-"""The options of a pytest run: of its command line, else of pytest's configuration file."""
+"""The options of a pytest run, from its command line or else from pytest's configuration file."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def read_options(config: pytest.Config) -> Options:
-    """Return the options that hold in a run.
+    """Return the options of a run.
 
     Raises:
-        ConfigError: a value that can't be, with the option's name and what would do.
+        ConfigError: a value is not allowed; the message names the option and what it expects.
     """
     given: dict[str, Any] = {}
     file_names: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Tests of experiments that others registered: one for each part, as the files of benchmarks/ have them."""
+"""Tests of experiments that others registered: one for each part, like the tests in benchmarks/."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def registered_tests() -> dict[str, Callable[..., None]]:
-    """Return name -> test function, of every part of an experiment that is not ours."""
+    """Return name -> test function for every part of every experiment that is not built in."""
     return {
         experiment.tests(part)[1]: getattr(pytest.mark, experiment.name)(_test(part))
         for experiment in experiments()
@@ -26,7 +26,7 @@ def registered_tests() -> dict[str, Callable[..., None]]:
 
 
 def _test(part: Part) -> Callable[..., None]:
-    """Return the test of a part: it asks for the fixtures that the part's cells are made of."""
+    """Return the test of a part, which asks for the fixtures that the part's cells are computed from."""
 
     def test(**fixtures: Any) -> None:
         cell = [fixtures[unit] for unit in part.of if unit != "selection"]
@@ -36,7 +36,9 @@ def _test(part: Part) -> Callable[..., None]:
         else:
             fixtures["part"](*cell, **values)
 
-    names = [*part.sweep, *part.of, "part", *(["stopwatch"] if part.timed else [])]
+    names = [*part.sweep, *part.of, "part"]
+    if part.timed:
+        names.append("stopwatch")
     parameters = [Parameter(name, Parameter.KEYWORD_ONLY) for name in names]
     test.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     return test

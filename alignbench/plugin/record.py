@@ -1,4 +1,4 @@
-"""The `record` fixture: computes a score and hands it to the controller with the test's report."""
+"""The `record` fixture, which computes a score and sends it to the controller in the test's report."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Recorder:
 
     Args:
         item: the test.
-        folder: where artifacts go.
-        bench: computes scores.
+        folder: the run's folder, for artifacts.
+        bench: computes the scores.
     """
 
     item: pytest.Item
@@ -52,14 +52,14 @@ class Recorder:
         Args:
             metric: a registered metric, or its name.
             pair: the embeddings of both sides.
-            data_type: score the samples of this type only.
-            artifact: the file with what a figure of this score needs, from `self.artifact`.
-            params: what else the score should say of how it came about.
+            data_type: the data type whose samples are scored.
+            artifact: the file of arrays that a figure of this score needs, as `self.artifact` returned it.
+            params: further parameters that the score records.
         """
         return self.score(self.bench.score(metric, pair, data_type=data_type, **params), artifact=artifact)
 
     def score(self, score: Score, *, artifact: str | None = None) -> Score:
-        """Record a score that was computed elsewhere, with the file of its figure's arrays if it has one."""
+        """Record a score that was computed elsewhere, with the file of its figure's arrays, if any."""
         complete = replace(
             score.flagged(*self.bench.session.flags_of(score)),
             artifact=score.artifact if artifact is None else artifact,
@@ -70,11 +70,11 @@ class Recorder:
         return complete
 
     def computed(self, computed: Computed, labels: Iterable[str]) -> None:
-        """Record what a cell gave: its scores, and in a file what its figure needs.
+        """Record the scores of a cell, and write the arrays that its figure needs.
 
         Args:
             computed: the scores and arrays.
-            labels: of the models that the cell is made of.
+            labels: the labels of the cell's models.
         """
         arrays = computed.arrays
         artifact = None if arrays is None else self.artifact(computed.kind, labels, arrays)
@@ -84,10 +84,10 @@ class Recorder:
     def artifact(
         self, kind: str, labels: Iterable[str], arrays: Mapping[str, NDArray[np.generic]]
     ) -> str | None:
-        """Write arrays for a figure of these models into the run folder and return the file's path in it.
+        """Write arrays for a figure of these models into the run's folder and return the path inside it.
 
-        Where it can't be written, the run says so at its end, and the path is None: a figure that is missing
-        must not cost the test its scores.
+        If they can't be written, the run reports that at its end and the path is None, because a missing
+        figure must not cost the test its scores.
         """
         name = artifact_name(kind, labels)
         try:

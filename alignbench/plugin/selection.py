@@ -1,10 +1,10 @@
-"""Which models and experiments the collected tests need, by their parameters, fixtures and markers."""
+"""Which models and experiments the collected tests need, from their parameters, fixtures and markers."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ConfigError
 from alignbench.experiments import EXPERIMENTS
@@ -18,53 +18,53 @@ if TYPE_CHECKING:
     from alignbench.experiments.base import Part, Use
 
 FIXTURES = "alignbench.plugin.fixtures"
-AXES = ("encoder", "llm", "compared_llm", "vision_pair", "text_pair")
 TIMED = ("timed_encoder", "timed_llm")
 _SIDES = {
     "encoder": "vision",
-    "vision_pair": "vision",
     "llm": "text",
     "compared_llm": "text",
+    "vision_pair": "vision",
     "text_pair": "text",
 }
+AXES = tuple(_SIDES)
 
 
 def needed_by_items(items: Iterable[pytest.Item], vision: Sequence[str], text: Sequence[str]) -> ModelNames:
-    """Return the models that the tests' parameters name; a test over the whole selection needs all of them.
+    """Return the models that the tests' parameters name; a test of the whole selection needs all models.
 
     Args:
         items: the collected tests.
         vision: all selected encoders.
         text: all selected LLMs.
     """
-    found: dict[str, dict[str, None]] = {"vision": {}, "text": {}, "patches": {}}
+    needed: dict[str, dict[str, None]] = {"vision": {}, "text": {}, "patches": {}}
     for item in items:
         if item.get_closest_marker("skip"):
             continue
         fixtures = set(getattr(item, "fixturenames", ()))
-        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        parameters = parameters_of(item)
         if "selection" in fixtures:
-            found["vision"], found["text"] = dict.fromkeys(vision), dict.fromkeys(text)
+            needed["vision"], needed["text"] = dict.fromkeys(vision), dict.fromkeys(text)
         for axis in AXES:
             for name in str(parameters[axis]).split(JOIN) if axis in parameters else ():
-                found[_SIDES[axis]][name] = None
+                needed[_SIDES[axis]][name] = None
         if "encoder" in parameters and "patches" in uses_of(item):
-            found["patches"][str(parameters["encoder"])] = None
-    return ModelNames(*(tuple(found[side]) for side in ("vision", "text", "patches")))
+            needed["patches"][str(parameters["encoder"])] = None
+    return ModelNames(*(tuple(needed[side]) for side in ("vision", "text", "patches")))
 
 
 def experiment_of(item: pytest.Item) -> str:
-    """Return the experiment that the test's scores are filed under; "custom" where it has no such marker.
+    """Return the experiment that the test's scores are filed under; "custom" if no marker is an experiment.
 
-    The marker that is farthest out counts, which is the file's: what stands at a test adds it to another
-    experiment.
+    The outermost marker counts, which is the file's. A marker of the test itself only adds the test to
+    another experiment.
     """
     marks = (mark.name for node in item.listchain() for mark in node.own_markers)
     return next((name for name in marks if name in EXPERIMENTS), "custom")
 
 
 def is_replaced(item: pytest.Item, fixture: str) -> bool:
-    """Return whether a test has a parameter or a fixture of its own in the place of a fixture of ours."""
+    """Return whether a test replaces a fixture of alignbench by its own parameter or fixture."""
     named: set[str] = set()
     for mark in item.iter_markers("parametrize"):
         names = mark.args[0] if mark.args else mark.kwargs["argnames"]
@@ -74,10 +74,10 @@ def is_replaced(item: pytest.Item, fixture: str) -> bool:
 
 
 def part_of(item: pytest.Item) -> Part | None:
-    """Return the part of an experiment that a test is of: it takes our fixture `part`, and has its name.
+    """Return the part of an experiment that a test belongs to, if it uses alignbench's fixture `part`.
 
     Raises:
-        ConfigError: the experiment of its marker has no such part.
+        ConfigError: the experiment has no part with the name of the test.
     """
     if "part" not in getattr(item, "fixturenames", ()) or is_replaced(item, "part"):
         return None
@@ -85,35 +85,39 @@ def part_of(item: pytest.Item) -> Part | None:
     part = EXPERIMENTS.get(name).part(function) if name in EXPERIMENTS else None
     if part is None:
         raise ConfigError(
-            f"{item.nodeid}: it takes `part`, but there is no part {function.removeprefix('test_')!r} of an "
-            f"experiment {name!r}"
+            f"{item.nodeid}: it uses the fixture `part`, but there is no experiment {name!r} with a part "
+            f"{function.removeprefix('test_')!r}"
         )
     return part
 
 
 def uses_of(item: pytest.Item) -> frozenset[Use]:
-    """Return what the test takes of models beside their embeddings."""
+    """Return what the test uses of models beside their embeddings."""
     part = part_of(item)
-    if part is None:
-        return frozenset()
-    return part.uses_with(getattr(getattr(item, "callspec", None), "params", {}))
+    return frozenset() if part is None else part.uses_with(parameters_of(item))
+
+
+def parameters_of(item: pytest.Item) -> Mapping[str, Any]:
+    """Return name -> value of the parameters of a test."""
+    parameters: Mapping[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+    return parameters
 
 
 def is_timed(item: pytest.Item) -> bool:
-    """Whether the test times something, and will be run."""
+    """Whether the test times something and is not skipped."""
     return "stopwatch" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("skip")
 
 
 @dataclass(frozen=True)
 class Demand:
-    """What the tests of a run take of models.
+    """What the tests of a run need of models.
 
     Args:
-        tests: the ids of those that will be run.
+        tests: the ids of the tests that will run.
         needed: all models that they use.
         embedded: the models whose embeddings they use.
-        mapped: the names of encoders of which attention maps are made.
-        timings: name of a model -> by how many tests it is timed.
+        mapped: the names of the encoders whose attention maps they draw.
+        timings: name of a model -> the number of tests that time it.
     """
 
     tests: Sequence[str]
@@ -124,7 +128,7 @@ class Demand:
 
 
 def demand_of(items: Iterable[pytest.Item], vision: Sequence[str], text: Sequence[str]) -> Demand:
-    """Return what the collected tests take of models.
+    """Return what the collected tests need of models.
 
     Args:
         items: the collected tests.
@@ -137,9 +141,8 @@ def demand_of(items: Iterable[pytest.Item], vision: Sequence[str], text: Sequenc
     timings: Counter[str] = Counter()
     for item in items:
         if is_timed(item):
-            parameters = getattr(getattr(item, "callspec", None), "params", {})
             fixtures = set(TIMED) & set(getattr(item, "fixturenames", ()))
-            timings.update(str(parameters.get(name.removeprefix("timed_"))) for name in fixtures)
+            timings.update(str(parameters_of(item).get(name.removeprefix("timed_"))) for name in fixtures)
         else:
             (mapped if "maps" in uses_of(item) else embedded).append(item)
     return Demand(

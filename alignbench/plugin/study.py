@@ -1,4 +1,4 @@
-"""The validity study as tests: which encoders it has, and where it keeps what it found."""
+"""The validity study as tests: its encoders, its cells, and the folder that keeps them."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class StudyRun:
 
     Args:
         study: the cells.
-        names: its encoders.
-        lineages: where their checkpoints are, or are made.
+        names: the names of its encoders.
+        lineages: the folder of their checkpoints, which are trained if they are missing.
     """
 
     study: Study
@@ -44,7 +44,7 @@ class StudyRun:
 
     @classmethod
     def of(cls, options: Options) -> StudyRun:
-        """Return the study that the options describe, without computing anything."""
+        """Return the study for the options of a run, without computing anything."""
         from alignbench.embed import EmbeddingStore
 
         folder = options.study_dir or cache_home() / "study"
@@ -63,10 +63,10 @@ class StudyRun:
         return cls(study, study_encoders(options), folder / "lineages")
 
     def cells(self, name: str) -> list[Cell]:
-        """Return all cells of an encoder: trained if it is missing, computed if they are.
+        """Return all cells of an encoder; train the encoder and compute the cells if they are missing.
 
         Raises:
-            UnwritableError: the study's folder can't be written; said before hours of work.
+            UnwritableError: the study's folder can't be written, which is checked before hours of work.
         """
         try_writing(self.study.folder)
         self.study.members = [self._member(name)]
@@ -76,7 +76,7 @@ class StudyRun:
         """Write the tables and figures of all cells; return the tables, the primary one first.
 
         Raises:
-            DataError: cells are missing.
+            DataError: some cells have not been computed.
         """
         self.study.members = [self._member(name) for name in self.names]
         if missing := self.study.missing():
@@ -98,12 +98,12 @@ class StudyRun:
 
 
 def study_encoders(options: Options) -> tuple[str, ...]:
-    """Return the names of the study's encoders: those of `--encoders`, by default all there are."""
+    """Return the names of the study's encoders: those of `--encoders`, by default all of them."""
     return options.encoders if options.is_given("encoders") else (*SHIPPED, *checkpoints())
 
 
 def name_in(spec: str) -> str:
-    """Return what a test is called by: the alias, or the last part of a path."""
+    """Return the name of an encoder in test ids: its alias, or the last part of its path."""
     alias, equals, rest = spec.partition("=")
     if equals and not {"/", "\\", ":"} & set(alias):
         return alias
@@ -112,9 +112,9 @@ def name_in(spec: str) -> str:
 
 
 def asked_for(marker: str, expression: str, keyword: str, arguments: Sequence[str]) -> bool:
-    """Whether a run asks for what takes long: by marker or keyword, by its file or by a test's name.
+    """Whether a marker, a keyword, a file's name or a test's name of a run asks for a long experiment.
 
-    The folders in a path don't count: a clone in `~/study` is no wish.
+    Folders in a path don't count, so that a clone in `~/study` does not ask for the study.
     """
     places = [match[0] for argument in arguments if (match := FOLDER_ENDS.search(argument))]
     return marker in " ".join([expression, keyword, *places])

@@ -1,4 +1,4 @@
-"""What a run says in the terminal: its plan before, its progress during, and room for the table after."""
+"""What a run prints: its plan before, its progress during, and sections of the summary after."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ if TYPE_CHECKING:
     from alignbench.weights import Location
     from alignbench.weights.sizes import ModelSize
 
-# Rough on purpose: measured on two CPU cores; a plan says "about".
-_TIMED_SAMPLES = 60  # that a model is given for one timing, on average over the batch sizes
+# Rough on purpose, because a plan says "about"; measured on two CPU cores.
+_TIMED_SAMPLES = 60  # samples of a model in one timing, on average over the batch sizes
 _READ_BYTES_PER_SECOND = 4e8
 _FLOPS = {"cpu": 1.5e11, "accelerator": 3e13}
-TOKENS = 200  # that an image becomes, or a text of which nothing is known
-_BYTES_A_PARAMETER = 2
-_BYTES_A_TOKEN = 4
-_CONVERTED_BYTES_PER_SECOND = 1e7  # of GGUF files, once
-_HEAD = 7  # columns of the words that begin a line of the plan
+TOKENS = 200  # tokens of an image, or of a text of unknown length
+_BYTES_PER_PARAMETER = 2
+_BYTES_PER_TOKEN = 4
+_CONVERTED_BYTES_PER_SECOND = 1e7  # GGUF files are converted once
+_HEAD = 7  # width of the first column of a plan
 _DOWNLOAD_BYTES_PER_SECOND = 3e7
 
 
 @dataclass(frozen=True, slots=True)
 class PendingModel:
-    """A model of the run: where its weights are, and what it has yet to do.
+    """A model of the run, with the place of its weights and the work that it has yet to do.
 
     Args:
-        info: which model.
-        located: where its weights are.
-        missing: how many samples it has yet to embed; None where no test needs its embeddings.
-        patches: samples without patch vectors, where patches are used.
-        timed: by how many tests; for these it is loaded even if all is embedded.
-        arrays: what it is where there is no model, only arrays.
-        mapped: whether attention maps are made of it; for these it is loaded, too.
-        notes: what a reader of its scores has to know.
-        size: how large it is; None where nothing tells.
-        tokens: that one of its samples becomes, about.
-        pixels: of an encoder, how an image becomes what it sees.
+        info: the description of the model.
+        located: the place of its weights.
+        missing: the number of samples that it has yet to embed; None if no test needs its embeddings.
+        patches: the number of samples without patch vectors, if patches are used.
+        timed: the number of tests that time it; for these it is loaded even if everything is embedded.
+        arrays: the description of the arrays that stand in the place of a model; "" for a model.
+        mapped: whether its attention maps are drawn, for which it is loaded, too.
+        notes: what readers of its scores have to know.
+        size: its size; None if it is unknown.
+        tokens: about how many tokens a sample becomes.
+        pixels: for an encoder, how an image becomes its input.
     """
 
     info: ModelInfo
@@ -71,18 +71,18 @@ class PendingModel:
 
     @property
     def name(self) -> str:
-        """What it was asked for as: so test ids call it."""
+        """The name that the user chose, which test ids have."""
         return self.info.stand_in_for or self.info.name
 
     @property
     def passes(self) -> int:
-        """How many samples are embedded by it."""
+        """The number of samples that it has yet to embed, in either way."""
         return (self.missing or 0) + self.patches
 
     @property
     def parameters(self) -> int:
-        """How many numbers the weights hold, about."""
-        return self.bytes // _BYTES_A_PARAMETER if self.size is None else self.size.parameters
+        """About how many parameters it has."""
+        return self.bytes // _BYTES_PER_PARAMETER if self.size is None else self.size.parameters
 
     @property
     def bytes(self) -> int:
@@ -91,16 +91,21 @@ class PendingModel:
 
     @property
     def todo(self) -> str:
-        """What it is needed for."""
-        embedded = [f"{self.missing} to embed"] if self.missing else []
-        embedded += [f"patches of {self.patches} to embed"] if self.patches else []
-        if self.missing == 0 and not embedded:
-            embedded = ["cached"]
-        loaded = ["loaded to be timed"] if self.timed else []
-        loaded += ["loaded for attention maps"] if self.mapped else []
-        if not loaded and not self.passes:
-            loaded = ["not loaded"]
-        return ", ".join([*embedded, *loaded])
+        """Its remaining work, in words."""
+        work = []
+        if self.missing:
+            work.append(f"{self.missing} to embed")
+        if self.patches:
+            work.append(f"patches of {self.patches} to embed")
+        if self.missing == 0 and not self.patches:
+            work.append("cached")
+        if self.timed:
+            work.append("loaded to be timed")
+        if self.mapped:
+            work.append("loaded for attention maps")
+        if not (self.passes or self.timed or self.mapped):
+            work.append("not loaded")
+        return ", ".join(work)
 
 
 def plan(
@@ -112,16 +117,16 @@ def plan(
     width: int = 80,
     warned: Sequence[str] = (),
 ) -> list[str]:
-    """Return what the run is about to load, download and take, in lines of at most `width` columns.
+    """Return the plan: what the run loads and downloads, and how long it takes.
 
     Args:
-        options: of the run.
-        dataset: its data.
-        models: those that tests need.
-        tests: how many there are.
-        seconds: that the run takes about.
-        width: the terminal's columns.
-        warned: what speaks against the scores that will come of it.
+        options: the options of the run.
+        dataset: the data of the run.
+        models: the models that the tests need.
+        tests: the number of tests.
+        seconds: the expected duration.
+        width: the largest width of a line.
+        warned: warnings about the scores of this run.
     """
     rows = [("data" if i == 0 else "", line) for i, line in enumerate(dataset.describe())]
     if len(options.config.origin) > 1:
@@ -140,7 +145,7 @@ def plan(
     rows += [("note", note) for model in models for note in model.notes]
     download = sum(model.located.download for model in models)
     fetched = size_text(download) if download else "nothing"
-    # Most of what tests do grows with the samples, and each in its own way.
+    # Most tests take longer with more samples, each in its own way, so the estimate only holds for few.
     bound = "about" if len(dataset) <= 2 * MEASURED_SAMPLES else "at least"
     rows += [("warn", sentence) for sentence in warned]
     rows.append(("plan", f"{plural(tests, 'test')}; download {fetched}; {bound} {duration_text(seconds)}"))
@@ -151,42 +156,34 @@ def plan(
     ]
 
 
-def loading_seconds(models: Sequence[PendingModel], device: str) -> float:
-    """Return about how many seconds it takes to download, to load and to embed."""
-    return sum(model_seconds(model, device) for model in models)
-
-
 def model_seconds(model: PendingModel, device: str) -> float:
-    """Return the same of one model; of arrays it is nothing."""
+    """Return about how many seconds it takes to download a model, to load it and to embed; 0 for arrays."""
     if model.arrays:
         return 0.0
     loads = bool(model.passes) + bool(model.timed) + model.mapped
     seconds = model.located.download / _DOWNLOAD_BYTES_PER_SECOND
     seconds += loads * model.bytes / _READ_BYTES_PER_SECOND
-    if (
-        loads
-        and any(path.suffix == ".gguf" for path in model.located.weights)
-        and not is_converted(model.located)
-    ):
+    is_gguf = any(path.suffix == ".gguf" for path in model.located.weights)
+    if loads and is_gguf and not is_converted(model.located):
         seconds += model.bytes / _CONVERTED_BYTES_PER_SECOND
     return seconds + embedding_seconds(model, model.passes + model.timed * _TIMED_SAMPLES, device)
 
 
 def embedding_seconds(model: PendingModel, samples: int, device: str) -> float:
-    """Return about how many seconds so many samples take: two operations a parameter and token."""
+    """Return about how many seconds that many samples take, at two operations per parameter and token."""
     on_cpu = device in {"auto", "cpu"} and not shutil.which("nvidia-smi")
     flops = _FLOPS["cpu" if on_cpu else "accelerator"]
     return samples * model.parameters * 2 * model.tokens / flops
 
 
 def tokens_of(dataset: Dataset) -> int:
-    """Return about how many tokens a text of the data becomes: one for four bytes, and one at its start."""
+    """Return about how many tokens a text of the data becomes: one per four bytes, and one at its start."""
     sizes = [len(sample.texts[0].encode(errors="replace")) for sample in dataset.samples if sample.texts]
-    return 1 + round(sum(sizes) / len(sizes) / _BYTES_A_TOKEN) if sizes else TOKENS
+    return 1 + round(sum(sizes) / len(sizes) / _BYTES_PER_TOKEN) if sizes else TOKENS
 
 
 class Printer:
-    """Writes to the terminal past pytest's capture, where there is a terminal reporter at all."""
+    """Writes to the terminal past pytest's capture, if there is a terminal reporter."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -197,7 +194,7 @@ class Printer:
 
     @property
     def width(self) -> int:
-        """The columns of the terminal; 80 where there is none, and never more than 120."""
+        """The width of the terminal, limited to 80 to 120 columns; 80 without a terminal."""
         return min(120, max(80, shutil.get_terminal_size((80, 24)).columns))
 
     @property
@@ -206,14 +203,14 @@ class Printer:
         return getattr(sys.stdout, "encoding", None) or "utf-8"
 
     def lines(self, lines: Iterable[str]) -> None:
-        """Write lines under pytest's own header; nothing with `-q -q`."""
+        """Write lines below pytest's own header, unless `-q -q` was given."""
         if self._reporter is not None and self._config.option.verbose > -2:
             for line in lines:
                 self._reporter.write_line(line)
 
     @contextmanager
     def patience(self, line: str, seconds: float = 2.0) -> Iterator[None]:
-        """Say `line` if what is inside takes longer than that, so that nobody waits before a mute screen."""
+        """Write `line` if the block takes longer than this many seconds, so that users know what it does."""
         timer = Timer(seconds, self.lines, ([line],))
         timer.start()
         try:
@@ -230,10 +227,10 @@ class Printer:
 
 
 class TerminalProgress:
-    """A tqdm bar that is seen although pytest captures the streams; on a terminal, without workers.
+    """A tqdm bar that is visible although pytest captures the streams; only on a terminal without workers.
 
     Attributes:
-        delay: seconds of work after which the bar is shown.
+        delay: the seconds of work after which the bar appears.
     """
 
     delay = 1.0
@@ -243,10 +240,10 @@ class TerminalProgress:
         self._bar: Any = None
 
     def start(self, total: int, what: str) -> None:
-        """Begin a bar of `total` items; it is shown once the work has taken `delay` seconds."""
+        """Begin a bar of `total` items, which appears once the work has taken `delay` seconds."""
         from tqdm import tqdm
 
-        # Asked only now: when the plugin is made, there is no reporter yet, and the streams are captured.
+        # Not earlier: when the plugin is created, there is no reporter yet, and the streams are captured.
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if getattr(reporter, "isatty", False) and not getattr(self._config.option, "numprocesses", None):
             with self._uncaptured():
@@ -255,13 +252,13 @@ class TerminalProgress:
                 )
 
     def advance(self, n: int) -> None:
-        """Say that `n` more items are done."""
+        """Count `n` more items as done."""
         if self._bar is not None:
             with self._uncaptured():
                 self._bar.update(n)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             with self._uncaptured():
                 self._bar.close()

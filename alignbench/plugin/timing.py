@@ -1,4 +1,4 @@
-"""The `stopwatch` fixture: times work, records its scores, and hands the rounds to pytest-benchmark."""
+"""The `stopwatch` fixture, which times work, records its scores and passes the rounds to pytest-benchmark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from alignbench.experiments.base import NotApplicableError
 from alignbench.experiments.speed.machine import keep_freed_memory
 from alignbench.experiments.speed.rounds import ASKED, Patience
-from alignbench.plugin.gate import Gate, why_not
+from alignbench.plugin.bridge import Bridge, why_not
 from alignbench.plugin.selection import is_timed
 from alignbench.session.clock import Clock
 
@@ -25,21 +25,28 @@ if TYPE_CHECKING:
     from alignbench.session.session import Session
     from alignbench.weights.custom import Custom
 
-TIMING = pytest.StashKey[tuple[Clock, Gate]]()
+TIMING = pytest.StashKey[tuple[Clock, Bridge]]()
 
 
 @dataclass(frozen=True)
 class Stopwatch:
-    """Times the work of one test."""
+    """Times the work of one test.
+
+    Args:
+        clock: measures the work.
+        bridge: saves and compares timings.
+        record: adds scores to the report.
+        benchmark: the fixture of pytest-benchmark.
+    """
 
     clock: Clock
-    gate: Gate
+    bridge: Bridge
     record: Recorder
     benchmark: Any
 
     def __call__(self, work: Work) -> None:
-        """Time `work`, record its scores, and keep the rounds for later comparisons."""
-        too_slow_by = partial(self.gate.too_slow_by, self.benchmark.fullname)
+        """Time `work`, record its scores and save its rounds."""
+        too_slow_by = partial(self.bridge.too_slow_by, self.benchmark.fullname)
         try:
             scores, timing = self.clock.time(work, too_slow_by)
         except NotApplicableError as reason:
@@ -48,28 +55,28 @@ class Stopwatch:
             self.record.score(score)
         if timing is None:
             pytest.skip(work.reason)
-        if not self.gate.judges(self.benchmark.fullname, timing):
+        if not self.bridge.judges(self.benchmark.fullname, timing):
             pytest.skip("slower than saved while other processes used the machine: not judged, not saved")
-        self.gate.keep(self.benchmark, work, timing)
+        self.bridge.keep(self.benchmark, work, timing)
 
 
-def start(config: pytest.Config, session: Session, output_dir: Path) -> Gate | None:
-    """Make ready for timings, before pytest-benchmark reads its options; None where nothing is timed.
+def start(config: pytest.Config, session: Session, output_dir: Path) -> Bridge | None:
+    """Prepare for timings before pytest-benchmark reads its options; return None if the run has none.
 
     Raises:
-        UsageError: timings can't be compared as asked.
+        UsageError: timings can't be compared with the run that the user named.
     """
-    gate = Gate.of_run(config, session.options, output_dir)
-    if gate is not None:
-        asked = ASKED if "speed" in config.option.markexpr else None
-        # Where a wrong number would fail the run, a quiet machine is waited for longer.
-        patience = Patience(90.0, a_timing=15.0) if gate.fails else Patience(10.0, a_timing=1.0)
-        config.stash[TIMING] = Clock(session.options.device, asked, patience, comparable=True), gate
-    return gate
+    bridge = Bridge.of_run(config, session.options, output_dir)
+    if bridge is not None:
+        effort = ASKED if "speed" in config.option.markexpr else None
+        # If slower timings fail the run, it waits longer for a quiet machine.
+        patience = Patience(90.0, a_timing=15.0) if bridge.fails else Patience(10.0, a_timing=1.0)
+        config.stash[TIMING] = Clock(session.options.device, effort, patience, comparable=True), bridge
+    return bridge
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip timings where there can be none; in the others, let pytest-benchmark look at the right clock."""
+    """Skip timings if the run has none; otherwise make pytest-benchmark read the bridge's timer."""
     reason = why_not(config)
     for item in filter(is_timed, items):
         if reason is None:
@@ -80,18 +87,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def timed_encoder(encoder: Encoder | Custom, alignbench_session: Session) -> Encoder | Custom:
-    """Each selected encoder in turn, in memory."""
+    """Each selected encoder in turn, loaded."""
     return alignbench_session.hold(encoder)
 
 
 @pytest.fixture
 def timed_llm(llm: LLM | Custom, alignbench_session: Session) -> LLM | Custom:
-    """Each selected LLM in turn, in memory."""
+    """Each selected LLM in turn, loaded."""
     return alignbench_session.hold(llm)
 
 
 @pytest.fixture
 def stopwatch(benchmark: Any, record: Recorder, pytestconfig: pytest.Config) -> Stopwatch:
-    """Times a `Work`, records its scores, and keeps them for later comparisons."""
+    """Times a `Work`, records its scores and saves its rounds for later comparisons."""
     keep_freed_memory()
     return Stopwatch(*pytestconfig.stash[TIMING], record, benchmark)

@@ -1,1 +1,1 @@
-"""The core that pytest, the command, the web page and a notebook share; it knows no pytest."""
+"""The core that pytest, the command, the web page and notebooks share; it does not know pytest."""

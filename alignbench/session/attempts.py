@@ -1,4 +1,4 @@
-"""Work that failed once is not tried again: the next test that needs it fails with the same message."""
+"""Work that has failed is not tried again: every further test that needs it fails with the same message."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
 
 @dataclass
 class Attempts:
-    """Remembers what failed, and with which error."""
+    """Remembers which work failed, and with which error."""
 
     _failed: dict[tuple[str, ...], tuple[type[AlignbenchError], str]] = field(default_factory=dict)
 
     @contextmanager
     def attempt(self, *key: str, model: str | None = None) -> Iterator[None]:
-        """Enter work that may fail, unless it has failed before.
+        """Do the work of the block, unless it has failed before.
 
-        An error that the user can mend reads the same each time, so that a reader sees that it is one. What
-        else is raised is a bug: it is raised as it is, and later tests say only that it happened.
+        An error that the user can fix reads the same each time, so that readers recognise it as one problem.
+        Any other error is a bug: it is raised unchanged, and later tests only refer to it.
 
         Args:
-            key: names the work.
-            model: the label of the model that the work is done with; its errors begin with it. An error of
-                the data does not: it is the same for all models.
+            key: the name of the work.
+            model: the label of the model that is used, which the messages begin with. Errors of the data do
+                not name it, because they are the same for all models.
 
         Raises:
             AlignbenchError: the work failed before, or it fails now.
         """
         if key in self._failed:
             kind, text = self._failed[key]
-            # Without __init__, which may want more than a text.
+            # Without calling __init__, which may require other arguments.
             raise kind.__new__(kind, text)
         try:
             yield
@@ -44,13 +44,10 @@ class Attempts:
             if model is not None and model not in text and not isinstance(error, DataError):
                 text = f"{model}: {text}"
                 error.args = (text,)
-            # Not the error itself: its traceback holds the model in memory.
+            # The error itself is not kept, because its traceback would keep the model in memory.
             self._failed[key] = (type(error), text)
             raise
         except Exception as error:
-            who = f"{model}: " if model else ""
-            self._failed[key] = (
-                ModelError,
-                f"{who}{type(error).__name__}: {error} (an earlier test failed with this traceback)",
-            )
+            text = f"{type(error).__name__}: {error} (an earlier test failed with this traceback)"
+            self._failed[key] = (ModelError, f"{model}: {text}" if model else text)
             raise

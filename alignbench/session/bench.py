@@ -1,4 +1,4 @@
-"""What the computation of a cell asks for, answered by a run's session."""
+"""The bench of a session: what the computation of a cell can ask for."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class SessionBench:
     """The `Bench` of a session; see `alignbench.experiments.base`.
 
     Args:
-        session: has options, data and models.
-        experiment: what scores are filed under.
-        dims: gives the widths of all models that are scored; it may have to embed them.
+        session: the options, data and models.
+        experiment: the experiment that scores are filed under.
+        dims: returns the widths of all models that are scored; it may have to embed with them.
     """
 
     session: Workbench
@@ -45,12 +45,12 @@ class SessionBench:
     dims: Callable[[], tuple[int, ...]]
 
     def option(self, name: str, default: object = None) -> Any:
-        """Return the value of an option of the run, or its default in the experiment."""
+        """Return the value that the run gives to an option, else its default in the experiment."""
         defaults = defaults_of(self.experiment) if default is None else {name: default}
         return self.session.options.with_defaults(defaults)[name]
 
     def is_given(self, name: str) -> bool:
-        """Whether a value was given, rather than left to the default."""
+        """Whether the user set the option."""
         return self.session.options.is_given(name)
 
     @property
@@ -60,13 +60,13 @@ class SessionBench:
 
     @cached_property
     def settings(self) -> Settings:
-        """How the run scores, but for what a shared basis depends on."""
+        """The settings of the run's scores, without those of a shared basis."""
         options = self.session.options
         return Settings(options.seed, options.permutations, options.basis, options.k)
 
     @cached_property
     def basis_settings(self) -> Settings:
-        """The same for scores in a shared basis: as wide as the narrowest model of the run allows."""
+        """The settings of scores in a shared basis, which is as wide as the run's narrowest model allows."""
         return self.settings if self.session.options.k else replace(self.settings, dims=self.dims())
 
     @cached_property
@@ -87,23 +87,20 @@ class SessionBench:
     def pairs(self) -> Sequence[Pair]:
         """Return the embeddings of every selected encoder with every selected LLM."""
         session = self.session
-        texts = [session.text(session.llms[name]) for name in session.paired_llms]
-        return [
-            session.pair(session.vision(one), text) for one in session.encoders.values() for text in texts
-        ]
+        return [session.pair(encoder, llm) for encoder in session.encoders for llm in session.paired_llms]
 
     def patches(self, encoder: Encoder | Custom | ModelInfo) -> Patches:
         """Return the patch embeddings of a selected encoder."""
         if isinstance(encoder, ModelInfo):
             label = encoder.label
-            encoder = next(one for one in self.session.encoders.values() if one.info.label == label)
+            encoder = next(known for known in self.session.encoders.values() if known.info.label == label)
         has_patches: bool = gives_patches(encoder)
         if not has_patches:
             raise NotApplicableError(f"{encoder.info.label} gives no patch embeddings")
         return self.session.patches(encoder)
 
     def layers(self, model: Encoder | LLM | Custom) -> Layers:
-        """Return every hidden layer of a model, pooled."""
+        """Return the pooled hidden layers of a model."""
         return self.session.layers(model)
 
     def varied(self, model: Encoder | LLM, **changes: Any) -> Embeddings:
@@ -111,11 +108,11 @@ class SessionBench:
         return self.session.varied(model, **changes)
 
     def looking(self, encoder: Encoder) -> AbstractContextManager[Encoder]:
-        """Hold an encoder in memory that sees whole images."""
+        """Keep an encoder in memory, during the block, that sees whole images."""
         return self.session.looking(encoder)
 
     def head(self, llm: LLM | Custom) -> Callable[[], CausalLM]:
-        """Return what gives an LLM with its head in memory when it is called."""
+        """Return a function that loads an LLM with its head and returns it."""
         if not isinstance(llm, LLM):
             raise NotApplicableError(
                 f"{llm.info.label} gives embeddings only: a VLM needs an LLM's weights, with its head"

@@ -1,4 +1,4 @@
-"""What the values of single options have to be; what is heavy is imported where it is needed."""
+"""Checks of the values of single options; heavy modules are imported where they are needed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from alignbench.findings.gate import Gate
 
 Names = tuple[str, ...]
-_LONGEST_NAME = 200  # a file system takes 255, of which time stamp and number take some
+_LONGEST_NAME = 200  # file systems allow 255, of which the time stamp and a number need some
 
 
 def no_reserved_type(names: Names, name: str) -> Names:
-    """Return the data types, none of which has a reserved name."""
+    """Return the names of data types if none of them is reserved."""
     from alignbench.datatypes import RESERVED
 
     for data_type in names:
@@ -30,7 +30,7 @@ def no_reserved_type(names: Names, name: str) -> Names:
 
 
 def groups_file(text: str, name: str) -> Path | Literal["rows"]:
-    """Return the file of the groups, or "rows", which makes equal rows one group."""
+    """Return the path of the file of groups; or "rows", which makes equal rows one group."""
     from alignbench.datasets.copies import ROWS
     from alignbench.paths import user_path
 
@@ -53,7 +53,7 @@ def type_source(text: str, name: str) -> str:
 
 
 def two_sided(metrics: Names, name: str) -> Names:
-    """Return the metrics, all of which compare an encoder with an LLM."""
+    """Return the metrics if all of them compare an encoder with an LLM."""
     from alignbench.metrics import METRICS
 
     two_sided = [metric for metric in METRICS if METRICS.get(metric).two_sided]
@@ -66,7 +66,7 @@ def two_sided(metrics: Names, name: str) -> Names:
 
 
 def image_files(texts: Names, name: str) -> tuple[Path, ...]:
-    """Return the paths of images that are there."""
+    """Return the paths of images if all of the files exist."""
     from alignbench.paths import is_file, user_path
 
     paths = tuple(user_path(text, name) for text in texts)
@@ -76,7 +76,7 @@ def image_files(texts: Names, name: str) -> tuple[Path, ...]:
 
 
 def nonempty_prompts(texts: Names, name: str) -> Names:
-    """Return the prompts, each once."""
+    """Return the prompts without repetitions if none is empty."""
     prompts = tuple(dict.fromkeys(text.strip() for text in texts))
     if not all(prompts):
         raise ConfigError(f"{name}: expected a text, got an empty one")
@@ -84,21 +84,21 @@ def nonempty_prompts(texts: Names, name: str) -> Names:
 
 
 def gates(texts: Names, name: str) -> tuple[Gate, ...]:
-    """Return what change of which metric is one too many."""
+    """Return the gates: which change of which metric is a regression."""
     from alignbench.findings.gate import parse_gates
 
     return parse_gates(",".join(texts), name)
 
 
 def device_name(text: str, name: str) -> str:
-    """Return the name of a device."""
+    """Return the name of a device if it is one."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
         raise ConfigError(f"{name}: expected auto, cpu, mps, cuda or cuda:N, got {text!r}")
     return text
 
 
 def folder_name(text: str, name: str) -> str:
-    """Return what can be part of a folder's name."""
+    """Return a text if it can be part of a folder's name."""
     if not text.strip(".") or any(c in r'/\:*?"<>|' or ord(c) < 32 for c in text):
         raise ConfigError(f"{name}: {text!r} can't be part of a folder's name")
     if len(os.fsencode(text)) > _LONGEST_NAME:

@@ -1,4 +1,4 @@
-"""Times the works of the experiment `speed`, one after another, in a run of pytest and outside of it."""
+"""Times the works of the experiment `speed` one after another, in pytest runs and elsewhere."""
 
 from __future__ import annotations
 
@@ -28,44 +28,44 @@ class Clock:
     """Times works.
 
     Args:
-        device: as given by the user.
-        effort: for each timing; None for that of a run of everything.
+        device: the device as the user wrote it.
+        effort: the effort for each timing; None for the smaller one of a run of all experiments.
         patience: how long to wait for a quiet machine.
-        comparable: whether work that never changes is timed beside each timing, for later comparisons.
+        comparable: whether to time unchanging reference work beside each timing, for later comparisons.
     """
 
     device: str
     effort: Effort | None = None
     patience: Patience = field(default_factory=lambda: Patience(10.0, a_timing=1.0))
     comparable: bool = False
-    # Series of works -> items -> seconds, as far as they were timed; infinite where too slow to be.
+    # Series of works -> items -> seconds of those that were timed; infinite for those that are too slow.
     _known: defaultdict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
 
     @cached_property
     def machine(self) -> Machine:
-        """The clocks and gauges."""
+        """The machine with its clocks and gauges."""
         return Machine(resolve_device(self.device), threads_to_use())
 
     @cached_property
     def reference(self) -> Reference | None:
-        """Tells the machine's own speed; None where that of one thread on a CPU says little."""
+        """The reference work for the machine's own speed; None if one CPU thread says little about it."""
         return Reference(self.machine) if self.comparable and self.machine.alone else None
 
     def time(
         self, work: Work, too_slow_by: Callable[[Timing], float] | None = None
     ) -> tuple[list[Score], Timing | None]:
-        """Return the scores of a work and its timing, which is None where there is nothing to time.
+        """Return the scores of a work, and its timing if there is something to time.
 
         Args:
-            work: what is timed.
-            too_slow_by: how much slower than expected a timing is; 0 or less where it is not.
+            work: the work to time.
+            too_slow_by: returns how much slower than expected a timing is; 0 or less if it is not slower.
 
         Raises:
-            NotApplicableError: a call takes too long for a run of everything.
+            NotApplicableError: a call takes too long for a run of all experiments.
         """
         if work.call is None:
             return [not_timed(work)], None
-        how: dict[str, Any] = {"device": self.machine.device, "threads": threads_to_use()}
+        conditions: dict[str, Any] = {"device": self.machine.device, "threads": threads_to_use()}
         effort = self.effort or (BRIEF if work.brief else USUAL)
         known = self._known[work.series] if work.series else {}
         with threads(threads_to_use()):
@@ -84,7 +84,7 @@ class Clock:
                 known[work.items] = math.inf
                 raise NotApplicableError(f"takes more than {effort.longest} s a call") from error
             known[work.items] = timing.median
-            scores = timing_scores(work, timing, **how)
+            scores = timing_scores(work, timing, **conditions)
             if work.memory:
-                scores.append(memory_score(work, self.machine.peak_memory(work.call), **how))
+                scores.append(memory_score(work, self.machine.peak_memory(work.call), **conditions))
         return scores, timing

@@ -1,4 +1,4 @@
-"""What a run was made of, for its report."""
+"""The description of a run for its report."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def describe_run(
     """Return the description of a run.
 
     Args:
-        session: what was selected.
-        scores: that came of it.
-        name: of the run.
-        started: when it began.
-        seconds: that it took.
-        command: that gives the same.
-        folder: whose git commit is noted; None: where we are.
-        loads: of weights.
-        warnings: that a reader of the report has to know of.
+        session: the session that was run.
+        scores: the scores of the run.
+        name: the name of the run.
+        started: the time at which the run began.
+        seconds: the duration of the run.
+        command: the command that repeats the run.
+        folder: the folder whose git commit is recorded; None for the current folder.
+        loads: the loads of weights; see `Run`.
+        warnings: the warnings that readers of the report have to know.
         failures: the tests that failed.
     """
     dataset = session.dataset

@@ -1,4 +1,4 @@
-"""Keeps the scores of a run: on the disk as they come, and whole when it ends, whatever the disk does."""
+"""Keeps the scores of a run: each one in a log at once, and all of them at the end, even on a full disk."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Keeper:
-    """Writes what a run leaves, and knows what could not be written.
+    """Writes the files of a run, and knows which ones could not be written.
 
     Args:
-        folder: of the run.
+        folder: the folder of the run.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -34,7 +34,7 @@ class Keeper:
         self._unlogged: deque[Score] = deque()
 
     def log(self, score: Score) -> None:
-        """Append a score to the run's log, after those that could not be written when they came."""
+        """Append a score to the run's log, after earlier ones that could not be written yet."""
         self._unlogged.append(score)
         self._log()
 
@@ -43,11 +43,11 @@ class Keeper:
         self.missing[name] = why
 
     def finish(self, findings: Findings, *, figures: bool) -> None:
-        """Write the run; where its scores can't be written there, into a temporary folder.
+        """Write the run; if its scores can't be written to its folder, write it to a temporary one.
 
         Args:
-            findings: of the run.
-            figures: whether to draw them.
+            findings: the findings of the run.
+            figures: whether to draw its figures.
         """
         if self._unlogged:
             self._log()
@@ -60,8 +60,8 @@ class Keeper:
         if SCORES in self.missing:
             self._rescue(findings)
 
-    def said(self) -> str:
-        """Return what could not be written, why, and where the scores are then; "" where all was."""
+    def sentence(self) -> str:
+        """Return which files could not be written, why, and where the scores are instead; "" if none."""
         if not self.missing:
             return ""
         names, reasons = ", ".join(self.missing), "; ".join(dict.fromkeys(self.missing.values()))
@@ -81,7 +81,7 @@ class Keeper:
             self.missing.pop(SCORES_LOG, None)
 
     def _rescue(self, findings: Findings) -> None:
-        with suppress(OSError):  # no temporary folder either: then the table is all there is
+        with suppress(OSError):  # without a temporary folder, only the table in the terminal is left
             place = Path(tempfile.mkdtemp(prefix="alignbench-run-"))
             try:
                 write_run(place, findings, figures=False)

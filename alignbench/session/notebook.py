@@ -1,4 +1,4 @@
-"""A session as a notebook shows it."""
+"""The table by which a notebook shows a session."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def selection_table(session: Workbench) -> str:
-    """Return a session's models, data and other options that were given, as HTML.
+    """Return a session's models, data, number of samples and seed as an HTML table.
 
-    What takes time is not done for it: data that has not been read yet is only named.
+    Nothing is read or loaded for it: data that has not been read yet is only named.
     """
     rows = "".join(
         f"<tr><th scope='row' style='text-align:left'>{html.escape(head)}</th>"

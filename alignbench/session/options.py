@@ -1,4 +1,4 @@
-"""The values of a session's options: what was given, checked, and the defaults."""
+"""The values of a session's options: those that the user set, checked, and the defaults."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ DATA_PLACES = ("dataset", "data_root")
 
 
 class Options(BuiltInOptions):
-    """The options of a session, each with its value: what was given, checked, or its default.
+    """The options of a session, each with its value: the one that the user set, else the default.
 
-    Options that others have added to `OPTIONS` have their values here, too: `options.value_of(option)`.
+    `options.value_of(option)` also returns the values of options that others have added to `OPTIONS`.
     """
 
     def __init__(
@@ -37,15 +37,15 @@ class Options(BuiltInOptions):
         folder: Path | None = None,
         spell: Callable[[Option[Any]], str] = lambda option: option.flag,
     ) -> None:
-        """Check the values that were given, and fill in the defaults.
+        """Check the values that the user set.
 
         Args:
-            given: name -> value; None is as good as nothing.
-            folder: where alignbench.yaml is looked for; the current folder if None.
-            spell: says how whoever gave an option writes it: the messages call it so.
+            given: name -> value; None is the same as no value.
+            folder: the folder in which to look for alignbench.yaml; None for the current folder.
+            spell: returns an option's name as the user writes it, for the messages.
 
         Raises:
-            ConfigError: a value that can't be, with the option's name and what would do.
+            ConfigError: a value is not allowed; the message names the option and what it expects.
             UnknownNameError: there is no such option.
         """
         self._given = {OPTIONS.get(name).name: value for name, value in given.items() if value is not None}
@@ -65,7 +65,7 @@ class Options(BuiltInOptions):
         self.config: Config = load_config(self.config_file, folder=folder)
 
     def value_of(self, option: Option[T]) -> T:
-        """Return the value of an option: what was given, else its default."""
+        """Return the value of an option: the one that the user set, else its default."""
         name = option.name
         if name in self._values:
             value: T = self._values[name]
@@ -78,36 +78,32 @@ class Options(BuiltInOptions):
         return value
 
     def with_defaults(self, defaults: Mapping[str, Any]) -> Options:
-        """Return the same options, where other defaults stand in for what was not given.
+        """Return the same options with other defaults for those that the user did not set.
 
         Args:
-            defaults: name -> value, or a function that returns it for the configuration of the session.
+            defaults: name -> value, or a function that computes the value from the session's configuration.
 
         Raises:
-            ConfigError: a value that an option can't have.
+            ConfigError: a value is not allowed.
             UnknownNameError: there is no such option.
         """
         options = copy(self)
         values = {name: value(self.config) if callable(value) else value for name, value in defaults.items()}
-        options._defaults = {
-            **self._defaults,
-            **{
-                name: OPTIONS.get(name).read(value, f"the default of {name}")
-                for name, value in values.items()
-            },
-        }
+        options._defaults = dict(self._defaults)
+        for name, value in values.items():
+            options._defaults[name] = OPTIONS.get(name).read(value, f"the default of {name}")
         return options
 
     def is_given(self, name: str) -> bool:
-        """Whether a value was given, rather than left to the default."""
+        """Whether the user set the option."""
         return name in self._given
 
     def spelled(self, name: str) -> str:
-        """Return an option's name as whoever chose the options writes it, for messages."""
+        """Return an option's name as the user writes it, for messages."""
         return self._spell(OPTIONS.get(name))
 
     def __getitem__(self, name: str) -> Any:
-        """Return the value of an option by its name, or what was made of several.
+        """Return the value of an option by its name, or a property that combines several.
 
         Raises:
             UnknownNameError: there is no such option.
@@ -118,7 +114,7 @@ class Options(BuiltInOptions):
 
     @property
     def given(self) -> Names:
-        """The options that were given and shape the scores, as pytest's command line takes them."""
+        """The options that the user set and that shape scores, as arguments of pytest's command line."""
         typed = dict(self._given)
         if self.data is None:
             typed["data_root"] = self._given.get("data_root") or os.environ.get(VARIABLE)
@@ -131,17 +127,17 @@ class Options(BuiltInOptions):
 
     @property
     def names_data(self) -> bool:
-        """Whether an option, the environment or the configuration says which data to take."""
+        """Whether an option, the environment or the configuration names the data."""
         named = (self.data, self.dataset, self.data_root, os.environ.get(VARIABLE), self.config.data_root)
         return any(place is not None and place != "" for place in named)
 
     @property
     def reach(self) -> Reach:
-        """How many neighbours t-SNE and UMAP look at."""
+        """The numbers of neighbours that t-SNE and UMAP look at."""
         return Reach(self.perplexity, self.neighbors)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what a report records of the options; `config` by its origin only."""
+        """Return the options as a report records them; of the configuration only its origin."""
         return {
             **{option.name: self.value_of(option) for option in OPTIONS},
             "config": list(self.config.origin),

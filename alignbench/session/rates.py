@@ -1,4 +1,4 @@
-"""What this machine makes of an estimate: how busy it is now, and what tests have taken on it before."""
+"""Corrections of time estimates for this machine: how busy it is now, and how long tests took before."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 FORMAT = 1
 # Seconds of one step on the machine that the packaged costs were measured on, while nothing else ran there.
 _STEP_SECONDS = 2.9e-4
-_LONGEST = 0.06  # seconds that steps are timed for: several turns of the system's scheduler
-_OTHERS_MOST, _LEAST = 100.0, 0.2  # what is believed of a machine
-_PACKAGED = 2.0  # seconds of measurement that the packaged costs count as much as
-_FORGET = 0.5  # of what is known, with every run: the machine of today counts most
+_LONGEST = 0.06  # seconds for which steps are timed: several turns of the system's scheduler
+_SLOWEST, _FASTEST = 100.0, 0.2  # slowness beyond these limits is not believed
+_PACKAGED = 2.0  # the packaged costs count as much as this many seconds of measurement
+_FORGET = 0.5  # the factor by which earlier runs count less with every new run
 _log = logging.getLogger(__name__)
 
 
 def slowness(clock: Callable[[], float] = time.perf_counter) -> float:
-    """Return how many times as long work takes here and now as the packaged costs say, from a timed step.
+    """Return how many times as long as the packaged costs say work takes here and now, from a timed step.
 
-    The step is of many small calls and a pass over memory, on one thread, by the wall clock: so it tells the
-    processor's speed and how many others want it at the moment.
+    The step consists of many small calls and a pass over memory, on one thread. It is timed by the wall
+    clock, so that it depends on the processor's speed and on what else is running.
     """
     large, other, small = np.ones(200_000), np.ones(200_000), np.ones(200)
     steps, started = 0, clock()
@@ -45,16 +45,17 @@ def slowness(clock: Callable[[], float] = time.perf_counter) -> float:
             np.sqrt(small).sum()
         np.add(large, other, out=large)
         steps += 1
-    return min(_OTHERS_MOST, max(_LEAST, taken / steps / _STEP_SECONDS))
+    return min(_SLOWEST, max(_FASTEST, taken / steps / _STEP_SECONDS))
 
 
 @dataclass
 class Rates:
-    """What tests have taken in earlier runs on this machine beside what was expected of them.
+    """How long tests took in earlier runs on this machine, compared with what was expected.
 
     Args:
-        file: where it is kept; None keeps nothing.
-        known: function of the tests -> (expected, taken) seconds, both of a machine as the packaged costs'.
+        file: the file that keeps the rates; None keeps nothing.
+        known: function of the tests -> (expected, taken) seconds, both converted to the machine on which the
+            packaged costs were measured.
     """
 
     file: Path | None
@@ -63,37 +64,37 @@ class Rates:
 
     @classmethod
     def of_machine(cls, device: str, *, keep: bool = True) -> Rates:
-        """Return those of this machine and device, as the cache folder has them.
+        """Return the rates of this machine and device from the cache folder.
 
         Args:
-            device: as given by the user.
-            keep: whether what this run takes is to be kept, too.
+            device: the device as the user wrote it.
+            keep: whether to add those of this run.
         """
         machine = {"processor": processor(), "cores": available_cores(), "device": accelerator(device)}
         file = paths.cache_home() / "rates" / f"{text_digest({**machine, 'format': FORMAT})[:16]}.json"
         return cls(file if keep else None, _read(file))
 
     def factor(self, function: str) -> float:
-        """Return how many times as long tests of a function take as expected."""
+        """Return how many times as long as expected the tests of a function take."""
         expected, taken = self.known.get(function, (0.0, 0.0))
         return (taken + _PACKAGED) / (expected + _PACKAGED)
 
     def learn(self, function: str, expected: float, taken: float) -> None:
-        """Take note of a test that has passed.
+        """Record the duration of a test that has passed.
 
         Args:
-            function: of the test.
-            expected: its seconds by the packaged costs.
-            taken: what it took, divided by the machine's slowness meanwhile.
+            function: the test's function.
+            expected: the seconds that follow from the packaged costs.
+            taken: the seconds that it took.
         """
         before = self._new.get(function, (0.0, 0.0))
         self._new[function] = (before[0] + expected, before[1] + taken)
 
     def save(self, slowness: float) -> None:
-        """Keep what was learnt for later runs; where it can't be written, they go by what they know.
+        """Keep the recorded durations for later runs, unless they can't be written.
 
         Args:
-            slowness: of the machine while the tests ran.
+            slowness: the slowness of the machine while the tests ran.
         """
         if self.file is None or not self._new:
             return
@@ -105,14 +106,14 @@ class Rates:
             make_folder(self.file.parent)
             write_bytes(self.file, json.dumps(merged, sort_keys=True).encode())
         except UnwritableError as error:
-            _log.info("what tests take on this machine is not kept: %s", error)
+            _log.info("the durations of this machine's tests are not kept: %s", error)
 
 
 def _read(file: Path) -> dict[str, tuple[float, float]]:
-    """Return what a file says; nothing where it is not there, or not what was written."""
+    """Return the rates in a file; an empty mapping if it does not exist or was not written by `save`."""
     try:
-        said: Any = json.loads(file.read_bytes())
-        pairs = {str(name): (float(expected), float(taken)) for name, (expected, taken) in said.items()}
+        content: Any = json.loads(file.read_bytes())
+        pairs = {str(name): (float(expected), float(taken)) for name, (expected, taken) in content.items()}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
     return {name: pair for name, pair in pairs.items() if all(math.isfinite(v) and v >= 0 for v in pair)}

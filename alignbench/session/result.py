@@ -1,4 +1,4 @@
-"""What running experiments gives: scores, what figures need, and what the scores say."""
+"""The result of running experiments: scores, findings and figures."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Result(ScoreView):
-    """The scores of experiments, with all that is made of them.
+    """The scores of experiments, with their findings and figures.
 
     Args:
-        experiments: their names.
-        scores: in the order of a report.
-        arrays: name of a file of arrays -> what a figure needs beside the scores.
-        run: what the scores were made of.
-        dataset: the samples; None where they are not at hand.
-        skipped: what could not be computed, with the reason, where nothing is wrong with that.
-        problems: what could not be read of the arrays for figures.
+        experiments: the names of the experiments.
+        scores: the scores in the order of a report.
+        arrays: name of a file of arrays -> the arrays that a figure needs beside the scores.
+        run: the conditions of the run.
+        dataset: the samples; None if they are not available.
+        skipped: cell -> why it has no scores, for cells that are skipped although nothing is wrong.
+        problems: messages about arrays that could not be read for figures.
 
     Example:
         >>> session = Session(encoders=["mini-clip"], llms=["mini-llama"], n_samples=10, permutations=19)
@@ -64,32 +64,32 @@ class Result(ScoreView):
 
     @cached_property
     def findings(self) -> Findings:
-        """What the scores say: rankings, ties, the best encoder for each LLM."""
+        """The rankings, the ties and the best encoder for each LLM."""
         return Findings.of(self.scores, self.run)
 
     @property
     def figures(self) -> tuple[str, ...]:
         """The names of the figures of these experiments."""
-        return tuple(dict.fromkeys(name for one in self.experiments for name in figures_of(one)))
+        return tuple(dict.fromkeys(name for run in self.experiments for name in figures_of(run)))
 
     @cached_property
     def inputs(self) -> FigureInputs:
-        """What figures are drawn from, read as from the files of a run."""
+        """What figures are drawn from, written to files and read back as in a pytest run."""
         with TemporaryDirectory() as place:
             self._write_arrays(RunFolder(Path(place)))
-            found = read_artifacts(Path(place) / ARTIFACTS, self.problems.append)
-        return self.findings.figure_inputs(found)
+            artifacts = read_artifacts(Path(place) / ARTIFACTS, self.problems.append)
+        return self.findings.figure_inputs(artifacts)
 
     def save(self, folder: Path | str, *, figures: bool = True) -> Path:
-        """Write what a pytest run leaves: scores.json, the figures, summary.md, report.html.
+        """Write the same files as a pytest run: scores.json, the figures, summary.md and report.html.
 
         Args:
-            folder: where to; it is made where it is missing.
-            figures: whether to draw them.
+            folder: the folder to write to; it is created if it does not exist.
+            figures: whether to draw the figures.
 
         Raises:
-            ConfigError: the folder has a run already.
-            UnwritableError: files are missing, which it names.
+            ConfigError: the folder contains a run already.
+            UnwritableError: some files could not be written; the error names them.
         """
         from alignbench.show import write_run
 

@@ -1,4 +1,4 @@
-"""The folder that a run leaves: reports/<time>-<name>/, claimed before anything is computed."""
+"""The folder of a run, reports/<time>-<name>/, which is claimed before anything is computed."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-LONGEST = 150  # bytes of a file's name; systems allow some 250
+LONGEST = 150  # bytes of a file's name; file systems allow about 250
 
 
 def file_stem(name: str) -> str:
-    """Return `name` as that of a file: with characters that every system takes.
+    """Return `name` as a file's name, with only those characters that every system allows.
 
-    A name that is changed by this, or that a system may take for another (by capitals, by another spelling of
-    an accent), ends in a digest of what it was: so two names never share a file.
+    If this changes the name, or if a system may confuse it with another (by upper and lower case, or by two
+    encodings of an accent), a digest of the original is appended, so that two names never share a file.
     """
     safe = "".join(c if c.isalnum() or c in "-_.~" else "_" for c in name)
     safe = safe.encode("utf-8", "ignore")[:LONGEST].decode("utf-8", "ignore")
@@ -39,22 +39,22 @@ def file_stem(name: str) -> str:
 
 
 def artifact_name(kind: str, labels: Iterable[str]) -> str:
-    """Return the name of the file of arrays of a kind, of the models with these labels."""
+    """Return the name of the file with arrays of a kind for the models with these labels."""
     return f"{kind}-{'~'.join(dict.fromkeys(labels))}"  # no label has a tilde
 
 
 def artifact_path(name: str) -> str:
-    """Return the path, in a run's folder, of the file of arrays of this name."""
+    """Return the path of the file of arrays with this name, relative to a run's folder."""
     return f"{ARTIFACTS}/{file_stem(name)}.npz"
 
 
 @dataclass
 class RunFolder:
-    """Where this run writes.
+    """The folder that a run writes to.
 
     Args:
-        path: the folder; it may not be there yet.
-        made: the folders that were made for it, the innermost first.
+        path: the folder, which need not exist yet.
+        made: the folders that were created for it, the innermost first.
     """
 
     path: Path
@@ -62,16 +62,16 @@ class RunFolder:
 
     @classmethod
     def named(cls, output_dir: Path, name: str) -> RunFolder:
-        """Return the folder of a run that begins now, without making it; its name has no colon."""
+        """Return the folder of a run that begins now, without creating it; its name has no colon."""
         return cls((output_dir / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}").absolute())
 
     def claim(self) -> None:
-        """Make the folder, under a name that no other run has, and try whether it can be written.
+        """Create the folder under a name that no other run has, and check that it can be written to.
 
-        Of two runs that begin in the same second, one takes `name-2`.
+        Of two runs that begin in the same second, one gets the name `name-2`.
 
         Raises:
-            UnwritableError: a run could not leave anything there.
+            UnwritableError: files can't be written there.
         """
         above = (self.path.parent, *self.path.parent.parents)
         missing = list(itertools.takewhile(lambda folder: not exists(folder), above))
@@ -80,17 +80,16 @@ class RunFolder:
         try_writing(self.path)
 
     def leave(self) -> None:
-        """Take away what was made for the run and has stayed empty."""
+        """Remove the folders that were created for the run and are still empty."""
         for folder in self.made:
-            with suppress(OSError):  # it is not empty: most often it is another run's as well
+            with suppress(OSError):  # it is not empty, often because other runs use it, too
                 folder.rmdir()
 
     def write_artifact(self, name: str, arrays: Mapping[str, NDArray[np.generic]]) -> str:
-        """Write `artifacts/<name>.npz` in one step and return its path relative to the run folder.
+        """Write `artifacts/<name>.npz` atomically and return its path relative to the run folder.
 
-        Different names give different files on every system: see `file_stem`.
-
-        Two workers that computed the same arrays may both write: whoever comes last leaves a whole file.
+        Different names give different files on every system; see `file_stem`. Two workers that computed the
+        same arrays may both write: the file of the last one stays.
 
         Raises:
             UnwritableError: it can't be written.

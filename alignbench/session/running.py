@@ -33,35 +33,35 @@ if TYPE_CHECKING:
 
 
 class Steps(Protocol):
-    """Is told how far a run is; it may raise to stop the run."""
+    """Follows the progress of a run; it may raise an error to stop the run."""
 
     def expect(self, steps: int) -> None:
-        """Take note of how many steps there will be."""
+        """Learn the number of steps."""
 
     def step(self, what: str) -> None:
-        """Begin the next step."""
+        """Learn that the next step begins."""
 
 
 @dataclass(frozen=True)
 class Silent:
-    """Says nothing."""
+    """Ignores the progress of a run."""
 
     def expect(self, steps: int) -> None:
-        """Take note of how many steps there will be."""
+        """Ignore the number of steps."""
 
     def step(self, what: str) -> None:
-        """Begin the next step."""
+        """Ignore that the next step begins."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One computation that is due.
+    """One computation of a run.
 
     Args:
-        experiment: whose part it is.
-        part: which.
-        models: the names of the models of each unit that the cell is made of.
-        values: of the part's parameters.
+        experiment: the name of the experiment.
+        part: the part of the experiment.
+        models: the names of the models in each of the units that the cell is computed from.
+        values: the values of the part's parameters.
     """
 
     experiment: str
@@ -71,33 +71,33 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """What it is, for a reader."""
+        """The cell in words, for readers."""
         models = [name for names in self.models for name in names]
         return ", ".join([self.part.name.replace("_", " "), *map(str, self.values.values()), *models])
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What makes it one of a kind."""
+        """What distinguishes the cell from all others."""
         return (self.experiment, self.part.name, self.models, *self.values.items())
 
 
 def run(session: Workbench, names: Sequence[str], steps: Steps | None = None) -> Result:
-    """Run experiments, with what their figures need of others.
+    """Run experiments, and the parts of other experiments that their figures need.
 
     Args:
-        session: the selection.
-        names: of the experiments.
-        steps: is told of every cell.
+        session: the options, models and data.
+        names: the names of the experiments.
+        steps: follows the progress, one step per cell.
 
     Raises:
-        ConfigError: none is named, or only pytest can run it.
+        ConfigError: no experiment is named, or only pytest can run it.
         UnknownNameError: there is no such experiment.
         AlignbenchError: a model or the data can't be used.
     """
     if not names:
         raise ConfigError(f"name at least one experiment: {', '.join(EXPERIMENTS)}")
     declared = [EXPERIMENTS.get(name) for name in names]
-    cells = list({cell.key: cell for one in declared for cell in _due(session, one)}.values())
+    cells = list({cell.key: cell for experiment in declared for cell in _due(session, experiment)}.values())
     if not cells:
         raise ConfigError(f"{', '.join(names)}: only pytest can run it: `pytest benchmarks/ -m {names[0]}`")
     return _Runner(session, tuple(names), cells, steps or Silent()).run()
@@ -129,7 +129,7 @@ class _Runner:
             session.release_head()
         models = [*session.encoders.values(), *session.llms.values()]
         scores = flag_dead(in_order(self.scores, [model.info for model in models]))
-        about = describe_run(
+        description = describe_run(
             session,
             scores,
             name="-".join(self.names),
@@ -137,26 +137,27 @@ class _Runner:
             seconds=time.perf_counter() - clock,
             command=f"session.run({', '.join(map(repr, self.names))})",
         )
-        return Result(self.names, tuple(scores), self.arrays, about, session.dataset, self.skipped)
+        return Result(self.names, tuple(scores), self.arrays, description, session.dataset, self.skipped)
 
     def _compute(self, cell: Cell) -> None:
         bench = SessionBench(self.session, cell.experiment, self._dims)
-        made_of = [
-            _unit(self.session, unit, names) for unit, names in zip(cell.part.of, cell.models, strict=True)
+        units = [
+            _unit(self.session, unit, names)
+            for unit, names in zip(cell.part.of, cell.models, strict=True)
+            if unit != "selection"  # the bench has it
         ]
-        made_of = [one for one in made_of if one is not None]
         try:
             if cell.part.timed:
-                scores, _ = self._clock.time(cell.part.work(*made_of, **cell.values))
+                scores, _ = self._clock.time(cell.part.work(*units, **cell.values))
                 computed = Computed(scores)
             else:
-                computed = cell.part.computed(bench, *made_of, **cell.values)
+                computed = cell.part.computed(bench, *units, **cell.values)
         except NotApplicableError as reason:
             self.skipped[cell.title] = str(reason)
             return
         artifact = None
         if computed.arrays is not None:
-            name = artifact_name(computed.kind, labels_of(*made_of))
+            name = artifact_name(computed.kind, labels_of(*units))
             self.arrays[name], artifact = computed.arrays, artifact_path(name)
         for score in computed.scores:
             flagged = score.flagged(*self.session.flags_of(score))
@@ -170,7 +171,7 @@ class _Runner:
         return any(use in cell.part.uses_with(cell.values) for cell in self.cells)
 
     def _dims(self) -> tuple[int, ...]:
-        """Return the widths of all models of the cells, as a run of their tests has it."""
+        """Return the widths of all models of the cells, as in a pytest run of the same cells."""
         session = self.session
         names = {name for cell in self.cells for models in cell.models for name in models}
         used = [tuple(name for name in side if name in names) for side in (session.encoders, session.llms)]
@@ -178,7 +179,7 @@ class _Runner:
 
 
 def _due(session: Workbench, experiment: Experiment) -> Iterator[Cell]:
-    """Yield the cells of an experiment, and of others those that its figures need."""
+    """Yield the cells of an experiment and those cells of other experiments that its figures need."""
     for part in experiment.parts:
         yield from _cells(session, experiment.name, part)
     for name, metrics in experiment.needs.items():
@@ -201,7 +202,7 @@ def _cells(session: Workbench, experiment: str, part: Part) -> Iterator[Cell]:
 
 
 def _models(session: Workbench, unit: Unit) -> list[tuple[str, ...]]:
-    """Return the names of the models of each unit of a kind; of one without models a single empty one."""
+    """Return the names of the models in each unit of a kind; one empty tuple if it has no models."""
     vision, paired, text = [*session.encoders], [*session.paired_llms], [*session.llms]
     by_unit: dict[Unit, Iterable[tuple[str, ...]]] = {
         "pair": itertools.product(vision, paired),
@@ -215,7 +216,7 @@ def _models(session: Workbench, unit: Unit) -> list[tuple[str, ...]]:
 
 
 def _unit(session: Workbench, unit: Unit, names: tuple[str, ...]) -> object:
-    """Return what a cell is made of."""
+    """Return one of the objects that a cell is computed from."""
     if unit == "dataset":
         return session.dataset
     models = [session.encoders.get(name) or session.llms[name] for name in names]

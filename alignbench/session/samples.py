@@ -1,4 +1,4 @@
-"""Keeps what the report shows of samples: thumbnails and texts of those that its pictures have."""
+"""Keeps the thumbnails and texts of the samples that the report shows."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from alignbench.session.runfolder import RunFolder
 
 SHOWN_BY = ("influence", "layout")
-MOST = 400  # some 0.6 MB of the report; every one is decoded when the run ends
+MOST = 400  # about 0.6 MB of the report; each image is decoded when the run ends
 
 
 def keep_samples(folder: RunFolder, dataset: Dataset) -> list[str]:
-    """Write `artifacts/samples.npz` with at most 400 of the samples that layouts and influences are of.
+    """Write `artifacts/samples.npz` with at most 400 of the samples in layouts and influences.
 
-    Nothing is written where no picture shows samples, or where samples are rows of arrays.
+    Nothing is written if the run has neither, or if its samples are rows of arrays.
 
     Returns:
-        What a reader of the report has to know: how many images could not be shown, and why.
+        Warnings for readers of the report: how many images can't be shown, and why.
     """
     wanted = _ids(folder.path / ARTIFACTS)
     known = {sample.id: sample for sample in dataset.samples}
@@ -41,7 +41,7 @@ def keep_samples(folder: RunFolder, dataset: Dataset) -> list[str]:
 
 
 def _ids(artifacts: Path) -> Iterable[str]:
-    """Return the ids in the run's artifacts: those that move a score most, then a spread of the others."""
+    """Return the ids in the run's artifacts: first those with most influence, then the others, shuffled."""
     first: dict[str, None] = {}
     others: set[str] = set()
     for path in sorted(file for kind in SHOWN_BY for file in artifacts.glob(f"{kind}-*.npz")):
@@ -51,7 +51,7 @@ def _ids(artifacts: Path) -> Iterable[str]:
                 if "influence" in file:
                     order = np.argsort(file["influence"])
                     first |= dict.fromkeys(ids[i] for i in (*order[:10], *order[-10:]))
-        except Exception:  # whatever a spoilt file makes numpy raise; the report says that it can't be read
+        except Exception:  # whatever numpy raises for a damaged file; the report says that it can't be read
             continue
         others |= set(ids)
     spread = np.random.default_rng(0).permutation(sorted(others)).tolist()

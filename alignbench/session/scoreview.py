@@ -1,4 +1,4 @@
-"""What the scores of a session's experiments and those of arrays have in common."""
+"""What the results of `Session.run` and of `score_arrays` have in common."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class ScoreView(ABC):
-    """Scores with what they say, as a table, as figures, and as a notebook shows them.
+    """Scores, with their findings, figures and tables.
 
     Attributes:
-        scores: each with null, interval and flags.
+        scores: the scores, each with null, interval and flags.
     """
 
     scores: tuple[Score, ...]
@@ -30,11 +30,11 @@ class ScoreView(ABC):
     @property
     @abstractmethod
     def findings(self) -> Findings:
-        """What the scores say: rankings, ties, the best encoder for each LLM."""
+        """The rankings, the ties and the best encoder for each LLM."""
 
     @property
     def ranking(self) -> tuple[Ranking, ...]:
-        """The encoders, best first, for each LLM."""
+        """A ranking of the encoders for each LLM, the best one first."""
         return self.findings.rankings
 
     @cached_property
@@ -43,11 +43,11 @@ class ScoreView(ABC):
         return self.findings.figure_inputs()
 
     def figure(self, name: str) -> Figure:
-        """Return a figure, drawn.
+        """Draw a figure and return it.
 
         Raises:
             UnknownNameError: there is no figure of that name.
-            InputError: the scores do not allow it.
+            InputError: the scores are not those that it needs.
         """
         figure = FIGURES.get(name)(self.inputs)
         if figure is None:
@@ -71,7 +71,7 @@ class ScoreView(ABC):
         return tuple(dict.fromkeys(score.experiment for score in self.scores))
 
     def __repr__(self) -> str:
-        """Return what it is of; the scores themselves would fill pages."""
+        """Return the number of scores and the experiments, because the scores would fill pages."""
         return f"<{type(self).__name__}: {len(self.scores)} scores of {', '.join(self._scored)}>"
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Which models tests need, told by their names: an xdist controller has nothing else."""
+"""Which models tests need, by the tests' ids alone, because an xdist controller has nothing else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 JOIN = "+"
-_USES_PATCHES = re.compile(rf"{OF_PATCHES}|patch")  # in a test's id, where that is all there is
+_USES_PATCHES = re.compile(rf"{OF_PATCHES}|patch")  # in the id of a test
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,9 @@ class ModelNames:
     """The names of the models that the collected tests use, in the order of their first use.
 
     Args:
-        vision: encoders.
-        text: LLMs.
-        patches: those of the encoders whose patches are used, too.
+        vision: the encoders.
+        text: the LLMs.
+        patches: the encoders whose patches are used, too.
     """
 
     vision: tuple[str, ...] = ()
@@ -34,9 +34,9 @@ class ModelNames:
 
 
 def needed_by_ids(ids: Iterable[str], vision: Sequence[str], text: Sequence[str]) -> ModelNames:
-    """Return the models that the test ids name: longest names first, so that `mini-clip` is not `clip`.
+    """Return the models that the test ids name.
 
-    Tests that use patches are known by their ids alone, too: they say "patch" or name the patches' projector.
+    A test uses patches if its id contains "patch" or the name of the projector of patches.
     """
     nodes = set(ids)
     used = named_in(nodes, (*vision, *text))
@@ -49,13 +49,13 @@ def needed_by_ids(ids: Iterable[str], vision: Sequence[str], text: Sequence[str]
 
 
 def named_in(ids: Iterable[str], names: Sequence[str]) -> set[str]:
-    """Return those of the names that the parameters of tests hold: the longest where one holds another."""
+    """Return the names that occur in the parameters of tests, and not only as a part of a longer name."""
     brackets = {match.group(1) for node in ids if (match := re.search(r"\[(.*)\]$", node))}
-    found = set()
+    named = set()
     for bracket in brackets:
         rest = bracket
         for name in sorted(names, key=len, reverse=True):
             rest, hits = re.subn(rf"(?<![\w.]){re.escape(name)}(?![\w.])", "\0", rest)
             if hits:
-                found.add(name)
-    return found
+                named.add(name)
+    return named

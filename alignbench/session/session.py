@@ -1,4 +1,4 @@
-"""A session: what was chosen, the experiments that are run on it, and how a notebook shows it."""
+"""A session: chosen encoders, LLMs and data, on which experiments are run."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ if TYPE_CHECKING:
 
 
 class Session(Workbench):
-    """Encoders, LLMs and data that were chosen, and what has been embedded of them so far.
+    """The chosen encoders, LLMs and data, with the embeddings that have been computed so far.
 
-    Nothing is downloaded, loaded or read until it is asked for.
+    Nothing is downloaded, loaded or read until it is needed.
 
     Args:
-        options: those of a run, checked, in the place of all that follows.
+        options: the checked options of a run, instead of all other arguments.
         encoders: the encoders, as `--encoders` takes them: names, paths, `hf:org/name`, `alias=spec`, ...
         llms: the LLMs, likewise.
-        data: the samples: a `Dataset`, the name of a registered one, or the path of yours. Where it is not
-            given, it is chosen as in a run.
-        n_samples: samples of each data type.
-        seed: of everything that is drawn.
-        others: any other option by its name: those of `pytest --help` without `align-`, such as `device`.
+        data: a `Dataset`, or what `--align-data` takes: a file, a folder, the name of a registered dataset,
+            ...; None for the data that a run would use.
+        n_samples: the number of samples of each data type, or "all".
+        seed: the seed of everything that is drawn.
+        others: any other option by its name in `pytest --help` without `align-`, such as `device`.
 
     Attributes:
         options: the options with their values.
-        encoders: the selected encoders by the name that was asked for, in that order.
-        llms: the same for the LLMs, those included that are only compared with each other.
-        progress: draws the progress of long work; None is silent.
-        loads: (model, seconds, purpose) of every load of weights, until somebody takes them; the purpose is
-            "embedding" or "timing".
-        patched: the names of the encoders whose patches will be used: they are embedded with the same load of
-            weights as the images.
-        layered: whether hidden layers will be used; likewise.
-        pool: gives models that stay in memory from one run to the next; None loads them for each.
+        encoders: the chosen encoders by the names under which they were chosen, in that order.
+        llms: likewise the LLMs, including those that are only compared with each other.
+        progress: shows the progress of long work; None shows nothing.
+        loads: (model, seconds, purpose) of every load of weights since `take_loads` was called; the purpose
+            is "embedding" or "timing".
+        patched: the names of the encoders whose patches will be used, so that they are embedded with the same
+            load of weights as the images.
+        layered: whether hidden layers will be used, for the same reason.
+        pool: keeps models in memory from one run to the next; None loads them for each run.
 
     Raises:
-        ConfigError: a value that can't be, or two models with one name.
-        UnknownNameError: there is no such option, or no registry knows a name.
+        ConfigError: a value is not allowed, or two models have the same name.
+        UnknownNameError: there is no such option, encoder, LLM or dataset.
 
     Example:
         >>> session = Session(encoders=["mini-clip"], llms="mini-llama", data="synthetic", n_samples=4)
@@ -51,23 +51,23 @@ class Session(Workbench):
     """
 
     def run(self, *experiments: str, steps: Steps | None = None) -> Result:
-        """Run experiments, with what their figures need of others, and return what they give.
+        """Run experiments, and the parts of other experiments that their figures need.
 
         Args:
-            experiments: their names, as `alignbench list experiments` has them.
-            steps: is told how far it is.
+            experiments: the names of the experiments; `alignbench list experiments` lists them.
+            steps: follows the progress, one step per cell.
 
         Raises:
-            ConfigError: none is named, or only pytest can run it.
+            ConfigError: no experiment is named, or only pytest can run it.
             UnknownNameError: there is no such experiment.
             AlignbenchError: a model or the data can't be used.
         """
         return run(self, experiments, steps)
 
     def __repr__(self) -> str:
-        """Return the selection in one line; it reads no data and loads no model."""
+        """Return the models in one line, without reading data or loading models."""
         return f"<session of {', '.join((*self.encoders, *self.llms))}>"
 
     def _repr_html_(self) -> str:
-        """Return the selection as a table, for notebooks; it reads no data and loads no model."""
+        """Return models and data as a table for notebooks, without reading data or loading models."""
         return selection_table(self)

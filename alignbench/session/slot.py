@@ -1,4 +1,4 @@
-"""The one model that is kept in memory, for the tests that time it."""
+"""The one model that is kept in memory while several tests use it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class ModelSlot:
         dtype: str,
         on_load: Callable[[str, float], None],
     ) -> None:
-        """Have `model` in memory, and no other.
+        """Load `model`, unless it is in memory, and free any other.
 
         Raises:
-            AlignbenchError: it can't be loaded; it is not tried again.
+            AlignbenchError: it can't be loaded; loading is not tried again.
         """
         from alignbench.embed.models import loaded
 
@@ -45,6 +45,6 @@ class ModelSlot:
         self._model = model
 
     def release(self) -> None:
-        """Free it."""
+        """Free the model."""
         self._model = None
         self._stack.close()

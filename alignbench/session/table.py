@@ -1,6 +1,6 @@
-"""Every option that alignbench itself has, each declared once.
+"""All options of alignbench itself, each declared once.
 
-Every pytest run of an environment imports this: what is heavy is imported when a value is read.
+Every pytest run of an environment imports this module, so heavy modules are imported when a value is read.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Names = tuple[str, ...]
 
 
 def _of(module: str, name: str) -> Callable[[], Names]:
-    """Return a function that gives the names in a module, which is imported when they are asked for."""
+    """Return a function that imports a module and returns the names in one of its registries or tuples."""
     return lambda: tuple(getattr(import_module(module), name))
 
 
 class BuiltInOptions:
-    """The options, as attributes: on a class that holds values, each is the option's value."""
+    """The options as attributes; on an object that holds values, each attribute is the option's value."""
 
     encoders = Option[Names](
         help="vision encoders: names, folders, hf:org/name, open_clip:, timm:, npy:file.npy, or alias=spec",
@@ -110,26 +110,26 @@ class BuiltInOptions:
         help="a registered dataset: sample_data, synthetic, or your own", group="data", metavar="NAME"
     )
     labels = Option[Path | None](
-        help="data types of the rows, one a line or .npy, where all models are npy: and no data is named",
+        help="data types of the rows, one per line or .npy, if all models are npy: and no data is named",
         kind="path",
         group="data",
         metavar="FILE",
     )
     groups = Option[Path | Literal["rows"] | None](
-        help="groups of the rows, likewise; `rows`: equal rows are one group (default: each is its own)",
+        help="likewise the rows' groups; or `rows`: equal rows are one group (default: one group per row)",
         group="data",
         metavar="FILE",
         check=checks.groups_file,
     )
     text_field = Option[Literal["answer", "question", "both"]](
-        help="what an image is paired with: answer, question or both",
+        help="the text that an image is paired with: answer, question or both",
         group="data",
         metavar="FIELD",
         default="answer",
         choices=("answer", "question", "both"),
     )
     output_dir = Option[Path](
-        help="where run folders go (default: reports, or VLM_OUTPUT_DIR)",
+        help="the folder for the folders of runs (default: reports, or VLM_OUTPUT_DIR)",
         kind="path",
         group="run",
         metavar="DIR",
@@ -137,21 +137,21 @@ class BuiltInOptions:
         shapes_scores=False,
     )
     run_name = Option[str | None](
-        help="the run folder's name after its time stamp",
+        help="the name of the run's folder, after its time stamp",
         group="run",
         metavar="NAME",
         check=checks.folder_name,
         shapes_scores=False,
     )
     device = Option[str](
-        help="auto, cpu, cuda, cuda:1, mps",
+        help="the device: auto, cpu, cuda, cuda:1 or mps",
         group="run",
         metavar="DEVICE",
         configured="device",
         check=checks.device_name,
     )
     dtype = Option[str](
-        help="auto, float32, bfloat16 or float16; auto is bf16 where it is fast",
+        help="the arithmetic: auto, float32, bfloat16 or float16; auto is bfloat16 where that is fast",
         group="run",
         metavar="DTYPE",
         default="auto",
@@ -170,7 +170,7 @@ class BuiltInOptions:
         most=2**31 - 1,
     )
     permutations = Option[int | None](
-        help="permutations of a null (default: 999; 199 where slow)",
+        help="permutations of a null (default: 999; 199 for slow metrics)",
         kind="integer",
         group="run",
         metavar="K",
@@ -198,14 +198,14 @@ class BuiltInOptions:
         default=-1,
     )
     fit = Option[str](
-        help="how images meet the input size: native, pad or squash",
+        help="how images are fitted to the input size: native, pad or squash",
         group="models",
         metavar="FIT",
         default="native",
         choices=_of("alignbench.encoders.families", "FITS"),
     )
     l2 = Option[bool](
-        help="whether vectors are brought to unit length",
+        help="whether vectors are scaled to unit length",
         flag_help="keep the vectors' lengths (default: unit vectors)",
         kind="switch",
         group="models",
@@ -225,11 +225,11 @@ class BuiltInOptions:
         choices=_of("alignbench.metrics.basis", "ALIGN"),
     )
     k = Option[int | None](
-        help="dimensions of CORAL's shared basis (default: from the run)",
+        help="dimensions of CORAL's shared basis (default: as many as samples and models allow)",
         kind="integer",
         metavar="K",
         least=1,
-        shapes_scores=False,  # the command that reproduces a score gives it in any case, where there is one
+        shapes_scores=False,  # the command that reproduces a score in a shared basis always sets it
     )
     metrics = Option[Names](
         help="metrics of the LLM matrices",
@@ -247,7 +247,7 @@ class BuiltInOptions:
         choices=_of("alignbench.projectors", "PROJECTORS"),
     )
     epochs = Option[int](
-        help="epochs that a projector is trained for (default: 300; VLMs: 8)",
+        help="epochs of a projector's training (default: 300; VLMs: 8)",
         kind="integer",
         metavar="N",
         default=300,
@@ -256,7 +256,7 @@ class BuiltInOptions:
         most=5000,
     )
     splits = Option[int](
-        help="train/test splits of trained scores (default: 5; where a projector is solved: 40; VLMs: 3)",
+        help="train/test splits of trained scores (default: 5; 40 if the projector is solved; VLMs: 3)",
         kind="integer",
         metavar="N",
         default=5,
@@ -265,22 +265,22 @@ class BuiltInOptions:
         most=40,
     )
     seeds = Option[int](
-        help="trainings a split, from other initial weights (default: 5; ELAS: 3; VLMs: 1)",
+        help="trainings per split, from different initial weights (default: 5; ELAS: 3; VLMs: 1)",
         kind="integer",
         metavar="N",
         default=5,
         least=1,
-        label="Trainings a split",
+        label="Trainings per split",
         most=20,
     )
     losses = Option[Names](
-        help="what e2e trains for: ridge, contrastive, cosine, mse; ridge is solved",
+        help="losses of e2e: ridge (solved), contrastive, cosine, mse",
         kind="names",
         metavar="LOSS",
         default=("ridge",),
         choices=_of("alignbench.projectors", "LOSSES"),
         flag="--align-loss",
-        label="Trained for",
+        label="Loss",
     )
     methods = Option[Names](
         help="projections to two dimensions: tsne, umap, pca (default: all)",
@@ -313,7 +313,7 @@ class BuiltInOptions:
         least=1,
     )
     image_tokens = Option[int](
-        help="vectors that an image becomes for the LLM of a VLM, at most",
+        help="the largest number of vectors that represent an image to the LLM of a VLM",
         kind="integer",
         metavar="N",
         default=1,
@@ -329,7 +329,7 @@ class BuiltInOptions:
         flag="--align-image",
     )
     prompts = Option[Names](
-        help="what is looked for in the images of --align-image (repeatable)",
+        help="a text to look for in the images of --align-image (repeatable)",
         kind="texts",
         metavar="TEXT",
         default=(),
@@ -340,22 +340,22 @@ class BuiltInOptions:
         also=("--text",),
     )
     standins = Option[bool](
-        help="run the built-in toy model of a family whose weights are missing",
+        help="where weights are missing, run the built-in toy model of the family instead",
         kind="switch",
         group="models",
         default=False,
     )
     study_dir = Option[Path | None](
-        help="where -m study keeps encoders, cells and its result (default: in the user's cache folder)",
+        help="the folder of encoders, cells and results of -m study (default: in the user's cache folder)",
         kind="path",
         metavar="DIR",
         shapes_scores=False,
     )
     allow_pickle = Option[bool](
-        help="accept pickled weights (weights_only)", kind="switch", group="models", default=False
+        help="read pickled weights (with weights_only)", kind="switch", group="models", default=False
     )
     cache_dir = Option[Path | None](
-        help="where embeddings are cached (or ALIGNBENCH_CACHE)",
+        help="the folder of cached embeddings (or ALIGNBENCH_CACHE)",
         kind="path",
         group="run",
         metavar="DIR",
@@ -380,8 +380,8 @@ class BuiltInOptions:
         flag="--align-no-figures",
     )
     thumbnails = Option[bool](
-        help="whether pictures and texts of the data are in the run's folder and report",
-        flag_help="keep pictures and texts of the data out of the run's folder and report",
+        help="whether images and texts of the data are put into the run's folder and report",
+        flag_help="keep images and texts of the data out of the run's folder and report",
         kind="switch",
         group="run",
         default=True,
@@ -389,14 +389,14 @@ class BuiltInOptions:
         flag="--align-no-thumbnails",
     )
     compare = Option[Path | None](
-        help="a run's folder or scores.json: at the end of this run, say what changed since then",
+        help="an earlier run's folder or scores.json: report at the end what has changed since then",
         kind="path",
         group="run",
         metavar="RUN",
         shapes_scores=False,
     )
     compare_fail = Option[tuple["Gate", ...]](
-        help="by how much a metric may become worse than in RUN, such as linear_cka:0.02,eas:5%",
+        help="fail if a metric became worse than in RUN by more than this: linear_cka:0.02,eas:5%",
         kind="texts",
         group="run",
         metavar="METRIC:TOLERANCE[,...]",
@@ -406,7 +406,7 @@ class BuiltInOptions:
         shapes_scores=False,
     )
     compare_unlike = Option[bool](
-        help="compare with RUN although data, weights, preprocessing or seed are others",
+        help="compare with RUN even if data, weights, preprocessing or seed differ",
         kind="switch",
         group="run",
         default=False,

@@ -1,4 +1,4 @@
-"""A session: what was selected, the data, and the embeddings as they become known."""
+"""The part of a session without experiments: its options, models, data and embeddings."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ K = TypeVar("K", bound="Encoder | LLM")
 
 
 class ModelPool(Protocol):
-    """Models that stay in memory."""
+    """A pool of models that stay in memory."""
 
     def get(self, model: K, device: str, dtype: str) -> K:
-        """Return a model in memory: this one, or an earlier one that is the same."""
+        """Return a loaded model: this one, or an equal one that was loaded before."""
 
 
 class Workbench:
-    """Encoders, LLMs and data that were chosen, and what has been embedded of them; see `Session`."""
+    """The chosen encoders, LLMs and data, with the embeddings that have been computed; see `Session`."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Workbench:
         if options is None:
             options = Options(with_data(named, data), spell=lambda option: option.name)
         elif wrong := [name for name, value in {**named, "data": data}.items() if value is not None]:
-            raise ConfigError(f"{wrong[0]}: it is one of the options, which were given as a whole")
+            raise ConfigError(f"{wrong[0]}: set it in the `options` that were passed, which hold all options")
         self.options = options
         self.encoders, self.llms = _resolve(options)
         self.progress: Progress | None = None
@@ -80,54 +80,56 @@ class Workbench:
             if options.is_given(name) and not self.rows:
                 both = f"{options.spelled('encoders')} and {options.spelled('llms')}"
                 raise ConfigError(
-                    f"{options.spelled(name)}: it is for rows of arrays; here the data has its own: leave it "
-                    f"out, or take npy: for all {both} and name no data"
+                    f"{options.spelled(name)}: it is for rows of arrays, and this data has its own {name}: "
+                    f"leave it out, or use npy: for all {both} and name no data"
                 )
 
     @cached_property
     def rows(self) -> tuple[ArrayFile, ...]:
-        """The arrays whose rows are the samples: where all models are arrays and no data is named."""
+        """The arrays whose rows are the samples, if all models are arrays and no data is named."""
+        names_data = self._data is not None or self.options.names_data
+        models = len(self.encoders) + len(self.llms)
+        return () if names_data or len(self._arrays) < models else self._arrays
+
+    @cached_property
+    def _arrays(self) -> tuple[ArrayFile, ...]:
+        """The files of those models that are arrays."""
         from alignbench.weights.arrays import array_file
 
-        files = [array_file(model) for model in (*self.encoders.values(), *self.llms.values())]
-        found = tuple(file for file in files if file is not None)
-        named = self._data is not None or self.options.names_data
-        return () if named or len(found) < len(files) else found
+        return tuple(filter(None, map(array_file, (*self.encoders.values(), *self.llms.values()))))
 
     @property
     def paired_llms(self) -> tuple[str, ...]:
-        """The LLMs that encoders are paired with; `llms` may hold more, to be compared with each other."""
+        """The LLMs that encoders are paired with; `llms` may have more, for comparisons among LLMs."""
         return tuple(self.llms)[: len(self.options.llms)]
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The samples of the run, one row an image.
+        """The samples of the run, one row per image.
 
         Raises:
-            DataError: no data, or nothing in it that can be used.
+            DataError: there is no data, or nothing in it can be used.
         """
         with self._attempts.attempt("dataset"):
             return self._data or read_data(self.options, self.rows)
 
     @cached_property
     def copies(self) -> tuple[str, ...]:
-        """What a user has to know of arrays whose rows are copies that count as samples of their own."""
+        """Warnings of arrays in which several rows are equal although each is a sample of its own."""
         from alignbench.datasets.arrays import rows_of
         from alignbench.datasets.copies import ROWS, copies_of
-        from alignbench.weights.arrays import array_file
 
         option = self.options.spelled("groups")
         advice = (
-            f"Give groups: {option} FILE, one a row; {option} {ROWS} makes equal rows one group."
+            f"Give groups: {option} FILE, one per row; {option} {ROWS} makes equal rows one group."
             if self.rows
-            else "The data has them as samples of their own: look how the array was made."
+            else "The data has them as separate samples: check how the array was made."
         )
-        files = filter(None, map(array_file, (*self.encoders.values(), *self.llms.values())))
-        arrays = ((file.source, file.values()[rows_of(self.dataset, file.rows)]) for file in files)
+        arrays = ((file.source, file.values()[rows_of(self.dataset, file.rows)]) for file in self._arrays)
         return tuple(copies_of(arrays, self.dataset.groups, advice))
 
     def flags_of(self, score: Score) -> tuple[str, ...]:
-        """Return what a score is flagged with because of the data that it is of."""
+        """Return the flags that a score gets because of its data."""
         from alignbench.datasets.copies import REPEATED
 
         of_arrays = "arrays" in score.weights.values()
@@ -135,7 +137,7 @@ class Workbench:
 
     @cached_property
     def store(self) -> EmbeddingStore:
-        """Where embeddings are kept: the user's cache, or a place that lasts for the run."""
+        """The store of embeddings: the user's cache, or memory for this run only."""
         from alignbench.embed import EmbeddingStore, default_root
 
         if not self.options.embedding_cache:
@@ -144,7 +146,7 @@ class Workbench:
 
     @property
     def embedder(self) -> Embedder:
-        """What embeds the data of the run as the options say."""
+        """An embedder with the options of the run."""
         from alignbench.embed import Embedder, SilentProgress
 
         return Embedder(
@@ -169,7 +171,7 @@ class Workbench:
         )
 
     def _beside(self, encoder: Encoder | Custom) -> list[Output]:
-        """Return what the collected tests use of an encoder beside its embeddings."""
+        """Return which further outputs of an encoder the run uses."""
         patched = any(self.encoders.get(name) is encoder for name in self.patched)
         wanted: dict[Output, bool] = {"patches": patched, "layers": self.layered}
         return [output for output, used in wanted.items() if used]
@@ -208,10 +210,10 @@ class Workbench:
         return self._varied[key]
 
     def layers(self, model: Encoder | LLM | Custom) -> Layers:
-        """Return every hidden layer of a model; its weights are loaded on a cache miss only.
+        """Return the hidden layers of a model; its weights are loaded on a cache miss only.
 
         Raises:
-            LayersMissingError: it gives none.
+            LayersMissingError: the model provides none.
         """
         key = (model.info.side, model.info.label)
         if key not in self._layers:
@@ -221,9 +223,9 @@ class Workbench:
         return self._layers[key]
 
     def head(self, llm: LLM) -> CausalLM:
-        """Return an LLM with its head in memory, until another one is asked for or `release_head` is called.
+        """Load an LLM with its head and return it; it stays loaded until the next call or `release_head`.
 
-        On a CPU it is in float32, in which small models train fastest.
+        On a CPU it computes in float32, in which small models train fastest.
         """
         from alignbench.weights.precision import resolve_device
 
@@ -240,7 +242,7 @@ class Workbench:
 
     @cached_property
     def subject(self) -> Subject:
-        """The user's images and prompts, of which maps are drawn."""
+        """The user's images and prompts, for which attention maps are drawn."""
         from alignbench.datasets.images import open_image
         from alignbench.experiments.attention.scores import Subject
 
@@ -249,7 +251,7 @@ class Workbench:
 
     @contextmanager
     def looking(self, encoder: Encoder) -> Iterator[Encoder]:
-        """Hold an encoder in memory that sees whole images: squashed to its input size, nothing cropped."""
+        """Keep an encoder in memory that sees whole images, squashed to its input size instead of cropped."""
         from alignbench.embed.models import loaded
 
         self.release()
@@ -264,10 +266,10 @@ class Workbench:
             yield whole
 
     def embeddings(self, name: str) -> Embeddings:
-        """Return the embeddings of a selected model: of the images by an encoder, of the texts by an LLM.
+        """Return the embeddings of a selected model: an encoder's of the images, an LLM's of the texts.
 
         Raises:
-            UnknownNameError: no model is called so here.
+            UnknownNameError: no selected model has this name.
         """
         if name not in self.encoders and name not in self.llms:
             raise UnknownNameError(unknown("model", name, {**self.encoders, **self.llms}))
@@ -277,8 +279,8 @@ class Workbench:
         """Return two models' embeddings of the same samples, with the samples' types and groups.
 
         Args:
-            x: the embeddings of a model, or its name: most often that of an encoder.
-            y: the same of another model, most often an LLM.
+            x: the name of a model, usually of an encoder, or its embeddings.
+            y: the same for another model, usually an LLM.
         """
         samples = self.dataset.samples
         return Pair(
@@ -292,36 +294,32 @@ class Workbench:
         )
 
     def dims(self, needed: ModelNames) -> tuple[int, ...]:
-        """Return the widths of these models, but for those that can't embed: they have no scores."""
-        found = []
-        for side, names in (("vision", needed.vision), ("text", needed.text)):
-            for name in names:
-                with suppress(Exception):  # its own tests report it
-                    vectors = (
-                        self.vision(self.encoders[name]) if side == "vision" else self.text(self.llms[name])
-                    )
-                    found.append(vectors.dim)
-        return tuple(found)
+        """Return the widths of these models, without those that fail to embed and so have no scores."""
+        widths = []
+        for name in (*needed.vision, *needed.text):
+            with suppress(Exception):  # the tests of this model report the error
+                widths.append(self.embeddings(name).dim)
+        return tuple(widths)
 
     def hold(self, model: M) -> M:
-        """Return the model in memory, for tests that time it; one at a time.
+        """Load a model that is to be timed and return it; only one is in memory at a time.
 
         Raises:
-            ModelError: it can't be loaded; another test does not try again.
+            ModelError: it can't be loaded; loading is not tried again.
         """
         device, dtype = self.options.device, self.options.dtype
         if self.pool is not None and isinstance(model, Encoder | LLM):
-            # A handle of its own: embedding loads and frees the session's.
+            # A separate handle, because embedding loads and frees the session's own.
             return cast("M", self.pool.get(model.varied(), device, dtype))
         self._timed.hold(model, device, dtype, self._loaded_for("timing"))
         return model
 
     def release(self) -> None:
-        """Free the model that is held in memory."""
+        """Free the model that `hold` loaded."""
         self._timed.release()
 
     def take_loads(self) -> list[tuple[str, float, str]]:
-        """Return the loads since the last call, and forget them."""
+        """Return the loads since the last call."""
         taken, self.loads = self.loads, []
         return taken
 
@@ -329,7 +327,7 @@ class Workbench:
         key = (info.side, info.label)
         if key not in self._vectors:
             with self._attempts.attempt("vectors", *key, model=info.label):
-                self.release()  # one model in memory at a time, and embedding frees the one that it loads
+                self.release()  # so that one model is in memory at a time; embedding frees its own
                 self._vectors[key] = embed()
         return self._vectors[key]
 
@@ -338,7 +336,7 @@ class Workbench:
 
 
 def _resolve(options: Options) -> tuple[dict[str, Encoder | Custom], dict[str, LLM | Custom]]:
-    """Return the encoders and LLMs by name, without looking for weights."""
+    """Return the selected encoders and LLMs by name, without looking for their weights."""
     from alignbench import encoders, llms
 
     common: dict[str, Any] = {
@@ -357,16 +355,16 @@ def _resolve(options: Options) -> tuple[dict[str, Encoder | Custom], dict[str, L
     return vision, text
 
 
-def _named(model: str | M, models: Mapping[str, M], what: str) -> M:
+def _named(model: str | M, models: Mapping[str, M], noun: str) -> M:
     if not isinstance(model, str):
         return model
     if model not in models:
-        raise UnknownNameError(unknown(what, model, models))
+        raise UnknownNameError(unknown(noun, model, models))
     return models[model]
 
 
 def _by_name(models: Iterable[M]) -> dict[str, M]:
-    """Return the models by the name that was asked for; a stand-in's is that of what it stands in for."""
+    """Return the models by the names that the user chose; a stand-in has the name of the missing model."""
     named: dict[str, M] = {}
     for model in models:
         name = model.info.stand_in_for or model.info.name

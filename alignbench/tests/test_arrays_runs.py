@@ -312,7 +312,7 @@ def test_copies_beside_data_that_is_named_are_said_too(arrays: pytest.Pytester) 
     result = start(arrays, *args)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["warn   npy:v.npy: 6 of 12 rows equal an earlier one, yet *"])
-    assert "look how the array was made" in words(result)
+    assert "check how the array was made" in words(result)
     flagged = {(s["encoder"], "repeated_rows" in s["flags"]) for s in scores(arrays).values()}
     assert flagged == {("v", True), ("toy-a", False)}
 
@@ -342,8 +342,8 @@ def test_metric():
     result = start(arrays, "-rs", "-v")
     result.assert_outcomes(skipped=4, passed=1)
     text = " ".join(result.stdout.str().split())
-    assert "good is arrays that were computed elsewhere: there is no model to be timed" in text
-    assert "texts is arrays that were computed elsewhere" in text
+    assert "good is an array that was computed elsewhere: there is no model to time" in text
+    assert "texts is an array that was computed elsewhere" in text
     assert "the samples are rows of arrays: there are no images" in text
 
 

@@ -263,7 +263,7 @@ def test_a_value_that_does_not_exist_says_why() -> None:
         ({"vision": {"a": IMAGES * 1j}}, "vision 'a': expected real numbers"),
         ({"text": {}}, "text: expected an array, or several by name"),
         ({"vision": {"a": IMAGES}, "text": {"a": TEXTS}}, "two arrays are called 'a'"),
-        ({"labels": LABELS[:5]}, r"labels: expected 40, one a row, got shape \(5,\)"),
+        ({"labels": LABELS[:5]}, r"labels: expected 40, one per row, got shape \(5,\)"),
         ({"labels": [None, *LABELS[1:]]}, "labels: row 0 has none"),
         ({"groups": [0.0, np.nan, *range(38)]}, "groups: row 1 has none"),
         ({"metrics": "eas_adjusted"}, "eas_adjusted: it needs labels"),

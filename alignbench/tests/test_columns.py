@@ -132,7 +132,7 @@ def test_names_are_what_they_were(column: Any, names: list[str]) -> None:
     "column", [["a", "b"], [["a", "b", "c"]], "abc", np.zeros((3, 1)), [["a"], ["b", "c"], "d"]]
 )
 def test_a_column_has_one_name_a_row(column: Any) -> None:
-    with pytest.raises(InputError, match=r"labels: (expected 3, one a row|row 0 has a list)"):
+    with pytest.raises(InputError, match=r"labels: (expected 3, one per row|row 0 has a list)"):
         names_of(column, 3, "labels")
 
 

@@ -169,6 +169,20 @@ def test_what_does_not_apply_is_said_and_costs_nothing_else(
     assert result.skipped == {"some, 1, mini-clip, mini-llama": "one is too few"}
 
 
+def test_a_part_of_the_whole_selection_gets_it_from_the_bench(
+    registered: Callable[[Experiment], str],
+) -> None:
+    def compute(bench: Bench) -> list[Score]:
+        return [bench.score("linear_cka", pair) for pair in bench.pairs()]
+
+    experiment = Experiment("odd", "how do all pairs do?", (Part("some", compute, of=("selection",)),))
+    session = ab.Session(
+        encoders=["mini-clip", "random-vit"], llms="mini-llama", n_samples=5, permutations=19
+    )
+    result = session.run(registered(experiment))
+    assert {score.encoder for score in result.scores} == {"mini-clip", "random-vit"}
+
+
 def test_a_part_that_tells_no_model_from_another_is_flagged_outside_of_pytest_too(
     registered: Callable[[Experiment], str],
 ) -> None:
@@ -221,7 +235,7 @@ def test_none_such(pair, part):
 """
     )
     result = project.runpytest_subprocess("-p", "no:cacheprovider", "--encoders=toy-a", "--llms=toy-llm")
-    assert "there is no part 'none_such' of an experiment 'cka'" in result.stdout.str()
+    assert "there is no experiment 'cka' with a part 'none_such'" in result.stdout.str()
     assert result.ret != 0
 
 

@@ -13,7 +13,7 @@ from alignbench import paths
 from alignbench.experiments import experiments
 from alignbench.llms import conversions, gguf
 from alignbench.plugin import costs
-from alignbench.plugin.costs import Workload, around, projector_of
+from alignbench.plugin.costs import Workload, overhead, projector_of
 from alignbench.plugin.terminal import PendingModel, embedding_seconds, model_seconds, tokens_of
 from alignbench.projectors import PROJECTORS
 from alignbench.session.options import Options
@@ -37,7 +37,7 @@ def options(**given: Any) -> Options:
 
 def seconds_of_tests(tests: list[str], given: Any, **how: Any) -> float:
     work = Workload(given, **how)
-    return sum(work.seconds([test])[test] for test in tests) + around(tests, given)
+    return sum(work.seconds([test])[test] for test in tests) + overhead(tests, given)
 
 
 def test_every_cost_is_of_a_test_that_there_is() -> None:

@@ -196,7 +196,7 @@ def test_scores_that_came_while_the_disk_was_full_are_logged_when_it_is_not(
     assert not keeper.missing
     logged = read_scores(keeper.folder.path / "scores.jsonl")
     assert {score.key for score in logged} == {score.key for score in scores}
-    assert keeper.said() == ""
+    assert keeper.sentence() == ""
 
 
 def test_where_nothing_can_be_written_the_run_ends_all_the_same(
@@ -210,7 +210,7 @@ def test_where_nothing_can_be_written_the_run_ends_all_the_same(
     keeper.finish(Findings.of([make_score("rsa", 0.2)], make_run()), figures=False)
     assert list(keeper.missing) == ["scores.json", "summary.md", "report.html"]
     assert keeper.rescued is None
-    assert keeper.said().endswith("what is above is all that is left of it")
+    assert keeper.sentence().endswith("what is above is all that is left of it")
 
 
 @pytest.mark.slow
@@ -224,6 +224,6 @@ def test_figures_that_cannot_be_written_are_named_and_the_rest_is_there(
     keeper.finish(Findings.of(make_scores(), make_run()), figures=True)
     assert "alignment_summary" in keeper.missing
     assert "scores.json" not in keeper.missing
-    assert "the scores are in" not in keeper.said()
-    assert "No space left on device" in keeper.said()
+    assert "the scores are in" not in keeper.sentence()
+    assert "No space left on device" in keeper.sentence()
     assert (keeper.folder.path / "report.html").is_file()

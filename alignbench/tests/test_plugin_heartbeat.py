@@ -87,10 +87,10 @@ def test_threads_share_their_work_and_an_error_ends_it() -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert doing.said() == "400 of 400 steps"
+        assert doing.progress() == "400 of 400 steps"
     with pytest.raises(InputError), doing.doing("steps", 1):
         raise InputError("no")
-    assert doing.said() == ""
+    assert doing.progress() == ""
     doing.advance()
 
 

@@ -27,9 +27,9 @@ def test_a_busy_machine_is_slower_by_the_wall_clock() -> None:
 
 
 def test_what_is_believed_of_a_machine_has_bounds() -> None:
-    stuck, fast = ticking(1e9), ticking(rates._LEAST * rates._STEP_SECONDS / 2)
-    assert slowness(lambda: next(stuck)) == rates._OTHERS_MOST
-    assert slowness(lambda: next(fast)) == rates._LEAST
+    stuck, fast = ticking(1e9), ticking(rates._FASTEST * rates._STEP_SECONDS / 2)
+    assert slowness(lambda: next(stuck)) == rates._SLOWEST
+    assert slowness(lambda: next(fast)) == rates._FASTEST
 
 
 def test_the_next_run_expects_what_this_one_took(tmp_path: Path) -> None:

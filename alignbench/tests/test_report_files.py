@@ -264,7 +264,8 @@ def test_a_link_that_the_disk_refuses_is_told(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "second").mkdir()
     keeper = Keeper(RunFolder(tmp_path / "second"))
     keeper.finish(Findings.of(make_scores(), make_run()), figures=False)
-    assert keeper.said() == f"NOT WRITTEN to {tmp_path / 'second'}: the link latest (No space left on device)"
+    unwritten = f"NOT WRITTEN to {tmp_path / 'second'}: the link latest"
+    assert keeper.sentence() == f"{unwritten} (No space left on device)"
     assert (tmp_path / "latest").resolve() == tmp_path / "first"
 
 

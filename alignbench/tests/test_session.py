@@ -50,7 +50,7 @@ def test_a_data_set_is_taken_as_it_is(session: ab.Session) -> None:
         (lambda s: ab.Session(data=3), "data: expected a Dataset, a name or a path, got a int"),  # type: ignore[arg-type]
         (lambda s: ab.Session(data="x", data_root="y"), "data and data_root both name data"),
         (lambda s: ab.Session(**TOYS, groups="rows"), "groups: it is for rows of arrays"),
-        (lambda s: ab.Session(s.options, seed=3), "seed: it is one of the options"),
+        (lambda s: ab.Session(s.options, seed=3), "seed: set it in the `options`"),
         (lambda s: s.run(), "name at least one experiment: cka, compare, "),
         (
             lambda s: s.run("cka").figure("speed_dashboard"),

@@ -233,7 +233,7 @@ def test_mistakes_are_named() -> None:
     x, y = data()
     with pytest.raises(InputError, match=r"linear_cka: unknown parameter 'k'; it has none"):
         run("linear_cka", x, y, params={"k": 3})
-    with pytest.raises(InputError, match=r"labels: expected 45, one a row, got shape \(44,\)"):
+    with pytest.raises(InputError, match=r"labels: expected 45, one per row, got shape \(44,\)"):
         run("linear_cka", x, y, labels=LABELS[:-1])
     with pytest.raises(InputError, match="expected labels"):
         run("eas_adjusted", x, y, labels=None)

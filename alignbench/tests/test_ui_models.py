@@ -78,7 +78,7 @@ def test_splits_that_are_left_out_are_those_of_the_command() -> None:
     assert splits.read(splits.component.value) is None
     found = menu.options({**names, "splits": splits.read("")})
     assert (found.splits, found.with_defaults(solved).splits) == (5, SOLVED_SPLITS)
-    assert f"solved: {SOLVED_SPLITS}" in splits.component.info
+    assert f"{SOLVED_SPLITS} if the projector is solved" in splits.component.info
     found = menu.options({**names, "splits": splits.read("12")})
     assert (found.splits, found.with_defaults(solved).splits) == (12, 12)
     for given in ("1", "41", "many", "2.5"):

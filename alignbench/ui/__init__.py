@@ -1,5 +1,4 @@
-"""`alignbench ui`: a web page over the same experiments that the benchmarks run.
+"""`alignbench ui`: a web page for the same experiments that the benchmarks run.
 
-Only `server` and `page` import gradio (the extra `ui`); what they show is made in the other modules, which do
-not know of a page. Nothing here is imported unless the command runs.
+Only `server`, `page` and `fields` import gradio (the extra `ui`); the other modules do not depend on it.
 """

@@ -1,4 +1,4 @@
-"""What all visitors of the page share, and what a click does: without gradio."""
+"""The state that all visitors of the page share, and what a click on Run does, without gradio."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from alignbench.ui.tabs import Tab
 
 RESULTS = 16
-"""Jobs whose files are kept; the server copies what it shows, and keeps its copies for two hours."""
+"""The number of jobs whose files are kept; the server keeps copies of what it shows for two hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,10 @@ class _Request:
     """What a visitor chose.
 
     Args:
-        options: as of a pytest run.
-        image: that was uploaded, with its name.
-        prompts: what is looked for in it.
-        command: that does the same in a terminal.
+        options: the options, as for a pytest run.
+        image: the name and content of the uploaded image, if there is one.
+        prompts: the texts to look for in it.
+        command: the command that does the same in a terminal.
     """
 
     options: Options
@@ -52,8 +52,8 @@ class App:
     """The state of the page.
 
     Args:
-        menu: what visitors may choose.
-        folder: where the server keeps uploads and results.
+        menu: the choices that visitors have.
+        folder: the folder in which the server keeps uploads and results.
     """
 
     menu: Menu
@@ -64,19 +64,19 @@ class App:
     _results: deque[Path] = field(default_factory=deque)
 
     def run(self, tab: Tab, values: Mapping[str, Any], session: str) -> Iterator[JobState | View]:
-        """Make a tab's study; yield how far it is, and at last its results.
+        """Run the experiments of a tab; yield the progress, and finally the results.
 
         Args:
-            tab: which.
-            values: what was chosen, by the names of the fields.
-            session: the visitor's.
+            tab: the tab.
+            values: name of a field -> the value that the visitor chose.
+            session: the id of the visitor's session.
 
         Raises:
-            AlignbenchError: the visitor can mend it.
-            Cancellation: the visitor stopped it.
+            AlignbenchError: something is wrong that the visitor can fix.
+            Cancellation: the visitor stopped the run.
         """
-        chosen = self._check(tab, values)
-        job: Job[View] = Job(lambda job: self._make(tab, chosen, job))
+        request = self._check(tab, values)
+        job: Job[View] = Job(lambda job: self._compute(tab, request, job))
         key = (session, tab.experiment)
         self.jobs[key] = job
         try:
@@ -87,29 +87,29 @@ class App:
                 del self.jobs[key]
 
     def stop(self, tab: Tab, session: str) -> None:
-        """Let a visitor's work end with its next step."""
+        """Stop a visitor's run at its next step."""
         if (job := self.jobs.get((session, tab.experiment))) is not None:
             job.stop()
 
     def _check(self, tab: Tab, values: Mapping[str, Any]) -> _Request:
-        given = dict(values)
-        image = open_upload(given.pop("upload", None), self.folder)
-        prompts = given.pop("prompts", [])
+        chosen = dict(values)
+        image = open_upload(chosen.pop("upload", None), self.folder)
+        prompts = chosen.pop("prompts", [])
         if prompts and image is None:
             raise ConfigError("there is a text to look for, but no image to look in: upload one")
-        given |= tab.options
-        options = self.menu.options(given)
-        shown_as = {"images": [image[0]], "prompts": prompts} if image is not None else {}
-        command = self.menu.command(tab.experiment, {**given, **shown_as})
-        return _Request(options, image, tuple(prompts), command)
+        chosen |= tab.options
+        options = self.menu.options(chosen)
+        if image is not None:
+            chosen |= {"images": [image[0]], "prompts": prompts}
+        return _Request(options, image, tuple(prompts), self.menu.command(tab.experiment, chosen))
 
-    def _make(self, tab: Tab, chosen: _Request, job: Job[View]) -> View:
-        session = self.sessions.get(chosen.options)
+    def _compute(self, tab: Tab, request: _Request, job: Job[View]) -> View:
+        session = self.sessions.get(request.options)
         session.progress, session.pool = job, self.loaded
-        session.subject = Subject(() if chosen.image is None else (chosen.image,), chosen.prompts)
+        session.subject = Subject(() if request.image is None else (request.image,), request.prompts)
         try:
             result = session.run(*tab.runs, steps=job)
-            notes = _without_maps(session) if chosen.prompts else []
+            notes = _without_maps(session) if request.prompts else []
         except BaseException:
             self.sessions.forget(session)
             raise
@@ -121,14 +121,14 @@ class App:
             tab.figures,
             folder=self._place(tab),
             name=f"alignbench-{tab.experiment}",
-            options=chosen.options,
-            command=chosen.command,
+            options=request.options,
+            command=request.command,
             notes=[*notes, *(f"{cell}: {why}" for cell, why in result.skipped.items()), *job.warnings],
             tell=job.say,
         )
 
     def _place(self, tab: Tab) -> Path:
-        """Return an empty folder for the files of a job; those of old jobs go."""
+        """Return an empty folder for the files of a job, and remove those of old jobs."""
         self._results.append(Path(mkdtemp(prefix=f"{tab.experiment}-", dir=self.folder)))
         while len(self._results) > RESULTS:
             shutil.rmtree(self._results.popleft(), ignore_errors=True)
@@ -136,6 +136,6 @@ class App:
 
 
 def _without_maps(session: Session) -> list[str]:
-    """Return why encoders can't look for a text, one sentence each."""
+    """Return why some encoders can't look for a text, in one sentence each."""
     lacks = [what_it_lacks(encoder) for encoder in session.encoders.values()]
     return [why["texts"] for why in lacks if "texts" in why]

@@ -1,4 +1,4 @@
-"""The controls of the tabs: made of the options that they set, which read what the browser sends."""
+"""The controls of the tabs: each is created from its option, and reads what the browser sends."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 _OF_DATA = ("data_types", "n_samples", "seed")
 _CHOICES = {"batch_sizes": ("1", "4", "8", "16", "32", "64")}
-# Where a page should not be as thorough, and None where the default is the experiment's to choose.
-_AT_FIRST = {"batch_sizes": ["1", "8", "32"], "permutations": 999, "splits": None}
+# Initial values other than the options' defaults; None leaves the value to the experiment.
+_INITIAL = {"batch_sizes": ["1", "8", "32"], "permutations": 999, "splits": None}
 MAX_PROMPTS = 6
 MAX_PROMPT = 200  # characters
 UPLOAD, PROMPTS = "upload", "prompts"
-"""The two fields that are no options of a run: the rest goes by the options' names."""
+"""The names of the two fields that are not options; all others have the names of their options."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class Field:
     """One control.
 
     Args:
-        name: of the option.
-        component: gradio's.
-        read: turns what the browser sent into the option's value; it may have sent anything.
+        name: the name of the option.
+        component: the component of gradio.
+        read: turns what the browser sent, which may be anything, into the option's value.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Field:
 
 
 def build(control: str, choices: Choices) -> list[Field]:
-    """Make the components of an option, of the data, or of an image, where gradio's context stands."""
+    """Create the components of an option, of the data or of an image in gradio's current context."""
     if control == "image":
         return _image()
     names = _OF_DATA if control == "data" else (control,)
@@ -56,9 +56,9 @@ def build(control: str, choices: Choices) -> list[Field]:
 
 
 def _field(option: Option[Any], choices: Choices) -> Field:
-    """Return the field of an option: a list of models, boxes to check, a number, or a text for a number."""
+    """Return the field of an option: a list of models, check boxes, a number, or a text for a number."""
     name, label = option.name, option.label
-    value: Any = _AT_FIRST.get(name, choices.defaults.get(name, option.default))
+    value: Any = _INITIAL.get(name, choices.defaults.get(name, option.default))
     models = {"encoders": choices.encoders, "llms": choices.llms}
     if name in models:
         component = gr.Dropdown(
@@ -81,7 +81,7 @@ def _field(option: Option[Any], choices: Choices) -> Field:
 def _image() -> list[Field]:
     upload = gr.File(label=f"Your image ({', '.join(FORMATS)})", file_types=list(SUFFIXES), height=140)
     prompts = gr.Textbox(
-        label="What to look for in it", placeholder="a dog\na red ball", lines=3, info="One text a line."
+        label="What to look for in it", placeholder="a dog\na red ball", lines=3, info="One text per line."
     )
     return [Field(UPLOAD, upload, _path), Field(PROMPTS, prompts, _lines)]
 
@@ -116,15 +116,15 @@ def _whole(label: str, least: int, most: int) -> Callable[[Any], int]:
 
 
 def _number(label: str, kind: Callable[[str], float], most: float | None) -> Callable[[Any], float | None]:
-    """Return what reads a number that may be left out; the options say which numbers there can be."""
+    """Return a function that reads a number or nothing; the option checks which numbers are allowed."""
 
     def read(value: Any) -> float | None:
         text = str("" if value is None else value).strip()
         try:
             number = kind(text) if text else None
         except ValueError as error:
-            what = "a whole number" if kind is int else "a number"
-            raise ConfigError(f"{label}: expected {what} or nothing, got {text!r}") from error
+            expected = "a whole number" if kind is int else "a number"
+            raise ConfigError(f"{label}: expected {expected} or nothing, got {text!r}") from error
         if number is not None and most is not None and number > most:
             raise ConfigError(f"{label}: expected at most {most:,}, got {text}")
         return number

@@ -1,4 +1,4 @@
-"""The folder of a page: claimed while the page lives, and removed by the next start if it was killed."""
+"""The folder of a page, which is locked while the page runs; the next page removes it if one was killed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _LOCK = ".lock"
 
 @contextmanager
 def claimed_folder(parent: Path | None = None) -> Iterator[Path]:
-    """Give an empty folder that is private to this page, and remove it afterwards.
+    """Yield an empty folder that is private to this page, and remove it afterwards.
 
-    What pages that were killed have left beside it is removed first. A page holds the lock in its folder as
-    long as it lives; the system lets go of it however the page ends.
+    Folders that killed pages have left are removed first. A page holds the lock in its folder while it runs;
+    the system releases the lock however the page ends.
 
     Args:
-        parent: where it is made; None: the system's folder for temporary files.
+        parent: the folder to create it in; None for the system's folder for temporary files.
     """
     place = Path(tempfile.gettempdir()) if parent is None else parent
     sweep(place)
@@ -34,13 +34,11 @@ def claimed_folder(parent: Path | None = None) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        lock.release()
-        shutil.rmtree(folder, ignore_errors=True)  # where a file that is locked can't be removed
+        _remove(folder, lock)
 
 
 def sweep(place: Path) -> None:
-    """Remove the folders of pages that do not run any more; those of other users are left alone."""
+    """Remove the folders of pages that no longer run, except those of other users."""
     from filelock import FileLock, Timeout
 
     for folder in sorted(place.glob(f"{_PREFIX}*")):
@@ -51,14 +49,18 @@ def sweep(place: Path) -> None:
         try:
             lock.acquire(timeout=0)
         except (Timeout, OSError, NotImplementedError):
-            continue  # it runs, or nobody can tell
-        shutil.rmtree(folder, ignore_errors=True)
-        lock.release()
-        shutil.rmtree(folder, ignore_errors=True)
+            continue  # the page runs, or that can't be determined
+        _remove(folder, lock)
+
+
+def _remove(folder: Path, lock: BaseFileLock) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.release()
+    shutil.rmtree(folder, ignore_errors=True)  # again, as some systems do not remove a locked file
 
 
 def _claim(place: Path) -> tuple[Path, BaseFileLock]:
-    """Make a folder and hold its lock. Another page that starts now may take it for abandoned before that."""
+    """Create a folder and lock it; try again if another page removed it before it was locked."""
     from filelock import FileLock, Timeout
 
     while True:

@@ -1,8 +1,8 @@
-"""What the page's server refuses before gradio sees it: other origins, too much data, broken text.
+"""Refuses requests before gradio sees them: those of other origins, too much data, and broken text.
 
-A browser sends a request to this machine for any page that asks it to, and a request whose answer the page
-may not read has done its work all the same. So the server looks at what a page can't forge: the `Host` that
-the browser resolved, the `Origin` that asked, and `Sec-Fetch-Site`.
+Any web page can make a browser send requests to this machine, and such a request has its effects even if the
+page may not read the answer. So the server checks what a page can't forge: the `Host` that the browser
+resolved, the `Origin` of the page, and `Sec-Fetch-Site`.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 MAX_UPLOADS = 2**30
-"""Bytes that the page takes in uploads from its start to its end, whoever sends them."""
+"""The largest sum of all uploads in bytes, from the start of the page to its end."""
 MAX_BODY = 2**20
-"""Bytes of any other request: what the controls can hold is far less."""
+"""The largest size of any other request in bytes; the controls need far less."""
 _PORTS = {"http": 80, "https": 443}
 _WITH_BODY = {"POST", "PUT", "PATCH", "DELETE"}
 
 
 class Refusal(Exception):  # noqa: N818 (an answer, not a fault)
-    """A request gets this answer and goes no further.
+    """The answer to a request that is not passed on.
 
     Args:
-        status: of HTTP.
-        text: what is said.
+        status: the status of HTTP.
+        text: the reason.
     """
 
     def __init__(self, status: int, text: str) -> None:
@@ -48,21 +48,21 @@ class Refusal(Exception):  # noqa: N818 (an answer, not a fault)
 
 @dataclass
 class Quota:
-    """How many bytes of uploads are still taken.
+    """The quota of uploads.
 
     Args:
-        most: in all.
-        taken: so far.
+        most: the number of bytes that are accepted in all.
+        taken: the number of bytes that have arrived.
     """
 
     most: int = MAX_UPLOADS
     taken: int = 0
 
     def check(self, more: int) -> None:
-        """Refuse what would exceed it.
+        """Check that this many more bytes may arrive.
 
         Raises:
-            Refusal: it would.
+            Refusal: they would exceed the quota.
         """
         if self.taken + more > self.most:
             raise Refusal(
@@ -72,17 +72,17 @@ class Quota:
             )
 
     def take(self, more: int) -> None:
-        """Count bytes that came.
+        """Count bytes that have arrived.
 
         Raises:
-            Refusal: they exceed it.
+            Refusal: they exceed the quota.
         """
         self.check(more)
         self.taken += more
 
 
 def names_of_machine(host: str) -> frozenset[str]:
-    """Return the names by which a page that listens on `host` may be opened, beside its addresses."""
+    """Return the names under which a page that listens on `host` may be opened, beside its addresses."""
     names = {host.strip("[]").lower(), "localhost"}
     if not is_local(host):
         names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
@@ -90,7 +90,7 @@ def names_of_machine(host: str) -> frozenset[str]:
 
 
 def is_local(host: str) -> bool:
-    """Whether only this machine reaches a server that listens on `host`."""
+    """Whether only this machine can reach a server that listens on `host`."""
     if host == "localhost":
         return True
     try:
@@ -104,10 +104,10 @@ class Guard:
     """An ASGI application in front of gradio's.
 
     Args:
-        app: gradio's.
+        app: the application of gradio.
         host: the address that the server listens on.
-        names: by which the page may be opened; see `names_of_machine`.
-        quota: of all uploads.
+        names: the names under which the page may be opened; see `names_of_machine`.
+        quota: the quota of all uploads.
     """
 
     app: App
@@ -147,14 +147,14 @@ class Guard:
         except Exception:
             if answer.refused is None:
                 raise
-        if answer.refused is not None:  # to gradio, the client had gone
+        if answer.refused is not None:  # gradio was told that the client had disconnected
             raise answer.refused
 
     def _check_source(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> None:
-        """Refuse a request that a page of another origin asked for.
+        """Check that a request does not come from a page of another origin.
 
         Raises:
-            Refusal: it is one, or its host is no name of this machine.
+            Refusal: it does, or its host is not a name of this machine.
         """
         host = headers.get("host", "")
         name = _hostname(host)
@@ -163,7 +163,7 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and _netloc(origin) not in _netlocs(host):
             raise Refusal(403, f"a page of {origin} may not use this one")
-        # A link to the page is followed wherever it stands; nothing else is loaded for another page.
+        # Other pages may have links to this one, but may load nothing else from it.
         follows = headers.get("sec-fetch-mode") == "navigate" and scope.get("method") in {"GET", "HEAD"}
         if headers.get("sec-fetch-site") in {"cross-site", "same-site"} and not follows:
             raise Refusal(403, "a page of another origin may not use this one")
@@ -175,15 +175,15 @@ class Guard:
             address = ipaddress.ip_address(name)
         except ValueError:
             return False
-        # No other page can have an address as its name in a browser, so no name is made to mean it.
+        # With an address instead of a name, no DNS entry of an attacker can lead the browser here.
         return address.is_loopback or not is_local(self.host)
 
 
 class _Answer:
-    """Sends gradio's answer on, unless the request was refused while it came.
+    """Passes gradio's answer on, unless the request was refused while it arrived.
 
     Args:
-        send: the server's.
+        send: the function of the server that sends messages.
     """
 
     def __init__(self, send: Send) -> None:
@@ -198,7 +198,7 @@ class _Answer:
 
 
 class _BodyMeter:
-    """Receives the body of an upload as far as the quota goes; after it the client is as good as gone."""
+    """Receives the body of an upload; beyond the quota, it tells gradio that the client has disconnected."""
 
     def __init__(self, receive: Receive, quota: Quota, answer: _Answer) -> None:
         self._receive, self._quota, self._answer = receive, quota, answer
@@ -214,7 +214,7 @@ class _BodyMeter:
 
 
 class _BodyReplay:
-    """Gives a body that was read before, then what the server says of the connection."""
+    """Delivers a body that was read before, and then the server's further messages."""
 
     def __init__(self, body: bytes, receive: Receive) -> None:
         self._body: bytes | None = body
@@ -235,29 +235,27 @@ async def _body(receive: Receive, length: int) -> bytes:
     """
     body = b""
     more = True
-    while more:
-        if max(length, len(body)) > MAX_BODY:
-            raise Refusal(413, f"a request of more than {MAX_BODY:,} bytes is not taken")
+    while more and max(length, len(body)) <= MAX_BODY:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False) and message["type"] == "http.request"
-    if len(body) > MAX_BODY:
-        raise Refusal(413, f"a request of more than {MAX_BODY:,} bytes is not taken")
+    if max(length, len(body)) > MAX_BODY:
+        raise Refusal(413, f"a request of more than {MAX_BODY:,} bytes is not accepted")
     return body
 
 
 def _check_body(body: bytes) -> None:
-    """Refuse text that no file, no JSON and no model can take, wherever in a request it stands.
+    """Check that no text of a request has characters that files, JSON or models can't hold.
 
     Raises:
-        Refusal: there is some.
+        Refusal: there is one.
     """
     try:
         check_texts(json.loads(body))
     except InputError as error:
         raise Refusal(422, str(error)) from error
     except (ValueError, RecursionError):
-        return  # gradio says better what is wrong with its JSON
+        return  # gradio reports broken JSON better
 
 
 def _length(headers: Mapping[str, str]) -> int:
@@ -268,15 +266,15 @@ def _length(headers: Mapping[str, str]) -> int:
 
 
 def _hostname(host: str) -> str:
-    """Return the name in a `Host`, without its port; "" where it is none."""
+    """Return the name in a `Host` header without its port; "" if there is none."""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
-    except ValueError:  # half a bracket, or characters that stand for others in an address
+    except ValueError:  # a bracket without its other half, or characters that are not allowed in addresses
         return ""
 
 
 def _netloc(origin: str) -> str:
-    """Return host and port of an origin; "" of `null` and of what is none."""
+    """Return host and port of an origin; "" for `null` and for what is not an origin."""
     try:
         parts = urlsplit(origin)
         port = parts.port or _PORTS.get(parts.scheme)
@@ -286,7 +284,7 @@ def _netloc(origin: str) -> str:
 
 
 def _netlocs(host: str) -> set[str]:
-    """Return what the host of a request is with each scheme: a proxy may speak another to the browser."""
+    """Return a request's host and port under each scheme, as a proxy may use another with the browser."""
     return {_netloc(f"{scheme}://{host}") for scheme in _PORTS} - {""}
 
 

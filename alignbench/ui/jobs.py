@@ -1,4 +1,4 @@
-"""Work that can be followed and stopped: in a thread of its own, and one piece at a time on the device."""
+"""Jobs that can be followed and stopped: each runs in its own thread, and one at a time on the device."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 
 DEVICE = threading.Lock()
-"""Held by the work that is under way. The page's queue alone is not enough: it lets the next piece begin
-while a stopped one is still finishing its last step."""
-PATIENCE = 15.0  # seconds without anybody asking how far the work is: the tab was closed
-_LOOK = 0.2
+"""The running job holds it. The page's queue alone is not enough, because it lets the next job begin while a
+stopped one is still finishing its last step."""
+PATIENCE = 15.0  # seconds after which a job that nobody follows is stopped, because the tab was closed
+_INTERVAL = 0.2
 
 
 class Cancellation(Exception):  # noqa: N818 (nothing went wrong: nobody wants the result any more)
-    """The work was stopped."""
+    """The job was stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """How far the work is.
+    """The progress of a job.
 
     Args:
-        what: is being done.
-        fraction: of all the steps, between 0 and 1.
+        what: what the job is doing.
+        fraction: the finished share of its steps, between 0 and 1.
     """
 
     what: str
@@ -44,10 +44,10 @@ class JobState:
 
 
 class Job(Generic[T]):
-    """A piece of work, and how far it is. It is the `Progress` of what embeds, too.
+    """A job with its progress: it is the `Steps` of a run and the `Progress` of embedding.
 
     Args:
-        work: does it; is given the job, to say how far it is.
+        work: the function that does the job; it reports its progress to its argument.
     """
 
     def __init__(self, work: Callable[[Job[T]], T]) -> None:
@@ -62,22 +62,22 @@ class Job(Generic[T]):
         self.warnings: list[str] = []
 
     def follow(self) -> Iterator[JobState]:
-        """Begin, and yield how far it is until it has ended; when the iterator is closed, the work stops."""
+        """Start the job and yield its progress until it has ended; closing the iterator stops the job."""
         self._asked = time.monotonic()
         threading.Thread(target=self._run, name="alignbench-job", daemon=True).start()
         try:
-            while not self._ended.wait(_LOOK):
+            while not self._ended.wait(_INTERVAL):
                 self._asked = time.monotonic()
                 yield self.state
         finally:
             self.stop()
 
     def result(self) -> T:
-        """Return what the work gave, after it has ended.
+        """Return the result of a job that has ended.
 
         Raises:
-            Cancellation: it was stopped.
-            Exception: what it raised.
+            Cancellation: the job was stopped.
+            Exception: the job raised it.
         """
         if self._error is not None:
             raise self._error
@@ -85,50 +85,50 @@ class Job(Generic[T]):
         return self._result
 
     def stop(self) -> None:
-        """Let the work end with its next step."""
+        """Stop the job at its next step."""
         self._stop.set()
 
     @property
     def ended(self) -> bool:
-        """Whether the work has ended, one way or another."""
+        """Whether the job has ended, in whatever way."""
         return self._ended.is_set()
 
     @property
     def state(self) -> JobState:
-        """How far it is."""
+        """The progress of the job."""
         part = self._part / self._parts if self._parts else 0.0
         return JobState(self._what, max(0.0, min(1.0, (self._step + min(part, 1.0)) / self._steps)))
 
     def expect(self, steps: int) -> None:
-        """Say of how many steps the work is."""
+        """Set the number of steps."""
         self._step, self._steps = -1, max(1, steps)
 
     def step(self, what: str) -> None:
         """Begin the next step.
 
         Raises:
-            Cancellation: nobody wants it.
+            Cancellation: the job was stopped, or nobody follows it.
         """
         self._check()
         self._step, self._what, self._part, self._parts = self._step + 1, what, 0, 0
 
     def say(self, what: str) -> None:
-        """Say what is being done, where that is no step of its own."""
+        """Describe what the job is doing without beginning a step."""
         self._check()
         self._what = what
 
     def start(self, total: int, what: str) -> None:
-        """Begin a part of a step that is counted, as embedding does."""
+        """Begin to count the items of a step, as embedding does."""
         self._check()
         self._part, self._parts, self._what = 0, total, what
 
     def advance(self, n: int) -> None:
-        """Have done `n` more of it."""
+        """Count `n` more items as done."""
         self._part += n
         self._check()
 
     def close(self) -> None:
-        """End the part."""
+        """End counting."""
         self._part = self._parts
 
     def _check(self) -> None:
@@ -146,7 +146,7 @@ class Job(Generic[T]):
             finally:
                 give_back()
                 DEVICE.release()
-        except BaseException as error:  # whoever asks for the result gets it
+        except BaseException as error:  # `result` raises it
             self._error = error
         finally:
             self._ended.set()
@@ -166,6 +166,6 @@ class Job(Generic[T]):
             _LOG.warning("%s: %s", category.__name__, message)
 
     def _wait(self) -> None:
-        while not DEVICE.acquire(timeout=_LOOK):
+        while not DEVICE.acquire(timeout=_INTERVAL):
             self._what = "waiting for the device"
             self._check()

@@ -1,4 +1,4 @@
-"""Memory that a job leaves behind, given back to the system."""
+"""Gives memory that a job has used back to the system."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def give_back() -> None:
-    """Free what nobody holds any more.
+    """Free objects that are no longer used, and give their memory back to the system.
 
-    Figures are cycles of objects with large buffers. With the many objects of torch and gradio beside them,
-    the collector looks at old cycles so rarely that a page would hold those of many jobs. What is freed
-    stays with the C library, in an arena of each thread, until the library is asked for it.
+    Figures are cycles of objects with large buffers. Among the many objects of torch and gradio, the garbage
+    collector looks for old cycles so rarely that the page would keep those of many jobs. The C library keeps
+    the freed memory in arenas of each thread until it is told to give it back.
     """
     gc.collect()
     if (trim := _malloc_trim()) is not None:
@@ -25,7 +25,7 @@ def give_back() -> None:
 
 @cache
 def _malloc_trim() -> Callable[[int], int] | None:
-    """Return glibc's `malloc_trim`; None where there is another C library."""
+    """Return glibc's `malloc_trim`; None with another C library."""
     try:
         trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
     except (OSError, AttributeError, TypeError):  # TypeError: Windows, where None names no library

@@ -1,9 +1,10 @@
-"""What the page offers, and the options that follow from what was chosen."""
+"""What the page offers, and the options that follow from a visitor's choice."""
 
 from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import RESERVED
@@ -28,10 +29,10 @@ class Choices:
     """What the controls offer, collected once.
 
     Args:
-        encoders: (text on the page, name) of each.
-        llms: the same of the LLMs.
-        data_types: the types of the data; none where it has none.
-        defaults: name of an option -> its value at first, where the command or the configuration says it.
+        encoders: (text on the page, name) of each encoder.
+        llms: (text on the page, name) of each LLM.
+        data_types: the types of the data; empty if they are unknown.
+        defaults: name of an option -> its initial value, if the command or the configuration sets it.
     """
 
     encoders: list[Choice]
@@ -44,16 +45,16 @@ class Choices:
 class Menu:
     """The names that the page offers.
 
-    A browser may choose among these and name nothing else: a spec may be a folder.
+    A browser may choose among these names only, because any other one could be the path of a folder.
 
     Args:
-        given: the options that the command was started with; they hold in every run of the page.
+        given: the options of the command; they apply to every run of the page.
     """
 
     given: Mapping[str, Any] = field(default_factory=dict)
 
     def choices(self) -> Choices:
-        """Return all that can be chosen, and what is chosen at first.
+        """Return everything that can be chosen, and the initial choice.
 
         Raises:
             AlignbenchError: there is no data.
@@ -64,20 +65,16 @@ class Menu:
         """Return (text on the page, name) of every encoder."""
         from alignbench.encoders import ENCODERS, resolve
 
-        sources = self._base.config.encoders
-        names = (*self._named("encoders"), *ENCODERS.names(), *sources)
-        return [(_marked(name, lambda n: resolve(n, sources=sources)), name) for name in dict.fromkeys(names)]
+        return self._offered("encoders", ENCODERS.names(), self._base.config.encoders, resolve)
 
     def llms(self) -> list[Choice]:
         """Return (text on the page, name) of every LLM."""
         from alignbench.llms import LLMS, resolve
 
-        sources = self._base.config.llms
-        names = (*self._named("llms"), *LLMS.names(), *sources)
-        return [(_marked(name, lambda n: resolve(n, sources=sources)), name) for name in dict.fromkeys(names)]
+        return self._offered("llms", LLMS.names(), self._base.config.llms, resolve)
 
     def defaults(self) -> dict[str, Any]:
-        """Return what is chosen at first."""
+        """Return the initial choice."""
         options = self._base
         return {
             "encoders": list(options.encoders),
@@ -87,7 +84,7 @@ class Menu:
         }
 
     def data_types(self) -> list[str]:
-        """Return the types of the data; none where it is rows of arrays of which no type is known.
+        """Return the types of the data; an empty list if it has none, like rows of arrays without labels.
 
         Raises:
             AlignbenchError: there is no data.
@@ -96,14 +93,14 @@ class Menu:
         return [name for name in session.dataset.data_types if name not in RESERVED]
 
     def options(self, chosen: Mapping[str, Any]) -> Options:
-        """Return the options of a run, checked as those of a pytest run are.
+        """Return the options of a run, checked like those of a pytest run.
 
         Raises:
-            ConfigError: a value that can't be, or a model that the page does not offer.
+            ConfigError: a value is not allowed, or the page does not offer a model.
         """
-        for what, offered in (("encoders", self.encoders), ("llms", self.llms)):
-            if what in chosen:
-                _check_names(what, chosen[what], [name for _, name in offered()])
+        for option, offered in (("encoders", self.encoders), ("llms", self.llms)):
+            if option in chosen:
+                _check_names(option, chosen[option], [name for _, name in offered()])
         return Options({**self.given, **chosen})
 
     def command(self, experiment: str, chosen: Mapping[str, Any], extra: Iterable[str] = ()) -> str:
@@ -124,25 +121,33 @@ class Menu:
         """The options of a run in which nothing was chosen."""
         return Options(self.given)
 
-    def _named(self, name: str) -> tuple[str, ...]:
-        """Return the models of a side that the command names."""
-        return tuple(self._base[name]) if self._base.is_given(name) else ()
+    def _offered(
+        self,
+        option: str,
+        registered: Iterable[str],
+        sources: Mapping[str, str],
+        resolve: Callable[..., Encoder | LLM | Custom],
+    ) -> list[Choice]:
+        """Return the models of a side: first those that the command names, then all that are known."""
+        named = self._base[option] if self._base.is_given(option) else ()
+        names = dict.fromkeys((*named, *registered, *sources))
+        return [(_described(name, partial(resolve, sources=sources)), name) for name in names]
 
 
-def _check_names(what: str, chosen: Iterable[str], offered: list[str]) -> None:
+def _check_names(option: str, chosen: Iterable[str], offered: list[str]) -> None:
     names = list(chosen)
-    noun = "LLM" if what == "llms" else "encoder"
+    noun = "LLM" if option == "llms" else "encoder"
     if not names:
         raise ConfigError(f"choose at least one {noun}")
     if unknown := [name for name in names if name not in offered]:
         raise ConfigError(
-            f"{noun} {unknown[0]!r} is not on the list; to have it there, start with "
-            f"alignbench ui --{what} {unknown[0]}"
+            f"{noun} {unknown[0]!r} is not on the list; to put it there, start with "
+            f"alignbench ui --{option} {unknown[0]}"
         )
 
 
-def _marked(name: str, resolve: Callable[[str], Encoder | LLM | Custom]) -> str:
-    """Return the name, with what speaks against choosing it."""
+def _described(name: str, resolve: Callable[[str], Encoder | LLM | Custom]) -> str:
+    """Return the name with what visitors should know before they choose the model."""
     try:
         handle = resolve(name)
         if handle.info.weights == "random":

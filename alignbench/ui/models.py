@@ -1,4 +1,4 @@
-"""What stays in memory from one click to the next: sessions with their embeddings, and a few models."""
+"""Sessions with their embeddings, and a few models, which stay in memory from one click to the next."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 H = TypeVar("H", bound="Encoder | LLM")
 
-SESSIONS = 4  # whose embeddings stay in memory
-LOADED = 2  # models
-LOADED_BYTES = 2 * 2**30  # of their weights together; a larger model is freed after its work
+SESSIONS = 4  # sessions whose embeddings stay in memory
+LOADED = 2  # models that stay in memory
+LOADED_BYTES = 2 * 2**30  # the largest sum of their weights; a larger model is freed after its work
 
 
 class Sessions:
-    """The last few selections, with what they have embedded."""
+    """The last few sessions with their embeddings."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, Session] = OrderedDict()
 
     def get(self, options: Options) -> Session:
-        """Return the session of these options: the one that there is, or a new one."""
-        # What else is chosen plays no part in what is embedded.
+        """Return the session with the models and data of these options: an earlier one, else a new one."""
+        # Embeddings do not depend on other options that visitors can choose.
         key = repr((options.encoders, options.llms, options.data_types, options.n_samples, options.seed))
         session = self._kept.pop(key, None) or Session(options)
         session.options = options
@@ -38,21 +38,21 @@ class Sessions:
         return session
 
     def forget(self, session: Session) -> None:
-        """Drop a session in which something failed: it would remember that, and not try again."""
+        """Drop a session in which something failed, because it would not try that again."""
         self._kept = OrderedDict((key, kept) for key, kept in self._kept.items() if kept is not session)
 
 
 class RecentModels:
-    """The last few models that were used as such, in memory as long as they are small."""
+    """The last few models that were used, which stay in memory if they are small."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, ...], Encoder | LLM] = OrderedDict()
 
     def get(self, model: H, device: str, dtype: str) -> H:
-        """Return the model in memory: the one that was loaded before, if it is the same."""
+        """Return a loaded model: an equal one that was loaded before, else this one."""
         info = model.info
         key = (info.side, info.label, info.source, repr(sorted(info.params.items(), key=str)), device, dtype)
-        # The key names side and class of what it stands for: `H` again.
+        # The key contains the side, so the model is of the same class.
         kept = cast("H | None", self._kept.pop(key, None))
         if kept is None or not kept.loaded:
             self._make_room()
@@ -62,14 +62,14 @@ class RecentModels:
         return kept
 
     def tidy(self) -> None:
-        """Free models until what stays is little."""
+        """Free the oldest models until there are few and small ones."""
         while self._kept and (
             len(self._kept) > LOADED or sum(map(bytes_of, self._kept.values())) > LOADED_BYTES
         ):
             self._kept.popitem(last=False)[1].unload()
 
     def clear(self) -> None:
-        """Free all."""
+        """Free all models."""
         while self._kept:
             self._kept.popitem()[1].unload()
 
@@ -79,7 +79,7 @@ class RecentModels:
 
 
 def bytes_of(model: Encoder | LLM) -> int:
-    """Return the size of a model's files, 0 where they are not on this machine."""
+    """Return the size of a model's files; 0 if they are not on this machine."""
     try:
         located = model.source.local(model.wanted)
     except AlignbenchError:

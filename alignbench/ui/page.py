@@ -1,4 +1,4 @@
-"""The page: six tabs of controls and results, in gradio."""
+"""The page: a tab of controls and results for each of several experiments, in gradio."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from alignbench.ui.tabs import Tab
 
 _LOG = logging.getLogger(__name__)
-QUEUE = 16  # visitors' clicks that wait
+QUEUE = 16  # the largest number of waiting clicks
 ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "device"}
 _SYSTEM = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 _MONO = ("ui-monospace", "Consolas", "Menlo", "monospace")
@@ -36,9 +36,9 @@ READY = '<p class="ab-status">Nothing computed yet: choose, and press Run.</p>'
 
 
 def theme() -> Any:
-    """Return the look: the system's own fonts, so that nothing is fetched from elsewhere."""
+    """Return the theme, with the system's own fonts, so that nothing is fetched from elsewhere."""
     look = gr.themes.Default(primary_hue="blue", neutral_hue="slate", font=_SYSTEM, font_mono=_MONO)
-    # Gradio's own blue on white, and white on it, are 3.7:1; these are 4.5:1 and more.
+    # The contrast of gradio's own blue with white is 3.7:1; that of these colours is at least 4.5:1.
     return look.set(
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
@@ -53,7 +53,7 @@ def theme() -> Any:
 
 
 def css() -> str:
-    """Return the style sheet of what is not gradio's."""
+    """Return the style sheet for the elements that are not gradio's."""
     return Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 
 
@@ -136,7 +136,7 @@ def _tab(app: App, tab: Tab, choices: Choices) -> None:
 def _handler(
     app: App, tab: Tab, fields: list[Field], count: int, scattered: bool
 ) -> Callable[..., Iterator[list[Any]]]:
-    """Return what Run does: it yields the values of all outputs, again and again."""
+    """Return the handler of Run, which yields the values of all outputs with every step."""
 
     def handle(request: gr.Request, *values: Any) -> Iterator[list[Any]]:
         def update(status: str, running: bool, rest: list[Any] | None = None) -> list[Any]:
@@ -150,19 +150,19 @@ def _handler(
             last = None
             for item in app.run(tab, chosen, str(request.session_hash)):
                 if isinstance(item, View):
-                    yield update(_said("Done.", "status"), False, _results(item, scattered))
+                    yield update(_status("Done.", "status"), False, _results(item, scattered))
                 elif item != last:
                     last = item
                     yield update(_progress(item), True)
         except Cancellation:
-            yield update(_said("Stopped.", "status"), False)
+            yield update(_status("Stopped.", "status"), False)
         except AlignbenchError as error:
-            yield update(_said(str(error), "alert"), False)
+            yield update(_status(str(error), "alert"), False)
             raise _error(str(error)) from error
         except Exception as error:
             _LOG.exception("%s failed", tab.name)
             text = f"{type(error).__name__}: {error}; the log of alignbench ui says more"
-            yield update(_said(text, "alert"), False)
+            yield update(_status(text, "alert"), False)
             raise _error(text) from error
 
     return handle
@@ -186,25 +186,25 @@ def _results(view: View, scattered: bool) -> list[Any]:
 def _stopper(app: App, tab: Tab) -> Callable[..., list[Any]]:
     def stop(request: gr.Request) -> list[Any]:
         app.stop(tab, str(request.session_hash))
-        said = _said("Stopped. What was under way ends with its next step.", "status")
-        return [said, gr.Button(interactive=True), gr.Button(interactive=False)]
+        status = _status("Stopped. The run ends at its next step.", "status")
+        return [status, gr.Button(interactive=True), gr.Button(interactive=False)]
 
     return stop
 
 
 def _previewed(app: App, field: Field) -> None:
-    """Show what was uploaded, or why it can't be used, before anything is run."""
-    seen = gr.HTML(elem_id="upload-seen")
+    """Show the uploaded image, or why it can't be used, before anything is run."""
+    box = gr.HTML(elem_id="upload-seen")
 
     def look(path: str | None) -> str:
         try:
             image = open_upload(field.read(path), app.folder)
         except AlignbenchError as error:
-            return _said(str(error), "alert")
+            return _status(str(error), "alert")
         return "" if image is None else preview(*image)
 
     field.component.change(
-        look, field.component, seen, show_progress="hidden", api_visibility="private", **ONE_AT_A_TIME
+        look, field.component, box, show_progress="hidden", api_visibility="private", **ONE_AT_A_TIME
     )
 
 
@@ -216,7 +216,7 @@ def _scatter() -> list[Any]:
         y="y",
         color="type",
         tooltip=["sample", "type", "text"],
-        colors_in_legend=[],  # its own is cut off below the plot
+        colors_in_legend=[],  # the plot's own legend is cut off
         x_title=" ",
         y_title=" ",
         x_axis_labels_visible=False,
@@ -224,18 +224,18 @@ def _scatter() -> list[Any]:
         label="Point at a sample to see what it is; drag to zoom in, double-click to zoom out",
         elem_id="scatter",
     )
-    legend = gr.HTML()
-    shown = [plot, legend]
-    which.input(_plot, [points, which], shown, show_progress="hidden", queue=False, api_visibility="private")
-    return [points, which, *shown]
+    drawn = [plot, gr.HTML()]  # plot and legend
+    which.input(_plot, [points, which], drawn, show_progress="hidden", queue=False, api_visibility="private")
+    return [points, which, *drawn]
 
 
 def _plot(points: dict[str, list[dict[str, Any]]], name: str | None) -> list[Any]:
     import pandas as pd
 
-    own = points.get(name or "", [])
-    colours = {label: look.colour for label, look in type_looks(point["type"] for point in own).items()}
-    frame = pd.DataFrame(own, columns=["x", "y", "type", "sample", "text"])
+    samples = points.get(name or "", [])
+    looks = type_looks(sample["type"] for sample in samples)
+    colours = {label: look.colour for label, look in looks.items()}
+    frame = pd.DataFrame(samples, columns=["x", "y", "type", "sample", "text"])
     items = "".join(
         f'<li><span style="background: {colour}" aria-hidden="true"></span>{html.escape(label)}</li>'
         for label, colour in colours.items()
@@ -251,7 +251,7 @@ def _progress(state: JobState) -> str:
     )
 
 
-def _said(text: str, role: str) -> str:
+def _status(text: str, role: str) -> str:
     return f'<p class="ab-status ab-{role}" role="{role}">{html.escape(clean(text))}</p>'
 
 

@@ -1,4 +1,4 @@
-"""What a study found, as the page shows it: an answer, a table, figures with captions, files."""
+"""The results of a run as the page shows them: an answer, a table, figures with captions, and files."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ Points = dict[str, list[dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A study's results, ready to be shown.
+    """The results of a run, ready to be shown.
 
     Args:
-        answer: HTML: the answer first, then what to keep in mind.
-        head: of the table: of `HEAD` what any row has.
-        rows: of the table.
-        figures: HTML.
-        files: CSV, JSON and a ZIP of the figures.
-        points: of a scatter by its name: x, y, type, sample, text of each sample.
+        answer: the answer and what readers should keep in mind, as HTML.
+        head: the heads of the table's columns.
+        rows: the rows of the table.
+        figures: the figures with their captions, as HTML.
+        files: the scores as CSV and as JSON, and a ZIP of the figures.
+        points: name of a scatter plot -> x, y, type, sample and text of each sample.
     """
 
     answer: str
@@ -71,22 +71,22 @@ def view_of(
     notes: Iterable[str] = (),
     tell: Callable[[str], None] = lambda what: None,
 ) -> View:
-    """Return what the page shows of a study, and write its files.
+    """Return what the page shows of a run, and write its files.
 
     Args:
-        result: of the experiments.
-        figures: the names of those that belong to the study.
-        folder: an empty one for the files.
-        name: of the files.
-        options: what was chosen.
-        command: that gives the same in a terminal.
-        notes: what else the reader has to know.
+        result: the result of the experiments.
+        figures: the names of the figures of the tab.
+        folder: an empty folder for the files.
+        name: the name of the files, without suffix.
+        options: the options of the run.
+        command: the command that does the same in a terminal.
+        notes: further sentences for the reader.
         tell: is told what is being drawn.
     """
     problems: list[str] = []
     drawn = _draw(result, figures, folder, problems.append, tell)
-    about = {"command": command, "options": jsonable(options.to_dict()), "seed": options.seed}
-    scores = {"scores": [plain_score(score) for score in result.scores], "run": about}
+    run = {"command": command, "options": jsonable(options.to_dict()), "seed": options.seed}
+    scores = {"scores": [plain_score(score) for score in result.scores], "run": run}
     files = (folder / f"{name}.csv", folder / f"{name}.json", folder / f"{name}-figures.zip")
     write_text(files[0], scores_csv(result.scores))
     write_text(files[1], dump(scores, indent=1))
@@ -110,23 +110,23 @@ def _draw(
     complain: Callable[[str], None],
     tell: Callable[[str], None],
 ) -> dict[str, Path]:
-    """Draw the figures that the scores and arrays allow, by the suite's own way from files to figures."""
+    """Draw the figures that the scores and arrays allow."""
     inputs = result.inputs
     for problem in result.problems:
         complain(problem)
     drawn: dict[str, Path] = {}
-    unseen: set[str] = set()
+    unprintable: set[str] = set()
     for name in names:
         tell(f"drawing {caption_of(name).title}")
         try:
             figure = FIGURES.get(name)(inputs)
             if figure is not None:
                 drawn[name] = save(figure, folder / name)[0]
-                unseen |= behind(figure).missing
-        except Exception as error:  # as in a run's report: it must not cost the numbers
+                unprintable |= behind(figure).missing
+        except Exception as error:  # as in a run's report, a figure must not cost the numbers
             complain(f"the figure {name} could not be drawn ({type(error).__name__}: {error})")
-    if unseen:
-        complain(boxes(unseen))
+    if unprintable:
+        complain(boxes(unprintable))
     return drawn
 
 
@@ -143,9 +143,9 @@ def _figure(name: str, png: Path) -> str:
 
 
 def _not_drawn(names: Iterable[str], drawn: Iterable[str]) -> list[str]:
-    """Name the figures of the tab that there are not, and what each of them needs."""
+    """Return a sentence with the figures of the tab that were not drawn, and what each of them needs."""
     missing = [f"{name}{needs_of(name)}" for name in names if name not in set(drawn)]
-    return [f"Not drawn, for want of what they show: {', '.join(missing)}."] if missing else []
+    return [f"Not drawn, because the run lacks what they show: {', '.join(missing)}."] if missing else []
 
 
 def _answer(findings: Findings, command: str, notes: Sequence[str]) -> str:
@@ -156,18 +156,19 @@ def _answer(findings: Findings, command: str, notes: Sequence[str]) -> str:
     rankings = [ranking for ranking in findings.rankings if ranking.metric is not None]
     for ranking in rankings:
         lines = answer(ranking, _name, _safe)
-        of = f"For {_name(ranking.llm)}: " if len(rankings) > 1 else ""
-        parts.append(f'<p class="ab-headline">{of}{lines[0]}</p>')
+        start = f"For {_name(ranking.llm)}: " if len(rankings) > 1 else ""
+        parts.append(f'<p class="ab-headline">{start}{lines[0]}</p>')
         parts.append("".join(f"<p>{line}</p>" for line in lines[1:]))
     if not rankings:
         missing = sum(score.value is None for score in scores)
-        said = f"{len(scores)} scores"
-        said += f", {missing} of them not applicable (the table says why)" if missing else ""
-        parts.append(f'<p class="ab-headline">{said}.</p>')
+        headline = f"{len(scores)} scores"
+        if missing:
+            headline += f", {missing} of them not applicable (the table says why)"
+        parts.append(f'<p class="ab-headline">{headline}.</p>')
     parts.append(pair_table(scores, _name, _safe))
     names = {model: _name(model) for score in scores for model in (score.encoder, score.llm) if model}
-    told = [*retrieved(scores, names), *control_sentences(findings.controls, _name, _safe)]
-    parts += [*(f"<p>{sentence}</p>" for sentence in told), *_predicted(findings.prediction)]
+    sentences = [*retrieved(scores, names), *control_sentences(findings.controls, _name, _safe)]
+    parts += [*(f"<p>{sentence}</p>" for sentence in sentences), *_predicted(findings.prediction)]
     if notes:
         parts.append(f'<ul class="ab-notes">{"".join(f"<li>{_safe(note)}</li>" for note in notes)}</ul>')
     flags = findings.flags
@@ -185,8 +186,8 @@ def _predicted(prediction: Prediction | None) -> list[str]:
     """Return whether scores predict retrieval, as HTML, in the words of the summary."""
     if prediction is None:
         return []
-    told = [f"{one.metric} with {one.outcome}: {worth(one)}" for one in prediction.first]
-    items = "".join(f"<li>{_safe(one)}</li>" for one in told)
+    links = [f"{link.metric} with {link.outcome}: {worth(link)}" for link in prediction.first]
+    items = "".join(f"<li>{_safe(link)}</li>" for link in links)
     return [
         f"<p><b>Does a score predict retrieval?</b> {_safe(prediction.statement)}</p>",
         f"<ul>{items}</ul>" if items else "",
@@ -195,7 +196,7 @@ def _predicted(prediction: Prediction | None) -> list[str]:
 
 
 def _points(result: Result) -> Points:
-    """Return each layout's points with what each sample is."""
+    """Return the points of each layout with their samples."""
     samples = () if result.dataset is None else result.dataset.samples
     texts = {sample.id: sample.texts[0] if sample.texts else "" for sample in samples}
     layouts = [arrays for name, arrays in result.arrays.items() if name.startswith("layout-")]

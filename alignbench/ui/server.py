@@ -1,4 +1,4 @@
-"""Serves the page: on this machine only by default, one job at a time, with nothing from elsewhere."""
+"""Serves the page: by default to this machine only, one job at a time, and with nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 INSTALL = "the page needs gradio: pip install 'alignbench[ui]'"
-# Gradio's own scripts are inline, and its plots compile their expressions.
+# Gradio's scripts are inline, and its plots compile expressions with eval.
 POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -44,11 +44,11 @@ HEADERS = (
     (b"referrer-policy", b"no-referrer"),
 )
 SESSIONS = 64
-"""Visitors whose page is remembered; of each gradio keeps a copy of all controls."""
+"""The number of visitors whose state is kept; gradio keeps a copy of all controls for each of them."""
 
 
 class Policy:
-    """Adds the headers that keep a page to itself to every answer."""
+    """Adds to every answer the headers that isolate the page from other origins."""
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self.app = app
@@ -67,20 +67,20 @@ class Policy:
 def serve(
     given: Mapping[str, Any], *, host: str, port: int | None, browser: bool, names: Sequence[str] = ()
 ) -> int:
-    """Serve the page until it is interrupted; return the exit status.
+    """Serve the page until the user interrupts it; return the exit status.
 
     Args:
-        given: the options of a run that the command was started with.
+        given: the options of the command, which apply to every run.
         host: the address to listen on.
-        port: the port; a free one from 7860 on if None.
-        browser: whether to open it.
-        names: further names by which the page may be opened.
+        port: the port; None for a free one from 7860 on.
+        browser: whether to open the page in the browser.
+        names: further names under which the page may be opened.
 
     Raises:
-        ConfigError: gradio is missing, or it can't listen there.
+        ConfigError: gradio is missing, or the server can't listen there.
         AlignbenchError: there is no data.
     """
-    # A folder that is left with a signal is left in order, too: the handler is there before the folder is.
+    # Set before the folder is created, so that SIGTERM also removes the folder.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), claimed_folder() as place:
         page, url = start(given, host=host, port=port, browser=browser, folder=place, names=names)
@@ -112,7 +112,7 @@ def start(
         host: see `serve`.
         port: see `serve`.
         browser: see `serve`.
-        folder: where uploads and results are kept: private to this server.
+        folder: a folder for uploads and results, private to this server.
         names: see `serve`.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -151,7 +151,7 @@ def start(
             strict_cors=True,
             theme=theme(),
             css=css(),
-            # Else gradio asks for its own page, and gives up where a busy machine takes 3 seconds for it.
+            # Otherwise gradio requests its own page, and gives up if a busy machine takes 3 seconds for it.
             _frontend=False,
             app_kwargs={"middleware": middleware, "docs_url": None, "redoc_url": None},
         )
@@ -162,9 +162,9 @@ def start(
 
 
 def _warm() -> None:
-    """Import what the first click would wait for; two threads that import transformers at once break it."""
+    """Import what the first run needs, under the lock, because concurrent imports of transformers fail."""
     from alignbench.ui.jobs import DEVICE
 
-    with DEVICE, suppress(ImportError):  # the first click says it better
+    with DEVICE, suppress(ImportError):  # the first run reports it better
         import torch  # noqa: F401
         import transformers  # noqa: F401

@@ -1,4 +1,4 @@
-"""The table that stands above the figures of the alignment tab: every pair by CKA, MSE and cosine."""
+"""The table above the figures of the alignment tab: CKA, MSE and cosine of every pair."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ COLUMNS = {
     "projection_cosine": "cosine",
 }
 _ABOUT = (
-    "MSE and cosine are of texts that a linear projection predicts from images it never saw. Higher is "
-    "better, but for MSE, where the mean text gets 1. CKA as published is high for unrelated data where n "
-    "is small; of calibrated CKA 0 is chance. In brackets: 95% intervals."
+    "MSE and cosine compare held-out texts with those that a linear projection predicts from their images. "
+    "Higher is better, except for MSE, where predicting the mean text gives 1. CKA as published is high even "
+    "for unrelated data if n is small; for calibrated CKA, 0 is chance. In brackets: 95% intervals."
 )
 
 
 def pair_table(scores: Sequence[Score], name: Callable[[object], str], safe: Callable[[object], str]) -> str:
-    """Return a table of pairs as HTML, with 95% intervals; nothing where nothing was projected.
+    """Return a table of pairs as HTML, with 95% intervals; "" if no pair was projected.
 
     Args:
-        scores: of a study.
+        scores: the scores of a run.
         name: writes a model's name as HTML.
         safe: escapes any other text.
     """
@@ -45,7 +45,7 @@ def pair_table(scores: Sequence[Score], name: Callable[[object], str], safe: Cal
     head = "".join(f'<th scope="col">{safe(text)}</th>' for text in ("encoder", "LLM", *COLUMNS.values()))
     rows = "".join(
         f"<tr><td>{name(pair[0])}</td><td>{name(pair[1])}</td>"
-        + "".join(f"<td>{safe(_cell(own.get(pair)))}</td>" for own in columns.values())
+        + "".join(f"<td>{safe(_cell(column.get(pair)))}</td>" for column in columns.values())
         + "</tr>"
         for pair in pairs
     )

@@ -1,4 +1,4 @@
-"""The tabs of the page: the experiments that have a place there."""
+"""The tabs of the page: one for each experiment that declares a tab."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from alignbench.experiments import Experiment
-    from alignbench.experiments import Tab as Place
+    from alignbench.experiments import Tab as DeclaredTab
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +20,13 @@ class Tab:
     """A tab of the page.
 
     Args:
-        name: what stands on it.
-        experiment: the command that does the same, and the name of its endpoint and files.
-        about: what it answers, in a sentence.
-        controls: what can be chosen.
-        runs: the experiments that it runs.
-        figures: that it may have, in the order in which they are shown.
-        options: option -> the value that it has on the page.
+        name: the label of the tab.
+        experiment: the command that does the same, and the name of the endpoint and of the files.
+        about: the question that it answers, in a sentence.
+        controls: the names of its controls.
+        runs: the names of the experiments that it runs.
+        figures: the names of the figures that it may show, in this order.
+        options: option -> its fixed value on the page.
     """
 
     name: str
@@ -43,14 +43,14 @@ def tabs() -> list[Tab]:
     return [_tab(experiment, experiment.tab) for experiment in experiments() if experiment.tab is not None]
 
 
-def _tab(experiment: Experiment, place: Place) -> Tab:
-    runs = (experiment.name, *place.beside)
+def _tab(experiment: Experiment, declared: DeclaredTab) -> Tab:
+    runs = (experiment.name, *declared.beside)
     return Tab(
-        name=place.title,
+        name=declared.title,
         experiment=experiment.command,
-        about=place.about,
-        controls=("encoders", *place.controls),
+        about=declared.about,
+        controls=("encoders", *declared.controls),
         runs=runs,
         figures=tuple(dict.fromkeys(name for run in runs for name in figures_of(run))),
-        options=place.options,
+        options=declared.options,
     )

@@ -1,4 +1,4 @@
-"""Text that a browser sent: whole characters only."""
+"""Checks text that a browser sent for broken characters."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from alignbench.errors import InputError
 
 
 def check_texts(value: Any, where: str = "a text of the request") -> None:
-    r"""Refuse half a character, which no file, no JSON and no tokenizer can take.
+    r"""Check that there is no half of a character, which files, JSON and tokenizers can't hold.
 
-    A program can send one as JSON (`"\ud800"`), and some keyboards and clipboards cut an emoji in two.
+    A program can send one as JSON (`"\ud800"`), and some keyboards and clipboards split an emoji.
 
     Args:
-        value: text, or lists and mappings of it.
-        where: what it is called.
+        value: text, or lists and mappings of text.
+        where: what the text is, for the message.
 
     Raises:
         InputError: there is a lone surrogate.

@@ -1,4 +1,4 @@
-"""The one file that a browser may give: an image, opened with the caps of the datasets."""
+"""Uploads of images, the only files that a browser may send; they are opened like those of datasets."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ MAX_PIXELS = 40_000_000
 
 
 def open_upload(path: str | None, folder: Path) -> tuple[str, Image] | None:
-    """Return an uploaded image with its name; None where there is none.
+    """Return the name of an uploaded image and the image; None if there is no upload.
 
     Args:
-        path: as the page's server says it.
-        folder: where that server puts uploads: nothing else is opened, whatever the path says.
+        path: the path of the upload, which may be forged.
+        folder: the folder of the server's uploads; nothing outside of it is opened.
 
     Raises:
         DataError: it is not an upload, or not an image that can be used.
@@ -44,14 +44,14 @@ def open_upload(path: str | None, folder: Path) -> tuple[str, Image] | None:
 
 
 def preview(name: str, image: Image) -> str:
-    """Return the image in small as HTML."""
+    """Return a small version of the image, with its name and size, as HTML."""
     small = image.copy()
     small.thumbnail((320, 320))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=80)
-    said = f"{html.escape(clean(name))}, {image.width} x {image.height}"
+    caption = f"{html.escape(clean(name))}, {image.width} x {image.height}"
     data = base64.b64encode(buffer.getvalue()).decode()
     return (
-        f'<figure class="ab-upload"><img alt="{said}" src="data:image/jpeg;base64,{data}">'
-        f"<figcaption>{said}</figcaption></figure>"
+        f'<figure class="ab-upload"><img alt="{caption}" src="data:image/jpeg;base64,{data}">'
+        f"<figcaption>{caption}</figcaption></figure>"
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from alignbench.experiments.speed.rounds import Timing
-from alignbench.plugin.gate import Gate
+from alignbench.plugin.bridge import Bridge
 from alignbench.tests.speed_projects import ENCODE, ONE, TIMED, saved, takes, text
 from alignbench.tests.toys import CONFTEST, run
 
@@ -90,8 +90,8 @@ def _machine() -> str:
     return str(get_machine_id())
 
 
-def gate(*, saved_median: float, fails: str | None) -> Gate:
-    """A gate that compares `test_x` with one saved median, in seconds."""
+def bridge(*, saved_median: float, fails: str | None) -> Bridge:
+    """Return a bridge that compares `test_x` with one saved median, in seconds."""
     from pytest_benchmark.utils import parse_compare_fail
 
     session = SimpleNamespace(compared_mapping={"0001": {"test_x": {"stats": {"median": saved_median}}}})
@@ -99,7 +99,7 @@ def gate(*, saved_median: float, fails: str | None) -> Gate:
     plugins = SimpleNamespace(get_plugin=lambda name: session)
     config: Any = SimpleNamespace(option=option, pluginmanager=plugins)
     nothing: Any = None
-    return Gate(config, nothing, None, None)
+    return Bridge(config, nothing, None, None)
 
 
 def timed(median: float, *, busy: bool, **reference: float) -> Timing:
@@ -122,24 +122,24 @@ def timed(median: float, *, busy: bool, **reference: float) -> Timing:
 def test_slow_while_others_used_the_machine_is_not_judged(
     median: float, busy: bool, fails: str | None, judged: bool
 ) -> None:
-    own = gate(saved_median=1.0, fails=fails)
-    assert own.judges("test_x", timed(median, busy=busy)) == judged
-    assert own.unjudged == ([] if judged else ["test_x"])
+    subject = bridge(saved_median=1.0, fails=fails)
+    assert subject.judges("test_x", timed(median, busy=busy)) == judged
+    assert subject.unjudged == ([] if judged else ["test_x"])
 
 
 def test_load_by_others_is_not_taken_for_a_machine_that_became_slower() -> None:
-    own = gate(saved_median=1.0, fails="median:10%")
-    own.baseline.compared[0]["test_x"]["extra_info"] = {"reference": {"memory": 1.0}}
-    del own.baseline
-    assert own.too_slow_by("test_x", timed(1.3, busy=False, memory=1.25)) < 0
-    assert own.too_slow_by("test_x", timed(1.3, busy=True, memory=1.25)) > 0
-    assert not own.judges("test_x", timed(1.3, busy=True, memory=1.25))
-    assert own.judges("test_x", timed(2.0, busy=True, memory=1.25))
-    assert own.baseline.ratios == {"test_x": 2.0}
+    subject = bridge(saved_median=1.0, fails="median:10%")
+    subject.baseline.compared[0]["test_x"]["extra_info"] = {"reference": {"memory": 1.0}}
+    del subject.baseline
+    assert subject.too_slow_by("test_x", timed(1.3, busy=False, memory=1.25)) < 0
+    assert subject.too_slow_by("test_x", timed(1.3, busy=True, memory=1.25)) > 0
+    assert not subject.judges("test_x", timed(1.3, busy=True, memory=1.25))
+    assert subject.judges("test_x", timed(2.0, busy=True, memory=1.25))
+    assert subject.baseline.ratios == {"test_x": 2.0}
 
 
 def test_without_anything_saved_everything_is_judged() -> None:
-    assert gate(saved_median=1.0, fails="median:10%").judges("test_y", timed(99.0, busy=True))
+    assert bridge(saved_median=1.0, fails="median:10%").judges("test_y", timed(99.0, busy=True))
 
 
 SLOWED = """
@@ -198,10 +198,10 @@ def test_timings_that_were_saved_without_the_reference_are_compared_as_they_are(
 
 
 def test_the_user_s_own_place_and_name_are_left_alone(speed: pytest.Pytester) -> None:
-    own = ("--benchmark-storage=file://mine", "--benchmark-save=theirs")
-    first = run(speed, *ENCODE, *own, *COMPARE)
+    subject = ("--benchmark-storage=file://mine", "--benchmark-save=theirs")
+    first = run(speed, *ENCODE, *subject, *COMPARE)
     assert first.ret == 0
     first.stdout.fnmatch_lines(["speed *nothing saved yet to compare with*"])
     assert [path.name for path in speed.path.glob("mine/*/*")] == ["0001_theirs.json"]
     assert saved(speed) == []
-    run(speed, *ENCODE, *own, *COMPARE).stdout.fnmatch_lines(["speed  2 of 2 timings compared*"])
+    run(speed, *ENCODE, *subject, *COMPARE).stdout.fnmatch_lines(["speed  2 of 2 timings compared*"])
