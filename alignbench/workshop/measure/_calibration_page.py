@@ -163,8 +163,7 @@ def _types(columns: Sequence[ScoreDraws]) -> str:
 def _coverages(spans: Sequence[Coverage]) -> str:
     rows = [
         [
-            f"{one.column.score}: {CASES[one.column.cell.case].title}",
-            str(one.column.cell.n),
+            *_about(one.column),
             f"{one.draws:,}",
             f"{one.expected:.3f}",
             _bold(percent(one.covered), one.short),
@@ -177,6 +176,15 @@ def _coverages(spans: Sequence[Coverage]) -> str:
     ]
     numbers = ("n", "draws", "expected", "covered", "below, above", "population", "width", "flag")
     return table(["score: pairs", *numbers], rows)
+
+
+def _about(column: ScoreDraws) -> tuple[str, str]:
+    """Return what the draws are of: the score with its pairs, and n."""
+    return f"{column.score}: {CASES[column.cell.case].title}", str(column.cell.n)
+
+
+def _span(span: Coverage) -> tuple[str, str, str]:
+    return f"{span.expected:.3f}", _bold(percent(span.covered), span.short), f"{span.width:.2f}"
 
 
 def _population(one: Coverage) -> str:
@@ -194,12 +202,9 @@ def _trained(columns: Sequence[ScoreDraws]) -> str:
         case, span, rejected = CASES[column.cell.case], coverage(column), size_of(column, "global")
         rows.append(
             [
-                f"{column.score}: {case.title}",
-                str(column.cell.n),
+                *_about(column),
                 f"{len(column.drawn):,}",
-                f"{span.expected:.3f}" if span else "–",
-                _bold(percent(span.covered), span.short) if span else "–",
-                f"{span.width:.2f}" if span else "–",
+                *(_span(span) if span else ("–", "–", "–")),
                 percent(rejected.shares[1]) if rejected and not case.shared else "–",
             ]
         )

@@ -116,8 +116,8 @@ def texts(n: int) -> list[str]:
     rng, source = random.Random(0), Synthetic(HELD_OUT_SEED)
     made: dict[str, None] = {}
     for i in itertools.count():
-        said = source.description(TYPES[i % len(TYPES)], i)
-        parts = [*said.wordings, *(f"{question} {answer}" for question, answer in said.exchanges)]
+        drawing = source.description(TYPES[i % len(TYPES)], i)
+        parts = [*drawing.wordings, *(f"{question} {answer}" for question, answer in drawing.exchanges)]
         made[" ".join(rng.sample(parts, rng.choice(_PARTS)))] = None
         if len(made) == n:
             break
@@ -129,15 +129,24 @@ def photos(n: int, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for i in range(n):
-        rng = np.random.default_rng(i)
-        size = PHOTO if i % 3 else PHOTO[::-1]
-        coarse = Image.fromarray(rng.integers(0, 255, (8, 12, 3), dtype=np.uint8))
-        smooth = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC), dtype=np.float64)
-        grain = smooth + rng.normal(0, 6, (*smooth.shape[:2], 1))
         file = folder / f"{i:05d}.{'png' if i % 4 == 3 else 'jpg'}"
-        Image.fromarray(grain.clip(0, 255).astype(np.uint8)).save(file, quality=90)
+        photo(i, PHOTO if i % 3 else PHOTO[::-1]).save(file, quality=90)
         files.append(file)
     return files
+
+
+def photo(seed: int, size: tuple[int, int]) -> Image.Image:
+    """Return a picture as detailed as a photo: smooth patches of colour, with grain.
+
+    Args:
+        seed: the seed of its colours and of its grain.
+        size: width and height in pixels.
+    """
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 255, (8, 12, 3), dtype=np.uint8))
+    smooth = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC), dtype=np.float64)
+    grain = smooth + rng.normal(0, 6, (*smooth.shape[:2], 1))
+    return Image.fromarray(grain.clip(0, 255).astype(np.uint8))
 
 
 def dataset(files: Sequence[Path]) -> Dataset:

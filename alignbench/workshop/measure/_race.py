@@ -33,8 +33,8 @@ class Round:
     """One turn of every contender.
 
     Args:
-        costs: the usage of each contender.
-        others: how many processors other processes kept busy meanwhile, None if that is unknown.
+        costs: how long each contender took.
+        others: the number of processors that other processes kept busy meanwhile; None if it is unknown.
     """
 
     costs: Mapping[str, Elapsed]
@@ -105,7 +105,7 @@ def ratios(rounds: Sequence[Round], of: str, to: str, what: str) -> Spread:
 
 
 def cost_of(work: Callable[[], Any]) -> Elapsed:
-    """Return the usage of one run of `work`."""
+    """Return how long one run of `work` takes."""
     before = used()
     work()
     after = used()

@@ -47,9 +47,6 @@ def ours(x: Matrix, y: Matrix) -> tuple[float, ...]:
     return sums.linear_cka(), float("nan") if debiased is None else debiased, *sums.linear_cka_null()
 
 
-"""Return the four numbers from n x n matrix products: HKH, HLH, and HSIC₁ as Song et al. write it."""
-
-
 def textbook(x: Matrix, y: Matrix) -> tuple[float, ...]:
     """Return the four numbers by n x n matrix products: HKH, HLH, and HSIC₁ as Song et al. write it."""
     n = len(x)
@@ -89,10 +86,8 @@ def compare(n: int, dx: int, dy: int, rounds: int) -> None:
         for form, results in runs.items():
             command = [sys.executable, "-m", "alignbench.measure", "cka", "--once", form]
             command += ["--n", str(n), "--dims", str(dx), str(dy)]
-            output = subprocess.run(
-                command, env=ONE_THREAD, capture_output=True, text=True, check=True
-            ).stdout
-            results.append(json.loads(output))
+            done = subprocess.run(command, env=ONE_THREAD, capture_output=True, text=True, check=True)
+            results.append(json.loads(done.stdout))
     numbers = [np.asarray(results[0]["numbers"], dtype=np.float64) for results in runs.values()]
     gap = float(np.abs(numbers[0] - numbers[1]).max())
     if not gap <= AGREEMENT:

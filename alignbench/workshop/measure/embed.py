@@ -1,6 +1,6 @@
-"""Embedding compared with the usual alternatives: sentence-transformers for texts, a plain loop for images.
+"""How fast we embed, compared with sentence-transformers for texts and a plain loop for images.
 
-They use the same weights and arithmetic, models are loaded beforehand, and contenders take turns in one
+All use the same weights and arithmetic, models are loaded beforehand, and the contenders take turns in one
 process; ours writes its vectors into an empty store each time. A ratio is the other's time divided by ours in
 the same round: above 1, ours is faster. Brackets hold the quartiles over the rounds.
 """
@@ -37,12 +37,12 @@ BATCH_SIZES = (4, 8, 16, 32, 64)
 PARTS = ("texts", "clip", "dinov2")
 PACKAGES = ("torch", "transformers", "sentence-transformers", "tokenizers", "torchvision", "pillow")
 INSTALL = (
-    "texts are compared with sentence-transformers, which is not here: pip install sentence-transformers"
+    "texts are compared with sentence-transformers, which is not installed: pip install sentence-transformers"
 )
 
 
 def main(argv: list[str]) -> int:
-    """Measure each part and print medians and ratios; 1 where sentence-transformers is not installed."""
+    """Measure each part and print medians and ratios; return 1 if sentence-transformers is not installed."""
     options = _parser().parse_args(argv)
     import torch
 
@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
 
 
 def compare_texts(place: Path, options: argparse.Namespace) -> None:
-    """Print our texts against sentence-transformers'."""
+    """Print how we compare with sentence-transformers on texts."""
     from alignbench.llms import resolve
     from alignbench.workshop.measure import _embed_contenders as contenders
 
@@ -83,7 +83,7 @@ def compare_texts(place: Path, options: argparse.Namespace) -> None:
 
 
 def compare_images(part: str, place: Path, options: argparse.Namespace) -> None:
-    """Print our images against a plain loop's."""
+    """Print how we compare with a plain loop on images."""
     from alignbench.workshop.measure import _embed_contenders as contenders
 
     make, pooling, model_class, output = {
@@ -123,8 +123,8 @@ def best_batch_size(encode: Callable[[int], Any], sizes: Sequence[int], device: 
     what = "cpu" if device in ("cpu", "auto") and not _has_gpu() else "wall"
     costs: dict[int, list[float]] = {size: [] for size in sizes}
     for _ in range(passes):
-        for size, seen in costs.items():
-            seen.append(getattr(cost_of(partial(encode, size)), what))
+        for size, times in costs.items():
+            times.append(getattr(cost_of(partial(encode, size)), what))
     return min(costs, key=lambda size: min(costs[size]))
 
 
@@ -194,18 +194,20 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m alignbench.measure embed", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--texts", type=int, default=256, help="how many")
-    parser.add_argument("--images", type=int, default=64, help="how many")
+    parser.add_argument("--texts", type=int, default=256, help="the number of texts")
+    parser.add_argument("--images", type=int, default=64, help="the number of images")
     parser.add_argument(
         "--batch-sizes",
         type=int,
         nargs="+",
         default=list(BATCH_SIZES),
-        help="that sentence-transformers may choose from",
+        help="the batch sizes that are tried for sentence-transformers",
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="auto", help="as --align-dtype")
-    parser.add_argument("--threads", type=int, default=0, help="of torch; 0 leaves it alone")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="torch's number of threads; 0 leaves it unchanged"
+    )
     parser.add_argument(
         "--calm", type=float, default=CALM, help="processors that others may keep busy in a round that counts"
     )

@@ -1,4 +1,4 @@
-"""Whether a tie is told apart at about the number of samples that was predicted.
+"""Whether two tied encoders are told apart at about the predicted number of samples.
 
 Two built-in encoders are compared on drawings that no model was trained on: for each seed on 90 of them, then
 on more and more, including the first ones.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,28 +82,22 @@ def embedded(encoders: tuple[str, str], llm: str, per_type: int) -> Pool:
         embedder.images(vision.resolve(name, sources=config.encoders), dataset).values for name in encoders
     )
     texts = embedder.texts(llms.resolve(llm, sources=config.llms), dataset).values
-    return Pool(
-        encoders,
-        (first, second),
-        texts,
-        np.asarray(dataset.groups),
-        np.asarray(dataset.labels),
-    )
+    return Pool(encoders, (first, second), texts, np.asarray(dataset.groups), np.asarray(dataset.labels))
 
 
 def look(pool: Pool, rows: Rows) -> SampleVerdict:
     """Return what these rows show, as a run of the suite would."""
-    found = [
+    results = [
         evaluate(METRICS.get(METRIC), x[rows], pool.texts[rows], groups=pool.groups[rows], null=False)
         for x in pool.images
     ]
-    joint = joint_of_deletions({name: f.deletions for name, f in zip(pool.encoders, found, strict=True)})
+    joint = joint_of_deletions({name: r.deletions for name, r in zip(pool.encoders, results, strict=True)})
     first, second = (np.asarray(joint.parts[name]) for name in pool.encoders)
-    difference = found[0].value - found[1].value
+    difference = results[0].value - results[1].value
     return SampleVerdict(
         difference=difference,
         error=joint.error_between(*pool.encoders),
-        n=found[0].n,
+        n=results[0].n,
         freedom=joint.freedom,
         apart=paired_p(difference, (first - second).tolist()) <= LEVEL,
     )
@@ -118,9 +113,7 @@ def line(seed: int, seen: Sequence[SampleVerdict]) -> str:
 
 def reached(sizes: Sequence[int], shares: Sequence[float]) -> str:
     """Return where the share told apart reaches the power, between the measured sizes."""
-    for (low, a), (high, b) in zip(
-        zip(sizes, shares, strict=True), zip(sizes[1:], shares[1:], strict=True), strict=False
-    ):
+    for (low, a), (high, b) in pairwise(zip(sizes, shares, strict=True)):
         if a < POWER <= b:
             return f"about {np.exp(np.interp(POWER, [a, b], np.log([low, high]))):.0f}"
     return f"below {sizes[0]}" if shares[0] >= POWER else f"above {sizes[-1]}"

@@ -1,4 +1,4 @@
-"""The entrances for text, arrays and earlier runs: what each one receives, and how.
+"""The entrances for text, arrays and earlier runs, and how each is fed.
 
 An entrance is a function of a scratch folder that returns a function, which feeds it one mutated input.
 """

@@ -1,4 +1,4 @@
-"""Mutations of bytes and of JSON values, like those by people's tools, disks and attackers."""
+"""Mutations of bytes and of JSON values, such as tools, failing disks and attackers cause."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import random
 
 DEEP: Final = 100_000
-# What a program expects least in place of a value.
+# Values that a program is least likely to expect.
 VALUES: Final[tuple[Any, ...]] = (
     None,
     True,
