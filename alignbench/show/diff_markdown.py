@@ -28,32 +28,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from alignbench.findings.diff import Comparison, Difference
-    from alignbench.findings.findings import Findings
     from alignbench.types import Score
 
 _SHOWN = 20
-_MOST = 250  # rows: what GitHub takes as a comment has room for these
+_MOST = 250  # the number of rows that fit into a comment on GitHub
 _HEAD = ["", "score", "of", "A", "B", "B - A", "95% of B - A"]
 _RIGHT = frozenset({3, 4, 5, 6})
 
 
 def markdown_diff(comparison: Comparison) -> str:
-    """Return a comparison as GitHub markdown: the answer, regressions, the clearest changes, all the rest."""
+    """Return a comparison as GitHub Markdown: the answer, regressions, the clearest changes, the rest."""
     several = recorded_twice(comparison.differences)
     regressions, changes = comparison.regressions, comparison.changes
     head, rest = [*regressions, *changes[:_SHOWN]], changes[_SHOWN:]
     lines = ["## What changed?", "", f"**{markdown(headline(comparison))}**", ""]
-    lines += [f"- {name}: {markdown(run_line(side))}" for name, side in _sides(comparison)]
+    for name, side in (("A", comparison.before), ("B", comparison.after)):
+        lines.append(f"- {name}: {markdown(run_line(side))}")
     lines += [f"- **unlike**: {markdown(reason)}" for reason in comparison.unlike]
-    lines += [
-        f"- {markdown(text)}"
-        for text in (
-            *answers(comparison),
-            *not_judged(comparison),
-            *timings_line(comparison),
-            *comparison.notes,
-        )
-    ]
+    texts = [*answers(comparison), *not_judged(comparison), *timings_line(comparison), *comparison.notes]
+    lines += [f"- {markdown(text)}" for text in texts]
     lines += ["", *_table(head, several)]
     if rest:
         lines += _folded(plural(len(rest), "smaller change"), _table(rest, several))
@@ -70,19 +63,9 @@ def markdown_diff(comparison: Comparison) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _sides(comparison: Comparison) -> tuple[tuple[str, Findings], ...]:
-    return (("A", comparison.before), ("B", comparison.after))
-
-
 def _folded(title: str, lines: Sequence[str]) -> list[str]:
-    return [
-        f"<details><summary>{title}</summary>",
-        "",
-        *lines,
-        *([""] if lines[-1] else []),
-        "</details>",
-        "",
-    ]
+    body = [*lines, ""] if lines[-1] else lines
+    return [f"<details><summary>{title}</summary>", "", *body, "</details>", ""]
 
 
 def _table(differences: Sequence[Difference], several: frozenset[str]) -> list[str]:
@@ -110,7 +93,7 @@ def _cells(difference: Difference, several: frozenset[str]) -> list[str]:
 
 
 def _why(difference: Difference, several: frozenset[str]) -> str:
-    """Say why a score has no value any more, or had none before."""
+    """Return why a score has lost its value, or had none before."""
     missing: Score = difference.after if difference.lost else difference.before
     name = f"{score_name(missing, several)} of {of_what(missing)}"
     return markdown(f"{name}: not applicable in {'B' if difference.lost else 'A'}: {missing.reason}")

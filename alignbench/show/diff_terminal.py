@@ -1,4 +1,4 @@
-"""A comparison of two runs for a person at a terminal."""
+"""A comparison of two runs for the terminal."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from alignbench.findings.diff import Comparison, Difference
 
 WIDEST = 100
-_ROWS = 20  # of changes beside the regressions
-_MOST = 40  # regressions, and lines of what is only in one run
+_ROWS = 20  # the number of changes shown after the regressions
+_MOST = 40  # the number of regressions, and of lines on scores that only one run has
 _LISTED = 12
 _GAP = "  "
 _HALF = "±"
@@ -44,12 +44,12 @@ _LEAST = 8
 
 
 def terminal_diff(comparison: Comparison, width: int = WIDEST, *, encoding: str = "utf-8") -> list[str]:
-    """Return the lines of a comparison: regressions, the clearest changes, counts, what is in one run only.
+    """Return the lines of a comparison: regressions, the clearest changes, counts, scores of one run only.
 
     Args:
-        comparison: of `compare`.
-        width: the terminal's columns; no line is wider, and none wider than 100.
-        encoding: the stream's; what it can't say is replaced.
+        comparison: the result of `compare`.
+        width: the terminal's columns; lines are at most this wide, and at most 100.
+        encoding: the stream's encoding; characters that it lacks are replaced.
     """
     page = _Page(min(width, WIDEST), encoding)
     regressions, changes = comparison.regressions[:_MOST], comparison.changes[:_ROWS]
@@ -78,7 +78,7 @@ def terminal_diff(comparison: Comparison, width: int = WIDEST, *, encoding: str 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """Lines of at most `width` columns of a stream of this encoding."""
+    """Makes lines of at most `width` columns for a stream with this encoding."""
 
     width: int
     encoding: str
@@ -100,7 +100,7 @@ class _Page:
         return [_GAP + cut(self.plain(text), room, self.ellipsis) for text in (*texts[:_MOST], *more)]
 
     def rows(self, shown: Sequence[Difference], several: frozenset[str]) -> list[str]:
-        """Return differences as a table; the two columns of names get the room that is left."""
+        """Return differences as a table; the two columns of names share the remaining width."""
         if not shown:
             return []
         rows = [[self.plain(cell) for cell in row] for row in (_HEAD, *(_cells(d, several) for d in shown))]
@@ -118,7 +118,7 @@ class _Page:
 
 
 def _share(room: int, first: int, second: int) -> tuple[int, int]:
-    """Return the widths of two columns of names that have `room` together, and need so much."""
+    """Return the widths of two columns that need `first` and `second` and have `room` together."""
     if first + second > room:
         first = min(first, max(room // 2, room - second, _LEAST))
         second = max(room - first, _LEAST)
