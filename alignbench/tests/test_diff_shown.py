@@ -80,7 +80,7 @@ def test_golden_comparison() -> None:
         "Only in B: 1 score",
         "  rsa (cka): mini-new, mini-llama",
         "(better), (worse): the interval covers 0, so other samples might show the opposite. Each interval",
-        "  stands for itself: about one in twenty leaves out a true 0.",
+        "  stands for itself: about one in twenty misses a true difference of 0.",
         "± 95%: half the interval of B - A, paired over the same samples",
         "u = unpaired: root of the sum of squares of both scores' intervals, as if the two shared no sample;",
         "  wider than necessary where they do",
