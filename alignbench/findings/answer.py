@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.findings.choice import PAIRING_BLIND, RANKED_BY
-from alignbench.findings.numbers import about, probability
+from alignbench.findings.numbers import about, interval_text, probability
 from alignbench.stats import LEVEL
 from alignbench.stats.verdict import MOST_NAMED, TOO_CLOSE, sentence
 from alignbench.text import number
@@ -56,7 +56,7 @@ def _numbers(score: Score, escape: Callable[[str], str]) -> str:
     if score.variant:
         parts.insert(1, escape(score.variant))
     if score.interval is not None:
-        parts.append(f"95% interval {number(score.interval.low)} to {number(score.interval.high)}")
+        parts.append(f"95% interval {interval_text(score.interval)}")
     if score.null is not None and score.null.mean is not None:
         parts.append(f"shuffled pairs {number(score.null.mean)}")
     if score.null is not None and score.null.p is not None:

@@ -171,12 +171,12 @@ def compare(
             f"\n  {lines}"
         )
     same = same_data(before.run, after.run)
-    found = [_difference(a, b, gates, same) for a, b in matched]
+    differences = [_difference(a, b, gates, same) for a, b in matched]
     notes = [note for note in what_else_differs(before.run, after.run, matched) if note not in reasons]
     return Comparison(
         before,
         after,
-        tuple(sorted(found, key=lambda difference: difference.order)),
+        tuple(sorted(differences, key=lambda difference: difference.order)),
         only_before,
         only_after,
         tuple(gates),

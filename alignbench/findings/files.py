@@ -138,8 +138,8 @@ def read_run(run_dir: Path | str) -> tuple[dict[str, Any], list[Score]]:
         )
     run, scores = data.get("run"), data.get("scores")
     if not (isinstance(run, dict) and isinstance(scores, list)):
-        found = ", ".join(map(shown, list(data)[:9]))
-        raise DataError(f"{path}: expected a run and its scores, found {found}")
+        keys = ", ".join(map(shown, list(data)[:9]))
+        raise DataError(f"{path}: expected a run and its scores, found {keys}")
     if (wrong := complaint(run, SCHEMA, "run")) is not None:
         raise DataError(f"{path}: the run's description: {wrong}; repeat the run")
     return run, [_read_score(path, number, score) for number, score in enumerate(scores, start=1)]

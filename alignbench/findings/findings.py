@@ -194,9 +194,9 @@ class Findings:
         """Return the inputs of the figures: the scores, their findings, and the run's arrays."""
         arrays = artifacts or Artifacts()
         tables: dict[tuple[str, str, str, str], dict[str, Score]] = {}
-        shown = [s for s in self.scores if s.experiment in _WITH_TIES and is_cross_modal(s)]
-        for metric in dict.fromkeys(score.metric for score in shown):
-            for score in pick(shown, metric):
+        with_ties = [s for s in self.scores if s.experiment in _WITH_TIES and is_cross_modal(s)]
+        for metric in dict.fromkeys(score.metric for score in with_ties):
+            for score in pick(with_ties, metric):
                 table = (score.experiment, metric, str(score.llm), score.data_type)
                 tables.setdefault(table, {})[str(score.encoder)] = score
         return FigureInputs(

@@ -10,7 +10,7 @@ from alignbench.text import number
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from alignbench.types import Score
+    from alignbench.types import Interval, Score
 
 
 def value_text(score: Score) -> str:
@@ -30,6 +30,11 @@ def probability(p: float | None, missing: str = "-") -> str:
     if p is None:
         return missing
     return "<.001" if p < 0.0005 else f"{p:.3f}"
+
+
+def interval_text(interval: Interval | None, missing: str = "-") -> str:
+    """Return the ends of an interval, such as `0.390 to 0.510`."""
+    return missing if interval is None else f"{number(interval.low)} to {number(interval.high)}"
 
 
 def share(p: float | None, missing: str = "-") -> str:

@@ -5,23 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alignbench.show.diff_words import (
-    PAIRED,
-    UNPAIRED,
-    answers,
-    change_text,
-    headline,
-    not_judged,
-    of_what,
-    only_in,
-    recorded_twice,
-    run_line,
-    score_name,
-    shared_legend,
-    timings_line,
-    values_of,
-    verdict,
-)
+from alignbench.show import diff_words as words
 from alignbench.show.text import encodable, pad, wrap
 from alignbench.text import clean, cut, display_width, fit, number
 from alignbench.units import plural
@@ -54,24 +38,22 @@ def terminal_diff(comparison: Comparison, width: int = WIDEST, *, encoding: str 
     page = _Page(min(width, WIDEST), encoding)
     regressions, changes = comparison.regressions[:_MOST], comparison.changes[:_ROWS]
     lines = page.wrapped(
-        f"A  {run_line(comparison.before)}",
-        f"B  {run_line(comparison.after)}",
+        f"A  {words.run_line(comparison.before)}",
+        f"B  {words.run_line(comparison.after)}",
         *(f"unlike: {reason}" for reason in comparison.unlike),
         *(f"note: {note}" for note in comparison.notes),
     )
-    lines += ["", *page.rows([*regressions, *changes], recorded_twice(comparison.differences))]
+    lines += ["", *page.rows([*regressions, *changes], words.recorded_twice(comparison.differences))]
     if hidden := len(comparison.regressions) - len(regressions):
         lines += page.wrapped(f"and {plural(hidden, 'more regression')}, all of them in markdown")
     if hidden := len(comparison.changes) - len(changes):
         lines += page.wrapped(f"and {plural(hidden, 'smaller change')}, all of them in markdown")
-    lines += page.wrapped(
-        headline(comparison), *answers(comparison), *not_judged(comparison), *timings_line(comparison)
-    )
+    lines += page.wrapped(words.headline(comparison), *words.remarks(comparison))
     for name, scores in (("A", comparison.only_before), ("B", comparison.only_after)):
         if scores:
             lines += [
                 f"Only in {name}: {plural(len(scores), 'score')}",
-                *page.listed(only_in(scores, _LISTED)),
+                *page.listed(words.only_in(scores, _LISTED)),
             ]
     return [*lines, *page.wrapped(*_legend([*regressions, *changes]))]
 
@@ -129,20 +111,20 @@ def _cells(difference: Difference, several: frozenset[str]) -> list[str]:
     interval = difference.interval
     half = None if interval is None else (interval.high - interval.low) / 2
     return [
-        verdict(difference),
-        score_name(difference.after, several),
-        of_what(difference.after),
-        *values_of(difference),
-        change_text(difference),
+        words.verdict(difference),
+        words.score_name(difference.after, several),
+        words.of_what(difference.after),
+        *words.values_of(difference),
+        words.change_text(difference),
         number(half, "-"),
         "" if interval is None or difference.paired else "u",
     ]
 
 
 def _legend(shown: Sequence[Difference]) -> list[str]:
-    lines = shared_legend(shown)
+    lines = words.shared_legend(shown)
     if any(d.paired for d in shown):
-        lines.append(f"{_HALF} 95%: half the interval of B - A, {PAIRED}")
+        lines.append(f"{_HALF} 95%: half the interval of B - A, {words.PAIRED}")
     if any(d.interval is not None and not d.paired for d in shown):
-        lines.append(f"u = {UNPAIRED}")
+        lines.append(f"u = {words.UNPAIRED}")
     return lines

@@ -102,6 +102,11 @@ def headline(comparison: Comparison) -> str:
     return f"{plural(count, 'regression') if count else 'No regression'} by {gates}. {others}"
 
 
+def remarks(comparison: Comparison) -> list[str]:
+    """Return the answers of both runs, then the scores that no gate could judge, then the timings."""
+    return [*answers(comparison), *not_judged(comparison), *timings_line(comparison)]
+
+
 def answers(comparison: Comparison) -> list[str]:
     """Return which encoder is the best, for each LLM that both runs ranked encoders for."""
     verdicts_after = _verdicts(comparison.after)

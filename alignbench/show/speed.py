@@ -30,6 +30,35 @@ class SpeedTable:
     rows: list[list[str]]
 
 
+@dataclass(frozen=True, slots=True)
+class SpeedReport:
+    """Everything that a run says about speed.
+
+    Args:
+        conditions: the device, the threads and the load of the timings.
+        tables: the tables of encoders and of LLMs.
+        rounds: the table of how much the rounds of a timing vary.
+        sentence: the sentence on metrics.
+        legend: the meaning of the tables' columns.
+    """
+
+    conditions: str
+    tables: list[SpeedTable]
+    rounds: SpeedTable | None
+    sentence: str | None
+    legend: str
+
+
+def speed_report(scores: Iterable[Score]) -> SpeedReport | None:
+    """Return everything that the scores say about speed; None if nothing was timed."""
+    timed = speed_scores(scores)
+    tables = [table for table in (encoder_table(timed), llm_table(timed)) if table is not None]
+    sentence = metric_sentence(timed)
+    if not tables and sentence is None:
+        return None
+    return SpeedReport(conditions(timed), tables, rounds_table(timed), sentence, legend(timed))
+
+
 def speed_scores(scores: Iterable[Score]) -> list[Score]:
     """Return the scores of timings that have a value."""
     return [s for s in scores if s.experiment == "speed" and s.value is not None and "at" in s.params]
@@ -62,15 +91,15 @@ def encoder_table(scores: Iterable[Score]) -> SpeedTable | None:
 
 def llm_table(scores: Iterable[Score]) -> SpeedTable | None:
     """Return how much LLMs embed per second, and how much memory that takes."""
-    own = [score for score in speed_scores(scores) if score.llm]
-    found = {(score.metric, score.llm): score for score in own}
-    llms = dict.fromkeys(score.llm for score in _of(own, "throughput"))
+    timed = [score for score in speed_scores(scores) if score.llm]
+    by_key = {(score.metric, score.llm): score for score in timed}
+    llms = dict.fromkeys(score.llm for score in _of(timed, "throughput"))
     columns = {"texts/s": "throughput", "tokens/s": "token_throughput"}
     rows = [
         [
             str(llm),
-            *(_number(found.get((metric, llm))) for metric in columns.values()),
-            _memory(found.get(("peak_memory", llm))),
+            *(_number(by_key.get((metric, llm))) for metric in columns.values()),
+            _memory(by_key.get(("peak_memory", llm))),
         ]
         for llm in llms
     ]

@@ -12,19 +12,11 @@ from alignbench.findings.control import control_sentences
 from alignbench.findings.facts import dropped_rows, facts
 from alignbench.findings.files import REPORT
 from alignbench.findings.flags import flags_of
-from alignbench.findings.numbers import probability, share, value_text
+from alignbench.findings.numbers import interval_text, probability, share, value_text
 from alignbench.plots.declared import needs_of, not_drawn
 from alignbench.show.failures import failure_markdown
 from alignbench.show.sensitivity import sensitivity_lines
-from alignbench.show.speed import (
-    SpeedTable,
-    conditions,
-    encoder_table,
-    legend,
-    llm_table,
-    metric_sentence,
-    rounds_table,
-)
+from alignbench.show.speed import SpeedTable, speed_report
 from alignbench.show.text import block, code, markdown, table
 from alignbench.show.vlm import vlm_markdown
 from alignbench.stats.prediction import worth
@@ -45,6 +37,8 @@ _BEST = "P(best)"
 _MOST_REASONS = 20
 MOST_CHARACTERS = 60_000  # GitHub refuses a comment of more than 65,536
 _NUMBERS = ("value", "95% interval", "shuffled pairs", "p", "p within types", "n", "flags")
+_RIGHT = frozenset({"place", _BEST, "value", "shuffled pairs", "p", "p within types", "n"})
+_OPTIONAL = frozenset({"variant", _BEST})
 
 
 def summary_markdown(findings: Findings, figures: Sequence[str] = (), problems: Sequence[str] = ()) -> str:
@@ -117,20 +111,24 @@ def _ranking_table(ranking: Ranking, labels: Mapping[str, str]) -> list[str]:
     by = _metric(next(iter(ranking.scores.values()))) + (", not ranked" if ranking.metric is None else "")
     title = f"## {labels[ranking.llm]}{_on(ranking)}: encoders by {by} ({direction})"
     places, best = ranking.places, ranking.probability_best
-    head, right = ["place", "encoder", *_NUMBERS], frozenset({0, 2, 4, 5, 6, 7})
-    rows = [[str(places.get(e, "-")), labels[e], *_numbers(s)] for e, s in ranking.scores.items()]
-    if best:
-        head.insert(2, _BEST)
-        right = frozenset({0, 2, 3, 5, 6, 7, 8})
-        for encoder, row in zip(ranking.scores, rows, strict=True):
-            row.insert(2, markdown(share(best.get(encoder))))
-    lines = [title, "", *table(head, rows, right), ""]
+    rows = []
+    for encoder, score in ranking.scores.items():
+        certainty = markdown(share(best.get(encoder))) if best else ""
+        rows.append([str(places.get(encoder, "-")), labels[encoder], certainty, *_numbers(score)])
+    lines = [title, "", *_table(["place", "encoder", _BEST, *_NUMBERS], rows), ""]
     if best:
         lines += [f"{_BEST}: the probability of being the best of these (normal errors, a flat prior).", ""]
     again = next((score.reproduce for score in ranking.scores.values() if score.reproduce), None)
     if again:
         lines += ["To compute the first of these scores alone:", "", *block(again), ""]
     return lines
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table in which numbers are right-aligned, without optional columns that are empty."""
+    kept = [i for i, name in enumerate(head) if name not in _OPTIONAL or any(row[i] for row in rows)]
+    right = frozenset(place for place, i in enumerate(kept) if head[i] in _RIGHT)
+    return table([head[i] for i in kept], [[row[i] for i in kept] for row in rows], right)
 
 
 def _metric(of: Ranking | Score) -> str:
@@ -141,9 +139,9 @@ def _by_type(rankings: Sequence[Ranking], labels: Mapping[str, str]) -> list[str
     """Return which encoder is best on each data type alone, or which may be."""
     if not rankings:
         return []
-    head = ["LLM", "data type", "best", "top score", _BEST, "by", "value", "95% interval"]
+    head = ["LLM", "data type", "best", "top score", _BEST, "by", "value", "95% interval", "p", "n"]
     rows = [_type_row(ranking, labels) for ranking in rankings]
-    lines = ["## By data type", "", *table([*head, "p", "n"], rows, frozenset({4, 6, 8, 9})), ""]
+    lines = ["## By data type", "", *_table(head, rows), ""]
     return [*lines, "Each type is judged by itself; with many types, some differ by chance.", ""]
 
 
@@ -186,7 +184,7 @@ def _numbers(score: Score) -> list[str]:
     value = f"n/a: {markdown(score.reason)}" if score.value is None else value_text(score)
     return [
         value,
-        "-" if interval is None else f"{number(interval.low)} to {number(interval.high)}",
+        interval_text(interval),
         "-" if null is None else number(null.mean, "-"),
         "-" if null is None else probability(null.p),
         "-" if null is None else probability(null.within_p),
@@ -265,7 +263,6 @@ def _all_scores(
 def _scores_table(
     experiment: str, scores: Sequence[Score], labels: Mapping[str, str], note: str
 ) -> list[str]:
-    with_variants = any(score.variant for score in scores)
     head = ["metric", "variant", "encoder", "LLM", "against", "data", *_NUMBERS]
     rows = [
         [
@@ -277,30 +274,24 @@ def _scores_table(
         ]
         for score in scores
     ]
-    right = frozenset({6, 8, 9, 10, 11})
-    if not with_variants:
-        for row in (head, *rows):
-            del row[1]
-        right = frozenset({5, 7, 8, 9, 10})
     title = f"<details><summary>{markdown(experiment)}: {plural(len(scores), 'score')}</summary>"
-    lines = [title, "", *table(head, rows, right), ""]
+    lines = [title, "", *_table(head, rows), ""]
     if note:
         lines += [markdown(note), ""]
     return [*lines, "</details>", ""]
 
 
 def _speed(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
-    tables = [found for found in (encoder_table(scores), llm_table(scores)) if found is not None]
-    sentence = metric_sentence(scores)
-    if not tables and sentence is None:
+    report = speed_report(scores)
+    if report is None:
         return []
-    lines = ["## Speed", "", markdown(conditions(scores)) + ".", ""]
-    for found in tables:
-        lines += [*_timings(found, labels), ""]
-    if (rounds := rounds_table(scores)) is not None:
+    lines = ["## Speed", "", f"{markdown(report.conditions)}.", ""]
+    for timings in report.tables:
+        lines += [*_timings(timings, labels), ""]
+    if report.rounds is not None:
         title = "<details><summary>How much the rounds of a timing vary, in ms</summary>"
-        lines += [title, "", *_timings(rounds, labels), "", "</details>", ""]
-    for text in filter(None, (sentence, legend(scores))):
+        lines += [title, "", *_timings(report.rounds, labels), "", "</details>", ""]
+    for text in filter(None, (report.sentence, report.legend)):
         lines += [f"{markdown(text)}.", ""]
     return lines
 
@@ -311,12 +302,12 @@ def _timings(found: SpeedTable, labels: Mapping[str, str]) -> list[str]:
 
 
 def _how(run: Mapping[str, Any], models: Sequence[ModelInfo]) -> list[str]:
-    found = facts(run)
-    if not found:
+    facts_of_run = facts(run)
+    if not facts_of_run:
         return ["## How it was made", "", "The run did not finish; only its scores are known.", ""]
-    command = block(found.pop("command"))
+    command = block(facts_of_run.pop("command"))
     lines = ["## How it was made", "", *command, ""]
-    lines += [*(f"- {key}: {markdown(value)}" for key, value in found.items()), ""]
+    lines += [*(f"- {key}: {markdown(value)}" for key, value in facts_of_run.items()), ""]
     rows = [
         [
             code(m.label),

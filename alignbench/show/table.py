@@ -6,7 +6,7 @@ import html
 from typing import TYPE_CHECKING
 
 from alignbench.findings.flags import flags_of
-from alignbench.findings.numbers import probability, value_text
+from alignbench.findings.numbers import interval_text, probability, value_text
 from alignbench.text import clean, number
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def html_table(scores: Iterable[Score]) -> str:
 
 
 def _row(score: Score) -> Row:
-    null, interval = score.null, score.interval
+    null = score.null
     metric = f"{score.metric}, {score.variant}" if score.variant else score.metric
     second = score.llm or score.other
     return [
@@ -44,7 +44,7 @@ def _row(score: Score) -> Row:
         clean(second or ""),
         clean(score.data_type),
         f"{value_text(score)} {score.unit}".strip() if score.value is not None else "n/a",
-        "" if interval is None else f"{number(interval.low)} to {number(interval.high)}",
+        interval_text(score.interval, ""),
         number(null.mean, "") if null else "",
         probability(null.p, "") if null else "",
         str(score.n),

@@ -13,7 +13,7 @@ from alignbench.findings.flags import flags_of, letter, meaning
 from alignbench.findings.numbers import probability, share
 from alignbench.plots.declared import needs_of, not_drawn
 from alignbench.show.failures import failure_lines
-from alignbench.show.speed import conditions, encoder_table, legend, llm_table, metric_sentence
+from alignbench.show.speed import speed_report
 from alignbench.show.text import encodable, pad, wrap
 from alignbench.show.vlm import HEAD, LEGEND, vlm_tables
 from alignbench.stats.prediction import OUTCOME, worth
@@ -227,15 +227,14 @@ def _not_drawn(drawn: Collection[str]) -> str:
 
 def _speed(scores: Sequence[Score], labels: Mapping[str, str], width: int, ellipsis: str) -> list[str]:
     """Return the timings: a table of encoders, one of LLMs, and a sentence on metrics."""
-    tables = [table for table in (encoder_table(scores), llm_table(scores)) if table is not None]
-    sentence = metric_sentence(scores)
-    if not tables and sentence is None:
+    report = speed_report(scores)
+    if report is None:
         return []
-    lines = wrap(conditions(scores), width, _GAP)
-    for table in tables:
+    lines = wrap(report.conditions, width, _GAP)
+    for table in report.tables:
         rows = [table.head, *([labels[name], *cells] for name, *cells in table.rows)]
         lines += _aligned(rows, width, ellipsis, left=frozenset({table.head[0]}), names=0)
-    for text in filter(None, (sentence, legend(scores))):
+    for text in filter(None, (report.sentence, report.legend)):
         lines += wrap(text, width, _GAP)
     return [*lines, ""]
 

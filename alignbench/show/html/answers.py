@@ -79,7 +79,7 @@ class Board:
     @property
     def certain(self) -> bool:
         """Whether probabilities of being the best are known."""
-        return any(one.best is not None for one in self.placed)
+        return any(placed.best is not None for placed in self.placed)
 
     @property
     def on(self) -> str:
@@ -162,22 +162,22 @@ def metric_tables(rows: Sequence[ScoreRow]) -> list[MetricTable]:
         score = row.score
         if not is_cross_modal(score) or score.experiment not in _METRICS or score.variant or score.other:
             continue
-        own = cells.setdefault(row.llm, {}).setdefault((score.data_type, row.encoder), {})
-        if score.metric not in own or "fidelity" in own[score.metric].score.flags:
-            own[score.metric] = row
+        of_encoder = cells.setdefault(row.llm, {}).setdefault((score.data_type, row.encoder), {})
+        if score.metric not in of_encoder or "fidelity" in of_encoder[score.metric].score.flags:
+            of_encoder[score.metric] = row
     known = dict.fromkeys(row.score.metric for row in rows)
     groups: dict[tuple[str, ...], list[str]] = {}
     for llm, of_llm in cells.items():
-        computed = {metric for own in of_llm.values() for metric in own}
+        computed = {metric for by_metric in of_llm.values() for metric in by_metric}
         groups.setdefault(tuple(filter(computed.__contains__, known)), []).append(llm)
     return [
         MetricTable(
             llms,
             metrics,
             [
-                (encoder, llm, data_type, [own.get(metric) for metric in metrics])
+                (encoder, llm, data_type, [by_metric.get(metric) for metric in metrics])
                 for llm in llms
-                for (data_type, encoder), own in cells[llm].items()
+                for (data_type, encoder), by_metric in cells[llm].items()
             ],
         )
         for metrics, llms in groups.items()

@@ -32,13 +32,9 @@ def scale_of(scores: Iterable[Score]) -> Scale:
     """Return the axis that includes 0 and the values, intervals and null means of these scores."""
     ends: list[float | None] = [0.0]
     for score in scores:
-        interval = score.interval
-        ends += [
-            score.value,
-            score.null and score.null.mean,
-            interval and interval.low,
-            interval and interval.high,
-        ]
+        ends += [score.value, score.null.mean if score.null else None]
+        if score.interval is not None:
+            ends += [score.interval.low, score.interval.high]
     known = [end for end in ends if end is not None]
     return Scale(min(known), max(known))
 

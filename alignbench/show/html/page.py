@@ -26,7 +26,7 @@ from alignbench.show.html.concerns import concerns, raised_flags
 from alignbench.show.html.figures import figure_views
 from alignbench.show.html.rows import score_rows
 from alignbench.show.html.samples import influences, known_samples, space
-from alignbench.show.speed import conditions, encoder_table, legend, llm_table, metric_sentence, rounds_table
+from alignbench.show.speed import speed_report
 from alignbench.show.spreadsheet import scores_csv
 from alignbench.stats.prediction import worth
 from alignbench.text import clean
@@ -180,18 +180,16 @@ def _for_script(data: object) -> Markup:
 def _speed(
     scores: Sequence[Score], labels: Mapping[str, str], failures: Sequence[Failure]
 ) -> dict[str, Any] | None:
-    tables = [table for table in (encoder_table(scores), llm_table(scores)) if table is not None]
-    sentence = metric_sentence(scores)
-    if not tables and sentence is None:
+    report = speed_report(scores)
+    if report is None:
         return None
-    if (rounds := rounds_table(scores)) is not None:
-        tables.append(rounds)
+    tables = [*report.tables, *filter(None, [report.rounds])]
     named = [(t.head, [(labels.get(name, name), cells) for name, *cells in t.rows]) for t in tables]
     return {
-        "conditions": conditions(scores),
+        "conditions": report.conditions,
         "tables": named,
-        "sentence": sentence,
-        "legend": legend(scores),
+        "sentence": report.sentence,
+        "legend": report.legend,
         "missing": missing(("speed",), failures, scores),
     }
 

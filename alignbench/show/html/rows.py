@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignbench.findings.flags import flags_of, meaning
-from alignbench.findings.numbers import probability, value_text
+from alignbench.findings.numbers import interval_text, probability, value_text
 from alignbench.names import labels_of, models_of
 from alignbench.plots.style import CONTROL, looks
 from alignbench.show.glossary import measures
@@ -92,7 +92,7 @@ def score_rows(scores: Sequence[Score], run: Mapping[str, Any]) -> list[ScoreRow
         encoder, llm, other = (labels[n] if n else "" for n in (score.encoder, score.llm, score.other))
         first = score.encoder or score.llm
         colour = drawn[first].colour if first else CONTROL
-        null, interval = score.null, score.interval
+        null = score.null
         rows.append(
             ScoreRow(
                 id=f"s{i}",
@@ -101,7 +101,7 @@ def score_rows(scores: Sequence[Score], run: Mapping[str, Any]) -> list[ScoreRow
                 llm=llm,
                 other=other,
                 value="n/a" if score.value is None else value_text(score),
-                interval=f"{number(interval.low)} to {number(interval.high)}" if interval else NOTHING,
+                interval=interval_text(score.interval, NOTHING),
                 null=NOTHING if null is None else number(null.mean, NOTHING),
                 p=NOTHING if null is None else probability(null.p, NOTHING),
                 within=NOTHING if null is None else probability(null.within_p, NOTHING),
@@ -121,7 +121,7 @@ def _more(score: Score, labels: Mapping[str, str]) -> dict[str, str]:
     if score.reason:
         more["no value"] = score.reason
     if interval is not None:
-        more["95% interval"] = f"{number(interval.low)} to {number(interval.high)} ({interval.method})"
+        more["95% interval"] = f"{interval_text(interval)} ({interval.method})"
     if null is not None:
         more["shuffled pairs"] = _null(null)
     if score.chance is not None:

@@ -134,7 +134,7 @@ def space(
                 "model": clean(labels.get(name, name)),
                 "method": clean(method),
                 "points": _on_grid(arrays["points"]),
-                "samples": [index[one] for one in ids],
+                "samples": [index[sample] for sample in ids],
                 "note": _trust(scores, name, method),
             }
         )

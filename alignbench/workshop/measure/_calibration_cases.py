@@ -1,4 +1,4 @@
-"""Pairs with a known truth, of the kinds that statistics fail on: heavy tails, types, wordings."""
+"""Pairs whose truth is known, with properties that mislead statistics: heavy tails, types, wordings."""
 
 from __future__ import annotations
 

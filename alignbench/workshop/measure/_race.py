@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-# From this many processors busy with other people's work on, a round is not calm.
+# A round is not calm if other work keeps more than this many processors busy.
 CALM = 0.2
 _FEWEST_CALM = 3
 # From the first line of /proc/stat: all except idle, iowait and guest (which user already includes).
@@ -69,7 +69,7 @@ def race(contenders: Mapping[str, Callable[[], Any]], rounds: int, *, calm: floa
     Args:
         contenders: each does the whole work once; all have run before, so that nothing happens for the first
             time.
-        rounds: the wanted number of calm rounds.
+        rounds: the desired number of calm rounds.
         calm: the largest `Round.others` of a calm round; a round with an unknown value counts as calm.
     """
     run: list[Round] = []
@@ -130,5 +130,5 @@ def busy_seconds(stat: Path = Path("/proc/stat")) -> float | None:
 def _others(before: float | None, after: float | None, started: Elapsed, ended: Elapsed) -> float | None:
     if before is None or after is None:
         return None
-    own = ended.cpu - started.cpu
-    return max(0.0, (after - before - own) / (ended.wall - started.wall))
+    ours = ended.cpu - started.cpu
+    return max(0.0, (after - before - ours) / (ended.wall - started.wall))

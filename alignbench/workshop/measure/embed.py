@@ -147,7 +147,7 @@ def report(rounds: Sequence[Round], other: str, n: int, calm: float = CALM) -> s
 def _noise(rounds: Sequence[Round], calm: float) -> str:
     known = [r.others for r in rounds if r.others is not None]
     if not known:
-        return "nobody can tell what else the machine did"
+        return "the load by other processes is unknown"
     quiet = sum(is_calm(r, calm) for r in rounds)
     load = f"other processes kept {statistics.median(known):.2f} processors busy"
     if quiet == len(rounds):

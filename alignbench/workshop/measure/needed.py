@@ -45,13 +45,13 @@ class Pool:
         """Return rows of each size, with types in equal parts; each set contains the smaller ones."""
         rng = rng_for(seed, "needed")
         names = np.unique(self.types)
-        drawn = [rng.permutation(np.flatnonzero(self.types == name)) for name in names]
-        return [np.concatenate([rows[: size // len(names)] for rows in drawn]) for size in sizes]
+        shuffled = [rng.permutation(np.flatnonzero(self.types == name)) for name in names]
+        return [np.concatenate([rows[: size // len(names)] for rows in shuffled]) for size in sizes]
 
 
 @dataclass(frozen=True, slots=True)
 class SampleVerdict:
-    """What a sample shows of two encoders: difference and error, number of groups, and whether they tie."""
+    """What a sample shows about two encoders: difference, error, number of groups, and whether they tie."""
 
     difference: float
     error: float
@@ -61,7 +61,7 @@ class SampleVerdict:
 
     @property
     def needed(self) -> float:
-        """About how many groups would tell the two apart."""
+        """The approximate number of groups that would tell the two apart."""
         return samples_needed(
             self.difference, self.error, self.n, level=LEVEL, power=POWER, freedom=self.freedom
         )
@@ -103,16 +103,16 @@ def look(pool: Pool, rows: Rows) -> SampleVerdict:
     )
 
 
-def line(seed: int, seen: Sequence[SampleVerdict]) -> str:
-    """Return what one seed's samples show as they grow."""
-    first, *later = seen
+def line(seed: int, verdicts: Sequence[SampleVerdict]) -> str:
+    """Return a line on what one seed's samples show as they grow."""
+    first, *later = verdicts
     state = "apart" if first.apart else f"tie, {about(first.needed)} predicted"
     grown = ", ".join(f"{s.n} {'apart' if s.apart else 'tie'}" for s in later)
     return f"seed {seed:2}: n = {first.n}: {first.difference:+.3f} ± {first.error:.3f}, {state}; then {grown}"
 
 
 def reached(sizes: Sequence[int], shares: Sequence[float]) -> str:
-    """Return where the share told apart reaches the power, between the measured sizes."""
+    """Return the size at which the share told apart reaches the power, between the measured sizes."""
     for (low, a), (high, b) in pairwise(zip(sizes, shares, strict=True)):
         if a < POWER <= b:
             return f"about {np.exp(np.interp(POWER, [a, b], np.log([low, high]))):.0f}"
@@ -124,7 +124,7 @@ def report(by_seed: Sequence[Sequence[SampleVerdict]]) -> None:
     sizes = [seen.n for seen in by_seed[0]]
     columns = list(zip(*by_seed, strict=True))
     shares = [float(np.mean([seen.apart for seen in column])) for column in columns]
-    print("\n    n  told apart  difference  deviation  error said  by these, needed")
+    print("\n    n  told apart  difference  deviation  mean error  predicted needed")
     for share, column in zip(shares, columns, strict=True):
         mean = average(column)
         deviation = np.std([seen.difference for seen in column], ddof=1)

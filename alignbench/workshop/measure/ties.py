@@ -42,10 +42,10 @@ DRAWS = 4000
 COUNTS = (2, 3, 5, 10, 20)
 SIZES = (60, 200, 1000)
 GAPS = (2.5, 3.5, 4.5)
-MOST_PLAIN = 3  # with more encoders, draws from harder distributions are added
+MOST_PLAIN = 3  # with more encoders than this, harder distributions are added
 REAL, REAL_N, REAL_COUNT = "calibrated_cka", 60, 10
 CHUNK = 50
-NOWHERE = -1e100  # the value of encoders that are not compared: behind all others
+NOWHERE = -1e100  # the value of encoders that are not compared, lower than all others
 FAR = 12.0  # the gap of clearly different encoders, in errors of a difference
 
 
@@ -126,8 +126,8 @@ def first_group(blocks: Matrix, among: Mask, least: Sequence[float]) -> Mask:
     ratios = (values.max(axis=1, keepdims=True) - values) / errors
     np.put_along_axis(ratios, leader, -1.0, axis=1)
     order = np.argsort(-ratios, axis=1)
-    asked = np.asarray([*least[: values.shape[1] - 1][::-1], np.inf])
-    apart = np.logical_and.accumulate(np.take_along_axis(ratios, order, axis=1) > asked, axis=1)
+    required = np.asarray([*least[: values.shape[1] - 1][::-1], np.inf])
+    apart = np.logical_and.accumulate(np.take_along_axis(ratios, order, axis=1) > required, axis=1)
     tied = np.empty_like(among)
     np.put_along_axis(tied, order, ~apart, axis=1)
     return tied
@@ -154,15 +154,15 @@ def shares(world: ValueModel, n: int, better: Sequence[float], draws: int, look:
     count, parts = len(better), min(n, MAX_JACKKNIFE_BLOCKS)
     shift = np.asarray(better) * np.sqrt(2 * (1 - world.correlation) / n)
     least = rules(count, parts - 1)
-    seen = []
+    means = []
     for start in range(0, draws, CHUNK):
         rows = [world.draw(rng, n, count) for _ in range(min(CHUNK, draws - start))]
         blocks = np.stack(rows).reshape(len(rows), parts, -1, count).mean(axis=2) + shift
         everyone = np.ones((len(rows), count), dtype=bool)
         groups = [first_group(blocks, everyone, rule) for rule in least]
         behind = [first_group(blocks, ~g, rule) & ~g for g, rule in zip(groups, least, strict=True)]
-        seen.append([look(g, b) for g, b in zip(groups, behind, strict=True)])
-    return np.asarray(np.concatenate(seen, axis=2).mean(axis=2))
+        means.append([look(g, b) for g, b in zip(groups, behind, strict=True)])
+    return np.asarray(np.concatenate(means, axis=2).mean(axis=2))
 
 
 def equal(draws: int, counts: Sequence[int] = COUNTS, sizes: Sequence[int] = SIZES) -> str:
@@ -191,7 +191,7 @@ def _changes(found: Matrix) -> list[str]:
 def real(draws: int) -> Matrix:
     """Return how often one of several encoders that see a text's vectors equally well is told apart."""
     metric = METRICS.get(REAL)
-    seen = np.zeros((draws, 2, 1))
+    apart = np.zeros((draws, 2, 1))
     for i in range(draws):
         rng = rng_for(i, "ties", REAL)
         latent = rng.standard_normal((REAL_N, 8))
@@ -202,8 +202,8 @@ def real(draws: int) -> Matrix:
             results[f"encoder {number:02}"] = evaluate(metric, image, text, null=False)
         joint = joint_of_deletions({name: result.deletions for name, result in results.items()})
         values = {name: result.value for name, result in results.items()}
-        seen[i] = [[len(rule(values, joint)) > 1] for rule in (by_holm, tie_groups)]
-    return np.asarray(seen.mean(axis=0))
+        apart[i] = [[len(rule(values, joint)) > 1] for rule in (by_holm, tie_groups)]
+    return np.asarray(apart.mean(axis=0))
 
 
 def directions(rng: np.random.Generator) -> Matrix:

@@ -16,6 +16,7 @@ import numpy as np
 
 from alignbench.errors import DegenerateError
 from alignbench.metrics import METRICS, discriminability, knn_above_chance
+from alignbench.show.text import table as markdown_table
 from alignbench.stats import LEVEL, evaluate, rng_for
 from alignbench.workshop.measure._sections import DOCS, template
 
@@ -148,8 +149,7 @@ def _share(p_values: Iterable[float | None]) -> float | None:
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """Return a Markdown table with numbers right-aligned."""
     names = list(head)
-    rule = ["---", *(["---:"] * (len(names) - 1))]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (names, rule, *map(list, rows)))
+    return "\n".join(markdown_table(names, list(map(list, rows)), frozenset(range(1, len(names)))))
 
 
 def by_size(world: Population, show: Callable[[Trials], str], scale: float) -> str:
