@@ -158,8 +158,8 @@ def test_the_report_says_how_calm_it_was() -> None:
         rounds = [Round({"ours": Elapsed(1, 2), "theirs": Elapsed(3, 4)}, other) for other in others]
         return embed.report(rounds, "theirs", 30, calm=0.2)
 
-    assert "ours: 1.00 s, 2.00 s of processors, 30.0 a second" in said(0, 0, 0)
-    assert "3.00 [3.00, 3.00] on the clock, 2.00 [2.00, 2.00] of processors; 3 rounds, all calm" in said(
+    assert "ours: 1.00 s, 2.00 s of processor time, 30.0 per second" in said(0, 0, 0)
+    assert "3.00 [3.00, 3.00] by the clock, 2.00 [2.00, 2.00] by processor time; 3 rounds, all calm" in said(
         0, 0, 0
     )
     assert "3 rounds, 1 more left out as not calm" in said(0, 0, 0, 1)
@@ -192,7 +192,7 @@ def test_images_are_measured_against_a_plain_loop(
     assert "torch threads" in output
     assert "4 images" in output
     assert "float32; smallest cosine 1.0000" in output
-    assert "of processors; 2 rounds" in output
+    assert "by processor time; 2 rounds" in output
 
 
 @pytest.mark.usefixtures("shapes")

@@ -126,7 +126,7 @@ def _more(score: Score, labels: Mapping[str, str]) -> dict[str, str]:
         more["shuffled pairs"] = _null(null)
     if score.chance is not None:
         more["a guesser gets"] = number(score.chance)
-    more["better"] = "higher" if score.higher_is_better else "lower"
+    more["direction"] = "higher is better" if score.higher_is_better else "lower is better"
     more["computed from"] = f"{score.n} groups"
     if score.dims:
         more["computed from"] += f", {' and '.join(map(str, score.dims))} dimensions"

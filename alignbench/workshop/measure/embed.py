@@ -136,11 +136,10 @@ def report(rounds: Sequence[Round], other: str, n: int, calm: float = CALM) -> s
         wall, cpu = (
             statistics.median(getattr(r.costs[name], what) for r in counted) for what in ("wall", "cpu")
         )
-        lines.append(f"  {name}: {wall:.2f} s, {cpu:.2f} s of processors, {n / wall:.1f} a second")
+        lines.append(f"  {name}: {wall:.2f} s, {cpu:.2f} s of processor time, {n / wall:.1f} per second")
     wall, cpu = (ratios(counted, other, "ours", what) for what in ("wall", "cpu"))
-    lines.append(
-        f"  ratio: {wall} on the clock, {cpu} of processors; {len(counted)} rounds, {_noise(rounds, calm)}"
-    )
+    conditions = f"{len(counted)} rounds, {_noise(rounds, calm)}"
+    lines.append(f"  ratio: {wall} by the clock, {cpu} by processor time; {conditions}")
     return "\n".join(lines)
 
 
@@ -155,7 +154,7 @@ def _noise(rounds: Sequence[Round], calm: float) -> str:
     left_out = len(rounds) - len(kept(rounds, calm=calm))
     if left_out:
         return f"{left_out} more left out as not calm ({load})"
-    return f"NOT CALM: {load}; trust the processors' ratio"
+    return f"NOT CALM: {load}; rely on the ratio by processor time"
 
 
 def environment() -> str:
