@@ -35,7 +35,8 @@ FLAGS: dict[str, Flag] = {
     ),
     "dead": Flag(
         "d",
-        "a part of this sum is at its floor or its ceiling for every pair of the run and tells none apart",
+        "a part of this sum is at its floor or its ceiling for every pair of the run, so it tells no pairs "
+        "apart",
     ),
     "fidelity": Flag("F", "computed as published, for comparison only; do not base a choice on it"),
     "separate_bases": Flag("B", "each side is in its own basis, so eigenvalues are compared, not directions"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HEAD = ("encoder", "projector", "own image", "another", "none", "gain", "95% interval", "p")
 LEGEND = (
     "perplexity of held-out captions (per token, lower is better) with their own image, another one and "
-    "none; gain of the own image over another in nats per token (higher is better)"
+    "none; gain of their own image over another one in nats per token (higher is better)"
 )
 _GAIN, _PERPLEXITY, _ANSWERS = "image_gain", "caption_perplexity", "answer_exact_match"
 

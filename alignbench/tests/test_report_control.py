@@ -137,7 +137,7 @@ def test_a_part_at_one_end_for_all_is_dead(end: float, dead: bool) -> None:
 def test_whoever_reads_that_a_part_is_dead_reads_which(tmp_path: Path) -> None:
     scores = [composite("a", mse=0.0, cka=0.3), composite("b", mse=0.0, cka=0.0)]
     found = flag_dead(scores)
-    said = "tells none apart: mse of elas"
+    said = "tells no pairs apart: mse of elas"
     findings = Findings.of(found, make_run())
     write_run(tmp_path, findings, figures=False)
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))

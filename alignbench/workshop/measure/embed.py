@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.session.environment import processor
 from alignbench.workshop.measure import _embed_inputs as inputs
 from alignbench.workshop.measure._race import CALM, cost_of, is_calm, kept, race, ratios
 
@@ -168,19 +169,11 @@ def environment() -> str:
         except importlib.metadata.PackageNotFoundError:
             versions.append(f"{package} -")
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else processor()
     return (
         f"{device}, {os.cpu_count()} processors, {torch.get_num_threads()} torch threads{load}\n"
         f"Python {platform.python_version()}, {', '.join(versions)}"
     )
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "CPU")
 
 
 def _has_gpu() -> bool:
