@@ -1,4 +1,4 @@
-"""What the scores of a run say: rankings, ties, predictions, changes since an earlier run."""
+"""What the scores of a run say: rankings, ties, predictions, and changes since an earlier run."""
 
 from alignbench.findings.choice import RANKED_BY
 from alignbench.findings.diff import Comparison, compare

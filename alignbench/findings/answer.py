@@ -1,11 +1,11 @@
-"""The answer in a sentence: which encoder for this LLM, how sure, and what speaks against it."""
+"""The answer for an LLM: which encoder fits best, how certain that is, and what speaks against it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from alignbench.findings.choice import PAIRING_BLIND, RANKED_BY
-from alignbench.findings.numbers import about, probability
+from alignbench.findings.numbers import about, interval_text, probability
 from alignbench.stats import LEVEL
 from alignbench.stats.verdict import MOST_NAMED, TOO_CLOSE, sentence
 from alignbench.text import number
@@ -27,10 +27,10 @@ def answer(
     """Return the answer for one LLM: the verdict, then a sentence for each thing to keep in mind.
 
     Args:
-        ranking: of that LLM.
-        show: how a model's name is written where the answer goes.
-        escape: what makes other text from data safe there.
-        numbers: whether the top score is given with its numbers; beside a table it need not be.
+        ranking: the ranking for that LLM.
+        show: (name) -> how the model's name is written in the output.
+        escape: makes any other text from data safe in the output.
+        numbers: whether to include the numbers of the top score, which a table beside the answer repeats.
     """
     if ranking.metric is None and ranking.scores:
         return [f"Not ranked: none of {', '.join(RANKED_BY)} was recorded."]
@@ -52,16 +52,16 @@ def answer(
 
 
 def _numbers(score: Score, escape: Callable[[str], str]) -> str:
-    found = [f"{score.metric} {number(score.value)}", f"n = {score.n}"]
+    parts = [f"{score.metric} {number(score.value)}", f"n = {score.n}"]
     if score.variant:
-        found.insert(1, escape(score.variant))
+        parts.insert(1, escape(score.variant))
     if score.interval is not None:
-        found.append(f"95% interval {number(score.interval.low)} to {number(score.interval.high)}")
+        parts.append(f"95% interval {interval_text(score.interval)}")
     if score.null is not None and score.null.mean is not None:
-        found.append(f"shuffled pairs {number(score.null.mean)}")
+        parts.append(f"shuffled pairs {number(score.null.mean)}")
     if score.null is not None and score.null.p is not None:
-        found.append(f"p = {probability(score.null.p)}")
-    return ", ".join(found)
+        parts.append(f"p = {probability(score.null.p)}")
+    return ", ".join(parts)
 
 
 def _ties(ranking: Ranking, show: Callable[[str], str]) -> list[str]:
@@ -77,29 +77,29 @@ def _ties(ranking: Ranking, show: Callable[[str], str]) -> list[str]:
 
 
 def _needed(ranking: Ranking, show: Callable[[str], str]) -> list[str]:
-    """Say how many pairs would tell the best from those that tie with it."""
+    """Return how many pairs would tell the best from the encoders that tie with it."""
     best = show(str(ranking.best))
     counts = [(show(e), count) for e, count in ranking.samples_needed.items() if count is not None]
     same = [show(e) for e, count in ranking.samples_needed.items() if count is None]
-    said = []
+    sentences = []
     if len(counts) == 1:
         [(other, count)] = counts
-        said.append(
+        sentences.append(
             f"{best} and {other} tie at n = {ranking.n}; {about(count)} pairs would tell them apart, if the "
             "true difference is what we measured."
         )
     elif counts:
         listed = ", ".join(f"{about(count)} from {other}" for other, count in counts)
-        said.append(
+        sentences.append(
             f"{best} ties at n = {ranking.n}. Pairs that would tell it apart, if the true differences are "
             f"what we measured: {listed}."
         )
     if same:
-        said.append(
+        sentences.append(
             f"{best} differs by practically nothing from {', '.join(same)}: even many more pairs may not "
             "tell them apart."
         )
-    return said
+    return sentences
 
 
 def _doubts(

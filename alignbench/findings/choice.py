@@ -1,4 +1,4 @@
-"""Which of a run's scores encoders are ranked by."""
+"""The choice of the scores by which encoders are ranked."""
 
 from __future__ import annotations
 
@@ -23,37 +23,38 @@ def is_cross_modal(score: Score) -> bool:
 
 
 def losses_of(run: Run | Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the losses that a run trained with, the first one first; none where that is not known."""
+    """Return the losses that a run trained with, in its order; empty if they are unknown."""
     options = run.get("options") if not hasattr(run, "options") else run.options
     return tuple(map(str, (options or {}).get("losses") or ()))
 
 
 def variant_of(scores: Iterable[Score], metric: str | None, losses: Sequence[str] = ()) -> str:
-    """Return the variant of a metric that encoders are ranked by: all by one and the same.
+    """Return the variant of a metric by which all encoders are ranked.
 
-    That is one with values; from image to text; of the run's first loss; else the first by name.
+    Variants with values come first; among these, variants from image to text, then those of the run's first
+    loss, then the first by name.
     """
 
     def order(score: Score) -> tuple[bool, bool, int, str]:
         loss = score.params.get("loss")
         place = losses.index(loss) if loss in losses else len(losses)
-        elsewhere = score.params.get("direction", DIRECTION) != DIRECTION
-        return (score.value is None, elsewhere, place, score.variant)
+        other_direction = score.params.get("direction", DIRECTION) != DIRECTION
+        return (score.value is None, other_direction, place, score.variant)
 
-    own = [score for score in scores if score.metric == metric]
-    return min(own, key=order).variant if own else ""
+    of_this_metric = [score for score in scores if score.metric == metric]
+    return min(of_this_metric, key=order).variant if of_this_metric else ""
 
 
 def of_metric(scores: Iterable[Score], metric: str | None, variant: str) -> dict[str, Score]:
-    """Return encoder -> its score by this variant of `metric`; of several not the one for fidelity only."""
+    """Return encoder -> its score by this variant of `metric`; scores flagged "fidelity" come last."""
 
     def order(score: Score) -> tuple[bool, str, str]:
         settings = json.dumps(jsonable(score.params), sort_keys=True)
         return ("fidelity" in score.flags, score.experiment, settings)
 
-    found: dict[str, Score] = {}
+    by_encoder: dict[str, Score] = {}
     for score in scores:
         if score.metric == metric and score.variant == variant:
             encoder = str(score.encoder)
-            found[encoder] = min(found.get(encoder, score), score, key=order)
-    return found
+            by_encoder[encoder] = min(by_encoder.get(encoder, score), score, key=order)
+    return by_encoder

@@ -1,4 +1,4 @@
-"""Trained encoders beside the untrained control, in every outcome of something that was trained or solved."""
+"""Trained encoders compared with the untrained control, in the outcome of each experiment that has one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alignbench.findings.choice import is_cross_modal
+from alignbench.findings.numbers import and_list
 from alignbench.stats import joint_of, paired_difference
 from alignbench.text import number
 
@@ -16,23 +17,23 @@ if TYPE_CHECKING:
 
     Outcome = tuple[str, str, str, str]
 
-# Experiment -> what it is for. The other scores of an experiment say the same in another way.
+# Experiment -> its main outcome; its other scores express the same in another way.
 OUTCOMES = {"e2e": "mrr", "elas": "elas", "compare": "projection_cosine", "vlm": "image_gain"}
 UNTRAINED = "random"
 
 
 @dataclass(frozen=True, slots=True)
 class AgainstControl:
-    """A trained encoder beside the untrained one, in one outcome for one LLM.
+    """A trained encoder compared with the untrained one, in one outcome for one LLM.
 
     Args:
         outcome: the metric, with its variant.
-        llm: for which LLM.
-        data_type: on which data.
-        encoder: the trained one.
-        control: the untrained one; of several the best.
-        difference: of the trained one to the control.
-        interval: of the difference, from what both share; None where there are too few groups for one.
+        llm: the LLM.
+        data_type: the data type, or "all".
+        encoder: the trained encoder.
+        control: the untrained encoder; the best one if there are several.
+        difference: the score of the trained encoder minus that of the control.
+        interval: the paired interval of the difference; None if there are too few groups for one.
         higher_is_better: the outcome's direction.
     """
 
@@ -47,14 +48,14 @@ class AgainstControl:
 
     @property
     def above(self) -> bool:
-        """Whether the trained one is better by more than chance: the interval lies beyond 0."""
+        """Whether the trained encoder is better by more than chance: the interval excludes 0."""
         if self.interval is None:
             return False
         return self.interval.low > 0 if self.higher_is_better else self.interval.high < 0
 
     @property
-    def told(self) -> str:
-        """The difference with its interval, `+0.132 [0.104, 0.160]`."""
+    def text(self) -> str:
+        """The difference with its interval, such as `+0.132 [0.104, 0.160]`."""
         sign = "+" if self.difference > 0 else ""
         if self.interval is None:
             return f"{sign}{number(self.difference)}, no interval"
@@ -62,51 +63,51 @@ class AgainstControl:
 
 
 def against_control(scores: Iterable[Score]) -> list[AgainstControl]:
-    """Return every trained encoder beside the control; nothing where no untrained encoder takes part."""
+    """Compare every trained encoder with the control; the list is empty without an untrained encoder."""
     tables: dict[Outcome, dict[str, Score]] = {}
     for score in scores:
         wanted = OUTCOMES.get(score.experiment) == score.metric and is_cross_modal(score)
         if wanted and score.value is not None and score.other is None:
             key = (score.metric, score.variant, str(score.llm), score.data_type)
             tables.setdefault(key, {})[str(score.encoder)] = score
-    return [one for key, own in tables.items() for one in _differences(key, own)]
+    return [one for key, table in tables.items() for one in _differences(key, table)]
 
 
 def control_sentences(
     found: Sequence[AgainstControl], show: Callable[[str], str], escape: Callable[[str], str] = str
 ) -> list[str]:
-    """Say of each LLM in which outcomes encoders are told from the control; outcomes that agree are one.
+    """Return in which outcomes encoders are told from the control, with one sentence for outcomes that agree.
 
     Args:
-        found: of `against_control`.
-        show: how a model's name is written where the sentence goes.
-        escape: what makes other text safe there.
+        found: the result of `against_control`.
+        show: (name) -> how the model's name is written in the output.
+        escape: makes any other text safe in the output.
     """
     outcomes: dict[Outcome, list[AgainstControl]] = {}
     for one in found:
         outcomes.setdefault((one.llm, one.data_type, one.control, one.outcome), []).append(one)
     alike: dict[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], list[list[AgainstControl]]] = {}
-    for (llm, data_type, control, _), own in outcomes.items():
-        above = tuple(sorted(one.encoder for one in own if one.above))
-        rest = tuple(sorted(one.encoder for one in own if not one.above))
-        alike.setdefault((llm, data_type, control, above, rest), []).append(own)
+    for (llm, data_type, control, _), differences in outcomes.items():
+        above = tuple(sorted(one.encoder for one in differences if one.above))
+        rest = tuple(sorted(one.encoder for one in differences if not one.above))
+        alike.setdefault((llm, data_type, control, above, rest), []).append(differences)
     return [_sentence(same, show, escape) for same in alike.values()]
 
 
-def _differences(key: Outcome, own: dict[str, Score]) -> list[AgainstControl]:
+def _differences(key: Outcome, scores: dict[str, Score]) -> list[AgainstControl]:
     metric, variant, llm, data_type = key
-    untrained = {name: score for name, score in own.items() if score.weights.get(name) == UNTRAINED}
+    untrained = {name: score for name, score in scores.items() if score.weights.get(name) == UNTRAINED}
     if not untrained:
         return []
-    sign = 1 if all(score.higher_is_better for score in own.values()) else -1
+    sign = 1 if all(score.higher_is_better for score in scores.values()) else -1
     control = max(untrained, key=lambda name: sign * (untrained[name].value or 0.0))
-    found = []
-    for name, score in own.items():
+    differences = []
+    for name, score in scores.items():
         if name in untrained:
             continue
-        joint = joint_of({"first": own[control], "second": score})
-        without, trained = float(own[control].value or 0.0), float(score.value or 0.0)
-        found.append(
+        joint = joint_of({"first": scores[control], "second": score})
+        without, trained = float(scores[control].value or 0.0), float(score.value or 0.0)
+        differences.append(
             AgainstControl(
                 outcome=" ".join(filter(None, (metric, variant))),
                 llm=llm,
@@ -118,31 +119,28 @@ def _differences(key: Outcome, own: dict[str, Score]) -> list[AgainstControl]:
                 higher_is_better=sign > 0,
             )
         )
-    return found
+    return differences
 
 
 def _sentence(
     same: Sequence[Sequence[AgainstControl]], show: Callable[[str], str], escape: Callable[[str], str]
 ) -> str:
-    """Return what outcomes that agree say; of a single one with its differences."""
+    """Return the sentence about outcomes that agree; a single outcome is shown with its differences."""
     first = same[0]
     control, llm = show(first[0].control), show(first[0].llm)
-    told = {one.encoder: f" ({escape(one.told)})" if len(same) == 1 else "" for one in first}
 
     def named(chosen: Iterable[AgainstControl]) -> str:
-        return _listed([f"{show(one.encoder)}{told[one.encoder]}" for one in chosen])
+        if len(same) == 1:
+            return and_list([f"{show(one.encoder)} ({escape(one.text)})" for one in chosen])
+        return and_list([show(one.encoder) for one in chosen])
 
-    outcomes = _listed([escape(own[0].outcome) for own in same])
+    outcomes = and_list([escape(differences[0].outcome) for differences in same])
     above, rest = [one for one in first if one.above], [one for one in first if not one.above]
     if not above:
         return (
             f"control: an untrained encoder does as well here; {outcomes} for {llm} can't tell {named(rest)} "
             f"from {control}."
         )
-    beyond = f"control: in {outcomes} for {llm} {named(above)} {'is' if len(above) == 1 else 'are'} above "
-    beyond += f"{control}, which is untrained"
-    return f"{beyond}; {named(rest)} can't be told from it." if rest else f"{beyond}."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    verb = "is" if len(above) == 1 else "are"
+    text = f"control: in {outcomes} for {llm} {named(above)} {verb} above {control}, which is untrained"
+    return f"{text}; {named(rest)} can't be told from it." if rest else f"{text}."

@@ -1,4 +1,4 @@
-"""Two runs side by side: which scores changed, by more than chance or not, and which by too much."""
+"""Compares two runs: which scores changed, which by more than chance, and which beyond their gates."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Difference:
     """One score in two runs.
 
     Args:
-        before: in A.
-        after: in B.
-        interval: of B - A; None where there is none.
-        failed: the gate that it is a regression by.
+        before: the score in run A.
+        after: the score in run B.
+        interval: the interval of B - A; None if there is none.
+        failed: the gate that makes it a regression, if any.
     """
 
     before: Score
@@ -39,7 +39,7 @@ class Difference:
 
     @property
     def value(self) -> float | None:
-        """B - A; None where a run has no value."""
+        """B - A; None if a run has no value."""
         a, b = self.before.value, self.after.value
         return None if a is None or b is None else b - a
 
@@ -61,27 +61,27 @@ class Difference:
 
     @property
     def better(self) -> bool:
-        """Whether B's value is the better one."""
+        """Whether B has the better value."""
         return self.gained or (self.value is not None and (self.value > 0) == self.after.higher_is_better)
 
     @property
     def timed(self) -> bool:
-        """Whether it is of a timing or a size, which no two runs have in common."""
+        """Whether it is a timing or a size, which differs in every run."""
         return self.after.experiment == TIMED
 
     @property
     def paired(self) -> bool:
-        """Whether its interval is that of scores of the same samples."""
+        """Whether its interval is paired over the same samples."""
         return self.interval is not None and self.interval.method.startswith("paired")
 
     @property
     def covers_zero(self) -> bool:
-        """Whether other samples might as well have shown no change, or the opposite one."""
+        """Whether other samples might have shown no change, or the opposite one."""
         return self.interval is not None and self.interval.low <= 0 <= self.interval.high
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """What sorts the most important first: regressions, lost values, then the clearest changes."""
+        """A key that sorts regressions first, then lost values, then the clearest changes."""
         place = 0 if self.lost else 1 if self.gained else 2 if self.changed else 3
         return (self.failed is None, place, self.interval is None, -self._clearness())
 
@@ -101,12 +101,12 @@ class Comparison:
     Args:
         before: run A.
         after: run B.
-        differences: of the scores in both, the most important first.
+        differences: the scores in both runs, the most important first.
         only_before: the scores that only A has.
         only_after: the scores that only B has.
-        gates: what was asked to be judged.
-        unlike: in what the runs differ that forbids to compare them, where it was done all the same.
-        notes: what else is not the same.
+        gates: the gates that scores were judged by.
+        unlike: the reasons against the comparison, if it was made in spite of them.
+        notes: other differences between the runs.
     """
 
     before: Findings
@@ -120,17 +120,17 @@ class Comparison:
 
     @property
     def regressions(self) -> tuple[Difference, ...]:
-        """Those that became worse by more than their gate allows."""
+        """The scores that became worse by more than their gate allows."""
         return tuple(d for d in self.differences if d.failed)
 
     @property
     def changes(self) -> tuple[Difference, ...]:
-        """Those that changed and are no regression; timings, of which all do, are apart."""
+        """The scores that changed without being a regression, except timings, which always change."""
         return tuple(d for d in self.differences if d.changed and not d.failed and not d.timed)
 
     @property
     def timings(self) -> tuple[Difference, ...]:
-        """The timings and sizes that are no regression."""
+        """The timings and sizes without a regression."""
         return tuple(d for d in self.differences if d.timed and not d.failed)
 
 
@@ -148,14 +148,14 @@ def compare(
     Args:
         before: run A.
         after: run B.
-        gates: by how much which metric may become worse.
-        unlike: compare runs of other data, weights, preprocessing or seed all the same.
-        option: where the gates were given, for the message.
-        way_out: the option that means `unlike`, for the message.
+        gates: how much worse each metric may become.
+        unlike: compare the runs even if their data, weights, preprocessing or seeds differ.
+        option: the option that gave the gates, for messages.
+        way_out: the option that sets `unlike`, for messages.
 
     Raises:
-        UnlikeError: the runs can't be compared, with a line for each reason.
-        UnknownNameError: a gate of which the two have no score in common.
+        UnlikeError: the runs can't be compared; the message has a line for each reason.
+        UnknownNameError: the runs have no score in common for a gate's metric.
     """
     matched, only_before, only_after = match(before.scores, after.scores)
     judged = {score.metric for score, _ in matched}
@@ -171,12 +171,12 @@ def compare(
             f"\n  {lines}"
         )
     same = same_data(before.run, after.run)
-    found = [_difference(a, b, gates, same) for a, b in matched]
+    differences = [_difference(a, b, gates, same) for a, b in matched]
     notes = [note for note in what_else_differs(before.run, after.run, matched) if note not in reasons]
     return Comparison(
         before,
         after,
-        tuple(sorted(found, key=lambda difference: difference.order)),
+        tuple(sorted(differences, key=lambda difference: difference.order)),
         only_before,
         only_after,
         tuple(gates),
@@ -188,9 +188,9 @@ def compare(
 def match(
     before: Iterable[Score], after: Iterable[Score]
 ) -> tuple[list[tuple[Score, Score]], tuple[Score, ...], tuple[Score, ...]]:
-    """Return the scores that are in both, as (A's, B's), then those only in A and only in B.
+    """Return the scores that are in both runs, as (A's, B's), then those only in A and only in B.
 
-    Scores belong together by what they are of. Where tests recorded the same several times, also by the test.
+    Scores are matched by what they measure, and also by their test if several tests recorded the same.
     """
     sides = [_by_key(scores) for scores in (before, after)]
     matched: list[tuple[Score, Score]] = []
@@ -201,7 +201,7 @@ def match(
         else:
             common = [test for test in first if test in second]
             matched += [(first.pop(test), second.pop(test)) for test in common]
-    only = [tuple(score for own in side.values() for score in own.values()) for side in sides]
+    only = [tuple(score for by_test in side.values() for score in by_test.values()) for side in sides]
     return matched, only[0], only[1]
 
 
@@ -225,7 +225,7 @@ def _difference(before: Score, after: Score, gates: Iterable[Gate], same: bool |
 def _fails(gate: Gate, before: Score, after: Score) -> bool:
     if before.value is None:
         return False
-    if after.value is None:  # a gate that a score escapes by not existing would be none
+    if after.value is None:  # a score must not escape its gate by having no value
         return True
     return not gate.allows(before.value, after.value, higher_is_better=after.higher_is_better)
 
@@ -233,7 +233,7 @@ def _fails(gate: Gate, before: Score, after: Score) -> bool:
 def _interval(before: Score, after: Score, *, shared: bool) -> Interval | None:
     if before.value is None or after.value is None:
         return None
-    if shared and before.seed == after.seed:  # the seed decides on blocks and splits
+    if shared and before.seed == after.seed:  # the seed determines blocks and splits
         joint = joint_of({"first": before, "second": after})
         if joint is not None:
             return paired_difference(before.value, after.value, joint)

@@ -1,4 +1,4 @@
-"""How a run was made, as names and values in plain text; whoever shows them escapes them."""
+"""How a run was made, as names and values in plain text that the caller has to escape."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DIGEST = 12
 
 
 def facts(run: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a reader needs to judge a run, the command first; empty of a run that did not finish."""
+    """Return what a reader needs to judge a run, the command first; empty for a run that did not finish."""
     if not run:
         return {}
     dataset = run.get("dataset", {})
@@ -42,7 +42,7 @@ def facts(run: Mapping[str, Any]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class DroppedRows:
-    """Rows that could not be used for one reason: how many, and where the first of them stand."""
+    """Rows that could not be used for one reason: how many, and where the first of them are."""
 
     reason: str
     count: int
@@ -50,7 +50,7 @@ class DroppedRows:
 
 
 def dropped_rows(run: Mapping[str, Any]) -> list[DroppedRows]:
-    """Return the rows that could not be used by reason, the most frequent first."""
+    """Return the rows that could not be used, by reason, the most frequent reason first."""
     dropped: list[Mapping[str, Any]] = [
         row if isinstance(row, dict) else {"where": "", "reason": str(row)}
         for row in run.get("dataset", {}).get("dropped", ())
@@ -74,11 +74,11 @@ def _loads(loads: Sequence[Mapping[str, Any]], weights: Collection[str]) -> str:
     by_model: dict[object, list[Mapping[str, Any]]] = {}
     for load in loads:
         by_model.setdefault(load.get("model"), []).append(load)
-    return ", ".join(f"{model} {_times(own)}" for model, own in by_model.items())
+    return ", ".join(f"{model} {_times(its_loads)}" for model, its_loads in by_model.items())
 
 
 def _times(loads: Sequence[Mapping[str, Any]]) -> str:
-    """Say how long all loads of one model took, how many they were, and whether they were for its timings."""
+    """Return how long all loads of one model took, how many there were, and how many were for timings."""
     text = f"in {sum(load.get('seconds') or 0 for load in loads):.1f} s"
     timed = sum(load.get("purpose") == "timing" for load in loads)
     if len(loads) == 1:

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: atomic writes, and an append-only log of scores."""
+"""The files of a run that hold its scores: writing them atomically, and reading them back."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SCHEMA = Path(__file__).with_name("scores.schema.json")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 with plain newlines, atomically."""
+    """Write `text` atomically as UTF-8, with newlines as they are."""
     write_bytes(path, text.encode("utf-8", errors="replace"))
 
 
 def finite(value: Any) -> Any:
-    """Return plain JSON data with every NaN and infinity as None: JSON has no word for them."""
+    """Return plain JSON data with None for every NaN and infinity, which JSON cannot express."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -36,10 +36,10 @@ def finite(value: Any) -> Any:
 
 
 def plain_score(score: Score) -> dict[str, Any]:
-    """Return a score as JSON data, all numbers finite.
+    """Return a score as JSON data in which all numbers are finite.
 
-    An interval with a side missing is none; deletions or repeats of which one is not a number can't be paired
-    and are left out.
+    An interval that lacks an end is left out; so are deletions and repeats if one of them is not a number,
+    because they cannot be paired.
     """
     plain: dict[str, Any] = finite(score.to_dict())
     for name in ("deletions", "repeats"):
@@ -52,22 +52,22 @@ def plain_score(score: Score) -> dict[str, Any]:
 
 
 def sound(score: Score) -> Score:
-    """Return the score as its file has it: no figure or table shows what the file does not."""
+    """Return the score as its file has it, so that figures and tables show nothing else."""
     return Score.from_dict(plain_score(score))
 
 
 def dump(data: Any, indent: int | None = None) -> str:
-    """Return JSON text; a NaN that got this far is an error, not a token that no parser knows."""
+    """Return JSON text; a NaN is an error, because parsers would not know its token."""
     return json.dumps(data, ensure_ascii=False, allow_nan=False, indent=indent)
 
 
 def append_score(run_dir: Path | str, score: Score) -> None:
-    """Append one score to the run's log, `scores.jsonl`, and have it on the disk before returning.
+    """Append one score to the run's log, `scores.jsonl`; it is on the disk when this returns.
 
-    A line that a killed run left unfinished is cut off first.
+    A line that a killed run left unfinished is removed first.
 
     Raises:
-        UnwritableError: it can't be written.
+        UnwritableError: the log can't be written.
     """
     append_line(Path(run_dir) / SCORES_LOG, dump(plain_score(score)).encode("utf-8", "replace"))
 
@@ -76,7 +76,7 @@ def checked_score(plain: Any) -> Score:
     """Return the score that plain JSON data describes.
 
     Raises:
-        DataError: it is not what scores.schema.json asks for; with the first thing that is wrong.
+        DataError: the data violates scores.schema.json; the message has the first violation.
     """
     if (wrong := complaint(plain, SCHEMA, "score")) is not None:
         raise DataError(wrong)
@@ -84,10 +84,10 @@ def checked_score(plain: Any) -> Score:
 
 
 def read_scores(path: Path | str) -> list[Score]:
-    """Return the scores of a log; a last line that a killed run left unfinished is passed over.
+    """Return the scores of a log; a last line that a killed run left unfinished is ignored.
 
     Raises:
-        DataError: another line is not a score; with its number.
+        DataError: the log can't be read, or another line is not a score; the message has its number.
     """
     path = Path(path)
     try:
@@ -110,13 +110,13 @@ def read_scores(path: Path | str) -> list[Score]:
 
 
 def read_run(run_dir: Path | str) -> tuple[dict[str, Any], list[Score]]:
-    """Return the run's description and its scores; of a killed run an empty one and what it had scored.
+    """Return the run's description and its scores; the description of a killed run is empty.
 
     Args:
-        run_dir: its folder, or its scores.json wherever that was kept.
+        run_dir: the run's folder, or the path of its scores.json.
 
     Raises:
-        DataError: there is no run, it is damaged, or it is of another version of the format.
+        DataError: there is no run, it is damaged, or its format has another version.
     """
     place = Path(run_dir)
     path = place if is_file(place) else place / SCORES
@@ -134,14 +134,14 @@ def read_run(run_dir: Path | str) -> tuple[dict[str, Any], list[Score]]:
         older = isinstance(version, int) and version < SCHEMA_VERSION
         raise DataError(
             f"{path}: expected schema_version {SCHEMA_VERSION}, got {shown(version)}; "
-            + ("make the run anew" if older else "use a newer alignbench")
+            + ("repeat the run" if older else "use a newer alignbench")
         )
     run, scores = data.get("run"), data.get("scores")
     if not (isinstance(run, dict) and isinstance(scores, list)):
-        found = ", ".join(map(shown, list(data)[:9]))
-        raise DataError(f"{path}: expected a run and its scores, found {found}")
+        keys = ", ".join(map(shown, list(data)[:9]))
+        raise DataError(f"{path}: expected a run and its scores, found {keys}")
     if (wrong := complaint(run, SCHEMA, "run")) is not None:
-        raise DataError(f"{path}: the run's description: {wrong}; make the run anew")
+        raise DataError(f"{path}: the run's description: {wrong}; repeat the run")
     return run, [_read_score(path, number, score) for number, score in enumerate(scores, start=1)]
 
 
@@ -149,4 +149,4 @@ def _read_score(path: Path, number: int, plain: Any) -> Score:
     try:
         return checked_score(plain)
     except DataError as error:
-        raise DataError(f"{path}: score {number} is none ({error}); make the run anew") from error
+        raise DataError(f"{path}: score {number} is not valid ({error}); repeat the run") from error

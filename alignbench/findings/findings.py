@@ -1,4 +1,4 @@
-"""`Findings`: what the scores of a run say, worked out once and read by everything that shows it."""
+"""`Findings`: everything that follows from the scores of a run, computed once and shared by all outputs."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ _WITH_TIES = frozenset({"compare", "multi_llm"})
 
 @dataclass(frozen=True)
 class Findings:
-    """What the scores of a run say. Each part is computed when it is first asked for, and then kept.
+    """Everything that follows from the scores of a run; each part is computed when it is first needed.
 
     Args:
-        scores: of the run, by experiment, metric and model; every number is finite.
-        run: the run's description as scores.json has it; empty where it is not known.
-        name: what the run is called in a comparison.
+        scores: the run's scores by experiment, metric and model; every number is finite.
+        run: the run's description as in scores.json; empty if it is unknown.
+        name: the run's name in a comparison.
     """
 
     scores: tuple[Score, ...]
@@ -60,9 +60,9 @@ class Findings:
         """Return the findings of scores.
 
         Args:
-            scores: in any order.
-            run: the description of the run that they come from: its models, data, seed and failed tests.
-            name: what the run is called in a comparison.
+            scores: the scores, in any order.
+            run: the description of their run: its models, data, seed and failed tests.
+            name: the run's name in a comparison.
         """
         described = finite(run.to_dict()) if isinstance(run, Run) else run or {}
         return cls(tuple(in_order(map(sound, scores), models_of(described))), described, name)
@@ -73,7 +73,7 @@ class Findings:
 
         Args:
             place: the run's folder, or its scores.json.
-            name: what the run is called in a comparison; its place by default.
+            name: the run's name in a comparison; its place by default.
 
         Raises:
             DataError: there is no run, or it is damaged.
@@ -82,11 +82,11 @@ class Findings:
         return cls.of(scores, run, str(place) if name is None else name)
 
     def ranking(self, llm: str | None = None, data_type: str | None = None) -> Ranking:
-        """Return the encoders for one LLM, best first: their order, ties, and how sure it is.
+        """Return the encoders for one LLM, best first, with their ties and how certain the order is.
 
         Args:
-            llm: its name in the run, or its label; it may be left out where the run has one LLM.
-            data_type: rank on this type alone; by default on all data together.
+            llm: the LLM's name in the run, or its label; it may be omitted if the run has one LLM.
+            data_type: rank on this type alone; by default, on all data together.
 
         Raises:
             UnknownNameError: the run has no score of an encoder with this LLM, or none on this data type.
@@ -101,7 +101,9 @@ class Findings:
             raise UnknownNameError(unknown("LLM", llm, {self.labels[r.llm]: r for r in self._every}))
         wanted = (ALL if ALL in of_llm else next(iter(of_llm))) if data_type is None else data_type
         if data_type is None and ALL not in of_llm and len(of_llm) > 1:
-            raise InputError(f"{llm}: ranked on no data together; name a data type: {', '.join(of_llm)}")
+            raise InputError(
+                f"{llm}: there is no ranking on all data together; name a data type: {', '.join(of_llm)}"
+            )
         if wanted not in of_llm:
             raise UnknownNameError(f"{llm}: {unknown('data type', wanted, of_llm)}")
         return of_llm[wanted]
@@ -109,15 +111,15 @@ class Findings:
     def best(self, llm: str | None = None, data_type: str | None = None) -> str | None:
         """Return the encoder that is better than all others by more than chance.
 
-        None where there is no such encoder: several may be the best (see `ties`), none beats shuffled pairs,
-        or the ties are unknown. See `ranking` for the arguments and errors.
+        This is None if several encoders may be the best (see `ties`), if none beats shuffled pairs, or if
+        ties are unknown. See `ranking` for the arguments and errors.
         """
         return self.ranking(llm, data_type).winner
 
     def ties(self, llm: str | None = None, data_type: str | None = None) -> tuple[str, ...] | None:
         """Return the encoders that may be the best and can't be told apart, best score first.
 
-        Empty where one encoder is the best, or where none beats shuffled pairs; None where ties are unknown,
+        This is empty if one encoder is the best or none beats shuffled pairs, and None if ties are unknown,
         as with fewer than 20 groups. See `ranking` for the arguments and errors.
         """
         ranking = self.ranking(llm, data_type)
@@ -126,7 +128,7 @@ class Findings:
         return ranking.answer if len(ranking.answer) > 1 else ()
 
     def answer(self, llm: str | None = None, data_type: str | None = None) -> str:
-        """Return the answer for one LLM: the verdict, how sure it is, and what speaks against it.
+        """Return the answer for one LLM: the verdict, how certain it is, and what speaks against it.
 
         See `ranking` for the arguments and errors.
         """
@@ -139,43 +141,43 @@ class Findings:
 
     @cached_property
     def failures(self) -> tuple[Failure, ...]:
-        """The tests of the run that failed, so that scores are missing."""
+        """The failed tests of the run, whose scores are missing."""
         return failures_of(self.run)
 
     @cached_property
     def labels(self) -> dict[str, str]:
-        """Name of a model -> what it is called where it is shown."""
+        """Name of a model -> the label that is shown."""
         return labels_of(self.run, self.scores)
 
     @cached_property
     def rankings(self) -> tuple[Ranking, ...]:
-        """The ranking for each LLM: over all data where that was scored, else on each data type."""
+        """The rankings over all data, or by data type for an LLM that was not scored on all data."""
         return tuple(leading(self._every))
 
     @cached_property
     def rankings_by_type(self) -> tuple[Ranking, ...]:
-        """The ranking for each LLM on each data type by itself."""
+        """The rankings for each LLM on each data type by itself."""
         return tuple(ranking for ranking in self._every if ranking.data_type != ALL)
 
     @cached_property
     def details_by_type(self) -> tuple[Ranking, ...]:
-        """Those of `rankings_by_type` that stand beside a ranking over all data."""
+        """The `rankings_by_type` of the LLMs that also have a ranking over all data."""
         answers = {id(ranking) for ranking in self.rankings}
         return tuple(ranking for ranking in self.rankings_by_type if id(ranking) not in answers)
 
     @cached_property
     def prediction(self) -> Prediction | None:
-        """Which score predicts retrieval; None where no retrieval was recorded."""
+        """Which score predicts retrieval; None if no retrieval was recorded."""
         return predicts(self.scores, self.models, seed=int(self.run.get("seed", _SEED)))
 
     @cached_property
     def controls(self) -> tuple[AgainstControl, ...]:
-        """Every trained encoder beside the untrained one, in every outcome of a training."""
+        """Every trained encoder compared with the untrained one, in every outcome of a training."""
         return tuple(against_control(self.scores))
 
     @cached_property
     def variations(self) -> tuple[Variation, ...]:
-        """The order of the encoders under other choices; nothing where the run has no such scores."""
+        """The order of the encoders under other choices; empty if the run has no such scores."""
         return tuple(variations(self.scores))
 
     @cached_property
@@ -185,16 +187,16 @@ class Findings:
 
     @cached_property
     def flags(self) -> dict[str, str]:
-        """Each flag that a score of the run has -> what it means."""
+        """Each flag of the run's scores -> its meaning."""
         return {flag: meaning(flag, self.scores) for score in self.scores for flag in flags_of(score)}
 
     def figure_inputs(self, artifacts: Artifacts | None = None) -> FigureInputs:
-        """Return what figures are drawn from: the scores, what they say, and the arrays beside them."""
+        """Return the inputs of the figures: the scores, their findings, and the run's arrays."""
         arrays = artifacts or Artifacts()
         tables: dict[tuple[str, str, str, str], dict[str, Score]] = {}
-        shown = [s for s in self.scores if s.experiment in _WITH_TIES and is_cross_modal(s)]
-        for metric in dict.fromkeys(score.metric for score in shown):
-            for score in pick(shown, metric):
+        with_ties = [s for s in self.scores if s.experiment in _WITH_TIES and is_cross_modal(s)]
+        for metric in dict.fromkeys(score.metric for score in with_ties):
+            for score in pick(with_ties, metric):
                 table = (score.experiment, metric, str(score.llm), score.data_type)
                 tables.setdefault(table, {})[str(score.encoder)] = score
         return FigureInputs(
@@ -210,7 +212,7 @@ class Findings:
         )
 
     def __repr__(self) -> str:
-        """Return what it is of; the scores themselves would fill pages."""
+        """Return a short description; the scores themselves would fill pages."""
         return f"<findings of {len(self.scores)} scores, with rankings for {self._llms or 'no LLM'}>"
 
     @property
@@ -234,7 +236,7 @@ class Findings:
         return {}
 
     def _standings(self, scores: Mapping[str, Score]) -> Standings:
-        """Judge each table of this run's scores once, whoever asks."""
+        """Return the standings of a table of scores; each table is judged only once."""
         key = frozenset((encoder, id(score)) for encoder, score in scores.items())
         if key not in self._judged:
             self._judged[key] = standings(scores)

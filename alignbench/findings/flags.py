@@ -1,4 +1,4 @@
-"""What each flag on a score means, in one sentence, in one place."""
+"""The flags of scores, and the meaning of each in one sentence."""
 
 from __future__ import annotations
 
@@ -21,24 +21,27 @@ class Flag:
 
 FLAGS: dict[str, Flag] = {
     "saturated": Flag("S", "so near its ceiling that it can't tell encoders apart; read ncoral instead"),
-    "conservative": Flag("c", "interval from 10 blocks of groups, refitted: wider than necessary"),
+    "conservative": Flag(
+        "c", "the interval comes from refits without one of 10 blocks of groups: wider than necessary"
+    ),
     "n_too_small": Flag("n", "too few groups for an interval: ties are unknown"),
     "no_interval": Flag(
-        "i", "the value does not exist without some block of groups, so there is no interval"
+        "i", "the value cannot be computed without one of the blocks of groups, so there is no interval"
     ),
     "repeated_rows": Flag(
         "=",
-        "rows are copies of others, yet each counts as a sample of its own: p and interval are too good to "
-        "be true; give groups",
+        "some rows are copies of others, but each counts as a sample: p and interval are too good to be "
+        "true; give groups",
     ),
     "dead": Flag(
         "d",
-        "a part of this sum is at its floor or its ceiling for every pair of the run and tells none apart",
+        "a part of this sum is at its floor or its ceiling for every pair of the run, so it tells no pairs "
+        "apart",
     ),
-    "fidelity": Flag("F", "computed as published, for comparison only; not what a choice should rest on"),
-    "separate_bases": Flag("B", "each side in a basis of its own: compares eigenvalues, not directions"),
+    "fidelity": Flag("F", "computed as published, for comparison only; do not base a choice on it"),
+    "separate_bases": Flag("B", "each side is in its own basis, so eigenvalues are compared, not directions"),
     "busy": Flag("b", "other processes used the machine at the same time, so it is slower than it could be"),
-    "subsampled": Flag("s", "computed on a drawn part of the groups"),
+    "subsampled": Flag("s", "computed on a random part of the groups"),
     "overtrained": Flag(
         "o", "its held-out loss was lower earlier in the training: fewer --align-epochs would do better"
     ),
@@ -49,7 +52,7 @@ FLAGS: dict[str, Flag] = {
         "u",
         "the projector's training loss is still falling and nothing is learnt yet: use more --align-epochs",
     ),
-    "not_estimable": Flag("?", "too few trainings to tell: see the smallest p that they can give"),
+    "not_estimable": Flag("?", "too few trainings to tell: see the smallest p that they allow"),
     "stand-in": Flag("*", "a built-in toy model stood in for the one that was asked for"),
     "control": Flag("R", "untrained; where it ranks high, the ranking says little"),
 }
@@ -58,24 +61,25 @@ _WEIGHTS = {"stand-in": "stand-in", "random": "control"}
 
 
 def meaning(flag: str, scores: Iterable[Score] = ()) -> str:
-    """Return the sentence that explains `flag`; of an unknown one, who set it.
+    """Return the sentence that explains `flag`; for an unknown flag, where it comes from.
 
     Args:
-        flag: its name.
-        scores: those that it is explained for; parts of theirs that are dead are named.
+        flag: the flag's name.
+        scores: the scores for which it is explained; "dead" names their dead parts.
     """
-    if flag != "dead":
-        return FLAGS[flag].meaning if flag in FLAGS else "set by whoever recorded the score"
+    if flag not in FLAGS:
+        return "set by the code that recorded the score"
     parts = dict.fromkeys(f"{part} of {s.metric}" for s in scores for part in s.params.get("dead_parts", ()))
-    return f"{FLAGS[flag].meaning}{': ' if parts else ''}{', '.join(parts)}"
+    text = FLAGS[flag].meaning
+    return f"{text}: {', '.join(parts)}" if flag == "dead" and parts else text
 
 
 def letter(flag: str) -> str:
-    """Return the flag's letter in narrow tables; an unexplained one is shown in full."""
+    """Return the flag's letter in narrow tables; an unknown flag is shown in full."""
     return FLAGS[flag].letter if flag in FLAGS else flag
 
 
 def flags_of(score: Score) -> tuple[str, ...]:
-    """Return the score's flags and those that follow from what its models' weights were."""
+    """Return the score's flags, and those that follow from the weights of its models."""
     implied = (_WEIGHTS[kind] for kind in score.weights.values() if kind in _WEIGHTS)
     return score.flagged(*implied).flags

@@ -1,4 +1,4 @@
-"""What change of a score is one too many: `linear_cka:0.02,eas:5%`."""
+"""Gates: how much worse a score may become before it is a regression, such as `linear_cka:0.02,eas:5%`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from alignbench.text import clean
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-ROUNDING = 1e-9  # of a value: scores agree to 1e-12 however they were computed
+ROUNDING = 1e-9  # relative: scores agree to 1e-12 however they were computed
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """By how much a metric may become worse.
+    """How much worse a metric may become.
 
     Args:
-        metric: its name; every score of it is judged.
-        tolerance: how much is still accepted.
-        relative: whether that is a share of the earlier value.
+        metric: the metric's name; all its scores are judged.
+        tolerance: the largest accepted deterioration.
+        relative: whether the tolerance is a share of the earlier value.
     """
 
     metric: str
@@ -50,11 +50,11 @@ def parse_gates(text: str, option: str) -> tuple[Gate, ...]:
     """Return the gates of `METRIC:TOLERANCE[,METRIC:TOLERANCE...]`.
 
     Args:
-        text: as it was given.
-        option: where, for the message.
+        text: the option's value.
+        option: the option's name, for messages.
 
     Raises:
-        ConfigError: it can't be read, or a metric has two tolerances.
+        ConfigError: the text has another form, or a metric has two tolerances.
     """
     gates = tuple(_gate(part.strip(), option) for part in text.split(","))
     names = [gate.metric for gate in gates]
@@ -64,16 +64,16 @@ def parse_gates(text: str, option: str) -> tuple[Gate, ...]:
 
 
 def check_gates(gates: Iterable[Gate], metrics: Iterable[str], option: str, where: str) -> None:
-    """Check that there is something to be judged.
+    """Check that every gate has scores to judge.
 
     Args:
-        gates: what was asked for.
-        metrics: those that there are scores of.
-        option: where they were asked for, for the message.
-        where: where the scores are, for the message.
+        gates: the requested gates.
+        metrics: the metrics that have scores.
+        option: the option that gave the gates, for messages.
+        where: where the scores are, for messages.
 
     Raises:
-        UnknownNameError: a metric of which there is no score.
+        UnknownNameError: a gate's metric has no score.
     """
     known = dict.fromkeys(metrics)
     for gate in gates:

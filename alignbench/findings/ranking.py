@@ -1,4 +1,4 @@
-"""Which encoder fits which LLM: the order, which differences are none, and what would decide them."""
+"""The ranking of encoders for an LLM: their order, which of them tie, and what would decide the ties."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Ranking(Standings):
     """The encoders for one LLM, best first.
 
     Args:
-        llm: which LLM they are ranked for.
-        data_type: "all", or the one type that was ranked on.
-        metric: what they are ranked by; None where none of `RANKED_BY` was recorded.
+        llm: the LLM that they are ranked for.
+        data_type: "all", or the data type that they are ranked on.
+        metric: the metric that they are ranked by; None if none of `RANKED_BY` was recorded.
         higher_is_better: the metric's direction.
-        n: the smallest number of groups that a ranked score is made of.
+        n: the smallest number of groups of a ranked score.
         unranked: encoder -> why it has no value.
-        variant: of the metric, such as "image_to_text contrastive"; all are ranked by the same.
-        scores: encoder -> the score that it is ranked by, best first, then those that have no value; where
-            nothing was recorded that encoders are ranked by, the scores of the first metric that was.
+        variant: the metric's variant, such as "image_to_text contrastive"; all are ranked by the same.
+        scores: encoder -> the score that it is ranked by, best first, then those without a value; if none of
+            `RANKED_BY` was recorded, the scores of the first recorded metric.
     """
 
     llm: str
@@ -44,7 +44,7 @@ class Ranking(Standings):
 
     @property
     def best(self) -> str | None:
-        """The encoder on top."""
+        """The encoder with the best score."""
         return self.order[0] if self.order else None
 
     @property
@@ -54,7 +54,7 @@ class Ranking(Standings):
 
     @property
     def places(self) -> dict[str, int]:
-        """Encoder -> place, from 1; those of one tie group share theirs (1, 1, 3)."""
+        """Encoder -> place, from 1; encoders of a tie group share their place (1, 1, 3)."""
         groups = self.tie_groups if self.tie_groups is not None else tuple((e,) for e in self.order)
         places: dict[str, int] = {}
         for group in groups:
@@ -62,7 +62,7 @@ class Ranking(Standings):
         return places
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types only; the scores stand elsewhere in a run's file."""
+        """Return plain JSON types, without the scores, which are elsewhere in a run's file."""
         return {f.name: jsonable(getattr(self, f.name)) for f in fields(self) if f.name != "scores"}
 
 
@@ -74,14 +74,14 @@ def rankings(
 ) -> list[Ranking]:
     """Rank the encoders for each LLM on each data type, "all" among them; LLMs in order of first appearance.
 
-    By calibrated_cka where it was recorded, else by the first recorded of debiased_cka, eas_adjusted, ncoral,
-    mrr, elas and image_gain. Ties are those of `alignbench.stats.standings`.
+    They are ranked by calibrated_cka if it was recorded, else by the first recorded of debiased_cka,
+    eas_adjusted, ncoral, mrr, elas and image_gain. Ties are those of `alignbench.stats.standings`.
 
     Args:
-        scores: of the run.
-        losses: what the run trained with; encoders are ranked by the first.
-        failures: the tests of the run that failed: the reason why an encoder has no value.
-        judge: gives the order and the ties of encoder -> score.
+        scores: the run's scores.
+        losses: the losses that the run trained with; encoders are ranked by the first.
+        failures: the run's failed tests, which explain why an encoder has no value.
+        judge: (encoder -> score) -> the order and the ties.
     """
     return [
         _rank_one(llm, data_type, of_llm, losses, failures, judge)
@@ -91,14 +91,14 @@ def rankings(
 
 
 def leading(every: Iterable[Ranking]) -> list[Ranking]:
-    """Return the rankings that answer for an LLM: over all data where that was scored, else each type's."""
+    """Return the rankings over all data, or by data type for an LLM that was not scored on all data."""
     every = list(every)
     together = {ranking.llm for ranking in every if ranking.data_type == ALL}
     return [r for r in every if r.data_type == ALL or r.llm not in together]
 
 
 def _by_llm(scores: Iterable[Score], failures: Sequence[Failure] = ()) -> dict[str, list[Score]]:
-    """Return LLM -> its scores; none for one that was to be scored with encoders, but every test failed."""
+    """Return LLM -> its scores; the list is empty if all its tests failed."""
     by_llm: dict[str, list[Score]] = {}
     for score in scores:
         if is_cross_modal(score):
@@ -119,8 +119,10 @@ def _rank_one(
 ) -> Ranking:
     scores = [score for score in scores if score.data_type == data_type]
     variants = {name: variant_of(scores, name, losses) for name in RANKED_BY}
-    recorded = {name: own for name in RANKED_BY if (own := of_metric(scores, name, variants[name]))}
-    with_values = [name for name, own in recorded.items() if any(s.value is not None for s in own.values())]
+    recorded = {name: found for name in RANKED_BY if (found := of_metric(scores, name, variants[name]))}
+    with_values = [
+        name for name, of_name in recorded.items() if any(s.value is not None for s in of_name.values())
+    ]
     metric = next(iter([*with_values, *recorded]), None)
     ranked = recorded.get(metric, {}) if metric else {}
     standing = judge(ranked)
@@ -143,7 +145,7 @@ def _rank_one(
 
 
 def _of_first_metric(scores: Sequence[Score]) -> dict[str, Score]:
-    """Return encoder -> score of what was recorded first, where it is nothing that encoders are ranked by."""
+    """Return encoder -> its score by the metric that was recorded first."""
     metric = next((score.metric for score in scores), None)
     return of_metric(scores, metric, variant_of(scores, metric))
 
@@ -151,9 +153,9 @@ def _of_first_metric(scores: Sequence[Score]) -> dict[str, Score]:
 def _why_not(encoder: str, score: Score | None, metric: str | None, failed: Sequence[Failure]) -> str:
     if score is not None:
         return score.reason or "not applicable"
-    own = [failure for failure in failed if encoder in failure.encoders]
-    # The test of the metric itself tells more than that of another.
-    if failure := next(iter(sorted(own, key=lambda f: f.metric != metric)), None):
+    failures = [failure for failure in failed if encoder in failure.encoders]
+    # The test of the metric itself is more informative than that of another.
+    if failure := min(failures, key=lambda f: f.metric != metric, default=None):
         return f"its test failed: {failure.reason}"
     if metric is None:
         return f"none of {', '.join(RANKED_BY)} was recorded"
@@ -161,14 +163,14 @@ def _why_not(encoder: str, score: Score | None, metric: str | None, failed: Sequ
 
 
 def _by_size(value: object) -> tuple[float, str]:
-    """Return what sorts numbers by their size, and all else by its name."""
+    """Return a key that sorts numbers by size and everything else by its text."""
     return (float(value), "") if isinstance(value, int | float) else (0.0, str(value))
 
 
 def in_order(scores: Iterable[Score], models: Iterable[ModelInfo] = ()) -> list[Score]:
-    """Return the scores by experiment, metric and models, models as the run selected them.
+    """Return the scores sorted by experiment, metric and models, with models in the run's order.
 
-    So no table or file depends on the order in which workers delivered.
+    Tables and files therefore don't depend on the order in which workers finish.
     """
     place = {name: i for i, model in enumerate(models) for name in (model.name, model.label)}
 

@@ -1,4 +1,4 @@
-"""In what two runs differ beside their scores: what forbids to compare them, and what else to know."""
+"""Differences between two runs besides their scores: those that rule out a comparison, and others."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from alignbench.names import models_of
+from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,29 +17,15 @@ if TYPE_CHECKING:
 
 TIMED = "speed"
 _DIGEST = 12
-# Of a score's params those that somebody chose; the others are outcomes.
+# The params of a score that somebody chose; the others are results.
 _SETTINGS = (
-    "align",
-    "k",
-    "fraction",
-    "projector",
-    "loss",
-    "epochs",
-    "splits",
-    "seeds",
-    "optimizer",
-    "lr",
-    "patience",
-    "test_to_train",
-    "controls",
-    "method",
-    "device",
-    "threads",
+    *("align", "k", "fraction", "projector", "loss", "epochs", "splits", "seeds", "optimizer", "lr"),
+    *("patience", "test_to_train", "controls", "method", "device", "threads"),
 )
 
 
 def same_data(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool | None:
-    """Return whether two runs are of the same samples in the same groups; None where one doesn't say."""
+    """Return whether two runs have the same samples in the same groups; None if one does not record it."""
     sides = [run.get("dataset") or {} for run in (before, after)]
     if not all(side.get("digest") for side in sides):
         return None
@@ -46,12 +33,12 @@ def same_data(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool | Non
 
 
 def why_unlike(before: Mapping[str, Any], after: Mapping[str, Any], matched: Matched) -> list[str]:
-    """Return a line for each thing that makes the scores of two runs no measurements of the same.
+    """Return a line for each reason why the scores of two runs do not measure the same.
 
     Args:
-        before: the description of run A, as `read_run` gives it; empty of one that did not finish.
-        after: of run B.
-        matched: the scores that are in both, as (A's, B's).
+        before: the description of run A, as `read_run` returns it; empty if the run did not finish.
+        after: the description of run B.
+        matched: the scores that are in both runs, as (A's, B's).
     """
     if not matched:
         return []
@@ -67,9 +54,9 @@ def why_unlike(before: Mapping[str, Any], after: Mapping[str, Any], matched: Mat
 
 
 def what_else_differs(before: Mapping[str, Any], after: Mapping[str, Any], matched: Matched) -> list[str]:
-    """Return a line for each other difference: settings of experiments, code, and of timings the machine."""
+    """Return a line for each other difference: settings, the machine of timings, and code."""
     lines = [
-        f"{name} {a} in A, {b} in B, of {count} scores"
+        f"{name} {a} in A, {b} in B, for {plural(count, 'score')}"
         for (name, a, b), count in _counted(_settings(matched))
     ]
     if not (before and after):
@@ -83,7 +70,7 @@ def what_else_differs(before: Mapping[str, Any], after: Mapping[str, Any], match
 
 
 def machines_differ(before: Mapping[str, Any], after: Mapping[str, Any], matched: Matched) -> list[str]:
-    """Return a line for each thing in which the machines of timings differ; none without timings."""
+    """Return a line for each difference between the machines of timings; none without timings."""
     if not any(score.experiment == TIMED for score, _ in matched):
         return []
     sides = (before.get("machine") or {}, after.get("machine") or {})
@@ -100,14 +87,13 @@ def _counted(found: Iterable[tuple[Any, ...]]) -> list[tuple[tuple[Any, ...], in
 
 def _data(before: Mapping[str, Any], after: Mapping[str, Any], matched: Matched) -> Iterator[str]:
     if same_data(before, after) is False:
-        told = [_data_told(run["dataset"]) for run in (before, after)]
-        yield f"data: {told[0]} in A, {told[1]} in B"
+        yield f"data: {_data_text(before['dataset'])} in A, {_data_text(after['dataset'])} in B"
         return
     for a, b in dict.fromkeys((a.dataset, b.dataset) for a, b in matched if a.dataset != b.dataset):
         yield f"data: {a} in A, {b} in B"
 
 
-def _data_told(data: Mapping[str, Any]) -> str:
+def _data_text(data: Mapping[str, Any]) -> str:
     groups = "" if data.get("groups") is None else f" in {data['groups']} groups"
     return f"{data.get('name')} {str(data['digest'])[:_DIGEST]} of {data.get('n')} samples{groups}"
 
@@ -116,22 +102,22 @@ def _weights(before: Mapping[str, Any], after: Mapping[str, Any], matched: Match
     models = []
     for name, run in (("A", before), ("B", after)):
         if not run:
-            yield f"weights: those of {name} are not known, for its run did not finish"
+            yield f"weights: those of {name} are unknown, because its run did not finish"
         models.append({model.label: model for model in models_of(run)})
     used = {name for score, _ in matched for name in (score.encoder, score.llm, score.other)}
     for label, a in models[0].items():
         b = models[1].get(label)
         if b is not None and label in used and _source(a) != _source(b):
-            first, second = _told(a, b)
+            first, second = _weights_texts(a, b)
             yield f"weights of {label}: {first} in A, {second} in B"
 
 
 def _source(model: ModelInfo) -> tuple[str | None, ...]:
-    # A revision tells weights apart wherever they are; without one there is only where they came from.
+    # A revision identifies weights wherever they are stored; without one, only their source is known.
     return (model.weights, model.revision or model.source)
 
 
-def _told(a: ModelInfo, b: ModelInfo) -> tuple[str, str]:
+def _weights_texts(a: ModelInfo, b: ModelInfo) -> tuple[str, str]:
     short = [_revision(model) for model in (a, b)]
     if a.source != b.source or short[0] == short[1]:
         return f"{a.source} ({a.weights_words} {short[0]})", f"{b.source} ({b.weights_words} {short[1]})"
@@ -155,10 +141,10 @@ def _preprocessing(matched: Matched) -> Iterator[tuple[str, str, Any, Any]]:
 
 
 def _sides(score: Score) -> dict[str, Mapping[str, Any]]:
-    """Return model -> how its vectors came about, as far as the score says it."""
-    said = score.params.get("preprocessing")
-    if isinstance(said, dict):
-        return {str(model): how for model, how in said.items() if isinstance(how, dict)}
+    """Return model -> how its vectors were made, as far as the score records it."""
+    recorded = score.params.get("preprocessing")
+    if isinstance(recorded, dict):
+        return {str(model): how for model, how in recorded.items() if isinstance(how, dict)}
     how = score.params.get("model")
     return {str(score.encoder or score.llm): how} if isinstance(how, dict) else {}
 
@@ -169,9 +155,9 @@ def _seeds(matched: Matched) -> Iterator[tuple[int, int]]:
 
 def _settings(matched: Matched) -> Iterator[tuple[str, str, str]]:
     for before, after in matched:
-        told = {name: (before.params.get(name), after.params.get(name)) for name in _SETTINGS}
-        told["unit"] = (before.unit, after.unit)
-        told["higher_is_better"] = (before.higher_is_better, after.higher_is_better)
-        for name, (a, b) in told.items():
+        settings = {name: (before.params.get(name), after.params.get(name)) for name in _SETTINGS}
+        settings["unit"] = (before.unit, after.unit)
+        settings["higher_is_better"] = (before.higher_is_better, after.higher_is_better)
+        for name, (a, b) in settings.items():
             if a != b:
                 yield name, str(a), str(b)

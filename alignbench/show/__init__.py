@@ -1,4 +1,4 @@
-"""Findings laid out for a terminal, in markdown and as a page; the files that a run leaves."""
+"""Findings in the terminal, in Markdown and as a web page, and the files of a run."""
 
 from alignbench.show.diff_markdown import markdown_diff
 from alignbench.show.diff_terminal import terminal_diff

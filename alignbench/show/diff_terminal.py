@@ -1,27 +1,11 @@
-"""A comparison of two runs for a person at a terminal."""
+"""A comparison of two runs for the terminal."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from alignbench.show.diff_words import (
-    PAIRED,
-    UNPAIRED,
-    answers,
-    change_text,
-    headline,
-    not_judged,
-    of_what,
-    only_in,
-    recorded_twice,
-    run_line,
-    score_name,
-    shared_legend,
-    timings_line,
-    values_of,
-    verdict,
-)
+from alignbench.show import diff_words as words
 from alignbench.show.text import encodable, pad, wrap
 from alignbench.text import clean, cut, display_width, fit, number
 from alignbench.units import plural
@@ -32,8 +16,8 @@ if TYPE_CHECKING:
     from alignbench.findings.diff import Comparison, Difference
 
 WIDEST = 100
-_ROWS = 20  # of changes beside the regressions
-_MOST = 40  # regressions, and lines of what is only in one run
+_ROWS = 20  # the number of changes shown after the regressions
+_MOST = 40  # the number of regressions, and of lines on scores that only one run has
 _LISTED = 12
 _GAP = "  "
 _HALF = "±"
@@ -44,41 +28,39 @@ _LEAST = 8
 
 
 def terminal_diff(comparison: Comparison, width: int = WIDEST, *, encoding: str = "utf-8") -> list[str]:
-    """Return the lines of a comparison: regressions, the clearest changes, counts, what is in one run only.
+    """Return the lines of a comparison: regressions, the clearest changes, counts, scores of one run only.
 
     Args:
-        comparison: of `compare`.
-        width: the terminal's columns; no line is wider, and none wider than 100.
-        encoding: the stream's; what it can't say is replaced.
+        comparison: the result of `compare`.
+        width: the terminal's columns; lines are at most this wide, and at most 100.
+        encoding: the stream's encoding; characters that it lacks are replaced.
     """
     page = _Page(min(width, WIDEST), encoding)
     regressions, changes = comparison.regressions[:_MOST], comparison.changes[:_ROWS]
     lines = page.wrapped(
-        f"A  {run_line(comparison.before)}",
-        f"B  {run_line(comparison.after)}",
+        f"A  {words.run_line(comparison.before)}",
+        f"B  {words.run_line(comparison.after)}",
         *(f"unlike: {reason}" for reason in comparison.unlike),
         *(f"note: {note}" for note in comparison.notes),
     )
-    lines += ["", *page.rows([*regressions, *changes], recorded_twice(comparison.differences))]
+    lines += ["", *page.rows([*regressions, *changes], words.recorded_twice(comparison.differences))]
     if hidden := len(comparison.regressions) - len(regressions):
         lines += page.wrapped(f"and {plural(hidden, 'more regression')}, all of them in markdown")
     if hidden := len(comparison.changes) - len(changes):
         lines += page.wrapped(f"and {plural(hidden, 'smaller change')}, all of them in markdown")
-    lines += page.wrapped(
-        headline(comparison), *answers(comparison), *not_judged(comparison), *timings_line(comparison)
-    )
+    lines += page.wrapped(words.headline(comparison), *words.remarks(comparison))
     for name, scores in (("A", comparison.only_before), ("B", comparison.only_after)):
         if scores:
             lines += [
                 f"Only in {name}: {plural(len(scores), 'score')}",
-                *page.listed(only_in(scores, _LISTED)),
+                *page.listed(words.only_in(scores, _LISTED)),
             ]
     return [*lines, *page.wrapped(*_legend([*regressions, *changes]))]
 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """Lines of at most `width` columns of a stream of this encoding."""
+    """Makes lines of at most `width` columns for a stream with this encoding."""
 
     width: int
     encoding: str
@@ -100,7 +82,7 @@ class _Page:
         return [_GAP + cut(self.plain(text), room, self.ellipsis) for text in (*texts[:_MOST], *more)]
 
     def rows(self, shown: Sequence[Difference], several: frozenset[str]) -> list[str]:
-        """Return differences as a table; the two columns of names get the room that is left."""
+        """Return differences as a table; the two columns of names share the remaining width."""
         if not shown:
             return []
         rows = [[self.plain(cell) for cell in row] for row in (_HEAD, *(_cells(d, several) for d in shown))]
@@ -118,7 +100,7 @@ class _Page:
 
 
 def _share(room: int, first: int, second: int) -> tuple[int, int]:
-    """Return the widths of two columns of names that have `room` together, and need so much."""
+    """Return the widths of two columns that need `first` and `second` and have `room` together."""
     if first + second > room:
         first = min(first, max(room // 2, room - second, _LEAST))
         second = max(room - first, _LEAST)
@@ -129,20 +111,20 @@ def _cells(difference: Difference, several: frozenset[str]) -> list[str]:
     interval = difference.interval
     half = None if interval is None else (interval.high - interval.low) / 2
     return [
-        verdict(difference),
-        score_name(difference.after, several),
-        of_what(difference.after),
-        *values_of(difference),
-        change_text(difference),
+        words.verdict(difference),
+        words.score_name(difference.after, several),
+        words.of_what(difference.after),
+        *words.values_of(difference),
+        words.change_text(difference),
         number(half, "-"),
         "" if interval is None or difference.paired else "u",
     ]
 
 
 def _legend(shown: Sequence[Difference]) -> list[str]:
-    lines = shared_legend(shown)
+    lines = words.shared_legend(shown)
     if any(d.paired for d in shown):
-        lines.append(f"{_HALF} 95%: half the interval of B - A, {PAIRED}")
+        lines.append(f"{_HALF} 95%: half the interval of B - A, {words.PAIRED}")
     if any(d.interval is not None and not d.paired for d in shown):
-        lines.append(f"u = {UNPAIRED}")
+        lines.append(f"u = {words.UNPAIRED}")
     return lines

@@ -1,4 +1,4 @@
-"""The words of a comparison that terminal and markdown share; plain text, escaped by whoever shows it."""
+"""The texts of a comparison that terminal and Markdown share, in plain text that the caller has to escape."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNPAIRED = (
 
 
 def verdict(difference: Difference) -> str:
-    """Return the word for a difference; in brackets one that other samples might not show."""
+    """Return the word for a difference; it is in brackets if other samples might not show the difference."""
     if difference.failed is not None:
         return "REGRESSED"
     if difference.lost or difference.gained:
@@ -39,7 +39,7 @@ def verdict(difference: Difference) -> str:
 
 
 def score_name(score: Score, several: Iterable[str] = ()) -> str:
-    """Return the metric, with its experiment where it is one of the `several` that more than one records."""
+    """Return the metric, with its experiment if it is one of `several` that more than one records."""
     named = f"{score.metric} ({score.experiment})" if score.metric in several else score.metric
     return f"{named}, {score.variant}" if score.variant else named
 
@@ -52,9 +52,9 @@ def recorded_twice(differences: Iterable[Difference]) -> frozenset[str]:
 
 
 def of_what(score: Score) -> str:
-    """Return the models that a score is of, and its data type."""
+    """Return the score's models, and its data type unless it is all data."""
     names = [name for name in (score.encoder, score.llm, score.other) if name is not None]
-    return ", ".join([*names, *([] if score.data_type == ALL else [score.data_type])])
+    return ", ".join(names if score.data_type == ALL else [*names, score.data_type])
 
 
 def change_text(difference: Difference) -> str:
@@ -62,7 +62,8 @@ def change_text(difference: Difference) -> str:
     value = difference.value
     if value is None:
         return "-"
-    return ("+" if value > 0 else "-") + (measured if difference.timed else number)(abs(value))
+    size = measured(abs(value)) if difference.timed else number(abs(value))
+    return f"+{size}" if value > 0 else f"-{size}"
 
 
 def values_of(difference: Difference) -> tuple[str, str]:
@@ -71,7 +72,7 @@ def values_of(difference: Difference) -> tuple[str, str]:
 
 
 def run_line(recorded: Findings) -> str:
-    """Return what a run is called, of what data, and when it was made."""
+    """Return a run's name, data and time."""
     run = recorded.run
     if not run:
         return f"{recorded.name}: did not finish"
@@ -80,7 +81,7 @@ def run_line(recorded: Findings) -> str:
         f"{data.get('name')}@{str(data.get('digest'))[:8]}, {data.get('n')} samples",
         str(run.get("started", ""))[:16].replace("T", " "),
     ]
-    return f"{recorded.name}: {', '.join(fact for fact in facts if fact)}"
+    return f"{recorded.name}: {', '.join(filter(None, facts))}"
 
 
 def headline(comparison: Comparison) -> str:
@@ -90,54 +91,58 @@ def headline(comparison: Comparison) -> str:
     scores = [d for d in comparison.differences if not d.timed]
     counts = Counter(verdict(d).strip("()") for d in scores)
     words = ("REGRESSED", "better", "worse", "gained", "lost", "same")
-    told = ", ".join(f"{counts[word]} {word.lower()}" for word in words if counts[word])
-    others = (
-        f"Of {plural(len(scores), 'score')} in both: {told}." if scores else "Only timings are in both runs."
-    )
+    listed = ", ".join(f"{counts[word]} {word.lower()}" for word in words if counts[word])
+    others = "Only timings are in both runs."
+    if scores:
+        others = f"Of {plural(len(scores), 'score')} in both: {listed}."
     if not comparison.gates:
         return f"No change was judged. {others}"
     gates = ", ".join(map(str, comparison.gates))
-    found = len(comparison.regressions)
-    return f"{plural(found, 'regression') if found else 'No regression'} by {gates}. {others}"
+    count = len(comparison.regressions)
+    return f"{plural(count, 'regression') if count else 'No regression'} by {gates}. {others}"
+
+
+def remarks(comparison: Comparison) -> list[str]:
+    """Return the answers of both runs, then the scores that no gate could judge, then the timings."""
+    return [*answers(comparison), *not_judged(comparison), *timings_line(comparison)]
 
 
 def answers(comparison: Comparison) -> list[str]:
-    """Return which encoder is the best for each LLM that both runs ranked encoders for."""
-    said = [_verdicts(side) for side in (comparison.before, comparison.after)]
+    """Return which encoder is the best, for each LLM that both runs ranked encoders for."""
+    verdicts_after = _verdicts(comparison.after)
     lines = []
-    for about in (about for about in said[0] if about in said[1]):
-        before, after = (side[about] for side in said)
-        told = f"{before}, in both runs" if before == after else f"{before} in A; {after} in B"
-        lines.append(f"{about}: {told}")
+    for llm, before in _verdicts(comparison.before).items():
+        after = verdicts_after.get(llm)
+        if after is not None:
+            verdicts = f"{before}, in both runs" if before == after else f"{before} in A; {after} in B"
+            lines.append(f"{llm}: {verdicts}")
     return lines
 
 
 def _verdicts(side: Findings) -> dict[str, str]:
-    labels = side.labels
-    return {
-        f"For {labels[ranking.llm]}" + ("" if ranking.data_type == ALL else f" on {ranking.data_type}"): (
-            verdict_of(ranking, labels.__getitem__)
-        )
-        for ranking in side.rankings
-        if ranking.metric is not None
-    }
+    labels, verdicts = side.labels, {}
+    for ranking in side.rankings:
+        if ranking.metric is not None:
+            on = "" if ranking.data_type == ALL else f" on {ranking.data_type}"
+            verdicts[f"For {labels[ranking.llm]}{on}"] = verdict_of(ranking, labels.__getitem__)
+    return verdicts
 
 
 def timings_line(comparison: Comparison) -> list[str]:
-    """Return what became of timings and sizes that no gate judged or failed."""
-    found = [(d.before.value, d.after.value) for d in comparison.timings]
-    ratios = [b / a for a, b in found if a and b]
+    """Return how the timings and sizes changed that failed no gate."""
+    pairs = [(d.before.value, d.after.value) for d in comparison.timings]
+    ratios = [b / a for a, b in pairs if a and b]
     if not ratios:
         return []
     return [
-        f"{plural(len(found), 'measurement')} of speed in both; the median of B / A is {median(ratios):.2f}, "
-        f"from {min(ratios):.2f} to {max(ratios):.2f}: no two runs have the same; "
+        f"{plural(len(pairs), 'measurement')} of speed in both; the median of B / A is {median(ratios):.2f}, "
+        f"from {min(ratios):.2f} to {max(ratios):.2f}. Timings differ in every run; "
         "--benchmark-compare judges them"
     ]
 
 
 def not_judged(comparison: Comparison) -> list[str]:
-    """Return the gates that some scores escape, for these are in one run only."""
+    """Return the gates that cannot judge some scores because only one run has them."""
     lines = []
     for gate in comparison.gates:
         for name, scores in (("A", comparison.only_before), ("B", comparison.only_after)):
@@ -148,23 +153,27 @@ def not_judged(comparison: Comparison) -> list[str]:
 
 
 def only_in(scores: Sequence[Score], longest: int) -> list[str]:
-    """Return the scores that one run has: each in a line, or if there are many each kind with its models."""
+    """Return the scores that only one run has: one line each, or one line per kind if there are many."""
     if len(scores) <= longest:
         return [f"{score_name(score, [score.metric])}: {of_what(score)}" for score in scores]
     kinds: dict[tuple[str, str], list[Score]] = {}
     for score in scores:
         kinds.setdefault((score.experiment, score.metric), []).append(score)
     return [
-        f"{metric} ({experiment}), {plural(len(own), 'score')}: "
-        + ", ".join(dict.fromkeys(n for s in own for n in (s.encoder, s.llm, s.other) if n is not None))
-        for (experiment, metric), own in kinds.items()
+        f"{metric} ({experiment}), {plural(len(alike), 'score')}: "
+        + ", ".join(dict.fromkeys(n for s in alike for n in (s.encoder, s.llm, s.other) if n is not None))
+        for (experiment, metric), alike in kinds.items()
     ]
 
 
 def shared_legend(differences: Iterable[Difference]) -> list[str]:
-    """Return what the brackets of verdicts mean, and how many intervals are wrong by chance."""
+    """Return what the brackets around verdicts mean, and how many intervals are wrong by chance."""
     shown = [d for d in differences if d.interval is not None]
-    lines = ["Each interval stands for itself: about one in twenty leaves out a true 0."] if shown else []
+    lines = (
+        ["Each interval stands for itself: about one in twenty misses a true difference of 0."]
+        if shown
+        else []
+    )
     if any(d.covers_zero and not d.failed for d in shown):
         lines.insert(0, "(better), (worse): the interval covers 0, so other samples might show the opposite.")
     return [" ".join(lines)] if lines else []

@@ -1,4 +1,4 @@
-"""The tests of a run that failed, as the terminal and the summary say them."""
+"""The failed tests of a run, for the terminal and for the summary."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def title(failures: Sequence[Failure]) -> str:
 
 
 def failure_lines(failures: Sequence[Failure], width: int = 80, encoding: str = "utf-8") -> list[str]:
-    """Return the lines that say in a terminal which tests failed and why: one reason, one line.
+    """Return the terminal's lines on which tests failed and why, with each reason only once.
 
     Args:
-        failures: of the run.
+        failures: the run's failed tests.
         width: the terminal's columns; a longer word, such as a path, is not broken.
-        encoding: the stream's; what it can't say is replaced.
+        encoding: the stream's encoding; characters that it lacks are replaced.
     """
     if not failures:
         return []
@@ -55,7 +55,7 @@ def failure_lines(failures: Sequence[Failure], width: int = 80, encoding: str = 
 
 
 def failure_markdown(failures: Sequence[Failure]) -> list[str]:
-    """Return the section of the summary on tests that failed; nothing where none did."""
+    """Return the summary's section on failed tests; empty if none failed."""
     if not failures:
         return []
     reasons = by_reason(failures)

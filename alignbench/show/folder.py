@@ -1,4 +1,4 @@
-"""The run folder: everything that a run leaves, written so that it is whole or not there."""
+"""Writes the files of a run's folder; each file is complete or absent."""
 
 from __future__ import annotations
 
@@ -35,12 +35,11 @@ SUMMARY = "summary.md"
 def write_run(run_dir: Path | str, findings: Findings, *, figures: bool = True) -> None:
     """Write scores.json, the figures that the scores allow, summary.md and report.html into the run's folder.
 
-    The order of the scores in the files does not depend on the order in which they were recorded. A figure
-    that can't be drawn is a warning in summary and report, and a report that can't be made a warning: it
-    doesn't cost the numbers.
+    The order of the scores in the files does not depend on the order in which they were recorded. If a figure
+    or the report can't be made, there is a warning, and the other files are written all the same.
 
     Raises:
-        UnwritableError: files are missing, which it names; all others are there.
+        UnwritableError: some files could not be written; the error names them.
     """
     folder = Path(run_dir)
     make_folder(folder)
@@ -62,7 +61,7 @@ def write_run(run_dir: Path | str, findings: Findings, *, figures: bool = True) 
         write_text(folder / SUMMARY, summary_markdown(findings, drawn.files, drawn.problems))
     problems = list(drawn.problems)
     if SCORES in missing:
-        missing[REPORT] = missing[SCORES]  # which it is made of
+        missing[REPORT] = missing[SCORES]  # the report is made from the scores
     else:
         with _noting(missing, REPORT):
             problems += _report(folder, problems, findings)
@@ -74,7 +73,7 @@ def write_run(run_dir: Path | str, findings: Findings, *, figures: bool = True) 
 
 @contextmanager
 def _noting(missing: dict[str, str], name: str) -> Iterator[None]:
-    """Note a file that can't be written, and why, so that the others are written all the same."""
+    """Record why a file can't be written, and go on with the others."""
     try:
         yield
     except UnwritableError as error:
@@ -82,18 +81,18 @@ def _noting(missing: dict[str, str], name: str) -> Iterator[None]:
 
 
 def _report(folder: Path, problems: Sequence[str], findings: Findings) -> list[str]:
-    """Write report.html; return what went wrong.
+    """Write report.html; return the problems.
 
     Raises:
-        UnwritableError: it can't be written.
+        UnwritableError: the file can't be written.
     """
-    from alignbench.show.html import write_report  # it reads runs, and imports the template engine
+    from alignbench.show.html import write_report  # imports the template engine
 
     try:
         write_report(folder, problems, findings)
     except UnwritableError:
         raise
-    except Exception as error:  # the numbers are in other files, and must not be lost with the page
+    except Exception as error:  # the other files must not be lost with the page
         return [f"{REPORT} could not be written ({type(error).__name__}: {error})"]
     return []
 
@@ -104,30 +103,30 @@ def draw_figures(
     """Draw what the scores and the artifacts allow.
 
     Args:
-        folder: of the run, with its artifacts.
-        findings: of the run.
-        into: where the files go; None: the run's own folder.
-        for_paper: as PDF instead of PNG and SVG.
+        folder: the run's folder, with its artifacts.
+        findings: the run's findings.
+        into: the folder for the figures; by default the run's.
+        for_paper: draw PDF instead of PNG and SVG.
     """
     from alignbench.plots import read_artifacts
     from alignbench.plots.drawing import Drawing, draw_all
 
-    spoilt: list[str] = []
-    inputs = findings.figure_inputs(read_artifacts(folder / ARTIFACTS, spoilt.append))
+    unreadable: list[str] = []
+    inputs = findings.figure_inputs(read_artifacts(folder / ARTIFACTS, unreadable.append))
     drawn = draw_all(Drawing(inputs, into or folder, for_paper))
-    return drawn._replace(problems=[*spoilt, *drawn.problems])
+    return drawn._replace(problems=[*unreadable, *drawn.problems])
 
 
 LATEST = "latest"
-# What a disk says; anything else says that this system, or a folder of that name, leaves no place for a link.
+# The errors of a disk; any other error means that the system or a folder of that name prevents a link.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 
 def point_latest(run_dir: Path | str) -> str:
-    """Let `latest` beside the run's folder point to it, in one step, where the system has symbolic links.
+    """Make `latest` beside the run's folder a link to it, atomically, if the system has symbolic links.
 
     Returns:
-        Why the disk refused, so that `latest` is of an earlier run; "" where it is of this one, or can't be.
+        Why the disk refused, in which case `latest` leads to an earlier run; "" otherwise.
     """
     folder = Path(run_dir)
     temporary = folder.parent / f".latest-{secrets.token_hex(8)}"

@@ -1,4 +1,4 @@
-"""What each metric measures, in a sentence."""
+"""What each metric measures, in one sentence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from alignbench.metrics import METRICS
 
 
 def measures(metric: str) -> str:
-    """Return what the metric measures, as an experiment or its documentation says; "" where none does."""
+    """Return what the metric measures, from its experiment or its docstring; "" if neither says."""
     for experiment in experiments():
         if metric in experiment.measures:
             return experiment.measures[metric]

@@ -1,4 +1,4 @@
-"""Whether the ranking survives other choices, for summary.md."""
+"""The section of summary.md on whether the ranking survives other choices."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 def sensitivity_lines(
     rows: Sequence[Variation], scores: Sequence[Score], labels: Mapping[str, str]
 ) -> list[str]:
-    """Return the section on sensitivity; nothing where it was not recorded.
+    """Return the section on sensitivity; empty if it was not recorded.
 
     Args:
-        rows: the rankings under each choice.
-        scores: of the run.
-        labels: name -> as written in markdown.
+        rows: the ranking under each choice.
+        scores: the run's scores.
+        labels: model -> its name in Markdown.
     """
     if not rows:
         return []
@@ -35,8 +35,8 @@ def sensitivity_lines(
     lines += _lost(scores, labels)
     return [
         *lines,
-        f"{code(OF)} with one choice changed at a time. In brackets: the score as it is, for an encoder "
-        "without that variant. τ: Kendall's rank correlation with the order as scored.",
+        f"{code(OF)} with one choice changed at a time. For an encoder without that variant, the unchanged "
+        "score is in brackets. τ: Kendall's rank correlation with the order as scored.",
         "",
     ]
 
@@ -47,7 +47,7 @@ def _of_llm(rows: Sequence[Variation], labels: Mapping[str, str]) -> list[str]:
         return []
     encoders = next(row.order for row in rows if row.variant == AS_SCORED)
     kept = sum(row.keeps_first for row in others)
-    said = (
+    sentence = (
         f"For {labels[rows[0].llm]}: {labels[encoders[0]]}, the first of {_these(encoders)} as scored, "
         f"stays the first or {TOO_CLOSE} under {kept} of {plural(len(others), 'other choice')}."
     )
@@ -62,11 +62,11 @@ def _of_llm(rows: Sequence[Variation], labels: Mapping[str, str]) -> list[str]:
         for row in rows
     ]
     right = frozenset({*range(1, len(encoders) + 1), len(head) - 1})
-    return [said, "", *table(head, cells, right), ""]
+    return [sentence, "", *table(head, cells, right), ""]
 
 
 def _lost(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
-    """Return a line for each choice of an encoder that has no value, once for all LLMs."""
+    """Return a line for each encoder and choice without a value, once for all LLMs."""
     lost = {
         (str(score.encoder), score.variant): str(score.reason)
         for score in scores

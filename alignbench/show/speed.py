@@ -1,4 +1,4 @@
-"""Speed in a few lines: encoders and LLMs in a table each, metrics in a sentence."""
+"""Speed in a few lines: a table of encoders, one of LLMs, and a sentence on metrics."""
 
 from __future__ import annotations
 
@@ -19,15 +19,44 @@ MOST_SIZES = 5
 
 @dataclass(frozen=True, slots=True)
 class SpeedTable:
-    """A table of models: the first column is their names, as scores have them.
+    """A table of models.
 
     Args:
-        head: what the columns are.
-        rows: one a model.
+        head: the names of the columns.
+        rows: one per model; the first cell is its name, as scores have it.
     """
 
     head: list[str]
     rows: list[list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedReport:
+    """Everything that a run says about speed.
+
+    Args:
+        conditions: the device, the threads and the load of the timings.
+        tables: the tables of encoders and of LLMs.
+        rounds: the table of how much the rounds of a timing vary.
+        sentence: the sentence on metrics.
+        legend: the meaning of the tables' columns.
+    """
+
+    conditions: str
+    tables: list[SpeedTable]
+    rounds: SpeedTable | None
+    sentence: str | None
+    legend: str
+
+
+def speed_report(scores: Iterable[Score]) -> SpeedReport | None:
+    """Return everything that the scores say about speed; None if nothing was timed."""
+    timed = speed_scores(scores)
+    tables = [table for table in (encoder_table(timed), llm_table(timed)) if table is not None]
+    sentence = metric_sentence(timed)
+    if not tables and sentence is None:
+        return None
+    return SpeedReport(conditions(timed), tables, rounds_table(timed), sentence, legend(timed))
 
 
 def speed_scores(scores: Iterable[Score]) -> list[Score]:
@@ -36,7 +65,7 @@ def speed_scores(scores: Iterable[Score]) -> list[Score]:
 
 
 def encoder_table(scores: Iterable[Score]) -> SpeedTable | None:
-    """Return latency by batch size, throughput and memory of the largest, and what an image takes before."""
+    """Return latency by batch size, throughput and memory at the largest, and preparation per image."""
     own = speed_scores(scores)
     latency = {(s.encoder, s.params["at"].get("batch_size")): s for s in _of(own, "latency_ms") if s.encoder}
     sizes = sorted({size for _, size in latency if size})[-MOST_SIZES:]
@@ -61,16 +90,16 @@ def encoder_table(scores: Iterable[Score]) -> SpeedTable | None:
 
 
 def llm_table(scores: Iterable[Score]) -> SpeedTable | None:
-    """Return what LLMs embed in a second, and the memory that it takes."""
-    own = [score for score in speed_scores(scores) if score.llm]
-    found = {(score.metric, score.llm): score for score in own}
-    llms = dict.fromkeys(score.llm for score in _of(own, "throughput"))
+    """Return how much LLMs embed per second, and how much memory that takes."""
+    timed = [score for score in speed_scores(scores) if score.llm]
+    by_key = {(score.metric, score.llm): score for score in timed}
+    llms = dict.fromkeys(score.llm for score in _of(timed, "throughput"))
     columns = {"texts/s": "throughput", "tokens/s": "token_throughput"}
     rows = [
         [
             str(llm),
-            *(_number(found.get((metric, llm))) for metric in columns.values()),
-            _memory(found.get(("peak_memory", llm))),
+            *(_number(by_key.get((metric, llm))) for metric in columns.values()),
+            _memory(by_key.get(("peak_memory", llm))),
         ]
         for llm in llms
     ]
@@ -78,7 +107,7 @@ def llm_table(scores: Iterable[Score]) -> SpeedTable | None:
 
 
 def rounds_table(scores: Iterable[Score]) -> SpeedTable | None:
-    """Return how far the rounds of each model's timings lie apart: standard deviation and quartiles."""
+    """Return how much the rounds of each model's timings vary: standard deviation and quartiles."""
     own = [
         score
         for score in _of(speed_scores(scores), "latency_ms")
@@ -99,23 +128,24 @@ def rounds_table(scores: Iterable[Score]) -> SpeedTable | None:
 
 
 def metric_sentence(scores: Iterable[Score]) -> str | None:
-    """Return what metrics cost at the most rows that any was timed at: the cheapest and the dearest."""
-    own = _of(speed_scores(scores), "metric_ms")
-    if not own:
+    """Return the fastest and the slowest metric at the largest timed number of rows."""
+    timed = _of(speed_scores(scores), "metric_ms")
+    if not timed:
         return None
-    n = max(score.params["at"]["n"] for score in own)
-    costs = sorted((float(s.value or 0), s.params["at"]["metric"]) for s in own if s.params["at"]["n"] == n)
-    (low, cheapest), (high, dearest) = costs[0], costs[-1]
-    text = f"{plural(len(costs), 'metric')} at n = {n:,}: {cheapest} takes {measured(low)} ms"
-    text += f", {dearest} {measured(high)} ms" if len(costs) > 1 else ""
-    others = len({score.params["at"]["metric"] for score in own}) - len(costs)
-    return text + (f"; {others} not timed there" if others else "")
+    n = max(score.params["at"]["n"] for score in timed)
+    costs = sorted((float(s.value or 0), s.params["at"]["metric"]) for s in timed if s.params["at"]["n"] == n)
+    (low, fastest), (high, slowest) = costs[0], costs[-1]
+    text = f"{plural(len(costs), 'metric')} at n = {n:,}: {fastest} takes {measured(low)} ms"
+    if len(costs) > 1:
+        text += f", {slowest} {measured(high)} ms"
+    if others := len({score.params["at"]["metric"] for score in timed}) - len(costs):
+        text += f"; {others} not timed there"
+    return text
 
 
 def conditions(scores: Iterable[Score]) -> str:
-    """Return on what and under which load the timings were made."""
-    own = speed_scores(scores)
-    timed = [s for s in own if "rounds" in s.params]
+    """Return the device, the threads and the load of the timings."""
+    timed = [s for s in speed_scores(scores) if "rounds" in s.params]
     devices = ", ".join(dict.fromkeys(str(s.params.get("device")) for s in timed))
     threads = ", ".join(dict.fromkeys(str(s.params.get("threads")) for s in timed))
     text = f"Speed on {devices}, {threads} thread{'' if threads == '1' else 's'}"
@@ -131,11 +161,12 @@ def legend(scores: Iterable[Score]) -> str:
     own = speed_scores(scores)
     parts = []
     if encoder_table(own):
-        parts = [
+        parts += [
             "ms = the median time of a batch of that many images",
             "images/s, MiB = at the largest batch",
         ]
-        parts += ["prepare = ms per image to prepare it"] if _of(own, "preprocess_ms") else []
+        if _of(own, "preprocess_ms"):
+            parts.append("prepare = ms to prepare an image")
     if any(s.metric == "peak_memory" for s in own):
         whats = dict.fromkeys(str(s.params.get("of")) for s in _of(own, "peak_memory"))
         known = any(weights_beside(s) is not None for s in _of(own, "peak_memory"))
@@ -148,7 +179,7 @@ def _of(scores: Sequence[Score], metric: str) -> list[Score]:
 
 
 def _memory(score: Score | None) -> str:
-    """Return the memory that was measured, after the weights' where they are not part of it: `1,023+22`."""
+    """Return the measured memory, after that of the weights if it does not include them: `1,023+22`."""
     weights = None if score is None else weights_beside(score)
     return _number(score) if weights is None else f"{measured(weights)}+{_number(score)}"
 

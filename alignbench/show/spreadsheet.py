@@ -16,28 +16,16 @@ if TYPE_CHECKING:
 
 
 def scores_csv(scores: Iterable[Score]) -> str:
-    """Return the scores as CSV for a spreadsheet, a line a score; no cell starts a formula."""
-    head = [
-        "experiment",
-        "metric",
-        "encoder",
-        "llm",
-        "other",
-        "data_type",
-        "variant",
-        "n",
-        "value",
-        "low",
-        "high",
-        "null_mean",
-    ]
-    head += ["p", "within_p", "chance", "higher_is_better", "flags", "status", "reason", "dataset", "seed"]
+    """Return the scores as CSV, one line per score; no cell starts a formula."""
+    head = ["experiment", "metric", "encoder", "llm", "other", "data_type", "variant", "n", "value"]
+    head += ["low", "high", "null_mean", "p", "within_p", "chance", "higher_is_better", "flags", "status"]
+    head += ["reason", "dataset", "seed"]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(head)
     for score in scores:
         null, interval = score.null, score.interval
-        found: dict[str, Any] = {
+        cells: dict[str, Any] = {
             "low": interval and interval.low,
             "high": interval and interval.high,
             "null_mean": null and null.mean,
@@ -45,5 +33,5 @@ def scores_csv(scores: Iterable[Score]) -> str:
             "within_p": null and null.within_p,
             "flags": " ".join(score.flags),
         }
-        writer.writerow([csv_cell(finite(found.get(name, getattr(score, name, None)))) for name in head])
+        writer.writerow([csv_cell(finite(cells.get(name, getattr(score, name, None)))) for name in head])
     return buffer.getvalue()

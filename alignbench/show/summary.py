@@ -1,4 +1,4 @@
-"""summary.md: the answer first, then the numbers, then how they were made."""
+"""summary.md: the answer, then the numbers, then how they were made."""
 
 from __future__ import annotations
 
@@ -12,19 +12,11 @@ from alignbench.findings.control import control_sentences
 from alignbench.findings.facts import dropped_rows, facts
 from alignbench.findings.files import REPORT
 from alignbench.findings.flags import flags_of
-from alignbench.findings.numbers import probability, share, value_text
+from alignbench.findings.numbers import interval_text, probability, share, value_text
 from alignbench.plots.declared import needs_of, not_drawn
 from alignbench.show.failures import failure_markdown
 from alignbench.show.sensitivity import sensitivity_lines
-from alignbench.show.speed import (
-    SpeedTable,
-    conditions,
-    encoder_table,
-    legend,
-    llm_table,
-    metric_sentence,
-    rounds_table,
-)
+from alignbench.show.speed import SpeedTable, speed_report
 from alignbench.show.text import block, code, markdown, table
 from alignbench.show.vlm import vlm_markdown
 from alignbench.stats.prediction import worth
@@ -45,14 +37,16 @@ _BEST = "P(best)"
 _MOST_REASONS = 20
 MOST_CHARACTERS = 60_000  # GitHub refuses a comment of more than 65,536
 _NUMBERS = ("value", "95% interval", "shuffled pairs", "p", "p within types", "n", "flags")
+_RIGHT = frozenset({"place", _BEST, "value", "shuffled pairs", "p", "p within types", "n"})
+_OPTIONAL = frozenset({"variant", _BEST})
 
 
 def summary_markdown(findings: Findings, figures: Sequence[str] = (), problems: Sequence[str] = ()) -> str:
     """Return the run's summary in GitHub markdown, for a CI step and for a pull request.
 
     Args:
-        findings: of the run.
-        figures: file names of the figures beside the summary.
+        findings: the run's findings.
+        figures: the file names of the figures beside the summary.
         problems: what went wrong while the report was made.
     """
     scores, run, failures = findings.scores, findings.run, findings.failures
@@ -61,7 +55,7 @@ def summary_markdown(findings: Findings, figures: Sequence[str] = (), problems: 
     for sentence in findings.toy_warnings:
         lines += [f"**Warning:** {markdown(sentence)}", ""]
     for ranking in findings.rankings:
-        lines += [*_answer(ranking, labels), ""]
+        lines += [_answer(ranking, labels), ""]
     lines += [f"{code(REPORT)} beside this file has the figures, every score and what it means.", ""]
     if not findings.rankings:
         lines += ["No score of an encoder with an LLM was recorded, so there is nothing to rank.", ""]
@@ -83,37 +77,31 @@ def summary_markdown(findings: Findings, figures: Sequence[str] = (), problems: 
         names = dict.fromkeys(PurePath(name).stem for name in figures)
         lines += ["## Figures", "", f"Beside this file, as PNG and SVG: {', '.join(map(code, names))}.", ""]
         lines += _not_drawn(names)
-    text = "\n".join(lines)
-    return (
-        "\n".join([text, *_all_scores(scores, labels, failures, MOST_CHARACTERS - len(text))]).rstrip() + "\n"
-    )
+    room = MOST_CHARACTERS - len("\n".join(lines))
+    return "\n".join([*lines, *_all_scores(scores, labels, failures, room)]).rstrip() + "\n"
 
 
 def _not_drawn(drawn: Collection[str]) -> list[str]:
-    """Name the figures that are not among those drawn, with the commands that draw them."""
+    """Return the figures that were not drawn, with the commands that draw them."""
     absent = not_drawn(drawn)
     if not absent:
         return []
-    lines = [f"- {code(command)}: {', '.join(map(_figure, figures))}" for command, figures in absent.items()]
-    return [
+    lines = [
         "These figures were not drawn in this run; each command draws its own, with the same options:",
         "",
-        *lines,
-        "",
     ]
-
-
-def _figure(name: str) -> str:
-    return f"{code(name)}{needs_of(name)}"
+    for command, names in absent.items():
+        lines.append(f"- {code(command)}: {', '.join(f'{code(name)}{needs_of(name)}' for name in names)}")
+    return [*lines, ""]
 
 
 def _on(ranking: Ranking) -> str:
     return "" if ranking.data_type == ALL else f" on {code(ranking.data_type)}"
 
 
-def _answer(ranking: Ranking, labels: Mapping[str, str]) -> list[str]:
-    headline, *rest = answer(ranking, labels.__getitem__, markdown)
-    return [f"**For {labels[ranking.llm]}{_on(ranking)}:** {' '.join([headline, *rest])}"]
+def _answer(ranking: Ranking, labels: Mapping[str, str]) -> str:
+    sentences = answer(ranking, labels.__getitem__, markdown)
+    return f"**For {labels[ranking.llm]}{_on(ranking)}:** {' '.join(sentences)}"
 
 
 def _ranking_table(ranking: Ranking, labels: Mapping[str, str]) -> list[str]:
@@ -123,22 +111,24 @@ def _ranking_table(ranking: Ranking, labels: Mapping[str, str]) -> list[str]:
     by = _metric(next(iter(ranking.scores.values()))) + (", not ranked" if ranking.metric is None else "")
     title = f"## {labels[ranking.llm]}{_on(ranking)}: encoders by {by} ({direction})"
     places, best = ranking.places, ranking.probability_best
-    head = ["place", "encoder", *([_BEST] if best else []), *_NUMBERS]
-    rows = [
-        [
-            str(places.get(e, "-")),
-            labels[e],
-            *([markdown(share(best.get(e)))] if best else []),
-            *_numbers(score),
-        ]
-        for e, score in ranking.scores.items()
-    ]
-    right = frozenset({0, 2, *(i + bool(best) for i in (2, 4, 5, 6, 7))})
-    lines = [title, "", *table(head, rows, right), ""]
+    rows = []
+    for encoder, score in ranking.scores.items():
+        certainty = markdown(share(best.get(encoder))) if best else ""
+        rows.append([str(places.get(encoder, "-")), labels[encoder], certainty, *_numbers(score)])
+    lines = [title, "", *_table(["place", "encoder", _BEST, *_NUMBERS], rows), ""]
     if best:
         lines += [f"{_BEST}: the probability of being the best of these (normal errors, a flat prior).", ""]
     again = next((score.reproduce for score in ranking.scores.values() if score.reproduce), None)
-    return [*lines, "To compute the first of these scores alone:", "", *block(again), ""] if again else lines
+    if again:
+        lines += ["To compute the first of these scores alone:", "", *block(again), ""]
+    return lines
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table in which numbers are right-aligned, without optional columns that are empty."""
+    kept = [i for i, name in enumerate(head) if name not in _OPTIONAL or any(row[i] for row in rows)]
+    right = frozenset(place for place, i in enumerate(kept) if head[i] in _RIGHT)
+    return table([head[i] for i in kept], [[row[i] for i in kept] for row in rows], right)
 
 
 def _metric(of: Ranking | Score) -> str:
@@ -146,21 +136,21 @@ def _metric(of: Ranking | Score) -> str:
 
 
 def _by_type(rankings: Sequence[Ranking], labels: Mapping[str, str]) -> list[str]:
-    """Say which encoder is best on each data type alone, or which of them may be."""
+    """Return which encoder is best on each data type alone, or which may be."""
     if not rankings:
         return []
-    head = ["LLM", "data type", "best", "top score", _BEST, "by", "value", "95% interval"]
+    head = ["LLM", "data type", "best", "top score", _BEST, "by", "value", "95% interval", "p", "n"]
     rows = [_type_row(ranking, labels) for ranking in rankings]
-    lines = ["## By data type", "", *table([*head, "p", "n"], rows, frozenset({4, 6, 8, 9})), ""]
+    lines = ["## By data type", "", *_table(head, rows), ""]
     return [*lines, "Each type is judged by itself; with many types, some differ by chance.", ""]
 
 
 def _controls(differences: Sequence[AgainstControl], labels: Mapping[str, str]) -> list[str]:
-    """Say where trained encoders can be told from the untrained one, with every paired difference."""
+    """Return where trained encoders can be told from the untrained one, with every paired difference."""
     if not differences:
         return []
     lines = ["## Against the untrained control", ""]
-    lines += [f"- {told}" for told in control_sentences(differences, labels.__getitem__, markdown)]
+    lines += [f"- {sentence}" for sentence in control_sentences(differences, labels.__getitem__, markdown)]
     head = ["outcome", "LLM", "data", "encoder", "control", "difference, 95% interval", "above the control"]
     rows = [
         [
@@ -169,7 +159,7 @@ def _controls(differences: Sequence[AgainstControl], labels: Mapping[str, str]) 
             markdown(one.data_type),
             labels[one.encoder],
             labels[one.control],
-            markdown(one.told),
+            markdown(one.text),
             "yes" if one.above else "not shown",
         ]
         for one in differences
@@ -194,7 +184,7 @@ def _numbers(score: Score) -> list[str]:
     value = f"n/a: {markdown(score.reason)}" if score.value is None else value_text(score)
     return [
         value,
-        "-" if interval is None else f"{number(interval.low)} to {number(interval.high)}",
+        interval_text(interval),
         "-" if null is None else number(null.mean, "-"),
         "-" if null is None else probability(null.p),
         "-" if null is None else probability(null.within_p),
@@ -204,23 +194,17 @@ def _numbers(score: Score) -> list[str]:
 
 
 def _prediction(found: Prediction | None, labels: Mapping[str, str]) -> list[str]:
-    """Say whether other scores go with retrieval over encoders, and whether that can be known at all."""
+    """Return whether other scores correlate with retrieval over encoders, and whether that can be known."""
     if found is None:
         return []
     lines = ["## Does a score predict retrieval?", "", markdown(found.statement), ""]
     lines += [f"- {markdown(one.metric)} with {markdown(one.outcome)}: {worth(one)}" for one in found.first]
-    lines += ["", *([markdown(found.paradox), ""] if found.paradox else [])] if found.first else []
-    head = [
-        "score",
-        "outcome",
-        "Pearson",
-        "left out one",
-        "Spearman",
-        "Kendall",
-        "p",
-        "p of all",
-        "R² by chance",
-    ]
+    if found.first:
+        lines.append("")
+        if found.paradox:
+            lines += [markdown(found.paradox), ""]
+    head = ["score", "outcome", "Pearson", "left out one", "Spearman", "Kendall"]
+    head += ["p", "p of all", "R² by chance"]
     rows = [
         [
             markdown(one.metric),
@@ -250,69 +234,66 @@ def _legend(flags: Mapping[str, str]) -> list[str]:
 def _with_gaps(
     lines: list[str], experiment: str, scores: Sequence[Score], failures: Sequence[Failure]
 ) -> list[str]:
-    """Return a section with what is missing from it; nothing where there is no section."""
-    said = missing((experiment,), failures, scores)
-    return [*lines, markdown(said), ""] if lines and said else lines
+    """Return a section with a note on what is missing from it; empty if there is no section."""
+    note = missing((experiment,), failures, scores)
+    return [*lines, markdown(note), ""] if lines and note else lines
 
 
 def _all_scores(
     scores: Sequence[Score], labels: Mapping[str, str], failures: Sequence[Failure], room: int
 ) -> list[str]:
-    """Return a table an experiment in at most about `room` characters; those left out are named."""
-    found = ["## Every score", ""] if scores else []
+    """Return a table per experiment in at most about `room` characters; tables left out are named."""
+    lines = ["## Every score", ""] if scores else []
     left_out = []
     for experiment in dict.fromkeys(score.experiment for score in scores):
         own = [score for score in scores if score.experiment == experiment]
-        lines = _scores_table(experiment, own, labels, missing((experiment,), failures, scores))
-        size = sum(map(len, lines)) + len(lines)
+        section = _scores_table(experiment, own, labels, missing((experiment,), failures, scores))
+        size = sum(map(len, section)) + len(section)
         if size > room:
             left_out.append(f"{markdown(experiment)} ({plural(len(own), 'score')})")
         else:
-            found += lines
+            lines += section
             room -= size
     if left_out:
         text = f"Left out to keep this file as short as a comment may be; {code(REPORT)} has them: "
-        found += [f"{text}{', '.join(left_out)}.", ""]
-    return found
+        lines += [f"{text}{', '.join(left_out)}.", ""]
+    return lines
 
 
-def _scores_table(experiment: str, own: Sequence[Score], labels: Mapping[str, str], lacks: str) -> list[str]:
-    named = any(score.variant for score in own)
-    head = ["metric", *(["variant"] if named else []), "encoder", "LLM", "against", "data", *_NUMBERS]
+def _scores_table(
+    experiment: str, scores: Sequence[Score], labels: Mapping[str, str], note: str
+) -> list[str]:
+    head = ["metric", "variant", "encoder", "LLM", "against", "data", *_NUMBERS]
     rows = [
         [
-            markdown(_told(score)),
-            *([markdown(score.variant)] if named else []),
+            markdown(f"{score.metric} ({score.unit})" if score.unit else score.metric),
+            markdown(score.variant),
             *("" if name is None else labels[name] for name in (score.encoder, score.llm, score.other)),
             markdown(score.data_type),
             *_numbers(score),
         ]
-        for score in own
+        for score in scores
     ]
-    right = frozenset(i + named for i in (5, 7, 8, 9, 10))
-    title = f"<details><summary>{markdown(experiment)}: {plural(len(own), 'score')}</summary>"
-    gap = [markdown(lacks), ""] if lacks else []
-    return [title, "", *table(head, rows, right), "", *gap, "</details>", ""]
-
-
-def _told(score: Score) -> str:
-    """Return the metric's name and unit."""
-    return score.metric + (f" ({score.unit})" if score.unit else "")
+    title = f"<details><summary>{markdown(experiment)}: {plural(len(scores), 'score')}</summary>"
+    lines = [title, "", *_table(head, rows), ""]
+    if note:
+        lines += [markdown(note), ""]
+    return [*lines, "</details>", ""]
 
 
 def _speed(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
-    tables = [found for found in (encoder_table(scores), llm_table(scores)) if found is not None]
-    sentence = metric_sentence(scores)
-    if not tables and sentence is None:
+    report = speed_report(scores)
+    if report is None:
         return []
-    lines = ["## Speed", "", markdown(conditions(scores)) + ".", ""]
-    for found in tables:
-        lines += [*_timings(found, labels), ""]
-    if (rounds := rounds_table(scores)) is not None:
-        title = "<details><summary>How far the rounds of a timing lie apart, in ms</summary>"
-        lines += [title, "", *_timings(rounds, labels), "", "</details>", ""]
-    told = [markdown(text) + "." for text in (sentence, legend(scores)) if text]
-    return [*lines, *(line for text in told for line in (text, ""))]
+    lines = ["## Speed", "", f"{markdown(report.conditions)}.", ""]
+    for timings in report.tables:
+        lines += [*_timings(timings, labels), ""]
+    if report.rounds is not None:
+        title = "<details><summary>How much the rounds of a timing vary, in ms</summary>"
+        lines += [title, "", *_timings(report.rounds, labels), "", "</details>", ""]
+    for text in filter(None, (report.sentence, report.legend)):
+        lines += [f"{markdown(text)}.", ""]
+    return lines
 
 
 def _timings(found: SpeedTable, labels: Mapping[str, str]) -> list[str]:
@@ -321,12 +302,12 @@ def _timings(found: SpeedTable, labels: Mapping[str, str]) -> list[str]:
 
 
 def _how(run: Mapping[str, Any], models: Sequence[ModelInfo]) -> list[str]:
-    found = facts(run)
-    if not found:
+    facts_of_run = facts(run)
+    if not facts_of_run:
         return ["## How it was made", "", "The run did not finish; only its scores are known.", ""]
-    command = block(found.pop("command"))
+    command = block(facts_of_run.pop("command"))
     lines = ["## How it was made", "", *command, ""]
-    lines += [*(f"- {key}: {markdown(value)}" for key, value in found.items()), ""]
+    lines += [*(f"- {key}: {markdown(value)}" for key, value in facts_of_run.items()), ""]
     rows = [
         [
             code(m.label),
@@ -338,15 +319,13 @@ def _how(run: Mapping[str, Any], models: Sequence[ModelInfo]) -> list[str]:
         ]
         for m in models
     ]
-    return (
-        [*lines, *table(["model", "side", "source", "weights", "revision", "settings"], rows), ""]
-        if rows
-        else lines
-    )
+    if rows:
+        lines += [*table(["model", "side", "source", "weights", "revision", "settings"], rows), ""]
+    return lines
 
 
 def _dropped(run: Mapping[str, Any]) -> list[str]:
-    """Say how many rows could not be used and why, with a few examples a reason."""
+    """Return how many rows could not be used and why, with a few examples per reason."""
     reasons = dropped_rows(run)
     if not reasons:
         return []

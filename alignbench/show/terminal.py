@@ -1,4 +1,4 @@
-"""The table at the end of a run, for a person at 80 columns."""
+"""The tables that a run prints at its end, for a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from alignbench.findings.flags import flags_of, letter, meaning
 from alignbench.findings.numbers import probability, share
 from alignbench.plots.declared import needs_of, not_drawn
 from alignbench.show.failures import failure_lines
-from alignbench.show.speed import conditions, encoder_table, legend, llm_table, metric_sentence
+from alignbench.show.speed import speed_report
 from alignbench.show.text import encodable, pad, wrap
 from alignbench.show.vlm import HEAD, LEGEND, vlm_tables
 from alignbench.stats.prediction import OUTCOME, worth
@@ -50,14 +50,14 @@ def terminal_table(
     encoding: str = "utf-8",
     figures: Collection[str] = (),
 ) -> list[str]:
-    """Return the lines that end a run: for each LLM the encoders ranked, then what the flags mean.
+    """Return the lines that end a run: the ranked encoders for each LLM, then the meaning of the flags.
 
     Args:
-        findings: of the run.
-        width: the terminal's columns; no line is wider, but for a long word in why a test failed.
-        report: where the report is, to be said in the last line.
-        encoding: the stream's; what it can't say is replaced.
-        figures: the names of those that were drawn; the others are named with their commands.
+        findings: the run's findings.
+        width: the terminal's columns; only a long word in the reason of a failed test can make a line wider.
+        report: the path of the report, for the last line.
+        encoding: the stream's encoding; characters that it lacks are replaced.
+        figures: the names of the figures that were drawn; the others are listed with their commands.
     """
     scores = findings.scores
     ellipsis = encodable("…", encoding)
@@ -90,10 +90,13 @@ def terminal_table(
         lines += wrap(plain(paragraph), width, _GAP)
     lines += [encodable(line, encoding) for line in _vlm(scores, labels, width, ellipsis)]
     controls = control_sentences(findings.controls, lambda name: labels.get(name, plain(name)))
-    lines += [line for told in controls for line in wrap(plain(told), width, _GAP)]
-    lines += [""] if controls else []
+    for sentence in controls:
+        lines += wrap(plain(sentence), width, _GAP)
+    if controls:
+        lines.append("")
     lines += [encodable(line, encoding) for line in _speed(scores, labels, width, ellipsis)]
-    lines += wrap(plain(_count(scores)), width, _GAP) if scores else []
+    if scores:
+        lines += wrap(plain(_count(scores)), width, _GAP)
     lines += wrap("; ".join(_COLUMNS[name] for name in columns if name in _COLUMNS), width, _GAP)
     for flag in used:
         lines += wrap(plain(f"{letter(flag)} = {flag}: {meaning(flag, scores)}"), width, _GAP * 2)
@@ -117,12 +120,12 @@ def _title(ranking: Ranking, labels: Mapping[str, str]) -> str:
 
 def _by_type(types: Sequence[Ranking], labels: Mapping[str, str]) -> str:
     """Return the verdict on each data type."""
-    told = (f"{ranking.data_type}: {verdict(ranking, labels.__getitem__)}" for ranking in types)
-    return f"By type: {'; '.join(told)}."
+    verdicts = (f"{ranking.data_type}: {verdict(ranking, labels.__getitem__)}" for ranking in types)
+    return f"By type: {'; '.join(verdicts)}."
 
 
 def _largest(scores: Iterable[Score]) -> float:
-    """Return the largest of the values, by size, that a table shows in one column."""
+    """Return the largest absolute value that a table shows in one column."""
     return max((abs(score.value) for score in scores if score.value is not None), default=0.0)
 
 
@@ -146,7 +149,7 @@ def _cells(ranking: Ranking, label: str, score: Score, largest: float) -> list[s
 
 
 def _filled(rows: list[list[str]]) -> list[list[str]]:
-    """Return the rows without the columns that say nothing in any of them."""
+    """Return the rows without the columns that are empty in all of them."""
     kept = [i for i in range(len(_HEAD)) if i <= 2 or any(row[i] not in {"", "-"} for row in rows[1:])]
     return [[row[i] for i in kept] for row in rows] if len(rows) > 1 else []
 
@@ -154,14 +157,14 @@ def _filled(rows: list[list[str]]) -> list[list[str]]:
 def _aligned(
     rows: list[list[str]], width: int, ellipsis: str, *, left: frozenset[str] = _LEFT, names: int = _NAME
 ) -> list[str]:
-    """Return the rows as lines; names get the room that is left, and a second line for their brackets.
+    """Return the rows as lines; names get the remaining width, and a second line for their brackets.
 
     Args:
         rows: the head, then the others.
         width: the terminal's columns.
-        ellipsis: what stands for what is left out.
-        left: the columns, by their heads, that are text; all others are numbers.
-        names: the column that names stand in.
+        ellipsis: the mark for omitted characters.
+        left: the heads of the columns of text, which are left-aligned.
+        names: the number of the column with the names.
     """
     if not rows:
         return []
@@ -186,20 +189,23 @@ def _aligned(
 
 
 def retrieved(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
-    """Return how well texts are found after a projector was trained, a sentence an LLM, the largest first."""
-    found = [s for s in scores if (s.experiment, s.metric) == OUTCOME and s.value is not None and s.llm]
-    own = [s for s in found if s.variant == found[0].variant and s.data_type == found[0].data_type]
-    told = []
-    for llm in dict.fromkeys(str(score.llm) for score in own):
-        of_llm = sorted((s for s in own if s.llm == llm), key=lambda s: -(s.value or 0.0))
+    """Return one sentence per LLM on retrieval after training a projector, the best encoder first."""
+    outcomes = [s for s in scores if (s.experiment, s.metric) == OUTCOME and s.value is not None and s.llm]
+    if not outcomes:
+        return []
+    first = outcomes[0]
+    alike = [s for s in outcomes if (s.variant, s.data_type) == (first.variant, first.data_type)]
+    sentences = []
+    for llm in dict.fromkeys(str(score.llm) for score in alike):
+        of_llm = sorted((s for s in alike if s.llm == llm), key=lambda s: -(s.value or 0.0))
         values = ", ".join(f"{labels[str(s.encoder)]} {number(s.value)}" for s in of_llm)
         guess = "" if of_llm[0].chance is None else f", {number(of_llm[0].chance)} for a guesser"
-        told.append(f"Retrieval for {labels[llm]} ({own[0].metric} {own[0].variant}{guess}): {values}.")
-    return told
+        sentences.append(f"Retrieval for {labels[llm]} ({first.metric} {first.variant}{guess}): {values}.")
+    return sentences
 
 
 def _predicted(prediction: Prediction | None) -> list[str]:
-    """Return whether scores predict retrieval: r with p, and what three encoders would have said."""
+    """Return whether scores predict retrieval: r with p, and what three encoders would have suggested."""
     if prediction is None:
         return []
     lines = [f"{one.metric} with {one.outcome}: {worth(one)}" for one in prediction.first]
@@ -208,41 +214,39 @@ def _predicted(prediction: Prediction | None) -> list[str]:
 
 
 def _not_drawn(drawn: Collection[str]) -> str:
-    """Name the figures that are not among those drawn, with the commands that draw them."""
+    """Return the figures that were not drawn, with the commands that draw them."""
     missing = not_drawn(drawn)
-    told = (
+    if not missing:
+        return ""
+    commands = (
         f"{command}: {', '.join(f'{figure}{needs_of(figure)}' for figure in figures)}"
         for command, figures in missing.items()
     )
-    return (
-        f"figures that were not drawn, after the commands that draw them: {'; '.join(told)}"
-        if missing
-        else ""
-    )
+    return f"figures that were not drawn, after the commands that draw them: {'; '.join(commands)}"
 
 
 def _speed(scores: Sequence[Score], labels: Mapping[str, str], width: int, ellipsis: str) -> list[str]:
-    """Return what was timed: a table of encoders, one of LLMs, a sentence on metrics."""
-    tables = [table for table in (encoder_table(scores), llm_table(scores)) if table is not None]
-    sentence = metric_sentence(scores)
-    if not tables and sentence is None:
+    """Return the timings: a table of encoders, one of LLMs, and a sentence on metrics."""
+    report = speed_report(scores)
+    if report is None:
         return []
-    lines = wrap(conditions(scores), width, _GAP)
-    for table in tables:
+    lines = wrap(report.conditions, width, _GAP)
+    for table in report.tables:
         rows = [table.head, *([labels[name], *cells] for name, *cells in table.rows)]
         lines += _aligned(rows, width, ellipsis, left=frozenset({table.head[0]}), names=0)
-    told = [text for text in (sentence, legend(scores)) if text]
-    return [*lines, *(line for text in told for line in wrap(text, width, _GAP)), ""]
+    for text in filter(None, (report.sentence, report.legend)):
+        lines += wrap(text, width, _GAP)
+    return [*lines, ""]
 
 
 def _vlm(scores: Sequence[Score], labels: Mapping[str, str], width: int, ellipsis: str) -> list[str]:
-    """Return what trained VLMs came to: a table an LLM, and what speaks against it."""
+    """Return the results of trained VLMs: a table per LLM, and what speaks against it."""
     lines = []
-    for found in vlm_tables(scores):
-        lines += wrap(f"VLM of {labels[found.llm]}: {LEGEND}", width, _GAP)
-        rows = [list(HEAD), *([labels[row.encoder], *row.cells] for row in found.rows)]
+    for table in vlm_tables(scores):
+        lines += wrap(f"VLM of {labels[table.llm]}: {LEGEND}", width, _GAP)
+        rows = [list(HEAD), *([labels[row.encoder], *row.cells] for row in table.rows)]
         lines += _aligned(rows, width, ellipsis, left=frozenset(HEAD[:2]), names=0)
-        for text in (*found.answers(labels), *found.doubts(labels)):
+        for text in (*table.answers(labels), *table.doubts(labels)):
             lines += wrap(text, width, _GAP)
         lines.append("")
     return lines

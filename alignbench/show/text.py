@@ -1,4 +1,4 @@
-"""Text that came from data made fit for a terminal, for markdown and for a spreadsheet."""
+"""Makes text from data safe for a terminal, for Markdown and for a spreadsheet."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import re
 from alignbench.text import clean, display_width, fit
 
 _ASCII = str.maketrans({"…": "...", "–": "-", "—": "-", "·": "-", "×": "x", "─": "-", "≤": "<=", "±": "+-"})
-_MARKDOWN = re.compile(r"([\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_]))")  # a_b is no emphasis, _b_ is
+_MARKDOWN = re.compile(r"([\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_]))")  # _b_ is emphasis, a_b is not
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def encodable(text: str, encoding: str) -> str:
-    """Return `text` with what `encoding` can't say replaced: typography by ASCII, the rest by `?`."""
+    """Return `text` with characters that `encoding` lacks replaced: typography by ASCII, others by `?`."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
@@ -24,7 +24,7 @@ def encodable(text: str, encoding: str) -> str:
 
 
 def pad(text: str, width: int, align: str = "<") -> str:
-    """Return `text` filled with blanks to `width` columns; `align` as in format strings."""
+    """Return `text` padded with blanks to `width` columns, aligned as in format strings."""
     blanks = " " * max(0, width - display_width(text))
     return blanks + text if align == ">" else text + blanks
 
@@ -43,10 +43,9 @@ def wrap(text: str, width: int, indent: str = "") -> list[str]:
 
 
 def markdown(text: object) -> str:
-    r"""Return `text` so that markdown and HTML show it as it is: `<b>` stays text, `a|b` stays in its cell.
+    r"""Return `text` so that Markdown and HTML show it as it is: `<b>` stays text, `a|b` stays in its cell.
 
-    Nothing in it mentions a person (`@name`), refers to an issue (`#1`) or becomes a link where it is shown
-    in a pull request.
+    In a pull request, it mentions no person (`@name`), refers to no issue (`#1`) and becomes no link.
     """
     escaped = _MARKDOWN.sub(r"\\\1", html.escape(clean(text), quote=False))
     escaped = re.sub(r"(^|\W)([@#])(?=\w)", r"\1\2<!-- -->", escaped)
@@ -54,30 +53,30 @@ def markdown(text: object) -> str:
 
 
 def code(text: object) -> str:
-    """Return `text` as inline code that stays text whatever is in it, and that can be copied from the file.
+    """Return `text` as inline code that shows any text as it is and can be copied from the file.
 
-    A code span can't hold a backtick or, in a table, a bar, and a tag in it is one for some readers: HTML
-    holds these.
+    A code span cannot contain a backtick or, in a table, a bar, and some readers interpret tags in it; such
+    text becomes HTML.
     """
     shown = clean(text)
     return f"<code>{markdown(text)}</code>" if not shown or set(shown) & set("`|<") else f"`{shown}`"
 
 
 def block(command: object) -> list[str]:
-    """Return the lines of a block of code for a command, to be copied as it is."""
+    """Return the lines of a code block from which a command can be copied as it is."""
     shown = clean(command)
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", shown)), default=0))
     return [fence, shown, fence]
 
 
 def table(head: list[str], rows: list[list[str]], right: frozenset[int] = frozenset()) -> list[str]:
-    """Return a markdown table of cells that are escaped already; the columns in `right` are right-aligned."""
+    """Return a Markdown table of escaped cells; the columns in `right` are right-aligned."""
     rule = ["---:" if i in right else "---" for i in range(len(head))]
     return ["| " + " | ".join(cells) + " |" for cells in (head, rule, *rows)]
 
 
 def csv_cell(value: object) -> object:
-    """Return `value` for a spreadsheet: text that looks like a formula is quoted, numbers stay."""
+    """Return `value` for a spreadsheet: text that looks like a formula is quoted, numbers are unchanged."""
     if isinstance(value, str) and value.startswith(_FORMULA):
         return "'" + value
     return value

@@ -1,4 +1,4 @@
-"""Trained VLMs in a few lines: perplexities of held-out captions, the gain of the image, short answers."""
+"""The results of trained VLMs: perplexities of held-out captions, the image's gain, and short answers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 HEAD = ("encoder", "projector", "own image", "another", "none", "gain", "95% interval", "p")
 LEGEND = (
     "perplexity of held-out captions (per token, lower is better) with their own image, another one and "
-    "none; gain of the own image over another in nats per token (higher is better)"
+    "none; gain of their own image over another one in nats per token (higher is better)"
 )
 _GAIN, _PERPLEXITY, _ANSWERS = "image_gain", "caption_perplexity", "answer_exact_match"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One training: an encoder, a projector, and the cells that say what came of it."""
+    """One training: its encoder, and the cells with its projector and results."""
 
     encoder: str
     cells: list[str]
@@ -35,9 +35,9 @@ class VLMTable:
     """All trainings with one LLM.
 
     Args:
-        llm: which.
-        rows: one an encoder and projector, the largest gain first.
-        scores: what they are made of, and the answers.
+        llm: the LLM.
+        rows: one per encoder and projector, the largest gain first.
+        scores: the scores in the rows, and those of the short answers.
     """
 
     llm: str
@@ -45,20 +45,20 @@ class VLMTable:
     scores: list[Score]
 
     def answers(self, labels: Mapping[str, str]) -> list[str]:
-        """Return a sentence an encoder and projector on short answers; nothing where none was asked for."""
-        found: dict[tuple[str, str], list[str]] = {}
+        """Return a sentence on short answers per encoder and projector; empty if there were no questions."""
+        shares: dict[tuple[str, str], list[str]] = {}
         for score in self.scores:
             if score.metric == _ANSWERS and score.value is not None:
                 kind = score.variant.partition(" ")[0]
-                told = f"{kind} {number(score.value)} (chance {number(score.chance)})"
-                found.setdefault((str(score.encoder), str(score.params["projector"])), []).append(told)
+                text = f"{kind} {number(score.value)} (chance {number(score.chance)})"
+                shares.setdefault((str(score.encoder), str(score.params["projector"])), []).append(text)
         return [
-            f"Right short answers of {labels[encoder]}, {projector}: {', '.join(told)}."
-            for (encoder, projector), told in found.items()
+            f"Right short answers of {labels[encoder]}, {projector}: {', '.join(texts)}."
+            for (encoder, projector), texts in shares.items()
         ]
 
     def doubts(self, labels: Mapping[str, str]) -> list[str]:
-        """Return a sentence for each training that came to nothing because it was too short."""
+        """Return a sentence for each training that was too short to learn anything."""
         return [
             f"{labels[str(score.encoder)]}, {score.variant}: underfit: the projector's training loss "
             f"is still falling, and nothing about the images is learnt yet; try --align-epochs "
@@ -69,10 +69,10 @@ class VLMTable:
 
 
 def vlm_tables(scores: Sequence[Score]) -> list[VLMTable]:
-    """Return a table an LLM that a VLM was trained with."""
-    own = [score for score in scores if score.experiment == "vlm"]
-    perplexity = {_key(score): score for score in own if score.metric == _PERPLEXITY}
-    gains = [score for score in own if score.metric == _GAIN and score.value is not None]
+    """Return one table per LLM that a VLM was trained with."""
+    trained = [score for score in scores if score.experiment == "vlm"]
+    perplexity = {_key(score): score for score in trained if score.metric == _PERPLEXITY}
+    gains = [score for score in trained if score.metric == _GAIN and score.value is not None]
     gains.sort(key=lambda score: (-(score.value or 0.0), score.key))
     return [
         VLMTable(
@@ -82,18 +82,18 @@ def vlm_tables(scores: Sequence[Score]) -> list[VLMTable]:
                 for score in gains
                 if score.llm == llm
             ],
-            [score for score in own if score.llm == llm],
+            [score for score in trained if score.llm == llm],
         )
         for llm in dict.fromkeys(str(score.llm) for score in gains)
     ]
 
 
 def vlm_markdown(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str]:
-    """Return the section of summary.md; nothing where no VLM was trained.
+    """Return the section of summary.md; empty if no VLM was trained.
 
     Args:
-        scores: of the run.
-        labels: name -> as written in markdown.
+        scores: the run's scores.
+        labels: model -> its name in Markdown.
     """
     lines = []
     for found in vlm_tables(scores):

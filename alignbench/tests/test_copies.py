@@ -139,5 +139,5 @@ def test_the_command_writes_its_section_alone(tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert text.startswith("# Page\n\n<!-- begin copies -->\n## Copied rows")
     assert text.count("## Copied rows") == 1
-    assert "Of 2 draws" in text
+    assert "Over 2 draws" in text
     assert text.count("repeated_rows") == 3

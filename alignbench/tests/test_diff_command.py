@@ -94,7 +94,7 @@ def test_unlike_runs_are_refused_unless_told(runs: Path, capsys: pytest.CaptureF
 def test_a_run_that_did_not_end_is_compared_when_told(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     append_score(runs / "killed", WORSE)
     assert main(["diff", "a", "killed"]) == 4
-    assert "weights: those of B are not known, for its run did not finish" in capsys.readouterr().err
+    assert "weights: those of B are unknown, because its run did not finish" in capsys.readouterr().err
     assert main(["diff", "a", "killed", "--unlike", "--fail", "linear_cka:0.02"]) == 1
     assert "B killed: did not finish" in capsys.readouterr().out
 
@@ -129,16 +129,16 @@ def described(**changes: Any) -> str:
         (spoilt()[:-100], "expected a run as JSON with a schema_version"),
         ("[1, 2]", "expected a run as JSON with a schema_version"),
         ("null", "expected a run as JSON with a schema_version"),
-        ('{"schema_version": 0}', "expected schema_version 1, got 0; make the run anew"),
+        ('{"schema_version": 0}', "expected schema_version 1, got 0; repeat the run"),
         ('{"schema_version": 99}', "expected schema_version 1, got 99; use a newer alignbench"),
         ('{"schema_version": 1}', "expected a run and its scores, found 'schema_version'"),
         ('{"schema_version": 1, "run": [], "scores": {}}', "expected a run and its scores"),
-        (scored(7), "score 1 is none (expected a mapping, got 7)"),
-        (scored({}), "score 1 is none (the key 'experiment' is missing)"),
-        (spoilt(surprise=1), "score 1 is none (unknown key 'surprise'"),
+        (scored(7), "score 1 is not valid (expected a mapping, got 7)"),
+        (scored({}), "score 1 is not valid (the key 'experiment' is missing)"),
+        (spoilt(surprise=1), "score 1 is not valid (unknown key 'surprise'"),
         (
             spoilt(value=float("nan")),
-            "score 1 is none (value: expected a finite number or nothing (null), got nan",
+            "score 1 is not valid (value: expected a finite number or nothing (null), got nan",
         ),
         (spoilt(chance=float("inf")), "chance: expected a finite number or nothing (null), got inf"),
         (spoilt(n=10**30), "n: expected a whole number, got 1000"),

@@ -71,7 +71,7 @@ CASES = {
     "seed": (recorded([replace(SCORE, seed=7)], "b"), "seed: 42 in A, 7 in B"),
     "unfinished": (
         Findings.of((SCORE,), {}, "b"),
-        "weights: those of B are not known, for its run did not finish",
+        "weights: those of B are unknown, because its run did not finish",
     ),
 }
 
@@ -128,7 +128,7 @@ def test_settings_of_experiments_and_code_are_noted_and_not_refused() -> None:
     other = recorded([after], "b", git_commit="fff", versions={"alignbench": "0.2.0", "numpy": "2.4.6"})
     found = compare(recorded([before]), other)
     assert found.notes == (
-        "k 18 in A, 17 in B, of 1 scores",
+        "k 18 in A, 17 in B, for 1 score",
         "commit 0123456789abcdef0123456789abcdef01234567 in A, fff in B; alignbench 0.1.0 in A, 0.2.0 in B",
     )
 

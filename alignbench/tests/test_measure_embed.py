@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +12,11 @@ import pytest
 
 from alignbench.datasets import open_image
 from alignbench.embed import Embedder, EmbeddingStore
+from alignbench.experiments.speed import machine
 from alignbench.workshop.measure import _embed_contenders as contenders
 from alignbench.workshop.measure import _embed_inputs as inputs
-from alignbench.workshop.measure import _race, embed
-from alignbench.workshop.measure._race import Elapsed, Round, Spread, kept, race, ratios
+from alignbench.workshop.measure import embed
+from alignbench.workshop.measure._race import Elapsed, Round, Spread, cost_of, kept, race, ratios
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,8 +40,7 @@ class Machine:
         self.wall = self.cpu = self.busy = 0.0
         self.turns: list[str] = []
         self._others = itertools.cycle(others or [0.0])
-        monkeypatch.setattr(_race, "used", lambda: Elapsed(self.wall, self.cpu))
-        monkeypatch.setattr(_race, "busy_seconds", lambda: self.busy)
+        monkeypatch.setattr(machine.Machine, "usage", lambda _: machine.Usage(self.wall, self.cpu, self.busy))
 
     def contender(self, name: str, wall: float, cpu: float) -> Any:
         def work() -> None:
@@ -68,29 +67,29 @@ def shapes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_contenders_take_turns_and_who_begins_alternates(monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = Machine(monkeypatch)
-    both = {name: machine.contender(name, 1, 1) for name in "ab"}
+    fake = Machine(monkeypatch)
+    both = {name: fake.contender(name, 1, 1) for name in "ab"}
     assert len(race(both, 3)) == 3
-    assert machine.turns == ["a", "b", "b", "a", "a", "b"]
+    assert fake.turns == ["a", "b", "b", "a", "a", "b"]
 
 
 def test_a_round_knows_its_costs_and_what_others_did(monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = Machine(monkeypatch, others=[0.5])
-    (one,) = race({"a": machine.contender("a", 2, 3), "b": machine.contender("b", 4, 4)}, 1, calm=1)
+    fake = Machine(monkeypatch, others=[0.5])
+    (one,) = race({"a": fake.contender("a", 2, 3), "b": fake.contender("b", 4, 4)}, 1, calm=1)
     assert one.costs == {"a": Elapsed(2, 3), "b": Elapsed(4, 4)}
     assert one.others == pytest.approx(0.5)
 
 
 def test_rounds_that_were_not_calm_are_run_again_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = Machine(monkeypatch, others=[1.0, 0.0, 0.0, 0.0])
-    rounds = race({"a": machine.contender("a", 1, 1)}, 6, calm=0.2)
+    fake = Machine(monkeypatch, others=[1.0, 0.0, 0.0, 0.0])
+    rounds = race({"a": fake.contender("a", 1, 1)}, 6, calm=0.2)
     assert [r.others for r in rounds] == [1, 0, 0, 0, 1, 0, 0, 0]
     assert len(kept(rounds, calm=0.2)) == 6
 
 
 def test_a_race_on_a_loaded_machine_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = Machine(monkeypatch, others=[1.0])
-    assert len(race({"a": machine.contender("a", 1, 1)}, 5, calm=0.2)) == 10
+    fake = Machine(monkeypatch, others=[1.0])
+    assert len(race({"a": fake.contender("a", 1, 1)}, 5, calm=0.2)) == 10
 
 
 @pytest.mark.parametrize(
@@ -113,20 +112,12 @@ def test_one_round_has_no_spread() -> None:
     assert str(Spread.of([1.234])) == "1.23 [1.23, 1.23]"
 
 
-def test_busy_seconds_are_all_but_idle_and_waiting(tmp_path: Path) -> None:
-    ticks = os.sysconf("SC_CLK_TCK")
-    stat = tmp_path / "stat"
-    stat.write_text(f"cpu  {ticks} {ticks} {ticks} 900 900 {ticks} {ticks} {ticks} 800 0\ncpu0 1 1\n")
-    assert _race.busy_seconds(stat) == pytest.approx(6)
-    assert _race.busy_seconds(tmp_path / "none") is None
-
-
 def test_processor_time_is_that_of_all_threads() -> None:
     def work() -> None:
         with ThreadPoolExecutor(1) as pool:
             pool.submit(sum, range(3_000_000)).result()
 
-    spent = _race.cost_of(work)
+    spent = cost_of(work)
     assert 0.005 < spent.cpu <= 3 * spent.wall
 
 
@@ -142,13 +133,11 @@ def test_vectors_that_differ_are_refused() -> None:
 
 
 def test_the_best_batch_size_is_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = Machine(monkeypatch)
+    fake = Machine(monkeypatch)
     cpu = {4: 3.0, 8: 1.0, 16: 2.0}
     # The clock says otherwise: others held it up.
     assert (
-        embed.best_batch_size(
-            lambda size: machine.contender("b", 9 - size / 4, cpu[size])(), [4, 8, 16], "cpu"
-        )
+        embed.best_batch_size(lambda size: fake.contender("b", 9 - size / 4, cpu[size])(), [4, 8, 16], "cpu")
         == 8
     )
 
@@ -158,13 +147,13 @@ def test_the_report_says_how_calm_it_was() -> None:
         rounds = [Round({"ours": Elapsed(1, 2), "theirs": Elapsed(3, 4)}, other) for other in others]
         return embed.report(rounds, "theirs", 30, calm=0.2)
 
-    assert "ours: 1.00 s, 2.00 s of processors, 30.0 a second" in said(0, 0, 0)
-    assert "3.00 [3.00, 3.00] on the clock, 2.00 [2.00, 2.00] of processors; 3 rounds, all calm" in said(
+    assert "ours: 1.00 s, 2.00 s of processor time, 30.0 per second" in said(0, 0, 0)
+    assert "3.00 [3.00, 3.00] by the clock, 2.00 [2.00, 2.00] by processor time; 3 rounds, all calm" in said(
         0, 0, 0
     )
     assert "3 rounds, 1 more left out as not calm" in said(0, 0, 0, 1)
     assert "NOT CALM" in said(1, 1, 1)
-    assert "nobody can tell" in said(None, None, None)
+    assert "the load by other processes is unknown" in said(None, None, None)
 
 
 def test_texts_are_different_the_same_again_and_of_all_lengths() -> None:
@@ -192,7 +181,7 @@ def test_images_are_measured_against_a_plain_loop(
     assert "torch threads" in output
     assert "4 images" in output
     assert "float32; smallest cosine 1.0000" in output
-    assert "of processors; 2 rounds" in output
+    assert "by processor time; 2 rounds" in output
 
 
 @pytest.mark.usefixtures("shapes")

@@ -63,14 +63,14 @@ def test_the_difference_is_paired_with_its_corrected_interval() -> None:
     assert (found.interval.low, found.interval.high) == pytest.approx((expected.low, expected.high))
     assert found.difference == pytest.approx(differences.mean())
     assert found.above
-    assert found.told.startswith("+0.1")
+    assert found.text.startswith("+0.1")
 
 
 def test_encoders_are_told_from_the_control_or_not() -> None:
     assert control_sentences(against_control(run(0.1, 0.0)), str.upper) == [
         "control: in mrr image_to_text ridge for LLM A "
-        f"({against_control(run(0.1))[0].told}) is above UNTRAINED, which is untrained; "
-        f"BB ({against_control(run(0.1, 0.0))[1].told}) can't be told from it."
+        f"({against_control(run(0.1))[0].text}) is above UNTRAINED, which is untrained; "
+        f"BB ({against_control(run(0.1, 0.0))[1].text}) can't be told from it."
     ]
 
 
@@ -104,7 +104,7 @@ def test_without_a_control_or_an_interval_nothing_is_claimed() -> None:
     [few] = against_control(run(0.1, n=15))
     assert few.interval is None
     assert not few.above
-    assert few.told.endswith("no interval")
+    assert few.text.endswith("no interval")
 
 
 def test_the_web_page_says_what_the_terminal_says_of_the_control(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_part_at_one_end_for_all_is_dead(end: float, dead: bool) -> None:
 def test_whoever_reads_that_a_part_is_dead_reads_which(tmp_path: Path) -> None:
     scores = [composite("a", mse=0.0, cka=0.3), composite("b", mse=0.0, cka=0.0)]
     found = flag_dead(scores)
-    said = "tells none apart: mse of elas"
+    said = "tells no pairs apart: mse of elas"
     findings = Findings.of(found, make_run())
     write_run(tmp_path, findings, figures=False)
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))

@@ -49,8 +49,8 @@ def test_golden_table_of_a_plain_run() -> None:
         "best = the probability of being the best of these; null = the mean over shuffled",
         "  pairs; p = how often shuffled pairs do as well; in type = p with pairs",
         "  shuffled only within each data type",
-        "c = conservative: interval from 10 blocks of groups, refitted: wider than",
-        "    necessary",
+        "c = conservative: the interval comes from refits without one of 10 blocks of",
+        "    groups: wider than necessary",
         "R = control: untrained; where it ranks high, the ranking says little",
         "report: reports/x",
     ]

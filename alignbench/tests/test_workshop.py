@@ -140,7 +140,7 @@ def test_the_table_has_a_column_for_each_folder(clone: Path, capsys: pytest.Capt
 
 
 def test_a_folder_that_is_no_clone_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ConfigError, match="no clone of alignbench"):
+    with pytest.raises(ConfigError, match="not a clone of alignbench"):
         house.main([str(tmp_path)])
     status = command.dispatch("the program", "alignbench.workshop", ("house",), ["house", str(tmp_path)])
     assert status == 2
@@ -198,6 +198,6 @@ def test_an_example_without_a_shown_file_is_refused_and_nothing_changes(clone: P
     old.mkdir(parents=True)
     (old / "summary.md").write_text("old")
     run = run_folder(clone, "summary.md", "report.html")
-    with pytest.raises(DataError, match=r"the run has no dice\.png, which README or the docs show"):
+    with pytest.raises(DataError, match=r"the run has no dice\.png, to which README or the docs link"):
         example.refresh(run, clone)
     assert [path.read_text() for path in old.iterdir()] == ["old"]

@@ -77,7 +77,7 @@ def test_what_is_there_is_not_trained_again(work: Path, tmp_path: Path) -> None:
     make_lineages([short("colour", 2)], tmp_path, work, lambda line: None)
     lines: list[str] = []
     make_lineages([short("colour", 2)], tmp_path, work, lines.append)
-    assert lines == ["colour: there"]
+    assert lines == ["colour: already trained"]
 
 
 def test_a_killed_training_ends_as_an_unbroken_one(

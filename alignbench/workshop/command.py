@@ -1,4 +1,4 @@
-"""The command lines of the workshop: the first argument names a module, which gets the other arguments."""
+"""The workshop's command lines: the first argument names a module, which receives the other arguments."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _LINK = re.compile(r"\]\((?:\.\./)*reports/example/([^)#\s]+)")
 
 
 def shown(clone: Path) -> list[str]:
-    """Return the files of the example to which README and the docs link, and the pages that it always has."""
+    """Return the example's files to which README and the docs link, and the pages that it always has."""
     texts = [clone / "README.md", *sorted((clone / "alignbench" / "docs").glob("*.md"))]
     links = (link for text in texts for link in _LINK.findall(text.read_text(encoding="utf-8")))
     return sorted({*PAGES, *(link for link in links if link.partition("/")[0] != STUDY)})
@@ -38,7 +38,7 @@ def refresh(run: Path, clone: Path) -> list[str]:
     """
     names = shown(clone)
     if missing := [name for name in names if not (run / name).is_file()]:
-        raise DataError(f"{run}: the run has no {', '.join(missing)}, which README or the docs show")
+        raise DataError(f"{run}: the run has no {', '.join(missing)}, to which README or the docs link")
     example = clone / "reports" / "example"
     contents = {name: (run / name).read_bytes() for name in names}  # the run may be the example itself
     for path in example.iterdir() if example.is_dir() else ():

@@ -31,11 +31,11 @@ class Placed:
     """An encoder in a leaderboard.
 
     Args:
-        place: from 1; None where it has no value.
+        place: its place, from 1; None if it has no value.
         best: the probability that it is the best.
-        row: its score.
+        row: the row of its score.
         tied: whether it is the best, or may be.
-        bar: the value with its interval, drawn on an axis that all leaderboards of the metric share.
+        bar: a drawing of the value and its interval, on an axis that all leaderboards of the metric share.
     """
 
     place: int | None
@@ -55,15 +55,15 @@ class Board:
     """The encoders for one LLM on one kind of data, best first.
 
     Args:
-        llm: what it is called.
-        data_type: "all", or the one type.
-        metric: what is shown of them, with its variant: what they are ranked by, if they are.
+        llm: the LLM's label.
+        data_type: "all", or one data type.
+        metric: the metric that is shown, with its variant; encoders are ranked by it if they are ranked.
         higher_is_better: the metric's direction.
-        n: the smallest number of groups that a score is made of.
+        n: the smallest number of groups of a score.
         placed: the encoders, those without a value last.
-        verdict: which encoder is the best, or which of them may be.
+        verdict: which encoder is the best, or which may be.
         decided: whether any encoder may be called the best.
-        sentences: how sure, and what speaks against it.
+        sentences: how certain the verdict is, and what speaks against it.
     """
 
     llm: str
@@ -79,21 +79,21 @@ class Board:
     @property
     def certain(self) -> bool:
         """Whether probabilities of being the best are known."""
-        return any(one.best is not None for one in self.placed)
+        return any(placed.best is not None for placed in self.placed)
 
     @property
     def on(self) -> str:
-        """The data type where it is not all of them."""
+        """The data type; "" for all data."""
         return "" if self.data_type == ALL else self.data_type
 
 
 def boards(rankings: Sequence[Ranking], findings: Findings, rows: Sequence[ScoreRow]) -> list[Board]:
-    """Return a leaderboard a ranking; those of one metric share an axis.
+    """Return one leaderboard per ranking; those of one metric share an axis.
 
     Args:
-        rankings: those of the findings that become leaderboards.
-        findings: of the run.
-        rows: one for each score, in the same order.
+        rankings: the rankings that become leaderboards.
+        findings: the run's findings.
+        rows: one row per score, in the same order.
     """
     label = findings.labels.__getitem__
     of_score = {id(score): row for score, row in zip(findings.scores, rows, strict=True)}
@@ -101,13 +101,13 @@ def boards(rankings: Sequence[Ranking], findings: Findings, rows: Sequence[Score
         metric: scale_of(s for r in rankings for s in r.scores.values() if r.metric == metric)
         for metric in {ranking.metric for ranking in rankings}
     }
-    found = []
+    made = []
     for ranking in rankings:
         of_llm = [c for c in findings.controls if (c.llm, c.data_type) == (ranking.llm, ranking.data_type)]
         first = next(iter(ranking.scores.values()), None)
         places, best = ranking.places, ranking.probability_best or {}
         first_sentence, *rest = answer(ranking, label, numbers=False)
-        found.append(
+        made.append(
             Board(
                 llm=label(ranking.llm),
                 data_type=ranking.data_type,
@@ -133,17 +133,17 @@ def boards(rankings: Sequence[Ranking], findings: Findings, rows: Sequence[Score
                 ],
             )
         )
-    return found
+    return made
 
 
 @dataclass(frozen=True, slots=True)
 class MetricTable:
-    """Encoders by metrics: a column a metric, a row an encoder with an LLM on one kind of data.
+    """Encoders by metrics: one column per metric, one row per encoder, LLM and data type.
 
     Args:
-        llms: those that have just these metrics.
+        llms: the LLMs that have exactly these metrics.
         metrics: the columns.
-        rows: encoder, LLM, data type and a score a column; None where it was not computed.
+        rows: encoder, LLM, data type, and one score per column; None if it was not computed.
     """
 
     llms: Sequence[str]
@@ -152,32 +152,32 @@ class MetricTable:
 
 
 def metric_tables(rows: Sequence[ScoreRow]) -> list[MetricTable]:
-    """Return all cross-modal scores without variants side by side, LLMs with the same metrics in one table.
+    """Return all cross-modal scores without variants side by side, one table for LLMs with the same metrics.
 
-    Most metrics are computed for some of the LLMs only: one table of all would be mostly empty. Of two scores
-    of one metric the one for fidelity only gives way.
+    Most metrics are computed for some LLMs only, so that a single table would be mostly empty. Of two scores
+    of a metric, the one without the flag "fidelity" is shown.
     """
     cells: dict[str, dict[tuple[str, str], dict[str, ScoreRow]]] = {}
     for row in rows:
         score = row.score
         if not is_cross_modal(score) or score.experiment not in _METRICS or score.variant or score.other:
             continue
-        own = cells.setdefault(row.llm, {}).setdefault((score.data_type, row.encoder), {})
-        if score.metric not in own or "fidelity" in own[score.metric].score.flags:
-            own[score.metric] = row
+        of_encoder = cells.setdefault(row.llm, {}).setdefault((score.data_type, row.encoder), {})
+        if score.metric not in of_encoder or "fidelity" in of_encoder[score.metric].score.flags:
+            of_encoder[score.metric] = row
     known = dict.fromkeys(row.score.metric for row in rows)
     groups: dict[tuple[str, ...], list[str]] = {}
     for llm, of_llm in cells.items():
-        computed = {metric for own in of_llm.values() for metric in own}
+        computed = {metric for by_metric in of_llm.values() for metric in by_metric}
         groups.setdefault(tuple(filter(computed.__contains__, known)), []).append(llm)
     return [
         MetricTable(
             llms,
             metrics,
             [
-                (encoder, llm, data_type, [own.get(metric) for metric in metrics])
+                (encoder, llm, data_type, [by_metric.get(metric) for metric in metrics])
                 for llm in llms
-                for (data_type, encoder), own in cells[llm].items()
+                for (data_type, encoder), by_metric in cells[llm].items()
             ],
         )
         for metrics, llms in groups.items()

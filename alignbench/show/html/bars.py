@@ -1,4 +1,4 @@
-"""Intervals as small inline SVG: a dot, its 95% interval, and a tick where shuffled pairs are."""
+"""Scores as small inline SVG: a dot, its 95% interval, and a tick at the mean of shuffled pairs."""
 
 from __future__ import annotations
 
@@ -12,37 +12,38 @@ if TYPE_CHECKING:
 
     from alignbench.types import Score
 
-_MARGIN = 3.0  # percent at either side, so that a dot at an end is whole
+_MARGIN = 3.0  # percent at either side, so that a dot at an end is not cut
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """An axis that scores share: `low` and `high` are its ends, in the metric's own unit."""
+    """An axis that scores share; `low` and `high` are its ends in the unit of the metric."""
 
     low: float
     high: float
 
     def at(self, value: float) -> float:
-        """Return where the value stands, in percent of the width."""
+        """Return the position of the value in percent of the width."""
         share = (value - self.low) / ((self.high - self.low) or 1.0)
         return round(_MARGIN + (100 - 2 * _MARGIN) * min(max(share, 0.0), 1.0), 2)
 
 
 def scale_of(scores: Iterable[Score]) -> Scale:
-    """Return the axis that holds 0 and the values, intervals and null means of these scores."""
-    ends = [0.0]
+    """Return the axis that includes 0 and the values, intervals and null means of these scores."""
+    ends: list[float | None] = [0.0]
     for score in scores:
-        ends += [score.value] if score.value is not None else []
-        ends += [score.interval.low, score.interval.high] if score.interval is not None else []
-        ends += [score.null.mean] if score.null is not None and score.null.mean is not None else []
-    return Scale(min(ends), max(ends))
+        ends += [score.value, score.null.mean if score.null else None]
+        if score.interval is not None:
+            ends += [score.interval.low, score.interval.high]
+    known = [end for end in ends if end is not None]
+    return Scale(min(known), max(known))
 
 
 def bar(score: Score, scale: Scale, colour: str) -> Markup:
-    """Return the score drawn on the axis; empty where it has no value.
+    """Return a drawing of the score on the axis; empty if it has no value.
 
     Lines keep their width however far the drawing is stretched, and a line of no length with round ends is a
-    dot. The numbers stand beside it, so it is hidden from screen readers.
+    dot. The drawing is hidden from screen readers, because the numbers are beside it.
     """
     if score.value is None:
         return Markup("")

@@ -1,4 +1,4 @@
-"""What speaks against the numbers of a run: stand-ins, flags, and rows and scores that are missing."""
+"""Reasons to doubt the numbers of a run: stand-ins, flags, and missing rows and scores."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from alignbench.show.html.rows import ScoreRow
+    from alignbench.types import Score
 
 _MOST = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """Something to keep in mind: what, why it matters, and the cases."""
+    """A reason to doubt: its title, why it matters, and the cases."""
 
     title: str
     text: str
@@ -31,7 +32,7 @@ class Concern:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """A flag that scores of the run have: what it means, how many have it, and of which metrics."""
+    """A flag of the run's scores: its meaning, the number of scores that have it, and their metrics."""
 
     flag: str
     meaning: str
@@ -40,47 +41,41 @@ class Raised:
 
 
 def concerns(run: Mapping[str, Any], rows: Sequence[ScoreRow], problems: Sequence[str] = ()) -> list[Concern]:
-    """Return what a reader must know before trusting the numbers, the gravest first."""
-    found = [*_failed(run), *_weights(run), *_unfinished(run), *_dropped(run), *_missing(rows)]
-    said = [*map(str, run.get("warnings", ())), *map(str, run.get("dataset", {}).get("notes", ())), *problems]
-    if said:
-        found.append(Concern("Warnings during the run", "", said))
-    return found
+    """Return what a reader must know before trusting the numbers, the most serious first."""
+    doubts = [*_failed(run), *_weights(run), *_unfinished(run), *_dropped(run), *_missing(rows)]
+    warnings = [*run.get("warnings", ()), *run.get("dataset", {}).get("notes", ()), *problems]
+    if warnings:
+        doubts.append(Concern("Warnings during the run", "", list(map(str, warnings))))
+    return doubts
 
 
 def raised_flags(rows: Iterable[ScoreRow]) -> list[Raised]:
     """Return the flags of the run's scores, in the order of the legend."""
-    having: dict[str, list[ScoreRow]] = {}
+    flagged: dict[str, list[Score]] = {}
     for row in rows:
         for flag in row.flags:
-            having.setdefault(flag, []).append(row)
-    order = [*FLAGS, *(flag for flag in having if flag not in FLAGS)]
+            flagged.setdefault(flag, []).append(row.score)
     return [
-        Raised(
-            flag,
-            meaning(flag, [row.score for row in having[flag]]),
-            len(having[flag]),
-            listed((row.score.metric for row in having[flag]), _MOST),
-        )
-        for flag in order
-        if flag in having
+        Raised(flag, meaning(flag, scores), len(scores), listed((s.metric for s in scores), _MOST))
+        for flag in dict.fromkeys((*FLAGS, *flagged))
+        if (scores := flagged.get(flag))
     ]
 
 
 def _weights(run: Mapping[str, Any]) -> list[Concern]:
     models = models_of(run)
-    found = []
+    doubts = []
     if stand_ins := [m for m in models if m.stand_in_for]:
-        found.append(
+        doubts.append(
             Concern(
                 f"{plural(len(stand_ins), 'stand-in')} instead of what was asked for",
-                "The weights were not at hand, and a built-in toy model of the family took their place. "
+                "The weights were not available, so a built-in toy model of the family was used instead. "
                 "Its numbers say nothing about the model that was asked for.",
                 [f"{m.name} stood in for {m.stand_in_for}" for m in stand_ins],
             )
         )
     if toys := [m for m in models if m.weights == "embedded"]:
-        found.append(
+        doubts.append(
             Concern(
                 "These are built-in toy models",
                 "They come with alignbench, so that a run needs no download. They show how the suite "
@@ -89,7 +84,7 @@ def _weights(run: Mapping[str, Any]) -> list[Concern]:
                 [", ".join(m.name for m in toys)],
             )
         )
-    return found
+    return doubts
 
 
 def _failed(run: Mapping[str, Any]) -> list[Concern]:
@@ -129,11 +124,11 @@ def _missing(rows: Sequence[ScoreRow]) -> list[Concern]:
             by_reason.setdefault(row.score.reason or "not applicable", []).append(row)
     if not by_reason:
         return []
-    cases = [f"{reason}: {listed(map(_told, own), _MOST)}" for reason, own in by_reason.items()]
+    cases = [f"{reason}: {listed(map(_name, alike), _MOST)}" for reason, alike in by_reason.items()]
     count = plural(sum(map(len, by_reason.values())), "score")
     text = "The reasons, each with the scores that it concerns:"
     return [Concern(f"{count} could not be computed", text, cases)]
 
 
-def _told(row: ScoreRow) -> str:
+def _name(row: ScoreRow) -> str:
     return f"{row.score.metric} of {row.models}" if row.models else row.score.metric

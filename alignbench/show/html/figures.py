@@ -1,4 +1,4 @@
-"""The run's figures as data in the page: of each the lighter file that is still sharp."""
+"""The run's figures as data in the page: for each, the smaller file that is still sharp."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from alignbench.types import Failure, Score
 
-MOST_BYTES = 4_500_000  # of all figures together, before base64
-_MOST_READ = 10 * MOST_BYTES  # of one file
-_SHARP = 2  # an SVG is taken unless it is so many times the PNG
+MOST_BYTES = 4_500_000  # the limit for all figures together, before base64
+_MOST_READ = 10 * MOST_BYTES  # the limit for reading one file
+_SHARP = 2  # an SVG is taken unless it is more than this many times larger than the PNG
 _POINT = 4 / 3  # pixels
 _SVG_SIZE = re.compile(rb'<svg[^>]*?\swidth="([\d.]+)pt"\s+height="([\d.]+)pt"')
 _SVG_NOISE = re.compile(rb"<metadata>.*?</metadata>|<!DOCTYPE[^>]*>|(?<=>)\s+(?=<)", re.DOTALL)
@@ -34,12 +34,12 @@ class FigureView:
     """A figure in the page.
 
     Args:
-        name: of its files, without suffix.
-        caption: what stands beside it.
-        source: a data URI; "" where it would make the page too large.
-        file: the file that was taken.
-        width, height: in CSS pixels; 0 where unknown.
-        missing: what is not in it because tests failed, or "".
+        name: the name of its files, without suffix.
+        caption: the text beside it.
+        source: a data URI; "" if it would make the page too large.
+        file: the file that was chosen.
+        width, height: the size in CSS pixels; 0 if it is unknown.
+        missing: what it lacks because tests failed, or "".
     """
 
     name: str
@@ -56,18 +56,18 @@ def figure_views(
 ) -> list[FigureView]:
     """Return the figures in a run's folder in the order of their declarations, then others by name.
 
-    A run may be somebody else's: a link or a pipe in it is no figure, and nothing outside it comes into the
-    page.
+    The run may come from somebody else, so links and pipes are ignored, and nothing outside the folder is
+    read.
 
     Args:
-        folder: of the run.
-        failures: the tests of the run that failed.
-        scores: of the run.
+        folder: the run's folder.
+        failures: the run's failed tests.
+        scores: the run's scores.
     """
     stems = {path.stem for path in folder.iterdir() if path.suffix in {".png", ".svg"} and _is_own(path)}
     order = [name for name in FIGURES if name in stems]
     room = MOST_BYTES
-    found = []
+    views = []
     for name in [*order, *sorted(stems - set(order))]:
         path = _lighter(folder, name)
         data = _slim(path)
@@ -76,12 +76,12 @@ def figure_views(
         kind = "svg+xml" if path.suffix == ".svg" else "png"
         source = Markup(f"data:image/{kind};base64,{base64.b64encode(data).decode()}" if fits else "")
         lacks = missing(shown_in(name), failures, scores)
-        found.append(FigureView(name, caption_of(name), source, path.name, *_size(data), lacks))
-    return found
+        views.append(FigureView(name, caption_of(name), source, path.name, *_size(data), lacks))
+    return views
 
 
 def _lighter(folder: Path, name: str) -> Path:
-    """Return the SVG, which is sharp at every size, unless the PNG is far smaller."""
+    """Return the SVG, which is sharp at every size, unless the PNG is much smaller."""
     svg, png = folder / f"{name}.svg", folder / f"{name}.png"
     if not (_is_own(svg) and _is_own(png)):
         return svg if _is_own(svg) else png
@@ -93,9 +93,9 @@ def _is_own(path: Path) -> bool:
 
 
 def _slim(path: Path) -> bytes:
-    """Return the file, an SVG without the blanks and metadata that matplotlib puts between its elements.
+    """Return the file's content, without the blanks and metadata that matplotlib puts into an SVG.
 
-    Of a file that is far too large nothing is returned: it would not fit.
+    The content of a file that is far too large is empty, because it would not fit into the page.
     """
     try:
         data = read_regular(path, _MOST_READ, root=path.parent)

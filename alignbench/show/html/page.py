@@ -1,4 +1,4 @@
-"""Puts the page together: what the run's folder has, a template, one style sheet and one script."""
+"""Makes the page from a run's folder, the templates, one style sheet and one script."""
 
 from __future__ import annotations
 
@@ -26,14 +26,7 @@ from alignbench.show.html.concerns import concerns, raised_flags
 from alignbench.show.html.figures import figure_views
 from alignbench.show.html.rows import score_rows
 from alignbench.show.html.samples import influences, known_samples, space
-from alignbench.show.speed import (
-    conditions,
-    encoder_table,
-    legend,
-    llm_table,
-    metric_sentence,
-    rounds_table,
-)
+from alignbench.show.speed import speed_report
 from alignbench.show.spreadsheet import scores_csv
 from alignbench.stats.prediction import worth
 from alignbench.text import clean
@@ -65,18 +58,18 @@ _EXPERIMENTS = {
 def write_report(
     run_folder: Path | str, problems: Sequence[str] = (), findings: Findings | None = None
 ) -> Path:
-    """Write report.html into a run's folder, from what is in it; the same folder gives the same bytes.
+    """Write report.html into a run's folder, from its files; the same folder gives the same bytes.
 
     Args:
-        run_folder: of this run or an old one, or of one that was killed.
+        run_folder: the run's folder; the run may be an earlier one, or one that was killed.
         problems: what went wrong while figures were drawn.
-        findings: of the run; None: they are read from its folder.
+        findings: the run's findings; by default they are read from its folder.
 
     Returns:
-        the page's path.
+        The page's path.
 
     Raises:
-        DataError: there is no run in the folder, or it is of a newer version of the format.
+        DataError: there is no run in the folder, or its format is newer than this version.
     """
     folder = Path(run_folder)
     path = folder / REPORT
@@ -142,9 +135,9 @@ def _asset(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    """Return an environment in which all text is escaped, and cleaned of what acts on a terminal or a line.
+    """Return an environment in which all text is escaped, and cleaned of control characters and line breaks.
 
-    `finalize` sees every value that a template writes, so that no template can forget it.
+    `finalize` is applied to every value that a template writes, so that no template can forget it.
     """
     environment = Environment(
         loader=PackageLoader("alignbench.show.html"),
@@ -159,7 +152,7 @@ def _environment() -> Environment:
 
 
 def _shown(value: object) -> object:
-    """Return what a template writes for a value: text is cleaned, but for a blank before and after it."""
+    """Return a value as a template writes it: text is cleaned, but keeps a blank before and after it."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     before, after = (" " if value[end : end + 1].isspace() else "" for end in (0, len(value) - 1))
@@ -167,7 +160,7 @@ def _shown(value: object) -> object:
 
 
 def _policy(style: str, script: str) -> str:
-    """Return a policy under which the page loads nothing, and runs and shows nothing that is not its own."""
+    """Return a policy under which the page loads nothing, and runs no script or style but its own."""
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
     return (
         "default-src 'none'; img-src data:; "
@@ -177,7 +170,7 @@ def _policy(style: str, script: str) -> str:
 
 
 def _for_script(data: object) -> Markup:
-    """Return JSON that ends no script element and no line, whatever text is in it."""
+    """Return JSON that cannot end its script element or its line, whatever text is in it."""
     text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -187,29 +180,27 @@ def _for_script(data: object) -> Markup:
 def _speed(
     scores: Sequence[Score], labels: Mapping[str, str], failures: Sequence[Failure]
 ) -> dict[str, Any] | None:
-    tables = [table for table in (encoder_table(scores), llm_table(scores)) if table is not None]
-    sentence = metric_sentence(scores)
-    if not tables and sentence is None:
+    report = speed_report(scores)
+    if report is None:
         return None
-    tables += [table for table in [rounds_table(scores)] if table is not None]
+    tables = [*report.tables, *filter(None, [report.rounds])]
     named = [(t.head, [(labels.get(name, name), cells) for name, *cells in t.rows]) for t in tables]
     return {
-        "conditions": conditions(scores),
+        "conditions": report.conditions,
         "tables": named,
-        "sentence": sentence,
-        "legend": legend(scores),
+        "sentence": report.sentence,
+        "legend": report.legend,
         "missing": missing(("speed",), failures, scores),
     }
 
 
 def _downloads(folder: Path, scores: Sequence[Score]) -> dict[str, Markup]:
-    """Return file name -> data URI; JSON is packed, which the page's script undoes."""
-    found = {"scores.csv": _uri("text/csv;charset=utf-8", scores_csv(scores).encode("utf-8", "replace"))}
+    """Return file name -> data URI; JSON is compressed, and the page's script decompresses it."""
+    files = {"scores.csv": _uri("text/csv;charset=utf-8", scores_csv(scores).encode("utf-8", "replace"))}
     path = folder / SCORES
     if path.exists():
-        packed = gzip.compress(path.read_bytes(), mtime=0)
-        found["scores.json.gz"] = _uri("application/gzip", packed)
-    return found
+        files["scores.json.gz"] = _uri("application/gzip", gzip.compress(path.read_bytes(), mtime=0))
+    return files
 
 
 def _uri(kind: str, data: bytes) -> Markup:

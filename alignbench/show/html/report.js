@@ -5,7 +5,7 @@
   const all = (selector, within) => Array.from((within || document).querySelectorAll(selector));
   const SVG = "http://www.w3.org/2000/svg";
 
-  /* Tables: sort by a column, keep groups of rows only while in their first order. */
+  /* Tables can be sorted by a column; sorting dissolves the groups of rows. */
   function valueOf(cell) {
     const raw = cell.dataset.v === undefined ? cell.textContent.trim() : cell.dataset.v;
     const number = Number(raw.replace(/,/g, "").replace(/^</, ""));
@@ -46,7 +46,7 @@
     });
   });
 
-  /* Filters: each form rules the tables of its own section. */
+  /* Each form filters the tables of its own section. */
   all("form.filters[data-for]").forEach((form) => {
     const section = document.getElementById(form.dataset.for);
     const rows = all("tbody tr[data-llm]", section);
@@ -93,7 +93,7 @@
     block.after(button);
   });
 
-  /* A packed download is unpacked where the browser can. */
+  /* A compressed download is decompressed if the browser can do so. */
   all('.files a[download$=".gz"]').forEach((link) => {
     if (typeof DecompressionStream === "undefined") return;
     const name = link.download.replace(/\.gz$/, "");

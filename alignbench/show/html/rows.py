@@ -1,4 +1,4 @@
-"""Scores as rows of tables, and all that is to be said of one."""
+"""Scores as rows of tables, with everything that the page shows about one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignbench.findings.flags import flags_of, meaning
-from alignbench.findings.numbers import probability, value_text
+from alignbench.findings.numbers import interval_text, probability, value_text
 from alignbench.names import labels_of, models_of
 from alignbench.plots.style import CONTROL, looks
 from alignbench.show.glossary import measures
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from alignbench.types import Score
+    from alignbench.types import Null, Score
 
 NOTHING = "–"
 _LONG = 300
-# Shown elsewhere, or arrays that belong in scores.json.
-_UNTOLD = frozenset({"mode", "at", "preprocessing", "part_repeats"})
+# Params that are shown elsewhere, or are arrays that only scores.json needs.
+_HIDDEN = frozenset({"mode", "at", "preprocessing", "part_repeats"})
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """A score as a table and its own window show it; all text, still to be escaped.
+    """A score as a table and its own window show it; texts still have to be escaped.
 
     Args:
-        id: of its window in the page.
-        score: itself.
-        models: its models as they are called, a blank where a side takes no part.
-        value, interval, null, p, within: as text.
-        colour: of its first model in all figures.
-        bar: the value with its interval, drawn on an axis that it shares with others like it.
-        flags: name -> what it means.
+        id: the id of its window in the page.
+        score: the score.
+        encoder, llm, other: the labels of its models; "" for a side that takes no part.
+        value, interval, null, p, within: the numbers as text.
+        colour: the colour of its first model in all figures.
+        bar: a drawing of the value and its interval, on an axis that similar scores share.
+        flags: flag -> its meaning.
         what: what the metric measures.
-        more: what else is to be known of it, name -> text.
+        more: name -> text of everything else that the window shows.
     """
 
     id: str
@@ -69,17 +69,17 @@ class ScoreRow:
 
     @property
     def models(self) -> str:
-        """All models that it is of, in one line."""
+        """Its models in one line."""
         return " × ".join(name for name in (self.encoder, self.other, self.llm) if name)
 
     @property
     def at_chance(self) -> bool:
-        """Whether shuffled pairs do as well, so that the value shows nothing."""
+        """Whether the score does not beat shuffled pairs, so that its value shows nothing."""
         return not beats_shuffled(self.score)
 
 
 def score_rows(scores: Sequence[Score], run: Mapping[str, Any]) -> list[ScoreRow]:
-    """Return a row a score, in the scores' order; those of one metric and kind of models share an axis."""
+    """Return one row per score, in the same order; scores of one metric and kind of models share an axis."""
     labels = labels_of(run, scores)
     drawn = looks(models_of(run), labels)
     kinds = [(s.experiment, s.metric, s.unit, s.encoder is None, s.llm is None) for s in scores]
@@ -92,7 +92,7 @@ def score_rows(scores: Sequence[Score], run: Mapping[str, Any]) -> list[ScoreRow
         encoder, llm, other = (labels[n] if n else "" for n in (score.encoder, score.llm, score.other))
         first = score.encoder or score.llm
         colour = drawn[first].colour if first else CONTROL
-        null, interval = score.null, score.interval
+        null = score.null
         rows.append(
             ScoreRow(
                 id=f"s{i}",
@@ -101,9 +101,7 @@ def score_rows(scores: Sequence[Score], run: Mapping[str, Any]) -> list[ScoreRow
                 llm=llm,
                 other=other,
                 value="n/a" if score.value is None else value_text(score),
-                interval=NOTHING
-                if interval is None
-                else f"{number(interval.low)} to {number(interval.high)}",
+                interval=interval_text(score.interval, NOTHING),
                 null=NOTHING if null is None else number(null.mean, NOTHING),
                 p=NOTHING if null is None else probability(null.p, NOTHING),
                 within=NOTHING if null is None else probability(null.within_p, NOTHING),
@@ -119,44 +117,42 @@ def score_rows(scores: Sequence[Score], run: Mapping[str, Any]) -> list[ScoreRow
 
 def _more(score: Score, labels: Mapping[str, str]) -> dict[str, str]:
     null, interval = score.null, score.interval
-    found: dict[str, str] = {}
+    more: dict[str, str] = {}
     if score.reason:
-        found["no value"] = score.reason
+        more["no value"] = score.reason
     if interval is not None:
-        found["95% interval"] = f"{number(interval.low)} to {number(interval.high)} ({interval.method})"
+        more["95% interval"] = f"{interval_text(interval)} ({interval.method})"
     if null is not None:
-        found["shuffled pairs"] = _null(score)
+        more["shuffled pairs"] = _null(null)
     if score.chance is not None:
-        found["a guesser gets"] = number(score.chance)
-    found["better is"] = "higher" if score.higher_is_better else "lower"
-    found["made of"] = f"{score.n} groups" + (
-        f", {' and '.join(map(str, score.dims))} dimensions" if score.dims else ""
-    )
-    found["data"] = f"{score.dataset}, {score.data_type}"
+        more["a guesser gets"] = number(score.chance)
+    more["direction"] = "higher is better" if score.higher_is_better else "lower is better"
+    more["computed from"] = f"{score.n} groups"
+    if score.dims:
+        more["computed from"] += f", {' and '.join(map(str, score.dims))} dimensions"
+    more["data"] = f"{score.dataset}, {score.data_type}"
     if score.weights:
         kinds = {labels.get(name, name): weights_words(kind) for name, kind in score.weights.items()}
-        found["weights"] = ", ".join(f"{label}: {kind}" for label, kind in kinds.items())
-    settings = {k: v for k, v in score.params.items() if k not in _UNTOLD and v is not None}
+        more["weights"] = ", ".join(f"{label}: {kind}" for label, kind in kinds.items())
+    settings = {k: v for k, v in score.params.items() if k not in _HIDDEN and v is not None}
     if settings:
-        found["settings"] = ", ".join(f"{k} {_short(v)}" for k, v in settings.items())
+        more["settings"] = ", ".join(f"{k} {_short(v)}" for k, v in settings.items())
     for model, how in dict(score.params.get("preprocessing", {})).items():
-        told = ", ".join(f"{k} {v}" for k, v in dict(how).items() if v is not None)
-        found[f"vectors of {labels.get(model, model)}"] = told
-    found["seed"] = str(score.seed)
-    return found
+        steps = ", ".join(f"{k} {v}" for k, v in dict(how).items() if v is not None)
+        more[f"vectors of {labels.get(model, model)}"] = steps
+    more["seed"] = str(score.seed)
+    return more
 
 
-def _null(score: Score) -> str:
-    null = score.null
-    assert null is not None
-    text = number(null.mean, "")
-    text += f" ± {number(null.std)}" if null.mean is not None and null.std is not None else ""
-    told = [text] if text else []
+def _null(null: Null) -> str:
+    parts = []
+    if null.mean is not None:
+        parts.append(number(null.mean) if null.std is None else f"{number(null.mean)} ± {number(null.std)}")
     if null.p is not None:
-        told.append(f"p = {probability(null.p)}" + (f" of {null.draws} draws" if null.draws else ""))
+        parts.append(f"p = {probability(null.p)}" + (f" of {null.draws} draws" if null.draws else ""))
     if null.within_p is not None:
-        told.append(f"inside each data type p = {probability(null.within_p)}")
-    return f"{', '.join(told)} ({null.kind})" if told else null.kind
+        parts.append(f"within each data type p = {probability(null.within_p)}")
+    return f"{', '.join(parts)} ({null.kind})" if parts else null.kind
 
 
 def _short(value: object) -> str:

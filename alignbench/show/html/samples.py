@@ -1,4 +1,4 @@
-"""The samples that pictures show: thumbnails, layouts in two dimensions, and what each does to a score."""
+"""The samples in the page: thumbnails, layouts in two dimensions, and how each sample affects a score."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[Any]]
 
 METHODS = {"tsne": "t-SNE", "umap": "UMAP", "pca": "PCA"}
-MOST_POINTS = 20_000  # of all layouts together
+MOST_POINTS = 20_000  # the limit for all layouts together
 MOST_MOVERS = 6
 _GRID = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A sample as the page shows it; `picture` is a data URI, safe as it is, or ""."""
+    """A sample as the page shows it; `picture` is a data URI that needs no escaping, or ""."""
 
     id: str
     data_type: str = ""
@@ -39,28 +39,27 @@ class Shown:
 
 
 def known_samples(artifacts: Mapping[str, Sequence[Arrays]]) -> dict[str, Shown]:
-    """Return id -> sample, of those whose thumbnails and texts the run kept."""
-    found: dict[str, Shown] = {}
+    """Return id -> sample, for the samples whose thumbnails and texts the run kept."""
+    known: dict[str, Shown] = {}
     for arrays in _with(artifacts, "samples", "ids labels texts ends", "pictures"):
         data = np.asarray(arrays["pictures"], dtype=np.uint8).tobytes()
         start = 0
         for name, label, text, end in zip(
             arrays["ids"], arrays["labels"], arrays["texts"], arrays["ends"].tolist(), strict=True
         ):
-            shown = Shown(clean(name), clean(label), clean(text), _data_uri(data[start:end]))
-            found[str(name)] = shown
+            known[str(name)] = Shown(clean(name), clean(label), clean(text), _data_uri(data[start:end]))
             start = end
-    return found
+    return known
 
 
 def _with(artifacts: Mapping[str, Sequence[Arrays]], kind: str, rows: str, *others: str) -> list[Arrays]:
-    """Return the artifacts of a kind that are what is expected: somebody else's may be anything.
+    """Return the artifacts of a kind that have the expected arrays; those of somebody else may not.
 
     Args:
-        artifacts: of the run.
-        kind: which of them.
-        rows: names of the arrays with a row a sample, all of one length, not 0.
-        others: names of those that there must be, too.
+        artifacts: the run's artifacts.
+        kind: the kind of the artifacts.
+        rows: the names of the arrays with one row per sample, which must have the same length, not 0.
+        others: the names of other required arrays.
     """
     return [
         arrays
@@ -81,9 +80,11 @@ class Space:
     """The interactive picture of the embedding spaces.
 
     Args:
-        data: what its script draws: plain JSON, all text cleaned.
-        methods: method -> what it is called.
-        counts: how many samples, models and thumbnails.
+        data: the data for the page's script: plain JSON in which all text is cleaned.
+        methods: method -> its title.
+        samples: the number of samples.
+        models: the number of models.
+        pictures: the number of thumbnails.
     """
 
     data: Mapping[str, Any]
@@ -100,19 +101,19 @@ def space(
     labels: Mapping[str, str],
     order: Sequence[str] = (),
 ) -> Space | None:
-    """Return the layouts of all models as data of the page; None where none was recorded.
+    """Return the layouts of all models as data for the page; None if none was recorded.
 
     Args:
-        artifacts: of the run.
-        known: id -> what is known of a sample.
-        scores: of the run, for how far each layout can be believed.
-        labels: name -> what a model is called.
-        order: names of models in the order of their panels.
+        artifacts: the run's artifacts.
+        known: id -> the sample with its text and thumbnail.
+        scores: the run's scores, which say how far each layout can be trusted.
+        labels: model -> its label.
+        order: the models in the order of their panels.
     """
     place = {name: i for i, name in enumerate(order)}
-    found = _with(artifacts, "layout", "ids points labels", "name", "method")
+    candidates = _with(artifacts, "layout", "ids points labels", "name", "method")
     layouts = sorted(
-        (arrays for arrays in found if arrays["points"].shape[1:] == (2,)),
+        (arrays for arrays in candidates if arrays["points"].shape[1:] == (2,)),
         key=lambda arrays: place.get(str(arrays["name"]), len(place)),
     )
     index: dict[str, int] = {}
@@ -133,8 +134,8 @@ def space(
                 "model": clean(labels.get(name, name)),
                 "method": clean(method),
                 "points": _on_grid(arrays["points"]),
-                "samples": [index[one] for one in ids],
-                "note": _believed(scores, name, method),
+                "samples": [index[sample] for sample in ids],
+                "note": _trust(scores, name, method),
             }
         )
     if not panels:
@@ -167,7 +168,7 @@ def space(
 
 
 def _on_grid(points: NDArray[Any]) -> list[list[int]]:
-    """Return points [n, 2] on whole numbers from 0 to 1000, up being up, each axis on its own scale."""
+    """Return points [n, 2] as integers from 0 to 1000 in SVG's orientation, each axis on its own scale."""
     values = np.nan_to_num(np.asarray(points, dtype=np.float64))
     low, high = values.min(axis=0), values.max(axis=0)
     scaled = (values - low) / np.where(high > low, high - low, 1.0)
@@ -176,25 +177,21 @@ def _on_grid(points: NDArray[Any]) -> list[list[int]]:
     return grid
 
 
-def _believed(scores: Sequence[Score], model: str, method: str) -> str:
-    found = {
-        score.metric: score
+def _trust(scores: Sequence[Score], model: str, method: str) -> str:
+    values = {
+        score.metric: number(score.value)
         for score in scores
         if score.experiment == "embedding"
         and score.variant == method
         and model in {score.encoder, score.llm}
         and score.value is not None
     }
-    return ", ".join(
-        f"{metric} {number(found[metric].value)}"
-        for metric in ("trustworthiness", "continuity")
-        if metric in found
-    )
+    return ", ".join(f"{name} {values[name]}" for name in ("trustworthiness", "continuity") if name in values)
 
 
 @dataclass(frozen=True, slots=True)
 class Mover:
-    """A sample and what it does to a score; `width` is its bar in percent of the largest."""
+    """A sample and its effect on a score; `width` is its bar in percent of the largest."""
 
     sample: Shown
     text: str
@@ -203,7 +200,7 @@ class Mover:
 
 @dataclass(frozen=True, slots=True)
 class Influence:
-    """The samples that carry a score and those that spoil it, the strongest first."""
+    """The samples that carry a score (make it better) and those that spoil it, the strongest first."""
 
     metric: str
     encoder: str
@@ -216,12 +213,12 @@ class Influence:
 def influences(
     artifacts: Mapping[str, Sequence[Arrays]], known: Mapping[str, Shown], labels: Mapping[str, str]
 ) -> list[Influence]:
-    """Return, for each artifact of kind `influence`, the samples at both ends.
+    """Return the samples with the strongest effects, for each artifact of kind `influence`.
 
-    Its arrays are `ids` (str [g]), `influence` (float [g]: the score less the score without the sample, so
-    that what is positive carries it), `metric`, `encoder` and `llm` (str).
+    Its arrays are `ids` (str [g]), `influence` (float [g]: the score minus the score without the sample, so
+    that a positive number carries it), `metric`, `encoder` and `llm` (str).
     """
-    found = []
+    strongest = []
     for arrays in _with(artifacts, "influence", "ids influence", "metric", "encoder", "llm"):
         ids = [str(name) for name in arrays["ids"]]
         values = np.asarray(arrays["influence"], dtype=np.float64)
@@ -238,7 +235,7 @@ def influences(
             for i in (*order[:MOST_MOVERS], *order[-MOST_MOVERS:])
         }
         encoder, llm = (str(arrays[side]) for side in ("encoder", "llm"))
-        found.append(
+        strongest.append(
             Influence(
                 metric=metric,
                 encoder=labels.get(encoder, encoder),
@@ -248,7 +245,7 @@ def influences(
                 total=len(ids),
             )
         )
-    return found
+    return strongest
 
 
 def _higher_is_better(metric: str) -> bool:

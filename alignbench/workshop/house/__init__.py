@@ -1,4 +1,4 @@
-"""The state of the code base in numbers, for one checkout or several side by side.
+"""The state of the code base in numbers, for one checkout or for several side by side.
 
 `python -m alignbench.workshop house [FOLDER ...]` counts what a change has to touch, what is decided in
 several places, what has no type, how long files are, and which modules import each other in a circle.
@@ -61,13 +61,13 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--experiment", default="ELAS", help="whose files are counted (%(default)s)")
     parser.add_argument("--option", default="epochs", help="whose places are counted (%(default)s)")
     parser.add_argument("--no-run", action="store_true", help="don't count the rankings of a small run")
-    parser.add_argument("--places", action="store_true", help="name what was counted in the last folder")
+    parser.add_argument("--places", action="store_true", help="list the counted places of the last folder")
     parser.add_argument("--json", action="store_true", help="print numbers and places as JSON")
     options = parser.parse_args(argv)
     roots = [folder.resolve() for folder in options.folders] or [Path(__file__).resolve().parents[3]]
     for root in roots:
         if not (root / PACKAGE / "__init__.py").is_file():
-            raise ConfigError(f"{root}: no clone of {PACKAGE}; name the folder that holds {PACKAGE}/")
+            raise ConfigError(f"{root}: not a clone of {PACKAGE}; name the folder that contains {PACKAGE}/")
     found = {root: places(root, options.experiment, options.option) for root in roots}
     numbers = {root: counts(root, found[root], run=not options.no_run) for root in roots}
     if options.json:

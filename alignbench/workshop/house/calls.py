@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RANKINGS, PREDICTIONS = "rankings", "predictions"
-# Under all the names that they have had.
+# Each function under every name that it has had, so that older checkouts can be counted.
 FUNCTIONS = {
     "alignbench.report.ranking:rank": RANKINGS,
     "alignbench.findings.ranking:rank": RANKINGS,
@@ -43,18 +42,11 @@ def computed(root: Path) -> dict[str, int]:
         shutil.copy(str(counting.__file__), site / "sitecustomize.py")
         log = place.root / "calls.log"
         log.touch()
-        environment = place.environment() | {
+        variables = {
             "PYTHONPATH": os.pathsep.join([str(site), str(root)]),
             counting.VARIABLE: json.dumps({"log": str(log), "functions": FUNCTIONS}),
         }
-        done = subprocess.run(
-            place.command(*ARGUMENTS),
-            cwd=place.root,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = place.finish(*ARGUMENTS, variables=variables)
         if done.returncode:
             raise RuntimeError(f"{root}: the run ended with {done.returncode}\n{done.stdout[-3000:]}")
         counts = Counter(log.read_text(encoding="utf-8").split())

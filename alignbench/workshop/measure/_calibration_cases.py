@@ -1,4 +1,4 @@
-"""Pairs with a known truth, of the kinds that statistics fail on: heavy tails, types, wordings."""
+"""Pairs whose truth is known, with properties that mislead statistics: heavy tails, types, wordings."""
 
 from __future__ import annotations
 
@@ -92,14 +92,14 @@ INDEPENDENT = (
     Scenario("normal", "normal"),
     Scenario("heavy", "heavy tails: Student's t, 3 degrees of freedom", freedom=3),
     Scenario("decaying", "decaying spectra: variances i^-2", decay=2.0, noise=0.05),
-    Scenario("wordings", "three wordings an image", wordings=3),
+    Scenario("wordings", "three wordings per image", wordings=3),
     Scenario("types", "three types whose means differ on both sides", separation=1.0),
 )
 ALIGNED = (
     Scenario("normal-aligned", "normal, 8 of 16 shared", shared=8),
     Scenario("heavy-aligned", "heavy tails, 8 of 16 shared", shared=8, freedom=3),
     Scenario("decaying-aligned", "decaying spectra, 8 of 16 shared", shared=8, decay=2.0, noise=0.05),
-    Scenario("wordings-aligned", "three wordings an image, 8 of 16 shared", shared=8, wordings=3),
+    Scenario("wordings-aligned", "three wordings per image, 8 of 16 shared", shared=8, wordings=3),
     Scenario("types-aligned", "three types, and 4 of 16 shared", shared=4, separation=1.0),
 )
 CASES = {case.name: case for case in (*INDEPENDENT, *ALIGNED)}

@@ -1,4 +1,4 @@
-"""The draws of a cell: computed in chunks, kept in one file per cell, and continued where they stopped."""
+"""The draws of a cell: computed in chunks, stored in one file per cell, and continued after interruptions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from alignbench.types import Interval, Pair, Score
 
 E2E, RANKED = "e2e", "retrieval"
-CHUNK = 100  # draws between two looks at the disk
+CHUNK = 100  # the number of draws after which the file is written
 REPEATS = Repeats(splits=5, seeds=1, epochs=100)
 _TRAINED = ("recall_at_1", "mrr")
 
@@ -101,12 +101,12 @@ def ranked(pair: Pair, seed: int) -> dict[str, Draw]:
     """
     latent = [np.asarray(e.values) @ mixing(side, e.dim).T for side, e in enumerate((pair.x, pair.y))]
     groups = codes_of(pair.groups)
-    found = retrieval(cosine_similarity(*latent), groups[:, None] == groups[None, :])
+    ranks = retrieval(cosine_similarity(*latent), groups[:, None] == groups[None, :])
     count = int(groups.max()) + 1
-    hits = float((np.bincount(groups, found.hits[1]) / np.bincount(groups)).sum())
+    hits = float((np.bincount(groups, ranks.hits[1]) / np.bincount(groups)).sum())
     return {
-        "recall_at_1": _of(found.recall[1], wilson_interval(hits, count)),
-        "mrr": _of(found.mrr, bootstrap_interval(found.reciprocal_ranks, groups, seed=seed)),
+        "recall_at_1": _of(ranks.recall[1], wilson_interval(hits, count)),
+        "mrr": _of(ranks.mrr, bootstrap_interval(ranks.reciprocal_ranks, groups, seed=seed)),
     }
 
 
@@ -123,12 +123,12 @@ class ScoreDraws:
     drawn: Sequence[Draw]
 
     def numbers(self, name: str) -> NDArray[np.float64]:
-        """Return one field of all draws, nan if it is missing."""
-        return np.asarray([getattr(one, name) for one in self.drawn], dtype=np.float64)
+        """Return one field of all draws, with nan where it is missing."""
+        return np.asarray([getattr(draw, name) for draw in self.drawn], dtype=np.float64)
 
 
 def compute(cell: CalibrationCell, work: Path) -> None:
-    """Compute the missing draws of a cell; a file with other permutations is started again."""
+    """Compute the missing draws of a cell; a file with another number of permutations is replaced."""
     columns = _read(cell, work)
     done = _length(columns)
     for start in range(done, cell.draws, CHUNK):

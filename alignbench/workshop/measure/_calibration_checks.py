@@ -1,4 +1,4 @@
-"""What the draws of a cell show: rejections against a binomial, Holm over cells, coverage and width."""
+"""What the draws of a cell show: rejections, tested with Holm's correction over cells; coverage and width."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RejectionRate:
 
     @property
     def says(self) -> str:
-        """The direction in which it deviates, if it does."""
+        """The direction of the deviation, if there is one."""
         return "too many" if self.rejections > LEVEL * self.draws else "too few"
 
 
@@ -63,7 +63,7 @@ def size(column: ScoreDraws) -> RejectionRate | None:
 
 
 def size_of(column: ScoreDraws, null: str) -> RejectionRate | None:
-    """Return what the p-values of one null show, relevant or not."""
+    """Return what the p-values of one null show, whether or not they should find nothing."""
     from scipy.stats import binomtest
 
     p = column.numbers("within_p" if null == "within" else "p")
@@ -79,8 +79,8 @@ def size_of(column: ScoreDraws, null: str) -> RejectionRate | None:
 
 
 def off(sizes: Sequence[RejectionRate]) -> list[bool]:
-    """Return the cells that deviate by Holm's procedure."""
-    return holm_rejects([one.p for one in sizes], LEVEL)
+    """Return for each cell whether it deviates by Holm's procedure."""
+    return holm_rejects([rate.p for rate in sizes], LEVEL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Coverage:
 
     @property
     def short(self) -> bool:
-        """Whether it covers less than it should."""
+        """Whether the intervals cover less than they should."""
         return self.covered < WANTED
 
 
@@ -161,5 +161,5 @@ def _population(case: str) -> float:
 
 
 def trained(column: ScoreDraws) -> bool:
-    """Whether the score needs a training; its p is twice the median over splits, valid but never exact."""
+    """Whether the score needs a training; then p is twice the median over splits, valid but not exact."""
     return column.cell.metric == E2E

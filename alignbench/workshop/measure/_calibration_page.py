@@ -1,4 +1,4 @@
-"""The page of the calibration: tables of sizes and coverages, and what deviates or is missing."""
+"""The calibration page: tables of rejections and coverages, and what deviates or is missing."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def page(columns: Sequence[ScoreDraws], missing: Sequence[tuple[CalibrationCell,
         missing: the unfinished cells, with their number of draws.
     """
     plain = [column for column in columns if column.cell.metric not in (E2E, RANKED)]
-    sizes = [one for one in map(size, plain) if one]
-    spans = [one for one in map(coverage, plain) if one]
-    learned = [one for one in map(coverage, filter(trained, columns)) if one]
+    sizes = list(filter(None, map(size, plain)))
+    spans = list(filter(None, map(coverage, plain)))
+    learned = list(filter(None, map(coverage, filter(trained, columns))))
     rankings = (column for column in columns if column.cell.metric == RANKED)
-    unlearned = [one for one in map(coverage, rankings) if one]
+    unlearned = list(filter(None, map(coverage, rankings)))
     return template("calibration").format(
         widths=WIDTHS,
         latent=LATENT,
@@ -69,53 +69,53 @@ def _verdict(
     learned: Sequence[Coverage],
     unlearned: Sequence[Coverage],
 ) -> str:
-    wrong = [one for one, is_off in zip(sizes, off(sizes), strict=True) if is_off]
-    many = [one for one in wrong if one.says == "too many"]
-    few = [one for one in wrong if one.says == "too few"]
+    wrong = [rate for rate, is_off in zip(sizes, off(sizes), strict=True) if is_off]
+    many = [rate for rate in wrong if rate.says == "too many"]
+    few = [rate for rate in wrong if rate.says == "too few"]
     lines = [
         f"**p-values**: {len(sizes)} cells{_drawn(sizes)}; {len(many)} out of line by too many rejections"
-        f"{_named((one.column, one.shares[1]) for one in many)}, {len(few)} by too few"
-        f"{_named((one.column, one.shares[1]) for one in few)}."
+        f"{_named((rate.column, rate.shares[1]) for rate in many)}, {len(few)} by too few"
+        f"{_named((rate.column, rate.shares[1]) for rate in few)}."
     ]
-    for title, some in (
-        ("**Intervals** without a flag", [one for one in spans if not one.flagged]),
-        ("**Intervals** flagged `conservative`", [one for one in spans if one.flagged]),
+    for title, chosen in (
+        ("**Intervals** without a flag", [span for span in spans if not span.flagged]),
+        ("**Intervals** flagged `conservative`", [span for span in spans if span.flagged]),
         ("**Intervals of trained retrieval**", learned),
         ("**Intervals of a single ranking**", unlearned),
     ):
-        short = [one for one in some if one.short]
-        width = f"; width {np.median([one.width for one in some]):.2f} at the median" if some else ""
+        short = [span for span in chosen if span.short]
+        width = f"; width {np.median([span.width for span in chosen]):.2f} at the median" if chosen else ""
         lines.append(
-            f"{title}: {len(some)} cells{_drawn(some)}; {len(short)} below {WANTED:.0%} coverage"
-            f"{_named((one.column, one.covered) for one in short)}{width}."
+            f"{title}: {len(chosen)} cells{_drawn(chosen)}; {len(short)} below {WANTED:.0%} coverage"
+            f"{_named((span.column, span.covered) for span in short)}{width}."
         )
     return "\n\n".join(lines)
 
 
-def _drawn(some: Sequence[RejectionRate | Coverage]) -> str:
+def _drawn(cells: Sequence[RejectionRate | Coverage]) -> str:
     """Return the range of the numbers of draws."""
-    counts = sorted({one.draws for one in some})
+    counts = sorted({cell.draws for cell in cells})
     if not counts:
         return ""
     return f" of {counts[0]:,} draws" if len(counts) == 1 else f" of {counts[0]:,} to {counts[-1]:,} draws"
 
 
-def _named(some: Iterable[tuple[ScoreDraws, float]]) -> str:
+def _named(shares: Iterable[tuple[ScoreDraws, float]]) -> str:
     names = [
         f"`{column.score}`, {CASES[column.cell.case].title}, n = {column.cell.n}: {percent(share)}"
-        for column, share in some
+        for column, share in shares
     ]
     return f" ({'; '.join(names)})" if names else ""
 
 
 def _sizes(sizes: Sequence[RejectionRate]) -> str:
     """Return a table with one row per score and scenario and one column per n."""
-    ns = sorted({one.column.cell.n for one in sizes})
+    ns = sorted({rate.column.cell.n for rate in sizes})
     cells: dict[tuple[str, str], dict[int, str]] = {}
-    for one, is_off in zip(sizes, off(sizes), strict=True):
-        text = f"{percent(one.shares[1])} of {one.draws:,}"
-        key = (one.column.score, one.column.cell.case)
-        cells.setdefault(key, {})[one.column.cell.n] = f"**{text}, {one.says}**" if is_off else text
+    for rate, is_off in zip(sizes, off(sizes), strict=True):
+        text = f"{percent(rate.shares[1])} of {rate.draws:,}"
+        key = (rate.column.score, rate.column.cell.case)
+        cells.setdefault(key, {})[rate.column.cell.n] = f"**{text}, {rate.says}**" if is_off else text
     rows = [
         [f"{score}: {CASES[case].title}", *(of_n.get(n, "–") for n in ns)]
         for (score, case), of_n in cells.items()
@@ -124,17 +124,17 @@ def _sizes(sizes: Sequence[RejectionRate]) -> str:
 
 
 def _worst_sizes(sizes: Sequence[RejectionRate]) -> str:
-    ordered = sorted(zip(sizes, off(sizes), strict=True), key=lambda one: one[0].p)[:WORST]
+    ordered = sorted(zip(sizes, off(sizes), strict=True), key=lambda pair: pair[0].p)[:WORST]
     rows = [
         [
-            f"{one.column.score}: {one.column.cell.case}",
-            str(one.column.cell.n),
-            f"{one.draws:,}",
-            *map(percent, one.shares),
-            f"{one.p:.2g}",
-            f"**{one.says}**" if is_off else "in line",
+            f"{rate.column.score}: {rate.column.cell.case}",
+            str(rate.column.cell.n),
+            f"{rate.draws:,}",
+            *map(percent, rate.shares),
+            f"{rate.p:.2g}",
+            f"**{rate.says}**" if is_off else "in line",
         ]
-        for one, is_off in ordered
+        for rate, is_off in ordered
     ]
     return table(
         ["score: pairs", "n", "draws", "p ≤ .01", "p ≤ .05", "p ≤ .10", "binomial p", "after Holm"], rows
@@ -145,42 +145,43 @@ def _types(columns: Sequence[ScoreDraws]) -> str:
     rows = []
     for column in columns:
         case = CASES[column.cell.case]
-        found = size_of(column, "global") if case.separation and not case.shared else None
-        if found:
+        overall = size_of(column, "global") if case.separation and not case.shared else None
+        if overall:
             within = size_of(column, "within")
-            rows.append(
-                [
-                    column.score,
-                    str(column.cell.n),
-                    f"{found.draws:,}",
-                    percent(found.shares[1]),
-                    percent(within.shares[1]) if within else "–",
-                ]
-            )
+            shares = [percent(overall.shares[1]), percent(within.shares[1]) if within else "–"]
+            rows.append([column.score, str(column.cell.n), f"{overall.draws:,}", *shares])
     return table(["score", "n", "draws", "global p ≤ .05", "p within types ≤ .05"], rows)
 
 
 def _coverages(spans: Sequence[Coverage]) -> str:
     rows = [
         [
-            f"{one.column.score}: {CASES[one.column.cell.case].title}",
-            str(one.column.cell.n),
-            f"{one.draws:,}",
-            f"{one.expected:.3f}",
-            _bold(percent(one.covered), one.short),
-            f"{percent(one.below)}, {percent(one.above)}",
-            _population(one),
-            f"{one.width:.2f}",
-            "conservative" if one.flagged else "",
+            *_about(span.column),
+            f"{span.draws:,}",
+            f"{span.expected:.3f}",
+            _bold(percent(span.covered), span.short),
+            f"{percent(span.below)}, {percent(span.above)}",
+            _population(span),
+            f"{span.width:.2f}",
+            "conservative" if span.flagged else "",
         ]
-        for one in spans
+        for span in spans
     ]
     numbers = ("n", "draws", "expected", "covered", "below, above", "population", "width", "flag")
     return table(["score: pairs", *numbers], rows)
 
 
-def _population(one: Coverage) -> str:
-    share = one.of_population
+def _about(column: ScoreDraws) -> tuple[str, str]:
+    """Return what the draws are of: the score with its pairs, and n."""
+    return f"{column.score}: {CASES[column.cell.case].title}", str(column.cell.n)
+
+
+def _span(span: Coverage) -> tuple[str, str, str]:
+    return f"{span.expected:.3f}", _bold(percent(span.covered), span.short), f"{span.width:.2f}"
+
+
+def _population(span: Coverage) -> str:
+    share = span.of_population
     return "–" if share is None else _bold(percent(share), share < WANTED)
 
 
@@ -194,12 +195,9 @@ def _trained(columns: Sequence[ScoreDraws]) -> str:
         case, span, rejected = CASES[column.cell.case], coverage(column), size_of(column, "global")
         rows.append(
             [
-                f"{column.score}: {case.title}",
-                str(column.cell.n),
+                *_about(column),
                 f"{len(column.drawn):,}",
-                f"{span.expected:.3f}" if span else "–",
-                _bold(percent(span.covered), span.short) if span else "–",
-                f"{span.width:.2f}" if span else "–",
+                *(_span(span) if span else ("–", "–", "–")),
                 percent(rejected.shares[1]) if rejected and not case.shared else "–",
             ]
         )
@@ -207,7 +205,7 @@ def _trained(columns: Sequence[ScoreDraws]) -> str:
 
 
 def _missing(missing: Sequence[tuple[CalibrationCell, int]]) -> str:
-    """Return one row for all cells of a score and size with equally many draws."""
+    """Return a table with one row for all cells of a score and size that have the same number of draws."""
     if not missing:
         return "Nothing: all cells of the plan have all their draws."
     cases: dict[tuple[str, int, int, int], list[str]] = {}

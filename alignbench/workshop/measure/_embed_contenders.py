@@ -1,4 +1,4 @@
-"""The same embeddings by alignbench and by the usual alternatives, with models loaded beforehand."""
+"""The same embeddings by alignbench and by the usual alternatives; all models are loaded beforehand."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class PinnedModel:
         self._model = model
 
     def embed(self, items: Sequence[Any]) -> Vectors:
-        """Return the model's attribute."""
+        """Return the model's vectors of `items`."""
         return self._model.embed(items)
 
     def __getattr__(self, name: str) -> Any:
@@ -82,8 +82,7 @@ def sentence_transformers_texts(
             str(folder),
             model_kwargs={"dtype": torch_dtype(precision.weights)},
             max_seq_length=LONGEST,
-            # What it detects by itself, except "message": with a chat template, it would wrap each text in
-            # it.
+            # These are its defaults without "message", which would wrap each text in the chat template.
             modality_config={"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
             module_output_name="token_embeddings",
         )

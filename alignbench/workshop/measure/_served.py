@@ -1,4 +1,4 @@
-"""A web page served by a separate process, as the command serves it, for measurements and tests."""
+"""Serves the web page in a separate process, as `alignbench ui` does, for measurements and tests."""
 
 from __future__ import annotations
 

@@ -17,12 +17,19 @@ from alignbench import paths
 from alignbench.findings import read_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from alignbench.types import Score
 
-
 CONFTEST = 'pytest_plugins = ["alignbench.plugin.fixtures"]\n'
+# The options of a run that takes a few seconds; `-m` selects its experiments.
+SMALL_RUN = (
+    "--encoders=mini-clip,random-vit",
+    "--align-permutations=99",
+    "--n-samples=12",
+    "-p",
+    "no:randomly",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +47,9 @@ class Workplace:
         return [sys.executable, "-m", "pytest", "benchmarks", "-q", "-p", "no:cacheprovider", *args]
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of a run in this folder: its own cache, no options from outside."""
-        kept = {
-            k: v
-            for k, v in os.environ.items()
-            if k not in {"PYTEST_ADDOPTS", "VLM_DATA_ROOT", "VLM_OUTPUT_DIR"}
-        }
+        """Return the environment of a run: with a cache in this folder, and without the caller's options."""
+        left_out = {"PYTEST_ADDOPTS", "VLM_DATA_ROOT", "VLM_OUTPUT_DIR"}
+        kept = {name: value for name, value in os.environ.items() if name not in left_out}
         return {**kept, "ALIGNBENCH_CACHE": str(self.root / "cache"), "HF_HUB_OFFLINE": "1"}
 
     def run(self, *args: str) -> float:
@@ -63,23 +67,29 @@ class Workplace:
             )
         return seconds
 
-    def finish(self, *args: str) -> subprocess.CompletedProcess[str]:
-        """Run the benchmarks, and return the result, whatever it is."""
-        return subprocess.run(
-            self.command(*args),
-            cwd=self.root,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            check=False,
+    def finish(
+        self, *args: str, variables: Mapping[str, str] | None = None, **process: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the benchmarks, and return the result even if the run failed.
+
+        Args:
+            args: the arguments of pytest.
+            variables: additional environment variables.
+            process: further options of `subprocess.run`, such as `timeout`.
+        """
+        environment = {**self.environment(), **(variables or {})}
+        command = self.command(*args)
+        result: subprocess.CompletedProcess[str] = subprocess.run(
+            command, cwd=self.root, env=environment, capture_output=True, text=True, check=False, **process
         )
+        return result
 
     def forget_embeddings(self) -> None:
         """Empty the cache."""
         shutil.rmtree(self.root / "cache", ignore_errors=True)
 
     def latest(self) -> tuple[dict[str, Any], list[Score]]:
-        """Return the scores of the last run."""
+        """Return the description and the scores of the last run."""
         return read_run(self.root / "reports" / "latest")
 
 

@@ -1,4 +1,4 @@
-"""Calibration of our statistics on pairs with a known truth: uniform p-values, coverage of intervals.
+"""Whether p-values are uniform and intervals cover what they should, on pairs whose truth is known.
 
 Writes alignbench/docs/calibration.md from all available draws. These are kept in a work folder, one file per
 cell, and continued where they stopped; `--page` writes the page without drawing more.
@@ -23,12 +23,12 @@ from alignbench.workshop.measure._calibration_cells import (
     missing,
     read,
 )
-from alignbench.workshop.measure._sections import with_sections_of
+from alignbench.workshop.measure._sections import CALIBRATION, page_text, with_sections_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PAGE = Path(__file__).parents[2] / "docs" / "calibration.md"
+PAGE = CALIBRATION
 SIZES = (9, 30, 90)
 DRAWS = 2000
 FIRST = ("debiased_cka", "mutual_knn")
@@ -61,30 +61,29 @@ def main(argv: list[str]) -> None:
     from alignbench.workshop.measure._calibration_page import page
 
     columns = list(read(cells, options.work))
-    before = options.out.read_text(encoding="utf-8") if options.out.exists() else ""
     text = page(columns, missing(cells, options.work))
-    options.out.write_text(with_sections_of(text, before), encoding="utf-8")
+    options.out.write_text(with_sections_of(text, page_text(options.out)), encoding="utf-8")
     print(f"wrote {options.out}")
 
 
 def rounds(cells: Sequence[CalibrationCell]) -> list[list[CalibrationCell]]:
-    """Return the order of work: an interrupted run has a little of everything, the first metrics first."""
+    """Return the cells in the order of work: after an interruption, each cell has some of its draws."""
     first = [cell for cell in cells if cell.metric in (*FIRST, RANKED)]
     trained = [cell for cell in cells if cell.metric == E2E]
     shares = ((0.05, first), (0.1, trained), (0.25, first), (0.25, cells), (1.0, cells))
-    return [[replace(c, draws=max(2, int(share * c.draws))) for c in some] for share, some in shares]
+    return [[replace(c, draws=max(2, int(share * c.draws))) for c in chosen] for share, chosen in shares]
 
 
 def draw_all(cells: Sequence[CalibrationCell], work: Path, jobs: int = 1) -> None:
     """Compute the cells in several processes with one thread each."""
     if jobs == 1:
-        for some in rounds(cells):
-            for cell in some:
+        for chosen in rounds(cells):
+            for cell in chosen:
                 _draw(cell, work=work)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        for some in rounds(cells):
-            list(pool.map(partial(_draw, work=work), some))
+        for chosen in rounds(cells):
+            list(pool.map(partial(_draw, work=work), chosen))
 
 
 def _draw(cell: CalibrationCell, work: Path) -> None:
@@ -102,12 +101,14 @@ def _draw(cell: CalibrationCell, work: Path) -> None:
 def _options(argv: list[str]) -> Any:
     parser = argparse.ArgumentParser(prog="python -m alignbench.measure calibration", description=__doc__)
     parser.add_argument("--out", type=Path, default=PAGE, help="the page (%(default)s)")
-    parser.add_argument(
-        "--work", type=Path, default=cache_home() / "calibration", help="of draws (%(default)s)"
-    )
-    parser.add_argument("--draws", type=int, default=DRAWS, help="of a cell, dear ones fewer (%(default)s)")
+    work = cache_home() / "calibration"
+    parser.add_argument("--work", type=Path, default=work, help="the folder of the draws (%(default)s)")
+    draws = "draws of a cell; expensive cells have fewer (%(default)s)"
+    parser.add_argument("--draws", type=int, default=DRAWS, help=draws)
     parser.add_argument("--jobs", type=int, default=1, help="processes (%(default)s)")
-    parser.add_argument("--page", action="store_true", help="write the page of what there is, draw nothing")
+    parser.add_argument(
+        "--page", action="store_true", help="write the page from the draws that exist, draw nothing"
+    )
     options = parser.parse_args(argv)
     if options.draws < 2 or options.jobs < 1:
         parser.error("--draws: expected at least 2; --jobs: at least 1")

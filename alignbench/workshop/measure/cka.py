@@ -1,4 +1,4 @@
-"""Linear and debiased CKA with the exact null, against the textbook n x n form: time and peak memory.
+"""Linear and debiased CKA with the exact null, compared with the textbook's n x n form: time and peak memory.
 
 Each form runs in a separate process, in turn, on one thread; results are medians over the rounds. Both give
 the same four numbers: linear CKA, debiased CKA, mean and standard deviation of the permutation null.
@@ -19,6 +19,7 @@ import numpy as np
 
 from alignbench.metrics import linear_sums
 from alignbench.metrics.nulls import kernel_moments, permutation_moments
+from alignbench.units import plural
 from alignbench.workshop.measure._memory import peak_mib
 
 if TYPE_CHECKING:
@@ -45,9 +46,6 @@ def ours(x: Matrix, y: Matrix) -> tuple[float, ...]:
     sums = linear_sums(x, y)
     debiased = sums.debiased_cka()
     return sums.linear_cka(), float("nan") if debiased is None else debiased, *sums.linear_cka_null()
-
-
-"""Return the four numbers from n x n matrix products: HKH, HLH, and HSIC₁ as Song et al. write it."""
 
 
 def textbook(x: Matrix, y: Matrix) -> tuple[float, ...]:
@@ -89,10 +87,8 @@ def compare(n: int, dx: int, dy: int, rounds: int) -> None:
         for form, results in runs.items():
             command = [sys.executable, "-m", "alignbench.measure", "cka", "--once", form]
             command += ["--n", str(n), "--dims", str(dx), str(dy)]
-            output = subprocess.run(
-                command, env=ONE_THREAD, capture_output=True, text=True, check=True
-            ).stdout
-            results.append(json.loads(output))
+            done = subprocess.run(command, env=ONE_THREAD, capture_output=True, text=True, check=True)
+            results.append(json.loads(done.stdout))
     numbers = [np.asarray(results[0]["numbers"], dtype=np.float64) for results in runs.values()]
     gap = float(np.abs(numbers[0] - numbers[1]).max())
     if not gap <= AGREEMENT:
@@ -101,7 +97,8 @@ def compare(n: int, dx: int, dy: int, rounds: int) -> None:
     def median(form: str, what: str) -> float:
         return statistics.median(float(str(run[what])) for run in runs[form])
 
-    print(f"n = {n}, d = {dx} and {dy}: one thread, median of {rounds} rounds; largest difference {gap:.1e}")
+    conditions = f"one thread, median of {plural(rounds, 'round')}"
+    print(f"n = {n}, d = {dx} and {dy}: {conditions}; largest difference {gap:.1e}")
     for what, unit in (("wall", "s"), ("cpu", "s"), ("peak", "MiB")):
         a, b = median("ours", what), median("textbook", what)
         print(f"  {what:4}  ours {a:9.2f} {unit:3}  textbook {b:9.2f} {unit:3}  ratio {b / a:6.1f}")

@@ -1,4 +1,4 @@
-"""What collecting the benchmarks costs more than an empty project, and that it imports nothing heavy."""
+"""How much longer collecting the benchmarks takes than an empty project, and what that imports."""
 
 from __future__ import annotations
 
@@ -41,19 +41,13 @@ def main(argv: list[str]) -> None:
             empty.append(_timed(nothing))
             ours.append(_timed(place.root, "benchmarks"))
         (place.root / "probe.py").write_text(_PROBE, encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", "benchmarks", "--collect-only", "-q", "-p", "probe"]
-        path = {**place.environment(), "PYTHONPATH": str(place.root)}
-        probed = subprocess.run(
-            command, cwd=place.root, env=path, capture_output=True, text=True, check=True
-        ).stdout
+        variables = {"PYTHONPATH": str(place.root)}
+        probed = place.finish("--collect-only", "-p", "probe", variables=variables)
+        probed.check_returncode()
     difference = statistics.median(ours) - statistics.median(empty)
     print(
         f"collect-only, median of {rounds}: benchmarks {statistics.median(ours):.2f} s, "
         f"an empty project {statistics.median(empty):.2f} s, difference {difference:.2f} s"
     )
-    print(
-        "of",
-        ", ".join(HEAVY),
-        "-",
-        next(line for line in probed.splitlines() if line.startswith("imported:")),
-    )
+    imported = next(line for line in probed.stdout.splitlines() if line.startswith("imported:"))
+    print(f"of {', '.join(HEAVY)} - {imported}")

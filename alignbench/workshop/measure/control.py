@@ -1,4 +1,4 @@
-"""That nothing is found where there is nothing: the whole suite on shuffled texts.
+"""Whether the suite finds alignment where there is none: all benchmarks on shuffled texts.
 
 Each round pairs the packaged images randomly with each other's texts, and runs every benchmark. Scores that
 see the pairing have to be like those of shuffled pairs: p-values are small no more often than by chance.
@@ -33,8 +33,8 @@ pytest_plugins = ["alignbench.plugin.fixtures"]
 def shuffled(**options):
     data = sample_data(**options)
     order = rng_for(options["seed"], "texts dealt out anew").permutation(len(data))
-    dealt = [own.but(texts=data.samples[i].texts) for own, i in zip(data.samples, order)]
-    return replace(data, name="shuffled", samples=with_groups(dealt))
+    samples = [sample.but(texts=data.samples[i].texts) for sample, i in zip(data.samples, order)]
+    return replace(data, name="shuffled", samples=with_groups(samples))
 
 
 DATASETS.add("shuffled", shuffled)
@@ -42,17 +42,17 @@ DATASETS.add("shuffled", shuffled)
 
 
 def main(argv: list[str]) -> None:
-    """Run the suite on shuffled data in several rounds; print how often each experiment finds something."""
+    """Run the suite on shuffled data in several rounds; print how often each experiment finds alignment."""
     parser = argparse.ArgumentParser(prog="python -m alignbench.measure control", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("arguments", nargs="*", help="further arguments of pytest, after --")
-    given = parser.parse_args(argv)
+    options = parser.parse_args(argv)
     scores: list[list[Score]] = []
     with workplace() as place:
         (place.root / "conftest.py").write_text(CONFTEST, encoding="utf-8")
-        for seed in range(given.rounds):
+        for seed in range(options.rounds):
             place.run(
-                "--align-dataset=shuffled", f"--align-seed={seed}", "--align-no-figures", *given.arguments
+                "--align-dataset=shuffled", f"--align-seed={seed}", "--align-no-figures", *options.arguments
             )
             scores.append(place.latest()[1])
     print("\n".join(table(scores)))

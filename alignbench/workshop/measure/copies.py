@@ -5,9 +5,7 @@ Writes its section of alignbench/docs/calibration.md and leaves the rest of the 
 
 from __future__ import annotations
 
-import argparse
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +15,7 @@ from alignbench.datasets.copies import REPEATED, ROWS
 from alignbench.errors import AlignbenchWarning
 from alignbench.stats import LEVEL, rng_for
 from alignbench.workshop.measure._calibration_cases import WIDTHS
-from alignbench.workshop.measure._sections import template, with_section
+from alignbench.workshop.measure._sections import section_command, template
 from alignbench.workshop.measure.truth import table
 
 if TYPE_CHECKING:
@@ -27,13 +25,12 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
-PAGE = Path(__file__).parents[2] / "docs" / "calibration.md"
 IMAGES, CAPTIONS, OWN = 40, 5, 0.8
 METRICS_SHOWN = ("calibrated_cka", "mutual_knn")
 DRAWS = 100
 PERMUTATIONS = 199
 GROUPS: dict[str, Any] = {
-    "none: each row its own": None,
+    "none: each row by itself": None,
     f'groups="{ROWS}"': ROWS,
     "given: the image of each row": np.repeat(np.arange(IMAGES), CAPTIONS),
 }
@@ -41,23 +38,11 @@ GROUPS: dict[str, Any] = {
 
 def main(argv: list[str]) -> None:
     """Compute the draws, and write the section."""
-    parser = argparse.ArgumentParser(prog="python -m alignbench.measure copies", description=__doc__)
-    parser.add_argument("--out", type=Path, default=PAGE, help="the page (%(default)s)")
-    parser.add_argument("--draws", type=int, default=DRAWS, help="(%(default)s)")
-    options = parser.parse_args(argv)
-    if options.draws < 1:
-        parser.error("--draws: expected at least 1")
-    before = options.out.read_text(encoding="utf-8") if options.out.is_file() else ""
-    options.out.write_text(with_section(before, "copies", copies_section(options.draws)), encoding="utf-8")
-    print(f"wrote {options.out}")
+    section_command("copies", __doc__, DRAWS, copies_section, argv)
 
 
 def copies_section(draws: int = DRAWS) -> str:
-    """Return the section on copied rows: one draw with and without groups, and how often p is small.
-
-    Args:
-        draws: the number of draws.
-    """
+    """Return the section on copied rows: one draw with and without groups, and how often p is small."""
     first = [
         _row(title, score) for title, groups in GROUPS.items() for score in _scores(0, groups, METRICS_SHOWN)
     ]
@@ -71,7 +56,7 @@ def copies_section(draws: int = DRAWS) -> str:
         one=table(["groups: score", "n", "value", "95% interval", "p", "flags"], first),
         draws=draws,
         permutations=PERMUTATIONS,
-        many=table(["calibrated_cka, groups", "p ≤ .05", "intervals that hold 0"], many),
+        many=table(["calibrated_cka, groups", "p ≤ .05", "intervals that contain 0"], many),
     )
 
 
@@ -96,24 +81,17 @@ def _row(title: str, score: Score) -> list[str]:
     assert score.null is not None
     assert score.interval is not None
     interval = f"{score.interval.low:.3f} to {score.interval.high:.3f}"
-    flags = ", ".join(score.flags)
-    return [
-        f"{title}: {score.metric}",
-        str(score.n),
-        f"{score.value:.3f}",
-        interval,
-        f"{score.null.p:.3f}",
-        flags,
-    ]
+    numbers = [str(score.n), f"{score.value:.3f}", interval, f"{score.null.p:.3f}"]
+    return [f"{title}: {score.metric}", *numbers, ", ".join(score.flags)]
 
 
 def _shares(draws: int, groups: Any) -> list[str]:
-    small = held = 0
+    small = covered = 0
     for trial in range(draws):
         (score,) = _scores(trial, groups, METRICS_SHOWN[:1], PERMUTATIONS)
         assert score.null is not None
         assert score.null.p is not None
         assert score.interval is not None
         small += score.null.p <= LEVEL
-        held += score.interval.low <= 0 <= score.interval.high
-    return [f"{100 * count / draws:.0f}%" for count in (small, held)]
+        covered += score.interval.low <= 0 <= score.interval.high
+    return [f"{100 * count / draws:.0f}%" for count in (small, covered)]

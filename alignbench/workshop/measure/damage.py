@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import argparse
 import io
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from alignbench.datasets import open_image
 from alignbench.datasets.synthetic import HELD_OUT_SEED, TYPES, Synthetic
 from alignbench.errors import DataError
+from alignbench.workshop.measure._embed_inputs import photo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
+    from PIL import Image
 
 FORMATS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "PNG": ("PNG", {}),
@@ -61,13 +62,7 @@ def pictures(n: int) -> Iterator[Image.Image]:
         if i % 2:
             yield source.drawing(TYPES[i // 2 % len(TYPES)], i).image.convert("RGB")
         else:
-            rng = np.random.default_rng(i)
-            coarse = Image.fromarray(rng.integers(0, 255, (8, 12, 3), dtype=np.uint8))
-            smooth = np.asarray(
-                coarse.resize((SIDE, SIDE * 2 // 3), Image.Resampling.BICUBIC), dtype=np.float64
-            )
-            grain = smooth + rng.normal(0, 6, (*smooth.shape[:2], 1))
-            yield Image.fromarray(grain.clip(0, 255).astype(np.uint8))
+            yield photo(i, (SIDE, SIDE * 2 // 3))
 
 
 def flipped(content: bytes, bit: int) -> bytes:
@@ -78,7 +73,7 @@ def flipped(content: bytes, bit: int) -> bytes:
 
 
 def damage(name: str, images: int, flips: int, seed: int = 0) -> FlipCounts:
-    """Return the result for `images` files of a format, each tried `flips` times with a flipped bit."""
+    """Return the counts for `images` files of a format, each opened `flips` times with one bit flipped."""
     rng = np.random.default_rng(seed)
     kind, how = FORMATS[name]
     refused = harmless = unseen = much = 0
@@ -113,10 +108,10 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m alignbench.measure damage", description=__doc__)
     parser.add_argument("--images", type=int, default=12)
     parser.add_argument("--flips", type=int, default=25)
-    given = parser.parse_args(argv)
+    options = parser.parse_args(argv)
     print("| format | files | refused | no pixel changes | used with other pixels | more than 10% wrong |")
     print("|---|---|---|---|---|---|")
-    counts = {name: damage(name, given.images, given.flips) for name in FORMATS}
-    for name, of in counts.items():
-        print(f"| {name} | {of.files} | {of.refused} | {of.harmless} | {of.unseen} | {of.much} |")
+    counts = {name: damage(name, options.images, options.flips) for name in FORMATS}
+    for name, count in counts.items():
+        print(f"| {name} | {' | '.join(map(str, astuple(count)))} |")
     return int(counts["PNG"].unseen > 0)

@@ -1,6 +1,6 @@
-"""Embedding compared with the usual alternatives: sentence-transformers for texts, a plain loop for images.
+"""How fast we embed, compared with sentence-transformers for texts and a plain loop for images.
 
-They use the same weights and arithmetic, models are loaded beforehand, and contenders take turns in one
+All use the same weights and arithmetic, models are loaded beforehand, and the contenders take turns in one
 process; ours writes its vectors into an empty store each time. A ratio is the other's time divided by ours in
 the same round: above 1, ours is faster. Brackets hold the quartiles over the rounds.
 """
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.session.environment import processor
 from alignbench.workshop.measure import _embed_inputs as inputs
 from alignbench.workshop.measure._race import CALM, cost_of, is_calm, kept, race, ratios
 
@@ -37,12 +38,12 @@ BATCH_SIZES = (4, 8, 16, 32, 64)
 PARTS = ("texts", "clip", "dinov2")
 PACKAGES = ("torch", "transformers", "sentence-transformers", "tokenizers", "torchvision", "pillow")
 INSTALL = (
-    "texts are compared with sentence-transformers, which is not here: pip install sentence-transformers"
+    "texts are compared with sentence-transformers, which is not installed: pip install sentence-transformers"
 )
 
 
 def main(argv: list[str]) -> int:
-    """Measure each part and print medians and ratios; 1 where sentence-transformers is not installed."""
+    """Measure each part and print medians and ratios; return 1 if sentence-transformers is not installed."""
     options = _parser().parse_args(argv)
     import torch
 
@@ -63,7 +64,7 @@ def main(argv: list[str]) -> int:
 
 
 def compare_texts(place: Path, options: argparse.Namespace) -> None:
-    """Print our texts against sentence-transformers'."""
+    """Print how we compare with sentence-transformers on texts."""
     from alignbench.llms import resolve
     from alignbench.workshop.measure import _embed_contenders as contenders
 
@@ -83,7 +84,7 @@ def compare_texts(place: Path, options: argparse.Namespace) -> None:
 
 
 def compare_images(part: str, place: Path, options: argparse.Namespace) -> None:
-    """Print our images against a plain loop's."""
+    """Print how we compare with a plain loop on images."""
     from alignbench.workshop.measure import _embed_contenders as contenders
 
     make, pooling, model_class, output = {
@@ -123,8 +124,8 @@ def best_batch_size(encode: Callable[[int], Any], sizes: Sequence[int], device: 
     what = "cpu" if device in ("cpu", "auto") and not _has_gpu() else "wall"
     costs: dict[int, list[float]] = {size: [] for size in sizes}
     for _ in range(passes):
-        for size, seen in costs.items():
-            seen.append(getattr(cost_of(partial(encode, size)), what))
+        for size, times in costs.items():
+            times.append(getattr(cost_of(partial(encode, size)), what))
     return min(costs, key=lambda size: min(costs[size]))
 
 
@@ -136,18 +137,17 @@ def report(rounds: Sequence[Round], other: str, n: int, calm: float = CALM) -> s
         wall, cpu = (
             statistics.median(getattr(r.costs[name], what) for r in counted) for what in ("wall", "cpu")
         )
-        lines.append(f"  {name}: {wall:.2f} s, {cpu:.2f} s of processors, {n / wall:.1f} a second")
+        lines.append(f"  {name}: {wall:.2f} s, {cpu:.2f} s of processor time, {n / wall:.1f} per second")
     wall, cpu = (ratios(counted, other, "ours", what) for what in ("wall", "cpu"))
-    lines.append(
-        f"  ratio: {wall} on the clock, {cpu} of processors; {len(counted)} rounds, {_noise(rounds, calm)}"
-    )
+    conditions = f"{len(counted)} rounds, {_noise(rounds, calm)}"
+    lines.append(f"  ratio: {wall} by the clock, {cpu} by processor time; {conditions}")
     return "\n".join(lines)
 
 
 def _noise(rounds: Sequence[Round], calm: float) -> str:
     known = [r.others for r in rounds if r.others is not None]
     if not known:
-        return "nobody can tell what else the machine did"
+        return "the load by other processes is unknown"
     quiet = sum(is_calm(r, calm) for r in rounds)
     load = f"other processes kept {statistics.median(known):.2f} processors busy"
     if quiet == len(rounds):
@@ -155,7 +155,7 @@ def _noise(rounds: Sequence[Round], calm: float) -> str:
     left_out = len(rounds) - len(kept(rounds, calm=calm))
     if left_out:
         return f"{left_out} more left out as not calm ({load})"
-    return f"NOT CALM: {load}; trust the processors' ratio"
+    return f"NOT CALM: {load}; rely on the ratio by processor time"
 
 
 def environment() -> str:
@@ -169,19 +169,11 @@ def environment() -> str:
         except importlib.metadata.PackageNotFoundError:
             versions.append(f"{package} -")
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else processor()
     return (
         f"{device}, {os.cpu_count()} processors, {torch.get_num_threads()} torch threads{load}\n"
         f"Python {platform.python_version()}, {', '.join(versions)}"
     )
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "CPU")
 
 
 def _has_gpu() -> bool:
@@ -194,18 +186,20 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m alignbench.measure embed", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--texts", type=int, default=256, help="how many")
-    parser.add_argument("--images", type=int, default=64, help="how many")
+    parser.add_argument("--texts", type=int, default=256, help="the number of texts")
+    parser.add_argument("--images", type=int, default=64, help="the number of images")
     parser.add_argument(
         "--batch-sizes",
         type=int,
         nargs="+",
         default=list(BATCH_SIZES),
-        help="that sentence-transformers may choose from",
+        help="the batch sizes that are tried for sentence-transformers",
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="auto", help="as --align-dtype")
-    parser.add_argument("--threads", type=int, default=0, help="of torch; 0 leaves it alone")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="torch's number of threads; 0 leaves it unchanged"
+    )
     parser.add_argument(
         "--calm", type=float, default=CALM, help="processors that others may keep busy in a round that counts"
     )

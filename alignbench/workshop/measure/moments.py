@@ -1,4 +1,4 @@
-"""Streaming moments of a million pairs: time, peak memory, and agreement with the arrays on a prefix."""
+"""Streams the moments of a million pairs: time, peak memory, and agreement with one-shot scores."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def scores(moments: Moments) -> tuple[float, ...]:
 
 
 def check_prefix(width: int) -> float:
-    """Return the largest difference between streamed and one-shot scores of the first rows."""
+    """Return the largest difference between streamed and one-shot scores on the first rows."""
     chunks = list(stream(PREFIX, width))
     moments = Moments.from_arrays(*chunks[0])
     for chunk in chunks[1:]:
@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
         moments = Moments.from_arrays(x, y) if moments is None else moments.update(x, y)
         taken += time.perf_counter() - before
     if moments is None:
-        raise SystemExit("no rows, no moments")
+        raise SystemExit("--rows: expected at least 1")
     cka, debiased, mean, std = scores(moments)
     seconds = time.perf_counter() - started
     peak = peak_mib()

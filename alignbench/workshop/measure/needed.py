@@ -1,4 +1,4 @@
-"""Whether a tie is told apart at about the number of samples that was predicted.
+"""Whether two tied encoders are told apart at about the predicted number of samples.
 
 Two built-in encoders are compared on drawings that no model was trained on: for each seed on 90 of them, then
 on more and more, including the first ones.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,13 +45,13 @@ class Pool:
         """Return rows of each size, with types in equal parts; each set contains the smaller ones."""
         rng = rng_for(seed, "needed")
         names = np.unique(self.types)
-        drawn = [rng.permutation(np.flatnonzero(self.types == name)) for name in names]
-        return [np.concatenate([rows[: size // len(names)] for rows in drawn]) for size in sizes]
+        shuffled = [rng.permutation(np.flatnonzero(self.types == name)) for name in names]
+        return [np.concatenate([rows[: size // len(names)] for rows in shuffled]) for size in sizes]
 
 
 @dataclass(frozen=True, slots=True)
 class SampleVerdict:
-    """What a sample shows of two encoders: difference and error, number of groups, and whether they tie."""
+    """What a sample shows about two encoders: difference, error, number of groups, and whether they tie."""
 
     difference: float
     error: float
@@ -60,7 +61,7 @@ class SampleVerdict:
 
     @property
     def needed(self) -> float:
-        """About how many groups would tell the two apart."""
+        """The approximate number of groups that would tell the two apart."""
         return samples_needed(
             self.difference, self.error, self.n, level=LEVEL, power=POWER, freedom=self.freedom
         )
@@ -81,46 +82,38 @@ def embedded(encoders: tuple[str, str], llm: str, per_type: int) -> Pool:
         embedder.images(vision.resolve(name, sources=config.encoders), dataset).values for name in encoders
     )
     texts = embedder.texts(llms.resolve(llm, sources=config.llms), dataset).values
-    return Pool(
-        encoders,
-        (first, second),
-        texts,
-        np.asarray(dataset.groups),
-        np.asarray(dataset.labels),
-    )
+    return Pool(encoders, (first, second), texts, np.asarray(dataset.groups), np.asarray(dataset.labels))
 
 
 def look(pool: Pool, rows: Rows) -> SampleVerdict:
     """Return what these rows show, as a run of the suite would."""
-    found = [
+    results = [
         evaluate(METRICS.get(METRIC), x[rows], pool.texts[rows], groups=pool.groups[rows], null=False)
         for x in pool.images
     ]
-    joint = joint_of_deletions({name: f.deletions for name, f in zip(pool.encoders, found, strict=True)})
+    joint = joint_of_deletions({name: r.deletions for name, r in zip(pool.encoders, results, strict=True)})
     first, second = (np.asarray(joint.parts[name]) for name in pool.encoders)
-    difference = found[0].value - found[1].value
+    difference = results[0].value - results[1].value
     return SampleVerdict(
         difference=difference,
         error=joint.error_between(*pool.encoders),
-        n=found[0].n,
+        n=results[0].n,
         freedom=joint.freedom,
         apart=paired_p(difference, (first - second).tolist()) <= LEVEL,
     )
 
 
-def line(seed: int, seen: Sequence[SampleVerdict]) -> str:
-    """Return what one seed's samples show as they grow."""
-    first, *later = seen
+def line(seed: int, verdicts: Sequence[SampleVerdict]) -> str:
+    """Return a line on what one seed's samples show as they grow."""
+    first, *later = verdicts
     state = "apart" if first.apart else f"tie, {about(first.needed)} predicted"
     grown = ", ".join(f"{s.n} {'apart' if s.apart else 'tie'}" for s in later)
     return f"seed {seed:2}: n = {first.n}: {first.difference:+.3f} ± {first.error:.3f}, {state}; then {grown}"
 
 
 def reached(sizes: Sequence[int], shares: Sequence[float]) -> str:
-    """Return where the share told apart reaches the power, between the measured sizes."""
-    for (low, a), (high, b) in zip(
-        zip(sizes, shares, strict=True), zip(sizes[1:], shares[1:], strict=True), strict=False
-    ):
+    """Return the size at which the share told apart reaches the power, between the measured sizes."""
+    for (low, a), (high, b) in pairwise(zip(sizes, shares, strict=True)):
         if a < POWER <= b:
             return f"about {np.exp(np.interp(POWER, [a, b], np.log([low, high]))):.0f}"
     return f"below {sizes[0]}" if shares[0] >= POWER else f"above {sizes[-1]}"
@@ -131,7 +124,7 @@ def report(by_seed: Sequence[Sequence[SampleVerdict]]) -> None:
     sizes = [seen.n for seen in by_seed[0]]
     columns = list(zip(*by_seed, strict=True))
     shares = [float(np.mean([seen.apart for seen in column])) for column in columns]
-    print("\n    n  told apart  difference  deviation  error said  by these, needed")
+    print("\n    n  told apart  difference  deviation  mean error  predicted needed")
     for share, column in zip(shares, columns, strict=True):
         mean = average(column)
         deviation = np.std([seen.difference for seen in column], ddof=1)

@@ -1,4 +1,4 @@
-"""How much memory the web page uses after many small jobs: whether it reaches a plateau.
+"""Whether the memory of the web page stops growing over many small jobs.
 
 A page is served as `alignbench ui` serves it, and a client runs one small job after another on it: the CORAL
 tab, the Embedding Space tab by PCA, the Attention tab with an uploaded image and the Alignment tab, each with
@@ -12,7 +12,6 @@ import argparse
 import io
 import json
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -39,20 +38,22 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--jobs", type=int, default=500)
     parser.add_argument("--every", type=int, default=25, help="jobs between two lines (default: 25)")
     parser.add_argument("--tabs", nargs="+", choices=TABS, default=list(TABS))
-    parser.add_argument("--tolerance", type=float, default=2.0, help="MiB per 100 jobs that count as none")
-    given = parser.parse_args(argv)
+    parser.add_argument(
+        "--tolerance", type=float, default=2.0, help="growth in MiB per 100 jobs that is ignored"
+    )
+    options = parser.parse_args(argv)
     sizes: list[tuple[int, float]] = []
     with tempfile.TemporaryDirectory() as place, served(Path(place), "--n-samples", "5") as page:
         started = time.perf_counter()
-        for job in range(given.jobs):
-            run_job(page.url, given.tabs[job % len(given.tabs)], seed=job % _SEEDS)
-            if (job + 1) % given.every == 0:
+        for job in range(options.jobs):
+            run_job(page.url, options.tabs[job % len(options.tabs)], seed=job % _SEEDS)
+            if (job + 1) % options.every == 0:
                 sizes.append((job + 1, resident_mib(page.process.pid)))
                 seconds = time.perf_counter() - started
                 print(f"{job + 1:5} jobs  {sizes[-1][1]:7.1f} MiB  {seconds:6.0f} s", flush=True)
     growth = growth_per_100(sizes)
-    print(f"growth over the last half: {growth:+.2f} MiB per 100 jobs ({plural(given.jobs, 'job')})")
-    return int(growth > given.tolerance)
+    print(f"growth over the last half: {growth:+.2f} MiB per 100 jobs ({plural(options.jobs, 'job')})")
+    return int(growth > options.tolerance)
 
 
 def growth_per_100(sizes: Sequence[tuple[int, float]]) -> float:
@@ -94,9 +95,9 @@ def run_job(url: str, tab: str, seed: int) -> None:
     body = {"data": data, "session_hash": session}
     event = _post(f"{url}gradio_api/call/{tab}", json.dumps(body).encode(), "application/json")["event_id"]
     with urlopen(f"{url}gradio_api/call/{tab}/{event}", timeout=600) as answer:
-        said = answer.read().decode("utf-8")
-    if "event: complete" not in said:
-        raise RuntimeError(f"{tab}: {said[-2000:]}")
+        events = answer.read().decode("utf-8")
+    if "event: complete" not in events:
+        raise RuntimeError(f"{tab}: {events[-2000:]}")
 
 
 def _uploaded(url: str, brightness: int) -> dict[str, Any]:
@@ -115,7 +116,3 @@ def _uploaded(url: str, brightness: int) -> dict[str, Any]:
 def _post(url: str, body: bytes, kind: str) -> Any:
     with urlopen(Request(url, body, {"Content-Type": kind}), timeout=600) as answer:
         return json.load(answer)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""How long a default run takes: cold (all is embedded) and warm (models are loaded for timing only)."""
+"""How long a default run takes: cold, with an empty cache, and warm, with models loaded only for timing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""That scores don't depend on how they are computed: serially, in two workers, in a shuffled order."""
+"""Whether scores are the same however they are computed: serially, in two workers, in a shuffled order."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ def _numbers(value: Any, at: str = "") -> Iterator[tuple[str, float]]:
 def main(argv: list[str]) -> None:
     """Run the suite cold in each way, and print the largest difference of any number from the serial run."""
     argparse.ArgumentParser(prog="python -m alignbench.measure same", description=__doc__).parse_args(argv)
-    found: dict[str, dict[tuple[str, ...], dict[str, float]]] = {}
+    numbers: dict[str, dict[tuple[str, ...], dict[str, float]]] = {}
     with workplace() as place:
         for way, args in _WAYS.items():
             place.forget_embeddings()
             seconds = place.run(*args, "--align-no-figures", "-m", "not speed")  # timings are never the same
             run, scores = place.latest()
-            found[way] = {score.key: dict(_numbers(score.to_dict())) for score in scores}
+            numbers[way] = {score.key: dict(_numbers(score.to_dict())) for score in scores}
             loads = Counter(load["model"] for load in run["loads"])
             print(f"{way}: {len(scores)} scores in {seconds:.1f} s, loads {dict(loads)}")
-    serial = found["serial"]
-    for way in list(_WAYS)[1:]:
-        if found[way].keys() != serial.keys():
-            raise SystemExit(f"{way}: other scores than serially")
+    serial = numbers.pop("serial")
+    for way, scores_of_way in numbers.items():
+        if scores_of_way.keys() != serial.keys():
+            raise SystemExit(f"{way}: its scores are not the scores of the serial run")
         worst = max(
-            (abs(found[way][key].get(at, math.inf) - number), key, at)
-            for key, numbers in serial.items()
-            for at, number in numbers.items()
+            (abs(scores_of_way[key].get(at, math.inf) - number), key, at)
+            for key, serial_numbers in serial.items()
+            for at, number in serial_numbers.items()
         )
         where = "/".join(filter(None, worst[1])) + " " + worst[2]
         print(f"{way} against serial: largest difference {worst[0]:.1e} ({where})")

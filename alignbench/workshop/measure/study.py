@@ -1,4 +1,4 @@
-"""The validity study from the command line: train what is missing, compute what is missing, or check a cell.
+"""The validity study from the command line: train and compute what is missing, or check finished cells.
 
 `--verify CELL` computes a cell from scratch, without any cache, and prints the largest difference from the
 one on disk. `pytest benchmarks/test_validity.py -m study` does the same work as tests.
@@ -61,14 +61,24 @@ def _verify(study: Study, names: list[str]) -> int:
 def _options(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m alignbench.measure study", description=__doc__)
     parser.add_argument(
-        "--folder", type=Path, default=cache_home() / "study", help="of cells and embeddings (%(default)s)"
+        "--folder",
+        type=Path,
+        default=cache_home() / "study",
+        help="the folder of cells and embeddings (%(default)s)",
     )
-    parser.add_argument("--lineages", type=Path, help="the trained encoders (lineages/ in that folder)")
-    parser.add_argument("--work", type=Path, default=default_work(), help="drawings, unfinished trainings")
-    parser.add_argument("--train", action="store_true", help="train the lineages that are missing first")
-    parser.add_argument("--only", help="encoders, by comma; all that are there by default")
-    parser.add_argument("--llms", default=",".join(LLMS), help="LLMs, by comma (%(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="of torch (1)")
-    parser.add_argument("--result", type=Path, help="write tables and figures into this folder")
-    parser.add_argument("--verify", nargs="+", metavar="CELL", help="compute cells again, and compare")
+    parser.add_argument(
+        "--lineages", type=Path, help="the folder of the trained encoders (lineages/ in that folder)"
+    )
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=default_work(),
+        help="the folder of drawings and unfinished trainings (%(default)s)",
+    )
+    parser.add_argument("--train", action="store_true", help="first train the lineages that are missing")
+    parser.add_argument("--only", help="encoders, separated by commas; by default all that were trained")
+    parser.add_argument("--llms", default=",".join(LLMS), help="LLMs, separated by commas (%(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="torch's number of threads (1)")
+    parser.add_argument("--result", type=Path, help="the folder for tables and figures")
+    parser.add_argument("--verify", nargs="+", metavar="CELL", help="compute these cells again and compare")
     return parser.parse_args(argv)

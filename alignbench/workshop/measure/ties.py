@@ -1,4 +1,4 @@
-"""How often equal encoders are told apart, and how often a better one is found: Holm's rule and ours.
+"""How often equal encoders are told apart, and how often a better one is found, by Holm's rule and by ours.
 
 Writes the section on ties of alignbench/docs/calibration.md. An encoder's score is a mean over n samples with
 a known truth, and its error comes from blocks of samples, as in a run. One row is for a real metric, decided
@@ -7,9 +7,7 @@ by a run's own code.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,8 +24,7 @@ from alignbench.stats import (
     tie_groups,
 )
 from alignbench.stats.interval import MAX_JACKKNIFE_BLOCKS, t_quantile
-from alignbench.workshop.measure._sections import template, with_section
-from alignbench.workshop.measure.calibration import PAGE
+from alignbench.workshop.measure._sections import section_command, template
 from alignbench.workshop.measure.truth import table
 
 if TYPE_CHECKING:
@@ -45,10 +42,10 @@ DRAWS = 4000
 COUNTS = (2, 3, 5, 10, 20)
 SIZES = (60, 200, 1000)
 GAPS = (2.5, 3.5, 4.5)
-MOST_PLAIN = 3  # with more encoders, draws from harder distributions are added
+MOST_PLAIN = 3  # with more encoders than this, harder distributions are added
 REAL, REAL_N, REAL_COUNT = "calibrated_cka", 60, 10
 CHUNK = 50
-NOWHERE = -1e100  # the value of encoders that are not compared: behind all others
+NOWHERE = -1e100  # the value of encoders that are not compared, lower than all others
 FAR = 12.0  # the gap of clearly different encoders, in errors of a difference
 
 
@@ -129,8 +126,8 @@ def first_group(blocks: Matrix, among: Mask, least: Sequence[float]) -> Mask:
     ratios = (values.max(axis=1, keepdims=True) - values) / errors
     np.put_along_axis(ratios, leader, -1.0, axis=1)
     order = np.argsort(-ratios, axis=1)
-    asked = np.asarray([*least[: values.shape[1] - 1][::-1], np.inf])
-    apart = np.logical_and.accumulate(np.take_along_axis(ratios, order, axis=1) > asked, axis=1)
+    required = np.asarray([*least[: values.shape[1] - 1][::-1], np.inf])
+    apart = np.logical_and.accumulate(np.take_along_axis(ratios, order, axis=1) > required, axis=1)
     tied = np.empty_like(among)
     np.put_along_axis(tied, order, ~apart, axis=1)
     return tied
@@ -157,53 +154,56 @@ def shares(world: ValueModel, n: int, better: Sequence[float], draws: int, look:
     count, parts = len(better), min(n, MAX_JACKKNIFE_BLOCKS)
     shift = np.asarray(better) * np.sqrt(2 * (1 - world.correlation) / n)
     least = rules(count, parts - 1)
-    seen = []
+    means = []
     for start in range(0, draws, CHUNK):
         rows = [world.draw(rng, n, count) for _ in range(min(CHUNK, draws - start))]
         blocks = np.stack(rows).reshape(len(rows), parts, -1, count).mean(axis=2) + shift
         everyone = np.ones((len(rows), count), dtype=bool)
-        groups = [first_group(blocks, everyone, one) for one in least]
-        behind = [first_group(blocks, ~g, one) & ~g for g, one in zip(groups, least, strict=True)]
-        seen.append([look(g, b) for g, b in zip(groups, behind, strict=True)])
-    return np.asarray(np.concatenate(seen, axis=2).mean(axis=2))
+        groups = [first_group(blocks, everyone, rule) for rule in least]
+        behind = [first_group(blocks, ~g, rule) & ~g for g, rule in zip(groups, least, strict=True)]
+        means.append([look(g, b) for g, b in zip(groups, behind, strict=True)])
+    return np.asarray(np.concatenate(means, axis=2).mean(axis=2))
 
 
 def equal(draws: int, counts: Sequence[int] = COUNTS, sizes: Sequence[int] = SIZES) -> str:
     """Return the table of equal encoders; the last row is for a real metric."""
-
-    def cell(found: Matrix) -> str:
-        return f"{100 * found[0, 0]:.1f}% → {100 * found[1, 0]:.1f}%"
-
     rows = []
     for count in counts:
         for world in (*WORLDS, *(HARDER if count > MOST_PLAIN else ())):
-            found = [
-                shares(world, n, [0.0] * count, draws, lambda first, _: [~first.all(axis=1)]) for n in sizes
-            ]
-            rows.append([f"{count} encoders, {world.title}", *map(cell, found)])
+            cells = []
+            for n in sizes:
+                cells += _changes(
+                    shares(world, n, [0.0] * count, draws, lambda first, _: [~first.all(axis=1)])
+                )
+            rows.append([f"{count} encoders, {world.title}", *cells])
             print(" | ".join(rows[-1]), flush=True)
     fewer = max(10, draws // 10)
     title = f"{REAL_COUNT} encoders, `{REAL}` of drawn vectors ({fewer:,} draws)"
-    rows.append([title, *(cell(real(fewer)) if n == REAL_N else "–" for n in sizes)])
+    rows.append([title, *(_changes(real(fewer))[0] if n == REAL_N else "–" for n in sizes)])
     return table(["", *(f"n = {n:,}" for n in sizes)], rows)
+
+
+def _changes(found: Matrix) -> list[str]:
+    """Return shares under the earlier and the present rule [2, numbers] as text."""
+    return [f"{100 * before:.1f}% → {100 * now:.1f}%" for before, now in zip(*found, strict=True)]
 
 
 def real(draws: int) -> Matrix:
     """Return how often one of several encoders that see a text's vectors equally well is told apart."""
     metric = METRICS.get(REAL)
-    seen = np.zeros((draws, 2, 1))
+    apart = np.zeros((draws, 2, 1))
     for i in range(draws):
         rng = rng_for(i, "ties", REAL)
         latent = rng.standard_normal((REAL_N, 8))
         text = latent @ directions(rng) + rng.standard_normal((REAL_N, 24))
-        found = {}
+        results = {}
         for number in range(REAL_COUNT):
             image = latent @ directions(rng) + rng.standard_normal((REAL_N, 24)) / 2
-            found[f"encoder {number:02}"] = evaluate(metric, image, text, null=False)
-        joint = joint_of_deletions({name: one.deletions for name, one in found.items()})
-        values = {name: one.value for name, one in found.items()}
-        seen[i] = [[len(rule(values, joint)) > 1] for rule in (by_holm, tie_groups)]
-    return np.asarray(seen.mean(axis=0))
+            results[f"encoder {number:02}"] = evaluate(metric, image, text, null=False)
+        joint = joint_of_deletions({name: result.deletions for name, result in results.items()})
+        values = {name: result.value for name, result in results.items()}
+        apart[i] = [[len(rule(values, joint)) > 1] for rule in (by_holm, tie_groups)]
+    return np.asarray(apart.mean(axis=0))
 
 
 def directions(rng: np.random.Generator) -> Matrix:
@@ -223,8 +223,7 @@ def power(draws: int, counts: Sequence[int] = (2, 5, 10, 20), gaps: Sequence[flo
 
         for gap in gaps:
             found = shares(WORLDS[1], 200, [gap, *[0.0] * (count - 1)], draws, look)
-            told = [f"{100 * a:.1f}% → {100 * b:.1f}%" for a, b in zip(*found, strict=True)]
-            rows.append([f"{count} encoders, gap {gap:g}", *told])
+            rows.append([f"{count} encoders, gap {gap:g}", *_changes(found)])
             print(" | ".join(rows[-1]), flush=True)
     return table(["", "alone", "apart", "lost"], rows)
 
@@ -239,27 +238,22 @@ def clusters(draws: int, counts: Sequence[int] = (4, 10, 20)) -> str:
             return [~first[:, :half].all(axis=1), ~(first | behind).all(axis=1)]
 
         found = shares(WORLDS[1], 200, [FAR] * half + [0.0] * half, draws, look)
-        told = [f"{100 * a:.1f}% → {100 * b:.1f}%" for a, b in zip(*found, strict=True)]
-        rows.append([f"{half} and {half} encoders", *told])
+        rows.append([f"{half} and {half} encoders", *_changes(found)])
         print(" | ".join(rows[-1]), flush=True)
     return table(["", "the first group is cut", "any group is cut"], rows)
 
 
+def ties_section(draws: int) -> str:
+    """Return the section on ties, with this many draws for each number."""
+    return template("ties").format(
+        draws=draws,
+        sure=100 * 1.96 * np.sqrt(0.05 * 0.95 / draws),
+        equal=equal(draws),
+        power=power(draws),
+        clusters=clusters(draws),
+    )
+
+
 def main(argv: list[str]) -> None:
     """Compute the draws, and write the section."""
-    parser = argparse.ArgumentParser(prog="python -m alignbench.measure ties", description=__doc__)
-    parser.add_argument("--out", type=Path, default=PAGE, help="the page (%(default)s)")
-    parser.add_argument("--draws", type=int, default=DRAWS, help="for each number (%(default)s)")
-    options: Any = parser.parse_args(argv)
-    if options.draws < 2:
-        parser.error("--draws: expected at least 2")
-    text = template("ties").format(
-        draws=options.draws,
-        sure=100 * 1.96 * np.sqrt(0.05 * 0.95 / options.draws),
-        equal=equal(options.draws),
-        power=power(options.draws),
-        clusters=clusters(options.draws),
-    )
-    before = options.out.read_text(encoding="utf-8") if options.out.exists() else ""
-    options.out.write_text(with_section(before, "ties", text), encoding="utf-8")
-    print(f"wrote {options.out}")
+    section_command("ties", __doc__, DRAWS, ties_section, argv)

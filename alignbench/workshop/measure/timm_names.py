@@ -9,7 +9,7 @@ from alignbench.encoders import timm_names
 
 
 def main(argv: list[str]) -> None:
-    """Write `alignbench/encoders/timm_names.json` anew."""
+    """Rewrite `alignbench/encoders/timm_names.json`."""
     argparse.ArgumentParser(prog="python -m alignbench.measure timm_names", description=__doc__).parse_args(
         argv
     )

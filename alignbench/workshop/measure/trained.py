@@ -1,4 +1,4 @@
-"""Time per (pair, seed) of trainings run as one program, compared with a plain loop of the same trainings.
+"""How long many trainings take when they run as one program, compared with one training after another.
 
 The plain loop is the obvious one: for each run an `nn.Linear` and a `torch.optim.Adam`, one step per epoch,
 the held-out loss after it, and for early stopping a copy of the best weights. Both take turns in one process
@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 import copy
 import statistics
-import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +25,11 @@ from alignbench.projectors.architectures import build
 from alignbench.projectors.fit import Split, Training, fit
 from alignbench.projectors.losses import BIAS, SCALE
 from alignbench.rows import unit_rows
+from alignbench.workshop.measure._race import race, ratios
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -51,16 +54,16 @@ class TrainingSize:
 
 def cases(large_runs: int, large_epochs: int) -> list[TrainingSize]:
     """Return ELAS and end to end at the default sizes, and at those of real models."""
-    found = []
+    chosen = []
     for size, n, dims, splits, seeds, epochs in (
         ("default", 90, (192, 256), 5, (3, 5), 300),
         ("realistic", 1000, (768, 4096), 1, (large_runs, large_runs), large_epochs),
     ):
         elas = Training("linear", "mse", epochs=epochs)
         e2e = Training("linear", "contrastive", epochs=epochs, patience=PATIENCE)
-        found += [TrainingSize(f"elas {size}", n, dims, splits, seeds[0], elas)]
-        found += [TrainingSize(f"e2e {size}", n, dims, splits, seeds[1], e2e)]
-    return found
+        chosen.append(TrainingSize(f"elas {size}", n, dims, splits, seeds[0], elas))
+        chosen.append(TrainingSize(f"e2e {size}", n, dims, splits, seeds[1], e2e))
+    return chosen
 
 
 def data(case: TrainingSize) -> tuple[Vectors, Vectors, list[Split]]:
@@ -125,30 +128,29 @@ def _loss(prediction: Tensor, target: Tensor, scale: Tensor, loss: str) -> Tenso
 def compare(case: TrainingSize, rounds: int) -> None:
     """Print both side by side; fail if their results differ."""
     x, y, splits = data(case)
-    fit(x, y, splits[:1], Training("linear", case.training.loss, epochs=2))  # torch's one-time initialisation
-    wall: list[tuple[float, float]] = []
-    cpu: list[tuple[float, float]] = []
-    for _ in range(rounds):
-        marks = [(time.perf_counter(), time.process_time())]
-        ours = fit(x, y, splits, case.training)
-        marks.append((time.perf_counter(), time.process_time()))
-        theirs = plain_loop(x, y, splits, case.training)
-        marks.append((time.perf_counter(), time.process_time()))
-        for times, clock in ((wall, 0), (cpu, 1)):
-            times.append((marks[1][clock] - marks[0][clock], marks[2][clock] - marks[1][clock]))
-    unit = float(y.std())
-    gaps = [float(np.abs(a.prediction - b).max()) / unit for a, (b, _) in zip(ours, theirs, strict=True)]
-    epochs = [(a.epoch, b) for a, (_, b) in zip(ours, theirs, strict=True)]
+    work: dict[str, Callable[[], Any]] = {
+        "together": partial(fit, x, y, splits, case.training),
+        "plain loop": partial(plain_loop, x, y, splits, case.training),
+    }
+    results = {name: contender() for name, contender in work.items()}
+    measured = race(work, rounds, calm=float("inf"))
+    both = list(zip(results["together"], results["plain loop"], strict=True))
+    gaps = [float(np.abs(a.prediction - b).max() / y.std()) for a, (b, _) in both]
     print(
         f"{case.name}: n = {case.n}, {case.dims[0]} to {case.dims[1]}, {len(splits)} runs, "
         f"{case.training.loss}, {case.training.epochs} epochs, patience {case.training.patience}"
     )
-    for name, times in (("wall", wall), ("cpu", cpu)):
-        own, other = (1000 * statistics.median(side) / len(splits) for side in zip(*times, strict=True))
-        ratio = statistics.median(b / a for a, b in times)
-        print(f"  {name:4}  together {own:8.1f} ms a run   plain loop {other:8.1f} ms   ratio {ratio:5.2f}")
-    same = sum(a == b for a, b in epochs)
-    print(f"  largest difference {max(gaps):.1e} of a standard deviation; {same} of {len(epochs)} same epoch")
+    for clock in ("wall", "cpu"):
+        ours, theirs = (
+            1000 * statistics.median(getattr(one.costs[name], clock) for one in measured) / len(splits)
+            for name in work
+        )
+        ratio = ratios(measured, "plain loop", "together", clock).median
+        print(
+            f"  {clock:4}  together {ours:8.1f} ms per run   plain loop {theirs:8.1f} ms   ratio {ratio:5.2f}"
+        )
+    same = sum(a.epoch == epoch for a, (_, epoch) in both)
+    print(f"  largest difference {max(gaps):.1e} of a standard deviation; {same} of {len(both)} same epoch")
     if max(gaps) > AGREEMENT:
         raise SystemExit(f"{case.name}: expected a difference of at most {AGREEMENT}, got {max(gaps):.1e}")
 
@@ -156,7 +158,7 @@ def compare(case: TrainingSize, rounds: int) -> None:
 def main(argv: list[str]) -> None:
     """Compare in all cases, or in those that the options name."""
     parser = argparse.ArgumentParser(prog="python -m alignbench.measure trained", description=__doc__)
-    parser.add_argument("--only", default="", help="cases whose name has this in it")
+    parser.add_argument("--only", default="", help="run the cases whose names contain this")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--large-runs", type=int, default=2)

@@ -1,7 +1,7 @@
-"""A ground truth for every metric: synthetic pairs with a known shared subspace and known noise.
+"""What every metric does where the truth is known: drawn pairs with a known shared subspace and noise.
 
 Writes alignbench/docs/metrics-truth.md: each score at independence, how often its null rejects there and on
-aligned pairs, what remains of class-driven alignment within classes, and the scores that see no pairing.
+aligned pairs, what remains of class-driven alignment within classes, and the scores that ignore the pairing.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import numpy as np
 
 from alignbench.errors import DegenerateError
 from alignbench.metrics import METRICS, discriminability, knn_above_chance
+from alignbench.show.text import table as markdown_table
 from alignbench.stats import LEVEL, evaluate, rng_for
-from alignbench.workshop.measure._sections import template
+from alignbench.workshop.measure._sections import DOCS, template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
     Sides = tuple[Matrix, Matrix, NDArray[np.intp]]
 
-PAGE = Path(__file__).parents[2] / "docs" / "metrics-truth.md"
+PAGE = DOCS / "metrics-truth.md"
 WIDTHS, LATENT, CLASSES = (64, 128), 16, 3
 SIZES = (9, 30, 90, 300)
 DRAWS = 99
@@ -148,22 +149,18 @@ def _share(p_values: Iterable[float | None]) -> float | None:
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """Return a Markdown table with numbers right-aligned."""
     names = list(head)
-    rule = ["---", *(["---:"] * (len(names) - 1))]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (names, rule, *map(list, rows)))
+    return "\n".join(markdown_table(names, list(map(list, rows)), frozenset(range(1, len(names)))))
 
 
 def by_size(world: Population, show: Callable[[Trials], str], scale: float) -> str:
     """Return a table with one row per metric and one column per n."""
-    rows = []
-    for name in SEEING:
-        texts = []
-        for n in SIZES:
-            trials = run(world, name, n, scale)
-            if trials is None:
-                texts.append("–")
-            else:
-                texts.append(show(trials) if trials.complete else f"{show(trials)}*")
-        rows.append([name, *texts])
+
+    def cell(results: Trials | None) -> str:
+        if results is None:
+            return "–"
+        return show(results) if results.complete else f"{show(results)}*"
+
+    rows = [[name, *(cell(run(world, name, n, scale)) for n in SIZES)] for name in SEEING]
     return table(["metric", *(f"n = {n}" for n in SIZES)], rows)
 
 
@@ -277,7 +274,9 @@ def main(argv: list[str]) -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(prog="python -m alignbench.measure truth", description=__doc__)
     parser.add_argument("--out", type=Path, default=PAGE)
-    parser.add_argument("--scale", type=float, default=1.0, help="of the number of trials; the page's is 1")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="factor on the number of trials; 1 for the page in the docs"
+    )
     options = parser.parse_args(argv)
     options.out.write_text(page(options.scale), encoding="utf-8")
     print(f"wrote {options.out}")

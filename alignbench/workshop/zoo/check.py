@@ -1,4 +1,4 @@
-"""What a built-in model has learned, measured on drawings that it never saw."""
+"""Measures what a built-in model has learned, on drawings that it never saw."""
 
 from __future__ import annotations
 
@@ -168,11 +168,11 @@ def language_results(folder: Path) -> Results:
 def same_drawing_r1(model: PreTrainedModel, tokenizer: Any) -> float:
     """Return how often a wording's nearest, among the second wordings of 90 drawings, is of the same drawing.
 
-    By cosine of mean-pooled last hidden states after centring; chance is 1 in 90.
+    Nearness is the cosine of mean-pooled last hidden states after centring; chance is 1 in 90.
     """
     source = Synthetic(HELD_OUT_SEED)
-    said = [source.description(name, i).wordings for name in source.types for i in range(PER_TYPE)]
-    first, second = (_pooled(model, tokenizer, [wordings[i] for wordings in said]) for i in (0, 1))
+    drawings = [source.description(name, i).wordings for name in source.types for i in range(PER_TYPE)]
+    first, second = (_pooled(model, tokenizer, [wordings[i] for wordings in drawings]) for i in (0, 1))
     return recall_at_1(first @ second.T)
 
 

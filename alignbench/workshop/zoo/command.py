@@ -25,16 +25,19 @@ def main(argv: Sequence[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for command, help_line in (
         ("train", "train a model and save it"),
-        ("check", "measure it, write its card"),
+        ("check", "measure a model and write its card"),
     ):
         sub = commands.add_parser(command, help=help_line)
         sub.add_argument("name", help=f"one of {', '.join(RECIPES)}")
         sub.add_argument("--out", type=Path, help="the folder of the models (sample_data/models)")
         if command == "train":
             sub.add_argument(
-                "--work", type=Path, default=default_work(), help="drawings and checkpoints (%(default)s)"
+                "--work",
+                type=Path,
+                default=default_work(),
+                help="the folder of drawings and checkpoints (%(default)s)",
             )
-            sub.add_argument("--steps", type=int, help="optimizer steps, if not the recipe's")
+            sub.add_argument("--steps", type=int, help="the number of optimizer steps (the recipe's)")
             sub.add_argument("--threads", type=int, default=2, help="torch threads (2)")
     _add_lineages(commands.add_parser("lineages", help="train the encoders of the validity study"))
     options = parser.parse_args(argv)
@@ -68,7 +71,10 @@ def _add_lineages(parser: argparse.ArgumentParser) -> None:
         help="the folder of the checkpoints (%(default)s)",
     )
     parser.add_argument(
-        "--work", type=Path, default=default_work(), help="drawings and unfinished trainings (%(default)s)"
+        "--work",
+        type=Path,
+        default=default_work(),
+        help="the folder of drawings and unfinished trainings (%(default)s)",
     )
     parser.add_argument("--threads", type=int, default=1, help="torch threads (1)")
 

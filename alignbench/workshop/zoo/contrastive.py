@@ -12,6 +12,7 @@ from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
 
 from alignbench.workshop.zoo.data import Drawings, batch_numbers
 from alignbench.workshop.zoo.loop import ATTENTION
+from alignbench.workshop.zoo.tokenizer import special_ids
 from alignbench.zoo.pixels import normalised
 
 if TYPE_CHECKING:
@@ -53,12 +54,8 @@ class ContrastiveTask:
 
 def build(recipe: TrainingRecipe, tokenizer: Any) -> Any:
     """Return the untrained model of `recipe`, with the tokenizer's special tokens in its configuration."""
-    tokens = {
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-    }
-    config = {**recipe.config, "text_config": {**recipe.config["text_config"], **tokens}}
+    text_config = {**recipe.config["text_config"], **special_ids(tokenizer)}
+    config = {**recipe.config, "text_config": text_config}
     torch.manual_seed(recipe.seed)
     if recipe.objective == "softmax":
         return CLIPModel(CLIPConfig(**config, **ATTENTION))

@@ -80,9 +80,7 @@ def batch_numbers(n: int, batch: int, seed: int, step: int, one_type: bool = Fal
     numbers = np.arange(n)
     if one_type:
         data_type = CYCLE[int(rng.integers(3))]
-        numbers = numbers[
-            np.asarray([CYCLE[i % len(CYCLE)] == data_type for i in range(len(CYCLE))])[numbers % len(CYCLE)]
-        ]
+        numbers = numbers[np.asarray(CYCLE)[numbers % len(CYCLE)] == data_type]
     return rng.choice(numbers, min(batch, len(numbers)), replace=False)
 
 

@@ -69,11 +69,9 @@ class StudentTeacher(nn.Module):
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
-        self.student = nn.ModuleList(
-            [Dinov2Model(Dinov2Config(**config, **ATTENTION)), Head(config["hidden_size"])]
-        )
-        self.teacher = nn.ModuleList(
-            [Dinov2Model(Dinov2Config(**config, **ATTENTION)), Head(config["hidden_size"])]
+        self.student, self.teacher = (
+            nn.ModuleList([Dinov2Model(Dinov2Config(**config, **ATTENTION)), Head(config["hidden_size"])])
+            for _ in range(2)
         )
         self.teacher.load_state_dict(self.student.state_dict())
         self.teacher.requires_grad_(False)

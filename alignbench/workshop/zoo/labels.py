@@ -1,4 +1,4 @@
-"""Training on labels: an encoder that learns to tell a drawing's type, kind, colours or number of items."""
+"""Training on labels: an encoder that learns a drawing's type, kind, colours or number of items."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def targets(label: str, n: int) -> NDArray[np.int64]:
     if label == "type":
         types = sorted(set(CYCLE))
         return np.asarray([types.index(CYCLE[i % len(CYCLE)]) for i in range(n)])
-    described = [drawings.description(i) for i in range(n)]
+    descriptions = [drawings.description(i) for i in range(n)]
     if label == "colour":
-        return np.asarray([colours_of(one) for one in described])
+        return np.asarray([colours_of(description) for description in descriptions])
     if label == "number":
-        return np.asarray([number_of(one) for one in described])
-    kinds = sorted({one.kind for one in described})
-    return np.asarray([kinds.index(one.kind) for one in described])
+        return np.asarray([number_of(description) for description in descriptions])
+    kinds = sorted({description.kind for description in descriptions})
+    return np.asarray([kinds.index(description.kind) for description in descriptions])
 
 
 def colours_of(description: Description) -> list[int]:

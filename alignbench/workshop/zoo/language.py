@@ -11,6 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCau
 
 from alignbench.workshop.zoo.data import Drawings, batch_numbers, document
 from alignbench.workshop.zoo.loop import ATTENTION
+from alignbench.workshop.zoo.tokenizer import special_ids
 
 if TYPE_CHECKING:
     from alignbench.zoo.recipes import TrainingRecipe
@@ -47,15 +48,7 @@ def build(recipe: TrainingRecipe, tokenizer: Any) -> Any:
     """Return the untrained model of `recipe`, with the tokenizer's special tokens in its configuration."""
     config, model = FAMILIES[recipe.family]
     torch.manual_seed(recipe.seed)
-    return model(
-        config(
-            **recipe.config,
-            **ATTENTION,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
+    return model(config(**recipe.config, **ATTENTION, **special_ids(tokenizer)))
 
 
 def next_token_loss(logits: torch.Tensor, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""From a lineage to the folders of its checkpoints, each of which can be loaded like any other."""
+"""Trains lineages and saves their checkpoints, each of which can be loaded like any other."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def make_lineages(
     make_folder(work)
     for lineage in lineages:
         if all((out / name / CARD).is_file() for name in lineage.checkpoints.values()):
-            say(f"{lineage.name}: there")
+            say(f"{lineage.name}: already trained")
             continue
         say(f"{lineage.name}: {lineage.recipe.objective}, {lineage.recipe.steps} steps")
         _make(lineage, out, work, lambda line, name=lineage.name: say(f"{name}: {line}"))  # type: ignore[misc]
@@ -70,8 +70,8 @@ def _make(lineage: Lineage, out: Path, work: Path, say: Callable[[str], None]) -
     pixels = shrunk(pool(recipe.pool, work, workers=1), lineage.side)
     task: Any
     if recipe.objective in ("softmax", "sigmoid"):
-        shipped = "mini-clip" if recipe.objective == "softmax" else "mini-siglip"
-        tokenizer = AutoTokenizer.from_pretrained(models_dir() / shipped)
+        packaged = "mini-clip" if recipe.objective == "softmax" else "mini-siglip"
+        tokenizer = AutoTokenizer.from_pretrained(models_dir() / packaged)
         task = ContrastiveTask(recipe, pixels, tokenizer, processor)
     else:
         kinds: dict[str, Any] = {"masked": Masked, "distill": Distillation}
@@ -95,7 +95,7 @@ class SavingTask:
 
     @property
     def module(self) -> torch.nn.Module:
-        """All that is trained."""
+        """Everything that is trained."""
         return self._task.module
 
     def loss(self, step: int) -> torch.Tensor:

@@ -22,6 +22,12 @@ FRAMES = {
 SPECIAL = ("<pad>", "<unk>")
 
 
+def special_ids(tokenizer: Any) -> dict[str, int | None]:
+    """Return the ids of the tokenizer's special tokens as options of a model's configuration."""
+    names = ("bos_token_id", "eos_token_id", "pad_token_id")
+    return {name: getattr(tokenizer, name) for name in names}
+
+
 def train_tokenizer(texts: Iterable[str], family: str, max_length: int) -> Any:
     """Return a fast tokenizer of 2,048 tokens that frames its texts as `family` does.
 

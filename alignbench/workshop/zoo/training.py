@@ -1,4 +1,4 @@
-"""From a recipe to a folder that can be loaded like any checkpoint of its family."""
+"""Trains a recipe's model and saves it so that it can be loaded like any checkpoint of its family."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def train_model(
 
 
 def save(model: PreTrainedModel, tokenizer: Any, processor: Any, out: Path) -> None:
-    """Write weights as fp16 safetensors with all that `from_pretrained` needs."""
+    """Write weights as fp16 safetensors, with everything that `from_pretrained` needs."""
     model.eval().to(torch.float16).save_pretrained(out)
     (out / "model.safetensors").chmod(0o644)  # safetensors makes it readable for the owner only
     for part in (tokenizer, processor):
@@ -86,7 +86,7 @@ def _tokenizer(recipe: TrainingRecipe) -> Any:
 
 
 def _texts(recipe: TrainingRecipe) -> Iterator[str]:
-    """Yield the texts that the tokenizer is trained on: each model's own share of the training texts."""
+    """Yield the texts that the tokenizer is trained on: a random part of the training texts."""
     drawings, rng = Drawings(), random.Random(f"tokenizer/{recipe.seed}")
     for number in itertools.islice(iter(lambda: rng.randrange(recipe.pool), -1), TOKENIZER_DRAWINGS):
         yield document(drawings.description(number), rng)

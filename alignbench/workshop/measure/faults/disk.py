@@ -1,4 +1,4 @@
-"""A full and a read-only disk at every place that a run writes, and files with a limited size."""
+"""What a run does if the disk is full or read-only wherever it writes, or if file sizes are limited."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from alignbench.errors import AlignbenchError
 from alignbench.findings import read_run
-from alignbench.workshop.measure._suite import workplace
+from alignbench.workshop.measure._suite import SMALL_RUN, workplace
 from alignbench.workshop.measure.faults import failing_disk
 from alignbench.workshop.measure.faults.tally import Tally
 
@@ -25,18 +25,10 @@ if TYPE_CHECKING:
 
     from alignbench.workshop.measure._suite import Workplace
 
-ARGUMENTS: Final = (
-    "-m",
-    "coral",
-    "--encoders=mini-clip,random-vit",
-    "--align-permutations=99",
-    "--n-samples=12",
-    "-p",
-    "no:randomly",
-)
-_SIZES: Final = (1000, 30_000, 300_000)  # size limits of files in bytes; pytest itself needs some
+ARGUMENTS: Final = ("-m", "coral", *SMALL_RUN)
+_SIZES: Final = (1000, 30_000, 300_000)  # size limits of files in bytes; pytest itself has to write some
 _RAW: Final = re.compile(r"INTERNALERROR|Traceback \(most recent call last\)")
-_SAID: Final = re.compile(r"can't be|could not|cannot|no space|read-only|too large", re.IGNORECASE)
+_ADMITS: Final = re.compile(r"can't be|could not|cannot|no space|read-only|too large", re.IGNORECASE)
 LIMIT = 900  # seconds for one run
 
 
@@ -80,22 +72,13 @@ def _run(
     """Run the suite from an empty cache; return None if it did not end."""
     for folder in ("reports", "cache", ".benchmarks"):
         shutil.rmtree(place.root / folder, ignore_errors=True)
-    environment = place.environment()
+    variables = {}
     if fault is not None:
-        environment[failing_disk.VARIABLE] = json.dumps({"root": str(place.root), **fault})
-        path = [str(place.root / "site"), environment.get("PYTHONPATH", "")]
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+        variables[failing_disk.VARIABLE] = json.dumps({"root": str(place.root), **fault})
+        path = [str(place.root / "site"), os.environ.get("PYTHONPATH", "")]
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, path))
     try:
-        return subprocess.run(
-            place.command(*ARGUMENTS),
-            cwd=place.root,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-            preexec_fn=before,
-            check=False,
-        )
+        return place.finish(*ARGUMENTS, variables=variables, timeout=LIMIT, preexec_fn=before)
     except subprocess.TimeoutExpired:
         return None
 
@@ -129,10 +112,10 @@ def _judge(
         tally.add("crash", f"{what}: signal {-done.returncode}")
         return
     left, expected = _left(place.root / "reports"), whole.scores
-    refused = done.returncode == 4  # before anything was embedded: nothing was scored
-    if not _SAID.search(output) and left != whole:
-        lacking = sorted(whole.files - left.files)
-        tally.add("silent", f"{what}: status {done.returncode}, {left.scores} scores, without {lacking}")
+    refused = done.returncode == 4  # the run stopped before anything was scored
+    if not _ADMITS.search(output) and left != whole:
+        missing = sorted(whole.files - left.files)
+        tally.add("silent", f"{what}: status {done.returncode}, {left.scores} scores, without {missing}")
         return
     shown = "ranked by" in output or f"{expected} scores" in output
     if not refused and left.scores < expected and not shown:
@@ -147,7 +130,7 @@ def _last_error(output: str) -> str:
 
 
 def _left(reports: Path) -> RunRemains:
-    """Return what remains of the newest run: its files, its scores, and whether `latest` leads to it."""
+    """Return what remains of the newest run."""
     runs = sorted(folder for folder in reports.glob("*-*") if folder.is_dir())
     if not runs:
         return RunRemains(0, frozenset())

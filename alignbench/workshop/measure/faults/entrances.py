@@ -1,4 +1,4 @@
-"""The entrances for text, arrays and earlier runs: what each one receives, and how.
+"""The entrances for text, arrays and earlier runs, and how each is fed.
 
 An entrance is a function of a scratch folder that returns a function, which feeds it one mutated input.
 """
@@ -17,7 +17,7 @@ from alignbench.workshop.measure.faults.mutate import mutated_bytes, mutated_jso
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     Feed = Callable[[random.Random], object]
@@ -103,13 +103,17 @@ def npy(folder: Path) -> Feed:
     return feed
 
 
+def _mutated_text(choices: Sequence[str], rng: random.Random) -> str:
+    return mutated_bytes(rng.choice(choices).encode(), rng)[:5000].decode("utf-8", "surrogateescape")
+
+
 def specs(folder: Path) -> Feed:
     """Feed the values of --encoders and --llms."""
     from alignbench import encoders, llms
 
     def feed(rng: random.Random) -> object:
-        data = mutated_bytes(rng.choice(SPECS).encode(), rng)[:5000]
-        return rng.choice((encoders.resolve, llms.resolve))(data.decode("utf-8", "surrogateescape"))
+        text = _mutated_text(SPECS, rng)
+        return rng.choice((encoders.resolve, llms.resolve))(text)
 
     return feed
 
@@ -132,8 +136,7 @@ def gates(folder: Path) -> Feed:
     from alignbench.findings import parse_gates
 
     def feed(rng: random.Random) -> object:
-        data = mutated_bytes(rng.choice(GATES).encode(), rng)[:5000]
-        return parse_gates(data.decode("utf-8", "surrogateescape"), "--fail")
+        return parse_gates(_mutated_text(GATES, rng), "--fail")
 
     return feed
 
@@ -154,13 +157,14 @@ def _runs(folder: Path, arguments: Callable[[Path, Path], list[str]]) -> Feed:
     parsed["scores"] = parsed["scores"][:6]
 
     def feed(rng: random.Random) -> object:
-        place = rng.choice((before, after))
-        text = mutated_json(parsed, rng).encode() if rng.random() < 0.7 else mutated_bytes(whole, rng)
-        (place / "scores.json").write_bytes(text)
+        file = rng.choice((before, after)) / "scores.json"
+        file.write_bytes(
+            mutated_json(parsed, rng).encode() if rng.random() < 0.7 else mutated_bytes(whole, rng)
+        )
         try:
             status = main(arguments(before, after))
         finally:
-            (place / "scores.json").write_bytes(whole)
+            file.write_bytes(whole)
         if status:
             raise SystemExit(status)
         return status

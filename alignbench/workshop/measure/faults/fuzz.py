@@ -1,4 +1,4 @@
-"""Minutes of mutated input at each entrance, each entrance in a separate process."""
+"""Feeds mutated input to each entrance for some minutes, each in a separate process."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import tempfile
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,7 @@ def measure(options: argparse.Namespace) -> Iterator[Tally]:
 
 
 def _in_a_process(name: str, minutes: float, seed: int) -> Tally:
+    tally = Tally(f"fuzz {name}")
     with tempfile.TemporaryDirectory() as folder:
         settings = json.dumps({"entrance": name, "minutes": minutes, "seed": seed, "folder": folder})
         environment = {**os.environ, "HF_HUB_OFFLINE": "1", "ALIGNBENCH_CACHE": str(Path(folder) / "cache")}
@@ -62,20 +64,14 @@ def _in_a_process(name: str, minutes: float, seed: int) -> Tally:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            tally = Tally(f"fuzz {name}")
             tally.add("hang", "the fuzzer itself did not end")
             return tally
         if done.returncode:
-            tally = Tally(f"fuzz {name}")
             tally.add("crash", f"status {done.returncode}: {done.stderr.strip()[-400:]}")
             return tally
-        return _from_json(name, json.loads(done.stdout.splitlines()[-1]))
-
-
-def _from_json(name: str, data: dict[str, Any]) -> Tally:
-    tally = Tally(f"fuzz {name}", examples=data["examples"], inputs=data["inputs"])
-    tally.counts.update(data["counts"])
-    return tally
+        data = json.loads(done.stdout.splitlines()[-1])
+        tally.counts.update(data["counts"])
+        return replace(tally, examples=data["examples"], inputs=data["inputs"])
 
 
 def fuzz(name: str, minutes: float, seed: int, folder: Path, *, most: float = math.inf) -> Tally:
@@ -121,6 +117,6 @@ def _ring(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    given = json.loads(sys.argv[1])
-    result = fuzz(given["entrance"], given["minutes"], given["seed"], Path(given["folder"]))
+    settings = json.loads(sys.argv[1])
+    result = fuzz(settings["entrance"], settings["minutes"], settings["seed"], Path(settings["folder"]))
     print(json.dumps({"counts": result.counts, "examples": result.examples, "inputs": result.inputs}))

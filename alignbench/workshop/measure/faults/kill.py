@@ -1,4 +1,4 @@
-"""`kill -9` at many moments of a run, serial and with workers: what was scored is kept."""
+"""Whether scores survive `kill -9` at many moments of a run, serial and with workers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from alignbench.errors import AlignbenchError
 from alignbench.findings import read_run
-from alignbench.workshop.measure._suite import workplace
+from alignbench.workshop.measure._suite import SMALL_RUN, workplace
 from alignbench.workshop.measure.faults.tally import Tally
 
 if TYPE_CHECKING:
@@ -25,15 +25,7 @@ if TYPE_CHECKING:
     from alignbench.types import Score
     from alignbench.workshop.measure._suite import Workplace
 
-ARGUMENTS: Final = (
-    "-m",
-    "cka or coral",
-    "--encoders=mini-clip,random-vit",
-    "--align-permutations=99",
-    "--n-samples=12",
-    "-p",
-    "no:randomly",
-)
+ARGUMENTS: Final = ("-m", "cka or coral", *SMALL_RUN)
 
 
 def measure(options: argparse.Namespace) -> Iterator[Tally]:
@@ -105,7 +97,7 @@ def _open_artifacts(tally: Tally, folder: Path, what: str) -> None:
             with np.load(path, allow_pickle=False) as arrays:
                 _ = [arrays[name] for name in arrays.files]
         except (OSError, ValueError) as error:
-            tally.add("lost", f"{what}: {path.name} is broken ({error})")
+            tally.add("lost", f"{what}: {path.name} can't be read ({error})")
 
 
 def _values(scores: list[Score]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Mutated model files, each loaded and used in a separate process: how they end.
+"""What happens when mutated model files are loaded and used, each in a separate process.
 
 The checkpoints are tiny ones of real architectures. A third of the mutations change JSON (configuration,
-tokenizer, processor), a third change the weights, and the rest are situations that no random change makes:
-pipes in place of files, sizes that no machine has, weights of another model.
+tokenizer, processor), a third change the weights, and the rest are situations that random changes do not
+produce: pipes in place of files, sizes beyond any machine, weights of another model.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tempfile
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -29,13 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 LIMIT = 120  # seconds for one model, on a machine that does other things
-_ABSURD: Final = (
-    "num_hidden_layers",
-    "hidden_size",
-    "vocab_size",
-    "num_attention_heads",
-    "intermediate_size",
-)
+_SIZES: Final = ("num_hidden_layers", "hidden_size", "vocab_size", "num_attention_heads", "intermediate_size")
 
 
 def measure(options: argparse.Namespace) -> Iterator[Tally]:
@@ -77,7 +71,7 @@ def _checkpoints(place: Path) -> dict[str, Path]:
 
 
 def _use(name: str, folder: Path) -> None:
-    """Load a checkpoint and embed with it; vectors that are not finite are a fault of ours."""
+    """Load a checkpoint and embed with it; if it yields vectors that are not finite, we accepted too much."""
     from alignbench import encoders, llms
     from alignbench.tests.tiny_models import TEXTS, images
 
@@ -97,19 +91,29 @@ def _json_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.json")) or [folder / "config.json"]
 
 
+def _read(path: Path) -> dict[str, Any]:
+    config: dict[str, Any] = {"model_type": "llama"}  # for a folder that has only a GGUF file
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else config
+
+
+def _removed(folder: Path, rng: random.Random) -> Path:
+    """Remove one of the model's files, and return its path."""
+    path = rng.choice([_weights(folder), *_json_files(folder)])
+    path.unlink(missing_ok=True)
+    return path
+
+
 def _mutated_json(folder: Path, rng: random.Random) -> str:
     path = rng.choice(_json_files(folder))
-    value = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"model_type": "llama"}
-    path.write_text(mutated_json(value, rng), encoding="utf-8")
+    path.write_text(mutated_json(_read(path), rng), encoding="utf-8")
     return f"values of {path.name}"
 
 
 def _mutated_config(folder: Path, rng: random.Random) -> str:
-    path = folder / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"model_type": "llama"}
+    config = _read(folder / "config.json")
     key = rng.choice(sorted(config))
     config[key] = rng.choice(VALUES)
-    path.write_text(json.dumps(config), encoding="utf-8")
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return f"{key} = {str(config[key])[:40]!r}"
 
 
@@ -150,25 +154,22 @@ def _lying_header(folder: Path, rng: random.Random) -> str:
 
 
 def _absurd_size(folder: Path, rng: random.Random) -> str:
-    path = folder / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"model_type": "llama"}
+    config = _read(folder / "config.json")
     holder = rng.choice([config, *[part for part in config.values() if isinstance(part, dict)]])
-    key, size = rng.choice(_ABSURD), rng.choice((10**6, 10**9, 10**15, -3, 0))
+    key, size = rng.choice(_SIZES), rng.choice((10**6, 10**9, 10**15, -3, 0))
     holder[key] = size
-    path.write_text(json.dumps(config), encoding="utf-8")
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return f"{key} = {size}"
 
 
 def _pipe(folder: Path, rng: random.Random) -> str:
-    path = rng.choice([_weights(folder), *_json_files(folder)])
-    path.unlink(missing_ok=True)
+    path = _removed(folder, rng)
     os.mkfifo(path)
     return f"a pipe as {path.name}"
 
 
 def _folder_for_file(folder: Path, rng: random.Random) -> str:
-    path = rng.choice([_weights(folder), *_json_files(folder)])
-    path.unlink(missing_ok=True)
+    path = _removed(folder, rng)
     path.mkdir()
     return f"a folder as {path.name}"
 
@@ -180,11 +181,10 @@ def _deep(folder: Path, rng: random.Random) -> str:
 
 
 def _quantized(folder: Path, rng: random.Random) -> str:
-    path = folder / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"model_type": "llama"}
+    config = _read(folder / "config.json")
     method = rng.choice(("awq", "gptq", "fp8", "bitsandbytes", "mxfp4", "compressed-tensors", "unheard-of"))
     config["quantization_config"] = {"quant_method": method, "bits": 4, "group_size": 128}
-    path.write_text(json.dumps(config), encoding="utf-8")
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return f"quantized by {method}"
 
 

@@ -1,4 +1,4 @@
-"""Mutations of bytes and of JSON values, like those by people's tools, disks and attackers."""
+"""Mutations of bytes and of JSON values, such as tools, failing disks and attackers cause."""
 
 from __future__ import annotations
 
@@ -10,54 +10,40 @@ if TYPE_CHECKING:
     import random
 
 DEEP: Final = 100_000
-# What a program expects least in place of a value.
+# Values that a program is least likely to expect.
 VALUES: Final[tuple[Any, ...]] = (
-    None,
-    True,
-    -1,
-    0,
-    10**6,
-    10**18,
-    10**400,
-    0.5,
-    float("nan"),
-    float("inf"),
-    "",
-    "x",
-    "\ud800",
-    "\x00",
-    "x" * 5000,
-    "../../../../etc/passwd",
-    [],
-    [[]],
-    {},
-    {"x": None},
-    [0] * 1000,
+    *(None, True, -1, 0, 10**6, 10**18, 10**400, 0.5, float("nan"), float("inf")),
+    *("", "x", "\ud800", "\x00", "x" * 5000, "../../../../etc/passwd"),
+    *([], [[]], {}, {"x": None}, [0] * 1000),
 )
 _SPLICES: Final = (
-    b"\x00",
-    b"\xff",
-    b"\xef\xbb\xbf",
-    b"\r\n",
-    b"\n",
-    b'"',
-    b"{",
-    b"[",
-    b"}",
-    b":",
-    b",",
-    b"=",
-    b"..",
-    b"/",
-    b"~",
-    b"nan",
-    b"1e999",
-    b"-0",
-    b"\xe2\x80\xae",
-    b"\\ud800",
-    b"&a *a",
-    b"!!python/object:os.system",
-    b"[" * DEEP,
+    *(
+        b"\x00",
+        b"\xff",
+        b"\xef\xbb\xbf",
+        b"\r\n",
+        b"\n",
+        b'"',
+        b"{",
+        b"[",
+        b"}",
+        b":",
+        b",",
+        b"=",
+        b"..",
+        b"/",
+        b"~",
+    ),
+    *(
+        b"nan",
+        b"1e999",
+        b"-0",
+        b"\xe2\x80\xae",
+        b"\\ud800",
+        b"&a *a",
+        b"!!python/object:os.system",
+        b"[" * DEEP,
+    ),
 )
 
 

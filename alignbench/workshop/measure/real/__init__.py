@@ -1,7 +1,7 @@
 """The whole suite with real weights: EfficientNet-Lite0, SmolLM2 and Gemma 3 on photographs and drawings.
 
 The weights are those that installed packages contain; nothing is installed or downloaded. The photographs
-come with scikit-image and scikit-learn, in addition to the packaged drawings.
+come with scikit-image and scikit-learn; the packaged drawings are used as well.
 """
 
 from __future__ import annotations
@@ -33,15 +33,11 @@ def main(argv: Sequence[str]) -> int:
     """Run the suite with real weights and print one line per check; return 1 if one failed."""
     experiments = sorted(file.stem.removeprefix("test_") for file in benchmarks().glob("test_*.py"))
     parser = argparse.ArgumentParser(prog="python -m alignbench.measure real", description=__doc__)
+    listed = ", ".join(experiments)
     parser.add_argument(
-        "--only",
-        nargs="+",
-        metavar="EXPERIMENT",
-        choices=experiments,
-        default=[],
-        help=", ".join(experiments),
+        "--only", nargs="+", metavar="EXPERIMENT", choices=experiments, default=[], help=listed
     )
-    parser.add_argument("--samples", type=int, default=30, help="of each data type (default: 30)")
+    parser.add_argument("--samples", type=int, default=30, help="samples of each data type (default: 30)")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="a new folder for the run's report")
     parser.add_argument("arguments", nargs="*", help="further arguments of pytest, after --")
     options = parser.parse_args(argv)
@@ -50,15 +46,15 @@ def main(argv: Sequence[str]) -> int:
     arguments = [f"--n-samples={options.samples}", *options.arguments]
     if options.only:
         arguments.append(f"-m={' or '.join(options.only)}")
-    right = True
+    failed = False
     with workplace() as place:
         for line in measured(place, arguments):
             print(line, flush=True)
-            right &= not (isinstance(line, checks.Check) and line.verdict == "FAILED")
+            failed |= isinstance(line, checks.Check) and line.verdict == "FAILED"
         latest = place.root / "reports" / "latest"
         if options.keep is not None and latest.exists():
             shutil.copytree(latest, options.keep)
-    return int(not right)
+    return int(failed)
 
 
 def measured(place: Workplace, arguments: Sequence[str]) -> Iterator[str | checks.Check]:
@@ -91,7 +87,7 @@ def measured(place: Workplace, arguments: Sequence[str]) -> Iterator[str | check
         yield checks.Check("FAILED", f"the run left no report, exit status {result.returncode}")
         yield output[-3000:]
         return
-    yield f"{photographs} photographs beside the packaged drawings"
+    yield f"{photographs} photographs in addition to the packaged drawings"
     yield from judged(place, output, result.returncode, load, tuple(specs["text"]))
 
 

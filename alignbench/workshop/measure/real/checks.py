@@ -7,11 +7,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from alignbench.datatypes import ALL
 from alignbench.units import plural
 from alignbench.workshop.measure.real.photographs import PHOTOGRAPH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from alignbench.types import Score
 
@@ -32,7 +33,7 @@ class Check:
     """The result of one check.
 
     Args:
-        verdict: the verdict; "told" if nothing was judged.
+        verdict: "ok" or "FAILED"; "told" if the line was reported but not judged.
         line: what was checked, with its numbers.
     """
 
@@ -71,14 +72,14 @@ def estimated(output: str, seconds: float, load: float) -> Check:
         seconds: the time that it took.
         load: the load per core before it: on a busy machine, the ratio is reported but not judged.
     """
-    found = _PLAN.search(output)
-    if found is None:
+    estimate = _PLAN.search(output)
+    if estimate is None:
         return Check("FAILED", "the plan states no time")
-    expected = float(found[1]) * _SECONDS[found[2]]
+    expected = float(estimate[1]) * _SECONDS[estimate[2]]
     ratio = seconds / expected
     line = f"estimate {expected:.0f} s, taken {seconds:.0f} s: a factor of {ratio:.2f}"
     if load > QUIET:
-        return Check("told", f"{line}; not judged, a load of {load:.2f} for each core before the run")
+        return Check("told", f"{line}; not judged, because the load per core before the run was {load:.2f}")
     return holds(1 / FACTOR <= ratio <= FACTOR, f"{line}, at most {FACTOR:g} either way")
 
 
@@ -107,21 +108,21 @@ def _complete(
     wanted = [name for side in models.values() if seen & set(side) for name in side]
     absent = [name for name in wanted if name not in seen]
     named = {name: next((why for why in reasons if name in why), None) for name in absent}
-    said = f"{experiment}: {len(wanted) - len(absent)} of {plural(len(wanted), 'model')}"
+    line = f"{experiment}: {len(wanted) - len(absent)} of {plural(len(wanted), 'model')}"
     for name, why in named.items():
-        said += f"; {name} is missing, " + ("and nothing says why" if why is None else f"because: {why}")
-    return holds(None not in named.values(), said)
+        line += f"; {name} is missing, " + ("and nothing says why" if why is None else f"because: {why}")
+    return holds(None not in named.values(), line)
 
 
 def _reasons(run: Mapping[str, Any], output: str) -> defaultdict[str, list[str]]:
     """Return the reasons for missing models, by experiment: failures and skipped tests."""
-    found: defaultdict[str, list[str]] = defaultdict(list)
+    reasons: defaultdict[str, list[str]] = defaultdict(list)
     for failure in run.get("failures", ()):
         names = ", ".join([*failure["encoders"], *failure["llms"]])
-        found[failure["experiment"]].append(f"{names}: {failure['reason']}")
+        reasons[failure["experiment"]].append(f"{names}: {failure['reason']}")
     for experiment, why in _SKIPPED.findall(output):
-        found[experiment].append(why)
-    return found
+        reasons[experiment].append(why)
+    return reasons
 
 
 def summary_names_all(run: Mapping[str, Any], summary: str) -> Check:
@@ -133,8 +134,8 @@ def summary_names_all(run: Mapping[str, Any], summary: str) -> Check:
     """
     plain = summary.replace("\\", "")
     absent = [model["name"] for model in run["models"] if model["name"] not in plain]
-    said = f"doesn't name {', '.join(absent)}" if absent else "names every model"
-    return holds(not absent, f"summary.md {said} ({plural(len(run['models']), 'model')})")
+    verdict = f"doesn't name {', '.join(absent)}" if absent else "names every model"
+    return holds(not absent, f"summary.md {verdict} ({plural(len(run['models']), 'model')})")
 
 
 def ranked_all(run: Mapping[str, Any], rankings: Sequence[Mapping[str, Any]]) -> Check:
@@ -152,8 +153,8 @@ def ranked_all(run: Mapping[str, Any], rankings: Sequence[Mapping[str, Any]]) ->
         if absent:
             title = f"{ranking['metric']} of {ranking['data_type']} with {ranking['llm']}"
             gaps.append(f"{title} lacks {', '.join(absent)}")
-    said = "; ".join([f"{plural(len(rankings), 'ranking')} of {plural(len(encoders), 'encoder')}", *gaps])
-    return holds(not gaps, said)
+    line = "; ".join([f"{plural(len(rankings), 'ranking')} of {plural(len(encoders), 'encoder')}", *gaps])
+    return holds(not gaps, line)
 
 
 def trained_above_control(scores: Iterable[Score], llm: str) -> Check:
@@ -163,22 +164,17 @@ def trained_above_control(scores: Iterable[Score], llm: str) -> Check:
         scores: the run's scores.
         llm: the LLM that the encoders are compared with.
     """
-    found = {
-        score.encoder: score.value
-        for score in scores
-        if score.metric == METRIC
-        and score.data_type == PHOTOGRAPH
-        and score.llm == llm
-        and score.other is None
-        and score.value is not None
+    values = {
+        score.encoder: value
+        for score, value in _values(scores, PHOTOGRAPH)
+        if score.llm == llm and score.other is None
     }
     title = f"{METRIC} of photographs with {llm}"
-    if TRAINED not in found or CONTROL not in found:
-        return Check(
-            "told", f"{title}: not looked at without scores of {TRAINED} and {CONTROL}, which compare has"
-        )
-    numbers = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
-    return holds(found[TRAINED] > found[CONTROL], f"{title}: {numbers}; {TRAINED} has to be above {CONTROL}")
+    if TRAINED not in values or CONTROL not in values:
+        return _not_checked(title, TRAINED, CONTROL)
+    numbers = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+    line = f"{title}: {numbers}; {TRAINED} has to be above {CONTROL}"
+    return holds(values[TRAINED] > values[CONTROL], line)
 
 
 def llms_agree(scores: Iterable[Score], pair: tuple[str, ...]) -> Check:
@@ -188,22 +184,25 @@ def llms_agree(scores: Iterable[Score], pair: tuple[str, ...]) -> Check:
         scores: the run's scores.
         pair: the real LLMs.
     """
-    found = {
-        frozenset((score.llm, score.other)): score.value
-        for score in scores
-        if score.metric == METRIC
-        and score.encoder is None
-        and score.llm is not None
-        and score.other
-        and score.value is not None
-        and score.data_type == "all"
+    values = {
+        frozenset((score.llm, score.other)): value
+        for score, value in _values(scores, ALL)
+        if score.encoder is None and score.llm is not None and score.other
     }
-    own = frozenset(pair)
+    real = frozenset(pair)
     toys = [frozenset((name, TOY)) for name in pair]
     title = f"{METRIC} of texts"
-    if len(pair) < 2 or any(both not in found for both in (own, *toys)):
-        return Check(
-            "told", f"{title}: not looked at without scores of {', '.join((*pair, TOY))}, which compare has"
-        )
-    numbers = ", ".join(f"{' and '.join(sorted(map(str, both)))} {found[both]:.3f}" for both in (own, *toys))
-    return holds(found[own] > max(found[both] for both in toys), f"{title}: {numbers}")
+    if len(pair) < 2 or any(both not in values for both in (real, *toys)):
+        return _not_checked(title, *pair, TOY)
+    numbers = (f"{' and '.join(sorted(map(str, both)))} {values[both]:.3f}" for both in (real, *toys))
+    return holds(values[real] > max(values[both] for both in toys), f"{title}: {', '.join(numbers)}")
+
+
+def _values(scores: Iterable[Score], data_type: str) -> Iterator[tuple[Score, float]]:
+    for score in scores:
+        if score.metric == METRIC and score.data_type == data_type and score.value is not None:
+            yield score, score.value
+
+
+def _not_checked(title: str, *models: str) -> Check:
+    return Check("told", f"{title}: not checked, because it needs compare's scores of {', '.join(models)}")

@@ -51,8 +51,8 @@ PHOTOGRAPHS: Final = tuple(
 
 def folder_of(package: str, inside: str = "") -> Path | None:
     """Return a folder of an installed package, without importing it; None if it does not exist."""
-    found = importlib.util.find_spec(package)
-    roots = list(found.submodule_search_locations or []) if found else []
+    spec = importlib.util.find_spec(package)
+    roots = list(spec.submodule_search_locations or []) if spec else []
     return next((folder for root in roots if (folder := Path(root) / inside).is_dir()), None)
 
 
@@ -89,7 +89,7 @@ def write_data(root: Path, folders: Mapping[str, Path]) -> tuple[int, list[str]]
         file = folders[photograph.package] / photograph.name
         if not file.is_file():
             missing.append(
-                f"no photograph {photograph.name} in {photograph.package}: it ships none of that name"
+                f"no photograph {photograph.name} in {photograph.package}: this version does not ship it"
             )
             continue
         shutil.copy(file, root / "images" / PHOTOGRAPH / photograph.name)
@@ -112,5 +112,5 @@ def _line(photograph: Photograph) -> dict[str, Any]:
     }
 
 
-def _text(said: str) -> dict[str, str]:
-    return {"type": "text", "text": said}
+def _text(text: str) -> dict[str, str]:
+    return {"type": "text", "text": text}

