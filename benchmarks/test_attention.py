@@ -1,4 +1,4 @@
-"""Attention maps, checked: does an encoder see what a text names where it is, and does it look at objects?"""
+"""Attention maps, checked on known scenes: does an encoder see things where they are, and look at objects?"""
 
 import pytest
 

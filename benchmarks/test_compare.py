@@ -1,4 +1,4 @@
-"""Encoders compared: on each data type, by trained projectors, by the samples that count, with each other.
+"""Encoders compared: by data type, by trained projectors, by influential samples, and with each other.
 
 The metrics on all data together are those of test_cka.py, which `-m compare` runs, too.
 """

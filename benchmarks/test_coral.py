@@ -1,4 +1,4 @@
-"""Distribution alignment: Deep CORAL and spectra, across and within modalities. It never sees the pairing.
+"""Similarity of distributions by Deep CORAL and spectra, within and across sides, blind to the pairing.
 
 Its figures also show CKA and EAS of every pair: `-m coral` runs those tests of other files, too.
 """

@@ -1,4 +1,4 @@
-"""Composites: class structure on the vision side, and the scores that weigh it with CKA and CORAL."""
+"""Class structure on the vision side, and the composite scores of it with CKA and CORAL."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""ELAS of every encoder with every LLM: CKA, and how well a projector carries over to new pairs."""
+"""ELAS of every encoder with every LLM: CKA, and how well a projector works on new pairs."""
 
 import pytest
 

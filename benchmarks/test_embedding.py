@@ -1,4 +1,4 @@
-"""Embedding space in two dimensions: how far each picture can be believed, and vision laid over text."""
+"""Embedding spaces in two dimensions with a measure of how far to believe them, and vision laid over text."""
 
 import pytest
 

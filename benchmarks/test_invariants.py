@@ -1,4 +1,4 @@
-"""What every registered metric declares of itself, checked by Hypothesis on hostile input: yours included."""
+"""The declared properties of every registered metric, also of your own, checked by Hypothesis."""
 
 from functools import cache
 

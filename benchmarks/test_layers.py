@@ -1,4 +1,4 @@
-"""Every layer of each encoder against every layer of each LLM: is the end where they are most alike?"""
+"""Every layer of each encoder against every layer of each LLM: are the last layers the most alike?"""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Every encoder with every LLM: the metrics of the matrix, `--align-metrics`."""
+"""Every encoder with every LLM, by the metrics of `--align-metrics`."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The experiments that others registered, in a conftest.py or by an entry point: a test for each part."""
+"""A test for each part of the experiments that others register in a conftest.py or by an entry point."""
 
 from alignbench.plugin.others import registered_tests
 

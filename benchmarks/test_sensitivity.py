@@ -1,4 +1,4 @@
-"""Sensitivity: the same score under other pooling, layer, fit and scaling. Does the ranking survive?"""
+"""Sensitivity: does the ranking survive another pooling, layer, fit or scaling?"""
 
 import pytest
 

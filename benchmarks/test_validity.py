@@ -1,4 +1,4 @@
-"""Which score predicts performance? Of this run's encoders; and, with `-m study`, of many trainings."""
+"""Which score predicts performance, for this run's encoders and, with `-m study`, for many trainings?"""
 
 import pytest
 

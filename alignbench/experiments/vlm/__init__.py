@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.experiments.base import Computed, Cost, Experiment, NotApplicableError, Part
+from alignbench.experiments.base import CellResult, Cost, Experiment, NotApplicableError, Part
 from alignbench.experiments.trained import Repeats
 from alignbench.experiments.vlm.result import REPEATS, VLMSettings
 from alignbench.experiments.vlm.scores import vlm
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from alignbench.weights.custom import Custom
 
 
-def train(bench: Bench, encoder: Encoder | Custom, llm: LLM | Custom, projector: str) -> Computed:
+def train(bench: Bench, encoder: Encoder | Custom, llm: LLM | Custom, projector: str) -> CellResult:
     """Return the perplexity of captions, what the image adds to it, and answers; with the curves."""
     chosen, name = bench.option("encoders"), encoder.info.stand_in_for or encoder.info.name
     if not bench.is_given("encoders") and name not in chosen:
@@ -29,7 +29,7 @@ def train(bench: Bench, encoder: Encoder | Custom, llm: LLM | Custom, projector:
     scores, arrays = vlm(
         lambda: bench.patches(encoder), bench.head(llm), bench.dataset, settings, names=names
     )
-    return Computed(scores, arrays, f"vlm-{projector}")
+    return CellResult(scores, arrays, f"vlm-{projector}")
 
 
 def encoders_by_default(config: Config) -> tuple[str, ...]:
