@@ -1,4 +1,4 @@
-"""Figures of validity: which score goes with which outcome, and what three encoders would have said."""
+"""Figures of validity: how scores correlate with outcomes, and what three encoders would have said."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ STRONG = "0.99"
     "study",
     caption=Caption(
         "Which score predicts which outcome?",
-        "A row a score, a column an outcome: Pearson's r over trainings, the strongest first. Stars: how "
-        "often the largest of all cells would be as large by chance.",
-        "Anything by a colour without a star: of so many cells some are high by chance. No score can go "
-        "with an outcome better than the outcome goes with itself (columns agree).",
+        "Each row is a score, each column an outcome: Pearson's r over trainings, the strongest first. "
+        "Stars: how often the largest of all cells would be as large by chance.",
+        "Anything by a colour without a star: of that many cells some are high by chance. No score can "
+        "correlate with an outcome better than the outcome does with itself (columns agree).",
     ),
 )
 def validity_matrix(found: Validity) -> Figure | None:
-    """Draw r of every score (down) with every outcome (across), strongest first, stars by max-|r| p."""
+    """Draw r of every score (down) with every outcome (across), strongest first; stars show max-|r| p."""
     if not found.links:
         return None
-    r = {(one.correlation.metric, one.correlation.outcome): one for one in found.links}
+    r = {(link.correlation.metric, link.correlation.outcome): link for link in found.links}
     outcomes = list(dict.fromkeys(outcome for _, outcome in r))[:MOST_COLUMNS]
     every = list(dict.fromkeys(metric for metric, _ in r))
     metrics = sorted(every, key=lambda m: (-max(abs(r[m, o].correlation.pearson) for o in outcomes), m))
@@ -66,9 +66,10 @@ def validity_matrix(found: Validity) -> Figure | None:
     ax.set_xticks(range(len(outcomes)), [_title(outcome, found) for outcome in outcomes], fontsize=8)
     notes = [
         clean(found.statement),
-        "In each cell: Pearson's r over lineages, the mean over columns (LLMs and drawings or data types).\n"
-        "Stars: p of the largest |r| of all cells, labels permuted: at most .05 (*), .01 (**), .001 (***).\n"
-        "Columns agree: the mean r between an outcome's columns; noise bounds what a score can reach.",
+        "Each cell: Pearson's r over lineages, averaged over columns (LLMs and drawings or data types). "
+        "Stars:\np of the largest |r| of all cells with permuted labels, at most .05 (*), .01 (**) or .001 "
+        "(***).\nColumns agree: the mean r between an outcome's columns; noise bounds the r that a score "
+        "can reach.",
     ]
     notes += left_out(len(shown), len(metrics), "scores")
     entitle(figure, f"Which score predicts which outcome? {_size(found)}", *notes)
@@ -78,15 +79,15 @@ def validity_matrix(found: Validity) -> Figure | None:
 @declare_figure(
     "study",
     caption=Caption(
-        "How does the best predictor go with its outcome?",
-        "A panel a column of the study, a point an encoder; marks and colours are families. The r above a "
-        "panel is of this column; the note below says what all columns say together.",
+        "How does the best predictor correlate with its outcome?",
+        "Each panel is a column of the study, each point an encoder; marks and colours are families. The r "
+        "above a panel is of this column; the note below is of all columns together.",
         "How well the score predicts the next encoder: it was chosen as the best of many, and encoders of "
-        "one family are no independent samples.",
+        "one family are not independent samples.",
     ),
 )
 def validity_scatter(found: Validity) -> Figure | None:
-    """Draw the link that stands out most: a panel a column, a point an encoder, named."""
+    """Draw the strongest link: one panel per column, and one named point per encoder."""
     if found.best is None:
         return None
     one, table = found.best.correlation, found.table
@@ -128,23 +129,25 @@ def validity_scatter(found: Validity) -> Figure | None:
     caption=Caption(
         "What would three encoders have said?",
         "Left: Pearson's r over every three of the encoders; the line is r over all. Right: how often three "
-        "encoders give a nearly perfect r, a point a score and outcome; red: how often unrelated numbers do.",
-        "That a score with many perfect threes predicts better: three points lie nearly on a line by chance.",
+        "encoders give a nearly perfect r, with one point per score and outcome; red: how often unrelated "
+        "numbers do.",
+        "Whether a score with many perfect triples predicts better: three points often lie nearly on a line "
+        "by chance.",
     ),
 )
 def validity_paradox(found: Validity) -> Figure | None:
-    """Draw what three encoders would have said: of the strongest link all subsets, of the others a share."""
+    """Draw r of all subsets of three for the strongest link, and the share of strong r for every link."""
     if found.best is None or found.lineages <= 3:
         return None
     best = found.best.correlation
-    own = next(p for p in found.paradoxes if (p.metric, p.outcome) == (best.metric, best.outcome))
+    paradox = next(p for p in found.paradoxes if (p.metric, p.outcome) == (best.metric, best.outcome))
     figure = new_figure(10.2, 4.6)
     left, right = figure.subplots(1, 2)
-    left.hist(own.r, bins=np.linspace(-1, 1, 41), color="#9DB8D9", edgecolor="white", linewidth=0.4)
+    left.hist(paradox.r, bins=np.linspace(-1, 1, 41), color="#9DB8D9", edgecolor="white", linewidth=0.4)
     left.axvline(best.pearson, color=INK, linewidth=1.6)
-    said, side = f" all {found.lineages}: r = {best.pearson:.2f} ", "right" if best.pearson > 0 else "left"
+    text, side = f" all {found.lineages}: r = {best.pearson:.2f} ", "right" if best.pearson > 0 else "left"
     place = ("data", "axes fraction")
-    beside(left, said, (best.pearson, 0.97), coordinates=place, va="top", ha=side, fontsize=8)
+    beside(left, text, (best.pearson, 0.97), coordinates=place, va="top", ha=side, fontsize=8)
     left.set_xlabel("Pearson's r of three encoders")
     left.set_ylabel("subsets of three (each column)")
     left.set_title(f"{fit(clean(best.metric), 26)} with {fit(clean(_plain(best.outcome)), 30)}", fontsize=9)
@@ -152,9 +155,9 @@ def validity_paradox(found: Validity) -> Figure | None:
     entitle(
         figure,
         "What any three of these encoders would have said",
-        _paradox_note(own),
-        f"Right: a point a score and outcome. Red: what three unrelated numbers give "
-        f"({own.by_chance[STRONG]:.0%}); it is no sign of anything.",
+        _paradox_note(paradox),
+        f"Right: one point per score and outcome. Red: how often three unrelated numbers reach this r "
+        f"({paradox.by_chance[STRONG]:.0%}).",
     )
     return figure
 
@@ -172,19 +175,21 @@ def _shares(ax: Axes, found: Validity) -> None:
     ax.set_ylabel(f"% of subsets of three with |r| ≥ {STRONG}")
 
 
-def _paradox_note(own: Paradox) -> str:
-    which = "all" if own.drawn == own.subsets else f"{own.drawn:,} drawn of"
+def _paradox_note(paradox: Paradox) -> str:
+    which = "all" if paradox.drawn == paradox.subsets else f"{paradox.drawn:,} drawn of"
     return (
-        f"Left: {which} {own.subsets:,} subsets in every column: |r| ≥ .99 in {own.strong[STRONG]:.0%}, "
-        f"≥ .9 in {own.strong['0.9']:.0%}, the opposite sign in {own.opposite:.0%}.\n"
-        f"The exact p of three is never below {own.smallest_p:.2f}, however large their r."
+        f"Left: {which} {paradox.subsets:,} subsets in every column: |r| ≥ .99 in "
+        f"{paradox.strong[STRONG]:.0%}, ≥ .9 in {paradox.strong['0.9']:.0%}, the opposite sign in "
+        f"{paradox.opposite:.0%}.\n"
+        f"The exact p of three encoders is never below {paradox.smallest_p:.2f}, however large their r."
     )
 
 
 def _written(link: Link) -> str:
-    one = link.correlation
-    stars = next((mark for level, mark in STARS if one.p_adjusted <= level), "") if one.estimable else ""
-    return f"{round(one.pearson, 2) + 0.0:.2f}{stars}".replace("0.", ".", 1)  # no minus before a zero
+    r, stars = link.correlation.pearson, ""
+    if link.correlation.estimable:
+        stars = next((mark for level, mark in STARS if link.correlation.p_adjusted <= level), "")
+    return f"{round(r, 2) + 0.0:.2f}{stars}".replace("0.", ".", 1)  # adding 0.0 avoids -0.00
 
 
 def _title(outcome: str, found: Validity) -> str:
@@ -201,11 +206,11 @@ def _plain(outcome: str) -> str:
 
 
 def _size(found: Validity) -> str:
+    if not found.name:
+        return f"({found.lineages} lineages)"
     encoders = len(found.table.encoders)
     more = "" if encoders == found.lineages else f", {encoders} checkpoints"
-    return (
-        f"({found.name}: {found.lineages} lineages{more})" if found.name else f"({found.lineages} lineages)"
-    )
+    return f"({found.name}: {found.lineages} lineages{more})"
 
 
 def _families(link: Link) -> str:

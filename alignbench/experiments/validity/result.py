@@ -19,7 +19,7 @@ FIGURES = (validity_matrix, validity_scatter, validity_paradox)
 
 
 def write_result(folder: Path, cells: Sequence[Cell]) -> list[Validity]:
-    """Write what the study's cells say into `folder`; return the tables, the primary one first."""
+    """Write the result of the study's cells into `folder`; return the tables, the primary one first."""
     found = study_validities(cells)
     if not found:
         return []

@@ -1,4 +1,4 @@
-"""Validity within a run: what its own few encoders can say, and that they can't say much."""
+"""Validity within a run: the little that its own few encoders can say."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "validity"
 METRIC = "largest_r"
-# Enough to order encoders, and short: the study is where validity is measured.
+# Enough to rank encoders in a short time; validity itself is measured by the study.
 SETTINGS = CellSettings(splits=2, elas_splits=0, epochs=100, vlm_epochs=0, by_type=False)
-_UNTRAINED = "random weights: a control, of no training"
+_UNTRAINED = "random weights: a control without training"
 
 
 def run_table(pairs: Sequence[Pair], seed: int) -> Table:
-    """Return encoders with their scores and short end-to-end trainings; a column an LLM.
+    """Return encoders with their scores and the outcomes of short end-to-end trainings; one column per LLM.
 
-    An encoder's lineage is the source of its weights. Untrained ones are left out: they come of no training.
+    An encoder's lineage is the source of its weights. Encoders with random weights are left out, since they
+    come from no training.
 
     Args:
         pairs: every encoder with every LLM.
-        seed: of splits and trainings.
+        seed: the seed of splits and trainings.
     """
     settings = CellSettings(**{**SETTINGS.to_dict(), "seed": seed, "width": min(p.x.dim for p in pairs)})
     cells: dict[tuple[str, str], tuple[dict[str, float], dict[str, float]]] = {}
@@ -68,7 +69,7 @@ def run_table(pairs: Sequence[Pair], seed: int) -> Table:
 
     return Table(
         encoders=tuple(models),
-        # what somebody registered says no source by which two of them could be told apart
+        # a registered encoder has no source that would tell it from others
         lineages=tuple(m.label if m.weights == "custom" else m.source for m in models.values()),
         families=tuple(model.family for model in models.values()),
         columns=tuple(f"{llm} {ALL}" for llm in llms),
@@ -79,9 +80,9 @@ def run_table(pairs: Sequence[Pair], seed: int) -> Table:
 
 
 def run_score(pairs: Sequence[Pair], seed: int) -> Score:
-    """Return the largest |r| of a score with an outcome, and its p after all were looked at.
+    """Return the largest |r| of a score with an outcome, and its p adjusted for looking at all of them.
 
-    Below five lineages the score is flagged `not_estimable`; its numbers stand, for what they are.
+    With fewer than five lineages the score is flagged `not_estimable`, but keeps its numbers.
     """
     table = run_table(pairs, seed)
     enough = len(table.encoders) > 2 and table.metrics and table.outcomes
@@ -100,7 +101,7 @@ def run_score(pairs: Sequence[Pair], seed: int) -> Score:
     lineages = len(set(table.lineages))
     if found is None or found.best is None:
         counted = f"{len({p.x.model.label for p in pairs})} encoders, {plural(lineages, 'lineage')}"
-        reason = f"not estimable: {counted}; it takes {ESTIMABLE} lineages"
+        reason = f"not estimable: {counted}; at least {ESTIMABLE} lineages are needed"
         return Score(value=None, status="not_applicable", reason=reason, params=_about(table), **common)
     best = max(found.links, key=lambda link: abs(link.correlation.pearson)).correlation
     return Score(

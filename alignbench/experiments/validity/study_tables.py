@@ -1,10 +1,11 @@
-"""From the study's cells to the tables that validity is judged from, and to the files of its result."""
+"""The tables that validity is judged by, made from the study's cells, and the files of its result."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
 
 
 def study_validities(cells: Sequence[Cell], *, seed: int = 42) -> list[Validity]:
-    """Return what the study's cells say, the primary table first.
+    """Return the validity of each table of the study's cells, the primary table first.
 
-    The primary table is of the ends of all trainings on the first drawings over all LLMs: it has every
-    outcome. The others show how far it holds: on the other drawings, on all together, by data type, without
+    The primary table has the ends of all trainings on the first drawings with all LLMs, and every outcome.
+    The others show how far its result holds: on the other drawings, on all drawings, by data type, without
     untrained encoders, and with early checkpoints as blocks of their lineages.
     """
     drawings = sorted({cell.drawings for cell in cells}, key=lambda d: (list(DRAWINGS).index(d), d))
@@ -40,11 +41,8 @@ def study_validities(cells: Sequence[Cell], *, seed: int = 42) -> list[Validity]
     types = sorted({t for cell in first for t in cell.outcomes} - {ALL})
     early = {cell.card.lineage for cell in cells if not cell.card.final}
     wanted: dict[str, tuple[Sequence[Cell], Sequence[str]]] = {
-        **{f"{d} drawings": (own, [ALL]) for d, own in final.items()},
-        "all drawings": (
-            [cell for own in final.values() for cell in own] if len(drawings) > 1 else [],
-            [ALL],
-        ),
+        **{f"{d} drawings": (of_drawings, [ALL]) for d, of_drawings in final.items()},
+        "all drawings": (list(chain(*final.values())) if len(drawings) > 1 else [], [ALL]),
         "by data type": (first, types),
         "without untrained encoders": ([c for c in first if c.card.family != "random"], [ALL]),
         "with early checkpoints": (
@@ -61,10 +59,10 @@ def study_validities(cells: Sequence[Cell], *, seed: int = 42) -> list[Validity]
 
 
 def study_table(cells: Iterable[Cell], types: Sequence[str] = (ALL,)) -> Table:
-    """Return cells as a table: a row an encoder, a column a set of drawings, an LLM and a data type.
+    """Return cells as a table: one row per encoder, one column per set of drawings, LLM and data type.
 
-    Encoders that lack a column are left out, and named with the reason; so are metrics without a value for
-    every encoder and column.
+    Encoders that lack a column are left out with the reason, and so are metrics that lack a value for some
+    encoder and column.
     """
     by_encoder: dict[str, dict[Column, Cell]] = {}
     for cell in cells:
@@ -78,7 +76,7 @@ def study_table(cells: Iterable[Cell], types: Sequence[str] = (ALL,)) -> Table:
     }
     encoders = [encoder for encoder in by_encoder if encoder not in left_out]
     cards = [next(iter(by_encoder[encoder].values())).card for encoder in encoders]
-    # checkpoints of a lineage in the order of their steps, so that blocks compare
+    # the checkpoints of a lineage are sorted by step, so that blocks can be compared
     order = sorted(range(len(encoders)), key=lambda i: (cards[i].lineage, cards[i].step))
     encoders, cards = [encoders[i] for i in order], [cards[i] for i in order]
 
@@ -109,24 +107,18 @@ def study_table(cells: Iterable[Cell], types: Sequence[str] = (ALL,)) -> Table:
 
 def links_csv(found: Sequence[Validity]) -> str:
     """Return all links of all tables as CSV."""
-    families = list(dict.fromkeys(family for one in found for family in one.table.families))
+    families = list(dict.fromkeys(family for result in found for family in result.table.families))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([*_HEADER, *(f"r_without_{family}" for family in families)])
-    for one in found:
-        for link in one.links:
+    for result in found:
+        size = len(result.table.encoders), len(result.table.columns)
+        for link in result.links:
             c, e = link.correlation, link.explained
-            row = [one.name, c.metric, c.outcome, c.lineages, len(one.table.encoders), len(one.table.columns)]
-            numbers: list[float | None] = [
-                c.pearson,
-                c.spearman,
-                c.kendall,
-                c.p,
-                c.spearman_p,
-                c.kendall_p,
-                c.p_adjusted,
-            ]
+            numbers: list[float | None] = [c.pearson, c.spearman, c.kendall]
+            numbers += [c.p, c.spearman_p, c.kendall_p, c.p_adjusted]
             numbers += [c.low, c.high, e.r2, e.q2, e.null_r2, *(link.without.get(f) for f in families)]
+            row = [result.name, c.metric, c.outcome, c.lineages, *size]
             writer.writerow([*row, *("" if v is None else f"{v:.5g}" for v in numbers)])
     return buffer.getvalue()
 
@@ -154,7 +146,7 @@ _HEADER = (
 
 
 def values_csv(cells: Sequence[Cell]) -> str:
-    """Return all numbers of all cells as CSV: a row a cell and data type."""
+    """Return all numbers of all cells as CSV, with one row per cell and data type."""
     metrics = list(dict.fromkeys(name for c in cells for own in c.metrics.values() for name in own))
     outcomes = list(dict.fromkeys(name for c in cells for own in c.outcomes.values() for name in own))
     named = [*(f"metric_{name}" for name in metrics), *(f"performance_{name}" for name in outcomes)]
