@@ -60,10 +60,9 @@ class Reach:
 
     def check(self, method: str, n: int) -> None:
         """Raise TooFewSamplesError if the number asked for needs more than n rows."""
-        name, asked = {"tsne": ("perplexity", self.perplexity), "umap": ("neighbors", self.neighbors)}.get(
-            method, ("", None)
-        )
+        asked = {"tsne": self.perplexity, "umap": self.neighbors}.get(method)
         if asked is not None and asked >= n:
+            name = "perplexity" if method == "tsne" else "neighbors"
             raise TooFewSamplesError(
                 f"{name}: {asked:g} neighbours need more samples than that, got {n}; give a smaller "
                 "number or more samples"

@@ -98,8 +98,8 @@ def alignment_summary(inputs: FigureInputs) -> Figure | None:
     bar = figure.colorbar(image, ax=ax, shrink=0.5, aspect=25, pad=0.01, extend="both")
     bar.set_label("from shuffled pairs or chance (0)\nto the best possible value (1)", fontsize=8)
     notes = [
-        "Blue: better than shuffled pairs and chance; red: worse. In brackets: not shown to beat shuffled\n"
-        "pairs (p > .05). ↓: lower is better. Grey: the metric doesn't see which text belongs to which\n"
+        "Blue: better than shuffled pairs and chance; red: worse. In brackets: not shown to beat shuffled "
+        "pairs (p > .05). ↓: lower is better. Grey: the metric doesn't see which text belongs to which "
         "image, or it has no chance level. n/a: the report has the reason.",
     ]
     if len(recorded) > len(rows):

@@ -11,13 +11,16 @@ from alignbench.errors import DegenerateError, TooFewSamplesError
 from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.memory import check_room, is_out_of_memory
 from alignbench.metrics.basis import basis_settings
-from alignbench.stats import evaluate
-from alignbench.types import Score
+from alignbench.stats import evaluate, p_value
+from alignbench.types import Null, Score
 from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from alignbench.metrics import Metric
     from alignbench.stats import Evaluation
@@ -156,6 +159,24 @@ def evaluate_pair(metric: Metric, pair: Pair, settings: Settings, **how: Any) ->
             params=settings.basis_params(n, dims) if needs_basis(metric) else None,
             **how,
         )
+
+
+def drawn_null(
+    kind: str, value: float, drawn: NDArray[np.float64], mean: float | None = None, **fields: Any
+) -> Null:
+    """Return the null of a value with mean, std, z and p over its draws.
+
+    Args:
+        kind: what was drawn.
+        value: the observed value.
+        drawn: the values of the draws [draws].
+        mean: the exact mean, if it is known.
+        fields: further fields of the null.
+    """
+    mean = float(drawn.mean()) if mean is None else mean
+    std = float(drawn.std(ddof=1))
+    z = (value - mean) / std if std else None
+    return Null(kind, mean, std, z, p_value(value, drawn), len(drawn), **fields)
 
 
 def blas_threads(pair: Pair) -> AbstractContextManager[object]:

@@ -178,8 +178,8 @@ def shuffled_order(groups: Sequence[str], rng: np.random.Generator) -> Order:
     _, codes, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
     members = np.split(np.argsort(codes, kind="stable"), np.cumsum(sizes)[:-1])
     order = np.empty(len(codes), dtype=np.intp)
-    for own, other in zip(members, rng.permutation(len(members)), strict=True):
-        order[own] = np.resize(members[other], len(own))
+    for rows, other in zip(members, rng.permutation(len(members)), strict=True):
+        order[rows] = np.resize(members[other], len(rows))
     return order
 
 
@@ -205,21 +205,19 @@ def train_all(
     from alignbench.projectors.fit import fit
 
     inputs = pair.x.values if x is None else x
-    own, at_each = np.arange(len(pair)), repeats.seeds + CONTROLS
+    unchanged, at_each = np.arange(len(pair)), repeats.seeds + CONTROLS
     size = 4 * len(pair) * pair.y.dim * at_each
     at_once = max(1, PREDICTION_BYTES // size)
     for start in range(0, len(splits), at_once):
-        trials = [(rows, seed) for rows in splits[start : start + at_once] for seed in range(at_each)]
-        runs = [
-            rows.split(
-                _initial(repeats, rows, seed), _control(pair, repeats, rows, seed), everything=everything
-            )
-            for rows, seed in trials
-        ]
+        trials = [(rows, number) for rows in splits[start : start + at_once] for number in range(at_each)]
+        runs = []
+        for rows, number in trials:
+            seed = seed_for(repeats.seed, f"initial weights {number} of split {rows.number}")
+            runs.append(rows.split(seed, _control(pair, repeats, rows, number), everything=everything))
         fitted = fit(inputs, pair.y.values, runs, training, groups=pair.groups, device=repeats.device)
         outcomes = [
-            Outcome(rows, own if run.order is None else run.order, one.prediction, one.epoch)
-            for (rows, _), run, one in zip(trials, runs, fitted, strict=True)
+            Outcome(rows, unchanged if run.order is None else run.order, result.prediction, result.epoch)
+            for (rows, _), run, result in zip(trials, runs, fitted, strict=True)
         ]
         for first in range(0, len(outcomes), at_each):
             of_split = outcomes[first : first + at_each]
@@ -232,10 +230,6 @@ def _control(pair: Pair, repeats: Repeats, rows: Rows, number: int) -> Order | N
         return None
     purpose = f"control {number - repeats.seeds} of split {rows.number}"
     return shuffled_order(pair.groups, rng_for(repeats.seed, purpose))
-
-
-def _initial(repeats: Repeats, rows: Rows, number: int) -> int:
-    return seed_for(repeats.seed, f"initial weights {number} of split {rows.number}")
 
 
 def split_interval(

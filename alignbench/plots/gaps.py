@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.failures import gaps
 from alignbench.plots.declared import shown_in
-from alignbench.plots.style import MUTED, NOTE_LETTERS_AN_INCH, styled
+from alignbench.plots.style import MUTED, NOTE_LETTERS_PER_INCH, styled
 from alignbench.text import cut
 from alignbench.units import plural
 
@@ -35,7 +35,7 @@ def note_missing(figure: Figure, name: str, failures: Sequence[Failure], scores:
     missing = gaps(shown_in(name), failures, scores)
     if not missing:
         return
-    width = min(_NOTE_WIDTH, int(figure.get_figwidth() * NOTE_LETTERS_AN_INCH))
+    width = min(_NOTE_WIDTH, int(figure.get_figwidth() * NOTE_LETTERS_PER_INCH))
     lines = [cut(f"Missing: {gap}", width) for gap in missing[:_MOST_LINES]]
     if len(missing) > _MOST_LINES:
         lines.append(f"and {plural(len(missing) - _MOST_LINES, 'other gap')}: see the report")

@@ -220,6 +220,12 @@ def pick(scores: Sequence[Score], metric: str) -> list[Score]:
     return list(picked.values())
 
 
+def pick_each(scores: Sequence[Score], metrics: Iterable[str]) -> dict[str, list[Score]]:
+    """Return metric -> its scores as `pick` returns them, for those metrics that have any."""
+    picked = {metric: pick(scores, metric) for metric in metrics}
+    return {metric: of_metric for metric, of_metric in picked.items() if of_metric}
+
+
 def mode_of(score: Score) -> str:
     """Return which kinds of models the score compares, such as "cross-modal"; "" if it compares none."""
     if score.encoder is not None and score.llm is not None:

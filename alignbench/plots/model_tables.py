@@ -41,7 +41,10 @@ def model_tables(
     sides = {side: of_side for side, of_side in by_side.items() if of_side}
     if not metrics or not sides:
         return None
-    names = {side: _names(of_side, inputs) for side, of_side in sides.items()}
+    names = {
+        side: inputs.ordered(name for score in of_side for name in models_of_pair(score))
+        for side, of_side in sides.items()
+    }
     sizes = [float(np.clip(0.55 * len(models), 1.3, WIDEST)) for models in names.values()]
     width = 2.2 + (1.05 * max(sizes) + 1.0) * len(metrics)
     figure = new_figure(width, 1.7 + sum(sizes) + 1.5 * len(sides))
@@ -57,10 +60,6 @@ def model_tables(
             ax.set_title(f"{metric}\n{SIDES[side]}" if column == 0 else f"{metric}\n")
             figure.colorbar(image, cax=ax.inset_axes((1.03, 0, 0.05, 1)))  # no higher than the table
     return figure
-
-
-def _names(scores: Sequence[Score], inputs: FigureInputs) -> list[str]:
-    return inputs.ordered(name for score in scores for name in models_of_pair(score))
 
 
 def _similarities(ax: Axes, scores: Sequence[Score], names: Sequence[str], *, diagonal: bool) -> AxesImage:

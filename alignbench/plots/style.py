@@ -51,7 +51,7 @@ SATURATED_HATCH = "////"
 SEQUENTIAL = "cividis"
 DIVERGING = "RdBu_r"
 DPI = 150
-NOTE_LETTERS_AN_INCH = 16
+NOTE_LETTERS_PER_INCH = 16
 
 _SETTINGS: Any = {
     "font.family": "sans-serif",
@@ -98,14 +98,14 @@ class Look:
 
 def looks(models: Iterable[ModelInfo], names: Iterable[str] = ()) -> dict[str, Look]:
     """Return name -> look: encoders have their family's colour and differ in it by markers and dashes."""
-    found: dict[str, Look] = {}
+    by_name: dict[str, Look] = {}
     models = list(models)
     known = {model.name: model for model in models} | {model.label: model for model in models}
     others = {"vision": 0, "text": 0}
     for i, name in enumerate(dict.fromkeys((*(model.label for model in models), *known, *names))):
         model = known.get(name)
-        if model is not None and model.label in found:
-            found[name] = found[model.label]
+        if model is not None and model.label in by_name:
+            by_name[name] = by_name[model.label]
             continue
         side = "text" if model is not None and model.side == "text" else "vision"
         if side == "vision" and model is not None and model.weights == "random":
@@ -116,8 +116,8 @@ def looks(models: Iterable[ModelInfo], names: Iterable[str] = ()) -> dict[str, L
             palette = OTHERS if side == "vision" else TEXT_SIDE
             colour = palette[others[side] % len(palette)]
             others[side] += 1
-        found[name] = Look(colour, MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
-    return found
+        by_name[name] = Look(colour, MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
+    return by_name
 
 
 def type_looks(labels: Iterable[str]) -> dict[str, Look]:
@@ -202,7 +202,7 @@ def entitle(figure: Figure, title: str, *notes: str, legend: Sequence[Artist] = 
         )
         box.set_in_layout(False)
     if notes:
-        columns = int(figure.get_figwidth() * NOTE_LETTERS_AN_INCH)
+        columns = int(figure.get_figwidth() * NOTE_LETTERS_PER_INCH)
         lines = [line for note in notes for line in textwrap.wrap(note, columns) or [""]]
         figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8, color=MUTED)
 

@@ -63,7 +63,7 @@ def start(config: pytest.Config, session: Session, output_dir: Path) -> Gate | N
     if gate is not None:
         asked = ASKED if "speed" in config.option.markexpr else None
         # Where a wrong number would fail the run, a quiet machine is waited for longer.
-        patience = Patience(90.0, a_timing=15.0) if gate.fails else Patience(10.0, a_timing=1.0)
+        patience = Patience(90.0, per_timing=15.0) if gate.fails else Patience(10.0, per_timing=1.0)
         config.stash[TIMING] = Clock(session.options.device, asked, patience, comparable=True), gate
     return gate
 

@@ -193,8 +193,7 @@ def _row_of(arrays: Arrays, image: int, prompt: str, method: str) -> int | None:
 
 def _picture(ax: Axes, image: NDArray[Any]) -> None:
     ax.imshow(image, extent=(0, 1, 1, 0))
-    ax.set_xticks([])
-    ax.set_yticks([])
+    ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(True)
 
 
@@ -205,8 +204,7 @@ def _overlay(ax: Axes, arrays: Arrays, image: int, at: int | None) -> None:
     grey = arrays["images"][image].mean(axis=-1)
     ax.imshow(grey, extent=(0, 1, 1, 0), cmap="gray", vmin=0, vmax=255)
     ax.imshow(arrays["map"][at], extent=(0, 1, 1, 0), cmap=SEQUENTIAL, alpha=OVERLAY, interpolation="nearest")
-    ax.set_xticks([])
-    ax.set_yticks([])
+    ax.set(xticks=[], yticks=[])
     _box(ax, arrays["box"][at])
 
 

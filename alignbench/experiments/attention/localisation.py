@@ -9,6 +9,7 @@ import numpy as np
 
 from alignbench.datasets.synthetic import HELD_OUT_SEED, Synthetic
 from alignbench.datasets.synthetic.words import a, sentence
+from alignbench.experiments.scoring import drawn_null
 from alignbench.metrics.localisation import (
     Edges,
     box_coverage,
@@ -18,14 +19,15 @@ from alignbench.metrics.localisation import (
     pointing_game,
     union_coverage,
 )
-from alignbench.stats import jackknife_interval, p_value, rng_for
-from alignbench.types import Interval, Null
+from alignbench.stats import jackknife_interval, rng_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
     from PIL import Image
+
+    from alignbench.types import Interval, Null
 
     Maps = NDArray[np.float32]
 
@@ -131,7 +133,8 @@ def named_objects(
         rng = rng_for(seed, "prompts", name)
         drawn = np.mean([_exchanged(table, rng, draws) for table in tables], axis=0)
         by_scene = [float(np.diag(table).mean()) for table in tables]
-        null = _null("prompts permuted within each image", by_scene, [t.mean() for t in tables], drawn)
+        kind, mean = "prompts permuted within each image, exact mean", np.mean([t.mean() for t in tables])
+        null = drawn_null(kind, float(np.mean(by_scene)), drawn, float(mean))
         chance = float(np.mean([_chance(name, boxes) for boxes in inside]))
         results[name] = Localisation(tuple(by_scene), chance, null)
     return results
@@ -158,7 +161,8 @@ def any_object(
         table = np.stack([measure(each, inside) for each in maps])
         drawn = _exchanged(table, rng_for(seed, "maps", name), draws)
         by_scene = [float(v) for v in np.diag(table)]
-        null = _null("maps permuted among images", by_scene, [table.mean()], drawn)
+        kind = "maps permuted among images, exact mean"
+        null = drawn_null(kind, float(np.mean(by_scene)), drawn, float(table.mean()))
         results[name] = Localisation(tuple(by_scene), _chance(name, inside), null)
     return results
 
@@ -178,12 +182,6 @@ def _exchanged(table: NDArray[np.float64], rng: np.random.Generator, draws: int)
     rows = np.arange(len(table))
     means: NDArray[np.float64] = table[rows, rng.permuted(np.tile(rows, (draws, 1)), axis=1)].mean(axis=1)
     return means
-
-
-def _null(kind: str, by_scene: Sequence[float], means: Sequence[float], drawn: NDArray[np.float64]) -> Null:
-    mean, std, value = float(np.mean(means)), float(drawn.std(ddof=1)), float(np.mean(by_scene))
-    z = (value - mean) / std if std else None
-    return Null(f"{kind}, exact mean", mean, std, z, p_value(value, drawn), len(drawn))
 
 
 def _chance(measure: str, inside: NDArray[np.float64]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.plots.declared import Caption, declare_figure
-from alignbench.plots.inputs import pick
+from alignbench.plots.inputs import pick_each
 from alignbench.plots.marks import reading_notes, sample_note
 from alignbench.plots.panels import Column, by_block, llm_blocks, score_table, table_height
 from alignbench.plots.style import entitle, new_figure
@@ -33,8 +33,7 @@ FAMILY = ("calibrated_cka", "debiased_cka", "linear_cka", "rbf_cka")
 def cka_comparison(inputs: FigureInputs) -> Figure | None:
     """Draw the CKA family with its nulls: one column per metric, one block per LLM, one row per encoder."""
     recorded = [s for s in inputs.of("cka") if s.encoder and s.llm]
-    picked = {metric: pick(recorded, metric) for metric in FAMILY}
-    scores = {metric: column for metric, column in picked.items() if column}
+    scores = pick_each(recorded, FAMILY)
     if not scores:
         return None
     first = next(iter(scores.values()))

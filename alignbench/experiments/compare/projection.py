@@ -156,7 +156,8 @@ def project(
     params["test_to_train"] = float(trials[0].test.sum() / trials[0].train.sum())
     if training.loss != RIDGE:
         params |= _overtraining(fitted[:-1])
-    scores, codes = [], _codes(sample, splits)
+    types = codes_of(np.asarray(sample.labels))
+    scores, codes = [], [types[rows.test] for rows in splits]
     for measure in _MEASURES:
         try:
             trainings = zip(trials, fitted, strict=True)
@@ -183,12 +184,6 @@ def _trials(splits: Sequence[Rows], seed: int) -> list[Split]:
     return [*trials, first.split(seeds[0], order)]
 
 
-def _codes(sample: Pair, splits: Sequence[Rows]) -> list[NDArray[np.intp]]:
-    """Return the data types of the held-out rows of each split, as numbers."""
-    codes = codes_of(np.asarray(sample.labels))
-    return [codes[rows.test] for rows in splits]
-
-
 def _overtraining(trained: Sequence[TrainedProjector]) -> dict[str, Any]:
     """Return at which epoch the mean held-out loss was lowest; it is only reported and selects nothing."""
     losses = np.mean([fitted.held_out_loss for fitted in trained], axis=0)
@@ -205,17 +200,7 @@ def _score(
     params: Mapping[str, Any],
     fields: Mapping[str, Any],
 ) -> Score:
-    """Return the score of a measure.
-
-    Args:
-        pair: the pair that was trained on.
-        measure: the measure.
-        tables: the table of each split, and then that of the control.
-        codes: the data types of the held-out rows of each split.
-        repeats: number of splits and permutations.
-        params: the `params` of the score.
-        fields: further fields of the score.
-    """
+    """Return the score of a measure from its table in each split; the last table is that of the control."""
     values = np.asarray([[float(table.diagonal().mean())] for table in tables])
     p_values = [
         _shuffled_p(table, measure, repeats.permutations, types, repeats.seed, number)

@@ -9,7 +9,7 @@ import numpy as np
 from alignbench.metrics.composite import WEIGHTS
 from alignbench.plots.cells import draw_cells, hatch_cell
 from alignbench.plots.declared import Caption, declare_figure
-from alignbench.plots.inputs import pick
+from alignbench.plots.inputs import pick_each
 from alignbench.plots.marks import BAR, bar_ends, left_out, missing, reading_notes, sample_note
 from alignbench.plots.panels import Column, by_block, llm_blocks, score_table, table_height
 from alignbench.plots.scatter import draw_points, llm_legend, llm_markers, name_points, score_point
@@ -53,8 +53,7 @@ MOST_ROWS = 16  # of all rankings together; that of the first LLM is always show
 )
 def eas_dashboard(inputs: FigureInputs) -> Figure | None:
     """Draw EAS as published and eas_adjusted: stacked parts, CKA against each, and the three rankings."""
-    picked = {metric: pick(inputs.of("eas"), metric) for metric in TITLES}
-    columns = {metric: of_metric for metric, of_metric in picked.items() if of_metric}
+    columns = pick_each(inputs.of("eas"), TITLES)
     if not columns:
         return None
     scores = [score for column in columns.values() for score in column]
@@ -166,48 +165,47 @@ def _name_of(part: str, score: Score) -> str:
 def _scatter(
     area: SubFigure, parted: Mapping[str, Sequence[Score]], llms: Sequence[str], inputs: FigureInputs
 ) -> list[tuple[Axes, list[Point]]]:
-    """Draw each composite against its own CKA, a point an encoder, a marker an LLM."""
+    """Draw each composite against its own CKA, with one point per encoder and one marker per LLM."""
     markers = llm_markers(llms)
-    drawn = []
+    panels = []
     axes = area.subplots(1, len(parted), squeeze=False)[0]
-    for ax, (metric, own) in zip(axes, parted.items(), strict=True):
+    for ax, (metric, of_metric) in zip(axes, parted.items(), strict=True):
         points = [
             score_point(_parts(score)["cka"], score, markers[str(score.llm)], inputs)
-            for score in own
+            for score in of_metric
             if score.value is not None
         ]
         draw_points(ax, points, 0.15)
         ax.set_title(f"{TITLES[metric]}, against its CKA")
-        ax.set_xlabel(f"{_name_of('cka', own[0])} (its part of CKA)")
+        ax.set_xlabel(f"{_name_of('cka', of_metric[0])} (its part of CKA)")
         ax.set_ylabel(metric)
-        drawn.append((ax, points))
+        panels.append((ax, points))
         if handles := llm_legend(markers, inputs):
             ax.legend(handles=handles, loc="lower right", fontsize=7.5)
-    return drawn
+    return panels
 
 
 def _rankings(
     area: SubFigure, parted: Mapping[str, Sequence[Score]], orders: Orders, inputs: FigureInputs
 ) -> None:
-    """Draw the places of the encoders by CKA, by CORAL and by EAS, a table a composite and LLM."""
+    """Draw the places of the encoders by CKA, by CORAL and by EAS: one table per composite and LLM."""
     heights = [len(order) + 2 for order in orders.values()]
     axes = area.subplots(len(orders), len(parted), squeeze=False, height_ratios=heights)
     for row, (llm, order) in enumerate(orders.items()):
-        for column, (metric, own) in enumerate(parted.items()):
+        for column, (metric, of_metric) in enumerate(parted.items()):
             ax = axes[row, column]
-            scores = {str(s.encoder): s for s in own if s.llm == llm and s.value is not None}
-            values = {encoder: _ranked_values(scores[encoder]) for encoder in order if encoder in scores}
+            scores = {str(s.encoder): s for s in of_metric if s.llm == llm and s.value is not None}
+            parts = {encoder: _parts(scores[encoder]) for encoder in order if encoder in scores}
+            values = {e: [of["cka"], of["coral"], float(scores[e].value or 0.0)] for e, of in parts.items()}
             table = places(values, order)
             useless = [e for e in values if metric == "eas" and "saturated" in scores[e].flags]
             if useless:
                 table[:, 1] = np.nan
-            written = [
-                [
-                    "" if encoder not in values else _place(table[i, j], values[encoder][j])
-                    for j in range(len(RANKED))
-                ]
-                for i, encoder in enumerate(order)
-            ]
+            written = [["" for _ in RANKED] for _ in order]
+            for i, encoder in enumerate(order):
+                for j, value in enumerate(values.get(encoder, ())):
+                    place = "" if np.isnan(table[i, j]) else f"{table[i, j]:.0f}  "
+                    written[i][j] = f"{place}({number(value)})"
             draw_cells(ax, table, 1, max(2, len(order)), f"{SEQUENTIAL}_r", written)
             for i in range(len(order)) if useless else ():
                 hatch_cell(ax, i, 1)
@@ -216,11 +214,6 @@ def _rankings(
             labels = [inputs.label(encoder) for encoder in order]
             ax.set_yticks(range(len(order)), labels if column == 0 else [""] * len(order))
             ax.set_title(f"Places by {TITLES[metric]},\nfor {inputs.label(llm)}")
-
-
-def _ranked_values(score: Score) -> list[float]:
-    parts = _parts(score)
-    return [parts["cka"], parts["coral"], float(score.value or 0.0)]
 
 
 def places(values: Mapping[str, Sequence[float]], order: Sequence[str]) -> NDArray[np.float64]:
@@ -235,10 +228,6 @@ def places(values: Mapping[str, Sequence[float]], order: Sequence[str]) -> NDArr
         for j, value in enumerate(values.get(encoder, ())):
             ranks[i, j] = 1 + sum(other[j] > value for other in values.values())
     return ranks
-
-
-def _place(place: float, value: float) -> str:
-    return f"({number(value)})" if np.isnan(place) else f"{place:.0f}  ({number(value)})"
 
 
 def _part_handles(saturated: bool, alone: str) -> list[Artist]:

@@ -77,7 +77,7 @@ def elas_matrix(inputs: FigureInputs) -> Figure | None:
         figure,
         f"ELAS: does {which} work on new pairs?{sample_note(scores)}",
         "Each cell: the value, its 95% interval (only for the sum), and in brackets the value after training "
-        "on shuffled pairs.\nParts are shown before they are weighted; colours run from 0 to 1, higher is "
+        "on shuffled pairs. Parts are shown before they are weighted; colours run from 0 to 1, higher is "
         "better." + (f" Not all of {len(encoders)} rows and {len(llms)} LLMs are shown." if cut else ""),
     )
     return figure

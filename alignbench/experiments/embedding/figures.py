@@ -64,8 +64,8 @@ def embedding_scatter(inputs: FigureInputs) -> Figure | None:
                 ax.set_ylabel(inputs.title(model), fontweight="bold", color=INK)
             _panel(ax, layouts.get((model, method)), scores.get((model, method), {}), types)
     notes = [
-        "Each point is a sample (one per group). Below: trustworthiness (T), whether neighbours in the\n"
-        "picture are neighbours in the space, and continuity (C), the other way round; 1 is best, chance is\n"
+        "Each point is a sample (one per group). Below: trustworthiness (T), whether neighbours in the "
+        "picture are neighbours in the space, and continuity (C), the other way round; 1 is best, chance is "
         f"{_chance(scores)}. In t-SNE and UMAP, axes and distances between far clusters mean nothing.",
     ]
     notes += left_out(len(shown), len(models), "models; all are in the run's artifacts")
@@ -165,9 +165,9 @@ def procrustes_overlay(inputs: FigureInputs) -> Figure | None:
         figure,
         f"Vision laid over text, on {_held_out(shown)}pairs that the map never saw",
         "Filled: images; hollow: their texts; a line joins the two of a pair. A rotation of one side onto "
-        "the\nother was fitted on half of the groups with known pairing; the other half is shown. Residual: "
-        "squared\nlength of the lines over that of the points (0: pairs fall together; 1: no relation). "
-        "Within types:\np of exchanging texts inside each data type; if it is high, only the types fit.",
+        "the other was fitted on half of the groups with known pairing; the other half is shown. Residual: "
+        "squared length of the lines over that of the points (0: pairs fall together; 1: no relation). "
+        "Within types: p of exchanging texts inside each data type; if it is high, only the types fit.",
         *left_out(len(shown), total, "pairs; all are in the run's artifacts"),
         legend=_type_handles(
             types,
@@ -206,8 +206,8 @@ def cross_modal_similarity(inputs: FigureInputs) -> Figure | None:
     entitle(
         figure,
         f"Which texts does each image lie near? ({_held_out(shown)}held-out pairs)",
-        "Rows: images; columns: texts; both sorted by type, after a rotation fitted on the other half.\n"
-        "A red diagonal: each image is nearest to its own text. Red blocks: the types fit, not the samples.\n"
+        "Rows: images; columns: texts; both sorted by type, after a rotation fitted on the other half. "
+        "A red diagonal: each image is nearest to its own text. Red blocks: the types fit, not the samples. "
         "Below: the mean cosine with the own text, with other texts of the same type, and with other types.",
         *left_out(len(shown), total, "pairs; all are in the run's artifacts"),
     )

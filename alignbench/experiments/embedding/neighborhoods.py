@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignbench.metrics.checks import check_pair
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     Matrix = NDArray[np.float64]
     Indices = NDArray[np.intp]
@@ -86,21 +84,6 @@ MEASURES: dict[str, Callable[[Neighborhood, Neighborhood, int], Matrix]] = {
     "trustworthiness": trustworthiness_of,
     "continuity": continuity_of,
 }
-
-
-def trustworthiness(x: ArrayLike, layout: ArrayLike, k: int | None = None) -> float:
-    """Return the mean trustworthiness of a layout [n, 2] of embeddings [n, d], from 0 to 1."""
-    return _mean_of("trustworthiness", x, layout, k)
-
-
-def continuity(x: ArrayLike, layout: ArrayLike, k: int | None = None) -> float:
-    """Return the mean continuity of a layout [n, 2] of embeddings [n, d], from 0 to 1."""
-    return _mean_of("continuity", x, layout, k)
-
-
-def _mean_of(measure: str, x: ArrayLike, layout: ArrayLike, k: int | None) -> float:
-    a, b = check_pair(x, layout, 3)
-    return float(MEASURES[measure](Neighborhood.of(a), Neighborhood.of(b), k or neighbors_for(len(a))).mean())
 
 
 def chance(n: int, k: int) -> float:

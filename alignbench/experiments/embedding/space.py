@@ -11,6 +11,7 @@ from alignbench.columns import codes_of
 from alignbench.errors import DegenerateError
 from alignbench.experiments.embedding.neighborhoods import MEASURES, Neighborhood, chance, neighbors_for
 from alignbench.experiments.layouts import USUAL, Layout, Reach, layout
+from alignbench.experiments.scoring import drawn_null
 from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.stats import (
     deletion_blocks,
@@ -152,14 +153,10 @@ def _deletions(each: NDArray[np.float64], groups: NDArray[np.str_], seed: int) -
 
 def _null(value: float, drawn: NDArray[np.float64], within: NDArray[np.float64]) -> Null:
     """Return the null of a layout whose samples are exchanged; `within` is empty if there is one class."""
-    mean, std = float(drawn.mean()), float(drawn.std(ddof=1))
-    return Null(
-        kind="permutation of the layout's samples",
-        mean=mean,
-        std=std,
-        z=(value - mean) / std if std else None,
-        p=p_value(value, drawn),
-        draws=len(drawn),
+    return drawn_null(
+        "permutation of the layout's samples",
+        value,
+        drawn,
         within_mean=float(within.mean()) if len(within) else None,
         within_p=p_value(value, within) if len(within) else None,
     )

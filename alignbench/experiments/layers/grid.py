@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.errors import DegenerateError, LayersMissingError
+from alignbench.experiments.scoring import drawn_null
 from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.metrics.layers import KERNELS, cell_products, layer_kernels
 from alignbench.rows import unit_rows
-from alignbench.stats import LEVEL, draw_permutations, one_per_group, p_value, rng_for
-from alignbench.types import Null, Score
+from alignbench.stats import LEVEL, draw_permutations, one_per_group, rng_for
+from alignbench.types import Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,15 +146,13 @@ def _scores(
         value = float(grid.values[i, j])
         if not np.isfinite(value):
             continue
-        mean, std = float(drawn.mean()), float(drawn.std(ddof=1))
-        null = Null(kind, mean, std, (value - mean) / std if std else None, p_value(value, drawn), len(drawn))
         at = {"encoder_layer": first + i, "llm_layer": j, "layers": list(grid.values.shape)}
         scores.append(
             Score(
                 metric=f"layers_{name}",
                 variant=variant,
                 value=value,
-                null=null,
+                null=drawn_null(kind, value, drawn),
                 **{**common, "dims": (widths[0][i], widths[1][j]), "params": {**common["params"], **at}},
             )
         )

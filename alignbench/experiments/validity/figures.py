@@ -47,11 +47,11 @@ STRONG = "0.99"
         "correlate with an outcome better than the outcome does with itself (columns agree).",
     ),
 )
-def validity_matrix(found: Validity) -> Figure | None:
+def validity_matrix(result: Validity) -> Figure | None:
     """Draw r of every score (down) with every outcome (across), strongest first; stars show max-|r| p."""
-    if not found.links:
+    if not result.links:
         return None
-    r = {(link.correlation.metric, link.correlation.outcome): link for link in found.links}
+    r = {(link.correlation.metric, link.correlation.outcome): link for link in result.links}
     outcomes = list(dict.fromkeys(outcome for _, outcome in r))[:MOST_COLUMNS]
     every = list(dict.fromkeys(metric for metric, _ in r))
     metrics = sorted(every, key=lambda m: (-max(abs(r[m, o].correlation.pearson) for o in outcomes), m))
@@ -63,16 +63,16 @@ def validity_matrix(found: Validity) -> Figure | None:
     draw_cells(ax, values, -1, 1, DIVERGING, written, size=8)
     ax.set_yticks(range(len(shown)), [fit(clean(metric), 28) for metric in shown])
     ax.xaxis.tick_top()
-    ax.set_xticks(range(len(outcomes)), [_title(outcome, found) for outcome in outcomes], fontsize=8)
+    ax.set_xticks(range(len(outcomes)), [_title(outcome, result) for outcome in outcomes], fontsize=8)
     notes = [
-        clean(found.statement),
+        clean(result.statement),
         "Each cell: Pearson's r over lineages, averaged over columns (LLMs and drawings or data types). "
-        "Stars:\np of the largest |r| of all cells with permuted labels, at most .05 (*), .01 (**) or .001 "
-        "(***).\nColumns agree: the mean r between an outcome's columns; noise bounds the r that a score "
+        "Stars: p of the largest |r| of all cells with permuted labels, at most .05 (*), .01 (**) or .001 "
+        "(***). Columns agree: the mean r between an outcome's columns; noise bounds the r that a score "
         "can reach.",
     ]
     notes += left_out(len(shown), len(metrics), "scores")
-    entitle(figure, f"Which score predicts which outcome? {_size(found)}", *notes)
+    entitle(figure, f"Which score predicts which outcome? {_size(result)}", *notes)
     return figure
 
 
@@ -86,12 +86,12 @@ def validity_matrix(found: Validity) -> Figure | None:
         "one family are not independent samples.",
     ),
 )
-def validity_scatter(found: Validity) -> Figure | None:
+def validity_scatter(result: Validity) -> Figure | None:
     """Draw the strongest link: one panel per column, and one named point per encoder."""
-    if found.best is None:
+    if result.best is None:
         return None
-    one, table = found.best.correlation, found.table
-    x, y = table.metrics[one.metric], table.outcomes[one.outcome]
+    best, table = result.best.correlation, result.table
+    x, y = table.metrics[best.metric], table.outcomes[best.outcome]
     columns = table.columns[:MOST_PANELS]
     figure, axes = grid_figure(len(columns), 2, 5.2, 4.0, margins=(0.0, 1.7), least=6.8)
     looks = type_looks(table.families)
@@ -104,19 +104,19 @@ def validity_scatter(found: Validity) -> Figure | None:
         draw_points(ax, points, 0.14, 6.5)
         r = np.corrcoef(x[:, place], y[:, place])[0, 1]
         ax.set_title(f"{fit(clean(column), 44)}   r = {r:.2f}".strip(), fontsize=8.5, fontweight="normal")
-        ax.set_xlabel(clean(one.metric))
-        ax.set_ylabel(clean(_plain(one.outcome)))
+        ax.set_xlabel(clean(best.metric))
+        ax.set_ylabel(clean(_plain(best.outcome)))
         drawn.append((ax, points))
-    around = "" if one.low is None else f", {one.low:.2f} to {one.high:.2f} leaving one lineage out"
+    around = "" if best.low is None else f", {best.low:.2f} to {best.high:.2f} leaving one lineage out"
     notes = [
-        f"Over all columns r = {one.pearson:.2f}{around}; ρ = {one.spearman:.2f}, τ = {one.kendall:.2f}; "
-        f"p = {one.p:.2g}, {one.p_adjusted:.2g} after\nall scores and outcomes were looked at. "
-        + _families(found.best)
+        f"Over all columns r = {best.pearson:.2f}{around}; ρ = {best.spearman:.2f}, τ = {best.kendall:.2f}; "
+        f"p = {best.p:.2g}, {best.p_adjusted:.2g} after all scores and outcomes were looked at. "
+        + _families(result.best)
     ]
     notes += left_out(len(columns), len(table.columns), "columns")
     entitle(
         figure,
-        f"{clean(one.metric)} and {_plain(one.outcome)} {_size(found)}",
+        f"{clean(best.metric)} and {_plain(best.outcome)} {_size(result)}",
         *notes,
         legend=_handles(looks),
     )
@@ -135,23 +135,23 @@ def validity_scatter(found: Validity) -> Figure | None:
         "by chance.",
     ),
 )
-def validity_paradox(found: Validity) -> Figure | None:
+def validity_paradox(result: Validity) -> Figure | None:
     """Draw r of all subsets of three for the strongest link, and the share of strong r for every link."""
-    if found.best is None or found.lineages <= 3:
+    if result.best is None or result.lineages <= 3:
         return None
-    best = found.best.correlation
-    paradox = next(p for p in found.paradoxes if (p.metric, p.outcome) == (best.metric, best.outcome))
+    best = result.best.correlation
+    paradox = next(p for p in result.paradoxes if (p.metric, p.outcome) == (best.metric, best.outcome))
     figure = new_figure(10.2, 4.6)
     left, right = figure.subplots(1, 2)
     left.hist(paradox.r, bins=np.linspace(-1, 1, 41), color="#9DB8D9", edgecolor="white", linewidth=0.4)
     left.axvline(best.pearson, color=INK, linewidth=1.6)
-    text, side = f" all {found.lineages}: r = {best.pearson:.2f} ", "right" if best.pearson > 0 else "left"
+    text, side = f" all {result.lineages}: r = {best.pearson:.2f} ", "right" if best.pearson > 0 else "left"
     place = ("data", "axes fraction")
     beside(left, text, (best.pearson, 0.97), coordinates=place, va="top", ha=side, fontsize=8)
     left.set_xlabel("Pearson's r of three encoders")
     left.set_ylabel("subsets of three (each column)")
     left.set_title(f"{fit(clean(best.metric), 26)} with {fit(clean(_plain(best.outcome)), 30)}", fontsize=9)
-    _shares(right, found)
+    _shares(right, result)
     entitle(
         figure,
         "What any three of these encoders would have said",
@@ -162,16 +162,16 @@ def validity_paradox(found: Validity) -> Figure | None:
     return figure
 
 
-def _shares(ax: Axes, found: Validity) -> None:
-    whole = {(c.metric, c.outcome): c.pearson for c in (link.correlation for link in found.links)}
-    x = [abs(whole[p.metric, p.outcome]) for p in found.paradoxes]
-    y = [100 * p.strong[STRONG] for p in found.paradoxes]
+def _shares(ax: Axes, result: Validity) -> None:
+    whole = {(c.metric, c.outcome): c.pearson for c in (link.correlation for link in result.links)}
+    x = [abs(whole[p.metric, p.outcome]) for p in result.paradoxes]
+    y = [100 * p.strong[STRONG] for p in result.paradoxes]
     ax.plot(x, y, "o", color="#4C78A8", alpha=0.6, markersize=5, mec="white", mew=0.4)
-    ax.axhline(100 * found.paradoxes[0].by_chance[STRONG], color=CHANCE, linewidth=1.2)
+    ax.axhline(100 * result.paradoxes[0].by_chance[STRONG], color=CHANCE, linewidth=1.2)
     ax.set_xlim(0, 1)
     ax.set_ylim(0, max(12.0, 1.12 * max(y)))
     ax.grid(visible=True)
-    ax.set_xlabel(f"|r| over all {found.lineages} lineages")
+    ax.set_xlabel(f"|r| over all {result.lineages} lineages")
     ax.set_ylabel(f"% of subsets of three with |r| ≥ {STRONG}")
 
 
@@ -180,7 +180,7 @@ def _paradox_note(paradox: Paradox) -> str:
     return (
         f"Left: {which} {paradox.subsets:,} subsets in every column: |r| ≥ .99 in "
         f"{paradox.strong[STRONG]:.0%}, ≥ .9 in {paradox.strong['0.9']:.0%}, the opposite sign in "
-        f"{paradox.opposite:.0%}.\n"
+        f"{paradox.opposite:.0%}. "
         f"The exact p of three encoders is never below {paradox.smallest_p:.2f}, however large their r."
     )
 
@@ -192,12 +192,12 @@ def _written(link: Link) -> str:
     return f"{round(r, 2) + 0.0:.2f}{stars}".replace("0.", ".", 1)  # adding 0.0 avoids -0.00
 
 
-def _title(outcome: str, found: Validity) -> str:
+def _title(outcome: str, result: Validity) -> str:
     lines = [TITLES.get(outcome, fit(clean(outcome), 22))]
     if outcome in LOWER_IS_BETTER:
         lines.append("(low is good)")
-    if outcome in found.agreement:
-        lines.append(f"columns agree: {found.agreement[outcome]:.2f}")
+    if outcome in result.agreement:
+        lines.append(f"columns agree: {result.agreement[outcome]:.2f}")
     return "\n".join(lines)
 
 
@@ -205,12 +205,12 @@ def _plain(outcome: str) -> str:
     return TITLES.get(outcome, outcome).replace("\n", " ")
 
 
-def _size(found: Validity) -> str:
-    if not found.name:
-        return f"({found.lineages} lineages)"
-    encoders = len(found.table.encoders)
-    more = "" if encoders == found.lineages else f", {encoders} checkpoints"
-    return f"({found.name}: {found.lineages} lineages{more})"
+def _size(result: Validity) -> str:
+    if not result.name:
+        return f"({result.lineages} lineages)"
+    encoders = len(result.table.encoders)
+    more = "" if encoders == result.lineages else f", {encoders} checkpoints"
+    return f"({result.name}: {result.lineages} lineages{more})"
 
 
 def _families(link: Link) -> str:

@@ -14,7 +14,7 @@ from alignbench.experiments.validity.study_cells import (
     metric_values,
     retrieval_values,
 )
-from alignbench.experiments.validity.table import Table
+from alignbench.experiments.validity.table import Table, complete_values
 from alignbench.stats.correlation import ESTIMABLE
 from alignbench.types import Null, Score
 from alignbench.units import plural
@@ -22,6 +22,7 @@ from alignbench.units import plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from alignbench.stats import Correlation
     from alignbench.types import Pair
 
 EXPERIMENT = "validity"
@@ -56,16 +57,12 @@ def run_table(pairs: Sequence[Pair], seed: int) -> Table:
         )
     llms = list(dict.fromkeys(llm for _, llm in cells))
 
-    def gathered(side: int) -> dict[str, Any]:
+    def values_of(side: int) -> dict[str, Any]:
+        def rows_of(name: str) -> list[list[float]]:
+            return [[cells[encoder, llm][side].get(name, np.nan) for llm in llms] for encoder in models]
+
         names = dict.fromkeys(name for both in cells.values() for name in both[side])
-        found = {}
-        for name in names:
-            rows = [[cells[e, llm][side].get(name, np.nan) for llm in llms] for e in models]
-            if np.isfinite(values := np.asarray(rows, dtype=np.float64)).all():
-                found[name] = values
-            else:
-                left_out[name] = "no value for every encoder and LLM"
-        return found
+        return complete_values(names, rows_of, left_out, "LLM")
 
     return Table(
         encoders=tuple(models),
@@ -73,8 +70,8 @@ def run_table(pairs: Sequence[Pair], seed: int) -> Table:
         lineages=tuple(m.label if m.weights == "custom" else m.source for m in models.values()),
         families=tuple(model.family for model in models.values()),
         columns=tuple(f"{llm} {ALL}" for llm in llms),
-        metrics=gathered(0),
-        outcomes=gathered(1),
+        metrics=values_of(0),
+        outcomes=values_of(1),
         left_out=left_out,
     )
 
@@ -86,7 +83,7 @@ def run_score(pairs: Sequence[Pair], seed: int) -> Score:
     """
     table = run_table(pairs, seed)
     enough = len(table.encoders) > 2 and table.metrics and table.outcomes
-    found = validity(table, "this run", seed=seed) if enough else None
+    result = validity(table, "this run", seed=seed) if enough else None
     common: dict[str, Any] = {
         "experiment": EXPERIMENT,
         "metric": METRIC,
@@ -99,18 +96,22 @@ def run_score(pairs: Sequence[Pair], seed: int) -> Score:
         "weights": {side.model.label: side.model.weights for pair in pairs for side in (pair.x, pair.y)},
     }
     lineages = len(set(table.lineages))
-    if found is None or found.best is None:
+    if result is None or result.best is None:
         counted = f"{len({p.x.model.label for p in pairs})} encoders, {plural(lineages, 'lineage')}"
         reason = f"not estimable: {counted}; at least {ESTIMABLE} lineages are needed"
         return Score(value=None, status="not_applicable", reason=reason, params=_about(table), **common)
-    best = max(found.links, key=lambda link: abs(link.correlation.pearson)).correlation
+    best = max(result.links, key=lambda link: abs(link.correlation.pearson)).correlation
     return Score(
         value=abs(best.pearson),
         variant=f"{best.metric} with {best.outcome}",
         null=Null("labels of lineages permuted, the largest of all", p=best.p_adjusted, draws=best.orders),
         flags=() if best.estimable else ("not_estimable",),
-        params={**_about(table), "statement": found.statement, "smallest_p": best.smallest_p}
-        | {"links": [_short(link.correlation) for link in found.links]},
+        params={
+            **_about(table),
+            "statement": result.statement,
+            "smallest_p": best.smallest_p,
+            "links": [_short(link.correlation) for link in result.links],
+        },
         **common,
     )
 
@@ -126,6 +127,6 @@ def _about(table: Table) -> dict[str, Any]:
     }
 
 
-def _short(one: Any) -> dict[str, Any]:
+def _short(correlation: Correlation) -> dict[str, Any]:
     names = ("metric", "outcome", "pearson", "spearman", "kendall", "p", "p_adjusted", "low", "high")
-    return {name: getattr(one, name) for name in names}
+    return {name: getattr(correlation, name) for name in names}

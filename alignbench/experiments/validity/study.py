@@ -149,8 +149,8 @@ class Study:
         """
         path = self.path(drawings, member.name, llm)
         encoder, basis = self._encoder(member), self._basis(drawings, member, llm)
-        if not again and (found := read_cell(path)) is not None and found.basis == basis:
-            return found
+        if not again and (kept := read_cell(path)) is not None and kept.basis == basis:
+            return kept
         began = time.perf_counter()
         made = self.compute(drawings, member, encoder, llm, basis)
         made = replace(made, seconds=round(time.perf_counter() - began, 2))

@@ -14,7 +14,7 @@ from alignbench.datatypes import ALL
 from alignbench.experiments.validity.links import validity
 from alignbench.experiments.validity.study import DRAWINGS
 from alignbench.experiments.validity.study_cells import OUTCOMES, PREDICTORS, TRAINED_PREDICTOR
-from alignbench.experiments.validity.table import Table
+from alignbench.experiments.validity.table import Table, complete_values
 from alignbench.files import make_folder, write_bytes
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ def study_validities(cells: Sequence[Cell], *, seed: int = 42) -> list[Validity]
             [ALL],
         ),
     }
-    found = []
+    results = []
     for name, (chosen, of_types) in wanted.items():
         table = study_table(chosen, of_types)
         if len(table.encoders) > 2 and table.metrics and table.outcomes:
-            found.append(validity(table, name, seed=seed))
-    return found
+            results.append(validity(table, name, seed=seed))
+    return results
 
 
 def study_table(cells: Iterable[Cell], types: Sequence[str] = (ALL,)) -> Table:
@@ -68,11 +68,11 @@ def study_table(cells: Iterable[Cell], types: Sequence[str] = (ALL,)) -> Table:
     for cell in cells:
         for data_type in types:
             by_encoder.setdefault(cell.encoder, {})[cell.drawings, cell.llm, data_type] = cell
-    columns = list(dict.fromkeys(column for own in by_encoder.values() for column in own))
+    columns = list(dict.fromkeys(column for of_encoder in by_encoder.values() for column in of_encoder))
     left_out = {
-        encoder: f"{len(columns) - len(own)} of {len(columns)} columns are not computed"
-        for encoder, own in by_encoder.items()
-        if len(own) < len(columns)
+        encoder: f"{len(columns) - len(of_encoder)} of {len(columns)} columns are not computed"
+        for encoder, of_encoder in by_encoder.items()
+        if len(of_encoder) < len(columns)
     }
     encoders = [encoder for encoder in by_encoder if encoder not in left_out]
     cards = [next(iter(by_encoder[encoder].values())).card for encoder in encoders]
@@ -80,38 +80,33 @@ def study_table(cells: Iterable[Cell], types: Sequence[str] = (ALL,)) -> Table:
     order = sorted(range(len(encoders)), key=lambda i: (cards[i].lineage, cards[i].step))
     encoders, cards = [encoders[i] for i in order], [cards[i] for i in order]
 
-    def gathered(names: Iterable[str], of: Callable[[Cell], Values]) -> dict[str, Any]:
-        found = {}
-        for name in names:
-            rows = [
+    def values_of(names: Iterable[str], of: Callable[[Cell], Values]) -> dict[str, Any]:
+        def rows_of(name: str) -> list[list[float]]:
+            return [
                 [of(by_encoder[e][column]).get(column[2], {}).get(name, np.nan) for column in columns]
                 for e in encoders
             ]
-            values = np.asarray(rows, dtype=np.float64).reshape(len(encoders), len(columns))
-            if np.isfinite(values).all():
-                found[name] = values
-            else:
-                left_out[name] = "no value for every encoder and column"
-        return found
+
+        return complete_values(names, rows_of, left_out, "column")
 
     return Table(
         encoders=tuple(encoders),
         lineages=tuple(card.lineage for card in cards),
         families=tuple(card.family for card in cards),
         columns=tuple(" ".join(column) for column in columns),
-        metrics=gathered((*PREDICTORS, TRAINED_PREDICTOR), lambda cell: cell.metrics),
-        outcomes=gathered(OUTCOMES, lambda cell: cell.outcomes),
+        metrics=values_of((*PREDICTORS, TRAINED_PREDICTOR), lambda cell: cell.metrics),
+        outcomes=values_of(OUTCOMES, lambda cell: cell.outcomes),
         left_out=left_out,
     )
 
 
-def links_csv(found: Sequence[Validity]) -> str:
+def links_csv(results: Sequence[Validity]) -> str:
     """Return all links of all tables as CSV."""
-    families = list(dict.fromkeys(family for result in found for family in result.table.families))
+    families = list(dict.fromkeys(family for result in results for family in result.table.families))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([*_HEADER, *(f"r_without_{family}" for family in families)])
-    for result in found:
+    for result in results:
         size = len(result.table.encoders), len(result.table.columns)
         for link in result.links:
             c, e = link.correlation, link.explained
@@ -147,8 +142,8 @@ _HEADER = (
 
 def values_csv(cells: Sequence[Cell]) -> str:
     """Return all numbers of all cells as CSV, with one row per cell and data type."""
-    metrics = list(dict.fromkeys(name for c in cells for own in c.metrics.values() for name in own))
-    outcomes = list(dict.fromkeys(name for c in cells for own in c.outcomes.values() for name in own))
+    metrics = list(dict.fromkeys(name for c in cells for values in c.metrics.values() for name in values))
+    outcomes = list(dict.fromkeys(name for c in cells for values in c.outcomes.values() for name in values))
     named = [*(f"metric_{name}" for name in metrics), *(f"performance_{name}" for name in outcomes)]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -166,11 +161,11 @@ def values_csv(cells: Sequence[Cell]) -> str:
 
 
 def write_study(
-    folder: Path, cells: Sequence[Cell], found: Sequence[Validity], about: Mapping[str, Any]
+    folder: Path, cells: Sequence[Cell], results: Sequence[Validity], about: Mapping[str, Any]
 ) -> None:
     """Write the study's result: `links.csv`, `values.csv` and `validity.json`."""
     make_folder(folder)
-    plain = {"about": dict(about), "tables": [one.to_dict() for one in found]}
-    write_bytes(folder / "links.csv", links_csv(found).encode())
+    plain = {"about": dict(about), "tables": [result.to_dict() for result in results]}
+    write_bytes(folder / "links.csv", links_csv(results).encode())
     write_bytes(folder / "values.csv", values_csv(cells).encode())
     write_bytes(folder / "validity.json", (json.dumps(plain, indent=1) + "\n").encode())

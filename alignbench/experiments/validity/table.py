@@ -13,7 +13,7 @@ from alignbench.columns import is_missing
 from alignbench.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -47,6 +47,30 @@ class Table:
     metrics: Mapping[str, Matrix]
     outcomes: Mapping[str, Matrix]
     left_out: Mapping[str, str]
+
+
+def complete_values(
+    names: Iterable[str],
+    rows_of: Callable[[str], list[list[float]]],
+    left_out: dict[str, str],
+    what: str,
+) -> dict[str, Matrix]:
+    """Return name -> values [encoders, columns]; names that lack a value are left out with the reason.
+
+    Args:
+        names: the names of metrics or outcomes.
+        rows_of: returns the rows of values of a name, with NaN for those that are missing.
+        left_out: name -> reason; names that lack a value are added.
+        what: the kind of the columns, for the reason.
+    """
+    complete = {}
+    for name in names:
+        values = np.asarray(rows_of(name), dtype=np.float64)
+        if np.isfinite(values).all():
+            complete[name] = values
+        else:
+            left_out[name] = f"no value for every encoder and {what}"
+    return complete
 
 
 def read_table(
@@ -105,16 +129,16 @@ def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     if any(len(line) > _LONGEST_LINE for line in text.splitlines()):
         raise DataError(f"{path.name}: a line is longer than {_LONGEST_LINE:,} characters")
     reader = csv.reader(text.splitlines(), strict=True, skipinitialspace=True)
-    found: list[tuple[int, list[str]]] = []
+    lines: list[tuple[int, list[str]]] = []
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
-                found.append((reader.line_num, [cell.strip() for cell in cells]))
+                lines.append((reader.line_num, [cell.strip() for cell in cells]))
     except csv.Error as error:
         raise DataError(f"{path.name}: line {reader.line_num}: {error}") from error
-    if not found:
+    if not lines:
         raise DataError(f"{path.name}: it is empty; expected a header and one row per encoder")
-    (_, header), rows = found[0], found[1:]
+    (_, header), rows = lines[0], lines[1:]
     if twice := sorted({name for name in header if header.count(name) > 1}):
         raise DataError(f"{path.name}: line 1: two columns are called {twice[0]!r}")
     for line, cells in rows:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.plots.declared import Caption, declare_figure
-from alignbench.plots.inputs import pick
+from alignbench.plots.inputs import pick_each
 from alignbench.plots.marks import left_out, legend_mark, missing, sample_note
 from alignbench.plots.panels import encoders_by_llm, llm_blocks, row_panels
 from alignbench.plots.style import INK, MUTED, NULL, OTHERS, entitle, new_figure
@@ -45,8 +45,7 @@ MOST_CURVES = 4
 )
 def projector_comparison(inputs: FigureInputs) -> Figure | None:
     """Draw each encoder's held-out error and cosine by projector, and losses by epoch below them."""
-    picked = {metric: pick(inputs.of("compare"), metric) for metric in METRICS}
-    columns = {metric: column for metric, column in picked.items() if column}
+    columns = pick_each(inputs.of("compare"), METRICS)
     if not columns:
         return None
     every = [score for column in columns.values() for score in column]
@@ -149,6 +148,6 @@ def _notes(llms: int, shown: int, curves: Mapping[str, Any]) -> list[str]:
     if curves:
         notes.append(
             "Below, means over splits by epoch: dashed on trained pairs, solid on held-out pairs. From where "
-            "a\nsolid line turns up, pairs are learnt by heart. The points above are of the last epoch."
+            "a solid line turns up, pairs are learnt by heart. The points above are of the last epoch."
         )
     return notes + left_out(shown, llms, "LLMs; all are in the report")

@@ -38,7 +38,7 @@ def model_similarity(inputs: FigureInputs) -> Figure | None:
     entitle(
         figure,
         f"How alike are the models to each other? (n = {min(s.n for s in scores)} groups)",
-        "Each cell: two models on the same samples. Light: both see the same samples as alike.\n"
+        "Each cell: two models on the same samples. Light: both see the same samples as alike. "
         "Shuffled samples get a calibrated_cka of 0, and a mutual_knn of k/(n-1).",
     )
     return figure

@@ -81,12 +81,12 @@ def cka_vs_coral(inputs: FigureInputs) -> Figure | None:
             of = "" if len(rows) == 1 else f", for {inputs.label(own_llms[0], 22)}"
             axes[row, column].set_title(f"{view.title}{of}")
     notes = [
-        "CORAL doesn't see which image belongs to which text: it compares distributions, not pairs. Only\n"
+        "CORAL doesn't see which image belongs to which text: it compares distributions, not pairs. Only "
         "CKA shows alignment. Lines: 95% intervals; grey: CKA of shuffled pairs (±2 standard deviations)."
     ]
     if any("saturated" in x.flags for view in views for x, _ in view.points):
         notes.append(
-            "Hollow: CORAL similarity is saturated, about 1 for every encoder: how far right such a point\n"
+            "Hollow: CORAL similarity is saturated, about 1 for every encoder: how far right such a point "
             "lies, and on which side of the diagonal, says nothing."
         )
     notes += left_out(sum(map(len, rows)), len(llms), "LLMs")

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from alignbench.experiments.coral.figures.spectra import covariance_rows, pair_order, spectrum_lines
 from alignbench.plots.declared import Caption, declare_figure
-from alignbench.plots.inputs import mode_of, models_of_pair, pick
+from alignbench.plots.inputs import mode_of, models_of_pair, pick_each
 from alignbench.plots.marks import reading_notes, sample_note
 from alignbench.plots.panels import Block, Column, score_table, table_height
 from alignbench.plots.style import entitle, new_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.figure import Figure
 
@@ -49,7 +49,7 @@ SATURATED_NOTE = "Hatched: saturated, so it can't tell models apart; read ncoral
 )
 def coral_dashboard(inputs: FigureInputs) -> Figure | None:
     """Draw CORAL on one page: the scores of all modes, the spectra, and the closest pair's covariances."""
-    scores = _recorded(inputs, GLANCE)
+    scores = pick_each(inputs.of("coral"), GLANCE)
     if not scores:
         return None
     first, *_ = scores
@@ -92,7 +92,7 @@ def coral_comparison(inputs: FigureInputs) -> Figure | None:
     """Draw the CORAL scores of all pairs: one column per metric, one block per mode."""
     from matplotlib.ticker import MaxNLocator
 
-    scores = _recorded(inputs, COLUMNS)
+    scores = pick_each(inputs.of("coral"), COLUMNS)
     if not scores:
         return None
     first = next(iter(scores.values()))
@@ -106,11 +106,6 @@ def coral_comparison(inputs: FigureInputs) -> Figure | None:
         column.xaxis.set_major_locator(MaxNLocator(3))
     entitle(figure, f"How alike are the distributions?{sample_note(first)}", *_notes(scores))
     return figure
-
-
-def _recorded(inputs: FigureInputs, metrics: Iterable[str]) -> dict[str, list[Score]]:
-    picked = {metric: pick(inputs.of("coral"), metric) for metric in metrics}
-    return {metric: scores for metric, scores in picked.items() if scores}
 
 
 def _blocks(scores: Sequence[Score], inputs: FigureInputs, most: int) -> dict[str, Block]:

@@ -54,7 +54,7 @@ def sample_similarity(inputs: FigureInputs) -> Figure | None:
     )
     bar.set_label("cosine of two samples' embeddings")
     notes = [
-        "Rows and columns: samples, sorted by type. Below: the mean cosine within a type and between types.\n"
+        "Rows and columns: samples, sorted by type. Below: the mean cosine within a type and between types. "
         "Bright blocks on the diagonal: types are told apart. Bright all over: all embeddings point one way."
     ]
     if beyond:

@@ -134,7 +134,7 @@ def eigenvalue_spectrum(inputs: FigureInputs) -> Figure | None:
     if rows:
         notes.append(
             "Below, each encoder against the LLM: the spectral divergence of the two curves (Jensen-Shannon; "
-            "0: same spectrum,\nat most 0.69) doesn't see which image belongs to which text."
+            "0: same spectrum, at most 0.69) doesn't see which image belongs to which text."
         )
     notes += left_out(len(shown), len(encoders), "encoders")
     entitle(figure, "Eigenvalue spectra: over how many directions does the variance spread?", *notes)
