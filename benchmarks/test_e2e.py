@@ -1,4 +1,4 @@
-"""End to end: after a projector is trained, does a held-out image find its text, and a text its image?
+"""End to end: with a trained projector, does a held-out image find its text, and a text its image?
 
 The results are compared with scores that need no training; `-m e2e` runs those tests of other files, too.
 """

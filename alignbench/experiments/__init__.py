@@ -1,11 +1,11 @@
-"""Experiments: a folder each, with its declaration, what computes its cells, and what these are made of."""
+"""Experiments: each has a folder with its declaration and the code that computes and draws its scores."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from alignbench.errors import ConfigError
-from alignbench.experiments.base import Bench, Computed, Cost, Experiment, Part, Tab
+from alignbench.experiments.base import Bench, CellResult, Cost, Experiment, Part, Tab
 from alignbench.registry import Registry
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 EXPERIMENTS: Registry[Experiment] = Registry("experiment", "alignbench.experiments")
-"""Name -> experiment; a conftest.py adds to it, and so do entry points of the same group."""
+"""Name -> experiment; a conftest.py and the entry points of this group can add to it."""
 
 _OURS = {
     name: f"alignbench.experiments.{name}:EXPERIMENT"
@@ -51,22 +51,22 @@ def experiments() -> list[Experiment]:
     Raises:
         ConfigError: one is registered under another name than its own.
     """
-    found = {name: EXPERIMENTS.get(name) for name in EXPERIMENTS.names()}
-    for name, experiment in found.items():
+    registered = {name: EXPERIMENTS.get(name) for name in EXPERIMENTS.names()}
+    for name, experiment in registered.items():
         if experiment.name != name:
             raise ConfigError(
                 f"experiment {experiment.name!r} is registered as {name!r}; register it under its own name"
             )
-    return list(found.values())
+    return list(registered.values())
 
 
 def figure_modules() -> dict[str, str]:
-    """Return module -> the experiment whose figures it declares, in the order of a report."""
+    """Return module -> the experiment whose figures it declares, in the order in which reports show them."""
     return {module: experiment.name for experiment in experiments() for module in experiment.figures}
 
 
 def defaults_of(experiment: str) -> Mapping[str, Any]:
-    """Return option -> its default in the experiment of this name; none where it is not registered."""
+    """Return option -> its default in the experiment of this name; empty for an unknown experiment."""
     return EXPERIMENTS.get(experiment).defaults if experiment in EXPERIMENTS else {}
 
 
@@ -74,8 +74,8 @@ def needing(experiment: str, metric: object) -> Iterator[str]:
     """Yield the other experiments that need a score.
 
     Args:
-        experiment: that the score is filed under.
-        metric: its name, if it is one of an encoder with an LLM; else None.
+        experiment: the experiment that the score is filed under.
+        metric: the name of its metric if it compares an encoder with an LLM; else None.
     """
     for other in experiments():
         if any(_needs(via, experiment, metric) for via in _whole(other)):
@@ -83,9 +83,9 @@ def needing(experiment: str, metric: object) -> Iterator[str]:
 
 
 def _whole(experiment: Experiment) -> list[Experiment]:
-    """Return the experiment with those that it needs as a whole."""
+    """Return the experiment and those that it needs as a whole."""
     needed = [EXPERIMENTS.get(name) for name, metrics in experiment.needs.items() if metrics is None]
-    return [experiment, *(one for other in needed for one in _whole(other))]
+    return [experiment, *(inner for other in needed for inner in _whole(other))]
 
 
 def _needs(experiment: Experiment, other: str, metric: object) -> bool:
@@ -98,7 +98,7 @@ def _needs(experiment: Experiment, other: str, metric: object) -> bool:
 __all__ = [
     "EXPERIMENTS",
     "Bench",
-    "Computed",
+    "CellResult",
     "Cost",
     "Experiment",
     "Part",

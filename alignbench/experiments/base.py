@@ -1,4 +1,4 @@
-"""What an experiment is: one object that says everything about it once."""
+"""What an experiment is: one object that declares everything about it."""
 
 from __future__ import annotations
 
@@ -44,34 +44,35 @@ Unit = Literal[
     "dataset",
     "selection",
 ]
-"""What a cell of a part is made of, one score or set of scores each; the fixture of that name gives it.
+"""What a cell of a part is made of; the fixture of that name provides it, and a cell gives one set of scores.
 
-`pair` is an encoder with an LLM, `compared_pair` the same with every LLM that is compared with others,
-`vision_pair` and `text_pair` are two models of one side, `vision_side` and `text_side` are one model with
-itself. `encoder` and `llm` are models that are not loaded; `timed_encoder` and `timed_llm` are in memory.
-A part of the `selection` has one cell, and gets nothing of it: it asks the bench for what it needs.
+`pair` is an encoder with an LLM, and `compared_pair` the same with every LLM that is compared with others.
+`vision_pair` and `text_pair` are two models of one side, `vision_side` and `text_side` one model with itself.
+`encoder` and `llm` are models that are not loaded; `timed_encoder` and `timed_llm` are loaded. A part of the
+`selection` has a single cell and is passed none of it: it asks the bench for what it needs.
 """
 
 Use = Literal["patches", "layers", "maps"]
 
 
 class NotApplicableError(AlignbenchError):
-    """A cell can't be computed, and nothing is wrong with that: its test is skipped with this reason."""
+    """A cell that can't be computed, through nobody's fault: its test is skipped with this reason."""
 
 
 class Bench(Protocol):
-    """What the computation of a cell may ask for: the run's options, data and models, whoever runs it."""
+    """What the computation of a cell may ask for: the options, data and models of the run."""
 
     def option(self, name: str, default: object = None) -> Any:
         """Return the value of an option of the run.
 
         Args:
-            name: of the option.
-            default: its value where nothing was given; by default the experiment's default, or the option's.
+            name: the name of the option.
+            default: the value if the user gave none; None stands for the default of the experiment or,
+                without one, of the option.
         """
 
     def is_given(self, name: str) -> bool:
-        """Whether a value was given, rather than left to the default."""
+        """Return whether the user gave a value for the option."""
 
     @property
     def dataset(self) -> Dataset:
@@ -79,18 +80,18 @@ class Bench(Protocol):
 
     @property
     def settings(self) -> Settings:
-        """How the run scores, but for what a shared basis depends on."""
+        """How the run scores, without the settings of a shared basis."""
 
     @property
     def basis_settings(self) -> Settings:
-        """The same for scores in a shared basis, which is as wide as the narrowest model allows."""
+        """How the run scores in a shared basis, which is as wide as the narrowest model allows."""
 
     @property
     def subject(self) -> Subject | None:
-        """The user's images and prompts, of which maps are drawn; None where there are none."""
+        """The user's images and prompts, for which attention maps are drawn; None if there are none."""
 
     def score(self, metric: str | Metric, pair: Pair, *, data_type: str = ALL) -> Score:
-        """Return a metric of a pair with null and interval, filed under the experiment that is run."""
+        """Return a metric's score of a pair with null and interval, filed under the running experiment."""
 
     def pair_of(self, encoder: Encoder | Custom, llm: LLM | Custom) -> Pair:
         """Return the embeddings of an encoder and an LLM over the same samples."""
@@ -102,7 +103,7 @@ class Bench(Protocol):
         """Return the patch embeddings of a selected encoder.
 
         Raises:
-            NotApplicableError: it gives none.
+            NotApplicableError: the encoder has no patch embeddings.
         """
 
     def layers(self, model: Encoder | LLM | Custom) -> Layers:
@@ -112,24 +113,24 @@ class Bench(Protocol):
         """Return a model's embeddings under other options."""
 
     def looking(self, encoder: Encoder) -> AbstractContextManager[Encoder]:
-        """Hold an encoder in memory that sees whole images, for maps of them."""
+        """Hold an encoder in memory that sees whole, uncropped images, for its maps."""
 
     def head(self, llm: LLM | Custom) -> Callable[[], CausalLM]:
-        """Return what gives an LLM with its head in memory when it is called.
+        """Return a function that loads an LLM with its head and returns it.
 
         Raises:
-            NotApplicableError: it has none.
+            NotApplicableError: the LLM has no head.
         """
 
 
 @dataclass(frozen=True)
-class Computed:
-    """What the computation of a cell gives.
+class CellResult:
+    """The result of computing a cell.
 
     Args:
-        scores: in the order in which they are reported.
-        arrays: what a figure of the cell needs beside the scores; None where it needs nothing.
-        kind: of the arrays, the first part of their file's name: "coral" or "layout-tsne".
+        scores: the scores, in the order in which they are reported.
+        arrays: what a figure of the cell needs besides the scores; None if it needs nothing.
+        kind: the first part of the file name of the arrays, such as "coral" or "layout-tsne".
     """
 
     scores: Sequence[Score]
@@ -139,16 +140,16 @@ class Computed:
 
 @dataclass(frozen=True)
 class Cost:
-    """The seconds that a test of a part takes, with the toy models on two CPU cores, 90 samples and defaults.
+    """How long a test of a part takes with the toy models, 90 samples and defaults, on two CPU cores.
 
     Args:
-        seconds: as measured, the sum over `pytest benchmarks/ --durations=0 -vv`; with a linear projector
-            where one is trained.
-        grows: what they are in proportion to: the samples; the samples and the size of a projector; the
-            samples and the size of the LLM.
-        options: options that they are in proportion to, with their defaults, at which they were measured.
-        passes: how often each model embeds all samples anew, under other options.
-        asked: the seconds where the marker of the experiment is asked for, if that makes a difference.
+        seconds: the sum over the phases of the test in `pytest benchmarks/ --durations=0 -vv`; if a projector
+            is trained, with a linear one.
+        grows: what the seconds are proportional to: the samples; the samples and the size of a projector; or
+            the samples and the size of the LLM.
+        options: options that the seconds are proportional to, with the defaults at which they were measured.
+        passes: how often each model embeds all samples once more under other options.
+        asked: the seconds if the user asked for the experiment by its marker, where that makes a difference.
     """
 
     seconds: float = 0.02
@@ -159,7 +160,7 @@ class Cost:
 
 
 Sweep = str | tuple[object, ...] | Callable[[], Iterable[object]]
-"""The values of a parameter: the option whose values they are, a tuple, or what gives them."""
+"""The values of a parameter: the name of an option with these values, a tuple, or a function."""
 
 Values = dict[str, tuple[object, ...]]
 
@@ -177,15 +178,15 @@ class Part:
 
     Args:
         name: "by_data_type" is the part of `test_by_data_type`.
-        compute: (bench, what the cell is made of, the parameter values by name) -> what it gives: `Computed`,
-            or scores alone. A timed part takes no bench, and gives a `Work` that whoever runs the part has
-            timed.
+        compute: takes the bench, what the cell is made of, and the parameter values by name; returns a
+            `CellResult`, or only the scores. A timed part takes no bench and returns a `Work`, which whoever
+            runs the part then times.
         of: what a cell is made of.
         sweep: parameter -> the values that it takes in turn.
-        uses: what it takes of models beside their embeddings, so that it comes with the same load of weights;
-            a function of the parameter values where these decide it.
-        cost: how long it takes.
-        timed: whether it is a measurement of time.
+        uses: what the part needs of models besides their embeddings, so that both come from one loading of
+            the weights; a function of the parameter values if these decide it.
+        cost: how long a test takes.
+        timed: whether the part measures time.
     """
 
     name: str
@@ -202,7 +203,7 @@ class Part:
         return f"test_{self.name}"
 
     def values(self, options: Choices) -> tuple[Values, Values]:
-        """Return parameter -> the values that it takes: first of those that do not depend on options."""
+        """Return parameter -> its values, first for those that no option decides, then for the others."""
         fixed, optional = {}, {}
         for name, sweep in self.sweep.items():
             if isinstance(sweep, str):
@@ -212,31 +213,31 @@ class Part:
         return fixed, optional
 
     def uses_with(self, values: Mapping[str, object]) -> frozenset[Use]:
-        """Return what a cell with these parameter values takes of models beside their embeddings."""
+        """Return what a cell with these parameter values needs of models besides their embeddings."""
         return self.uses(values) if callable(self.uses) else self.uses
 
-    def computed(self, bench: Bench, *cell: object, **values: object) -> Computed:
+    def computed(self, bench: Bench, *cell: object, **values: object) -> CellResult:
         """Compute a cell."""
         result = self.compute(bench, *cell, **values)
-        return result if isinstance(result, Computed) else Computed(tuple(result))
+        return result if isinstance(result, CellResult) else CellResult(tuple(result))
 
     def work(self, *cell: object, **values: object) -> Work:
-        """Return what is to be timed of a cell of a timed part."""
+        """Return what is to be timed for a cell of a timed part."""
         work: Work = self.compute(*cell, **values)
         return work
 
 
 @dataclass(frozen=True)
 class Tab:
-    """The place of an experiment on the web page.
+    """The tab of an experiment on the web page.
 
     Args:
-        title: what stands on the tab.
-        about: what it answers, in a sentence or two.
-        controls: what can be chosen beside encoders: options by name, "data" for those of the samples,
-            "image" for a picture and what to look for in it.
+        title: the title of the tab.
+        about: what the experiment answers, in a sentence or two.
+        controls: what the user can choose besides encoders: options by name, "data" for the options of the
+            samples, and "image" for a picture and what to look for in it.
         beside: other experiments that are run with it.
-        options: option -> the value that it has on the page, a list where it takes several.
+        options: option -> its value on the page; a list if it takes several.
     """
 
     title: str
@@ -248,23 +249,22 @@ class Tab:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything about an experiment, from which marker, command, estimate, report and tab are derived.
+    """Everything about an experiment; its marker, command, estimate, report and tab are derived from this.
 
     Args:
-        name: its marker, and what its scores are filed under; the command has dashes for underscores.
-        question: what it answers, in a line.
+        name: its marker, under which its scores are filed; its command has dashes instead of underscores.
+        question: the question that it answers, in one line.
         parts: its tests.
-        options: names of the options of its command beside those that all commands have.
-        defaults: option -> its default in this experiment, where that is not the option's own; or a function
-            that returns it for the configuration (`Config`) of the run.
-        needs: other experiment -> the metrics of its pairs that figures of this one show, too; None stands
-            for the whole experiment. Each is computed and filed once, whoever asks for it.
-        measures: metric -> what it measures, in a sentence, where it is not the documentation of a
-            registered metric that says so.
-        figures: the modules that declare its figures, by name: they are imported when figures are drawn.
+        options: the names of its command's options, apart from those that all commands have.
+        defaults: option -> its default in this experiment, if that differs from the option's own; or a
+            function that returns the default for the configuration (`Config`) of the run.
+        needs: other experiment -> those metrics of its pairs that this experiment's figures also show; None
+            stands for the whole experiment. Each score is computed and filed only once.
+        measures: metric -> what it measures, in a sentence; registered metrics have their own documentation.
+        figures: the names of the modules that declare its figures; they are imported when figures are drawn.
         long: whether it takes minutes with the toy models, so that a run of everything leaves it out.
-        tab: its place on the web page.
-        not_for_arrays: why it says nothing of files of vectors, where that is so.
+        tab: its tab on the web page.
+        not_for_arrays: why it can't be run on files of vectors; "" if it can.
     """
 
     name: str
@@ -283,7 +283,7 @@ class Experiment:
         for name in (self.name, *(part.name for part in self.parts)):
             if not name.isidentifier():
                 raise ConfigError(
-                    f"experiment {self.name!r}: {name!r} is no name: letters, digits and underscores"
+                    f"experiment {self.name!r}: {name!r} is no name; use letters, digits and underscores only"
                 )
 
     @property
@@ -292,7 +292,7 @@ class Experiment:
         return self.name.replace("_", "-")
 
     def part(self, test: str) -> Part | None:
-        """Return the part that a test function is of; None where there is none."""
+        """Return the part that a test function belongs to, or None."""
         return next((part for part in self.parts if test in self.tests(part)), None)
 
     def tests(self, part: Part) -> tuple[str, str]:
@@ -301,12 +301,12 @@ class Experiment:
 
 
 def labels_of(*cell: object) -> tuple[str, ...]:
-    """Return the labels of the models that a cell is made of: a pair has two, a model one."""
+    """Return the labels of the models that a cell is made of."""
     models = [side.model for pair in cell if isinstance(pair, Pair) for side in (pair.x, pair.y)]
     models += [model.info for model in cell if isinstance(model, Handle | Custom)]
     return tuple(dict.fromkeys(model.label for model in models))
 
 
 def one_score(bench: Bench, pair: Pair, metric: str) -> list[Score]:
-    """Compute a cell that is one metric of one pair."""
+    """Compute a cell that consists of one metric of one pair."""
     return [bench.score(metric, pair)]

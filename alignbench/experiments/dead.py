@@ -1,4 +1,4 @@
-"""Parts of composites that are the same for every model of a run, at the end of their scale."""
+"""Parts of composites that are at the same end of their scale for every model of a run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from alignbench.types import Score
 
 DEAD = "dead"
-END = 1e-3  # of a part from 0 to 1; that of CORAL's similarity is called saturated at the same distance
+END = 1e-3  # from 0 or 1; CORAL similarity is called saturated at the same distance
 
 
 def flag_dead(scores: Iterable[Score]) -> list[Score]:
-    """Return the scores, flagged `dead` where a part is at its floor or its ceiling for all pairs of the run.
+    """Return the scores, flagged `dead` if a part is at its floor or its ceiling for all pairs of the run.
 
-    Such a part tells no model from another, and shifts every sum alike; params["dead_parts"] names it. Of a
-    single pair nothing can be said.
+    Such a part tells no model from another and shifts every sum alike; params["dead_parts"] names it. A
+    single pair is never flagged.
     """
     known = list(scores)
     composites: dict[tuple[str, ...], list[Score]] = {}
@@ -26,23 +26,20 @@ def flag_dead(scores: Iterable[Score]) -> list[Score]:
         if score.value is not None and score.params.get("parts"):
             key = (score.experiment, score.metric, score.data_type, score.variant)
             composites.setdefault(key, []).append(score)
-    dead = {key: names for key, own in composites.items() if (names := _dead_parts(own))}
-    found = []
+    dead = {key: names for key, group in composites.items() if (names := _dead_parts(group))}
+    flagged = []
     for score in known:
         dead_here = dead.get((score.experiment, score.metric, score.data_type, score.variant))
         if dead_here and score.value is not None and score.params.get("parts"):
             score = replace(score.flagged(DEAD), params={**score.params, "dead_parts": dead_here})
-        found.append(score)
-    return found
+        flagged.append(score)
+    return flagged
 
 
 def _dead_parts(scores: Sequence[Score]) -> list[str]:
     if len(scores) < 2:
         return []
     parts = [score.params["parts"] for score in scores]
-    names = [name for name in parts[0] if all(name in own for own in parts)]
-    return [
-        name
-        for name in names
-        if all(own[name] <= END for own in parts) or all(own[name] >= 1 - END for own in parts)
-    ]
+    names = [name for name in parts[0] if all(name in values for values in parts)]
+    columns = {name: [values[name] for values in parts] for name in names}
+    return [name for name, column in columns.items() if max(column) <= END or min(column) >= 1 - END]

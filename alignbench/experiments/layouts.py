@@ -1,4 +1,4 @@
-"""Projections to two dimensions: t-SNE, UMAP, PCA; the same points every time, in silence."""
+"""Projections to two dimensions by t-SNE, UMAP and PCA, which give the same points every time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEAST_PERPLEXITY, LEAST_NEIGHBORS = 1.0, 2
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where a method puts the samples: `points` [n, 2], and the settings that it took."""
+    """Where a method puts the samples: `points` [n, 2], and the settings that it used."""
 
     points: Matrix
     params: Mapping[str, Any]
@@ -38,14 +38,15 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How many neighbours of a sample a method looks at; None takes the usual number, or what n allows.
+    """How many neighbours of a sample a method considers; None stands for the usual number.
 
     Args:
-        perplexity: of t-SNE, about how many: 30, but at most a third of the others.
-        neighbors: of UMAP: 15, but at most all others.
+        perplexity: the perplexity of t-SNE, roughly its number of neighbours; usually 30, but at most a third
+            of the other samples.
+        neighbors: the number of neighbours of UMAP; usually 15, but at most all other samples.
 
     Raises:
-        InputError: a perplexity below 1, fewer than 2 neighbours, or no number.
+        InputError: the perplexity is below 1 or not finite, or there are fewer than 2 neighbours.
     """
 
     perplexity: float | None = None
@@ -58,11 +59,10 @@ class Reach:
             raise InputError(f"neighbors: expected at least 2, got {self.neighbors!r}")
 
     def check(self, method: str, n: int) -> None:
-        """Raise TooFewSamplesError where what was asked of a method takes more than n rows."""
-        name, asked = {"tsne": ("perplexity", self.perplexity), "umap": ("neighbors", self.neighbors)}.get(
-            method, ("", None)
-        )
+        """Raise TooFewSamplesError if the number asked for needs more than n rows."""
+        asked = {"tsne": self.perplexity, "umap": self.neighbors}.get(method)
         if asked is not None and asked >= n:
+            name = "perplexity" if method == "tsne" else "neighbors"
             raise TooFewSamplesError(
                 f"{name}: {asked:g} neighbours need more samples than that, got {n}; give a smaller "
                 "number or more samples"
@@ -75,18 +75,18 @@ USUAL = Reach()
 def layout(x: ArrayLike, method: str, seed: int = 42, reach: Reach = USUAL) -> Layout:
     """Return a two-dimensional layout of the rows of `x`.
 
-    It depends on rows, seed and reach alone: one thread, whatever else the machine does.
+    It depends only on the rows, the seed and the reach, since it is computed in one thread.
 
     Args:
         x: embeddings [n, d], n ≥ 10.
         method: "tsne", "umap" or "pca".
-        seed: of what t-SNE and UMAP draw.
-        reach: t-SNE's perplexity and UMAP's neighbours.
+        seed: the seed of the random numbers of t-SNE and UMAP.
+        reach: the perplexity of t-SNE and the neighbours of UMAP.
 
     Raises:
-        InputError: an unknown method, or not a finite matrix.
-        TooFewSamplesError: fewer than 10 rows, or not more than the neighbours that were asked for.
-        DegenerateError: zero variance, or a method that fails on these rows.
+        InputError: the method is unknown, or `x` is not a finite matrix.
+        TooFewSamplesError: there are fewer than 10 rows, or too few for the neighbours that were asked for.
+        DegenerateError: the rows have no variance, or the method fails on them.
     """
     if method not in _METHODS:
         raise InputError(f"method: expected one of {', '.join(_METHODS)}, got {method!r}")
@@ -94,10 +94,10 @@ def layout(x: ArrayLike, method: str, seed: int = 42, reach: Reach = USUAL) -> L
     check_min_n(len(values), MIN_N)
     reach.check(method, len(values))
     standardized(values)  # raises where all rows are equal
-    found = _METHODS[method](values, seed, reach)
-    if found.points.shape != (len(values), 2) or not np.isfinite(found.points).all():
+    result = _METHODS[method](values, seed, reach)
+    if result.points.shape != (len(values), 2) or not np.isfinite(result.points).all():
         raise DegenerateError(f"{method}: it gives no finite layout of these {len(values)} rows")
-    return found
+    return result
 
 
 def _pca(x: Matrix, seed: int, reach: Reach = USUAL) -> Layout:
@@ -110,7 +110,7 @@ def _pca(x: Matrix, seed: int, reach: Reach = USUAL) -> Layout:
 
 
 def _tsne(x: Matrix, seed: int, reach: Reach) -> Layout:
-    # The start is ours: sklearn's own draws its PCA, and has none for a single column.
+    # sklearn's own PCA start is random, and it has none for a single column.
     start = _pca(x, seed).points
     usual = min(PERPLEXITY, (len(x) - 1) / 3)
     perplexity = usual if reach.perplexity is None else reach.perplexity
@@ -148,14 +148,14 @@ _METHODS: Mapping[str, Callable[[Matrix, int, Reach], Layout]] = {"tsne": _tsne,
 
 
 def _compiled_umap() -> Any:
-    """Return the class UMAP, its numba functions set to be compiled once a machine and not once a process."""
+    """Return the class UMAP, with its numba functions compiled once per machine, not once per process."""
     import umap
     from numba.core.registry import CPUDispatcher
 
     for module in (umap.umap_, umap.layouts, umap.utils):
         for function in vars(module).values():
             if isinstance(function, CPUDispatcher):
-                # numba writes beside umap's files or into the user's cache folder, if it may
+                # numba writes beside umap's files or into the user's cache folder, if it can
                 with suppress(RuntimeError, OSError):
                     function.enable_caching()
     return umap.UMAP
@@ -163,9 +163,9 @@ def _compiled_umap() -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what the libraries warn of (threads that a seed overrides, a missing tensorflow) to ourselves.
+    """Hide warnings of the libraries, such as that a seed overrides threads or that tensorflow is missing.
 
-    What matters of it is in the scores: the perplexity or the neighbours that n allows, and trustworthiness.
+    What matters is in the scores: the perplexity or number of neighbours used, and trustworthiness.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -174,8 +174,8 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    # Sums of several threads differ from run to run; and on some hundred rows a pool costs ten times what it
-    # gives, beside another worker far more. Libraries must have been imported before: only they are limited.
+    # Sums of several threads differ from run to run, and on a few hundred rows a pool of threads costs ten
+    # times what it gains. Only libraries that have been imported before are limited.
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):

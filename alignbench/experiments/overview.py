@@ -1,4 +1,4 @@
-"""The figure of everything: each encoder's standing by a dozen of the metrics that the run recorded."""
+"""The summary figure: where each encoder stands by a dozen of the metrics that the run recorded."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ NOTED = (
     "knn_accuracy",
     "eas",
 )
-"""The metrics that are shown first where there are more than there is room for: one or two of each kind."""
+"""The metrics that come first if there is no room for all: one or two of each kind."""
 MOST_COLUMNS = 24
 WIDE_COLUMNS = 14
-REACH = 0.5  # stronger colours than that say nothing more
+REACH = 0.5  # values beyond get the strongest colour
 SEES = "sees the pairing"
 BLIND = "doesn't see the pairing"
 ONE_SIDED = "no LLM takes part"
@@ -59,15 +59,15 @@ Row = tuple[str, str]  # metric, variant
     shows=("cka", "coral", "eas", "elas", "e2e"),
     caption=Caption(
         "Where does each encoder stand by each kind of metric?",
-        "A row a metric, a column an encoder. Blue: better than shuffled pairs or chance, the darker the "
-        "nearer to the best possible value; red: worse. In brackets: not shown to beat shuffled pairs. A "
-        "dozen metrics at most; all others are in the table of scores.",
-        "Whether two encoders differ: a darker blue may be chance. Rows of grey have no chance level, so "
-        "their colours say nothing. Rows are not independent; counting them is no vote.",
+        "Each row is a metric, each column an encoder. Blue is better than shuffled pairs or chance, and "
+        "darker is nearer to the best possible value; red is worse. Values in brackets are not shown to beat "
+        "shuffled pairs. The figure has at most a dozen metrics; all are in the table of scores.",
+        "Whether two encoders differ: a darker blue may be chance. Grey rows have no chance level, so their "
+        "colour says nothing. Rows are not independent, so counting them is no vote.",
     ),
 )
 def alignment_summary(inputs: FigureInputs) -> Figure | None:
-    """Draw a dozen metrics against all encoders: values, coloured by the way from chance to perfect."""
+    """Draw the values of a dozen metrics for all encoders, coloured by how far they are above chance."""
     scores = _scores(inputs)
     pairs = list(dict.fromkeys((str(s.llm), str(s.encoder)) for s in scores if s.llm))
     pairs.sort(key=lambda pair: (inputs.place(pair[0]), inputs.place(pair[1])))
@@ -77,15 +77,15 @@ def alignment_summary(inputs: FigureInputs) -> Figure | None:
     kinds = {score.metric: kind_of(score.metric, scores) for score in scores}
     recorded = _rows(scores, kinds)
     rows = _chosen(recorded)
-    found = {(s.metric, s.variant, s.encoder, s.llm): s for s in reversed(scores)}
+    cells = {(s.metric, s.variant, s.encoder, s.llm): s for s in reversed(scores)}
     values = np.full((len(rows), len(shown)), np.nan)
     written = [["" for _ in shown] for _ in rows]
     for i, (metric, variant) in enumerate(rows):
         for j, (llm, encoder) in enumerate(shown):
-            score = found.get((metric, variant, encoder, llm)) or found.get((metric, variant, encoder, None))
+            score = cells.get((metric, variant, encoder, llm)) or cells.get((metric, variant, encoder, None))
             if score is not None:
-                way = None if kinds[metric] == BLIND else standing(score)
-                values[i, j] = np.nan if way is None else way
+                share = None if kinds[metric] == BLIND else standing(score)
+                values[i, j] = np.nan if share is None else share
                 written[i][j] = _cell(score)
     wide = len(shown) <= WIDE_COLUMNS
     figure = new_figure(4.3 + (0.62 if wide else 0.4) * len(shown), 2.4 + 0.2 * len(rows))
@@ -96,11 +96,11 @@ def alignment_summary(inputs: FigureInputs) -> Figure | None:
     _name(ax, rows, shown, {s.metric for s in scores if not s.higher_is_better}, inputs)
     _name_kinds(ax, [kinds[metric] for metric, _ in rows], len(shown))
     bar = figure.colorbar(image, ax=ax, shrink=0.5, aspect=25, pad=0.01, extend="both")
-    bar.set_label("way from shuffled pairs or chance (0)\nto the best possible value (1)", fontsize=8)
+    bar.set_label("from shuffled pairs or chance (0)\nto the best possible value (1)", fontsize=8)
     notes = [
-        "Blue: better than shuffled pairs and chance; red: worse. In brackets: not shown to beat shuffled\n"
-        "pairs (p > .05). ↓: lower is better. Grey: nothing to measure it against, since it doesn't see\n"
-        "which text belongs to which image, or has no chance level. n/a: reason in the report.",
+        "Blue: better than shuffled pairs and chance; red: worse. In brackets: not shown to beat shuffled "
+        "pairs (p > .05). ↓: lower is better. Grey: the metric doesn't see which text belongs to which "
+        "image, or it has no chance level. n/a: the report has the reason.",
     ]
     if len(recorded) > len(rows):
         notes.append(f"{len(rows)} of {len(recorded)} rows; the others are in the report's table of scores.")
@@ -110,7 +110,7 @@ def alignment_summary(inputs: FigureInputs) -> Figure | None:
 
 
 def _whole_llms(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the pairs of as many LLMs as there is room for, and in any case of one."""
+    """Return the pairs of as many LLMs as there is room for, but of at least one."""
     shown: list[tuple[str, str]] = []
     for llm in dict.fromkeys(llm for llm, _ in pairs):
         block = [pair for pair in pairs if pair[0] == llm]
@@ -121,27 +121,26 @@ def _whole_llms(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _scores(inputs: FigureInputs) -> list[Score]:
-    """Return the scores of one encoder, over all data, with an LLM or alone; of doubles the first."""
-    found: dict[tuple[str | None, ...], Score] = {}
+    """Return the scores over all data of an encoder with an LLM or alone; of duplicates the first."""
+    firsts: dict[tuple[str | None, ...], Score] = {}
     for score in inputs.scores:
         whole = score.encoder is not None and score.other is None and score.data_type == ALL
         if whole and score.experiment not in NOT_ALIGNMENT and "fidelity" not in score.flags:
-            found.setdefault((score.metric, score.variant, score.encoder, score.llm), score)
-    return list(found.values())
+            firsts.setdefault((score.metric, score.variant, score.encoder, score.llm), score)
+    return list(firsts.values())
 
 
 def kind_of(metric: str, scores: Sequence[Score]) -> str:
-    """Return whether the metric sees the pairing, sees two sides without it, or sees the encoder alone."""
-    own = [score for score in scores if score.metric == metric]
-    if all(score.llm is None for score in own):
+    """Return whether the metric sees the pairing, sees both sides without it, or sees only the encoder."""
+    if all(score.llm is None for score in scores if score.metric == metric):
         return ONE_SIDED
-    known = METRICS.get(metric) if metric in METRICS else None
-    blind = known is not None and known.kind == "pair" and not known.pairing
+    registered = METRICS.get(metric) if metric in METRICS else None
+    blind = registered is not None and registered.kind == "pair" and not registered.pairing
     return BLIND if blind else SEES
 
 
 def _rows(scores: Sequence[Score], kinds: Mapping[str, str]) -> list[Row]:
-    """Return the rows: kinds apart, registered metrics family by family, others as they were recorded."""
+    """Return the rows sorted by kind; registered metrics come family by family, others as recorded."""
     rows = dict.fromkeys((score.metric, score.variant) for score in scores)
     place = {metric: i for i, metric in enumerate(METRICS.names())}
     return sorted(rows, key=lambda row: (GROUPS.index(kinds[row[0]]), place.get(row[0], len(place))))
@@ -158,10 +157,10 @@ def _chosen(rows: Sequence[Row]) -> list[Row]:
 
 
 def standing(score: Score) -> float | None:
-    """Return how far the value is on the way from chance to the best possible: 0 for chance, 1 for the best.
+    """Return where the value lies between chance (0) and the best possible value (1); None if unknown.
 
-    Chance is what shuffled pairs or a guesser get, whichever is better. The best is the metric's own bound;
-    of a score that is no registered metric's 1, or 0 where lower is better. None where there is no such way.
+    Chance is what shuffled pairs or a guesser get, whichever is better. The best value is the metric's own
+    bound; for a metric that is not registered, it is 1, or 0 if lower is better.
     """
     sign = 1.0 if score.higher_is_better else -1.0
     marks = [score.chance, score.null.mean if score.null is not None else None]
@@ -178,13 +177,13 @@ def standing(score: Score) -> float | None:
 def _cell(score: Score) -> str:
     if score.value is None:
         return "n/a"
-    return f"({number(score.value)})" if not beats_shuffled(score) else number(score.value)
+    return number(score.value) if beats_shuffled(score) else f"({number(score.value)})"
 
 
 def _name(
     ax: Axes, rows: Sequence[Row], pairs: Sequence[tuple[str, str]], lower: set[str], inputs: FigureInputs
 ) -> None:
-    """Name the rows, and the columns with the LLM above its encoders."""
+    """Write the names of the rows, those of the columns, and each LLM above its encoders."""
     names = [f"{metric} {variant}".strip() + (" ↓" if metric in lower else "") for metric, variant in rows]
     ax.set_yticks(range(len(rows)), [fit(clean(name), 44) for name in names], fontsize=7.5)
     encoders = [inputs.label(encoder, 36 if len(pairs) <= 12 else 24) for _, encoder in pairs]
@@ -200,7 +199,7 @@ def _name(
 
 
 def _name_kinds(ax: Axes, kinds: Sequence[str], columns: int) -> None:
-    """Say at the right what the metrics of each block of rows see."""
+    """Write on the right what the metrics of each block of rows see."""
     look: Any = {"rotation": 270, "ha": "left", "va": "center", "fontsize": 7, "color": MUTED}
     for kind in dict.fromkeys(kinds):
         members = [i for i, other in enumerate(kinds) if other == kind]

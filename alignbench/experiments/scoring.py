@@ -1,4 +1,4 @@
-"""One metric on one pair, with all that goes with a score."""
+"""One metric on one pair, with everything that belongs to a score."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from alignbench.errors import DegenerateError, TooFewSamplesError
 from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.memory import check_room, is_out_of_memory
 from alignbench.metrics.basis import basis_settings
-from alignbench.stats import evaluate
-from alignbench.types import Score
+from alignbench.stats import evaluate, p_value
+from alignbench.types import Null, Score
 from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from alignbench.metrics import Metric
     from alignbench.stats import Evaluation
@@ -33,11 +36,12 @@ class Settings:
     """How a run scores.
 
     Args:
-        seed: of everything drawn.
-        permutations: how many a null draws; None leaves it to the metric.
-        basis: how CORAL's two sides come to one basis: procrustes, pca or none.
-        k: the width of the shared basis; None takes as much as the samples and `dims` allow.
-        dims: the widths of all models of the run, which bound the shared basis so that columns compare.
+        seed: the seed of all random numbers.
+        permutations: how many permutations a null draws; None leaves that to the metric.
+        basis: how CORAL brings its two sides to one basis: procrustes, pca or none.
+        k: the width of the shared basis; None makes it as wide as the samples and `dims` allow.
+        dims: the widths of all models of the run; they bound the shared basis, so that scores of different
+            models can be compared.
     """
 
     seed: int = 42
@@ -48,7 +52,7 @@ class Settings:
 
     @property
     def draws(self) -> int:
-        """How many permutations a null draws where no metric says it."""
+        """How many permutations a null draws if the metric doesn't say."""
         return 999 if self.permutations is None else self.permutations
 
     def basis_params(self, n: int, dims: tuple[int, ...]) -> dict[str, Any]:
@@ -62,16 +66,16 @@ def score_pair(
 ) -> Score:
     """Return the metric of a pair with null, interval, chance and flags.
 
-    What does not exist (too few samples, a zero denominator), or needs more memory than there is, becomes a
-    score with status `not_applicable` and the reason.
+    If there is no value (too few samples, a zero denominator), or if it would take more memory than there is,
+    the score has the status `not_applicable` and the reason.
 
     Args:
-        metric: of METRICS, or any other.
+        metric: the metric, registered or not.
         pair: the embeddings of both sides.
         settings: how the run scores.
-        experiment: what the score is filed under.
+        experiment: the experiment that the score is filed under.
         data_type: score the samples of this type only.
-        params: what else the score should say of how it came about.
+        params: further `params` of the score.
 
     Raises:
         InputError: the embeddings are not fit for any metric (NaN, zero variance, ...).
@@ -85,7 +89,7 @@ def score_pair(
         if not len(pair):
             raise TooFewSamplesError(f"no sample is of the data type {data_type!r}")
         check_room(metric.memory(n, settings.permutations))
-        found = evaluate_pair(metric, pair, settings)
+        evaluation = evaluate_pair(metric, pair, settings)
     except DegenerateError as error:
         reason = why_not(error, Sharing.of_pair(pair))
         return Score(value=None, status="not_applicable", reason=reason, params=described, **common)
@@ -94,20 +98,23 @@ def score_pair(
             raise
         reason = f"{metric.name} of {plural(n, 'row')}: out of memory: {' '.join(str(error).split())}"
         return Score(value=None, status="not_applicable", reason=reason, params=described, **common)
+    described |= evaluation.params
+    if evaluation.parts:
+        described["parts"] = evaluation.parts
     return Score(
-        value=found.value,
-        null=found.null,
-        interval=found.interval,
-        deletions=found.deletions,
-        chance=found.chance,
-        flags=found.flags,
-        params={**described, **found.params, **({"parts": found.parts} if found.parts else {})},
+        value=evaluation.value,
+        null=evaluation.null,
+        interval=evaluation.interval,
+        deletions=evaluation.deletions,
+        chance=evaluation.chance,
+        flags=evaluation.flags,
+        params=described,
         **common,
     )
 
 
 def missing_score(metric: Metric, pair: Pair, settings: Settings, reason: str, *, experiment: str) -> Score:
-    """Return what stands for a score of a pair that could not be computed, for this reason."""
+    """Return a score without a value, for a pair that could not be scored for this reason."""
     common = _common(metric, pair, settings, experiment, ALL)
     return Score(value=None, status="not_applicable", reason=reason, params=preprocessing(pair), **common)
 
@@ -126,19 +133,19 @@ def _common(
 
 
 def evaluate_pair(metric: Metric, pair: Pair, settings: Settings, **how: Any) -> Evaluation:
-    """Return what `evaluate` finds of a pair under the run's settings.
+    """Return what `evaluate` computes for a pair under the run's settings.
 
     Args:
-        metric: of any kind; one side alone is the first.
+        metric: a metric of any kind; one of a single side is computed on the first.
         pair: the embeddings.
-        settings: seed, permutations and basis.
+        settings: the seed, the permutations and the basis.
         how: further arguments of `evaluate`.
 
     Raises:
-        DegenerateError: the metric is not defined on them.
+        DegenerateError: the metric is not defined on these embeddings.
     """
     n, dims = pair.n_groups, (pair.x.dim, pair.y.dim)
-    # One class for all tells as much as none: what does without labels then has none to work with.
+    # One class for all samples says nothing, so a metric that can do without labels gets none.
     unlabelled = "labels" in metric.optional and len(set(pair.labels)) < 2
     with blas_threads(pair):
         return evaluate(
@@ -154,10 +161,28 @@ def evaluate_pair(metric: Metric, pair: Pair, settings: Settings, **how: Any) ->
         )
 
 
+def drawn_null(
+    kind: str, value: float, drawn: NDArray[np.float64], mean: float | None = None, **fields: Any
+) -> Null:
+    """Return the null of a value with mean, std, z and p over its draws.
+
+    Args:
+        kind: what was drawn.
+        value: the observed value.
+        drawn: the values of the draws [draws].
+        mean: the exact mean, if it is known.
+        fields: further fields of the null.
+    """
+    mean = float(drawn.mean()) if mean is None else mean
+    std = float(drawn.std(ddof=1))
+    z = (value - mean) / std if std else None
+    return Null(kind, mean, std, z, p_value(value, drawn), len(drawn), **fields)
+
+
 def blas_threads(pair: Pair) -> AbstractContextManager[object]:
-    """Keep products and decompositions of a small pair to one thread, while this is entered."""
-    # On small products a pool of threads costs more than it gives, and beside other processes (`-n 2`)
-    # its busy waiting made a run six times slower.
+    """Return a context in which products and decompositions of a small pair take one thread."""
+    # On small products a pool of threads costs more than it gains, and with other processes on the machine
+    # (`-n 2`) its busy waiting made a run six times slower.
     from threadpoolctl import threadpool_limits
 
     small = pair.x.values.size + pair.y.values.size < _WORTH_THREADS
@@ -165,7 +190,7 @@ def blas_threads(pair: Pair) -> AbstractContextManager[object]:
 
 
 def identity(pair: Pair, experiment: str, seed: int) -> dict[str, Any]:
-    """Return the fields of a score that say what it is of: models, weights, data, groups, seed."""
+    """Return the fields of a score that say what was scored: models, weights, data, groups and seed."""
     return {
         "experiment": experiment,
         "dataset": pair.dataset,
@@ -178,12 +203,12 @@ def identity(pair: Pair, experiment: str, seed: int) -> dict[str, Any]:
 
 
 def needs_basis(metric: Metric) -> bool:
-    """Whether the metric compares covariances, which takes a basis that both sides share."""
+    """Return whether the metric compares covariances, which takes a basis that both sides share."""
     return metric.settings is basis_settings
 
 
 def mode_of(pair: Pair) -> Mode:
-    """Return what is compared with what; a model with itself is one side alone."""
+    """Return what is compared with what; a model with itself counts as one side alone."""
     x, y = pair.x.model, pair.y.model
     if x.side != y.side:
         return "cross-modal"
@@ -203,6 +228,6 @@ def _sides(pair: Pair, mode: Mode) -> Mapping[str, str | None]:
 
 
 def preprocessing(pair: Pair) -> dict[str, Any]:
-    """Return what a score's `params` say of how both sides came about."""
+    """Return the `params` of a score that say how the embeddings of both sides were made."""
     sides = {side.model.label: dict(side.model.params) for side in (pair.x, pair.y)}
     return {"mode": mode_of(pair), "preprocessing": sides}

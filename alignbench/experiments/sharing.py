@@ -1,4 +1,4 @@
-"""Why a score does not exist where there are many rows but few groups."""
+"""Why there is no score if many rows form only a few groups."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """How many images and texts make up how many groups; `images` is 0 where rows are those of arrays."""
+    """How many images and texts form how many groups; `images` is 0 if the rows come from arrays."""
 
     rows: int
     groups: int
@@ -28,12 +28,12 @@ class Sharing:
 
     @classmethod
     def of_pair(cls, pair: Pair) -> Sharing:
-        """Return what the rows of a pair share."""
+        """Return the counts of a pair's rows."""
         return cls(len(pair), pair.n_groups, len(set(pair.images)), len(set(pair.texts)))
 
     @classmethod
     def of_samples(cls, samples: Sequence[Sample]) -> Sharing:
-        """Return what samples share."""
+        """Return the counts of samples."""
         known = [sample for sample in samples if sample.texts]
         return cls(
             len(samples),
@@ -42,8 +42,8 @@ class Sharing:
             len({normalised(sample.text) for sample in known}),
         )
 
-    def said(self) -> str:
-        """Return `2 groups: 40 images share 2 texts`, or what else is the case."""
+    def sentence(self) -> str:
+        """Return a phrase such as `2 groups: 40 images share 2 texts`."""
         groups, images, texts = (
             plural(count, noun)
             for count, noun in ((self.groups, "group"), (self.images, "image"), (self.texts, "text"))
@@ -58,6 +58,6 @@ class Sharing:
 
 
 def why_not(error: DegenerateError, of: Sharing) -> str:
-    """Return why a value does not exist; of too few groups, also how the rows come to be so few."""
+    """Return why there is no value; if there are too few groups, also why there are fewer than rows."""
     few = isinstance(error, TooFewSamplesError) and of.groups < of.rows
-    return f"{error} ({of.said()})" if few else str(error)
+    return f"{error} ({of.sentence()})" if few else str(error)

@@ -1,4 +1,4 @@
-"""Scores that take a training: its splits and seeds, its control, and what goes with its score."""
+"""Scores that need a training: its splits and seeds, its control on shuffled pairs, and its score."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
     Order = NDArray[np.intp]
 
-PARTS = 5  # one group in five is held out, and one in five of the others watched for early stopping
+PARTS = 5  # one group in five is held out, and one in five of the others is watched for early stopping
 TEST_TO_TRAIN = 1 / (PARTS - 1)
-FEWEST = 10  # groups: two are held out then
-CONTROLS = 1  # re-trained on shuffled pairs, in every split
+FEWEST = 10  # groups, of which two are held out
+CONTROLS = 1  # trainings on shuffled pairs in every split
 PERMUTATIONS = 999
-SOLVED_SPLITS = 40  # where projectors are solved
-PREDICTION_BYTES = 200_000_000  # bytes of predictions held at once
+SOLVED_SPLITS = 40  # if projectors are solved rather than trained
+PREDICTION_BYTES = 200_000_000  # the most bytes of predictions in memory at once
 
 
 def patches_if_read(values: Mapping[str, object]) -> frozenset[Use]:
-    """Return what a training of `values["projector"]` takes of an encoder beside its embeddings."""
+    """Return what training `values["projector"]` needs of an encoder besides its embeddings."""
     return frozenset({"patches"}) if values.get("projector") == OF_PATCHES else frozenset()
 
 
@@ -48,11 +48,11 @@ class Repeats:
     """Number of splits, seeds and epochs of a trained score.
 
     Args:
-        seed: of splits, initial weights and controls.
-        splits: of the groups into those that are trained on and those that are held out.
-        seeds: trainings a split, from other initial weights.
-        epochs: passes over the training rows, at most.
-        permutations: of held-out pairs, where p comes from them.
+        seed: the seed of splits, initial weights and controls.
+        splits: how often the groups are split into those to train on and those that are held out.
+        seeds: the number of trainings per split, each from other initial weights.
+        epochs: the most passes over the training rows.
+        permutations: the number of permutations of held-out pairs, if these give p.
         device: "cpu", "cuda", ...
     """
 
@@ -65,12 +65,12 @@ class Repeats:
 
     @classmethod
     def of(cls, bench: Bench, loss: str = "") -> Repeats:
-        """Return what the options of a run say.
+        """Return the repeats that the options of a run ask for.
 
         Args:
-            bench: of the run.
-            loss: that projectors are made for. To solve them costs little, and more splits make intervals
-                narrower.
+            bench: the bench of the run.
+            loss: the loss of the projectors. Solving them ("ridge") costs little, so they get more splits,
+                which make intervals narrower.
         """
         from alignbench.weights.precision import resolve_device
 
@@ -85,12 +85,12 @@ class Repeats:
         ).for_loss(loss)
 
     def for_loss(self, loss: str) -> Repeats:
-        """Return the same with one seed where projectors are solved: they have no initial weights."""
+        """Return the same with one seed if projectors are solved, since those have no initial weights."""
         return replace(self, seeds=1) if loss == RIDGE else self
 
 
 def course(training: Training, epochs: Sequence[int]) -> dict[str, Any]:
-    """Return what a score says about the training of its projectors.
+    """Return the `params` of a score that describe the training of its projectors.
 
     Args:
         training: the settings of the trainings.
@@ -107,9 +107,9 @@ def course(training: Training, epochs: Sequence[int]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of one split [n] each: trained on, watched for early stopping, and held out for the score.
+    """The rows of one split as masks [n]: trained on, watched for early stopping, and held out for the score.
 
-    Without early stopping nothing is watched, and `watched` is `test`: its loss decides nothing.
+    Without early stopping `watched` equals `test`, and its loss decides nothing.
     """
 
     number: int
@@ -121,8 +121,8 @@ class Rows:
         """Return a training on these rows.
 
         Args:
-            seed: of its initial weights.
-            order: row i of x is trained towards the text of row order[i]; None: its own.
+            seed: the seed of its initial weights.
+            order: row i of x is trained towards the text of row order[i]; None stands for its own text.
             everything: predict all rows instead of the held-out ones.
         """
         from alignbench.projectors.fit import Split
@@ -133,7 +133,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one training gave: its prediction, of texts `order` (row i of x has text order[i])."""
+    """The outcome of one training: its prediction, where row i of x was paired with text order[i]."""
 
     rows: Rows
     order: Order
@@ -144,10 +144,10 @@ class Outcome:
 def plan(
     groups: Sequence[str], repeats: Repeats, *, early_stopping: bool = False, fewest: int = FEWEST
 ) -> list[Rows]:
-    """Return the rows of every split: a group is wholly trained on, wholly watched, or wholly held out.
+    """Return the rows of every split; all rows of a group are trained on, watched, or held out together.
 
     Raises:
-        TooFewSamplesError: fewer groups than `fewest`.
+        TooFewSamplesError: there are fewer groups than `fewest`.
     """
     names = np.asarray(groups).astype(str)
     count = count_of(names)
@@ -171,15 +171,15 @@ def plan(
 
 
 def shuffled_order(groups: Sequence[str], rng: np.random.Generator) -> Order:
-    """Return an order [n] that gives every group's rows the texts of another one, drawn at random.
+    """Return an order [n] that gives the rows of every group the texts of a group drawn at random.
 
-    Groups are exchanged whole: where theirs has fewer texts than rows need, texts are used again.
+    Groups are exchanged as a whole; if the drawn group has fewer texts than there are rows, texts repeat.
     """
     _, codes, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
     members = np.split(np.argsort(codes, kind="stable"), np.cumsum(sizes)[:-1])
     order = np.empty(len(codes), dtype=np.intp)
-    for own, other in zip(members, rng.permutation(len(members)), strict=True):
-        order[own] = np.resize(members[other], len(own))
+    for rows, other in zip(members, rng.permutation(len(members)), strict=True):
+        order[rows] = np.resize(members[other], len(rows))
     return order
 
 
@@ -192,34 +192,32 @@ def train_all(
     x: NDArray[np.float32] | None = None,
     everything: bool = False,
 ) -> Iterator[tuple[list[Outcome], list[Outcome]]]:
-    """Yield, split by split, what the trainings gave and what the same gave on shuffled pairs.
+    """Yield, split by split, the outcomes of the trainings and those of trainings on shuffled pairs.
 
     Args:
         pair: the embeddings.
-        splits: of `plan`.
-        training: the projector, its loss, early stopping.
-        repeats: seeds and device.
-        x: what is projected instead of the pair's vision vectors: patches [n, p, dx].
+        splits: the splits, as `plan` returns them.
+        training: the projector, its loss and early stopping.
+        repeats: the seeds and the device.
+        x: patches [n, p, dx] to project instead of the pair's vision vectors.
         everything: predict all rows instead of the held-out ones.
     """
     from alignbench.projectors.fit import fit
 
     inputs = pair.x.values if x is None else x
-    own, at_each = np.arange(len(pair)), repeats.seeds + CONTROLS
+    unchanged, at_each = np.arange(len(pair)), repeats.seeds + CONTROLS
     size = 4 * len(pair) * pair.y.dim * at_each
     at_once = max(1, PREDICTION_BYTES // size)
     for start in range(0, len(splits), at_once):
-        trials = [(rows, seed) for rows in splits[start : start + at_once] for seed in range(at_each)]
-        runs = [
-            rows.split(
-                _initial(repeats, rows, seed), _control(pair, repeats, rows, seed), everything=everything
-            )
-            for rows, seed in trials
-        ]
+        trials = [(rows, number) for rows in splits[start : start + at_once] for number in range(at_each)]
+        runs = []
+        for rows, number in trials:
+            seed = seed_for(repeats.seed, f"initial weights {number} of split {rows.number}")
+            runs.append(rows.split(seed, _control(pair, repeats, rows, number), everything=everything))
         fitted = fit(inputs, pair.y.values, runs, training, groups=pair.groups, device=repeats.device)
         outcomes = [
-            Outcome(rows, own if run.order is None else run.order, one.prediction, one.epoch)
-            for (rows, _), run, one in zip(trials, runs, fitted, strict=True)
+            Outcome(rows, unchanged if run.order is None else run.order, result.prediction, result.epoch)
+            for (rows, _), run, result in zip(trials, runs, fitted, strict=True)
         ]
         for first in range(0, len(outcomes), at_each):
             of_split = outcomes[first : first + at_each]
@@ -227,15 +225,11 @@ def train_all(
 
 
 def _control(pair: Pair, repeats: Repeats, rows: Rows, number: int) -> Order | None:
-    """Return the order of a training on shuffled pairs, which come after those on the true ones."""
+    """Return the order of a training on shuffled pairs; None for the first ones, which are on true pairs."""
     if number < repeats.seeds:
         return None
     purpose = f"control {number - repeats.seeds} of split {rows.number}"
     return shuffled_order(pair.groups, rng_for(repeats.seed, purpose))
-
-
-def _initial(repeats: Repeats, rows: Rows, number: int) -> int:
-    return seed_for(repeats.seed, f"initial weights {number} of split {rows.number}")
 
 
 def split_interval(
@@ -245,13 +239,13 @@ def split_interval(
     ratio: float = TEST_TO_TRAIN,
     bounds: tuple[float, float] = (-np.inf, np.inf),
 ) -> Interval | None:
-    """Return the interval of a trained score's mean; None with too few groups for one.
+    """Return the interval of a trained score's mean; None if there are too few groups for one.
 
     Args:
         values: [splits, seeds].
-        groups: how many there are.
-        ratio: held-out groups over those that are trained on.
-        bounds: of the score.
+        groups: the number of groups.
+        ratio: the number of held-out groups over that of groups that are trained on.
+        bounds: the bounds of the score.
     """
     if groups < MIN_GROUPS:
         return None
@@ -276,18 +270,18 @@ def trained_score(
     """Return the mean over splits and seeds as a score, with interval, spread of the seeds and control.
 
     Args:
-        pair: what it was trained on.
-        metric: the score's name.
+        pair: the pair that was trained on.
+        metric: the name of the metric.
         values: [splits, seeds].
-        controls: the same on shuffled pairs, re-trained, in any shape.
-        repeats: how many trainings there are.
-        experiment: the marker of the test.
-        bounds: of the score.
-        ratio: held-out groups over those that are trained on.
-        p: fields of the null beside the control's mean and standard deviation.
-        params: what else to say of how it came about.
-        flags: beside that of too few groups.
-        fields: of the score.
+        controls: the values after training on shuffled pairs, in any shape.
+        repeats: how many trainings there were.
+        experiment: the experiment that the score is filed under.
+        bounds: the bounds of the score.
+        ratio: the number of held-out groups over that of groups that are trained on.
+        p: fields of the null besides the control's mean and standard deviation.
+        params: further `params` of the score.
+        flags: further flags besides that of too few groups.
+        fields: further fields of the score.
     """
     splits, seeds = values.shape
     null = {"kind": "re-trained on shuffled pairs", **(p or {})}
@@ -326,7 +320,7 @@ def not_applicable(
     params: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> Score:
-    """Return the score that says why there is none."""
+    """Return a score without a value that says why there is none."""
     return Score(
         **{**identity(pair, experiment, repeats.seed), "metric": metric, **fields},
         value=None,

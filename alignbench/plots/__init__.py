@@ -1,4 +1,4 @@
-"""Figures: arrays and scores in, a matplotlib Figure out. Importing this imports no matplotlib."""
+"""Figures: each takes arrays and scores and returns a matplotlib Figure. This imports no matplotlib."""
 
 from alignbench.plots.declared import FIGURES, Caption, FigureSpec, declare_figure
 from alignbench.plots.inputs import Artifacts, CoralArrays, FigureInputs, SimilarityArrays, read_artifacts

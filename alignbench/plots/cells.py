@@ -1,4 +1,4 @@
-"""Tables of cells: a colour in each, what is written in it, and frames and hatches as flags."""
+"""Tables of coloured cells with text in them, and frames and hatches that mark some of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 EMPTY = "#F1F1F1"
 FRAME = "#D55E00"
-NO_BETTER = "...."  # the hatch of what is no better than shuffled pairs
+NO_BETTER = "...."  # the hatch of a score that is no better than shuffled pairs
 
 
 def draw_cells(
@@ -29,16 +29,16 @@ def draw_cells(
     written: Sequence[Sequence[str]] = (),
     size: float = 7.5,
 ) -> AxesImage:
-    """Draw a table of colours, NaN as pale grey, with what is written in each cell in legible ink.
+    """Draw a table of colours with a text in each cell, in ink that is legible on the cell's colour.
 
     Args:
-        ax: where.
-        values: [rows, columns]; NaN has no colour.
-        low: the value of the colour map's first colour.
-        high: of its last.
-        cmap: its name.
-        written: the strings [rows][columns].
-        size: of the letters, in points.
+        ax: the axes to draw on.
+        values: [rows, columns]; NaN becomes pale grey.
+        low: the value that gets the colour map's first colour.
+        high: the value that gets its last colour.
+        cmap: the name of the colour map.
+        written: the texts [rows][columns].
+        size: the size of the letters, in points.
     """
     from matplotlib import colormaps
 
@@ -50,7 +50,7 @@ def draw_cells(
                 known = np.isfinite(values[row, column])
                 ink = ink_on(colour_of(image, values[row, column])) if known else MUTED
                 cell = ax.text(column, row, text, ha="center", va="center", fontsize=size, color=ink)
-                cell.set_in_layout(False)  # it stays in its cell, and measuring hundreds takes time
+                cell.set_in_layout(False)  # it fits into its cell, and measuring hundreds takes time
     rows, columns = values.shape
     ax.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
     ax.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
@@ -66,14 +66,14 @@ def colour_of(image: AxesImage, value: float) -> Any:
 
 
 def ink_on(colour: Any) -> str:
-    """Return the ink that can be read on a colour."""
+    """Return the ink that is legible on a colour."""
     return "white" if float(np.dot(colour[:3], (0.299, 0.587, 0.114))) < 0.5 else INK
 
 
 def hatch_cell(
     ax: Axes, row: int, column: int, colour: str = "#888888", hatch: str = SATURATED_HATCH
 ) -> None:
-    """Hatch a cell of a table; by default as one whose score is saturated."""
+    """Hatch a cell of a table; the default hatch marks a saturated score."""
     from matplotlib.patches import Rectangle
 
     corner = (column - 0.5, row - 0.5)
@@ -81,9 +81,11 @@ def hatch_cell(
 
 
 def frame_style(*, best: bool) -> dict[str, Any]:
-    """Return how the frame of the best cell is drawn, or of those among which the best is."""
-    dashes = "-" if best else (0, (2, 1.5))
-    return {"fill": False, "edgecolor": FRAME, "linewidth": 2.0 if best else 1.3, "linestyle": dashes}
+    """Return how the frame of the best cell is drawn, or the frames of those that tie for the best."""
+    common = {"fill": False, "edgecolor": FRAME}
+    if best:
+        return {**common, "linewidth": 2.0, "linestyle": "-"}
+    return {**common, "linewidth": 1.3, "linestyle": (0, (2, 1.5))}
 
 
 def frame_cell(ax: Axes, row: int, column: int, *, best: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""What a figure says about itself, once, beside its drawing code; and the table of all figures.
+"""What a figure declares about itself beside its drawing code, and the registry of all figures.
 
 Nothing here imports matplotlib. The modules of the figures are imported when the first figure is asked for.
 """
@@ -27,29 +27,29 @@ Source = TypeVar("Source", contravariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """The words that go with a figure.
+    """The text that stands with a figure.
 
     Args:
-        title: what it is about, as a question where it answers one.
+        title: what the figure is about, as a question where it answers one.
         read: how to read it.
         not_shown: what it does not show, or must not be taken for.
     """
 
     title: str
-    read: str = "As the notes in the picture say."
+    read: str = "The notes in the picture say how to read it."
     not_shown: str = "Whether a difference is more than chance: see the intervals in the table of scores."
 
 
 @dataclass(frozen=True, slots=True)
 class FigureSpec(Generic[Source]):
-    """A figure: the function that draws it, and all that anybody has to know of it.
+    """A figure: the function that draws it, and everything that a report has to know about it.
 
     Args:
-        draw: returns the figure, or None where what it needs was not recorded.
-        caption: stands under it in a report; None for one made of its name.
-        experiments: whose runs leave it; the first is the one to name where it is missing.
-        shows: the experiments whose scores and arrays are in it.
-        requires: what it needs of the selection beside a run of its experiment, after the word "takes".
+        draw: returns the figure, or None if the data that it needs was not recorded.
+        caption: the caption in a report; with None, a caption is made from the figure's name.
+        experiments: the experiments whose runs draw it; where it is missing, the first one is named.
+        shows: the experiments whose scores and arrays it shows.
+        requires: what the selection of models must include; it follows the word "takes".
     """
 
     draw: Callable[[Source], Figure | None]
@@ -66,13 +66,13 @@ class FigureSpec(Generic[Source]):
 def declare_figure(
     *experiments: str, caption: Caption | None = None, shows: tuple[str, ...] = (), requires: str = ""
 ) -> Callable[[Callable[[Source], Figure | None]], FigureSpec[Source]]:
-    """Decorate a function that draws a figure, so that it draws in our style and is a `FigureSpec`.
+    """Decorate a function that draws a figure: it becomes a `FigureSpec` and draws in our style.
 
     Args:
-        experiments: whose runs leave it.
-        caption: stands under it in a report.
-        shows: the experiments whose scores and arrays are in it, where they are not the same.
-        requires: what it needs of the selection beside a run of its experiment, after the word "takes".
+        experiments: the experiments whose runs draw it.
+        caption: the caption in a report.
+        shows: the experiments whose scores and arrays it shows, if they are not `experiments`.
+        requires: what the selection of models must include; it follows the word "takes".
     """
 
     def declare(draw: Callable[[Source], Figure | None]) -> FigureSpec[Source]:
@@ -82,11 +82,11 @@ def declare_figure(
 
 
 class FigureRegistry(Registry[FigureSpec[FigureInputs]]):
-    """All figures of a run, those of the experiments first, those that others add after them.
+    """All figures of a run: those of the experiments first, then those that others add.
 
     Args:
-        modules: `"module:function"`, a function that returns module -> the experiment whose figures it
-            declares. It is imported and asked when a figure is: experiments stand above figures.
+        modules: `"module:function"`, a function that returns module -> the experiment whose figures the
+            module declares. It is imported only when a figure is asked for, since experiments import plots.
     """
 
     def __init__(self, modules: str) -> None:
@@ -109,7 +109,7 @@ class FigureRegistry(Registry[FigureSpec[FigureInputs]]):
         super().remove(name)
 
     def get(self, name: str) -> FigureSpec[FigureInputs]:
-        """Return a figure; a plain function that an entry point names is one without a caption."""
+        """Return a figure; a plain function that an entry point names becomes a figure without a caption."""
         entry = super().get(name)
         return entry if isinstance(entry, FigureSpec) else FigureSpec(entry)
 
@@ -131,12 +131,12 @@ FIGURES = FigureRegistry("alignbench.experiments:figure_modules")
 
 
 def figures_of(experiment: str) -> tuple[str, ...]:
-    """Return the figures that a run of the experiment leaves, in the order in which a report shows them."""
+    """Return the figures that a run of the experiment draws, in the order in which a report shows them."""
     return tuple(name for name in FIGURES if experiment in FIGURES.get(name).experiments)
 
 
 def caption_of(name: str) -> Caption:
-    """Return the caption of a figure; of one that nobody described, what holds for any."""
+    """Return the caption of a figure; one that nobody described gets a general caption."""
     spec = _spec(name)
     if spec is not None and spec.caption is not None:
         return spec.caption
@@ -144,13 +144,15 @@ def caption_of(name: str) -> Caption:
 
 
 def not_drawn(drawn: Collection[str]) -> dict[str, list[str]]:
-    """Return command -> the figures that it draws and that are missing; each under the first that draws it.
+    """Return command -> the missing figures that it draws; each figure stands under one command only.
 
     Args:
-        drawn: the names of the figures that there are; where there are none at all, none were asked for.
+        drawn: the names of the figures that exist; if there are none at all, no figures were asked for.
     """
     missing: dict[str, list[str]] = {}
-    for name in FIGURES if drawn else ():
+    if not drawn:
+        return missing
+    for name in FIGURES:
         experiments = FIGURES.get(name).experiments
         if experiments and name not in drawn:
             missing.setdefault(f"alignbench {experiments[0].replace('_', '-')}", []).append(name)
@@ -158,13 +160,13 @@ def not_drawn(drawn: Collection[str]) -> dict[str, list[str]]:
 
 
 def needs_of(name: str) -> str:
-    """Return what the figure needs beside its command, in brackets, or nothing."""
+    """Return what the figure needs besides its command, in brackets, or ""."""
     spec = _spec(name)
     return f" (takes {spec.requires})" if spec is not None and spec.requires else ""
 
 
 def shown_in(name: str) -> tuple[str, ...]:
-    """Return the experiments whose scores and arrays are in a figure; none of one that nobody declared."""
+    """Return the experiments whose scores and arrays a figure shows; none for an undeclared figure."""
     spec = _spec(name)
     return () if spec is None else spec.shows
 

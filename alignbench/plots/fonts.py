@@ -1,7 +1,7 @@
-"""Fonts behind the Latin one: an installed family for letters that it lacks, looked for where there are any.
+"""Fallback fonts: installed families that have the letters which the first font lacks.
 
-matplotlib takes a letter from the first of a text's families that has it. Its own list of fonts is made once
-and kept, so a font that was installed since then is looked for as well before letters are given up.
+matplotlib takes each letter from the first of a text's families that has it. It makes its list of fonts once
+and keeps it, so fonts that were installed later are looked for as well before a letter is given up.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _PACKAGES = {
     "fonts-noto-cjk": ("CJK", "HANGUL", "HIRAGANA", "KATAKANA", "BOPOMOFO", "IDEOGRAPHIC", "FULLWIDTH"),
     "fonts-noto": ("",),
 }
-_MOST_SHOWN = 5
+_MOST_LISTED = 5
 
 
-class Behind(NamedTuple):
-    """What stands behind the first font for some letters.
+class FallbackFonts(NamedTuple):
+    """The fonts that stand in for the first font where it lacks letters.
 
     Args:
-        families: that have letters which it lacks; the first has most of them.
+        families: the families that have these letters; the first has most of them.
         missing: the letters that no installed font has.
     """
 
@@ -43,46 +43,50 @@ class Behind(NamedTuple):
     missing: frozenset[str] = frozenset()
 
 
-def behind(figure: Figure) -> Behind:
-    """Return the families that a figure's texts need behind the first font, and what letters remain boxes."""
+def fallback_fonts(figure: Figure) -> FallbackFonts:
+    """Return the families that a figure's texts need besides the first font, and letters that none has."""
     lacking = frozenset().union(*(_lacking(text.get_text()) for text in _texts(figure)))
-    return families_with(lacking) if lacking else Behind()
+    return families_with(lacking) if lacking else FallbackFonts()
 
 
-def stand_behind(figure: Figure) -> None:
-    """Give the texts of a figure that need them families behind the first font."""
-    families = behind(figure).families
-    for text in _texts(figure) if families else ():
+def set_fallback_fonts(figure: Figure) -> None:
+    """Give fallback families to those texts of a figure that need them."""
+    families = fallback_fonts(figure).families
+    if not families:
+        return
+    for text in _texts(figure):
         if _lacking(text.get_text()):
             text.set_fontfamily(["sans-serif", *families])
 
 
-def boxes(letters: Iterable[str]) -> str:
-    """Return the sentence that says which letters are boxes in figures and what to install; "" of none."""
-    found = sorted(letters)
-    if not found:
+def boxes_message(letters: Iterable[str]) -> str:
+    """Return the sentence that says which letters are boxes in figures and what to install, or ""."""
+    missing = sorted(letters)
+    if not missing:
         return ""
-    shown = ", ".join(found[:_MOST_SHOWN]) + (", ..." if len(found) > _MOST_SHOWN else "")
-    packages = dict.fromkeys(_package(letter) for letter in found)
+    listed = ", ".join(missing[:_MOST_LISTED])
+    if len(missing) > _MOST_LISTED:
+        listed += ", ..."
+    packages = dict.fromkeys(_package(letter) for letter in missing)
     install = f"apt install {' '.join(packages)}"
     return (
-        f"figures show boxes instead of {plural(len(found), 'letter')} ({shown}) that no installed font has; "
-        f"install fonts that have them (on Debian or Ubuntu: {install}) and make the run anew"
+        f"figures show boxes instead of {plural(len(missing), 'letter')} ({listed}) that no installed font "
+        f"has; install fonts that have them (on Debian or Ubuntu: {install}) and repeat the run"
     )
 
 
 @contextmanager
 def any_weight() -> Iterator[None]:
-    """Let a bold text be regular where its family has no bold face, without a word of matplotlib's log."""
+    """Let a bold text be regular where its family has no bold face, without a warning in matplotlib's log."""
     log = logging.getLogger("matplotlib.font_manager")
-    log.addFilter(_of_no_weight)
+    log.addFilter(_is_not_about_weight)
     try:
         yield
     finally:
-        log.removeFilter(_of_no_weight)
+        log.removeFilter(_is_not_about_weight)
 
 
-def _of_no_weight(record: logging.LogRecord) -> bool:
+def _is_not_about_weight(record: logging.LogRecord) -> bool:
     return "Failed to find font weight" not in record.getMessage()
 
 
@@ -110,27 +114,27 @@ def _first_letters() -> frozenset[int]:
 
 
 @lru_cache(maxsize=64)
-def families_with(letters: frozenset[str]) -> Behind:
-    """Return the families that have the letters: one that has all, or those that have most, in turn."""
+def families_with(letters: frozenset[str]) -> FallbackFonts:
+    """Return one family that has all the letters, or else several, each with most of those still missing."""
     from matplotlib.font_manager import fontManager
 
-    found = _chosen(letters, fontManager.ttflist)
-    if found.missing and (new := list(_installed_since())):
-        more = _chosen(found.missing, new)
-        found = Behind((*found.families, *more.families), more.missing)
-    return found
+    fonts = _choose_families(letters, fontManager.ttflist)
+    if fonts.missing and (new := list(_newly_installed())):
+        more = _choose_families(fonts.missing, new)
+        fonts = FallbackFonts((*fonts.families, *more.families), more.missing)
+    return fonts
 
 
-def _chosen(letters: frozenset[str], entries: Iterable[FontEntry]) -> Behind:
+def _choose_families(letters: frozenset[str], entries: Iterable[FontEntry]) -> FallbackFonts:
     families: dict[str, FontEntry] = {}
     for entry in sorted(entries, key=_plainness):
-        if not entry.name.startswith("Last Resort"):  # which has a box for every letter
+        if not entry.name.startswith("Last Resort"):  # this family has a box for every letter
             families.setdefault(entry.name, entry)
     has: dict[str, frozenset[str]] = {}
     for name in sorted(families, key=_likelihood):
         has[name] = _letters_in(families[name], letters)
         if has[name] == letters:
-            return Behind((name,))
+            return FallbackFonts((name,))
     chosen: list[str] = []
     while letters and has:
         best = max(has, key=lambda name: len(has[name] & letters))
@@ -138,7 +142,7 @@ def _chosen(letters: frozenset[str], entries: Iterable[FontEntry]) -> Behind:
             break
         chosen.append(best)
         letters -= has[best]
-    return Behind(tuple(chosen), letters)
+    return FallbackFonts(tuple(chosen), letters)
 
 
 def _plainness(entry: FontEntry) -> tuple[bool, int, str]:
@@ -148,7 +152,7 @@ def _plainness(entry: FontEntry) -> tuple[bool, int, str]:
 
 
 def _likelihood(family: str) -> tuple[int, str]:
-    """Sort families first that are likely to have all, so that few are opened."""
+    """Sort the families first that are likely to have all letters, so that few files are opened."""
     name = family.lower()
     return next((i for i, part in enumerate(_LIKELY) if part in name), len(_LIKELY)), family
 
@@ -158,19 +162,19 @@ def _letters_in(entry: FontEntry, letters: frozenset[str]) -> frozenset[str]:
 
     try:
         font = FT2Font(entry.fname)
-    except (OSError, RuntimeError):  # gone since the list was made, or broken
+    except (OSError, RuntimeError):  # the file is gone since the list was made, or it is broken
         return frozenset()
     return frozenset(letter for letter in letters if font.get_char_index(ord(letter)))
 
 
-def _installed_since() -> Iterator[FontEntry]:
-    """Yield the fonts of the system that matplotlib's own list does not know; it knows them then."""
+def _newly_installed() -> Iterator[FontEntry]:
+    """Add the fonts of the system that matplotlib's list lacks to that list, and yield them."""
     from matplotlib.font_manager import findSystemFonts, fontManager
 
     known = {entry.fname for entry in fontManager.ttflist}
     for path in sorted(set(findSystemFonts()) - known):
         before = len(fontManager.ttflist)
-        with suppress(Exception):  # whatever a broken font raises
+        with suppress(Exception):  # a broken font may raise anything
             fontManager.addfont(path)
         yield from fontManager.ttflist[before:]
 

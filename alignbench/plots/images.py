@@ -1,4 +1,4 @@
-"""Square arrays as images, whose rows and columns are samples sorted by their data type."""
+"""Square arrays as images; their rows and columns are samples, sorted by data type."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def show_array(ax: Axes, array: NDArray[np.float64], cmap: str, low: float, high: float) -> AxesImage:
-    """Draw an array as an image with a unit for each of its rows and columns, of a large one coarsely."""
+    """Draw an array as an image whose axes count its rows and columns; a large array is drawn coarsely."""
     look: Any = {"cmap": cmap, "vmin": low, "vmax": high, "interpolation": "nearest"}
     rows, columns = array.shape
     image = ax.imshow(coarse(array), extent=(0, columns, rows, 0), **look)
@@ -38,7 +38,7 @@ def coarse(matrix: NDArray[np.float64], most: int = 256) -> NDArray[np.float64]:
 
 
 def type_ticks(ax: Axes, labels: Sequence[str], named: bool) -> None:
-    """Mark where types begin, and name them at their middles on the left."""
+    """Mark where each data type begins, and write its name on the left, at its middle."""
     start = 0
     middles, names = [], []
     for label, members in groupby(labels):
@@ -54,21 +54,21 @@ def type_ticks(ax: Axes, labels: Sequence[str], named: bool) -> None:
 
 
 def mean_cosines(cosine: NDArray[np.float64], labels: Sequence[str], *, within: bool) -> str:
-    """Return the mean cosines within a type and between types.
+    """Return the mean cosines within a data type and between data types, as a text.
 
     Args:
         cosine: [n, n].
         labels: the data type of each row.
-        within: whether rows and columns are the same samples, whose cosines with themselves are left out;
-            else they are the two halves of pairs, which are named by themselves.
+        within: whether rows and columns are the same samples; their cosines with themselves are then left
+            out. Otherwise they are the two halves of pairs, and pairs get a mean of their own.
     """
     names = np.asarray(labels)
-    same = names[:, None] == names[None, :]
-    own = np.eye(len(names), dtype=bool)
+    same_type = names[:, None] == names[None, :]
+    diagonal = np.eye(len(names), dtype=bool)
     if within:
-        parts = {"within": same & ~own, "between": ~same}
+        parts = {"within": same_type & ~diagonal, "between": ~same_type}
     else:
-        parts = {"own": own, "type": same & ~own, "others": ~same}
+        parts = {"own": diagonal, "type": same_type & ~diagonal, "others": ~same_type}
     return ", ".join(
         f"{word} {number(float(cosine[cells].mean()))}" for word, cells in parts.items() if cells.any()
     )

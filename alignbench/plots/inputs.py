@@ -1,4 +1,4 @@
-"""What figures are drawn from: scores, models, and the arrays that experiments left beside them."""
+"""What figures are drawn from: scores, models, and the arrays that experiments saved with them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from alignbench.types import Failure, ModelInfo, Score
 
     Arrays = Mapping[str, NDArray[Any]]
-    """The arrays that an experiment left in one file, by their names."""
+    """The arrays that an experiment saved in one file, by name."""
 
 LABEL_WIDTH = 36
 TITLE_WIDTH = 26
@@ -38,9 +38,9 @@ class CoralArrays:
     """What CORAL compared for one pair of models.
 
     Args:
-        name_x, name_y: the models.
+        name_x, name_y: the labels of the models.
         mode: "cross-modal", "vision-vision" or "text-text".
-        cov_x, cov_y: [k, k], covariances in the shared basis, unit trace; None where there was no basis.
+        cov_x, cov_y: [k, k], the covariances in the shared basis with unit trace; None without a basis.
         eig_x, eig_y: [d], each side's normalised spectrum in its own space, largest first.
     """
 
@@ -55,7 +55,7 @@ class CoralArrays:
 
 @dataclass(frozen=True, slots=True)
 class SimilarityArrays:
-    """The cosines [n, n] among one model's own embeddings, rows sorted by their `labels`."""
+    """The cosines [n, n] among one model's embeddings; rows are sorted by `labels`."""
 
     name: str
     cosine: NDArray[np.float64]
@@ -64,19 +64,19 @@ class SimilarityArrays:
 
 @dataclass(frozen=True)
 class FigureInputs:
-    """What figures are drawn from; a figure function takes what it needs and returns None without it.
+    """What figures are drawn from; a figure function uses what it needs and returns None if that is missing.
 
     Args:
-        scores: of the run.
-        models: of the run.
-        coral, similarity: the arrays of those two experiments.
-        artifacts: kind -> the arrays of each of its files, for all other experiments; the kind is what stands
-            before the first hyphen of the file's name.
+        scores: the scores of the run.
+        models: the models of the run.
+        coral, similarity: the arrays of CORAL and of the cosines among samples.
+        artifacts: kind -> the arrays of each file of this kind, for all other arrays; the kind is the part of
+            the file's name before the first hyphen.
         failures: the tests that failed, so that scores are missing.
-        standings: (experiment, metric, LLM, data type) -> the order of the encoders and their ties, for the
+        standings: (experiment, metric, LLM, data type) -> the ranking of the encoders with its ties, for the
             experiments whose figures mark the best encoder and those that tie with it.
         prediction: which score predicts retrieval.
-        variations: the order of the encoders under other choices.
+        variations: the rankings of the encoders under other choices.
     """
 
     scores: Sequence[Score] = ()
@@ -102,55 +102,55 @@ class FigureInputs:
         object.__setattr__(self, "_looks", looks(self.models, names))
 
     def look(self, name: str) -> Look:
-        """How the model is drawn."""
+        """Return the colour, marker and dashes of the model."""
         return self._looks[name]
 
     def colour(self, score: Score) -> str:
-        """The colour of the model that a score is of: of its encoder, or else of its first model."""
+        """Return the colour of the score's encoder or, without an encoder, of its first model."""
         first = score.encoder if score.encoder is not None else (score.other or score.llm)
         return self._looks[str(first)].colour
 
     def label(self, name: str, width: int = LABEL_WIDTH) -> str:
-        """What the model is called, short enough to be drawn."""
+        """Return the model's label, cut to a width that fits into a figure."""
         return fit(clean(self._labels.get(name, name)), width)
 
     def title(self, name: str, width: int = TITLE_WIDTH) -> str:
-        """The label above a narrow panel, on two lines where it is long and ends in brackets."""
+        """Return the model's label for a narrow panel: on two lines if it is long and ends in brackets."""
         label = self.label(name)
         return label if len(label) <= width else "\n(".join(fit(part, width) for part in label.split(" (", 1))
 
     def place(self, name: str) -> tuple[int, str]:
-        """Where the model stands in the run's selection; to sort by."""
+        """Return the model's place in the run's selection, as a key to sort by."""
         names = list(self._looks)
         return (names.index(name) if name in self._looks else len(names), name)
 
     def ordered(self, names: Iterable[str]) -> list[str]:
-        """Models without repetition, in the order of the run's selection."""
+        """Return the models without repetition, in the order of the run's selection."""
         return sorted(set(names), key=self.place)
 
     def arrays_of(self, kind: str) -> list[Arrays]:
-        """The arrays that an experiment left of pairs of models, in the order of LLMs, then of encoders."""
+        """Return the arrays of one kind, sorted by their LLM and then by their encoder."""
         return sorted(
             self.artifacts.get(kind, ()),
             key=lambda a: [self.place(str(a[side])) for side in ("llm", "encoder") if side in a],
         )
 
     def standing(self, scores: Mapping[str, Score]) -> Standings:
-        """The order and the ties of encoder -> score, all of one table of the run."""
+        """Return the ranking of encoder -> score with its ties; all scores are of one table of the run."""
         tables = {(s.experiment, s.metric, str(s.llm), s.data_type) for s in scores.values()}
         return next((self.standings[table] for table in tables), Standings(()))
 
     def of(self, experiment: str) -> list[Score]:
-        """The scores of an experiment: over all data together if there are such, else of the first type."""
-        own = [score for score in self.scores if score.experiment == experiment]
-        types = dict.fromkeys(score.data_type for score in own)
+        """Return an experiment's scores over all data or, if there are none, those of the first data type."""
+        scores = [score for score in self.scores if score.experiment == experiment]
+        types = dict.fromkeys(score.data_type for score in scores)
         wanted = ALL if ALL in types else next(iter(types), None)
-        return [score for score in own if score.data_type == wanted]
+        return [score for score in scores if score.data_type == wanted]
 
 
 @dataclass(frozen=True, slots=True)
 class Artifacts:
-    """The plot inputs of a run's folder; see `FigureInputs`."""
+    """The arrays in a run's folder; see `FigureInputs`."""
 
     coral: list[CoralArrays] = field(default_factory=list)
     similarity: list[SimilarityArrays] = field(default_factory=list)
@@ -161,26 +161,26 @@ def read_artifacts(folder: Path, complain: Callable[[str], None]) -> Artifacts:
     """Return the plot inputs among the .npz files of a folder, in the order of their names.
 
     Args:
-        folder: may be missing; then there are none.
-        complain: is told of each file that can't be used, and why.
+        folder: the folder; if it is missing, there are no plot inputs.
+        complain: called with a message for each file that can't be used.
     """
-    found = Artifacts()
+    artifacts = Artifacts()
     for path in sorted(folder.glob("*.npz")):
         try:
             with np.load(io.BytesIO(read_regular(path)), allow_pickle=False) as file:
                 if "eig_x" in file:
-                    found.coral.append(_coral(file))
+                    artifacts.coral.append(_coral(file))
                 elif "cosine" in file:
-                    found.similarity.append(_similarity(file))
+                    artifacts.similarity.append(_similarity(file))
                 else:
                     arrays = {name: file[name] for name in file.files}
-                    found.others.setdefault(path.stem.partition("-")[0], []).append(arrays)
-        except Exception as error:  # parsers of archives and headers raise whatever a spoilt file makes them
+                    artifacts.others.setdefault(path.stem.partition("-")[0], []).append(arrays)
+        except Exception as error:  # the parsers of archives and headers may raise anything
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             complain(
                 f"{path.name}: expected plot inputs as .npz of plain arrays, could not read them ({reason})"
             )
-    return found
+    return artifacts
 
 
 def _coral(file: Mapping[str, NDArray[Any]]) -> CoralArrays:
@@ -206,18 +206,28 @@ def _finite(values: NDArray[Any], name: str) -> NDArray[np.float64]:
 
 
 def pick(scores: Sequence[Score], metric: str) -> list[Score]:
-    """Return a metric's scores, one a pair of models and variant: of two, not the one for fidelity only."""
-    found: dict[tuple[str, ...], Score] = {}
+    """Return a metric's scores, one per pair of models and variant.
+
+    Of two scores for the same pair and variant, the one that is not flagged `fidelity` is returned.
+    """
+    picked: dict[tuple[str, ...], Score] = {}
     for score in scores:
-        if score.metric == metric and (
-            score.key not in found or ("fidelity" in found[score.key].flags and "fidelity" not in score.flags)
-        ):
-            found[score.key] = score
-    return list(found.values())
+        if score.metric != metric:
+            continue
+        other = picked.get(score.key)
+        if other is None or ("fidelity" in other.flags and "fidelity" not in score.flags):
+            picked[score.key] = score
+    return list(picked.values())
+
+
+def pick_each(scores: Sequence[Score], metrics: Iterable[str]) -> dict[str, list[Score]]:
+    """Return metric -> its scores as `pick` returns them, for those metrics that have any."""
+    picked = {metric: pick(scores, metric) for metric in metrics}
+    return {metric: of_metric for metric, of_metric in picked.items() if of_metric}
 
 
 def mode_of(score: Score) -> str:
-    """Return which kinds of models the score compares: "cross-modal", "text-text", ...; "" of one alone."""
+    """Return which kinds of models the score compares, such as "cross-modal"; "" if it compares none."""
     if score.encoder is not None and score.llm is not None:
         return "cross-modal"
     if score.other is None:

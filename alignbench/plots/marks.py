@@ -1,4 +1,4 @@
-"""Marks and notes that figures share: bars with interval, null and saturation; missing values; legends."""
+"""Marks and notes that figures share: bars with interval and null, missing values, and legends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHANCE = "#C0392B"
 
 
 def reading_notes(scores: Sequence[Score]) -> str:
-    """Return how to read the marks that these scores have, or that they have no intervals."""
+    """Return a note on how to read the marks of these scores, or that they have no intervals."""
     notes = []
     if any(score.null is not None and score.null.mean is not None for score in scores):
         notes.append("Grey: what shuffled pairs give (line: mean; band: ±2 standard deviations).")
@@ -34,31 +34,32 @@ def reading_notes(scores: Sequence[Score]) -> str:
 
 
 def sample_note(scores: Sequence[Score]) -> str:
-    """Return how many groups of which data the scores are of, to end a title with."""
+    """Return the end of a title: the number of groups, and the data types of scores that are not of all."""
     types = sorted({score.data_type for score in scores} - {ALL})
-    return f" (n = {span_text(score.n for score in scores)} groups{', ' + ', '.join(types) if types else ''})"
+    parts = [f"{span_text(score.n for score in scores)} groups", *types]
+    return f" (n = {', '.join(parts)})"
 
 
 def span_text(sizes: Iterable[int]) -> str:
-    """Return the smallest and the largest of some numbers, `12 to 45`; one where they are equal."""
+    """Return the smallest and the largest number, as in `12 to 45`; only one if they are equal."""
     ordered = sorted(sizes)
     return " to ".join(str(size) for size in dict.fromkeys((ordered[0], ordered[-1])))
 
 
 def left_out(shown: int, total: int, what: str) -> list[str]:
-    """Return the note that says that only the first of many things are shown; none where all are."""
+    """Return a note that only the first of many things are shown; no note if all of them are."""
     return [f"The first {shown} of {total} {what}."] if shown < total else []
 
 
 def legend_mark(label: str, marker: str, colour: str, **style: Any) -> Artist:
-    """Return a legend's entry of a mark without a line."""
+    """Return a legend entry for a mark without a line."""
     from matplotlib.lines import Line2D
 
     return Line2D([], [], linestyle="none", marker=marker, color=colour, label=label, **style)
 
 
 def legend_line(label: str, **style: Any) -> Artist:
-    """Return a legend's entry of a line."""
+    """Return a legend entry for a line."""
     from matplotlib.lines import Line2D
 
     return Line2D([], [], label=label, **style)
@@ -72,22 +73,22 @@ def beside(
     coordinates: Any = "data",
     **style: Any,
 ) -> None:
-    """Write small text at a place, shifted by points.
+    """Write small text beside a place.
 
     Args:
-        ax: where.
-        text: what to write.
+        ax: the axes to write on.
+        text: the text.
         at: the place.
-        shift: to the right and upwards, in points.
-        coordinates: of the place: "data", "axes fraction" or one of them for each direction.
-        style: of the text; by default small and in ink.
+        shift: how far to the right of and above the place, in points.
+        coordinates: the coordinates of `at`: "data", "axes fraction", or one of them per direction.
+        style: the style of the text, if other than small and in ink.
     """
     style = {"fontsize": 7.5, "color": INK, **style}
     ax.annotate(text, at, xytext=shift, xycoords=coordinates, textcoords="offset points", **style)
 
 
 def score_bar(ax: Axes, row: float, score: Score, colour: str) -> None:
-    """Draw a score as a horizontal bar with its interval, its null and its value in figures."""
+    """Draw a score as a horizontal bar with its interval, its null and its value as a number."""
     if score.value is None:
         missing(ax, row, score)
         return
@@ -99,7 +100,7 @@ def score_bar(ax: Axes, row: float, score: Score, colour: str) -> None:
 
 
 def bar_ends(ax: Axes, row: float, score: Score) -> None:
-    """Draw what lies on a score's bar and beside it: its null, its interval and its value in figures."""
+    """Draw the null and the interval on a score's bar, and its value as a number beside it."""
     null_mark(ax, row, score.null)
     interval_mark(ax, row, score)
     value_label(ax, row, score)
@@ -119,7 +120,7 @@ def interval_line(ax: Axes, row: float, low: float, high: float) -> None:
 
 
 def null_mark(ax: Axes, row: float, null: Null | None, height: float = BAR) -> None:
-    """Draw what shuffled pairs give: the mean as a line, two standard deviations about it as a band."""
+    """Draw what shuffled pairs give: their mean as a line and ±2 standard deviations as a band."""
     if null is None or null.mean is None:
         return
     if null.std:
@@ -130,13 +131,13 @@ def null_mark(ax: Axes, row: float, null: Null | None, height: float = BAR) -> N
 
 
 def chance_mark(ax: Axes, row: float, score: Score) -> None:
-    """Draw what a guesser gets as a line across the score's row."""
+    """Draw the chance level as a line across the score's row."""
     if score.chance is not None and score.value is not None:
         ax.plot([score.chance] * 2, [row - 0.46, row + 0.46], color=CHANCE, linewidth=1.2, zorder=3.5)
 
 
 def missing(ax: Axes, row: float, score: Score) -> None:
-    """Say in the score's row that there is no value, and why: no bar, which would look like 0."""
+    """Write in the score's row why there is no value; an empty bar would look like 0."""
     reason = cut(f"n/a: {clean(score.reason)}", 46)
     beside(
         ax, reason, (0, row), (4, 0), ("axes fraction", "data"), va="center", fontstyle="italic", color=MUTED
@@ -144,32 +145,32 @@ def missing(ax: Axes, row: float, score: Score) -> None:
 
 
 def not_recorded(ax: Axes) -> None:
-    """Say in an empty panel that it is empty because nothing was recorded."""
+    """Write in an empty panel that nothing was recorded."""
     reason_note(ax, "not recorded")
 
 
 def reason_note(ax: Axes, text: str) -> None:
-    """Say in an empty panel why it is empty, in a few short lines."""
+    """Write in an empty panel why it is empty, in a few short lines."""
     lines = "\n".join(wrap(cut(text, 110), 28))
     style: Any = {"ha": "center", "va": "center", "fontsize": 7.5, "fontstyle": "italic", "color": MUTED}
     ax.text(0.5, 0.5, lines, transform=ax.transAxes, **style)
 
 
 def value_label(ax: Axes, row: float, score: Score, *others: float | None) -> None:
-    """Write the value right of the score and of all that is drawn of it, and of other places in its row."""
+    """Write the score's value to the right of all its marks, and of the other places given for its row."""
     ends = [0.0, *score_ends(score), *(other for other in others if other is not None)]
     beside(ax, number(score.value), (max(ends), row), (5, 0), va="center")
 
 
 def name_rows(ax: Axes, names: Sequence[str], block: str = "", labelled: bool = True, room: int = 0) -> None:
-    """Write a name at each row, row 0 on top, and the block's name above them.
+    """Write a name beside each row, row 0 on top, and the block's name above them.
 
     Args:
-        ax: where the rows are.
-        names: one a row.
+        ax: the axes with the rows.
+        names: one name per row.
         block: what the rows have in common.
-        labelled: whether names are written; in the right-hand columns of a table of panels they aren't.
-        room: leave room for that many rows at least: rows are then as high as a longer neighbour's.
+        labelled: whether to write the names; the right-hand columns of a table of panels have none.
+        room: leave room for at least that many rows, so that they are as high as those of a longer neighbour.
     """
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(max(len(names), room) - 0.45, -0.55)
@@ -181,7 +182,7 @@ def name_rows(ax: Axes, names: Sequence[str], block: str = "", labelled: bool = 
 
 
 def limit(ax: Axes, scores: Sequence[Score], least: float = 0.0) -> None:
-    """Set x limits that hold 0, every bar, interval and null, and the figures beside; no tick beyond 1."""
+    """Set x limits that include 0, every bar, interval and null, and the numbers beside; no tick beyond 1."""
     low, high = span([0.0, least, *(end for score in scores for end in score_ends(score))])
     ax.set_xlim(low, high)
     ax.set_xticks([tick for tick in ax.get_xticks() if low <= tick <= min(high, 1.0)])
@@ -195,7 +196,7 @@ def span(values: Sequence[float]) -> tuple[float, float]:
 
 
 def score_ends(score: Score) -> list[float]:
-    """Return the x values of all that is drawn of a score."""
+    """Return the x values where the marks of a score end."""
     ends = [] if score.value is None else [score.value]
     if score.interval is not None:
         ends += [score.interval.low, score.interval.high]

@@ -1,4 +1,4 @@
-"""Tables of the models of one side: encoders with encoders, and LLMs with LLMs."""
+"""Tables that compare models of one side: encoders with encoders, and LLMs with LLMs."""
 
 from __future__ import annotations
 
@@ -21,55 +21,56 @@ if TYPE_CHECKING:
     from alignbench.plots.inputs import FigureInputs
     from alignbench.types import Score
 
-WIDEST = 4.2  # inches of a table at most
-MOST_NUMBERED = 16  # rows of a table whose cells still hold a number
+WIDEST = 4.2  # inches, the most that a table takes
+MOST_NUMBERED = 16  # rows; the cells of a larger table have no room for numbers
 SIDES = {"vision-vision": "encoders, same images", "text-text": "LLMs, same texts"}
 
 
 def model_tables(
     inputs: FigureInputs, scores: Sequence[Score], metrics: Sequence[str], *, diagonal: bool = False
 ) -> Figure | None:
-    """Return a figure of tables, model × model: a column a metric, a row a side; None where there are none.
+    """Return a figure of tables, model × model: one column per metric, one row per side; None without tables.
 
     Args:
-        inputs: of the run.
-        scores: of two models of one side each.
-        metrics: those that are shown.
-        diagonal: whether a model with itself is shown, with the value that the metric has there.
+        inputs: the inputs of the run's figures.
+        scores: scores that each compare two models of one side.
+        metrics: the metrics to show.
+        diagonal: whether to show each model with itself, with the value that the metric has there.
     """
-    sides = {side: own for side in SIDES if (own := [s for s in scores if mode_of(s) == side])}
+    by_side = {side: [score for score in scores if mode_of(score) == side] for side in SIDES}
+    sides = {side: of_side for side, of_side in by_side.items() if of_side}
     if not metrics or not sides:
         return None
-    names = {side: _names(own, inputs) for side, own in sides.items()}
-    sizes = [float(np.clip(0.55 * len(of_side), 1.3, WIDEST)) for of_side in names.values()]
+    names = {
+        side: inputs.ordered(name for score in of_side for name in models_of_pair(score))
+        for side, of_side in sides.items()
+    }
+    sizes = [float(np.clip(0.55 * len(models), 1.3, WIDEST)) for models in names.values()]
     width = 2.2 + (1.05 * max(sizes) + 1.0) * len(metrics)
     figure = new_figure(width, 1.7 + sum(sizes) + 1.5 * len(sides))
     axes = figure.subplots(len(sides), len(metrics), squeeze=False, height_ratios=[s + 0.6 for s in sizes])
-    for row, (side, own) in enumerate(sides.items()):
+    for row, (side, of_side) in enumerate(sides.items()):
         for column, metric in enumerate(metrics):
             ax = axes[row, column]
-            image = _similarities(ax, pick(own, metric), names[side], diagonal=diagonal)
+            image = _similarities(ax, pick(of_side, metric), names[side], diagonal=diagonal)
             ax.set_aspect("equal", anchor="W")
             labels = [inputs.label(name, 36 if len(names[side]) <= 6 else 24) for name in names[side]]
             ax.set_xticks(range(len(labels)), labels, rotation=35, ha="right", rotation_mode="anchor")
             ax.set_yticks(range(len(labels)), labels if column == 0 else [""] * len(labels))
             ax.set_title(f"{metric}\n{SIDES[side]}" if column == 0 else f"{metric}\n")
-            figure.colorbar(image, cax=ax.inset_axes((1.03, 0, 0.05, 1)))  # as high as the table, not higher
+            figure.colorbar(image, cax=ax.inset_axes((1.03, 0, 0.05, 1)))  # no higher than the table
     return figure
 
 
-def _names(scores: Sequence[Score], inputs: FigureInputs) -> list[str]:
-    return inputs.ordered(name for score in scores for name in models_of_pair(score))
-
-
 def _similarities(ax: Axes, scores: Sequence[Score], names: Sequence[str], *, diagonal: bool) -> AxesImage:
-    """Draw one metric's table; light is alike, whichever way the metric goes, and saturated is hatched."""
+    """Draw one metric's table; alike models are light, whatever the metric's direction."""
     higher = all(score.higher_is_better for score in scores)
     values = np.full((len(names), len(names)), np.nan)
     written = [["" for _ in names] for _ in names]
-    for i in range(len(names)) if diagonal else ():
-        values[i, i] = 1.0 if higher else 0.0
-        written[i][i] = "same"
+    if diagonal:
+        np.fill_diagonal(values, 1.0 if higher else 0.0)
+        for i in range(len(names)):
+            written[i][i] = "same"
     for score in scores:
         i, j = map(names.index, models_of_pair(score))
         text = "n/a" if score.value is None else number(score.value)

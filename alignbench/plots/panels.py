@@ -1,4 +1,4 @@
-"""Panels that figures share: rows of scores in blocks and columns, and a grid of equal panels."""
+"""Panels that figures share: tables of scores in blocks and columns, and grids of equal panels."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Block:
 
     Args:
         heading: what the rows have in common.
-        rows: key -> the name that is written at the row, from top to bottom.
-        room: leave room for that many rows at least: rows are then as high as a longer neighbour's.
+        rows: key -> the name that is written beside the row, from top to bottom.
+        room: leave room for at least that many rows, so that they are as high as those of a longer neighbour.
     """
 
     heading: str
@@ -36,13 +36,13 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A quantity of which every row has a score.
+    """A column of a table of scores.
 
     Args:
-        title: stands above the uppermost panel.
-        cells: a mapping for each block, from the key of a row to its score; a row may have none.
-        label: stands below the lowest panel.
-        least: what the axis reaches in any case.
+        title: the title above the uppermost panel.
+        cells: for each block, key of a row -> its score; a row may have none.
+        label: the label below the lowest panel.
+        least: a value that the axis must include.
     """
 
     title: str
@@ -52,7 +52,7 @@ class Column:
 
 
 def table_height(blocks: Sequence[Block], row: float = 0.3, heading: float = 0.3) -> float:
-    """Return the inches that a table's blocks take: `row` for each row and `heading` for each block."""
+    """Return the height of a table in inches: `row` for each row and `heading` for each block."""
     return row * sum(len(block.rows) + 0.1 for block in blocks) + heading * len(blocks)
 
 
@@ -67,9 +67,9 @@ def row_panels(
 
     Args:
         area: the figure, or a part of it.
-        blocks: from top to bottom.
-        titles: of the columns.
-        labels: of the columns' axes, below the lowest block.
+        blocks: the blocks, from top to bottom.
+        titles: the titles of the columns.
+        labels: the labels of the columns' x axes, below the lowest block.
         shared: which axes are shared, as `subplots` takes it.
     """
     heights = [len(block.rows) + 0.1 for block in blocks]
@@ -94,37 +94,37 @@ def score_table(
     draw: Callable[[Axes, float, Score, str], None] = score_bar,
     **shared: Any,
 ) -> NDArray[Any]:
-    """Draw a table of scores: blocks down, columns across, in each row a bar with its interval and its null.
+    """Draw a table of scores: blocks down, columns across, and in each row a bar with its interval and null.
 
     Args:
         area: the figure, or a part of it.
-        blocks: from top to bottom.
-        columns: from left to right.
-        colour: of a score's bar.
+        blocks: the blocks, from top to bottom.
+        columns: the columns, from left to right.
+        colour: returns the colour of a score's bar.
         draw: draws a score in its row.
         shared: which axes are shared; `sharex="all"` gives all columns one scale.
 
     Returns:
-        the panels [blocks, columns].
+        The panels [blocks, columns].
     """
     titles, labels = [column.title for column in columns], [column.label for column in columns]
     axes = row_panels(area, blocks, titles, labels, **shared)
     scores = [[score for cells in column.cells for score in cells.values()] for column in columns]
     if shared.get("sharex") == "all":
-        scores = [[score for own in scores for score in own]] * len(columns)
-    for column, panels, own in zip(columns, axes.T, scores, strict=True):
+        scores = [[score for of_column in scores for score in of_column]] * len(columns)
+    for column, panels, of_column in zip(columns, axes.T, scores, strict=True):
         for ax, block, cells in zip(panels, blocks, column.cells, strict=True):
             for place, key in enumerate(block.rows):
                 if key in cells:
                     draw(ax, place, cells[key], colour(cells[key]))
             if not cells:
                 not_recorded(ax)
-        limit(panels[0], own, column.least)
+        limit(panels[0], of_column, column.least)
     return axes
 
 
 def panel_grid(area: FigureBase, count: int, most: int, **shared: Any) -> list[Axes]:
-    """Return `count` panels, at most `most` in a row; the places that are left over are blank."""
+    """Return `count` panels, at most `most` in a row; places that are left over stay blank."""
     columns = min(most, count)
     axes = area.subplots(rows_of(count, most), columns, squeeze=False, **shared).ravel()
     for ax in axes[count:]:
@@ -145,12 +145,12 @@ def grid_figure(
     """Return a figure of `count` panels, at most `most` in a row.
 
     Args:
-        count: of the panels.
-        most: in a row.
-        width: of a panel, in inches.
-        height: of a panel, in inches.
-        margins: the width and the height of all else.
-        least: the least width of the figure, which its title needs.
+        count: the number of panels.
+        most: the most panels in a row.
+        width: the width of a panel, in inches.
+        height: the height of a panel, in inches.
+        margins: the width and the height of everything around the panels.
+        least: the least width of the figure, for its title.
         shared: which axes are shared, as `subplots` takes it.
     """
     rows, columns = rows_of(count, most), min(most, count)
@@ -159,12 +159,12 @@ def grid_figure(
 
 
 def rows_of(count: int, most: int) -> int:
-    """Return how many rows `count` panels take, at most `most` in a row."""
+    """Return how many rows `count` panels take with at most `most` in a row."""
     return -(-count // min(most, count)) if count else 0
 
 
 def llm_blocks(orders: Mapping[str, Iterable[str]], inputs: FigureInputs) -> list[Block]:
-    """Return a block for each LLM with a row for each of its encoders, in their order."""
+    """Return a block for each LLM, with a row for each of its encoders."""
     return [
         Block(f"for {inputs.label(llm)}", {encoder: inputs.label(encoder) for encoder in encoders})
         for llm, encoders in orders.items()
@@ -173,15 +173,15 @@ def llm_blocks(orders: Mapping[str, Iterable[str]], inputs: FigureInputs) -> lis
 
 def encoders_by_llm(scores: Iterable[Score], inputs: FigureInputs) -> dict[str, list[str]]:
     """Return LLM -> its encoders in the order of the run's selection."""
-    found: dict[str, list[str]] = {}
+    encoders: dict[str, list[str]] = {}
     for score in scores:
-        found.setdefault(str(score.llm), []).append(str(score.encoder))
-    return {llm: inputs.ordered(encoders) for llm, encoders in found.items()}
+        encoders.setdefault(str(score.llm), []).append(str(score.encoder))
+    return {llm: inputs.ordered(names) for llm, names in encoders.items()}
 
 
 def by_block(scores: Sequence[Score], block: Callable[[Score], Hashable]) -> dict[Any, dict[str, Score]]:
     """Return block -> encoder -> score."""
-    found: dict[Any, dict[str, Score]] = {}
+    blocks: dict[Any, dict[str, Score]] = {}
     for score in scores:
-        found.setdefault(block(score), {})[str(score.encoder)] = score
-    return found
+        blocks.setdefault(block(score), {})[str(score.encoder)] = score
+    return blocks

@@ -1,4 +1,4 @@
-"""Points with names: with their intervals, and named where names hide neither each other nor a point."""
+"""Scatter plots of named points with intervals; names are placed so that they hide no point and no name."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _DIRECTIONS = (
 )
 
 
-MOST_NAMED = 8  # of more points, each name is written once: its colour names it elsewhere
+MOST_NAMED = 8  # with more points, each name is written only once; elsewhere the colour tells which it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class Point:
     """A point of a scatter.
 
     Args:
-        name: is written beside it.
-        x, y: where it is.
+        name: the text beside it.
+        x, y: its place.
         colour, marker: how it is drawn.
-        lines: (x0, y0, x1, y1) of its intervals.
+        lines: (x0, y0, x1, y1) of each of its intervals.
         hollow: whether only its edge is drawn.
     """
 
@@ -96,26 +96,29 @@ def llm_markers(llms: Iterable[str]) -> dict[str, str]:
 
 
 def llm_legend(markers: Mapping[str, str], inputs: FigureInputs) -> list[Artist]:
-    """Return the legend of the LLMs' markers; none of one LLM."""
+    """Return a legend of the LLMs' markers; a single LLM needs none."""
+    if len(markers) < 2:
+        return []
     return [
         legend_mark(f"for {inputs.label(llm)}", marker, MUTED, markersize=7)
         for llm, marker in markers.items()
-        if len(markers) > 1
     ]
 
 
 def name_points(figure: Figure, panels: Iterable[tuple[Axes, Sequence[Point]]]) -> None:
-    """Write the names of all points of a figure, which gets its layout by this."""
+    """Lay out a figure, and write the names of all its points."""
     lay_out(figure)
     for ax, points in panels:
-        several = len(points) > MOST_NAMED
-        _place_names(ax, list({p.name: p for p in reversed(points)}.values()) if several else points, points)
+        named = points
+        if len(points) > MOST_NAMED:
+            named = list({point.name: point for point in reversed(points)}.values())
+        _place_names(ax, named, points)
 
 
 def _place_names(ax: Axes, named: Sequence[Point], points: Sequence[Point]) -> None:
     """Write each name beside its point where it hides neither another name nor a point.
 
-    Places around the point are tried from near to far; a name that had to go far, or whose point has
+    Places around the point are tried from near to far; a name that ends up far away, or whose point has
     neighbours, gets a line to its point.
     """
     from matplotlib.transforms import Bbox
@@ -159,7 +162,7 @@ def _place_names(ax: Axes, named: Sequence[Point], points: Sequence[Point]) -> N
 
 
 def _away(point: NDArray[np.float64], points: NDArray[np.float64], reach: float) -> NDArray[np.float64]:
-    """Return the direction, of length 1, away from the other points within reach; 0 without any."""
+    """Return the unit vector away from the other points within reach; 0 if there are none."""
     from_others = point - points
     distances = np.hypot(from_others[:, 0], from_others[:, 1])
     sum_away = from_others[(distances > 0) & (distances < reach)].sum(axis=0)

@@ -1,4 +1,4 @@
-"""How figures look: colours by family, sizes, patterns, and files that are the same bytes each time."""
+"""How figures look: colours by family, sizes and patterns; and how they are saved, byte for byte the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from alignbench.files import replacing
-from alignbench.plots.fonts import FAMILIES, any_weight, behind, stand_behind
+from alignbench.plots.fonts import FAMILIES, any_weight, fallback_fonts, set_fallback_fonts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,7 +33,7 @@ COLOURS = {
 CONTROL = "#8C8C8C"
 OTHERS = ("#B5468E", "#5A8F29", "#8C5A2B", "#1F4E79", "#C4A000", "#D4739D", "#3D8B73", "#A0522D")
 TEXT_SIDE = ("#222222", "#7A4B9A", "#3B7A57", "#A8612A", "#356E9C", "#8A8A2B")
-# Okabe and Ito's palette, told apart by colour-blind readers; data types go by marker, too.
+# Okabe and Ito's palette, which colour-blind readers can tell apart; data types also differ by marker.
 DATA_TYPES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 INK = "#222222"
 MUTED = "#666666"
@@ -51,7 +51,7 @@ SATURATED_HATCH = "////"
 SEQUENTIAL = "cividis"
 DIVERGING = "RdBu_r"
 DPI = 150
-NOTE_LETTERS_AN_INCH = 16
+NOTE_LETTERS_PER_INCH = 16
 
 _SETTINGS: Any = {
     "font.family": "sans-serif",
@@ -80,7 +80,7 @@ _SETTINGS: Any = {
     "figure.titlesize": 12,
     "figure.titleweight": "bold",
     "hatch.linewidth": 0.7,
-    "text.parse_math": False,  # a name with two dollar signs is not a formula
+    "text.parse_math": False,  # a name with two dollar signs must not become a formula
     "svg.fonttype": "none",
     "pdf.fonttype": 42,  # TrueType, which editors and journals can read
     "svg.hashsalt": "alignbench",
@@ -89,7 +89,7 @@ _SETTINGS: Any = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How one model is drawn everywhere: not by colour alone."""
+    """How one model is drawn in every figure: with a marker and dashes besides its colour."""
 
     colour: str
     marker: str
@@ -97,15 +97,15 @@ class Look:
 
 
 def looks(models: Iterable[ModelInfo], names: Iterable[str] = ()) -> dict[str, Look]:
-    """Return name -> look: an encoder's colour is its family's, markers and dashes differ within a family."""
-    found: dict[str, Look] = {}
+    """Return name -> look: encoders have their family's colour and differ in it by markers and dashes."""
+    by_name: dict[str, Look] = {}
     models = list(models)
     known = {model.name: model for model in models} | {model.label: model for model in models}
     others = {"vision": 0, "text": 0}
     for i, name in enumerate(dict.fromkeys((*(model.label for model in models), *known, *names))):
         model = known.get(name)
-        if model is not None and model.label in found:
-            found[name] = found[model.label]
+        if model is not None and model.label in by_name:
+            by_name[name] = by_name[model.label]
             continue
         side = "text" if model is not None and model.side == "text" else "vision"
         if side == "vision" and model is not None and model.weights == "random":
@@ -116,12 +116,12 @@ def looks(models: Iterable[ModelInfo], names: Iterable[str] = ()) -> dict[str, L
             palette = OTHERS if side == "vision" else TEXT_SIDE
             colour = palette[others[side] % len(palette)]
             others[side] += 1
-        found[name] = Look(colour, MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
-    return found
+        by_name[name] = Look(colour, MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
+    return by_name
 
 
 def type_looks(labels: Iterable[str]) -> dict[str, Look]:
-    """Return data type -> look, in the order of their names: the same in every figure of a run."""
+    """Return data type -> look, sorted by name, so that a type looks the same in every figure of a run."""
     return {
         label: Look(DATA_TYPES[i % len(DATA_TYPES)], MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
         for i, label in enumerate(sorted(set(labels)))
@@ -129,17 +129,17 @@ def type_looks(labels: Iterable[str]) -> dict[str, Look]:
 
 
 def family_of(name: str, model: ModelInfo | None) -> str:
-    """Return the model's family; of a model that only scores know, what its name says."""
+    """Return the model's family; for a name without a model, the family that the name tells."""
     if model is not None:
         return model.family
     return name.removeprefix("mini-") if name.removeprefix("mini-") in COLOURS else "other"
 
 
 def styled(draw: Callable[P, T]) -> Callable[P, T]:
-    """Let a function draw in our style, whatever the process's own settings, and leave those alone.
+    """Let a function draw in our style, whatever the process's settings are, and leave those unchanged.
 
-    A figure with letters that the first font lacks is drawn again with fonts that have them behind it: where
-    names have room depends on the fonts.
+    A figure with letters that the first font lacks is drawn again with fallback fonts, since where names have
+    room depends on the fonts.
     """
 
     @functools.wraps(draw)
@@ -148,12 +148,12 @@ def styled(draw: Callable[P, T]) -> Callable[P, T]:
         import matplotlib.figure
 
         with mpl.rc_context(), warnings.catch_warnings(), any_weight():
-            # whoever saves the figure says once what no installed font has; the SVG has its text
+            # whoever saves the figure reports once which letters no installed font has
             warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
             mpl.rcdefaults()
             with mpl.rc_context(_SETTINGS):
                 drawn = draw(*args, **kwargs)
-                if isinstance(drawn, mpl.figure.Figure) and (families := behind(drawn).families):
+                if isinstance(drawn, mpl.figure.Figure) and (families := fallback_fonts(drawn).families):
                     mpl.rcParams["font.family"] = ["sans-serif", *families]
                     drawn = draw(*args, **kwargs)
                 return drawn
@@ -162,7 +162,7 @@ def styled(draw: Callable[P, T]) -> Callable[P, T]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure, in inches, that no global list knows of."""
+    """Return an empty figure of this size in inches, which pyplot does not know."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -172,21 +172,22 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def lay_out(figure: Figure) -> None:
-    """Give everything its place, without the cost of drawing it: for what is put where there is room."""
+    """Lay out the figure without drawing it, so that further texts can be put where there is room."""
     engine = figure.get_layout_engine()
     assert engine is not None
     engine.execute(figure)
 
 
 def entitle(figure: Figure, title: str, *notes: str, legend: Sequence[Artist] = ()) -> None:
-    """Say above the figure what is seen, with a one-line legend, and below it how to read it.
+    """Write a title and a one-line legend above the figure, and notes on how to read it below.
 
-    Notes that are wider than the figure go on in another line: a figure of one panel is narrow.
+    Notes that are wider than the figure are wrapped.
     """
     from matplotlib.transforms import ScaledTranslation
 
-    # the blank second line of the title keeps the legend's place: the layout knows titles, not figure legends
-    figure.suptitle(title + ("\n" if legend else ""), x=0.01, ha="left", color=INK)
+    if legend:
+        title += "\n"  # this blank line keeps room for the legend: the layout ignores figure legends
+    figure.suptitle(title, x=0.01, ha="left", color=INK)
     if legend:
         below_title = figure.transFigure + ScaledTranslation(0.1, -0.28, figure.dpi_scale_trans)
         box = figure.legend(
@@ -201,7 +202,7 @@ def entitle(figure: Figure, title: str, *notes: str, legend: Sequence[Artist] = 
         )
         box.set_in_layout(False)
     if notes:
-        columns = int(figure.get_figwidth() * NOTE_LETTERS_AN_INCH)
+        columns = int(figure.get_figwidth() * NOTE_LETTERS_PER_INCH)
         lines = [line for note in notes for line in textwrap.wrap(note, columns) or [""]]
         figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8, color=MUTED)
 
@@ -211,18 +212,18 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     """Write `stem`.png and `stem`.svg, each in one step; the same figure gives the same bytes.
 
     Returns:
-        the files' paths.
+        The paths of the files.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    stand_behind(figure)
+    set_fallback_fonts(figure)
     png, svg = (stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg"))
-    # the canvases' own methods, since savefig draws everything once more before it draws
+    # the canvases' own methods, since savefig draws everything twice
     with replacing(png, sync=False) as temporary:
-        quick = {"compress_level": 3}  # two thirds of the usual level's time, for files larger by a fifteenth
+        quick = {"compress_level": 3}  # takes a third less time, for files that are larger by a fifteenth
         FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": None}, pil_kwargs=quick)
-    figure.set_layout_engine("none")  # laid out once, for the PNG: the two files agree
+    figure.set_layout_engine("none")  # the layout of the PNG stays, so that the two files agree
     with replacing(svg, sync=False) as temporary:
         metadata = {"Date": None, "Creator": None}
         FigureCanvasSVG(figure).print_svg(temporary, metadata=metadata)
@@ -231,10 +232,10 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
 @styled
 def save_for_paper(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem`.pdf: lines and letters as such, fonts embedded; the same figure gives the same bytes."""
+    """Write `stem`.pdf with vector lines and embedded fonts; the same figure gives the same bytes."""
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
-    stand_behind(figure)
+    set_fallback_fonts(figure)
     path = stem.with_name(f"{stem.name}.pdf")
     with replacing(path, sync=False) as temporary:
         FigureCanvasPdf(figure).print_pdf(temporary, metadata={"CreationDate": None, "Creator": None})

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pytest
     from numpy.typing import NDArray
 
-    from alignbench.experiments.base import Computed
+    from alignbench.experiments.base import CellResult
     from alignbench.metrics import Metric
     from alignbench.session.bench import SessionBench
     from alignbench.session.runfolder import RunFolder
@@ -69,7 +69,7 @@ class Recorder:
         self.item.user_properties.append(("alignbench", complete.to_dict()))
         return complete
 
-    def computed(self, computed: Computed, labels: Iterable[str]) -> None:
+    def computed(self, computed: CellResult, labels: Iterable[str]) -> None:
         """Record the scores of a cell, and write the arrays that its figure needs.
 
         Args:

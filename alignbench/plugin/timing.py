@@ -70,7 +70,7 @@ def start(config: pytest.Config, session: Session, output_dir: Path) -> Bridge |
     if bridge is not None:
         effort = ASKED if "speed" in config.option.markexpr else None
         # If slower timings fail the run, it waits longer for a quiet machine.
-        patience = Patience(90.0, a_timing=15.0) if bridge.fails else Patience(10.0, a_timing=1.0)
+        patience = Patience(90.0, per_timing=15.0) if bridge.fails else Patience(10.0, per_timing=1.0)
         config.stash[TIMING] = Clock(session.options.device, effort, patience, comparable=True), bridge
     return bridge
 

@@ -36,7 +36,7 @@ class Clock:
 
     device: str
     effort: Effort | None = None
-    patience: Patience = field(default_factory=lambda: Patience(10.0, a_timing=1.0))
+    patience: Patience = field(default_factory=lambda: Patience(10.0, per_timing=1.0))
     comparable: bool = False
     # Series of works -> items -> seconds of those that were timed; infinite for those that are too slow.
     _known: defaultdict[str, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from alignbench.errors import ConfigError
 from alignbench.experiments import EXPERIMENTS, defaults_of
-from alignbench.experiments.base import Computed, NotApplicableError, labels_of
+from alignbench.experiments.base import CellResult, NotApplicableError, labels_of
 from alignbench.experiments.dead import flag_dead
 from alignbench.findings.ranking import in_order
 from alignbench.session.bench import SessionBench
@@ -149,7 +149,7 @@ class _Runner:
         try:
             if cell.part.timed:
                 scores, _ = self._clock.time(cell.part.work(*units, **cell.values))
-                computed = Computed(scores)
+                computed = CellResult(scores)
             else:
                 computed = cell.part.computed(bench, *units, **cell.values)
         except NotApplicableError as reason:

@@ -11,12 +11,11 @@ import pytest
 
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
 from alignbench.experiments.embedding.neighborhoods import (
+    MEASURES,
     Neighborhood,
     chance,
-    continuity,
     neighbors_for,
     preserved,
-    trustworthiness,
 )
 from alignbench.experiments.embedding.space import MOST_GROUPS, drawn_groups, embedding_space
 from alignbench.experiments.layouts import Reach, layout
@@ -34,6 +33,14 @@ METHODS = ("tsne", "umap", "pca")
 RNG = np.random.default_rng(7)
 X = RNG.normal(size=(40, 6))
 PLANE = np.column_stack([X[:, 0] + 0.5 * RNG.normal(size=40), X[:, 1]])
+
+
+def trustworthiness(x: Matrix, layout: Matrix, k: int) -> float:
+    return float(MEASURES["trustworthiness"](Neighborhood.of(x), Neighborhood.of(layout), k).mean())
+
+
+def continuity(x: Matrix, layout: Matrix, k: int) -> float:
+    return float(MEASURES["continuity"](Neighborhood.of(x), Neighborhood.of(layout), k).mean())
 
 
 def naive_rank(x: Matrix, i: int, j: int) -> int:

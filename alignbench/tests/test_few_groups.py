@@ -174,7 +174,7 @@ def test_features_that_are_all_the_same_are_zero_when_standardised() -> None:
     ],
 )
 def test_what_rows_share_is_said(sharing: Sharing, words: str) -> None:
-    assert sharing.said().startswith(words)
+    assert sharing.sentence().startswith(words)
 
 
 def test_a_run_on_questions_with_few_answers(project: pytest.Pytester) -> None:

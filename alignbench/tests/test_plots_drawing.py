@@ -19,7 +19,7 @@ import pytest
 
 from alignbench.plots import FIGURES, FigureInputs, drawing
 from alignbench.plots.declared import FigureRegistry
-from alignbench.plots.drawing import Drawing, Drawn, Figures, draw_all
+from alignbench.plots.drawing import Drawing, Figures, Outcome, draw_all
 from alignbench.tests.report_fakes import make_inputs
 from alignbench.tests.test_floors import HEAVY
 
@@ -182,28 +182,28 @@ def test_helpers_are_as_many_as_further_cores_where_there_is_much_to_draw(
 
 @pytest.mark.parametrize("say", [warnings.warn, logging.getLogger("plots").warning])
 def test_what_a_helper_would_have_to_say_is_left_to_the_run(say: Callable[[str], None]) -> None:
-    def draw(name: str) -> Drawn:
+    def draw(name: str) -> Outcome:
         if name == "noisy":
             say("cramped")
-        return Drawn(("eas.png",))
+        return Outcome(("eas.png",))
 
     run: Any = SimpleNamespace(draw=draw)
     before = list(logging.getLogger().handlers)
-    assert drawing.drawn_in_silence(run, "quiet") == Drawn(("eas.png",))
-    assert drawing.drawn_in_silence(run, "noisy") is None
+    assert drawing.draw_silently(run, "quiet") == Outcome(("eas.png",))
+    assert drawing.draw_silently(run, "noisy") is None
     assert logging.getLogger().handlers == before
 
 
 def test_what_a_helper_prints_is_no_answer(tmp_path: Path) -> None:
     chatty = (
         "import os; from alignbench.plots import drawing;"
-        "drawing.Drawing.draw = lambda *_: (print('a'), os.system('echo b'), drawing.Drawn())[2];"
+        "drawing.Drawing.draw = lambda *_: (print('a'), os.system('echo b'), drawing.Outcome())[2];"
         "drawing.help_drawing()"
     )
     asked = pickle.dumps(Drawing(FigureInputs(), tmp_path)) + pickle.dumps("any")
     done = subprocess.run([sys.executable, "-c", chatty], input=asked, capture_output=True, check=True)
     answers = io.BytesIO(done.stdout)
-    assert [pickle.load(answers), pickle.load(answers)] == [drawing.__file__, Drawn()]
+    assert [pickle.load(answers), pickle.load(answers)] == [drawing.__file__, Outcome()]
     assert not answers.read()
 
 

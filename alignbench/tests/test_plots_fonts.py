@@ -13,7 +13,7 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
 
 from alignbench.plots import FIGURES, FigureInputs, fonts, save, save_for_paper
-from alignbench.plots.drawing import Drawing, draw_all, drawn_in_silence
+from alignbench.plots.drawing import Drawing, draw_all, draw_silently
 from alignbench.tests.report_fakes import make_inputs
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def test_a_family_that_has_the_letters_stands_behind_the_first(tmp_path: Path) -
     fonts.families_with.cache_clear()
     font_manager.fontManager.addfont(make_font(tmp_path / "k.ttf", "Test Korean", KOREAN))
     figure = drawn()
-    assert fonts.behind(figure) == fonts.Behind(("Test Korean",), frozenset())
+    assert fonts.fallback_fonts(figure) == fonts.FallbackFonts(("Test Korean",), frozenset())
     png, svg = save(figure, tmp_path / "with")
     assert png.read_bytes() != without
     assert "'Test Korean'" in svg.read_text()
@@ -98,13 +98,13 @@ def test_room_for_names_is_made_by_the_font_that_they_are_drawn_in(tmp_path: Pat
 def test_latin_figures_look_for_no_font(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fonts, "families_with", lambda letters: pytest.fail(f"looked for {letters}"))
     inputs = make_inputs(("clip", "Größe-β ≤ ½"), ("mini-llama",))  # which the first font has
-    assert fonts.behind(drawn(inputs=inputs)) == fonts.Behind()
+    assert fonts.fallback_fonts(drawn(inputs=inputs)) == fonts.FallbackFonts()
 
 
 def test_one_family_that_has_all_is_preferred_to_two(tmp_path: Path) -> None:
     for family, letters in (("A Korean Sans CJK", KOREAN), ("B Kanji", KANJI), ("C Both", KOREAN + KANJI)):
         font_manager.fontManager.addfont(make_font(tmp_path / f"{family}.ttf", family, letters))
-    assert fonts.families_with(frozenset(KOREAN + KANJI)) == fonts.Behind(("C Both",), frozenset())
+    assert fonts.families_with(frozenset(KOREAN + KANJI)) == fonts.FallbackFonts(("C Both",), frozenset())
     assert fonts.families_with(frozenset(KOREAN)).families == ("A Korean Sans CJK",)
 
 
@@ -112,7 +112,7 @@ def test_several_families_share_letters_that_none_has_all_of(tmp_path: Path) -> 
     for family, letters in (("A Korean", KOREAN), ("B Kanji", KANJI + "字")):
         font_manager.fontManager.addfont(make_font(tmp_path / f"{family}.ttf", family, letters))
     found = fonts.families_with(frozenset(KOREAN + KANJI + "字𒀀"))
-    assert found == fonts.Behind(("B Kanji", "A Korean"), frozenset("𒀀"))
+    assert found == fonts.FallbackFonts(("B Kanji", "A Korean"), frozenset("𒀀"))
 
 
 def test_a_font_installed_since_matplotlib_made_its_list_is_found(
@@ -122,13 +122,13 @@ def test_a_font_installed_since_matplotlib_made_its_list_is_found(
     broken = tmp_path / "broken.ttf"
     broken.write_bytes(b"no font")
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda *a, **k: [str(made), str(broken)])
-    assert fonts.families_with(frozenset(KOREAN)) == fonts.Behind(("Test New",), frozenset())
+    assert fonts.families_with(frozenset(KOREAN)) == fonts.FallbackFonts(("Test New",), frozenset())
 
 
 def test_a_font_that_is_gone_is_passed_over(tmp_path: Path) -> None:
     font_manager.fontManager.addfont(gone := make_font(tmp_path / "gone.ttf", "Gone Sans CJK", KOREAN))
     gone.unlink()
-    assert fonts.families_with(frozenset(KOREAN)) == fonts.Behind((), frozenset(KOREAN))
+    assert fonts.families_with(frozenset(KOREAN)) == fonts.FallbackFonts((), frozenset(KOREAN))
 
 
 @pytest.mark.slow
@@ -147,7 +147,7 @@ def test_without_such_a_font_all_figures_together_say_so_once(
 
 
 def test_a_helper_hands_on_what_it_could_not_draw(tmp_path: Path) -> None:
-    answer = drawn_in_silence(Drawing(korean(), tmp_path), "cka_vs_coral")
+    answer = draw_silently(Drawing(korean(), tmp_path), "cka_vs_coral")
     assert answer is not None
     assert pickle.loads(pickle.dumps(answer)).boxes == frozenset(KOREAN)
 
@@ -175,6 +175,6 @@ def test_a_bold_title_in_a_family_without_bold_is_no_warning(
     ],
 )
 def test_the_sentence_names_letters_and_packages(letters: str, said: str) -> None:
-    found: Any = fonts.boxes(letters)
+    found: Any = fonts.boxes_message(letters)
     assert said in found
     assert bool(found) == bool(letters)

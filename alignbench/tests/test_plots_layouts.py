@@ -78,7 +78,7 @@ def test_how_far_a_picture_can_be_believed_is_below_it() -> None:
     ]
     figure = drawn(embedding_scatter(FigureInputs(scores, artifacts=make_spaces(("a",), ()))))
     assert [ax.get_xlabel() for ax in figure.axes] == ["", "", "T 0.812   C 0.750"]
-    assert "by chance: 0.511" in " ".join(figure.get_supxlabel().split())
+    assert "chance is 0.511" in " ".join(figure.get_supxlabel().split())
 
 
 @pytest.mark.parametrize("draw", [embedding_scatter, procrustes_overlay])

@@ -77,7 +77,7 @@ def test_the_weights_are_named_beside_memory_that_lacks_them() -> None:
 def test_a_dozen_metrics_are_drawn_the_dearest_no_two_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed_fakes, "METRICS", {f"metric_{i}": (1.0 + i,) * 3 for i in range(30)})
     costs = make_speed_scores((), (), {})
-    ax = panels(drawn(costs))["Metrics, value only (the dearest 12 of 30)"]
+    ax = panels(drawn(costs))["Metrics, value only (the slowest 12 of 30)"]
     assert {text.get_text() for text in ax.texts} >= {f"metric_{i}" for i in range(18, 30)}
     own = [line for line in ax.lines if len(line.get_xdata()) == 3]  # type: ignore[arg-type]
     assert len({(line.get_color(), line.get_linestyle()) for line in own}) == 12

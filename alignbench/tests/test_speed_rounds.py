@@ -84,7 +84,7 @@ def test_of_several_threads_a_few_rounds_that_waited_move_no_median() -> None:
 
 def test_where_all_tries_are_disturbed_the_one_that_is_least_so_counts() -> None:
     waits = [*[0.0] * 3, *[0.05] * 8, *[0.0] * 5, *[0.05] * 7, *[0.0] * 6, *[0.05] * 999]
-    found = timing(FakeMachine([0.02], waits, threads=2), patience=Patience(10.0, a_timing=5.0))
+    found = timing(FakeMachine([0.02], waits, threads=2), patience=Patience(10.0, per_timing=5.0))
     assert found.disturbed == 7
     assert found.busy
 
@@ -104,7 +104,7 @@ def slower_than(seconds: float) -> Callable[[Timing], float]:
 def test_a_timing_slower_than_expected_is_made_again_until_the_machine_is_itself() -> None:
     slow = [0.04] * 26  # a neighbour that nobody sees, for two timings
     machine = FakeMachine([*slow, 0.02])
-    found = timing(machine, too_slow_by=slower_than(0.022), patience=Patience(10.0, a_timing=5.0))
+    found = timing(machine, too_slow_by=slower_than(0.022), patience=Patience(10.0, per_timing=5.0))
     assert found.seconds == pytest.approx([0.02] * 10)
     assert found.repeated == 20
     assert machine.pauses == [0.0, 0.5]
@@ -112,14 +112,14 @@ def test_a_timing_slower_than_expected_is_made_again_until_the_machine_is_itself
 
 def test_slow_code_stays_slow() -> None:
     machine = FakeMachine([0.04])
-    found = timing(machine, too_slow_by=slower_than(0.022), patience=Patience(10.0, a_timing=2.0))
+    found = timing(machine, too_slow_by=slower_than(0.022), patience=Patience(10.0, per_timing=2.0))
     assert found.median == pytest.approx(0.04)
     assert not found.busy
 
 
 def test_of_all_tries_the_one_that_is_least_too_slow_counts() -> None:
     machine = FakeMachine([*[0.05] * 13, *[0.03] * 13, 0.04])
-    found = timing(machine, too_slow_by=slower_than(0.022), patience=Patience(30.0, a_timing=30.0))
+    found = timing(machine, too_slow_by=slower_than(0.022), patience=Patience(30.0, per_timing=30.0))
     assert found.median == pytest.approx(0.03)
     assert found.repeated == 50
 
@@ -132,7 +132,7 @@ def test_a_timing_stays_where_another_try_would_take_too_long() -> None:
 
 
 def test_patience_ends_for_one_timing_and_for_all() -> None:
-    patience = Patience(3.0, a_timing=1.0)
+    patience = Patience(3.0, per_timing=1.0)
     machine = FakeMachine([0.04])
     impatient = slower_than(0.022)
     timing(machine, too_slow_by=impatient, patience=patience)

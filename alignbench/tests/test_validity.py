@@ -139,7 +139,7 @@ def test_a_run_of_four_encoders_with_a_control_is_not_estimable_and_says_its_num
 def test_a_run_of_two_encoders_says_that_there_is_nothing_to_correlate() -> None:
     score = run_score(pairs_of(2), seed=1)
     assert score.status == "not_applicable"
-    assert score.reason == "not estimable: 2 encoders, 2 lineages; it takes 5 lineages"
+    assert score.reason == "not estimable: 2 encoders, 2 lineages; at least 5 lineages are needed"
 
 
 def test_stars_are_given_by_the_adjusted_p_alone() -> None:

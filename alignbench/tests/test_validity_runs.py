@@ -32,7 +32,7 @@ def test_the_default_run_says_that_so_few_encoders_can_t_tell(project: pytest.Py
     result.assert_outcomes(passed=1, deselected=3)
     (score,) = scores(project).values()
     assert (score["experiment"], score["status"]) == ("validity", "not_applicable")
-    assert score["reason"] == "not estimable: 2 encoders, 2 lineages; it takes 5 lineages"
+    assert score["reason"] == "not estimable: 2 encoders, 2 lineages; at least 5 lineages are needed"
 
 
 def test_a_tiny_study_is_kept_goes_on_and_is_told(models: tuple[str, str], project: pytest.Pytester) -> None:

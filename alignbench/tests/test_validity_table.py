@@ -88,7 +88,7 @@ def test_three_encoders_are_not_estimable_and_shown(tmp_path: Path) -> None:
             "line 4, column 'performance_mmmu': expected a finite number",
         ),
         (GOOD.replace(",38", ",1e999"), "line 4, column 'performance_mmmu': expected a finite number"),
-        (GOOD.replace("mae,", "clip,"), "line 5, column 'encoder': 'clip' is on line 2, too"),
+        (GOOD.replace("mae,", "clip,"), "line 5, column 'encoder': 'clip' is also on line 2"),
         (GOOD.replace("mae,", ","), "line 5, column 'encoder': it is empty"),
         (GOOD.replace("mae,", "mae,extra,"), "line 5: expected 6 cells, got 7"),
         (GOOD.replace('"a, b"', '"a'), "table.csv: line"),

@@ -130,7 +130,7 @@ def test_trainings_at_once_start_from_their_own_seeds(llm: Any, monkeypatch: pyt
         return made[-1]
 
     monkeypatch.setattr("alignbench.experiments.vlm.training.build", watched)
-    monkeypatch.setattr("alignbench.experiments.vlm.training.cores", lambda: 4)
+    monkeypatch.setattr("alignbench.experiments.vlm.training.available_cores", lambda: 4)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:

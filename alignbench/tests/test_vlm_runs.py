@@ -65,7 +65,9 @@ def test_the_default_run_trains_two_encoders_and_names_the_others(project: pytes
         "benchmarks/test_vlm.py", "-rs", "--n-samples=2", "--align-no-figures"
     )
     result.assert_outcomes(passed=2, skipped=2)
-    result.stdout.fnmatch_lines(["*by default a VLM is trained of mini-clip and random-vit; name others*"])
+    result.stdout.fnmatch_lines(
+        ["*by default a VLM is trained only with mini-clip and random-vit; name others*"]
+    )
     _, found = read_run(project.path / "reports" / "latest")
     assert {score.reason for score in found} == {
         ("expected at least 10 groups to train on some and hold out others, got 6; use more samples")
@@ -135,7 +137,7 @@ def test_terminal_and_summary_say_what_came_of_the_trainings() -> None:
 def test_the_caption_of_one_training_is_whole() -> None:
     inputs = FigureInputs(scores=[gain_score("good")], artifacts={"vlm": [vlm_arrays("good")]})
     figure: Any = FIGURES.get("vlm_curves")(inputs)
-    assert figure.get_supxlabel().replace("\n", " ").endswith("no epoch was chosen by them.")
+    assert figure.get_supxlabel().replace("\n", " ").endswith("No epoch was chosen by these curves.")
     figure.canvas.draw()
     label = figure._supxlabel.get_window_extent(figure.canvas.get_renderer())
     assert label.x1 <= figure.bbox.x1

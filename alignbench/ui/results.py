@@ -13,7 +13,7 @@ from alignbench.findings.control import control_sentences
 from alignbench.findings.files import dump, plain_score, write_text
 from alignbench.plots import FIGURES, save
 from alignbench.plots.declared import caption_of, needs_of
-from alignbench.plots.fonts import behind, boxes
+from alignbench.plots.fonts import boxes_message, fallback_fonts
 from alignbench.show import scores_csv
 from alignbench.show.table import Row, score_table
 from alignbench.show.terminal import retrieved
@@ -122,11 +122,11 @@ def _draw(
             figure = FIGURES.get(name)(inputs)
             if figure is not None:
                 drawn[name] = save(figure, folder / name)[0]
-                unprintable |= behind(figure).missing
+                unprintable |= fallback_fonts(figure).missing
         except Exception as error:  # as in a run's report, a figure must not cost the numbers
             complain(f"the figure {name} could not be drawn ({type(error).__name__}: {error})")
     if unprintable:
-        complain(boxes(unprintable))
+        complain(boxes_message(unprintable))
     return drawn
 
 

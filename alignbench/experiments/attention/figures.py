@@ -1,4 +1,4 @@
-"""Figures of attention: maps laid over images, side by side, and how well they find what is known."""
+"""Figures of attention: maps laid over images, side by side, and how well they find known objects."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ OVERLAY = 0.62
     "attention",
     caption=Caption(
         "Do maps find what they name?",
-        "Point: the mean over drawn scenes with known places, with its 95% interval; cross: a guess; "
-        "grey: what exchanged prompts or images give. A map follows its text where it is beyond the grey.",
-        "How well it goes on photographs or pages: the scenes are flat shapes. An untrained encoder can "
-        "do well here by contrast alone.",
+        "Point: the mean over drawn scenes with known objects, with its 95% interval; cross: a guess; grey: "
+        "what exchanged prompts or images give. A map follows its text if its point is beyond the grey.",
+        "How well maps work on photographs or pages: the scenes are flat shapes. An untrained encoder can do "
+        "well here by contrast alone.",
     ),
 )
 def attention_localisation(inputs: FigureInputs) -> Figure | None:
-    """Draw how well each map finds the known objects, a row an encoder and method, a panel a measure."""
-    own = [score for score in inputs.of("attention") if score.metric in TITLES]
+    """Draw how well maps find known objects: one row per encoder and method, one panel per measure."""
+    scores = [score for score in inputs.of("attention") if score.metric in TITLES]
     every = sorted(
-        {(str(s.encoder), s.variant) for s in own}, key=lambda r: (*inputs.place(r[0]), _order(r[1]))
+        {(str(s.encoder), s.variant) for s in scores}, key=lambda r: (*inputs.place(r[0]), _order(r[1]))
     )
     rows = every[:MOST_ROWS]
     if not rows:
         return None
-    known = {(str(s.encoder), s.variant, s.metric): s for s in own}
+    cells = {(str(s.encoder), s.variant, s.metric): s for s in scores}
     figure = new_figure(11.0, 1.9 + 0.34 * len(rows))
     axes = figure.subplots(1, len(TITLES), width_ratios=(1.15, 1, 1))
     for ax, metric in zip(axes, TITLES, strict=True):
         for row, (encoder, variant) in enumerate(rows):
-            score = known.get((encoder, variant, metric))
+            score = cells.get((encoder, variant, metric))
             if score is not None and score.value is None:
                 missing(ax, row, score)
             elif score is not None:
@@ -66,10 +66,10 @@ def attention_localisation(inputs: FigureInputs) -> Figure | None:
         ax.set_xticks([0, 0.25, 0.5, 0.75, 1])
     entitle(
         figure,
-        f"Do maps find what they name? ({own[0].n} drawn scenes with known places)",
+        f"Do maps find what they name? ({scores[0].n} drawn scenes with known objects)",
         "Point: mean over scenes, with its 95% interval. Cross: a guess. Grey: the null (line: mean; band:",
-        "±2 standard deviations), the prompts of an image exchanged, or of maps without a prompt the images.",
-        "A map follows its text where it is beyond the grey; it is useful where it is beyond the cross, too.",
+        "±2 standard deviations), which exchanges prompts within an image or, without prompts, images.",
+        "A map follows its text if its point is beyond the grey; it is useful if also beyond the cross.",
         *left_out(len(rows), len(every), "rows; all are in the summary"),
     )
     return figure
@@ -80,14 +80,14 @@ def attention_localisation(inputs: FigureInputs) -> Figure | None:
     requires="an encoder whose maps can be computed",
     caption=Caption(
         "Where does an encoder see what the text says?",
-        "Beside each image a map an encoder and method: yellow is similar to the text, blue is not, each "
-        "between its own ends. Frame: where it is.",
-        "How sure a map is: each fills the scale between its own ends, so that one of pure noise is as "
-        "colourful. How far they can be trusted is measured beside it.",
+        "Beside each image is one map per encoder and method: yellow is similar to the text, blue is not. "
+        "Each map has a colour scale of its own. Frame: where the named thing is.",
+        "How sure a map is: each fills the whole colour scale, so a map of pure noise is just as colourful. "
+        "How far maps can be trusted is in the figure attention_localisation.",
     ),
 )
 def attention_of_texts(inputs: FigureInputs) -> Figure | None:
-    """Draw the image and, beside it, each text encoder's map of the text by each method laid over it."""
+    """Draw each image and, beside it, the map of its text by each encoder and method laid over it."""
     files = [a for a in _files(inputs) if set(TEXT_METHODS) & set(map(str, a["method"]))]
     every = [(a, m) for a in files for m in TEXT_METHODS if m in set(map(str, a["method"]))]
     columns = every[:MOST_COLUMNS]
@@ -113,7 +113,7 @@ def attention_of_texts(inputs: FigureInputs) -> Figure | None:
     entitle(
         figure,
         "Where does an encoder see what the text says?",
-        "Yellow: similar to the text, blue: not, each map between its own ends. Frame: where it is.",
+        "Yellow: similar to the text; blue: not; each map has its own scale. Frame: the named thing.",
         "How far these maps can be trusted is measured: see attention_localisation.",
         *left_out(len(columns), len(every), "maps"),
     )
@@ -125,14 +125,14 @@ def attention_of_texts(inputs: FigureInputs) -> Figure | None:
     requires="an encoder whose maps can be computed",
     caption=Caption(
         "Where does an encoder look?",
-        "Attention to the patches in the last layer, the mean over heads: yellow much, blue little, each "
-        "map between its own ends.",
-        "What an encoder understands, or what its embedding depends on. Attention of random weights "
-        "lights up objects, too, since it follows contrast.",
+        "Attention to the patches in the last layer, averaged over heads: yellow is much, blue is little. "
+        "Each map has a colour scale of its own.",
+        "What an encoder understands, or what its embedding depends on. Attention of random weights also "
+        "lights up objects, since it follows contrast.",
     ),
 )
 def attention_own(inputs: FigureInputs) -> Figure | None:
-    """Draw each encoder's own attention laid over the images: of CLS, or of the pooling head."""
+    """Draw each encoder's own attention, of CLS or of the pooling head, laid over the images."""
     every = [a for a in _files(inputs) if any("attention" in str(m) for m in a["method"])]
     files = every[:MOST_COLUMNS]
     if not files:
@@ -151,8 +151,8 @@ def attention_own(inputs: FigureInputs) -> Figure | None:
     entitle(
         figure,
         "Where does an encoder look?",
-        "Attention to the patches in the last layer, the mean over heads.",
-        "Yellow: much, blue: little, each map between its own ends.",
+        "Attention to the patches in the last layer, averaged over heads.",
+        "Yellow: much; blue: little; each map has its own scale.",
         *left_out(len(files), len(every), "encoders"),
     )
     return figure
@@ -167,12 +167,13 @@ def _order(variant: str) -> int:
 
 
 def _row_names(rows: Sequence[tuple[str, str]], inputs: FigureInputs) -> list[str]:
-    """Return the variant of each row, with its encoder above the first."""
-    before = [None, *(encoder for encoder, _ in rows)]
-    return [
-        fit(variant, 30) if encoder == last else f"{inputs.label(encoder)}\n{fit(variant, 30)}"
-        for (encoder, variant), last in zip(rows, before, strict=False)
-    ]
+    """Return the variant of each row; the first row of an encoder also has its name."""
+    names, last = [], None
+    for encoder, variant in rows:
+        name = fit(variant, 30)
+        names.append(name if encoder == last else f"{inputs.label(encoder)}\n{name}")
+        last = encoder
+    return names
 
 
 def _localised(ax: Axes, row: int, score: Score, colour: str) -> None:
@@ -187,14 +188,12 @@ def _localised(ax: Axes, row: int, score: Score, colour: str) -> None:
 
 def _row_of(arrays: Arrays, image: int, prompt: str, method: str) -> int | None:
     same = (arrays["image"] == image) & (arrays["prompt"] == prompt) & (arrays["method"] == method)
-    found = np.flatnonzero(same)
-    return int(found[0]) if len(found) else None
+    return int(np.argmax(same)) if same.any() else None
 
 
 def _picture(ax: Axes, image: NDArray[Any]) -> None:
     ax.imshow(image, extent=(0, 1, 1, 0))
-    ax.set_xticks([])
-    ax.set_yticks([])
+    ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(True)
 
 
@@ -205,8 +204,7 @@ def _overlay(ax: Axes, arrays: Arrays, image: int, at: int | None) -> None:
     grey = arrays["images"][image].mean(axis=-1)
     ax.imshow(grey, extent=(0, 1, 1, 0), cmap="gray", vmin=0, vmax=255)
     ax.imshow(arrays["map"][at], extent=(0, 1, 1, 0), cmap=SEQUENTIAL, alpha=OVERLAY, interpolation="nearest")
-    ax.set_xticks([])
-    ax.set_yticks([])
+    ax.set(xticks=[], yticks=[])
     _box(ax, arrays["box"][at])
 
 

@@ -1,4 +1,4 @@
-"""Scenes in which the place of each named object is known, and what maps over them are worth."""
+"""Scenes in which the place of each named object is known, and how well maps find these objects."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from alignbench.datasets.synthetic import HELD_OUT_SEED, Synthetic
 from alignbench.datasets.synthetic.words import a, sentence
+from alignbench.experiments.scoring import drawn_null
 from alignbench.metrics.localisation import (
     Edges,
     box_coverage,
@@ -18,8 +19,7 @@ from alignbench.metrics.localisation import (
     pointing_game,
     union_coverage,
 )
-from alignbench.stats import jackknife_interval, p_value, rng_for
-from alignbench.types import Interval, Null
+from alignbench.stats import jackknife_interval, rng_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from alignbench.types import Interval, Null
+
     Maps = NDArray[np.float32]
 
 N_SCENES = 64
-FIRST = 1000  # those below served to choose the wording of the prompts
+FIRST = 1000  # earlier scenes served to choose the wording of the prompts
 SIDE = 224
 MEASURES: dict[str, Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]] = {
     "localisation_auc": localisation_auc,
@@ -44,9 +46,9 @@ class Scene:
     """An image of several objects.
 
     Args:
-        image: square.
-        prompts: what names each object.
-        boxes: where each is: left, top, right, bottom as shares of the image.
+        image: a square image.
+        prompts: the sentence that names each object.
+        boxes: the place of each object: left, top, right and bottom as shares of the image.
     """
 
     image: Image.Image
@@ -55,13 +57,13 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What one measure says of the maps of all scenes.
+class Localisation:
+    """One measure of the maps of all scenes.
 
     Args:
-        by_scene: its mean over a scene's objects, a scene.
+        by_scene: for each scene, the mean of the measure over its objects.
         chance: what a guesser gets.
-        null: the same with maps and boxes exchanged.
+        null: the measure when maps and boxes are exchanged.
     """
 
     by_scene: tuple[float, ...]
@@ -77,8 +79,8 @@ class Found:
 def draw_scenes(n: int = N_SCENES, first: int = FIRST) -> tuple[Scene, ...]:
     """Return `n` held-out scenes of two to four shapes, each with its own colour.
 
-    The embedded encoders were trained on other scenes of this kind, and on texts that name each shape with
-    its colour, size and place; nobody told them which pixels are meant.
+    The packaged encoders were trained on other scenes of this kind, with texts that name each shape with its
+    colour, size and place; no training told them which pixels a text means.
     """
     drawings = Synthetic(HELD_OUT_SEED, types=("shapes",), size=SIDE)
     scenes: list[Scene] = []
@@ -109,59 +111,64 @@ def prompt_of(name: str) -> str:
 
 def named_objects(
     maps: Sequence[Maps], scenes: Sequence[Scene], grid: tuple[int, int], seed: int, draws: int
-) -> dict[str, Found]:
-    """Return what maps of the named objects are worth, by measure.
+) -> dict[str, Localisation]:
+    """Return measure -> how well maps find the objects that they are for.
 
-    The null exchanges the prompts among the objects of each scene: what is left is what any prompt finds.
+    The null exchanges the prompts among the objects of each scene: it is what any prompt finds.
 
     Args:
-        maps: of each scene, a map an object [objects, p].
+        maps: for each scene, one map per object [objects, p].
         scenes: the scenes.
         grid: rows and columns of patches.
-        seed: of the permutations.
-        draws: permutations.
+        seed: the seed of the permutations.
+        draws: the number of permutations.
     """
     inside = [np.stack([box_coverage(box, grid) for box in scene.boxes]) for scene in scenes]
-    found = {}
+    results = {}
     for name, measure in MEASURES.items():
-        tables = [np.stack([measure(one, own) for one in of]) for of, own in zip(maps, inside, strict=True)]
+        tables = [
+            np.stack([measure(each, boxes) for each in of_scene])
+            for of_scene, boxes in zip(maps, inside, strict=True)
+        ]
         rng = rng_for(seed, "prompts", name)
         drawn = np.mean([_exchanged(table, rng, draws) for table in tables], axis=0)
         by_scene = [float(np.diag(table).mean()) for table in tables]
-        null = _null("prompts permuted within each image", by_scene, [t.mean() for t in tables], drawn)
-        chance = float(np.mean([_chance(name, own) for own in inside]))
-        found[name] = Found(tuple(by_scene), chance, null)
-    return found
+        kind, mean = "prompts permuted within each image, exact mean", np.mean([t.mean() for t in tables])
+        null = drawn_null(kind, float(np.mean(by_scene)), drawn, float(mean))
+        chance = float(np.mean([_chance(name, boxes) for boxes in inside]))
+        results[name] = Localisation(tuple(by_scene), chance, null)
+    return results
 
 
 def any_object(
     maps: Maps, scenes: Sequence[Scene], grid: tuple[int, int], seed: int, draws: int
-) -> dict[str, Found]:
-    """Return what maps that know no prompt are worth for finding any object, by measure.
+) -> dict[str, Localisation]:
+    """Return measure -> how well maps without a prompt find any object.
 
-    The null exchanges the maps among the scenes: what is left is what objects tend to have in common, such as
-    not to be at the border.
+    The null exchanges the maps among the scenes: it shows what objects tend to have in common, such as that
+    they are not at the border.
 
     Args:
-        maps: one a scene [n, p].
+        maps: one map per scene [n, p].
         scenes: the scenes.
         grid: rows and columns of patches.
-        seed: of the permutations.
-        draws: permutations.
+        seed: the seed of the permutations.
+        draws: the number of permutations.
     """
     inside = np.stack([union_coverage(scene.boxes, grid) for scene in scenes])
-    found = {}
+    results = {}
     for name, measure in MEASURES.items():
-        table = np.stack([measure(one, inside) for one in maps])
+        table = np.stack([measure(each, inside) for each in maps])
         drawn = _exchanged(table, rng_for(seed, "maps", name), draws)
         by_scene = [float(v) for v in np.diag(table)]
-        null = _null("maps permuted among images", by_scene, [table.mean()], drawn)
-        found[name] = Found(tuple(by_scene), _chance(name, inside), null)
-    return found
+        kind = "maps permuted among images, exact mean"
+        null = drawn_null(kind, float(np.mean(by_scene)), drawn, float(table.mean()))
+        results[name] = Localisation(tuple(by_scene), _chance(name, inside), null)
+    return results
 
 
 def over_scenes(values: Sequence[float], bounds: tuple[float, float]) -> tuple[Interval, tuple[float, ...]]:
-    """Return the interval of a mean over scenes, and the mean without each."""
+    """Return the interval of a mean over scenes, and the means without each of the scenes."""
     numbers = np.asarray(values, dtype=np.float64)
     deletions = (numbers.sum() - numbers) / (len(numbers) - 1)
     interval = jackknife_interval(
@@ -175,12 +182,6 @@ def _exchanged(table: NDArray[np.float64], rng: np.random.Generator, draws: int)
     rows = np.arange(len(table))
     means: NDArray[np.float64] = table[rows, rng.permuted(np.tile(rows, (draws, 1)), axis=1)].mean(axis=1)
     return means
-
-
-def _null(kind: str, by_scene: Sequence[float], means: Sequence[float], drawn: NDArray[np.float64]) -> Null:
-    mean, std, value = float(np.mean(means)), float(drawn.std(ddof=1)), float(np.mean(by_scene))
-    z = (value - mean) / std if std else None
-    return Null(f"{kind}, exact mean", mean, std, z, p_value(value, drawn), len(drawn))
 
 
 def _chance(measure: str, inside: NDArray[np.float64]) -> float:

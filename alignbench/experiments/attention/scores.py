@@ -1,4 +1,4 @@
-"""Where an encoder looks, and where it sees what a text says; checked on scenes whose objects are known."""
+"""Where an encoder looks and where it sees what a text names, checked on scenes with known objects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from alignbench.encoders import Encoder
 from alignbench.errors import ModelError
 from alignbench.experiments.attention.localisation import (
     FIRST,
-    Found,
+    Localisation,
     any_object,
     draw_scenes,
     named_objects,
@@ -40,11 +40,11 @@ _BOUNDS = (0.0, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What the maps are drawn of, beside the scenes that check them.
+    """The images and prompts of the user, for which maps are drawn.
 
     Args:
-        images: the user's, with their names.
-        prompts: what is looked for in each.
+        images: the images with their names.
+        prompts: the texts to look for in each image.
     """
 
     images: tuple[tuple[str, PILImage], ...] = ()
@@ -57,9 +57,9 @@ class Maps:
 
     Args:
         grid: rows and columns of patches.
-        by_method: method -> a map a prompt [prompts, p], for each image.
-        attention: [n, p], the model's own; None where it has none.
-        kind: whose attention: "cls" or "pooling".
+        by_method: method -> for each image, one map per prompt [prompts, p].
+        attention: [n, p], the model's own attention; None if it has none.
+        kind: what attends to the patches: "cls" or "pooling".
     """
 
     grid: tuple[int, int]
@@ -78,49 +78,47 @@ def attention(
 ) -> tuple[list[Score], dict[str, NDArray[Any]] | None]:
     """Return all localisation scores of one encoder, and the maps for its figures.
 
-    What does not exist becomes a score with status `not_applicable` and the reason; a model that has nothing
-    to show is not loaded.
+    Where there is no map, the score has the status `not_applicable` and the reason; an encoder without any
+    maps is not loaded.
 
     Args:
-        encoder: as selected; only ours have maps.
-        loaded: gives it in memory, with whole images squashed to its input: nothing is cropped away.
-        subject: the user's images and prompts; the first scenes without.
-        seed: of the permutations.
-        draws: permutations of the nulls.
+        encoder: the selected encoder; one that the user registered has no maps.
+        loaded: loads the encoder so that it squashes whole images to its input and crops nothing away.
+        subject: the user's images and prompts; None stands for the first scenes.
+        seed: the seed of the permutations.
+        draws: the number of permutations of each null.
     """
     scenes = draw_scenes()
     lacks = what_it_lacks(encoder)
     if len(lacks) == 2:
         return [_missing(encoder.info, what, why, len(scenes), seed) for what, why in lacks.items()], None
     with loaded() as model:
-        found = maps_of(model, [s.image for s in scenes], [s.prompts for s in scenes], lacks)
-        shown = panels(model, subject, lacks) if subject and subject.images else scene_panels(found, scenes)
+        maps = maps_of(model, [s.image for s in scenes], [s.prompts for s in scenes], lacks)
+        shown = panels(model, subject, lacks) if subject and subject.images else scene_panels(maps, scenes)
     n = len(scenes)
     scores = [_missing(encoder.info, what, why, n, seed) for what, why in lacks.items()]
     named = {
-        method: named_objects(maps, scenes, found.grid, seed, draws)
-        for method, maps in found.by_method.items()
+        method: named_objects(of_method, scenes, maps.grid, seed, draws)
+        for method, of_method in maps.by_method.items()
     }
-    judged = dict(named)
-    if found.attention is not None:
-        whose = "CLS" if found.kind == "cls" else found.kind
-        judged[f"{whose} attention, any object"] = any_object(
-            found.attention, scenes, found.grid, seed, draws
-        )
-    for variant, by_measure in judged.items():
-        scores += [_score(encoder.info, name, variant, one, seed, n) for name, one in by_measure.items()]
+    variants = dict(named)
+    if maps.attention is not None:
+        kind = "CLS" if maps.kind == "cls" else maps.kind
+        variants[f"{kind} attention, any object"] = any_object(maps.attention, scenes, maps.grid, seed, draws)
+    for variant, by_measure in variants.items():
+        scores += [_score(encoder.info, name, variant, of, seed, n) for name, of in by_measure.items()]
     if named:
         scores.append(_gain(encoder.info, named["value"][AUC], named["raw"][AUC], seed))
     return scores, {"encoder": np.array(encoder.info.label), **shown}
 
 
 def what_it_lacks(encoder: Described) -> dict[str, str]:
-    """Return what an encoder has no maps of, "texts" or "attention", with the reason; nothing is loaded."""
+    """Return which maps an encoder lacks, "texts" or "attention", with the reasons; nothing is loaded."""
     if not isinstance(encoder, Encoder):
         why = f"{encoder.info.label}: arrays and registered objects give no maps, only embeddings"
         return {"texts": why, "attention": why}
     if encoder.family is None:
-        encoder.locate()  # a repository's configuration is not at hand before
+        encoder.locate()  # only this makes a repository's configuration available
     family, lacks = encoder.known_family(), {}
     if not (family.locates and "text_config" in (encoder.source.config() or {})):
         lacks["texts"] = f"{encoder.info.label}: no text tower, so no text can be looked for"
@@ -140,34 +138,34 @@ def maps_of(
     """Return an encoder's maps over images.
 
     Args:
-        model: loaded.
-        images: square ones, or they are squashed.
-        prompts: of each image.
-        lacks: as `what_it_lacks` says.
+        model: the loaded encoder.
+        images: the images; those that are not square are squashed.
+        prompts: the prompts of each image.
+        lacks: the maps that the encoder lacks, as `what_it_lacks` returns them.
     """
     by_method: dict[str, list[NDArray[np.float32]]] = {}
-    own = None if "attention" in lacks else model.attention(images)
-    count = 0 if own is None else own.shape[1]
-    wanted = list(dict.fromkeys(text for of in prompts for text in of))
+    attention = None if "attention" in lacks else model.attention(images)
+    count = 0 if attention is None else attention.shape[1]
+    wanted = list(dict.fromkeys(text for texts in prompts for text in texts))
     if "texts" not in lacks and wanted:
-        known = dict(zip(wanted, unit_rows(model.text_embed(wanted)), strict=True))
+        embedded = dict(zip(wanted, unit_rows(model.text_embed(wanted)), strict=True))
         patches = model.shared_patches(images)
         for method, vectors in patches.items():
             count = vectors.shape[1]
             by_method[method] = [
-                np.stack([known[text] for text in of]) @ own_patches.T
-                for of, own_patches in zip(prompts, vectors, strict=True)
+                np.stack([embedded[text] for text in texts]) @ of_image.T
+                for texts, of_image in zip(prompts, vectors, strict=True)
             ]
-        by_method["negated"] = [-maps for maps in by_method["raw"]]
+        by_method["negated"] = [-of_image for of_image in by_method["raw"]]
     kind = str(model.family.attends) if model.family else ""
-    return Maps(grid_of(count, model.map_size), by_method, own, kind)
+    return Maps(grid_of(count, model.map_size), by_method, attention, kind)
 
 
-def scene_panels(found: Maps, scenes: Sequence[Scene]) -> dict[str, NDArray[Any]]:
+def scene_panels(maps: Maps, scenes: Sequence[Scene]) -> dict[str, NDArray[Any]]:
     """Return the maps of the first object of the first scenes, for figures."""
     first = scenes[:SHOWN]
     return _panels(
-        found,
+        maps,
         [scene.image for scene in first],
         [scene.prompts[:1] for scene in first],
         [scene.boxes[:1] for scene in first],
@@ -178,12 +176,11 @@ def panels(model: Encoder, subject: Subject, lacks: Mapping[str, str]) -> dict[s
     """Return the maps of the user's images and prompts, for figures; images are padded to squares."""
     images = [padded(image) for _, image in subject.images]
     prompts = [subject.prompts] * len(images)
-    found = maps_of(model, images, prompts, lacks)
-    return _panels(found, images, prompts, [[]] * len(images))
+    return _panels(maps_of(model, images, prompts, lacks), images, prompts, [[]] * len(images))
 
 
 def padded(image: PILImage) -> PILImage:
-    """Return the image in the middle of a white square: squashing it then distorts nothing."""
+    """Return the image in the middle of a white square, so that squashing it does not distort it."""
     from PIL import Image
 
     side = max(image.size)
@@ -193,28 +190,28 @@ def padded(image: PILImage) -> PILImage:
 
 
 def _panels(
-    found: Maps,
+    maps: Maps,
     images: Sequence[PILImage],
     prompts: Sequence[Sequence[str]],
     boxes: Sequence[Sequence[tuple[float, float, float, float]]],
 ) -> dict[str, NDArray[Any]]:
-    """Return a row a map: which image, prompt, method, its values [rows, columns], its box or NaN."""
+    """Return one row per map: its image, prompt, method, values [rows, columns], and box or NaN."""
     rows: list[tuple[int, str, str, NDArray[np.float32], tuple[float, ...]]] = []
     nowhere = (np.nan,) * 4
     for i, texts in enumerate(prompts):
-        for method, maps in found.by_method.items():
+        for method, of_method in maps.by_method.items():
             for j, text in enumerate(texts):
                 box = boxes[i][j] if j < len(boxes[i]) else nowhere
-                rows.append((i, text, method, maps[i][j], box))
-        if found.attention is not None:
-            rows.append((i, "", f"{found.kind} attention", found.attention[i], nowhere))
+                rows.append((i, text, method, of_method[i][j], box))
+        if maps.attention is not None:
+            rows.append((i, "", f"{maps.kind} attention", maps.attention[i], nowhere))
     small = [np.asarray(image.convert("RGB").resize((224, 224))) for image in images]
     return {
         "images": np.stack(small),
         "image": np.array([row[0] for row in rows]),
         "prompt": np.array([row[1] for row in rows]),
         "method": np.array([row[2] for row in rows]),
-        "map": np.stack([row[3].reshape(found.grid) for row in rows]).astype(np.float32),
+        "map": np.stack([row[3].reshape(maps.grid) for row in rows]).astype(np.float32),
         "box": np.array([row[4] for row in rows], dtype=np.float64),
     }
 
@@ -233,21 +230,21 @@ def _common(info: ModelInfo, n: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _score(info: ModelInfo, metric: str, variant: str, found: Found, seed: int, n: int) -> Score:
-    interval, deletions = over_scenes(found.by_scene, _BOUNDS)
+def _score(info: ModelInfo, metric: str, variant: str, of: Localisation, seed: int, n: int) -> Score:
+    interval, deletions = over_scenes(of.by_scene, _BOUNDS)
     return Score(
         metric=metric,
         variant=variant,
-        value=found.value,
-        chance=found.chance,
-        null=found.null,
+        value=of.value,
+        chance=of.chance,
+        null=of.null,
         interval=interval,
         deletions=deletions,
         **_common(info, n, seed),
     )
 
 
-def _gain(info: ModelInfo, value: Found, raw: Found, seed: int) -> Score:
+def _gain(info: ModelInfo, value: Localisation, raw: Localisation, seed: int) -> Score:
     differences = np.subtract(value.by_scene, raw.by_scene)
     interval, deletions = over_scenes(differences.tolist(), (-1.0, 1.0))
     return Score(

@@ -1,10 +1,10 @@
-"""Encoders compared: on each data type, by trained projectors, by the samples that count, with each other."""
+"""Encoders compared: by data type, by trained projectors, by influential samples, and with each other."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.experiments.base import Computed, Cost, Experiment, Part, Tab, one_score
+from alignbench.experiments.base import CellResult, Cost, Experiment, Part, Tab, one_score
 from alignbench.experiments.compare.influence import influence
 from alignbench.experiments.compare.projection import project
 from alignbench.experiments.trained import Repeats, patches_if_read
@@ -19,28 +19,28 @@ BETWEEN_MODELS = ("calibrated_cka", "mutual_knn")
 
 
 def by_data_type(bench: Bench, pair: Pair, metric: str) -> list[Score]:
-    """Return the metric of the samples of each data type."""
+    """Return the scores of a metric on the samples of each data type."""
     return [bench.score(metric, pair, data_type=data_type) for data_type in dict.fromkeys(pair.labels)]
 
 
-def projection(bench: Bench, pair: Pair, projector: str) -> Computed:
-    """Return held-out error and cosine of trained projectors, and the curves of their losses."""
+def projection(bench: Bench, pair: Pair, projector: str) -> CellResult:
+    """Return held-out error and cosine of trained projectors, and their loss curves."""
     patches = bench.patches(pair.x.model) if projector == OF_PATCHES else None
     scores, curves = project(pair, Repeats.of(bench), projector, patches)
-    return Computed(scores, curves or None, f"losses-{projector}")
+    return CellResult(scores, curves or None, f"losses-{projector}")
 
 
-def influence_of_samples(bench: Bench, pair: Pair) -> Computed:
+def influence_of_samples(bench: Bench, pair: Pair) -> CellResult:
     """Return how evenly the samples carry the score, and the influence of each."""
     score, arrays = influence(pair, bench.dataset.samples, bench.settings, experiment="compare")
-    return Computed([score], arrays, "influence")
+    return CellResult([score], arrays, "influence")
 
 
 _TRAINED = ("epochs", "splits")
 
 EXPERIMENT = Experiment(
     "compare",
-    "encoders compared: CKA and its kin, by data type, and held-out projections",
+    "encoders compared: by CKA and similar metrics, by data type, and by held-out projections",
     (
         Part("by_data_type", by_data_type, sweep={"metric": BY_TYPE}, cost=Cost(0.07)),
         Part(
@@ -64,9 +64,9 @@ EXPERIMENT = Experiment(
         options={"projectors": ["linear"]},
     ),
     measures={
-        "projection_mse": "Error of a trained projector on held-out pairs; 1 is what the train mean gives.",
-        "projection_cosine": "Cosine of projected images with their texts, held-out pairs, centred.",
-        "influence_evenness": "How evenly samples carry the score: 1 all alike, near 1/n if one decides.",
+        "projection_mse": "Error of a trained projector on held-out pairs; 1 is that of the train mean.",
+        "projection_cosine": "Centred cosine of projected images with their texts, on held-out pairs.",
+        "influence_evenness": "How evenly samples carry the score: 1 if all do, near 1/n if one decides.",
     },
     figures=(
         "alignbench.experiments.compare.figures.data_types",

@@ -1,4 +1,4 @@
-"""Which samples carry a score, and which spoil it."""
+"""Which samples carry a score, and which lower it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from alignbench.types import Pair
 
 METRIC = "debiased_cka"
-EVEN = 2 / np.pi  # of normally distributed influences
+EVEN = 2 / np.pi  # the evenness of normally distributed influences
 
 
 def influence(
@@ -34,18 +34,18 @@ def influence(
 ) -> tuple[Score, dict[str, NDArray[Any]] | None]:
     r"""Return how evenly the groups carry debiased CKA, and the influence of each for the report.
 
-    The influence of a group is the score less the score without it: above 0 it carries the score, below 0 it
-    spoils it. The evenness is $(\sum |I|)^2 / (n \sum I^2)$ of the influences about their mean: 1 if all
-    count alike, 2/π if they are normal, near 1/n if a single sample decides.
+    The influence of a group is the score minus the score without it: above 0 the group carries the score,
+    below 0 it lowers it. The evenness is $(\sum |I|)^2 / (n \sum I^2)$ of the influences about their mean: 1
+    if all count alike, 2/π if they are normally distributed, and near 1/n if a single sample decides.
 
     Args:
         pair: the embeddings of both sides.
-        samples: the data, row i of sample i.
-        settings: the seed, which draws one row of each group, as for the score itself.
-        experiment: what the score is filed under.
+        samples: the data; row i is that of sample i.
+        settings: the settings of the run; the seed draws one row of each group, as for the score itself.
+        experiment: the experiment that the score is filed under.
     """
     rows = one_per_group(np.asarray(pair.groups), settings.seed)
-    own = pair.take(rows)
+    sample = pair.take(rows)
     common = {
         **identity(pair, experiment, settings.seed),
         "metric": "influence_evenness",
@@ -53,8 +53,8 @@ def influence(
         "chance": EVEN,
     }
     try:
-        value = debiased_cka(own.x.values, own.y.values)
-        influences = value - debiased_cka_without(own.x.values, own.y.values)
+        value = debiased_cka(sample.x.values, sample.y.values)
+        influences = value - debiased_cka_without(sample.x.values, sample.y.values)
     except DegenerateError as error:
         reason = why_not(error, Sharing.of_pair(pair))
         return Score(value=None, status="not_applicable", reason=reason, **common), None
@@ -63,8 +63,8 @@ def influence(
         "encoder": np.array(pair.x.model.label),
         "llm": np.array(pair.y.model.label),
         "value": np.array(value),
-        "ids": np.asarray(own.x.ids),
-        "labels": np.asarray(own.labels),
+        "ids": np.asarray(sample.x.ids),
+        "labels": np.asarray(sample.labels),
         "influence": influences,
         **_shown([samples[row] for row in rows]),
     }
@@ -72,7 +72,7 @@ def influence(
 
 
 def evenness(influences: NDArray[np.float64]) -> float:
-    """Return the share of the samples that would do if all counted alike, in (0, 1]."""
+    """Return how evenly the samples carry the score, in (0, 1]; see `influence`."""
     around = np.abs(influences - influences.mean())
     squares = float(np.square(around).sum())
     if squares == 0:
@@ -81,7 +81,7 @@ def evenness(influences: NDArray[np.float64]) -> float:
 
 
 def _shown(samples: Sequence[Sample]) -> dict[str, NDArray[Any]]:
-    """Return texts, and the images' paths below the folder that they have in common; "" without a file."""
+    """Return the texts, and the paths of the images below their common folder; "" without a file."""
     files = [sample.image if isinstance(sample.image, Path) else None for sample in samples]
     there = [str(path) for path in files if path is not None]
     root = Path(commonpath(there)) if len(set(there)) > 1 else None

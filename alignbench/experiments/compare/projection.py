@@ -1,4 +1,4 @@
-"""Encoders compared by what trained projectors make of them: held-out error and cosine, beside a control."""
+"""Encoders compared by trained projectors: held-out error and cosine, beside a control on shuffled pairs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ NULL_KIND = "trained on shuffled pairs, once; p: held-out pairs shuffled, twice 
 
 @dataclass(frozen=True, slots=True)
 class _Measure:
-    """A score of predictions: the mean of a table's diagonal, [m, m] of predictions against targets."""
+    """A measure of predictions: the mean of the diagonal of a table [m, m] of predictions and targets."""
 
     metric: str
     higher_is_better: bool
@@ -62,16 +62,16 @@ _MEASURES = (
 def error_table(prediction: Vectors, target: Vectors, mean: Vectors) -> Matrix:
     r"""Return $\|f_i - y_j\|^2 / \frac{1}{m}\sum_k \|y_k - \bar y\|^2$ for each prediction i and target j.
 
-    The mean of the diagonal is the error that is left of the targets' variance around the train mean: 0 for
+    The mean of the diagonal is the error as a share of the targets' variance around the train mean: 0 for
     perfect predictions, 1 for the train mean itself.
 
     Args:
-        prediction: of the held-out rows [m, d].
-        target: theirs [m, d].
-        mean: of the targets that were trained on [d].
+        prediction: the predictions of the held-out rows [m, d].
+        target: the targets of the held-out rows [m, d].
+        mean: the mean of the targets that were trained on [d].
 
     Raises:
-        DegenerateError: all targets are the train mean.
+        DegenerateError: all targets equal the train mean.
     """
     f, y = prediction.astype(np.float64) - mean, target.astype(np.float64) - mean
     variance = float(np.square(y).sum(axis=1).mean())
@@ -86,7 +86,7 @@ def cosine_table(prediction: Vectors, target: Vectors, mean: Vectors) -> Matrix:
     """Return the cosine of each prediction with each target [m, m], both centred on the train mean.
 
     Raises:
-        DegenerateError: a row is the train mean itself, and has no direction.
+        DegenerateError: a row equals the train mean and has no direction.
     """
     f, y = prediction.astype(np.float64) - mean, target.astype(np.float64) - mean
     if not all(np.linalg.norm(side, axis=1).all() for side in (f, y)):
@@ -109,24 +109,24 @@ def project(
 ) -> tuple[list[Score], dict[str, NDArray[Any]]]:
     """Return the held-out scores of projectors from vision to text, and the loss curves of those trained.
 
-    A linear one is solved, with a penalty on its weights; others are trained by MSE, and the weights after
-    the last epoch count.
+    A linear projector is solved with a penalty on its weights; others are trained by MSE, and their weights
+    after the last epoch count.
 
-    One row of every group goes in. A training on shuffled pairs goes beside those on the true ones: it is the
-    null's mean. Its p comes from shuffling the held-out pairs of the others, a split at a time.
+    One row of every group takes part. One further training on shuffled pairs gives the mean of the null; p
+    comes from shuffling the held-out pairs of the other trainings within each split.
 
     Args:
         pair: an encoder's and an LLM's embeddings.
         repeats: number of splits and epochs; each split is trained once, with initial weights of its own.
-        projector: of `alignbench.projectors.PROJECTORS`.
-        patches: the encoder's, which "cross_attention" reads.
-        lr: Adam's learning rate.
-        experiment: what the scores are filed under.
+        projector: one of `alignbench.projectors.PROJECTORS`.
+        patches: the encoder's patches, which "cross_attention" reads.
+        lr: the learning rate of Adam.
+        experiment: the experiment that the scores are filed under.
 
     Returns:
-        Scores of `projection_mse` and `projection_cosine`, and a figure's arrays: losses [splits, epochs] of
-        trained and held-out rows, for true and for shuffled pairs; none where there are too few groups, or
-        where nothing was trained epoch by epoch.
+        Scores of `projection_mse` and `projection_cosine`, and arrays for a figure: losses [splits, epochs]
+        of trained and held-out rows, for true and for shuffled pairs. There are no arrays if there are too
+        few groups or if nothing was trained epoch by epoch.
     """
     from alignbench.projectors.fit import Training, fit
 
@@ -152,14 +152,16 @@ def project(
         return [_missing(pair, measure, error, repeats, params, fields) for measure in _MEASURES], {}
     trials = _trials(splits, repeats.seed)
     fitted = fit(x, sample.y.values, trials, training, device=repeats.device)
-    params |= course(training, [one.epoch for one in fitted])
+    params |= course(training, [trained.epoch for trained in fitted])
     params["test_to_train"] = float(trials[0].test.sum() / trials[0].train.sum())
     if training.loss != RIDGE:
         params |= _overtraining(fitted[:-1])
-    scores, codes = [], _codes(sample, splits)
+    types = codes_of(np.asarray(sample.labels))
+    scores, codes = [], [types[rows.test] for rows in splits]
     for measure in _MEASURES:
         try:
-            tables = [_table(measure, sample.y.values, *one) for one in zip(trials, fitted, strict=True)]
+            trainings = zip(trials, fitted, strict=True)
+            tables = [_table(measure, sample.y.values, split, trained) for split, trained in trainings]
             scores.append(_score(pair, measure, tables, codes, repeats, params, fields))
         except DegenerateError as error:
             scores.append(_missing(pair, measure, error, repeats, params, fields))
@@ -167,12 +169,12 @@ def project(
 
 
 def initial_seeds(seed: int, splits: int) -> tuple[int, ...]:
-    """Return the seed of the initial weights in each split; the control starts as the first of them."""
+    """Return the seed of the initial weights in each split; the control starts like the first split."""
     return tuple(seed_for(seed, "initial weights of split", number) for number in range(splits))
 
 
 def _trials(splits: Sequence[Rows], seed: int) -> list[Split]:
-    """Return a training a split, then the control: the first split, with shuffled pairs in train and test."""
+    """Return one training per split, then the control: the first split with train and test pairs shuffled."""
     seeds = initial_seeds(seed, len(splits))
     first, rng = splits[0], rng_for(seed, "shuffled control", "0")
     order = np.arange(len(first.train), dtype=np.intp)
@@ -182,14 +184,8 @@ def _trials(splits: Sequence[Rows], seed: int) -> list[Split]:
     return [*trials, first.split(seeds[0], order)]
 
 
-def _codes(sample: Pair, splits: Sequence[Rows]) -> list[NDArray[np.intp]]:
-    """Return the data types of the held-out rows of each split, as numbers."""
-    codes = codes_of(np.asarray(sample.labels))
-    return [codes[rows.test] for rows in splits]
-
-
 def _overtraining(trained: Sequence[TrainedProjector]) -> dict[str, Any]:
-    """Return where the mean held-out loss was lowest: looked up afterwards, so it chose nothing."""
+    """Return at which epoch the mean held-out loss was lowest; it is only reported and selects nothing."""
     losses = np.mean([fitted.held_out_loss for fitted in trained], axis=0)
     best = int(losses.argmin())
     return {"lowest_held_out_epoch": best + 1, "overtraining": float(losses[-1] / losses[best])}
@@ -204,17 +200,7 @@ def _score(
     params: Mapping[str, Any],
     fields: Mapping[str, Any],
 ) -> Score:
-    """Return the score of a measure.
-
-    Args:
-        pair: what was trained on.
-        measure: which.
-        tables: of each split, and then of the control.
-        codes: the data types of the held-out rows of each split.
-        repeats: number of splits and permutations.
-        params: what to say of the trainings.
-        fields: of the score.
-    """
+    """Return the score of a measure from its table in each split; the last table is that of the control."""
     values = np.asarray([[float(table.diagonal().mean())] for table in tables])
     p_values = [
         _shuffled_p(table, measure, repeats.permutations, types, repeats.seed, number)
@@ -252,17 +238,17 @@ def _table(measure: _Measure, y: Vectors, split: Split, fitted: TrainedProjector
 def _shuffled_p(
     table: Matrix, measure: _Measure, draws: int, codes: NDArray[np.intp], seed: int, number: int
 ) -> tuple[float, float | None]:
-    """Return how often a split's held-out texts, dealt out anew, fit as well; and inside each class only.
+    """Return p of a split whose held-out texts are shuffled: among all, and within each class.
 
-    The second is None where no class has two members, or there is only one class.
+    The second is None if no class has two members, or if there is only one class.
     """
     rng = rng_for(seed, "held-out pairs", str(number))
     chosen = np.sort(rng.permutation(len(table))[:MOST_SHUFFLED])
     table, classes = table[np.ix_(chosen, chosen)], codes_of(codes[chosen])
-    own, value = np.arange(len(table)), float(table.diagonal().mean())
+    rows, value = np.arange(len(table)), float(table.diagonal().mean())
 
     def p_of(orders: NDArray[np.intp]) -> float:
-        drawn = table[own, orders].mean(axis=1)
+        drawn = table[rows, orders].mean(axis=1)
         return p_value(value, drawn, higher_is_better=measure.higher_is_better)
 
     anywhere = p_of(draw_permutations(len(table), draws, rng))
@@ -291,13 +277,13 @@ def _missing(
 
 
 def _curves(pair: Pair, projector: str, fitted: Sequence[TrainedProjector]) -> dict[str, NDArray[Any]]:
-    """Return the losses after each epoch, of the true pairs and of the control, which comes last."""
+    """Return the losses after each epoch, of the trainings on true pairs and of the control."""
     arrays: dict[str, NDArray[Any]] = {
         "encoder": np.array(pair.x.model.label),
         "llm": np.array(pair.y.model.label),
         "projector": np.array(projector),
     }
-    for name, some in (("", fitted[:-1]), ("control_", fitted[-1:])):
-        arrays[f"{name}train"] = np.stack([one.train_loss for one in some]).astype(np.float32)
-        arrays[f"{name}held_out"] = np.stack([one.held_out_loss for one in some]).astype(np.float32)
+    for prefix, some in (("", fitted[:-1]), ("control_", fitted[-1:])):
+        arrays[f"{prefix}train"] = np.stack([trained.train_loss for trained in some]).astype(np.float32)
+        arrays[f"{prefix}held_out"] = np.stack([trained.held_out_loss for trained in some]).astype(np.float32)
     return arrays

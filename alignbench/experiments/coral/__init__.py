@@ -1,10 +1,10 @@
-"""Distribution alignment: Deep CORAL and spectra, across and within modalities. It never sees the pairing."""
+"""Similarity of distributions by Deep CORAL and spectra, within and across sides, blind to the pairing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.experiments.base import Computed, Experiment, Part, Tab
+from alignbench.experiments.base import CellResult, Experiment, Part, Tab
 from alignbench.experiments.coral.arrays import covariance_arrays, similarity_arrays
 from alignbench.metrics import METRICS
 
@@ -23,17 +23,17 @@ def alone() -> list[str]:
     return METRICS.names(kind="unary")
 
 
-def distribution(bench: Bench, pair: Pair, metric: str) -> Computed:
-    """Return a metric of two distributions; with the first one, what the figures of the pair need."""
+def distribution(bench: Bench, pair: Pair, metric: str) -> CellResult:
+    """Return a metric of two distributions; the first metric adds the arrays for the figures of the pair."""
     first = metric == distributions()[0]
     arrays = covariance_arrays(pair, bench.basis_settings) if first else None
-    return Computed([bench.score(metric, pair)], arrays, "coral")
+    return CellResult([bench.score(metric, pair)], arrays, "coral")
 
 
-def model_alone(bench: Bench, side: Pair, metric: str) -> Computed:
-    """Return a metric of one model; with the first one, its cosines among samples."""
+def model_alone(bench: Bench, side: Pair, metric: str) -> CellResult:
+    """Return a metric of one model; the first metric adds the model's cosines among samples."""
     arrays = similarity_arrays(side, bench.settings) if metric == alone()[0] else None
-    return Computed([bench.score(metric, side)], arrays, "similarity")
+    return CellResult([bench.score(metric, side)], arrays, "similarity")
 
 
 EXPERIMENT = Experiment(
@@ -50,11 +50,11 @@ EXPERIMENT = Experiment(
     needs={"cka": ("linear_cka", "calibrated_cka"), "eas": ("eas", "eas_adjusted")},
     tab=Tab(
         "CORAL Analysis",
-        "Do the two clouds have the same shape? It never sees which text belongs to which image; "
-        "CKA and EAS, which do, stand beside it.",
+        "Do the two clouds have the same shape? CORAL never sees which text belongs to which image; CKA and "
+        "EAS, which do, are shown beside it.",
     ),
     measures={
-        "mean_distance": "How far apart the two means are in the shared basis: what CORAL leaves out.",
+        "mean_distance": "How far apart the two means are in the shared basis, which CORAL ignores.",
     },
     figures=(
         "alignbench.experiments.coral.figures.comparison",

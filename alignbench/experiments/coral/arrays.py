@@ -1,4 +1,4 @@
-"""What the CORAL figures show beside the scores: covariances in the shared basis, spectra, cosines."""
+"""What the CORAL figures show besides scores: covariances in the shared basis, spectra, and cosines."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from alignbench.experiments.scoring import Settings
     from alignbench.types import Pair
 
-MOST_A_TYPE = 200  # samples in a figure of n x n cosines
+MOST_PER_TYPE = 200  # samples of a data type in a figure of n x n cosines
 
 
 def covariance_arrays(pair: Pair, settings: Settings) -> dict[str, Any] | None:
-    """Return both sides' covariances [k, k] in the shared basis at unit trace, and their own spectra.
+    """Return both sides' covariances [k, k] in the shared basis with unit trace, and both sides' spectra.
 
-    Where there are too few samples for a basis, the covariances are left out and the spectra stand alone.
-    Where there are no spectra either, of one group or a side without variance, it is None.
+    With too few samples for a basis, there are only the spectra. With a single group or a side without
+    variance, there are no spectra either, and the result is None.
     """
     rows = pair.take(one_per_group(np.asarray(pair.groups), settings.seed))
     with blas_threads(rows):
@@ -52,10 +52,10 @@ def _covariance_arrays(rows: Pair, mode: str, settings: Settings) -> dict[str, A
 
 
 def similarity_arrays(side: Pair, settings: Settings) -> dict[str, Any]:
-    """Return one model's cosines between samples, sorted by data type; of large data a drawn part."""
+    """Return one model's cosines between samples, sorted by data type; of many samples, some are drawn."""
     labels = np.asarray(side.labels)
     drawn = rng_for(settings.seed, "similarity").permutation(len(side))
-    part = np.concatenate([drawn[labels[drawn] == label][:MOST_A_TYPE] for label in np.unique(labels)])
+    part = np.concatenate([drawn[labels[drawn] == label][:MOST_PER_TYPE] for label in np.unique(labels)])
     order = np.sort(part)[np.argsort(labels[np.sort(part)], kind="stable")]
     values = side.x.values[order].astype(np.float64)
     unit = unit_rows(values)

@@ -1,4 +1,4 @@
-"""End to end: after a projector is trained, does a held-out image find its text, and a text its image?"""
+"""End to end: with a trained projector, does a held-out image find its text, and a text its image?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def retrieval(bench: Bench, pair: Pair, loss: str) -> list[Score]:
-    """Return how well held-out images and texts find each other after training for a loss."""
+    """Return how well held-out images and texts find each other after training by a loss."""
     return e2e_scores(pair, loss, Repeats.of(bench, loss))
 
 
@@ -35,12 +35,12 @@ EXPERIMENT = Experiment(
     tab=Tab(
         "E2E Validation",
         "After a projector is trained, does an image that it never saw find its text, and a text its image? "
-        "And do scores that need no training predict it?",
+        "And do scores that need no training predict that?",
         controls=("llms", "data", "losses", "epochs", "splits", "seeds"),
     ),
     measures={
         "mrr": "Mean reciprocal rank of the right text (or image) among the held-out candidates.",
-        "median_rank": "The middle rank of the right text (or image) among held-out candidates; 1 is best.",
+        "median_rank": "The median rank of the right text (or image) among held-out candidates; 1 is best.",
         "recall_at_1": "How often the right text (or image) is the first of the held-out candidates.",
         "recall_at_5": "How often the right text (or image) is among the first 5 held-out candidates.",
         "recall_at_10": "How often the right text (or image) is among the first 10 held-out candidates.",

@@ -1,4 +1,4 @@
-"""Figures of retrieval after a projector: what is found, and whether other scores predict it."""
+"""Figures of retrieval with a trained projector: how well it works, and whether other scores predict it."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ MOST_ROWS, MOST_BLOCKS = 12, 6
     "e2e",
     caption=Caption(
         "Is the text of a held-out image found?",
-        "Bars: recall at 1, 5 and 10 and mean reciprocal rank among held-out candidates, both ways; red: "
-        "what a guesser gets; grey: after training on shuffled pairs; black: 95% interval.",
-        "Retrieval among more candidates: with ten times as many, all values fall. A recall at 10 of "
-        "eighteen candidates is high for a guesser, too.",
+        "Bars: recall at 1, 5 and 10 and mean reciprocal rank among held-out candidates, in both directions; "
+        "red: what a guesser gets; grey: after training on shuffled pairs; black: 95% interval.",
+        "Retrieval among more candidates: with ten times as many, all values fall. Recall at 10 among "
+        "eighteen candidates is high even for a guesser.",
     ),
 )
 def e2e_retrieval(inputs: FigureInputs) -> Figure | None:
-    """Draw recall@k and MRR, a row an encoder, a block an LLM, a direction and a loss."""
+    """Draw recall@k and MRR: one row per encoder, one block per LLM, direction and loss."""
     scores = [s for s in inputs.of("e2e") if s.metric in MEASURES]
     every = list(dict.fromkeys((str(s.llm), s.variant) for s in scores if s.llm))
     if not every:
@@ -92,11 +92,11 @@ def _trained(scores: Sequence[Score]) -> str:
     params = next((s.params for s in scores if s.value is not None), {})
     splits = f"{params.get('splits', '?')} splits"
     if params.get("loss") == RIDGE:
-        how, often = "solved in closed form with a penalty on its weights", splits
+        how = f"solved in closed form with a penalty on its weights; {splits}"
     else:
-        how, often = "stopped early", f"{splits} × {params.get('seeds', '?')} seeds"
+        how = f"stopped early; {splits} × {params.get('seeds', '?')} seeds"
     candidates = f"{params.get('candidates', 0):.0f} candidates in each split, which sets the chance level"
-    return f"Linear projector, {how}; {often}; {candidates}."
+    return f"Linear projector, {how}; {candidates}."
 
 
 @declare_figure(
@@ -104,14 +104,14 @@ def _trained(scores: Sequence[Score]) -> str:
     shows=("e2e", "cka", "coral", "eas", "elas"),
     caption=Caption(
         "Does a score predict retrieval?",
-        "A point an encoder: a score against its retrieval; lines: 95% intervals. r, ρ and τ are over "
-        "trainings, without the untrained control.",
-        "Anything about prediction where it says not estimable: with three trainings r is high or low by "
+        "Each point is an encoder: its score against its retrieval; lines: 95% intervals. r, ρ and τ are "
+        "over trainings, without the untrained control.",
+        "Anything about prediction if it says not estimable: with three trainings, r is high or low by "
         "chance alone, and the smallest possible p is 1/3.",
     ),
 )
 def metric_vs_e2e(inputs: FigureInputs) -> Figure | None:
-    """Draw scores against MRR, a point an encoder and LLM, with the correlation and what it is worth."""
+    """Draw scores against MRR, one point per encoder and LLM, with the correlation and its uncertainty."""
     outcomes = [s for s in pick(inputs.of("e2e"), "mrr") if s.value is not None and s.encoder and s.llm]
     if not outcomes:
         return None
@@ -123,7 +123,7 @@ def metric_vs_e2e(inputs: FigureInputs) -> Figure | None:
         return None
     figure, axes = grid_figure(len(panels), 2, 4.6, 3.3, least=6.8, sharey=True)
     markers = llm_markers(llm for _, llm in goal)
-    drawn = []
+    to_name = []
     for ax, (metric, scores) in zip(axes, panels.items(), strict=True):
         points = [score_point(score, goal[key], markers[key[1]], inputs) for key, score in scores.items()]
         draw_points(ax, points)
@@ -131,47 +131,49 @@ def metric_vs_e2e(inputs: FigureInputs) -> Figure | None:
         better = "higher" if next(iter(scores.values())).higher_is_better else "lower"
         ax.set_xlabel(f"{metric} ({better} is better)")
         ax.set_title(_correlation(prediction, metric, variant), fontweight="normal", fontsize=8.5)
-        drawn.append((ax, points))
+        to_name.append((ax, points))
     figure.supylabel(f"MRR, {variant.replace('_', ' ')} (higher is better)", fontsize=9, color=INK)
+    reading = "Lines: 95% intervals. Red: MRR of a guesser; grey: after training on shuffled pairs."
+    if prediction.left_out:
+        reading += " r leaves the untrained control out."
     entitle(
         figure,
         f"Does a score predict retrieval?{sample_note(list(goal.values()))}",
         prediction.statement,
         *wrap(prediction.paradox, 110),
-        "Lines: 95% intervals. Red: MRR of a guesser; grey: after training on shuffled pairs."
-        + (" r leaves the untrained control out." if prediction.left_out else ""),
+        reading,
         legend=llm_legend(markers, inputs),
     )
-    name_points(figure, drawn)
+    name_points(figure, to_name)
     return figure
 
 
 def _panels(
     inputs: FigureInputs, goal: Mapping[tuple[str, str], Score]
 ) -> dict[str, dict[tuple[str, str], Score]]:
-    """Return metric -> its scores where there is an MRR, of the first metrics that were recorded."""
-    found: dict[str, dict[tuple[str, str], Score]] = {}
+    """Return metric -> its scores of pairs with an MRR, for the first metrics that were recorded."""
+    panels: dict[str, dict[tuple[str, str], Score]] = {}
     scores = [s for experiment in ("cka", "eas", "elas", "coral") for s in inputs.of(experiment)]
     for metric in SHOWN_FIRST:
-        own = {
+        by_pair = {
             (str(s.encoder), str(s.llm)): s
             for s in pick(scores, metric)
             if s.value is not None and not (s.other or s.variant) and (str(s.encoder), str(s.llm)) in goal
         }
-        if own and len(found) < MOST_SHOWN:
-            found[metric] = own
-    return found
+        if by_pair and len(panels) < MOST_SHOWN:
+            panels[metric] = by_pair
+    return panels
 
 
 def _correlation(prediction: Prediction, metric: str, variant: str) -> str:
-    for one in prediction.correlations:
-        if (one.metric, one.outcome) == (metric, f"mrr {variant}"):
-            return worth(one)
+    for correlation in prediction.correlations:
+        if (correlation.metric, correlation.outcome) == (metric, f"mrr {variant}"):
+            return worth(correlation)
     return f"no correlation: {plural(prediction.lineages, 'lineage')}"
 
 
 def _levels(ax: Axes, scores: Sequence[Score]) -> None:
-    """Draw the MRR of a guesser, and the span of what shuffled pairs gave."""
+    """Draw the MRR of a guesser, and the range of the MRR after training on shuffled pairs."""
     chances = [score.chance for score in scores if score.chance is not None]
     if chances:
         ax.axhline(sum(chances) / len(chances), color=CHANCE, linewidth=1.2, zorder=1)

@@ -1,4 +1,4 @@
-"""End to end: after a projector is trained, images that it never saw look for their texts, and back."""
+"""End to end: after a projector is trained, held-out images look for their texts, and texts for images."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ PATIENCE = 30
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """One measure in one direction.
+class _Measurements:
+    """The values of one measure in one direction.
 
     Args:
         values: [splits, seeds].
-        controls: the same of shuffled pairs, re-trained [splits, controls].
-        chance: of a guesser, in each split.
-        p: of permuted held-out pairs, in each split.
-        within_p: the same, permuted within data types; none where there is one type only.
+        controls: the values after training on shuffled pairs [splits, controls].
+        chance: the value of a guesser in each split.
+        p: p from permuted held-out pairs in each split.
+        within_p: the same, permuted within data types; empty if there is only one type.
     """
 
     values: list[list[float]]
@@ -54,10 +54,9 @@ class _Found:
 def e2e_scores(pair: Pair, loss: str, repeats: Repeats) -> list[Score]:
     """Return recall@1, @5, @10, MRR and median rank in both directions, over splits and seeds.
 
-    A linear projector is solved for the train groups ("ridge"), or trained on them, and stopped by the loss
-    of a fifth of them that is watched only. Candidates are all rows of the held-out groups; those of the
-    query's own group are right. Cosines are centred on the mean of the train texts, where the projector's own
-    training centres them.
+    A linear projector is solved for the train groups ("ridge"), or trained on four fifths of them and stopped
+    by the loss on the rest. Candidates are all rows of the held-out groups; those of the query's own group
+    are right. Cosines are centred on the mean of the train texts, as in the training of the projector.
 
     Args:
         pair: the embeddings.
@@ -69,15 +68,13 @@ def e2e_scores(pair: Pair, loss: str, repeats: Repeats) -> list[Score]:
     training = Training("linear", loss, epochs=repeats.epochs, patience=PATIENCE)
     repeats = repeats.for_loss(loss)
     variants = [(direction, measure) for direction in DIRECTIONS for measure in MEASURES]
-    found = {key: _Found([], [], [], [], []) for key in variants}
-    epochs, candidates = [], []
+    measured = {key: _Measurements([], [], [], [], []) for key in variants}
+    epochs = []
     try:
-        for own, shuffled in train_all(
-            pair, splits := plan(pair.groups, repeats, early_stopping=loss != RIDGE), training, repeats
-        ):
-            _rank_split(pair, own, shuffled, repeats, found)
-            epochs += [one.epoch for one in own]
-        candidates = [int(rows.test.sum()) for rows in splits]
+        splits = plan(pair.groups, repeats, early_stopping=loss != RIDGE)
+        for true, shuffled in train_all(pair, splits, training, repeats):
+            _rank_split(pair, true, shuffled, repeats, measured)
+            epochs += [outcome.epoch for outcome in true]
     except DegenerateError as error:
         return [
             not_applicable(pair, m, error, repeats, experiment=EXPERIMENT, **_fields(d, m, loss))
@@ -85,10 +82,10 @@ def e2e_scores(pair: Pair, loss: str, repeats: Repeats) -> list[Score]:
         ]
     params = {
         **course(training, epochs),
-        "candidates": float(np.mean(candidates)),
+        "candidates": float(np.mean([rows.test.sum() for rows in splits])),
         "centred": "on the train rows' mean of y",
     }
-    return [_score(pair, key, one, repeats, params) for key, one in found.items()]
+    return [_score(pair, key, of_key, repeats, params) for key, of_key in measured.items()]
 
 
 def _fields(direction: str, measure: str, loss: str) -> dict[str, Any]:
@@ -96,77 +93,75 @@ def _fields(direction: str, measure: str, loss: str) -> dict[str, Any]:
 
 
 def _score(
-    pair: Pair, key: tuple[str, str], found: _Found, repeats: Repeats, params: Mapping[str, Any]
+    pair: Pair, key: tuple[str, str], measured: _Measurements, repeats: Repeats, params: Mapping[str, Any]
 ) -> Score:
     direction, measure = key
     rank = measure == "median_rank"
     return trained_score(
         pair,
         measure,
-        np.asarray(found.values),
-        np.asarray(found.controls),
+        np.asarray(measured.values),
+        np.asarray(measured.controls),
         repeats,
         experiment=EXPERIMENT,
         bounds=(1.0, np.inf) if rank else (0.0, 1.0),
         p={
             "kind": "mean and std: re-trained on shuffled pairs; p: held-out groups permuted in each split",
-            "p": multi_split_p(found.p) if found.p else None,
-            "within_p": multi_split_p(found.within_p) if found.within_p else None,
+            "p": multi_split_p(measured.p) if measured.p else None,
+            "within_p": multi_split_p(measured.within_p) if measured.within_p else None,
             "draws": repeats.permutations,
         },
         params={"direction": direction, **params},
-        chance=float(np.mean(found.chance)),
+        chance=float(np.mean(measured.chance)),
         **_fields(direction, measure, str(params["loss"])),
     )
 
 
 def _rank_split(
     pair: Pair,
-    own: Sequence[Outcome],
+    true: Sequence[Outcome],
     shuffled: Sequence[Outcome],
     repeats: Repeats,
-    found: Mapping[tuple[str, str], _Found],
+    measured: Mapping[tuple[str, str], _Measurements],
 ) -> None:
-    """Add what one split's trainings gave."""
-    rows = own[0].rows
-    groups = np.asarray(pair.groups)[rows.test]
-    # Of queries and of candidates alike: in a control, too, text order[i] stands where row i's was.
-    codes = codes_of(groups)
+    """Add the values of one split's trainings to the measurements."""
+    rows = true[0].rows
+    # These codes hold for queries and candidates, even in a control, whose text order[i] replaces text i.
+    codes = codes_of(np.asarray(pair.groups)[rows.test])
     for direction in DIRECTIONS:
-        trained, controls = (
-            [_ranked(pair, codes, one, direction) for one in some] for some in (own, shuffled)
-        )
+        trained = [_rank(pair, codes, outcome, direction) for outcome in true]
+        controls = [_rank(pair, codes, outcome, direction) for outcome in shuffled]
         for measure in MEASURES:
-            add = found[direction, measure]
+            add = measured[direction, measure]
             add.values.append([_own(measure, codes, table) for table in trained])
             add.controls.append([_own(measure, codes, table) for table in controls])
             add.chance.append(_chance(measure, codes))
         if repeats.permutations:
-            _permute(pair, rows, codes, trained, repeats, direction, found)
+            _permute(pair, rows, codes, trained, repeats, direction, measured)
 
 
-def _ranked(pair: Pair, codes: Codes, one: Outcome, direction: str) -> RankTable:
-    y = pair.y.values[one.order]
-    mean = y[one.rows.train].mean(axis=0, dtype=np.float64)
-    cosines = cosine_similarity(one.prediction, y[one.rows.test], center=np.stack([mean, mean]))
+def _rank(pair: Pair, codes: Codes, outcome: Outcome, direction: str) -> RankTable:
+    y = pair.y.values[outcome.order]
+    mean = y[outcome.rows.train].mean(axis=0, dtype=np.float64)
+    cosines = cosine_similarity(outcome.prediction, y[outcome.rows.test], center=np.stack([mean, mean]))
     return rank_table(cosines if direction == "image_to_text" else cosines.T, codes)
 
 
 def _cells(measure: str, table: RankTable) -> Matrix:
-    """Return what each query gets of the measure with each group as the right one [q, groups]."""
+    """Return the measure of each query with each group taken as the right one [q, groups]."""
     if measure == "mrr":
         return table.reciprocal
     return table.ranks if measure == "median_rank" else table.hits[int(measure.rpartition("_")[2])]
 
 
 def _own(measure: str, codes: Codes, table: RankTable) -> float:
-    """Return the measure with every query's own group as the right one."""
+    """Return the measure with every query's own group taken as the right one."""
     each = _cells(measure, table)[np.arange(len(codes)), codes]
     return float(np.median(each) if measure == "median_rank" else each.mean())
 
 
 def _chance(measure: str, codes: Codes) -> float:
-    """Return what a guesser gets; of the median rank the mean of the expected ranks, (n + 1) / (m + 1)."""
+    """Return the measure of a guesser; for the median rank, the mean expected rank (n + 1) / (m + 1)."""
     n, positives = len(codes), np.bincount(codes)[codes].tolist()
     if measure == "median_rank":
         return float(np.mean([(n + 1) / (m + 1) for m in positives]))
@@ -182,29 +177,29 @@ def _permute(
     tables: Sequence[RankTable],
     repeats: Repeats,
     direction: str,
-    found: Mapping[tuple[str, str], _Found],
+    measured: Mapping[tuple[str, str], _Measurements],
 ) -> None:
-    """Add the split's p of every measure: of the mean over seeds, with held-out groups exchanged."""
+    """Add the split's p of every measure's mean over seeds, with held-out groups exchanged."""
     labels = np.asarray(pair.labels)[rows.test]
     first = np.unique(codes, return_index=True)[1]
     types = codes_of(labels[first])
     rng = rng_for(repeats.seed, f"held-out pairs of split {rows.number}")
     drawn = draw_permutations(len(first), repeats.permutations, rng)
-    inside = (
-        draw_within(types, repeats.permutations, rng) if 1 < len(set(types.tolist())) < len(first) else None
-    )
+    inside = None
+    if 1 < len(set(types.tolist())) < len(first):
+        inside = draw_within(types, repeats.permutations, rng)
     for measure in MEASURES:
         cells = np.stack([_cells(measure, table) for table in tables])
-        one = found[direction, measure]
-        value = float(np.mean(one.values[-1]))
-        for orders, p_values in ((drawn, one.p), (inside, one.within_p)):
+        add = measured[direction, measure]
+        value = float(np.mean(add.values[-1]))
+        for orders, p_values in ((drawn, add.p), (inside, add.within_p)):
             if orders is not None:
-                null = _looked_up(measure, cells, codes, orders)
+                null = _permuted_values(measure, cells, codes, orders)
                 p_values.append(p_value(value, null, higher_is_better=measure != "median_rank"))
 
 
-def _looked_up(measure: str, cells: Matrix, codes: Codes, orders: Codes) -> Matrix:
-    """Return the measure, the mean over seeds, for each order of the groups [draws]."""
+def _permuted_values(measure: str, cells: Matrix, codes: Codes, orders: Codes) -> Matrix:
+    """Return the measure's mean over seeds for each order of the groups [draws]."""
     queries = np.arange(len(codes))
     if measure != "median_rank":
         cells = cells.mean(axis=0, keepdims=True)

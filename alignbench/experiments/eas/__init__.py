@@ -1,4 +1,4 @@
-"""Composites: class structure on the vision side, and the scores that weigh it with CKA and CORAL."""
+"""Class structure on the vision side, and the composite scores of it with CKA and CORAL."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from alignbench.metrics import METRICS
 
 EXPERIMENT = Experiment(
     "eas",
-    "class structure, and the composites of it with CKA and CORAL",
+    "class structure, and its composites with CKA and CORAL",
     (
         Part(
             "class_structure",

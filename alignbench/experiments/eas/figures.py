@@ -1,4 +1,4 @@
-"""The figure of EAS: its parts, CKA against EAS, and where each part puts an encoder."""
+"""The figure of EAS: its parts, CKA against EAS, and the ranking of the encoders by each part."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from alignbench.metrics.composite import WEIGHTS
 from alignbench.plots.cells import draw_cells, hatch_cell
 from alignbench.plots.declared import Caption, declare_figure
-from alignbench.plots.inputs import pick
+from alignbench.plots.inputs import pick_each
 from alignbench.plots.marks import BAR, bar_ends, left_out, missing, reading_notes, sample_note
 from alignbench.plots.panels import Column, by_block, llm_blocks, score_table, table_height
 from alignbench.plots.scatter import draw_points, llm_legend, llm_markers, name_points, score_point
@@ -35,7 +35,7 @@ EAS_WEIGHTS = dict(zip(("cka", "coral", "classes"), WEIGHTS, strict=True))
 PART_ALPHA = {"cka": 1.0, "coral": 0.6, "classes": 0.3}
 TITLES = {"eas": "EAS as published", "eas_adjusted": "EAS adjusted"}
 RANKED = ("CKA", "CORAL", "EAS")
-MOST_ROWS = 16  # of rankings; those of the first LLM are shown in any case
+MOST_ROWS = 16  # of all rankings together; that of the first LLM is always shown
 
 
 @declare_figure(
@@ -45,25 +45,28 @@ MOST_ROWS = 16  # of rankings; those of the first LLM are shown in any case
     caption=Caption(
         "The encoder alignment score and its parts",
         "Stacked: the weighted parts of EAS as published, and of EAS adjusted. Grey: what shuffled pairs "
-        "give. Then CKA against EAS, a point an encoder, and the places by CKA, CORAL and EAS. Hatched: "
-        "saturated, so there is no order.",
-        "A ranking by alignment where CORAL is hatched: then EAS as published ranks by CKA and by class "
-        "structure, and class structure never sees the LLM.",
+        "give. Below: CKA against EAS, with one point per encoder, and the rankings by CKA, CORAL and EAS. "
+        "Hatched: saturated, so there is no order.",
+        "A ranking by alignment if CORAL is hatched: EAS as published then ranks by CKA and class structure, "
+        "and class structure never sees the LLM.",
     ),
 )
 def eas_dashboard(inputs: FigureInputs) -> Figure | None:
-    """Draw EAS as published beside eas_adjusted: parts stacked, CKA against it, and the three rankings."""
-    columns = {metric: own for metric in TITLES if (own := pick(inputs.of("eas"), metric))}
+    """Draw EAS as published and eas_adjusted: stacked parts, CKA against each, and the three rankings."""
+    columns = pick_each(inputs.of("eas"), TITLES)
     if not columns:
         return None
-    scores = [score for own in columns.values() for score in own]
+    scores = [score for column in columns.values() for score in column]
     orders = {llm: _best_first(columns, llm) for llm in dict.fromkeys(str(score.llm) for score in scores)}
     blocks = llm_blocks(orders, inputs)
     heights = [table_height(blocks, 0.34 if sum(map(len, orders.values())) <= 24 else 0.3) + 0.7]
-    parted = {metric: found for metric, own in columns.items() if (found := [s for s in own if _parts(s)])}
+    with_parts = {metric: [s for s in column if _parts(s)] for metric, column in columns.items()}
+    parted = {metric: column for metric, column in with_parts.items() if column}
     ranked = _that_fit({llm: order for llm, order in orders.items() if len(order) > 1}) if parted else {}
-    heights += [3.3] if parted else []
-    heights += [sum(0.3 * len(order) + 0.95 for order in ranked.values())] if ranked else []
+    if parted:
+        heights.append(3.3)
+    if ranked:
+        heights.append(sum(0.3 * len(order) + 0.95 for order in ranked.values()))
     figure = new_figure(1.8 + 4.3 * len(columns), 1.6 + sum(heights))
     areas = iter(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).ravel())
     _bars(next(areas), columns, blocks, list(orders), inputs)
@@ -74,11 +77,11 @@ def eas_dashboard(inputs: FigureInputs) -> Figure | None:
     notes = [reading_notes(scores)]
     if saturated:
         notes.append(
-            "Hatched: CORAL similarity is saturated (about 1 whatever the encoder), so EAS as published "
-            "ranks as 0.3 + 0.3 CKA + 0.4 discriminability, and discriminability never sees the LLM."
+            "Hatched: CORAL similarity is saturated (about 1 for every encoder), so EAS as published ranks "
+            "like 0.3 + 0.3 CKA + 0.4 discriminability, and discriminability never sees the LLM."
         )
     if ranked:
-        notes.append("Places are those of the values alone: neighbours may differ by chance.")
+        notes.append("Places follow the values alone: neighbours may differ by chance.")
         notes += left_out(len(ranked), len(orders), "LLMs have a table of places")
     unlabelled = any("no_labels" in score.flags for score in scores)
     title = f"Encoder alignment score and its parts{sample_note(scores)}"
@@ -95,12 +98,12 @@ def _best_first(columns: Mapping[str, Sequence[Score]], llm: str) -> list[str]:
     """Return the encoders in the order of the last composite that was recorded, then all others."""
     last = [score for score in list(columns.values())[-1] if score.llm == llm]
     ranked = sorted(last, key=lambda s: (s.value is None, -(s.value or 0.0), s.encoder or ""))
-    others = [s.encoder for own in columns.values() for s in own if s.llm == llm]
-    return list(dict.fromkeys(str(name) for name in (*(s.encoder for s in ranked), *others)))
+    others = [score for column in columns.values() for score in column if score.llm == llm]
+    return list(dict.fromkeys(str(score.encoder) for score in (*ranked, *others)))
 
 
 def _that_fit(orders: Orders) -> Orders:
-    """Return the first LLMs whose rankings take no more rows than there is room for."""
+    """Return the rankings of the first LLMs that there is room for."""
     kept: Orders = {}
     for llm, order in orders.items():
         if kept and sum(map(len, kept.values())) + len(order) > MOST_ROWS:
@@ -116,8 +119,8 @@ def _bars(
     llms: Sequence[str],
     inputs: FigureInputs,
 ) -> None:
-    """Draw the stacked parts, a column a composite, a block an LLM."""
-    tables = {metric: by_block(own, lambda s: str(s.llm)) for metric, own in columns.items()}
+    """Draw the stacked parts: one column per composite, one block per LLM."""
+    tables = {metric: by_block(column, lambda s: str(s.llm)) for metric, column in columns.items()}
     shown = [
         Column(
             TITLES[metric], [table.get(llm, {}) for llm in llms], f"{metric} (0 to 1, higher is better)", 0.8
@@ -128,7 +131,7 @@ def _bars(
 
 
 def _stack(ax: Axes, row: float, score: Score, colour: str) -> None:
-    """Draw one composite's parts side by side to its value."""
+    """Draw the parts of a composite end to end, up to its value."""
     if score.value is None:
         missing(ax, row, score)
         return
@@ -142,9 +145,9 @@ def _stack(ax: Axes, row: float, score: Score, colour: str) -> None:
 
 
 def contributions(score: Score) -> dict[str, float]:
-    """Return what each part adds to the composite; the value in one piece where parts weren't recorded."""
-    weighed = {part: EAS_WEIGHTS[part] * value for part, value in _parts(score).items()}
-    return weighed or {"cka": float(score.value or 0.0)}
+    """Return what each part adds to the composite; without recorded parts, the value is in one piece."""
+    weighted = {part: EAS_WEIGHTS[part] * value for part, value in _parts(score).items()}
+    return weighted or {"cka": float(score.value or 0.0)}
 
 
 def _parts(score: Score) -> dict[str, float]:
@@ -162,48 +165,47 @@ def _name_of(part: str, score: Score) -> str:
 def _scatter(
     area: SubFigure, parted: Mapping[str, Sequence[Score]], llms: Sequence[str], inputs: FigureInputs
 ) -> list[tuple[Axes, list[Point]]]:
-    """Draw each composite against its own CKA, a point an encoder, a marker an LLM."""
+    """Draw each composite against its own CKA, with one point per encoder and one marker per LLM."""
     markers = llm_markers(llms)
-    drawn = []
+    panels = []
     axes = area.subplots(1, len(parted), squeeze=False)[0]
-    for ax, (metric, own) in zip(axes, parted.items(), strict=True):
+    for ax, (metric, of_metric) in zip(axes, parted.items(), strict=True):
         points = [
             score_point(_parts(score)["cka"], score, markers[str(score.llm)], inputs)
-            for score in own
+            for score in of_metric
             if score.value is not None
         ]
         draw_points(ax, points, 0.15)
         ax.set_title(f"{TITLES[metric]}, against its CKA")
-        ax.set_xlabel(f"{_name_of('cka', own[0])} (its part of CKA)")
+        ax.set_xlabel(f"{_name_of('cka', of_metric[0])} (its part of CKA)")
         ax.set_ylabel(metric)
-        drawn.append((ax, points))
+        panels.append((ax, points))
         if handles := llm_legend(markers, inputs):
             ax.legend(handles=handles, loc="lower right", fontsize=7.5)
-    return drawn
+    return panels
 
 
 def _rankings(
     area: SubFigure, parted: Mapping[str, Sequence[Score]], orders: Orders, inputs: FigureInputs
 ) -> None:
-    """Draw the places of the encoders by CKA, by CORAL and by EAS, a table a composite and LLM."""
+    """Draw the places of the encoders by CKA, by CORAL and by EAS: one table per composite and LLM."""
     heights = [len(order) + 2 for order in orders.values()]
     axes = area.subplots(len(orders), len(parted), squeeze=False, height_ratios=heights)
     for row, (llm, order) in enumerate(orders.items()):
-        for column, (metric, own) in enumerate(parted.items()):
+        for column, (metric, of_metric) in enumerate(parted.items()):
             ax = axes[row, column]
-            scores = {str(s.encoder): s for s in own if s.llm == llm and s.value is not None}
-            values = {encoder: _ranked_values(scores[encoder]) for encoder in order if encoder in scores}
+            scores = {str(s.encoder): s for s in of_metric if s.llm == llm and s.value is not None}
+            parts = {encoder: _parts(scores[encoder]) for encoder in order if encoder in scores}
+            values = {e: [of["cka"], of["coral"], float(scores[e].value or 0.0)] for e, of in parts.items()}
             table = places(values, order)
             useless = [e for e in values if metric == "eas" and "saturated" in scores[e].flags]
             if useless:
                 table[:, 1] = np.nan
-            written = [
-                [
-                    "" if encoder not in values else _place(table[i, j], values[encoder][j])
-                    for j in range(len(RANKED))
-                ]
-                for i, encoder in enumerate(order)
-            ]
+            written = [["" for _ in RANKED] for _ in order]
+            for i, encoder in enumerate(order):
+                for j, value in enumerate(values.get(encoder, ())):
+                    place = "" if np.isnan(table[i, j]) else f"{table[i, j]:.0f}  "
+                    written[i][j] = f"{place}({number(value)})"
             draw_cells(ax, table, 1, max(2, len(order)), f"{SEQUENTIAL}_r", written)
             for i in range(len(order)) if useless else ():
                 hatch_cell(ax, i, 1)
@@ -214,27 +216,18 @@ def _rankings(
             ax.set_title(f"Places by {TITLES[metric]},\nfor {inputs.label(llm)}")
 
 
-def _ranked_values(score: Score) -> list[float]:
-    parts = _parts(score)
-    return [parts["cka"], parts["coral"], float(score.value or 0.0)]
-
-
 def places(values: Mapping[str, Sequence[float]], order: Sequence[str]) -> NDArray[np.float64]:
-    """Return the place of each encoder in each column, 1 for the largest value; equal values share one.
+    """Return the place of each encoder in each column: 1 for the largest value, one place for equal values.
 
     Args:
         values: encoder -> its value in each column.
-        order: the encoders; one without values has no place.
+        order: the encoders; those without values get NaN.
     """
-    found = np.full((len(order), len(RANKED)), np.nan)
+    ranks = np.full((len(order), len(RANKED)), np.nan)
     for i, encoder in enumerate(order):
-        for j in range(len(RANKED)) if encoder in values else ():
-            found[i, j] = 1 + sum(other[j] > values[encoder][j] for other in values.values())
-    return found
-
-
-def _place(place: float, value: float) -> str:
-    return f"({number(value)})" if np.isnan(place) else f"{place:.0f}  ({number(value)})"
+        for j, value in enumerate(values.get(encoder, ())):
+            ranks[i, j] = 1 + sum(other[j] > value for other in values.values())
+    return ranks
 
 
 def _part_handles(saturated: bool, alone: str) -> list[Artist]:

@@ -1,4 +1,4 @@
-"""ELAS of every encoder with every LLM: CKA, and how well a projector carries over to new pairs."""
+"""ELAS of every encoder with every LLM: CKA, and how well a projector works on new pairs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def elas(bench: Bench, pair: Pair, projector: str) -> list[Score]:
 
 EXPERIMENT = Experiment(
     "elas",
-    "ELAS of every pair: CKA, and how well a projection carries over",
+    "ELAS of every pair: CKA, and how well a projector works on new pairs",
     (
         Part(
             "elas",
@@ -35,10 +35,10 @@ EXPERIMENT = Experiment(
         ),
     ),
     options=("epochs", "splits", "seeds", "projectors"),
-    # ELAS hardly depends on initial weights: they move it by .002, splits by .02 to .04.
+    # ELAS hardly depends on initial weights: they change it by .002, splits by .02 to .04.
     defaults={"projectors": ("linear",), "seeds": 3},
     measures={
-        "elas": "How well a projector carries over: CKA, error, gap and cosine on held-out pairs.",
+        "elas": "How well a projector works on new pairs: CKA, and held-out error, gap and cosine.",
     },
     figures=("alignbench.experiments.elas.figures",),
 )

@@ -1,4 +1,4 @@
-"""Figure of ELAS: every encoder with every LLM, the sum and its parts beside what shuffled pairs give."""
+"""The figure of ELAS: the sum and its parts for every encoder with every LLM, beside shuffled pairs."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ MOST_ROWS, MOST_COLUMNS = 16, 10
 @declare_figure(
     "elas",
     caption=Caption(
-        "ELAS: does a linear projector carry over?",
-        "A row an encoder, a column an LLM: ELAS with its 95% interval and, in brackets, what the same "
-        "gives on shuffled pairs; around it the four parts.",
-        "Alignment by the first part alone, which is biased upwards where n is small. A small gap between "
-        "training and test is easy where nothing is learnt.",
+        "ELAS: does a linear projector work on new pairs?",
+        "Each row is an encoder, each column an LLM: ELAS with its 95% interval and, in brackets, its value "
+        "on shuffled pairs. The four parts are around it.",
+        "Alignment by the first part alone, which is biased upwards if n is small. A small gap between "
+        "training and test is easy if nothing is learnt.",
     ),
 )
 def elas_matrix(inputs: FigureInputs) -> Figure | None:
     """Draw ELAS of each encoder with each LLM, and its four parts as small multiples.
 
-    A row is an encoder or, where several projectors were trained, an encoder with a projector.
+    A row is an encoder or, if several projectors were trained, an encoder with a projector.
     """
     scores = [s for s in pick(inputs.of("elas"), "elas") if s.encoder and s.llm]
     if not any(score.value is not None for score in scores):
@@ -75,10 +75,10 @@ def elas_matrix(inputs: FigureInputs) -> Figure | None:
     which = f"a {variants.pop() or 'linear'} projector" if len(variants) == 1 else "a projector"
     entitle(
         figure,
-        f"ELAS: does {which} carry over to new pairs?{sample_note(scores)}",
-        "Each cell: the value, its 95% interval (the sum only), and in brackets what the same gives after "
-        "training on shuffled pairs.\nParts are shown before they are weighted; all colours run from 0 to 1, "
-        "higher is better." + (f" Cut: {len(encoders)} rows, {len(llms)} LLMs." if cut else ""),
+        f"ELAS: does {which} work on new pairs?{sample_note(scores)}",
+        "Each cell: the value, its 95% interval (only for the sum), and in brackets the value after training "
+        "on shuffled pairs. Parts are shown before they are weighted; colours run from 0 to 1, higher is "
+        "better." + (f" Not all of {len(encoders)} rows and {len(llms)} LLMs are shown." if cut else ""),
     )
     return figure
 
@@ -148,15 +148,16 @@ def _how_trained(params: Mapping[str, Any]) -> list[str]:
 
 
 def _explain(ax: Axes, scores: Sequence[Score]) -> None:
-    """Write how it was trained where a panel is free."""
+    """Write in the free panel how the projectors were trained."""
     params = next((s.params for s in scores if s.value is not None), {})
     spreads = [s.params["seed_spread"] for s in scores if s.params.get("seed_spread") is not None]
-    lines = [
-        *_how_trained(params),
-        *([f"Spread between seeds: at most {number(max(spreads))}."] if spreads else []),
+    lines = _how_trained(params)
+    if spreads:
+        lines.append(f"Spread between seeds: at most {number(max(spreads))}.")
+    lines += [
         "linear CKA is of all pairs and before any",
-        "training: it is biased upwards where n is",
-        "small, for shuffled pairs too.",
+        "training: it is biased upwards if n is",
+        "small, also for shuffled pairs.",
     ]
     ax.set_axis_off()
     ax.text(0, 0.95, "\n".join(lines), va="top", fontsize=8, color=MUTED, transform=ax.transAxes)

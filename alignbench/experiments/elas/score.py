@@ -1,4 +1,4 @@
-"""ELAS of a pair: a projector, of split after split, and the four parts of its score."""
+"""ELAS of a pair: a projector is trained in every split, and its score has four parts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "elas"
 PROJECTOR = "linear"
-"""The one whose scores have no variant."""
+"""The projector whose scores have no variant."""
 
 
 def elas_score(
@@ -34,22 +34,22 @@ def elas_score(
     *,
     loss: str | None = None,
 ) -> Score:
-    """Return ELAS over splits and seeds, with its parts, and what the same gives on shuffled pairs.
+    """Return ELAS over splits and seeds with its parts, beside the same on shuffled pairs.
 
-    A linear projector is solved, with a penalty on its weights; others are trained to the end, by mean
-    squared error. linear_cka is of all pairs (one row a group), so it is the same in every split and for
+    A linear projector is solved with a penalty on its weights; others are trained for all epochs by mean
+    squared error. linear_cka is of all pairs (one row per group), so it is the same in every split and for
     every projector.
 
     Args:
         pair: an encoder's and an LLM's embeddings.
         repeats: number of splits, seeds and epochs.
-        projector: of `alignbench.projectors.PROJECTORS`; "2layer_mlp" is that of ELAS as published. Of any
-            but the linear one the score's variant has the name.
-        patches: the encoder's, which "cross_attention" reads.
-        loss: of `alignbench.projectors.LOSSES`, instead of "ridge" (linear) or "mse" (others).
+        projector: one of `alignbench.projectors.PROJECTORS`; "2layer_mlp" is that of ELAS as published. Its
+            name is the variant of the score, unless it is the linear one.
+        patches: the encoder's patches, which "cross_attention" reads.
+        loss: one of `alignbench.projectors.LOSSES`, instead of "ridge" (linear) or "mse" (others).
 
     Raises:
-        InputError: an unknown projector, or "cross_attention" without patches.
+        InputError: the projector is unknown, or "cross_attention" has no patches.
     """
     from alignbench.projectors.fit import Training
 
@@ -61,25 +61,25 @@ def elas_score(
     try:
         splits = plan(pair.groups, repeats)
         rows = one_per_group(np.asarray(pair.groups), repeats.seed)
-        own, shuffled, epochs = [], [], []
+        true, shuffled, epochs = [], [], []
         for trained, controls in train_all(pair, splits, training, repeats, x=x, everything=True):
-            own += [_parts(pair, trained, rows)]
-            epochs += [one.epoch for one in trained]
-            shuffled += [_parts(pair, controls, rows)]
+            true.append(_parts(pair, trained, rows))
+            epochs += [outcome.epoch for outcome in trained]
+            shuffled.append(_parts(pair, controls, rows))
     except DegenerateError as error:
         return not_applicable(pair, "elas", error, repeats, experiment=EXPERIMENT, variant=variant)
     return trained_score(
         pair,
         "elas",
-        np.asarray([[elas(parts) for parts in split] for split in own]),
+        np.asarray([[elas(parts) for parts in split] for split in true]),
         np.asarray([[elas(parts) for parts in split] for split in shuffled]),
         repeats,
         experiment=EXPERIMENT,
         variant=variant,
         params={
-            "parts": _mean(own),
+            "parts": _mean(true),
             "shuffled_parts": _mean(shuffled),
-            "part_repeats": {name: [[p[name] for p in split] for split in own] for name in ELAS_WEIGHTS},
+            "part_repeats": {name: [[p[name] for p in split] for split in true] for name in ELAS_WEIGHTS},
             **course(training, epochs),
             "centred": "on the train rows' mean of y",
         },
@@ -88,14 +88,14 @@ def elas_score(
 
 def _parts(pair: Pair, outcomes: Sequence[Outcome], rows: NDArray[np.intp]) -> list[dict[str, float]]:
     ckas: dict[bytes, float] = {}
-    found = []
-    for one in outcomes:
-        y = pair.y.values[one.order]
-        key = one.order.tobytes()
+    parts = []
+    for outcome in outcomes:
+        y = pair.y.values[outcome.order]
+        key = outcome.order.tobytes()
         if key not in ckas:
             ckas[key] = linear_cka(pair.x.values[rows], y[rows])
-        found.append(elas_parts(ckas[key], one.prediction, y, one.rows.train, one.rows.test))
-    return found
+        parts.append(elas_parts(ckas[key], outcome.prediction, y, outcome.rows.train, outcome.rows.test))
+    return parts
 
 
 def _mean(parts: Sequence[Sequence[dict[str, float]]]) -> dict[str, float]:

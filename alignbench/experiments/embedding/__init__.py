@@ -1,10 +1,10 @@
-"""Embedding space in two dimensions: how far each picture can be believed, and vision laid over text."""
+"""Embedding spaces in two dimensions with a measure of how far to believe them, and vision laid over text."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.experiments.base import Computed, Cost, Experiment, Part, Tab
+from alignbench.experiments.base import CellResult, Cost, Experiment, Part, Tab
 from alignbench.experiments.embedding.overlay import overlay_space
 from alignbench.experiments.embedding.space import embedding_space
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from alignbench.types import Pair
 
 
-def space(bench: Bench, side: Pair, method: str) -> Computed:
-    """Return how far one model's layout can be believed, and its points."""
+def space(bench: Bench, side: Pair, method: str) -> CellResult:
+    """Return how far one model's layout can be believed, and the points of the layout."""
     laid_out = embedding_space(
         side, method, bench.settings, experiment="embedding", reach=bench.option("reach")
     )
-    return Computed(laid_out.scores, laid_out.arrays, f"layout-{method}")
+    return CellResult(laid_out.scores, laid_out.arrays, f"layout-{method}")
 
 
-def overlay(bench: Bench, pair: Pair) -> Computed:
-    """Return what is left between images and texts after a rotation, and both in one picture."""
+def overlay(bench: Bench, pair: Pair) -> CellResult:
+    """Return how far images and texts lie apart after a rotation, and their points in one picture."""
     score, arrays = overlay_space(pair, bench.settings, experiment="embedding")
-    return Computed([score], arrays, "overlay")
+    return CellResult([score], arrays, "overlay")
 
 
 EXPERIMENT = Experiment(
@@ -42,9 +42,9 @@ EXPERIMENT = Experiment(
         controls=("llms", "data", "methods", "perplexity", "neighbors"),
     ),
     measures={
-        "trustworthiness": "Whether neighbours in the picture are neighbours in the space, too.",
-        "continuity": "Whether neighbours in the space are neighbours in the picture, too.",
-        "overlay_residual": "What is left between images and texts after a rotation fitted on other pairs.",
+        "trustworthiness": "Whether neighbours in the picture are also neighbours in the space.",
+        "continuity": "Whether neighbours in the space are also neighbours in the picture.",
+        "overlay_residual": "How far images and texts lie apart after a rotation fitted on other pairs.",
     },
     figures=("alignbench.experiments.embedding.figures",),
 )

@@ -1,4 +1,4 @@
-"""Figures of embeddings: in two dimensions, and in one space with the texts."""
+"""Figures of embeddings: in two dimensions, and with the texts in one space."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ MEASURES = ("trustworthiness", "continuity")
     "embedding",
     caption=Caption(
         "The embedding spaces in two dimensions",
-        "A point a sample, its mark and colour the data type; a row a model, a column a method. T and C "
-        "below say how far neighbours in the picture can be believed (1: fully).",
-        "Distances: in t-SNE and UMAP axes, sizes of clusters and gaps between them mean nothing. That "
-        "two pictures look alike is no alignment.",
+        "Each row is a model, each column a method. Each point is a sample; its mark and colour show the "
+        "data type. T and C below say how far neighbours in the picture can be believed (1: fully).",
+        "Distances: in t-SNE and UMAP, axes, sizes of clusters and gaps between them mean nothing. Two "
+        "pictures that look alike are no sign of alignment.",
     ),
 )
 def embedding_scatter(inputs: FigureInputs) -> Figure | None:
-    """Draw each model's samples in two dimensions: a row a model, a column a method, marks by data type."""
+    """Draw the samples in two dimensions: one row per model, one column per method, marks by data type."""
     layouts = {(str(a["name"]), str(a["method"])): a for a in inputs.artifacts.get("layout", ())}
     scores = _scores(inputs)
     cells = dict.fromkeys((*layouts, *scores))
@@ -64,9 +64,9 @@ def embedding_scatter(inputs: FigureInputs) -> Figure | None:
                 ax.set_ylabel(inputs.title(model), fontweight="bold", color=INK)
             _panel(ax, layouts.get((model, method)), scores.get((model, method), {}), types)
     notes = [
-        "Each point is a sample (one a group). Below: trustworthiness (T), whether neighbours in the\n"
-        "picture are neighbours in the space, and continuity (C), the other way round. All: 1; by chance:\n"
-        f"{_chance(scores)}. In t-SNE and UMAP axes, and distances between far clusters, mean nothing.",
+        "Each point is a sample (one per group). Below: trustworthiness (T), whether neighbours in the "
+        "picture are neighbours in the space, and continuity (C), the other way round; 1 is best, chance is "
+        f"{_chance(scores)}. In t-SNE and UMAP, axes and distances between far clusters mean nothing.",
     ]
     notes += left_out(len(shown), len(models), "models; all are in the run's artifacts")
     n = f" (n = {span_text(len(a['points']) for a in layouts.values())})" if layouts else ""
@@ -77,12 +77,12 @@ def embedding_scatter(inputs: FigureInputs) -> Figure | None:
 
 def _scores(inputs: FigureInputs) -> dict[tuple[str, str], dict[str, Score]]:
     """Return (model, method) -> measure -> score."""
-    found: dict[tuple[str, str], dict[str, Score]] = {}
+    scores: dict[tuple[str, str], dict[str, Score]] = {}
     for score in inputs.of("embedding"):
         if score.metric in MEASURES:
             model = str(score.encoder if score.encoder is not None else score.llm)
-            found.setdefault((model, score.variant), {})[score.metric] = score
-    return found
+            scores.setdefault((model, score.variant), {})[score.metric] = score
+    return scores
 
 
 def _panel(ax: Axes, arrays: Arrays | None, scores: Mapping[str, Score], types: Mapping[str, Look]) -> None:
@@ -104,8 +104,8 @@ def _panel(ax: Axes, arrays: Arrays | None, scores: Mapping[str, Score], types: 
 
 
 def _chance(scores: Mapping[tuple[str, str], Mapping[str, Score]]) -> str:
-    known = [s.chance for own in scores.values() for s in own.values() if s.chance is not None]
-    return number(float(np.mean(known))) if known else "about a half"
+    levels = [s.chance for of in scores.values() for s in of.values() if s.chance is not None]
+    return number(float(np.mean(levels))) if levels else "about a half"
 
 
 def _mark_points(
@@ -117,13 +117,13 @@ def _mark_points(
     filled: bool = True,
     size: float | None = None,
 ) -> None:
-    """Draw points [n, 2], each with its data type's colour and marker, smaller where there are many."""
+    """Draw points [n, 2] with the colour and marker of their data type; many points are drawn smaller."""
     area = size or float(np.clip(2200 / max(len(points), 1), 5, 26))
     for label, look in types.items():
-        own = points[labels == label]
+        of_type = points[labels == label]
         ax.scatter(
-            own[:, 0],
-            own[:, 1],
+            of_type[:, 0],
+            of_type[:, 1],
             s=area,
             marker=look.marker,
             facecolors=look.colour if filled else "white",
@@ -138,13 +138,13 @@ def _mark_points(
     caption=Caption(
         "Vision laid over text",
         "Filled: images; hollow: their texts; a line joins the two of a pair. The map was fitted on other "
-        "pairs. Short lines: pairs fall together. Residual 1: no relation.",
-        "More than two of the dimensions, and a fit beyond the data type where the p within types is "
-        "high: then only the types fall together.",
+        "pairs. Short lines mean that pairs fall together; a residual of 1 means no relation.",
+        "More than two of the dimensions. If the p within types is high, only the types fall together, not "
+        "the pairs.",
     ),
 )
 def procrustes_overlay(inputs: FigureInputs) -> Figure | None:
-    """Draw each pair's held-out images and texts in one plane, a line between the two of a pair."""
+    """Draw the held-out images and texts of each pair of models in one plane, and join the pairs by lines."""
     shown, total = _pairs(inputs)
     if not shown:
         return None
@@ -164,10 +164,10 @@ def procrustes_overlay(inputs: FigureInputs) -> Figure | None:
     entitle(
         figure,
         f"Vision laid over text, on {_held_out(shown)}pairs that the map never saw",
-        "Filled: images; hollow: their texts; a line joins the two of a pair. A rotation of one side onto\n"
-        "the other was fitted on half of the groups, pairing known; shown is the other half. Residual:\n"
-        "squared length of the lines against that of the points (0: pairs fall together; 1: no relation).\n"
-        "Within types: p of texts exchanged inside each data type; where it is high, only the types fit.",
+        "Filled: images; hollow: their texts; a line joins the two of a pair. A rotation of one side onto "
+        "the other was fitted on half of the groups with known pairing; the other half is shown. Residual: "
+        "squared length of the lines over that of the points (0: pairs fall together; 1: no relation). "
+        "Within types: p of exchanging texts inside each data type; if it is high, only the types fit.",
         *left_out(len(shown), total, "pairs; all are in the run's artifacts"),
         legend=_type_handles(
             types,
@@ -183,15 +183,15 @@ def procrustes_overlay(inputs: FigureInputs) -> Figure | None:
     "embedding",
     caption=Caption(
         "Which texts does each image lie near?",
-        "Rows: held-out images, columns: their texts, sorted by type. A red diagonal: each image is "
+        "Rows are held-out images and columns their texts, sorted by type. A red diagonal: each image is "
         "nearest to its own text. Red blocks: only the types match.",
         "How good the best possible map would be: this one is a rotation, fitted on half of the data.",
     ),
 )
 def cross_modal_similarity(inputs: FigureInputs) -> Figure | None:
     """Draw the cosines of held-out images with held-out texts in the shared space, sorted by data type."""
-    found, total = _pairs(inputs)
-    shown = {pair: arrays for pair, arrays in found.items() if arrays is not None}
+    pairs, total = _pairs(inputs)
+    shown = {pair: arrays for pair, arrays in pairs.items() if arrays is not None}
     if not shown:
         return None
     figure, axes = grid_figure(len(shown), COLUMNS, 2.5, 2.95, margins=(1.5, 0.95), least=6.6)
@@ -206,26 +206,26 @@ def cross_modal_similarity(inputs: FigureInputs) -> Figure | None:
     entitle(
         figure,
         f"Which texts does each image lie near? ({_held_out(shown)}held-out pairs)",
-        "Rows: images, columns: texts, both sorted by type, after a rotation fitted on the other half.\n"
-        "A red diagonal: each image is nearest to its own text. Red blocks: the types fit, not the samples.\n"
-        "Below: the mean cosine of own text, of other texts of the same type, and of other types.",
+        "Rows: images; columns: texts; both sorted by type, after a rotation fitted on the other half. "
+        "A red diagonal: each image is nearest to its own text. Red blocks: the types fit, not the samples. "
+        "Below: the mean cosine with the own text, with other texts of the same type, and with other types.",
         *left_out(len(shown), total, "pairs; all are in the run's artifacts"),
     )
     return figure
 
 
 def _pairs(inputs: FigureInputs) -> tuple[dict[tuple[str, str], Arrays | None], int]:
-    """Return (encoder, LLM) -> arrays, None where there is no picture, for the first 12; and how many."""
-    found: dict[tuple[str, str], Arrays | None] = dict.fromkeys(_residuals(inputs))
+    """Return (encoder, LLM) -> arrays or None, for the first 12 pairs, and the number of all pairs."""
+    pairs: dict[tuple[str, str], Arrays | None] = dict.fromkeys(_residuals(inputs))
     for arrays in inputs.artifacts.get("overlay", ()):
-        found[str(arrays["name_x"]), str(arrays["name_y"])] = arrays
-    order = sorted(found, key=lambda key: (inputs.place(key[1]), inputs.place(key[0])))
-    return {key: found[key] for key in order[:MOST_PAIRS]}, len(order)
+        pairs[str(arrays["name_x"]), str(arrays["name_y"])] = arrays
+    order = sorted(pairs, key=lambda key: (inputs.place(key[1]), inputs.place(key[0])))
+    return {key: pairs[key] for key in order[:MOST_PAIRS]}, len(order)
 
 
 def _residuals(inputs: FigureInputs) -> dict[tuple[str, str], Score]:
-    own = (s for s in inputs.of("embedding") if s.metric == "overlay_residual")
-    return {(str(s.encoder), str(s.llm)): s for s in own}
+    scores = (s for s in inputs.of("embedding") if s.metric == "overlay_residual")
+    return {(str(s.encoder), str(s.llm)): s for s in scores}
 
 
 def _overlay(ax: Axes, arrays: Arrays, types: Mapping[str, Look]) -> None:
@@ -262,7 +262,7 @@ def _held_out(shown: Mapping[tuple[str, str], Arrays | None]) -> str:
 
 
 def _type_handles(types: Mapping[str, Look], width: float, *others: Artist) -> list[Artist]:
-    """Return legend entries of the data types, names short enough for one line of a figure of this width."""
+    """Return legend entries of the data types, short enough for one line of a figure of this width."""
     room = max(4, int(width * 11 / max(1, len(types) + len(others))) - 4)
     marks = [legend_mark(fit(clean(label), room), look.marker, look.colour) for label, look in types.items()]
     return [*marks, *others]

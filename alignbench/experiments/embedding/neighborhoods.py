@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignbench.metrics.checks import check_pair
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     Matrix = NDArray[np.float64]
     Indices = NDArray[np.intp]
@@ -21,15 +19,15 @@ NEIGHBORS = 5
 
 
 def neighbors_for(n: int) -> int:
-    """Return how many neighbours are looked at: 5, or as many as the normalisation allows (k < n / 2)."""
+    """Return how many neighbours count: 5, or fewer if the normalisation requires it (k < n / 2)."""
     return min(NEIGHBORS, (n - 1) // 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Neighborhood:
-    """Who is how near to whom: `order` [n, n], all from near to far, itself first; `ranks`, its inverse.
+    """The neighbours of every row: `order` [n, n] from near to far, itself first, and its inverse `ranks`.
 
-    `ranks[i, j]` is 1 where j is the nearest to i. Of equal distances the earlier row counts as nearer.
+    `ranks[i, j]` is 1 if j is the nearest to i. Of two rows at equal distance the earlier counts as nearer.
     """
 
     order: Indices
@@ -38,7 +36,7 @@ class Neighborhood:
     @classmethod
     def of(cls, x: Matrix) -> Neighborhood:
         """Return the neighbourhood by Euclidean distance of the rows of `x` [n, d]."""
-        from scipy.spatial.distance import cdist  # differences, not products: equal rows are at exactly 0
+        from scipy.spatial.distance import cdist  # by differences, so that equal rows are at exactly 0
 
         distances = cdist(x, x, "sqeuclidean")
         np.fill_diagonal(distances, -1.0)
@@ -55,8 +53,8 @@ class Neighborhood:
 def preserved(ranks: Indices, neighbors: Indices) -> Matrix:
     r"""Return for each sample how near its k neighbours in one space are in the other, [n] from 0 to 1.
 
-    $1 - \frac{2}{k(2n-3k-1)} \sum_{j \in N_k(i)} \max(0, r(i, j) - k)$: 1 where all of them are among the k
-    nearest there, 0 where they are the k farthest.
+    $1 - \frac{2}{k(2n-3k-1)} \sum_{j \in N_k(i)} \max(0, r(i, j) - k)$: 1 if all of them are among the k
+    nearest in the other space, 0 if they are the k farthest.
 
     Args:
         ranks: r(i, j) in the other space [n, n].
@@ -88,25 +86,9 @@ MEASURES: dict[str, Callable[[Neighborhood, Neighborhood, int], Matrix]] = {
 }
 
 
-def trustworthiness(x: ArrayLike, layout: ArrayLike, k: int | None = None) -> float:
-    """Return the mean trustworthiness of a layout [n, 2] of embeddings [n, d], from 0 to 1."""
-    return _mean_of("trustworthiness", x, layout, k)
-
-
-def continuity(x: ArrayLike, layout: ArrayLike, k: int | None = None) -> float:
-    """Return the mean continuity of a layout [n, 2] of embeddings [n, d], from 0 to 1."""
-    return _mean_of("continuity", x, layout, k)
-
-
-def _mean_of(measure: str, x: ArrayLike, layout: ArrayLike, k: int | None) -> float:
-    a, b = check_pair(x, layout, 3)
-    own = MEASURES[measure](Neighborhood.of(a), Neighborhood.of(b), k or neighbors_for(len(a)))
-    return float(own.mean())
-
-
 def chance(n: int, k: int) -> float:
-    r"""Return the expected value of either for a layout that knows nothing of the space: about one half.
+    r"""Return the expected value of both measures for a random layout, about one half.
 
-    $1 - \frac{(n-1-k)(n-k)}{(n-1)(2n-3k-1)}$: the k neighbours are then any k of the n−1 others.
+    $1 - \frac{(n-1-k)(n-k)}{(n-1)(2n-3k-1)}$, since the k neighbours are then any k of the n−1 others.
     """
     return 1.0 - (n - 1 - k) * (n - k) / ((n - 1) * (2 * n - 3 * k - 1))

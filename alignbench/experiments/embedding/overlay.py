@@ -1,4 +1,4 @@
-"""Vision and text in one picture: an orthogonal map fitted on half of the pairs, shown on the other half."""
+"""Vision and text in one picture: an orthogonal map, fitted on half of the pairs and shown on the others."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Overlay:
     """The held-out pairs in the shared space.
 
     Args:
-        rows: which rows they are [m].
-        x, y: where image and text lie in the two directions that they shared most on the train half [m, 2].
-        cosine: of each held-out image with each held-out text, in all k directions [m, m].
+        rows: the rows that are held out [m].
+        x, y: the places of image and text in the two directions that the train halves share most [m, 2].
+        cosine: the cosine of each held-out image with each held-out text, in all k directions [m, m].
     """
 
     rows: NDArray[np.intp]
@@ -47,22 +47,22 @@ class Overlay:
 def overlay(
     x: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 42, k: int
 ) -> Overlay:
-    """Return held-out pairs, both sides brought to one space by an orthogonal map that never saw them.
+    """Return held-out pairs, brought to one space by an orthogonal map that was fitted on other pairs.
 
     Each side's k principal directions and the orthogonal Procrustes map between them are fitted on the train
-    half of the groups. The two directions shown are those of the largest covariance between the sides there:
-    the leading singular vectors that the map itself is made of.
+    half of the groups. The two directions shown are those with the largest covariance between the train
+    halves of both sides, the leading singular vectors of the map.
 
     Args:
         x: vision side [n, dx].
         y: text side [n, dy].
-        groups: the unit of the split [n]; each row by default.
-        seed: of the split.
+        groups: the group of each row [n], which the split keeps together; None makes each row a group.
+        seed: the seed of the split.
         k: the width of the space, at least 2.
 
     Raises:
-        TooFewSamplesError: fewer than 20 groups.
-        DegenerateError: a side without variance, or of one dimension.
+        TooFewSamplesError: there are fewer than 20 groups.
+        DegenerateError: a side has no variance, or only one dimension.
     """
     a, b = check_pair(x, y)
     names = check_groups(groups, len(a))
@@ -84,17 +84,17 @@ def overlay(
 
 
 def _directions(x: Matrix, y: Matrix) -> Matrix:
-    """Return the two directions [k, 2] that the train half's sides share most, pointing to larger numbers."""
+    """Return the two directions [k, 2] that the train halves share most, with positive sums."""
     directions = np.linalg.svd(x.T @ y)[2][:2].T
     turned: Matrix = directions * np.where(directions.sum(axis=0) < 0, -1.0, 1.0)
     return turned
 
 
 def _residual(x: ArrayLike, y: ArrayLike, **keywords: Any) -> float:
-    r"""Return how far image and text of a pair lie apart in the picture, against how far anything lies out.
+    r"""Return how far image and text of a pair lie apart in the picture, relative to its size.
 
-    $\frac{\|X-Y\|^2}{\|X\|^2+\|Y\|^2}$ of the held-out pairs: 0 where they fall together, about 1 where they
-    have nothing to do with each other.
+    $\frac{\|X-Y\|^2}{\|X\|^2+\|Y\|^2}$ of the held-out pairs: 0 if they fall together, about 1 if they are
+    unrelated.
     """
     shown = overlay(x, y, **keywords)
     return _apart(shown.x, shown.y)
@@ -110,7 +110,7 @@ def _apart(x: Matrix, y: Matrix) -> float:
 def _shuffled_residuals(
     x: Matrix, y: Matrix, permutations: NDArray[np.intp], **keywords: Any
 ) -> NDArray[np.float64]:
-    """Return the residual of x and y[p] for each permutation p; x's own directions are found once."""
+    """Return the residual of x and y[p] for each permutation p; the directions of x are computed once."""
     residuals = []
     for train, held_out in shuffled_halves(x, y, permutations, **keywords):
         directions = _directions(*train)
@@ -119,7 +119,7 @@ def _shuffled_residuals(
 
 
 def overlay_width(n: int, dims: tuple[int, ...], *, k: int | None = None) -> dict[str, Any]:
-    """Return the width of the overlay's space: as CORAL's for this pair alone, but never below 2 of 2."""
+    """Return the width of the overlay's space: that of CORAL for this pair, but at least 2 if possible."""
     return {"k": int(k or min(max(2, shared_k(dims, n // 2)), *dims))}
 
 
@@ -136,31 +136,31 @@ RESIDUAL = Metric(
     null=NullModel(draw=_shuffled_residuals, draws=DRAWS, max_groups=300),
     chance=lambda n, codes, settings: 1.0,
 )
-"""Of the picture itself: fitted anew to every shuffled pairing and without every block of groups."""
+"""The metric of the picture; its map is fitted again for every shuffled pairing and every deleted block."""
 
 
 def overlay_space(
     pair: Pair, settings: Settings, *, experiment: str
 ) -> tuple[Score, Mapping[str, NDArray[Any]] | None]:
-    """Return `overlay_residual` of a pair and what its picture needs; None where there is no picture."""
-    own, cut = drawn_groups(pair, settings.seed)
-    # The score draws the same row of every group; from all of them it can say why groups are few.
-    score = score_pair(RESIDUAL, own if cut else pair, settings, experiment=experiment)
+    """Return `overlay_residual` of a pair, and the arrays of its picture or None if there is no picture."""
+    sample, cut = drawn_groups(pair, settings.seed)
+    # The score draws the same row of every group; given all rows, it can also say why there are few groups.
+    score = score_pair(RESIDUAL, sample if cut else pair, settings, experiment=experiment)
     if score.value is None:
         return score, None
     if cut:
         score = replace(score, flags=(*score.flags, "subsampled"))
     shown = overlay(
-        own.x.values, own.y.values, groups=own.groups, seed=settings.seed, k=int(score.params["k"])
+        sample.x.values, sample.y.values, groups=sample.groups, seed=settings.seed, k=int(score.params["k"])
     )
-    order = shown.rows[np.argsort(np.asarray(own.labels)[shown.rows], kind="stable")]
+    order = shown.rows[np.argsort(np.asarray(sample.labels)[shown.rows], kind="stable")]
     place = np.searchsorted(shown.rows, order)
     return score, {
-        "name_x": np.array(own.x.model.label),
-        "name_y": np.array(own.y.model.label),
+        "name_x": np.array(sample.x.model.label),
+        "name_y": np.array(sample.y.model.label),
         "x": shown.x[place].astype(np.float32),
         "y": shown.y[place].astype(np.float32),
         "cross": shown.cosine[np.ix_(place, place)].astype(np.float32),
-        "labels": np.asarray(own.labels)[order],
-        "ids": np.asarray(own.x.ids)[order],
+        "labels": np.asarray(sample.labels)[order],
+        "ids": np.asarray(sample.x.ids)[order],
     }

@@ -20,22 +20,21 @@ if TYPE_CHECKING:
 
 METRICS = ("debiased_cka", "mutual_knn")
 MOST_PAIRS = 6
-MOST_MARKED = 400  # cells; with more, a mark in each would be a grey haze
+MOST_MARKED = 400  # cells; more marks would be a grey haze
 
 
 @declare_figure(
     "layers",
     caption=Caption(
         "Which layers are alike?",
-        "A panel a pair: encoder layers down, LLM layers across, bright: alike. Framed: the highest cell. "
-        "Dotted: cells that the best of all cells of re-paired data reach in one case of twenty or more.",
-        "That a framed layer is the one to use: the best of many cells is high by luck, and it is judged "
-        "as that by its p in the table of scores. Encoders that are pooled in other ways are no fair "
-        "comparison.",
+        "Each panel is a pair: encoder layers down, LLM layers across; bright is alike. Framed: the highest "
+        "cell. Dotted: no higher than the best cell of re-paired data in at least one case of twenty.",
+        "Which layer to use: the best of many cells is high by luck, and its p in the table of scores takes "
+        "that into account. Encoders that are pooled in different ways can't be compared fairly.",
     ),
 )
 def layer_grid(inputs: FigureInputs) -> Figure | None:
-    """Draw a heatmap a pair and metric: best cell framed, cells that luck reaches dotted."""
+    """Draw one heatmap per pair and metric; the best cell is framed, cells that may be luck are dotted."""
     files = inputs.arrays_of("layers")
     shown = files[:MOST_PAIRS]
     if not shown:
@@ -56,8 +55,8 @@ def layer_grid(inputs: FigureInputs) -> Figure | None:
     for ax in axes[-1]:
         ax.set_xlabel("LLM layer")
     notes = [
-        "Framed: the highest cell, with its value. Dotted: cells that the best of all cells of re-paired",
-        "data reach in one case of twenty or more. Layer 0: the embeddings (grey: the same for all images).",
+        "Framed: the highest cell, with its value. Dotted: no higher than the best cell of re-paired data in",
+        "at least one case of twenty. Layer 0: the embeddings (grey: the same for all images).",
         f"Encoder layers are pooled by {_poolings(shown)}; LLM layers by the mean over tokens.",
     ]
     notes += left_out(len(shown), len(files), "pairs; all are in the summary")

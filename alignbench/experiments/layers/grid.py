@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.errors import DegenerateError, LayersMissingError
+from alignbench.experiments.scoring import drawn_null
 from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.metrics.layers import KERNELS, cell_products, layer_kernels
 from alignbench.rows import unit_rows
-from alignbench.stats import LEVEL, draw_permutations, one_per_group, p_value, rng_for
-from alignbench.types import Null, Score
+from alignbench.stats import LEVEL, draw_permutations, one_per_group, rng_for
+from alignbench.types import Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +36,8 @@ class Grid:
     """One metric over all cells.
 
     Args:
-        values: [encoder layers, LLM layers]; NaN where a layer has no variance.
-        maxima: the highest cell of each re-pairing, the same permutation for all cells [draws].
+        values: [encoder layers, LLM layers]; NaN if a layer has no variance.
+        maxima: the highest cell of each re-pairing, which permutes all cells alike [draws].
         last: the cell of the last layers in each re-pairing [draws].
     """
 
@@ -60,15 +61,15 @@ def layer_scores(
 ) -> tuple[list[Score], dict[str, NDArray[Any]] | None]:
     """Return for each metric the best cell and the cell of the last layers, and the grid for its figure.
 
-    The best cell is judged by the best cells of re-paired data, each re-pairing being the same for all cells:
-    whoever looks at many cells finds a high one.
+    The best cell is compared with the best cells of re-paired data, since one of many cells is always high.
+    Each re-pairing is the same for all cells.
 
     Args:
         encoder: the vision side.
         llm: the text side.
-        layers: gives all hidden layers of a model.
+        layers: returns all hidden layers of a model.
         data: the samples.
-        settings: seed and permutations.
+        settings: the seed and the permutations.
     """
     groups = np.asarray(data.groups)
     common = _common(encoder.info, llm.info, data, data.n_groups, settings)
@@ -97,17 +98,17 @@ def layer_scores(
 
 
 def layer_grid(x: NDArray[Any], y: NDArray[Any], name: str, seed: int, draws: int) -> Grid:
-    """Return one metric of every layer with every layer, and what re-paired data give.
+    """Return one metric of every layer with every layer, and its values for re-paired data.
 
     Args:
         x: the encoder's layers [n, lx, dx].
         y: the LLM's layers [n, ly, dy].
-        name: of `KERNELS`.
-        seed: of the permutations.
-        draws: permutations.
+        name: the name of the metric, one of `KERNELS`.
+        seed: the seed of the permutations.
+        draws: the number of permutations.
 
     Raises:
-        DegenerateError: too few rows, or no layer with variance.
+        DegenerateError: there are too few rows, or no layer has variance.
     """
     a, b = layer_kernels(x, name), layer_kernels(y, name)
     values = cell_products(a, b)
@@ -134,31 +135,25 @@ def _side(of: Layers) -> NDArray[Any]:
 def _scores(
     name: str, grid: Grid, first: int, common: dict[str, Any], widths: tuple[list[int], list[int]]
 ) -> list[Score]:
-    """Return the best cell, judged by best cells, and that of the last layers, judged by itself."""
+    """Return the scores of the best cell and of the last layers; each has a null of its own kind of cell."""
     row, column = grid.best
-    found = [
+    cells = [
         (BEST, row, column, grid.maxima, "highest of all layers, permutation of groups"),
         (LAST, len(grid.values) - 1, grid.values.shape[1] - 1, grid.last, "permutation of groups"),
     ]
     scores = []
-    for variant, i, j, drawn, kind in found:
+    for variant, i, j, drawn, kind in cells:
         value = float(grid.values[i, j])
         if not np.isfinite(value):
             continue
-        mean, std = float(drawn.mean()), float(drawn.std(ddof=1))
-        null = Null(kind, mean, std, (value - mean) / std if std else None, p_value(value, drawn), len(drawn))
         at = {"encoder_layer": first + i, "llm_layer": j, "layers": list(grid.values.shape)}
         scores.append(
             Score(
                 metric=f"layers_{name}",
                 variant=variant,
                 value=value,
-                null=null,
-                **{
-                    **common,
-                    "dims": (widths[0][i], widths[1][j]),
-                    "params": {**common["params"], **at},
-                },
+                null=drawn_null(kind, value, drawn),
+                **{**common, "dims": (widths[0][i], widths[1][j]), "params": {**common["params"], **at}},
             )
         )
     return scores
@@ -175,8 +170,5 @@ def _common(encoder: ModelInfo, llm: ModelInfo, data: Dataset, n: int, settings:
         "dims": (),
         "seed": settings.seed,
         "weights": {side.label: side.weights for side in sides},
-        "params": {
-            "mode": "cross-modal",
-            "preprocessing": {side.label: dict(side.params) for side in sides},
-        },
+        "params": {"mode": "cross-modal", "preprocessing": {side.label: dict(side.params) for side in sides}},
     }

@@ -1,4 +1,4 @@
-"""The figure of encoders against LLMs: a matrix a metric, with what is known of each number."""
+"""The figure of encoders against LLMs: one matrix per metric, with intervals, best encoders and ties."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ MOST_METRICS = 6
     "multi_llm",
     caption=Caption(
         "Every encoder with every LLM",
-        "A row an encoder, a column an LLM; the value ± half its 95% interval. Solid box: the best for "
-        "this LLM; dashed boxes: the best of these is too close to call; dotted: no better than shuffled "
-        "pairs; no box in a column: no encoder beats shuffled pairs here.",
+        "Each row is an encoder, each column an LLM; a cell has the value ± half its 95% interval. Solid "
+        "box: the best encoder for this LLM; dashed boxes: which of these is best is too close to call; "
+        "dotted: no better than shuffled pairs; no box in a column: no encoder beats shuffled pairs here.",
         "Differences by colour: colours compare cells of one matrix only. Values of two LLMs in one row "
         "were not tested against each other.",
     ),
 )
 def multi_llm_matrix(inputs: FigureInputs) -> Figure | None:
-    """Draw a matrix a metric, encoders down and LLMs across: value, half its interval, best and its ties."""
+    """Draw one matrix per metric, encoders down and LLMs across, with intervals, best encoders and ties."""
     recorded = [s for s in inputs.of("multi_llm") if mode_of(s) == "cross-modal"]
     metrics = list(dict.fromkeys(score.metric for score in recorded))
     if not metrics:
@@ -81,9 +81,9 @@ def multi_llm_matrix(inputs: FigureInputs) -> Figure | None:
         ax.set_yticks(range(len(encoders)), names if i % most == 0 else [""] * len(names))
         ax.set_xticks(range(len(llms)), across, rotation=25, ha="right", rotation_mode="anchor")
     notes = [
-        "In each cell: the value, and ± half of its 95% interval. Solid box: the best encoder for this LLM; "
-        f"dashed: {TOO_CLOSE} (paired differences, studentised range). No box: {NONE_BEATS}, or ties are "
-        "unknown. Colours compare the cells of one matrix only; a difference may be none: see the intervals."
+        "Each cell has the value ± half its 95% interval. Solid box: the best encoder for this LLM; dashed: "
+        f"{TOO_CLOSE} (paired differences, studentised range). No box: {NONE_BEATS}, or ties are unknown. "
+        "Colours compare the cells of one matrix only; a difference may be chance: see the intervals."
     ]
     if not any(len(score.deletions) > 1 for score in recorded):
         notes.append("No intervals: n is too small, so ties are unknown.")
@@ -94,7 +94,7 @@ def multi_llm_matrix(inputs: FigureInputs) -> Figure | None:
 
 
 def _untested(matrix: Matrix) -> str:
-    """Say of a metric that has no test against shuffled pairs that it has none, so no cell is marked."""
+    """Return a remark for a metric that is not tested against shuffled pairs, so that no cell is marked."""
     tested = any(score.null is not None and score.null.p is not None for score in matrix.values())
     return "" if tested else "; not tested"
 
@@ -102,7 +102,7 @@ def _untested(matrix: Matrix) -> str:
 def _matrix(
     ax: Axes, matrix: Matrix, encoders: Sequence[str], llms: Sequence[str], inputs: FigureInputs
 ) -> None:
-    """Draw the coloured cells with what is written in them, and frame the best of each column."""
+    """Draw the coloured cells with their texts, and frame the best of each column."""
     values = np.full((len(encoders), len(llms)), np.nan)
     written = [["-" for _ in llms] for _ in encoders]
     for (encoder, llm), cell in matrix.items():
@@ -136,19 +136,14 @@ def _written(score: Score) -> str:
 
 
 def _short(value: float) -> str:
-    """Return the number without its leading zero: cells are narrow."""
+    """Return the number without its leading zero, since cells are narrow."""
     return number(value).replace("0.", ".", 1) if abs(value) < 1 else number(value)
 
 
 def _handles() -> list[Artist]:
     from matplotlib.patches import Patch
 
-    dotted: Any = {
-        "facecolor": "white",
-        "hatch": NO_BETTER,
-        "edgecolor": "#777777",
-        "linewidth": 0,
-    }
+    dotted: Any = {"facecolor": "white", "hatch": NO_BETTER, "edgecolor": "#777777", "linewidth": 0}
     return [
         Patch(label="best for this LLM", **frame_style(best=True)),
         Patch(label=TOO_CLOSE, **frame_style(best=False)),

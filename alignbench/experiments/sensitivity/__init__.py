@@ -1,4 +1,4 @@
-"""Sensitivity: the same score under other pooling, layer, fit and scaling. Does the ranking survive?"""
+"""Sensitivity: does the ranking survive another pooling, layer, fit or scaling?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def variants(bench: Bench, encoder: Encoder, llm: LLM) -> list[Score]:
-    """Return the score of a pair under each variant that there is."""
+    """Return the score of a pair under each variant that the models allow."""
     pair = bench.pair_of(encoder, llm)
     return sensitivity(encoder, llm, pair, bench.varied, bench.layers, bench.settings)
 

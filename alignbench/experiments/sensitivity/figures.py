@@ -1,4 +1,4 @@
-"""The figure of sensitivity: each encoder's score under every variant, a row a variant."""
+"""The figure of sensitivity: each encoder's score under every variant."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ FEW = 4  # encoders whose names fit in full above the figure
     "sensitivity",
     caption=Caption(
         "Does the ranking survive other choices?",
-        "A row a choice of pooling, layer, fit or scaling, changed one at a time; a mark an encoder, a "
-        "line its 95% interval. τ compares the order of encoders with that as scored (1: the same order). "
-        "=: the encoder that is first as scored is first here, too, or too close to call.",
-        "Which choice is right, or what two changes do together. Picking the variant that looks best "
-        "makes its score too high: its interval does not know of the others.",
+        "Each row changes one choice of pooling, layer, fit or scaling. Each mark is an encoder, and its "
+        "line the 95% interval. τ compares the ranking of the encoders with the ranking as scored (1: the "
+        "same). =: the encoder that is first as scored is also first here, or too close to call.",
+        "Which choice is right, or what two changes do together. The score of the variant that looks best is "
+        "too high, since its interval ignores that it was picked.",
     ),
 )
 def sensitivity(inputs: FigureInputs) -> Figure | None:
@@ -53,7 +53,7 @@ def sensitivity(inputs: FigureInputs) -> Figure | None:
     for ax, llm in zip(axes, llms, strict=True):
         for row in (r for r in rows if r.llm == llm):
             _row(ax, names.index(row.variant), row, encoders, scores, inputs)
-        name_rows(ax, [_told(name, rows) for name in names], labelled=ax is axes[0])
+        name_rows(ax, [_row_name(name, rows) for name in names], labelled=ax is axes[0])
         ax.axhline(0.5, color=MUTED, linewidth=0.8)
         ax.margins(x=0.05)
         ax.set_xlabel(OF)
@@ -62,9 +62,9 @@ def sensitivity(inputs: FigureInputs) -> Figure | None:
     entitle(
         figure,
         "Does the ranking survive other choices?",
-        "One choice is changed at a time. Hollow: as scored, of an encoder without such a variant.",
-        "Lines: 95% intervals. τ: Kendall's, of the order of encoders with that as scored (1: the same).",
-        f"=: the encoder that is first as scored is first here, too, or {TOO_CLOSE}.",
+        "One choice is changed at a time. Hollow: an encoder without this variant, as scored.",
+        "Lines: 95% intervals. Kendall's τ compares the ranking with the one as scored (1: the same).",
+        f"=: the encoder that is first as scored is also first here, or {TOO_CLOSE}.",
         *left_out(len(legend), len(encoders), "encoders are named above"),
         legend=legend,
     )
@@ -95,7 +95,8 @@ def _row(
         beside(ax, text, (1, at), (6, 0), where, va="center", annotation_clip=False)
 
 
-def _told(name: str, rows: Sequence[Variation]) -> str:
+def _row_name(name: str, rows: Sequence[Variation]) -> str:
+    """Return the name of a variant, with the number of encoders that have it if not all do."""
     changed = {e for row in rows if row.variant == name for e in row.values if e not in row.unchanged}
     everyone = {e for row in rows for e in row.values}
     return name if changed == everyone else f"{name} ({len(changed)} of {len(everyone)})"

@@ -1,4 +1,4 @@
-"""The same score under choices that somebody else might have made, and whether the ranking survives them."""
+"""The same score under choices that somebody else might have made."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
     Sides = tuple[Matrix, Matrix]
 
-_SAME = 1e-14  # of its size: a feature that spreads no more is the same for all, up to rounding
+_SAME = 1e-14  # a feature with a smaller spread, relative to its size, is constant up to rounding
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way to come to the vectors of a pair.
+    """One way to get the vectors of a pair.
 
     Args:
-        name: what is other than in the run's scores.
+        name: what differs from the run's scores.
         x: vision side [n, dx].
         y: text side [n, dy].
     """
@@ -52,11 +52,11 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """A choice that the models can't follow.
+class MissingVariant:
+    """A variant that the models can't provide.
 
     Args:
-        name: what would be other than in the run's scores.
+        name: what would differ from the run's scores.
         reason: why there are no such vectors.
     """
 
@@ -72,15 +72,15 @@ def sensitivity(
     layers: Callable[..., Layers],
     settings: Settings,
 ) -> list[Score]:
-    """Return calibrated CKA of one pair under each variant that there is, with its interval.
+    """Return calibrated CKA of one pair under each variant that the models allow, with its interval.
 
     Args:
         encoder: the vision side.
         llm: the text side.
         pair: their embeddings as the run scores them.
-        varied: gives a model's embeddings under other options.
-        layers: gives all hidden layers of a model.
-        settings: seed.
+        varied: returns a model's embeddings under other options.
+        layers: returns all hidden layers of a model.
+        settings: the settings of the run, of which only the seed counts.
     """
     metric = METRICS.get(OF)
     scores = []
@@ -91,14 +91,14 @@ def sensitivity(
             "variant": variant.name,
             "params": {**preprocessing(pair), "of": OF},
         }
-        if isinstance(variant, Lost):
+        if isinstance(variant, MissingVariant):
             common["dims"] = ()
             scores.append(Score(value=None, status="not_applicable", reason=variant.reason, **common))
             continue
         common["dims"] = (variant.x.shape[1], variant.y.shape[1])
         try:
             with blas_threads(pair):
-                found = evaluate(
+                evaluation = evaluate(
                     metric,
                     variant.x,
                     variant.y,
@@ -113,10 +113,10 @@ def sensitivity(
             continue
         scores.append(
             Score(
-                value=found.value,
-                interval=found.interval,
-                deletions=found.deletions,
-                flags=found.flags,
+                value=evaluation.value,
+                interval=evaluation.interval,
+                deletions=evaluation.deletions,
+                flags=evaluation.flags,
                 **common,
             )
         )
@@ -129,8 +129,8 @@ def variants(
     pair: Pair,
     varied: Callable[..., Embeddings],
     layers: Callable[..., Layers],
-) -> Iterator[Variant | Lost]:
-    """Yield the pair as it is scored, then what else there is of it: one choice is changed at a time.
+) -> Iterator[Variant | MissingVariant]:
+    """Yield the pair as it is scored, then its variants, which change one choice at a time.
 
     Raises:
         WeightsMissingError: the weights are gone since the pair was embedded.
@@ -141,7 +141,7 @@ def variants(
         except WeightsMissingError:
             raise
         except ModelError as error:
-            yield Lost(name, str(error))
+            yield MissingVariant(name, str(error))
             continue
         if sides is not None:
             yield Variant(name, *sides)
@@ -154,7 +154,7 @@ def _choices(
     varied: Callable[..., Embeddings],
     layers: Callable[..., Layers],
 ) -> Iterator[tuple[str, Callable[[], Sides | None]]]:
-    """Yield the name of each variant with what computes its sides: None where models give no such thing."""
+    """Yield the name of each variant with a function that returns its sides, or None if there are none."""
     x, y = (np.asarray(side.values, dtype=np.float64) for side in (pair.x, pair.y))
     yield AS_SCORED, lambda: (x, y)
     if isinstance(encoder, Encoder):
@@ -182,19 +182,18 @@ def _choices(
 
 
 def other_poolings(encoder: Encoder) -> list[str]:
-    """Return the poolings of the encoder's output other than the one in effect, each vector once."""
-    own = encoder.pooling
-    # The pooler of a family that embeds by CLS is that very CLS.
-    same = {own, "pooler"} if own == "cls" else {own}
-    if encoder.options.layer is not None:
-        return [name for name in encoder.layer_poolings if name not in same]
-    return [name for name in encoder.poolings if name not in same]
+    """Return the other poolings of the encoder's output that give other vectors than the one in effect."""
+    same = {encoder.pooling}
+    if encoder.pooling == "cls":
+        same.add("pooler")  # in a family that embeds by CLS, the pooler returns the CLS vector
+    names = encoder.poolings if encoder.options.layer is None else encoder.layer_poolings
+    return [name for name in names if name not in same]
 
 
 def standardised(values: Matrix) -> Matrix:
-    """Return features of mean 0 and standard deviation 1; those that are the same for all are left out.
+    """Return features with mean 0 and standard deviation 1; constant features are left out.
 
-    Where none is left, all are 0.
+    If no feature is left, all values are 0.
     """
     spread = values.std(axis=0)
     kept = spread > _SAME * np.abs(values).max(axis=0)
@@ -209,7 +208,7 @@ def _values(embeddings: Embeddings) -> Matrix:
 
 
 def _raw(model: Described, side: Embeddings, varied: Callable[..., Embeddings]) -> Matrix:
-    """Return vectors with their lengths, where the model can give them again; else as they are."""
+    """Return the vectors with their own lengths if the model can embed again; else as they are."""
     return _values(varied(model, l2=False) if isinstance(model, Encoder | LLM) else side)
 
 
@@ -224,29 +223,23 @@ def _with_pooling(
     varied: Callable[..., Embeddings],
     layers: Callable[..., Layers],
 ) -> Sides:
-    return _pooled(encoder, pooling, varied, layers), y
-
-
-def _pooled(
-    encoder: Encoder, pooling: str, varied: Callable[..., Embeddings], layers: Callable[..., Layers]
-) -> Matrix:
-    """Return the encoder's output by another pooling: from the pass of all layers where that has it."""
+    """Return the sides with another pooling of the encoder, taken from its hidden layers if they have it."""
     if pooling in encoder.layer_poolings and encoder.options.layer is None:
         with suppress(LayersMissingError):
-            found = layers(encoder).end(pooling)
-            if found is not None:
-                values = np.asarray(found, dtype=np.float64)
-                return unit_rows(values) if encoder.options.l2 else values
-    return _values(varied(encoder, pooling=pooling))
+            end = layers(encoder).end(pooling)
+            if end is not None:
+                values = np.asarray(end, dtype=np.float64)
+                return unit_rows(values) if encoder.options.l2 else values, y
+    return _values(varied(encoder, pooling=pooling)), y
 
 
 def _middle(model: Described, layers: Callable[..., Layers]) -> Matrix | None:
-    """Return the middle hidden layer, scaled as the run scales; None where the model gives no layers."""
+    """Return the middle hidden layer, scaled as the run scales; None if the model has no layers."""
     if not isinstance(model, Encoder | LLM):
         return None
     try:
-        found = layers(model)
+        hidden = layers(model)
     except LayersMissingError:
         return None
-    values = np.asarray(found.at(found.values.shape[1] // 2, found.pooling), dtype=np.float64)
-    return unit_rows(values) if found.model.params.get("l2", True) else values
+    values = np.asarray(hidden.at(hidden.values.shape[1] // 2, hidden.pooling), dtype=np.float64)
+    return unit_rows(values) if hidden.model.params.get("l2", True) else values

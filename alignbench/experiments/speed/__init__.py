@@ -1,4 +1,4 @@
-"""Speed: what encoders, LLMs and metrics take in time and memory; saved, and compared on demand."""
+"""Speed: the time and memory that encoders, LLMs and metrics take; saved, and compared on demand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EXPERIMENT = Experiment(
             works.scoring,
             of=(),
             sweep={"metric": METRICS.names, "n": works.SIZES},
-            cost=Cost(0.09, asked=1.9),  # asked for, it times slow metrics and large n, too
+            cost=Cost(0.09, asked=1.9),  # if asked for, it also times slow metrics and large n
             timed=True,
         ),
     ),
@@ -39,11 +39,11 @@ EXPERIMENT = Experiment(
     ),
     not_for_arrays="times metrics and models",
     measures={
-        "latency_ms": "Median time of a batch in the model, without preparation of the images.",
+        "latency_ms": "Median time of a batch in the model, without preprocessing of the images.",
         "throughput": "Images or texts per second.",
         "token_throughput": "Tokens per second.",
-        "peak_memory": "Memory at its peak: on a CPU what a call adds, on CUDA all, weights included.",
-        "preprocess_ms": "Time to make an image ready for the model.",
+        "peak_memory": "Peak memory: on a CPU what a call adds, on CUDA everything, weights included.",
+        "preprocess_ms": "Time to prepare an image for the model.",
         "decode_ms": "Time to decode an image file.",
         "metric_ms": "Time to compute the metric's value, without null and interval.",
     },

@@ -1,6 +1,6 @@
-"""What the rest of the machine does while something is timed, and how much memory this process takes.
+"""What other processes do while something is timed, and how much memory this process takes.
 
-Read from where Linux says it; what another system does not say is None, never a guess.
+Both are read from Linux's /proc; what another system does not tell is None and never a guess.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _RESET_PEAK = "5"
-_DISTURBED = 0.05  # of the time spent waiting for a CPU
-_PARALLEL = 1.05  # CPU seconds a second: more than one thread can use
+_DISTURBED = 0.05  # of the time, spent waiting for a CPU
+_PARALLEL = 1.05  # CPU seconds per second, more than one thread can use
 MIB = 2**20
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-_MOST_MMAP, _MOST_INT = 32 * MIB, 2**31 - 1  # the largest that it takes
+_MOST_MMAP, _MOST_INT = 32 * MIB, 2**31 - 1  # the largest values that malloc accepts
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU seconds used up to a moment.
+    """The CPU seconds used up to a moment.
 
     Args:
         at: the moment.
-        own: by this process.
-        everybody: by all processes and by the machine's host; None where the system doesn't say.
+        own: the CPU seconds of this process.
+        everybody: the CPU seconds of all processes and of the machine's host; None if unknown.
     """
 
     at: float
@@ -44,12 +44,12 @@ class Usage:
 
 
 class Machine:
-    """The clocks and gauges that a timing is made with.
+    """The clocks and gauges for timings.
 
     Args:
-        device: where the timed work runs: its end is waited for.
+        device: the device of the timed work; a timing waits for its end.
         threads: how many threads compute.
-        proc: where Linux says what processes do.
+        proc: the folder in which Linux tells what processes do.
     """
 
     def __init__(self, device: str = "cpu", threads: int = 1, proc: Path = Path("/proc")) -> None:
@@ -67,19 +67,19 @@ class Machine:
         return time.process_time()
 
     def waited(self) -> float | None:
-        """Return the seconds that this thread has stood ready while others had the CPU."""
+        """Return the seconds that this thread was ready to run while others had the CPU."""
         try:
             return int((self.proc / "thread-self" / "schedstat").read_text("ascii").split()[1]) / 1e9
         except (OSError, IndexError, ValueError):
             return None
 
     def timed(self, call: Callable[[], object]) -> tuple[float, bool]:
-        """Return the seconds of a call until its accelerator has done it, and whether they can be relied on.
+        """Return the seconds of a call until its accelerator is done, and whether they can be relied on.
 
-        Of one thread on a CPU, the time that it stood ready while other processes had the CPU is left out:
-        what remains, computing and waiting for something of its own, is what the call takes on an idle
-        machine. With several threads or an accelerator, it can't be told what a wait has cost in all: the
-        seconds are those of the wall clock, and can't be relied on if the thread waited for a CPU.
+        For one thread on a CPU, the time that it was ready while other processes had the CPU is subtracted:
+        the rest is what the call takes on an idle machine. With several threads or an accelerator, it is
+        unknown how much a wait costs in all, so the seconds are those of the wall clock, and they can't be
+        relied on if the thread waited for a CPU.
         """
         self.synchronise()
         before, ready, computed, started = self.now(), self.waited(), self.computed(), self.now()
@@ -90,18 +90,18 @@ class Machine:
         ready_now, after = self.waited(), self.now()
         if ready is None or ready_now is None:
             return seconds, True
-        # What may have been waited while the clocks were read was not waited by the call.
+        # A wait while the clocks were read is not a wait of the call.
         waited = max(0.0, ready_now - ready - (after - before - seconds))
         if self.alone and computed <= _PARALLEL * seconds:
             return min(seconds, max(computed, seconds - waited)), True  # no call takes less than it computes
         return seconds, waited <= _DISTURBED * seconds
 
     def pause(self, seconds: float) -> None:
-        """Leave the machine to others for a while."""
+        """Wait, so that others can use the machine."""
         time.sleep(seconds)
 
     def synchronise(self) -> None:
-        """Wait until an accelerator has done what it was given."""
+        """Wait until the accelerator has finished its work."""
         torch = sys.modules.get("torch")
         if torch is None or self.device == "cpu":
             return
@@ -111,13 +111,13 @@ class Machine:
             torch.mps.synchronize()
 
     def usage(self) -> Usage:
-        """Return what has been used of the CPUs so far."""
+        """Return the CPU seconds used so far."""
         return Usage(self.now(), self.computed(), _everybody(self.proc))
 
     def others(self, since: Usage) -> float | None:
         """Return how many cores other processes have kept busy since then.
 
-        Where only the load average is known, it stands for the last minute.
+        If only the load average is known, it is used; it covers the last minute.
         """
         now = self.usage()
         seconds = max(now.at - since.at, 1e-9)
@@ -130,9 +130,10 @@ class Machine:
             return None
 
     def peak_memory(self, call: Callable[[], object]) -> float | None:
-        """Return the MiB that `call` needs at its peak; None where the system doesn't say.
+        """Return the MiB that `call` needs at its peak; None if the system doesn't tell.
 
-        On CUDA all that torch has allocated, weights included; elsewhere how much the resident set grows.
+        On CUDA this is everything that torch has allocated, weights included; elsewhere it is the growth of
+        the resident set.
         """
         if self.device.startswith("cuda"):
             return _cuda_peak(call, self.device)
@@ -140,17 +141,17 @@ class Machine:
 
 
 def threads_to_use() -> int:
-    """Return how many threads timed work gets: one, or as many as OMP_NUM_THREADS says."""
+    """Return how many threads timed work gets: the value of OMP_NUM_THREADS, or one."""
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     return int(given) if given.isdecimal() and int(given) > 0 else 1
 
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Let torch and BLAS compute with so many threads.
+    """Let torch and BLAS compute with `count` threads.
 
-    With several, each waits for the slowest at every step: on two cores that other processes used, too, a
-    forward pass of 13 ms took 1,500 ms, and one thread's took 8 ms as on an idle machine.
+    Each of several threads waits for the slowest at every step: on two cores that other processes also used,
+    a forward pass of 13 ms took 1,500 ms, while a single thread took 8 ms as on an idle machine.
     """
     from threadpoolctl import threadpool_limits
 
@@ -167,11 +168,11 @@ def threads(count: int) -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Have the allocator keep what this process frees, where it can be told to.
+    """Make the allocator keep the memory that this process frees, if the allocator supports that.
 
-    Whether the pages of a freed array of up to 32 MiB go back to the system, to be zeroed anew for the next
-    one, otherwise depends on all that was freed before: the same call took half as long again in every other
-    process. It holds until the process ends.
+    Otherwise it depends on everything freed before whether the pages of a freed array of up to 32 MiB go back
+    to the system and have to be zeroed again for the next array: in every other process, the same call took
+    half as long again. The setting holds until the process ends.
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         libc = ctypes.CDLL(None)
@@ -180,7 +181,7 @@ def keep_freed_memory() -> None:
 
 
 def _everybody(proc: Path) -> float | None:
-    """Return the seconds that all CPUs have been busy, what the host took for others included."""
+    """Return the seconds that all CPUs have been busy, including what the host took for others."""
     try:
         fields = [int(field) for field in (proc / "stat").read_text("ascii").split("\n", 1)[0].split()[1:9]]
         user, nice, system, _idle, _iowait, irq, softirq, steal = fields
@@ -201,7 +202,7 @@ def _cuda_peak(call: Callable[[], object], device: str) -> float:
 
 def _resident_growth(call: Callable[[], object], process: Path) -> float | None:
     with contextlib.suppress(OSError, AttributeError, TypeError):
-        # What was freed and is kept for later would hide what the call needs.
+        # Freed memory that the allocator keeps would hide what the call needs.
         ctypes.CDLL(None).malloc_trim(0)
     before = _resident(process, "VmRSS")
     try:

@@ -1,7 +1,7 @@
-"""Work that no commit changes, timed beside the work that may have: it tells what the machine has become.
+"""Reference work that no commit changes: timed beside other work, it tells how fast the machine is now.
 
-A virtual machine whose host is busy is slower for minutes, and no process that it knows of shows why. Work of
-three kinds is timed, since such a host takes more from one than from another.
+A virtual machine whose host is busy is slower for minutes, and none of its own processes shows why. Work of
+three kinds is timed, since a busy host slows some kinds more than others.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
     from alignbench.experiments.speed.machine import Machine
 
-_MOST = 1.3  # virtual machines were seen to lose a fifth
+_MOST = 1.3  # virtual machines were observed to lose a fifth of their speed
 _ROUNDS = 3
-_READINGS = 5  # whose median counts: one reading of a few milliseconds is noisy
+_READINGS = 5  # their median counts, since one reading of a few milliseconds is noisy
 _SIDE = 256  # of the matrices
-_MEMORY = 1_000_000  # numbers of an array, more than a core's own cache holds
+_MEMORY = 1_000_000  # numbers in an array, more than the cache of a core holds
 _SMALL, _CALLS = 200, 200
 
 
 class Reference:
-    """Readings of the reference work, the latest of which tell the machine's speed now.
+    """Readings of the reference work; the latest of them tell the current speed of the machine.
 
     Args:
-        machine: with whose clock they are made.
+        machine: the machine whose clock times them.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -38,7 +38,7 @@ class Reference:
         self._readings: deque[dict[str, float]] = deque(maxlen=_READINGS)
 
     def read(self) -> dict[str, float]:
-        """Time the work once more; return kind -> seconds, the medians of the latest readings."""
+        """Time the work once more; return kind -> the median seconds of the latest readings."""
         self._readings.append({kind: self._seconds(call) for kind, call in self._work.items()})
         return {kind: statistics.median(of[kind] for of in self._readings) for kind in self._work}
 
@@ -48,20 +48,20 @@ class Reference:
 
 
 def slowdown(then: Mapping[str, float], now: Mapping[str, float]) -> float:
-    """Return how many times as long the machine itself takes now: by the kind that lost most, from 1 to 1.3.
+    """Return how many times as long the machine takes now, for the kind that lost most: from 1 to 1.3.
 
-    More than that is not believed: a commit that slows down all of its process, the reference work with it,
-    must not excuse itself.
+    The limit of 1.3 keeps a commit from excusing itself by slowing down its whole process, and with it the
+    reference work.
 
     Args:
-        then: kind -> seconds, of saved timings; empty where they were saved without.
-        now: the same of this moment.
+        then: kind -> seconds when the timings were saved; empty if these were not saved.
+        now: kind -> seconds now.
     """
     return min(_MOST, max([1.0, *(now[kind] / then[kind] for kind in then.keys() & now.keys())]))
 
 
 def _works() -> dict[str, Callable[[], object]]:
-    """Return kind -> work of less than a millisecond: a product, a pass over memory, many small calls."""
+    """Return kind -> work that takes less than a millisecond: a product, a pass over memory, small calls."""
     matrix = np.linspace(-1, 1, _SIDE * _SIDE, dtype=np.float32).reshape(_SIDE, _SIDE)
     product = np.empty_like(matrix)
     large, other, small = np.ones(_MEMORY), np.ones(_MEMORY), np.ones(_SMALL)
@@ -72,7 +72,7 @@ def _works() -> dict[str, Callable[[], object]]:
 
     return {
         "product": lambda: np.matmul(matrix, matrix, out=product),
-        # In place: where a new array comes to lie changes the time by a third.
+        # In place, since the address of a new array changes the time by a third.
         "memory": lambda: np.add(large, other, out=large),
         "calls": calls,
     }

@@ -1,4 +1,4 @@
-"""Timed rounds of a call, made again where other processes disturbed them."""
+"""Timed rounds of a call, which are repeated if other processes disturbed them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 _SHORTEST_ROUND = 0.005  # seconds; shorter calls are repeated in a round
 _MOST_CALLS = 1000  # in a round
-_BUSY = 0.1  # of the cores used by others
-_VERY_LONG = 10  # times `seconds` for the least rounds
+_BUSY = 0.1  # of the cores, used by others
+_VERY_LONG = 10  # times `seconds`: the most that the least number of rounds may take
 _WARM_UP_SHARE = 0.5  # of the seconds of the rounds
-_PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)  # before another try of a timing
+_PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)  # seconds before another try of a timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class Effort:
     """How much is done for one timing.
 
     Args:
-        warmups: calls before anything is timed; fewer, but one, where calls take long.
-        rounds: timed rounds.
-        least: so many rounds even where calls take long, but not where they take ten times too long.
-        seconds: for all rounds together; where calls take long there are fewer rounds.
-        longest: the seconds that a call may take; None for any.
+        warmups: the number of calls before anything is timed; fewer, but at least one, if calls take long.
+        rounds: the number of timed rounds.
+        least: the least number of rounds if calls take long, unless they take ten times too long.
+        seconds: the time for all rounds together; if calls take long, there are fewer rounds.
+        longest: the most seconds that a call may take; None for any.
     """
 
     warmups: int = 3
@@ -42,29 +42,29 @@ class Effort:
     longest: float | None = None
 
     def rounds_of(self, seconds: float) -> int:
-        """Return how many rounds of that length there are: at least `least`; one where they take too long."""
+        """Return how many rounds of that length to time: at least `least`, or one if they take too long."""
         affordable = self.seconds / max(seconds, 1e-9)
         least = min(self.least, int(_VERY_LONG * affordable))
         return max(1, min(self.rounds, max(least, int(affordable))))
 
 
-# In a run of everything speed is one of many. Metrics are many, models are few.
+# A run of everything spends little time on speed: less on each of many metrics than on each of a few models.
 USUAL = Effort(seconds=0.3)
 BRIEF = Effort(seconds=0.1, least=2, longest=0.1)
-ASKED = Effort(seconds=10.0)  # where speed is asked for by name
+ASKED = Effort(seconds=10.0)  # if the user asks for speed by name
 
 
 @dataclass
 class Patience:
-    """The seconds that may yet be spent on waiting for a quiet machine, over all timings of a run.
+    """The seconds that are left to wait for a quiet machine, over all timings of a run.
 
     Args:
-        seconds: in all.
-        a_timing: at most for one of them.
+        seconds: the seconds for all timings together.
+        per_timing: the most seconds for one of them.
     """
 
     seconds: float
-    a_timing: float = 2.0
+    per_timing: float = 2.0
 
 
 class TooSlow(Exception):  # noqa: N818 (nothing went wrong: it is a decision)
@@ -73,18 +73,18 @@ class TooSlow(Exception):  # noqa: N818 (nothing went wrong: it is a decision)
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What was measured of a call.
+    """The measurements of a call.
 
     Args:
-        seconds: of a call, for each round.
-        warmups: calls before.
-        calls: in a round.
-        repeated: rounds that were made again because most were disturbed, or slower than expected.
-        disturbed: rounds that can't be relied on: they waited for a CPU.
-        others: cores that other processes kept busy meanwhile; None where nobody knows.
-        cores: that there are.
-        reference: kind -> seconds that work which never changes took, by the reading after this timing and
-            those before it; empty where it was not timed.
+        seconds: the seconds of a call, for each round.
+        warmups: the number of calls before the first round.
+        calls: the number of calls in a round.
+        repeated: how many rounds were repeated because most were disturbed or slower than expected.
+        disturbed: how many rounds can't be relied on because they waited for a CPU.
+        others: how many cores other processes kept busy meanwhile; None if unknown.
+        cores: how many cores there are.
+        reference: kind -> seconds of the reference work, by the reading after this timing and those before
+            it; empty if it was not timed.
     """
 
     seconds: tuple[float, ...]
@@ -98,7 +98,7 @@ class Timing:
 
     @property
     def median(self) -> float:
-        """The seconds of a call."""
+        """The median seconds of a call."""
         return statistics.median(self.seconds)
 
     @property
@@ -111,7 +111,7 @@ class Timing:
 
     @property
     def deviation(self) -> float | None:
-        """The standard deviation of the rounds (n−1); None of a single one."""
+        """The standard deviation of the rounds (n−1); None for a single round."""
         return statistics.stdev(self.seconds) if len(self.seconds) > 1 else None
 
     @property
@@ -121,7 +121,7 @@ class Timing:
 
     @property
     def busy(self) -> bool:
-        """Whether other processes made it slower than it need be."""
+        """Whether other processes slowed the timing down."""
         return self.mostly_disturbed or (self.others or 0.0) > _BUSY * self.cores
 
 
@@ -136,17 +136,17 @@ def measure(
 ) -> Timing:
     """Time a call.
 
-    While there is patience, a timing is made again where most rounds had to wait for a CPU, which says more
-    of other processes than of the call, and where it is slower than expected: what slows a machine down
-    without showing (a neighbour on the same host, a hot CPU) passes, slow code stays slow.
+    While there is patience, a timing is repeated if most rounds had to wait for a CPU, which says more about
+    other processes than about the call, or if it is slower than expected. Hidden causes of a slow machine (a
+    neighbour on the same host, a hot CPU) pass, but slow code stays slow.
 
     Args:
-        call: what is timed; it must leave things as they were.
-        effort: how many rounds.
+        call: the call to time; it must leave no effects.
+        effort: how many rounds to time.
         machine: its clocks.
-        reference: what tells the machine's own speed.
-        too_slow_by: how much slower than expected a timing is; 0 or less where it is not.
-        patience: how long to wait for a quiet machine; shared by all timings of a run.
+        reference: the reference work, which tells the speed of the machine.
+        too_slow_by: returns how much slower than expected a timing is; 0 or less if it is not.
+        patience: how long to wait for a quiet machine; all timings of a run share it.
 
     Raises:
         TooSlow: a call takes longer than `effort.longest`.
@@ -161,13 +161,13 @@ def measure(
     for pause in _PAUSES:
         spent = machine.now() - started
         doubtful = timing.mostly_disturbed or doubts(timing)[0] > 0
-        if not doubtful or spent >= min(patience.seconds, patience.a_timing):
+        if not doubtful or spent >= min(patience.seconds, patience.per_timing):
             break
         machine.pause(pause)
         try:
             again = _all_rounds(call, effort, machine, reference)
         except TooSlow:
-            break  # the timing that there is stays, and is judged
+            break  # the timing so far counts
         timing = replace(min(timing, again, key=doubts), repeated=timing.repeated + len(again.seconds))
     patience.seconds -= machine.now() - started
     return timing
@@ -198,7 +198,7 @@ def _all_rounds(
 
 
 def _warm_up(call: Callable[[], object], effort: Effort, machine: Machine) -> tuple[int, float]:
-    """Return how many calls it took, and the seconds of the fastest."""
+    """Return the number of calls, and the seconds of the fastest."""
     spent: list[float] = []
     while len(spent) < effort.warmups and sum(spent) <= _WARM_UP_SHARE * effort.seconds:
         seconds, _ = machine.timed(call)
@@ -210,7 +210,7 @@ def _warm_up(call: Callable[[], object], effort: Effort, machine: Machine) -> tu
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    # A collection of all that torch and transformers keep takes a tenth of a second, in whichever round.
+    # Collecting all objects of torch and transformers takes a tenth of a second, in an arbitrary round.
     enabled = gc.isenabled()
     gc.disable()
     try:

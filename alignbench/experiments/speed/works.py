@@ -1,4 +1,4 @@
-"""What is timed: decoding, preprocessing, encoders, LLMs, metrics; and the scores that come of it."""
+"""What is timed (decoding, preprocessing, encoders, LLMs and metrics), and the scores of the timings."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from alignbench.types import ModelInfo
     from alignbench.weights.protocols import ImageModel, TextModel
 
-IMAGES = 16  # that are decoded and preprocessed in a call
-TEXTS = 32  # that are embedded in a call
-TOKENS_A_BATCH = 2048  # as in embedding
-SIZES = (100, 1_000, 5_000)  # rows that metrics are computed of
+IMAGES = 16  # decoded or preprocessed in a call
+TEXTS = 32  # embedded in a call
+TOKENS_PER_BATCH = 2048  # as in embedding
+SIZES = (100, 1_000, 5_000)  # rows of the embeddings that metrics are timed on
 WIDTH = 256  # of both sides of the synthetic embeddings
-PARTS = (10, 5)  # so many times fewer rows tell about how long all of them will take
-_FEWEST = 100  # rows that tell anything of many more
+PARTS = (10, 5)  # a tenth and a fifth of the rows tell roughly how long all of them will take
+_FEWEST = 100  # rows; the time of fewer says nothing about that of many
 TYPES = ("chart", "table", "document")
 
 
@@ -44,21 +44,21 @@ class Work:
     """Something to be timed.
 
     Args:
-        latency: the metric's name under which the time is recorded, in milliseconds.
-        call: does it; None where there is nothing to do, and `reason` says why.
-        per: how many parts the recorded time is divided by: 1 for a whole batch.
+        latency: the name of the metric that records the time, in milliseconds.
+        call: does the work; None if there is nothing to do, and `reason` says why.
+        per: what the recorded time is divided by: 1 for a whole batch, or the number of its parts.
         items: how many images, texts or rows a call handles.
-        throughput: what is counted a second: metric's name -> (how many a call, unit).
-        at: what tells this work from others of the same model: {"batch_size": 4}.
+        throughput: name of a metric per second -> (how many items a call counts, unit).
+        at: what tells this work from other work of the same model, such as {"batch_size": 4}.
         dataset: name and digest, or "synthetic".
-        model: what does it; None where no model takes part.
+        model: the model that does the work; None if there is none.
         dims: the width of both sides of a metric.
-        brief: whether it is one of so many that a run of everything gives it little time.
-        memory: whether the memory that it needs is measured, too.
-        weights: how many bytes the model's weights take in memory; 0 where nobody knows.
-        group: what it is shown with in pytest-benchmark's table.
-        series: what the same work of more or fewer items has in common; "" where there is none.
-        parts: items -> the same work of so many, to tell how long that of all will take.
+        brief: whether there is so much work of this kind that a run of everything gives it little time.
+        memory: whether to measure also the memory that it needs.
+        weights: how many bytes the model's weights take in memory; 0 if unknown.
+        group: the group in pytest-benchmark's table.
+        series: the name that work with more or fewer items shares; "" if there is no such work.
+        parts: items -> the same work with that many items, to predict how long all items will take.
         reason: why there is nothing to do.
     """
 
@@ -111,8 +111,9 @@ def preprocessing(encoder: ImageModel, dataset: Dataset) -> Work:
 
 
 def encoding(encoder: ImageModel, dataset: Dataset, batch_size: int) -> Work:
-    """Return a forward pass of a batch; of an encoder that only has `embed`, with its preprocessing."""
-    images = [sample.open_image() for sample in _cycled(dataset.samples, batch_size)]
+    """Return a forward pass of a batch; if an encoder has only `embed`, that includes its preprocessing."""
+    samples = islice(cycle(_spread(dataset.samples, batch_size)), batch_size)  # repeated if there are too few
+    images = [sample.open_image() for sample in samples]
     prepare, forward = image_calls(encoder)
     batch = [prepare(image) for image in images]
     return Work(
@@ -130,7 +131,7 @@ def encoding(encoder: ImageModel, dataset: Dataset, batch_size: int) -> Work:
 
 
 def embedding_texts(llm: TextModel, dataset: Dataset) -> Work:
-    """Return the embedding of texts as a run embeds them: made tokens of, in batches by length."""
+    """Return the embedding of texts as a run embeds them: tokenised, and in batches by length."""
     texts = [sample.text for sample in _spread(dataset.samples, TEXTS)]
     count = {"throughput": (len(texts), "texts/s")}
     if prepares_texts(llm):
@@ -140,7 +141,7 @@ def embedding_texts(llm: TextModel, dataset: Dataset) -> Work:
         if not prepares_texts(llm):
             return embed_of(llm, "text")(texts)
         tokens = llm.tokenize(texts)
-        batches = text_batches([len(of) for of in tokens], TOKENS_A_BATCH)
+        batches = text_batches([len(of) for of in tokens], TOKENS_PER_BATCH)
         return [llm.forward([tokens[i] for i in batch]) for batch in batches]
 
     return Work(
@@ -158,7 +159,7 @@ def embedding_texts(llm: TextModel, dataset: Dataset) -> Work:
 
 
 def scoring(metric: str, n: int) -> Work:
-    """Return the computation of a metric's value, without null and interval, of n synthetic rows."""
+    """Return the computation of a metric's value on n synthetic rows, without null and interval."""
     parts = [n // part for part in PARTS] if n >= 10 * _FEWEST else []
     return Work(
         latency="metric_ms",
@@ -186,7 +187,7 @@ def _metric_call(metric: Metric, n: int) -> Callable[[], float]:
 
 @lru_cache(maxsize=8)
 def synthetic(n: int) -> tuple[Any, Any, Any]:
-    """Return two sides [n, WIDTH] that share half of their variance, and labels [n]; the same every time."""
+    """Return two sides [n, WIDTH] that share half of their variance, and labels [n]; always the same."""
     rng = np.random.default_rng(0)
     shared = rng.standard_normal((n, WIDTH))
     x = shared + rng.standard_normal((n, WIDTH))
@@ -195,11 +196,11 @@ def synthetic(n: int) -> tuple[Any, Any, Any]:
 
 
 def expected_seconds(items: int, known: Mapping[int, float]) -> float:
-    """Return about how long work of so many items will take: seconds grow by a power of them, from 0 to 3.
+    """Return roughly how long work takes, assuming that it grows with a power of the items from 0 to 3.
 
     Args:
-        items: more than any that is known.
-        known: items -> seconds, of at least two; the two largest tell.
+        items: the number of items, more than any known one.
+        known: items -> seconds, at least two of them; the two largest are used.
     """
     (fewer, less), (more, most) = sorted(known.items())[-2:]
     power = np.log(max(most, 1e-9) / max(less, 1e-9)) / np.log(more / fewer)
@@ -207,37 +208,39 @@ def expected_seconds(items: int, known: Mapping[int, float]) -> float:
 
 
 def refuse_slow(work: Work, longest: float, known: Mapping[int, float], machine: Machine) -> None:
-    """Refuse work of which fewer items say that all would take too long: those timed so far, or parts.
+    """Refuse work that would take too long, judging by work with fewer items: timed before, or its parts.
 
     Args:
-        work: what is to be timed.
-        longest: the seconds that it may take.
-        known: items -> seconds, of this work as far as it was timed.
+        work: the work to be timed.
+        longest: the most seconds that it may take.
+        known: items -> seconds of the same work, as far as it was timed before.
         machine: the clocks.
 
     Raises:
-        TooSlow: it would.
+        TooSlow: the work would take longer.
     """
     fewer = {items: seconds for items, seconds in known.items() if items < work.items}
     for items, part in sorted(work.parts.items()):
         too_slow = any(seconds > longest for seconds in fewer.values())
         if not too_slow and items not in fewer and (len(fewer) < 2 or max(fewer) < items):
-            fewer[items] = min(machine.timed(part)[0] for _ in range(2))  # the two largest tell best
-    expected = [*fewer.values(), *([expected_seconds(work.items, fewer)] if len(fewer) > 1 else [])]
+            fewer[items] = min(machine.timed(part)[0] for _ in range(2))
+    expected = list(fewer.values())
+    if len(fewer) > 1:
+        expected.append(expected_seconds(work.items, fewer))
     if any(seconds > longest for seconds in expected):
         raise TooSlow
 
 
 def timing_scores(work: Work, timing: Timing, **how: Any) -> list[Score]:
-    """Return the scores of a timing: the median's milliseconds, and what is done a second.
+    """Return the scores of a timing: the median time in milliseconds, and the throughput per second.
 
-    Rounds of one process say little of the next run, so there is no interval: the quartiles and the standard
-    deviation of the rounds are in `params`.
+    The rounds of one process say little about the next run, so there is no interval; the quartiles and the
+    standard deviation of the rounds are in `params`.
 
     Args:
         work: what was timed.
         timing: the rounds.
-        how: device, threads, ...: recorded with each score.
+        how: the device, the threads, ..., which are recorded with each score.
     """
     low, high = timing.quartiles
     rounds = {
@@ -271,7 +274,7 @@ def timing_scores(work: Work, timing: Timing, **how: Any) -> list[Score]:
 
 
 def memory_score(work: Work, mib: float | None, device: str, **how: Any) -> Score:
-    """Return the score of the memory that a call needed at its peak, beside the size of the weights."""
+    """Return the score of the peak memory of a call, with the size of the weights in `params`."""
     weights = {"weights_mib": round(work.weights / 2**20, 2)} if work.weights else {}
     gauge = (
         "allocated on the device, weights included" if device.startswith("cuda") else "resident set growth"
@@ -281,7 +284,7 @@ def memory_score(work: Work, mib: float | None, device: str, **how: Any) -> Scor
 
 
 def not_timed(work: Work) -> Score:
-    """Return the score of work that there is none of."""
+    """Return a score without a value for work that can't be done."""
     return _score(work, work.latency, None, "ms", {}, reason=work.reason)
 
 
@@ -316,11 +319,6 @@ def _score(
 
 
 def _spread(samples: Sequence[Sample], most: int) -> list[Sample]:
-    """Return at most so many samples, evenly from all: data come sorted by type."""
+    """Return at most `most` samples, evenly from all, since data are sorted by type."""
     chosen = np.unique(np.linspace(0, len(samples) - 1, min(most, len(samples))).round().astype(int))
     return [samples[i] for i in chosen]
-
-
-def _cycled(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """Return so many samples, evenly from all, some of them again where there are fewer."""
-    return list(islice(cycle(_spread(samples, count)), count))

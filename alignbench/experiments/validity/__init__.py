@@ -1,4 +1,4 @@
-"""Which score predicts performance: of a run's own encoders, and, in the study, of many trainings."""
+"""Which score predicts performance, for a run's own encoders and, in the study, for many trainings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXPERIMENT = Experiment(
 
 STUDY = Experiment(
     "study",
-    "the validity study: many encoders trained and measured; goes on where it was",
+    "the validity study: many encoders, trained and measured; it resumes where it stopped",
     options=("study_dir",),
     long=True,
     not_for_arrays="trains encoders of its own",

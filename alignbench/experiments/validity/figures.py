@@ -1,4 +1,4 @@
-"""Figures of validity: which score goes with which outcome, and what three encoders would have said."""
+"""Figures of validity: how scores correlate with outcomes, and what three encoders would have said."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ STRONG = "0.99"
     "study",
     caption=Caption(
         "Which score predicts which outcome?",
-        "A row a score, a column an outcome: Pearson's r over trainings, the strongest first. Stars: how "
-        "often the largest of all cells would be as large by chance.",
-        "Anything by a colour without a star: of so many cells some are high by chance. No score can go "
-        "with an outcome better than the outcome goes with itself (columns agree).",
+        "Each row is a score, each column an outcome: Pearson's r over trainings, the strongest first. "
+        "Stars: how often the largest of all cells would be as large by chance.",
+        "Anything by a colour without a star: of that many cells some are high by chance. No score can "
+        "correlate with an outcome better than the outcome does with itself (columns agree).",
     ),
 )
-def validity_matrix(found: Validity) -> Figure | None:
-    """Draw r of every score (down) with every outcome (across), strongest first, stars by max-|r| p."""
-    if not found.links:
+def validity_matrix(result: Validity) -> Figure | None:
+    """Draw r of every score (down) with every outcome (across), strongest first; stars show max-|r| p."""
+    if not result.links:
         return None
-    r = {(one.correlation.metric, one.correlation.outcome): one for one in found.links}
+    r = {(link.correlation.metric, link.correlation.outcome): link for link in result.links}
     outcomes = list(dict.fromkeys(outcome for _, outcome in r))[:MOST_COLUMNS]
     every = list(dict.fromkeys(metric for metric, _ in r))
     metrics = sorted(every, key=lambda m: (-max(abs(r[m, o].correlation.pearson) for o in outcomes), m))
@@ -63,34 +63,35 @@ def validity_matrix(found: Validity) -> Figure | None:
     draw_cells(ax, values, -1, 1, DIVERGING, written, size=8)
     ax.set_yticks(range(len(shown)), [fit(clean(metric), 28) for metric in shown])
     ax.xaxis.tick_top()
-    ax.set_xticks(range(len(outcomes)), [_title(outcome, found) for outcome in outcomes], fontsize=8)
+    ax.set_xticks(range(len(outcomes)), [_title(outcome, result) for outcome in outcomes], fontsize=8)
     notes = [
-        clean(found.statement),
-        "In each cell: Pearson's r over lineages, the mean over columns (LLMs and drawings or data types).\n"
-        "Stars: p of the largest |r| of all cells, labels permuted: at most .05 (*), .01 (**), .001 (***).\n"
-        "Columns agree: the mean r between an outcome's columns; noise bounds what a score can reach.",
+        clean(result.statement),
+        "Each cell: Pearson's r over lineages, averaged over columns (LLMs and drawings or data types). "
+        "Stars: p of the largest |r| of all cells with permuted labels, at most .05 (*), .01 (**) or .001 "
+        "(***). Columns agree: the mean r between an outcome's columns; noise bounds the r that a score "
+        "can reach.",
     ]
     notes += left_out(len(shown), len(metrics), "scores")
-    entitle(figure, f"Which score predicts which outcome? {_size(found)}", *notes)
+    entitle(figure, f"Which score predicts which outcome? {_size(result)}", *notes)
     return figure
 
 
 @declare_figure(
     "study",
     caption=Caption(
-        "How does the best predictor go with its outcome?",
-        "A panel a column of the study, a point an encoder; marks and colours are families. The r above a "
-        "panel is of this column; the note below says what all columns say together.",
+        "How does the best predictor correlate with its outcome?",
+        "Each panel is a column of the study, each point an encoder; marks and colours are families. The r "
+        "above a panel is of this column; the note below is of all columns together.",
         "How well the score predicts the next encoder: it was chosen as the best of many, and encoders of "
-        "one family are no independent samples.",
+        "one family are not independent samples.",
     ),
 )
-def validity_scatter(found: Validity) -> Figure | None:
-    """Draw the link that stands out most: a panel a column, a point an encoder, named."""
-    if found.best is None:
+def validity_scatter(result: Validity) -> Figure | None:
+    """Draw the strongest link: one panel per column, and one named point per encoder."""
+    if result.best is None:
         return None
-    one, table = found.best.correlation, found.table
-    x, y = table.metrics[one.metric], table.outcomes[one.outcome]
+    best, table = result.best.correlation, result.table
+    x, y = table.metrics[best.metric], table.outcomes[best.outcome]
     columns = table.columns[:MOST_PANELS]
     figure, axes = grid_figure(len(columns), 2, 5.2, 4.0, margins=(0.0, 1.7), least=6.8)
     looks = type_looks(table.families)
@@ -103,19 +104,19 @@ def validity_scatter(found: Validity) -> Figure | None:
         draw_points(ax, points, 0.14, 6.5)
         r = np.corrcoef(x[:, place], y[:, place])[0, 1]
         ax.set_title(f"{fit(clean(column), 44)}   r = {r:.2f}".strip(), fontsize=8.5, fontweight="normal")
-        ax.set_xlabel(clean(one.metric))
-        ax.set_ylabel(clean(_plain(one.outcome)))
+        ax.set_xlabel(clean(best.metric))
+        ax.set_ylabel(clean(_plain(best.outcome)))
         drawn.append((ax, points))
-    around = "" if one.low is None else f", {one.low:.2f} to {one.high:.2f} leaving one lineage out"
+    around = "" if best.low is None else f", {best.low:.2f} to {best.high:.2f} leaving one lineage out"
     notes = [
-        f"Over all columns r = {one.pearson:.2f}{around}; ρ = {one.spearman:.2f}, τ = {one.kendall:.2f}; "
-        f"p = {one.p:.2g}, {one.p_adjusted:.2g} after\nall scores and outcomes were looked at. "
-        + _families(found.best)
+        f"Over all columns r = {best.pearson:.2f}{around}; ρ = {best.spearman:.2f}, τ = {best.kendall:.2f}; "
+        f"p = {best.p:.2g}, {best.p_adjusted:.2g} after all scores and outcomes were looked at. "
+        + _families(result.best)
     ]
     notes += left_out(len(columns), len(table.columns), "columns")
     entitle(
         figure,
-        f"{clean(one.metric)} and {_plain(one.outcome)} {_size(found)}",
+        f"{clean(best.metric)} and {_plain(best.outcome)} {_size(result)}",
         *notes,
         legend=_handles(looks),
     )
@@ -128,71 +129,75 @@ def validity_scatter(found: Validity) -> Figure | None:
     caption=Caption(
         "What would three encoders have said?",
         "Left: Pearson's r over every three of the encoders; the line is r over all. Right: how often three "
-        "encoders give a nearly perfect r, a point a score and outcome; red: how often unrelated numbers do.",
-        "That a score with many perfect threes predicts better: three points lie nearly on a line by chance.",
+        "encoders give a nearly perfect r, with one point per score and outcome; red: how often unrelated "
+        "numbers do.",
+        "Whether a score with many perfect triples predicts better: three points often lie nearly on a line "
+        "by chance.",
     ),
 )
-def validity_paradox(found: Validity) -> Figure | None:
-    """Draw what three encoders would have said: of the strongest link all subsets, of the others a share."""
-    if found.best is None or found.lineages <= 3:
+def validity_paradox(result: Validity) -> Figure | None:
+    """Draw r of all subsets of three for the strongest link, and the share of strong r for every link."""
+    if result.best is None or result.lineages <= 3:
         return None
-    best = found.best.correlation
-    own = next(p for p in found.paradoxes if (p.metric, p.outcome) == (best.metric, best.outcome))
+    best = result.best.correlation
+    paradox = next(p for p in result.paradoxes if (p.metric, p.outcome) == (best.metric, best.outcome))
     figure = new_figure(10.2, 4.6)
     left, right = figure.subplots(1, 2)
-    left.hist(own.r, bins=np.linspace(-1, 1, 41), color="#9DB8D9", edgecolor="white", linewidth=0.4)
+    left.hist(paradox.r, bins=np.linspace(-1, 1, 41), color="#9DB8D9", edgecolor="white", linewidth=0.4)
     left.axvline(best.pearson, color=INK, linewidth=1.6)
-    said, side = f" all {found.lineages}: r = {best.pearson:.2f} ", "right" if best.pearson > 0 else "left"
+    text, side = f" all {result.lineages}: r = {best.pearson:.2f} ", "right" if best.pearson > 0 else "left"
     place = ("data", "axes fraction")
-    beside(left, said, (best.pearson, 0.97), coordinates=place, va="top", ha=side, fontsize=8)
+    beside(left, text, (best.pearson, 0.97), coordinates=place, va="top", ha=side, fontsize=8)
     left.set_xlabel("Pearson's r of three encoders")
     left.set_ylabel("subsets of three (each column)")
     left.set_title(f"{fit(clean(best.metric), 26)} with {fit(clean(_plain(best.outcome)), 30)}", fontsize=9)
-    _shares(right, found)
+    _shares(right, result)
     entitle(
         figure,
         "What any three of these encoders would have said",
-        _paradox_note(own),
-        f"Right: a point a score and outcome. Red: what three unrelated numbers give "
-        f"({own.by_chance[STRONG]:.0%}); it is no sign of anything.",
+        _paradox_note(paradox),
+        f"Right: one point per score and outcome. Red: how often three unrelated numbers reach this r "
+        f"({paradox.by_chance[STRONG]:.0%}).",
     )
     return figure
 
 
-def _shares(ax: Axes, found: Validity) -> None:
-    whole = {(c.metric, c.outcome): c.pearson for c in (link.correlation for link in found.links)}
-    x = [abs(whole[p.metric, p.outcome]) for p in found.paradoxes]
-    y = [100 * p.strong[STRONG] for p in found.paradoxes]
+def _shares(ax: Axes, result: Validity) -> None:
+    whole = {(c.metric, c.outcome): c.pearson for c in (link.correlation for link in result.links)}
+    x = [abs(whole[p.metric, p.outcome]) for p in result.paradoxes]
+    y = [100 * p.strong[STRONG] for p in result.paradoxes]
     ax.plot(x, y, "o", color="#4C78A8", alpha=0.6, markersize=5, mec="white", mew=0.4)
-    ax.axhline(100 * found.paradoxes[0].by_chance[STRONG], color=CHANCE, linewidth=1.2)
+    ax.axhline(100 * result.paradoxes[0].by_chance[STRONG], color=CHANCE, linewidth=1.2)
     ax.set_xlim(0, 1)
     ax.set_ylim(0, max(12.0, 1.12 * max(y)))
     ax.grid(visible=True)
-    ax.set_xlabel(f"|r| over all {found.lineages} lineages")
+    ax.set_xlabel(f"|r| over all {result.lineages} lineages")
     ax.set_ylabel(f"% of subsets of three with |r| ≥ {STRONG}")
 
 
-def _paradox_note(own: Paradox) -> str:
-    which = "all" if own.drawn == own.subsets else f"{own.drawn:,} drawn of"
+def _paradox_note(paradox: Paradox) -> str:
+    which = "all" if paradox.drawn == paradox.subsets else f"{paradox.drawn:,} drawn of"
     return (
-        f"Left: {which} {own.subsets:,} subsets in every column: |r| ≥ .99 in {own.strong[STRONG]:.0%}, "
-        f"≥ .9 in {own.strong['0.9']:.0%}, the opposite sign in {own.opposite:.0%}.\n"
-        f"The exact p of three is never below {own.smallest_p:.2f}, however large their r."
+        f"Left: {which} {paradox.subsets:,} subsets in every column: |r| ≥ .99 in "
+        f"{paradox.strong[STRONG]:.0%}, ≥ .9 in {paradox.strong['0.9']:.0%}, the opposite sign in "
+        f"{paradox.opposite:.0%}. "
+        f"The exact p of three encoders is never below {paradox.smallest_p:.2f}, however large their r."
     )
 
 
 def _written(link: Link) -> str:
-    one = link.correlation
-    stars = next((mark for level, mark in STARS if one.p_adjusted <= level), "") if one.estimable else ""
-    return f"{round(one.pearson, 2) + 0.0:.2f}{stars}".replace("0.", ".", 1)  # no minus before a zero
+    r, stars = link.correlation.pearson, ""
+    if link.correlation.estimable:
+        stars = next((mark for level, mark in STARS if link.correlation.p_adjusted <= level), "")
+    return f"{round(r, 2) + 0.0:.2f}{stars}".replace("0.", ".", 1)  # adding 0.0 avoids -0.00
 
 
-def _title(outcome: str, found: Validity) -> str:
+def _title(outcome: str, result: Validity) -> str:
     lines = [TITLES.get(outcome, fit(clean(outcome), 22))]
     if outcome in LOWER_IS_BETTER:
         lines.append("(low is good)")
-    if outcome in found.agreement:
-        lines.append(f"columns agree: {found.agreement[outcome]:.2f}")
+    if outcome in result.agreement:
+        lines.append(f"columns agree: {result.agreement[outcome]:.2f}")
     return "\n".join(lines)
 
 
@@ -200,12 +205,12 @@ def _plain(outcome: str) -> str:
     return TITLES.get(outcome, outcome).replace("\n", " ")
 
 
-def _size(found: Validity) -> str:
-    encoders = len(found.table.encoders)
-    more = "" if encoders == found.lineages else f", {encoders} checkpoints"
-    return (
-        f"({found.name}: {found.lineages} lineages{more})" if found.name else f"({found.lineages} lineages)"
-    )
+def _size(result: Validity) -> str:
+    if not result.name:
+        return f"({result.lineages} lineages)"
+    encoders = len(result.table.encoders)
+    more = "" if encoders == result.lineages else f", {encoders} checkpoints"
+    return f"({result.name}: {result.lineages} lineages{more})"
 
 
 def _families(link: Link) -> str:

@@ -1,7 +1,7 @@
-"""Which score predicts performance? Correlations over training lineages, and what they are worth.
+"""Which score predicts performance? Correlations over training lineages, and how far to trust them.
 
 The unit is the lineage, labels are permuted jointly over all columns, and the best of many correlations is
-judged by the largest one that permuted labels give (`alignbench.stats.correlations`).
+compared with the largest one that permuted labels give (`alignbench.stats.correlations`).
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
-SUBSET = 3  # encoders: as many as the correlation was made of that this answers
+SUBSET = 3  # encoders, as many as in the published correlation that this examines
 STRONG = (0.9, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One score with one outcome.
+    """The relation of one score with one outcome.
 
     Args:
         correlation: the coefficients and their p.
-        explained: R² and its kin of the score alone; its p is that of the correlation.
-        without: family -> Pearson's r without its encoders; None where too few are left.
+        explained: R² and related measures of the score alone; its p is that of the correlation.
+        without: family -> Pearson's r without its encoders; None if too few are left.
     """
 
     correlation: Correlation
@@ -48,18 +48,18 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Paradox:
-    """What three encoders would have said: all their subsets, or as many as were drawn, in every column.
+    """The correlations of subsets of three encoders, all of them or a random choice, in every column.
 
     Args:
-        metric, outcome: whose correlation.
-        size: encoders in a subset.
-        subsets: how many there are of lineages.
-        drawn: how many were looked at.
+        metric, outcome: what is correlated.
+        size: the number of encoders in a subset.
+        subsets: how many subsets of the lineages there are.
+        drawn: how many of them were examined.
         strong: |r| -> the share of subsets (and columns) that reach it.
-        by_chance: the same of independent normal data.
-        opposite: the share with another sign than the correlation of all.
-        smallest_p: the smallest two-sided p that so few can give.
-        r: the coefficients of all that were looked at [subsets * columns].
+        by_chance: |r| -> the share of independent normal data that reaches it.
+        opposite: the share with the opposite sign to the correlation over all encoders.
+        smallest_p: the smallest two-sided p that a subset can give.
+        r: the coefficients of all subsets examined [subsets * columns].
     """
 
     metric: str
@@ -76,17 +76,17 @@ class Paradox:
 
 @dataclass(frozen=True, slots=True)
 class Validity:
-    """What a table says of scores as predictors.
+    """What a table says about scores as predictors.
 
     Args:
-        name: what the table is over.
+        name: the name of the table.
         table: the table.
-        links: of every metric with every outcome, outcome by outcome.
-        together: outcome -> what all metrics explain at once.
-        paradoxes: of every metric with every outcome.
-        agreement: outcome or metric -> how its columns agree: the mean correlation between any two. Noise in
-            an outcome bounds what any score can reach.
-        left_out: what is not in it, and why.
+        links: the links of every metric with every outcome, sorted by outcome.
+        together: outcome -> what all metrics together explain of it.
+        paradoxes: the paradox of every metric with every outcome.
+        agreement: outcome or metric -> the mean correlation between any two of its columns. Noise in an
+            outcome bounds the correlation that any score can reach.
+        left_out: encoder, metric or outcome -> why it is left out.
         statement: what may be concluded, in a sentence.
     """
 
@@ -101,17 +101,17 @@ class Validity:
 
     @property
     def lineages(self) -> int:
-        """How many trainings there are."""
+        """The number of lineages."""
         return len(set(self.table.lineages))
 
     @property
     def best(self) -> Link | None:
-        """The link that stands out most: of the smallest adjusted p, the largest |r|."""
-        return min(
-            self.links,
-            key=lambda one: (one.correlation.p_adjusted, -abs(one.correlation.pearson)),
-            default=None,
-        )
+        """The link with the smallest adjusted p and, among equals, the largest |r|."""
+
+        def key(link: Link) -> tuple[float, float]:
+            return link.correlation.p_adjusted, -abs(link.correlation.pearson)
+
+        return min(self.links, key=key, default=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types only."""
@@ -127,16 +127,17 @@ class Validity:
             "columns": list(table.columns),
             "links": [
                 {
-                    **asdict(one.correlation),
-                    "estimable": one.correlation.estimable,
-                    "explained": asdict(one.explained),
-                    "without_family": dict(one.without),
+                    **asdict(link.correlation),
+                    "estimable": link.correlation.estimable,
+                    "explained": asdict(link.explained),
+                    "without_family": dict(link.without),
                 }
-                for one in self.links
+                for link in self.links
             ],
-            "all_metrics_together": {name: asdict(one) for name, one in self.together.items()},
+            "all_metrics_together": {name: asdict(quality) for name, quality in self.together.items()},
             "paradox": [
-                {key: value for key, value in asdict(one).items() if key != "r"} for one in self.paradoxes
+                {key: value for key, value in asdict(paradox).items() if key != "r"}
+                for paradox in self.paradoxes
             ],
             "agreement_of_columns": dict(self.agreement),
             "left_out": dict(self.left_out),
@@ -144,40 +145,36 @@ class Validity:
 
 
 def validity(table: Table, name: str = "", *, seed: int = 42) -> Validity:
-    """Return what a table says of its metrics as predictors of its outcomes.
+    """Return what a table says about its metrics as predictors of its outcomes.
 
     Args:
         table: encoders with scores and outcomes.
-        name: what the table is over.
-        seed: of drawn orders and subsets.
+        name: the name of the table.
+        seed: the seed of random orders and subsets.
 
     Raises:
-        InputError: values that are not finite, or shapes that don't match.
+        InputError: values are not finite, or shapes don't match.
     """
-    found = correlations(table.metrics, table.outcomes, table.lineages, seed=seed)
+    all_correlations = correlations(table.metrics, table.outcomes, table.lineages, seed=seed)
     rows = blocks_of(table.lineages, len(table.encoders)).ravel()
     families = [table.families[row] for row in rows]
     lineages = [table.lineages[row] for row in rows]
     scores = {name: values[rows] for name, values in table.metrics.items()}
     goals = {name: values[rows] for name, values in table.outcomes.items()}
     links, paradoxes = [], []
-    for one in found:
-        x, y = scores[one.metric], goals[one.outcome]
-        links.append(
-            Link(one, explained(x[:, None, :], y, lineages, permute=False), without_each(x, y, families))
-        )
-        paradoxes.append(_paradox(one, x, y, lineages, seed))
-    used = list(dict.fromkeys(one.metric for one in found))
-    together = {}
-    if used:
+    for correlation in all_correlations:
+        x, y = scores[correlation.metric], goals[correlation.outcome]
+        quality = explained(x[:, None, :], y, lineages, permute=False)
+        links.append(Link(correlation, quality, without_each(x, y, families)))
+        paradoxes.append(_paradox(correlation, x, y, lineages, seed))
+    together, missing = {}, {}
+    if all_correlations:
+        used = list(dict.fromkeys(correlation.metric for correlation in all_correlations))
         every = np.stack([scores[metric] for metric in used], axis=1)
-        reached = list(dict.fromkeys(one.outcome for one in found))
+        reached = list(dict.fromkeys(correlation.outcome for correlation in all_correlations))
         together = {outcome: explained(every, goals[outcome], lineages, seed=seed) for outcome in reached}
-    missing = {
-        name: "it does not vary over the encoders"
-        for name in (*scores, *goals)
-        if found and name not in used and name not in together
-    }
+        constant = [name for name in (*scores, *goals) if name not in used and name not in together]
+        missing = dict.fromkeys(constant, "it does not vary over the encoders")
     agreement = {name: _agreement(values) for name, values in {**scores, **goals}.items()}
     return Validity(
         name=name,
@@ -187,7 +184,7 @@ def validity(table: Table, name: str = "", *, seed: int = 42) -> Validity:
         paradoxes=tuple(paradoxes),
         agreement={name: value for name, value in agreement.items() if value is not None},
         left_out={**table.left_out, **missing},
-        statement=verdict_of(len(set(table.lineages)), found),
+        statement=verdict_of(len(set(table.lineages)), all_correlations),
     )
 
 
@@ -198,41 +195,41 @@ def from_table(
     *,
     seed: int = 42,
 ) -> Validity:
-    """Return the same for a table from elsewhere: a CSV with a row an encoder.
+    """Return the same for a table from elsewhere: a CSV file with one row per encoder.
 
     Args:
-        path: a file with the columns `encoder`, `family`, maybe `lineage`, and numbers.
+        path: a file with the columns `encoder`, `family`, optionally `lineage`, and numbers.
         metrics: the columns of scores; by default those whose name begins with `metric_`.
         outcomes: the columns of performance; by default those that begin with `performance_`.
-        seed: of drawn orders and subsets.
+        seed: the seed of random orders and subsets.
 
     Raises:
-        DataError: the file can't be used: with file, line and column.
+        DataError: the file can't be used; the message has file, line and column.
     """
     return validity(read_table(path, metrics, outcomes), path.stem, seed=seed)
 
 
-def _paradox(one: Correlation, x: Matrix, y: Matrix, lineages: Sequence[str], seed: int) -> Paradox:
+def _paradox(whole: Correlation, x: Matrix, y: Matrix, lineages: Sequence[str], seed: int) -> Paradox:
     units = last_of_each(lineages)
     chosen = subsets_of(units, SUBSET, seed)
     r = subset_r(x, y, chosen).ravel()
     r = r[np.isfinite(r)]
     return Paradox(
-        metric=one.metric,
-        outcome=one.outcome,
+        metric=whole.metric,
+        outcome=whole.outcome,
         size=SUBSET,
         subsets=math.comb(len(units), SUBSET),
         drawn=len(chosen),
         strong={f"{level:g}": float((np.abs(r) >= level).mean()) for level in STRONG},
         by_chance={f"{level:g}": by_chance(SUBSET, level) for level in STRONG},
-        opposite=float((np.sign(r) != np.sign(one.pearson)).mean()),
+        opposite=float((np.sign(r) != np.sign(whole.pearson)).mean()),
         smallest_p=smallest_p(SUBSET),
         r=tuple(r.tolist()),
     )
 
 
 def _agreement(values: Matrix) -> float | None:
-    """Return the mean correlation between any two columns; None of one column, or where one does not vary."""
+    """Return the mean correlation between any two columns; None for one column, or if one does not vary."""
     if values.shape[1] < 2 or not (np.ptp(values, axis=0) > 0).all():
         return None
     r: Matrix = np.atleast_2d(np.corrcoef(values.T))

@@ -19,9 +19,9 @@ FIGURES = (validity_matrix, validity_scatter, validity_paradox)
 
 
 def write_result(folder: Path, cells: Sequence[Cell]) -> list[Validity]:
-    """Write what the study's cells say into `folder`; return the tables, the primary one first."""
-    found = study_validities(cells)
-    if not found:
+    """Write the result of the study's cells into `folder`; return the tables, the primary one first."""
+    results = study_validities(cells)
+    if not results:
         return []
     first = cells[0]
     about = {
@@ -32,9 +32,9 @@ def write_result(folder: Path, cells: Sequence[Cell]) -> list[Validity]:
         "settings": first.basis["settings"],
         "data": sorted({str(cell.basis["data"]) for cell in cells}),
     }
-    write_study(folder, cells, found, about)
+    write_study(folder, cells, results, about)
     for spec in FIGURES:
-        figure = spec(found[0])
+        figure = spec(results[0])
         if figure is not None:
             save(figure, folder / spec.draw.__name__)
-    return found
+    return results

@@ -1,4 +1,4 @@
-"""Validity within a run: what its own few encoders can say, and that they can't say much."""
+"""Validity within a run: the little that its own few encoders can say."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alignbench.experiments.validity.study_cells import (
     metric_values,
     retrieval_values,
 )
-from alignbench.experiments.validity.table import Table
+from alignbench.experiments.validity.table import Table, complete_values
 from alignbench.stats.correlation import ESTIMABLE
 from alignbench.types import Null, Score
 from alignbench.units import plural
@@ -22,23 +22,25 @@ from alignbench.units import plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from alignbench.stats import Correlation
     from alignbench.types import Pair
 
 EXPERIMENT = "validity"
 METRIC = "largest_r"
-# Enough to order encoders, and short: the study is where validity is measured.
+# Enough to rank encoders in a short time; validity itself is measured by the study.
 SETTINGS = CellSettings(splits=2, elas_splits=0, epochs=100, vlm_epochs=0, by_type=False)
-_UNTRAINED = "random weights: a control, of no training"
+_UNTRAINED = "random weights: a control without training"
 
 
 def run_table(pairs: Sequence[Pair], seed: int) -> Table:
-    """Return encoders with their scores and short end-to-end trainings; a column an LLM.
+    """Return encoders with their scores and the outcomes of short end-to-end trainings; one column per LLM.
 
-    An encoder's lineage is the source of its weights. Untrained ones are left out: they come of no training.
+    An encoder's lineage is the source of its weights. Encoders with random weights are left out, since they
+    come from no training.
 
     Args:
         pairs: every encoder with every LLM.
-        seed: of splits and trainings.
+        seed: the seed of splits and trainings.
     """
     settings = CellSettings(**{**SETTINGS.to_dict(), "seed": seed, "width": min(p.x.dim for p in pairs)})
     cells: dict[tuple[str, str], tuple[dict[str, float], dict[str, float]]] = {}
@@ -55,37 +57,33 @@ def run_table(pairs: Sequence[Pair], seed: int) -> Table:
         )
     llms = list(dict.fromkeys(llm for _, llm in cells))
 
-    def gathered(side: int) -> dict[str, Any]:
+    def values_of(side: int) -> dict[str, Any]:
+        def rows_of(name: str) -> list[list[float]]:
+            return [[cells[encoder, llm][side].get(name, np.nan) for llm in llms] for encoder in models]
+
         names = dict.fromkeys(name for both in cells.values() for name in both[side])
-        found = {}
-        for name in names:
-            rows = [[cells[e, llm][side].get(name, np.nan) for llm in llms] for e in models]
-            if np.isfinite(values := np.asarray(rows, dtype=np.float64)).all():
-                found[name] = values
-            else:
-                left_out[name] = "no value for every encoder and LLM"
-        return found
+        return complete_values(names, rows_of, left_out, "LLM")
 
     return Table(
         encoders=tuple(models),
-        # what somebody registered says no source by which two of them could be told apart
+        # a registered encoder has no source that would tell it from others
         lineages=tuple(m.label if m.weights == "custom" else m.source for m in models.values()),
         families=tuple(model.family for model in models.values()),
         columns=tuple(f"{llm} {ALL}" for llm in llms),
-        metrics=gathered(0),
-        outcomes=gathered(1),
+        metrics=values_of(0),
+        outcomes=values_of(1),
         left_out=left_out,
     )
 
 
 def run_score(pairs: Sequence[Pair], seed: int) -> Score:
-    """Return the largest |r| of a score with an outcome, and its p after all were looked at.
+    """Return the largest |r| of a score with an outcome, and its p adjusted for looking at all of them.
 
-    Below five lineages the score is flagged `not_estimable`; its numbers stand, for what they are.
+    With fewer than five lineages the score is flagged `not_estimable`, but keeps its numbers.
     """
     table = run_table(pairs, seed)
     enough = len(table.encoders) > 2 and table.metrics and table.outcomes
-    found = validity(table, "this run", seed=seed) if enough else None
+    result = validity(table, "this run", seed=seed) if enough else None
     common: dict[str, Any] = {
         "experiment": EXPERIMENT,
         "metric": METRIC,
@@ -98,18 +96,22 @@ def run_score(pairs: Sequence[Pair], seed: int) -> Score:
         "weights": {side.model.label: side.model.weights for pair in pairs for side in (pair.x, pair.y)},
     }
     lineages = len(set(table.lineages))
-    if found is None or found.best is None:
+    if result is None or result.best is None:
         counted = f"{len({p.x.model.label for p in pairs})} encoders, {plural(lineages, 'lineage')}"
-        reason = f"not estimable: {counted}; it takes {ESTIMABLE} lineages"
+        reason = f"not estimable: {counted}; at least {ESTIMABLE} lineages are needed"
         return Score(value=None, status="not_applicable", reason=reason, params=_about(table), **common)
-    best = max(found.links, key=lambda link: abs(link.correlation.pearson)).correlation
+    best = max(result.links, key=lambda link: abs(link.correlation.pearson)).correlation
     return Score(
         value=abs(best.pearson),
         variant=f"{best.metric} with {best.outcome}",
         null=Null("labels of lineages permuted, the largest of all", p=best.p_adjusted, draws=best.orders),
         flags=() if best.estimable else ("not_estimable",),
-        params={**_about(table), "statement": found.statement, "smallest_p": best.smallest_p}
-        | {"links": [_short(link.correlation) for link in found.links]},
+        params={
+            **_about(table),
+            "statement": result.statement,
+            "smallest_p": best.smallest_p,
+            "links": [_short(link.correlation) for link in result.links],
+        },
         **common,
     )
 
@@ -125,6 +127,6 @@ def _about(table: Table) -> dict[str, Any]:
     }
 
 
-def _short(one: Any) -> dict[str, Any]:
+def _short(correlation: Correlation) -> dict[str, Any]:
     names = ("metric", "outcome", "pearson", "spearman", "kendall", "p", "p_adjusted", "low", "high")
-    return {name: getattr(one, name) for name in names}
+    return {name: getattr(correlation, name) for name in names}

@@ -1,7 +1,7 @@
-"""The validity study: encoders of many trainings with several LLMs on two families of drawings, cell by cell.
+"""The validity study: encoders from many trainings, with several LLMs, on two families of drawings.
 
-A cell is written to disk when it is done, and taken from there afterwards if nothing that it depends on has
-changed; a study that was cut off goes on where it was.
+Every cell is written to disk when it is done, and read from there later unless something that it depends on
+has changed. So an interrupted study resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 DRAWINGS = {"trained-on": "synthetic", "held-out": "synthetic_other"}
 """Name in the study's table -> dataset: drawings like those of the trainings, and others."""
-SEED = 4  # of the drawings: that of no training, no sample data and no held-out measurement
+SEED = 4  # of the drawings; no training, sample data or held-out measurement uses this seed
 LLMS = ("mini-llama", "mini-qwen")
 # 2: CKNNA as published, and trainings of a VLM seeded by purpose instead of by seed + 1000 * split
 _FORMAT = 2
@@ -41,8 +41,8 @@ class Member:
     """An encoder of the study.
 
     Args:
-        name: as in the table.
-        spec: what `--encoders` takes.
+        name: its name in the table.
+        spec: its name for `--encoders`.
         card: its lineage, family and step.
     """
 
@@ -53,18 +53,18 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one encoder with one LLM gave on one set of drawings.
+    """The results of one encoder with one LLM on one set of drawings.
 
     Args:
         drawings: a key of `DRAWINGS`.
         encoder: the member's name.
         llm: the LLM's name.
-        card: of the encoder.
-        basis: all that the numbers depend on; another basis makes the cell stale.
-        n: the groups.
+        card: the card of the encoder.
+        basis: everything that the numbers depend on; a cell with another basis is stale.
+        n: the number of groups.
         metrics: data type -> metric -> value.
         outcomes: data type -> outcome -> value.
-        seconds: what it took.
+        seconds: how long it took.
     """
 
     drawings: str
@@ -79,7 +79,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """What the cell is called by, and its file."""
+        """The name of the cell and of its file."""
         return cell_name(self.drawings, self.encoder, self.llm)
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,17 +89,17 @@ class Cell:
 
 @dataclass
 class Study:
-    """What a study is over, and what it has in memory.
+    """A study: its encoders, LLMs and drawings, and what it holds in memory.
 
     Args:
-        folder: where cells are kept.
+        folder: the folder that cells are kept in.
         members: the encoders.
-        llms: what `--llms` takes.
-        drawings: name -> dataset's name.
-        n_per_type: drawings of each type.
-        settings: of every cell.
-        store: of embeddings.
-        say: gets a line when a cell is done.
+        llms: the names of the LLMs, for `--llms`.
+        drawings: name -> name of the dataset.
+        n_per_type: the number of drawings of each type.
+        settings: the settings of every cell.
+        store: the store of embeddings.
+        say: called with a line when a cell is done.
     """
 
     folder: Path
@@ -115,22 +115,23 @@ class Study:
     _heads: dict[str, CausalLM] = field(default_factory=dict)
 
     def run(self, again: bool = False) -> Iterator[Cell]:
-        """Yield every cell, computed where there is none that still stands; ends of trainings come first."""
+        """Yield every cell, ends of trainings first; missing and stale cells are computed."""
         for drawings, member, llm in self.plan():
             yield self.cell(drawings, member, llm, again=again)
 
     def plan(self) -> list[tuple[str, Member, str]]:
-        """Return (drawings, encoder, LLM) of all cells; early checkpoints last, on the first drawings."""
+        """Return (drawings, encoder, LLM) of all cells; early checkpoints are last, on the first drawings."""
         every = [(d, member, llm) for d in self.drawings for member in self.members for llm in self.llms]
         first = next(iter(self.drawings))
-        kept = [one for one in every if one[1].card.final or one[0] == first]
-        return sorted(kept, key=lambda one: not one[1].card.final)
+        final = [cell for cell in every if cell[1].card.final]
+        return final + [cell for cell in every if not cell[1].card.final and cell[0] == first]
 
     def settings_of(self, drawings: str, member: Member) -> CellSettings:
-        """Return how a cell is made.
+        """Return the settings of a cell.
 
-        VLMs are trained of the ends of trainings, on the first drawings: of the others the embedded LLMs tell
-        the captions worse than a guesser over their vocabulary, and what an image adds to that is no outcome.
+        VLMs are trained only for the ends of trainings on the first drawings. On other drawings the packaged
+        LLMs predict captions worse than a guesser over their vocabulary, so what an image adds there is no
+        outcome.
         """
         first = drawings == next(iter(self.drawings))
         if member.card.final:
@@ -138,18 +139,18 @@ class Study:
         return replace(self.settings, vlm_epochs=0, elas_splits=0, by_type=False)
 
     def cell(self, drawings: str, member: Member, llm: str, *, again: bool = False) -> Cell:
-        """Return a cell: the one on disk if it stands, else a new one, which is put there.
+        """Return a cell: the one on disk unless it is stale, else a new one, which is written to disk.
 
         Args:
             drawings: a key of `drawings`.
             member: the encoder.
             llm: one of `llms`.
-            again: compute it in any case, and leave the disk as it is.
+            again: compute the cell in any case, and leave the disk as it is.
         """
         path = self.path(drawings, member.name, llm)
         encoder, basis = self._encoder(member), self._basis(drawings, member, llm)
-        if not again and (found := read_cell(path)) is not None and found.basis == basis:
-            return found
+        if not again and (kept := read_cell(path)) is not None and kept.basis == basis:
+            return kept
         began = time.perf_counter()
         made = self.compute(drawings, member, encoder, llm, basis)
         made = replace(made, seconds=round(time.perf_counter() - began, 2))
@@ -160,7 +161,7 @@ class Study:
         return made
 
     def path(self, drawings: str, encoder: str, llm: str) -> Path:
-        """Return where a cell is kept."""
+        """Return the path of a cell."""
         return self.folder / "cells" / f"{cell_name(drawings, encoder, self._llm(llm).info.name)}.json"
 
     def missing(self) -> list[str]:
@@ -174,7 +175,7 @@ class Study:
     def compute(
         self, drawings: str, member: Member, encoder: Encoder | Custom, llm: str, basis: Mapping[str, Any]
     ) -> Cell:
-        """Return a cell that is not on disk: embed both sides, score, train and judge."""
+        """Compute a cell: embed both sides, score them, and train."""
         from alignbench.embed import Embedder
         from alignbench.types import Pair
 
@@ -183,7 +184,7 @@ class Study:
         x = embedder.images(encoder, data, beside=["patches"])
         y = embedder.texts(self._llm(llm), data)
         pair = Pair(x, y, labels=data.labels, groups=data.groups, dataset=data.label)
-        found = cell(
+        values = cell(
             pair,
             self.settings_of(drawings, member),
             lambda: (embedder.patches(encoder, data), self._head(llm), data),
@@ -196,8 +197,8 @@ class Study:
             member.card,
             basis,
             pair.n_groups,
-            found["metrics"],
-            found["outcomes"],
+            values["metrics"],
+            values["outcomes"],
         )
 
     def _basis(self, drawings: str, member: Member, llm: str) -> dict[str, Any]:
@@ -225,7 +226,7 @@ class Study:
         if name not in self._heads:
             llm = self._llm(name)
             if not isinstance(llm, LLM):
-                raise ConfigError(f"{name}: the study trains VLMs, and it gives embeddings only")
+                raise ConfigError(f"{name}: the study trains VLMs, but this LLM gives only embeddings")
             self._heads[name] = llm.with_head()
             self._heads[name].load("cpu", "float32")
         return self._heads[name]
@@ -240,7 +241,7 @@ class Study:
 
 
 def cell_name(drawings: str, encoder: str, llm: str) -> str:
-    """Return what a cell is called."""
+    """Return the name of a cell."""
     return f"{drawings}~{encoder}~{llm}"
 
 
@@ -248,26 +249,26 @@ def members(folder: Path, names: Iterable[str] | None = None) -> list[Member]:
     """Return the encoders of the study: the shipped ones, and the checkpoints of lineages under `folder`.
 
     Args:
-        folder: what `python -m alignbench.zoo lineages --out` wrote.
-        names: of those that are wanted; None for all that are there.
+        folder: the folder that `python -m alignbench.zoo lineages --out` wrote.
+        names: the names of the encoders; None stands for all that exist.
     """
-    found = {name: Member(name, name, card) for name, card in SHIPPED.items()}
+    known = {name: Member(name, name, card) for name, card in SHIPPED.items()}
     for name in checkpoints():
         if (folder / name / CARD).is_file():
-            found[name] = Member(name, f"{name}={folder / name}", read_card(folder / name))
+            known[name] = Member(name, f"{name}={folder / name}", read_card(folder / name))
     if names is None:
-        return list(found.values())
+        return list(known.values())
     wanted = list(names)
-    if absent := [name for name in wanted if name not in found]:
+    if absent := [name for name in wanted if name not in known]:
         raise DataError(
             f"{absent[0]}: no such encoder of the study under {folder}; "
             f"make it with `python -m alignbench.zoo lineages --out {folder}`"
         )
-    return [found[name] for name in wanted]
+    return [known[name] for name in wanted]
 
 
 def member_of(spec: str) -> Member:
-    """Return any encoder as a member: of a lineage of its own, unless its folder says which it is of."""
+    """Return any encoder as a member; it has a lineage of its own, unless its folder names its lineage."""
     from alignbench.encoders import resolve
 
     info = resolve(spec).info
@@ -281,12 +282,12 @@ def member_of(spec: str) -> Member:
 
 def checkpoints() -> list[str]:
     """Return the names of all checkpoints of all lineages, ends of trainings first."""
-    every = [list(lineage.checkpoints.values()) for lineage in LINEAGES.values()]
-    return [own[-1] for own in every] + [name for own in every for name in own[:-1]]
+    names = [list(lineage.checkpoints.values()) for lineage in LINEAGES.values()]
+    return [of_lineage[-1] for of_lineage in names] + [name for early in names for name in early[:-1]]
 
 
 def read_cell(path: Path) -> Cell | None:
-    """Return the cell that `path` holds; None where there is none, or none that can be read."""
+    """Return the cell in the file `path`, or None if it is missing or can't be read."""
     try:
         plain = json.loads(read_regular(path))
         return Cell(**{**plain, "card": Card(**plain["card"])})
@@ -295,15 +296,15 @@ def read_cell(path: Path) -> Cell | None:
 
 
 def read_cells(folder: Path) -> list[Cell]:
-    """Return all cells under a study's folder, by name."""
-    found = (read_cell(path) for path in sorted((folder / "cells").glob("*.json")))
-    return [one for one in found if one is not None]
+    """Return all readable cells under a study's folder, sorted by name."""
+    cells = (read_cell(path) for path in sorted((folder / "cells").glob("*.json")))
+    return [cell for cell in cells if cell is not None]
 
 
-def largest_difference(one: Cell, other: Cell) -> float:
-    """Return the largest difference between two cells' numbers; infinite where they don't have the same."""
+def largest_difference(first: Cell, second: Cell) -> float:
+    """Return the largest difference between two cells' numbers; infinite if they have not the same ones."""
     largest = 0.0
-    for mine, theirs in ((one.metrics, other.metrics), (one.outcomes, other.outcomes)):
+    for mine, theirs in ((first.metrics, second.metrics), (first.outcomes, second.outcomes)):
         a, b = ({(t, k): v for t, of in side.items() for k, v in of.items()} for side in (mine, theirs))
         if a.keys() != b.keys():
             return float("inf")

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from alignbench.llms.base import CausalLM
     from alignbench.types import Pair
 
-    # data type -> name -> value; what does not exist is not there
+    # data type -> name -> value; undefined values are left out
     Values = dict[str, dict[str, float]]
 
-# Those that a reader would choose between; what is a function of another one is left out.
+# The metrics that a reader would choose between; functions of another one are left out.
 PREDICTORS = (
     "linear_cka",
     "debiased_cka",
@@ -65,17 +65,17 @@ LOWER_IS_BETTER = frozenset({"caption_log_perplexity"})
 
 @dataclass(frozen=True, slots=True)
 class CellSettings:
-    """How a cell is scored and trained: the same for all cells, and part of what makes a file stand.
+    """How a cell is scored and trained; if this changes, the file of the cell is stale.
 
     Args:
-        seed: of everything drawn.
-        splits: of end to end, one training each.
-        elas_splits: of ELAS, the same; 0 leaves it out.
-        epochs: of end to end and ELAS.
-        vlm_splits: trainings of the VLM.
-        vlm_epochs: passes of each; 0 leaves the VLM out.
-        width: what bounds the shared basis of CORAL: the narrowest encoder of the study.
-        by_type: whether each data type is scored alone, too.
+        seed: the seed of all random numbers.
+        splits: the splits of end to end, with one training each.
+        elas_splits: the splits of ELAS, with one training each; 0 leaves ELAS out.
+        epochs: the epochs of end to end and ELAS.
+        vlm_splits: the number of trainings of the VLM.
+        vlm_epochs: the epochs of each of them; 0 leaves the VLM out.
+        width: the width of the study's narrowest encoder, which bounds the shared basis of CORAL.
+        by_type: whether each data type is also scored alone.
     """
 
     seed: int = 42
@@ -107,41 +107,42 @@ def cell(
     settings: CellSettings,
     vlm: Callable[[], tuple[Patches, CausalLM, Dataset]] | None = None,
 ) -> dict[str, Values]:
-    """Return {"metrics": ..., "outcomes": ...} by data type of a pair; what does not exist is left out.
+    """Return {"metrics": ..., "outcomes": ...} by data type of a pair; undefined values are left out.
 
     Args:
         pair: the embeddings.
         settings: the settings of the scores and trainings.
-        vlm: gives patches, the LLM with its head, loaded, and the samples; None leaves the VLM out.
+        vlm: returns patches, the loaded LLM with its head, and the samples; None leaves the VLM out.
     """
     metrics: Values = {}
     outcomes: Values = {}
     types = sorted(set(pair.labels)) if settings.by_type and len(set(pair.labels)) > 1 else []
     for data_type in (ALL, *types):
         rows = [i for i, label in enumerate(pair.labels) if data_type in (ALL, label)]
-        own = pair.take(rows)
-        metrics[data_type] = metric_values(own, settings)
+        part = pair.take(rows)
+        metrics[data_type] = metric_values(part, settings)
         if data_type == ALL and settings.elas_splits:
-            score = elas_score(own, replace(settings.repeats, splits=settings.elas_splits), loss="mse")
-            metrics[ALL] |= {} if score.value is None else {TRAINED_PREDICTOR: score.value}
-        outcomes[data_type] = retrieval_values(own, settings)
+            score = elas_score(part, replace(settings.repeats, splits=settings.elas_splits), loss="mse")
+            if score.value is not None:
+                metrics[ALL][TRAINED_PREDICTOR] = score.value
+        outcomes[data_type] = retrieval_values(part, settings)
     if vlm is not None and settings.vlm_epochs:
-        for data_type, found in vlm_values(*vlm(), settings, types).items():
-            outcomes[data_type] |= found
+        for data_type, values in vlm_values(*vlm(), settings, types).items():
+            outcomes[data_type] |= values
     return {"metrics": metrics, "outcomes": outcomes}
 
 
 def metric_values(pair: Pair, settings: CellSettings) -> dict[str, float]:
-    """Return the value of each predictor that exists on a pair; nothing is permuted."""
+    """Return the value of each predictor that is defined on a pair, without any permutations."""
     scoring = Settings(settings.seed, dims=(settings.width,))
-    found = {}
+    values = {}
     for name in PREDICTORS:
         metric = METRICS.get(name)
         try:
-            found[name] = evaluate_pair(metric, pair, scoring, null=False, interval=False).value
+            values[name] = evaluate_pair(metric, pair, scoring, null=False, interval=False).value
         except DegenerateError:
             continue
-    return found
+    return values
 
 
 def retrieval_values(pair: Pair, settings: CellSettings) -> dict[str, float]:
@@ -157,21 +158,21 @@ def retrieval_values(pair: Pair, settings: CellSettings) -> dict[str, float]:
 def vlm_values(
     patches: Patches, llm: CausalLM, data: Dataset, settings: CellSettings, types: Sequence[str]
 ) -> Values:
-    """Return what a trained VLM makes of held-out captions, in nats a token: of all, and by their type."""
-    # Short answers are not among the outcomes, and telling them takes longer than the captions.
+    """Return the outcomes of a trained VLM on held-out captions, in nats per token, by data type."""
+    # Short answers are not among the outcomes, and generating them takes longer than scoring the captions.
     samples = [replace(sample, exchanges=()) for sample in data.samples]
     result = train_vlm(patches, samples, llm, settings.vlm, dataset=data.label)
-    return {data_type: _told(result, data_type) for data_type in (ALL, *types)}
+    return {data_type: _outcomes(result, data_type) for data_type in (ALL, *types)}
 
 
-def _told(result: VLMResult, data_type: str) -> dict[str, float]:
+def _outcomes(result: VLMResult, data_type: str) -> dict[str, float]:
     parts = []
     for job, trained in zip(result.jobs, result.trained, strict=True):
         types = np.asarray([result.samples[row].data_type for row in job.test])
         chosen = np.ones(len(types), dtype=bool) if data_type == ALL else types == data_type
         parts.append(caption_values(trained.losses, trained.tokens, types, chosen))
     means = dict(zip(VLM_OUTCOMES, np.mean(parts, axis=0).tolist(), strict=True))
-    # With few samples a type may have nobody held out, or nobody to exchange images with.
+    # With few samples, a type may have no held-out caption, or none to exchange images with.
     return {name: value for name, value in means.items() if np.isfinite(value)}
 
 
@@ -181,12 +182,12 @@ def caption_values(
     types: NDArray[np.str_],
     chosen: NDArray[np.bool_],
 ) -> tuple[float, float, float]:
-    """Return the gain of the own image over others, over others of its type, and -log p, each a token.
+    """Return the gain of the own image over others, the gain over others of its type, and -log p, per token.
 
     Args:
-        losses: summed -log p of caption i from the image of j [m, m]; NaN where it was not asked.
-        tokens: of each caption [m].
-        types: the data type of each [m].
+        losses: summed -log p of caption i with the image of caption j [m, m]; NaN if it was not computed.
+        tokens: the number of tokens of each caption [m].
+        types: the data type of each caption [m].
         chosen: the captions that count [m].
     """
     if not chosen.any():
@@ -195,8 +196,11 @@ def caption_values(
     same = types[:, None] == types[None, :]
     gains = []
     for others in (apart, apart & same):
-        told = np.where(others, losses, np.nan)
-        rows = chosen & np.isfinite(told).any(axis=1)
-        gained = (np.nanmean(told[rows], axis=1) - own[rows]).sum() if rows.any() else np.nan
-        gains.append(float(gained / tokens[rows].sum()) if rows.any() else float("nan"))
+        masked = np.where(others, losses, np.nan)
+        rows = chosen & np.isfinite(masked).any(axis=1)
+        if rows.any():
+            gained = (np.nanmean(masked[rows], axis=1) - own[rows]).sum()
+            gains.append(float(gained / tokens[rows].sum()))
+        else:
+            gains.append(float("nan"))
     return gains[0], gains[1], float(own[chosen].sum() / tokens[chosen].sum())

@@ -1,10 +1,11 @@
-"""From the study's cells to the tables that validity is judged from, and to the files of its result."""
+"""The tables that validity is judged by, made from the study's cells, and the files of its result."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from alignbench.datatypes import ALL
 from alignbench.experiments.validity.links import validity
 from alignbench.experiments.validity.study import DRAWINGS
 from alignbench.experiments.validity.study_cells import OUTCOMES, PREDICTORS, TRAINED_PREDICTOR
-from alignbench.experiments.validity.table import Table
+from alignbench.experiments.validity.table import Table, complete_values
 from alignbench.files import make_folder, write_bytes
 
 if TYPE_CHECKING:
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
 
 
 def study_validities(cells: Sequence[Cell], *, seed: int = 42) -> list[Validity]:
-    """Return what the study's cells say, the primary table first.
+    """Return the validity of each table of the study's cells, the primary table first.
 
-    The primary table is of the ends of all trainings on the first drawings over all LLMs: it has every
-    outcome. The others show how far it holds: on the other drawings, on all together, by data type, without
+    The primary table has the ends of all trainings on the first drawings with all LLMs, and every outcome.
+    The others show how far its result holds: on the other drawings, on all drawings, by data type, without
     untrained encoders, and with early checkpoints as blocks of their lineages.
     """
     drawings = sorted({cell.drawings for cell in cells}, key=lambda d: (list(DRAWINGS).index(d), d))
@@ -40,11 +41,8 @@ def study_validities(cells: Sequence[Cell], *, seed: int = 42) -> list[Validity]
     types = sorted({t for cell in first for t in cell.outcomes} - {ALL})
     early = {cell.card.lineage for cell in cells if not cell.card.final}
     wanted: dict[str, tuple[Sequence[Cell], Sequence[str]]] = {
-        **{f"{d} drawings": (own, [ALL]) for d, own in final.items()},
-        "all drawings": (
-            [cell for own in final.values() for cell in own] if len(drawings) > 1 else [],
-            [ALL],
-        ),
+        **{f"{d} drawings": (of_drawings, [ALL]) for d, of_drawings in final.items()},
+        "all drawings": (list(chain(*final.values())) if len(drawings) > 1 else [], [ALL]),
         "by data type": (first, types),
         "without untrained encoders": ([c for c in first if c.card.family != "random"], [ALL]),
         "with early checkpoints": (
@@ -52,81 +50,70 @@ def study_validities(cells: Sequence[Cell], *, seed: int = 42) -> list[Validity]
             [ALL],
         ),
     }
-    found = []
+    results = []
     for name, (chosen, of_types) in wanted.items():
         table = study_table(chosen, of_types)
         if len(table.encoders) > 2 and table.metrics and table.outcomes:
-            found.append(validity(table, name, seed=seed))
-    return found
+            results.append(validity(table, name, seed=seed))
+    return results
 
 
 def study_table(cells: Iterable[Cell], types: Sequence[str] = (ALL,)) -> Table:
-    """Return cells as a table: a row an encoder, a column a set of drawings, an LLM and a data type.
+    """Return cells as a table: one row per encoder, one column per set of drawings, LLM and data type.
 
-    Encoders that lack a column are left out, and named with the reason; so are metrics without a value for
-    every encoder and column.
+    Encoders that lack a column are left out with the reason, and so are metrics that lack a value for some
+    encoder and column.
     """
     by_encoder: dict[str, dict[Column, Cell]] = {}
     for cell in cells:
         for data_type in types:
             by_encoder.setdefault(cell.encoder, {})[cell.drawings, cell.llm, data_type] = cell
-    columns = list(dict.fromkeys(column for own in by_encoder.values() for column in own))
+    columns = list(dict.fromkeys(column for of_encoder in by_encoder.values() for column in of_encoder))
     left_out = {
-        encoder: f"{len(columns) - len(own)} of {len(columns)} columns are not computed"
-        for encoder, own in by_encoder.items()
-        if len(own) < len(columns)
+        encoder: f"{len(columns) - len(of_encoder)} of {len(columns)} columns are not computed"
+        for encoder, of_encoder in by_encoder.items()
+        if len(of_encoder) < len(columns)
     }
     encoders = [encoder for encoder in by_encoder if encoder not in left_out]
     cards = [next(iter(by_encoder[encoder].values())).card for encoder in encoders]
-    # checkpoints of a lineage in the order of their steps, so that blocks compare
+    # the checkpoints of a lineage are sorted by step, so that blocks can be compared
     order = sorted(range(len(encoders)), key=lambda i: (cards[i].lineage, cards[i].step))
     encoders, cards = [encoders[i] for i in order], [cards[i] for i in order]
 
-    def gathered(names: Iterable[str], of: Callable[[Cell], Values]) -> dict[str, Any]:
-        found = {}
-        for name in names:
-            rows = [
+    def values_of(names: Iterable[str], of: Callable[[Cell], Values]) -> dict[str, Any]:
+        def rows_of(name: str) -> list[list[float]]:
+            return [
                 [of(by_encoder[e][column]).get(column[2], {}).get(name, np.nan) for column in columns]
                 for e in encoders
             ]
-            values = np.asarray(rows, dtype=np.float64).reshape(len(encoders), len(columns))
-            if np.isfinite(values).all():
-                found[name] = values
-            else:
-                left_out[name] = "no value for every encoder and column"
-        return found
+
+        return complete_values(names, rows_of, left_out, "column")
 
     return Table(
         encoders=tuple(encoders),
         lineages=tuple(card.lineage for card in cards),
         families=tuple(card.family for card in cards),
         columns=tuple(" ".join(column) for column in columns),
-        metrics=gathered((*PREDICTORS, TRAINED_PREDICTOR), lambda cell: cell.metrics),
-        outcomes=gathered(OUTCOMES, lambda cell: cell.outcomes),
+        metrics=values_of((*PREDICTORS, TRAINED_PREDICTOR), lambda cell: cell.metrics),
+        outcomes=values_of(OUTCOMES, lambda cell: cell.outcomes),
         left_out=left_out,
     )
 
 
-def links_csv(found: Sequence[Validity]) -> str:
+def links_csv(results: Sequence[Validity]) -> str:
     """Return all links of all tables as CSV."""
-    families = list(dict.fromkeys(family for one in found for family in one.table.families))
+    families = list(dict.fromkeys(family for result in results for family in result.table.families))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([*_HEADER, *(f"r_without_{family}" for family in families)])
-    for one in found:
-        for link in one.links:
+    for result in results:
+        size = len(result.table.encoders), len(result.table.columns)
+        for link in result.links:
             c, e = link.correlation, link.explained
-            row = [one.name, c.metric, c.outcome, c.lineages, len(one.table.encoders), len(one.table.columns)]
-            numbers: list[float | None] = [
-                c.pearson,
-                c.spearman,
-                c.kendall,
-                c.p,
-                c.spearman_p,
-                c.kendall_p,
-                c.p_adjusted,
-            ]
+            numbers: list[float | None] = [c.pearson, c.spearman, c.kendall]
+            numbers += [c.p, c.spearman_p, c.kendall_p, c.p_adjusted]
             numbers += [c.low, c.high, e.r2, e.q2, e.null_r2, *(link.without.get(f) for f in families)]
+            row = [result.name, c.metric, c.outcome, c.lineages, *size]
             writer.writerow([*row, *("" if v is None else f"{v:.5g}" for v in numbers)])
     return buffer.getvalue()
 
@@ -154,9 +141,9 @@ _HEADER = (
 
 
 def values_csv(cells: Sequence[Cell]) -> str:
-    """Return all numbers of all cells as CSV: a row a cell and data type."""
-    metrics = list(dict.fromkeys(name for c in cells for own in c.metrics.values() for name in own))
-    outcomes = list(dict.fromkeys(name for c in cells for own in c.outcomes.values() for name in own))
+    """Return all numbers of all cells as CSV, with one row per cell and data type."""
+    metrics = list(dict.fromkeys(name for c in cells for values in c.metrics.values() for name in values))
+    outcomes = list(dict.fromkeys(name for c in cells for values in c.outcomes.values() for name in values))
     named = [*(f"metric_{name}" for name in metrics), *(f"performance_{name}" for name in outcomes)]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -174,11 +161,11 @@ def values_csv(cells: Sequence[Cell]) -> str:
 
 
 def write_study(
-    folder: Path, cells: Sequence[Cell], found: Sequence[Validity], about: Mapping[str, Any]
+    folder: Path, cells: Sequence[Cell], results: Sequence[Validity], about: Mapping[str, Any]
 ) -> None:
     """Write the study's result: `links.csv`, `values.csv` and `validity.json`."""
     make_folder(folder)
-    plain = {"about": dict(about), "tables": [one.to_dict() for one in found]}
-    write_bytes(folder / "links.csv", links_csv(found).encode())
+    plain = {"about": dict(about), "tables": [result.to_dict() for result in results]}
+    write_bytes(folder / "links.csv", links_csv(results).encode())
     write_bytes(folder / "values.csv", values_csv(cells).encode())
     write_bytes(folder / "validity.json", (json.dumps(plain, indent=1) + "\n").encode())

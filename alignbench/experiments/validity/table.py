@@ -1,4 +1,4 @@
-"""What validity is judged from: encoders with their scores and their outcomes; also from a CSV."""
+"""The table that validity is judged by: encoders with scores and outcomes, also read from a CSV file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from alignbench.columns import is_missing
 from alignbench.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -31,13 +31,13 @@ class Table:
     """Scores and outcomes of encoders.
 
     Args:
-        encoders: their names.
-        lineages: the training that each comes from.
+        encoders: the names of the encoders.
+        lineages: the training that each encoder comes from.
         families: the kind of that training.
-        columns: what an encoder has a value each for: an LLM, a data type, a set of drawings.
+        columns: an encoder has one value per column, such as an LLM, a data type, or a set of drawings.
         metrics: name -> values [encoders, columns].
         outcomes: name -> values [encoders, columns].
-        left_out: what is not in it, and why.
+        left_out: encoder, metric or outcome -> why it is left out.
     """
 
     encoders: tuple[str, ...]
@@ -49,13 +49,37 @@ class Table:
     left_out: Mapping[str, str]
 
 
+def complete_values(
+    names: Iterable[str],
+    rows_of: Callable[[str], list[list[float]]],
+    left_out: dict[str, str],
+    what: str,
+) -> dict[str, Matrix]:
+    """Return name -> values [encoders, columns]; names that lack a value are left out with the reason.
+
+    Args:
+        names: the names of metrics or outcomes.
+        rows_of: returns the rows of values of a name, with NaN for those that are missing.
+        left_out: name -> reason; names that lack a value are added.
+        what: the kind of the columns, for the reason.
+    """
+    complete = {}
+    for name in names:
+        values = np.asarray(rows_of(name), dtype=np.float64)
+        if np.isfinite(values).all():
+            complete[name] = values
+        else:
+            left_out[name] = f"no value for every encoder and {what}"
+    return complete
+
+
 def read_table(
     path: Path, metrics: Sequence[str] | None = None, outcomes: Sequence[str] | None = None
 ) -> Table:
-    """Return the table in a CSV file: a row an encoder, a header, commas.
+    """Return the table in a comma-separated file with a header and one row per encoder.
 
-    Columns: `encoder`, `family`, maybe `lineage` (rows of one lineage are checkpoints of one training), and
-    numbers. Columns that are asked for neither as metric nor as outcome are ignored.
+    Its columns are `encoder`, `family`, optionally `lineage` (rows of one lineage are checkpoints of one
+    training), and numbers. Columns that are neither metric nor outcome are ignored.
 
     Args:
         path: the file.
@@ -63,7 +87,7 @@ def read_table(
         outcomes: the columns of performance; by default those that begin with `performance_`.
 
     Raises:
-        DataError: what is wrong, with file, line and column.
+        DataError: the file can't be used; the message has file, line and column.
     """
     header, rows = _rows(path)
     scores = _chosen(path, header, metrics, METRIC_PREFIX, "metrics")
@@ -79,7 +103,8 @@ def read_table(
         if (first := texts["encoder"].index(name)) != place:
             line, before = rows[place][0], rows[first][0]
             raise DataError(
-                f"{path.name}: line {line}, column 'encoder': {name!r} is on line {before}, too; one row each"
+                f"{path.name}: line {line}, column 'encoder': {name!r} is also on line {before}; "
+                "give each encoder one row"
             )
     if len(rows) < FEWEST:
         raise DataError(f"{path.name}: expected at least {FEWEST} encoders, got {len(rows)}")
@@ -104,16 +129,16 @@ def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     if any(len(line) > _LONGEST_LINE for line in text.splitlines()):
         raise DataError(f"{path.name}: a line is longer than {_LONGEST_LINE:,} characters")
     reader = csv.reader(text.splitlines(), strict=True, skipinitialspace=True)
-    found: list[tuple[int, list[str]]] = []
+    lines: list[tuple[int, list[str]]] = []
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
-                found.append((reader.line_num, [cell.strip() for cell in cells]))
+                lines.append((reader.line_num, [cell.strip() for cell in cells]))
     except csv.Error as error:
         raise DataError(f"{path.name}: line {reader.line_num}: {error}") from error
-    if not found:
-        raise DataError(f"{path.name}: it is empty; expected a header and a row an encoder")
-    (_, header), rows = found[0], found[1:]
+    if not lines:
+        raise DataError(f"{path.name}: it is empty; expected a header and one row per encoder")
+    (_, header), rows = lines[0], lines[1:]
     if twice := sorted({name for name in header if header.count(name) > 1}):
         raise DataError(f"{path.name}: line 1: two columns are called {twice[0]!r}")
     for line, cells in rows:
@@ -129,8 +154,8 @@ def _chosen(
         names = [name for name in header if name.startswith(prefix)]
         if not names:
             raise DataError(
-                f"{path.name}: line 1: no column begins with {prefix!r}; name the {what} by argument, or so; "
-                f"it has {_listed(header)}"
+                f"{path.name}: line 1: no column begins with {prefix!r}; name the columns like that, or pass "
+                f"their names as {what}; it has {_listed(header)}"
             )
     for name in names:
         if name not in header:
@@ -148,7 +173,7 @@ def _texts(path: Path, header: Sequence[str], rows: Sequence[tuple[int, list[str
         if is_missing(cells[place]):
             raise DataError(
                 f"{path.name}: line {line}, column {name!r}: {cells[place]!r} is how a missing value is "
-                "written; name it otherwise, or leave the row out"
+                "written; use another name, or leave the row out"
             )
     return [cells[place] for _, cells in rows]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.experiments.base import Computed, Cost, Experiment, NotApplicableError, Part
+from alignbench.experiments.base import CellResult, Cost, Experiment, NotApplicableError, Part
 from alignbench.experiments.trained import Repeats
 from alignbench.experiments.vlm.result import REPEATS, VLMSettings
 from alignbench.experiments.vlm.scores import vlm
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from alignbench.weights.custom import Custom
 
 
-def train(bench: Bench, encoder: Encoder | Custom, llm: LLM | Custom, projector: str) -> Computed:
-    """Return the perplexity of captions, what the image adds to it, and answers; with the curves."""
+def train(bench: Bench, encoder: Encoder | Custom, llm: LLM | Custom, projector: str) -> CellResult:
+    """Return the perplexity of captions, the gain from the image, and answers; with the loss curves."""
     chosen, name = bench.option("encoders"), encoder.info.stand_in_for or encoder.info.name
     if not bench.is_given("encoders") and name not in chosen:
         raise NotApplicableError(
-            f"by default a VLM is trained of {' and '.join(chosen)}; name others with --encoders"
+            f"by default a VLM is trained only with {' and '.join(chosen)}; name others with --encoders"
         )
     settings = VLMSettings(projector, Repeats.of(bench), bench.option("image_tokens"))
     names = encoder.info, llm.info
     scores, arrays = vlm(
         lambda: bench.patches(encoder), bench.head(llm), bench.dataset, settings, names=names
     )
-    return Computed(scores, arrays, f"vlm-{projector}")
+    return CellResult(scores, arrays, f"vlm-{projector}")
 
 
 def encoders_by_default(config: Config) -> tuple[str, ...]:
-    """Return the encoders that a VLM is trained of where none is named: it takes long."""
+    """Return the encoders that VLMs are trained with if the user names none, since a training takes long."""
     names = config.default_encoders
     return tuple(name for name in config.vlm_encoders if name in names) or names
 
@@ -57,8 +57,8 @@ EXPERIMENT = Experiment(
     long=True,
     not_for_arrays="needs both models",
     measures={
-        "caption_perplexity": "How surprised the frozen LLM is by the held-out captions, given the image.",
-        "image_gain": "What the right image is worth over another one, in nats per token of the caption.",
+        "caption_perplexity": "How surprised the frozen LLM is by held-out captions, given the image.",
+        "image_gain": "How much the right image helps more than another one, in nats per caption token.",
     },
     figures=("alignbench.experiments.vlm.figures",),
 )

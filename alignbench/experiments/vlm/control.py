@@ -1,4 +1,4 @@
-"""The control of a trained VLM: held-out captions told from the images of other held-out groups."""
+"""The control of a trained VLM: held-out captions are predicted with the images of other held-out groups."""
 
 from __future__ import annotations
 
@@ -8,48 +8,48 @@ import numpy as np
 
 from alignbench.columns import codes_of
 from alignbench.errors import InputError
-from alignbench.stats import assign, p_value
+from alignbench.stats import assign, draw_within, p_value
 from alignbench.types import Null
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MOST_IMAGES = 10  # that a caption is told from: what a test costs grows with it
+MOST_IMAGES = 10  # per caption; the cost of a test grows with them
 DERANGEMENTS = 200
 
 
 def image_blocks(groups: NDArray[np.str_], seed: int, purpose: str) -> NDArray[np.intp]:
-    """Return the block of each held-out group [m]; captions are told from the images of their own block.
+    """Return the block of each held-out group [m]; a caption is predicted with all images of its block.
 
-    Blocks are drawn, of at most `MOST_IMAGES` groups and at least two.
+    Blocks are drawn at random and have at least two and at most `MOST_IMAGES` groups.
     """
     parts = max(1, min(-(-len(groups) // MOST_IMAGES), len(groups) // 2))
     return assign(groups, parts, seed, purpose)
 
 
 def derangement(blocks: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
-    """Return a permutation that leaves nothing at its place and nothing leaves its block.
+    """Return a permutation that moves every element to another place within its block.
 
-    In each block a drawn order is turned on by a drawn number of places.
+    The members of each block, in random order, are rotated by a random number of places.
 
     Raises:
-        InputError: a block of one.
+        InputError: a block has only one member.
     """
     result = np.arange(len(blocks), dtype=np.intp)
     for block in np.unique(blocks):
         members = rng.permutation(np.flatnonzero(blocks == block))
         if len(members) < 2:
-            raise InputError("blocks: a block of one can't be given another image")
+            raise InputError("blocks: a block of one has no other image")
         result[members] = np.roll(members, int(rng.integers(1, len(members))))
     return result
 
 
 def mean_shuffled(losses: NDArray[np.float64], tokens: NDArray[np.float64]) -> float:
-    """Return -log p a token over all derangements inside blocks: each caption's mean over other images.
+    """Return -log p per token over all derangements inside blocks: each caption's mean over other images.
 
     Args:
-        losses: of caption i from the image of j [m, m]; NaN where j is of another block.
-        tokens: of each caption [m].
+        losses: the loss of caption i with the image of caption j [m, m]; NaN if j is of another block.
+        tokens: the number of tokens of each caption [m].
     """
     others = np.where(np.eye(len(losses), dtype=bool), np.nan, losses)
     return float(np.nanmean(others, axis=1).sum() / tokens.sum())
@@ -63,51 +63,46 @@ def shuffled_nulls(
     draws: int,
     rng: np.random.Generator,
 ) -> Null:
-    """Return what a split's -log p a token becomes when its images are dealt out anew inside blocks.
+    """Return the null of a split's -log p per token, with images shuffled inside blocks.
 
     Args:
-        losses: of caption i from the image of j [m, m]; NaN where j is of another block.
-        tokens: of each caption [m].
-        blocks: of each caption [m].
-        types: the data type of each [m].
-        draws: permutations.
-        rng: draws them.
+        losses: the loss of caption i with the image of caption j [m, m]; NaN if j is of another block.
+        tokens: the number of tokens of each caption [m].
+        blocks: the block of each caption [m].
+        types: the data type of each caption [m].
+        draws: the number of permutations.
+        rng: the generator that draws them.
 
     Returns:
-        mean and std over derangements; p over permutations, one-sided: as low by chance; within_p the same
-        with images exchanged among those of a type only, and within_mean what the right image gains over
-        another of its type in nats a token (None where no two of a block are of a type).
+        The mean and std over derangements, and the one-sided p of a value as low over permutations. within_p
+        is the same with images exchanged only within a data type, and within_mean the gain of the right image
+        over another of its type in nats per token; both are None if no block has two captions of one type.
     """
     places, total = np.arange(len(losses)), tokens.sum()
     right = float(np.trace(losses) / total)
 
-    def told(orders: NDArray[np.intp]) -> NDArray[np.float64]:
-        drawn: NDArray[np.float64] = losses[places, orders].sum(axis=1) / total
-        return drawn
+    def shuffled(orders: NDArray[np.intp]) -> NDArray[np.float64]:
+        means: NDArray[np.float64] = losses[places, orders].sum(axis=1) / total
+        return means
 
-    dealt = told(np.stack([derangement(blocks, rng) for _ in range(DERANGEMENTS)]))
-    drawn = told(_permuted(blocks, draws, rng))
+    deranged = shuffled(np.stack([derangement(blocks, rng) for _ in range(DERANGEMENTS)]))
+    drawn = shuffled(draw_within(codes_of(blocks), draws, rng))
     classes = codes_of([f"{b}\0{t}" for b, t in zip(blocks, types, strict=True)])
     same = classes[:, None] == classes[None, :]
     movable = same.sum(axis=1) > 1
     within_p = within_gain = None
     if movable.any():
-        within_p = p_value(right, told(_permuted(classes, draws, rng)), higher_is_better=False)
+        orders = draw_within(classes, draws, rng)
+        within_p = p_value(right, shuffled(orders), higher_is_better=False)
         others = np.where(same & ~np.eye(len(losses), dtype=bool), losses, np.nan)[movable]
         gained = np.nanmean(others, axis=1) - np.diag(losses)[movable]
         within_gain = float(gained.sum() / tokens[movable].sum())
     return Null(
         "derangements of images",
-        mean=float(dealt.mean()),
-        std=float(dealt.std(ddof=1)),
+        mean=float(deranged.mean()),
+        std=float(deranged.std(ddof=1)),
         p=p_value(right, drawn, higher_is_better=False),
         draws=draws,
         within_mean=within_gain,
         within_p=within_p,
     )
-
-
-def _permuted(classes: NDArray[np.intp], draws: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    from alignbench.stats import draw_within
-
-    return draw_within(codes_of(classes), draws, rng)

@@ -1,4 +1,4 @@
-"""Figures of the trained VLM: what the image is worth to the captions, and how the training went."""
+"""Figures of the trained VLM: how much the image helps with the captions, and how the training went."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ MARKS = {"right": "o", "shuffled": "s", "none": "|"}
 @declare_figure(
     "vlm",
     caption=Caption(
-        "What is the image worth to a frozen LLM?",
-        "Left: the perplexity of held-out captions with their own image, another one and none. Right: "
-        "what the own image gains over another, with its interval; right of 0 it is of use.",
-        "The quality of captions that the LLM would write. Intervals on the left are wide since splits "
-        "hold other captions: judge the gain by the right panel.",
+        "How much does the image help a frozen LLM?",
+        "Left: the perplexity of held-out captions with their own image, another image and no image. Right: "
+        "the gain of the own image over another, with its interval; above 0 the image helps.",
+        "The quality of captions that the LLM would write. Intervals on the left are wide since splits have "
+        "different captions, so judge the gain by the right panel.",
     ),
 )
 def vlm_gain(inputs: FigureInputs) -> Figure | None:
@@ -63,9 +63,10 @@ def vlm_gain(inputs: FigureInputs) -> Figure | None:
     ]
     entitle(
         figure,
-        "What is the image worth to a frozen LLM?",
-        "Lines: 95% intervals (corrected t over splits). They are wide since splits have other captions;",
-        "the gain is of the same captions, so it is judged by its own interval, on the right.",
+        "How much does the image help a frozen LLM?",
+        "Lines: 95% intervals (corrected t over splits). On the left they are wide since splits have "
+        "different",
+        "captions; the gain compares the same captions, so judge it by its own interval on the right.",
         legend=legend,
     )
     return figure
@@ -81,7 +82,7 @@ def vlm_gain(inputs: FigureInputs) -> Figure | None:
     ),
 )
 def vlm_curves(inputs: FigureInputs) -> Figure | None:
-    """Draw the loss of training batches and of held-out captions over the epochs, a panel a pair."""
+    """Draw the loss of training batches and of held-out captions over the epochs, one panel per pair."""
     runs = _lowest_first(inputs)[:MOST_CURVES]
     if not runs:
         return None
@@ -97,7 +98,7 @@ def vlm_curves(inputs: FigureInputs) -> Figure | None:
         first, second = (inputs.title(str(arrays[side])) for side in ("encoder", "llm"))
         ax.set_title(f"{first}\n× {second}\n({arrays['projector']})")
         ax.locator_params(axis="x", integer=True)
-        if len(epochs) == 1:  # a line of one point would not be seen
+        if len(epochs) == 1:  # a line with a single point is invisible
             ax.set_xticks([1])
             ax.plot(
                 [1, 1], [arrays[name].mean() for name in ("train_curve", "held_out_curve")], "o", color=colour
@@ -105,11 +106,11 @@ def vlm_curves(inputs: FigureInputs) -> Figure | None:
         ax.set_xlabel("epoch")
     for ax in axes[::MOST_COLUMNS]:
         ax.set_ylabel("nats per token")
-    notes = [
-        "Dotted: training batches. Solid: held-out captions with their own images. Dashed: with no image."
-    ]
     entitle(
-        figure, "Training of the projectors", *notes, "Thin: one training each; no epoch was chosen by them."
+        figure,
+        "Training of the projectors",
+        "Dotted: training batches. Solid: held-out captions with their own images. Dashed: without an image.",
+        "Thin: single trainings. No epoch was chosen by these curves.",
     )
     return figure
 

@@ -1,4 +1,4 @@
-"""What the loss curves say of a training that came to nothing: too short, too long, or nothing to learn."""
+"""Why a training learnt nothing, judging by its loss curves: it was too short, or too long."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     Curves = NDArray[np.float64]
 
 UNDERFIT, OVERTRAINED = "underfit", "overtrained"
-MORE = 3  # times the epochs are what to try
-_LEAST = 1e-3  # of the loss: a change that counts
+MORE = 3  # times as many epochs are the advice for a training that was too short
+_LEAST = 1e-3  # of the loss, the least change that counts
 
 
 def learning_flags(train: Curves, held_out: Curves, p: float | None) -> tuple[str, ...]:
-    """Return why projectors learnt nothing of the images, as far as their loss curves tell.
+    """Return flags for why projectors learnt nothing from the images, judging by their loss curves.
 
-    Where the gain of the right image over another is as large by chance: "underfit" if the training loss
-    still falls and that of held-out captions doesn't rise, "overtrained" if the latter rises. A curve falls
-    if the mean over its last quarter is below that over the quarter before; of fewer than four epochs, the
-    last is compared with the one before. Nothing can be said of a single epoch.
+    There are no flags if the gain of the right image over others is significant. Otherwise the flag is
+    "overtrained" if the loss of held-out captions rises, and "underfit" if it doesn't but the training loss
+    still falls. A curve falls if the mean over its last quarter is below that over the quarter before; with
+    fewer than four epochs, the last epoch is compared with the one before. A single epoch gets no flag.
 
     Args:
         train: the loss of training batches [trainings, epochs].
-        held_out: that of held-out captions with their own images [trainings, epochs].
-        p: of the gain, from permuted images; None where it could not be computed.
+        held_out: the loss of held-out captions with their own images [trainings, epochs].
+        p: p of the gain, from permuted images; None if it could not be computed.
     """
     epochs = train.shape[1]
     if epochs < 2 or (p is not None and p <= LEVEL):
@@ -41,7 +41,7 @@ def learning_flags(train: Curves, held_out: Curves, p: float | None) -> tuple[st
 
 
 def _change(curves: Curves, part: int) -> float:
-    """Return by which share of itself the mean curve has changed from its last part but one to the last."""
+    """Return the relative change of the mean curve from its last part but one to its last part."""
     mean = curves.mean(axis=0)
     before, last = mean[-2 * part : -part].mean(), mean[-part:].mean()
     return float((last - before) / max(abs(before), 1e-12))

@@ -1,4 +1,4 @@
-"""What the trainings of a pair are given, and what they give."""
+"""The settings of the trainings of a pair, and their results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from alignbench.types import ModelInfo
 
 REPEATS = Repeats(splits=3, seeds=1, epochs=8)
-"""A training takes far more work than that of a projector of embeddings."""
+"""Few repeats, since a training takes far more work than that of a projector of embeddings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,12 @@ class VLMSettings:
     """How the projectors of a pair are trained and judged.
 
     Args:
-        projector: of `alignbench.projectors.PROJECTORS`.
-        repeats: number of splits, seeds and epochs: passes over the training images, each time with one of
-            their wordings.
+        projector: one of `alignbench.projectors.PROJECTORS`.
+        repeats: number of splits, seeds and epochs; an epoch passes over the training images, each with one
+            of its wordings.
         image_tokens: the most vectors that an image becomes; patches are averaged over a grid of that many.
             "cross_attention" has its own number.
-        batch: captions a step.
+        batch: the number of captions in a step.
     """
 
     projector: str = "linear"
@@ -41,15 +41,15 @@ class VLMSettings:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One training: its rows, and what is asked of it after.
+    """One training: its rows, and the questions that test it.
 
     Args:
-        split: number of the split.
-        seed: of weights and batches.
+        split: the number of the split.
+        seed: the seed of weights and batches.
         train: the rows that are trained on.
         test: one row of each held-out group [m].
-        blocks: which test rows exchange images [m]: those of one number.
-        other: the place, among the test rows, whose image a question is asked of as a control [m].
+        blocks: the block of each test row [m]; rows of one block exchange images.
+        other: for each test row, the test row whose image is the control for its questions [m].
         questions: (place among the test rows, question) of each question.
     """
 
@@ -63,19 +63,19 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """What one training gave on its held-out groups, in nats.
+class TrainingResult:
+    """The results of one training on its held-out groups, in nats.
 
     Args:
-        losses: summed -log p of caption i from the image of j [m, m]; NaN where j is of another block.
-        tokens: of each caption [m].
-        right: -log p a token from the own image, captions weighted by their tokens.
-        shuffled: the same from others' images, over all derangements inside blocks.
+        losses: summed -log p of caption i with the image of caption j [m, m]; NaN if j is of another block.
+        tokens: the number of tokens of each caption [m].
+        right: -log p per token with the own image, captions weighted by their tokens.
+        shuffled: the same with the images of others, over all derangements inside blocks.
         none: the same without any image.
-        answers: to the job's questions, as they were said.
-        other_answers: to the same questions about another image.
-        train_curve: -log p a token over each epoch's batches [epochs].
-        held_out_curve: the same of held-out captions from their own images after each epoch.
+        answers: the literal answers to the job's questions.
+        other_answers: the literal answers to the same questions about another image.
+        train_curve: -log p per token over the batches of each epoch [epochs].
+        held_out_curve: -log p per token of held-out captions with their own images after each epoch.
     """
 
     losses: NDArray[np.float64]
@@ -97,11 +97,11 @@ class VLMResult:
         encoder: the vision side.
         llm: the text side.
         dataset: the data's label.
-        samples: as trained and tested on.
-        jobs: split-major, all seeds of a split together.
-        trained: what each gave.
-        settings: as asked.
-        params: what else a score should say.
+        samples: the samples that were trained and tested on.
+        jobs: the trainings, sorted by split and then by seed.
+        trained: the result of each job.
+        settings: the settings of the trainings.
+        params: further `params` of the scores.
     """
 
     encoder: ModelInfo
@@ -109,6 +109,6 @@ class VLMResult:
     dataset: str
     samples: tuple[Sample, ...]
     jobs: tuple[Job, ...]
-    trained: tuple[Trained, ...]
+    trained: tuple[TrainingResult, ...]
     settings: VLMSettings
     params: Mapping[str, Any]

@@ -1,7 +1,7 @@
-"""A small VLM, really trained: encoder and LLM frozen, a projector learns to let the LLM tell the caption.
+"""A small VLM that is really trained: a projector learns to let the frozen LLM predict captions of images.
 
-LLaVA's first stage. What comes out is measured on held-out groups against the same trained projector with
-other images, and against no image at all.
+This is the first stage of LLaVA, with a frozen encoder. The results on held-out groups are compared with
+those of the same trained projector with other images, and without any image.
 """
 
 from __future__ import annotations
@@ -33,16 +33,14 @@ if TYPE_CHECKING:
 
     IntervalMaker = Callable[[NDArray[np.float64], tuple[float, float]], Interval | None]
 
-CURVES = ("train", "held_out")
-
 
 def plan_jobs(samples: Sequence[Sample], settings: VLMSettings) -> tuple[Job, ...]:
-    """Return the trainings of a pair: the same for every encoder and LLM.
+    """Return the trainings of a pair, which are the same for every encoder and LLM.
 
-    A group is in one part only, whatever its images and wordings.
+    All images and wordings of a group are in the same part.
 
     Raises:
-        TooFewSamplesError: too few groups.
+        TooFewSamplesError: there are too few groups.
     """
     groups, repeats = np.asarray([sample.group for sample in samples]), settings.repeats
     jobs = []
@@ -71,16 +69,16 @@ def train_vlm(
     """Train the projectors of one encoder and one LLM, and test each on its held-out groups.
 
     Args:
-        patches: the encoder's, row i of sample i.
+        patches: the encoder's patches; row i is that of sample i.
         samples: the data.
-        llm: loaded; its weights are not changed.
+        llm: the loaded LLM, whose weights are not changed.
         settings: the settings of the training.
-        dataset: the data's label.
-        tell: is told of each training that has ended.
+        dataset: the label of the data.
+        tell: called with 1 after each training.
 
     Raises:
-        TooFewSamplesError: too few groups.
-        DataError: a caption without tokens.
+        TooFewSamplesError: there are too few groups.
+        DataError: a caption has no tokens.
         ModelError: the loss is not finite.
     """
     from alignbench.experiments.vlm.training import run_jobs
@@ -99,17 +97,18 @@ def vlm(
     names: tuple[ModelInfo, ModelInfo],
     tell: Callable[[int], None] | None = None,
 ) -> tuple[list[Score], dict[str, NDArray[Any]] | None]:
-    """Return all scores of one encoder and one LLM, and what their figures need.
+    """Return all scores of one encoder and one LLM, and the arrays for their figures.
 
-    What does not exist becomes scores with status `not_applicable` and the reason; no model is loaded then.
+    If nothing can be trained, no model is loaded, and the scores have the status `not_applicable` and the
+    reason.
 
     Args:
-        patches: gives the encoder's patches.
-        llm: gives the LLM with its head, loaded.
+        patches: returns the encoder's patches.
+        llm: loads and returns the LLM with its head.
         data: the samples.
         settings: the settings of the training.
-        names: the encoder and the LLM, where they are not loaded.
-        tell: is told of each training that has ended.
+        names: the encoder and the LLM, for scores without a value.
+        tell: called with 1 after each training.
     """
     try:
         plan_jobs(data.samples, settings)
@@ -122,16 +121,16 @@ def vlm(
 
 
 def vlm_scores(result: VLMResult) -> list[Score]:
-    """Return the perplexity of captions, what the image adds to it, and the answers' exact match."""
+    """Return the perplexity of captions, the gain from the image, and the exact match of answers."""
     numbers, repeats = _log_perplexities(result), result.settings.repeats
     nulls = [_nulls(result, number) for number in range(repeats.splits)]
     gain = _gain(result, numbers, nulls)
-    curves = [np.stack([getattr(one, f"{name}_curve") for one in result.trained]) for name in CURVES]
-    flags = learning_flags(curves[0], curves[1], gain.null.p if gain.null is not None else None)
-    told = {"epochs_to_try": MORE * repeats.epochs} if UNDERFIT in flags else {}
+    curves, p = _curves(result), gain.null.p if gain.null is not None else None
+    flags = learning_flags(curves["train_curve"], curves["held_out_curve"], p)
+    advice = {"epochs_to_try": MORE * repeats.epochs} if UNDERFIT in flags else {}
     return [
         *(
-            replace(score, flags=(*score.flags, *flags), params={**score.params, **told})
+            replace(score, flags=(*score.flags, *flags), params={**score.params, **advice})
             for score in (_perplexity(result, numbers, nulls), gain)
         ),
         *answer_scores(result, _common(result), _interval_maker(result)),
@@ -139,24 +138,28 @@ def vlm_scores(result: VLMResult) -> list[Score]:
 
 
 def vlm_arrays(result: VLMResult) -> dict[str, NDArray[Any]]:
-    """Return what the figures need: log perplexities [splits, seeds] and the curves of the losses."""
-    numbers = _log_perplexities(result)
+    """Return the arrays for the figures: log perplexities [splits, seeds] and loss curves."""
     names = {"encoder": result.encoder.label, "llm": result.llm.label, "projector": result.settings.projector}
     return {
         **{name: np.array(value) for name, value in names.items()},
-        **numbers,
+        **_log_perplexities(result),
         "test_to_train": np.array(_test_to_train(result)),
-        **{
-            f"{name}_curve": np.stack([getattr(one, f"{name}_curve") for one in result.trained])
-            for name in CURVES
-        },
+        **_curves(result),
+    }
+
+
+def _curves(result: VLMResult) -> dict[str, NDArray[np.float64]]:
+    """Return the loss curves [trainings, epochs] of training batches, and then of held-out captions."""
+    return {
+        "train_curve": np.stack([training.train_curve for training in result.trained]),
+        "held_out_curve": np.stack([training.held_out_curve for training in result.trained]),
     }
 
 
 def not_trainable(
     reason: str, encoder: ModelInfo, llm: ModelInfo, dataset: str, n: int, settings: VLMSettings
 ) -> list[Score]:
-    """Return the scores that don't exist, each with the reason."""
+    """Return scores without values, each with the reason."""
     empty = VLMResult(encoder, llm, dataset, (), (), (), settings, {})
     common = {**_common(empty), "n": n, "status": "not_applicable", "reason": reason, "value": None}
     lower = {"caption_perplexity": False, "image_gain": True, "answer_exact_match": True}
@@ -199,24 +202,24 @@ def _test_to_train(result: VLMResult) -> float:
 
 
 def _log_perplexities(result: VLMResult) -> dict[str, NDArray[np.float64]]:
-    """Return -log p a token of the held-out captions with their own, other and no images: [splits, seeds]."""
+    """Return -log p per token [splits, seeds] of held-out captions with their own, other and no images."""
     shape = (result.settings.repeats.splits, result.settings.repeats.seeds)
-    found = {}
+    numbers = {}
     for name in ("right", "shuffled", "none"):
-        values = [getattr(one, name) for one in result.trained]
-        found[name] = np.asarray(values, dtype=np.float64).reshape(shape)
-    return found
+        values = [getattr(training, name) for training in result.trained]
+        numbers[name] = np.asarray(values, dtype=np.float64).reshape(shape)
+    return numbers
 
 
 def _nulls(result: VLMResult, split: int) -> Null:
-    """Return what a split's captions do with their images dealt out anew; seeds are averaged first."""
-    own = [i for i, job in enumerate(result.jobs) if job.split == split]
-    losses = np.mean([result.trained[i].losses for i in own], axis=0)
-    job, repeats = result.jobs[own[0]], result.settings.repeats
+    """Return the null of a split, whose images are shuffled; seeds are averaged before."""
+    of_split = [i for i, job in enumerate(result.jobs) if job.split == split]
+    losses = np.mean([result.trained[i].losses for i in of_split], axis=0)
+    job, repeats = result.jobs[of_split[0]], result.settings.repeats
     types = np.asarray([result.samples[row].data_type for row in job.test])
     return shuffled_nulls(
         losses,
-        result.trained[own[0]].tokens,
+        result.trained[of_split[0]].tokens,
         job.blocks,
         types,
         repeats.permutations,
@@ -269,7 +272,7 @@ def _gain(result: VLMResult, numbers: Mapping[str, NDArray[np.float64]], nulls: 
     within = [null.within_p for null in nulls if null.within_p is not None]
     params = {
         **common.pop("params"),
-        # Perplexity with the right image over that with another one.
+        # The perplexity with the right image over that with another one.
         "ratio": float(np.exp(-gain.mean())),
         "ratio_low": None if interval is None else float(np.exp(-interval.high)),
         "ratio_high": None if interval is None else float(np.exp(-interval.low)),
@@ -297,5 +300,5 @@ def _gain(result: VLMResult, numbers: Mapping[str, NDArray[np.float64]], nulls: 
 
 
 def _mean_or_none(values: Sequence[float | None]) -> float | None:
-    there = [value for value in values if value is not None]
-    return float(np.mean(there)) if there else None
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None

@@ -1,9 +1,8 @@
-"""The training itself: image tokens, then the caption's, the loss on the caption's only."""
+"""The training of a VLM: image tokens come first, then those of the caption; only these have a loss."""
 
 from __future__ import annotations
 
 import math
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -13,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from alignbench.cores import available_cores
 from alignbench.doing import doing
 from alignbench.errors import DataError, ModelError
 from alignbench.experiments.vlm.answers import asked
 from alignbench.experiments.vlm.control import mean_shuffled
-from alignbench.experiments.vlm.result import Trained
+from alignbench.experiments.vlm.result import TrainingResult
 from alignbench.projectors import OF_PATCHES
 from alignbench.projectors.architectures import build
 from alignbench.projectors.epochs import run_epochs
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from alignbench.llms.base import CausalLM
     from alignbench.llms.causal import CausalDecoder
 
-# A step of Adam may move an entry of an image token by about so many times the tokens' own scale, whatever
-# the encoder's width.
+# A step of Adam moves an entry of an image token by at most about this many times the scale of the LLM's
+# tokens, whatever the width of the encoder.
 _RATE = 2.0
-# Initial weights are drawn from torch's one generator: two trainings at once would take each other's numbers.
+# Initial weights come from torch's global generator, so two trainings must not draw them at the same time.
 _SEEDING = threading.Lock()
-_CAPTIONS_A_PASS = 32
-_QUESTIONS_A_PASS = 64
+_CAPTIONS_PER_PASS = 32
+_QUESTIONS_PER_PASS = 64
 _LONGEST_ANSWER = 24
 
 
@@ -51,30 +51,30 @@ def run_jobs(
     jobs: Sequence[Job],
     settings: VLMSettings,
     tell: Callable[[int], None] | None = None,
-) -> tuple[list[Trained], dict[str, Any]]:
-    """Train and test all jobs; return what each gave, and what scores say of it.
+) -> tuple[list[TrainingResult], dict[str, Any]]:
+    """Train and test all jobs; return their results, and the `params` of their scores.
 
-    Small LLMs on a CPU are trained for several jobs side by side, a thread each: so a job's numbers are the
-    same however many there are.
+    With a small LLM on a CPU, several jobs run side by side. Each has one thread, so the numbers of a job do
+    not depend on how many jobs there are.
     """
     decoder = llm.decoder
     on_cpu = decoder.device.type == "cpu"
     x = image_grid(values, settings)
     captions = [[_tokens(decoder, text, llm, sample) for text in sample.texts] for sample in samples]
 
-    def run(job: Job) -> Trained:
+    def run(job: Job) -> TrainingResult:
         return _Training(x, samples, captions, decoder, job, settings).run()
 
-    def gathered(results: Iterable[Trained]) -> list[Trained]:
-        found = []
-        for one in results:
-            found.append(one)
+    def gather(results: Iterable[TrainingResult]) -> list[TrainingResult]:
+        gathered = []
+        for result in results:
+            gathered.append(result)
             if tell is not None:
                 tell(1)
-        return found
+        return gathered
 
     params = {
-        "image_tokens": _tokens_an_image(settings, x.shape[1]),
+        "image_tokens": _tokens_per_image(settings, x.shape[1]),
         "patches": values.shape[1],
         "image_patches_pooled_to": x.shape[1],
         "dims": (x.shape[2], decoder.width),
@@ -82,18 +82,21 @@ def run_jobs(
     }
     with doing("epochs of the VLM's projectors", len(jobs) * settings.repeats.epochs):
         if on_cpu and decoder.is_small:
-            workers = min(cores(), len(jobs))
-            with _single_threaded(), ThreadPoolExecutor(workers, initializer=_one_thread) as pool:
-                return gathered(pool.map(run, jobs)), params
-        return gathered(map(run, jobs)), params
+            workers = min(available_cores(), len(jobs))
+            with (
+                _single_threaded(),
+                ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+            ):
+                return gather(pool.map(run, jobs)), params
+        return gather(map(run, jobs)), params
 
 
 def image_grid(values: NDArray[np.float32], settings: VLMSettings) -> NDArray[np.float32]:
-    """Return patches averaged over a grid: of `image_tokens` cells, of more for "cross_attention"."""
+    """Return patches averaged over a grid of `image_tokens` cells, or of more for "cross_attention"."""
     return grid(values, MOST_PATCHES if settings.projector == OF_PATCHES else settings.image_tokens)
 
 
-def _tokens_an_image(settings: VLMSettings, cells: int) -> int:
+def _tokens_per_image(settings: VLMSettings, cells: int) -> int:
     from alignbench.projectors.architectures import QUERIES
 
     return QUERIES if settings.projector == OF_PATCHES else cells
@@ -102,12 +105,12 @@ def _tokens_an_image(settings: VLMSettings, cells: int) -> int:
 def _tokens(decoder: CausalDecoder, text: str, llm: CausalLM, sample: Sample) -> list[int]:
     ids = decoder.ids(text, llm.options.max_length)
     if not ids:
-        raise DataError(f"sample {sample.id!r}: {llm.name} makes no token of its text")
+        raise DataError(f"sample {sample.id!r}: its text has no tokens for {llm.name}; give it another text")
     return ids
 
 
 class _Training:
-    """One job: a projector, trained and tested."""
+    """One job, which trains and tests a projector."""
 
     def __init__(
         self,
@@ -127,17 +130,17 @@ class _Training:
         self.start = decoder.vectors([*decoder.start]) if decoder.start else None
         self.gap = decoder.vectors(decoder.ids("\n"))
 
-    def run(self) -> Trained:
+    def run(self) -> TrainingResult:
         """Train, then test on the held-out groups."""
         on_cpu = self.decoder.device.type == "cpu"
         with nullcontext() if on_cpu else self.decoder.sparing_memory():
             curves = self._train()
         with torch.inference_mode():
             losses, tokens = self._loss_matrix()
-            none = self._none() / tokens.sum()
+            none = self._loss_without_image() / tokens.sum()
             answers = self._answers(np.arange(len(self.job.test)))
             other = self._answers(self.job.other)
-        return Trained(
+        return TrainingResult(
             losses,
             tokens,
             right=float(np.trace(losses) / tokens.sum()),
@@ -155,7 +158,7 @@ class _Training:
         steps = epochs * -(-len(self.job.train) // batch)
         rate = _RATE / self.x.shape[-1]
         optimiser = torch.optim.Adam(self.projector.parameters(), lr=rate)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _schedule(step, steps))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate_factor(step, steps))
 
         def learn() -> float:
             order = rng.permutation(self.job.train)
@@ -163,7 +166,7 @@ class _Training:
             for first in range(0, len(order), batch):
                 rows = order[first : first + batch]
                 wordings = [self.captions[int(row)] for row in rows]
-                texts = [of[int(rng.integers(len(of)))] for of in wordings]
+                texts = [of_row[int(rng.integers(len(of_row)))] for of_row in wordings]
                 tokens = sum(map(len, texts))
                 summed = self.decoder.losses(self._prefix(rows), texts).sum()
                 optimiser.zero_grad()
@@ -178,9 +181,8 @@ class _Training:
         return run_epochs(epochs, learn, self._held_out)
 
     def _prefix(self, rows: NDArray[np.intp]) -> Tensor:
-        """Return what stands before the caption of each row: start, image tokens, line break."""
-        image = self._image(rows)
-        parts = [image if part is None else part.expand(len(rows), -1, -1) for part in (None, self.gap)]
+        """Return what stands before the caption of each row: the start, image tokens, and a line break."""
+        parts = [self._image(rows), self.gap.expand(len(rows), -1, -1)]
         if self.start is not None:
             parts.insert(0, self.start.expand(len(rows), -1, -1))
         return torch.cat([part.float() for part in parts], dim=1)
@@ -192,27 +194,27 @@ class _Training:
     @torch.no_grad()
     def _held_out(self) -> float:
         test = self.job.test
-        return float(self._told(test, test).sum() / sum(len(self.captions[row][0]) for row in test))
+        return float(self._caption_losses(test, test).sum() / sum(len(self.captions[row][0]) for row in test))
 
-    def _told(self, texts: NDArray[np.intp], images: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return the summed -log p of the first wording of each row from the image of another."""
-        found = []
-        for first in range(0, len(texts), _CAPTIONS_A_PASS):
-            part = slice(first, first + _CAPTIONS_A_PASS)
+    def _caption_losses(self, texts: NDArray[np.intp], images: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the summed -log p of the first wording of each row in `texts`, given the rows' `images`."""
+        losses = []
+        for first in range(0, len(texts), _CAPTIONS_PER_PASS):
+            part = slice(first, first + _CAPTIONS_PER_PASS)
             captions = [self.captions[row][0] for row in texts[part]]
-            found.append(self.decoder.losses(self._prefix(images[part]), captions).double().cpu().numpy())
-        return np.concatenate(found)
+            losses.append(self.decoder.losses(self._prefix(images[part]), captions).double().cpu().numpy())
+        return np.concatenate(losses)
 
     def _loss_matrix(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         test, blocks = self.job.test, self.job.blocks
         i, j = np.nonzero(blocks[:, None] == blocks[None, :])
         losses = np.full((len(test), len(test)), np.nan)
-        losses[i, j] = self._told(test[i], test[j])
+        losses[i, j] = self._caption_losses(test[i], test[j])
         tokens = np.asarray([len(self.captions[row][0]) for row in test], dtype=np.float64)
         return losses, tokens
 
-    def _none(self) -> float:
-        """Return the summed -log p of all held-out captions where no image stands before them."""
+    def _loss_without_image(self) -> float:
+        """Return the summed -log p of all held-out captions without any image before them."""
         parts = [part for part in (self.start, self.gap) if part is not None]
         prefix = torch.cat(parts)[None]
         total = 0.0
@@ -228,49 +230,44 @@ class _Training:
         prompts = []
         for place, question in questions:
             asking = self.decoder.vectors(self.decoder.ids(f"\nQuestion: {question} Answer:"))
-            parts = [*([] if self.start is None else [self.start]), images[place], asking]
+            parts = [images[place], asking]
+            if self.start is not None:
+                parts.insert(0, self.start)
             prompts.append(torch.cat([part.float() for part in parts]).to(asking.dtype))
-        said: list[str] = []
-        for first in range(0, len(prompts), _QUESTIONS_A_PASS):
-            said += self.decoder.answers(prompts[first : first + _QUESTIONS_A_PASS], self._longest_answer())
-        return said
+        longest = self._longest_answer()
+        answers: list[str] = []
+        for first in range(0, len(prompts), _QUESTIONS_PER_PASS):
+            answers += self.decoder.answers(prompts[first : first + _QUESTIONS_PER_PASS], longest)
+        return answers
 
     def _longest_answer(self) -> int:
-        known = [answer for row in self.job.train for _, answer, _ in asked(self.samples[row])]
-        return min(
-            _LONGEST_ANSWER, max((len(self.decoder.ids(answer)) for answer in set(known)), default=8) + 2
-        )
+        """Return the most tokens that an answer may have: two more than the longest in the train rows."""
+        known = {answer for row in self.job.train for _, answer, _ in asked(self.samples[row])}
+        longest = max((len(self.decoder.ids(answer)) for answer in known), default=8)
+        return min(_LONGEST_ANSWER, longest + 2)
 
 
 def project(projector: nn.Module, patches: Tensor) -> Tensor:
-    """Return image tokens [b, t, dy] of patches [b, p, dx]: one a patch, or one a query."""
+    """Return image tokens [b, t, dy] of patches [b, p, dx]: one per patch, or one per query."""
     tokens = getattr(projector, "tokens", projector)
     made: Tensor = tokens(patches)
     return made
 
 
 def standardised(x: NDArray[np.float32], train: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Return patches centred and divided by one number, both of the train rows: steps then mean the same."""
+    """Return patches centred and divided by one number, both from the train rows, so that steps compare."""
     rows = x[train].astype(np.float64)
     mean = rows.mean(axis=(0, 1))
-    # Without variance they are left at 0: nothing can be learnt of them, and nothing blows up.
+    # Without variance all values are 0: nothing can be learnt from them, and nothing is divided by 0.
     scale = float(np.sqrt(np.square(rows - mean).mean())) or 1.0
     values: NDArray[np.float32] = ((x - mean) / scale).astype(np.float32)
     return values
 
 
-def _schedule(step: int, steps: int) -> float:
+def _rate_factor(step: int, steps: int) -> float:
+    """Return the factor of the learning rate at a step: it warms up linearly and decays by a cosine."""
     warm = max(1, steps // 10)
     return min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The figure of samples that carry a score or spoil it."""
+"""The figure of the samples that carry a score or lower it."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 MOST_PAIRS = 6
 COLUMNS = 3
 MOST_NAMED = 7
-NAMED = 2  # at each end
-TOO_NEAR = 0.06  # of the range: the second name would lie on the first, or on the dots beside it
+NAMED = 2  # samples at each end
+TOO_NEAR = 0.06  # of the range; a nearer second name would lie on the first, or on the dots beside it
 
 
 @declare_figure(
     "compare",
     caption=Caption(
         "Which samples make the score?",
-        "A panel a pair, a point a sample, from those that carry the score (left) to those that spoil it "
-        "(right); the ends by name. Up: the score falls without it.",
-        "Why: look at the samples themselves, below. Leaving out what spoils a score is no improvement, "
-        "only another question.",
+        "Each panel is a pair, each point a sample: from those that carry the score (left) to those that "
+        "lower it (right), with names at both ends. High up: the score falls without the sample.",
+        "The reasons: look at the samples themselves, below. Leaving out samples that lower a score is no "
+        "improvement but another question.",
     ),
 )
 def sample_influence(inputs: FigureInputs) -> Figure | None:
-    """Draw each sample's influence in order, a panel a pair, with the names of those at both ends."""
+    """Draw the sorted influences of the samples, one panel per pair, with names at both ends."""
     files = inputs.arrays_of("influence")
     shown = files[:MOST_PAIRS]
     if not shown:
@@ -50,12 +50,13 @@ def sample_influence(inputs: FigureInputs) -> Figure | None:
         names = [inputs.title(str(arrays[side]), 22) for side in ("encoder", "llm")]
         ax.set_title(f"{names[0]}\n× {names[1]}: {float(arrays['value']):.3f}")
     for ax in axes[::COLUMNS]:
-        ax.set_ylabel("score less score without it")
+        ax.set_ylabel("score minus score without it")
     named = list(types.items())[:MOST_NAMED]
     entitle(
         figure,
         f"Which samples make {shown[0]['metric']}?",
-        "From the samples that carry the score (left) to those that spoil it (right); the ends by name.",
+        "From the samples that carry the score (left) to those that lower it (right), with names at the "
+        "ends.",
         *left_out(len(named), len(types), "data types are named above"),
         *left_out(len(shown), len(files), "pairs"),
         legend=[legend_mark(fit(clean(n), 20), look.marker, look.colour, markersize=4) for n, look in named],
@@ -68,8 +69,8 @@ def _panel(ax: Axes, arrays: Arrays, types: Mapping[str, Any]) -> None:
     order = np.argsort(-values, kind="stable")
     labels = np.asarray(arrays["labels"]).astype(str)[order]
     for name, look in types.items():
-        own = np.flatnonzero(labels == name)
-        ax.plot(own, values[order][own], look.marker, color=look.colour, markersize=3.2, alpha=0.85)
+        places = np.flatnonzero(labels == name)
+        ax.plot(places, values[order][places], look.marker, color=look.colour, markersize=3.2, alpha=0.85)
     ax.axhline(0, color=MUTED, linewidth=0.9, zorder=1)
     ax.set_xticks([])
     ax.margins(y=0.16)
@@ -81,6 +82,8 @@ def _panel(ax: Axes, arrays: Arrays, types: Mapping[str, Any]) -> None:
             crowded = min((abs(value - values[row]) for value in near), default=np.inf) < apart
             if rank and crowded:
                 break
-            at = rank if side == "left" else len(order) - 1 - rank
-            name, up = fit(clean(arrays["ids"][row]), 24), (6 if side == "left" else -6) if crowded else 0
+            at, up = (rank, 6) if side == "left" else (len(order) - 1 - rank, -6)
+            if not crowded:
+                up = 0
+            name = fit(clean(arrays["ids"][row]), 24)
             beside(ax, name, (at, float(values[row])), (shift, up), ha=side, va="center", fontsize=6.5)

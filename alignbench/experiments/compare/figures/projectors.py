@@ -1,4 +1,4 @@
-"""Figures of trained projectors: held-out scores beside their controls, and the course of the training."""
+"""The figure of trained projectors: held-out scores beside their controls, and loss curves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.plots.declared import Caption, declare_figure
-from alignbench.plots.inputs import pick
+from alignbench.plots.inputs import pick_each
 from alignbench.plots.marks import left_out, legend_mark, missing, sample_note
 from alignbench.plots.panels import encoders_by_llm, llm_blocks, row_panels
 from alignbench.plots.style import INK, MUTED, NULL, OTHERS, entitle, new_figure
@@ -29,27 +29,26 @@ METRICS = {
 }
 SHAPES = ("o", "s", "D", "^", "v", "P")
 MOST_LLMS = 4
-MOST_POINTS = 144  # rows of points, blanks included, that fit on a page
+MOST_POINTS = 144  # rows of points that fit on a page, blank ones included
 MOST_CURVES = 4
 
 
 @declare_figure(
     "compare",
     caption=Caption(
-        "What does a trained projector carry over to new pairs?",
-        "Above: held-out error and cosine with 95% intervals; crosses: trained on shuffled pairs. Below: "
-        "the loss by epoch, dashed on trained pairs, solid on held-out ones.",
-        "What a projector reaches with more data. Where the solid line turns up, pairs are learnt by "
-        "heart from there on, and larger projectors look worse than they are.",
+        "How well does a trained projector work on new pairs?",
+        "Above: held-out error and cosine with 95% intervals; crosses: trained on shuffled pairs. Below: the "
+        "loss by epoch, dashed on trained pairs, solid on held-out pairs.",
+        "What a projector reaches with more data. From where the solid line turns up, pairs are learnt by "
+        "heart, and larger projectors look worse than they are.",
     ),
 )
 def projector_comparison(inputs: FigureInputs) -> Figure | None:
     """Draw each encoder's held-out error and cosine by projector, and losses by epoch below them."""
-    scores = inputs.of("compare")
-    columns = {metric: own for metric in METRICS if (own := pick(scores, metric))}
+    columns = pick_each(inputs.of("compare"), METRICS)
     if not columns:
         return None
-    every = [score for own in columns.values() for score in own]
+    every = [score for column in columns.values() for score in column]
     projectors = sorted({s.variant for s in every}, key=_order)
     orders = encoders_by_llm(every, inputs)
     most = max(map(len, orders.values())) * (len(projectors) + 1)
@@ -63,18 +62,18 @@ def projector_comparison(inputs: FigureInputs) -> Figure | None:
     upper, *rest = figure.subfigures(len(ratios), 1, height_ratios=ratios, squeeze=False).ravel()
     axes = row_panels(upper, blocks, list(columns), [METRICS[metric] for metric in columns], sharey="row")
     for llm, block, row in zip(shown, blocks, axes, strict=True):
-        for ax, own in zip(row, columns.values(), strict=True):
-            _points(ax, [s for s in own if s.llm == llm], list(block.rows), projectors)
-            ax.axvline(own[0].chance or 0.0, color=INK, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
+        for ax, column in zip(row, columns.values(), strict=True):
+            _points(ax, [s for s in column if s.llm == llm], list(block.rows), projectors)
+            ax.axvline(column[0].chance or 0.0, color=INK, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
     if curves:
         _curve_panels(rest[0], curves, inputs, shown[0])
-    title = f"What a trained projector carries over{sample_note(every)}"
+    title = f"How well a trained projector works on new pairs{sample_note(every)}"
     entitle(figure, title, *_notes(len(orders), len(shown), curves), legend=_handles(projectors))
     return figure
 
 
 def _points(ax: Axes, scores: Sequence[Score], encoders: Sequence[str], projectors: Sequence[str]) -> None:
-    """Draw a point a projector in each encoder's row, its interval, and the control as a grey cross."""
+    """Draw one point per projector in each encoder's row, with an interval, and a grey cross as control."""
     step = 0.8 / max(len(projectors), 1)
     for score in scores:
         place = projectors.index(score.variant)
@@ -102,12 +101,12 @@ def _handles(projectors: Sequence[str]) -> list[Artist]:
 
 
 def _curves(inputs: FigureInputs, llm: str) -> dict[str, list[Arrays]]:
-    """Return projector -> the loss curves with this LLM, encoders in the run's order."""
-    found: dict[str, list[Arrays]] = {}
+    """Return projector -> the loss curves with this LLM, in the run's order of encoders."""
+    curves: dict[str, list[Arrays]] = {}
     for arrays in inputs.arrays_of("losses"):
         if str(arrays["llm"]) == llm:
-            found.setdefault(str(arrays["projector"]), []).append(arrays)
-    return {projector: found[projector] for projector in sorted(found, key=_order)}
+            curves.setdefault(str(arrays["projector"]), []).append(arrays)
+    return {projector: curves[projector] for projector in sorted(curves, key=_order)}
 
 
 def _order(projector: str) -> tuple[int, str]:
@@ -148,7 +147,7 @@ def _notes(llms: int, shown: int, curves: Mapping[str, Any]) -> list[str]:
     notes = ["Points: means over repeated 80/20 splits. Lines: corrected-t 95% intervals. Dotted: chance."]
     if curves:
         notes.append(
-            "Below, means over splits by epoch: dashed what was trained on, solid held out. Where a solid\n"
-            "line turns upwards, samples are learnt by heart from there on. Points are of the last epoch."
+            "Below, means over splits by epoch: dashed on trained pairs, solid on held-out pairs. From where "
+            "a solid line turns up, pairs are learnt by heart. The points above are of the last epoch."
         )
     return notes + left_out(shown, llms, "LLMs; all are in the report")

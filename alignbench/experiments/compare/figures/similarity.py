@@ -1,4 +1,4 @@
-"""The figure of the models among each other: encoders with encoders, and LLMs with LLMs."""
+"""The figure of how alike models are: encoders with encoders, and LLMs with LLMs."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ METRICS = ("calibrated_cka", "debiased_cka", "mutual_knn")
     requires="two encoders or two LLMs",
     caption=Caption(
         "How alike are the models to each other?",
-        "A cell a pair of models on the same images or the same texts; light: they see the same samples "
-        "as alike.",
-        "That alike models fit an LLM equally well, or are equally good. Intervals are in the table of "
-        "scores.",
+        "Each cell is a pair of models on the same images or the same texts; light: both see the same "
+        "samples as alike.",
+        "Whether models that are alike fit an LLM equally well, or are equally good. Intervals are in the "
+        "table of scores.",
     ),
 )
 def model_similarity(inputs: FigureInputs) -> Figure | None:
-    """Draw how alike the encoders are to each other, and the LLMs: a column a metric, a row a side."""
+    """Draw how alike encoders are, and how alike LLMs are: one column per metric, one row per side."""
     scores = [s for s in inputs.of("compare") if s.other is not None]
     metrics = [m for m in METRICS if pick(scores, m)][:2]
     figure = model_tables(inputs, scores, metrics)
@@ -38,7 +38,7 @@ def model_similarity(inputs: FigureInputs) -> Figure | None:
     entitle(
         figure,
         f"How alike are the models to each other? (n = {min(s.n for s in scores)} groups)",
-        "Each cell: two models on the same samples, in either order. Light: they see the same things as\n"
-        "alike. Shuffled samples get a calibrated_cka of 0, and a mutual_knn of k/(n-1).",
+        "Each cell: two models on the same samples. Light: both see the same samples as alike. "
+        "Shuffled samples get a calibrated_cka of 0, and a mutual_knn of k/(n-1).",
     )
     return figure

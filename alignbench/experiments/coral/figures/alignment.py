@@ -1,4 +1,4 @@
-"""The figure of CKA against CORAL: as the research toolkit published it, and as it should be read."""
+"""The figure of CKA against CORAL, as the research toolkit published it and as it should be read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CKA_BY = ("calibrated_cka", "debiased_cka", "linear_cka")
 CORAL_BY = ("ncoral", "spectral_ncoral")
-MOST_IN_A_PANEL = 10  # points; of more, each LLM has panels of its own
+MOST_IN_A_PANEL = 10  # points; with more, each LLM gets panels of its own
 MOST_LLMS = 6
 
 
@@ -32,10 +32,10 @@ class _View:
     """One way to look at CKA and CORAL.
 
     Args:
-        title: above its panels.
+        title: the title of its panels.
         x, y: the metrics.
-        points: one an encoder and LLM.
-        published: with the diagonal, both axes from 0 to 1.
+        points: the scores of each encoder with each LLM.
+        published: whether to draw the diagonal, with both axes from 0 to 1.
     """
 
     title: str
@@ -54,13 +54,17 @@ class _View:
         "calibrated CKA (0 is chance) against ncoral, where the left edge is the same distribution. Lines: "
         "95% intervals; grey: CKA of shuffled pairs; hollow: saturated.",
         "Alignment along the horizontal axis: CORAL never sees which text belongs to which image, and "
-        "dealing the texts out anew would not move a point sideways. Hollow points stand at 1 whatever the "
-        "encoder, so the diagonal separates nothing.",
+        "shuffling the texts would not move a point sideways. Hollow points lie at 1 for every encoder, so "
+        "the diagonal separates nothing.",
     ),
 )
 def cka_vs_coral(inputs: FigureInputs) -> Figure | None:
-    """Draw each encoder as a point, CORAL to the right and CKA upwards: as published, and as to be read."""
-    views = [view for view in (_published(inputs), _as_it_should_be_read(inputs)) if view.points]
+    """Draw each encoder as a point, CORAL to the right and CKA upwards, in both views."""
+    both = (
+        _view(inputs, "As published", ("linear_cka",), ("coral_similarity",), published=True),
+        _view(inputs, "As it should be read", CKA_BY, CORAL_BY, published=False),
+    )
+    views = [view for view in both if view.points]
     if not views:
         return None
     llms = list(dict.fromkeys(str(y.llm) for view in views for _, y in view.points))
@@ -77,13 +81,13 @@ def cka_vs_coral(inputs: FigureInputs) -> Figure | None:
             of = "" if len(rows) == 1 else f", for {inputs.label(own_llms[0], 22)}"
             axes[row, column].set_title(f"{view.title}{of}")
     notes = [
-        "CORAL doesn't see which image belongs to which text: it compares distributions, not pairs. Only\n"
+        "CORAL doesn't see which image belongs to which text: it compares distributions, not pairs. Only "
         "CKA shows alignment. Lines: 95% intervals; grey: CKA of shuffled pairs (±2 standard deviations)."
     ]
     if any("saturated" in x.flags for view in views for x, _ in view.points):
         notes.append(
-            "Hollow: CORAL similarity is saturated, about 1 whatever the encoder: where such a point lies\n"
-            "between left and right, and on which side of the diagonal, says nothing."
+            "Hollow: CORAL similarity is saturated, about 1 for every encoder: how far right such a point "
+            "lies, and on which side of the diagonal, says nothing."
         )
     notes += left_out(sum(map(len, rows)), len(llms), "LLMs")
     entitle(
@@ -94,14 +98,6 @@ def cka_vs_coral(inputs: FigureInputs) -> Figure | None:
     )
     name_points(figure, panels)
     return figure
-
-
-def _published(inputs: FigureInputs) -> _View:
-    return _view(inputs, "As published", ("linear_cka",), ("coral_similarity",), published=True)
-
-
-def _as_it_should_be_read(inputs: FigureInputs) -> _View:
-    return _view(inputs, "As it should be read", CKA_BY, CORAL_BY, published=False)
 
 
 def _view(
@@ -118,13 +114,13 @@ def _first_recorded(
 ) -> tuple[str, dict[tuple[str, str], Score]]:
     """Return the first metric that has values, and (encoder, llm) -> its score."""
     for metric in metrics:
-        own = {
+        by_pair = {
             (str(s.encoder), str(s.llm)): s
             for s in pick(scores, metric)
             if s.value is not None and s.encoder and s.llm and not s.other
         }
-        if own:
-            return metric, own
+        if by_pair:
+            return metric, by_pair
     return "", {}
 
 
@@ -135,7 +131,7 @@ def _panel(
     inputs: FigureInputs,
     markers: Mapping[str, str],
 ) -> list[Point]:
-    """Draw the points of a panel and what shuffled pairs give, with its axes; hollow: CORAL is saturated."""
+    """Draw the points of a panel and what shuffled pairs give; points with saturated CORAL are hollow."""
     points = [
         score_point(x, y, markers[str(y.llm)], inputs, hollow="saturated" in x.flags) for x, y in scores
     ]

@@ -1,4 +1,4 @@
-"""Figures of the Deep CORAL family: how alike distributions are, whatever belongs to what."""
+"""Figures of the Deep CORAL family: how alike distributions are, regardless of the pairing."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from alignbench.experiments.coral.figures.spectra import covariance_rows, pair_order, spectrum_lines
 from alignbench.plots.declared import Caption, declare_figure
-from alignbench.plots.inputs import mode_of, models_of_pair, pick
+from alignbench.plots.inputs import mode_of, models_of_pair, pick_each
 from alignbench.plots.marks import reading_notes, sample_note
 from alignbench.plots.panels import Block, Column, score_table, table_height
 from alignbench.plots.style import entitle, new_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.figure import Figure
 
@@ -30,27 +30,26 @@ COLUMNS = {
     "coral_similarity": "0 to 1, higher is more alike",
     "coral_distance": "from 0 on, lower is more alike",
 }
-GLANCE = ("ncoral", "spectral_ncoral", "coral_similarity")  # what the dashboard has room for
+GLANCE = ("ncoral", "spectral_ncoral", "coral_similarity")  # the metrics that the dashboard has room for
 MOST_ROWS = 20
 MOST_ROWS_HERE = 12
 BLIND_NOTE = "CORAL doesn't see which image belongs to which text: it compares distributions, not pairs."
-SATURATED_NOTE = "Hatched: saturated, it can't tell models apart; read ncoral."
+SATURATED_NOTE = "Hatched: saturated, so it can't tell models apart; read ncoral instead."
 
 
 @declare_figure(
     "coral",
     caption=Caption(
         "Deep CORAL at a glance",
-        "Top: distances of distributions. Middle: over how many directions the variance is spread. "
-        "Bottom: the covariances of the encoder and LLM that are most alike, in one basis, and their "
-        "difference.",
-        "Alignment of pairs. A small distance says that the clouds have one shape, not that a point of "
+        "Top: distances between distributions. Middle: over how many directions the variance spreads. "
+        "Bottom: the covariances of the most alike encoder and LLM in one basis, and their difference.",
+        "Alignment of pairs. A small distance says that the clouds have the same shape, not that a point of "
         "one lies at its partner's place in the other.",
     ),
 )
 def coral_dashboard(inputs: FigureInputs) -> Figure | None:
-    """Draw all that CORAL says on one page: scores of all modes, spectra, the closest pair's covariances."""
-    scores = _recorded(inputs, GLANCE)
+    """Draw CORAL on one page: the scores of all modes, the spectra, and the closest pair's covariances."""
+    scores = pick_each(inputs.of("coral"), GLANCE)
     if not scores:
         return None
     first, *_ = scores
@@ -82,17 +81,18 @@ def coral_dashboard(inputs: FigureInputs) -> Figure | None:
     "coral",
     caption=Caption(
         "How alike are the distributions of two models?",
-        "A row a pair of models: encoder with LLM, encoders, LLMs. ncoral and spectral_ncoral: 0 is the "
-        "same distribution. Beside them similarity and distance, as published. Hatched: saturated.",
-        "Which text belongs to which image. Hatched bars cannot tell any models apart, however equal or "
+        "Each row is a pair of models: an encoder with an LLM, two encoders, or two LLMs. For ncoral and "
+        "spectral_ncoral, 0 is the same distribution; beside them are similarity and distance as published. "
+        "Hatched: saturated.",
+        "Which text belongs to which image. Hatched bars cannot tell models apart, however alike or "
         "different these are.",
     ),
 )
 def coral_comparison(inputs: FigureInputs) -> Figure | None:
-    """Draw the CORAL scores of all pairs, a column a metric, a block a mode."""
+    """Draw the CORAL scores of all pairs: one column per metric, one block per mode."""
     from matplotlib.ticker import MaxNLocator
 
-    scores = _recorded(inputs, COLUMNS)
+    scores = pick_each(inputs.of("coral"), COLUMNS)
     if not scores:
         return None
     first = next(iter(scores.values()))
@@ -108,12 +108,8 @@ def coral_comparison(inputs: FigureInputs) -> Figure | None:
     return figure
 
 
-def _recorded(inputs: FigureInputs, metrics: Iterable[str]) -> dict[str, list[Score]]:
-    return {metric: own for metric in metrics if (own := pick(inputs.of("coral"), metric))}
-
-
 def _blocks(scores: Sequence[Score], inputs: FigureInputs, most: int) -> dict[str, Block]:
-    """Return mode -> its pairs of models, the most alike first, those without a value last."""
+    """Return mode -> its pairs of models, the most alike first and those without a value last."""
     sign = -1.0 if scores[0].higher_is_better else 1.0
     ranked = sorted(scores, key=lambda s: (s.value is None, sign * (s.value or 0.0), models_of_pair(s)))
     blocks: dict[str, Block] = {}
@@ -128,8 +124,8 @@ def _blocks(scores: Sequence[Score], inputs: FigureInputs, most: int) -> dict[st
 
 def _columns(scores: Mapping[str, Sequence[Score]], blocks: Mapping[str, Block]) -> list[Column]:
     columns = []
-    for metric, own in scores.items():
-        by_pair = {models_of_pair(score): score for score in own}
+    for metric, of_metric in scores.items():
+        by_pair = {models_of_pair(score): score for score in of_metric}
         cells = [{pair: by_pair[pair] for pair in block.rows if pair in by_pair} for block in blocks.values()]
         columns.append(Column(metric, cells, COLUMNS[metric]))
     return columns
@@ -141,6 +137,8 @@ def _pair_name(pair: Sequence[str], inputs: FigureInputs) -> str:
 
 
 def _notes(columns: Mapping[str, Sequence[Score]]) -> list[str]:
-    scores = [score for own in columns.values() for score in own]
-    saturated = any("saturated" in score.flags for score in scores)
-    return [BLIND_NOTE, " ".join([reading_notes(scores), *([SATURATED_NOTE] if saturated else [])])]
+    scores = [score for column in columns.values() for score in column]
+    reading = reading_notes(scores)
+    if any("saturated" in score.flags for score in scores):
+        reading += f" {SATURATED_NOTE}"
+    return [BLIND_NOTE, reading]

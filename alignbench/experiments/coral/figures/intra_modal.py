@@ -23,25 +23,26 @@ METRICS = ("coral_similarity", "ncoral")
     requires="two encoders or two LLMs",
     caption=Caption(
         "How alike are the encoders' distributions, and the LLMs'?",
-        "A cell a pair of models of one side. CORAL similarity, as published: 1 is the same; hatched: "
-        "saturated. Beside it ncoral, which is 0 for the same distribution. Light: alike, in both.",
+        "Each cell is a pair of models of one side. CORAL similarity, as published, is 1 for the same "
+        "distribution; hatched cells are saturated. Beside it, ncoral is 0 for the same distribution. Light "
+        "is alike in both.",
         "Whether two models see the same samples as alike: CORAL compares clouds, not samples. Hatched cells "
-        "cannot tell any two models apart.",
+        "cannot tell models apart.",
     ),
 )
 def intra_modal_similarity(inputs: FigureInputs) -> Figure | None:
-    """Draw CORAL similarity of each two encoders, and of each two LLMs, beside ncoral: model × model."""
+    """Draw CORAL similarity and ncoral of every two encoders and of every two LLMs, model × model."""
     scores = [score for score in inputs.of("coral") if score.other is not None]
     metrics = [metric for metric in METRICS if pick(scores, metric)]
     figure = model_tables(inputs, scores, metrics, diagonal=True)
     if figure is None:
         return None
     shown = [score for score in scores if score.metric in metrics]
-    notes = ["Each cell: the distributions of two models of one side, in either order. Light: alike."]
+    notes = ["Each cell compares the distributions of two models of one side. Light: alike."]
     if any("saturated" in score.flags for score in shown):
         notes.append(
-            "Hatched: saturated, CORAL similarity is about 1 whichever two models are compared. "
-            "Read ncoral: 0 is the same distribution, 1 no direction in common."
+            "Hatched: saturated, since CORAL similarity is about 1 for any two models. "
+            "Read ncoral instead: 0 is the same distribution, 1 is no direction in common."
         )
     entitle(figure, f"How alike are the models of one side?{sample_note(shown)}", *notes)
     return figure

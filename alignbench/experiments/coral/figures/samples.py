@@ -25,17 +25,17 @@ FENCE = 3.0  # interquartile ranges
     "coral",
     caption=Caption(
         "Which samples does each model find alike?",
-        "Rows and columns: samples, sorted by type; bright: a cosine near 1. Bright blocks on the "
-        "diagonal: the model holds the types apart. The scale begins where one pair in twenty "
-        "lies below, or above outliers: one odd sample does not grey out all others.",
-        "Agreement of two models, and information: a panel that is bright all over says that all vectors "
+        "Rows and columns are samples, sorted by type; bright is a cosine near 1. Bright blocks on the "
+        "diagonal: the model tells the types apart. One pair in twenty, and any outliers, lie below the "
+        "colour scale, so that a few odd samples do not grey out all others.",
+        "Agreement of two models, or information: a panel that is bright all over says that all vectors "
         "point one way, which centring undoes.",
     ),
 )
 def sample_similarity(inputs: FigureInputs) -> Figure | None:
-    """Draw each model's cosines among its own embeddings: samples by type, one colour scale.
+    """Draw the cosines among each model's embeddings, with samples sorted by type and one colour scale.
 
-    A few cosines far below all others don't stretch the scale: they get its last colour.
+    A few cosines far below all others don't stretch the scale but get its darkest colour.
     """
     models = sorted(inputs.similarity, key=lambda model: inputs.place(model.name))
     if not models:
@@ -54,27 +54,23 @@ def sample_similarity(inputs: FigureInputs) -> Figure | None:
     )
     bar.set_label("cosine of two samples' embeddings")
     notes = [
-        "Rows and columns: samples, sorted by type. Below: the mean cosine within a type and between types.\n"
+        "Rows and columns: samples, sorted by type. Below: the mean cosine within a type and between types. "
         "Bright blocks on the diagonal: types are told apart. Bright all over: all embeddings point one way."
     ]
     if beyond:
         notes.append(
-            f"The scale begins at {low:.2f}: {beyond / pairs:.1%} of all pairs of samples are below, "
+            f"The scale begins at {low:.2f}: {beyond / pairs:.1%} of all pairs of samples are below "
             "and have its darkest colour."
         )
-    entitle(
-        figure,
-        f"Which samples does each model find alike? (n = {len(models[0].cosine)})",
-        *notes,
-    )
+    entitle(figure, f"Which samples does each model find alike? (n = {len(models[0].cosine)})", *notes)
     return figure
 
 
 def usual_low(cosine: NDArray[np.float64]) -> float:
     """Return where the scale of a model's cosines begins: one pair in twenty may lie below, and all outliers.
 
-    One odd sample makes n - 1 odd pairs, and a few of them more than one in twenty: what lies beyond Tukey's
-    outer fence below the lower quartile is left out, too.
+    One odd sample makes n - 1 odd pairs, and a few such samples make more than one pair in twenty odd.
+    Therefore pairs below Tukey's outer fence under the lower quartile also lie below the scale.
     """
     pairs = cosine[np.triu_indices(len(cosine), 1)]
     if not len(pairs):

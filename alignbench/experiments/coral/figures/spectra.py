@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from alignbench.types import Score
 
 MOST_PAIRS = 6
-MOST_ENCODERS, MOST_LLMS, COLUMNS = 12, 3, 4  # of the panels of encoders
+MOST_ENCODERS, MOST_LLMS, COLUMNS = 12, 3, 4  # in the panels of encoders
 SMALLEST_SHARE = 1e-6
 
 
@@ -33,13 +33,14 @@ SMALLEST_SHARE = 1e-6
     "coral",
     caption=Caption(
         "Where do two covariances differ?",
-        "A row a pair of models: both covariances in the basis they share, and the difference. An empty "
-        "third panel: the same distribution.",
-        "The whole spaces: only the few directions of the shared basis. Of many pairs, the most alike ones.",
+        "Each row is a pair of models: both covariances in the basis they share, and their difference. An "
+        "empty third panel means the same distribution.",
+        "The whole spaces: the shared basis has only a few directions. Of many pairs, only the most alike "
+        "ones are shown.",
     ),
 )
 def covariance_heatmaps(inputs: FigureInputs) -> Figure | None:
-    """Draw both covariances of each pair in their shared basis, and what differs."""
+    """Draw both covariances of each pair in their shared basis, and their difference."""
     pairs = pair_order(inputs)
     if not pairs:
         return None
@@ -56,7 +57,7 @@ def covariance_heatmaps(inputs: FigureInputs) -> Figure | None:
 
 
 def pair_order(inputs: FigureInputs) -> list[CoralArrays]:
-    """Return the pairs with covariances, those of an encoder with an LLM first, the most alike on top."""
+    """Return the pairs with covariances, those across sides first, from the most to the least alike."""
     values = _ncoral(inputs)
     modes = ("cross-modal", "vision-vision", "text-text")
     place = {mode: i for i, mode in enumerate(modes)}
@@ -67,18 +68,18 @@ def pair_order(inputs: FigureInputs) -> list[CoralArrays]:
 
 
 def _ncoral(inputs: FigureInputs) -> dict[tuple[str, str], float]:
-    found: dict[tuple[str, str], float] = {}
+    values: dict[tuple[str, str], float] = {}
     for score in pick(inputs.of("coral"), "ncoral"):
         first, second = models_of_pair(score)
         if score.value is not None:
-            found[first, second] = found[second, first] = score.value
-    return found
+            values[first, second] = values[second, first] = score.value
+    return values
 
 
 def covariance_rows(
     figure: FigureBase, axes: NDArray[np.object_], pairs: Sequence[CoralArrays], inputs: FigureInputs
 ) -> None:
-    """Draw x, y and x minus y, a row a pair, all on one colour scale."""
+    """Draw x, y and x - y, one row per pair, all on one colour scale."""
     covariances = [(np.asarray(pair.cov_x), np.asarray(pair.cov_y)) for pair in pairs]
     limit = max(float(np.abs(cov).max()) for both in covariances for cov in both) or 1.0
     values = _ncoral(inputs)
@@ -99,24 +100,24 @@ def covariance_rows(
     "coral",
     caption=Caption(
         "Over how many directions does the variance spread?",
-        "Above, all models: the share of each direction, and of the first ones together. A curve that falls "
-        "late uses many directions; the legend has their effective number. Below, each encoder against the "
-        "LLM, with the spectral divergence of the two.",
-        "What the directions mean, or whether two models use the same ones. The tail ends at n, not where "
-        "the model's own dimensions end.",
+        "Above, all models: the share of variance of each direction, and of the first directions together. "
+        "A model whose curve falls late uses many directions; the legend has their effective number. Below, "
+        "each encoder against the LLM, with the spectral divergence of the two.",
+        "What the directions mean, or whether two models use the same ones. The tail ends at n, not at the "
+        "model's width.",
     ),
 )
 def eigenvalue_spectrum(inputs: FigureInputs) -> Figure | None:
-    """Draw how each model's variance spreads over directions: all models together, then a panel an encoder.
+    """Draw how each model's variance spreads over directions: all models together, then each encoder.
 
-    An encoder's panel has its spectrum against those of the LLMs, with the spectral divergence from each.
+    The panel of an encoder has its spectrum, those of the LLMs, and its spectral divergence from each.
     """
     if not inputs.coral:
         return None
     encoders = _against_llms(inputs)
     shown = dict(list(encoders.items())[:MOST_ENCODERS])
     rows = rows_of(len(shown), COLUMNS)
-    heights = [3.7, *([2.75 * rows] if rows else [])]
+    heights = [3.7, 2.75 * rows] if rows else [3.7]
     figure = new_figure(10.5, 1.2 + sum(heights))
     areas = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).ravel()
     left, right = areas[0].subplots(1, 2)
@@ -128,12 +129,12 @@ def eigenvalue_spectrum(inputs: FigureInputs) -> Figure | None:
             if i % COLUMNS == 0:
                 ax.set_ylabel("share of variance (log)")
     notes = [
-        "Each model's covariance in its own space, sum 1. Effective directions: exp of the shares' entropy."
+        "Each model's covariance in its own space, with sum 1. Effective directions: exp(entropy of shares)."
     ]
     if rows:
         notes.append(
             "Below, each encoder against the LLM: the spectral divergence of the two curves (Jensen-Shannon; "
-            "0: one spectrum,\nat most 0.69) doesn't see which image belongs to which text."
+            "0: same spectrum, at most 0.69) doesn't see which image belongs to which text."
         )
     notes += left_out(len(shown), len(encoders), "encoders")
     entitle(figure, "Eigenvalue spectra: over how many directions does the variance spread?", *notes)
@@ -142,43 +143,41 @@ def eigenvalue_spectrum(inputs: FigureInputs) -> Figure | None:
 
 def _against_llms(inputs: FigureInputs) -> dict[str, list[CoralArrays]]:
     """Return encoder -> its pairs with LLMs, in the order of the run."""
-    found: dict[str, list[CoralArrays]] = {}
+    pairs: dict[str, list[CoralArrays]] = {}
     for pair in sorted(inputs.coral, key=lambda c: (inputs.place(c.name_x), inputs.place(c.name_y))):
         if pair.mode == "cross-modal":
-            found.setdefault(pair.name_x, []).append(pair)
-    return found
+            pairs.setdefault(pair.name_x, []).append(pair)
+    return pairs
 
 
 def _encoder_panel(ax: Axes, encoder: str, pairs: Sequence[CoralArrays], inputs: FigureInputs) -> None:
-    """Draw an encoder's spectrum against those of LLMs, with the divergence from each."""
+    """Draw an encoder's spectrum and those of LLMs, with its divergence from each."""
     _spectrum(ax, pairs[0].eig_x, inputs, encoder)
     divergence = {
         str(score.llm): score
         for score in pick(inputs.of("coral"), "spectral_divergence")
         if score.encoder == encoder and score.other is None
     }
-    told = []
+    lines = ["divergence from"]
     for pair in pairs[:MOST_LLMS]:
         _spectrum(ax, pair.eig_y, inputs, pair.name_y)
-        told.append(f"{inputs.label(pair.name_y, 24)}: {_divergence(divergence.get(pair.name_y))}")
+        lines.append(f"{inputs.label(pair.name_y, 24)}: {_divergence(divergence.get(pair.name_y))}")
     if len(pairs) > MOST_LLMS:
-        told.append(f"and {len(pairs) - MOST_LLMS} more LLMs")
+        lines.append(f"and {len(pairs) - MOST_LLMS} more LLMs")
     _log_axes(ax)
     ax.tick_params(labelbottom=True)
     ax.set_title(inputs.title(encoder))
-    ax.text(
-        0.03, 0.04, "\n".join(["divergence from", *told]), transform=ax.transAxes, fontsize=7.5, color=MUTED
-    )
+    ax.text(0.03, 0.04, "\n".join(lines), transform=ax.transAxes, fontsize=7.5, color=MUTED)
 
 
 def _divergence(score: Score | None) -> str:
-    if score is None or score.value is None:
-        return "no value" if score is not None else "not recorded"
-    return number(score.value)
+    if score is None:
+        return "not recorded"
+    return "no value" if score.value is None else number(score.value)
 
 
 def spectrum_lines(left: Axes, right: Axes, inputs: FigureInputs) -> None:
-    """Draw each model's spectrum once: shares by rank on the left, cumulated on the right, with a legend."""
+    """Draw each model's spectrum: shares by rank on the left, their running sum and a legend on the right."""
     spectra: dict[str, NDArray[np.float64]] = {}
     for pair in inputs.coral:
         spectra.setdefault(pair.name_x, pair.eig_x)
@@ -192,7 +191,7 @@ def spectrum_lines(left: Axes, right: Axes, inputs: FigureInputs) -> None:
     left.set_title("Share of each direction")
     right.set_ylim(0, 1.02)
     right.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f}%")
-    right.set_ylabel("share of variance, cumulated")
+    right.set_ylabel("cumulative share of variance")
     right.set_title("Share of the first directions together")
     legend = right.legend(
         loc="center left", bbox_to_anchor=(1.01, 0.5), title="model (effective\ndirections)"
@@ -204,7 +203,7 @@ def spectrum_lines(left: Axes, right: Axes, inputs: FigureInputs) -> None:
 def _spectrum(
     ax: Axes, spectrum: NDArray[np.float64], inputs: FigureInputs, name: str, *, cumulated: bool = False
 ) -> None:
-    """Draw a model's shares of variance by rank, or their running sum, with effective directions as label."""
+    """Draw a model's shares of variance by rank, or their running sum, labelled with effective directions."""
     look = inputs.look(name)
     shares = spectrum[spectrum > SMALLEST_SHARE]
     marked = np.unique(np.geomspace(1, max(len(shares), 1), 7).astype(int)) - 1
@@ -222,7 +221,7 @@ def _spectrum(
 
 
 def _log_axes(ax: Axes, *, shares: bool = True) -> None:
-    """Let ranks, and where they are shown shares, have a logarithmic axis with plain numbers."""
+    """Give the ranks, and the shares if they are shown, a logarithmic axis with plain numbers."""
     from matplotlib.ticker import LogLocator
 
     ax.set_xscale("log")

@@ -1,4 +1,4 @@
-"""The dashboard of speed: encoders by batch size, an image by stages, a text, and what metrics cost."""
+"""The dashboard of speed: encoders by batch size, the stages of an image, texts, and the cost of metrics."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ STAGES = {"decode": 0.3, "preprocess": 0.6, "model": 1.0}
 MOST_ENCODERS = 12
 _LABEL = 30
 _PANELS = {
-    "throughput": ("Throughput", "images a second"),
-    "latency_ms": ("Latency", "milliseconds a batch"),
+    "throughput": ("Throughput", "images per second"),
+    "latency_ms": ("Latency", "milliseconds per batch"),
     "peak_memory": ("Memory", "MiB"),
 }
 
@@ -35,16 +35,16 @@ _PANELS = {
 @declare_figure(
     "speed",
     caption=Caption(
-        "How fast is it, and what does it take?",
-        "Encoders by batch size: throughput, time of a batch, memory. Below: where the time of an image "
-        "and of a text goes, and what the dozen dearest metrics cost by number of rows; the costs of all "
-        "are in the table of scores.",
-        "The speed on another machine, or of a quiet one where values are flagged busy. On a CPU, "
+        "How fast is it, and how much memory does it take?",
+        "Above, encoders by batch size: throughput, time of a batch, and memory. Below: how the time of an "
+        "image and of a text is spent, and how long the dozen slowest metrics take by number of rows; the "
+        "table of scores has all metrics.",
+        "The speed of another machine or, for values flagged busy, of this one when it is quiet. On a CPU, "
         "memory is what the process grew by during a batch, without the weights that were loaded before.",
     ),
 )
 def speed_dashboard(inputs: FigureInputs) -> Figure | None:
-    """Draw throughput, latency and memory by batch size; below, stages of an image, and metrics by n."""
+    """Draw throughput, latency and memory by batch size; below, the stages of an image, and metrics by n."""
     scores = [s for s in inputs.of("speed") if s.value is not None and "at" in s.params]
     by_batch = _by_batch(scores)
     encoders = sorted(by_batch.get("latency_ms", {}), key=inputs.place)[:MOST_ENCODERS]
@@ -66,21 +66,21 @@ def speed_dashboard(inputs: FigureInputs) -> Figure | None:
 
 
 def _by_batch(scores: Sequence[Score]) -> ByBatch:
-    found: dict[str, dict[str, dict[int, Score]]] = {}
+    by_batch: dict[str, dict[str, dict[int, Score]]] = {}
     for score in scores:
         size = score.params["at"].get("batch_size")
         if score.encoder is not None and size is not None:
-            found.setdefault(score.metric, {}).setdefault(score.encoder, {})[int(size)] = score
-    return found
+            by_batch.setdefault(score.metric, {}).setdefault(score.encoder, {})[int(size)] = score
+    return by_batch
 
 
 def _batches(part: SubFigure, by_batch: ByBatch, encoders: Sequence[str], inputs: FigureInputs) -> None:
-    """Draw a panel a quantity, batch size to the right, a line an encoder; names in a column of their own."""
+    """Draw one panel per quantity, with batch size to the right and one line per encoder; then the names."""
     axes = part.subplots(1, 4, width_ratios=[1, 1, 1, 0.55])
     for ax, (metric, (title, unit)) in zip(axes, _PANELS.items(), strict=False):
         for encoder in encoders:
             _line(ax, by_batch.get(metric, {}).get(encoder, {}), inputs, encoder)
-        sizes = sorted({size for own in by_batch.get(metric, {}).values() for size in own})
+        sizes = sorted({size for by_size in by_batch.get(metric, {}).values() for size in by_size})
         ax.set_xscale("log", base=2)
         ax.set_xticks(sizes, [str(size) for size in sizes])
         ax.minorticks_off()
@@ -130,7 +130,7 @@ def _below(
     costs: Sequence[Score],
     inputs: FigureInputs,
 ) -> None:
-    """Draw the stages of an image and of a text to the left, the metrics to the right."""
+    """Draw the stages of an image and the time of a text on the left, and the metrics on the right."""
     left, right = bool(encoders or texts), bool(costs)
     widths = [1, 1.25] if left and right else None
     places = iter(part.subfigures(1, left + right, width_ratios=widths, squeeze=False).ravel())
@@ -152,7 +152,7 @@ def _stages(
     encoders: Sequence[str],
     inputs: FigureInputs,
 ) -> None:
-    """Draw what an image takes, a bar an encoder: decoded, preprocessed, run at the largest batch size."""
+    """Draw the time of an image for each encoder: decoding, preprocessing, and the model's largest batch."""
     from matplotlib.patches import Patch
 
     decode = next((float(s.value or 0) for s in scores if s.metric == "decode_ms"), 0.0)
@@ -174,7 +174,7 @@ def _stages(
     name_rows(ax, [inputs.label(encoder, _LABEL) for encoder in encoders])
     ax.set_title("An image")
     of = " or ".join(map(str, sorted(set(batches.values()))))
-    ax.set_xlabel(f"milliseconds an image, in batches of {of}")
+    ax.set_xlabel(f"milliseconds per image, in batches of {of}")
     ax.margins(x=0.14)
     known = {"decode": decode > 0, "preprocess": bool(before), "model": True}
     handles = [Patch(facecolor="#444444", alpha=STAGES[s], label=s) for s in STAGES if known[s]]
@@ -183,7 +183,7 @@ def _stages(
 
 
 def _texts(ax: Axes, scores: Sequence[Score], inputs: FigureInputs) -> None:
-    """Draw what a text takes, a bar an LLM."""
+    """Draw the time of a text for each LLM."""
     for row, score in enumerate(scores):
         each = float(score.value or 0) / score.params["at"]["texts"]
         low, high = (end / score.params["at"]["texts"] for end in _quartiles(score))
@@ -192,7 +192,7 @@ def _texts(ax: Axes, scores: Sequence[Score], inputs: FigureInputs) -> None:
         beside(ax, f"{each:.3g}", (max(each, high), row), (4, 0), va="center")
     name_rows(ax, [inputs.label(str(score.llm), _LABEL) for score in scores], room=2)
     ax.set_title("A text")
-    ax.set_xlabel("milliseconds a text, as a run embeds them")
+    ax.set_xlabel("milliseconds per text, as a run embeds them")
     ax.margins(x=0.14)
 
 
@@ -224,12 +224,12 @@ def _memory(scores: Sequence[Score]) -> str:
 
 
 def _with_weights(inputs: FigureInputs, encoder: str, memory: Mapping[int, Score]) -> str:
-    """Return the encoder's name, and the size of its weights where memory is measured without them."""
+    """Return the encoder's label, with the size of its weights if memory was measured without them."""
     size = next((weights_beside(score) for score in memory.values()), None)
     return inputs.label(encoder, _LABEL) + (f"\n(weights: {size:,.4g} MiB)" if size is not None else "")
 
 
 def weights_beside(memory: Score) -> float | None:
-    """Return the MiB of the weights beside memory that was measured without them; None where unknown."""
+    """Return the MiB of the weights if memory was measured without them; None if included or unknown."""
     whole = "weights included" in str(memory.params.get("of"))
     return None if whole else memory.params.get("weights_mib")

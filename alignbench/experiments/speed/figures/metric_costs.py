@@ -1,4 +1,4 @@
-"""What the dearest metrics cost by the number of rows: a line each, all of them named."""
+"""How long the slowest metrics take by the number of rows: one named line per metric."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _GAP = 26.0  # points from a line's end to its name
 
 
 def metric_costs(ax: Axes, scores: Sequence[Score]) -> None:
-    """Draw each metric's milliseconds by n, both logarithmic, and write the names beside the lines' ends."""
+    """Draw each metric's milliseconds by n, both logarithmic, with its name beside the end of its line."""
     lines: dict[str, dict[int, float]] = {}
     for score in scores:
         at = score.params["at"]
@@ -42,13 +42,13 @@ def metric_costs(ax: Axes, scores: Sequence[Score]) -> None:
     ax.grid(visible=True)
     ax.set_xlabel("n, rows of each side")
     ax.set_ylabel("milliseconds")
-    left = "" if len(order) == len(lines) else f" (the dearest {len(order)} of {len(lines)})"
-    ax.set_title(f"Metrics, value only{left}")
+    share = "" if len(order) == len(lines) else f" (the slowest {len(order)} of {len(lines)})"
+    ax.set_title(f"Metrics, value only{share}")
     _name_lines(ax, {name: lines[name] for name in order}, colours, sizes)
 
 
 def logarithmic(ax: Axes, steps: tuple[float, ...] = (1.0,)) -> None:
-    """Let y be logarithmic, with plain numbers at its ticks."""
+    """Make the y axis logarithmic, with plain numbers at its ticks."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     ax.set_yscale("log")
@@ -58,7 +58,7 @@ def logarithmic(ax: Axes, steps: tuple[float, ...] = (1.0,)) -> None:
 
 
 def _reached(line: dict[int, float], n: int) -> float:
-    """Return what the line comes to at n rows; one that ends earlier, being too dear, by the square of n."""
+    """Return a line's value at n rows; a line that ends earlier is extended by the square of n."""
     last = max(line)
     return line[last] * (n / last) ** 2
 
@@ -66,17 +66,17 @@ def _reached(line: dict[int, float], n: int) -> float:
 def _name_lines(
     ax: Axes, lines: dict[str, dict[int, float]], colours: dict[str, str], sizes: Sequence[int]
 ) -> None:
-    """Write the names in a column, each as near to its line's end as the others leave room, and join them.
+    """Write the names in a column, each as near as possible to the end of its line and joined to it.
 
-    Args:
-        ax: of a figure whose layout does not depend on the names: they take their room within it.
-        lines: name -> n -> milliseconds, in the order in which they end, the lowest first.
-        colours: of the lines.
-        sizes: all n.
+    The lines, name -> n -> milliseconds, are sorted by their ends, the lowest first. The names take room
+    within the axes, so the layout of the figure stays the same.
     """
     figure = ax.get_figure(root=True)
     assert figure is not None
-    names = {name: _name(name, max(line), sizes[-1]) for name, line in lines.items()}
+    names = {name: fit(clean(name), _NAME) for name in lines}
+    for name, line in lines.items():
+        if max(line) < sizes[-1]:
+            names[name] += f" (to {max(line):,})"
     lay_out(figure)
     width = ax.get_window_extent().width / figure.dpi * 72
     share = min(0.6, (_GAP + _CHARACTER * max(len(text) for text in names.values())) / width)
@@ -99,13 +99,9 @@ def _name_lines(
         ax.plot(*joint, **rule, scalex=False, scaley=False)
 
 
-def _name(metric: str, last: int, of: int) -> str:
-    return fit(clean(metric), _NAME) + ("" if last == of else f" (to {last:,})")
-
-
 def spread(heights: Sequence[float], step: float) -> list[float]:
-    """Return places at least `step` apart, within 0 and 1 and near the heights, which rise."""
-    blocks: list[list[float]] = []  # [middle, how many] of names that touch
+    """Return places between 0 and 1 that are at least `step` apart and near the ascending heights."""
+    blocks: list[list[float]] = []  # [middle, number of names] of names that touch
     for height in heights:
         blocks.append([height, 1])
         while len(blocks) > 1 and _bottom(blocks[-1], step) < _top(blocks[-2], step):
