@@ -351,7 +351,7 @@ class Run:
 
 
 def jsonable(value: Any) -> Any:
-    """Return `value` with dataclasses, numpy scalars, arrays, tuples and paths turned into plain JSON types."""
+    """Return `value` with dataclasses, numpy values, tuples and paths turned into plain JSON types."""
     if isinstance(value, dict):
         return {str(k): jsonable(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Have the garbage collector pass over what the collection made, which lives until the end: 600,000 objects."""
+    """Have the garbage collector pass over the 600,000 objects of the collection: they live until the end."""
     gc.freeze()
 
 

@@ -319,7 +319,7 @@ def write_arrays(folder: Path, coral: Sequence[CoralArrays], similarity: Sequenc
 
 
 def make_inputs(encoders: Sequence[str] = ENCODERS, llms: Sequence[str] = LLMS, k: int = 9) -> FigureInputs:
-    """Return what all figures of a whole run are drawn from: made once for all tests that ask for the same."""
+    """Return what all figures of a whole run are drawn from; who asks for the same gets the same object."""
     return _made_inputs(tuple(encoders), tuple(llms), k)
 
 
