@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +84,7 @@ def load_config(path: Path | None = None, *, folder: Path | None = None) -> Conf
     Raises:
         ConfigError: the file is missing, is not YAML, or says what config.schema.json forbids.
     """
-    merged = read_yaml(Path(__file__).with_name("config.yaml"))
+    merged = copy.deepcopy(_packaged())
     origin = ["packaged defaults"]
     local = path if path is not None else (folder or Path.cwd()) / LOCAL_NAME
     if path is not None or exists(local):
@@ -150,6 +152,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected a mapping, got {shown(content)}")
     return content
+
+
+@cache  # every spec of a model asks for it, and parsing takes 10 ms
+def _packaged() -> dict[str, Any]:
+    """Return the packaged defaults; whoever changes them takes a copy."""
+    return read_yaml(Path(__file__).with_name("config.yaml"))
 
 
 def _checked_types(names: Iterable[str], where: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -268,19 +268,19 @@ class Score:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types only."""
-        plain: dict[str, Any] = jsonable(asdict(self))
+        plain: dict[str, Any] = jsonable(self)
         return plain
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Score:
         """Return the score that `to_dict` described."""
-        fields = dict(plain)
+        found = dict(plain)
         for name, kind in (("null", Null), ("interval", Interval)):
-            if fields.get(name) is not None:
-                fields[name] = kind(**fields[name])
+            if found.get(name) is not None:
+                found[name] = kind(**found[name])
         for name in ("dims", "flags", "deletions", "repeats"):
-            fields[name] = tuple(fields.get(name, ()))
-        return cls(**fields)
+            found[name] = tuple(found.get(name, ()))
+        return cls(**found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +312,7 @@ class Failure:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types only."""
-        plain: dict[str, Any] = jsonable(asdict(self))
+        plain: dict[str, Any] = jsonable(self)
         return plain
 
     @classmethod
@@ -346,12 +346,12 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types only."""
-        plain: dict[str, Any] = jsonable(asdict(self))
+        plain: dict[str, Any] = jsonable(self)
         return plain
 
 
 def jsonable(value: Any) -> Any:
-    """Return `value` with numpy scalars, arrays, tuples and paths turned into plain JSON types."""
+    """Return `value` with dataclasses, numpy values, tuples and paths turned into plain JSON types."""
     if isinstance(value, dict):
         return {str(k): jsonable(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -362,4 +362,6 @@ def jsonable(value: Any) -> Any:
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: jsonable(getattr(value, one.name)) for one in fields(value)}
     return str(value)

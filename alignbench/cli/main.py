@@ -73,17 +73,22 @@ def _parser_for(words: Sequence[str]) -> argparse.ArgumentParser:
 
     For other commands, conftest.py is not imported, because the user's code may take long or fail.
     """
-    parser = build_parser()
-    [commands] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     command = next((word for word in words if not word.startswith("-")), "")
+    parser = build_parser(command)
+    [commands] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     if not command or command in set(commands.choices) - {"list", "ui"}:
         return parser
     import_conftest()
-    return build_parser()
+    return build_parser(command)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the command line.
+
+    Args:
+        command: the experiment whose options it has to know, because to declare those of all takes a while;
+            None for all of them.
+    """
     parser = argparse.ArgumentParser(
         "alignbench",
         description=_ABOUT,
@@ -95,14 +100,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=None, is_run=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for experiment in experiments():
-        _add_experiment(commands, experiment)
+        _add_experiment(commands, experiment, with_options=command in (None, experiment.command))
     for module in (reports, listing, doctor, cache, page):
         module.add_commands(commands)
     return parser
 
 
 def _add_experiment(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], experiment: Experiment
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    experiment: Experiment,
+    *,
+    with_options: bool,
 ) -> None:
     question = f"{experiment.question} (takes minutes)" if experiment.long else experiment.question
     parser = commands.add_parser(
@@ -112,6 +120,8 @@ def _add_experiment(
         "after `--` are passed to pytest.",
         allow_abbrev=False,
     )
+    if not with_options:
+        return
     add_run_arguments(parser)
     common = {group: OPTIONS.of_group(group) for group in COMMON}
     add_options(parser, {experiment.command: experiment.options, **common})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for name, meaning in LONG.items():
             if item.get_closest_marker(name) and name not in config.option.markexpr:
                 item.add_marker(pytest.mark.skip(reason=meaning))
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector pass over the 600,000 objects of the collection: they live until the end."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import asdict, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -318,7 +319,12 @@ def write_arrays(folder: Path, coral: Sequence[CoralArrays], similarity: Sequenc
 
 
 def make_inputs(encoders: Sequence[str] = ENCODERS, llms: Sequence[str] = LLMS, k: int = 9) -> FigureInputs:
-    """Return what all figures of a whole run are drawn from."""
+    """Return what all figures of a whole run are drawn from; who asks for the same gets the same object."""
+    return _made_inputs(tuple(encoders), tuple(llms), k)
+
+
+@cache
+def _made_inputs(encoders: tuple[str, ...], llms: tuple[str, ...], k: int) -> FigureInputs:
     coral, similarity = make_arrays(encoders, llms, k=k)
     gains, trained = vlm_run(encoders, llms)
     localised, maps = make_attention(encoders)

@@ -280,6 +280,7 @@ def test_a_sample_without_image_says_so() -> None:
             ask()
 
 
+@pytest.mark.slow
 def test_arrays_import_nothing_heavy(tmp_path: Path) -> None:
     saved(matrix())
     code = (

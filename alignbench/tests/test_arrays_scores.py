@@ -288,6 +288,7 @@ def test_a_pickle_is_not_read(tmp_path: Path) -> None:
         score_arrays(tmp_path / "o.npy", TEXTS)
 
 
+@pytest.mark.slow
 def test_the_package_stays_light_until_it_is_asked() -> None:
     code = (
         "import sys, alignbench; light = 'numpy' not in sys.modules; alignbench.score_arrays;"

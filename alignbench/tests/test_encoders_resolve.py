@@ -349,6 +349,7 @@ def test_what_shapes_an_llms_vectors_changes_its_fingerprint(options: Any, tmp_p
     assert resolve_llm(str(folder), **options).fingerprint() != resolve_llm(str(folder)).fingerprint()
 
 
+@pytest.mark.slow
 def test_handles_import_no_torch(tmp_path: Path) -> None:
     encoder, llm = tiny.clip(tmp_path / "clip"), tiny.llama(tmp_path / "llama")
     code = f"""

@@ -64,6 +64,7 @@ def test_fixtures_and_metrics_import_nothing_heavy() -> None:
     assert result.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_plugin_entry_point_imports_only_pytest_and_the_table_of_options() -> None:
     code = (
         "import sys, pytest; before = set(sys.modules); import alignbench.plugin;"

@@ -105,6 +105,7 @@ def test_a_decorated_function_stays_itself_and_is_checked_when_called_as_a_metri
         registry.get("half")(X[:4], X[:4])
 
 
+@pytest.mark.slow
 def test_importing_the_metrics_imports_nothing_heavy() -> None:
     code = (
         "import sys, alignbench.metrics, alignbench.stats; "

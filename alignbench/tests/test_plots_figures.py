@@ -179,11 +179,12 @@ def test_what_has_no_value_is_said_and_not_drawn_as_zero(draw: Any) -> None:
 
 
 def test_labels_say_which_way_is_better() -> None:
-    written = texts(drawn(eas_dashboard(make_inputs())))
+    inputs = make_inputs(("a", "b"), ("l",))
+    written = texts(drawn(eas_dashboard(inputs)))
     assert "eas (0 to 1, higher is better)" in written
     assert "eas_adjusted (0 to 1, higher is better)" in written
-    assert "0 to 1, lower is more alike" in texts(drawn(coral_comparison(make_inputs())))
-    published, read = drawn(cka_vs_coral(make_inputs(("a", "b"), ("l",)))).axes
+    assert "0 to 1, lower is more alike" in texts(drawn(coral_comparison(inputs)))
+    published, read = drawn(cka_vs_coral(inputs)).axes
     assert published.get_xlabel() == "coral_similarity (higher is more alike)"
     assert read.get_xlabel() == "ncoral (lower is more alike)"
 

@@ -152,6 +152,7 @@ def test_a_helper_hands_on_what_it_could_not_draw(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(answer)).boxes == frozenset(KOREAN)
 
 
+@pytest.mark.slow
 def test_a_bold_title_in_a_family_without_bold_is_no_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

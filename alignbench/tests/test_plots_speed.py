@@ -30,12 +30,18 @@ def drawn(scores: list[Score]) -> Figure:
     return figure
 
 
+@pytest.fixture(scope="module")
+def whole() -> Figure:
+    """The dashboard of all scores, drawn once: the tests only look at it."""
+    return drawn(SCORES)
+
+
 def panels(figure: Figure) -> dict[str, Axes]:
     return {ax.get_title(loc="left"): ax for ax in figure.axes if ax.get_title(loc="left")}
 
 
-def test_every_quantity_has_its_panel() -> None:
-    assert list(panels(drawn(SCORES))) == [
+def test_every_quantity_has_its_panel(whole: Figure) -> None:
+    assert list(panels(whole)) == [
         "Throughput",
         "Latency",
         "Memory",
@@ -45,8 +51,8 @@ def test_every_quantity_has_its_panel() -> None:
     ]
 
 
-def test_lines_go_through_the_medians_and_bars_from_quartile_to_quartile() -> None:
-    ax = panels(drawn(SCORES))["Latency"]
+def test_lines_go_through_the_medians_and_bars_from_quartile_to_quartile(whole: Figure) -> None:
+    ax = panels(whole)["Latency"]
     line, *_ = ax.containers[0].lines  # type: ignore[attr-defined]
     assert list(line.get_xdata()) == [1, 4, 16]
     assert list(line.get_ydata()) == pytest.approx([4.0, 7.0, 19.0])
@@ -83,8 +89,8 @@ def test_a_dozen_metrics_are_drawn_the_dearest_no_two_alike(monkeypatch: pytest.
     assert len({(line.get_color(), line.get_linestyle()) for line in own}) == 12
 
 
-def test_the_stages_of_an_image_add_up() -> None:
-    ax = panels(drawn(SCORES))["An image"]
+def test_the_stages_of_an_image_add_up(whole: Figure) -> None:
+    ax = panels(whole)["An image"]
     patches: list[Any] = list(ax.patches)
     first = patches[:3]
     assert [patch.get_width() for patch in first] == pytest.approx([0.9, 1.0, 19.0 / 16])
@@ -92,8 +98,8 @@ def test_the_stages_of_an_image_add_up() -> None:
 
 
 @pytest.mark.slow
-def test_every_metric_is_named_and_one_that_ends_early_says_where() -> None:
-    ax = panels(drawn(SCORES))["Metrics, value only"]
+def test_every_metric_is_named_and_one_that_ends_early_says_where(whole: Figure) -> None:
+    ax = panels(whole)["Metrics, value only"]
     assert {text.get_text() for text in ax.texts} == {"linear_cka", "spread", "rsa (to 1,000)"}
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
 
@@ -114,11 +120,10 @@ def test_decoding_alone_is_no_figure() -> None:
     assert speed_dashboard(FigureInputs([s for s in SCORES if s.metric == "decode_ms"])) is None
 
 
-def test_the_title_says_where_and_the_notes_under_which_load() -> None:
-    figure = drawn(SCORES)
-    assert figure.get_suptitle() == "Speed on cpu, 1 thread"
-    assert "resident set growth" in figure.get_supxlabel()
-    assert "other processes" not in figure.get_supxlabel()
+def test_the_title_says_where_and_the_notes_under_which_load(whole: Figure) -> None:
+    assert whole.get_suptitle() == "Speed on cpu, 1 thread"
+    assert "resident set growth" in whole.get_supxlabel()
+    assert "other processes" not in whole.get_supxlabel()
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,7 @@ def test_files_are_png_and_svg_and_nothing_else_is_left(tmp_path: Path) -> None:
     assert ET.parse(svg).getroot().tag.endswith("svg")
 
 
+@pytest.mark.slow
 def test_svg_keeps_names_as_text(tmp_path: Path) -> None:
     figure = FIGURES.get("eas_dashboard")(make_inputs(HOSTILE[:1] + HOSTILE[3:4], ("l",)))
     assert figure is not None
@@ -90,6 +91,7 @@ def test_all_figures_of_large_arrays_stay_small(tmp_path: Path) -> None:
         assert all(path.stat().st_size < 900_000 for path in save(figure, tmp_path / name))
 
 
+@pytest.mark.slow
 def test_the_process_settings_of_matplotlib_are_left_alone(tmp_path: Path) -> None:
     import matplotlib as mpl
 

@@ -164,6 +164,7 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
         read_scores(log)
 
 
+@pytest.mark.slow
 def test_scores_of_a_killed_process_are_on_the_disk(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path;"
@@ -332,6 +333,7 @@ def test_csv_cells_start_no_formula() -> None:
         assert line.split(",")[2].lstrip('"')[0] not in "=+-@\t"
 
 
+@pytest.mark.slow
 def test_importing_the_report_loads_nothing_heavy() -> None:
     code = (
         "import sys, alignbench.show, alignbench.plots;"

@@ -48,12 +48,18 @@ NASTY = (
 )
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """The page of a run with nothing odd in it."""
+    return page_of(tmp_path_factory.mktemp("plain"), make_scores())
+
+
 def windows(page: Page) -> list[str]:
     return [a["id"] for a in page.all("div") if "popover" in a]
 
 
-def test_the_answer_comes_first(tmp_path: Path) -> None:
-    text = page_of(tmp_path, make_scores()).text
+def test_the_answer_comes_first(plain: Page) -> None:
+    text = plain.text
     contents = "Words Downloads"
     order = [contents, "For mini-llama mini-clip", "Before you trust it", "How it was made", "Every score"]
     start = text.index(contents)
@@ -81,7 +87,7 @@ def test_every_opener_has_its_window_and_ids_are_unique(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("nasty", NASTY)
-def test_names_reasons_and_captions_stay_text(tmp_path: Path, nasty: str) -> None:
+def test_names_reasons_and_captions_stay_text(tmp_path: Path, plain: Page, nasty: str) -> None:
     run = replace(
         make_run((nasty,), (nasty,)),
         id=nasty,
@@ -105,7 +111,6 @@ def test_names_reasons_and_captions_stay_text(tmp_path: Path, nasty: str) -> Non
         make_score(nasty, None, "b", nasty, reason=nasty, data_type=nasty, unit=nasty, dataset=nasty),
         make_score("ncoral", 0.3, nasty, None, other=nasty),
     ]
-    plain = page_of(tmp_path, make_scores())
     found = page_of(tmp_path, scores, run, problems=[nasty])
     assert len(found.all("script")) == len(plain.all("script"))
     assert {tag for tag, _ in found.elements} <= {tag for tag, _ in plain.elements} | {"small", "wbr"}
@@ -129,12 +134,11 @@ def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
         )
 
 
-def test_the_policy_allows_this_style_and_script_and_no_other(tmp_path: Path) -> None:
-    found = page_of(tmp_path, make_scores())
-    policy = next(a["content"] for a in found.all("meta") if "http-equiv" in a)
+def test_the_policy_allows_this_style_and_script_and_no_other(plain: Page) -> None:
+    policy = next(a["content"] for a in plain.all("meta") if "http-equiv" in a)
     assert policy.startswith("default-src 'none'; img-src data:;")
     for tag in ("style", "script"):
-        digest = base64.b64encode(hashlib.sha256(found.inside[tag][-1].encode()).digest()).decode()
+        digest = base64.b64encode(hashlib.sha256(plain.inside[tag][-1].encode()).digest()).decode()
         assert f"{tag}-src 'sha256-{digest}'" in policy
     assert "unsafe" not in policy
 

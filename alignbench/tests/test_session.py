@@ -84,6 +84,7 @@ def test_the_example_of_the_page_works() -> None:
     assert len(names["vectors"]) == len(names["pair"]) == 30
 
 
+@pytest.mark.slow
 def test_importing_alignbench_stays_cheap() -> None:
     code = "import sys, alignbench; alignbench.OPTIONS; print('numpy' in sys.modules, 'yaml' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

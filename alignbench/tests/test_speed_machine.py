@@ -65,6 +65,7 @@ def test_no_call_takes_less_than_it_computes() -> None:
     assert seconds >= 0.02
 
 
+@pytest.mark.slow
 @linux
 def test_a_core_that_another_process_keeps_busy_is_seen() -> None:
     machine = Machine()

@@ -48,6 +48,7 @@ def test_it_lies_between_the_studentised_range_and_bonferroni(models: int, freed
     assert 0.995 * shared_error < leader_quantile(models, freedom) < all_pairs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("models", "freedom"), [(3, 5), (6, 20)])
 def test_it_is_the_quantile_of_the_largest_lead_over_its_own_error(models: int, freedom: int) -> None:
     rng = np.random.default_rng(1)
@@ -66,6 +67,7 @@ def test_it_is_the_quantile_of_the_largest_lead_over_its_own_error(models: int, 
     assert exceeded == pytest.approx(0.05, abs=0.011)  # three standard deviations of 4,000 draws
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("models", [2, 10])
 def test_of_equal_models_one_is_told_apart_in_at_most_5_percent_of_draws(models: int) -> None:
     rng = np.random.default_rng(models)

@@ -61,6 +61,7 @@ def test_one_row_is_drawn_of_every_group() -> None:
     assert (rows != one_per_group(GROUPS, 1)).any()
 
 
+@pytest.mark.slow
 def test_generators_do_not_depend_on_the_hash_seed_of_the_process() -> None:
     code = "from alignbench.stats import rng_for; print(rng_for(42, 'a', 'b').integers(10**9))"
     command = [sys.executable, "-c", code]

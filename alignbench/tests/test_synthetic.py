@@ -150,6 +150,7 @@ def test_a_dataset_of_no_whole_number_is_refused(n):
         Synthetic(0).dataset(n)
 
 
+@pytest.mark.slow
 def test_drawing_imports_neither_torch_nor_matplotlib():
     code = (
         "import sys; from alignbench.datasets.synthetic import Synthetic; Synthetic().dataset(1); "

@@ -105,6 +105,7 @@ def test_a_file_does_not_tell_its_activation_so_a_note_does(
     assert all(f"for such take {variant}" in note for note in notes)
 
 
+@pytest.mark.slow
 def test_names_are_resolved_without_torch() -> None:
     code = (
         "import sys; from alignbench.encoders import resolve\n"

@@ -125,6 +125,7 @@ def pairs_of(n: int, weights: tuple[str, ...] = ()) -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_run_of_four_encoders_with_a_control_is_not_estimable_and_says_its_numbers() -> None:
     score = run_score(pairs_of(4, ("embedded", "embedded", "embedded", "random")), seed=1)
     assert score.flags == ("not_estimable",)

@@ -116,6 +116,7 @@ def test_a_training_does_not_depend_on_those_beside_it(llm: Any) -> None:
     assert alone[0].answers == whole[0].answers
 
 
+@pytest.mark.slow
 def test_trainings_at_once_start_from_their_own_seeds(llm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     alone, builders, overlaps = threading.Lock(), Counter[str](), 0
 
@@ -141,6 +142,7 @@ def test_trainings_at_once_start_from_their_own_seeds(llm: Any, monkeypatch: pyt
     assert overlaps == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("projector", ["mlp", "2layer_mlp", "cross_attention"])
 def test_every_projector_gives_image_tokens(projector: str, llm: Any) -> None:
     settings = settings_with(projector=projector, image_tokens=4, epochs=4)
@@ -292,6 +294,7 @@ def test_answers_to_questions_of_any_wording_are_scored(llm: Any) -> None:
         assert "every held-out part" in str(found["number linear"].reason)
 
 
+@pytest.mark.slow
 def test_answers_are_scored_beside_chance(llm: Any) -> None:
     found = scored(llm, patches())
     score = found["answer_exact_match"]

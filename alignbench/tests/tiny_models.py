@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from functools import wraps
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +21,6 @@ from alignbench.weights.loading import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -118,6 +120,24 @@ def text_tower_tokenizer(length: int) -> Any:
     return made
 
 
+def made_once(make: Callable[[Path], Path]) -> Callable[[Path], Path]:
+    """Have a checkpoint made for the first test that wants it, and its files written again for the others."""
+    files: dict[str, bytes] = {}
+
+    @wraps(make)
+    def written(folder: Path) -> Path:
+        if not files:
+            with TemporaryDirectory() as own:
+                files.update({path.name: path.read_bytes() for path in make(Path(own)).iterdir()})
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        return folder
+
+    return written
+
+
+@made_once
 def clip(folder: Path) -> Path:
     text = {**TEXT, "max_position_embeddings": 20, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
     text.pop("num_key_value_heads")
@@ -128,6 +148,7 @@ def clip(folder: Path) -> Path:
     return save(scattered(transformers.CLIPModel(config)), folder, processor, text_tower_tokenizer(20))
 
 
+@made_once
 def siglip(folder: Path) -> Path:
     text = {**TEXT, "hidden_size": 32, "max_position_embeddings": 20, "projection_size": 32}
     text |= {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
@@ -137,6 +158,7 @@ def siglip(folder: Path) -> Path:
     return save(scattered(transformers.SiglipModel(config)), folder, processor, text_tower_tokenizer(20))
 
 
+@made_once
 def dinov2(folder: Path) -> Path:
     config = transformers.Dinov2Config(
         **{key: value for key, value in VISION.items() if key != "intermediate_size"}, mlp_ratio=2
@@ -144,6 +166,7 @@ def dinov2(folder: Path) -> Path:
     return save(scattered(transformers.Dinov2Model(config)), folder, shortest_edge_processor())
 
 
+@made_once
 def dinov2_with_registers(folder: Path) -> Path:
     config = transformers.Dinov2WithRegistersConfig(
         **{key: value for key, value in VISION.items() if key != "intermediate_size"},
@@ -153,6 +176,7 @@ def dinov2_with_registers(folder: Path) -> Path:
     return save(scattered(transformers.Dinov2WithRegistersModel(config)), folder, shortest_edge_processor())
 
 
+@made_once
 def vit(folder: Path) -> Path:
     model = transformers.ViTModel(transformers.ViTConfig(**VISION))
     return save(scattered(model), folder, transformers.ViTImageProcessor(size={"height": 32, "width": 32}))
@@ -165,6 +189,7 @@ def shortest_edge_processor() -> Any:
     )
 
 
+@made_once
 def paligemma(folder: Path) -> Path:
     vision = {**VISION, "projection_dim": 24, "vision_use_head": False}
     config = transformers.PaliGemmaConfig(
@@ -174,6 +199,7 @@ def paligemma(folder: Path) -> Path:
     return save(scattered(transformers.PaliGemmaForConditionalGeneration(config)), folder, processor)
 
 
+@made_once
 def internvit_native(folder: Path) -> Path:
     config = transformers.InternVLVisionConfig(
         **{**VISION, "image_size": [32, 32], "patch_size": [8, 8]}, attention_bias=True
@@ -196,6 +222,7 @@ _INTERNVIT = {
 }
 
 
+@made_once
 def internvit(folder: Path) -> Path:
     """Write the layout that the Hub's repository has: fused qkv, other names, model_type intern_vit_6b."""
     internvit_native(folder)
@@ -241,16 +268,19 @@ def internvit(folder: Path) -> Path:
     return folder
 
 
+@made_once
 def llama(folder: Path) -> Path:
     model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**TEXT))
     return save(scattered(model), folder, tokenizer())
 
 
+@made_once
 def qwen2(folder: Path) -> Path:
     model = transformers.Qwen2ForCausalLM(transformers.Qwen2Config(**TEXT, use_sliding_window=False))
     return save(scattered(model), folder, tokenizer())
 
 
+@made_once
 def gemma3_text(folder: Path) -> Path:
     model = transformers.Gemma3ForCausalLM(
         transformers.Gemma3TextConfig(**TEXT, head_dim=6, sliding_window=8)
@@ -258,6 +288,7 @@ def gemma3_text(folder: Path) -> Path:
     return save(scattered(model), folder, tokenizer())
 
 
+@made_once
 def gemma3(folder: Path) -> Path:
     config = transformers.Gemma3Config(
         vision_config={**VISION, "vision_use_head": False},
@@ -270,6 +301,7 @@ def gemma3(folder: Path) -> Path:
     return save(scattered(transformers.Gemma3ForConditionalGeneration(config)), folder, tokenizer())
 
 
+@made_once
 def internlm2(folder: Path) -> Path:
     """Write an InternLM2 in its own layout, from a LLaMA of the same numbers."""
     made = llama(folder)
