@@ -175,9 +175,9 @@ class _Kind:
             if n is not None and len(self.taken) == n:
                 return False
             self._after = key
-            samples = self._usable(self._rows.pop(key), check)
-            if samples:
-                self.taken.append(samples)
+            self.taken += self._usable(self._rows.pop(key), check)
+            if n is not None:
+                del self.taken[n:]
         return self._overflowed and n is not None and len(self.taken) < n
 
     def begin_again(self) -> None:
@@ -188,8 +188,9 @@ class _Kind:
         self._rows.clear()
         self._largest = _LARGEST
 
-    def _usable(self, rows: list[tuple[int, Row | Draft]], check: _Check) -> list[Sample]:
-        samples = []
+    def _usable(self, rows: list[tuple[int, Row | Draft]], check: _Check) -> list[list[Sample]]:
+        """Return the samples of each image; rows whose images have one name may have different images."""
+        samples: dict[str, list[Sample]] = {}
         understood = [(position, _understood(row)) for position, row in rows]
         if len(rows) > 1:  # which row is the first must not depend on their order
             understood.sort(key=lambda at: (_content_hash(self.seed, at[1]), at[0]))
@@ -197,10 +198,11 @@ class _Kind:
             try:
                 if isinstance(row, DroppedRow):
                     raise DataError(row.reason)
-                samples.append(check.sample(position, row, self.name or ALL))
+                sample = check.sample(position, row, self.name or ALL)
+                samples.setdefault(sample.image_digest, []).append(sample)
             except DataError as error:
                 self.dropped[position] = DroppedRow(row.where, str(error))
-        return samples
+        return list(samples.values())
 
     def without_type(self, check: _Check) -> dict[int, DroppedRow]:
         """Return all candidates as rows that can't be used, for want of a type or for another reason."""

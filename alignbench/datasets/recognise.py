@@ -14,7 +14,7 @@ import alignbench.datasets.readers  # noqa: F401 (fills the registry)
 from alignbench.datasets.reading import READERS, Place, Reader, Reading
 from alignbench.datasets.row import shown
 from alignbench.errors import DataError
-from alignbench.paths import exists, is_dir
+from alignbench.paths import exists, is_dir, is_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HUB = "hf"
 _SHARDED = frozenset({".tar", ".parquet", ".arrow"})
 _LABELS = frozenset({".json", ".jsonl", ".csv", ".tsv", ".txt"})
-_BELOW = ("annotations", "data")
+_BELOW = ("annotations", "data", "train")
 _SHARD = re.compile(r"[-_]?\d+(-of-\d+)?$")
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MOST_FILES = 10_000
@@ -139,7 +139,7 @@ def _visible(folder: Path) -> list[Path]:
 
 def _expanded(path: Path) -> tuple[Path, ...]:
     """Return the files that a path or a pattern names, in order."""
-    if path.is_file():
+    if is_file(path):
         return (path,)
     patterns = [str(path)]
     if _RANGE.search(str(path)):
@@ -154,14 +154,14 @@ def _expanded(path: Path) -> tuple[Path, ...]:
         if count > _MOST_FILES:
             raise DataError(f"{path}: a range of {count:,} files; at most {_MOST_FILES:,} are read")
         patterns = [_joined(parts[::3], numbers) for numbers in product(*ranges)]
-        missing = [name for name in patterns if not Path(name).is_file()]
+        missing = [name for name in patterns if not is_file(name)]
         if missing:
             raise DataError(
                 f"data {path}: no such file: {missing[0]} ({len(missing)} of {count} are missing)"
             )
     elif has_magic(str(path)) and not exists(path):
         patterns = sorted(glob(str(path)))  # noqa: PTH207 (the folder may be a pattern, too)
-    return tuple(Path(name) for name in patterns if Path(name).is_file())
+    return tuple(Path(name) for name in patterns if is_file(name))
 
 
 def _joined(texts: list[str], numbers: tuple[str, ...]) -> str:
