@@ -17,8 +17,9 @@ from alignbench.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_USER, _ASSISTANT = frozenset({"user", "human"}), frozenset({"assistant", "gpt", "model"})
-_IMAGE_PARTS = frozenset({"image", "image_url", "input_image"})
+# Tuples, not sets: what an untrusted record has in the place of a name may not be hashable.
+_USER, _ASSISTANT = ("user", "human"), ("assistant", "gpt", "model")
+_IMAGE_PARTS = ("image", "image_url", "input_image")
 _IMAGE_KEYS = ("image", "path", "image_url", "url", "file", "file_name")
 _BESIDE = ("images", "image", "image_path")
 _UNNAMED = ""  # a part or a mark that stands for the image listed beside the conversation
@@ -174,7 +175,7 @@ def _content(content: Any) -> tuple[str, list[str | bytes]]:
     texts: list[str] = []
     images: list[str | bytes] = []
     for part in parts:
-        if part.get("type") in {"text", "input_text"}:
+        if part.get("type") in ("text", "input_text"):
             text = part.get("text")
             if isinstance(text, str) and "<image>" in text:
                 images.append(_UNNAMED)
