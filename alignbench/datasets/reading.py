@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from alignbench.datasets.finding import IMAGES, first_folder
+from alignbench.datasets.finding import first_folder, image_folder
 from alignbench.datasets.row import shown
 from alignbench.datatypes import check_type
 from alignbench.errors import DataError
@@ -90,7 +90,7 @@ class Reading(Layout):
     def folders(self, folder: Path) -> tuple[Path, ...]:
         """Return the folders in which the images of a label file in `folder` are looked for."""
         further = () if self.image_root is None else (self.image_root,)
-        return (folder, folder / IMAGES, *further)
+        return (folder, image_folder(folder), *further)
 
     @property
     def type_column(self) -> str | None:

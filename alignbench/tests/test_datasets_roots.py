@@ -203,16 +203,6 @@ def test_a_third_party_dataset_needs_a_name_and_a_function() -> None:
         DATASETS.remove("mine")
 
 
-def test_the_example_of_the_documentation_is_a_usable_line(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[1] / "docs/data.md").read_text(encoding="utf-8")
-    example = json.loads(page.split("```json")[1].split("```")[0])
-    root = make_root(tmp_path / "mine", [json.dumps(example)], {"chart/a.png": png()})
-    (sample,) = load_mixed(None, root=root).samples
-    assert (sample.id, sample.data_type, sample.question) == ("a", "chart", "What does the chart show?")
-    assert len(sample.texts) == 2
-    assert sample.exchanges == (("Which kind?", "A bar chart."),)
-
-
 def test_the_places_in_the_documentation_are_those_of_the_config(config: Config) -> None:
     page = (Path(__file__).parents[1] / "docs/data.md").read_text(encoding="utf-8")
     for kind, at in config.data.items():
@@ -227,3 +217,30 @@ def test_importing_datasets_imports_nothing_heavy() -> None:
     root = str(Path(__file__).parents[2])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "[]"
+
+
+def test_boxes_beside_the_captions_of_coco_are_no_captions(tmp_path: Path) -> None:
+    image = {"id": 1, "file_name": "a.png"}
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "train2017").mkdir()
+    (tmp_path / "train2017" / "a.png").write_bytes(png())
+    for name, said in (("instances", {"bbox": [0, 0, 1, 1]}), ("captions", {"caption": "a box"})):
+        content = {"images": [image], "annotations": [{"id": 1, "image_id": 1, **said}]}
+        file = tmp_path / "annotations" / f"{name}_train2017.json"
+        file.write_text(json.dumps(content), encoding="utf-8")
+    data = load_mixed(None, root=tmp_path)
+    assert [sample.texts for sample in data.samples] == [("a box",)]
+    assert "captions_train2017.json read as coco" in data.origin
+
+
+def test_a_table_may_be_called_labels_jsonl(tmp_path: Path) -> None:
+    root = make_root(tmp_path, ['{"image": "a.png", "caption": "a square"}'], {"a.png": png()})
+    data = load_mixed(None, root=root)
+    assert [sample.texts for sample in data.samples] == [("a square",)]
+    assert "labels.jsonl read as table" in data.origin
+
+
+def test_images_may_have_a_capital(tmp_path: Path) -> None:
+    make_root(tmp_path, [line("a.png", "a square")], {"a.png": png()})
+    (tmp_path / "images").rename(tmp_path / "Images")
+    assert [sample.texts for sample in load_mixed(None, root=tmp_path).samples] == [("a square",)]
