@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from alignbench.datasets.finding import first_folder, image_folder
 from alignbench.datasets.row import shown
 from alignbench.datatypes import check_type
-from alignbench.errors import DataError
+from alignbench.errors import ConfigError, DataError
+from alignbench.paths import is_dir
 from alignbench.registry import Registry
 
 if TYPE_CHECKING:
@@ -68,7 +69,13 @@ class Layout:
     follow_links: bool = False
 
     def reading(self, config: Config, types: Sequence[str] | None) -> Reading:
-        """Return what a reader is told: this layout, the configuration and the types that are wanted."""
+        """Return what a reader is told: this layout, the configuration and the types that are wanted.
+
+        Raises:
+            ConfigError: the image root is no folder.
+        """
+        if self.image_root is not None and not is_dir(self.image_root):
+            raise ConfigError(f"--align-image-root {self.image_root}: no such folder")
         return Reading(**vars(self), config=config, types=None if types is None else tuple(types))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from alignbench.config import Config, DataSource, load_config
-from alignbench.datasets import DATASETS, Dataset, Sample, load_dataset, load_mixed, load_samples
+from alignbench.datasets import DATASETS, Dataset, Layout, Sample, load_dataset, load_mixed, load_samples
 from alignbench.errors import ConfigError, DataError, UnknownNameError
 from alignbench.tests.data_files import charts_and_tables, line, make_root, png
 
@@ -244,3 +244,29 @@ def test_images_may_have_a_capital(tmp_path: Path) -> None:
     make_root(tmp_path, [line("a.png", "a square")], {"a.png": png()})
     (tmp_path / "images").rename(tmp_path / "Images")
     assert [sample.texts for sample in load_mixed(None, root=tmp_path).samples] == [("a square",)]
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("tabel:mine.csv", "unknown reader 'tabel'. Did you mean 'table'?"),
+        (
+            "https://example.org/mine.csv",
+            "a URL; download it first, or name a data set of the Hub: hf:org/name",
+        ),
+    ],
+)
+def test_a_spec_that_names_nothing_says_what_would(
+    spec: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").write_text("image,caption\na.png,a square\n", encoding="utf-8")
+    with pytest.raises((DataError, UnknownNameError)) as error:
+        load_mixed(root=spec)
+    assert says in str(error.value)
+
+
+def test_an_image_root_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    root = make_root(tmp_path, [line("a.png", "a square")], {"a.png": png()})
+    with pytest.raises(ConfigError, match=r"^--align-image-root \S+: no such folder$"):
+        load_mixed(root=root, layout=Layout(image_root=tmp_path / "nowhere"))
