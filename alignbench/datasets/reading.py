@@ -11,7 +11,7 @@ from alignbench.datasets.row import shown
 from alignbench.datatypes import check_type
 from alignbench.errors import ConfigError, DataError
 from alignbench.paths import is_dir
-from alignbench.registry import Registry
+from alignbench.registry import Registry, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -67,6 +67,18 @@ class Layout:
     type_from: str | None = None
     image_root: Path | None = None
     follow_links: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the columns.
+
+        Raises:
+            ConfigError: a role is unknown, or its columns are not in a tuple.
+        """
+        for role, names in self.columns.items():
+            if role not in ROLES:
+                raise ConfigError(f"columns: {unknown('role', role, dict.fromkeys(ROLES))}")
+            if not isinstance(names, tuple):
+                raise ConfigError(f"columns: {role}: expected a tuple of names, such as ({names!r},)")
 
     def reading(self, config: Config, types: Sequence[str] | None) -> Reading:
         """Return what a reader is told: this layout, the configuration and the types that are wanted.

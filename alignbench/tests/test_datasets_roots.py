@@ -270,3 +270,16 @@ def test_an_image_root_that_is_not_there_is_refused(tmp_path: Path) -> None:
     root = make_root(tmp_path, [line("a.png", "a square")], {"a.png": png()})
     with pytest.raises(ConfigError, match=r"^--align-image-root \S+: no such folder$"):
         load_mixed(root=root, layout=Layout(image_root=tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"txt": ("caption",)}, "columns: unknown role 'txt'. Did you mean 'text'?"),
+        ({"text": "caption"}, "columns: text: expected a tuple of names, such as ('caption',)"),
+    ],
+)
+def test_a_layout_has_columns_of_known_roles(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        Layout(columns=given)
+    assert str(error.value).startswith(says)

@@ -191,6 +191,22 @@ def test_a_recipe_is_read_as_the_page_says(
         assert how in data.origin
 
 
+def test_the_python_of_the_page_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_files(recipes()["CSV and TSV"], tmp_path)
+    session, loading = (code for code in blocks(PAGE, "python") if '"captions.csv"' in code)
+    names: dict[str, Any] = {}
+    exec(session, names)
+    assert len(names["session"].dataset) == 3
+    exec(loading, names)
+    assert len(names["outdoor"]) == 2
+    assert names["untyped"].data_types == ("all",)
+    assert len(names["images"]) == len(names["texts"]) == 3
+    assert "captions.csv read as table" in capsys.readouterr().out
+
+
 def test_the_tables_of_the_page_are_those_of_the_code() -> None:
     for name in READERS:
         assert f"| `{name}` | {READERS.get(name).summary} |\n" in PAGE
