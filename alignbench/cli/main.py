@@ -31,7 +31,7 @@ exit status. By default, it uses the built-in toy models and drawings, and downl
 _EXAMPLES = """\
 examples:
   alignbench coral --encoders clip siglip --llms llama --n-samples 30
-  alignbench multi-llm --encoders clip,mine=hf:org/name --llms qwen gemma3 --data-root DIR
+  alignbench multi-llm --encoders clip,mine=hf:org/name --llms qwen gemma3 --data captions.csv
   alignbench attention --image photo.png --text "a dog" "a ball"
   alignbench from-arrays vision.npy text.npy --labels types.txt
   alignbench diff reports/monday reports/latest --fail linear_cka:0.02,eas:5%

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 COMMON = ("models", "data", "run")
 """The groups of options that the command of every experiment has."""
 
+DATA = ("data", "columns", "type_from", "image_root", "follow_links", "dataset", "data_root", "n_samples")
+"""The options that say which data are taken, and how many of them."""
+
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of every command that makes a pytest run."""

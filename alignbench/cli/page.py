@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alignbench.cli.options import add_options, given_options
+from alignbench.cli.options import DATA, add_options, given_options
 
 if TYPE_CHECKING:
     import argparse
 
 _OPTIONS = {
     "models that the page offers beside the registered ones, and selects at first": ("encoders", "llms"),
-    "data": ("data_root", "dataset", "n_samples", "text_field"),
+    "data": (*DATA, "text_field"),
     "run": ("device", "dtype", "seed", "standins", "config", "cache_dir", "embedding_cache"),
 }
 

@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from alignbench.cli.options import add_options, add_run_arguments
+from alignbench.cli.options import DATA, add_options, add_run_arguments
 from alignbench.cli.run import run_suite
 from alignbench.errors import AlignbenchError, ConfigError, DataError, UnwritableError
 from alignbench.experiments import experiments
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 _ARRAYS = {
-    "data": ("labels", "groups", "dataset", "data_root", "n_samples"),
+    "data": ("labels", "groups", *DATA),
     "run": ("metrics", "methods", "l2", "seed", "permutations", "output_dir", "run_name", "figures"),
 }
 

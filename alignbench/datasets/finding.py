@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from alignbench.datasets.row import shown
 from alignbench.errors import DataError
+from alignbench.paths import is_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 IMAGES = "images"
 _PREFIXES = ("./", f"{IMAGES}/")
 _URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
+
+def image_folder(folder: Path) -> Path:
+    """Return the folder `images` beside a label file, or `Images`, as Flickr8k spells it."""
+    usual, capital = folder / IMAGES, folder / IMAGES.capitalize()
+    return capital if is_dir(capital) and not is_dir(usual) else usual
 
 
 def find_image(name: str, folders: Sequence[Path], *, follow_links: bool = False) -> tuple[Path, Path | None]:

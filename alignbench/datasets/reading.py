@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from alignbench.datasets.finding import IMAGES, first_folder
+from alignbench.datasets.finding import first_folder, image_folder
 from alignbench.datasets.row import shown
 from alignbench.datatypes import check_type
-from alignbench.errors import DataError
-from alignbench.registry import Registry
+from alignbench.errors import ConfigError, DataError
+from alignbench.paths import is_dir
+from alignbench.registry import Registry, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -67,8 +68,26 @@ class Layout:
     image_root: Path | None = None
     follow_links: bool = False
 
+    def __post_init__(self) -> None:
+        """Check the columns.
+
+        Raises:
+            ConfigError: a role is unknown, or its columns are not in a tuple.
+        """
+        for role, names in self.columns.items():
+            if role not in ROLES:
+                raise ConfigError(f"columns: {unknown('role', role, dict.fromkeys(ROLES))}")
+            if not isinstance(names, tuple):
+                raise ConfigError(f"columns: {role}: expected a tuple of names, such as ({names!r},)")
+
     def reading(self, config: Config, types: Sequence[str] | None) -> Reading:
-        """Return what a reader is told: this layout, the configuration and the types that are wanted."""
+        """Return what a reader is told: this layout, the configuration and the types that are wanted.
+
+        Raises:
+            ConfigError: the image root is no folder.
+        """
+        if self.image_root is not None and not is_dir(self.image_root):
+            raise ConfigError(f"--align-image-root {self.image_root}: no such folder")
         return Reading(**vars(self), config=config, types=None if types is None else tuple(types))
 
 
@@ -90,7 +109,7 @@ class Reading(Layout):
     def folders(self, folder: Path) -> tuple[Path, ...]:
         """Return the folders in which the images of a label file in `folder` are looked for."""
         further = () if self.image_root is None else (self.image_root,)
-        return (folder, folder / IMAGES, *further)
+        return (folder, image_folder(folder), *further)
 
     @property
     def type_column(self) -> str | None:

@@ -84,8 +84,17 @@ def recognise(path: Path, reading: Reading, *, reader: str | None = None, origin
 
 
 def split_spec(spec: str) -> tuple[str | None, str]:
-    """Return the reader that a spec names (`table:data.txt`), if any, and the rest."""
+    """Return the reader that a spec names (`table:data.txt`), if any, and the rest.
+
+    Raises:
+        DataError: it is an address of the web.
+        UnknownNameError: it names no reader, and the rest is there.
+    """
+    if re.match(r"\w+://", spec):
+        raise DataError(f"data {spec}: a URL; download it first, or name a data set of the Hub: hf:org/name")
     name, colon, rest = spec.partition(":")
+    if len(name) > 1 and name != HUB and rest and exists(rest):
+        READERS.get(name)
     return (name, rest) if colon and rest and (name == HUB or name in READERS) else (None, spec)
 
 
@@ -109,7 +118,8 @@ def _only(matches: list[Match], path: Path, origin: str, places: tuple[Place, ..
     known = ", ".join(READERS)
     raise DataError(
         f"data {origin}: no reader recognises it; it holds {'; '.join(nearest) or 'nothing'}. "
-        f"READER:{path} chooses a reader ({known}), --align-columns says what the columns are"
+        f"--align-columns image=COLUMN,text=COLUMN says what the columns of a table are, and READER:{path} "
+        f"chooses a reader ({known})"
     )
 
 

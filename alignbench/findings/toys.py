@@ -53,7 +53,7 @@ def toy_warnings(
     if is_toy_data(data_from) and any(real.values()):
         sentences.append(
             "Real models are scored on nothing but drawings that come with alignbench, which says little "
-            "about your images and texts. Give yours with --align-data-root DIR."
+            "about your images and texts. Give yours with --align-data PATH."
         )
     return sentences
 

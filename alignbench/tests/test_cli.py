@@ -97,6 +97,22 @@ def test_the_toolkits_options_are_known(
     assert shown[3:] == ["--align-image=a.png", "--align-prompt=a cat, a dog", "--align-prompt=b"]
 
 
+def test_commands_take_data_in_any_form(
+    said: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.npy", "b.npy"):
+        np.save(tmp_path / name, np.eye(8))
+    data = ("--data", "a.csv", "--columns", "image=b", "text=c", "--type-from", "none", "--image-root", "d")
+    as_pytest = ["--align-data=a.csv", "--align-columns=image=b,text=c", "--align-type-from=none"]
+    for words in (("coral",), ("from-arrays", "a.npy", "b.npy")):
+        shown = dry(said, *words, *data, "--n-samples", "all")
+        assert {*as_pytest, "--align-image-root=d", "--n-samples=all"} <= set(shown)
+    _, help_of_the_page, _ = said("ui", "--help")
+    for name in ("data", "columns", "type-from", "image-root", "follow-links", "data-root"):
+        assert f"--{name} " in help_of_the_page
+
+
 def test_every_option_has_a_command() -> None:
     offered = {name for group in COMMON for name in OPTIONS.of_group(group)}
     offered |= {name for experiment in experiments() for name in experiment.options}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from alignbench.config import Config, DataSource, load_config
-from alignbench.datasets import DATASETS, Dataset, Sample, load_dataset, load_mixed, load_samples
+from alignbench.datasets import DATASETS, Dataset, Layout, Sample, load_dataset, load_mixed, load_samples
 from alignbench.errors import ConfigError, DataError, UnknownNameError
 from alignbench.tests.data_files import charts_and_tables, line, make_root, png
 
@@ -203,16 +203,6 @@ def test_a_third_party_dataset_needs_a_name_and_a_function() -> None:
         DATASETS.remove("mine")
 
 
-def test_the_example_of_the_documentation_is_a_usable_line(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[1] / "docs/data.md").read_text(encoding="utf-8")
-    example = json.loads(page.split("```json")[1].split("```")[0])
-    root = make_root(tmp_path / "mine", [json.dumps(example)], {"chart/a.png": png()})
-    (sample,) = load_mixed(None, root=root).samples
-    assert (sample.id, sample.data_type, sample.question) == ("a", "chart", "What does the chart show?")
-    assert len(sample.texts) == 2
-    assert sample.exchanges == (("Which kind?", "A bar chart."),)
-
-
 def test_the_places_in_the_documentation_are_those_of_the_config(config: Config) -> None:
     page = (Path(__file__).parents[1] / "docs/data.md").read_text(encoding="utf-8")
     for kind, at in config.data.items():
@@ -227,3 +217,69 @@ def test_importing_datasets_imports_nothing_heavy() -> None:
     root = str(Path(__file__).parents[2])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "[]"
+
+
+def test_boxes_beside_the_captions_of_coco_are_no_captions(tmp_path: Path) -> None:
+    image = {"id": 1, "file_name": "a.png"}
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "train2017").mkdir()
+    (tmp_path / "train2017" / "a.png").write_bytes(png())
+    for name, said in (("instances", {"bbox": [0, 0, 1, 1]}), ("captions", {"caption": "a box"})):
+        content = {"images": [image], "annotations": [{"id": 1, "image_id": 1, **said}]}
+        file = tmp_path / "annotations" / f"{name}_train2017.json"
+        file.write_text(json.dumps(content), encoding="utf-8")
+    data = load_mixed(None, root=tmp_path)
+    assert [sample.texts for sample in data.samples] == [("a box",)]
+    assert "captions_train2017.json read as coco" in data.origin
+
+
+def test_a_table_may_be_called_labels_jsonl(tmp_path: Path) -> None:
+    root = make_root(tmp_path, ['{"image": "a.png", "caption": "a square"}'], {"a.png": png()})
+    data = load_mixed(None, root=root)
+    assert [sample.texts for sample in data.samples] == [("a square",)]
+    assert "labels.jsonl read as table" in data.origin
+
+
+def test_images_may_have_a_capital(tmp_path: Path) -> None:
+    make_root(tmp_path, [line("a.png", "a square")], {"a.png": png()})
+    (tmp_path / "images").rename(tmp_path / "Images")
+    assert [sample.texts for sample in load_mixed(None, root=tmp_path).samples] == [("a square",)]
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("tabel:mine.csv", "unknown reader 'tabel'. Did you mean 'table'?"),
+        (
+            "https://example.org/mine.csv",
+            "a URL; download it first, or name a data set of the Hub: hf:org/name",
+        ),
+    ],
+)
+def test_a_spec_that_names_nothing_says_what_would(
+    spec: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").write_text("image,caption\na.png,a square\n", encoding="utf-8")
+    with pytest.raises((DataError, UnknownNameError)) as error:
+        load_mixed(root=spec)
+    assert says in str(error.value)
+
+
+def test_an_image_root_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    root = make_root(tmp_path, [line("a.png", "a square")], {"a.png": png()})
+    with pytest.raises(ConfigError, match=r"^--align-image-root \S+: no such folder$"):
+        load_mixed(root=root, layout=Layout(image_root=tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"txt": ("caption",)}, "columns: unknown role 'txt'. Did you mean 'text'?"),
+        ({"text": "caption"}, "columns: text: expected a tuple of names, such as ('caption',)"),
+    ],
+)
+def test_a_layout_has_columns_of_known_roles(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        Layout(columns=given)
+    assert str(error.value).startswith(says)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from alignbench.tests.toys import RECORD, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 WHY = "scores over all types are filed under it"
@@ -162,25 +161,6 @@ def test_a_registered_dataset_gets_its_groups_and_is_looked_at() -> None:
             load_dataset("mine")
     finally:
         DATASETS.remove("mine")
-
-
-def test_the_reader_of_the_docs_reads(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```python\n(# conftest.py.*?)```", page, re.DOTALL)
-    (tmp_path / "photos").mkdir()
-    for name, shade in (("a.png", 0), ("b.png", 90), ("c.png", 200)):
-        (tmp_path / "photos" / name).write_bytes(png((shade, 0, 0)))
-    (tmp_path / "captions.csv").write_text("a.png,dark\nb.png,red\nc.png,bright\n", encoding="utf-8")
-    exec(example, {"__file__": str(tmp_path / "conftest.py")})
-    try:
-        found = load_dataset("photos", n_per_type=2)
-        assert [(sample.id, sample.texts) for sample in found.samples] == [
-            ("a.png", ("dark",)),
-            ("b.png", ("red",)),
-        ]
-        assert len({sample.group for sample in found.samples}) == 2
-    finally:
-        DATASETS.remove("photos")
 
 
 def test_two_samples_with_one_id_are_refused() -> None:

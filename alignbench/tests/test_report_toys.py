@@ -37,12 +37,12 @@ MINE = "labels.jsonl and images in DIR"
     [
         ((ENCODER_TOY, LLM_TOY, CONTROL), PACKAGED, ()),
         ((REAL, CONTROL, REAL_LLM), MINE, ()),
-        ((REAL, REAL_LLM), PACKAGED, ("--align-data-root DIR",)),
+        ((REAL, REAL_LLM), PACKAGED, ("--align-data PATH",)),
         ((REAL, LLM_TOY), MINE, ("clip is scored against mini-llama, a built-in toy LLM",)),
         ((REAL, ENCODER_TOY, REAL_LLM), MINE, ("qwen is scored with mini-clip, a built-in toy encoder",)),
         ((ENCODER_TOY, LLM_TOY, REAL_LLM), MINE, ("Name yours, such as --encoders clip,siglip.",)),
         ((REAL, REAL_LLM, LLM_TOY), MINE, ("Look at qwen instead.",)),
-        ((REAL, LLM_TOY), PACKAGED, ("such as --llms qwen.", "--align-data-root DIR")),
+        ((REAL, LLM_TOY), PACKAGED, ("such as --llms qwen.", "--align-data PATH")),
         ((replace(REAL, weights="arrays"), LLM_TOY), MINE, ("a built-in toy LLM",)),
         ((replace(REAL, weights="custom"), LLM_TOY), MINE, ("a built-in toy LLM",)),
         (

@@ -29,8 +29,11 @@ def _recognise(place: Place, reading: Reading) -> str | None:
         return None
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         return None
-    if isinstance(content.get("annotations"), list):
-        return "`images` and `annotations`"
+    annotations = content.get("annotations")
+    if isinstance(annotations, list):
+        # Boxes and key points lie in files of the same form beside the captions.
+        captions = not annotations or any(isinstance(one, dict) and "caption" in one for one in annotations)
+        return "`images`, and `annotations` with captions" if captions else None
     first = next(iter(content["images"]), None)
     return "`images` with `sentences`" if isinstance(first, dict) and "sentences" in first else None
 

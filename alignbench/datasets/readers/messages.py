@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.datasets.conversation import first_image, read_conversation
 from alignbench.datasets.dataset import DroppedRow
-from alignbench.datasets.finding import IMAGES
+from alignbench.datasets.finding import IMAGES, image_folder
+from alignbench.datasets.readers.table import TABLE
 from alignbench.datasets.reading import Place, Reader, Reading
 from alignbench.datasets.records import first_record, placed, records
 from alignbench.datasets.row import Draft, Row
@@ -75,9 +76,14 @@ def _row(where: str, content: Any, folders: tuple[Path, ...]) -> Row:
 
 
 def _recognise_messages(place: Place, reading: Reading) -> str | None:
-    if not place.files:
-        return f"a {LABELS}" if is_file(place.folder / LABELS) else None
-    return _has_turns(place, "messages")
+    if place.files:
+        return _has_turns(place, "messages")
+    labels = place.folder / LABELS
+    if not is_file(labels):
+        return None
+    # A table may have this name, too. Anything else is read as messages, so that each line has its reason.
+    is_table = TABLE.recognise(Place(place.folder, (labels,)), reading)
+    return None if is_table else f"a {LABELS}"
 
 
 def _recognise_llava(place: Place, reading: Reading) -> str | None:
@@ -95,7 +101,7 @@ def _has_turns(place: Place, key: str) -> str | None:
 
 def _read_messages(place: Place, reading: Reading) -> Iterator[Draft | DroppedRow]:
     if not place.files:  # the folder of alignbench's own layout
-        if not is_dir(place.folder / IMAGES) and reading.image_root is None:
+        if not is_dir(image_folder(place.folder)) and reading.image_root is None:
             raise DataError(
                 f"data root {place.folder}: {LABELS} is there, but no folder {IMAGES}/ beside it; "
                 "--align-image-root says where the images are"
