@@ -104,18 +104,21 @@ def _row(file: Path, key: str, parts: dict[str, Packed | bytes], reading: Readin
         record = parse(_bytes(parts["json"])) if "json" in parts else {}
         if not isinstance(record, dict):
             raise DataError("its .json is not an object")
-        texts = [_text(parts[suffix]) for suffix in _TEXTS if suffix in parts]
+        texts = [] if reading.columns.get("text") else [_text(parts[of]) for of in _TEXTS if of in parts]
         question: Any = ""
+        group: Any = ""
         if record:
             columns = choose_columns(record, reading)
             question = record.get(columns.question) or "" if columns.question else ""
+            group = record.get(columns.group) if columns.group else ""
             if not texts:
                 texts = [text for name in columns.texts for text in _several(record.get(name))]
         if not texts:
             raise DataError("no text: expected a member .txt, .caption, or a .json with a caption")
         kind = _text(parts["cls"]) if "cls" in parts and reading.type_from is None else ""
         kind = reading.type_of({"data_type": kind, **record}, images[0].name)
-        return Row(where, images[0], tuple(texts), question, data_type=kind, id=key)
+        group = "" if group is None else str(group)
+        return Row(where, images[0], tuple(texts), question, data_type=kind, group=group, id=key)
     except DataError as error:
         return DroppedRow(where, str(error))
 

@@ -191,50 +191,70 @@ def _read(place: Place, reading: Reading) -> Iterator[Draft | DroppedRow]:
 
 
 def _csv_table(file: Path, reading: Reading, folders: tuple[Path, ...]) -> Iterator[Draft | DroppedRow]:
-    names, delimiter, has_header = _header(file)
+    names, style, has_header = _header(file)
     if not names:
         raise DataError(f"{file}: it is empty")
     try:
-        cells = _csv_rows(file, names, delimiter, has_header)
+        cells = _csv_rows(file, names, style, has_header)
         yield from table_rows(cells, f"{file.name}:", names, reading, folders, by_position=True)
     except DataError as error:
         raise DataError(f"{file.name}: {error}") from error
 
 
 def _csv_rows(
-    file: Path, names: Sequence[str], delimiter: str, has_header: bool
+    file: Path, names: Sequence[str], style: Mapping[str, Any], has_header: bool
 ) -> Iterator[tuple[int, Cells] | DroppedRow]:
     """Yield the line and the cells of each row; a row with too many or too few is reported."""
     csv.field_size_limit(max(_MAX_CELL, csv.field_size_limit()))  # an image in base64 is one cell
     width = len(names)
     try:
         with file.open("r", encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-            reader = csv.reader(stream, delimiter=delimiter)
-            if has_header:
-                next(reader)
-            for cells in reader:
+            reader = csv.reader(stream, strict=True, **style)
+            while has_header and not next(reader):
+                pass  # blank lines above the names
+            while True:
+                first = reader.line_num + 1
+                try:
+                    cells = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    yield DroppedRow(f"{file.name}:{first}", _not_csv(error, first, reader.line_num))
+                    continue
                 if len(cells) == width:
                     yield reader.line_num, cells
                 elif cells:
                     reason = f"{len(cells)} cells; expected {width}, one for each column"
                     yield DroppedRow(f"{file.name}:{reader.line_num}", reason)
-    except csv.Error as error:
-        raise DataError(f"line {reader.line_num}: not CSV: {error}") from error
     except OSError as error:
         raise DataError(f"can't be read ({error.strerror})") from error
 
 
-def _header(file: Path) -> tuple[tuple[str, ...], str, bool]:
-    """Return the names of the columns, the delimiter, and whether the names stand in the file."""
+def _not_csv(error: csv.Error, first: int, last: int) -> str:
+    """Return why a row is refused: a quotation mark that nobody closes takes in all lines that follow."""
+    if "unexpected end" in str(error):
+        return f"not CSV: a quotation mark opens here and is never closed, up to line {last}"
+    if "expected after" in str(error):
+        through = f", through line {last}" if last > first else ""
+        return f"not CSV: a quotation mark within a quoted cell is not doubled{through}"
+    return f"not CSV: {error}"
+
+
+def _header(file: Path) -> tuple[tuple[str, ...], dict[str, Any], bool]:
+    """Return the names of the columns, how rows are written, and whether the names stand in the file."""
     line = next((one[1] for one in lines(file) if not isinstance(one, DroppedRow)), b"")
     text = line.decode("utf-8", "replace")
+    name, tab, caption = text.partition("\t")
+    if tab and "\t" not in caption and _IMAGE_NAME.fullmatch(name.strip()):
+        # Flickr8k's tokens: a name and a caption, in which quotation marks are part of the text.
+        return ("image", "caption"), {"delimiter": "\t", "quoting": csv.QUOTE_NONE}, False
     candidates = ("\t",) if file.suffix.lower() == ".tsv" else _DELIMITERS
     rows = {by: next(csv.reader([text], delimiter=by), []) for by in candidates}
+    for by, cells in rows.items():
+        if len(cells) == 2 and _IMAGE_NAME.fullmatch(cells[0].strip()):
+            return ("image", "caption"), {"delimiter": by}, False
     delimiter = max(candidates, key=lambda by: len(rows[by]))
-    cells = [cell.strip() for cell in rows[delimiter]]
-    if len(cells) == 2 and _IMAGE_NAME.fullmatch(cells[0]):
-        return ("image", "caption"), delimiter, False
-    return tuple(cells), delimiter, True
+    return tuple(cell.strip() for cell in rows[delimiter]), {"delimiter": delimiter}, True
 
 
 def _dict_rows(file: Path) -> Iterator[tuple[int, Cells] | DroppedRow]:

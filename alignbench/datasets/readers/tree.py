@@ -31,7 +31,8 @@ def _read(place: Place, reading: Reading) -> Iterator[Draft | DroppedRow]:
             continue
         if not is_dir(images):
             raise DataError(f"data root {place.folder}: {labels.name} is there, but not its {images}")
-        yield from conversation_rows(labels, reading, (images,), data_type=name)
+        typed = name if reading.type_from is None else ""  # an option asks for other types, or for none
+        yield from conversation_rows(labels, reading, (images,), data_type=typed)
 
 
 def present_types(folder: Path, reading: Reading) -> tuple[str, ...]:
