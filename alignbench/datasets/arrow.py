@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from alignbench.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
 _ROWS = 256  # a batch of photographs of 100 kB each takes 25 MB
@@ -42,13 +43,17 @@ def open_table(file: Path) -> Iterator[Table]:
             from pyarrow import parquet
 
             with parquet.ParquetFile(file) as source:
+                classes = _class_names(source.schema_arrow.metadata)
                 yield Table(
                     tuple(source.schema_arrow.names),
-                    lambda: (batch.to_pylist() for batch in source.iter_batches(batch_size=_ROWS)),
+                    lambda: _named(
+                        (batch.to_pylist() for batch in source.iter_batches(batch_size=_ROWS)), classes
+                    ),
                 )
         else:
             with pyarrow.memory_map(str(file)) as memory, _arrow_reader(pyarrow, memory) as batches:
-                yield Table(tuple(batches.schema.names), lambda: _slices(batches))
+                classes = _class_names(batches.schema.metadata)
+                yield Table(tuple(batches.schema.names), lambda: _named(_slices(batches), classes))
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{file.name}: can't be read as {file.suffix[1:].lower()}: {reason[:200]}") from error
@@ -69,3 +74,25 @@ def _slices(batches: Any) -> Iterator[list[dict[str, Any]]]:
     for batch in batches:
         for start in range(0, len(batch), _ROWS):
             yield batch.slice(start, _ROWS).to_pylist()
+
+
+def _class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[Any]]:
+    """Return column -> the names of its classes, which Hugging Face writes beside their numbers."""
+    try:
+        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"].items()
+        return {column: list(of["names"]) for column, of in features if of.get("_type") == "ClassLabel"}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {}  # the numbers will do
+
+
+def _named(
+    batches: Iterable[list[dict[str, Any]]], classes: Mapping[str, list[Any]]
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield batches with the names of classes in place of their numbers; -1 means that a row has none."""
+    for rows in batches:
+        for column, names in classes.items():
+            for cells in rows:
+                number = cells.get(column)
+                if isinstance(number, int) and number < len(names):
+                    cells[column] = str(names[number]) if number >= 0 else None
+        yield rows

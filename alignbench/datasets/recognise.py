@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import alignbench.datasets.readers  # noqa: F401 (fills the registry)
+from alignbench.datasets.formats import SUFFIXES
 from alignbench.datasets.reading import READERS, Place, Reader, Reading
 from alignbench.datasets.row import shown
 from alignbench.errors import DataError
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 HUB = "hf"
 _SHARDED = frozenset({".tar", ".parquet", ".arrow"})
 _LABELS = frozenset({".json", ".jsonl", ".csv", ".tsv", ".txt"})
-_BELOW = ("annotations", "data", "train")
+_BELOW = ("annotations", "data")
+_SPLITS = ("train", "val", "validation", "dev", "test")
 _SHARD = re.compile(r"[-_]?\d+(-of-\d+)?$")
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MOST_FILES = 10_000
@@ -73,10 +75,12 @@ def recognise(path: Path, reading: Reading, *, reader: str | None = None, origin
     whole = _matches(Place(path), [one for one in readers if not one.fallback], reading)
     if whole:
         return _only(whole, path, origin, ())
-    places = tuple(_label_files(path))
-    inside = [match for place in places for match in _matches(place, readers, reading)]
-    if inside:
-        return _only(inside, path, origin, places)
+    places: tuple[Place, ...] = ()
+    for among in _label_files(path):
+        places += among
+        inside = [match for place in among for match in _matches(place, readers, reading)]
+        if inside:
+            return _only(inside, path, origin, among)
     fallback = _matches(Place(path), [one for one in readers if one.fallback], reading)
     if not fallback and chosen is not None and not places:
         return Match(chosen, Place(path), "been named so by the user")
@@ -123,20 +127,26 @@ def _only(matches: list[Match], path: Path, origin: str, places: tuple[Place, ..
     )
 
 
-def _label_files(folder: Path) -> Iterator[Place]:
-    """Yield the label files of a folder, or of the folders in it where people keep them."""
-    for place in (folder, *(folder / name for name in _BELOW)):
-        groups: dict[str, list[Path]] = {}
-        for file in _visible(place):
-            suffix = file.suffix.lower()
-            if suffix in _SHARDED:
-                groups.setdefault(_SHARD.sub("", file.stem) + suffix, []).append(file)
-            elif suffix in _LABELS:
-                groups[file.name] = [file]
-        for files in groups.values():
-            yield Place(place, tuple(files))
-        if groups:
-            return
+def _label_files(folder: Path) -> Iterator[tuple[Place, ...]]:
+    """Yield the label files of a folder, then those of the folders in it where people keep them."""
+    yield _labels_in(folder)
+    for name in _BELOW:
+        yield _labels_in(folder / name)
+    # Of several splits, the user has to name one.
+    yield tuple(place for name in _SPLITS for place in _labels_in(folder / name))
+
+
+def _labels_in(folder: Path) -> tuple[Place, ...]:
+    files = _visible(folder)
+    images = {file.stem for file in files if file.suffix.lower() in SUFFIXES}
+    groups: dict[str, list[Path]] = {}
+    for file in files:
+        suffix = file.suffix.lower()
+        if suffix in _SHARDED:
+            groups.setdefault(_SHARD.sub("", file.stem) + suffix, []).append(file)
+        elif suffix in _LABELS and file.stem not in images:  # the text of one image
+            groups[file.name] = [file]
+    return tuple(Place(folder, tuple(files)) for files in groups.values())
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -144,7 +154,7 @@ def _visible(folder: Path) -> list[Path]:
         entries = sorted(folder.iterdir())
     except OSError:
         return []
-    return [entry for entry in entries if not entry.name.startswith(".") and entry.is_file()]
+    return [entry for entry in entries if not entry.name.startswith(".") and is_file(entry)]
 
 
 def _expanded(path: Path) -> tuple[Path, ...]:

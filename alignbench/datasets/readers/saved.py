@@ -91,8 +91,8 @@ def _rows(
     def records() -> Iterator[tuple[int, dict[str, Any]]]:
         for number, cells in enumerate(data, 1):
             for column, label in labels.items():
-                if cells[column] is not None:
-                    cells[column] = label.int2str(cells[column])
+                if cells[column] is not None:  # -1 is how rows without a class are written
+                    cells[column] = label.int2str(cells[column]) if cells[column] >= 0 else None
             yield number, cells
 
     try:
