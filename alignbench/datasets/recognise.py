@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import glob, has_magic
 from itertools import product
 from pathlib import Path
@@ -84,6 +84,9 @@ def recognise(path: Path, reading: Reading, *, reader: str | None = None, origin
     fallback = _matches(Place(path), [one for one in readers if one.fallback], reading)
     if not fallback and chosen is not None and not places:
         return Match(chosen, Place(path), "been named so by the user")
+    if len(fallback) == 1 and places:
+        unread = "; ".join(_nearest(place) for place in places[:3])
+        return replace(fallback[0], why=f"{fallback[0].why}; nothing is taken from {unread}")
     return _only(fallback, path, origin, places)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from unicodedata import category
@@ -67,6 +68,9 @@ def clean_text(value: object) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
+        byte = ord(value[error.start]) - 0xDC00
+        if 0x80 <= byte <= 0xFF:  # how Python keeps a byte that it can't decode
+            raise DataError(f"a text is not UTF-8: byte 0x{byte:02x}; save the file as UTF-8") from error
         # JSON can spell half of a surrogate pair, which no encoding can write and no tokenizer can read.
         raise DataError("a text has half a surrogate pair in it") from error
     if "<image>" in value:
@@ -81,6 +85,8 @@ def clean_id(value: Any) -> str:
     Raises:
         DataError: it is neither a text nor a whole number, or is too long.
     """
+    if isinstance(value, float) and (value.is_integer() or math.isnan(value)):
+        value = "" if math.isnan(value) else int(value)  # pandas makes these of numbers with gaps
     text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else None
     if text is None or len(text) > _MAX_NAME:
         raise DataError(f"expected an 'id' of at most {_MAX_NAME} characters")

@@ -59,6 +59,7 @@ EXPECTED = [(name, (text,)) for name, text in zip(NAMES, TEXTS, strict=True)]
         pytest.param({"encoding": "utf-8-sig"}, id="bom"),
         pytest.param({"lineterminator": "\r\n"}, id="crlf"),
         pytest.param({"quoting": 1}, id="all quoted"),
+        pytest.param({"lineterminator": "\r"}, id="old mac"),
         pytest.param(
             {"quoting": 1, "delimiter": ";", "encoding": "utf-8-sig", "lineterminator": "\r\n"}, id="excel"
         ),
@@ -103,7 +104,7 @@ def test_a_quotation_mark_that_is_not_doubled_costs_its_own_row_alone(root: Path
     dataset = load(root / "pairs.csv")
     assert [sample.text for sample in dataset.samples] == ["two"]
     assert [(row.where, row.reason) for row in dataset.dropped] == [
-        ("pairs.csv:2", "not CSV: a quotation mark within a quoted cell is not doubled")
+        ("pairs.csv:2", "not CSV: a quotation mark within a quoted cell is not doubled: write it twice")
     ]
 
 
@@ -318,3 +319,41 @@ def test_the_options_of_a_run_say_what_columns_are(project: pytest.Pytester) -> 
     said = " ".join(done.stdout.str().split())
     assert "10 samples in 10 groups (10 all) from mine.csv" in said
     assert "mine.csv read as table: it has the columns image=img, text=a+b" in said
+
+
+def test_another_encoding_is_called_so(root: Path) -> None:
+    (root / "pairs.csv").write_bytes("image,caption\na.png,caf\xe9\nb.png,tea\n".encode("latin-1"))
+    dataset = load(root / "pairs.csv")
+    assert [sample.text for sample in dataset.samples] == ["tea"]
+    reasons = [(row.where, row.reason) for row in dataset.dropped]
+    assert reasons == [("pairs.csv:2", "a text is not UTF-8: byte 0xe9; save the file as UTF-8")]
+
+
+def test_ids_that_pandas_made_fractions_are_whole_numbers(root: Path) -> None:
+    records = [
+        {"image": name, "text": name, "id": id}
+        for name, id in zip(NAMES, (1.0, 2.0, float("nan")), strict=True)
+    ]
+    (root / "pairs.jsonl").write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    assert [sample.id for sample in load(root / "pairs.jsonl").samples] == ["1", "2", "c.png"]
+
+
+def test_a_long_line_in_a_text_file_stops_nothing(root: Path) -> None:
+    (root / "notes.txt").write_text("x" * 200_000, encoding="utf-8")
+    write_csv(root / "pairs.csv", rows("image", "caption"))
+    assert pairs(load(root)) == EXPECTED
+
+
+def test_each_line_of_a_text_in_an_archive_is_a_wording_as_beside_an_image(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        add(archive, "x/0.PNG", png())
+        add(archive, "x/0.TXT", b"first\r\n\nsecond\n")
+    ((_, texts),) = pairs(load(tmp_path))
+    assert set(texts) == {"first", "second"}
+
+
+def test_a_label_file_that_nothing_is_taken_from_is_named(root: Path) -> None:
+    write_csv(root / "pairs.csv", rows("address", "words"))
+    for name in NAMES:
+        (root / name).with_suffix(".txt").write_text("a text", encoding="utf-8")
+    assert "nothing is taken from pairs.csv, a table with the columns 'address', 'words'" in load(root).origin

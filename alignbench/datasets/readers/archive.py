@@ -104,7 +104,9 @@ def _row(file: Path, key: str, parts: dict[str, Packed | bytes], reading: Readin
         record = parse(_bytes(parts["json"])) if "json" in parts else {}
         if not isinstance(record, dict):
             raise DataError("its .json is not an object")
-        texts = [] if reading.columns.get("text") else [_text(parts[of]) for of in _TEXTS if of in parts]
+        texts: list[Any] = []
+        if not reading.columns.get("text"):  # each line is a wording, as in a text file beside an image
+            texts += [line for of in _TEXTS if of in parts for line in _text(parts[of]).splitlines() if line]
         question: Any = ""
         group: Any = ""
         if record:

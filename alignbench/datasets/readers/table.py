@@ -205,7 +205,6 @@ def _csv_rows(
     file: Path, names: Sequence[str], style: Mapping[str, Any], has_header: bool
 ) -> Iterator[tuple[int, Cells] | DroppedRow]:
     """Yield the line and the cells of each row; a row with too many or too few is reported."""
-    csv.field_size_limit(max(_MAX_CELL, csv.field_size_limit()))  # an image in base64 is one cell
     width = len(names)
     try:
         with file.open("r", encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
@@ -236,19 +235,20 @@ def _not_csv(error: csv.Error, first: int, last: int) -> str:
         return f"not CSV: a quotation mark opens here and is never closed, up to line {last}"
     if "expected after" in str(error):
         through = f", through line {last}" if last > first else ""
-        return f"not CSV: a quotation mark within a quoted cell is not doubled{through}"
+        return f"not CSV: a quotation mark within a quoted cell is not doubled{through}: write it twice"
     return f"not CSV: {error}"
 
 
 def _header(file: Path) -> tuple[tuple[str, ...], dict[str, Any], bool]:
     """Return the names of the columns, how rows are written, and whether the names stand in the file."""
     line = next((one[1] for one in lines(file) if not isinstance(one, DroppedRow)), b"")
-    text = line.decode("utf-8", "replace")
+    text = line.decode("utf-8", "replace").partition("\r")[0]  # the line ends of old Macs
     name, tab, caption = text.partition("\t")
     if tab and "\t" not in caption and _IMAGE_NAME.fullmatch(name.strip()):
         # Flickr8k's tokens: a name and a caption, in which quotation marks are part of the text.
         return ("image", "caption"), {"delimiter": "\t", "quoting": csv.QUOTE_NONE}, False
     candidates = ("\t",) if file.suffix.lower() == ".tsv" else _DELIMITERS
+    csv.field_size_limit(max(_MAX_CELL, csv.field_size_limit()))  # an image in base64 is one cell
     rows = {by: next(csv.reader([text], delimiter=by), []) for by in candidates}
     for by, cells in rows.items():
         if len(cells) == 2 and _IMAGE_NAME.fullmatch(cells[0].strip()):
