@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import alignbench as ab
-from alignbench.datasets import load_mixed
+from alignbench.datasets import Dataset, Sample, load_mixed
+from alignbench.datasets.dataset import with_groups
 from alignbench.datasets.reading import Layout
 from alignbench.tests import data_layouts
 from alignbench.tests.data_layouts import COUNT, LAYOUTS, SEVERAL, TREE_TYPES, Drawing, drawings, one_text
@@ -18,8 +19,6 @@ from alignbench.tests.data_layouts import COUNT, LAYOUTS, SEVERAL, TREE_TYPES, D
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
-
-    from alignbench.datasets import Dataset
 
 ALL = list(LAYOUTS)
 # Layouts in which a drawing is a file of the same name; llava and sharegpt4v, llama_factory and karpathy name
@@ -41,9 +40,20 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def first_scores() -> list[Any]:
-    """The scores of the first layout, which those of all others equal."""
-    return []
+def scores() -> list[Any]:
+    """The scores of the drawings that were in no file."""
+    samples = [
+        Sample(id=one.stem, image=one.content, texts=(one.text,), data_type="all", group="")
+        for one in drawings()
+    ]
+    return scores_of(Dataset(name="drawings", samples=with_groups(samples), origin="memory"))
+
+
+def scores_of(data: Dataset | str, **options: Any) -> list[Any]:
+    """All scores of an experiment on a data set, but for the name of the data set."""
+    models: dict[str, Any] = {"encoders": "mini-clip", "llms": "mini-llama", "permutations": 19}
+    session = ab.Session(data=data, **models, **options)
+    return [replace(score, dataset="") for score in session.run("cka").scores]
 
 
 def options(name: str, at: Path, type_from: str | None = "none") -> dict[str, Any]:
@@ -97,21 +107,10 @@ def test_a_layout_gives_every_image_with_its_text_in_order(name: str, written: d
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
-def test_scores_are_the_same_to_the_last_bit(
-    name: str, written: dict[str, Path], first_scores: list[Any]
-) -> None:
-    session = ab.Session(
-        encoders="mini-clip",
-        llms="mini-llama",
-        data=str(written[name]),
-        n_samples="all",
-        permutations=19,
-        **options(name, written[name]),
-    )
-    scores = [replace(score, dataset="") for score in session.run("cka").scores]
-    assert {score.n for score in scores} == {COUNT}
-    first_scores.append(scores)
-    assert scores == first_scores[0]
+def test_scores_are_the_same_to_the_last_bit(name: str, written: dict[str, Path], scores: list[Any]) -> None:
+    found = scores_of(str(written[name]), n_samples="all", **options(name, written[name]))
+    assert {score.n for score in found} == {COUNT}
+    assert found == scores
 
 
 @pytest.mark.parametrize(
