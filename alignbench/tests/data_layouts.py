@@ -201,7 +201,7 @@ def karpathy(folder: Path, of: Sequence[Drawing]) -> Path:
 
 
 def flickr_captions(folder: Path, of: Sequence[Drawing]) -> Path:
-    _images(folder / "images", of)
+    _images(folder / "Images", of)
     write_csv(
         folder / "captions.txt", [("image", "caption"), *((a.name, text) for a in of for text in a.texts)]
     )
