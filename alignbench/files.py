@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import stat
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,37 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
             temporary.unlink()
     if sync:
         _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; move it into place in one step once it is filled.
+
+    A killed writer leaves a folder whose name begins with `.tmp-`, and nothing at `path`.
+
+    Args:
+        path: where the folder is to be: there is none yet, or an empty one.
+
+    Raises:
+        UnwritableError: something is at `path`, there is no space, or no permission to write.
+    """
+    make_folder(path.parent)
+    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+    try:
+        with writing(path):
+            if os.path.lexists(path) and not path.is_dir():
+                raise UnwritableError(path, "there is a file where a folder is needed")
+            if path.is_dir() and next(path.iterdir(), None) is not None:
+                raise UnwritableError(path, "the folder is not empty")
+            temporary.mkdir()
+            yield temporary
+            _sync_folder(temporary)
+            if path.is_dir():
+                path.rmdir()
+            temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    _sync_folder(path.parent)
 
 
 # Opening a pipe without a writer must not block, and the type is checked on the opened file.

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from alignbench.encoders import Encoder
     from alignbench.llms import LLM
 
-KINDS = ("encoders", "llms", "metrics", "datasets", "experiments")
+KINDS = ("encoders", "llms", "metrics", "datasets", "readers", "experiments")
 
 
 def add_commands(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "list",
-        help="list encoders, LLMs, metrics, datasets and experiments; widths, sizes, and what is at hand",
+        help="list encoders, LLMs, metrics, datasets, readers and experiments; widths, sizes, what is at hand",
     )
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)} (default: all)")
     parser.set_defaults(run=show)
@@ -40,6 +40,7 @@ def show(arguments: argparse.Namespace) -> int:
         "llms": llms,
         "metrics": metrics,
         "datasets": datasets,
+        "readers": readers,
         "experiments": experiments,
     }
     print("\n\n".join("\n".join(tables[kind]()) for kind in arguments.kinds or KINDS))
@@ -77,6 +78,13 @@ def datasets() -> list[str]:
     from alignbench.datasets import DATASETS
 
     return table(("dataset",), [(name,) for name in DATASETS.names()])
+
+
+def readers() -> list[str]:
+    """Return the table of readers: what your data can look like."""
+    from alignbench.datasets import READERS
+
+    return table(("reader", "reads"), [(name, READERS.get(name).summary) for name in READERS])
 
 
 def experiments() -> list[str]:

@@ -230,18 +230,22 @@ class Dataset:
         """The types present, in order of first appearance."""
         return tuple(dict.fromkeys(self.labels))
 
+    @property
+    def kinds(self) -> str:
+        """How many samples there are of each type, in one line: `3 chart, 2 table`."""
+        counts = Counter(self.labels)
+        if len(counts) > _SHOWN_TYPES:
+            return f"{len(counts)} types of {min(counts.values())} to {max(counts.values())} samples"
+        return ", ".join(f"{count} {kind}" for kind, count in counts.items())
+
     def describe(self, examples: int = 3) -> list[str]:
         """Return lines that tell a user what was taken, from where, and what was not.
 
         Args:
             examples: how many dropped rows are shown with their reasons.
         """
-        counts = Counter(self.labels)
-        kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-        if len(counts) > _SHOWN_TYPES:
-            kinds = f"{len(counts)} types of {min(counts.values())} to {max(counts.values())} samples"
         lines = [
-            f"{self.label}: {len(self)} samples in {self.n_groups} groups ({kinds}) from {self.origin}",
+            f"{self.label}: {len(self)} samples in {self.n_groups} groups ({self.kinds}) from {self.origin}",
             *self.notes,
         ]
         if self.dropped:
@@ -327,7 +331,12 @@ def get_images_and_texts(samples: Iterable[Sample]) -> tuple[list[Image], list[s
     return [sample.open_image() for sample in samples], [sample.text for sample in samples]
 
 
-def _rotated(sample: Sample, seed: int) -> tuple[str, ...]:
+def first_wording(sample: Sample, seed: int) -> int:
+    """Return the position of the wording of a sample that `seed` draws."""
     key = int.from_bytes(hashlib.sha256(f"{seed}:{sample.id}".encode()).digest()[:8], "little")
-    first = int(np.random.default_rng(key).integers(len(sample.texts)))
+    return int(np.random.default_rng(key).integers(len(sample.texts)))
+
+
+def _rotated(sample: Sample, seed: int) -> tuple[str, ...]:
+    first = first_wording(sample, seed)
     return (*sample.texts[first:], *sample.texts[:first])

@@ -12,8 +12,9 @@ from alignbench.llms.options import LLMOptions
 from alignbench.weights.config_tensors import check_padding
 from alignbench.weights.digest import preprocessing_digest
 from alignbench.weights.family import ModelFamily
-from alignbench.weights.guard import guards
+from alignbench.weights.guard import guarded, guards
 from alignbench.weights.handle import Handle
+from alignbench.weights.precision import Precision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from alignbench.llms.causal import CausalDecoder
     from alignbench.llms.decoder import Decoder
     from alignbench.llms.networks import CausalNetwork
-    from alignbench.weights.precision import Precision
     from alignbench.weights.protocols import HasModule
     from alignbench.weights.source import Location
 
@@ -154,6 +154,27 @@ class LLM(TextHandle["Decoder"]):
         """Return how many of the texts have more than `max_length` tokens."""
         decoder, longest = self.running().model, self.options.max_length
         return sum(len(ids) > longest for ids in decoder.tokenize(texts, longest + 1))
+
+    def count_cut(self, texts: Sequence[str]) -> int | None:
+        """Return how many of the texts have more than `max_length` tokens, without reading large weights.
+
+        Nothing is downloaded.
+
+        Returns:
+            None if the model is not on this machine, or its tokenizer is known only once it is loaded.
+
+        Raises:
+            ModelError: the model can't be used, or its tokenizer fails on these texts.
+        """
+        from alignbench.weights.loading import rehearsal
+
+        located = self.source.local(self.wanted)
+        if located is None or not self._can_be_examined(located):
+            return None
+        longest = self.options.max_length
+        with rehearsal(), guarded(self.name, _TOKENS):
+            decoder = self._read(located, "meta", Precision("float32"), spread=False)
+            return sum(len(ids) > longest for ids in decoder.tokenize(texts, longest + 1))
 
     def _load(self, located: Location, device: str, precision: Precision, *, spread: bool) -> Decoder:
         return self._read(located, device, precision, spread=spread)
