@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from alignbench.units import plural
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from alignbench.datasets import Dataset, Sample
     from alignbench.datasets.survey import Survey
@@ -40,8 +40,8 @@ _GIVEN = {
 _ROWS = 3
 _CARDS = 12
 _REASONS = 5
-_LEFT = 10
-_WIDEST = 110
+_LEFT = 12  # columns of the headings
+_NARROWEST, _WIDEST = 60, 110
 
 
 def add_commands(commands: Any) -> None:
@@ -86,11 +86,13 @@ def show(given: argparse.Namespace) -> int:
         raise ConfigError(f"--to: {to} is there and not an empty folder; name a new one")
     options = Options({**given_options(given), **({} if given.spec is None else {"data": given.spec})})
     dataset = read_data(options, ())
-    _print(lines_of(dataset, options))
+    width = min(_WIDEST, max(_NARROWEST, shutil.get_terminal_size((80, 24)).columns))
+    _print(lines_of(dataset, options), width)
     if sheet is not None:
-        if boxes := _draw_sheet(dataset, sheet):
-            print(f"alignbench: {boxes}", file=sys.stderr)
+        boxes = _draw_sheet(dataset, sheet)
         _print([("sheet", str(sheet))])
+        if boxes:
+            print(f"alignbench: {boxes}", file=sys.stderr)
     if to is not None:
         write_messages(dataset, to, seed=options.seed, config=options.config)
         seed = f" --align-seed {options.seed}" if options.is_given("seed") else ""
@@ -98,7 +100,7 @@ def show(given: argparse.Namespace) -> int:
             [
                 ("written", f"{plural(len(dataset), 'sample')} to {to}"),
                 ("digest", dataset.digest),
-                ("use", f"--align-data {to} --align-n-samples all{seed}"),
+                ("use", f"--align-data {shlex.quote(str(to))} --align-n-samples all{seed}"),
             ]
         )
     return 0
@@ -138,7 +140,7 @@ def lines_of(dataset: Dataset, options: Options) -> Iterator[tuple[str, str]]:
 def _texts(found: Survey) -> str:
     least, median, most = found.texts
     if least == most:
-        return f"{least or 'no'} text{'s' * (least > 1)} for each image"
+        return f"{plural(least, 'text')} for each image" if least else "none"
     return f"{least} to {most} for an image, {median:g} in the median"
 
 
@@ -148,7 +150,7 @@ def _copies(found: Survey) -> str:
         (found.copied_texts, "text is that of an earlier sample", "texts are those of earlier samples"),
     )
     said = [f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count]
-    return "; ".join(said) + "; copies are in one group" if said else "none"
+    return "; ".join(said) + "; copies share a group" if said else "none"
 
 
 def _tokens(dataset: Dataset, options: Options) -> Iterator[str]:
@@ -228,17 +230,14 @@ def _draw_sheet(dataset: Dataset, path: Path) -> str:
     return save_sheet(contact_sheet(cards, title), path)
 
 
-def _print(lines: Iterator[tuple[str, str]] | Sequence[tuple[str, str]]) -> None:
-    from alignbench.show.text import encodable
+def _print(lines: Iterable[tuple[str, str]], width: int | None = None) -> None:
+    """Print headings and what is said under them, in lines of a width; None for lines of any length."""
+    from alignbench.show.text import encodable, wrap
 
-    width = min(_WIDEST, max(60, shutil.get_terminal_size((80, 24)).columns))
-    last = None
+    indent, last = " " * _LEFT, ""
     for heading, text in lines:
-        head = "" if heading == last else heading
-        last = heading or last
-        indent = " " * (_LEFT + 2)
-        parts = textwrap.wrap(
-            clean(text), width - len(indent), break_long_words=False, break_on_hyphens=False
-        ) or [""]
-        block = f"{head:<{len(indent)}}" + f"\n{indent}".join(parts)
+        shown = clean(text)
+        parts = [shown] if width is None else wrap(shown, width - _LEFT) or [""]
+        block = f"{'' if heading == last else heading:<{_LEFT}}" + f"\n{indent}".join(parts)
         print(encodable(block.rstrip(), sys.stdout.encoding or "utf-8"))
+        last = heading or last

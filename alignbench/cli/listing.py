@@ -24,7 +24,7 @@ def add_commands(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "list",
-        help="list encoders, LLMs, metrics, datasets, readers and experiments; widths, sizes, what is at hand",
+        help="list encoders, LLMs, metrics, datasets, readers and experiments; sizes, and what is at hand",
     )
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)} (default: all)")
     parser.set_defaults(run=show)

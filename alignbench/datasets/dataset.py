@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TextField = Literal["answer", "question", "both"]
 Wordings = Literal["draw", "all"]
-_SHOWN_TYPES = 20
+SHOWN_TYPES = 20
 _ONLY_A_ROW = "a row of arrays has no image and no text; name the data (--align-data-root, --align-dataset)"
 
 
@@ -234,7 +234,7 @@ class Dataset:
     def kinds(self) -> str:
         """How many samples there are of each type, in one line: `3 chart, 2 table`."""
         counts = Counter(self.labels)
-        if len(counts) > _SHOWN_TYPES:
+        if len(counts) > SHOWN_TYPES:
             return f"{len(counts)} types of {min(counts.values())} to {max(counts.values())} samples"
         return ", ".join(f"{count} {kind}" for kind, count in counts.items())
 
@@ -300,7 +300,7 @@ def drawn_wordings(samples: Iterable[Sample], seed: int) -> tuple[Sample, ...]:
 def all_wordings(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     """Return a sample for every wording (`chart_01~0`, `chart_01~1`, ...), all in their image's group."""
     return tuple(
-        sample if len(sample.texts) == 1 else sample.but(id=f"{sample.id}~{i}", texts=(text,))
+        sample if len(sample.texts) < 2 else sample.but(id=f"{sample.id}~{i}", texts=(text,))
         for sample in samples
         for i, text in enumerate(sample.texts)
     )
@@ -332,7 +332,9 @@ def get_images_and_texts(samples: Iterable[Sample]) -> tuple[list[Image], list[s
 
 
 def first_wording(sample: Sample, seed: int) -> int:
-    """Return the position of the wording of a sample that `seed` draws."""
+    """Return the position of the wording of a sample that `seed` draws; 0 if it has none."""
+    if len(sample.texts) < 2:
+        return 0
     key = int.from_bytes(hashlib.sha256(f"{seed}:{sample.id}".encode()).digest()[:8], "little")
     return int(np.random.default_rng(key).integers(len(sample.texts)))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from alignbench.datasets.dataset import DroppedRow, Sample, field_texts
+from alignbench.datasets.dataset import SHOWN_TYPES, DroppedRow, Sample, field_texts
 from alignbench.datasets.finding import find_image, image_key
 from alignbench.datasets.images import Packed
 from alignbench.datasets.row import Draft, Row, clean_id, clean_text, printable
@@ -110,7 +110,7 @@ def draw_samples(
         )
     for kind in kinds.values():
         dropped |= kind.dropped
-        notes += kind.notes(n)
+    notes += _notes(list(kinds.values()), n)
     return Draw(
         {kind.name: kind.taken for kind in kinds.values()},
         [dropped[position] for position in sorted(dropped)],
@@ -219,15 +219,36 @@ class _Kind:
             dropped[position] = DroppedRow(row.where, reason)
         return dropped
 
-    def notes(self, n: int | None) -> list[str]:
-        """Return what a user should know: further rows about the same images, and fewer samples than n."""
-        name = self.name or ALL
-        notes: list[str] = []
-        if further := sum(len(samples) - 1 for samples in self.taken):
-            notes.append(f"{name}: {further} further rows about the same images; the seed draws one of each")
-        if self.wanted and n is not None and len(self.taken) < n:
-            notes.append(f"{name}: {len(self.taken)} samples; {n} were asked for and there are no more")
-        return notes
+    @property
+    def further(self) -> int:
+        """The number of further rows about the images that were taken."""
+        return sum(len(samples) - 1 for samples in self.taken)
+
+    def is_short(self, n: int | None) -> bool:
+        """Return whether there are fewer samples than n."""
+        return self.wanted and n is not None and len(self.taken) < n
+
+
+def _notes(kinds: Sequence[_Kind], n: int | None) -> list[str]:
+    """Return what a user should know: further rows about the same images, and fewer samples than n.
+
+    Many types have a line together.
+    """
+    again = {kind.name or ALL: kind.further for kind in kinds if kind.further}
+    short = {kind.name or ALL: len(kind.taken) for kind in kinds if kind.is_short(n)}
+    further = "further rows about the same images; the seed draws one of each"
+    asked = f"{n} were asked for and there are no more"
+    notes = []
+    if len(again) > SHOWN_TYPES:
+        notes.append(f"{len(again)} types: {sum(again.values())} {further}")
+    else:
+        notes += [f"{name}: {count} {further}" for name, count in again.items()]
+    if len(short) > SHOWN_TYPES:
+        counts = f"{min(short.values())} to {max(short.values())} samples each"
+        notes.append(f"{len(short)} types: {counts}; {asked}")
+    else:
+        notes += [f"{name}: {count} samples; {asked}" for name, count in short.items()]
+    return notes
 
 
 @dataclass(frozen=True, slots=True)

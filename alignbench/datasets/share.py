@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alignbench.datasets.formats import kind_of
 from alignbench.datasets.dataset import first_wording
 from alignbench.datasets.finding import IMAGES
+from alignbench.datasets.formats import kind_of
 from alignbench.datasets.load import load_mixed
 from alignbench.datasets.readers.messages import LABELS
 from alignbench.datatypes import ALL

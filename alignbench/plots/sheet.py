@@ -69,9 +69,9 @@ def contact_sheet(cards: Sequence[Card], title: str) -> Figure:
     figure = new_figure(width, height)
     figure.set_layout_engine("none")
     measure = _measure_on(figure)
-    size = {"size": _TITLE_SIZE, "weight": "bold"}
-    shown = _shortened(clean(title), width - 2 * _GAP, lambda text: measure(text, **size))
-    figure.text(_GAP / width, 1 - _GAP / height, shown, va="top", color=INK, **size)
+    look: Any = {"size": _TITLE_SIZE, "weight": "bold"}
+    shown = _shortened(clean(title), width - 2 * _GAP, lambda text: measure(text, **look))
+    figure.text(_GAP / width, 1 - _GAP / height, shown, va="top", color=INK, **look)
     for i, card in enumerate(cards):
         left = (i % columns) * _CELL[0] + _GAP
         top = height - _HEAD - (i // columns) * _CELL[1]
