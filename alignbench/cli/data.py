@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from alignbench.cli.options import add_options, given_options
 from alignbench.errors import AlignbenchError, ConfigError, DataError
 from alignbench.paths import is_dir, user_path
-from alignbench.text import clean, cut
+from alignbench.text import clean, cut, display_width
 from alignbench.units import plural
 
 if TYPE_CHECKING:
@@ -232,12 +232,26 @@ def _draw_sheet(dataset: Dataset, path: Path) -> str:
 
 def _print(lines: Iterable[tuple[str, str]], width: int | None = None) -> None:
     """Print headings and what is said under them, in lines of a width; None for lines of any length."""
-    from alignbench.show.text import encodable, wrap
+    from alignbench.show.text import encodable
 
     indent, last = " " * _LEFT, ""
     for heading, text in lines:
         shown = clean(text)
-        parts = [shown] if width is None else wrap(shown, width - _LEFT) or [""]
+        parts = [shown] if width is None else _in_lines(shown, width - _LEFT)
         block = f"{'' if heading == last else heading:<{_LEFT}}" + f"\n{indent}".join(parts)
         print(encodable(block.rstrip(), sys.stdout.encoding or "utf-8"))
         last = heading or last
+
+
+def _in_lines(text: str, width: int) -> list[str]:
+    """Return a text in lines between words; a word wider than a line, such as a Japanese text, goes on."""
+    from alignbench.show.text import wrap
+
+    parts: list[str] = []
+    for word in text.split():
+        rest = word
+        while display_width(rest) > width:
+            parts.append(cut(rest, width, ""))
+            rest = rest[len(parts[-1]) :]
+        parts.append(rest)
+    return wrap(" ".join(parts), width) or [""]

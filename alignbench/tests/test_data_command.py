@@ -98,6 +98,15 @@ def test_texts_that_an_llm_would_cut_are_counted(said: Said, tmp_path: Path) -> 
     assert facts(out)["tokens"] == "mini-llama reads 128 tokens of a text: 1 of 2 lose their end"
 
 
+def test_a_text_without_spaces_is_not_shortened_in_its_middle(said: Said, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png())
+    text = "".join(chr(0x4E00 + i) for i in range(90))
+    (tmp_path / "t.csv").write_text(f"image,text\na.png,{text}\n", encoding="utf-8")
+    _, out, _ = said(str(tmp_path / "t.csv"), "--sheet", "none")
+    assert facts(out)["text"].replace(" ", "") == text
+    assert all(display_width(line) <= 80 for line in out.splitlines())
+
+
 def test_the_options_of_data_apply(said: Said, tmp_path: Path) -> None:
     table = str(make_table(tmp_path / "set"))
     given = ("--sheet", "none", "--n-samples", "2", "--type-from", "none", "--seed", "3")
