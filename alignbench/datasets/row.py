@@ -67,6 +67,9 @@ def clean_text(value: object) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
+        half = ord(value[error.start])
+        if 0xDC80 <= half <= 0xDCFF:  # how Python keeps a byte that is not UTF-8
+            raise DataError(f"a text is not UTF-8: byte 0x{half - 0xDC00:02x}; save the file so") from error
         # JSON can spell half of a surrogate pair, which no encoding can write and no tokenizer can read.
         raise DataError("a text has half a surrogate pair in it") from error
     if "<image>" in value:

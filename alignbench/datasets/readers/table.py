@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from alignbench.datasets.arrow import open_table
-from alignbench.datasets.columns import check_complete, choose_columns
+from alignbench.datasets.columns import check_complete, check_unique, choose_columns
 from alignbench.datasets.conversation import image_cell
 from alignbench.datasets.dataset import DroppedRow
 from alignbench.datasets.finding import first_folder
@@ -59,7 +59,7 @@ class _Table:
         by_position: bool,
     ) -> None:
         self.name, self.names, self.folders = name, names, folders
-        columns = check_complete(choose_columns(names, reading), names)
+        columns = check_unique(check_complete(choose_columns(names, reading), names), names)
         place: dict[Any, Any] = {name: i if by_position else name for i, name in enumerate(names)}
         self.image = place[columns.image]
         self.texts = [place[text] for text in columns.texts]
@@ -149,19 +149,28 @@ def table_rows(
 
 def columns_of(place: Place) -> tuple[str, ...]:
     """Return the names of a table's columns; empty if it can't be read as a table."""
-    if not place.files:
-        return ()
     try:
-        file = place.files[0]
-        suffix = file.suffix.lower()
-        if suffix in _CSV:
-            return _header(file)[0]
-        if suffix in _JSON:
-            record = first_record(file)
-            return tuple(record) if isinstance(record, dict) else ()
-        return tuple(_schema(file)) if suffix in _BINARY else ()
+        return read_columns(place)
     except DataError:
         return ()
+
+
+def read_columns(place: Place) -> tuple[str, ...]:
+    """Return the names of a table's columns; empty if it is no table.
+
+    Raises:
+        DataError: it can't be read.
+    """
+    if not place.files:
+        return ()
+    file = place.files[0]
+    suffix = file.suffix.lower()
+    if suffix in _CSV:
+        return _header(file)[0]
+    if suffix in _JSON:
+        record = first_record(file)
+        return tuple(record) if isinstance(record, dict) else ()
+    return tuple(_schema(file)) if suffix in _BINARY else ()
 
 
 def _recognise(place: Place, reading: Reading) -> str | None:
