@@ -238,12 +238,20 @@ def _header(file: Path) -> tuple[tuple[str, ...], str, bool]:
     line = next((one[1] for one in lines(file) if not isinstance(one, DroppedRow)), b"")
     text = line.decode("utf-8", "replace")
     candidates = ("\t",) if file.suffix.lower() == ".tsv" else _DELIMITERS
-    rows = {by: next(csv.reader([text], delimiter=by), []) for by in candidates}
+    rows = {by: _split(file, text, by) for by in candidates}
     delimiter = max(candidates, key=lambda by: len(rows[by]))
     cells = [cell.strip() for cell in rows[delimiter]]
     if len(cells) == 2 and _IMAGE_NAME.fullmatch(cells[0]):
         return ("image", "caption"), delimiter, False
     return tuple(cells), delimiter, True
+
+
+def _split(file: Path, text: str, delimiter: str) -> list[str]:
+    csv.field_size_limit(max(_MAX_CELL, csv.field_size_limit()))
+    try:
+        return next(csv.reader([text], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise DataError(f"{file.name}:1: not CSV: {error}") from error
 
 
 def _dict_rows(file: Path) -> Iterator[tuple[int, Cells] | DroppedRow]:
