@@ -114,7 +114,7 @@ def saved(folder: Path, entries: Sequence[Entry]) -> Path:
     written = pyarrow.table(rows)
     with pyarrow.ipc.new_stream(str(folder / "data.arrow"), written.schema) as stream:
         stream.write_table(written)
-    state = {
+    state: dict[str, Any] = {
         "_data_files": [{"filename": "data.arrow"}],
         "_fingerprint": "0",
         "_format_columns": None,

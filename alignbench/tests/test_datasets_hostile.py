@@ -230,6 +230,7 @@ class TestArchives:
             data = _load(path)
         assert len(data.samples) == 2
         assert len(data.dropped) == 7
+        assert sum("links and devices" in row.reason for row in data.dropped) == len(kinds)
         assert not any(SECRET in name for name in opened)
 
     def test_a_member_twice_and_a_text_too_long_are_reported(self, root: Path) -> None:
