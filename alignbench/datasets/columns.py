@@ -97,6 +97,19 @@ def check_complete(columns: Columns, names: Iterable[str]) -> Columns:
     )
 
 
+def check_unique(columns: Columns, names: Sequence[str]) -> Columns:
+    """Return the columns if no two columns have the name of one that is read.
+
+    Raises:
+        DataError: there are two of them: which one is meant could only be guessed.
+    """
+    read = (columns.image, *columns.texts, columns.question, columns.type, columns.group, columns.id)
+    for name in read:
+        if name is not None and names.count(name) > 1:
+            raise DataError(f"{names.count(name)} columns are called {shown(name)}; rename all but one")
+    return columns
+
+
 def parse_columns(texts: Sequence[str], spelled: str) -> dict[str, tuple[str, ...]]:
     """Return role -> columns from texts such as `image=img` and `text=caption_0+caption_1`.
 

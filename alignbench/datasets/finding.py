@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 IMAGES = "images"
+NOT_FOUND = "no such file in"
 _PREFIXES = ("./", f"{IMAGES}/")
 _URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
@@ -63,7 +64,7 @@ def find_image(name: str, folders: Sequence[Path], *, follow_links: bool = False
         )
     if not places:
         searched = " or ".join(repr(str(folder)) for folder in folders) or "any folder"
-        raise DataError(f"image {shown(name)}: no such file in {searched}")
+        raise DataError(f"image {shown(name)}: {NOT_FOUND} {searched}")
     ((path, folder),) = places.items()
     return path, None if follow_links else folder.resolve()
 

@@ -17,6 +17,7 @@ from alignbench.datasets.dataset import (
     with_groups,
 )
 from alignbench.datasets.draw import Draw, draw_samples, with_unique_ids
+from alignbench.datasets.finding import NOT_FOUND
 from alignbench.datasets.readers.saved import hub_rows
 from alignbench.datasets.readers.tree import missing_types, present_types
 from alignbench.datasets.reading import ANY, Layout, Reading
@@ -111,7 +112,7 @@ def load_mixed(
         text_field=text_field,
         follow_links=layout.follow_links,
     )
-    _check_draw(draw, types, place, reading)
+    _check_draw(draw, types, place, reading, how)
     kinds = draw.samples if types is None else dict.fromkeys(types)
     images = [samples for name in kinds for samples in sorted(draw.samples[name], key=_row)]
     if types is None:
@@ -150,7 +151,7 @@ def _opened(place: Root, reading: Reading) -> tuple[Rows, str, tuple[str, ...]]:
     return partial(match.reader.read, match.place, reading), str(match), notes
 
 
-def _check_draw(draw: Draw, types: Sequence[str] | None, place: Root, reading: Reading) -> None:
+def _check_draw(draw: Draw, types: Sequence[str] | None, place: Root, reading: Reading, how: str) -> None:
     """Refuse a draw without samples, and one in which a type that was asked for has none.
 
     A type requested by name must exist; a type that a stray row made up need not.
@@ -164,6 +165,13 @@ def _check_draw(draw: Draw, types: Sequence[str] | None, place: Root, reading: R
         if not draw.samples.get(name):
             raise DataError(_nothing(f"no usable row of type {name!r} in {place.origin}", draw.dropped))
     if not any(draw.samples.values()):
+        lost = [row for row in draw.dropped if f": {NOT_FOUND} " in row.reason]
+        if lost:
+            raise DataError(
+                f"no usable row in {place.origin}: {how}; of its {draw.rows:,} rows, {len(lost):,} name an "
+                f"image that is not there: {lost[0].where}: {lost[0].reason}; "
+                "--align-image-root DIR says where the images are"
+            )
         raise DataError(_nothing(f"no usable row in {place.origin}", draw.dropped))
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import alignbench.datasets.readers  # noqa: F401 (fills the registry)
 from alignbench.datasets.formats import SUFFIXES
 from alignbench.datasets.reading import READERS, Place, Reader, Reading
+from alignbench.datasets.records import trouble_of
 from alignbench.datasets.row import shown
 from alignbench.errors import DataError
 from alignbench.paths import exists, is_dir, is_file
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 HUB = "hf"
 _SHARDED = frozenset({".tar", ".parquet", ".arrow"})
 _LABELS = frozenset({".json", ".jsonl", ".csv", ".tsv", ".txt"})
+_JSON = frozenset({".json", ".jsonl"})
 _BELOW = ("annotations", "data")
 _SPLITS = ("train", "val", "validation", "dev", "test")
 _SHARD = re.compile(r"[-_]?\d+(-of-\d+)?$")
@@ -193,17 +195,31 @@ def _joined(texts: list[str], numbers: tuple[str, ...]) -> str:
 
 def _nearest(place: Place) -> str:
     """Return what a label file looks like, although no reader recognises it."""
-    from alignbench.datasets.readers.table import columns_of
+    from alignbench.datasets.readers.table import read_columns
 
-    columns = columns_of(place)
+    file = place.files[0]
+    try:
+        if file.stat().st_size == 0:
+            return f"{place.name}, which is empty"
+        columns = read_columns(place)
+    except OSError as error:
+        return f"{place.name}, which can't be read ({error.strerror})"
+    except DataError as error:
+        return str(error)
+    if file.suffix.lower() in _JSON and (trouble := trouble_of(file)):
+        return trouble
     if columns:
         return f"{place.name}, a table with the columns {', '.join(map(shown, columns[:8]))}"
     return place.name
 
 
 def _contents(path: Path) -> list[str]:
-    names = sorted(entry.name for entry in path.iterdir()) if is_dir(path) else [path.name]
-    return names[:3]
+    if not is_dir(path):
+        return [path.name]
+    try:
+        return sorted(entry.name for entry in path.iterdir())[:3]
+    except OSError as error:
+        return [f"what can't be listed ({error.strerror})"]
 
 
 def _not_there(path: Path) -> str:

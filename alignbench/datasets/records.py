@@ -139,6 +139,17 @@ def first_record(path: Path) -> Any:
     return None
 
 
+def trouble_of(path: Path) -> str | None:
+    """Return why not even the first record of a JSON file can be read; None if it can."""
+    try:
+        first = next(iter(records(path)), None)
+        if isinstance(first, DroppedRow) and path.suffix.lower() == ".json":
+            read_object(path)  # an object over several lines
+    except DataError as error:
+        return str(error)
+    return f"{first.where}: {first.reason}" if isinstance(first, DroppedRow) else None
+
+
 def _elements(path: Path, max_bytes: int) -> Iterator[tuple[int, Any] | DroppedRow]:
     """Yield the elements of an array without holding more than a few of them in memory."""
     number = 1

@@ -7,7 +7,7 @@ anything but the archive. (The package webdataset also opens `pipe:` and URLs.)
 from __future__ import annotations
 
 import tarfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from alignbench.datasets.columns import choose_columns
 from alignbench.datasets.dataset import DroppedRow
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 IMAGE_SUFFIXES = frozenset(suffix[1:] for suffix in SUFFIXES)
 _TEXTS = ("txt", "text", "caption")
+# What tarfile raises on hostile headers; it follows a header that is about the next one by recursion.
+_DAMAGED = (tarfile.TarError, OSError, EOFError, ValueError, LookupError, OverflowError, RecursionError)
 _KNOWN = frozenset({*IMAGE_SUFFIXES, *_TEXTS, "json", "cls"})
+
+_Parts: TypeAlias = "dict[str, Packed | bytes | DataError]"
 
 
 def _recognise(place: Place, reading: Reading) -> str | None:
@@ -42,7 +46,7 @@ def _read(place: Place, reading: Reading) -> Iterator[Row | DroppedRow]:
 def _archive_rows(file: Path, reading: Reading) -> Iterator[Row | DroppedRow]:
     """Yield a row for each run of members with the same name up to its first dot."""
     key = ""
-    parts: dict[str, Packed | bytes] = {}
+    parts: _Parts = {}
     try:
         with tarfile.open(file, "r:") as archive:
             for member in archive:
@@ -65,7 +69,7 @@ def _archive_rows(file: Path, reading: Reading) -> Iterator[Row | DroppedRow]:
                     yield DroppedRow(where, "the archive has two members of this name")
                     continue
                 parts[suffix] = _content(archive, file, member, suffix)
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except _DAMAGED as error:
         if parts:
             yield _row(file, key, parts, reading)
         yield DroppedRow(file.name, f"the archive is damaged or cut off: {' '.join(str(error).split())}")
@@ -85,19 +89,24 @@ def _checked(member: tarfile.TarInfo) -> tuple[str, str]:
     return folder + slash + stem, suffixes.rpartition(".")[2].lower()
 
 
-def _content(archive: tarfile.TarFile, file: Path, member: tarfile.TarInfo, suffix: str) -> Packed | bytes:
-    """Return where an image is in the archive, or the content of a label."""
+def _content(
+    archive: tarfile.TarFile, file: Path, member: tarfile.TarInfo, suffix: str
+) -> Packed | bytes | DataError:
+    """Return where an image is in the archive, the content of a label, or why a label is not read."""
     if suffix in IMAGE_SUFFIXES:
         return Packed(file, member.offset_data, member.size, member.name)
     if member.size > MAX_LINE_BYTES:
-        return b""
+        return DataError(f"its .{suffix} has {member.size:,} bytes; at most {MAX_LINE_BYTES:,} are read")
     stream = archive.extractfile(member)
     return b"" if stream is None else stream.read()
 
 
-def _row(file: Path, key: str, parts: dict[str, Packed | bytes], reading: Reading) -> Row | DroppedRow:
+def _row(file: Path, key: str, parts: _Parts, reading: Reading) -> Row | DroppedRow:
     where = f"{file.name}: {key}"
     try:
+        for part in parts.values():
+            if isinstance(part, DataError):
+                raise part
         images = [part for part in parts.values() if isinstance(part, Packed)]
         if len(images) != 1:
             raise DataError(f"expected one image, got {len(images)}")
@@ -125,11 +134,11 @@ def _row(file: Path, key: str, parts: dict[str, Packed | bytes], reading: Readin
         return DroppedRow(where, str(error))
 
 
-def _bytes(part: Packed | bytes) -> bytes:
+def _bytes(part: Packed | bytes | DataError) -> bytes:
     return part if isinstance(part, bytes) else b""
 
 
-def _text(part: Packed | bytes) -> str:
+def _text(part: Packed | bytes | DataError) -> str:
     try:
         return _bytes(part).decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:

@@ -68,8 +68,13 @@ def _row(
         raise DataError("it has neither a 'file_name' nor a 'filename'")
     if isinstance(image.get("filepath"), str) and image["filepath"]:
         name = f"{image['filepath']}/{name}"
-    captions = [one.get("raw") for one in image.get("sentences", ()) if isinstance(one, dict)]
-    if "sentences" not in image:
+    if "sentences" in image:
+        if not isinstance(image["sentences"], list):
+            raise DataError("its 'sentences' are not a list")
+        captions = [one.get("raw") for one in image["sentences"] if isinstance(one, dict)]
+    elif not _hashable(image):
+        raise DataError("its 'id' is neither a number nor a text")
+    else:
         captions = texts.get(image.get("id"), [])
     if not captions:
         raise DataError("no annotation with a caption is about it")
@@ -81,7 +86,10 @@ def _captions(file: Path, content: dict[str, Any]) -> dict[Any, list[Any]]:
     """Return image id -> captions; under None, the annotations that can't be used."""
     captions: dict[Any, list[Any]] = {}
     known = {image.get("id") for image in content["images"] if isinstance(image, dict) and _hashable(image)}
-    for number, annotation in enumerate(content.get("annotations", ()), 1):
+    annotations = content.get("annotations", [])
+    if not isinstance(annotations, list):
+        raise DataError(f"{file.name}: its 'annotations' are not a list")
+    for number, annotation in enumerate(annotations, 1):
         where = f"{file.name}: annotation {number}"
         if not isinstance(annotation, dict) or not _hashable(annotation, "image_id"):
             captions.setdefault(None, []).append(DroppedRow(where, "an annotation is not an object"))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from alignbench.datasets.finding import resolve_under
 from alignbench.datasets.readers.table import table_rows
 from alignbench.datasets.reading import Place, Reader, Reading
+from alignbench.datasets.row import shown
 from alignbench.errors import ConfigError, DataError
 from alignbench.paths import is_file
 
@@ -56,7 +58,10 @@ def _recognise(place: Place, reading: Reading) -> str | None:
 
 def _read(place: Place, reading: Reading) -> Iterator[Draft | DroppedRow]:
     datasets = _library(str(place.folder))
-    folder = place.folder if is_file(place.folder / _STATE) else _only_split(place.folder)
+    folder = (
+        place.folder if is_file(place.folder / _STATE) else _only_split(place.folder, reading.follow_links)
+    )
+    _check_inside(folder, reading.follow_links)
     try:
         data = datasets.load_from_disk(str(folder))
     except Exception as error:
@@ -64,16 +69,41 @@ def _read(place: Place, reading: Reading) -> Iterator[Draft | DroppedRow]:
     yield from _rows(folder.name, datasets, data, reading, reading.folders(place.folder))
 
 
-def _only_split(folder: Path) -> Path:
+def _check_inside(folder: Path, follow_links: bool) -> None:
+    """Refuse a data set whose description names files outside its folder: the library would open them.
+
+    Raises:
+        DataError: it does, or it can't be read.
+    """
+    try:
+        state = json.loads((folder / _STATE).read_bytes())
+        names = [file["filename"] for file in state["_data_files"]]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise DataError(f"{folder / _STATE}: can't be read") from error
+    for name in names:
+        _check_below(folder, name, _STATE, follow_links)
+
+
+def _check_below(folder: Path, name: object, said_by: str, follow_links: bool) -> None:
+    try:
+        resolve_under(folder, str(name), follow_links=follow_links)
+    except DataError as error:
+        raise DataError(f"{folder / said_by} names {shown(str(name))}, which is not in its folder") from error
+
+
+def _only_split(folder: Path, follow_links: bool) -> Path:
     try:
         splits = json.loads((folder / _SPLITS).read_text(encoding="utf-8"))["splits"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / _SPLITS}: can't be read") from error
+    if not isinstance(splits, list):
+        raise DataError(f"{folder / _SPLITS}: its 'splits' are not a list")
     if len(splits) != 1:
         raise DataError(
             f"{folder} has {len(splits)} splits, {', '.join(map(str, splits))}; "
             f"name the folder of one: {folder / str(splits[0])}"
         )
+    _check_below(folder, splits[0], _SPLITS, follow_links)
     return folder / str(splits[0])
 
 

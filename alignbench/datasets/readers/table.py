@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from alignbench.datasets.arrow import open_table
-from alignbench.datasets.columns import check_complete, choose_columns
+from alignbench.datasets.columns import check_complete, check_unique, choose_columns
 from alignbench.datasets.conversation import image_cell
 from alignbench.datasets.dataset import DroppedRow
 from alignbench.datasets.finding import first_folder
@@ -59,7 +59,7 @@ class _Table:
         by_position: bool,
     ) -> None:
         self.name, self.names, self.folders = name, names, folders
-        columns = check_complete(choose_columns(names, reading), names)
+        columns = check_unique(check_complete(choose_columns(names, reading), names), names)
         place: dict[Any, Any] = {name: i if by_position else name for i, name in enumerate(names)}
         self.image = place[columns.image]
         self.texts = [place[text] for text in columns.texts]
@@ -149,19 +149,28 @@ def table_rows(
 
 def columns_of(place: Place) -> tuple[str, ...]:
     """Return the names of a table's columns; empty if it can't be read as a table."""
-    if not place.files:
-        return ()
     try:
-        file = place.files[0]
-        suffix = file.suffix.lower()
-        if suffix in _CSV:
-            return _header(file)[0]
-        if suffix in _JSON:
-            record = first_record(file)
-            return tuple(record) if isinstance(record, dict) else ()
-        return tuple(_schema(file)) if suffix in _BINARY else ()
+        return read_columns(place)
     except DataError:
         return ()
+
+
+def read_columns(place: Place) -> tuple[str, ...]:
+    """Return the names of a table's columns; empty if it is no table.
+
+    Raises:
+        DataError: it can't be read.
+    """
+    if not place.files:
+        return ()
+    file = place.files[0]
+    suffix = file.suffix.lower()
+    if suffix in _CSV:
+        return _header(file)[0]
+    if suffix in _JSON:
+        record = first_record(file)
+        return tuple(record) if isinstance(record, dict) else ()
+    return tuple(_schema(file)) if suffix in _BINARY else ()
 
 
 def _recognise(place: Place, reading: Reading) -> str | None:
@@ -248,13 +257,20 @@ def _header(file: Path) -> tuple[tuple[str, ...], dict[str, Any], bool]:
         # Flickr8k's tokens: a name and a caption, in which quotation marks are part of the text.
         return ("image", "caption"), {"delimiter": "\t", "quoting": csv.QUOTE_NONE}, False
     candidates = ("\t",) if file.suffix.lower() == ".tsv" else _DELIMITERS
-    csv.field_size_limit(max(_MAX_CELL, csv.field_size_limit()))  # an image in base64 is one cell
-    rows = {by: next(csv.reader([text], delimiter=by), []) for by in candidates}
+    rows = {by: _split(file, text, by) for by in candidates}
     for by, cells in rows.items():
         if len(cells) == 2 and _IMAGE_NAME.fullmatch(cells[0].strip()):
             return ("image", "caption"), {"delimiter": by}, False
     delimiter = max(candidates, key=lambda by: len(rows[by]))
     return tuple(cell.strip() for cell in rows[delimiter]), {"delimiter": delimiter}, True
+
+
+def _split(file: Path, text: str, delimiter: str) -> list[str]:
+    csv.field_size_limit(max(_MAX_CELL, csv.field_size_limit()))  # an image in base64 is one cell
+    try:
+        return next(csv.reader([text], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise DataError(f"{file.name}:1: not CSV: {error}") from error
 
 
 def _dict_rows(file: Path) -> Iterator[tuple[int, Cells] | DroppedRow]:
