@@ -148,7 +148,7 @@ def _opened(place: Root, reading: Reading) -> tuple[Rows, str, tuple[str, ...]]:
         return partial(hub_rows, str(place.path), reading), "from the Hugging Face Hub", ()
     match = recognise(place.path, reading, reader=place.reader, origin=place.origin)
     notes = missing_types(match.place, reading) if match.reader.name == "tree" else ()
-    return partial(match.reader.read, match.place, reading), str(match), notes
+    return partial(match.reader.read, match.place, reading), match.described(place.path), notes
 
 
 def _check_draw(draw: Draw, types: Sequence[str] | None, place: Root, reading: Reading, how: str) -> None:

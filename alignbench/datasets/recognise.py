@@ -41,7 +41,11 @@ class Match:
     why: str
 
     def __str__(self) -> str:
-        name = f"{self.place.name} " if self.place.files else ""
+        return f"{self.place.name} {self.described()}" if self.place.files else self.described()
+
+    def described(self, path: Path | None = None) -> str:
+        """Return how it is read and why, for a message that has named `path` already."""
+        name = f"{self.place.name} " if path is not None and self.place.files not in ((), (path,)) else ""
         return f"{name}read as {self.reader.name}: it has {self.why}"
 
 

@@ -75,7 +75,7 @@ def test_it_says_what_a_run_would_take(said: Said, tmp_path: Path) -> None:
     told = facts(out)
     assert (status, err) == (0, "")
     assert (
-        "captions.csv read as table: it has the columns image=image, text=caption, type=type" in told["from"]
+        "read as table: it has the columns image=image, text=caption, type=type" in told["from"]
     )
     assert told["rows"] == "14 rows; a run takes 6 samples in 4 groups"
     assert told["types"] == "3 t0, 3 t1"

@@ -318,7 +318,7 @@ def test_the_options_of_a_run_say_what_columns_are(project: pytest.Pytester) -> 
     done.assert_outcomes(passed=4)
     said = " ".join(done.stdout.str().split())
     assert "10 samples in 10 groups (10 all) from mine.csv" in said
-    assert "mine.csv read as table: it has the columns image=img, text=a+b" in said
+    assert "read as table: it has the columns image=img, text=a+b" in said
 
 
 def test_another_encoding_is_called_so(root: Path) -> None:

@@ -204,7 +204,7 @@ def test_the_python_of_the_page_reads(
     assert len(names["outdoor"]) == 2
     assert names["untyped"].data_types == ("all",)
     assert len(names["images"]) == len(names["texts"]) == 3
-    assert "captions.csv read as table" in capsys.readouterr().out
+    assert "read as table" in capsys.readouterr().out
 
 
 def test_the_tables_of_the_page_are_those_of_the_code() -> None:
@@ -270,7 +270,7 @@ def check_database(data: Dataset) -> None:
     (lacking,) = data.dropped
     assert lacking.where == "row 4"
     assert lacking.reason.startswith("image 'd.png': no such file in ")
-    assert "photos.sqlite read as sqlite: it has the ending .sqlite" in data.origin
+    assert "read as sqlite: it has the ending .sqlite" in data.origin
 
 
 def test_a_reader_of_twenty_lines_reads(tmp_path: Path) -> None:
@@ -307,7 +307,7 @@ def test_a_reader_of_a_conftest_or_a_package_serves_a_run(
     words = ["layers", "--data", "photos.sqlite", "--encoders", "mini-clip", "--llms", "mini-llama"]
     line = [sys.executable, "-m", "alignbench", *words, "--permutations", "19"]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "photos.sqlite read as sqlite: it has the ending .sqlite" in done.stdout, done.stdout + done.stderr
+    assert "read as sqlite: it has the ending .sqlite" in done.stdout, done.stdout + done.stderr
     assert "row 4" in done.stdout
 
 
