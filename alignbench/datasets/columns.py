@@ -27,6 +27,8 @@ _QUESTION = ("question", "query", "instruction", "prompt")
 _TYPE = ("data_type", "type", "category", "class")
 _GROUP = ("group", "group_id")
 _ID = ("id", "sample_id", "key", "index", "uid")
+NONE = "none"
+"""`--align-columns text=none`: there are images without texts."""
 _NUMBERED = re.compile(r"(caption|text|answer|sentence)[_ ]?\d+")
 
 
@@ -37,6 +39,7 @@ class Columns:
     Args:
         image: the image's name or content.
         texts: the wordings of its text.
+        silent: whether there is no text, which is so if the options say so or every column is something else.
     """
 
     image: str | None
@@ -45,9 +48,11 @@ class Columns:
     type: str | None = None
     group: str | None = None
     id: str | None = None
+    silent: bool = False
 
     def __str__(self) -> str:
-        roles = {"image": self.image, "text": "+".join(self.texts), "question": self.question}
+        text = NONE if self.silent else "+".join(self.texts)
+        roles = {"image": self.image, "text": text, "question": self.question}
         roles |= {"type": self.type, "group": self.group, "id": self.id}
         return ", ".join(f"{role}={column}" for role, column in roles.items() if column)
 
@@ -62,7 +67,7 @@ def choose_columns(names: Iterable[str], reading: Reading) -> Columns:
     plain = {name.strip().lower(): name for name in reversed([str(name) for name in names])}
     for role, wanted in reading.columns.items():
         for name in wanted:
-            if name not in plain.values():
+            if name not in plain.values() and (role, name) != ("text", NONE):
                 raise DataError(f"--align-columns {role}={name}: {unknown('column', name, _names(plain))}")
     image = _first(plain, "image", _IMAGE, reading)
     question = _first(plain, "question", _QUESTION, reading)
@@ -71,29 +76,29 @@ def choose_columns(names: Iterable[str], reading: Reading) -> Columns:
         type_column = _first(plain, "type", _TYPE, reading)
     elif type_column is not None and type_column not in plain.values():
         raise DataError(f"--align-type-from: {unknown('column', type_column, _names(plain))}")
-    return Columns(
-        image,
-        _texts(plain, reading),
-        question,
-        type_column,
-        _first(plain, "group", _GROUP, reading),
-        _first(plain, "id", _ID, reading),
-    )
+    group = _first(plain, "group", _GROUP, reading)
+    own = _first(plain, "id", _ID, reading)
+    texts = _texts(plain, reading)
+    if texts == (NONE,) and NONE not in plain.values():
+        return Columns(image, (), question, type_column, group, own, silent=True)
+    silent = not texts and question is None and set(plain.values()) <= {image, type_column, group, own}
+    return Columns(image, texts, question, type_column, group, own, silent)
 
 
 def check_complete(columns: Columns, names: Iterable[str]) -> Columns:
-    """Return the columns if images and texts are among them.
+    """Return the columns if images and texts are among them, or images alone.
 
     Raises:
         DataError: one of them is missing; the message names the columns that there are.
     """
-    if columns.image is not None and columns.texts:
+    if columns.image is not None and (columns.texts or columns.silent):
         return columns
     lacking = "the image" if columns.image is None else "the text"
     role = "image" if columns.image is None else "text"
+    also = "" if columns.image is None else f", and text={NONE} that there is none"
     raise DataError(
         f"no column is known to be {lacking}; there are {', '.join(map(shown, names))}: "
-        f"--align-columns {role}=COLUMN says which one is"
+        f"--align-columns {role}=COLUMN says which one is{also}"
     )
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 TextField = Literal["answer", "question", "both"]
 Wordings = Literal["draw", "all"]
 SHOWN_TYPES = 20
+NO_TEXTS = "the data has no texts"
 _ONLY_A_ROW = "a row of arrays has no image and no text; name the data (--align-data-root, --align-dataset)"
 
 
@@ -38,8 +39,8 @@ class Sample:
         id: stable across runs and machines, never an index into a shuffled list.
         image: the encoded file: a path, its bytes, or the part of a file that holds it. None if the sample is
             a row of arrays that were computed elsewhere: then its content is unknown, and `texts` is empty.
-        texts: the wordings of the text that the image is paired with; at least one. The first one is
-            embedded.
+        texts: the wordings of the text that the image is paired with; the first one is embedded. Empty if no
+            sample of the data has a text.
         data_type: "chart", "table", ...
         group: the unit of splits and permutations; "" until `with_groups` has processed the whole set.
         question: the question that `texts` answer, if the data has one.
@@ -68,10 +69,10 @@ class Sample:
         """The wording that represents this image.
 
         Raises:
-            DataError: the sample is a row of arrays.
+            DataError: it has no text.
         """
         if not self.texts:
-            raise DataError(f"sample {self.id!r}: {_ONLY_A_ROW}")
+            raise DataError(f"sample {self.id!r}: {_ONLY_A_ROW if self.image is None else NO_TEXTS}")
         return self.texts[0]
 
     def image_bytes(self) -> bytes:
@@ -157,8 +158,9 @@ class Dataset:
         usable_rows: returns the usable ones among them; it may have to check every image.
 
     Raises:
-        DataError: a sample has no type or no group (None, NaN); two samples have the same id; or a data type
-            is the reserved word "all", which stands for unknown types, and another sample's type is not.
+        DataError: a sample has no type or no group (None, NaN); two samples have the same id; some samples
+            have texts and some do not; or a data type is the reserved word "all", which stands for unknown
+            types, and another sample's type is not.
     """
 
     name: str
@@ -183,6 +185,12 @@ class Dataset:
             raise DataError(
                 f"dataset {self.name}: {count} samples have the id {name!r}; embeddings and pictures go by it"
             )
+        silent = [sample.id for sample in self.samples if not sample.texts]
+        if 0 < len(silent) < len(self.samples):
+            raise DataError(
+                f"dataset {self.name}: {len(silent)} of {len(self.samples)} samples have no text, such as "
+                f"{silent[0]!r}; leave them out, or the texts of all"
+            )
         try:
             check_unmixed(self.data_types)
         except DataError as error:
@@ -192,6 +200,18 @@ class Dataset:
     def has_images(self) -> bool:
         """Whether there is anything to embed: not if the samples are rows of arrays."""
         return all(sample.image is not None for sample in self.samples)
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether there is anything for an LLM to embed: not if the samples are images or rows of arrays."""
+        return all(sample.texts for sample in self.samples)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The notes, and that there are images without texts, if so."""
+        if self.has_texts or not self.has_images:
+            return self.notes
+        return (*self.notes, f"{NO_TEXTS}: what needs an LLM to embed them is skipped")
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -246,7 +266,7 @@ class Dataset:
         """
         lines = [
             f"{self.label}: {len(self)} samples in {self.n_groups} groups ({self.kinds}) from {self.origin}",
-            *self.notes,
+            *self.remarks,
         ]
         if self.dropped:
             lines.append(f"{len(self.dropped)} rows could not be used:")
@@ -302,7 +322,7 @@ def all_wordings(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     return tuple(
         sample if len(sample.texts) < 2 else sample.but(id=f"{sample.id}~{i}", texts=(text,))
         for sample in samples
-        for i, text in enumerate(sample.texts)
+        for i, text in enumerate(sample.texts or ("",))
     )
 
 
@@ -325,7 +345,7 @@ def get_images_and_texts(samples: Iterable[Sample]) -> tuple[list[Image], list[s
     """Return the decoded RGB images and the texts of the samples, in order.
 
     Raises:
-        DataError: an image can't be decoded.
+        DataError: an image can't be decoded, or there are no texts.
     """
     samples = tuple(samples)
     return [sample.open_image() for sample in samples], [sample.text for sample in samples]

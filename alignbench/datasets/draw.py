@@ -61,6 +61,8 @@ def draw_samples(
 ) -> Draw:
     """Draw n images of each type, with all rows about them.
 
+    Images without any text are drawn only if no row of the wanted types has a text.
+
     Args:
         rows: returns the rows from the first one on. They are read again only if so many of the candidates
             can't be used that fewer than n samples are left.
@@ -74,36 +76,54 @@ def draw_samples(
         DataError: the rows can't be read, or have too many types.
     """
     kinds: dict[str, _Kind] = {}
+    silent: dict[str, _Kind] = {}
     dropped: dict[int, DroppedRow] = {}
+    may_be_silent = text_field == "answer"  # whoever asks for questions wants texts
     most = None if n is None else n + _SPARE
     position = -1
     for position, row in enumerate(rows()):
         if isinstance(row, DroppedRow):
             dropped[position] = row
             continue
-        image, name = (row.image, row.data_type) if isinstance(row, Row) else (row[0], row[1])
-        kind = kinds.get(name)
+        by_name = kinds
+        if isinstance(row, Row):
+            image, name = row.image, row.data_type
+            if may_be_silent and not row.texts:
+                by_name = silent
+        else:
+            image, name = row[0], row[1]
+        kind = by_name.get(name)
         if kind is None:
-            if len(kinds) == MOST_TYPES:
+            if len(by_name) == MOST_TYPES:
                 raise DataError(
                     f"row {position + 1}: more than {MOST_TYPES:,} data types, such as {name!r}; "
                     "--align-type-from says where types come from, `none` gives all rows one type"
                 )
-            kind = kinds[name] = _Kind(name, seed, most, types is None or (name or ALL) in types)
+            kind = by_name[name] = _Kind(name, seed, most, types is None or (name or ALL) in types)
         kind.add(position, image, row)
+    if with_texts := any(kind.wanted for kind in kinds.values()):
+        kinds |= {name: kind.emptied() for name, kind in silent.items() if name and name not in kinds}
+    else:
+        kinds |= silent
     untyped = kinds.pop("", None) if len(kinds) > 1 else None
-    check = _Check(text_field, follow_links)
+    check = _Check(text_field, follow_links, with_texts)
     while pending := {name: kind for name, kind in kinds.items() if kind.examine(n, check)}:
         for kind in pending.values():
             kind.begin_again()
         for again, row in enumerate(rows()):
             if not isinstance(row, DroppedRow):
+                if with_texts and may_be_silent and isinstance(row, Row) and not row.texts:
+                    continue
                 image, name = (row.image, row.data_type) if isinstance(row, Row) else (row[0], row[1])
                 if name in pending:
                     pending[name].add(again, image, row)
     notes = []
+    if with_texts and (count := sum(kind.seen for kind in silent.values() if kind.wanted)):
+        for kind in silent.values():
+            dropped |= kind.left_out(check)
+        notes.append(f"{count} rows have no text and are left out")
     if untyped is not None:
-        dropped |= untyped.without_type(check)
+        dropped |= untyped.left_out(check)
         notes.append(
             f"{untyped.seen} rows have no data type and are left out; "
             "--align-type-from none takes all rows as one type"
@@ -204,7 +224,11 @@ class _Kind:
                 self.dropped[position] = DroppedRow(row.where, str(error))
         return list(samples.values())
 
-    def without_type(self, check: _Check) -> dict[int, DroppedRow]:
+    def emptied(self) -> _Kind:
+        """Return the same type without any row."""
+        return _Kind(self.name, self.seed, self.most, self.wanted)
+
+    def left_out(self, check: _Check) -> dict[int, DroppedRow]:
         """Return all candidates as rows that can't be used, for want of a type or for another reason."""
         dropped = {}
         for position, unread in itertools.chain.from_iterable(self._rows.values()):
@@ -257,6 +281,7 @@ class _Check:
 
     text_field: TextField
     follow_links: bool
+    need_texts: bool
 
     def sample(self, position: int, row: Row, data_type: str) -> Sample:
         """Return the sample of a row after checking its image.
@@ -267,7 +292,10 @@ class _Check:
         answers = tuple(dict.fromkeys(text for text in map(clean_text, row.texts) if text))
         question = clean_text(row.question)
         texts = field_texts(question, answers, self.text_field)
-        if not texts and (row.texts or self.text_field != "answer"):
+        if not row.texts and self.text_field == "answer":
+            if self.need_texts:
+                raise DataError("no text")
+        elif not texts:
             what = "question or no answer" if self.text_field == "both" else self.text_field
             raise DataError(f"no {what} at or after its image")
         image, root = self._image(row)

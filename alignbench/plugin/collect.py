@@ -21,14 +21,15 @@ from alignbench.findings.toys import toy_warnings
 from alignbench.paths import exists
 from alignbench.plugin.failures import usage_errors
 from alignbench.plugin.forecast import Forecast
-from alignbench.plugin.selection import Demand, demand_of
+from alignbench.plugin.selection import Demand, demand_of, models_of
 from alignbench.plugin.terminal import TOKENS, PendingModel, Printer, TerminalProgress, plan, tokens_of
 from alignbench.plugin.typed import pytest_command
-from alignbench.session.describe import describe_run
+from alignbench.session.describe import describe_run, texts_warning
 from alignbench.session.keep import Keeper
 from alignbench.session.samples import keep_samples
 from alignbench.session.selection import needed_by_ids
 from alignbench.show import failure_lines, terminal_table
+from alignbench.show.text import wrap
 from alignbench.text import clean
 from alignbench.types import Run, Score
 from alignbench.weights import Location
@@ -38,6 +39,7 @@ from alignbench.weights.handle import Handle
 if TYPE_CHECKING:
     import warnings
 
+    from alignbench.datasets import Dataset
     from alignbench.llms import LLM
     from alignbench.plugin.against import Against
     from alignbench.plugin.bridge import Bridge
@@ -74,6 +76,7 @@ class Collector:
         self.scores: dict[tuple[str, ...], Score] = {}
         self.loads: list[dict[str, Any]] = []
         self.warnings: dict[str, None] = {}
+        self._skipped: list[str] = []
         self.findings: Findings | None = None
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
@@ -85,18 +88,27 @@ class Collector:
         """Look once for the weights of every model that the collected tests need, and print the plan."""
         if not self.config.option.collectonly and session.items:
             encoders, llms = tuple(self.session.encoders), tuple(self.session.llms)
-            self._plan(demand_of(session.items, encoders, llms))
+            if demand_of(session.items, encoders, llms).needed:
+                self._read_data()
+                possible = [item for item in session.items if not self.session.lacks(models_of(item))]
+                self._plan(demand_of(possible, encoders, llms))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Do the same on an xdist controller, which has no items; a UsageError would crash a worker."""
-        if not self._planned:
-            needed = needed_by_ids(ids, tuple(self.session.encoders), tuple(self.session.llms))
+        encoders, llms = tuple(self.session.encoders), tuple(self.session.llms)
+        if not self._planned and needed_by_ids(ids, encoders, llms):
+            self._read_data()
+            lacking = [name for name in llms if self.session.lacks([name])]
+            ids = [name for name in ids if not (lacking and needed_by_ids([name], (), lacking))]
+            needed = needed_by_ids(ids, encoders, llms)
             self._plan(Demand(ids, needed, needed))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what the test recorded; each score is on the disk before the next test ends."""
         self.forecast.note(report)
+        if report.skipped and isinstance(report.longrepr, tuple):
+            self._skipped.append(report.longrepr[2].removeprefix("Skipped: "))
         # The report of the call repeats what the setup recorded; only a failed setup has no call after it.
         if report.when != "call" and not (report.when == "setup" and report.failed):
             return
@@ -140,6 +152,11 @@ class Collector:
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self) -> None:
         """Print the ranking, the report's place, and the comparisons of scores and timings."""
+        skipped = [
+            line
+            for sentence in texts_warning(self._skipped, "test")
+            for line in wrap(sentence, self.printer.width, "  ")
+        ]
         if self.findings is not None:
             place = self.keeper.rescued or self.folder.path
             report = place / REPORT if exists(place / REPORT) else place
@@ -152,10 +169,12 @@ class Collector:
                 encoding=self.printer.encoding,
                 figures=[path.stem for path in self.folder.path.glob("*.png")],
             )
-            self.printer.section("alignbench", lines)
+            self.printer.section("alignbench", [*skipped, *lines])
         elif self.failures.hidden:
             lines = failure_lines(self.failures.known, self.printer.width, self.printer.encoding)
             self.printer.section("alignbench: no score was recorded", lines)
+        elif skipped:
+            self.printer.section("alignbench: no score was recorded", skipped)
         if sentence := self.keeper.sentence():
             self.printer.section("alignbench: not written", [clean(sentence)])
         if self.against is not None and self.against.lines:
@@ -170,18 +189,22 @@ class Collector:
             except UnwritableError as error:
                 self.keeper.note(f"{ARTIFACTS}/{error.path.name}", error.why)
 
+    def _read_data(self) -> Dataset:
+        with (
+            usage_errors(),
+            self.printer.patience("data   reading and checking; large data take a while"),
+        ):
+            return self.session.dataset
+
     def _plan(self, demand: Demand) -> None:
         self._planned = True
-        if not demand.needed:
-            return
+        dataset = self.session.dataset
         with usage_errors():
-            with self.printer.patience("data   reading and checking; large data take a while"):
-                dataset = self.session.dataset
             _ = self.session.store  # so that an error of the store is reported once, and not for each model
         models, problems = [], []
         for model in (
             *(self.session.encoders[name] for name in demand.needed.vision),
-            *(self.session.llms[name] for name in demand.needed.text),
+            *(self.session.llms[name] for name in demand.needed.text if not self.session.lacks([name])),
         ):
             try:
                 models.append(self._to_load(model, demand))
@@ -247,6 +270,6 @@ class Collector:
             command=pytest_command([*map(str, self.config.invocation_params.args)]),
             folder=self.config.rootpath,
             loads=self.loads,
-            warnings=self.warnings,
+            warnings=(*texts_warning(self._skipped, "test"), *self.warnings),
             failures=self.failures.known,
         )

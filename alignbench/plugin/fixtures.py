@@ -29,6 +29,7 @@ from alignbench.plugin.selection import (
     TIMED,
     experiment_of,
     is_replaced,
+    models_of,
     needed_by_items,
     parameters_of,
     part_of,
@@ -172,9 +173,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip timings of arrays, which have neither a model nor images."""
-    if item.get_closest_marker("speed") and (why := _nothing_to_time(item, item.config.stash[SESSION])):
+    """Skip what needs texts that the data lack, and timings of arrays, which have neither model nor image."""
+    session = item.config.stash[SESSION]
+    if item.get_closest_marker("speed") and (why := _nothing_to_time(item, session)):
         pytest.skip(why)
+    if lacking := session.lacks(models_of(item)):
+        pytest.skip(lacking)
 
 
 @pytest.hookimpl(tryfirst=True)

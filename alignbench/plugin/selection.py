@@ -53,6 +53,12 @@ def needed_by_items(items: Iterable[pytest.Item], vision: Sequence[str], text: S
     return ModelNames(*(tuple(needed[side]) for side in ("vision", "text", "patches")))
 
 
+def models_of(item: pytest.Item) -> tuple[str, ...]:
+    """Return the models that the parameters of a test name."""
+    parameters = parameters_of(item)
+    return tuple(name for axis in AXES if axis in parameters for name in str(parameters[axis]).split(JOIN))
+
+
 def experiment_of(item: pytest.Item) -> str:
     """Return the experiment that the test's scores are filed under; "custom" if no marker is an experiment.
 

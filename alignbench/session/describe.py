@@ -6,8 +6,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alignbench.datasets.dataset import NO_TEXTS
 from alignbench.session.environment import git_commit, machine, versions
 from alignbench.types import Run
+from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -73,3 +75,14 @@ def describe_run(
         warnings=tuple(warnings),
         failures=failures,
     )
+
+
+def texts_warning(reasons: Iterable[str], noun: str) -> tuple[str, ...]:
+    """Return the warning that something was skipped because the data has no texts; none if nothing was.
+
+    Args:
+        reasons: why each skipped test or cell was skipped.
+        noun: what was skipped.
+    """
+    count = sum(reason == NO_TEXTS for reason in reasons)
+    return (f"{NO_TEXTS}: skipped {plural(count, noun)} that need an LLM to embed them",) if count else ()

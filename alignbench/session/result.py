@@ -17,6 +17,7 @@ from alignbench.plots.declared import figures_of
 from alignbench.session.runfolder import RunFolder
 from alignbench.session.samples import keep_samples
 from alignbench.session.scoreview import ScoreView
+from alignbench.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,6 +67,13 @@ class Result(ScoreView):
     def findings(self) -> Findings:
         """The rankings, the ties and the best encoder for each LLM."""
         return Findings.of(self.scores, self.run)
+
+    def table(self, width: int = 80) -> str:
+        """Return the ranking as the terminal shows it, with the warnings of the run at its end."""
+        from alignbench.show.text import wrap
+
+        warnings = [line for sentence in self.run.warnings for line in wrap(clean(sentence), width, "  ")]
+        return "\n".join(filter(None, (super().table(width), *warnings)))
 
     @property
     def figures(self) -> tuple[str, ...]:

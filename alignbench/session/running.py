@@ -16,7 +16,7 @@ from alignbench.experiments.dead import flag_dead
 from alignbench.findings.ranking import in_order
 from alignbench.session.bench import SessionBench
 from alignbench.session.clock import Clock
-from alignbench.session.describe import describe_run
+from alignbench.session.describe import describe_run, texts_warning
 from alignbench.session.result import Result
 from alignbench.session.runfolder import artifact_name, artifact_path
 from alignbench.session.selection import ModelNames
@@ -136,10 +136,14 @@ class _Runner:
             started=started,
             seconds=time.perf_counter() - clock,
             command=f"session.run({', '.join(map(repr, self.names))})",
+            warnings=texts_warning(self.skipped.values(), "cell"),
         )
         return Result(self.names, tuple(scores), self.arrays, description, session.dataset, self.skipped)
 
     def _compute(self, cell: Cell) -> None:
+        if lacking := self.session.lacks(name for names in cell.models for name in names):
+            self.skipped[cell.title] = lacking
+            return
         bench = SessionBench(self.session, cell.experiment, self._dims)
         units = [
             _unit(self.session, unit, names)

@@ -78,7 +78,7 @@ class BuiltInOptions:
         metavar="SPEC",
     )
     columns = Option[Names](
-        help="what the columns of a table are: image=, text=, question=, type=, group=, id=",
+        help="what the columns of a table are: image=, text= (or text=none), question=, type=, group=, id=",
         kind="names",
         group="data",
         metavar="ROLE=COLUMN",

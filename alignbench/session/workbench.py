@@ -6,9 +6,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 
-from alignbench.datasets.dataset import Dataset, normalised
+from alignbench.datasets.dataset import NO_TEXTS, Dataset, normalised
 from alignbench.encoders import Encoder
 from alignbench.errors import ConfigError, UnknownNameError
+from alignbench.experiments.base import NotApplicableError
 from alignbench.llms import LLM
 from alignbench.registry import unknown
 from alignbench.session.attempts import Attempts
@@ -113,6 +114,20 @@ class Workbench:
         with self._attempts.attempt("dataset"):
             return self._data or read_data(self.options, self.rows)
 
+    def lacks(self, models: Iterable[str]) -> str:
+        """Return what the data lack for a computation with these models; "" if they have all.
+
+        Args:
+            models: the names of encoders and LLMs.
+
+        Raises:
+            DataError: see `dataset`; it is read if an LLM has to embed its texts.
+        """
+        from alignbench.embed import runs
+
+        reads = any(name in self.llms and runs(self.llms[name]) for name in models)
+        return NO_TEXTS if reads and not self.dataset.has_texts else ""
+
     @cached_property
     def copies(self) -> tuple[str, ...]:
         """Warnings of arrays in which several rows are equal although each is a sample of its own."""
@@ -188,8 +203,13 @@ class Workbench:
 
         Args:
             llm: one of the selected LLMs, or its name.
+
+        Raises:
+            NotApplicableError: the data have no texts, and its vectors do not come from a file.
         """
         llm = _named(llm, self.llms, "LLM")
+        if lacking := self.lacks(name for name, known in self.llms.items() if known is llm):
+            raise NotApplicableError(lacking)
         # LLMs that are only compared with each other have no layers to compare.
         with_layers = self.layered and any(self.llms[name] is llm for name in self.paired_llms)
         beside: list[Output] = ["layers"] if with_layers else []

@@ -123,7 +123,7 @@ class App:
             name=f"alignbench-{tab.experiment}",
             options=request.options,
             command=request.command,
-            notes=[*notes, *(f"{cell}: {why}" for cell, why in result.skipped.items()), *job.warnings],
+            notes=[*notes, *_skipped(result.skipped), *job.warnings],
             tell=job.say,
         )
 
@@ -133,6 +133,17 @@ class App:
         while len(self._results) > RESULTS:
             shutil.rmtree(self._results.popleft(), ignore_errors=True)
         return self._results[-1]
+
+
+def _skipped(cells: Mapping[str, str]) -> list[str]:
+    """Return why cells were skipped, in one sentence for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for cell, why in cells.items():
+        by_reason.setdefault(why, []).append(cell)
+    return [
+        f"{of[0]}: {why}" if len(of) == 1 else f"{len(of)} results, such as {of[0]}: {why}"
+        for why, of in by_reason.items()
+    ]
 
 
 def _without_maps(session: Session) -> list[str]:

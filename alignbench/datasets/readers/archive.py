@@ -118,13 +118,15 @@ def _row(file: Path, key: str, parts: _Parts, reading: Reading) -> Row | Dropped
             texts += [line for of in _TEXTS if of in parts for line in _text(parts[of]).splitlines() if line]
         question: Any = ""
         group: Any = ""
+        silent = not record
         if record:
             columns = choose_columns(record, reading)
             question = record.get(columns.question) or "" if columns.question else ""
             group = record.get(columns.group) if columns.group else ""
+            silent = columns.silent
             if not texts:
                 texts = [text for name in columns.texts for text in _several(record.get(name))]
-        if not texts:
+        if not texts and not silent:
             raise DataError("no text: expected a member .txt, .caption, or a .json with a caption")
         kind = _text(parts["cls"]) if "cls" in parts and reading.type_from is None else ""
         kind = reading.type_of({"data_type": kind, **record}, images[0].name)

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from alignbench.datasets.dataset import DroppedRow
-    from alignbench.datasets.row import Draft
+    from alignbench.datasets.row import Draft, Row
 
 _STATE, _SPLITS = "state.json", "dataset_dict.json"
 
 
-def hub_rows(spec: str, reading: Reading) -> Iterator[Draft | DroppedRow]:
+def hub_rows(spec: str, reading: Reading) -> Iterator[Row | Draft | DroppedRow]:
     """Yield the rows of a data set on the Hub, without downloading it as a whole.
 
     Args:
@@ -56,7 +56,7 @@ def _recognise(place: Place, reading: Reading) -> str | None:
     return next((f"a {name}" for name in (_STATE, _SPLITS) if is_file(place.folder / name)), None)
 
 
-def _read(place: Place, reading: Reading) -> Iterator[Draft | DroppedRow]:
+def _read(place: Place, reading: Reading) -> Iterator[Row | Draft | DroppedRow]:
     datasets = _library(str(place.folder))
     folder = (
         place.folder if is_file(place.folder / _STATE) else _only_split(place.folder, reading.follow_links)
@@ -109,7 +109,7 @@ def _only_split(folder: Path, follow_links: bool) -> Path:
 
 def _rows(
     name: str, datasets: Any, data: Any, reading: Reading, folders: tuple[Path, ...]
-) -> Iterator[Draft | DroppedRow]:
+) -> Iterator[Row | Draft | DroppedRow]:
     """Yield the rows of a data set; images stay encoded."""
     features = data.features or {}
     for column, feature in features.items():

@@ -67,9 +67,10 @@ class _Table:
             place.get, (columns.question, columns.type, columns.group, columns.id)
         )
         self.by_folder = reading.type_from == "folder"
+        self.silent = columns.silent
 
-    def drafts(self, rows: Iterable[tuple[int, Cells] | DroppedRow]) -> Iterator[Draft | DroppedRow]:
-        """Yield a draft for the number and the cells of each row."""
+    def drafts(self, rows: Iterable[tuple[int, Cells] | DroppedRow]) -> Iterator[Row | Draft | DroppedRow]:
+        """Yield a draft for the number and the cells of each row, or the row itself if it has no text."""
         image, kind, by_folder, make = self.image, self.type, self.by_folder, self._row
         types = {"": ""}
         for row in rows:
@@ -89,7 +90,10 @@ class _Table:
                     name = first_folder(picture)
                 if name not in types:
                     types[name] = check_type(name)
-                yield picture, types[name], make, row
+                if self.silent:
+                    yield self._silent(make(row), types[name])
+                else:
+                    yield picture, types[name], make, row
             except DataError as error:
                 yield DroppedRow(self._where(row[0]), str(error))
             except LookupError:
@@ -113,6 +117,10 @@ class _Table:
         except LookupError:
             return self._lacking(number)
 
+    @staticmethod
+    def _silent(row: Row | DroppedRow, data_type: str) -> Row | DroppedRow:
+        return row._replace(data_type=data_type) if isinstance(row, Row) else row
+
     def _where(self, number: int) -> str:
         return f"{self.name}{number}"
 
@@ -130,7 +138,7 @@ def table_rows(
     folders: tuple[Path, ...],
     *,
     by_position: bool = False,
-) -> Iterator[Draft | DroppedRow]:
+) -> Iterator[Row | Draft | DroppedRow]:
     """Yield the rows of a table.
 
     Args:
@@ -181,12 +189,12 @@ def _recognise(place: Place, reading: Reading) -> str | None:
         columns = choose_columns(names, reading)
     except DataError:
         return "columns"  # reading it says which of them can't be told apart
-    if columns.image is None or not columns.texts:
+    if columns.image is None or not (columns.texts or columns.silent):
         return None
     return f"the columns {columns}"
 
 
-def _read(place: Place, reading: Reading) -> Iterator[Draft | DroppedRow]:
+def _read(place: Place, reading: Reading) -> Iterator[Row | Draft | DroppedRow]:
     folders = reading.folders(place.folder)
     for file in place.files:
         suffix = file.suffix.lower()
@@ -199,7 +207,7 @@ def _read(place: Place, reading: Reading) -> Iterator[Draft | DroppedRow]:
             yield from _csv_table(file, reading, folders)
 
 
-def _csv_table(file: Path, reading: Reading, folders: tuple[Path, ...]) -> Iterator[Draft | DroppedRow]:
+def _csv_table(file: Path, reading: Reading, folders: tuple[Path, ...]) -> Iterator[Row | Draft | DroppedRow]:
     names, style, has_header = _header(file)
     if not names:
         raise DataError(f"{file}: it is empty")
