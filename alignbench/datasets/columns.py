@@ -67,7 +67,7 @@ def choose_columns(names: Iterable[str], reading: Reading) -> Columns:
     plain = {name.strip().lower(): name for name in reversed([str(name) for name in names])}
     for role, wanted in reading.columns.items():
         for name in wanted:
-            if name not in plain.values() and (role, name) != ("text", NONE):
+            if name not in plain.values() and (role, wanted) != ("text", (NONE,)):
                 raise DataError(f"--align-columns {role}={name}: {unknown('column', name, _names(plain))}")
     image = _first(plain, "image", _IMAGE, reading)
     question = _first(plain, "question", _QUESTION, reading)

@@ -112,8 +112,6 @@ def draw_samples(
             kind.begin_again()
         for again, row in enumerate(rows()):
             if not isinstance(row, DroppedRow):
-                if with_texts and may_be_silent and isinstance(row, Row) and not row.texts:
-                    continue
                 image, name = (row.image, row.data_type) if isinstance(row, Row) else (row[0], row[1])
                 if name in pending:
                     pending[name].add(again, image, row)

@@ -149,6 +149,16 @@ def test_a_column_that_nobody_knows_may_be_the_text(images: Path) -> None:
         load_mixed(None, root=f"table:{table}")
 
 
+def test_none_is_no_text_only_if_it_stands_alone(images: Path) -> None:
+    table = images / "table.csv"
+    table.write_text("image,none,remark\nbird/bird0.png,it sings,it flies\n", encoding="utf-8")
+    data = load_mixed(None, root=table, layout=Layout(columns={"text": ("none",)}))
+    assert data.samples[0].texts == ("it sings",)
+    table.write_text("image,remark\nbird/bird0.png,it flies\n", encoding="utf-8")
+    with pytest.raises(DataError, match="unknown column 'none'"):
+        load_mixed(None, root=f"table:{table}", layout=Layout(columns={"text": ("none", "remark")}))
+
+
 def test_an_empty_cell_is_not_a_table_without_texts(images: Path) -> None:
     rows = [
         {"image": "bird/bird0.png", "captions": []},
@@ -204,6 +214,23 @@ def test_vectors_of_texts_from_elsewhere_serve(images: Path, tmp_path: Path) -> 
     result = session.run("cka")
     assert {score.llm for score in result.scores} == {"far"}
     assert set(result.skipped.values()) == {NO_TEXTS}
+
+
+@pytest.mark.slow
+def test_the_page_says_so_in_one_sentence(images: Path, tmp_path: Path) -> None:
+    from alignbench.ui.app import App
+    from alignbench.ui.menu import Menu
+    from alignbench.ui.results import View
+    from alignbench.ui.tabs import tabs
+
+    (tmp_path / "page").mkdir()
+    app = App(Menu({"data": str(images), "permutations": 19}), tmp_path / "page")
+    [tab] = [tab for tab in tabs() if tab.experiment == "coral"]
+    chosen = {"encoders": ["random-vit"], "llms": ["mini-llama"]}
+    *_, view = app.run(tab, chosen, "visitor")
+    assert isinstance(view, View)
+    assert view.answer.count(NO_TEXTS) == 1
+    assert f"mini-llama: {NO_TEXTS}" in view.answer
 
 
 @pytest.fixture

@@ -30,6 +30,11 @@ FORMATS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "WebP": ("WEBP", {"quality": 80}),
     "WebP, lossless": ("WEBP", {"lossless": True}),
     "BMP": ("BMP", {}),
+    "GIF": ("GIF", {}),
+    "TIFF": ("TIFF", {}),
+    "TIFF, Deflate": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    "TIFF, LZW": ("TIFF", {"compression": "tiff_lzw"}),
+    "AVIF": ("AVIF", {"quality": 75}),
 }
 SIDE = 448  # the side of an image, in pixels
 LARGE = 8  # of 255: a pixel that differs by more in any channel is wrong
