@@ -11,6 +11,8 @@ import pytest
 
 from alignbench.datasets import Layout, Sample, load_mixed
 from alignbench.datasets.dataset import NO_TEXTS, Dataset, all_wordings, get_images_and_texts
+from alignbench.datasets.draw import draw_samples
+from alignbench.datasets.row import Row
 from alignbench.errors import DataError, UnknownNameError
 from alignbench.experiments.base import NotApplicableError
 from alignbench.session.session import Session
@@ -100,6 +102,14 @@ def test_unreadable_images_are_replaced_and_reported(images: Path) -> None:
 def test_whoever_asks_for_questions_wants_texts(images: Path) -> None:
     with pytest.raises(DataError, match="no question"):
         load_mixed(2, root=images, text_field="question")
+
+
+def test_a_question_alone_is_a_text_where_questions_are_asked_for() -> None:
+    rows = [Row("first", png((1, 2, 3)), (), "Why?"), Row("second", png((4, 5, 6)), ("So.",), "How?")]
+    asked = draw_samples(lambda: rows, n=None, types=None, seed=0, text_field="question")
+    assert sorted(sample.text for [sample] in asked.samples[""]) == ["How?", "Why?"]
+    answered = draw_samples(lambda: rows, n=None, types=None, seed=0, text_field="answer")
+    assert [sample.text for [sample] in answered.samples[""]] == ["So."]
 
 
 def test_wordings_of_nothing_are_nothing(images: Path) -> None:
