@@ -121,7 +121,7 @@ def lines_of(dataset: Dataset, options: Options) -> Iterator[tuple[str, str]]:
     yield "copies", _copies(found)
     for line in _tokens(dataset, options):
         yield "tokens", line
-    for note in dataset.notes:
+    for note in dataset.remarks:
         yield "note", note
     yield from _unusable(dataset, found)
     for i, sample in enumerate(dataset.samples[:_ROWS]):

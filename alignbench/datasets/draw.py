@@ -19,6 +19,7 @@ from alignbench.datasets.images import Packed
 from alignbench.datasets.row import Draft, Row, clean_id, clean_text, printable
 from alignbench.datatypes import ALL
 from alignbench.errors import DataError
+from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -119,7 +120,7 @@ def draw_samples(
     if with_texts and (count := sum(kind.seen for kind in silent.values() if kind.wanted)):
         for kind in silent.values():
             dropped |= kind.left_out(check)
-        notes.append(f"{count} rows have no text and are left out")
+        notes.append(f"{plural(count, 'row')} without a text left out, because other rows have one")
     if untyped is not None:
         dropped |= untyped.left_out(check)
         notes.append(

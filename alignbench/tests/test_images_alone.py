@@ -74,7 +74,7 @@ def test_an_image_without_text_is_left_out_where_another_has_one(images: Path) -
         f"bird/bird{i}.png" for i in (0, 2, 3)
     ]
     assert len(data.dropped) == 10
-    assert "10 rows have no text and are left out" in data.notes
+    assert "10 rows without a text left out, because other rows have one" in data.notes
     drawn = load_mixed(1, root=images)
     assert [sample.id for sample in drawn.samples] == ["bird/bird1.png", "cat/cat1.png"]
     assert "dog: 0 samples; 1 were asked for and there are no more" in drawn.notes
