@@ -85,4 +85,4 @@ def texts_warning(reasons: Iterable[str], noun: str) -> tuple[str, ...]:
         noun: what was skipped.
     """
     count = sum(reason == NO_TEXTS for reason in reasons)
-    return (f"{NO_TEXTS}: skipped {plural(count, noun)} that need an LLM to embed them",) if count else ()
+    return (f"{NO_TEXTS} for an LLM to embed: {plural(count, noun)} skipped",) if count else ()

@@ -74,9 +74,7 @@ def test_it_says_what_a_run_would_take(said: Said, tmp_path: Path) -> None:
     status, out, err = said(str(make_table(tmp_path / "set")), "--sheet", "none")
     told = facts(out)
     assert (status, err) == (0, "")
-    assert (
-        "read as table: it has the columns image=image, text=caption, type=type" in told["from"]
-    )
+    assert "read as table: it has the columns image=image, text=caption, type=type" in told["from"]
     assert told["rows"] == "14 rows; a run takes 6 samples in 4 groups"
     assert told["types"] == "3 t0, 3 t1"
     assert told["texts"] == "2 texts for each image"
