@@ -39,7 +39,8 @@ class Columns:
     Args:
         image: the image's name or content.
         texts: the wordings of its text.
-        silent: whether there is no text, which is so if the options say so or every column is something else.
+        silent: whether there is no text, which is so if the options say so, or if there is a column of types
+            and every column is known to be something else.
     """
 
     image: str | None
@@ -81,7 +82,8 @@ def choose_columns(names: Iterable[str], reading: Reading) -> Columns:
     texts = _texts(plain, reading)
     if texts == (NONE,) and NONE not in plain.values():
         return Columns(image, (), question, type_column, group, own, silent=True)
-    silent = not texts and question is None and set(plain.values()) <= {image, type_column, group, own}
+    known = {image, type_column, group, own}
+    silent = not texts and type_column is not None and set(plain.values()) <= known
     return Columns(image, texts, question, type_column, group, own, silent)
 
 

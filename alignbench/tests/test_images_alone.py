@@ -131,6 +131,7 @@ def test_a_dataset_has_texts_or_it_has_none() -> None:
     [
         ("image,type", {}),
         ("id,image,type,group", {}),
+        ("image", {"text": ("none",)}),
         ("image,type,width", {"text": ("none",)}),
         ("image,kind", {"type": ("kind",)}),
         ("image,type,caption", {"text": ("none",)}),
@@ -147,7 +148,7 @@ def test_a_table_of_images_alone(images: Path, head: str, columns: dict[str, tup
     table.write_text("\n".join([head, *rows]), encoding="utf-8")
     data = load_mixed(None, root=table, layout=Layout(columns=columns))
     assert not data.has_texts
-    assert data.labels == tuple(kind for kind in KINDS for _ in range(4))
+    assert data.labels == tuple(kind if "," in head else "all" for kind in KINDS for _ in range(4))
 
 
 def test_a_column_that_nobody_knows_may_be_the_text(images: Path) -> None:
@@ -191,6 +192,22 @@ def test_an_archive_of_images_and_classes(images: Path) -> None:
     data = load_mixed(None, root=images / "a.tar")
     assert not data.has_texts
     assert data.labels == tuple(kind for kind in KINDS for _ in range(4))
+
+
+def test_the_last_image_of_an_archive_that_is_cut_off_may_have_had_a_text(images: Path) -> None:
+    whole = images / "whole.tar"
+    with tarfile.open(whole, "w") as archive:
+        for name in ("cat0.png", "cat1.png"):
+            archive.add(images / "cat" / name, name)
+        (images / "cat1.txt").write_text("a cat " * 200, encoding="utf-8")
+        archive.add(images / "cat1.txt", "cat1.txt")
+    cut = images / "cut.tar"
+    content = whole.read_bytes()
+    cut.write_bytes(content[: content.index(b"a cat") + 100])
+    data = load_mixed(None, root=cut)
+    assert [sample.id for sample in data.samples] == ["cat0"]
+    assert data.dropped[0].reason == "no text before the archive ends"
+    assert "cut off" in data.dropped[1].reason
 
 
 def test_a_session_scores_the_side_that_there_is(images: Path) -> None:

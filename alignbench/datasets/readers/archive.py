@@ -71,7 +71,9 @@ def _archive_rows(file: Path, reading: Reading) -> Iterator[Row | DroppedRow]:
                 parts[suffix] = _content(archive, file, member, suffix)
     except _DAMAGED as error:
         if parts:
-            yield _row(file, key, parts, reading)
+            row = _row(file, key, parts, reading)
+            lost = isinstance(row, Row) and not row.texts  # a text may have followed the image
+            yield DroppedRow(row.where, "no text before the archive ends") if lost else row
         yield DroppedRow(file.name, f"the archive is damaged or cut off: {' '.join(str(error).split())}")
         return
     if parts:
