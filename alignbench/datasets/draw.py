@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -22,10 +22,11 @@ from alignbench.errors import DataError
 from alignbench.units import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from alignbench.datasets.dataset import TextField
+    from alignbench.datasets.row import Rows
 
 MOST_TYPES = 1000
 _SPARE = 16  # candidates beyond n, of which some may turn out unusable
@@ -52,7 +53,7 @@ class Draw:
 
 
 def draw_samples(
-    rows: Callable[[], Iterable[Row | Draft | DroppedRow]],
+    rows: Rows,
     *,
     n: int | None,
     types: Collection[str] | None,
@@ -76,21 +77,67 @@ def draw_samples(
     Raises:
         DataError: the rows can't be read, or have too many types.
     """
-    kinds: dict[str, _Kind] = {}
-    silent: dict[str, _Kind] = {}
-    dropped: dict[int, DroppedRow] = {}
-    may_be_silent = text_field == "answer"  # whoever asks for questions wants texts
     most = None if n is None else n + _SPARE
-    position = -1
+    candidates = _candidates(rows, most=most, types=types, seed=seed, text_field=text_field)
+    kinds, silent, dropped = candidates.kinds, candidates.silent, candidates.dropped
+    if with_texts := any(kind.wanted for kind in kinds.values()):
+        kinds |= {name: kind.emptied() for name, kind in silent.items() if name and name not in kinds}
+    else:
+        kinds |= silent
+    check = _Check(text_field, follow_links, with_texts)
+    untyped = kinds.pop("", None) if len(kinds) > 1 else None
+    _examine(kinds, rows, n, check)
+    if untyped is not None and not any(kind.taken for kind in kinds.values()):
+        kinds[""] = untyped  # a stray row seemed to have a type
+        untyped = None
+        _examine(kinds, rows, n, check)
+    notes = []
+    if with_texts and (count := sum(kind.seen for kind in silent.values() if kind.wanted)):
+        for kind in silent.values():
+            dropped |= kind.left_out(check)
+        notes.append(f"{plural(count, 'row')} without a text left out, because other rows have one")
+    if untyped is not None:
+        dropped |= untyped.left_out(check)
+        notes.append(
+            f"{plural(untyped.seen, 'row')} without a data type left out; "
+            "--align-type-from none takes all rows as one type"
+        )
+    for kind in kinds.values():
+        dropped |= kind.dropped
+    notes += _notes(list(kinds.values()), n)
+    return Draw(
+        {kind.name: kind.taken for kind in kinds.values()},
+        [dropped[position] for position in sorted(dropped)],
+        notes,
+        candidates.rows,
+    )
+
+
+@dataclass(slots=True)
+class _Candidates:
+    """What the first pass over the rows keeps: candidates by type, with and without texts."""
+
+    kinds: dict[str, _Kind] = field(default_factory=dict)
+    silent: dict[str, _Kind] = field(default_factory=dict)
+    dropped: dict[int, DroppedRow] = field(default_factory=dict)
+    rows: int = 0
+
+
+def _candidates(
+    rows: Rows, *, most: int | None, types: Collection[str] | None, seed: int, text_field: TextField
+) -> _Candidates:
+    kept = _Candidates()
+    may_be_silent = text_field == "answer"  # whoever asks for questions wants texts
     for position, row in enumerate(rows()):
+        kept.rows += 1
         if isinstance(row, DroppedRow):
-            dropped[position] = row
+            kept.dropped[position] = row
             continue
-        by_name = kinds
+        by_name = kept.kinds
         if isinstance(row, Row):
             image, name = row.image, row.data_type
             if may_be_silent and not row.texts:
-                by_name = silent
+                by_name = kept.silent
         else:
             image, name = row[0], row[1]
         kind = by_name.get(name)
@@ -102,40 +149,19 @@ def draw_samples(
                 )
             kind = by_name[name] = _Kind(name, seed, most, types is None or (name or ALL) in types)
         kind.add(position, image, row)
-    if with_texts := any(kind.wanted for kind in kinds.values()):
-        kinds |= {name: kind.emptied() for name, kind in silent.items() if name and name not in kinds}
-    else:
-        kinds |= silent
-    untyped = kinds.pop("", None) if len(kinds) > 1 else None
-    check = _Check(text_field, follow_links, with_texts)
+    return kept
+
+
+def _examine(kinds: Mapping[str, _Kind], rows: Rows, n: int | None, check: _Check) -> None:
+    """Check candidates until each type has n samples, reading the rows again if there are too few."""
     while pending := {name: kind for name, kind in kinds.items() if kind.examine(n, check)}:
         for kind in pending.values():
             kind.begin_again()
-        for again, row in enumerate(rows()):
+        for position, row in enumerate(rows()):
             if not isinstance(row, DroppedRow):
                 image, name = (row.image, row.data_type) if isinstance(row, Row) else (row[0], row[1])
                 if name in pending:
-                    pending[name].add(again, image, row)
-    notes = []
-    if with_texts and (count := sum(kind.seen for kind in silent.values() if kind.wanted)):
-        for kind in silent.values():
-            dropped |= kind.left_out(check)
-        notes.append(f"{plural(count, 'row')} without a text left out, because other rows have one")
-    if untyped is not None:
-        dropped |= untyped.left_out(check)
-        notes.append(
-            f"{untyped.seen} rows have no data type and are left out; "
-            "--align-type-from none takes all rows as one type"
-        )
-    for kind in kinds.values():
-        dropped |= kind.dropped
-    notes += _notes(list(kinds.values()), n)
-    return Draw(
-        {kind.name: kind.taken for kind in kinds.values()},
-        [dropped[position] for position in sorted(dropped)],
-        notes,
-        position + 1,
-    )
+                    pending[name].add(position, image, row)
 
 
 class _Kind:

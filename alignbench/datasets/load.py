@@ -28,13 +28,11 @@ from alignbench.errors import DataError, InputError, UnknownNameError
 from alignbench.registry import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from alignbench.config import Config
-    from alignbench.datasets.row import Draft, Row
-
-    Rows = Callable[[], Iterable[Row | Draft | DroppedRow]]
+    from alignbench.datasets.row import Rows
 
 
 def load_samples(

@@ -10,7 +10,7 @@ from unicodedata import category
 from alignbench.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from alignbench.datasets.dataset import DroppedRow
@@ -53,6 +53,10 @@ class Row(NamedTuple):
 Draft: TypeAlias = "tuple[str | bytes | Packed | None, str, Callable[[Any], Row | DroppedRow], Any]"
 """A row that is understood only if it is drawn, as most rows of a large data set are not: its image, its data
 type, a function, and the record of which the function makes the row."""
+
+
+Rows: TypeAlias = "Callable[[], Iterable[Row | Draft | DroppedRow]]"
+"""A function that yields the rows of a data set from the first one on."""
 
 
 def clean_text(value: object) -> str:

@@ -222,3 +222,14 @@ def test_an_image_that_vanishes_after_loading_is_our_error(tmp_path: Path) -> No
     image.unlink()
     with pytest.raises(DataError, match=r"chart_00\.png.*no such file"):
         dataset.samples[0].image_bytes()
+
+
+def test_a_stray_row_with_a_type_does_not_cost_all_rows_without_one(tmp_path: Path) -> None:
+    images = {f"{i}.png": png((i, 0, 0)) for i in range(4)}
+    root = make_root(
+        tmp_path, [*(line(name, f"text of {name}") for name in images), line("x/../y.png")], images
+    )
+    dataset = load_mixed(None, root=root)
+    assert (len(dataset), dataset.data_types) == (4, ("all",))
+    [dropped] = dataset.dropped
+    assert "'..' in the path" in dropped.reason
