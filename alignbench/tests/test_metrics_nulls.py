@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from alignbench.metrics import METRICS, Metric, cka, cka_debiased, deletions
+from alignbench.metrics.nulls import matched_products
 from alignbench.stats import deletion_blocks, draw_permutations, draw_within
 
 if TYPE_CHECKING:
@@ -103,3 +104,29 @@ def test_permutations_inside_classes_stay_inside() -> None:
     assert (codes[orders] == codes).all()
     assert (np.sort(orders, axis=1) == np.arange(7)).all()
     assert len(np.unique(orders, axis=0)) > 20
+
+
+def graph(n: int, neighbours: int, seed: int) -> Matrix:
+    rng = np.random.default_rng(seed)
+    matrix = np.zeros((n, n))
+    for row in matrix:
+        row[rng.choice(n, neighbours, replace=False)] = 1.0
+    return matrix
+
+
+@pytest.mark.parametrize("swapped", [False, True], ids=["graph first", "graph second"])
+def test_products_with_a_graph_read_only_its_entries_and_are_the_same(swapped: bool) -> None:
+    n = 60
+    rng = np.random.default_rng(1)
+    sides = [graph(n, 3, 0) * rng.normal(size=(n, n)), rng.normal(size=(n, n))]
+    a, b = sides[::-1] if swapped else sides
+    permutations = draw_permutations(n, 20, np.random.default_rng(2))
+    naive = [sum(a[i, j] * b[p[i], p[j]] for i in range(n) for j in range(n)) for p in permutations]
+    assert matched_products(a, b, permutations) == pytest.approx(naive, rel=1e-12)
+
+
+def test_products_of_two_graphs_count_common_edges_exactly() -> None:
+    a, b = graph(80, 4, 0), graph(80, 4, 1)
+    permutations = draw_permutations(80, 50, np.random.default_rng(2))
+    common = [float(np.sum((a != 0) & (b[p][:, p] != 0))) for p in permutations]
+    assert matched_products(a, b, permutations).tolist() == common
