@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 import numpy as np
 
 from alignbench.encoders.control import control_pixels
-from alignbench.encoders.families import EncoderFamily, family_of
+from alignbench.encoders.families import EncoderFamily, family_of, part_family
 from alignbench.encoders.input_size import check_input_size
 from alignbench.encoders.options import Capabilities, EncoderOptions
 from alignbench.encoders.pixels import of_processor
@@ -95,8 +95,8 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
         return self.family.pooling(self.options.pooling, self.options.layer, self.name)
 
     @guards(_PIXELS)
-    def preprocess(self, image: Image.Image) -> Tensor:
-        """Return the model's input for one image, float32 [3, h, w]. Several threads may call it.
+    def preprocess(self, image: Image.Image) -> Any:
+        """Return the model's input for one image, for most float32 [3, h, w]. Several threads may call it.
 
         Raises:
             ModelError: the model is not loaded.
@@ -286,7 +286,8 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
         return np.concatenate(parts)
 
     def _family_of(self, config: Mapping[str, Any]) -> EncoderFamily:
-        return family_of(config, self.name)
+        part = self.source.part
+        return part_family(config, part, self.name) if part else family_of(config, self.name)
 
     def _shaped_by(self, located: Location, family: EncoderFamily) -> dict[str, Any]:
         layer = "final" if self.options.layer is None else f"layer {self.options.layer}"

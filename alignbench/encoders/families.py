@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError
 from alignbench.weights.family import ModelFamily
+from alignbench.weights.parts import parts_hint, vlm_of
 from alignbench.weights.text import shortened
 
 if TYPE_CHECKING:
@@ -189,6 +190,50 @@ def _lacks(config: Mapping[str, Any]) -> tuple[str, ...]:
     return ("pooler",) if of_vision.get("vision_use_head") is False else ()
 
 
+# The default and the other poolings of a VLM's tower, by its model_type; towers without CLS have the mean.
+_TOWERS: Mapping[str, tuple[str, ...]] = {
+    "clip_vision_model": ("cls", "pooler", "mean"),
+    "internvl_vision": ("mean", "cls"),
+}
+_MEANS = (
+    "siglip_vision_model",
+    "idefics3_vision",
+    "llama4_vision_model",
+    "qwen2_5_vl_vision",
+    "qwen3_vl_vision",
+)
+
+
+def part_family(config: Mapping[str, Any], part: str, where: str) -> EncoderFamily:
+    """Return the family of one part of the VLM that a config.json names.
+
+    Args:
+        config: the content of config.json.
+        part: "vision" or "projected".
+        where: the model's name, for errors.
+
+    Raises:
+        ModelError: it is no VLM that is known here, or its tower is unknown.
+    """
+    vlm = vlm_of(config, part, where)
+    tower = vlm.tower_of(config)
+    if tower not in _TOWERS and tower not in _MEANS:
+        raise ModelError(
+            f"{where}: the tower of this {vlm.name} model is a {shortened(repr(tower), 60)}, which is not "
+            f"known here; known: {', '.join((*_TOWERS, *_MEANS))}"
+        )
+    poolings = _TOWERS.get(tower, ("mean",)) if part == "vision" else ("mean",)
+    return EncoderFamily(
+        vlm.name,
+        f"alignbench.encoders.vlm:load_{part}",
+        poolings[0],
+        poolings,
+        cls="cls" in poolings,
+        wanted=vlm.keys_of(part),
+        takes="patches" if vlm.inputs == ("pixel_values",) else "any",
+    )
+
+
 def family_of(config: Mapping[str, Any], where: str) -> EncoderFamily:
     """Return the family that a config.json (or open_clip_config.json) names.
 
@@ -204,5 +249,6 @@ def family_of(config: Mapping[str, Any], where: str) -> EncoderFamily:
         return OPEN_CLIP
     raise ModelError(
         f"{where}: model_type {shortened(repr(model_type), 60)} in config.json is no vision encoder that is "
-        f"known here; known: {', '.join(BY_MODEL_TYPE)}; or register an object with embed(images)"
+        f"known here{parts_hint(config, 'vision')}; known: {', '.join(BY_MODEL_TYPE)}; or register an object "
+        f"with embed(images)"
     )

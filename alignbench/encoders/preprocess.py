@@ -84,11 +84,21 @@ def load_prepare(folder: Path, fit: str) -> Prepare:
     Raises:
         ModelError: there is none, or transformers does not know it.
     """
+    processor = image_processor(folder)
+    with guarded(str(folder), "no usable preprocessor_config.json", "save the processor, too"):
+        return Prepare(processor, fit)
+
+
+def image_processor(folder: Path) -> Any:
+    """Return transformers' processor of images that a folder describes.
+
+    Raises:
+        ModelError: there is none, or transformers does not know it.
+    """
     with quiet(), guarded(str(folder), "no usable preprocessor_config.json", "save the processor, too"):
-        processor = transformers_class("AutoImageProcessor").from_pretrained(
+        return transformers_class("AutoImageProcessor").from_pretrained(
             folder, backend="torchvision", local_files_only=True, trust_remote_code=False
         )
-        return Prepare(processor, fit)
 
 
 def fit_image(image: Image.Image, fit: str, size: tuple[int, int]) -> Image.Image:

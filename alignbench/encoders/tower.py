@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -54,8 +54,8 @@ class ToPixels(Protocol):
         """The description of how; None if it can't be given in a line."""
         ...
 
-    def __call__(self, image: Image.Image) -> Tensor:
-        """Return the pixels of an image, float32 [3, h, w]."""
+    def __call__(self, image: Image.Image) -> Any:
+        """Return the pixels of an image, float32 [3, h, w], or what else its tower's `run_pixels` takes."""
         ...
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 import numpy as np
 
 from alignbench.errors import DataError, ModelError
-from alignbench.llms.families import family_of
+from alignbench.llms.families import family_of, text_part_family
 from alignbench.llms.options import LLMOptions
 from alignbench.weights.config_tensors import check_padding
 from alignbench.weights.digest import preprocessing_digest
@@ -39,7 +39,7 @@ class TextHandle(Handle[ModelFamily, LLMOptions, L]):
     side: ClassVar[Literal["text"]] = "text"
 
     def _family_of(self, config: Mapping[str, Any]) -> ModelFamily:
-        return family_of(config, self.name)
+        return (text_part_family if self.source.part else family_of)(config, self.name)
 
     def _shaped_by(self, located: Location, family: ModelFamily) -> dict[str, Any]:
         options = self.options

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError
 from alignbench.weights.family import ModelFamily
+from alignbench.weights.parts import parts_hint, vlm_of
 from alignbench.weights.text import shortened
 
 if TYPE_CHECKING:
@@ -47,6 +48,22 @@ def name_of(config: Mapping[str, Any]) -> str:
     return BY_MODEL_TYPE.get(str(config.get("model_type")), OTHER).name
 
 
+def text_part_family(config: Mapping[str, Any], where: str) -> ModelFamily:
+    """Return the family of the LLM of the VLM that a config.json names.
+
+    Raises:
+        ModelError: it is no VLM that is known here.
+    """
+    vlm = vlm_of(config, "text", where)
+    own = config.get("text_config")
+    return ModelFamily(
+        name_of(own if isinstance(own, dict) else {}),
+        _here("vlm_text"),
+        wanted=vlm.keys_of("text"),
+        fp16_safe=vlm.fp16_safe,
+    )
+
+
 def family_of(config: Mapping[str, Any], where: str) -> ModelFamily:
     """Return the family that a config.json names.
 
@@ -57,6 +74,7 @@ def family_of(config: Mapping[str, Any], where: str) -> ModelFamily:
     if isinstance(model_type, str) and model_type in BY_MODEL_TYPE:
         return BY_MODEL_TYPE[model_type]
     raise ModelError(
-        f"{where}: model_type {shortened(repr(model_type), 60)} in config.json is no LLM that is known here; "
-        f"known: {', '.join(BY_MODEL_TYPE)}; or register an object with embed(texts)"
+        f"{where}: model_type {shortened(repr(model_type), 60)} in config.json is no LLM that is known "
+        f"here{parts_hint(config, 'text')}; known: {', '.join(BY_MODEL_TYPE)}; or register an object "
+        f"with embed(texts)"
     )

@@ -10,6 +10,7 @@ from alignbench.errors import ModelError
 from alignbench.weights.arrays import arrays
 from alignbench.weights.custom import Custom, adopt
 from alignbench.weights.handle import Handle
+from alignbench.weights.parts import part_source
 from alignbench.weights.recipe import CatalogEntry, at_hand, embedded_source, folder_source, plain_source
 from alignbench.weights.source import FolderSource, HubSource
 from alignbench.weights.spec import Spec, parse_spec
@@ -97,7 +98,9 @@ class Catalog(Generic[H]):
             return arrays(spec, self.side, l2=options.l2, asked=options.asked())
         if spec.kind != "name":
             family, source = self._find(spec, allow_pickle)
-            return self.handle(spec.alias, source, options, family=family)
+            return self.handle(spec.alias, part_source(source, spec.part), options, family=family)
+        if spec.part:
+            return self._part(spec, options, allow_pickle, self._sources(sources))
         entry = self.entries.get(spec.target) if spec.target in self.entries else CatalogEntry("")
         if not isinstance(entry, CatalogEntry):
             made = entry() if inspect.isclass(entry) or inspect.isfunction(entry) else entry
@@ -107,7 +110,8 @@ class Catalog(Generic[H]):
         else:
             source = self._configured(spec, entry, self._sources(sources), allow_pickle)
             # A folder says itself what it is, whatever name the configuration gave it.
-            family = None if isinstance(source, FolderSource) else self.families.get(entry.family)
+            told = isinstance(source, FolderSource) or bool(source.part)
+            family = None if told else self.families.get(entry.family)
         handle = self.handle(spec.alias, source, options, family=family, weights=entry.weights)
         if not standins or entry.weights != "pretrained" or at_hand(source, handle.wanted):
             return handle
@@ -123,6 +127,18 @@ class Catalog(Generic[H]):
             weights="stand-in",
             stand_in_for=spec.alias,
         )
+
+    def _part(self, spec: Spec, options: ModelOptions, allow_pickle: bool, sources: Mapping[str, str]) -> H:
+        """Return a part of a VLM that the configuration names."""
+        if spec.target not in sources:
+            raise ModelError(f"{spec.alias}: {spec.target} is no VLM, so there is no #{spec.part} of it")
+        source = self._configured(spec, CatalogEntry(""), sources, allow_pickle)
+        if source.part:
+            raise ModelError(
+                f"{spec.alias}: the configuration's {spec.target} is already a part of a VLM "
+                f"({source.label}); leave out #{spec.part}"
+            )
+        return self.handle(spec.alias, part_source(source, spec.part), options)
 
     def _find(self, spec: Spec, allow_pickle: bool) -> tuple[ModelFamily | None, Source]:
         if spec.kind == "hf":
@@ -143,6 +159,7 @@ class Catalog(Generic[H]):
         return plain_source(
             sources[spec.target],
             name=spec.alias,
+            noun=self.noun,
             stand_in=recipe.stand_in,
             allow_pickle=allow_pickle,
             needs=self.needs,

@@ -167,9 +167,11 @@ class Handle(ABC, Generic[F, O, L]):
             ModelError: the family lacks the pooling or layer, the family is unknown, or the files show that
                 they can't be loaded, are quantized, or are an adapter.
         """
-        located = self.source.locate()
+        # The configuration often names the family beforehand; then only the files that it needs are touched.
+        wanted = self.wanted
+        located = self.source.locate(wanted)
         self._check(self.known_family())
-        if self.wanted is not None:
+        if self.wanted != wanted:
             located = self.source.locate(self.wanted)
         self._check_files(located)
         self._located = located

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from alignbench.errors import ModelError, WeightsMissingError
 from alignbench.paths import is_dir, user_path
 from alignbench.weights.files import PREPROCESSING
+from alignbench.weights.parts import part_source
 from alignbench.weights.source import FolderSource, HubSource
-from alignbench.weights.spec import looks_like_path
+from alignbench.weights.spec import looks_like_path, split_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,11 +57,25 @@ def plain_source(
     target: str,
     *,
     name: str,
+    noun: str,
     stand_in: str | None = None,
     allow_pickle: bool = False,
     needs: tuple[str, ...] = PREPROCESSING,
 ) -> Source:
-    """Return the source of a configured name: a folder if it looks like one, else a repository of the Hub."""
+    """Return the source of a configured name: a folder if it looks like one, else a repository of the Hub.
+
+    `#part` at the end names a part of a VLM.
+
+    Raises:
+        ConfigError: there is no such part, or it is of the other side.
+    """
+    whole, part = split_part(target, noun)
+    return part_source(_whole_source(whole, name, stand_in, allow_pickle, needs), part)
+
+
+def _whole_source(
+    target: str, name: str, stand_in: str | None, allow_pickle: bool, needs: tuple[str, ...]
+) -> Source:
     text = target.removeprefix("hf:")
     if text == target and (target.startswith((".", "/", "~")) or is_dir(user_path(target, name))):
         return folder_source(target, allow_pickle=allow_pickle)

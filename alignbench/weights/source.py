@@ -73,6 +73,11 @@ class Source(ABC):
     label: str
 
     @property
+    def part(self) -> str:
+        """The part of a VLM that is meant: "vision", "projected" or "text"; "" for a whole model."""
+        return ""
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader has to know about a model from here."""
         return ()

@@ -12,12 +12,12 @@ from alignbench.paths import is_dir, user_path
 from alignbench.registry import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
 Kind = Literal["name", "hf", "folder", "open_clip", "timm", "gguf", "npy"]
 FORMS = (
-    "a name, hf:org/name[@revision], a folder, open_clip:model/tag, timm:name[@checkpoint], gguf:file.gguf "
-    "or npy:file.npy"
+    "a name, hf:org/name[@revision][#part], a folder[#part], open_clip:model/tag, timm:name[@checkpoint], "
+    "gguf:file.gguf or npy:file.npy"
 )
 
 _PREFIXES: tuple[Kind, ...] = ("hf", "open_clip", "timm", "gguf", "npy")
@@ -26,6 +26,8 @@ _PREFIXES: tuple[Kind, ...] = ("hf", "open_clip", "timm", "gguf", "npy")
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 # The possible end of a library model's spec: how an image becomes pixels, if the library has it wrong.
 _PIXELS = re.compile(r"(?:\+(?:mean|std|crop|interpolation|size)=[^+]*)+$")
+# The parts of a VLM, and the options that take them.
+PARTS: Mapping[str, str] = {"vision": "encoder", "projected": "encoder", "text": "LLM"}
 _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
@@ -39,6 +41,7 @@ class Spec:
         target: a registered name, `org/name`, a path, or a model of a library.
         detail: the revision of a Hub repository, open_clip's tag, timm's checkpoint.
         pixels: how an image becomes pixels, as it is written at the end of the spec: `+mean=.5+std=.5`.
+        part: the part of a VLM: "vision", "projected" or "text"; "" for a whole model.
     """
 
     alias: str
@@ -46,10 +49,11 @@ class Spec:
     target: str
     detail: str | None = None
     pixels: str = ""
+    part: str = ""
 
 
 def parse_spec(text: str, what: str, known: Collection[str]) -> Spec:
-    """Parse `[alias=]spec`, without looking at a file or using the network.
+    """Parse `[alias=]spec[#part]`, without looking at a file or using the network.
 
     Args:
         text: one entry of `--encoders` or `--llms`.
@@ -59,17 +63,19 @@ def parse_spec(text: str, what: str, known: Collection[str]) -> Spec:
     Raises:
         UnknownNameError: it has none of the forms, and is not a registered name.
         ConfigError: the alias, or the name in its place, is invalid; or the part after the prefix has the
-            wrong form.
+            wrong form; or the part of a VLM is unknown, or of the other side.
     """
     rest, pixels = _split_pixels(text.strip())
-    alias, body = _split_alias(rest, what)
+    alias, whole = _split_alias(rest, what)
+    body, part = split_part(whole, what)
     if pixels and not body.startswith(("timm:", "open_clip:")):
         raise ConfigError(
             f"{what} {text!r}: {pixels} can be given with timm: and open_clip: only; other models say in a "
             f"file of theirs (preprocessor_config.json) how an image becomes pixels: change it there"
         )
     if body in known:
-        return Spec(alias or check_alias(body, what), "name", body)
+        own = f"{check_alias(body, what)}-{part}" if part else body
+        return Spec(alias or check_alias(own, what), "name", body, part=part)
     prefix, colon, rest = body.partition(":")
     if colon and prefix in _PREFIXES:
         kind, target, detail = _taken_apart(prefix, rest, body, what)
@@ -77,7 +83,36 @@ def parse_spec(text: str, what: str, known: Collection[str]) -> Spec:
         kind, target, detail = "folder", str(user_path(body, what)), None
     else:
         raise UnknownNameError(f"{unknown(what, body, dict.fromkeys(known))}; or {FORMS}")
-    return Spec(alias or _default_alias(kind, target, detail), kind, target, detail, pixels)
+    if part and kind not in {"hf", "folder"}:
+        raise ConfigError(
+            f"{what} {text!r}: #{part} is a part of a VLM in a folder or a repository (hf:), and {kind}: "
+            f"names no VLM; leave out #{part}"
+        )
+    return Spec(alias or _default_alias(kind, target, detail, part), kind, target, detail, pixels, part)
+
+
+def split_part(text: str, what: str) -> tuple[str, str]:
+    """Return a spec without its `#part`, and the part; "" if there is none.
+
+    Args:
+        text: a spec without alias.
+        what: "encoder" or "LLM".
+
+    Raises:
+        ConfigError: there is no such part of a VLM, or it is of the other side.
+    """
+    body, mark, part = text.rpartition("#")
+    if not mark or is_dir(text):
+        return text, ""
+    if part not in PARTS:
+        raise ConfigError(
+            f"{what} {text!r}: there is no part #{part}; the parts of a VLM are #vision (its tower), "
+            f"#projected (its image tokens, in the LLM's space) and #text (its LLM)"
+        )
+    if PARTS[part] != what:
+        option = "--encoders" if PARTS[part] == "encoder" else "--llms"
+        raise ConfigError(f"{what} {text!r}: #{part} of a VLM is an {PARTS[part]}; give it to {option}")
+    return body, part
 
 
 def looks_like_path(text: str) -> bool:
@@ -128,7 +163,7 @@ def _taken_apart(prefix: str, rest: str, body: str, what: str) -> tuple[Kind, st
     return kind, target, detail
 
 
-def _default_alias(kind: Kind, target: str, detail: str | None) -> str:
+def _default_alias(kind: Kind, target: str, detail: str | None, part: str) -> str:
     if kind == "open_clip":
         stem = f"{target}-{Path(detail or '').stem}"
     elif kind in {"gguf", "npy"}:
@@ -137,4 +172,5 @@ def _default_alias(kind: Kind, target: str, detail: str | None) -> str:
         stem = target
     else:
         stem = Path(target).resolve().name if kind == "folder" else target.rpartition("/")[2]
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-._")[:40] or kind
+    end = f"-{part}" if part else ""
+    return (re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-._")[: 40 - len(end)] or kind) + end
