@@ -74,6 +74,11 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
         return self.own_family().poolings
 
     @property
+    def no_patches(self) -> str:
+        """Why its patches can't be compared between images; "" if they can, or while the family is unknown."""
+        return self.family.no_patches if self.family is not None else ""
+
+    @property
     def pixels(self) -> Pixels | None:
         """How an image becomes pixels; None if only a load can tell."""
         if self._weights == "random":

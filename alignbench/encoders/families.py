@@ -35,6 +35,7 @@ class EncoderFamily(ModelFamily):
         first_layer: the number of the first hidden layer that it returns.
         takes: the image sizes that its models accept besides the configured one.
         varies: whether its poolings differ from model to model, so that the model itself has to be asked.
+        no_patches: why its patches can't be compared between images; "" if they can.
         whose: what has the poolings, for errors, if it is a single model; "" for all encoders of the family.
     """
 
@@ -47,6 +48,7 @@ class EncoderFamily(ModelFamily):
     first_layer: int = 0
     takes: Takes = "any"
     varies: bool = False
+    no_patches: str = ""
     whose: str = ""
 
     def without(self, lacks: Collection[str]) -> EncoderFamily:
@@ -231,6 +233,7 @@ def part_family(config: Mapping[str, Any], part: str, where: str) -> EncoderFami
         cls="cls" in poolings,
         wanted=vlm.keys_of(part),
         takes="patches" if vlm.inputs == ("pixel_values",) else "any",
+        no_patches=vlm.no_patches.get(part, ""),
     )
 
 

@@ -110,11 +110,8 @@ class VisionPart(PartTower):
         Raises:
             ModelError: the tower orders its patches by windows.
         """
-        if "image_grid_thw" in self.vlm.inputs:
-            raise ModelError(
-                f"{self.vlm.name} towers order their patches by the blocks that they merge; take #projected "
-                f"for image tokens row by row"
-            )
+        if why := self.vlm.no_patches.get("vision"):
+            raise ModelError(f"there are no patches: {why}")
         return super().patches(features, pooling)
 
     def _pass(self, views: Views, *, hidden: bool) -> Any:

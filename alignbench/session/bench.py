@@ -96,7 +96,10 @@ class SessionBench:
             encoder = next(known for known in self.session.encoders.values() if known.info.label == label)
         has_patches: bool = gives_patches(encoder)
         if not has_patches:
-            raise NotApplicableError(f"{encoder.info.label} gives no patch embeddings")
+            why = getattr(encoder, "no_patches", "")
+            raise NotApplicableError(
+                f"{encoder.info.label} gives no patch embeddings{f': {why}' if why else ''}"
+            )
         return self.session.patches(encoder)
 
     def layers(self, model: Encoder | LLM | Custom) -> Layers:

@@ -357,7 +357,7 @@ def test_an_image_in_its_own_shape_has_no_size_to_fit(vlms: Callable[[str], Path
         part(vlms("qwen3_vl"), "vision", fit="pad")
     with pytest.raises(ModelError, match="different numbers of tokens here"):
         part(vlms("qwen3_vl"), "projected").patches(tiny.images())
-    with pytest.raises(ModelError, match="order their patches by the blocks that they merge"):
+    with pytest.raises(ModelError, match="ordered by the blocks that the tower merges"):
         part(vlms("qwen3_vl"), "vision").patches(tiny.images(1))
     assert part(vlms("llava_next"), "projected", fit="pad").embed(tiny.images()).shape == (5, 24)
 

@@ -34,6 +34,7 @@ class Vlm:
         inputs: what transformers' `get_image_features` takes of the processor's output.
         whole: the position, among a processor's views of an image, of the one that shows all of it.
         fp16_safe: whether the LLM's activations stay below float16's 65,504.
+        no_patches: why the patches of a part can't be compared between images, by part.
         notes: what a reader of the scores of a part has to know, by part.
     """
 
@@ -52,6 +53,7 @@ class Vlm:
     inputs: tuple[str, ...] = ("pixel_values",)
     whole: int = 0
     fp16_safe: bool = True
+    no_patches: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def keys_of(self, part: str) -> tuple[str, ...]:
@@ -64,6 +66,9 @@ class Vlm:
         """Return the model_type of the vision tower."""
         vision = config.get("vision_config")
         return self.tower or str(vision.get("model_type") if isinstance(vision, dict) else None)
+
+
+_UNEVEN = {"projected": "images of different shapes have different numbers of image tokens"}
 
 
 def _both(module: str) -> dict[str, str]:
@@ -88,6 +93,7 @@ def _idefics(name: str) -> Vlm:
         tower="idefics3_vision",
         inputs=("pixel_values", "pixel_attention_mask"),
         whole=-1,
+        no_patches=_UNEVEN,
     )
 
 
@@ -102,14 +108,19 @@ def _qwen(name: str, tower: str, **more: Any) -> Vlm:
         projector_module="",
         tower=tower,
         inputs=("pixel_values", "image_grid_thw"),
+        no_patches=_UNEVEN | {"vision": "they are ordered by the blocks that the tower merges"},
         **more,
     )
 
 
 _NEWLINE = {"model.image_newline": "image_newline", "image_newline": "image_newline"}
-_TILED: dict[str, Any] = {"single": _NEWLINE, "inputs": ("pixel_values", "image_sizes")}
+_TILED: dict[str, Any] = {
+    "single": _NEWLINE,
+    "inputs": ("pixel_values", "image_sizes"),
+    "no_patches": _UNEVEN,
+}
 _DEEPSTACK = {
-    "projected": "its LLM also adds DeepStack features of the tower to its first layers; they are not in these"
+    "projected": "its LLM also takes DeepStack features of the tower in its first layers, beside these tokens"
 }
 _PREFIX = {
     "text": "the VLM reads prompts in both directions and answers in one; here, texts are read as answers are"
@@ -131,6 +142,7 @@ VLMS: Mapping[str, Vlm] = {
         "vision_model",
         tower="llama4_vision_model",
         whole=-1,
+        no_patches=_UNEVEN,
     ),
     "qwen2_5_vl": _qwen("qwen2.5-vl", "qwen2_5_vl_vision"),
     "qwen3_vl": _qwen("qwen3-vl", "qwen3_vl_vision", notes=_DEEPSTACK),

@@ -174,8 +174,8 @@ def prepares_texts(model: object) -> TypeGuard[PreparesTexts]:
 
 
 def gives_patches(model: object) -> TypeGuard[GivesPatches]:
-    """Whether the model returns a vector for each patch."""
-    return has(model, GivesPatches)
+    """Whether the model returns a vector for each patch, as many for each image, in the order of its rows."""
+    return has(model, GivesPatches) and not getattr(model, "no_patches", "")
 
 
 def prepares_patches(model: object) -> TypeGuard[PreparesPatches]:
