@@ -75,7 +75,7 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
 
     @property
     def no_patches(self) -> str:
-        """Why its patches can't be compared between images; "" if they can, or while the family is unknown."""
+        """Why its patches can't be compared between images; "" if they can, or if that is unknown."""
         return self.family.no_patches if self.family is not None else ""
 
     @property

@@ -79,6 +79,21 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="module")
+def vlms(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives the folder of a tiny vision-language model of a family, made once a module."""
+    from alignbench.tests import tiny_vlms
+
+    made: dict[str, Path] = {}
+
+    def folder(family: str) -> Path:
+        if family not in made:
+            made[family] = tiny_vlms.vlm(family, tmp_path_factory.mktemp("vlm") / family)
+        return made[family]
+
+    return folder
+
+
+@pytest.fixture(scope="module")
 def one_torch_thread() -> Iterator[None]:
     """Have torch compute with one thread: the tests' models are too small for more."""
     import torch

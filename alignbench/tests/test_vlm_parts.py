@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import json
-import re
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
 
 from alignbench.encoders import resolve
-from alignbench.errors import ConfigError, ModelError
+from alignbench.errors import ModelError
 from alignbench.llms import resolve as resolve_llm
 from alignbench.tests import tiny_models as tiny
 from alignbench.tests import tiny_vlms
+from alignbench.tests.tiny_vlms import part
 from alignbench.weights.loading import quiet
 from alignbench.weights.parts import VLMS
 
@@ -31,29 +28,6 @@ if TYPE_CHECKING:
 hf: Any = transformers
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 FAMILIES = list(tiny_vlms.VLMS)
-
-
-@pytest.fixture(scope="module")
-def vlms(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    made: dict[str, Path] = {}
-
-    def folder(name: str) -> Path:
-        if name not in made:
-            made[name] = tiny_vlms.vlm(name, tmp_path_factory.mktemp("vlm") / name)
-        return made[name]
-
-    return folder
-
-
-@pytest.fixture
-def copied(vlms: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
-    return lambda name: shutil.copytree(vlms(name), tmp_path / name)
-
-
-def part(folder: Path, name: str, **options: Any) -> Any:
-    made: Any = (resolve_llm if name == "text" else resolve)(f"{folder}#{name}", l2=False, **options)
-    made.load("cpu", "float32")
-    return made
 
 
 def made_inputs(folder: Path) -> Iterator[Any]:
@@ -202,156 +176,6 @@ def test_cls_of_a_clip_tower_is_that_of_the_clip_it_came_from(vlms: Callable[[st
     )
 
 
-def newer(key: str) -> str:
-    """Return the key of a LLaVA and its like as newer versions of transformers write it."""
-    key = key.replace("language_model.lm_head.", "lm_head.").replace(
-        "language_model.model.", "language_model."
-    )
-    return key if key.startswith("lm_head") else f"model.{key}"
-
-
-def older_tower(key: str) -> str:
-    return re.sub(r"^vision_tower\.", "vision_tower.vision_model.", key)
-
-
-def newer_qwen(key: str) -> str:
-    if key.startswith("visual."):
-        return f"model.{key}"
-    return re.sub(r"^model\.(?!visual)", "model.language_model.", key)
-
-
-@pytest.mark.parametrize(
-    ("family", "rename"),
-    [
-        ("llava", newer),
-        ("llava", older_tower),
-        ("llava_next", newer),
-        ("internvl", newer),
-        ("paligemma2", newer),
-        ("gemma3", newer),
-        ("gemma3", older_tower),
-        ("qwen2_5_vl", newer_qwen),
-    ],
-)
-def test_both_layouts_of_keys_give_the_same(
-    vlms: Callable[[str], Path], copied: Callable[[str], Path], family: str, rename: Callable[[str], str]
-) -> None:
-    other = copied(family)
-    tiny.rename_keys(other, rename)
-    for name, items in (("vision", tiny.images(2)), ("projected", tiny.images(2)), ("text", tiny.TEXTS)):
-        assert np.array_equal(part(other, name).embed(items), part(vlms(family), name).embed(items))
-
-
-@pytest.mark.parametrize("family", ["llava_next", "qwen2_5_vl", "smolvlm"])
-def test_only_the_shards_of_the_part_are_opened(
-    vlms: Callable[[str], Path], copied: Callable[[str], Path], family: str
-) -> None:
-    folder = copied(family)
-    is_text = re.compile(r"(language_model|model\.text_model|model\.(layers|embed_tokens|norm)|lm_head)\b")
-    of_text, of_vision = tiny_vlms.sharded(folder, lambda key: bool(is_text.match(key)))
-    expected = {name: part(vlms(family), name).embed(tiny.images(2)) for name in ("vision", "projected")}
-    text = part(vlms(family), "text").embed(tiny.TEXTS)
-    vision_bytes = of_vision.read_bytes()
-    of_vision.write_bytes(b"damaged")
-    tiny.close(part(folder, "text").embed(tiny.TEXTS), text)
-    of_vision.write_bytes(vision_bytes)
-    of_text.unlink()
-    for name, values in expected.items():
-        model = part(folder, name)
-        tiny.close(model.embed(tiny.images(2)), values)
-        assert model.locate().weights == (of_vision,)
-
-
-def test_the_identity_of_a_part_is_that_of_its_files(copied: Callable[[str], Path]) -> None:
-    folder = copied("llava")
-    of_text, _ = tiny_vlms.sharded(folder, lambda key: key.startswith("language_model"))
-    before = {name: resolve(f"{folder}#{name}").fingerprint() for name in ("vision", "projected")}
-    assert before["vision"] != before["projected"]
-    assert before["vision"]["source"] == f"{folder}#vision"
-    tensors = load_file(of_text)
-    tensors["language_model.lm_head.weight"] += 1
-    save_file(tensors, of_text, metadata={"format": "pt"})
-    assert resolve(f"{folder}#vision").fingerprint() == before["vision"]
-
-
-@pytest.mark.parametrize(
-    ("family", "name", "key"),
-    [
-        ("llava", "vision", "vision_tower.encoder.layers.1.mlp.fc1.bias"),
-        ("llava", "projected", "multi_modal_projector.linear_2.bias"),
-        ("llava", "text", "language_model.model.layers.0.mlp.up_proj.weight"),
-        ("llava_next", "projected", "image_newline"),
-        ("gemma3", "projected", "multi_modal_projector.mm_soft_emb_norm.weight"),
-        ("smolvlm", "projected", "model.connector.modality_projection.proj.weight"),
-        ("qwen3_vl", "projected", "model.visual.merger.norm.weight"),
-        ("llama4", "vision", "vision_model.class_embedding"),
-    ],
-)
-def test_a_missing_weight_of_the_part_is_refused_and_of_another_is_not(
-    copied: Callable[[str], Path], family: str, name: str, key: str
-) -> None:
-    folder = copied(family)
-    keys = set(load_file(folder / "model.safetensors"))
-    assert key in keys
-    tiny.rename_keys(folder, lambda own: None if own == key else own)
-    with pytest.raises(ModelError, match="missing from the checkpoint"):
-        part(folder, name)
-    with pytest.raises(ModelError, match="missing from the checkpoint"):
-        (resolve_llm if name == "text" else resolve)(f"{folder}#{name}").examine()
-    part(folder, "vision" if name == "text" else "text")
-
-
-def test_a_projector_of_another_width_is_refused(copied: Callable[[str], Path]) -> None:
-    folder = copied("llava_next")
-    path = folder / "model.safetensors"
-    tensors = load_file(path)
-    save_file({**tensors, "image_newline": torch.zeros(7)}, path, metadata={"format": "pt"})
-    with pytest.raises(
-        ModelError, match=r"of another shape in the checkpoint, as 'image_newline' \(\(7,\) for"
-    ):
-        part(folder, "projected")
-    part(folder, "vision")
-
-
-@pytest.mark.parametrize(
-    ("key", "message"),
-    [
-        ("audio_tower.layers.0.weight", "no place in any part of a llava model, as 'audio_tower.layers.0"),
-        ("vision_tower.encoder.layers.3.mlp.fc1.bias", "have no place in CLIPVisionModel"),
-        ("vision_tower.encoder.layers.0.mlp.fc1.weight_scale", "belong to quantized weights"),
-        ("model.vision_tower.pre_layrnorm.bias", "twice, under two prefixes"),
-    ],
-)
-def test_a_weight_that_would_change_the_part_is_refused(
-    copied: Callable[[str], Path], key: str, message: str
-) -> None:
-    folder = copied("llava")
-    path = folder / "model.safetensors"
-    save_file({**load_file(path), key: torch.ones(48)}, path, metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=message):
-        part(folder, "vision")
-
-
-def test_numbers_that_are_none_are_refused(copied: Callable[[str], Path]) -> None:
-    folder = copied("llava")
-    path = folder / "model.safetensors"
-    tensors = load_file(path)
-    tensors["multi_modal_projector.linear_2.bias"][0] = float("nan")
-    save_file(tensors, path, metadata={"format": "pt"})
-    assert not np.isfinite(part(folder, "projected").embed(tiny.images(1))).all()
-    assert np.isfinite(part(folder, "vision").embed(tiny.images(1))).all()
-
-
-def test_a_tower_that_is_not_known_is_refused(copied: Callable[[str], Path]) -> None:
-    folder = copied("llava")
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    tiny.edit_config(folder, vision_config={**config["vision_config"], "model_type": "vivit"})
-    with pytest.raises(
-        ModelError, match="the tower of this llava model is a 'vivit', which is not known here"
-    ):
-        resolve(f"{folder}#vision").locate()
-
-
 def test_an_image_in_its_own_shape_has_no_size_to_fit(vlms: Callable[[str], Path]) -> None:
     with pytest.raises(ModelError, match="read an image in its own shape"):
         part(vlms("qwen3_vl"), "vision", fit="pad")
@@ -381,58 +205,12 @@ def test_the_head_of_an_llm_continues_as_the_whole_vlm_does(vlms: Callable[[str]
         tiny.close(llm.decoder.model(input_ids=ids).logits, logits)
 
 
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        ("{llava}#tower", "no part #tower; the parts of a VLM are #vision .*#projected .*#text"),
-        ("{llava}#", "no part #; the parts of a VLM are"),
-        ("{llava}#text", "#text of a VLM is an LLM; give it to --llms"),
-        ("timm:resnet18#vision", "timm: names no VLM; leave out #vision"),
-        ("mini-clip#vision", "mini-clip is no VLM"),
-    ],
-)
-def test_a_spec_of_no_part_says_what_to_write(vlms: Callable[[str], Path], spec: str, message: str) -> None:
-    with pytest.raises((ConfigError, ModelError), match=message):
-        resolve(spec.format(llava=vlms("llava")))
-
-
-def test_a_model_that_is_no_vlm_has_no_parts(folders: Callable[[str], Path]) -> None:
-    with pytest.raises(ModelError, match=r"'clip' in config.json is no VLM .* there is no #vision of it"):
-        resolve(f"{folders('clip')}#vision").locate()
-    with pytest.raises(ModelError, match="is no VLM"):
-        resolve_llm(f"{folders('llama')}#text").locate()
-
-
-@pytest.mark.parametrize("family", ["llava", "qwen3_vl", "gemma3"])
-def test_a_vlm_without_a_part_names_them(vlms: Callable[[str], Path], family: str) -> None:
-    with pytest.raises(ModelError, match=r"it is a VLM: name the part, with #vision .* or #projected"):
-        resolve(str(vlms(family))).locate()
-    if family != "gemma3":  # its text side has always been loaded without a word
-        with pytest.raises(ModelError, match=r"it is a VLM: name the part, with #text"):
-            resolve_llm(str(vlms(family))).locate()
-
-
 def test_projected_is_what_paligemma_has_always_been(vlms: Callable[[str], Path]) -> None:
     plain: Any = resolve(str(vlms("paligemma")), l2=False)
     plain.load("cpu", "float32")
     images = tiny.images()
     tiny.close(part(vlms("paligemma"), "projected").embed(images), plain.embed(images), 1e-6)
     assert plain.pooling == "projected"
-
-
-def test_names_and_aliases_take_parts(vlms: Callable[[str], Path], tmp_path: Path) -> None:
-    sources = {"mine": str(vlms("llava")), "image": f"{vlms('llava')}#projected"}
-    assert resolve("mine#vision", sources=sources).info.name == "mine-vision"
-    assert resolve("after=mine#vision", sources=sources).info.name == "after"
-    tokens: Any = resolve("image", sources=sources, l2=False)
-    tokens.load("cpu", "float32")
-    tiny.close(tokens.embed(tiny.images()), part(vlms("llava"), "projected").embed(tiny.images()))
-    with pytest.raises(ModelError, match="is already a part of a VLM"):
-        resolve("image#vision", sources=sources)
-    odd = shutil.copytree(vlms("llava"), tmp_path / "odd#text")
-    with pytest.raises(ModelError, match="it is a VLM: name the part"):
-        resolve(str(odd)).locate()  # a folder of that name, not a part
-    assert resolve(f"{odd}#vision").info.source.endswith("odd#text#vision")
 
 
 def test_every_family_is_tried_here() -> None:

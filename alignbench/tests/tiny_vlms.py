@@ -9,6 +9,8 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from alignbench.encoders import resolve
+from alignbench.llms import resolve as resolve_llm
 from alignbench.tests import tiny_models as tiny
 
 if TYPE_CHECKING:
@@ -179,6 +181,13 @@ def vlm(name: str, folder: Path) -> Path:
     config, processor = VLMS[name]()
     model = transformers.AutoModelForImageTextToText.from_config(config)
     return tiny.save(tiny.scattered(model), folder, processor, tiny.tokenizer())
+
+
+def part(folder: Path, name: str, **options: Any) -> Any:
+    """Return a part of the VLM in a folder, loaded in float32 on the CPU; its vectors keep their lengths."""
+    made: Any = (resolve_llm if name == "text" else resolve)(f"{folder}#{name}", l2=False, **options)
+    made.load("cpu", "float32")
+    return made
 
 
 def own_model(folder: Path) -> Any:
