@@ -232,6 +232,7 @@ def part_family(config: Mapping[str, Any], part: str, where: str) -> EncoderFami
         poolings,
         cls="cls" in poolings,
         wanted=vlm.keys_of(part),
+        attends="cls" if "cls" in poolings else None,
         takes="patches" if vlm.inputs == ("pixel_values",) else "any",
         no_patches=vlm.no_patches.get(part, ""),
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from alignbench.encoders.maps import cls_attention
 from alignbench.encoders.tower import Features, Tower, as_array
 from alignbench.encoders.views import PrepareViews, Views, size_of_view
 from alignbench.errors import LayersMissingError, ModelError
@@ -103,6 +104,11 @@ class VisionPart(PartTower):
         cls = out.pooler_output if self.tower == "clip_vision_model" else None
         tokens = self._batched(out.last_hidden_state)
         return states, Features(tokens, cls=tokens[:, 0] if cls is None and self.special else cls)
+
+    def attention(self, pixels: Any) -> Tensor:
+        """Return what CLS pays to each patch in the last layer."""
+        tower = getattr(self.model, self.vlm.vision_module)
+        return cls_attention(tower, tower, pixels.pixels, self.special)
 
     def patches(self, features: Features, pooling: str) -> Tensor:
         """Return the tower's patches row by row, [b, p, d].

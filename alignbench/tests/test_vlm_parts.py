@@ -18,6 +18,7 @@ from alignbench.tests import tiny_vlms
 from alignbench.tests.tiny_vlms import part
 from alignbench.weights.loading import quiet
 from alignbench.weights.parts import VLMS
+from alignbench.weights.protocols import gives_patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -162,6 +163,19 @@ def test_hidden_layers_are_those_of_the_tower(vlms: Callable[[str], Path], famil
     tiny.close(layers[:, -len(poolings) + poolings.index("mean")], model.embed(images))
 
 
+@pytest.mark.parametrize("family", ["llava", "internvl"])
+def test_attention_of_a_tower_with_cls_is_its_last_layers(vlms: Callable[[str], Path], family: str) -> None:
+    with quiet():
+        tower = tiny_vlms.own_model(vlms(family)).model.vision_tower
+    tower.set_attn_implementation("eager")
+    pixels = torch.cat([inputs["pixel_values"] for inputs in made_inputs(vlms(family))])
+    with torch.no_grad():
+        expected = tower(pixels, output_attentions=True).attentions[-1][:, :, 0, 1:].mean(1)
+    tiny.close(part(vlms(family), "vision").attention(tiny.images()), expected.numpy())
+    with pytest.raises(ModelError, match="no cls attention map"):
+        part(vlms(family), "projected").attention(tiny.images(1), "cls")
+
+
 def test_cls_of_a_clip_tower_is_that_of_the_clip_it_came_from(vlms: Callable[[str], Path]) -> None:
     with quiet():
         tower = tiny_vlms.own_model(vlms("llava")).model.vision_tower
@@ -184,6 +198,13 @@ def test_an_image_in_its_own_shape_has_no_size_to_fit(vlms: Callable[[str], Path
     with pytest.raises(ModelError, match="ordered by the blocks that the tower merges"):
         part(vlms("qwen3_vl"), "vision").patches(tiny.images(1))
     assert part(vlms("llava_next"), "projected", fit="pad").embed(tiny.images()).shape == (5, 24)
+
+
+def test_what_needs_patches_is_skipped_where_images_differ_in_them(vlms: Callable[[str], Path]) -> None:
+    for family, of in (("llava", "projected"), ("llava_next", "vision")):
+        assert gives_patches(resolve(f"{vlms(family)}#{of}"))
+    for family, of in (("llava_next", "projected"), ("qwen3_vl", "vision"), ("qwen3_vl", "projected")):
+        assert not gives_patches(resolve(f"{vlms(family)}#{of}"))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -213,6 +213,25 @@ def test_a_model_that_is_no_vlm_has_no_parts(folders: Callable[[str], Path]) -> 
         resolve_llm(f"{folders('llama')}#text").locate()
 
 
+def test_the_layout_of_a_vlms_own_code_names_the_conversion(copied: Callable[[str], Path]) -> None:
+    folder = copied("internvl")
+    tiny.edit_config(folder, model_type="internvl_chat")
+    with pytest.raises(ModelError, match="take the repository whose name ends in -hf, the same weights"):
+        resolve(f"{folder}#vision").locate()
+
+
+def test_a_flat_configuration_of_an_llm_is_read(
+    vlms: Callable[[str], Path], copied: Callable[[str], Path]
+) -> None:
+    """Qwen2.5-VL's own repositories have the entries of the LLM beside `vision_config`."""
+    folder = copied("qwen2_5_vl")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    own = {key: value for key, value in config["text_config"].items() if key not in ("model_type", "dtype")}
+    tiny.edit_config(folder, text_config=None, **own)
+    for name, items in (("projected", tiny.images(2)), ("text", tiny.TEXTS)):
+        assert np.array_equal(part(folder, name).embed(items), part(vlms("qwen2_5_vl"), name).embed(items))
+
+
 @pytest.mark.parametrize("family", ["llava", "qwen3_vl", "gemma3"])
 def test_a_vlm_without_a_part_names_them(vlms: Callable[[str], Path], family: str) -> None:
     with pytest.raises(ModelError, match=r"it is a VLM: name the part, with #vision .* or #projected"):

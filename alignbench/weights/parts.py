@@ -149,6 +149,14 @@ VLMS: Mapping[str, Vlm] = {
 }
 
 
+_LLAVA_HF = "its conversion in a repository llava-hf/..."
+# Repositories that bring their own code, and where the same weights are without it.
+_ORIGINALS = {
+    "internvl_chat": "the repository whose name ends in -hf",
+    **dict.fromkeys(("llava_llama", "llava_mistral", "llava_qwen"), _LLAVA_HF),
+}
+
+
 def vlm_of(config: Mapping[str, Any], part: str, where: str) -> Vlm:
     """Return the kind of VLM that a config.json names.
 
@@ -163,6 +171,11 @@ def vlm_of(config: Mapping[str, Any], part: str, where: str) -> Vlm:
     model_type = config.get("model_type")
     if isinstance(model_type, str) and model_type in VLMS:
         return VLMS[model_type]
+    if model_type in _ORIGINALS:
+        raise ModelError(
+            f"{where}: model_type {model_type!r} is the layout of the VLM's own code; take "
+            f"{_ORIGINALS[model_type]}, the same weights in the layout of transformers"
+        )
     raise ModelError(
         f"{where}: model_type {shortened(repr(model_type), 60)} in config.json is no VLM that is known here, "
         f"so there is no #{part} of it; known: {', '.join(VLMS)}; name a model of one side without a part"
@@ -224,7 +237,7 @@ class PartSource(Source):
     def _own_notes(self) -> tuple[str, ...]:
         config = self.config() or {}
         layer, vlm = config.get("vision_feature_layer"), VLMS.get(str(config.get("model_type")))
-        if self.which == "vision" and layer not in (None, -1):
+        if self.which == "vision" and type(layer) is int and layer != -1:
             return (f"the VLM's projector reads hidden layer {layer} of this tower (--align-layer {layer})",)
         note = vlm and vlm.notes.get(self.which)
         return (note,) if note else ()
