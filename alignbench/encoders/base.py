@@ -88,6 +88,8 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
         if self._learnt is not None:
             return self._learnt.pixels
         folder = (self._located or self.locate()).folder
+        if self.source.part and self.known_family().takes == "any":
+            return None  # the image decides about its views
         if folder is None or not (file := folder / "preprocessor_config.json").is_file():
             return None
         return of_processor(read_json(file), self.options.fit)

@@ -76,7 +76,8 @@ def resolve(
 
     Args:
         spec: `[alias=]`, then a name, `hf:org/name[@revision]`, a folder, `open_clip:model/tag`,
-            `timm:name[@checkpoint]` or `npy:file.npy`. After a model of timm or open_clip, `+mean=`, `+std=`,
+            `timm:name[@checkpoint]` or `npy:file.npy`; a repository or folder of a VLM takes `#vision` or
+            `#projected` at its end. After a model of timm or open_clip, `+mean=`, `+std=`,
             `+crop=` and `+interpolation=` correct how an image becomes pixels if the library has it wrong.
         pooling: "cls", "pooler", "mean" or "projected"; None for the family's default.
         fit: "native" (as its processor does; may crop), "pad" or "squash".

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError
 from alignbench.weights.family import ModelFamily
-from alignbench.weights.parts import parts_hint, vlm_of
+from alignbench.weights.parts import check_no_vlm, vlm_of
 from alignbench.weights.text import shortened
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ def family_of(config: Mapping[str, Any], where: str) -> EncoderFamily:
     """Return the family that a config.json (or open_clip_config.json) names.
 
     Raises:
-        ModelError: its model_type is unknown.
+        ModelError: its model_type is unknown, or that of a whole VLM.
     """
     model_type = config.get("model_type")
     if isinstance(model_type, str) and model_type in BY_MODEL_TYPE:
@@ -251,8 +251,8 @@ def family_of(config: Mapping[str, Any], where: str) -> EncoderFamily:
         return TIMM
     if "model_cfg" in config:
         return OPEN_CLIP
+    check_no_vlm(config, "vision", where)
     raise ModelError(
         f"{where}: model_type {shortened(repr(model_type), 60)} in config.json is no vision encoder that is "
-        f"known here{parts_hint(config, 'vision')}; known: {', '.join(BY_MODEL_TYPE)}; or register an object "
-        f"with embed(images)"
+        f"known here; known: {', '.join(BY_MODEL_TYPE)}; or register an object with embed(images)"
     )

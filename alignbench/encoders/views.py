@@ -75,8 +75,8 @@ class PrepareViews:
 
     @property
     def pixels(self) -> Pixels | None:
-        """How an image becomes pixels; None if its size decides about the size of the input."""
-        if self.size == (0, 0):
+        """How an image becomes pixels; None if that depends on the shape of the image."""
+        if self._vlm.inputs != ("pixel_values",):
             return None
         return of_processor(json.loads(self.processor.to_json_string()), self._fit)
 

@@ -66,7 +66,8 @@ def resolve(
     """Return the LLM that `spec` names, as a handle that has loaded nothing yet.
 
     Args:
-        spec: `[alias=]` a name, `hf:org/name[@revision]`, a folder, `gguf:file.gguf`, `npy:file.npy`.
+        spec: `[alias=]` a name, `hf:org/name[@revision]`, a folder, `gguf:file.gguf`, `npy:file.npy`; a
+            repository or folder of a VLM takes `#text` at its end.
         layer: a hidden layer (0: embeddings; -1: last, after the final norm).
         max_length: the number of tokens of a text that are read.
         l2: whether `embed` returns rows of unit length.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError
 from alignbench.weights.family import ModelFamily
-from alignbench.weights.parts import parts_hint, vlm_of
+from alignbench.weights.parts import check_no_vlm, vlm_of
 from alignbench.weights.text import shortened
 
 if TYPE_CHECKING:
@@ -68,13 +68,13 @@ def family_of(config: Mapping[str, Any], where: str) -> ModelFamily:
     """Return the family that a config.json names.
 
     Raises:
-        ModelError: its model_type is unknown.
+        ModelError: its model_type is unknown, or that of a whole VLM.
     """
     model_type = config.get("model_type")
     if isinstance(model_type, str) and model_type in BY_MODEL_TYPE:
         return BY_MODEL_TYPE[model_type]
+    check_no_vlm(config, "text", where)
     raise ModelError(
-        f"{where}: model_type {shortened(repr(model_type), 60)} in config.json is no LLM that is known "
-        f"here{parts_hint(config, 'text')}; known: {', '.join(BY_MODEL_TYPE)}; or register an object "
-        f"with embed(texts)"
+        f"{where}: model_type {shortened(repr(model_type), 60)} in config.json is no LLM that is known here; "
+        f"known: {', '.join(BY_MODEL_TYPE)}; or register an object with embed(texts)"
     )

@@ -29,7 +29,8 @@ class BuiltInOptions:
     """The options as attributes; on an object that holds values, each attribute is the option's value."""
 
     encoders = Option[Names](
-        help="vision encoders: names, folders, hf:org/name, open_clip:, timm:, npy:file.npy, or alias=spec",
+        help="vision encoders: names, folders, hf:org/name, VLM#vision, VLM#projected, open_clip:, timm:, "
+        "npy:file.npy, or alias=spec",
         kind="names",
         group="models",
         metavar="NAME",
@@ -37,7 +38,7 @@ class BuiltInOptions:
         flag="--encoders",
     )
     llms = Option[Names](
-        help="LLMs: names, folders, hf:org/name, gguf:file.gguf, npy:file.npy, or alias=spec",
+        help="LLMs: names, folders, hf:org/name, VLM#text, gguf:file.gguf, npy:file.npy, or alias=spec",
         kind="names",
         group="models",
         metavar="NAME",

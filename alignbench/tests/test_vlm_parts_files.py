@@ -220,6 +220,18 @@ def test_the_layout_of_a_vlms_own_code_names_the_conversion(copied: Callable[[st
         resolve(f"{folder}#vision").locate()
 
 
+def test_the_plan_shows_pixels_only_where_they_do_not_depend_on_the_image(
+    vlms: Callable[[str], Path],
+) -> None:
+    for name in ("vision", "projected"):
+        fixed: Any = resolve(f"{vlms('llava')}#{name}")
+        assert fixed.pixels.resized == "centre crop"
+        assert fixed.pixels == part(vlms("llava"), name).pixels
+        for family in ("llava_next", "smolvlm", "qwen3_vl"):
+            free: Any = resolve(f"{vlms(family)}#{name}")
+            assert free.pixels is part(vlms(family), name).pixels is None
+
+
 def test_a_flat_configuration_of_an_llm_is_read(
     vlms: Callable[[str], Path], copied: Callable[[str], Path]
 ) -> None:
@@ -234,10 +246,12 @@ def test_a_flat_configuration_of_an_llm_is_read(
 
 @pytest.mark.parametrize("family", ["llava", "qwen3_vl", "gemma3"])
 def test_a_vlm_without_a_part_names_them(vlms: Callable[[str], Path], family: str) -> None:
-    with pytest.raises(ModelError, match=r"it is a VLM: name the part, with #vision .* or #projected"):
+    with pytest.raises(
+        ModelError, match=r"is a whole VLM; name the part that is meant, with #vision .* or #projected"
+    ):
         resolve(str(vlms(family))).locate()
     if family != "gemma3":  # its text side has always been loaded without a word
-        with pytest.raises(ModelError, match=r"it is a VLM: name the part, with #text"):
+        with pytest.raises(ModelError, match=r"is a whole VLM; name the part that is meant, with #text"):
             resolve_llm(str(vlms(family))).locate()
 
 
@@ -251,7 +265,7 @@ def test_names_and_aliases_take_parts(vlms: Callable[[str], Path], tmp_path: Pat
     with pytest.raises(ModelError, match="is already a part of a VLM"):
         resolve("image#vision", sources=sources)
     odd = shutil.copytree(vlms("llava"), tmp_path / "odd#text")
-    with pytest.raises(ModelError, match="it is a VLM: name the part"):
+    with pytest.raises(ModelError, match="is a whole VLM; name the part"):
         resolve(str(odd)).locate()  # a folder of that name, not a part
     assert resolve(f"{odd}#vision").info.source.endswith("odd#text#vision")
 

@@ -168,8 +168,8 @@ def vlm_of(config: Mapping[str, Any], part: str, where: str) -> Vlm:
     Raises:
         ModelError: it is no VLM that is known here.
     """
-    model_type = config.get("model_type")
-    if isinstance(model_type, str) and model_type in VLMS:
+    model_type = str(config.get("model_type"))
+    if model_type in VLMS:
         return VLMS[model_type]
     if model_type in _ORIGINALS:
         raise ModelError(
@@ -182,12 +182,20 @@ def vlm_of(config: Mapping[str, Any], part: str, where: str) -> Vlm:
     )
 
 
-def parts_hint(config: Mapping[str, Any], side: Literal["vision", "text"]) -> str:
-    """Return how to name the part of a VLM that is of one side, "" if the model is no known VLM."""
-    if str(config.get("model_type")) not in VLMS:
-        return ""
-    parts = "#vision (its tower) or #projected (its image tokens)" if side == "vision" else "#text (its LLM)"
-    return f"; it is a VLM: name the part, with {parts} at the end of the spec"
+def check_no_vlm(config: Mapping[str, Any], side: Literal["vision", "text"], where: str) -> None:
+    """Raise if a model of one side was expected, and a config.json names a whole VLM.
+
+    Raises:
+        ModelError: it does; the message says how to name the part.
+    """
+    if (model_type := str(config.get("model_type"))) in VLMS:
+        parts = (
+            "#vision (its tower) or #projected (its image tokens)" if side == "vision" else "#text (its LLM)"
+        )
+        raise ModelError(
+            f"{where}: model_type {model_type!r} in config.json is a whole VLM; name the part that is meant, "
+            f"with {parts} at the end of the spec"
+        )
 
 
 @dataclass(frozen=True)
