@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alignbench.weights.family import UNTESTED
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -54,6 +56,9 @@ FLAGS: dict[str, Flag] = {
     ),
     "not_estimable": Flag("?", "too few trainings to tell: see the smallest p that they allow"),
     "stand-in": Flag("*", "a built-in toy model stood in for the one that was asked for"),
+    UNTESTED: Flag(
+        "U", "alignbench's tests do not cover the family of a model; only checks at its load vouch for it"
+    ),
     "control": Flag("R", "untrained; where it ranks high, the ranking says little"),
 }
 

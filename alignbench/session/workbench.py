@@ -17,6 +17,8 @@ from alignbench.session.data import nonempty, read_data, with_data
 from alignbench.session.options import Options
 from alignbench.session.slot import ModelSlot
 from alignbench.types import Embeddings, Pair
+from alignbench.weights.family import UNTESTED
+from alignbench.weights.handle import Handle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -144,11 +146,17 @@ class Workbench:
         return tuple(copies_of(arrays, self.dataset.groups, advice))
 
     def flags_of(self, score: Score) -> tuple[str, ...]:
-        """Return the flags that a score gets because of its data."""
+        """Return the flags that a score gets because of its data and of its models."""
         from alignbench.datasets.copies import REPEATED
 
+        models = (*self.encoders.values(), *self.llms.values())
+        untested = any(
+            isinstance(model, Handle) and model.untested
+            for model in models
+            if model.info.label in score.weights
+        )
         of_arrays = "arrays" in score.weights.values()
-        return (REPEATED,) if of_arrays and self.copies else ()
+        return (*((REPEATED,) if of_arrays and self.copies else ()), *((UNTESTED,) if untested else ()))
 
     @cached_property
     def store(self) -> EmbeddingStore:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+UNTESTED = "untested_family"  # the flag of scores of a model whose family is not tested here
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFamily:
@@ -20,6 +22,7 @@ class ModelFamily:
         wanted: prefixes of the checkpoint's keys that are needed; None for all keys.
         version: increased whenever the adapter's numbers change; part of the cache's key.
         fp16_safe: whether activations stay below float16's 65,504.
+        tested: whether our tests compare its vectors with those of its library.
     """
 
     name: str
@@ -27,6 +30,7 @@ class ModelFamily:
     wanted: tuple[str, ...] | None = field(default=None, kw_only=True)
     version: int = field(default=1, kw_only=True)
     fp16_safe: bool = field(default=True, kw_only=True)
+    tested: bool = field(default=True, kw_only=True)
 
     def loader(self) -> Callable[..., Any]:
         """Return the function that loads a model of the family; this imports torch."""

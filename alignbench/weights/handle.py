@@ -13,15 +13,16 @@ from alignbench.types import ModelInfo
 from alignbench.weights.config_tensors import check_tensors
 from alignbench.weights.config_values import check_values
 from alignbench.weights.digest import parameter_count, tensor_names
-from alignbench.weights.family import ModelFamily, ModelOptions
+from alignbench.weights.family import UNTESTED, ModelFamily, ModelOptions
 from alignbench.weights.files import check_leads_nowhere
 from alignbench.weights.guard import guarded
 from alignbench.weights.keys import check_names
 from alignbench.weights.precision import Precision, resolve_device, resolve_precision
 from alignbench.weights.sizes import ModelSize, size_of
+from alignbench.weights.text import shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Self
 
     import numpy as np
@@ -211,7 +212,22 @@ class Handle(ABC, Generic[F, O, L]):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of its scores has to know about the model; the plan and the report say it."""
-        return tuple(f"{self.name}: {note}" for note in self.source.notes)
+        return tuple(f"{self.name}: {note}" for note in (*self.source.notes, *self._own_notes()))
+
+    @property
+    def untested(self) -> bool:
+        """Whether it is of a family that our tests do not cover."""
+        return self.family is not None and not self.family.tested
+
+    def _own_notes(self) -> Iterator[str]:
+        """Yield what its family and its configuration say to a reader of its scores."""
+        if self.untested:
+            model_type = shortened(str((self.source.config() or {}).get("model_type")), 60)
+            yield (
+                f"model_type {model_type!r} is not covered by alignbench's tests, so its scores are flagged "
+                f"{UNTESTED}; it runs as transformers' own class, and its vectors are checked when it is "
+                "loaded"
+            )
 
     def precision(self, device: str, dtype: str) -> Precision:
         """Return the arithmetic that `load(device, dtype)` will use, determined without torch.
