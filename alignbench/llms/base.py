@@ -177,7 +177,12 @@ class LLM(TextHandle["Decoder"]):
             return sum(len(ids) > longest for ids in decoder.tokenize(texts, longest + 1))
 
     def _load(self, located: Location, device: str, precision: Precision, *, spread: bool) -> Decoder:
-        return self._read(located, device, precision, spread=spread)
+        decoder = self._read(located, device, precision, spread=spread)
+        if self.untested:
+            from alignbench.llms.probe import check_batches
+
+            check_batches(decoder, self.options.layer, precision, self.name)
+        return decoder
 
 
 def check_ids(lists: Sequence[Sequence[int]], words: int, where: str) -> None:
@@ -217,4 +222,7 @@ class CausalLM(TextHandle["CausalDecoder"]):
         from alignbench.llms.causal import CausalDecoder
 
         decoder = self._read(located, device, precision, spread=spread, head=True)
-        return CausalDecoder(cast("CausalNetwork", decoder.model), decoder.tokenizer, precision, self.name)
+        network = cast("CausalNetwork", decoder.model)
+        causal = CausalDecoder(network, decoder.tokenizer, precision, self.name)
+        causal.check_vectors()
+        return causal

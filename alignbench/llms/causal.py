@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
+from alignbench.errors import ModelError
 from alignbench.weights.guard import guards
 from alignbench.weights.loading import torch_dtype
 
@@ -96,6 +97,27 @@ class CausalDecoder:
         """Return the token ids of a text, at most `most`, without special tokens."""
         found: list[int] = self.tokenizer([text], add_special_tokens=False)["input_ids"][0]
         return found[:most]
+
+    @guards("it can't read vectors in place of tokens", "name another LLM")
+    def check_vectors(self) -> None:
+        """Check that the network reads vectors in place of tokens, and needs nothing else of a token.
+
+        Raises:
+            ModelError: it does not: some have further vectors of each token for every layer.
+        """
+        ids = list(range(min(4, int(self.model.get_input_embeddings().weight.shape[0]))))
+        vectors = self.vectors(ids)[None]
+        with torch.no_grad(), self.arithmetic():
+            tokens = torch.tensor([ids], device=self.device)
+            told = self.model(input_ids=tokens, use_cache=False).logits.float()
+            read = self.model(inputs_embeds=vectors, use_cache=False).logits.float()
+            # Some look for the token of each vector, and find none for an image's.
+            self.model(inputs_embeds=(vectors + vectors.flip(1)) / 2 + self.scale, use_cache=False)
+        if not torch.allclose(told, read, rtol=0, atol=1e-2 * float(told.abs().max())):
+            raise ModelError(
+                f"{self.name}: it reads more of a token than its vector (it continues the vectors of tokens "
+                f"in another way than the tokens), so it can't read an image's vectors; name another LLM"
+            )
 
     @guards("its tokens have no vectors")
     def vectors(self, ids: Sequence[int]) -> Tensor:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from alignbench.errors import ModelError
+from alignbench.llms.architecture import architecture
 from alignbench.weights.loading import (
-    auto_config,
     computing,
     hidden_layer,
     load_model,
@@ -21,7 +22,6 @@ from alignbench.weights.tokenizer import load_tokenizer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -38,12 +38,17 @@ class Decoder:
         model: a model in evaluation mode, on its device.
         tokenizer: the model's tokenizer.
         padding_side: the side on which short texts are padded; the result does not depend on it.
+
+    Attributes:
+        pads: whether texts of different lengths share a forward pass; `check_batches` turns it off for a
+            network that padding disturbs.
     """
 
     def __init__(self, model: TextNetwork, tokenizer: Any, padding_side: str = "right") -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.padding_side = padding_side
+        self.pads = True
 
     @property
     def words(self) -> int:
@@ -91,6 +96,8 @@ class Decoder:
         hidden: bool,
         chosen: Callable[[Any], Sequence[Tensor]],
     ) -> NDArray[np.float32]:
+        if not self.pads and len(lengths := {len(ids) for ids in batch}) > 1:
+            return self._by_length(batch, sorted(lengths), precision, hidden, chosen)
         ids, mask = self._padded(batch)
         device = str(self.model.device)
         with computing(precision, device):
@@ -100,10 +107,27 @@ class Decoder:
                 output_hidden_states=hidden,
                 use_cache=False,
             )
+            if hidden and out.hidden_states is None:
+                raise ModelError(f"{type(self.model).__name__} gives no layer but its last one (-1)")
             # A model distributed over several GPUs has its layers on several devices.
             means = [masked_mean(states, mask.to(states.device)).cpu() for states in chosen(out)]
         array: NDArray[np.float32] = torch.stack(means, dim=1).numpy()
         return array
+
+    def _by_length(
+        self,
+        batch: Sequence[Sequence[int]],
+        lengths: Sequence[int],
+        precision: Precision,
+        hidden: bool,
+        chosen: Callable[[Any], Sequence[Tensor]],
+    ) -> NDArray[np.float32]:
+        """Return the means of texts, of which only those of one length share a forward pass."""
+        rows = [[row for row, ids in enumerate(batch) if len(ids) == length] for length in lengths]
+        parts = [self._means([batch[row] for row in of], precision, hidden, chosen) for of in rows]
+        order = np.argsort(np.concatenate(rows))
+        means: NDArray[np.float32] = np.concatenate(parts)[order]
+        return means
 
     def _padded(self, batch: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         longest = max(len(ids) for ids in batch)
@@ -129,7 +153,16 @@ class Decoder:
 
 
 def masked_mean(states: Tensor, mask: Tensor) -> Tensor:
-    """Return Σ_t m_t h_t / Σ_t m_t in float32: [b, t, d] and [b, t] to [b, d]."""
+    """Return Σ_t m_t h_t / Σ_t m_t in float32: [b, t, d] and [b, t] to [b, d].
+
+    Raises:
+        ModelError: there is not one state for each token.
+    """
+    if states.shape[:-1] != mask.shape:
+        raise ModelError(
+            f"this layer has states of shape {tuple(states.shape)} where {tuple(mask.shape)} tokens have one "
+            f"each; take the last layer (-1)"
+        )
     weights = mask.unsqueeze(-1).float()
     # `where` instead of a product: values at padded positions may be inf or nan.
     kept = torch.where(weights > 0, states.float(), 0.0)
@@ -191,16 +224,17 @@ def load(
     spread: bool,
     head: bool = False,
 ) -> Decoder:
-    """Load a decoder that transformers knows under its own keys, with its head if requested."""
-    whole = auto_config(located.path)
-    known = transformers_class("MODEL_FOR_CAUSAL_LM_MAPPING" if head else "MODEL_MAPPING")
+    """Load a language model that transformers' auto classes know, with its head if requested."""
+    found = architecture(located, head=head)
     model = load_decoder(
-        known[type(whole)],
+        found.cls,
         located,
-        whole,
+        found.config,
         options,
         device,
         precision,
         spread=spread,
+        state=found.state,
+        **found.arguments,
     )
     return Decoder(model, load_tokenizer(located.path))

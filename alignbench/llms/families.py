@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ModelError
@@ -23,23 +24,46 @@ QWEN = ModelFamily("qwen", _here("decoder"))
 GEMMA3 = ModelFamily("gemma3", _here("gemma3"), fp16_safe=False)
 INTERNLM = ModelFamily("internlm", _here("internlm2"))
 OTHER = ModelFamily("other", _here("decoder"))
+LARGE_STATES = replace(OTHER, fp16_safe=False)
+UNKNOWN = replace(OTHER, tested=False)
 GGUF = ModelFamily("gguf", _here("gguf"), version=2)
 
+# The tests compare each of these with transformers; every other model_type is tried as UNKNOWN.
 BY_MODEL_TYPE: Mapping[str, ModelFamily] = {
     "llama": LLAMA,
+    "llama4": LLAMA,
+    "llama4_text": LLAMA,
     "qwen2": QWEN,
     "qwen3": QWEN,
+    "qwen3_moe": QWEN,
+    "qwen3_5": QWEN,
+    "qwen3_5_text": QWEN,
     "gemma3": GEMMA3,
     "gemma3_text": GEMMA3,
     "internlm2": INTERNLM,
+    "internlm3": OTHER,
     "mistral": OTHER,
+    "mistral3": OTHER,
+    "ministral3": OTHER,
+    "mixtral": OTHER,
     "gemma": OTHER,
     "gemma2": OTHER,
+    "gemma3n": LARGE_STATES,
+    "gemma3n_text": LARGE_STATES,
+    "gemma4": LARGE_STATES,
+    "gemma4_text": LARGE_STATES,
     "phi3": OTHER,
     "olmo2": OTHER,
+    "olmo3": OTHER,
     "smollm3": OTHER,
     "gpt2": OTHER,
     "gpt_neox": OTHER,
+    "gpt_oss": OTHER,
+    "deepseek_v3": OTHER,
+    "granite": OTHER,
+    "exaone4": OTHER,
+    "glm4": OTHER,
+    "cohere2": OTHER,
 }
 
 
@@ -65,16 +89,18 @@ def text_part_family(config: Mapping[str, Any], where: str) -> ModelFamily:
 
 
 def family_of(config: Mapping[str, Any], where: str) -> ModelFamily:
-    """Return the family that a config.json names.
+    """Return the family that a config.json names; whether transformers knows an untested one, its load says.
 
     Raises:
-        ModelError: its model_type is unknown, or that of a whole VLM.
+        ModelError: it has no model_type, or that of a whole VLM whose LLM needs a `#text`.
     """
     model_type = config.get("model_type")
-    if isinstance(model_type, str) and model_type in BY_MODEL_TYPE:
-        return BY_MODEL_TYPE[model_type]
-    check_no_vlm(config, "text", where)
-    raise ModelError(
-        f"{where}: model_type {shortened(repr(model_type), 60)} in config.json is no LLM that is known here; "
-        f"known: {', '.join(BY_MODEL_TYPE)}; or register an object with embed(texts)"
-    )
+    if not isinstance(model_type, str) or not model_type:
+        raise ModelError(
+            f"{where}: config.json has no model_type that would say which LLM it is (it has "
+            f"{shortened(repr(model_type), 60)}): save the model with transformers' save_pretrained, or "
+            f"register an object with embed(texts)"
+        )
+    if model_type not in BY_MODEL_TYPE:
+        check_no_vlm(config, "text", where)
+    return BY_MODEL_TYPE.get(model_type, UNKNOWN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from alignbench.llms.architecture import check_continues
 from alignbench.llms.decoder import Decoder, load_decoder
 from alignbench.weights.loading import auto_config, transformers_class
 from alignbench.weights.tokenizer import load_tokenizer
@@ -36,10 +37,13 @@ def load(
 ) -> Decoder:
     """Load the text decoder of a multimodal (either key layout) or text-only Gemma 3."""
     keys = _KEYS_WITH_HEAD if head else _KEYS
+    text = auto_config(located.path).get_text_config()
+    if head:
+        check_continues(text, located.source)
     model = load_decoder(
         transformers_class("Gemma3ForCausalLM" if head else "Gemma3TextModel"),
         located,
-        auto_config(located.path).get_text_config(),
+        text,
         options,
         device,
         precision,
