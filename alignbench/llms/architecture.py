@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _WORDS = "embed_tokens.weight"
 _FIRST = "layers.0."
 _HEAD = "lm_head.weight"
+_INSIDE = "model."  # where a class with a head has the network; its `base_model_prefix` may be another
 _LAYER = re.compile(r"(?:^|\.)layers\.(\d+)\.")
 
 
@@ -59,7 +60,7 @@ def architecture(located: Location, *, head: bool) -> Architecture:
     cls = _class(whole, text, located.source, head=head)
     # A pooler, which masked language models are saved without, has no part in a token's state.
     pools = "add_pooling_layer" in inspect.signature(cls.__init__).parameters
-    state = _own_tensors(whole, text, located, cls, head=head)
+    state = _own_tensors(whole, text, located, head=head)
     if head and state is not None and _HEAD not in state:
         # Where the words are the head, too, either configuration may say so.
         text.tie_word_embeddings = text.tie_word_embeddings or whole.tie_word_embeddings
@@ -118,9 +119,7 @@ def check_continues(config: Any, where: str) -> None:
         )
 
 
-def _own_tensors(
-    whole: Any, text: Any, located: Location, cls: Any, *, head: bool
-) -> dict[str, Tensor] | None:
+def _own_tensors(whole: Any, text: Any, located: Location, *, head: bool) -> dict[str, Tensor] | None:
     """Return the tensors of a text part, or those without layers that only predict further tokens."""
     ahead = _ahead(text)
     if text is whole and not ahead:
@@ -128,7 +127,7 @@ def _own_tensors(
     if text is whole:
         tensors = read_tensors(located.weights)
     else:
-        tensors = _of_the_part(located, f"{cls.base_model_prefix}." if head else "", head=head)
+        tensors = _of_the_part(located, _INSIDE if head else "", head=head)
     return {key: tensor for key, tensor in tensors.items() if not _is_ahead(key, ahead)}
 
 

@@ -17,7 +17,7 @@ from alignbench.weights.handle import Handle
 from alignbench.weights.precision import Precision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -77,6 +77,16 @@ class TextHandle(Handle[ModelFamily, LLMOptions, L]):
             located, self.source.config() or {}, self.options, device, precision, spread=everywhere, head=head
         )
         return decoder
+
+    def _own_notes(self) -> Iterator[str]:
+        yield from super()._own_notes()
+        config = self.source.config() or {}
+        parts = (config, config.get("text_config") or {})
+        if any(part.get("use_bidirectional_attention") is True for part in parts):
+            yield (
+                "it reads a text in both directions, as embedding models do; its vectors are the mean of its "
+                "last layer, without the layers, prompts and norms that sentence-transformers adds"
+            )
 
     def _rehearse(self, located: Location, precision: Precision) -> None:
         self._read(located, "meta", precision, spread=False).check_layer(self.options.layer)

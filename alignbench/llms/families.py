@@ -25,6 +25,7 @@ GEMMA3 = ModelFamily("gemma3", _here("gemma3"), fp16_safe=False)
 INTERNLM = ModelFamily("internlm", _here("internlm2"))
 OTHER = ModelFamily("other", _here("decoder"))
 LARGE_STATES = replace(OTHER, fp16_safe=False)
+NAMED = (LLAMA, QWEN, GEMMA3, INTERNLM, OTHER)  # the families of the names in the configuration
 UNKNOWN = replace(OTHER, tested=False)
 GGUF = ModelFamily("gguf", _here("gguf"), version=2)
 
