@@ -85,6 +85,8 @@ def test_every_tested_model_type_is_tested() -> None:
 def test_vectors_are_those_of_transformers(
     model_type: str, written: Callable[[str], Path], tmp_path: Path
 ) -> None:
+    handle: Any = resolve(str(written(model_type)))
+    handle.examine()
     made = llm(written(model_type))
     assert not made.untested
     network = inside(theirs(model_type, written(model_type), tmp_path))
@@ -98,9 +100,8 @@ def test_vectors_are_those_of_transformers(
         layers = made.forward_layers(lists)
         tiny.close(layers[:, -1], expected)
         for layer in range(layers.shape[1] - 1):
-            tiny.close(
-                layers[:, layer], torch.cat([out.hidden_states[layer].mean(1) for out in outs]).numpy()
-            )
+            states = torch.cat([out.hidden_states[layer].mean(1) for out in outs])
+            tiny.close(layers[:, layer], states.numpy())
 
 
 @pytest.mark.parametrize("model_type", [name for name in TESTED if name not in NEED_TOKENS])
@@ -128,6 +129,35 @@ def test_networks_that_look_at_tokens_are_refused_in_vlms(
 ) -> None:
     with pytest.raises(ModelError, match=r"in place of tokens|more of a token than"):
         causal(written(model_type))
+
+
+def test_a_text_part_spreads_over_devices(written: Callable[[str], Path]) -> None:
+    made = llm(written("mistral3"))
+    ids = made.tokenize(tiny.TEXTS)
+    config = made.source.config()
+    spread = made.family.loader()(made.locate(), config, made.options, "cpu", EXACT, spread=True)
+    tiny.close(spread.mean_states(ids, -1, EXACT), made.forward(ids), 1e-6)
+
+
+def test_the_words_of_a_text_part_are_its_head_if_the_whole_says_so(tmp_path: Path) -> None:
+    folder = tiny_llms.written("mistral3", tmp_path / "model")
+    damaged(folder, lambda tensors: tensors.pop("language_model.lm_head.weight"))
+    with pytest.raises(ModelError, match=r"missing from the checkpoint, as 'lm_head.weight'"):
+        causal(folder)
+    tiny.edit_config(folder, tie_word_embeddings=True)
+    model = causal(folder).model
+    assert model.lm_head.weight.data_ptr() == model.get_input_embeddings().weight.data_ptr()
+
+
+def test_weights_of_16_bits_are_computed_in_float32(tmp_path: Path) -> None:
+    folder = tiny_llms.plain("qwen3", tmp_path / "model")
+    damaged(folder, lambda tensors: tensors.update({key: of.bfloat16() for key, of in tensors.items()}))
+    made = llm(folder)
+    with quiet(), torch.no_grad():
+        model = hf.AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+        rows = [torch.tensor([ids]) for ids in made.tokenize(tiny.TEXTS)]
+        expected = torch.cat([model(input_ids=row).last_hidden_state.mean(1) for row in rows]).numpy()
+    tiny.close(made.embed(tiny.TEXTS), expected)
 
 
 def test_layers_without_one_state_per_token_are_refused(written: Callable[[str], Path]) -> None:
