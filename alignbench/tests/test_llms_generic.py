@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 import alignbench as ab
+from alignbench.config import load_config
 from alignbench.errors import ModelError
 from alignbench.findings import FLAGS
 from alignbench.llms import families, resolve
@@ -23,7 +25,6 @@ from alignbench.weights.precision import Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 hf: Any = transformers
 EXACT = Precision("float32")
@@ -369,3 +370,11 @@ def test_scores_of_an_untested_family_are_flagged_and_the_plan_says_why(
     assert session.llms["new"].notes
     assert not session.llms["old"].notes
     assert "untested_family" in FLAGS
+
+
+def test_the_page_on_models_lists_what_is_tested() -> None:
+    page = (Path(ab.__file__).parent / "docs" / "models.md").read_text(encoding="utf-8")
+    listed = page.split("a test compares the two -->\n")[1].split(".\n")[0]
+    assert [name.strip() for name in listed.split(",")] == sorted(families.BY_MODEL_TYPE)
+    for name, source in load_config().llms.items():
+        assert f"| `{name}` | {source}" in page, name
