@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from alignbench.errors import ModelError
 from alignbench.weights.digest import tensor_names
 from alignbench.weights.loading import auto_config, read_tensors, transformers_class
+from alignbench.weights.text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,19 +43,28 @@ class Architecture:
     arguments: dict[str, Any]
 
 
-def architecture(located: Location, *, head: bool) -> Architecture:
+def architecture(located: Location, model_type: Any, *, head: bool) -> Architecture:
     """Return the network that transformers' auto classes know for a checkpoint's configuration.
 
     A language model with another tower beside it gives its text part alone.
 
     Args:
         located: the location of its files.
+        model_type: what config.json calls it.
         head: whether its head is wanted, which predicts the next token.
 
     Raises:
         ModelError: transformers knows no network for it that reads texts, or none with a head; or the
             tensors of its text part can't be told from the others.
     """
+    import transformers
+
+    if model_type not in transformers_class("CONFIG_MAPPING"):
+        raise ModelError(
+            f"{located.source}: transformers {transformers.__version__} knows no model_type "
+            f"{shortened(repr(model_type), 60)}, which config.json names; a newer one may, "
+            f"or register an object with embed(texts)"
+        )
     whole = auto_config(located.path)
     text = whole if whole.is_encoder_decoder else whole.get_text_config(decoder=True)
     cls = _class(whole, text, located.source, head=head)
@@ -95,14 +105,19 @@ def _class(whole: Any, text: Any, where: str, *, head: bool) -> Any:
 
 
 def _knows(config: Any, *tasks: str) -> bool:
-    return any(type(config) in transformers_class(f"MODEL_FOR_{task}_MAPPING") for task in tasks)
+    import transformers
+
+    # Older versions have fewer of these tables.
+    tables = [getattr(transformers, f"MODEL_FOR_{task}_MAPPING", {}) for task in tasks]
+    return any(type(config) in table for table in tables)
 
 
 def _named(config: Any, task: str, problem: str) -> Any:
     known = transformers_class(f"MODEL_FOR_{task}_MAPPING" if task else "MODEL_MAPPING")
     if type(config) not in known:
         raise ModelError(f"{problem}; name another LLM, or register an object with embed(texts)")
-    return known[type(config)]
+    found = known[type(config)]
+    return found[0] if isinstance(found, tuple) else found
 
 
 def check_continues(config: Any, where: str) -> None:

@@ -225,7 +225,7 @@ def load(
     head: bool = False,
 ) -> Decoder:
     """Load a language model that transformers' auto classes know, with its head if requested."""
-    found = architecture(located, head=head)
+    found = architecture(located, config.get("model_type"), head=head)
     model = load_decoder(
         found.cls,
         located,
