@@ -78,11 +78,16 @@ class TextHandle(Handle[ModelFamily, LLMOptions, L]):
         )
         return decoder
 
-    def _own_notes(self) -> Iterator[str]:
-        yield from super()._own_notes()
+    @property
+    def reads_both_ways(self) -> bool:
+        """Whether its configuration has a decoder read a text in both directions."""
         config = self.source.config() or {}
         parts = (config, config.get("text_config") or {})
-        if any(part.get("use_bidirectional_attention") is True for part in parts):
+        return any(part.get("use_bidirectional_attention") is True for part in parts)
+
+    def _own_notes(self) -> Iterator[str]:
+        yield from super()._own_notes()
+        if self.reads_both_ways:
             yield (
                 "it reads a text in both directions, as embedding models do; its vectors are the mean of its "
                 "last layer, without the layers, prompts and norms that sentence-transformers adds"
@@ -188,7 +193,8 @@ class LLM(TextHandle["Decoder"]):
 
     def _load(self, located: Location, device: str, precision: Precision, *, spread: bool) -> Decoder:
         decoder = self._read(located, device, precision, spread=spread)
-        if self.untested:
+        # transformers may read in both directions only what is not padded.
+        if self.untested or self.reads_both_ways:
             from alignbench.llms.probe import check_batches
 
             check_batches(decoder, self.options.layer, precision, self.name)

@@ -180,14 +180,6 @@ OTHERS: Mapping[str, Any] = {
             max_position_embeddings=128,
         )
     ),
-    "paligemma": lambda: hf.PaliGemmaForConditionalGeneration(
-        hf.PaliGemmaConfig(
-            vision_config={**tiny.VISION, "projection_dim": 24, "vision_use_head": False},
-            text_config={**tiny.TEXT, **_HEADS},
-            projection_dim=24,
-            image_token_index=150,
-        )
-    ),
     "falcon_h1": lambda: hf.FalconH1ForCausalLM(
         hf.FalconH1Config(
             **tiny.TEXT,
