@@ -81,6 +81,8 @@ class TextHandle(Handle[ModelFamily, LLMOptions, L]):
     @property
     def reads_both_ways(self) -> bool:
         """Whether its configuration has a decoder read a text in both directions."""
+        if self.source.part:  # the LLM of a VLM reads in one, as it answers
+            return False
         config = self.source.config() or {}
         parts = (config, config.get("text_config") or {})
         return any(part.get("use_bidirectional_attention") is True for part in parts)

@@ -250,6 +250,12 @@ def test_a_decoder_that_reads_in_both_directions(model_type: str, tmp_path: Path
         causal(folder)
 
 
+def test_the_llm_of_paligemma_is_not_said_to_read_in_both_directions(folders: Callable[[str], Path]) -> None:
+    handle: Any = resolve(f"{folders('paligemma')}#text")
+    assert handle.source.config()["text_config"]["use_bidirectional_attention"] is True
+    assert "both directions, as embedding models do" not in " ".join(handle.notes)
+
+
 EXPERT = "model.layers.1.mlp.experts.1.down_proj.weight"
 
 
