@@ -320,6 +320,8 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
         family.pooling(self.options.pooling, self.options.layer, self.name)
 
     def _sides(self, config: Mapping[str, Any]) -> tuple[Literal["vision", "text"], ...]:
+        if not self.known_family().sized:
+            return ()
         # In a family with a space shared with texts, the text tower tokenizes the texts, too.
         whole = config.get("model_cfg") or config
         reads_all = self.known_family().wanted is None

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 from alignbench.encoders.maps import clip_patches, cls_attention
 from alignbench.encoders.preprocess import load_prepare
 from alignbench.encoders.tower import Features, Tower
-from alignbench.weights.loading import auto_config, hidden_layer, load_model, place, transformers_class
+from alignbench.weights.loading import (
+    auto_config,
+    hidden_layer,
+    load_model,
+    place,
+    read_tensors,
+    transformers_class,
+)
 from alignbench.weights.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -23,8 +30,12 @@ if TYPE_CHECKING:
     from alignbench.weights.source import Location
 
 
+# The beginning of the names of transformers' classes.
+_CLASSES = {"clip": "CLIP", "clip_vision_model": "CLIP", "metaclip_2": "MetaClip2"}
+
+
 class ClipTower(Tower):
-    """CLIPVisionModelWithProjection; the text tower is loaded when the first text comes."""
+    """CLIPVisionModelWithProjection, or MetaClip2's; the text tower is loaded when the first text comes."""
 
     def __init__(
         self,
@@ -37,33 +48,40 @@ class ClipTower(Tower):
         super().__init__(load_prepare(located.path, options.fit), special=1)
         self._located, self._device, self._precision = located, device, precision
         self.has_text = "text_config" in config
+        self._classes = _CLASSES[config["model_type"]]
+        tensors = read_tensors(located.weights)
+        projects = any("visual_projection" in key for key in tensors)
         model = load_model(
-            transformers_class("CLIPVisionModelWithProjection"),
+            transformers_class(f"{self._classes}VisionModel" + ("WithProjection" if projects else "")),
             located,
             config=side(located.path, "vision_config"),
             precision=precision,
+            state=tensors,
         )
         self.model: ClipVision = place(model, device)
+        # A vision tower that was saved alone is the inner part of the one with a projection.
+        self._vision = model.vision_model if projects else model
+        self._project = model.visual_projection if projects else None
+        self.lacks = () if projects else ("projected",)
 
     def features(self, pixels: Tensor, layer: int | None) -> Features:
         """Return the tokens before the final norm, and CLS after it."""
-        out = self.model.vision_model(pixels, output_hidden_states=layer is not None)
+        out = self._vision(pixels, output_hidden_states=layer is not None)
         if layer is not None:
             tokens = hidden_layer(out.hidden_states, layer)
             return Features(tokens, cls=tokens[:, 0])
         pooled = out.pooler_output
-        return Features(
-            out.last_hidden_state, cls=pooled, pooler=pooled, projected=self.model.visual_projection(pooled)
-        )
+        projected = None if self._project is None else self._project(pooled)
+        return Features(out.last_hidden_state, cls=pooled, pooler=pooled, projected=projected)
 
     def hidden_states(self, pixels: Tensor) -> tuple[Sequence[Tensor], Features]:
         """Return the tokens of every hidden layer, before the final norm, and the final output."""
-        out = self.model.vision_model(pixels, output_hidden_states=True)
+        out = self._vision(pixels, output_hidden_states=True)
         return out.hidden_states, Features(out.last_hidden_state, cls=out.pooler_output)
 
     def attention(self, pixels: Tensor) -> Tensor:
         """Return the attention of CLS to each patch in the last layer."""
-        return cls_attention(self.model, self.model.vision_model, pixels, self.special)
+        return cls_attention(self.model, self._vision, pixels, self.special)
 
     def shared_patches(self, pixels: Tensor) -> dict[str, Tensor]:
         """Return the patches in the space of the texts, by method."""
@@ -80,7 +98,7 @@ class ClipTower(Tower):
     @cached_property
     def _text_tower(self) -> tuple[Any, Any]:
         model = load_model(
-            transformers_class("CLIPTextModelWithProjection"),
+            transformers_class(f"{self._classes}TextModelWithProjection"),
             self._located,
             config=side(self._located.path, "text_config"),
             precision=self._precision,

@@ -36,6 +36,7 @@ class EncoderFamily(ModelFamily):
         takes: the image sizes that its models accept besides the configured one.
         varies: whether its poolings differ from model to model, so that the model itself has to be asked.
         no_patches: why its patches can't be compared between images; "" if they can.
+        sized: whether its configuration's sizes have the meanings that can be checked without a load.
         whose: what has the poolings, for errors, if it is a single model; "" for all encoders of the family.
     """
 
@@ -49,6 +50,7 @@ class EncoderFamily(ModelFamily):
     takes: Takes = "any"
     varies: bool = False
     no_patches: str = ""
+    sized: bool = True
     whose: str = ""
 
     def without(self, lacks: Collection[str]) -> EncoderFamily:
@@ -134,6 +136,9 @@ SIGLIP = EncoderFamily(
     locates=True,
     takes="patches",
 )
+NAFLEX = EncoderFamily(
+    "siglip2", _here("siglip2"), "pooler", ("pooler", "mean"), cls=False, attends="pooling"
+)
 DINOV2 = EncoderFamily("dinov2", _here("vit"), "cls", ("cls", "pooler", "mean"), attends="cls")
 VIT = EncoderFamily("vit", _here("vit"), "cls", ("cls", "mean"), attends="cls", takes="size")
 INTERNVIT = EncoderFamily("internvit", _here("internvit"), "mean", ("cls", "mean"), attends="cls")
@@ -169,11 +174,29 @@ TIMM = EncoderFamily(
 )
 RANDOM_VIT = EncoderFamily("random-vit", _here("random_vit"), "cls", ("cls", "mean"), attends="cls")
 
+# Architectures without an adapter whose outputs the tests compare with those of transformers.
+COMPARED = (
+    "aimv2_vision_model",
+    "chinese_clip",
+    "dinov3_convnext",
+    "ijepa",
+    "mlcd_vision_model",
+    "resnet",
+    "sam_vision_model",
+    "swin",
+    "vit_mae",
+)
+# The entries of a configuration of which a model that sees images has at least one.
+_OF_IMAGES = ("image_size", "patch_size", "num_channels", "vision_config")
+
 BY_MODEL_TYPE: Mapping[str, EncoderFamily] = {
     "clip": CLIP,
     "clip_vision_model": CLIP,
+    "metaclip_2": CLIP,
     "siglip": SIGLIP,
     "siglip_vision_model": SIGLIP,
+    "siglip2": NAFLEX,
+    "siglip2_vision_model": NAFLEX,
     "dinov2": DINOV2,
     "dinov2_with_registers": DINOV2,
     "dinov3_vit": DINOV2,
@@ -185,11 +208,37 @@ BY_MODEL_TYPE: Mapping[str, EncoderFamily] = {
 }
 
 
+def built_by_transformers(model_type: str) -> EncoderFamily:
+    """Return the family of an architecture without an adapter; each of its models is asked what it has.
+
+    Args:
+        model_type: its name in config.json.
+    """
+    return EncoderFamily(
+        shortened(model_type, 40),
+        _here("any_vision"),
+        "cls",
+        POOLINGS,
+        packages=_library("transformers"),
+        attends="cls",
+        varies=True,
+        sized=False,
+        tested=model_type in COMPARED,
+    )
+
+
+def _reads_only_texts(config: Mapping[str, Any]) -> bool:
+    return "vocab_size" in config and not any(name in config for name in _OF_IMAGES)
+
+
 def _lacks(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the poolings that, by its configuration, a model lacks although its family has them."""
     vision = config.get("vision_config")
     of_vision = vision if isinstance(vision, dict) else config
-    return ("pooler",) if of_vision.get("vision_use_head") is False else ()
+    headless = ("pooler",) if of_vision.get("vision_use_head") is False else ()
+    # The vision tower of a CLIP that was saved alone has no projection.
+    alone = ("projected",) if config.get("architectures") == ["CLIPVisionModel"] else ()
+    return (*headless, *alone)
 
 
 # The default and the other poolings of a VLM's tower, by its model_type; towers without CLS have the mean.
@@ -252,6 +301,8 @@ def family_of(config: Mapping[str, Any], where: str) -> EncoderFamily:
     if "model_cfg" in config:
         return OPEN_CLIP
     check_no_vlm(config, "vision", where)
+    if isinstance(model_type, str) and not _reads_only_texts(config):
+        return built_by_transformers(model_type)
     raise ModelError(
         f"{where}: model_type {shortened(repr(model_type), 60)} in config.json is no vision encoder that is "
         f"known here; known: {', '.join(BY_MODEL_TYPE)}; or register an object with embed(images)"

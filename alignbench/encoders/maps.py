@@ -31,7 +31,7 @@ def cls_attention(
     """
     with _eager(model):
         attentions = vision(pixels, output_attentions=True).attentions
-    if not attentions:
+    if not attentions or attentions[-1] is None:
         raise ModelError(f"{type(model).__name__} does not tell its attention")
     weights: Tensor = attentions[-1].float().mean(dim=1)[:, 0, special:]
     return weights

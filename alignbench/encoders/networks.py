@@ -69,6 +69,23 @@ class SiglipVision(Network, Protocol):
         """Return `last_hidden_state`, `pooler_output`, and `hidden_states` if requested."""
 
 
+class NaFlexVision(Network, Protocol):
+    """Siglip2VisionModel with its pooling head."""
+
+    config: Any
+    head: PoolingHead
+
+    def __call__(
+        self,
+        *,
+        pixel_values: Tensor,
+        pixel_attention_mask: Tensor,
+        spatial_shapes: Tensor,
+        output_hidden_states: bool,
+    ) -> Any:
+        """Return `last_hidden_state`, `pooler_output`, and `hidden_states` if requested."""
+
+
 class PoolingHead(Protocol):
     """An attention layer from one learnt query to all patches."""
 
@@ -79,6 +96,25 @@ class PoolingHead(Protocol):
         """Return one vector per sequence of tokens."""
 
 
+class HasParts(Protocol):
+    """A network whose parts can be inspected."""
+
+    def modules(self) -> Iterator[Module]:
+        """Return all parts."""
+
+
+class AnyVision(Network, ChoosesAttention, HasParts, Protocol):
+    """A model of transformers that takes pixels."""
+
+    forward: Callable[..., Any]
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Return the weights with their names."""
+
+    def __call__(self, *, pixel_values: Tensor, return_dict: bool, **how: Any) -> Any:
+        """Return `last_hidden_state`, and whatever else it has."""
+
+
 class OpenClipModel(Network, Protocol):
     """A model of open_clip; `visual` is its vision side, from images to the shared space."""
 
@@ -86,13 +122,6 @@ class OpenClipModel(Network, Protocol):
 
     def encode_text(self, tokens: Tensor, /) -> Tensor:
         """Return texts in the shared space."""
-
-
-class HasParts(Protocol):
-    """A network whose parts can be inspected."""
-
-    def modules(self) -> Iterator[Module]:
-        """Return all parts."""
 
 
 class TimmModel(Network, HasParts, Protocol):

@@ -34,6 +34,7 @@ class Features:
         pooler: the output of the model's own pooling [b, d]; None if there is none.
         projected: the output in the space shared with the texts or the LLM [b, d']; None if there is none.
         projected_tokens: [b, p, d'], if patches have a projection of their own.
+        mask: [b, t], which of the tokens belong to an image; None if all do.
     """
 
     tokens: Tensor
@@ -41,6 +42,7 @@ class Features:
     pooler: Tensor | None = None
     projected: Tensor | None = None
     projected_tokens: Tensor | None = None
+    mask: Tensor | None = None
 
 
 class ToPixels(Protocol):
@@ -98,7 +100,7 @@ class Tower(ABC):
             LayersMissingError: the model returns no layers.
         """
         states, end = self.hidden_states(pixels)
-        found = [*(Features(state, cls=state[:, 0]) for state in states), end]
+        found = [*(Features(state, cls=state[:, 0], mask=end.mask) for state in states), end]
         by_layer = [torch.stack([self.pooled(one, of).float() for of in poolings], dim=1) for one in found]
         widest = max(layer.shape[-1] for layer in by_layer)
         filled = [torch.nn.functional.pad(layer, (0, widest - layer.shape[-1])) for layer in by_layer]
@@ -141,6 +143,10 @@ class Tower(ABC):
                 f"{where}: this family has no text tower, so there is no space shared with texts"
             )
 
+    def stacked(self, batch: Sequence[Tensor]) -> Tensor:
+        """Return the pixels of several images as one tensor [b, 3, h, w]."""
+        return torch.stack(list(batch))
+
     def run_pixels(
         self,
         batch: Sequence[Tensor],
@@ -150,7 +156,7 @@ class Tower(ABC):
     ) -> dict[str, NDArray[np.float32]]:
         """Return `outputs` of the batch's pixels [b, 3, h, w] as float32."""
         with computing(precision, device):
-            pixels = torch.stack(list(batch)).to(device)
+            pixels = self.stacked(batch).to(device)
             if precision.autocast is None:
                 pixels = pixels.to(getattr(torch, precision.weights))
             return {name: as_array(values) for name, values in outputs(pixels).items()}
@@ -163,7 +169,11 @@ class Tower(ABC):
     def pooled(self, features: Features, pooling: str) -> Tensor:
         """Return one vector per image, [b, d]."""
         if pooling == "mean":
-            return features.tokens[:, self.special :].float().mean(dim=1)
+            tokens = features.tokens[:, self.special :].float()
+            if features.mask is None:
+                return tokens.mean(dim=1)
+            there = features.mask[:, self.special :, None].float()
+            return (tokens * there).sum(dim=1) / there.sum(dim=1)
         chosen = {"cls": features.cls, "pooler": features.pooler, "projected": features.projected}[pooling]
         if chosen is None:
             raise ModelError(f"this model has no {pooling!r} output; use pooling 'mean'")
