@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from alignbench.weights.source import Location
 
 _OTHER = "take another model, or register an object with embed(images)"
-# A model that hides patches at random while it is trained would hide them here, too.
 _SLACK = 1_000_000  # parameters that a class may have beyond those of a checkpoint, such as a pooler
+# A model that hides patches at random while it is trained would hide them here, too.
 _SHOW_EVERYTHING = {"mask_ratio": 0.0}
 
 

@@ -29,6 +29,14 @@ for _name, _recipe in {
     "dinov2": CatalogEntry("dinov2", stand_in="mini-dinov2"),
     "internvit": CatalogEntry("internvit"),
     "paligemma": CatalogEntry("paligemma"),
+    "siglip2": CatalogEntry("siglip", stand_in="mini-siglip"),
+    "siglip2-so400m": CatalogEntry("siglip", stand_in="mini-siglip"),
+    "dinov3": CatalogEntry("dinov2", stand_in="mini-dinov2"),
+    "aimv2": CatalogEntry("timm"),
+    "pe-core": CatalogEntry("timm"),
+    "metaclip2": CatalogEntry("clip", stand_in="mini-clip"),
+    "eva02": CatalogEntry("timm"),
+    "internvit-2.5": CatalogEntry("internvit"),
     "mini-clip": embedded("mini-clip", "clip"),
     "mini-siglip": embedded("mini-siglip", "siglip"),
     "mini-dinov2": embedded("mini-dinov2", "dinov2"),
@@ -49,6 +57,7 @@ CATALOG = Catalog(
             families.INTERNVIT,
             families.PALIGEMMA,
             families.RANDOM_VIT,
+            families.TIMM,
         )
     },
     {
