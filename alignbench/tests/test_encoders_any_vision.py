@@ -398,3 +398,9 @@ def test_layers_that_cannot_be_told_are_missing(
     changed_forward(monkeypatch, lambda out: setattr(out, "hidden_states", None))
     with pytest.raises(LayersMissingError, match="gives no hidden layers"):
         tiny.load(made("mlcd")).forward_layers([torch.zeros(3, 32, 32)])
+
+
+def test_a_pooler_that_the_checkpoint_lacks_is_left_out(tmp_path: Path) -> None:
+    model = hf.BeitModel(hf.BeitConfig(**tiny.VISION, vocab_size=64), add_pooling_layer=False)
+    folder = tiny.save(tiny.scattered(model), tmp_path / "model", tiny_vision.squashing())
+    assert tiny.load(folder).poolings == ("cls", "mean")
