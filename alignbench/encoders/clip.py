@@ -50,7 +50,8 @@ class ClipTower(Tower):
         self.has_text = "text_config" in config
         self._classes = _CLASSES[config["model_type"]]
         tensors = read_tensors(located.weights)
-        projects = any("visual_projection" in key for key in tensors)
+        # A whole CLIP has a projection: without it, the checkpoint is damaged.
+        projects = self.has_text or any("visual_projection" in key for key in tensors)
         model = load_model(
             transformers_class(f"{self._classes}VisionModel" + ("WithProjection" if projects else "")),
             located,
