@@ -64,7 +64,7 @@ def test_an_image_that_is_listed_twice_keeps_its_captions(root: Path) -> None:
 
 @pytest.mark.parametrize("nobody", [{}, {"image_id": None}])
 def test_an_image_without_an_id_has_no_captions(root: Path, nobody: dict[str, Any]) -> None:
-    images = [{"id": 1, "file_name": "a.png"}, {"file_name": "b.png"}]
+    images: list[dict[str, Any]] = [{"id": 1, "file_name": "a.png"}, {"file_name": "b.png"}]
     dataset = coco(root, images, [{"image_id": 1, "caption": "of 1"}, {**nobody, "caption": "of nobody"}])
     assert pairs(dataset) == [("a.png", ("of 1",))]
     assert [row.where for row in dataset.dropped] == ["captions.json: image 2", "captions.json: annotation 2"]

@@ -90,9 +90,9 @@ def _check_end(archive: tarfile.TarFile) -> None:
         tarfile.ReadError: more than zeros follow.
     """
     assert archive.fileobj is not None
-    archive.fileobj.seek(archive.offset)  # type: ignore[attr-defined] # where it looked for a header
+    archive.fileobj.seek(archive.offset)  # where it looked for a header
     if archive.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
-        raise tarfile.ReadError(f"no header at byte {archive.offset:,}")  # type: ignore[attr-defined]
+        raise tarfile.ReadError(f"no header at byte {archive.offset:,}")
 
 
 def _checked(member: tarfile.TarInfo) -> tuple[str, str]:
