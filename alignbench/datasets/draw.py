@@ -326,7 +326,7 @@ class _Check:
         image, root = self._image(row)
         name = row.image if isinstance(row.image, str) else image.name if isinstance(image, Packed) else ""
         sample = Sample(
-            id=clean_id(row.id) or printable(image_key(name)) or row.where,
+            id=clean_id(row.id) or printable(image_key(name)),
             image=image,
             root=root,
             texts=texts,
@@ -337,7 +337,7 @@ class _Check:
             row=position,
         )
         sample.check()
-        return sample
+        return sample if sample.id else sample.but(id=f"image-{sample.image_digest[:12]}")
 
     def _image(self, row: Row) -> tuple[Path | bytes | Packed, Path | None]:
         if row.image is None or row.image == "":

@@ -109,7 +109,7 @@ def image_key(name: str) -> str:
         name = name.replace("\\", "/")
     if name.startswith(_PREFIXES):
         name = name.removeprefix("./").removeprefix(f"{IMAGES}/")
-    return name
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def first_folder(name: str) -> str:

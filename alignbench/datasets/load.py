@@ -179,7 +179,7 @@ def _row(samples: Sequence[Sample]) -> int:
 
 def _drawn(images: Sequence[Sequence[Sample]], seed: int) -> tuple[Sample, ...]:
     """Return a sample for each image: with a text drawn by seed in front, then all others about the image."""
-    drawn = drawn_wordings(with_unique_ids([samples[0] for samples in images]), seed)
+    drawn = with_unique_ids(drawn_wordings((samples[0] for samples in images), seed))
     return tuple(
         sample.but(texts=tuple(dict.fromkeys((*sample.texts, *(text for of in others for text in of.texts)))))
         for sample, (_, *others) in zip(drawn, images, strict=True)

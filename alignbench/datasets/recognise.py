@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from dataclasses import dataclass, replace
 from glob import glob, has_magic
@@ -173,15 +174,11 @@ def _expanded(path: Path) -> tuple[Path, ...]:
     patterns = [str(path)]
     if _RANGE.search(str(path)):
         parts = _RANGE.split(str(path))
-        ranges = [
-            [f"{i:0{len(first)}}" for i in range(int(first), int(last) + 1)]
-            for first, last in zip(parts[1::3], parts[2::3], strict=True)
-        ]
-        count = 1
-        for numbers in ranges:
-            count *= len(numbers)
+        bounds = list(zip(parts[1::3], parts[2::3], strict=True))
+        count = math.prod(max(0, int(last) - int(first) + 1) for first, last in bounds)
         if count > _MOST_FILES:
             raise DataError(f"{path}: a range of {count:,} files; at most {_MOST_FILES:,} are read")
+        ranges = ([f"{i:0{len(first)}}" for i in range(int(first), int(last) + 1)] for first, last in bounds)
         patterns = [_joined(parts[::3], numbers) for numbers in product(*ranges)]
         missing = [name for name in patterns if not is_file(name)]
         if missing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from alignbench.datasets.dataset import DroppedRow
 from alignbench.errors import DataError
@@ -18,6 +18,7 @@ MAX_LINE_BYTES = 4 * 2**20
 MAX_OBJECT_BYTES = 2 * 2**30
 _CHUNK = 2**20
 _WHITE = " \t\r\n"
+_MORE = "more than white space follows the end of the array, and is not read; a file holds one array"
 _BETWEEN = re.compile(r"[ \t\r\n,]*")
 
 
@@ -161,6 +162,8 @@ def _elements(path: Path, max_bytes: int) -> Iterator[tuple[int, Any] | DroppedR
                 between = _BETWEEN.match(buffer, at)
                 at = at if between is None else between.end()
                 if buffer.startswith("]", at):
+                    if not _only_white(buffer[at + 1 :], stream):
+                        yield DroppedRow(f"{path.name}: after row {number - 1}", _MORE)
                     return
                 where = f"{path.name}: row {number}"
                 try:
@@ -180,6 +183,15 @@ def _elements(path: Path, max_bytes: int) -> Iterator[tuple[int, Any] | DroppedR
         raise DataError(f"{path.name}: row {number}: not JSON: nested too deeply") from error
     except OSError as error:
         raise DataError(f"{path}: can't be read ({error.strerror})") from error
+
+
+def _only_white(text: str, stream: TextIO) -> bool:
+    """Return whether a text and the rest of a file are white space."""
+    while text:
+        if text.strip(_WHITE):
+            return False
+        text = stream.read(_CHUNK)
+    return True
 
 
 def _element(buffer: str, at: int, number: int, where: str) -> tuple[tuple[int, Any] | DroppedRow, int]:

@@ -24,7 +24,7 @@ from alignbench.options import OPTIONS
 from alignbench.tests.data_files import png
 
 if TYPE_CHECKING:
-    from alignbench.datasets import Dataset
+    from alignbench.datasets import Dataset, Sample
 
 PAGE = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
 README = Path(__file__).parents[2] / "README.md"
@@ -152,7 +152,13 @@ def from_the_hub(name: str, *_: object, split: str, revision: str, streaming: bo
 
 
 def understood(data: Dataset) -> dict[str, tuple[str, set[str]]]:
-    return {sample.id.rpartition("row ")[2]: (sample.data_type, set(sample.texts)) for sample in data.samples}
+    return {_named(sample): (sample.data_type, set(sample.texts)) for sample in data.samples}
+
+
+def _named(sample: Sample) -> str:
+    """The sample's id, or the number of its row if it is named after the content of its image."""
+    unnamed = sample.id == f"image-{sample.image_digest[:12]}"
+    return str(sample.row + 1) if unnamed and sample.row is not None else sample.id
 
 
 def test_each_recipe_of_the_page_is_tested() -> None:

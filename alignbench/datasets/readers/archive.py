@@ -51,6 +51,8 @@ def _archive_rows(file: Path, reading: Reading) -> Iterator[Row | DroppedRow]:
         with tarfile.open(file, "r:") as archive:
             for member in archive:
                 archive.members.clear()  # type: ignore[attr-defined] # it keeps all that it has read
+                if member.size < 0:  # tarfile would go back, and read the same members for ever
+                    raise tarfile.ReadError(f"{member.name[:200]!r} has a negative size")
                 where = f"{file.name}: {member.name[:200]!r}"
                 if member.isdir():
                     continue
@@ -69,6 +71,7 @@ def _archive_rows(file: Path, reading: Reading) -> Iterator[Row | DroppedRow]:
                     yield DroppedRow(where, "the archive has two members of this name")
                     continue
                 parts[suffix] = _content(archive, file, member, suffix)
+            _check_end(archive)
     except _DAMAGED as error:
         if parts:
             row = _row(file, key, parts, reading)
@@ -80,10 +83,24 @@ def _archive_rows(file: Path, reading: Reading) -> Iterator[Row | DroppedRow]:
         yield _row(file, key, parts, reading)
 
 
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Refuse an end that is none: tarfile takes a damaged header behind the first one for the archive's end.
+
+    Raises:
+        tarfile.ReadError: more than zeros follow.
+    """
+    assert archive.fileobj is not None
+    archive.fileobj.seek(archive.offset)  # where it looked for a header
+    if archive.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
+        raise tarfile.ReadError(f"no header at byte {archive.offset:,}")
+
+
 def _checked(member: tarfile.TarInfo) -> tuple[str, str]:
     """Return a member's name up to the first dot of its last part, and what follows the last dot."""
     if not member.isreg():
         raise DataError("neither a file nor a folder; links and devices in an archive are not followed")
+    if member.issparse():
+        raise DataError("a sparse file: its bytes are not in one piece; pack it without holes")
     name = member.name.removeprefix("./")
     check_name(name)
     folder, slash, last = name.rpartition("/")

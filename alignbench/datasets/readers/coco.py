@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from alignbench.datasets.dataset import DroppedRow
@@ -15,7 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_LAYOUTS = ("annotations", "sentences")
+
+@dataclass
+class _Captions:
+    """What the annotations say.
+
+    Args:
+        of: image id -> captions.
+        shared: the ids that images with different names have, so that their captions could be anybody's.
+        dropped: the annotations that can't be used.
+    """
+
+    of: dict[Any, list[str]] = field(default_factory=dict)
+    shared: set[Any] = field(default_factory=set)
+    dropped: list[DroppedRow] = field(default_factory=list)
 
 
 def _recognise(place: Place, reading: Reading) -> str | None:
@@ -43,63 +57,79 @@ def _read(place: Place, reading: Reading) -> Iterator[Row | DroppedRow]:
     content = read_object(file)
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         raise DataError(f"{file.name}: expected an object with a list of 'images'")
-    texts = _captions(file, content)
+    captions = _captions(file, content)
     folders = _folders(place.folder, content, reading)
     for number, image in enumerate(content["images"], 1):
         where = f"{file.name}: image {number}"
         try:
-            yield _row(where, image, texts, reading, folders)
+            yield _row(where, image, captions, reading, folders)
         except DataError as error:
             yield DroppedRow(where, str(error))
-    yield from texts.pop(None, ())
+    yield from captions.dropped
 
 
 def _row(
     where: str,
     image: Any,
-    texts: dict[Any, list[Any]],
+    captions: _Captions,
     reading: Reading,
     folders: tuple[Path, ...],
 ) -> Row:
     if not isinstance(image, dict):
         raise DataError("an image is not an object")
-    name = image.get("file_name", image.get("filename"))
-    if not isinstance(name, str):
+    name = _name(image)
+    if name is None:
         raise DataError("it has neither a 'file_name' nor a 'filename'")
-    if isinstance(image.get("filepath"), str) and image["filepath"]:
-        name = f"{image['filepath']}/{name}"
+    texts: list[Any]
     if "sentences" in image:
         if not isinstance(image["sentences"], list):
             raise DataError("its 'sentences' are not a list")
-        captions = [one.get("raw") for one in image["sentences"] if isinstance(one, dict)]
+        texts = [one.get("raw") for one in image["sentences"] if isinstance(one, dict)]
     elif not _hashable(image):
         raise DataError("its 'id' is neither a number nor a text")
+    elif image.get("id") in captions.shared:
+        raise DataError(
+            f"its id {image['id']!r} is that of another image, too: whose captions are meant is not known"
+        )
     else:
-        captions = texts.get(image.get("id"), [])
-    if not captions:
+        texts = captions.of.get(image.get("id"), [])
+    if not texts:
         raise DataError("no annotation with a caption is about it")
     own = image.get("id", image.get("imgid", image.get("cocoid", "")))
-    return Row(where, name, tuple(captions), data_type=reading.type_of(image, name), id=own, folders=folders)
+    return Row(where, name, tuple(texts), data_type=reading.type_of(image, name), id=own, folders=folders)
 
 
-def _captions(file: Path, content: dict[str, Any]) -> dict[Any, list[Any]]:
-    """Return image id -> captions; under None, the annotations that can't be used."""
-    captions: dict[Any, list[Any]] = {}
-    known = {image.get("id") for image in content["images"] if isinstance(image, dict) and _hashable(image)}
+def _name(image: dict[str, Any]) -> str | None:
+    """Return the name of an image with its folder; None if it has none."""
+    name = image.get("file_name", image.get("filename"))
+    if not isinstance(name, str):
+        return None
+    folder = image.get("filepath")
+    return f"{folder}/{name}" if isinstance(folder, str) and folder else name
+
+
+def _captions(file: Path, content: dict[str, Any]) -> _Captions:
+    captions = _Captions()
+    names: dict[Any, str | None] = {}
+    for image in content["images"]:
+        if not isinstance(image, dict) or not _hashable(image) or image.get("id") is None:
+            continue
+        if names.setdefault(image["id"], _name(image)) != _name(image):
+            captions.shared.add(image["id"])
     annotations = content.get("annotations", [])
     if not isinstance(annotations, list):
         raise DataError(f"{file.name}: its 'annotations' are not a list")
     for number, annotation in enumerate(annotations, 1):
-        where = f"{file.name}: annotation {number}"
         if not isinstance(annotation, dict) or not _hashable(annotation, "image_id"):
-            captions.setdefault(None, []).append(DroppedRow(where, "an annotation is not an object"))
+            reason = "an annotation is not an object"
         elif not isinstance(annotation.get("caption"), str):
-            captions.setdefault(None, []).append(DroppedRow(where, "no 'caption'"))
-        elif annotation.get("image_id") not in known:
-            image = annotation.get("image_id")
-            captions.setdefault(None, []).append(DroppedRow(where, f"no image has the id {image!r}"))
+            reason = "no 'caption'"
+        elif annotation.get("image_id") not in names:
+            reason = f"no image has the id {annotation.get('image_id')!r}"
         else:
-            captions.setdefault(annotation["image_id"], []).append(annotation["caption"])
+            captions.of.setdefault(annotation["image_id"], []).append(annotation["caption"])
+            continue
+        captions.dropped.append(DroppedRow(f"{file.name}: annotation {number}", reason))
     return captions
 
 

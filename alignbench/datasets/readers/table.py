@@ -226,8 +226,12 @@ def _csv_rows(
     try:
         with file.open("r", encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
             reader = csv.reader(stream, strict=True, **style)
-            while has_header and not next(reader):
-                pass  # blank lines above the names
+            try:
+                while has_header and not next(reader):
+                    pass  # blank lines above the names
+            except csv.Error as error:
+                reason = _not_csv(error, 1, reader.line_num)
+                raise DataError(f"the names of its columns: {reason}") from error
             while True:
                 first = reader.line_num + 1
                 try:
