@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from alignbench.columns import is_missing
 from alignbench.datasets.finding import first_folder, image_folder
 from alignbench.datasets.row import shown
 from alignbench.datatypes import check_type
@@ -149,7 +150,7 @@ class Reading(Layout):
         by_folder = self.type_from == "folder" or (self.type_from is None and folder and not name)
         if column is None and by_folder and isinstance(image, str):
             name = first_folder(image)
-        if name is None or name == "":
+        if name == "" or is_missing(name):
             return ""
         try:
             return _checked(str(name))

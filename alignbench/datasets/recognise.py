@@ -42,7 +42,11 @@ class Match:
     why: str
 
     def __str__(self) -> str:
-        return f"{self.place.name} {self.described()}" if self.place.files else self.described()
+        if not self.place.files:
+            return self.described()
+        folder = self.place.folder.name
+        inside = f"{folder}/" if folder in (*_BELOW, *_SPLITS) else ""
+        return f"{inside}{self.place.name} {self.described()}"
 
     def described(self, path: Path | None = None) -> str:
         """Return how it is read and why, for a message that has named `path` already."""
@@ -88,13 +92,39 @@ def recognise(path: Path, reading: Reading, *, reader: str | None = None, origin
         inside = [match for place in among for match in _matches(place, readers, reading)]
         if inside:
             return _only(inside, path, origin, among)
-    fallback = _matches(Place(path), [one for one in readers if one.fallback], reading)
+    fallback = _matches(Place(_only_split(path, origin)), [one for one in readers if one.fallback], reading)
     if not fallback and chosen is not None and not places:
         return Match(chosen, Place(path), "been named so by the user")
     if len(fallback) == 1 and places:
         unread = "; ".join(_nearest(place) for place in places[:3])
+        if chosen is None and any(file.suffix.lower() != ".txt" for place in places for file in place.files):
+            raise DataError(
+                f"data {origin}: it has images, and {unread}: no reader knows what that says of them. "
+                "--align-columns image=COLUMN,text=COLUMN says what the columns of a table are, and "
+                f"{fallback[0].reader.name}:{path} takes the images without it"
+            )
         return replace(fallback[0], why=f"{fallback[0].why}; nothing is taken from {unread}")
     return _only(fallback, path, origin, places)
+
+
+def _only_split(path: Path, origin: str) -> Path:
+    """Return the folder of images: the one split that a folder consists of, or the folder itself.
+
+    Raises:
+        DataError: it consists of several splits.
+    """
+    entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+    splits = [entry for entry in entries if is_dir(entry) and entry.name in _SPLITS]
+    if not splits or any(
+        is_dir(entry) or entry.suffix.lower() in SUFFIXES for entry in entries if entry not in splits
+    ):
+        return path
+    if len(splits) > 1:
+        names = ", ".join(sorted(entry.name for entry in splits))
+        raise DataError(
+            f"data {origin}: {len(splits)} splits, {names}; name one of them, such as {splits[0]}"
+        )
+    return splits[0]
 
 
 def split_spec(spec: str) -> tuple[str | None, str]:
@@ -226,5 +256,5 @@ def _contents(path: Path) -> list[str]:
 def _not_there(path: Path) -> str:
     """Return that nothing is there, with the nearest names beside it."""
     beside = [entry.name for entry in path.parent.iterdir()] if is_dir(path.parent) else []
-    close = difflib.get_close_matches(path.name, beside, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(path.name, beside, n=3, cutoff=0.6)
     return "no such folder or file" + (f"; there is {', '.join(close)}" if close else "")

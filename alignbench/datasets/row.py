@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _MAX_NAME = 200
 _MARK = re.compile(r"<image>[ \t]*\n?")
+_NOT_A_TEXT = frozenset({"nan", "NaN", "NaT", "<NA>"})  # what pandas writes for a cell without a text
 _INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
 
 
@@ -62,7 +63,7 @@ Rows: TypeAlias = "Callable[[], Iterable[Row | Draft | DroppedRow]]"
 def clean_text(value: object) -> str:
     """Return a text without white space around it and without the marks that stand for an image.
 
-    A text of nothing but invisible characters is empty.
+    A text of nothing but invisible characters is empty, and so is what pandas writes for a missing one.
 
     Raises:
         DataError: it is no text, or can't be encoded.
@@ -80,6 +81,8 @@ def clean_text(value: object) -> str:
     if "<image>" in value:
         value = _MARK.sub("", value)
     text = value.strip()
+    if text in _NOT_A_TEXT:
+        return ""
     return text if any(category(character) not in _INVISIBLE for character in text) else ""
 
 

@@ -129,6 +129,8 @@ def _write(figure: Figure, card: Card, left: float, top: float, measure: _Measur
 
 def _shortened(name: str, room: float, measure: Callable[[str], float]) -> str:
     """Return a name that fits in `room` inches, shortened in its middle."""
+    if measure(name) <= room:
+        return name
     whole = display_width(name)
     return next((short for n in range(whole, 1, -1) if measure(short := fit(name, n)) <= room), "")
 

@@ -356,4 +356,7 @@ def test_a_label_file_that_nothing_is_taken_from_is_named(root: Path) -> None:
     write_csv(root / "pairs.csv", rows("address", "words"))
     for name in NAMES:
         (root / name).with_suffix(".txt").write_text("a text", encoding="utf-8")
-    assert "nothing is taken from pairs.csv, a table with the columns 'address', 'words'" in load(root).origin
+    with pytest.raises(DataError, match=r"pairs\.csv, a table with the columns 'address', 'words'"):
+        load(root)
+    (root / "pairs.csv").rename(root / "notes.txt")
+    assert "nothing is taken from notes.txt" in load(root).origin

@@ -7,6 +7,7 @@ anything but the archive. (The package webdataset also opens `pipe:` and URLs.)
 from __future__ import annotations
 
 import tarfile
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from alignbench.datasets.columns import choose_columns
@@ -47,6 +48,7 @@ def _archive_rows(file: Path, reading: Reading) -> Iterator[Row | DroppedRow]:
     """Yield a row for each run of members with the same name up to its first dot."""
     key = ""
     parts: _Parts = {}
+    alone = _Alone()
     try:
         with tarfile.open(file, "r:") as archive:
             for member in archive:
@@ -65,6 +67,7 @@ def _archive_rows(file: Path, reading: Reading) -> Iterator[Row | DroppedRow]:
                     continue
                 if stem != key:
                     if parts:
+                        alone.see(parts)
                         yield _row(file, key, parts, reading)
                     key, parts = stem, {}
                 if suffix in parts:
@@ -80,7 +83,32 @@ def _archive_rows(file: Path, reading: Reading) -> Iterator[Row | DroppedRow]:
         yield DroppedRow(file.name, f"the archive is damaged or cut off: {' '.join(str(error).split())}")
         return
     if parts:
+        alone.see(parts)
         yield _row(file, key, parts, reading)
+    if alone.images and alone.texts:
+        raise DataError(
+            f"{file.name}: {alone.images} images and {alone.texts} texts have nothing beside them, and all "
+            "others neither: the files of a sample have to follow each other in the archive (tar --sort=name)"
+        )
+
+
+@dataclass(slots=True)
+class _Alone:
+    """How many images have no label next to them in an archive, and how many labels have no image.
+
+    Both are 0 once a sample had the two of them.
+    """
+
+    images: int = 0
+    texts: int = 0
+    together: bool = False
+
+    def see(self, parts: _Parts) -> None:
+        """Count the members of a sample."""
+        images = sum(isinstance(part, Packed) for part in parts.values())
+        self.together |= 0 < images < len(parts)
+        self.images = 0 if self.together else self.images + (images > 0)
+        self.texts = 0 if self.together else self.texts + (images == 0)
 
 
 def _check_end(archive: tarfile.TarFile) -> None:

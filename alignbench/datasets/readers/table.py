@@ -9,6 +9,7 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from alignbench.columns import is_missing
 from alignbench.datasets.arrow import open_table
 from alignbench.datasets.columns import check_complete, check_unique, choose_columns
 from alignbench.datasets.conversation import image_cell
@@ -85,7 +86,7 @@ class _Table:
                     picture = _picture(picture)
                 name = ""
                 if kind is not None:
-                    name = "" if row[1][kind] is None else str(row[1][kind])
+                    name = "" if is_missing(row[1][kind]) else str(row[1][kind])
                 elif by_folder and isinstance(picture, str):
                     name = first_folder(picture)
                 if name not in types:
@@ -108,7 +109,7 @@ class _Table:
                 _picture(cells[self.image]),
                 tuple(chain.from_iterable(_wordings(cells[text]) for text in self.texts)),
                 "" if self.question is None else cells[self.question] or "",
-                group="" if self.group is None or cells[self.group] is None else str(cells[self.group]),
+                group="" if self.group is None or is_missing(cells[self.group]) else str(cells[self.group]),
                 id="" if self.id is None or cells[self.id] is None else cells[self.id],
                 folders=self.folders,
             )
