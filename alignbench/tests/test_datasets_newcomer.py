@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -81,3 +82,18 @@ def test_an_archive_whose_samples_are_torn_apart_is_refused(tmp_path: Path) -> N
     write_archive(tmp_path / "all.tar", members)
     with pytest.raises(DataError, match=r"have to follow each other in the archive \(tar --sort=name\)"):
         load_mixed(None, root=tmp_path)
+
+
+def test_a_folder_that_can_not_be_read_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, images("a/1.png", "b/2.png"))
+    scan = os.scandir
+
+    def locked(path: str) -> object:
+        if str(path).endswith("/b"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    dataset = load_mixed(None, root=tmp_path)
+    assert len(dataset) == 1
+    assert [row.reason for row in dataset.dropped] == ["the folder can't be read (Permission denied)"]

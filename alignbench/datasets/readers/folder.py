@@ -17,7 +17,7 @@ from alignbench.files import UnfitFileError, read_regular
 from alignbench.paths import is_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _SIDECARS = (".txt", ".caption")
 
@@ -47,7 +47,8 @@ def _recognise(place: Place, reading: Reading) -> str | None:
 
 def _read(place: Place, reading: Reading) -> Iterator[Row | DroppedRow]:
     orphans, used = [], False
-    for entry in _entries(place.folder):
+    errors: list[OSError] = []
+    for entry in _entries(place.folder, errors.append):
         if not entry.is_image:
             orphans.append(entry.name)
             continue
@@ -63,13 +64,20 @@ def _read(place: Place, reading: Reading) -> Iterator[Row | DroppedRow]:
         yield Row(entry.name, entry.name, texts, data_type=kind, folders=(place.folder,))
     for name in orphans if used else ():
         yield DroppedRow(name, "no image of this name is beside it")
+    for unread in errors:
+        yield DroppedRow(str(unread.filename), f"the folder can't be read ({unread.strerror})")
 
 
-def _entries(folder: Path) -> Iterator[_Entry]:
-    """Yield the images below a folder and the text files without one, in order, apart from hidden files."""
+def _entries(folder: Path, report: Callable[[OSError], object] | None = None) -> Iterator[_Entry]:
+    """Yield the images below a folder and the text files without one, in order, apart from hidden files.
+
+    Args:
+        folder: the folder.
+        report: is called for each folder that can't be read.
+    """
     if not is_dir(folder):
         return
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=report):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         below = Path(place).relative_to(folder)
         images: dict[str, list[str]] = {}
