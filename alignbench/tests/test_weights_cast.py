@@ -23,8 +23,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 AUTOCAST = Precision("float32", autocast="bfloat16")
-# Made by adapters of their own, and in tiny.LLMS.
-PLAIN_TYPES = sorted(set(BY_MODEL_TYPE) - {"gemma3", "internlm2"})
+# Made by adapters of their own and in tiny.LLMS, or not small with these settings alone.
+OTHER_TYPES = {
+    "gemma3",
+    "internlm2",
+    "deepseek_v3",
+    "gpt_oss",
+    "llama4",
+    "llama4_text",
+    "mistral3",
+    "qwen3_5",
+}
+OTHER_TYPES |= {"gemma3n", "gemma3n_text", "gemma4", "gemma4_text", "qwen3_5_text", "mixtral", "qwen3_moe"}
+PLAIN_TYPES = sorted(set(BY_MODEL_TYPE) - OTHER_TYPES)
 
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
