@@ -13,6 +13,7 @@ import transformers
 from alignbench.encoders import resolve as resolve_encoder
 from alignbench.llms import resolve as resolve_llm
 from alignbench.llms.families import BY_MODEL_TYPE
+from alignbench.tests import tiny_llms
 from alignbench.tests import tiny_models as tiny
 from alignbench.weights import loading
 from alignbench.weights.loading import cast_ahead, computing
@@ -23,19 +24,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 AUTOCAST = Precision("float32", autocast="bfloat16")
-# Made by adapters of their own and in tiny.LLMS, or not small with these settings alone.
-OTHER_TYPES = {
-    "gemma3",
-    "internlm2",
-    "deepseek_v3",
-    "gpt_oss",
-    "llama4",
-    "llama4_text",
-    "mistral3",
-    "qwen3_5",
-}
-OTHER_TYPES |= {"gemma3n", "gemma3n_text", "gemma4", "gemma4_text", "qwen3_5_text", "mixtral", "qwen3_moe"}
-PLAIN_TYPES = sorted(set(BY_MODEL_TYPE) - OTHER_TYPES)
+# These settings alone do not make these small, or valid: each is a checkpoint with settings of its own.
+LAST_LAYER_ALONE = ("gemma3n", "gemma3n_text")  # the states of others are several vectors per token
+SHAPED = (
+    *LAST_LAYER_ALONE,
+    *("deepseek_v3", "gemma4", "gemma4_text", "gpt_oss", "llama4", "mistral3", "qwen3_5"),
+)
+PLAIN_TYPES = sorted(set(BY_MODEL_TYPE) - {"gemma3", "internlm2", *SHAPED})
 
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -56,17 +51,17 @@ def vectors(resolve: Callable[..., Any], folder: Path, inputs: Any, **options: A
     return found
 
 
-@pytest.mark.parametrize("family", [*tiny.ENCODERS, *tiny.LLMS])
+@pytest.mark.parametrize("family", [*tiny.ENCODERS, *tiny.LLMS, *SHAPED])
 def test_vectors_are_the_same_to_the_last_bit(
     family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    resolve, make, inputs = (
-        (resolve_encoder, tiny.ENCODERS, tiny.images())
-        if family in tiny.ENCODERS
-        else (resolve_llm, tiny.LLMS, tiny.TEXTS)
-    )
-    folder = make[family](tmp_path / "model")
-    for options in ({}, {"layer": 1}):
+    folder, resolve, inputs = tmp_path / "model", resolve_llm, tiny.TEXTS
+    if family in tiny.ENCODERS:
+        resolve, inputs = resolve_encoder, tiny.images()
+        tiny.ENCODERS[family](folder)
+    else:
+        tiny_llms.written(family, folder)
+    for options in ({},) if family in LAST_LAYER_ALONE else ({}, {"layer": 1}):
         ahead = vectors(resolve, folder, inputs, **options)
         with monkeypatch.context() as patch:
             patch.setattr(loading, "cast_ahead", lambda model, _precision: model)
