@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from alignbench.encoders.networks import AnyVision
     from alignbench.encoders.options import EncoderOptions
     from alignbench.weights.precision import Precision
+    from alignbench.weights.protocols import ProjectsImages
     from alignbench.weights.source import Location
 
 _OTHER = "take another model, or register an object with embed(images)"
@@ -48,7 +49,7 @@ class AnyVisionTower(Tower):
 
     Args:
         model: in evaluation mode, on its device.
-        whole: the model with both sides, if there are two.
+        whole: the model with both sides; None if there is one.
         prepare: a function from image to pixels.
         precision: the arithmetic in which the model is asked what it gives.
         device: the model's device.
@@ -58,7 +59,12 @@ class AnyVisionTower(Tower):
     """
 
     def __init__(
-        self, model: AnyVision, whole: Any, prepare: ToPixels, precision: Precision, device: str
+        self,
+        model: AnyVision,
+        whole: ProjectsImages | None,
+        prepare: ToPixels,
+        precision: Precision,
+        device: str,
     ) -> None:
         super().__init__(prepare, special=0)
         self.model: AnyVision = model
@@ -109,7 +115,7 @@ class AnyVisionTower(Tower):
         self._check_order()
         return super().patches(features, pooling)
 
-    def check(self, precision: Precision, device: str, whole: Any) -> None:
+    def check(self, precision: Precision, device: str, whole: ProjectsImages | None) -> None:
         """Check with numbers what names and shapes have told.
 
         Raises:
@@ -122,7 +128,7 @@ class AnyVisionTower(Tower):
             self._out_of_order = order_of(self._run, self.layout, pixels, self._named)
             if self.layout.pooled_in_front and not _near(out.last_hidden_state[:, 0], _pooler(out)):
                 raise ModelError(f"{self._named}: the token in front of its patches is not its pooled vector")
-            if self._project is not None:
+            if self._project is not None and whole is not None:
                 theirs = _pooler(whole.get_image_features(pixel_values=pixels))
                 if theirs is None or not _near(self._end(out).projected, theirs):
                     raise ModelError(
@@ -237,14 +243,14 @@ def load(
     return tower
 
 
-def _described(cls: Any, settings: Any, tensors: Mapping[str, Tensor], located: Location) -> Any:
+def _described(cls: Any, settings: Any, tensors: Mapping[str, Tensor], located: Location) -> torch.nn.Module:
     """Return the model that a configuration describes, without numbers.
 
     Raises:
         ModelError: it is far larger than the weights, so that building it would fill the memory.
     """
     with torch.device("meta"), quiet(), guarded(located.source, f"{cls.__name__} can't be built"):
-        shell = cls(settings)
+        shell: torch.nn.Module = cls(settings)
     described = sum(parameter.numel() for parameter in shell.parameters())
     there = sum(tensor.numel() for tensor in tensors.values())
     if described > 2 * there + _SLACK:

@@ -11,7 +11,7 @@ from alignbench.encoders.maps import cls_attention
 from alignbench.encoders.tower import Features, Tower, as_array
 from alignbench.encoders.views import PrepareViews, Views, size_of_view
 from alignbench.errors import LayersMissingError, ModelError
-from alignbench.weights.loading import computing, hidden_layer, place
+from alignbench.weights.loading import computing, hidden_layer
 from alignbench.weights.part_tensors import vlm_without_text
 from alignbench.weights.parts import vlm_of
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from alignbench.encoders.options import EncoderOptions
     from alignbench.weights.parts import Vlm
     from alignbench.weights.precision import Precision
+    from alignbench.weights.protocols import ProjectsImages
     from alignbench.weights.source import Location
 
 # In front of a tower's patches, there may be a CLS token; Llama 4 has its own behind them.
@@ -45,9 +46,11 @@ class PartTower(Tower):
         special: the number of tokens in front of the patches.
     """
 
-    def __init__(self, whole: Any, prepare: PrepareViews, vlm: Vlm, tower: str, special: int) -> None:
+    def __init__(
+        self, whole: ProjectsImages, prepare: PrepareViews, vlm: Vlm, tower: str, special: int
+    ) -> None:
         super().__init__(prepare, special)
-        self.model: Any = whole
+        self.model: ProjectsImages = whole
         self.vlm, self.tower = vlm, tower
 
     def run_pixels(
@@ -159,7 +162,8 @@ class ProjectedPart(PartTower):
         out = self.model.get_image_features(**views.inputs)
         if self.tower in _CLS_BEHIND:
             # Llama 4's model projects the tower's output itself, where it calls its LLM.
-            found = list(self.model.multi_modal_projector(out.last_hidden_state))
+            project = getattr(self.model, self.vlm.projector_module)
+            found = list(project(out.last_hidden_state))
         else:
             found = list(out.pooler_output)
         return torch.stack(found) if len(found) == views.images else torch.cat(found).unsqueeze(0)
@@ -176,11 +180,11 @@ def load_vision(
 ) -> VisionPart:
     """Load the vision tower of a VLM, reading no other tensor."""
     vlm = vlm_of(config, "vision", located.source)
-    whole = vlm_without_text(located, vlm, precision, projector=False)
+    whole = vlm_without_text(located, vlm, device, precision, projector=False)
     tower = vlm.tower_of(config)
     size = size_of_view(getattr(whole, vlm.vision_module).config)
     prepare = PrepareViews(located.path, vlm, size, options.fit, whole=True)
-    return VisionPart(place(whole, device), prepare, vlm, tower, special=int(tower in _WITH_CLS))
+    return VisionPart(whole, prepare, vlm, tower, special=int(tower in _WITH_CLS))
 
 
 def load_projected(
@@ -188,10 +192,10 @@ def load_projected(
 ) -> ProjectedPart:
     """Load the vision tower and the projector of a VLM, reading no other tensor."""
     vlm = vlm_of(config, "projected", located.source)
-    whole = vlm_without_text(located, vlm, precision, projector=True)
+    whole = vlm_without_text(located, vlm, device, precision, projector=True)
     size = size_of_view(getattr(whole, vlm.vision_module).config)
     prepare = PrepareViews(located.path, vlm, size, options.fit, whole=False)
-    return ProjectedPart(place(whole, device), prepare, vlm, vlm.tower_of(config), special=0)
+    return ProjectedPart(whole, prepare, vlm, vlm.tower_of(config), special=0)
 
 
 def _passes(batch: Sequence[Views]) -> Sequence[Views]:

@@ -65,21 +65,21 @@ def architecture(located: Location, model_type: Any, *, head: bool) -> Architect
             f"{shortened(repr(model_type), 60)}, which config.json names; a newer one may, "
             f"or register an object with embed(texts)"
         )
-    whole = auto_config(located.path)
-    text = whole if whole.is_encoder_decoder else whole.get_text_config(decoder=True)
-    cls = _class(whole, text, located.source, head=head)
+    config = auto_config(located.path)
+    text = config if config.is_encoder_decoder else config.get_text_config(decoder=True)
+    cls = _class(config, text, located.source, head=head)
     # A pooler, which masked language models are saved without, has no part in a token's state.
     pools = "add_pooling_layer" in inspect.signature(cls.__init__).parameters
-    state = _own_tensors(whole, text, located, head=head)
+    state = _own_tensors(config, text, located, head=head)
     if head and state is not None and _HEAD not in state:
         # Where the words are the head, too, either configuration may say so.
-        text.tie_word_embeddings = text.tie_word_embeddings or whole.tie_word_embeddings
+        text.tie_word_embeddings = text.tie_word_embeddings or config.tie_word_embeddings
     return Architecture(cls, text, state, {"add_pooling_layer": False} if pools else {})
 
 
-def _class(whole: Any, text: Any, where: str, *, head: bool) -> Any:
-    named = f"{where}: model_type {whole.model_type!r}"
-    if not _knows(whole, "CAUSAL_LM", "IMAGE_TEXT_TO_TEXT", "MULTIMODAL_LM", "MASKED_LM", "TEXT_ENCODING"):
+def _class(config: Any, text: Any, where: str, *, head: bool) -> Any:
+    named = f"{where}: model_type {config.model_type!r}"
+    if not _knows(config, "CAUSAL_LM", "IMAGE_TEXT_TO_TEXT", "MULTIMODAL_LM", "MASKED_LM", "TEXT_ENCODING"):
         raise ModelError(
             f"{named} in config.json is no language model of transformers; name an LLM, or register an "
             f"object with embed(texts)"
@@ -94,10 +94,10 @@ def _class(whole: Any, text: Any, where: str, *, head: bool) -> Any:
                 f"no way); name another LLM"
             )
         return cls
-    if whole.is_encoder_decoder:
+    if config.is_encoder_decoder:
         # Its encoder alone reads a text; its decoder would need another text to continue.
         return _named(
-            whole,
+            config,
             "TEXT_ENCODING",
             f"{named} is an encoder-decoder whose encoder is no model of its own in transformers",
         )
@@ -134,12 +134,12 @@ def check_continues(config: Any, where: str) -> None:
         )
 
 
-def _own_tensors(whole: Any, text: Any, located: Location, *, head: bool) -> dict[str, Tensor] | None:
+def _own_tensors(config: Any, text: Any, located: Location, *, head: bool) -> dict[str, Tensor] | None:
     """Return the tensors of a text part, or those without layers that only predict further tokens."""
     ahead = _ahead(text)
-    if text is whole and not ahead:
+    if text is config and not ahead:
         return None
-    if text is whole:
+    if text is config:
         tensors = read_tensors(located.weights)
     else:
         tensors = _of_the_part(located, _INSIDE if head else "", head=head)

@@ -55,7 +55,9 @@ def vectors(resolve: Callable[..., Any], folder: Path, inputs: Any, **options: A
 def test_vectors_are_the_same_to_the_last_bit(
     family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, resolve, inputs = tmp_path / "model", resolve_llm, tiny.TEXTS
+    folder = tmp_path / "model"
+    resolve: Callable[..., Any] = resolve_llm
+    inputs: Any = tiny.TEXTS
     if family in tiny.ENCODERS:
         resolve, inputs = resolve_encoder, tiny.images()
         tiny.ENCODERS[family](folder)

@@ -12,6 +12,7 @@ from alignbench.weights.loading import (
     auto_config,
     fill,
     load_model,
+    place,
     quiet,
     read_tensors,
     torch_dtype,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from alignbench.weights.parts import Prefixes, Vlm
     from alignbench.weights.precision import Precision
+    from alignbench.weights.protocols import ProjectsImages
     from alignbench.weights.source import Location
 
     State = dict[str, Tensor]
@@ -77,8 +79,8 @@ def checked_tensors(located: Location, vlm: Vlm) -> State:
 
 
 def vlm_without_text(
-    located: Location, vlm: Vlm, precision: Precision, *, projector: bool
-) -> torch.nn.Module:
+    located: Location, vlm: Vlm, device: str, precision: Precision, *, projector: bool
+) -> ProjectsImages:
     """Return transformers' own model of a VLM with its vision tower, with or without its projector.
 
     Its LLM is never built in memory: the model is laid out on device "meta", and the modules that are needed
@@ -94,7 +96,7 @@ def vlm_without_text(
         # A VLM reads its tokens, so most checkpoints come without the pooling head.
         config.vision_config.vision_use_head = any(key.startswith(_HEAD_OF_TOWER) for key in state)
     with quiet(), torch.device("meta"):
-        whole: torch.nn.Module = _model_class(config)(config).eval()
+        whole = _model_class(config)(config).eval()
     tower = getattr(whole, vlm.vision_module)
     loaded = load_model(type(tower), located, config=tower.config, precision=precision, state=state)
     setattr(whole, vlm.vision_module, loaded)
@@ -104,11 +106,17 @@ def vlm_without_text(
     else:
         for name in filter(None, (vlm.projector_module, *vlm.single.values())):
             setattr(whole, name, None)
-    return whole
+    placed: ProjectsImages = place(whole, device)
+    return placed
 
 
 def _fill_projector(
-    whole: Any, config: Any, located: Location, vlm: Vlm, tensors: Mapping[str, Tensor], dtype: torch.dtype
+    whole: ProjectsImages,
+    config: Any,
+    located: Location,
+    vlm: Vlm,
+    tensors: Mapping[str, Tensor],
+    dtype: torch.dtype,
 ) -> None:
     if vlm.projector_module:
         made = type(getattr(whole, vlm.projector_module))(config).to(dtype).eval()

@@ -42,6 +42,13 @@ class Network(Protocol):
         """Return the weights."""
 
 
+class ProjectsImages(Network, Protocol):
+    """A model of transformers with a vision side: an image's features as it hands them to its other side."""
+
+    def get_image_features(self, **inputs: Any) -> Any:
+        """Return `last_hidden_state` of the vision tower, and `pooler_output` after the projection."""
+
+
 class Embeds(Protocol):
     """Returns a vector for each item, be it an image or a text."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Modules = Mapping[str, Module]
 
 _MODEL = re.compile(
-    r"decoder|encoder|handle|language_model|llm|loaded|model|module|network|text_model|tower|vision_model"
+    r"decoder|encoder|handle|language_model|llm|loaded|model|module|network|text_model|tower|vision_model|whole"
 )
 LONG = 400  # the largest number of lines of a file
 _COMPUTES = re.compile(r"_scores$|^score_")
