@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from alignbench.datasets.dataset import NO_TEXTS, Dataset, normalised
 from alignbench.encoders import Encoder
@@ -14,6 +14,7 @@ from alignbench.llms import LLM
 from alignbench.registry import unknown
 from alignbench.session.attempts import Attempts
 from alignbench.session.data import nonempty, read_data, with_data
+from alignbench.session.models import M, ModelPool, model_named, resolve_models
 from alignbench.session.options import Options
 from alignbench.session.slot import ModelSlot
 from alignbench.types import Embeddings, Pair
@@ -21,7 +22,7 @@ from alignbench.weights.family import UNTESTED
 from alignbench.weights.handle import Handle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from alignbench.embed import Embedder, EmbeddingStore, Progress
@@ -33,16 +34,6 @@ if TYPE_CHECKING:
     from alignbench.types import ModelInfo, Score
     from alignbench.weights.arrays import ArrayFile
     from alignbench.weights.custom import Custom
-
-M = TypeVar("M", bound="Encoder | LLM | Custom")
-K = TypeVar("K", bound="Encoder | LLM")
-
-
-class ModelPool(Protocol):
-    """A pool of models that stay in memory."""
-
-    def get(self, model: K, device: str, dtype: str) -> K:
-        """Return a loaded model: this one, or an equal one that was loaded before."""
 
 
 class Workbench:
@@ -65,7 +56,7 @@ class Workbench:
         elif wrong := [name for name, value in {**named, "data": data}.items() if value is not None]:
             raise ConfigError(f"{wrong[0]}: set it in the `options` that were passed, which hold all options")
         self.options = options
-        self.encoders, self.llms = _resolve(options)
+        self.encoders, self.llms = resolve_models(options)
         self.progress: Progress | None = None
         self.loads: list[tuple[str, float, str]] = []
         self.patched: frozenset[str] = frozenset()
@@ -187,7 +178,7 @@ class Workbench:
         Args:
             encoder: one of the selected encoders, or its name.
         """
-        encoder = _named(encoder, self.encoders, "encoder")
+        encoder = model_named(encoder, self.encoders, "encoder")
         return self._remembered(
             encoder.info,
             lambda: self.embedder.images(encoder, self.dataset, beside=self._beside(encoder)),
@@ -215,7 +206,7 @@ class Workbench:
         Raises:
             NotApplicableError: the data have no texts, and its vectors do not come from a file.
         """
-        llm = _named(llm, self.llms, "LLM")
+        llm = model_named(llm, self.llms, "LLM")
         if lacking := self.lacks(name for name, known in self.llms.items() if known is llm):
             raise NotApplicableError(lacking)
         # LLMs that are only compared with each other have no layers to compare.
@@ -361,45 +352,3 @@ class Workbench:
 
     def _loaded_for(self, purpose: str) -> Callable[[str, float], None]:
         return lambda model, seconds: self.loads.append((model, seconds, purpose))
-
-
-def _resolve(options: Options) -> tuple[dict[str, Encoder | Custom], dict[str, LLM | Custom]]:
-    """Return the selected encoders and LLMs by name, without looking for their weights."""
-    from alignbench import encoders, llms
-
-    common: dict[str, Any] = {
-        "l2": options.l2,
-        "standins": options.standins,
-        "allow_pickle": options.allow_pickle,
-    }
-    of_images = {"pooling": options.pooling, "layer": options.layer, "fit": options.fit, **common}
-    of_texts = {"layer": options.llm_layer, "quantization": options.quantize, **common}
-    sources = options.config
-    vision = _by_name(encoders.resolve(s, sources=sources.encoders, **of_images) for s in options.encoders)
-    specs = dict.fromkeys((*options.llms, *options.compared_llms))
-    text = _by_name(llms.resolve(s, sources=sources.llms, **of_texts) for s in specs)
-    if both := sorted(set(vision) & set(text)):
-        raise ConfigError(f"an encoder and an LLM are both called {both[0]!r}; give one an alias")
-    return vision, text
-
-
-def _named(model: str | M, models: Mapping[str, M], noun: str) -> M:
-    if not isinstance(model, str):
-        return model
-    if model not in models:
-        raise UnknownNameError(unknown(noun, model, models))
-    return models[model]
-
-
-def _by_name(models: Iterable[M]) -> dict[str, M]:
-    """Return the models by the names that the user chose; a stand-in has the name of the missing model."""
-    named: dict[str, M] = {}
-    for model in models:
-        name = model.info.stand_in_for or model.info.name
-        if name in named:
-            raise ConfigError(
-                f"two {model.info.side} models are called {name!r}; "
-                f"give one an alias: other-name={model.info.source}"
-            )
-        named[name] = model
-    return named

@@ -72,6 +72,7 @@ def test_plugin_entry_point_imports_only_pytest_and_the_table_of_options() -> No
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     names = {"", ".errors", ".options", ".plugin", ".session", ".session.checks", ".session.table"}
+    names |= {f".session.table.{name}" for name in ("data", "experiments", "models", "names", "run")}
     assert set(ast.literal_eval(result.stdout)) == {f"alignbench{name}" for name in names}
 
 

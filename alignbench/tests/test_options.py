@@ -179,8 +179,9 @@ def test_the_configuration_file_of_pytest_has_the_options(project: pytest.Pytest
     )
     values = project.runpytest_subprocess(*PLAIN, "--align-dataset=sample_data", "-k", "look")
     root = project.path / "mine"
-    given = f"'--encoders=toy-b', '--llms=toy-llm', '--n-samples=12', '--align-data-root={root}', "
-    values.stdout.fnmatch_lines([f"*values: ('toy-b',) 12 False {root} ({given}*'--align-no-l2')"])
+    given = "'--encoders=toy-b', '--llms=toy-llm', '--align-no-l2', '--n-samples=12', "
+    given += f"'--align-data-root={root}', '--align-dataset=sample_data'"
+    values.stdout.fnmatch_lines([f"*values: ('toy-b',) 12 False {root} ({given})"])
     over = project.runpytest_subprocess(
         *PLAIN, "--encoders=toy-a", "--n-samples=9", "--align-dataset=synthetic"
     )

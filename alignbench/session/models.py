@@ -1,0 +1,77 @@
+"""The models that a session's options select, by the names that the user gave them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from alignbench.errors import ConfigError, UnknownNameError
+from alignbench.registry import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from alignbench.encoders import Encoder
+    from alignbench.llms import LLM
+    from alignbench.session.options import Options
+    from alignbench.weights.custom import Custom
+
+M = TypeVar("M", bound="Encoder | LLM | Custom")
+K = TypeVar("K", bound="Encoder | LLM")
+
+
+class ModelPool(Protocol):
+    """A pool of models that stay in memory."""
+
+    def get(self, model: K, device: str, dtype: str) -> K:
+        """Return a loaded model: this one, or an equal one that was loaded before."""
+
+
+def resolve_models(options: Options) -> tuple[dict[str, Encoder | Custom], dict[str, LLM | Custom]]:
+    """Return the selected encoders and LLMs by name, without looking for their weights.
+
+    Raises:
+        ConfigError: two models have one name.
+    """
+    from alignbench import encoders, llms
+
+    common: dict[str, Any] = {
+        "l2": options.l2,
+        "standins": options.standins,
+        "allow_pickle": options.allow_pickle,
+    }
+    of_images = {"pooling": options.pooling, "layer": options.layer, "fit": options.fit, **common}
+    of_texts = {"layer": options.llm_layer, "quantization": options.quantize, **common}
+    sources = options.config
+    vision = _by_name(encoders.resolve(s, sources=sources.encoders, **of_images) for s in options.encoders)
+    specs = dict.fromkeys((*options.llms, *options.compared_llms))
+    text = _by_name(llms.resolve(s, sources=sources.llms, **of_texts) for s in specs)
+    if both := sorted(set(vision) & set(text)):
+        raise ConfigError(f"an encoder and an LLM are both called {both[0]!r}; give one an alias")
+    return vision, text
+
+
+def model_named(model: str | M, models: Mapping[str, M], noun: str) -> M:
+    """Return a model, which may be given by its name.
+
+    Raises:
+        UnknownNameError: no model has this name.
+    """
+    if not isinstance(model, str):
+        return model
+    if model not in models:
+        raise UnknownNameError(unknown(noun, model, models))
+    return models[model]
+
+
+def _by_name(models: Iterable[M]) -> dict[str, M]:
+    """Return the models by the names that the user chose; a stand-in has the name of the missing model."""
+    named: dict[str, M] = {}
+    for model in models:
+        name = model.info.stand_in_for or model.info.name
+        if name in named:
+            raise ConfigError(
+                f"two {model.info.side} models are called {name!r}; "
+                f"give one an alias: other-name={model.info.source}"
+            )
+        named[name] = model
+    return named
