@@ -134,3 +134,18 @@ def speed(project: pytest.Pytester) -> pytest.Pytester:
 def store(tmp_path: Path) -> EmbeddingStore:
     """An empty store of embeddings."""
     return EmbeddingStore(tmp_path / "cache")
+
+
+@pytest.fixture(scope="session")
+def vision_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return the folder of a checkpoint of `tiny_vision`, which nobody may change."""
+    from alignbench.tests import tiny_vision
+
+    folders: dict[str, Path] = {}
+
+    def folder(family: str) -> Path:
+        if family not in folders:
+            folders[family] = tiny_vision.MAKERS[family](tmp_path_factory.mktemp(family))
+        return folders[family]
+
+    return folder

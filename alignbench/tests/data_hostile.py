@@ -11,13 +11,20 @@ import tarfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pytest
 from PIL import Image
 
+from alignbench.datasets import Layout, load_mixed
+from alignbench.errors import AlignbenchError
 from alignbench.tests.data_files import encoded, png, png_that_claims
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from alignbench.datasets import Dataset
+
+SECRET = "secret.png"
 
 
 class Entry(NamedTuple):
@@ -232,3 +239,24 @@ def opened_files() -> Iterator[list[str]]:
         yield opened
     finally:
         _RECORDERS.remove(opened)
+
+
+def beside_a_secret(folder: Path) -> Path:
+    """Return a new folder in `folder`, beside a picture that nobody may open."""
+    (folder / SECRET).write_bytes(png())
+    root = folder / "root"
+    root.mkdir()
+    return root
+
+
+def load(path: Path, **layout: Any) -> Dataset:
+    """Return all of the data, read in this layout."""
+    return load_mixed(None, root=path, layout=Layout(**layout))
+
+
+def refusal(path: Path) -> str:
+    """Return the one line with which data are refused."""
+    with pytest.raises(AlignbenchError) as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)

@@ -24,19 +24,6 @@ hf: Any = transformers
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Return the folder of a family's checkpoint, which nobody may change."""
-    folders: dict[str, Path] = {}
-
-    def folder(family: str) -> Path:
-        if family not in folders:
-            folders[family] = tiny_vision.MAKERS[family](tmp_path_factory.mktemp(family))
-        return folders[family]
-
-    return folder
-
-
 def naflex(folder: Path) -> tuple[Any, Any]:
     """Return transformers' own vision model and its inputs: every image padded to the most patches."""
     with quiet():
@@ -46,58 +33,58 @@ def naflex(folder: Path) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("family", ["siglip2_naflex", "siglip2_vision"])
-def test_naflex_gives_what_transformers_gives(family: str, made: Callable[[str], Path]) -> None:
-    model, inputs = naflex(made(family))
+def test_naflex_gives_what_transformers_gives(family: str, vision_folder: Callable[[str], Path]) -> None:
+    model, inputs = naflex(vision_folder(family))
     with torch.no_grad():
         out = model(**inputs, output_hidden_states=True)
     there = inputs["pixel_attention_mask"][..., None].float()
     assert len({int(count) for count in there.sum(1)}) > 1  # the images have different numbers of patches
-    ours = tiny.load(made(family), l2=False)
+    ours = tiny.load(vision_folder(family), l2=False)
     tiny.close(ours.embed(tiny.images()), out.pooler_output.numpy())
     means = [(state * there).sum(1) / there.sum(1) for state in (*out.hidden_states, out.last_hidden_state)]
     layers = ours.forward_layers([ours.preprocess(image) for image in tiny.images()])
     tiny.close(layers, torch.stack(means, dim=1).numpy())
 
 
-def test_the_images_beside_it_change_nothing_for_naflex(made: Callable[[str], Path]) -> None:
+def test_the_images_beside_it_change_nothing_for_naflex(vision_folder: Callable[[str], Path]) -> None:
     for pooling in ("pooler", "mean"):
-        model = tiny.load(made("siglip2_vision"), l2=False, pooling=pooling)
+        model = tiny.load(vision_folder("siglip2_vision"), l2=False, pooling=pooling)
         together = model.embed(tiny.images())
         tiny.close(model.embed(tiny.images(), batch_size=1), together)
         tiny.close(model.embed(tiny.images()[::-1], batch_size=2)[::-1], together)
 
 
-def test_naflex_gives_maps_of_square_images_only(made: Callable[[str], Path]) -> None:
-    wide = tiny.load(made("siglip2_vision"))
+def test_naflex_gives_maps_of_square_images_only(vision_folder: Callable[[str], Path]) -> None:
+    wide = tiny.load(vision_folder("siglip2_vision"))
     for maps in (wide.patches, wide.attention):
         with pytest.raises(ModelError, match="square with --align-fit pad or squash"):
             maps(tiny.images())
-    square = tiny.load(made("siglip2_vision"), fit="squash")
+    square = tiny.load(vision_folder("siglip2_vision"), fit="squash")
     patches = square.patches(tiny.images())
     assert patches.shape == (5, 16, 32)
-    mean = tiny.load(made("siglip2_vision"), fit="squash", pooling="mean", l2=False)
+    mean = tiny.load(vision_folder("siglip2_vision"), fit="squash", pooling="mean", l2=False)
     tiny.close(patches.mean(axis=1), mean.embed(tiny.images()))
     np.testing.assert_allclose(square.attention(tiny.images()).sum(axis=1), 1, atol=1e-5)
 
 
-def test_naflex_says_before_a_load_what_it_does(made: Callable[[str], Path]) -> None:
-    model: Any = resolve(str(made("siglip2_naflex")))
+def test_naflex_says_before_a_load_what_it_does(vision_folder: Callable[[str], Path]) -> None:
+    model: Any = resolve(str(vision_folder("siglip2_naflex")))
     model.examine()
     assert (model.poolings, model.pooling) == (("pooler", "mean"), "pooler")
     with pytest.raises(ModelError, match=r"layers 0 .* to 3"):
-        resolve(str(made("siglip2_naflex")), layer=9).examine()
+        resolve(str(vision_folder("siglip2_naflex")), layer=9).examine()
     assert not model.notes
 
 
-def test_a_missing_weight_of_naflex_is_refused(made: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_missing_weight_of_naflex_is_refused(vision_folder: Callable[[str], Path], tmp_path: Path) -> None:
     folder = tiny_vision.MAKERS["siglip2_vision"](tmp_path / "model")
     tiny.rename_keys(folder, lambda key: None if key.endswith("layers.1.mlp.fc1.weight") else key)
     with pytest.raises(ModelError, match=r"1 of the \d+ weights of Siglip2VisionModel are missing"):
         tiny.load(folder)
 
 
-def test_metaclip2_has_clips_outputs_and_texts(made: Callable[[str], Path]) -> None:
-    folder = made("metaclip2")
+def test_metaclip2_has_clips_outputs_and_texts(vision_folder: Callable[[str], Path]) -> None:
+    folder = vision_folder("metaclip2")
     with quiet(), torch.no_grad():
         whole = hf.MetaClip2Model.from_pretrained(folder).eval()
         inputs = [
@@ -122,9 +109,9 @@ def test_metaclip2_has_clips_outputs_and_texts(made: Callable[[str], Path]) -> N
 
 @pytest.mark.parametrize("says", [True, False], ids=["architectures", "no architectures"])
 def test_a_clip_vision_tower_saved_alone_works_for_what_it_has(
-    says: bool, made: Callable[[str], Path], tmp_path: Path
+    says: bool, vision_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    folder = made("clip_vision")
+    folder = vision_folder("clip_vision")
     if not says:
         folder = tiny_vision.MAKERS["clip_vision"](tmp_path / "model")
         tiny.edit_config(folder, architectures=None)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    import pytest
+
 hf: Any = transformers
 _TEXT = {key: value for key, value in tiny.TEXT.items() if key != "num_key_value_heads"}
 _TOKENS = {"max_position_embeddings": 20, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
@@ -116,3 +118,15 @@ MAKERS: Mapping[str, Callable[[Path], Path]] = {
         lambda: squashing(64),
     ),
 }
+
+
+def changed_forward(monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None]) -> None:
+    """Let MLCD's output pass through `change`."""
+    forward = hf.MLCDVisionModel.forward
+
+    def other(self: Any, *args: Any, **kwargs: Any) -> Any:
+        out = forward(self, *args, **kwargs)
+        change(out)
+        return out
+
+    monkeypatch.setattr(hf.MLCDVisionModel, "forward", other)
