@@ -103,7 +103,7 @@ def test_the_model_is_asked_for_its_poolings_before_its_weights_are_read(
     vision_folder: Callable[[str], Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("safetensors.safe_open", lambda *_, **__: pytest.fail("weights were read"))
+    tiny.never_loads(monkeypatch)
     model: Any = resolve(str(vision_folder(family)))
     assert model.poolings == poolings
     assert model.pooling == default

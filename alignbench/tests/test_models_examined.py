@@ -43,11 +43,6 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def never_loads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the test fail if a number of a weight file is read."""
-    monkeypatch.setattr("safetensors.safe_open", lambda *_, **__: pytest.fail("weights were read"))
-
-
 # --- weights and architecture
 
 
@@ -88,7 +83,7 @@ def test_foreign_weights_are_told_without_reading_one(
 ) -> None:
     folder = shutil.copytree(folders("clip"), tmp_path / "model")
     damage(folder)
-    never_loads(monkeypatch)
+    tiny.never_loads(monkeypatch)
     handle: Any = encoders.resolve(str(folder))
     with pytest.raises(ModelError, match=said) as caught:
         handle.examine()
@@ -101,7 +96,7 @@ def test_foreign_weights_are_told_without_reading_one(
 def test_sound_models_pass_without_a_number_read(
     family: str, folders: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    never_loads(monkeypatch)
+    tiny.never_loads(monkeypatch)
     handle: Any = (encoders if family in tiny.ENCODERS else llms).resolve(str(folders(family)))
     handle.examine()
     assert not handle.loaded

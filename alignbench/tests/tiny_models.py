@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from functools import wraps
@@ -10,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 import torch
 import transformers
 from PIL import Image
@@ -395,3 +397,11 @@ def as_pickle(folder: Path) -> Path:
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     return folder
+
+
+def never_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the test fail if a number of a weight file is read."""
+    # A module that is first imported meanwhile would keep what stands in for `safe_open`, and so would all
+    # later tests.
+    importlib.import_module("transformers.modeling_utils")
+    monkeypatch.setattr("safetensors.safe_open", lambda *_, **__: pytest.fail("weights were read"))
