@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from alignbench.datasets.dataset import SHOWN_TYPES, DroppedRow, Sample, field_texts
-from alignbench.datasets.finding import find_image, image_key
-from alignbench.datasets.images import Packed
-from alignbench.datasets.row import Draft, Row, clean_id, clean_text, printable
+from alignbench.datasets.dataset import SHOWN_TYPES, DroppedRow, Sample
+from alignbench.datasets.finding import image_key
+from alignbench.datasets.row import Draft, Row
+from alignbench.datasets.samples import SampleCheck
 from alignbench.datatypes import ALL
 from alignbench.errors import DataError
 from alignbench.units import plural
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from pathlib import Path
 
     from alignbench.datasets.dataset import TextField
+    from alignbench.datasets.images import Packed
     from alignbench.datasets.row import Rows
 
 MOST_TYPES = 1000
@@ -84,7 +83,7 @@ def draw_samples(
         kinds |= {name: kind.emptied() for name, kind in silent.items() if name and name not in kinds}
     else:
         kinds |= silent
-    check = _Check(text_field, follow_links, with_texts)
+    check = SampleCheck(text_field, follow_links, with_texts)
     untyped = kinds.pop("", None) if len(kinds) > 1 else None
     _examine(kinds, rows, n, check)
     if untyped is not None and not any(kind.taken for kind in kinds.values()):
@@ -152,7 +151,7 @@ def _candidates(
     return kept
 
 
-def _examine(kinds: Mapping[str, _Kind], rows: Rows, n: int | None, check: _Check) -> None:
+def _examine(kinds: Mapping[str, _Kind], rows: Rows, n: int | None, check: SampleCheck) -> None:
     """Check candidates until each type has n samples, reading the rows again if there are too few."""
     while pending := {name: kind for name, kind in kinds.items() if kind.examine(n, check)}:
         for kind in pending.values():
@@ -191,6 +190,11 @@ class _Kind:
         self.seen += 1
         if not self.wanted:
             return
+        if not image:  # such rows have no hash of their own, and there may be millions
+            lost = _understood(row)
+            reason = lost.reason if isinstance(lost, DroppedRow) else "no image"
+            self.dropped[position] = DroppedRow(lost.where, reason)
+            return
         key = blake2b(self._prefix + _identity(image), digest_size=8).digest()
         if key > self._largest:
             self._overflowed = True
@@ -214,7 +218,7 @@ class _Kind:
         if len(self._heap) == most:
             self._largest = (-self._heap[0]).to_bytes(8, "big")
 
-    def examine(self, n: int | None, check: _Check) -> bool:
+    def examine(self, n: int | None, check: SampleCheck) -> bool:
         """Check candidates until n are usable; return whether further ones have to be looked for."""
         for key in sorted(self._rows):
             if n is not None and len(self.taken) == n:
@@ -233,7 +237,7 @@ class _Kind:
         self._rows.clear()
         self._largest = _LARGEST
 
-    def _usable(self, rows: list[tuple[int, Row | Draft]], check: _Check) -> list[list[Sample]]:
+    def _usable(self, rows: list[tuple[int, Row | Draft]], check: SampleCheck) -> list[list[Sample]]:
         """Return the samples of each image; rows whose images have one name may have different images."""
         samples: dict[str, list[Sample]] = {}
         understood = [(position, _understood(row)) for position, row in rows]
@@ -253,9 +257,9 @@ class _Kind:
         """Return the same type without any row."""
         return _Kind(self.name, self.seed, self.most, self.wanted)
 
-    def left_out(self, check: _Check) -> dict[int, DroppedRow]:
+    def left_out(self, check: SampleCheck) -> dict[int, DroppedRow]:
         """Return all candidates as rows that can't be used, for want of a type or for another reason."""
-        dropped = {}
+        dropped = dict(self.dropped)
         for position, unread in itertools.chain.from_iterable(self._rows.values()):
             row = _understood(unread)
             reason = "no data type: its image is in no folder, or its column is empty"
@@ -300,84 +304,18 @@ def _notes(kinds: Sequence[_Kind], n: int | None) -> list[str]:
     return notes
 
 
-@dataclass(frozen=True, slots=True)
-class _Check:
-    """Turns rows into samples, for all readers: the only place that looks for images and checks texts."""
-
-    text_field: TextField
-    follow_links: bool
-    need_texts: bool
-
-    def sample(self, position: int, row: Row, data_type: str) -> Sample:
-        """Return the sample of a row after checking its image.
-
-        Raises:
-            DataError: the row lacks the requested kind of text, or its image can't be used.
-        """
-        answers = tuple(dict.fromkeys(text for text in map(clean_text, row.texts) if text))
-        question = clean_text(row.question)
-        texts = field_texts(question, answers, self.text_field)
-        if not row.texts and self.text_field == "answer":
-            if self.need_texts:
-                raise DataError("no text")
-        elif not texts:
-            what = "question or no answer" if self.text_field == "both" else self.text_field
-            raise DataError(f"no {what} at or after its image")
-        image, root = self._image(row)
-        name = row.image if isinstance(row.image, str) else image.name if isinstance(image, Packed) else ""
-        sample = Sample(
-            id=clean_id(row.id) or printable(image_key(name)),
-            image=image,
-            root=root,
-            texts=texts,
-            data_type=data_type,
-            group=row.group,
-            question=question,
-            exchanges=row.exchanges,
-            row=position,
-        )
-        sample.check()
-        return sample if sample.id else sample.but(id=f"image-{sample.image_digest[:12]}")
-
-    def _image(self, row: Row) -> tuple[Path | bytes | Packed, Path | None]:
-        if row.image is None or row.image == "":
-            raise DataError("no image")
-        if isinstance(row.image, str):
-            return find_image(row.image, row.folders, follow_links=self.follow_links)
-        return row.image, None
-
-
-def with_unique_ids(samples: Sequence[Sample]) -> list[Sample]:
-    """Make duplicate ids unique: by type, then by count.
-
-    An id that only one sample has is never given to another sample, nor changed.
-    """
-    counts = Counter(sample.id for sample in samples)
-    taken = {name for name, count in counts.items() if count == 1}
-    unique = []
-    for sample in samples:
-        name = sample.id
-        if counts[name] > 1:
-            typed = f"{sample.data_type}/{name}"
-            numbered = (f"{typed}#{again}" for again in itertools.count(2))
-            name = next(other for other in itertools.chain([typed], numbered) if other not in taken)
-            taken.add(name)
-        unique.append(sample.but(id=name))
-    return unique
-
-
 def _understood(row: Row | Draft) -> Row | DroppedRow:
     """Return the row of a draft, or why there is none."""
     return row if isinstance(row, Row) else row[2](row[3])
 
 
-def _identity(image: str | bytes | Packed | None) -> bytes:
+def _identity(image: str | bytes | Packed) -> bytes:
     """Return what the rows about one image have in common: its name, or its content."""
     if isinstance(image, str):
         return image_key(image).encode("utf-8", "surrogatepass")
     if isinstance(image, bytes):
         return image
-    return b"" if image is None else image.name.encode("utf-8", "surrogatepass")
+    return image.name.encode("utf-8", "surrogatepass")
 
 
 def _content_hash(seed: int, row: Row | DroppedRow) -> bytes:

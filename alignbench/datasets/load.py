@@ -16,13 +16,14 @@ from alignbench.datasets.dataset import (
     drawn_wordings,
     with_groups,
 )
-from alignbench.datasets.draw import Draw, draw_samples, with_unique_ids
+from alignbench.datasets.draw import Draw, draw_samples
 from alignbench.datasets.finding import NOT_FOUND
 from alignbench.datasets.readers.saved import hub_rows
 from alignbench.datasets.readers.tree import missing_types, present_types
 from alignbench.datasets.reading import ANY, Layout, Reading
 from alignbench.datasets.recognise import HUB, recognise
 from alignbench.datasets.roots import PACKAGED, Root, find_root
+from alignbench.datasets.samples import with_unique_ids
 from alignbench.datatypes import ALL, RESERVED
 from alignbench.errors import DataError, InputError, UnknownNameError
 from alignbench.registry import unknown

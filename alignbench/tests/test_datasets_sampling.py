@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alignbench.datasets import Dataset, Sample, load_mixed, load_samples, with_groups
+from alignbench.datasets.draw import draw_samples
+from alignbench.datasets.row import Row
 from alignbench.errors import DataError
 from alignbench.files import read_regular
 from alignbench.tests.data_files import charts_and_tables, line, make_root, png
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alignbench.datasets.row import Draft
 
 
 def ids(dataset: Dataset) -> list[str]:
@@ -233,3 +241,26 @@ def test_a_stray_row_with_a_type_does_not_cost_all_rows_without_one(tmp_path: Pa
     assert (len(dataset), dataset.data_types) == (4, ("all",))
     [dropped] = dataset.dropped
     assert "'..' in the path" in dropped.reason
+
+
+class Record:
+    """A row's content, of which a weak reference says whether anybody still holds it."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+
+def test_rows_without_an_image_are_reported_and_their_records_forgotten() -> None:
+    alive: weakref.WeakSet[Record] = weakref.WeakSet()
+
+    def rows() -> Iterator[Draft]:
+        for number in range(50):
+            record = Record(f"here:{number}")
+            alive.add(record)
+            yield None, "", lambda record: Row(record.where, None, ("a text",)), record
+            del record
+            assert len(alive) <= 1  # the last one
+
+    draw = draw_samples(rows, n=None, types=None, seed=0, text_field="answer")
+    assert [row.where for row in draw.dropped] == [f"here:{number}" for number in range(50)]
+    assert {row.reason for row in draw.dropped} == {"no image"}

@@ -12,7 +12,7 @@ from alignbench import score_arrays
 from alignbench.config import load_config
 from alignbench.datasets import DATASETS, Dataset, Sample, load_dataset, load_mixed
 from alignbench.datasets.arrays import read_labels, rows_dataset
-from alignbench.datasets.draw import with_unique_ids
+from alignbench.datasets.samples import with_unique_ids
 from alignbench.datasets.synthetic.source import FAMILIES
 from alignbench.datatypes import ALL, RESERVED, check_free, check_type, check_unmixed
 from alignbench.errors import AlignbenchError, ConfigError, DataError, InputError
