@@ -112,3 +112,20 @@ def text_states(folder: Path) -> NDArray[Any]:
             out = llm(input_ids=torch.tensor([tokenizer(text)["input_ids"]]))
         means.append(out.last_hidden_state[0].mean(0).numpy())
     return np.stack(means)
+
+
+@torch.no_grad()
+def means(model_type: str, folder: Path, tmp_path: Path) -> NDArray[Any]:
+    """Return the mean state of each text, alone and without padding, in transformers' own network."""
+    if model_type in tiny.LLMS:
+        return np.asarray(adapted(model_type, folder))
+    with quiet():
+        tokenizer = hf.AutoTokenizer.from_pretrained(folder)
+        if model_type == "t5":
+            network = hf.T5EncoderModel.from_pretrained(folder).eval()
+        elif model_type in tiny_llms.OTHERS:
+            network = hf.AutoModel.from_pretrained(folder).eval()
+        else:
+            network = inside(theirs(model_type, folder, tmp_path))
+    rows = [torch.tensor([tokenizer(text)["input_ids"]]) for text in tiny.TEXTS]
+    return torch.cat([network(input_ids=row).last_hidden_state.mean(1) for row in rows]).numpy()

@@ -33,20 +33,15 @@ def pixels(folder: Path) -> torch.Tensor:
 @torch.no_grad()
 def adapted(family: str, folder: Path) -> dict[str, torch.Tensor]:
     """Return what transformers itself gives: each pooling, and the patches."""
-    if family == "clip":
+    if family in ("clip", "metaclip2", "clip_vision"):
         with quiet():
-            whole = hf.CLIPModel.from_pretrained(folder).eval()
-        out = whole.vision_model(pixels(folder))
-        projected = whole.get_image_features(pixel_values=pixels(folder)).pooler_output
+            whole = hf.AutoModel.from_pretrained(folder).eval()
+        out = getattr(whole, "vision_model", whole)(pixels(folder))
         tokens = out.last_hidden_state[:, 1:]
-        pooled = out.pooler_output
-        return {
-            "cls": pooled,
-            "pooler": pooled,
-            "projected": projected,
-            "mean": tokens.mean(1),
-            "patches": tokens,
-        }
+        found = {"cls": out.pooler_output, "pooler": out.pooler_output, "mean": tokens.mean(1)}
+        if family != "clip_vision":
+            found["projected"] = whole.get_image_features(pixel_values=pixels(folder)).pooler_output
+        return {**found, "patches": tokens}
     if family == "siglip":
         with quiet():
             whole = hf.SiglipModel.from_pretrained(folder).eval()
@@ -65,6 +60,7 @@ def adapted(family: str, folder: Path) -> dict[str, torch.Tensor]:
     cls, special = {
         "dinov2": (hf.Dinov2Model, 1),
         "dinov2_with_registers": (hf.Dinov2WithRegistersModel, 4),
+        "dinov3_vit": (hf.DINOv3ViTModel, 5),
         "vit": (hf.ViTModel, 1),
         "internvit_native": (hf.InternVLVisionModel, 1),
     }[family]
@@ -140,6 +136,20 @@ def generic(family: str, folder: Path) -> dict[str, NDArray[np.float32]]:
     if family not in ("ijepa", "vit_mae", "sam_vision"):
         found["pooler"] = out.pooler_output.reshape(len(x), -1)
     return {name: values.numpy() for name, values in found.items()}
+
+
+def any_of(family: str, folder: Path) -> dict[str, Any]:
+    """Return what transformers itself gives for any tiny vision model: its poolings, and often patches."""
+    if family in ("siglip2_naflex", "siglip2_vision"):
+        model, inputs = naflex(folder)
+        with torch.no_grad():
+            out = model(**inputs)
+        there = inputs["pixel_attention_mask"][..., None].float()
+        mean = (out.last_hidden_state * there).sum(1) / there.sum(1)
+        return {"pooler": out.pooler_output.numpy(), "mean": mean.numpy()}
+    if family in (*tiny.ENCODERS, "metaclip2", "clip_vision"):
+        return {name: values.numpy() for name, values in adapted(family, folder).items()}
+    return generic(family, folder)
 
 
 def naflex(folder: Path) -> tuple[Any, Any]:

@@ -45,6 +45,7 @@ def test_every_output_is_what_transformers_gives(family: str, vision_folder: Cal
     tiny.close(model.embed(tiny.images(), batch_size=1), model.embed(tiny.images(), batch_size=5))
 
 
+@pytest.mark.usefixtures("never_loads")
 @pytest.mark.parametrize(
     ("family", "poolings", "default"),
     [
@@ -58,9 +59,7 @@ def test_the_model_is_asked_for_its_poolings_before_its_weights_are_read(
     poolings: tuple[str, ...],
     default: str,
     vision_folder: Callable[[str], Path],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tiny.never_loads(monkeypatch)
     model: Any = resolve(str(vision_folder(family)))
     assert model.poolings == poolings
     assert model.pooling == default
