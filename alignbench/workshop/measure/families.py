@@ -12,7 +12,7 @@ import tempfile
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
+    from torch.nn import Module
+
+    from alignbench.encoders.base import Encoder
+    from alignbench.llms.base import LLM
 
     Outputs = Mapping[str, NDArray[Any]]
 
@@ -57,7 +61,7 @@ def _encoders(place: Path, only: str) -> Iterator[list[str]]:
         if only in name:
             folder = make(place / name)
 
-            def own(_: Any, name: str = name, folder: Path = folder) -> Outputs:
+            def own(_: Encoder, name: str = name, folder: Path = folder) -> Outputs:
                 return own_vision.any_of(name, folder)
 
             yield _encoder_row(name, str(folder), own)
@@ -69,11 +73,11 @@ def _vlms(place: Path, only: str) -> Iterator[list[str]]:
     for name in (name for name in tiny_vlms.VLMS if only in name):
         folder = tiny_vlms.vlm(name, place / name)
 
-        def vision(handle: Any, name: str = name, folder: Path = folder) -> Outputs:
-            special = int("cls" in handle.poolings)
+        def vision(encoder: Encoder, name: str = name, folder: Path = folder) -> Outputs:
+            special = int("cls" in encoder.poolings)
             return _of_tokens([of[special:] for of in own_vision.tower_tokens(folder, name)])
 
-        def projected(_: Any, folder: Path = folder) -> Outputs:
+        def projected(_: Encoder, folder: Path = folder) -> Outputs:
             return _of_tokens(own_vision.image_tokens(folder))
 
         yield _encoder_row(f"{name}#vision", f"{folder}#vision", vision)
@@ -110,8 +114,8 @@ def _timm(place: Path, only: str) -> Iterator[list[str]]:
         path = place / f"{name}.safetensors"
         save_file({key: tensor.contiguous().clone() for key, tensor in model.state_dict().items()}, path)
 
-        def own(handle: Any, model: Any = model) -> Outputs:
-            pixels = torch.stack([handle.preprocess(image) for image in tiny_models.images()])
+        def own(encoder: Encoder, model: Module = model) -> Outputs:
+            pixels = torch.stack([encoder.preprocess(image) for image in tiny_models.images()])
             with torch.inference_mode():
                 return {"pooler": model(pixels).numpy()}
 
@@ -119,7 +123,7 @@ def _timm(place: Path, only: str) -> Iterator[list[str]]:
         path.unlink()
 
 
-def _encoder_row(name: str, spec: str, own: Callable[[Any], Outputs]) -> list[str]:
+def _encoder_row(name: str, spec: str, own: Callable[[Encoder], Outputs]) -> list[str]:
     """Return a row of the table; `own` gives the handle's poolings and patches by the model's own library."""
     from alignbench.encoders import resolve
     from alignbench.tests.tiny_models import images
@@ -130,7 +134,7 @@ def _encoder_row(name: str, spec: str, own: Callable[[Any], Outputs]) -> list[st
         return np.asarray(model.embed(images()))
 
     try:
-        handle: Any = resolve(spec, l2=False)
+        handle = cast("Encoder", resolve(spec, l2=False))
         handle.load("cpu", "float32")
         expected = own(handle)
         gaps = [gap(pooled(name), expected[name]) for name in handle.poolings if name in expected]
@@ -158,7 +162,7 @@ def _llm_row(name: str, spec: str, own: Callable[[], NDArray[Any]]) -> list[str]
     from alignbench.tests.tiny_models import TEXTS
 
     try:
-        handle: Any = resolve(spec, l2=False)
+        handle = cast("LLM", resolve(spec, l2=False))
         handle.load("cpu", "float32")
         vectors = handle.embed(TEXTS)
     except AlignbenchError as error:
@@ -186,7 +190,7 @@ def _given(call: Callable[[], Any]) -> NDArray[Any] | None:
         return None
 
 
-def _accepted(handle: Any) -> str:
+def _accepted(handle: Encoder | LLM) -> str:
     return f"{handle.info.family}{', untested family' if handle.untested else ''}"
 
 
