@@ -345,6 +345,7 @@ def test_gemmas_with_large_states_refuse_float16(written: Callable[[str], Path])
         resolve(str(written("gemma3n_text"))).load("cpu", "float16")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*texts have more than 128 tokens")
 def test_scores_of_an_untested_family_are_flagged_and_the_plan_says_why(
     written: Callable[[str], Path], folders: Callable[[str], Path]
