@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from alignbench.errors import ModelError
-from alignbench.weights.convert import ELSEWHERE, HEAD, UNUSED, Conversion, convert
+from alignbench.weights.convert import ELSEWHERE, HEAD, UNUSED, KeyMapping, convert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,7 +41,7 @@ def foreign(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     }
 
 
-def placed(found: Conversion, theirs: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]) -> set[str]:
+def placed(found: KeyMapping, theirs: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]) -> set[str]:
     """Return how the tensors were found, after a check that each of them is in its own place."""
     applied = found.applied(theirs)
     assert all(np.array_equal(value, own[key]) for key, value in applied.items())

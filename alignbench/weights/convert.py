@@ -54,7 +54,7 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
-class Conversion:
+class KeyMapping:
     """The way from a file's tensors to an architecture's.
 
     Args:
@@ -79,7 +79,7 @@ def convert(
     heads: Collection[str] = (),
     prefix: str | None = None,
     where: str = "the file",
-) -> Conversion:
+) -> KeyMapping:
     """Find a place in an architecture for the tensors of a checkpoint whose keys may have other names.
 
     If at least half of the architecture's keys are in the file, perhaps behind a common prefix, only names
@@ -117,7 +117,7 @@ def convert(
         raise ModelError(f"{where}: the tensors behind each of {prefixes} fit; choose one with --prefix")
     best = fitting[0]
     unused = {key: ELSEWHERE for key in tensors if key not in best.table.keys}
-    return Conversion(tuple(best.placements), {**best.left_out, **unused}, best.prefix)
+    return KeyMapping(tuple(best.placements), {**best.left_out, **unused}, best.prefix)
 
 
 @dataclass(frozen=True)
