@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import Cost, Experiment, Part
 from alignbench.experiments.validity.links import from_table
-from alignbench.experiments.validity.run import run_score
 
 if TYPE_CHECKING:
     from alignbench.experiments.base import Bench
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
 
 def validity(bench: Bench) -> list[Score]:
     """Return the largest correlation of a score with an outcome over the run's encoders."""
+    from alignbench.experiments.validity.run import run_score
+
     return [run_score(bench.pairs(), bench.option("seed"))]
 
 
