@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import CellResult, Cost, Experiment, Part, Tab, one_score
-from alignbench.experiments.trained import Repeats, patches_if_read
+from alignbench.experiments.repeats import Repeats, patches_if_read
 from alignbench.projectors import OF_PATCHES
 
 if TYPE_CHECKING:

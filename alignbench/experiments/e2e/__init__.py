@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import Cost, Experiment, Part, Tab
-from alignbench.experiments.trained import SOLVED_SPLITS, Repeats
+from alignbench.experiments.repeats import SOLVED_SPLITS, Repeats
 
 if TYPE_CHECKING:
     from alignbench.experiments.base import Bench

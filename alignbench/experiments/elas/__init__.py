@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import Cost, Experiment, Part
-from alignbench.experiments.trained import SOLVED_SPLITS, Repeats, patches_if_read
+from alignbench.experiments.repeats import SOLVED_SPLITS, Repeats, patches_if_read
 from alignbench.projectors import OF_PATCHES, loss_of
 
 if TYPE_CHECKING:

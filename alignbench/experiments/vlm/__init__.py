@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import CellResult, Cost, Experiment, NotApplicableError, Part
-from alignbench.experiments.trained import Repeats
+from alignbench.experiments.repeats import Repeats
 from alignbench.experiments.vlm.result import REPEATS, VLMSettings
 
 if TYPE_CHECKING:
