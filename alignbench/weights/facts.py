@@ -24,7 +24,8 @@ licences were looked up, and `from` says where."""
 
 _CARD = "README.md"
 _LARGEST_CARD = 1_000_000
-_LICENCE = re.compile(r"\A---\n(?:.*\n)*?license: *([\w.-]+) *\n(?:.*\n)*?---", re.IGNORECASE)
+_FRONT = re.compile(r"\A---\n(.*?)^---", re.DOTALL | re.MULTILINE)
+_LICENCE = re.compile(r"^license: *([\w.-]+) *$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,8 @@ def _licence(folder: Path) -> str | None:
         card = read_regular(folder / _CARD, _LARGEST_CARD).decode(errors="replace")
     except (OSError, UnfitFileError):
         return None
-    found = _LICENCE.match(card)
+    front = _FRONT.match(card)
+    found = _LICENCE.search(front[1]) if front else None
     return found[1] if found else None
 
 
