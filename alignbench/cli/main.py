@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from alignbench import __version__
-from alignbench.cli import cache, data, doctor, listing, page, reports
+from alignbench.cli import cache, convert, data, doctor, listing, page, reports
 from alignbench.cli.options import COMMON, add_options, add_run_arguments
 from alignbench.cli.run import import_conftest, run_experiment
 from alignbench.errors import AlignbenchError
@@ -34,6 +34,7 @@ examples:
   alignbench multi-llm --encoders clip,mine=hf:org/name --llms qwen gemma3 --data captions.csv
   alignbench attention --image photo.png --text "a dog" "a ball"
   alignbench data captions.csv             what a run would take of it, with a contact sheet
+  alignbench convert weights.pth --arch timm:resnet50 --to resnet50
   alignbench from-arrays vision.npy text.npy --labels types.txt
   alignbench diff reports/monday reports/latest --fail linear_cka:0.02,eas:5%
   alignbench compare --dry-run             only print the pytest run
@@ -102,7 +103,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for experiment in experiments():
         _add_experiment(commands, experiment, with_options=command in (None, experiment.command))
-    for module in (data, reports, listing, doctor, cache, page):
+    for module in (data, reports, listing, convert, doctor, cache, page):
         module.add_commands(commands)
     return parser
 

@@ -100,8 +100,8 @@ def _checkpoint(text: str, *, allow_pickle: bool) -> Path:
         raise WeightsMissingError(f"there is no checkpoint {path}")
     if path.suffix != ".safetensors" and not allow_pickle:
         raise ModelError(
-            f"{path}: a pickle, which may run code when read; convert it to safetensors, or give "
-            f"--align-allow-pickle"
+            f"{path}: a pickle, which may run code when read; convert it (`alignbench convert` does that for "
+            f"models of timm), or give --align-allow-pickle"
         )
     return path
 

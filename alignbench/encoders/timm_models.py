@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from alignbench.encoders.networks import HasParts, TimmModel
     from alignbench.encoders.options import EncoderOptions
+    from alignbench.encoders.pixels import Pixels
     from alignbench.weights.precision import Precision
     from alignbench.weights.source import Location
 
@@ -37,12 +38,20 @@ if TYPE_CHECKING:
 _REFUSED = ("features_only", "feature_cls", "out_indices")
 _LEADING = ("_path", "_file", "_dir", "_url", "_id", "_fn")
 _ALONE = ("url", "file", "path", "hf_hub_id", "state_dict")
-_PIXELS = """
-    input_size min_input_size fixed_input_size test_input_size interpolation crop_pct test_crop_pct crop_mode
-    mean std
-"""
+PIXELS = (
+    "input_size",
+    "min_input_size",
+    "fixed_input_size",
+    "test_input_size",
+    "interpolation",
+    "crop_pct",
+    "test_crop_pct",
+    "crop_mode",
+    "mean",
+    "std",
+)
 # Entries that a spec names differently from timm.
-_OURS = {"crop": "crop_pct"}
+OURS = {"crop": "crop_pct"}
 # The name under which transformers' TimmWrapperModel holds the model.
 _WRAPPER = "timm_model."
 
@@ -157,14 +166,22 @@ def load(
     model = model.eval().to(torch_dtype(precision.weights))
     if is_convolutional(model):
         model = model.to(memory_format=torch.channels_last)
-    chosen = {_OURS.get(key, key): value for key, value in options.pixels.items()}
+    chosen = {OURS.get(key, key): value for key, value in options.pixels.items()}
     how = {**resolve_model_data_config(model), **chosen}
-    resized = "squashed" if how["crop_mode"] == "squash" else crop_text(how["crop_pct"])
-    pixels = of_library(
-        how["input_size"][1:], how["mean"], how["std"], resized, how["interpolation"], options.fit
-    )
-    prepare = TransformPrepare(create_transform(**how, is_training=False), options.fit, pixels)
+    transform = create_transform(**how, is_training=False)
+    prepare = TransformPrepare(transform, options.fit, pixels_of(how, options.fit))
     return TimmTower(cast("TimmModel", place(model, device)), prepare)
+
+
+def pixels_of(how: Mapping[str, Any], fit: str) -> Pixels:
+    """Return how timm makes pixels.
+
+    Args:
+        how: timm's entries of the preprocessing.
+        fit: see `Prepare`.
+    """
+    resized = "squashed" if how["crop_mode"] == "squash" else crop_text(how["crop_pct"])
+    return of_library(how["input_size"][1:], how["mean"], how["std"], resized, how["interpolation"], fit)
 
 
 def check_architecture(name: str, where: str) -> None:
@@ -222,7 +239,7 @@ def checked_arguments(config: Mapping[str, Any], where: str) -> dict[str, Any]:
             f"{where}: model_args in config.json has in_chans = {colours!r}, and images have 3 colours; "
             f"take a model of 3"
         )
-    how = {key: value for key, value in pixels.items() if key in _PIXELS.split()}
+    how = {key: value for key, value in pixels.items() if key in PIXELS}
     return {**arguments, "pretrained_cfg": how} if how else arguments
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from alignbench.encoders import timm_models
+from alignbench.encoders.timm_folder import TimmArchitecture
 from alignbench.weights.convert import convert
 
 if TYPE_CHECKING:
@@ -44,8 +43,5 @@ def under_timms_keys(tensors: Mapping[str, Tensor], architecture: str, where: st
     Raises:
         ModelError: they are not those of the architecture.
     """
-    import timm
-
-    with torch.device("meta"):
-        own = timm.create_model(architecture, pretrained=False).state_dict()
+    own = TimmArchitecture.of(f"timm:{architecture}").tensors
     return convert(tensors, own, where=where).applied(tensors)

@@ -96,6 +96,12 @@ def test_a_classifier_of_other_classes_is_left_out_by_name() -> None:
         assert [key for key, why in found.left_out.items() if why == HEAD] == list(names)
         without = {key: value for key, value in theirs.items() if key not in names}
         assert len(convert(without, own, heads=HEADS).placements) == len(found.placements)
+        renamed = {
+            ("out" + key[len(key.rpartition(".")[0]) :] if key in names else key): theirs[key]
+            for key in theirs
+        }
+        if names != HEADS:  # foreign names, and the classifier's is an unusual one, too
+            assert placed(convert(renamed, own, heads=HEADS), renamed, own) == {"shape", "order"}
     with pytest.raises(ModelError, match=r"2 missing: head\.weight \(7, 4\), head\.bias \(7,\)"):
         convert({key: value for key, value in own.items() if key not in HEADS}, own)
 

@@ -19,9 +19,9 @@ from alignbench.llms.gguf import converted
 from alignbench.llms.packaged import PACKAGES
 from alignbench.workshop.measure import real
 from alignbench.workshop.measure._suite import Workplace, workplace
-from alignbench.workshop.measure.real.checks import Check
+from alignbench.workshop.measure.real.checks import TRAINED, Check
 from alignbench.workshop.measure.real.photographs import installed_folders
-from alignbench.workshop.measure.real.weights import ENCODER, KNOWN, LLMS, at_hand, recognised
+from alignbench.workshop.measure.real.weights import ENCODERS, KNOWN, LLMS, at_hand, recognised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.realweights
 @pytest.fixture(scope="module", autouse=True)
 def _installed() -> None:
     lines = [
-        *at_hand((ENCODER,), encoders.resolve)[1],
+        *at_hand(ENCODERS, encoders.resolve)[1],
         *at_hand(LLMS, llms.resolve)[1],
         *installed_folders()[1],
     ]
@@ -64,7 +64,7 @@ def verdicts(found: list[Check]) -> list[str]:
 
 def test_the_network_recognises_photographs_and_a_shuffled_one_does_not() -> None:
     folders, _ = installed_folders()
-    encoder: Any = encoders.resolve(ENCODER, l2=False)
+    encoder: Any = encoders.resolve(TRAINED, l2=False)
     encoder.load("cpu", "float32")
     found = recognised(encoder, folders)
     assert verdicts(found) == ["ok"] * len(KNOWN), "\n".join(map(str, found))
@@ -164,5 +164,5 @@ def test_the_main_experiments_run_and_find_what_is_known(place: Workplace) -> No
     found = [line for line in lines if isinstance(line, Check) and not line.line.startswith("estimate")]
     report = "\n".join(map(str, lines))
     assert set(verdicts(found)) == {"ok"}, report
-    for said in ("21 photographs", *(f"{name}: " for name in EXPERIMENTS), f"{ENCODER} has to be above"):
+    for said in ("21 photographs", *(f"{name}: " for name in EXPERIMENTS), f"{TRAINED} has to be above"):
         assert said in report

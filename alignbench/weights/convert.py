@@ -275,7 +275,14 @@ def _paired(
     if len(body) == len(needed):
         further = list(zip(top, optional, strict=True)) if len(top) == len(optional) else []
         return [*zip(body, needed, strict=True), *further]
-    return list(zip(keys, needed, strict=True)) if len(keys) == len(needed) else None
+    if len(keys) == len(needed):
+        return list(zip(keys, needed, strict=True))
+    if len(keys) != len(names):
+        return None
+    # A classifier under a name of its own; what has a number belongs to a block.
+    pairs = list(zip(keys, names, strict=True))
+    blocks = any(name in heads and any(map(str.isdigit, table.short(key).split("."))) for key, name in pairs)
+    return None if blocks else pairs
 
 
 def _leave_out(found: _Attempt, key: str, superfluous: list[str], *, known_head: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections import Counter
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,6 +30,7 @@ M = TypeVar("M", bound=torch.nn.Module)
 State = TypeVar("State")
 _AGAIN = "copy the model again, or take another one"
 _MORE_THAN_TENSORS = "its pickle holds more than tensors, which could run code; it is refused"
+_REFUSED_OBJECT = re.compile(r"GLOBAL ([\w.]{1,80})")  # in torch's message
 
 
 def torch_dtype(name: str) -> torch.dtype:
@@ -220,18 +222,30 @@ def read_pickle(file: Path) -> dict[str, torch.Tensor]:
     Raises:
         ModelError: it holds more than tensors, or can't be read.
     """
-    check_regular(file)
-    with guarded(str(file), "can't be read"):
-        try:
-            where = "meta" if rehearsing() else "cpu"
-            tensors = torch.load(file, map_location=where, weights_only=True)
-        except UnpicklingError as error:
-            raise ModelError(f"{file}: {_MORE_THAN_TENSORS}") from error
+    tensors = unpickled(file)
     if not isinstance(tensors, dict) or not all(
         isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in tensors.items()
     ):
         raise ModelError(f"{file}: its pickle is no table of tensors by name; save the model's state_dict()")
     return dict(tensors)
+
+
+def unpickled(file: Path) -> object:
+    """Return what a pickle holds: tensors, numbers and texts in tables and lists, and nothing that runs code.
+
+    Raises:
+        ModelError: it holds more than that, or can't be read.
+    """
+    check_regular(file)
+    with guarded(str(file), "can't be read"):
+        try:
+            where = "meta" if rehearsing() else "cpu"
+            held: object = torch.load(file, map_location=where, weights_only=True)
+        except UnpicklingError as error:
+            named = _REFUSED_OBJECT.search(str(error))
+            what = _MORE_THAN_TENSORS if named else f"it is no pickle of torch, or {_MORE_THAN_TENSORS}"
+            raise ModelError(f"{file}: {what}{f' ({named[1]})' if named else ''}") from error
+    return held
 
 
 def place(model: M, device: str) -> M:

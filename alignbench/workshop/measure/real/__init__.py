@@ -20,7 +20,7 @@ from alignbench.show.folder import SUMMARY
 from alignbench.workshop.measure._suite import workplace
 from alignbench.workshop.measure.real import checks
 from alignbench.workshop.measure.real.photographs import installed_folders, write_data
-from alignbench.workshop.measure.real.weights import ENCODER, LLMS, at_hand, recognised
+from alignbench.workshop.measure.real.weights import ENCODERS, LLMS, at_hand, recognised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,7 +67,7 @@ def measured(place: Workplace, arguments: Sequence[str]) -> Iterator[str | check
     """
     folders, lines = installed_folders()
     photographs, absent = write_data(place.root / "data", folders)
-    networks, gone = at_hand((ENCODER,), encoders.resolve)
+    networks, gone = at_hand(ENCODERS, encoders.resolve)
     models, missing = at_hand(LLMS, llms.resolve)
     yield from [*lines, *absent, *gone, *missing]
     for name in networks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from alignbench.errors import WeightsMissingError
-from alignbench.workshop.measure.real.checks import Check, holds
+from alignbench.workshop.measure.real.checks import TRAINED, Check, holds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ENCODER: Final = "efficientnet-lite0"
+ENCODERS: Final = (TRAINED,)
 LLMS: Final = ("smollm2-135m", "gemma3-270m-pip")
 _CLASSIFIER = ("_fc.weight", "_fc.bias")
 # A photograph's file -> the classes of ImageNet that are right for it. A network in which two tensors of one
@@ -52,7 +52,7 @@ def recognised(encoder: Any, folders: Mapping[str, Path]) -> list[Check]:
     """Return one check per known photograph: its class by the encoder's vector, and whether it is right.
 
     Args:
-        encoder: the handle of `ENCODER`, whose vectors (without L2) its checkpoint's classifier reads.
+        encoder: the handle of `TRAINED`, whose vectors (without L2) its checkpoint's classifier reads.
         folders: package -> the folder of its photographs.
     """
     from PIL import Image
