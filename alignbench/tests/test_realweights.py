@@ -102,10 +102,7 @@ def test_an_llm_knows_its_language(name: str) -> None:
     model = hf.AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = hf.AutoTokenizer.from_pretrained(folder)
     with torch.inference_mode():
-        for start, end in (
-            ("The capital of France is", "Paris"),
-            ("Monday, Tuesday, Wednesday,", "Thursday"),
-        ):
+        for start, end in (("One, two, three, four,", "five"), ("The opposite of hot is", "cold")):
             ids = tokenizer(start, return_tensors="pt")["input_ids"]
             assert tokenizer.decode(model(ids).logits[0, -1].argmax()).strip() == end
     # Texts about the same thing are closer than others.
@@ -141,10 +138,11 @@ def test_the_example_of_the_page_prints_its_table(place: Workplace) -> None:
     assert (program, folder) == ("pytest", "benchmarks/")
     result = place.finish(*words)
     assert result.returncode == 0, result.stdout[-3000:]
-    printed = {plain(line): numbers(line) for line in result.stdout.splitlines()}
+    printed = iter(result.stdout.splitlines())
     for line in shown.splitlines():
-        assert plain(line) in printed, f"{line}\n\n{result.stdout[-3000:]}"
-        assert printed[plain(line)] == pytest.approx(numbers(line), abs=TOLERANCE)
+        same = next((other for other in printed if plain(other) == plain(line)), None)
+        assert same is not None, f"{line}\n\n{result.stdout[-3000:]}"
+        assert numbers(same) == pytest.approx(numbers(line), abs=TOLERANCE)
 
 
 def plain(line: str) -> str:
@@ -158,7 +156,9 @@ def numbers(line: str) -> list[float]:
 
 
 def test_the_main_experiments_run_and_find_what_is_known(place: Workplace) -> None:
-    arguments = ["--n-samples=30", f"-m={' or '.join(EXPERIMENTS)}", "--align-no-figures"]
+    # Training projectors takes minutes, and is the same whatever the weights.
+    chosen = (f"-m={' or '.join(EXPERIMENTS)}", "-k=not test_projection")
+    arguments = ["--n-samples=30", *chosen, "--align-no-figures"]
     lines = list(real.measured(place, arguments))
     # How long the run takes is no fact about models: a busy machine is slower than its estimate.
     found = [line for line in lines if isinstance(line, Check) and not line.line.startswith("estimate")]

@@ -60,9 +60,10 @@ class Package:
             WeightsMissingError: a package is not installed.
             ModelError: a package lacks a file, or the file has another content.
         """
+        files = tuple(self._checked(file, name) for file in self.files)
         for package in self.needs:
             self._place(package, "", name)
-        return tuple(self._checked(file, name) for file in self.files)
+        return files
 
     def _place(self, package: str, path: str, name: str) -> Path:
         try:
