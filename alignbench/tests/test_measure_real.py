@@ -238,7 +238,7 @@ def test_the_pretrained_network_has_to_be_above_the_control_on_photographs() -> 
     found = checks.trained_above_control(of_photographs(right), "gemma")
     assert found.verdict == "ok"
     assert "efficientnet-lite0 0.250, mini-clip 0.300, random-vit 0.070" in found.line
-    wrong = {**right, "random-vit": 0.26}
+    wrong = {**right, "random-vit": 0.16}
     assert checks.trained_above_control(of_photographs(wrong), "gemma").verdict == "FAILED"
     assert checks.trained_above_control(of_photographs(right), "smollm2").verdict == "told"
     assert (
@@ -250,7 +250,7 @@ def test_the_pretrained_network_has_to_be_above_the_control_on_photographs() -> 
 def test_the_real_llms_have_to_agree_more_than_with_the_toy() -> None:
     toys = {("smollm2", "mini-llama"): 0.5, ("mini-llama", "gemma"): 0.6}
     pair = ("smollm2", "gemma")
-    assert checks.llms_agree(of_texts({**toys, ("gemma", "smollm2"): 0.7}), pair).verdict == "ok"
-    assert checks.llms_agree(of_texts({**toys, ("gemma", "smollm2"): 0.55}), pair).verdict == "FAILED"
+    assert checks.llms_agree(of_texts({**toys, ("gemma", "smollm2"): 0.75}), pair).verdict == "ok"
+    assert checks.llms_agree(of_texts({**toys, ("gemma", "smollm2"): 0.65}), pair).verdict == "FAILED"
     assert checks.llms_agree(of_texts(toys), pair).verdict == "told"
     assert checks.llms_agree(of_texts(toys), ("gemma",)).verdict == "told"
