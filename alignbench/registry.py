@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from importlib.metadata import entry_points
+import sys
+from functools import cache
+from importlib.metadata import EntryPoints, entry_points
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from alignbench.errors import ConfigError, UnknownNameError
@@ -92,8 +94,18 @@ class Registry(Generic[T]):
 
     def _take_in_entry_points(self) -> None:
         group, self._group = self._group, None
-        for point in entry_points(group=group) if group else ():
+        for point in installed(group) if group else ():
             self._entries.setdefault(point.name, point.value)
+
+
+def installed(group: str) -> EntryPoints:
+    """Return the entry points of a group. All packages are asked once for each path of modules."""
+    return _entry_points(tuple(sys.path)).select(group=group)
+
+
+@cache
+def _entry_points(path: tuple[str, ...]) -> EntryPoints:
+    return entry_points()
 
 
 def unknown(noun: str, name: str, known: object) -> str:

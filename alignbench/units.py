@@ -12,6 +12,12 @@ def size_text(size: float) -> str:
     return f"{size:.1f} GB"
 
 
+def count_text(count: float) -> str:
+    """Return a large number in readable form: 4.2M, 86M, 7.5B."""
+    unit, of_unit = ("B", count / 1e9) if count >= 999_500_000 else ("M", count / 1e6)
+    return f"{of_unit:.1f}{unit}" if unit == "B" or of_unit < 9.95 else f"{of_unit:.0f}{unit}"
+
+
 def duration_text(seconds: float) -> str:
     """Return a duration in readable form, no more precise than an estimate is."""
     if seconds < 115:

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 from alignbench.config import load_config
 from alignbench.errors import AlignbenchError, ConfigError
 from alignbench.types import TOYS
-from alignbench.units import size_text
+from alignbench.units import count_text, size_text
 from alignbench.weights.custom import Custom
+from alignbench.weights.facts import Facts, facts_of_files, published
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from alignbench.encoders import Encoder
     from alignbench.llms import LLM
 
+_UNKNOWN = "—"
 KINDS = ("encoders", "llms", "metrics", "datasets", "readers", "experiments")
 
 
@@ -106,44 +108,62 @@ def _models(
     rows = []
     for name in dict.fromkeys((*registered, *sources)):
         try:
-            handle = resolve(name, sources=sources)
+            rows.append((name, *_row(resolve(name, sources=sources))))
         except AlignbenchError as error:
-            rows.append((name, "", "", "", str(error)))
-            continue
-        rows.append((name, *_facts(handle)))
-    return table((noun, "family", "width", "size", "weights"), rows)
+            rows.append((name, *[""] * 6, str(error)))
+    head = (noun, "family", "width", "params", "size", "licence", "here", "weights")
+    counted = "vision tower" if noun == "encoder" else "LLM without its head"
+    return [
+        *table(head, rows, numbers=("width", "params", "size")),
+        f"params: of the {counted}; size: of the weight files that are here or would be downloaded; "
+        f"{_UNKNOWN}: unknown",
+    ]
 
 
-def _facts(handle: Encoder | LLM | Custom) -> tuple[str, str, str, str]:
+def _row(handle: Encoder | LLM | Custom) -> tuple[str, ...]:
+    """Return family, width, parameters, size, licence, whether the weights are here, and which they are."""
     info = handle.info
     if isinstance(handle, Custom):
-        return info.family, "", "", "registered"
+        return (info.family, *[_UNKNOWN] * 4, "yes", "registered")
     if info.weights == "random":
-        return info.family, "", "", "untrained, made here"
+        return (info.family, *[_UNKNOWN] * 4, "yes", "untrained, made here")
+    known = published(info.source)
     try:
-        located = handle.source.local(handle.wanted)
-        config = handle.source.config() or {}
+        files = handle.source.held(handle.wanted)
+        here = Facts() if files is None else facts_of_files(files, handle.source.config() or {}, handle.side)
     except AlignbenchError as error:
-        return info.family, "", "", str(error)
-    if located is None:
-        return info.family, "", "", f"not at hand: {info.source} is downloaded on first use"
-    size = size_text(located.size)
-    where = info.weights_words if info.weights in TOYS else f"at hand: {info.source}"
-    return info.family, width_of(config, handle.side), size, where
+        return (info.family, *_shown(known), "no", str(error))
+    facts = Facts(
+        known.width or here.width,
+        known.parameters or here.parameters,
+        here.size or known.size,
+        here.licence or known.licence,
+    )
+    where = info.weights_words if info.weights in TOYS else info.source
+    return (info.family, *_shown(facts), "no" if files is None else "yes", where)
 
 
-def width_of(config: dict[str, Any], side: str) -> str:
-    """Return the hidden width that a configuration gives for a side; "" if it gives none."""
-    part = config.get(f"{side}_config") or config
-    width = part.get("hidden_size") or config.get("hidden_size")
-    return "" if width is None else str(width)
+def _shown(facts: Facts) -> Iterator[str]:
+    yield _UNKNOWN if facts.width is None else str(facts.width)
+    yield _UNKNOWN if facts.parameters is None else count_text(facts.parameters)
+    yield _UNKNOWN if facts.size is None else size_text(facts.size)
+    yield facts.licence or _UNKNOWN
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table whose columns are two spaces apart."""
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> list[str]:
+    """Return the lines of a table whose columns are two spaces apart.
+
+    Args:
+        head: the titles of the columns.
+        rows: the cells.
+        numbers: the titles of the columns that end at the same place.
+    """
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        "  ".join(
+            cell.rjust(width) if title in numbers else cell.ljust(width)
+            for title, cell, width in zip(head, row, widths, strict=True)
+        ).rstrip()
         for row in (head, *rows)
     ]
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]]

@@ -76,9 +76,12 @@ def _parser_for(words: Sequence[str]) -> argparse.ArgumentParser:
     For other commands, conftest.py is not imported, because the user's code may take long or fail.
     """
     command = next((word for word in words if not word.startswith("-")), "")
+    if command in ("list", "ui"):
+        import_conftest()
+        return build_parser(command)
     parser = build_parser(command)
     [commands] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    if not command or command in set(commands.choices) - {"list", "ui"}:
+    if not command or command in commands.choices:
         return parser
     import_conftest()
     return build_parser(command)

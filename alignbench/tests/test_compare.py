@@ -10,8 +10,8 @@ import pytest
 
 from alignbench.errors import DegenerateError
 from alignbench.experiments.compare.projection import cosine_table, error_table, project
+from alignbench.experiments.repeats import Repeats
 from alignbench.experiments.scoring import Settings, score_pair
-from alignbench.experiments.trained import Repeats
 from alignbench.hidden import Patches
 from alignbench.metrics import METRICS
 from alignbench.projectors.ridge import PENALTY

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from alignbench.experiments.e2e.retrieval import MEASURES, e2e_scores
-from alignbench.experiments.trained import Repeats, plan, train_all
+from alignbench.experiments.repeats import Repeats
+from alignbench.experiments.trained import plan, train_all
 from alignbench.findings import Findings
 from alignbench.metrics import cosine_similarity, mrr_chance, rank_table, recall_chance, retrieval
 from alignbench.plots import FigureInputs

@@ -9,7 +9,7 @@ import pytest
 
 from alignbench.errors import DegenerateError, InputError
 from alignbench.experiments.elas.score import elas_score
-from alignbench.experiments.trained import Repeats
+from alignbench.experiments.repeats import Repeats
 from alignbench.hidden import Patches
 from alignbench.metrics import ELAS_WEIGHTS, elas, elas_parts, linear_cka
 from alignbench.projectors import PROJECTORS

@@ -20,10 +20,10 @@ from alignbench.experiments.e2e.retrieval import e2e_scores
 from alignbench.experiments.elas.score import elas_score
 from alignbench.experiments.embedding.overlay import RESIDUAL
 from alignbench.experiments.embedding.space import embedding_space
+from alignbench.experiments.repeats import Repeats
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.experiments.sensitivity.variants import standardised
 from alignbench.experiments.sharing import Sharing
-from alignbench.experiments.trained import Repeats
 from alignbench.experiments.vlm.result import VLMSettings
 from alignbench.experiments.vlm.scores import plan_jobs
 from alignbench.findings import read_run

@@ -11,7 +11,7 @@ import pytest
 
 from alignbench.datasets import Sample
 from alignbench.experiments.compare.projection import initial_seeds
-from alignbench.experiments.trained import Repeats
+from alignbench.experiments.repeats import Repeats
 from alignbench.experiments.vlm.result import VLMSettings
 from alignbench.experiments.vlm.scores import plan_jobs
 from alignbench.stats import rng_for, seed_for

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from alignbench.errors import TooFewSamplesError
-from alignbench.experiments.trained import CONTROLS, Repeats, plan, shuffled_order, train_all, trained_score
+from alignbench.experiments.repeats import Repeats
+from alignbench.experiments.trained import CONTROLS, plan, shuffled_order, train_all, trained_score
 from alignbench.projectors.fit import Training
 from alignbench.session.options import Options
 from alignbench.stats import corrected_interval, seed_spread

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from alignbench.errors import ConfigError
-from alignbench.experiments.trained import SOLVED_SPLITS
+from alignbench.experiments.repeats import SOLVED_SPLITS
 from alignbench.types import ModelInfo
 from alignbench.ui.menu import Choices, Menu
 from alignbench.ui.models import LOADED, SESSIONS, RecentModels, Sessions

@@ -14,7 +14,7 @@ import torch
 
 from alignbench.datasets import Sample
 from alignbench.errors import DegenerateError, InputError
-from alignbench.experiments.trained import Repeats
+from alignbench.experiments.repeats import Repeats
 from alignbench.experiments.vlm.answers import asked, exact_match, kind_of, majority_answers
 from alignbench.experiments.vlm.control import derangement, image_blocks, mean_shuffled, shuffled_nulls
 from alignbench.experiments.vlm.learning import learning_flags

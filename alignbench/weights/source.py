@@ -105,6 +105,15 @@ class Source(ABC):
         """
         return self.locate(wanted)
 
+    def held(self, wanted: tuple[str, ...] | None = None) -> tuple[Path, ...] | None:
+        """Return the weight files if they are on this machine, else None; none of them is read.
+
+        Raises:
+            WeightsMissingError: they are not here, and no download could get them.
+        """
+        located = self.local(wanted)
+        return None if located is None else located.weights
+
     def fetch(self, wanted: tuple[str, ...] | None = None) -> Location:
         """Return the files, downloading them if necessary.
 
@@ -144,6 +153,12 @@ class FolderSource(Source):
 
     def locate(self, wanted: tuple[str, ...] | None = None) -> Location:
         """Find the weights in the folder."""
+        files = self.held(wanted)
+        configs = [self.folder / name for name in CONFIGS if (self.folder / name).is_file()]
+        return Location(self.label, self.folder, files, files_digest([*configs, *files]))
+
+    def held(self, wanted: tuple[str, ...] | None = None) -> tuple[Path, ...]:
+        """Return the weight files of the folder."""
         if not self.folder.is_dir():
             raise WeightsMissingError(f"{self.label}: there is no folder {self.folder}; {self.hint}")
         try:
@@ -158,8 +173,7 @@ class FolderSource(Source):
             raise WeightsMissingError(f"{error} in {self.folder}; {self.hint}") from error
         if self.config() is None:
             raise WeightsMissingError(f"{self.label}: no config.json in {self.folder}; {self.hint}")
-        configs = [self.folder / name for name in CONFIGS if (self.folder / name).is_file()]
-        return Location(self.label, self.folder, files, files_digest([*configs, *files]))
+        return files
 
 
 @dataclass(frozen=True)

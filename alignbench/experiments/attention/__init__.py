@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alignbench.experiments.attention.scores import attention
 from alignbench.experiments.base import CellResult, Cost, Experiment, Part, Tab
 
 if TYPE_CHECKING:
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
 
 def maps(bench: Bench, encoder: Encoder) -> CellResult:
     """Return how well an encoder's maps find what a text names, and the maps to draw."""
+    from alignbench.experiments.attention.scores import attention
+
     settings = bench.settings
     scores, arrays = attention(
         encoder,

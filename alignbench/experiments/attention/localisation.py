@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignbench.datasets.synthetic import HELD_OUT_SEED, Synthetic
-from alignbench.datasets.synthetic.words import a, sentence
 from alignbench.experiments.scoring import drawn_null
 from alignbench.metrics.localisation import (
     Edges,
@@ -82,6 +80,8 @@ def draw_scenes(n: int = N_SCENES, first: int = FIRST) -> tuple[Scene, ...]:
     The packaged encoders were trained on other scenes of this kind, with texts that name each shape with its
     colour, size and place; no training told them which pixels a text means.
     """
+    from alignbench.datasets.synthetic import HELD_OUT_SEED, Synthetic
+
     drawings = Synthetic(HELD_OUT_SEED, types=("shapes",), size=SIDE)
     scenes: list[Scene] = []
     index = first
@@ -106,6 +106,8 @@ def draw_scenes(n: int = N_SCENES, first: int = FIRST) -> tuple[Scene, ...]:
 
 def prompt_of(name: str) -> str:
     """Return the sentence that names an object: "An orange circle."."""
+    from alignbench.datasets.synthetic.words import a, sentence
+
     return f"{sentence(a(name))}."
 
 

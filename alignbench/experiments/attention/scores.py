@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignbench.datasets.synthetic import HELD_OUT_SEED
 from alignbench.encoders import Encoder
 from alignbench.errors import ModelError
 from alignbench.experiments.attention.localisation import (
@@ -217,6 +216,8 @@ def _panels(
 
 
 def _common(info: ModelInfo, n: int, seed: int) -> dict[str, Any]:
+    from alignbench.datasets.synthetic import HELD_OUT_SEED
+
     return {
         "experiment": "attention",
         "encoder": info.label,

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import CellResult, Cost, Experiment, Part, Tab, one_score
-from alignbench.experiments.compare.influence import influence
-from alignbench.experiments.compare.projection import project
-from alignbench.experiments.trained import Repeats, patches_if_read
+from alignbench.experiments.repeats import Repeats, patches_if_read
 from alignbench.projectors import OF_PATCHES
 
 if TYPE_CHECKING:
@@ -25,6 +23,8 @@ def by_data_type(bench: Bench, pair: Pair, metric: str) -> list[Score]:
 
 def projection(bench: Bench, pair: Pair, projector: str) -> CellResult:
     """Return held-out error and cosine of trained projectors, and their loss curves."""
+    from alignbench.experiments.compare.projection import project
+
     patches = bench.patches(pair.x.model) if projector == OF_PATCHES else None
     scores, curves = project(pair, Repeats.of(bench), projector, patches)
     return CellResult(scores, curves or None, f"losses-{projector}")
@@ -32,6 +32,8 @@ def projection(bench: Bench, pair: Pair, projector: str) -> CellResult:
 
 def influence_of_samples(bench: Bench, pair: Pair) -> CellResult:
     """Return how evenly the samples carry the score, and the influence of each."""
+    from alignbench.experiments.compare.influence import influence
+
     score, arrays = influence(pair, bench.dataset.samples, bench.settings, experiment="compare")
     return CellResult([score], arrays, "influence")
 

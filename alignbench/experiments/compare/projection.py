@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alignbench.experiments.trained import Repeats, Rows
+    from alignbench.experiments.repeats import Repeats
+    from alignbench.experiments.trained import Rows
     from alignbench.hidden import Patches
     from alignbench.projectors.fit import Split, TrainedProjector
     from alignbench.types import Pair, Score

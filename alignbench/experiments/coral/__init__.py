@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import CellResult, Experiment, Part, Tab
-from alignbench.experiments.coral.arrays import covariance_arrays, similarity_arrays
 from alignbench.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ def alone() -> list[str]:
 
 def distribution(bench: Bench, pair: Pair, metric: str) -> CellResult:
     """Return a metric of two distributions; the first metric adds the arrays for the figures of the pair."""
+    from alignbench.experiments.coral.arrays import covariance_arrays
+
     first = metric == distributions()[0]
     arrays = covariance_arrays(pair, bench.basis_settings) if first else None
     return CellResult([bench.score(metric, pair)], arrays, "coral")
@@ -32,6 +33,8 @@ def distribution(bench: Bench, pair: Pair, metric: str) -> CellResult:
 
 def model_alone(bench: Bench, side: Pair, metric: str) -> CellResult:
     """Return a metric of one model; the first metric adds the model's cosines among samples."""
+    from alignbench.experiments.coral.arrays import similarity_arrays
+
     arrays = similarity_arrays(side, bench.settings) if metric == alone()[0] else None
     return CellResult([bench.score(metric, side)], arrays, "similarity")
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import Cost, Experiment, Part, Tab
-from alignbench.experiments.e2e.retrieval import e2e_scores
-from alignbench.experiments.trained import SOLVED_SPLITS, Repeats
+from alignbench.experiments.repeats import SOLVED_SPLITS, Repeats
 
 if TYPE_CHECKING:
     from alignbench.experiments.base import Bench
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
 
 def retrieval(bench: Bench, pair: Pair, loss: str) -> list[Score]:
     """Return how well held-out images and texts find each other after training by a loss."""
+    from alignbench.experiments.e2e.retrieval import e2e_scores
+
     return e2e_scores(pair, loss, Repeats.of(bench, loss))
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alignbench.experiments.trained import Outcome, Repeats, Rows
+    from alignbench.experiments.repeats import Repeats
+    from alignbench.experiments.trained import Outcome, Rows
     from alignbench.metrics.retrieval import RankTable
     from alignbench.types import Pair, Score
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import Cost, Experiment, Part
-from alignbench.experiments.elas.score import elas_score
-from alignbench.experiments.trained import SOLVED_SPLITS, Repeats, patches_if_read
+from alignbench.experiments.repeats import SOLVED_SPLITS, Repeats, patches_if_read
 from alignbench.projectors import OF_PATCHES, loss_of
 
 if TYPE_CHECKING:
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 
 def elas(bench: Bench, pair: Pair, projector: str) -> list[Score]:
     """Return ELAS of a pair."""
+    from alignbench.experiments.elas.score import elas_score
+
     repeats = Repeats.of(bench, loss_of(projector))
     patches = bench.patches(pair.x.model) if projector == OF_PATCHES else None
     return [elas_score(pair, repeats, projector, patches)]

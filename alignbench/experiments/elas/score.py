@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from alignbench.experiments.trained import Outcome, Repeats
+    from alignbench.experiments.repeats import Repeats
+    from alignbench.experiments.trained import Outcome
     from alignbench.hidden import Patches
     from alignbench.types import Pair, Score
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import CellResult, Cost, Experiment, Part, Tab
-from alignbench.experiments.embedding.overlay import overlay_space
-from alignbench.experiments.embedding.space import embedding_space
 
 if TYPE_CHECKING:
     from alignbench.experiments.base import Bench
@@ -15,6 +13,8 @@ if TYPE_CHECKING:
 
 def space(bench: Bench, side: Pair, method: str) -> CellResult:
     """Return how far one model's layout can be believed, and the points of the layout."""
+    from alignbench.experiments.embedding.space import embedding_space
+
     laid_out = embedding_space(
         side, method, bench.settings, experiment="embedding", reach=bench.option("reach")
     )
@@ -23,6 +23,8 @@ def space(bench: Bench, side: Pair, method: str) -> CellResult:
 
 def overlay(bench: Bench, pair: Pair) -> CellResult:
     """Return how far images and texts lie apart after a rotation, and their points in one picture."""
+    from alignbench.experiments.embedding.overlay import overlay_space
+
     score, arrays = overlay_space(pair, bench.settings, experiment="embedding")
     return CellResult([score], arrays, "overlay")
 

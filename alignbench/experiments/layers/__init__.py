@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import CellResult, Cost, Experiment, Part
-from alignbench.experiments.layers.grid import layer_scores
 
 if TYPE_CHECKING:
     from alignbench.encoders import Encoder
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 
 def grid(bench: Bench, encoder: Encoder | Custom, llm: LLM | Custom) -> CellResult:
     """Return the best cell and the last cell of the grid of layers, and the grid."""
+    from alignbench.experiments.layers.grid import layer_scores
+
     scores, arrays = layer_scores(encoder, llm, bench.layers, bench.dataset, bench.settings)
     return CellResult(scores, arrays, "layers")
 

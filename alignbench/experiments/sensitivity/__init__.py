@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import Cost, Experiment, Part
-from alignbench.experiments.sensitivity.variants import sensitivity
 
 if TYPE_CHECKING:
     from alignbench.encoders import Encoder
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 
 def variants(bench: Bench, encoder: Encoder, llm: LLM) -> list[Score]:
     """Return the score of a pair under each variant that the models allow."""
+    from alignbench.experiments.sensitivity.variants import sensitivity
+
     pair = bench.pair_of(encoder, llm)
     return sensitivity(encoder, llm, pair, bench.varied, bench.layers, bench.settings)
 

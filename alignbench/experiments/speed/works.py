@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 IMAGES = 16  # decoded or preprocessed in a call
 TEXTS = 32  # embedded in a call
 TOKENS_PER_BATCH = 2048  # as in embedding
-SIZES = (100, 1_000, 5_000)  # rows of the embeddings that metrics are timed on
 WIDTH = 256  # of both sides of the synthetic embeddings
 PARTS = (10, 5)  # a tenth and a fifth of the rows tell roughly how long all of them will take
 _FEWEST = 100  # rows; the time of fewer says nothing about that of many

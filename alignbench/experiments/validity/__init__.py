@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import Cost, Experiment, Part
-from alignbench.experiments.validity.links import from_table
-from alignbench.experiments.validity.run import run_score
 
 if TYPE_CHECKING:
     from alignbench.experiments.base import Bench
+    from alignbench.experiments.validity.links import from_table
     from alignbench.types import Score
 
 
 def validity(bench: Bench) -> list[Score]:
     """Return the largest correlation of a score with an outcome over the run's encoders."""
+    from alignbench.experiments.validity.run import run_score
+
     return [run_score(bench.pairs(), bench.option("seed"))]
 
 
@@ -31,5 +32,15 @@ STUDY = Experiment(
     long=True,
     not_for_arrays="trains encoders of its own",
 )
+
+
+def __getattr__(name: str) -> object:
+    # Imported on first use: every list of experiments imports this package for its declarations.
+    if name != "from_table":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from alignbench.experiments.validity.links import from_table
+
+    return from_table
+
 
 __all__ = ["EXPERIMENT", "STUDY", "from_table"]

@@ -11,8 +11,8 @@ from alignbench.datatypes import ALL
 from alignbench.errors import DegenerateError
 from alignbench.experiments.e2e.retrieval import e2e_scores
 from alignbench.experiments.elas.score import elas_score
+from alignbench.experiments.repeats import Repeats
 from alignbench.experiments.scoring import Settings, evaluate_pair
-from alignbench.experiments.trained import Repeats
 from alignbench.experiments.vlm.result import VLMSettings
 from alignbench.experiments.vlm.scores import train_vlm
 from alignbench.metrics import METRICS

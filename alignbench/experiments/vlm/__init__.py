@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alignbench.experiments.base import CellResult, Cost, Experiment, NotApplicableError, Part
-from alignbench.experiments.trained import Repeats
+from alignbench.experiments.repeats import Repeats
 from alignbench.experiments.vlm.result import REPEATS, VLMSettings
-from alignbench.experiments.vlm.scores import vlm
 
 if TYPE_CHECKING:
     from alignbench.config import Config
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 def train(bench: Bench, encoder: Encoder | Custom, llm: LLM | Custom, projector: str) -> CellResult:
     """Return the perplexity of captions, the gain from the image, and answers; with the loss curves."""
+    from alignbench.experiments.vlm.scores import vlm
+
     chosen, name = bench.option("encoders"), encoder.info.stand_in_for or encoder.info.name
     if not bench.is_given("encoders") and name not in chosen:
         raise NotApplicableError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alignbench.experiments.trained import Repeats
+from alignbench.experiments.repeats import Repeats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,8 +10,8 @@ import numpy as np
 
 from alignbench.columns import codes_of
 from alignbench.experiments.e2e.retrieval import e2e_scores
+from alignbench.experiments.repeats import Repeats
 from alignbench.experiments.scoring import Settings, score_pair
-from alignbench.experiments.trained import Repeats
 from alignbench.files import write_bytes
 from alignbench.metrics import METRICS
 from alignbench.metrics.retrieval import cosine_similarity, retrieval

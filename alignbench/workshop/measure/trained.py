@@ -20,7 +20,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from alignbench.experiments.trained import Repeats, plan
+from alignbench.experiments.repeats import Repeats
+from alignbench.experiments.trained import plan
 from alignbench.projectors.architectures import build
 from alignbench.projectors.fit import Split, Training, fit
 from alignbench.projectors.losses import BIAS, SCALE
