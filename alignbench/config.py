@@ -42,8 +42,8 @@ class Config:
     """The settings that apply where no option says otherwise.
 
     Args:
-        encoders: name -> Hub repository (or local folder) of the known encoders.
-        llms: name -> Hub repository (or local folder) of the known LLMs.
+        encoders: name -> Hub repository, local folder or package (`pip:`) of the known encoders.
+        llms: name -> Hub repository, local folder or package (`pip:`) of the known LLMs.
         default_encoders: the encoders of a run that names none.
         vlm_encoders: the encoders from which a VLM is trained by default.
         default_llms: the LLMs of a run that names none.

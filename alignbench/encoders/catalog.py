@@ -9,6 +9,7 @@ from alignbench.encoders.base import Encoder
 from alignbench.encoders.control import control_revision
 from alignbench.encoders.library import open_clip_source, timm_source
 from alignbench.encoders.options import EncoderOptions, Fit
+from alignbench.encoders.packaged import packaged_source
 from alignbench.encoders.pixels import parse_pixels
 from alignbench.errors import ConfigError
 from alignbench.registry import Registry
@@ -37,6 +38,7 @@ for _name, _recipe in {
     "metaclip2": CatalogEntry("clip", stand_in="mini-clip"),
     "eva02": CatalogEntry("timm"),
     "internvit-2.5": CatalogEntry("internvit"),
+    "efficientnet-lite0": CatalogEntry("timm"),
     "mini-clip": embedded("mini-clip", "clip"),
     "mini-siglip": embedded("mini-siglip", "siglip"),
     "mini-dinov2": embedded("mini-dinov2", "dinov2"),
@@ -63,6 +65,7 @@ CATALOG = Catalog(
     {
         "open_clip": lambda spec, pickle: (families.OPEN_CLIP, open_clip_source(spec, allow_pickle=pickle)),
         "timm": lambda spec, pickle: (families.TIMM, timm_source(spec, allow_pickle=pickle)),
+        "pip": packaged_source,
     },
     PROCESSORS,
     "vision_encoders",
@@ -85,8 +88,8 @@ def resolve(
 
     Args:
         spec: `[alias=]`, then a name, `hf:org/name[@revision]`, a folder, `open_clip:model/tag`,
-            `timm:name[@checkpoint]` or `npy:file.npy`; a repository or folder of a VLM takes `#vision` or
-            `#projected` at its end. After a model of timm or open_clip, `+mean=`, `+std=`,
+            `timm:name[@checkpoint]`, `pip:package` or `npy:file.npy`; a repository or folder of a VLM takes
+            `#vision` or `#projected` at its end. After a model of timm or open_clip, `+mean=`, `+std=`,
             `+crop=` and `+interpolation=` correct how an image becomes pixels if the library has it wrong.
         pooling: "cls", "pooler", "mean" or "projected"; None for the family's default.
         fit: "native" (as its processor does; may crop), "pad" or "squash".

@@ -22,7 +22,7 @@ from alignbench.weights.loading import fill, place, read_tensors, rehearsing, to
 from alignbench.weights.text import shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -123,10 +123,29 @@ def is_convolutional(model: HasParts) -> bool:
     return any(m.kernel_size != m.stride and m.kernel_size != (1, 1) for m in convolutions)
 
 
+def without_wrapper(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a checkpoint under timm's own names, even if transformers saved the model in its wrapper."""
+    return {key.removeprefix(_WRAPPER): tensor for key, tensor in tensors.items()}
+
+
 def load(
-    located: Location, config: Mapping[str, Any], options: EncoderOptions, device: str, precision: Precision
+    located: Location,
+    config: Mapping[str, Any],
+    options: EncoderOptions,
+    device: str,
+    precision: Precision,
+    *,
+    named: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = without_wrapper,
 ) -> TimmTower:
     """Load a model of timm by its architecture's name and a checkpoint.
+
+    Args:
+        located: the location of the checkpoint.
+        config: its configuration.
+        options: the options that shape its vectors.
+        device: the device.
+        precision: the arithmetic.
+        named: the checkpoint's tensors -> the same under timm's keys.
 
     Raises:
         ModelError: timm can't build it, its configuration sets more than a network's shape, or the checkpoint
@@ -143,7 +162,7 @@ def load(
         model = timm.create_model(name, pretrained=False, num_classes=0, **arguments)
     # A rehearsal may come before the weights are available.
     if located.weights or not rehearsing():
-        fill(model, without_wrapper(read_tensors(located.weights)), located.source, name)
+        fill(model, named(read_tensors(located.weights)), located.source, name)
     model = model.eval().to(torch_dtype(precision.weights))
     if is_convolutional(model):
         model = model.to(memory_format=torch.channels_last)
@@ -196,11 +215,6 @@ def closest(name: str, known: Sequence[str]) -> str:
 def timm_version() -> str:
     """Return timm's version."""
     return importlib.metadata.version("timm")
-
-
-def without_wrapper(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a checkpoint under timm's own names, even if transformers saved the model in its wrapper."""
-    return {key.removeprefix(_WRAPPER): tensor for key, tensor in tensors.items()}
 
 
 def checked_arguments(config: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from alignbench.llms import families
 from alignbench.llms.base import LLM
 from alignbench.llms.gguf import gguf_source
 from alignbench.llms.options import LLMOptions, Quantization
+from alignbench.llms.packaged import packaged_source
 from alignbench.registry import Registry
 from alignbench.weights.catalog import Catalog
 from alignbench.weights.files import TOKENIZERS
@@ -35,6 +35,8 @@ for _name, _recipe in {
     "smollm3": CatalogEntry("other"),
     "olmo2": CatalogEntry("other"),
     "phi4": CatalogEntry("other"),
+    "smollm2-135m": CatalogEntry("llama"),
+    "gemma3-270m-pip": CatalogEntry("gemma3"),
     "mini-llama": embedded("mini-llama", "llama"),
     "mini-qwen": embedded("mini-qwen", "qwen"),
 }.items():
@@ -43,7 +45,7 @@ for _name, _recipe in {
 
 def _gguf(spec: Spec, _allow_pickle: bool) -> tuple[ModelFamily, Source]:
     source = gguf_source(spec.target)
-    return replace(families.GGUF, name=families.name_of(source.config())), source
+    return families.gguf_family(source.config()), source
 
 
 CATALOG = Catalog(
@@ -51,7 +53,7 @@ CATALOG = Catalog(
     "LLM",
     LLMS,
     {family.name: family for family in families.NAMED},
-    {"gguf": _gguf},
+    {"gguf": _gguf, "pip": packaged_source},
     TOKENIZERS,
     "llms",
     "--encoders",
@@ -72,8 +74,8 @@ def resolve(
     """Return the LLM that `spec` names, as a handle that has loaded nothing yet.
 
     Args:
-        spec: `[alias=]` a name, `hf:org/name[@revision]`, a folder, `gguf:file.gguf`, `npy:file.npy`; a
-            repository or folder of a VLM takes `#text` at its end.
+        spec: `[alias=]` a name, `hf:org/name[@revision]`, a folder, `gguf:file.gguf`, `pip:package`,
+            `npy:file.npy`; a repository or folder of a VLM takes `#text` at its end.
         layer: a hidden layer (0: embeddings; -1: last, after the final norm).
         max_length: the number of tokens of a text that are read.
         l2: whether `embed` returns rows of unit length.

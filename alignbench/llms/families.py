@@ -73,6 +73,12 @@ def name_of(config: Mapping[str, Any]) -> str:
     return BY_MODEL_TYPE.get(str(config.get("model_type")), OTHER).name
 
 
+def gguf_family(config: Mapping[str, Any]) -> ModelFamily:
+    """Return the family of a GGUF model with this configuration."""
+    known = BY_MODEL_TYPE.get(str(config.get("model_type")), OTHER)
+    return replace(GGUF, name=known.name, fp16_safe=known.fp16_safe)
+
+
 def text_part_family(config: Mapping[str, Any], where: str) -> ModelFamily:
     """Return the family of the LLM of the VLM that a config.json names.
 

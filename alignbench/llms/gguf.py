@@ -10,14 +10,14 @@ from alignbench import paths
 from alignbench.errors import ModelError, WeightsMissingError
 from alignbench.llms import conversions
 from alignbench.llms.gguf_header import read_header
-from alignbench.llms.gguf_parts import all_parts, check_data, join
+from alignbench.llms.gguf_parts import all_parts, check_data, first_header, in_pieces, join, put_together
 from alignbench.weights.digest import files_digest, text_digest
 from alignbench.weights.files import read_json, weight_files
 from alignbench.weights.keys import check_names
 from alignbench.weights.source import Location, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from alignbench.llms.decoder import Decoder
@@ -44,10 +44,7 @@ class GgufSource(Source):
 
     def config(self) -> dict[str, Any]:
         """Return the file's architecture as `model_type`, and sizes under config.json's names."""
-        first = all_parts(self.file)[0]
-        family, values = architecture(first), read_header(first).values
-        sizes = {ours: values.get(f"{family}.{theirs}") for ours, theirs in _SIZES.items()}
-        return {"model_type": family, **{name: size for name, size in sizes.items() if size is not None}}
+        return config_of(all_parts(self.file))
 
     def locate(self, wanted: tuple[str, ...] | None = None) -> Location:
         """Find the file, or all its parts."""
@@ -71,16 +68,21 @@ def gguf_source(target: str) -> GgufSource:
     return GgufSource(file.absolute(), f"gguf:{target}")
 
 
-def architecture(file: Path) -> str:
-    """Return a GGUF file's name for its architecture ("llama", "qwen2", ...).
+def config_of(files: Sequence[Path]) -> dict[str, Any]:
+    """Return a GGUF model's architecture ("llama", "qwen2", ...) as `model_type`, and its sizes.
+
+    Args:
+        files: the file, the parts of a split one, or the pieces of one.
 
     Raises:
         ModelError: it is not a GGUF file, or names no architecture.
     """
-    named = read_header(file).values.get("general.architecture")
-    if not isinstance(named, str):
-        raise ModelError(f"{file}: no general.architecture among its entries")
-    return named
+    values = first_header(files).values
+    family = values.get("general.architecture")
+    if not isinstance(family, str):
+        raise ModelError(f"{files[0]}: no general.architecture among its entries")
+    sizes = {ours: values.get(f"{family}.{theirs}") for ours, theirs in _SIZES.items()}
+    return {"model_type": family, **{name: size for name, size in sizes.items() if size is not None}}
 
 
 def converted(located: Location) -> Path:
@@ -105,7 +107,7 @@ def _key(located: Location) -> str:
 
 
 def convert(parts: tuple[Path, ...], folder: Path) -> None:
-    """Write the model of a GGUF file, which may be split, as a folder in the transformers layout.
+    """Write a GGUF model, which may be split or in pieces, as a folder in the transformers layout.
 
     Raises:
         ModelError: the package gguf is missing, or the file can't be converted.
@@ -114,13 +116,17 @@ def convert(parts: tuple[Path, ...], folder: Path) -> None:
         raise ModelError(f'{parts[0]}: reading GGUF needs a package: pip install "alignbench[gguf]"')
     from alignbench.llms.gguf_model import save_plain
 
-    for part in parts:
-        check_data(part)
-    if len(parts) == 1:
-        save_plain(parts[0], parts[0], folder)
-        return
     joined = folder / "joined.gguf"
-    join(parts, joined)
+    if in_pieces(parts):
+        put_together(parts, joined)
+        check_data(joined)
+    else:
+        for part in parts:
+            check_data(part)
+        if len(parts) == 1:
+            save_plain(parts[0], parts[0], folder)
+            return
+        join(parts, joined)
     save_plain(joined, parts[0], folder)
     joined.unlink()
 

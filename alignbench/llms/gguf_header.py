@@ -76,15 +76,19 @@ def number(values: Mapping[str, Value], key: str, otherwise: int = 0) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
 
 
-def read_header(file: Path) -> Header:
+def read_header(file: Path, whole: int | None = None) -> Header:
     """Return the header of a GGUF file.
+
+    Args:
+        file: the file, or the first of its pieces.
+        whole: the bytes of the file that was cut into pieces; None for a file in one piece.
 
     Raises:
         ModelError: it is not a GGUF file, or it is truncated or contradicts itself.
     """
     try:
         state = file.stat()
-        return _read(file, state.st_size, state.st_mtime_ns)
+        return _read(file, state.st_size if whole is None else whole, state.st_mtime_ns)
     except (OSError, struct.error, ValueError, KeyError, OverflowError) as error:
         why = "cut off" if isinstance(error, struct.error) else str(error)
         raise ModelError(f"{file} is not a GGUF file that can be read here ({why})") from error

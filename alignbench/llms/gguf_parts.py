@@ -1,4 +1,4 @@
-"""Split GGUF files: finding all parts from any one of them, and merging them into one file."""
+"""GGUF models in several files: the parts of a split one, or pieces of a file that was cut anywhere."""
 
 from __future__ import annotations
 
@@ -52,6 +52,21 @@ def all_parts(file: Path) -> tuple[Path, ...]:
     return parts
 
 
+def in_pieces(files: Sequence[Path]) -> bool:
+    """Whether files are one GGUF file that was cut anywhere, and not the parts of a split one."""
+    return len(files) > 1 and files[0].suffix != ".gguf"
+
+
+def first_header(files: Sequence[Path]) -> Header:
+    """Return the header of a model's first file.
+
+    Raises:
+        ModelError: it is not a GGUF file, or it is truncated or contradicts itself.
+    """
+    whole = sum(file.stat().st_size for file in files) if in_pieces(files) else None
+    return read_header(files[0], whole)
+
+
 def _check_parts(parts: Sequence[Path]) -> None:
     headers = [read_header(part) for part in parts]
     for i, (part, header) in enumerate(zip(parts, headers, strict=True)):
@@ -99,6 +114,14 @@ def check_data(file: Path) -> None:
         end, before = tensor.offset + -(-math.prod(tensor.shape) // block) * width, tensor.name
         if header.data + end > header.size:
             raise ModelError(f"{file}: it is cut off within its tensor {tensor.name!r}; download it again")
+
+
+def put_together(pieces: Sequence[Path], target: Path) -> None:
+    """Write the file that was cut into these pieces."""
+    with target.open("wb") as out:
+        for piece in pieces:
+            with piece.open("rb") as content:
+                shutil.copyfileobj(content, out, 1 << 24)
 
 
 def join(parts: Sequence[Path], target: Path) -> None:

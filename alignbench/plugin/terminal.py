@@ -14,6 +14,7 @@ from alignbench.plugin.costs import MEASURED_SAMPLES
 from alignbench.show.text import wrap
 from alignbench.text import clean
 from alignbench.units import duration_text, plural, size_text
+from alignbench.weights.files import is_gguf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -163,8 +164,7 @@ def model_seconds(model: PendingModel, device: str) -> float:
     loads = bool(model.passes) + bool(model.timed) + model.mapped
     seconds = model.located.download / _DOWNLOAD_BYTES_PER_SECOND
     seconds += loads * model.bytes / _READ_BYTES_PER_SECOND
-    is_gguf = any(path.suffix == ".gguf" for path in model.located.weights)
-    if loads and is_gguf and not is_converted(model.located):
+    if loads and any(map(is_gguf, model.located.weights)) and not is_converted(model.located):
         seconds += model.bytes / _CONVERTED_BYTES_PER_SECOND
     return seconds + embedding_seconds(model, model.passes + model.timed * _TIMED_SAMPLES, device)
 

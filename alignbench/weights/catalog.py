@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from alignbench.errors import ModelError
 from alignbench.weights.arrays import arrays
 from alignbench.weights.custom import Custom, adopt
 from alignbench.weights.handle import Handle
+from alignbench.weights.packages import PackageSource
 from alignbench.weights.parts import part_source
 from alignbench.weights.recipe import CatalogEntry, at_hand, embedded_source, folder_source, plain_source
 from alignbench.weights.source import FolderSource, HubSource
@@ -86,7 +87,7 @@ class Catalog(Generic[H]):
             standins: whether the built-in toy model of the same family may run if the weights are not
                 available.
             allow_pickle: whether weights may be a pickle (read with `weights_only=True`).
-            sources: name -> Hub repository or folder; None for those of the configuration.
+            sources: name -> Hub repository, folder or package; None for those of the configuration.
 
         Raises:
             UnknownNameError: nothing has that name.
@@ -108,10 +109,7 @@ class Catalog(Generic[H]):
         if entry.source is not None:
             source, family = entry.source(), self.families.get(entry.family)
         else:
-            source = self._configured(spec, entry, self._sources(sources), allow_pickle)
-            # A folder says itself what it is, whatever name the configuration gave it.
-            told = isinstance(source, FolderSource) or bool(source.part)
-            family = None if told else self.families.get(entry.family)
+            family, source = self._configured(spec, entry, self._sources(sources), allow_pickle)
         handle = self.handle(spec.alias, source, options, family=family, weights=entry.weights)
         if not standins or entry.weights != "pretrained" or at_hand(source, handle.wanted):
             return handle
@@ -132,7 +130,9 @@ class Catalog(Generic[H]):
         """Return a part of a VLM that the configuration names."""
         if spec.target not in sources:
             raise ModelError(f"{spec.alias}: {spec.target} is no VLM, so there is no #{spec.part} of it")
-        source = self._configured(spec, CatalogEntry(""), sources, allow_pickle)
+        _, source = self._configured(spec, CatalogEntry(""), sources, allow_pickle)
+        if isinstance(source, PackageSource):
+            raise ModelError(f"{spec.alias}: {source.label} is no VLM, so there is no #{spec.part} of it")
         if source.part:
             raise ModelError(
                 f"{spec.alias}: the configuration's {spec.target} is already a part of a VLM "
@@ -153,10 +153,13 @@ class Catalog(Generic[H]):
 
     def _configured(
         self, spec: Spec, recipe: CatalogEntry, sources: Mapping[str, str], allow_pickle: bool
-    ) -> Source:
+    ) -> tuple[ModelFamily | None, Source]:
         if spec.target not in sources:
             raise ModelError(f"{spec.target}: the configuration names no repository for it ({self.section}:)")
-        return plain_source(
+        kind, _, package = sources[spec.target].partition(":")
+        if kind == "pip":
+            return self._find(replace(spec, kind="pip", target=package), allow_pickle)
+        source = plain_source(
             sources[spec.target],
             name=spec.alias,
             noun=self.noun,
@@ -164,6 +167,9 @@ class Catalog(Generic[H]):
             allow_pickle=allow_pickle,
             needs=self.needs,
         )
+        # A folder says itself what it is, whatever name the configuration gave it.
+        told = isinstance(source, FolderSource) or bool(source.part)
+        return None if told else self.families.get(recipe.family), source
 
     def _sources(self, sources: Mapping[str, str] | None) -> Mapping[str, str]:
         if sources is not None:

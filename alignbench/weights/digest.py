@@ -9,7 +9,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from alignbench.weights.files import PREPROCESSING, check_regular
+from alignbench.weights.files import PREPROCESSING, check_regular, is_gguf
 from alignbench.weights.headers import safetensors_header
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _count(path: Path) -> int:
     if path.suffix == ".safetensors":
         return sum(math.prod(entry["shape"]) for entry in safetensors_header(path).values())
     # A pickle has 2 or 4 bytes per parameter; a GGUF file has about 5 bits.
-    bits = 5 if path.suffix == ".gguf" else 32
+    bits = 5 if is_gguf(path) else 32
     return path.stat().st_size * 8 // bits
 
 

@@ -74,6 +74,11 @@ def check_entries(folder: Path) -> None:
             check_regular(path)
 
 
+def is_gguf(path: Path) -> bool:
+    """Whether a file's name is that of a GGUF file, or of a piece of one (`model.gguf.part00`)."""
+    return ".gguf" in path.suffixes
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file.
 

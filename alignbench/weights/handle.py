@@ -14,7 +14,7 @@ from alignbench.weights.config_tensors import check_tensors
 from alignbench.weights.config_values import check_values
 from alignbench.weights.digest import parameter_count, tensor_names
 from alignbench.weights.family import UNTESTED, ModelFamily, ModelOptions
-from alignbench.weights.files import check_leads_nowhere
+from alignbench.weights.files import check_leads_nowhere, is_gguf
 from alignbench.weights.guard import guarded
 from alignbench.weights.keys import check_names
 from alignbench.weights.precision import Precision, resolve_device, resolve_precision
@@ -367,7 +367,7 @@ class Handle(ABC, Generic[F, O, L]):
         """Load the model on torch's device "meta", and check what was requested of it."""
 
     def _can_be_examined(self, located: Location) -> bool:
-        return bool(located.weights) and all(path.suffix != ".gguf" for path in located.weights)
+        return bool(located.weights) and not any(map(is_gguf, located.weights))
 
 
 def _wants_numbers(error: BaseException | None) -> bool:

@@ -1,4 +1,4 @@
-"""Which model is meant: `clip`, `mine=hf:org/name`, a folder, `open_clip:`, `timm:`, `gguf:`, `npy:`."""
+"""Which model is meant: `clip`, `mine=hf:org/name`, a folder, `timm:`, `gguf:`, `pip:` and others."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from alignbench.registry import unknown
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-Kind = Literal["name", "hf", "folder", "open_clip", "timm", "gguf", "npy"]
+Kind = Literal["name", "hf", "folder", "open_clip", "timm", "gguf", "pip", "npy"]
 FORMS = (
     "a name, hf:org/name[@revision][#part], a folder[#part], open_clip:model/tag, timm:name[@checkpoint], "
-    "gguf:file.gguf or npy:file.npy"
+    "gguf:file.gguf, pip:package or npy:file.npy"
 )
 
-_PREFIXES: tuple[Kind, ...] = ("hf", "open_clip", "timm", "gguf", "npy")
+_PREFIXES: tuple[Kind, ...] = ("hf", "open_clip", "timm", "gguf", "pip", "npy")
 # An alias appears in test ids, file names and tables: a colon, bracket, comma or blank breaks one of them. A
 # plus joins two aliases in a test id.
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
@@ -38,7 +38,7 @@ class Spec:
     Args:
         alias: the name in tables and test ids.
         kind: how `target` is to be read.
-        target: a registered name, `org/name`, a path, or a model of a library.
+        target: a registered name, `org/name`, a path, a package, or a model of a library.
         detail: the revision of a Hub repository, open_clip's tag, timm's checkpoint.
         pixels: how an image becomes pixels, as it is written at the end of the spec: `+mean=.5+std=.5`.
         part: the part of a VLM: "vision", "projected" or "text"; "" for a whole model.
@@ -148,7 +148,7 @@ def _split_pixels(text: str) -> tuple[str, str]:
 
 def _taken_apart(prefix: str, rest: str, body: str, what: str) -> tuple[Kind, str, str | None]:
     kind = next(known for known in _PREFIXES if known == prefix)
-    if kind in {"gguf", "npy"}:
+    if kind in {"gguf", "pip", "npy"}:
         target, detail = rest, None
     elif kind == "open_clip":
         # The tag may itself be the absolute path of a checkpoint, so only the first slash separates.
@@ -168,7 +168,7 @@ def _default_alias(kind: Kind, target: str, detail: str | None, part: str) -> st
         stem = f"{target}-{Path(detail or '').stem}"
     elif kind in {"gguf", "npy"}:
         stem = Path(target).stem
-    elif kind == "timm":
+    elif kind in {"timm", "pip"}:
         stem = target
     else:
         stem = Path(target).resolve().name if kind == "folder" else target.rpartition("/")[2]

