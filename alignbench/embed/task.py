@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from alignbench.datasets import Dataset
-from alignbench.embed.batches import image_batches, overhead_of, text_batches
+from alignbench.embed.batches import image_batches, overhead_of, text_batches, threads_of
 from alignbench.embed.fitting import Fitting
 from alignbench.embed.models import embed_of, image_calls, info_of, run
 from alignbench.encoders import Encoder
@@ -20,6 +20,7 @@ from alignbench.weights.protocols import (
     counts_cut_texts,
     gives_patches,
     prepares_texts,
+    stages_images,
 )
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ class EmbeddingTask:
         return info_of(self.model, self.side).name
 
 
-def image_task(encoder: ImageModel, dataset: Dataset, batch_size: int, output: Output) -> EmbeddingTask:
-    """Return the embedding of a dataset's images.
+def image_task(
+    encoder: ImageModel, dataset: Dataset, batch_size: int, device: str, output: Output
+) -> EmbeddingTask:
+    """Return the embedding of a dataset's images; on a GPU, more threads prepare them.
 
     Raises:
         ModelError: the encoder has no such output.
@@ -69,7 +72,10 @@ def image_task(encoder: ImageModel, dataset: Dataset, batch_size: int, output: O
     def encode(rows: Sequence[int]) -> Iterator[tuple[Sequence[int], Vectors]]:
         prepare, forward = image_calls(encoder, output)
         forward = Fitting(forward, name, "images")
-        for positions, batch in image_batches([samples[row] for row in rows], prepare, batch_size):
+        stage = encoder.staged if stages_images(encoder) else None
+        threads = threads_of(resolve_device(device))
+        wanted = [samples[row] for row in rows]
+        for positions, batch in image_batches(wanted, prepare, batch_size, stage, threads=threads):
             of = [rows[position] for position in positions]
             yield of, run(forward, batch, name, [ids[row] for row in of], "vision", output)
 

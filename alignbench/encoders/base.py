@@ -111,19 +111,28 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
         return self.running().model.prepare(image)
 
     @guards(_PASS)
-    def forward(self, batch: Sequence[Tensor]) -> Vectors:
+    def staged(self, batch: Sequence[Any]) -> Any:
+        """Return preprocessed images as a batch that `forward` takes without delay: on the model's device.
+
+        Another thread may call it while a batch before is computed.
+        """
+        running = self.running()
+        return running.model.staged(batch, running.device)
+
+    @guards(_PASS)
+    def forward(self, batch: Sequence[Tensor] | Tensor) -> Vectors:
         """Return one vector per preprocessed image, before L2: float32 [b, d]."""
         pooling, layer = str(self.pooling), self.options.layer
         return self._run(batch, lambda tower, pixels: tower.pooled(tower.features(pixels, layer), pooling))
 
     @guards(_PASS)
-    def forward_patches(self, batch: Sequence[Tensor]) -> Vectors:
+    def forward_patches(self, batch: Sequence[Tensor] | Tensor) -> Vectors:
         """Return one vector per patch of each preprocessed image, row by row: float32 [b, p, d]."""
         pooling, layer = str(self.pooling), self.options.layer
         return self._run(batch, lambda tower, pixels: tower.patches(tower.features(pixels, layer), pooling))
 
     @guards(_PASS)
-    def forward_layers(self, batch: Sequence[Tensor]) -> Vectors:
+    def forward_layers(self, batch: Sequence[Tensor] | Tensor) -> Vectors:
         """Return every hidden layer and the final output of each preprocessed image, in one pass, before L2.
 
         float32 [b, (l + 1) · q, d]: `first_layer` comes first, the output last, each under its q
@@ -272,7 +281,7 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
         """Whether `text_embed` and `image_embed` work. Known once the model is loaded."""
         return self.loaded and self.running().model.has_text
 
-    def _run(self, batch: Sequence[Tensor], output: Callable[[Tower, Tensor], Tensor]) -> Vectors:
+    def _run(self, batch: Sequence[Tensor] | Tensor, output: Callable[[Tower, Tensor], Tensor]) -> Vectors:
         """Return the tower's output for a batch of pixels, float32."""
         running = self.running()
         outputs = running.model.run_pixels(
