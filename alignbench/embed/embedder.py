@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from alignbench.embed.models import OnLoad, Output, Vectors
     from alignbench.embed.task import EmbeddingTask
     from alignbench.types import ModelInfo
+    from alignbench.weights.footprint import Footprint
     from alignbench.weights.protocols import ImageModel, Model, TextModel
 
 
@@ -176,6 +177,12 @@ class Embedder:
         )
         place = self._place(task)
         return len(place.lacks(place.known()))
+
+    def footprint(self, model: Model) -> Footprint | None:
+        """Return about how many bytes embedding with a model takes on its device; None if only it knows."""
+        if isinstance(model, Encoder):
+            return model.footprint(self.device, self.dtype, self.batch_size)
+        return model.footprint(self.device, self.dtype, self.max_tokens) if isinstance(model, LLM) else None
 
     def _images(self, encoder: ImageModel, dataset: Dataset, output: Output) -> EmbeddingTask:
         return image_task(encoder, dataset, self.batch_size, self.device, output)

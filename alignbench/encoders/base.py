@@ -14,8 +14,10 @@ from alignbench.encoders.options import Capabilities, EncoderOptions
 from alignbench.encoders.pixels import of_processor
 from alignbench.errors import LayersMissingError, ModelError
 from alignbench.rows import unit_vectors
+from alignbench.weights.config_tensors import side_of
 from alignbench.weights.digest import preprocessing_digest
 from alignbench.weights.files import read_json
+from alignbench.weights.footprint import Batch
 from alignbench.weights.guard import guards
 from alignbench.weights.handle import Handle
 
@@ -300,6 +302,13 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
             forward([self.preprocess(image) for image in batch]) for batch in _batches(images, batch_size)
         ]
         return np.concatenate(parts)
+
+    def _batch(self, size: int) -> Batch:
+        config, pixels = self.source.config() or {}, self.pixels
+        height, width = pixels.size if pixels is not None else (0, 0)
+        patch = side_of(config, {}, "vision").said("patch")
+        patches = (height // patch) * (width // patch) + 1 if patch else 0
+        return Batch("vision", config, size * patches, size * 3 * height * width)
 
     def _family_of(self, config: Mapping[str, Any]) -> EncoderFamily:
         part = self.source.part
