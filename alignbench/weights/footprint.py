@@ -28,7 +28,7 @@ _USUAL_RATIO = 4  # of the inner width of a layer to its width
 # by another, and of the model's width.
 _INNER_ARRAYS, _INNER_ARRAYS_GATED = 2, 3
 _GATED = frozenset({"quick_gelu"})
-_ARRAYS = {"vision": 4, "text": 7}
+_ARRAYS = 4
 # Libraries of a GPU take this much for themselves: what cuBLAS takes for its products on Hopper.
 _WORKSPACE = 32 * 2**20
 
@@ -134,7 +134,7 @@ class Batch:
         gated = self.kind == "text" or own.get("hidden_act") in _GATED
         products, others = _BYTES[precision.autocast or precision.weights], _BYTES[precision.weights]
         widest = (_INNER_ARRAYS_GATED if gated else _INNER_ARRAYS) * inner * products
-        layer = self.tokens * (widest + _ARRAYS[self.kind] * width * others)
+        layer = self.tokens * (widest + _ARRAYS * width * others)
         cast = others if others < _BYTES["float32"] else 0
         workspace = _WORKSPACE if device.startswith("cuda") else 0
         return round(layer + self.numbers * (2 * _BYTES["float32"] + cast) + workspace)

@@ -59,6 +59,7 @@ def peak_of(call: Callable[[], object], device: str) -> int:
         torch.cuda.synchronize(device)
         peak: int = torch.cuda.max_memory_allocated(device)
         return peak - before
-    with Allocated() as counted:
+    counted = Allocated()
+    with counted:
         call()
     return counted.peak
