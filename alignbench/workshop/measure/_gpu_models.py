@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -80,6 +81,10 @@ class Shape:
         with quiet():
             network.to(self.weights).save_pretrained(folder)
             self._prepares().save_pretrained(folder)
+        del network
+        gc.collect()
+        if device.startswith("cuda"):
+            torch.cuda.empty_cache()
         return folder
 
     def handle(self, folder: Path, **options: Any) -> Handle:
