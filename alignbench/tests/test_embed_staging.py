@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,19 +19,19 @@ from alignbench.tests.embed_fakes import FakeEncoder, drawings, expected_images
 from alignbench.weights.transfer import sent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 @dataclass
 class Stages(FakeEncoder):
     """Has a device of its own: only what was staged can be computed."""
 
-    stagers: set[str] = field(default_factory=set)
+    stagers: list[str] = field(default_factory=list)
     staged_now: threading.Event = field(default_factory=threading.Event)
 
     def staged(self, batch: Sequence[Any]) -> Sequence[Any]:
-        self.stagers.add(threading.current_thread().name)
-        if self.batches:
+        self.stagers.append(threading.current_thread().name)
+        if len(self.stagers) == 2:
             self.staged_now.set()
         return ("there", *batch)
 
@@ -91,6 +92,48 @@ def test_a_device_without_room_gets_the_batch_later(monkeypatch: pytest.MonkeyPa
     encoder.load("cpu", "float32")
     batch = [encoder.preprocess(sample.open_image()) for sample in load_mixed(1).samples]
     assert encoder.staged(batch) is batch
+
+
+def test_a_copy_to_a_gpu_is_pinned_in_a_stream_of_its_own_and_complete(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a GPU: what is asked of torch, and in which order."""
+    asked: list[str] = []
+
+    class Stream:
+        def __init__(self, device: str) -> None:
+            self.device = device
+
+        def synchronize(self) -> None:
+            asked.append(f"wait for {self.device}")
+
+    class Values:
+        def pin_memory(self) -> Values:
+            asked.append("pin")
+            return self
+
+        def to(self, device: str, *, non_blocking: bool) -> Values:
+            asked.append(f"copy to {device}{' at once' if not non_blocking else ''}")
+            return self
+
+        def record_stream(self, stream: str) -> None:
+            asked.append(f"keep for {stream}")
+
+    @contextmanager
+    def entered(stream: Stream) -> Iterator[None]:
+        asked.append("enter")
+        yield
+        asked.append("leave")
+
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", entered)
+    monkeypatch.setattr(torch.cuda, "default_stream", lambda device: f"kernels of {device}")
+    values: Any = Values()
+    assert sent(values, "cuda:7") is values
+    copied = ["enter", "pin", "copy to cuda:7", "leave", "wait for cuda:7", "keep for kernels of cuda:7"]
+    assert asked == copied
+    sent(values, "cuda:7")  # the same stream: each has memory of its own
+    assert asked == 2 * copied
 
 
 def test_only_a_gpu_needs_a_copy_and_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -140,6 +142,36 @@ def test_without_a_gpu_one_line_says_how_to_try(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="finds no CUDA GPU here; try the same code with --device cpu"):
         gpu.main([])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (CLONE / ".git").exists(), reason="needs git's files")
+def test_what_travels_is_small_and_too_much_is_refused(tmp_path: Path) -> None:
+    script = Path("alignbench") / "workshop" / "measure" / "gpu.sh"
+
+    def run(folder: Path) -> subprocess.CompletedProcess[str]:
+        command = ["bash", str(folder / script), "--help"]
+        python = {**os.environ, "PYTHON": sys.executable}
+        return subprocess.run(command, capture_output=True, text=True, env=python)
+
+    done = run(CLONE)
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"what travels: the tree \d+ MB, wheels \d+ MB, of 60 MB\n", done.stdout)
+    copy = tmp_path / "copy"
+    (copy / script).parent.mkdir(parents=True)
+    shutil.copy(CLONE / script, copy / script)
+    for command in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["-c", "user.name=a", "-c", "user.email=b", "commit", "-qm", "c"],
+    ):
+        subprocess.run(["git", "-C", str(copy), *command], check=True)
+    (copy / ".whl").mkdir()
+    with (copy / ".whl" / "large.whl").open("wb") as wheel:
+        wheel.truncate(61_000_000)
+    refused = run(copy)
+    assert refused.returncode == 2
+    assert "error: tree and wheels are larger than what may travel" in refused.stderr
 
 
 @pytest.mark.slow

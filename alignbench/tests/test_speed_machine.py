@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -107,6 +108,40 @@ def test_events_of_a_gpu_that_nothing_has_used_are_not_asked_for() -> None:
     assert calls == [1]
     assert isinstance(Machine("cuda:1").device_clock, CudaEvents)
     assert Machine("cpu").device_clock is None
+
+
+def test_a_call_lies_between_two_events_that_the_gpu_has_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a GPU: what is asked of torch, and in which order."""
+    import torch
+
+    asked: list[str] = []
+
+    class Event:
+        made = 0
+
+        def __init__(self, *, enable_timing: bool) -> None:
+            assert enable_timing
+            Event.made += 1
+            self.name = f"event {Event.made}"
+
+        def record(self) -> None:
+            asked.append(self.name)
+
+        def synchronize(self) -> None:
+            asked.append(f"wait for {self.name}")
+
+        def elapsed_time(self, other: Event) -> float:
+            return 250.0 if (self.name, other.name) == ("event 1", "event 2") else -1.0
+
+    def on(device: str) -> nullcontext[None]:
+        asked.append(device)
+        return nullcontext()
+
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device", on)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    assert CudaEvents("cuda:1").seconds(lambda: asked.append("call")) == pytest.approx(0.25)
+    assert asked == ["cuda:1", "event 1", "call", "event 2", "wait for event 2"]
 
 
 def test_a_gate_on_a_gpu_judges_by_the_gpus_clock() -> None:

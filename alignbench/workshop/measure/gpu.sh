@@ -5,10 +5,10 @@ set -euo pipefail
 cd "$(dirname "$0")/../../.."
 most=60000000 # bytes that may travel to such a machine
 
+shopt -s nullglob
+files=(.whl/*.whl)
 wheels=0
-if [ -d .whl ]; then
-  wheels=$(find .whl -name '*.whl' -exec wc -c {} + | awk '$2 != "total" { sum += $1 } END { print sum + 0 }')
-fi
+[ ${#files[@]} -eq 0 ] || wheels=$(cat "${files[@]}" | wc -c)
 if tree=$(git archive HEAD 2>/dev/null | wc -c) && [ "$tree" -gt 0 ]; then
   echo "what travels: the tree $((tree / 1000000)) MB, wheels $((wheels / 1000000)) MB, of $((most / 1000000)) MB"
   if [ $((tree + wheels)) -gt $most ]; then
@@ -18,10 +18,10 @@ if tree=$(git archive HEAD 2>/dev/null | wc -c) && [ "$tree" -gt 0 ]; then
 fi
 
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=true
-if [ "$wheels" -gt 0 ]; then
+if [ ${#files[@]} -gt 0 ]; then
   site=$(mktemp -d)
   trap 'rm -rf "$site"' EXIT
-  "${PYTHON:-python3}" -m pip install -q --no-index --no-deps --no-compile --target "$site" .whl/*.whl
+  "${PYTHON:-python3}" -m pip install -q --no-index --no-deps --no-compile --target "$site" "${files[@]}"
   PYTHONPATH="$PYTHONPATH:$site"
 fi
 "${PYTHON:-python3}" -m alignbench.measure gpu "$@"
