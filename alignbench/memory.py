@@ -8,6 +8,8 @@ from typing import Final
 
 PROC: Final = Path("/proc")
 CGROUPS: Final = Path("/sys/fs/cgroup")
+# In errors of torch that have no type of their own: of its allocator on a CPU, and of cuBLAS.
+_SHORTAGE: Final = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 def available_memory() -> int | None:
@@ -36,7 +38,7 @@ def is_out_of_memory(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
             return True
-        if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
+        if isinstance(error, RuntimeError) and any(words in str(error) for words in _SHORTAGE):
             return True
         error = error.__cause__
     return False

@@ -139,7 +139,7 @@ def pairs(encoders: Sequence[Encoder], llms: Sequence[LLM], n: int, device: str)
         for llm in llms:
             handles: tuple[Encoder | LLM, ...] = (encoder, llm)
             places = [handle.locate() for handle in handles]
-            need = max(_memory(handle, device) for handle in handles) + _SPARE
+            need = max(handle.footprint(device, "auto").weights for handle in handles) + _SPARE
             todo = [PendingModel(h.info, at, n, size=h.size()) for h, at in zip(handles, places, strict=True)]
             download = sum(at.download for at in places)
             fits = "" if memory is None or need < memory else "more than is free here"
@@ -147,15 +147,6 @@ def pairs(encoders: Sequence[Encoder], llms: Sequence[LLM], n: int, device: str)
             fetched = size_text(download) if download else "nothing"
             rows.append((encoder.name, llm.name, size_text(need), duration_text(seconds), fetched, fits))
     return table(("encoder", "LLM", "memory", "to embed", "download", ""), rows)
-
-
-def _memory(handle: Encoder | LLM, device: str) -> float:
-    """Return about how many bytes of memory a model's weights take in the arithmetic of the run."""
-    located = handle.locate()
-    stored = located.size or located.download
-    dtype = handle.precision(device, "auto").name
-    # Large published checkpoints have two bytes per weight, and computing in float32 doubles that.
-    return float(stored) * (2 if dtype.startswith("float32") and stored > 1e9 else 1)
 
 
 def _names(lists: list[str] | None) -> tuple[str, ...]:

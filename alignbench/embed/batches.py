@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alignbench.cores import available_cores
 from alignbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from alignbench.datasets import Sample
 
-_WORKERS = min(4, os.cpu_count() or 1)
-_BATCHES_AHEAD = 2
+# Beside a model on a CPU, more threads would only take the cores from it.
+_THREADS_BESIDE_A_CPU, _THREADS_BESIDE_A_GPU = 4, 16
 # The cost of a batch of texts besides its tokens, in tokens. On a CPU, it is reading the weights: 15 to 40
 # tokens (measured, 135M parameters). On a GPU, it is launching kernels: some hundred tokens for a model of
 # 7e9 parameters, thousands for a small one (estimated).
@@ -28,32 +29,49 @@ _CPU_OVERHEAD, _GPU_OVERHEAD = 32, 256
 
 
 def image_batches(
-    samples: Sequence[Sample], prepare: Callable[[Image], Any], batch_size: int
-) -> Iterator[tuple[list[int], list[Any]]]:
-    """Yield (positions, prepared images) in order; threads decode and prepare at most two batches in advance.
+    samples: Sequence[Sample],
+    prepare: Callable[[Image], Any],
+    batch_size: int,
+    stage: Callable[[Sequence[Any]], Sequence[Any]] | None = None,
+    *,
+    threads: int = 4,
+) -> Iterator[tuple[list[int], Sequence[Any]]]:
+    """Yield (positions, prepared images) in order; threads make a batch while the one before is used.
 
     Images that can't be used are skipped, and named all together at the end, so that a user with five of them
     in 100,000 need not find them in five runs.
 
+    Args:
+        samples: their images.
+        prepare: makes an image the model's input.
+        batch_size: the number of images of a batch.
+        stage: brings a batch to the model's device; None leaves it a list.
+        threads: how many threads decode and prepare.
+
     Raises:
         DataError: images can't be decoded, or have changed since they were checked.
     """
-    todo = iter(samples)
-    ahead: deque[Future[Any]] = deque()
     refused: list[tuple[str, DataError]] = []
-    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="alignbench-decode") as pool:
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="alignbench-stage") as stager,
+        ThreadPoolExecutor(threads, thread_name_prefix="alignbench-decode") as pool,
+    ):
+
+        def begin(start: int) -> Future[_Batch]:
+            part = samples[start : start + batch_size]
+            return stager.submit(
+                _collected, [pool.submit(_prepared, of, prepare) for of in part], start, stage
+            )
+
+        starts = iter(range(0, len(samples), batch_size))
+        ahead = deque(map(begin, itertools.islice(starts, 1)))
         try:
-            for start in range(0, len(samples), batch_size):
-                for sample in itertools.islice(todo, _BATCHES_AHEAD * batch_size - len(ahead)):
-                    ahead.append(pool.submit(_prepared, sample, prepare))
-                ready: dict[int, Any] = {}
-                for position in range(start, min(start + batch_size, len(samples))):
-                    try:
-                        ready[position] = ahead.popleft().result()
-                    except DataError as error:
-                        refused.append((samples[position].id, error))
-                if ready:
-                    yield list(ready), list(ready.values())
+            while ahead:
+                ahead.extend(map(begin, itertools.islice(starts, 1)))
+                batch = ahead.popleft().result()
+                refused += [(samples[position].id, error) for position, error in batch.refused]
+                if batch.positions:
+                    yield batch.positions, batch.inputs
         finally:
             pool.shutdown(cancel_futures=True)
     if refused:
@@ -67,6 +85,12 @@ def _together(refused: Sequence[tuple[str, DataError]]) -> DataError:
         names = ", ".join(repr(name) for name, _ in others[:9]) + (", ..." if len(others) > 9 else "")
         message += f"; and {len(others)} more that can't be used: {names}"
     return DataError(message)
+
+
+def threads_of(device: str) -> int:
+    """Return how many threads prepare images for a model on a device ("cpu", "cuda:0", ...)."""
+    most = _THREADS_BESIDE_A_GPU if device.startswith("cuda") else _THREADS_BESIDE_A_CPU
+    return min(most, available_cores())
 
 
 def overhead_of(device: str) -> int:
@@ -115,6 +139,29 @@ def _cheapest_ends(lengths: Sequence[int], max_tokens: int, max_rows: int, overh
         ends_backwards.append(end)
         end = int(start[end])
     return ends_backwards[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """A batch that is ready: the positions of its images, the model's input, and what can't be used."""
+
+    positions: list[int]
+    inputs: Sequence[Any]
+    refused: list[tuple[int, DataError]]
+
+
+def _collected(
+    images: Sequence[Future[Any]], start: int, stage: Callable[[Sequence[Any]], Sequence[Any]] | None
+) -> _Batch:
+    ready: dict[int, Any] = {}
+    refused = []
+    for position, image in enumerate(images, start):
+        try:
+            ready[position] = image.result()
+        except DataError as error:
+            refused.append((position, error))
+    inputs = list(ready.values())
+    return _Batch(list(ready), stage(inputs) if stage is not None and inputs else inputs, refused)
 
 
 def _prepared(sample: Sample, prepare: Callable[[Image], Any]) -> Any:

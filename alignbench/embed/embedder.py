@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from alignbench.embed.models import OnLoad, Output, Vectors
     from alignbench.embed.task import EmbeddingTask
     from alignbench.types import ModelInfo
+    from alignbench.weights.footprint import Footprint
     from alignbench.weights.protocols import ImageModel, Model, TextModel
 
 
@@ -82,7 +83,7 @@ class Embedder:
         if (arrays := from_arrays(encoder, dataset)) is not None:
             return arrays
         outputs: list[Output] = ["vectors", *(output for output in beside if gives(encoder, output))]
-        return self._embeddings([image_task(encoder, dataset, self.batch_size, of) for of in outputs])
+        return self._embeddings([self._images(encoder, dataset, of) for of in outputs])
 
     def texts(
         self, llm: TextModel, dataset: Dataset | Sequence[str], *, beside: Collection[Output] = ()
@@ -120,7 +121,7 @@ class Embedder:
                 number of patches.
             DataError: an image can't be decoded.
         """
-        task = image_task(encoder, dataset, self.batch_size, "patches")
+        task = self._images(encoder, dataset, "patches")
         info, values = self._vectors_of(task)
         return Patches(info, values, task.ids)
 
@@ -138,7 +139,7 @@ class Embedder:
         """
         if isinstance(model, Encoder):
             model.check_layers()
-            task = image_task(model, dataset, self.batch_size, "layers")
+            task = self._images(model, dataset, "layers")
         elif isinstance(model, LLM):
             task = text_task(model, dataset, self.max_tokens, self.device, "layers")
         else:
@@ -172,10 +173,19 @@ class Embedder:
         task = (
             text_task(cast("TextModel", model), dataset, self.max_tokens, self.device, output)
             if info_of(model, "vision").side == "text"
-            else image_task(cast("ImageModel", model), dataset, self.batch_size, output)
+            else self._images(cast("ImageModel", model), dataset, output)
         )
         place = self._place(task)
         return len(place.lacks(place.known()))
+
+    def footprint(self, model: Model) -> Footprint | None:
+        """Return about how many bytes embedding with a model takes on its device; None if only it knows."""
+        if isinstance(model, Encoder):
+            return model.footprint(self.device, self.dtype, self.batch_size)
+        return model.footprint(self.device, self.dtype, self.max_tokens) if isinstance(model, LLM) else None
+
+    def _images(self, encoder: ImageModel, dataset: Dataset, output: Output) -> EmbeddingTask:
+        return image_task(encoder, dataset, self.batch_size, self.device, output)
 
     def _embeddings(self, tasks: Sequence[EmbeddingTask]) -> Embeddings:
         task, *beside = tasks

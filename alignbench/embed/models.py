@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     OnLoad = Callable[[str, float], None]
 
 
-# The texts' batches follow from their lengths, so there is no option for them.
+# Batches are halved before (`Fitting`), so smaller ones are no way out.
 _LESS_MEMORY = {
     "vision": "--align-device cpu, or take a smaller model",
     "text": "--align-device cpu or --align-quantize 8bit, or take a smaller model",
@@ -180,9 +180,9 @@ def run(
         out = forward(batch)
     except Exception as error:
         if is_out_of_memory(error):
-            smaller = "a smaller --align-batch-size, or " if side == "vision" else ""
+            what = "image" if side == "vision" else "text"
             raise ModelError(
-                f"{name}: out of memory with {len(ids)} samples a batch; give {smaller}{_LESS_MEMORY[side]}"
+                f"{name}: out of memory with a single {what}; give {_LESS_MEMORY[side]}"
             ) from error
         raise
     vectors = np.asarray(out, dtype=np.float32)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from alignbench.datasets import Dataset
-from alignbench.embed.batches import image_batches, overhead_of, text_batches
+from alignbench.embed.batches import image_batches, overhead_of, text_batches, threads_of
+from alignbench.embed.fitting import Fitting
 from alignbench.embed.models import embed_of, image_calls, info_of, run
 from alignbench.encoders import Encoder
 from alignbench.errors import AlignbenchWarning, DataError, ModelError
@@ -19,6 +20,7 @@ from alignbench.weights.protocols import (
     counts_cut_texts,
     gives_patches,
     prepares_texts,
+    stages_images,
 )
 
 if TYPE_CHECKING:
@@ -52,8 +54,10 @@ class EmbeddingTask:
         return info_of(self.model, self.side).name
 
 
-def image_task(encoder: ImageModel, dataset: Dataset, batch_size: int, output: Output) -> EmbeddingTask:
-    """Return the embedding of a dataset's images.
+def image_task(
+    encoder: ImageModel, dataset: Dataset, batch_size: int, device: str, output: Output
+) -> EmbeddingTask:
+    """Return the embedding of a dataset's images; on a GPU, more threads prepare them.
 
     Raises:
         ModelError: the encoder has no such output.
@@ -67,7 +71,11 @@ def image_task(encoder: ImageModel, dataset: Dataset, batch_size: int, output: O
 
     def encode(rows: Sequence[int]) -> Iterator[tuple[Sequence[int], Vectors]]:
         prepare, forward = image_calls(encoder, output)
-        for positions, batch in image_batches([samples[row] for row in rows], prepare, batch_size):
+        forward = Fitting(forward, name, "images")
+        stage = encoder.staged if stages_images(encoder) else None
+        threads = threads_of(resolve_device(device))
+        wanted = [samples[row] for row in rows]
+        for positions, batch in image_batches(wanted, prepare, batch_size, stage, threads=threads):
             of = [rows[position] for position in positions]
             yield of, run(forward, batch, name, [ids[row] for row in of], "vision", output)
 
@@ -93,7 +101,7 @@ def text_task(
 
     def encode(rows: Sequence[int]) -> Iterator[tuple[Sequence[int], Vectors]]:
         if not prepares_texts(llm):
-            embed = embed_of(llm, "text")
+            embed = Fitting(embed_of(llm, "text"), name, "texts", len)
             lengths = [len(texts[row]) for row in rows]
             budget = max(lengths) * _TEXTS_A_BATCH
             # Only the model knows how it pads: few batches are the safe choice.
@@ -107,11 +115,12 @@ def text_task(
         if output == "vectors":
             _say_what_was_cut(llm, [texts[row] for row in rows], tokens)
         forward = llm.forward_layers if output == "layers" and isinstance(llm, LLM) else llm.forward
+        fitting = Fitting(forward, name, "texts", len)
         overhead = overhead_of(resolve_device(device))
         for positions in text_batches([len(of) for of in tokens], max_tokens, overhead=overhead):
             of = [rows[position] for position in positions]
             batch = [tokens[p] for p in positions]
-            yield of, run(forward, batch, name, [ids[row] for row in of], "text", output)
+            yield of, run(fitting, batch, name, [ids[row] for row in of], "text", output)
 
     return EmbeddingTask(llm, "text", ids, _text_items(texts), encode, output)
 

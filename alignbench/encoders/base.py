@@ -14,8 +14,10 @@ from alignbench.encoders.options import Capabilities, EncoderOptions
 from alignbench.encoders.pixels import of_processor
 from alignbench.errors import LayersMissingError, ModelError
 from alignbench.rows import unit_vectors
+from alignbench.weights.config_tensors import side_of
 from alignbench.weights.digest import preprocessing_digest
 from alignbench.weights.files import read_json
+from alignbench.weights.footprint import Batch
 from alignbench.weights.guard import guards
 from alignbench.weights.handle import Handle
 
@@ -111,19 +113,28 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
         return self.running().model.prepare(image)
 
     @guards(_PASS)
-    def forward(self, batch: Sequence[Tensor]) -> Vectors:
+    def staged(self, batch: Sequence[Any]) -> Any:
+        """Return preprocessed images as a batch that `forward` takes without delay: on the model's device.
+
+        Another thread may call it while a batch before is computed.
+        """
+        running = self.running()
+        return running.model.staged(batch, running.device)
+
+    @guards(_PASS)
+    def forward(self, batch: Sequence[Tensor] | Tensor) -> Vectors:
         """Return one vector per preprocessed image, before L2: float32 [b, d]."""
         pooling, layer = str(self.pooling), self.options.layer
         return self._run(batch, lambda tower, pixels: tower.pooled(tower.features(pixels, layer), pooling))
 
     @guards(_PASS)
-    def forward_patches(self, batch: Sequence[Tensor]) -> Vectors:
+    def forward_patches(self, batch: Sequence[Tensor] | Tensor) -> Vectors:
         """Return one vector per patch of each preprocessed image, row by row: float32 [b, p, d]."""
         pooling, layer = str(self.pooling), self.options.layer
         return self._run(batch, lambda tower, pixels: tower.patches(tower.features(pixels, layer), pooling))
 
     @guards(_PASS)
-    def forward_layers(self, batch: Sequence[Tensor]) -> Vectors:
+    def forward_layers(self, batch: Sequence[Tensor] | Tensor) -> Vectors:
         """Return every hidden layer and the final output of each preprocessed image, in one pass, before L2.
 
         float32 [b, (l + 1) · q, d]: `first_layer` comes first, the output last, each under its q
@@ -272,7 +283,7 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
         """Whether `text_embed` and `image_embed` work. Known once the model is loaded."""
         return self.loaded and self.running().model.has_text
 
-    def _run(self, batch: Sequence[Tensor], output: Callable[[Tower, Tensor], Tensor]) -> Vectors:
+    def _run(self, batch: Sequence[Tensor] | Tensor, output: Callable[[Tower, Tensor], Tensor]) -> Vectors:
         """Return the tower's output for a batch of pixels, float32."""
         running = self.running()
         outputs = running.model.run_pixels(
@@ -291,6 +302,13 @@ class Encoder(Handle[EncoderFamily, EncoderOptions, "Tower"]):
             forward([self.preprocess(image) for image in batch]) for batch in _batches(images, batch_size)
         ]
         return np.concatenate(parts)
+
+    def _batch(self, size: int) -> Batch:
+        config, pixels = self.source.config() or {}, self.pixels
+        height, width = pixels.size if pixels is not None else (0, 0)
+        patch = side_of(config, {}, "vision").said("patch")
+        patches = (height // patch) * (width // patch) + 1 if patch else 0
+        return Batch("vision", config, size * patches, size * 3 * height * width)
 
     def _family_of(self, config: Mapping[str, Any]) -> EncoderFamily:
         part = self.source.part

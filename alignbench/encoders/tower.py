@@ -10,6 +10,7 @@ import torch
 
 from alignbench.errors import LayersMissingError, ModelError
 from alignbench.weights.loading import computing
+from alignbench.weights.transfer import sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -147,16 +148,27 @@ class Tower(ABC):
         """Return the pixels of several images as one tensor [b, 3, h, w]."""
         return torch.stack(list(batch))
 
+    def staged(self, batch: Sequence[Any], device: str) -> Sequence[Any] | Tensor:
+        """Return a batch as `run_pixels` takes it with the least delay: as one tensor on the device.
+
+        Another thread than the one that computes may call it. If the device has no room, the batch stays as
+        it is.
+        """
+        try:
+            return sent(self.stacked(batch), device)
+        except torch.OutOfMemoryError:
+            return batch
+
     def run_pixels(
         self,
-        batch: Sequence[Tensor],
+        batch: Sequence[Tensor] | Tensor,
         device: str,
         precision: Precision,
         outputs: Callable[[Tensor], Mapping[str, Tensor]],
     ) -> dict[str, NDArray[np.float32]]:
         """Return `outputs` of the batch's pixels [b, 3, h, w] as float32."""
         with computing(precision, device):
-            pixels = self.stacked(batch).to(device)
+            pixels = (batch if isinstance(batch, torch.Tensor) else self.stacked(batch)).to(device)
             if precision.autocast is None:
                 pixels = pixels.to(getattr(torch, precision.weights))
             return {name: as_array(values) for name, values in outputs(pixels).items()}

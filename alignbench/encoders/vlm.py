@@ -53,9 +53,13 @@ class PartTower(Tower):
         self.model: ProjectsImages = whole
         self.vlm, self.tower = vlm, tower
 
+    def staged(self, batch: Sequence[Any], device: str) -> Sequence[Any] | Tensor:
+        """Return the batch as it is: the views of an image go to the device with all that describes them."""
+        return batch
+
     def run_pixels(
         self,
-        batch: Sequence[Any],
+        batch: Any,
         device: str,
         precision: Precision,
         outputs: Callable[[Any], Mapping[str, Tensor]],

@@ -12,9 +12,11 @@ from alignbench.llms.options import LLMOptions
 from alignbench.weights.config_tensors import check_padding
 from alignbench.weights.digest import preprocessing_digest
 from alignbench.weights.family import ModelFamily
+from alignbench.weights.footprint import Batch
 from alignbench.weights.guard import guarded, guards
 from alignbench.weights.handle import Handle
-from alignbench.weights.precision import Precision
+from alignbench.weights.placement import is_spread, visible_gpus
+from alignbench.weights.precision import Precision, resolve_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +39,16 @@ class TextHandle(Handle[ModelFamily, LLMOptions, L]):
     """A language model by name, whichever parts of it are loaded."""
 
     side: ClassVar[Literal["text"]] = "text"
+
+    def gpus(self, device: str, dtype: str) -> int:
+        """Return over how many GPUs `load(device, dtype)` distributes the model: all if one is too small."""
+        if not resolve_device(device).startswith("cuda"):
+            return 1
+        gpus = visible_gpus()
+        return len(gpus) if is_spread(self.footprint(device, dtype).total, gpus, device) else 1
+
+    def _batch(self, size: int) -> Batch:
+        return Batch("text", self.source.config() or {}, size)
 
     def _family_of(self, config: Mapping[str, Any]) -> ModelFamily:
         return (text_part_family if self.source.part else family_of)(config, self.name)
@@ -71,10 +83,8 @@ class TextHandle(Handle[ModelFamily, LLMOptions, L]):
         self, located: Location, device: str, precision: Precision, *, spread: bool, head: bool = False
     ) -> Decoder:
         load = self.known_family().loader()
-        # Only GPUs are combined: a CPU is a single device.
-        everywhere = spread and device.startswith("cuda")
         decoder: Decoder = load(
-            located, self.source.config() or {}, self.options, device, precision, spread=everywhere, head=head
+            located, self.source.config() or {}, self.options, device, precision, spread=spread, head=head
         )
         return decoder
 
@@ -104,6 +114,8 @@ class LLM(TextHandle["Decoder"]):
 
     Its arguments are a `Handle`'s.
     """
+
+    left_out: ClassVar[tuple[str, ...]] = ("lm_head.",)
 
     def with_head(self) -> CausalLM:
         """Return a handle of the same weights that also loads the head, which predicts the next token."""

@@ -25,6 +25,7 @@ from alignbench.plugin.selection import Demand, demand_of, models_of
 from alignbench.plugin.terminal import TOKENS, PendingModel, Printer, TerminalProgress, plan, tokens_of
 from alignbench.plugin.typed import pytest_command
 from alignbench.session.describe import describe_run, texts_warning
+from alignbench.session.environment import shared_gpus
 from alignbench.session.keep import Keeper
 from alignbench.session.samples import keep_samples
 from alignbench.session.selection import needed_by_ids
@@ -216,14 +217,20 @@ class Collector:
         if any(model.passes for model in models):
             with usage_errors():  # before embeddings are computed that could not be kept
                 self.session.store.try_writing()
-        option, options = self.config.option, self.session.options
+        options = self.session.options
         # More workers than cores would only wait for each other.
-        workers = min(getattr(option, "numprocesses", None) or 1, available_cores())
+        workers = min(self._workers_asked or 1, available_cores())
         seconds = self.forecast.begin(demand.tests, models, dataset, workers)
         scored = [model.info for model in models if model.missing is not None]
         toys = toy_warnings(scored, dataset.origin)
         width, warned = self.printer.width, [*self.session.copies, *toys]
-        self.printer.lines(plan(options, dataset, models, len(demand.tests), seconds, width, warned))
+        gpus = shared_gpus(self._workers_asked, options.device)
+        self.printer.lines(plan(options, dataset, models, len(demand.tests), seconds, width, warned, gpus))
+
+    @property
+    def _workers_asked(self) -> int:
+        """The number of xdist's workers; 0 without them."""
+        return getattr(self.config.option, "numprocesses", None) or 0
 
     def _to_load(self, model: Encoder | LLM | Custom, demand: Demand) -> PendingModel:
         if (file := array_file(model)) is not None:
@@ -246,6 +253,7 @@ class Collector:
             model.examine()
         pixels = model.pixels if isinstance(model, Encoder) else None
         notes = model.notes if isinstance(model, Handle) else ()
+        footprint, alone = embedder.footprint(model), not self._workers_asked
         self.warnings |= dict.fromkeys(notes)
         return PendingModel(
             model.info,
@@ -258,6 +266,8 @@ class Collector:
             size=model.size() if isinstance(model, Handle) else None,
             tokens=tokens_of(dataset) if model.info.side == "text" else TOKENS,
             pixels=pixels.said() if pixels is not None else "",
+            memory=footprint.total if footprint is not None else 0,
+            gpus=model.gpus(embedder.device, embedder.dtype) if alone and isinstance(model, Handle) else 1,
         )
 
     def _describe(self) -> Run:

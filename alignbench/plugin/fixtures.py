@@ -75,8 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         config.stash[FOLDER] = RunFolder(Path(worker["alignbench_run"]))
-        if session.options.device in {"auto", "cuda"}:
-            share_out_gpus(worker["workerid"])
+        share_out_gpus(worker["workerid"], session.options.device)
         return
     with usage_errors():
         against = Against.from_options(session.options, config.invocation_params.dir)

@@ -36,6 +36,7 @@ TOKENS = 200  # tokens of an image, or of a text of unknown length
 _BYTES_PER_PARAMETER = 2
 _BYTES_PER_TOKEN = 4
 _CONVERTED_BYTES_PER_SECOND = 1e7  # GGUF files are converted once
+_WORTH_SAYING = 256 * 2**20  # bytes of memory
 _HEAD = 7  # width of the first column of a plan
 _DOWNLOAD_BYTES_PER_SECOND = 3e7
 
@@ -56,6 +57,8 @@ class PendingModel:
         size: its size; None if it is unknown.
         tokens: about how many tokens a sample becomes.
         pixels: for an encoder, how an image becomes its input.
+        memory: about how many bytes embedding with it takes on its device; 0 if that is unknown.
+        gpus: over how many GPUs it is distributed.
     """
 
     info: ModelInfo
@@ -69,6 +72,8 @@ class PendingModel:
     size: ModelSize | None = None
     tokens: int = TOKENS
     pixels: str = ""
+    memory: int = 0
+    gpus: int = 1
 
     @property
     def name(self) -> str:
@@ -104,9 +109,22 @@ class PendingModel:
             work.append("loaded to be timed")
         if self.mapped:
             work.append("loaded for attention maps")
-        if not (self.passes or self.timed or self.mapped):
+        if not self.loads:
             work.append("not loaded")
         return ", ".join(work)
+
+    @property
+    def loads(self) -> bool:
+        """Whether its weights are loaded."""
+        return bool(self.passes or self.timed or self.mapped)
+
+    @property
+    def place(self) -> str:
+        """What it takes on its device, in words; "" if that is little or nothing."""
+        if not self.loads or self.memory < _WORTH_SAYING:
+            return ""
+        over = f", distributed over {self.gpus} GPUs" if self.gpus > 1 else ""
+        return f", about {size_text(self.memory)} in memory{over}"
 
 
 def plan(
@@ -117,6 +135,7 @@ def plan(
     seconds: float,
     width: int = 80,
     warned: Sequence[str] = (),
+    gpus: str = "",
 ) -> list[str]:
     """Return the plan: what the run loads and downloads, and how long it takes.
 
@@ -128,6 +147,7 @@ def plan(
         seconds: the expected duration.
         width: the largest width of a line.
         warned: warnings about the scores of this run.
+        gpus: how workers share the GPUs; "" if they don't.
     """
     rows = [("data" if i == 0 else "", line) for i, line in enumerate(dataset.describe())]
     if len(options.config.origin) > 1:
@@ -140,7 +160,7 @@ def plan(
         todo = model.todo
         if model.located.download:
             todo += f", download {size_text(model.located.download)} from {model.located.source} first"
-        rows.append(("model", f"{model.info.label}: {model.info.weights_words}{size}, {todo}"))
+        rows.append(("model", f"{model.info.label}: {model.info.weights_words}{size}, {todo}{model.place}"))
         if model.pixels:
             rows.append(("", f"  sees {model.pixels}"))
     rows += [("note", note) for model in models for note in model.notes]
@@ -148,6 +168,8 @@ def plan(
     fetched = size_text(download) if download else "nothing"
     # Most tests take longer with more samples, each in its own way, so the estimate only holds for few.
     bound = "about" if len(dataset) <= 2 * MEASURED_SAMPLES else "at least"
+    if gpus:
+        rows.append(("gpus", gpus))
     rows += [("warn", sentence) for sentence in warned]
     rows.append(("plan", f"{plural(tests, 'test')}; download {fetched}; {bound} {duration_text(seconds)}"))
     return [

@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from alignbench.units import plural
+from alignbench.weights.placement import device_for, visible_gpus
 from alignbench.weights.precision import resolve_device
 
 _PACKAGES = (
@@ -96,26 +98,26 @@ def _output(*command: str) -> str:
         return ""
 
 
-def gpu_of_worker(worker: str, visible: str | None, present: int) -> str | None:
-    """Return the one GPU that an xdist worker may use: one of those that the caller may see.
+def share_out_gpus(worker: str, asked: str) -> None:
+    """Let this worker see one of the caller's GPUs; to be called before torch looks for them.
 
     Args:
         worker: `gw0`, `gw1`, ...
-        visible: the caller's CUDA_VISIBLE_DEVICES; None if it is not set.
-        present: the number of GPUs of the machine, which are all visible if it is not set.
-
-    Returns:
-        The worker's CUDA_VISIBLE_DEVICES; None if there are fewer than two GPUs.
+        asked: the device as the user wrote it.
     """
-    # A variable that is set but empty hides every GPU.
-    gpus = [str(i) for i in range(present)] if visible is None else visible.replace(" ", "").split(",")
-    return gpus[int(worker.removeprefix("gw")) % len(gpus)] if len(gpus) > 1 else None
-
-
-def share_out_gpus(worker: str) -> None:
-    """Let this worker see one of the caller's GPUs; to be called before torch is imported."""
-    folder = Path("/proc/driver/nvidia/gpus")  # counts them without torch
-    present = len(list(folder.iterdir())) if folder.is_dir() else 0
-    gpu = gpu_of_worker(worker, os.environ.get("CUDA_VISIBLE_DEVICES"), present)
+    gpu = device_for(worker, tuple(gpu.name for gpu in visible_gpus()), asked)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+
+
+def shared_gpus(workers: int, asked: str) -> str:
+    """Return how xdist's workers share the GPUs, in words; "" if they don't.
+
+    Args:
+        workers: how many there are; 0 without them.
+        asked: the device as the user wrote it.
+    """
+    gpus = tuple(gpu.name for gpu in visible_gpus()) if workers else ()
+    if device_for("gw0", gpus, asked) is None:
+        return ""
+    return f"each of {plural(workers, 'worker')} uses one of {len(gpus)} GPUs, in turn"

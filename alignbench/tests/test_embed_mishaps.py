@@ -76,26 +76,6 @@ def test_the_model_is_freed_whatever_happens(store: EmbeddingStore) -> None:
     assert (encoder.loads, encoder.unloads) == (1, 1)
 
 
-def test_out_of_memory_names_the_batch_and_the_way_out(store: EmbeddingStore) -> None:
-    class OutOfMemoryError(RuntimeError):
-        """As torch's is called."""
-
-    class Large(FakeEncoder):
-        def forward(self, batch: Sequence[list[int]]) -> Any:
-            raise OutOfMemoryError
-
-    with pytest.raises(ModelError, match=r"out of memory with 8 samples a batch.*--align-batch-size"):
-        Embedder(store, batch_size=8).images(Large(), drawings(20))
-
-    class LargeLLM(FakeLLM):
-        def forward(self, batch: Sequence[Sequence[int]]) -> Any:
-            raise MemoryError
-
-    # There is no option for the size of a batch of texts.
-    with pytest.raises(ModelError, match=r"out of memory with.*give --align-device cpu or --align-quantize"):
-        Embedder(store).texts(LargeLLM(), drawings(20))
-
-
 def test_weights_that_do_not_fit_are_one_line(store: EmbeddingStore) -> None:
     class OutOfMemoryError(RuntimeError):
         """As torch's is called."""

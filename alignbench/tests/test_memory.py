@@ -120,7 +120,8 @@ def test_what_says_that_memory_ran_out() -> None:
     torchs = RuntimeError("[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory")
     told = ValueError("a load failed")
     told.__cause__ = MemoryError()
-    assert all(map(is_out_of_memory, (MemoryError(), torchs, told, torch.OutOfMemoryError("CUDA"))))
+    cublas = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)")
+    assert all(map(is_out_of_memory, (MemoryError(), torchs, told, cublas, torch.OutOfMemoryError("CUDA"))))
     assert not any(map(is_out_of_memory, (RuntimeError("shapes"), ValueError(), None)))
 
 

@@ -6,26 +6,8 @@ from queue import Queue
 import pytest
 
 from alignbench.plugin.terminal import Printer
-from alignbench.session.environment import gpu_of_worker, machine, versions
+from alignbench.session.environment import machine, versions
 from alignbench.session.selection import needed_by_ids
-
-
-@pytest.mark.parametrize(
-    ("worker", "visible", "present", "expected"),
-    [
-        ("gw0", "4,7", 8, "4"),
-        ("gw1", "4,7", 8, "7"),
-        ("gw2", "4,7", 8, "4"),
-        ("gw1", None, 2, "1"),
-        ("gw1", "3", 8, None),
-        ("gw0", None, 0, None),
-        ("gw1", "", 2, None),
-    ],
-)
-def test_workers_share_out_the_callers_gpus(
-    worker: str, visible: str | None, present: int, expected: str | None
-) -> None:
-    assert gpu_of_worker(worker, visible, present) == expected
 
 
 def test_versions_name_what_scores_depend_on() -> None:

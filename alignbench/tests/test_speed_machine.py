@@ -5,15 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from alignbench.experiments.speed.machine import Machine, threads, threads_to_use
+from alignbench.experiments.speed.machine import CudaEvents, Machine, threads, threads_to_use
+from alignbench.experiments.speed.rounds import Effort, measure
 from alignbench.session.environment import accelerator
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
@@ -53,6 +56,101 @@ def test_a_wait_while_the_clocks_are_read_is_not_taken_off() -> None:
 
     seconds, _ = Held().timed(lambda: None)
     assert seconds == pytest.approx(0.05)
+
+
+class Gpu:
+    """A GPU's clock: a call's work goes on there for a while after the call has returned."""
+
+    def __init__(self, machine_clock: list[float], work: float | None) -> None:
+        self.host, self.work = machine_clock, work
+
+    def seconds(self, call: Callable[[], object]) -> float | None:
+        call()
+        self.host[0] += 0.5  # the host hears of the end later
+        return self.work
+
+
+class OnGpu(Machine):
+    def __init__(self, work: float | None, waits: float = 0.0) -> None:
+        self.host = [0.0]
+        self.waits = iter([0.0, waits])
+        super().__init__("cuda:0", device_clock=Gpu(self.host, work))
+
+    def now(self) -> float:
+        return self.host[0]
+
+    def waited(self) -> float:
+        return next(self.waits)
+
+    def synchronise(self) -> None:
+        pass
+
+    def launch(self) -> None:
+        self.host[0] += 0.1
+
+
+@pytest.mark.parametrize(
+    ("work", "waits", "expected"),
+    [(0.25, 0.0, (0.25, True)), (None, 0.0, (0.6, True)), (0.25, 0.3, (0.25, False))],
+    ids=["its own clock counts", "the host's if it has none", "a launch that waited for a CPU"],
+)
+def test_a_gpu_is_timed_by_its_own_clock(
+    work: float | None, waits: float, expected: tuple[float, bool]
+) -> None:
+    machine = OnGpu(work, waits)
+    seconds, reliable = machine.timed(machine.launch)
+    assert (round(seconds, 9), reliable) == expected
+
+
+def test_events_of_a_gpu_that_nothing_has_used_are_not_asked_for() -> None:
+    calls: list[int] = []
+    assert CudaEvents("cuda:0").seconds(lambda: calls.append(1)) is None
+    assert calls == [1]
+    assert isinstance(Machine("cuda:1").device_clock, CudaEvents)
+    assert Machine("cpu").device_clock is None
+
+
+def test_a_call_lies_between_two_events_that_the_gpu_has_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a GPU: what is asked of torch, and in which order."""
+    import torch
+
+    asked: list[str] = []
+
+    class Event:
+        made = 0
+
+        def __init__(self, *, enable_timing: bool) -> None:
+            assert enable_timing
+            Event.made += 1
+            self.name = f"event {Event.made}"
+
+        def record(self) -> None:
+            asked.append(self.name)
+
+        def synchronize(self) -> None:
+            asked.append(f"wait for {self.name}")
+
+        def elapsed_time(self, other: Event) -> float:
+            return 250.0 if (self.name, other.name) == ("event 1", "event 2") else -1.0
+
+    def on(device: str) -> nullcontext[None]:
+        asked.append(device)
+        return nullcontext()
+
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device", on)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    assert CudaEvents("cuda:1").seconds(lambda: asked.append("call")) == pytest.approx(0.25)
+    assert asked == ["cuda:1", "event 1", "call", "event 2", "wait for event 2"]
+
+
+def test_a_gate_on_a_gpu_judges_by_the_gpus_clock() -> None:
+    class Steady(OnGpu):
+        def waited(self) -> float:
+            return 0.0
+
+    machine = Steady(0.02)
+    assert measure(machine.launch, Effort(rounds=4), machine).median == pytest.approx(0.02)
 
 
 def test_no_call_takes_less_than_it_computes() -> None:

@@ -124,3 +124,14 @@ def test_a_layer_of_another_kind_is_left_alone() -> None:
     layer = Quantized(3, 3)
     cast_ahead(torch.nn.Sequential(layer), AUTOCAST)
     assert layer.weight.dtype is torch.float32
+
+
+@pytest.mark.parametrize(
+    ("precision", "rounded"), [(Precision("float32"), False), (AUTOCAST, True), (Precision("bfloat16"), True)]
+)
+def test_float32_is_not_rounded_on_a_gpu(precision: Precision, rounded: bool) -> None:
+    """By default, convolutions in float32 have inputs of ten bits on a GPU."""
+    before = torch.backends.cudnn.allow_tf32
+    with computing(precision, "cpu"):
+        assert torch.backends.cudnn.allow_tf32 is (before and rounded)
+    assert torch.backends.cudnn.allow_tf32 is before

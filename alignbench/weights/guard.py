@@ -75,3 +75,12 @@ def guards(
         return run
 
     return decorate
+
+
+def wants_numbers(error: BaseException | None) -> bool:
+    """Whether an error comes from tensors that have a shape but no numbers."""
+    while error is not None:
+        if isinstance(error, NotImplementedError | RuntimeError) and "meta tensor" in str(error):
+            return True
+        error = error.__cause__
+    return False

@@ -15,7 +15,8 @@ from alignbench.weights.config_values import check_values
 from alignbench.weights.digest import parameter_count, tensor_names
 from alignbench.weights.family import UNTESTED, ModelFamily, ModelOptions
 from alignbench.weights.files import check_leads_nowhere, is_gguf
-from alignbench.weights.guard import guarded
+from alignbench.weights.footprint import Batch, Footprint, WeightsRead
+from alignbench.weights.guard import guarded, wants_numbers
 from alignbench.weights.keys import check_names
 from alignbench.weights.precision import Precision, resolve_device, resolve_precision
 from alignbench.weights.sizes import ModelSize, size_of
@@ -74,6 +75,8 @@ class Handle(ABC, Generic[F, O, L]):
     """
 
     side: ClassVar[Literal["vision", "text"]]
+    # Prefixes of the checkpoint's keys that are left in its files.
+    left_out: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -182,6 +185,25 @@ class Handle(ABC, Generic[F, O, L]):
         """Return the size of the model without loading it."""
         return size_of(self._located or self.locate(), self.source.config(), self.side)
 
+    def footprint(self, device: str, dtype: str, batch: int = 0) -> Footprint:
+        """Return about how many bytes `load(device, dtype)` and a pass of a batch take on the device.
+
+        Args:
+            device: as for `load`.
+            dtype: as for `load`.
+            batch: the images of a batch, or the tokens of one of texts; 0 for the weights alone.
+        """
+        located, precision = self._located or self.locate(), self.precision(device, dtype)
+        config, quantization = self.source.config() or {}, getattr(self.options, "quantization", None)
+        read = WeightsRead(self.side, config, located, self.wanted, self.left_out, quantization)
+        width = self.size().width if batch else None
+        added = 0 if width is None else self._batch(batch).bytes_in(precision, resolve_device(device), width)
+        return Footprint(read.bytes_in(precision), added)
+
+    def gpus(self, device: str, dtype: str) -> int:
+        """Return over how many GPUs `load(device, dtype)` distributes the model; 1 for no distribution."""
+        return 1
+
     def examine(self) -> None:
         """Build the model from names and shapes, without numbers, and run all checks of a load.
 
@@ -203,7 +225,7 @@ class Handle(ABC, Generic[F, O, L]):
                 self._rehearse(located, Precision("float32"))
         except ModelError as error:
             # An architecture that needs numbers while it is built: only its load can tell.
-            if _wants_numbers(error):
+            if wants_numbers(error):
                 return
             if self.name not in str(error):
                 error.args = (f"{self.name}: {error}",)
@@ -285,7 +307,8 @@ class Handle(ABC, Generic[F, O, L]):
         precision = self.precision(device, dtype)
         large = parameter_count(located.weights) > SMALL_MODEL
         with guarded(located.source, "it can't be loaded", _AGAIN):
-            model = self._load(located, resolve_device(device), precision, spread=device == "auto")
+            spread = self.gpus(device, dtype) > 1
+            model = self._load(located, resolve_device(device), precision, spread=spread)
         self._loaded = LoadedModel(model, resolve_device(device), precision, large)
 
     def unload(self) -> None:
@@ -340,6 +363,10 @@ class Handle(ABC, Generic[F, O, L]):
         )
 
     @abstractmethod
+    def _batch(self, size: int) -> Batch:
+        """Return the size of a batch of that many images, or of texts with that many tokens."""
+
+    @abstractmethod
     def _family_of(self, config: Mapping[str, Any]) -> F:
         """Return the family that a configuration names."""
 
@@ -368,12 +395,3 @@ class Handle(ABC, Generic[F, O, L]):
 
     def _can_be_examined(self, located: Location) -> bool:
         return bool(located.weights) and not any(map(is_gguf, located.weights))
-
-
-def _wants_numbers(error: BaseException | None) -> bool:
-    """Whether an error comes from tensors that have a shape but no numbers."""
-    while error is not None:
-        if isinstance(error, NotImplementedError | RuntimeError) and "meta tensor" in str(error):
-            return True
-        error = error.__cause__
-    return False

@@ -265,8 +265,20 @@ def computing(precision: Precision, device: str) -> Iterator[None]:
     with (
         torch.inference_mode(),
         torch.autocast(device.partition(":")[0], dtype=dtype, enabled=dtype is not None),
+        _whole_float32() if precision.name == "float32" else contextlib.nullcontext(),
     ):
         yield
+
+
+@contextlib.contextmanager
+def _whole_float32() -> Iterator[None]:
+    """Compute convolutions in float32, where a GPU would by default round their inputs to ten bits (TF32)."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def hidden_layer(states: Sequence[State], layer: int) -> State:

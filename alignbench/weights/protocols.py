@@ -112,6 +112,13 @@ class PreparesImages(RunsBatches, Protocol):
         """Return an input of which `forward` takes a batch."""
 
 
+class StagesImages(PreparesImages, Protocol):
+    """Brings a batch to its device before its turn, while another thread computes the batch before it."""
+
+    def staged(self, batch: Sequence[Any], /) -> Sequence[Any]:
+        """Return the batch for `forward`."""
+
+
 class PreparesTexts(RunsBatches, Protocol):
     """Tokenizes texts separately from the forward pass, so that texts of similar length can form a batch."""
 
@@ -173,6 +180,11 @@ def chooses_dtype(model: object) -> TypeGuard[ChoosesDtype]:
 def prepares_images(model: object) -> TypeGuard[PreparesImages]:
     """Whether images can be prepared separately from the model."""
     return has(model, PreparesImages)
+
+
+def stages_images(model: object) -> TypeGuard[StagesImages]:
+    """Whether a batch of prepared images can be brought to the model's device before its turn."""
+    return has(model, StagesImages)
 
 
 def prepares_texts(model: object) -> TypeGuard[PreparesTexts]:

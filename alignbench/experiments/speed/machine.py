@@ -13,7 +13,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from alignbench.cores import available_cores
 
@@ -43,6 +43,41 @@ class Usage:
     everybody: float | None
 
 
+class DeviceClock(Protocol):
+    """A clock of an accelerator."""
+
+    def seconds(self, call: Callable[[], object]) -> float | None:
+        """Return the accelerator's seconds from the start of a call to the end of its work; None if unknown.
+
+        The call is made in any case, and its work is done when this returns.
+        """
+
+
+class CudaEvents:
+    """The clock of a CUDA GPU: the time between two events that the GPU itself records.
+
+    Args:
+        device: the GPU, as torch names it.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def seconds(self, call: Callable[[], object]) -> float | None:
+        """Return the seconds between an event before the call's work and one after it."""
+        torch = sys.modules.get("torch")
+        if torch is None or not torch.cuda.is_initialized():  # nothing has run on it, and this call may not
+            call()
+            return None
+        with torch.cuda.device(self.device):
+            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            begin.record()
+            call()
+            end.record()
+            end.synchronize()
+            return float(begin.elapsed_time(end)) / 1e3
+
+
 class Machine:
     """The clocks and gauges for timings.
 
@@ -50,10 +85,20 @@ class Machine:
         device: the device of the timed work; a timing waits for its end.
         threads: how many threads compute.
         proc: the folder in which Linux tells what processes do.
+        device_clock: the accelerator's own clock; None for `CudaEvents` on CUDA, and none elsewhere.
     """
 
-    def __init__(self, device: str = "cpu", threads: int = 1, proc: Path = Path("/proc")) -> None:
+    def __init__(
+        self,
+        device: str = "cpu",
+        threads: int = 1,
+        proc: Path = Path("/proc"),
+        device_clock: DeviceClock | None = None,
+    ) -> None:
         self.device = device
+        if device_clock is None and device.startswith("cuda"):
+            device_clock = CudaEvents(device)
+        self.device_clock = device_clock
         self.proc = proc
         self.alone = device == "cpu" and threads == 1
         self.cores = available_cores()
@@ -78,23 +123,28 @@ class Machine:
 
         For one thread on a CPU, the time that it was ready while other processes had the CPU is subtracted:
         the rest is what the call takes on an idle machine. With several threads or an accelerator, it is
-        unknown how much a wait costs in all, so the seconds are those of the wall clock, and they can't be
-        relied on if the thread waited for a CPU.
+        unknown how much a wait costs in all, so the seconds are those of the accelerator's clock, or of the
+        wall clock where it has none, and they can't be relied on if the thread waited for a CPU.
         """
         self.synchronise()
         before, ready, computed, started = self.now(), self.waited(), self.computed(), self.now()
-        call()
+        on_device = None
+        if self.device_clock is None:
+            call()
+        else:
+            on_device = self.device_clock.seconds(call)
         self.synchronise()
         seconds = self.now() - started
         computed = self.computed() - computed
         ready_now, after = self.waited(), self.now()
+        taken = seconds if on_device is None else on_device
         if ready is None or ready_now is None:
-            return seconds, True
+            return taken, True
         # A wait while the clocks were read is not a wait of the call.
         waited = max(0.0, ready_now - ready - (after - before - seconds))
         if self.alone and computed <= _PARALLEL * seconds:
             return min(seconds, max(computed, seconds - waited)), True  # no call takes less than it computes
-        return seconds, waited <= _DISTURBED * seconds
+        return taken, waited <= _DISTURBED * seconds
 
     def pause(self, seconds: float) -> None:
         """Wait, so that others can use the machine."""

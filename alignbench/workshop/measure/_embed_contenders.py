@@ -101,6 +101,35 @@ def sentence_transformers_texts(
     return encode
 
 
+def plain_texts(
+    folder: Path, texts: Sequence[str], device: str, precision: Precision
+) -> Callable[[int], Vectors]:
+    """Return the same work by a plain loop over texts sorted by length, for a batch size."""
+    device = resolve_device(device)
+    with quiet():
+        tokenizer = transformers_class("AutoTokenizer").from_pretrained(folder)
+        model = transformers_class("AutoModel").from_pretrained(folder, dtype=torch_dtype(precision.weights))
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model = model.eval().to(device)
+    order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
+
+    def encode(batch_size: int) -> Vectors:
+        parts = []
+        with torch.inference_mode(), autocast(device, precision):
+            for start in range(0, len(order), batch_size):
+                batch = [texts[row] for row in order[start : start + batch_size]]
+                given = tokenizer(
+                    batch, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
+                ).to(device)
+                states = model(**given).last_hidden_state.float()
+                mask = given["attention_mask"].unsqueeze(-1)
+                parts.append(((states * mask).sum(dim=1) / mask.sum(dim=1)).cpu().numpy())
+        return unit_vectors(np.concatenate(parts)[np.argsort(order)])
+
+    return encode
+
+
 def our_images(
     folder: Path, files: Sequence[Path], pooling: str, device: str, dtype: str
 ) -> tuple[Work, Precision]:

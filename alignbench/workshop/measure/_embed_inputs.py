@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from alignbench import llms, paths
+from alignbench.cores import available_cores
 from alignbench.datasets import Dataset, Sample
 from alignbench.datasets.synthetic import HELD_OUT_SEED, TYPES, Synthetic
 from alignbench.errors import WeightsMissingError
@@ -116,12 +118,14 @@ def texts(n: int) -> list[str]:
 def photos(n: int, folder: Path) -> list[Path]:
     """Write `n` pictures as detailed as photos, most of them JPEG, some PNG, in landscape and portrait."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = []
-    for i in range(n):
+
+    def write(i: int) -> Path:
         file = folder / f"{i:05d}.{'png' if i % 4 == 3 else 'jpg'}"
         photo(i, PHOTO if i % 3 else PHOTO[::-1]).save(file, quality=90)
-        files.append(file)
-    return files
+        return file
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        return list(pool.map(write, range(n)))
 
 
 def photo(seed: int, size: tuple[int, int]) -> Image.Image:

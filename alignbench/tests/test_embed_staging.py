@@ -1,0 +1,143 @@
+"""A batch goes to the model's device while the one before is computed, and the vectors stay the same."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from alignbench.datasets import load_mixed
+from alignbench.embed import Embedder, EmbeddingStore
+from alignbench.embed.batches import image_batches, threads_of
+from alignbench.encoders import Encoder, resolve
+from alignbench.tests.embed_fakes import FakeEncoder, drawings, expected_images
+from alignbench.weights.transfer import sent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+@dataclass
+class Stages(FakeEncoder):
+    """Has a device of its own: only what was staged can be computed."""
+
+    stagers: list[str] = field(default_factory=list)
+    staged_now: threading.Event = field(default_factory=threading.Event)
+
+    def staged(self, batch: Sequence[Any]) -> Sequence[Any]:
+        self.stagers.append(threading.current_thread().name)
+        if len(self.stagers) == 2:
+            self.staged_now.set()
+        return ("there", *batch)
+
+    def forward(self, batch: Sequence[Any]) -> Any:
+        assert batch[0] == "there"
+        out = super().forward(batch[1:])
+        if len(self.batches) == 1:
+            assert self.staged_now.wait(timeout=10), "the second batch waits for the first one"
+        return out
+
+
+def test_the_next_batch_is_staged_while_one_is_computed(store: EmbeddingStore) -> None:
+    encoder, data = Stages(), drawings(20)
+    found = Embedder(store, batch_size=8).images(encoder, data)
+    assert np.array_equal(found.values, expected_images(data))
+    assert all(name.startswith("alignbench-stage") for name in encoder.stagers)
+    assert encoder.batches == [8, 8, 4]
+
+
+def test_a_batch_of_one_more_is_a_batch_of_its_own() -> None:
+    data = drawings(9)
+    found = list(image_batches(data.samples, lambda image: image.size, 4, stage=tuple))
+    assert [positions for positions, _ in found] == [[0, 1, 2, 3], [4, 5, 6, 7], [8]]
+    assert [of for _, batch in found for of in batch] == [sample.open_image().size for sample in data.samples]
+    assert list(image_batches((), lambda image: image, 4)) == []
+
+
+def test_an_error_of_staging_is_the_runs(store: EmbeddingStore) -> None:
+    class Broken(Stages):
+        def staged(self, batch: Sequence[Any]) -> Sequence[Any]:
+            raise RuntimeError("the device is gone")
+
+    with pytest.raises(RuntimeError, match="the device is gone"):
+        Embedder(store, batch_size=4).images(Broken(), drawings(20))
+    assert not [of.name for of in threading.enumerate() if of.name.startswith("alignbench-")]
+
+
+def test_vectors_of_staged_batches_are_the_same_to_the_last_bit() -> None:
+    encoder = resolve("mini-clip")
+    assert isinstance(encoder, Encoder)
+    images = [sample.open_image() for sample in load_mixed(2).samples]
+    encoder.load("cpu", "float32")
+    batch = [encoder.preprocess(image) for image in images]
+    staged: Any = encoder.staged(batch)
+    assert isinstance(staged, torch.Tensor)
+    assert np.array_equal(encoder.forward(staged), encoder.forward(batch))
+
+
+def test_a_device_without_room_gets_the_batch_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    from alignbench.encoders import tower
+
+    def full(values: torch.Tensor, device: str) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(tower, "sent", full)
+    encoder = resolve("mini-clip")
+    assert isinstance(encoder, Encoder)
+    encoder.load("cpu", "float32")
+    batch = [encoder.preprocess(sample.open_image()) for sample in load_mixed(1).samples]
+    assert encoder.staged(batch) is batch
+
+
+def test_a_copy_to_a_gpu_is_pinned_in_a_stream_of_its_own_and_complete(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a GPU: what is asked of torch, and in which order."""
+    asked: list[str] = []
+
+    class Stream:
+        def __init__(self, device: str) -> None:
+            self.device = device
+
+        def synchronize(self) -> None:
+            asked.append(f"wait for {self.device}")
+
+    class Values:
+        def pin_memory(self) -> Values:
+            asked.append("pin")
+            return self
+
+        def to(self, device: str, *, non_blocking: bool) -> Values:
+            asked.append(f"copy to {device}{' at once' if not non_blocking else ''}")
+            return self
+
+        def record_stream(self, stream: str) -> None:
+            asked.append(f"keep for {stream}")
+
+    @contextmanager
+    def entered(stream: Stream) -> Iterator[None]:
+        asked.append("enter")
+        yield
+        asked.append("leave")
+
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", entered)
+    monkeypatch.setattr(torch.cuda, "default_stream", lambda device: f"kernels of {device}")
+    values: Any = Values()
+    assert sent(values, "cuda:7") is values
+    copied = ["enter", "pin", "copy to cuda:7", "leave", "wait for cuda:7", "keep for kernels of cuda:7"]
+    assert asked == copied
+    sent(values, "cuda:7")  # the same stream: each has memory of its own
+    assert asked == 2 * copied
+
+
+def test_only_a_gpu_needs_a_copy_and_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = torch.ones(2)
+    assert sent(values, "cpu") is values
+    monkeypatch.setattr("alignbench.embed.batches.available_cores", lambda: 12)
+    assert (threads_of("cpu"), threads_of("mps"), threads_of("cuda:1")) == (4, 4, 12)
