@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alignbench.metrics import permuted_side
 from alignbench.metrics.nulls import (
     kernel_moments,
     matched_products,
@@ -18,7 +19,8 @@ from alignbench.metrics.nulls import (
     within_class_mean,
 )
 from alignbench.metrics.partitions import partitions, patterns, weight
-from alignbench.metrics.permuted import PermutedSide, ProductMoments, product_moments
+from alignbench.metrics.permuted import ProductMoments, product_moments
+from alignbench.metrics.permuted_side import PermutedSide
 from alignbench.stats import draw_permutations, draw_within
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ CLASSES = [
 """The class of each row of small matrices; with a single class, all rows are permuted."""
 
 
-def moments(a: Matrix, b: Matrix, codes: Any = None) -> ProductMoments:
+def moments(a: Any, b: Any, codes: Any = None) -> ProductMoments:
+    a, b = (side if side.dtype == object else side.astype(float) for side in (a, b))
     classes = None if codes is None else np.asarray(codes)
     return product_moments(PermutedSide.of(a, classes), PermutedSide.of(b, classes))
 
@@ -70,7 +73,7 @@ def whole_numbers(n: int, seed: int) -> tuple[Any, Any]:
 def test_moments_are_those_of_all_permutations(codes: list[int]) -> None:
     a, b = whole_numbers(len(codes), len(codes))
     expected = one_by_one(a.tolist(), b.tolist(), codes)
-    found = moments(a.astype(float), b.astype(float), codes)
+    found = moments(a, b, codes)
     scale = float(expected[1]) ** 1.5
     assert found.mean == pytest.approx(float(expected[0]), rel=1e-12)
     assert found.variance == pytest.approx(float(expected[1]), rel=1e-11)
@@ -183,6 +186,22 @@ def test_neither_a_new_order_of_rows_nor_another_pairing_changes_the_moments(dra
     assert same(moments(b, a, codes))
 
 
+@pytest.mark.parametrize("codes", [[0] * 6, [0, 1, 0, 0, 1, 0]], ids=str)
+def test_the_spread_is_how_much_the_sum_of_squared_terms_varies(codes: list[int]) -> None:
+    sides = []
+    classes = np.asarray(codes)
+    for side in whole_numbers(6, 3):
+        centered = side.astype(float)
+        for c in range(max(codes) + 1):
+            for d in range(max(codes) + 1):
+                block = np.outer(classes == c, classes == d)
+                for entries in (block & np.eye(6, dtype=bool), block & ~np.eye(6, dtype=bool)):
+                    centered[entries] -= centered[entries].mean() if entries.any() else 0.0
+        sides.append(centered**2)
+    mean, variance, _ = one_by_one(sides[0].tolist(), sides[1].tolist(), codes)
+    assert moments(*whole_numbers(6, 3), codes).spread == pytest.approx(float(variance / mean**2), rel=1e-9)
+
+
 @pytest.mark.parametrize("n", [1, 2, 5, 30])
 def test_a_matrix_that_no_permutation_changes_has_no_variance(n: int) -> None:
     rng = np.random.default_rng(0)
@@ -191,7 +210,7 @@ def test_a_matrix_that_no_permutation_changes_has_no_variance(n: int) -> None:
     assert found.mean == pytest.approx(3 * other.sum() + 2 * np.trace(other), rel=1e-12)
     assert found.variance == pytest.approx(0.0, abs=1e-20)
     assert found.third == pytest.approx(0.0, abs=1e-20)
-    assert np.isnan(ProductMoments(1.0, 0.0, 0.0).skewness)
+    assert np.isnan(ProductMoments(1.0, 0.0, 0.0, 0.0).skewness)
 
 
 def test_copied_rows_and_large_values_keep_their_digits() -> None:
@@ -201,6 +220,20 @@ def test_copied_rows_and_large_values_keep_their_digits() -> None:
     moved = moments(1e4 * a + 1e6, b)
     assert moved.variance == pytest.approx(1e8 * moments(a, b).variance, rel=1e-8)
     assert moved.skewness == pytest.approx(moments(a, b).skewness, rel=1e-7)
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+def test_paths_in_float32_change_the_skewness_by_less_than_a_millionth(
+    classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = kernels(150, heavy=True)
+    codes = np.arange(150) % classes
+    exact = moments(a, b, codes)
+    monkeypatch.setattr(permuted_side, "SINGLE", 100)
+    quick = moments(a, b, codes)
+    assert quick.skewness != exact.skewness
+    assert quick.skewness == pytest.approx(exact.skewness, abs=1e-6)
+    assert quick.variance == exact.variance
 
 
 def test_partitions_and_their_weights() -> None:
