@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignbench.metrics.partitions import Partition, coarser, join, normal, patterns, weight
+from alignbench.metrics.permuted_side import PermutedSide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from alignbench.metrics.permuted_side import PermutedSide, SecondSums
+    from alignbench.metrics.permuted_side import SecondSums
 
     Matrix = NDArray[np.float64]
     Axes = Sequence[int]
@@ -80,6 +81,24 @@ def product_moments(a: PermutedSide, b: PermutedSide) -> ProductMoments:
     third = _moment(a.second, 3, (lambda *p: _third_sum(a, *p), lambda *p: _third_sum(b, *p)))
     spread = their_variance / sums_of_squares**2 if sums_of_squares > 0 else 0.0
     return ProductMoments(mean, variance, third, spread)
+
+
+def kernel_product(
+    kernels: Iterable[Matrix], codes: NDArray[np.intp] | None, scale: float | None = None
+) -> ProductMoments:
+    """Return the moments of ⟨A, PBPᵀ⟩ / scale for the two `kernels`.
+
+    Args:
+        kernels: both matrices [n, n]; if they are made one after the other, only one is in memory.
+        codes: class numbers 0 … c−1 [n]; None for permutations of all rows.
+        scale: what the product is divided by; by default, ‖A‖‖B‖.
+    """
+    sides, size = [], 1.0
+    for kernel in kernels:
+        sides.append(PermutedSide.of(kernel, codes))
+        size *= float(np.linalg.norm(kernel))
+        del kernel
+    return product_moments(*sides).scaled(1 / (size if scale is None else scale))
 
 
 def _mean_and_variance(a: SecondSums, b: SecondSums) -> tuple[float, float]:
