@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from alignbench.metrics.permuted import ProductMoments
+
     Matrix = NDArray[np.float64]
     Settings = Mapping[str, Any]
 
@@ -47,6 +49,8 @@ class NullModel:
         exact: (mean, standard deviation) over all permutations, without drawing; NaN for a value without
             formula.
         within_mean: the mean over all permutations within the classes: `within_mean(x, y, codes)`.
+        moments: (x, y, codes, **settings) -> the first three moments over all permutations within the
+            classes, or over all permutations if codes are None, for p-values of many rows.
         draws: the default number of permutations.
         max_groups: with more groups than this, a seeded subset of this size is permuted.
         test: False if the value on shuffled pairs is shown but a p-value would be meaningless.
@@ -56,6 +60,7 @@ class NullModel:
     draw: Callable[..., NDArray[np.float64]] | None = None
     exact: Callable[..., tuple[float, float]] | None = None
     within_mean: Callable[..., float] | None = None
+    moments: Callable[..., ProductMoments] | None = None
     draws: int = 999
     max_groups: int | None = None
     test: bool = True

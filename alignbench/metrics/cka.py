@@ -10,6 +10,7 @@ from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.deletions import deletion_sums
 from alignbench.metrics.kernels import GRAM_LIMIT, INVARIANCES, centered_sides
 from alignbench.metrics.nulls import matched_norms, matched_products
+from alignbench.metrics.permuted import ProductMoments, kernel_product
 from alignbench.metrics.sums import LinearSums, inner
 
 if TYPE_CHECKING:
@@ -93,7 +94,16 @@ def _linear_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) 
     return np.asarray([sums.linear_cka() for sums in deletion_sums(x, y, blocks)])
 
 
-LINEAR_NULL = NullModel(draw=linear_cka_draw, exact=linear_cka_null, within_mean=linear_cka_within_mean)
+def _linear_moments(x: Matrix, y: Matrix, codes: NDArray[np.intp] | None) -> ProductMoments:
+    return kernel_product((side @ side.T for side in centered_sides(x, y, 3)), codes)
+
+
+LINEAR_NULL = NullModel(
+    draw=linear_cka_draw,
+    exact=linear_cka_null,
+    within_mean=linear_cka_within_mean,
+    moments=_linear_moments,
+)
 
 
 @METRICS.register(
@@ -148,6 +158,11 @@ def _calibrated_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp])
     return (linear_cka_within_mean(x, y, codes) - mean) / (1 - mean)
 
 
+def _calibrated_moments(x: Matrix, y: Matrix, codes: NDArray[np.intp] | None) -> ProductMoments:
+    mean, _ = linear_sums(x, y).headroom()
+    return _linear_moments(x, y, codes).scaled(1 / (1 - mean), -mean / (1 - mean))
+
+
 def calibrated_cka_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return calibrated CKA of x and y[p] for each permutation p."""
     mean, _ = linear_sums(x, y).headroom()
@@ -167,7 +182,12 @@ def _calibrated_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp
     self_value=1.0,
     invariant_to=INVARIANCES,
     min_n=5,
-    null=NullModel(draw=calibrated_cka_draw, exact=_calibrated_null, within_mean=_calibrated_within_mean),
+    null=NullModel(
+        draw=calibrated_cka_draw,
+        exact=_calibrated_null,
+        within_mean=_calibrated_within_mean,
+        moments=_calibrated_moments,
+    ),
     interval="jackknife",
     deletions=_calibrated_deletions,
     squares=5,

@@ -22,6 +22,7 @@ from alignbench.metrics.nulls import (
     permutation_moments,
     within_class_mean,
 )
+from alignbench.metrics.permuted import ProductMoments, kernel_product
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +59,10 @@ def _rbf_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp], **options: A
     return matched_products(a, b, permutations) / norms(a, b)
 
 
+def _rbf_moments(x: Matrix, y: Matrix, codes: NDArray[np.intp] | None, **options: Any) -> ProductMoments:
+    return kernel_product(_rbf_kernels(x, y, **options), codes)
+
+
 def _rbf_deletions(
     x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]], **options: Any
 ) -> NDArray[np.float64]:
@@ -85,7 +90,7 @@ def _rbf_settings(
     invariant_to=INVARIANCES,
     min_n=3,
     settings=_rbf_settings,
-    null=NullModel(draw=_rbf_draw, exact=_rbf_null, within_mean=_rbf_within_mean),
+    null=NullModel(draw=_rbf_draw, exact=_rbf_null, within_mean=_rbf_within_mean, moments=_rbf_moments),
     interval="jackknife",
     deletions=_rbf_deletions,
     squares=8.5,
