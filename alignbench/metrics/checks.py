@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-12
 LARGEST = 1e150  # the sum of 1e7 squares of this is still a float64
+SAFE_SPREAD = (
+    1e100  # sides whose largest deviation is below this and above its inverse are in range as they are
+)
+SAFE = 1e-12  # a spread above this share of the largest mean is no rounding
+MOST_EXPONENT = 1000  # up to this, the power of two and its inverse are normal float64 numbers
 
 
 def as_matrix(value: ArrayLike | Any, name: str = "x") -> Matrix:
@@ -24,6 +29,20 @@ def as_matrix(value: ArrayLike | Any, name: str = "x") -> Matrix:
 
     Raises:
         InputError: not two-dimensional, empty, not real numbers, not finite, or masked.
+    """
+    matrix = as_unchecked_matrix(value, name)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = matrix.sum()
+    if not np.isfinite(total):  # of finite numbers, too, if they are large
+        check_finite(matrix, name)
+    return matrix
+
+
+def as_unchecked_matrix(value: ArrayLike | Any, name: str = "x") -> Matrix:
+    """Return `value` as a float64 matrix, as `as_matrix` does, without looking at its numbers.
+
+    Raises:
+        InputError: not two-dimensional, empty, not real numbers, or masked.
     """
     array = plain_array(value, name)
     if array.dtype.kind not in "biuf":
@@ -34,6 +53,15 @@ def as_matrix(value: ArrayLike | Any, name: str = "x") -> Matrix:
     if 0 in array.shape:
         raise InputError(f"{name}: expected at least one row and one column, got shape {array.shape}")
     matrix: Matrix = array.astype(np.float64, copy=False)
+    return matrix
+
+
+def check_finite(matrix: Matrix, name: str) -> None:
+    """Refuse a matrix with values that are not finite.
+
+    Raises:
+        InputError: a value is NaN or infinite.
+    """
     finite = np.isfinite(matrix)
     if not finite.all():
         bad = np.argwhere(~finite)
@@ -41,7 +69,6 @@ def as_matrix(value: ArrayLike | Any, name: str = "x") -> Matrix:
             f"{name}: {len(bad)} of {matrix.size} values are NaN or infinite in shape {matrix.shape}, "
             f"the first in row {bad[0, 0]}; leave such rows out"
         )
-    return matrix
 
 
 def check_range(matrix: Matrix, name: str) -> None:
@@ -146,27 +173,49 @@ def centered_beside(x: Matrix, name: str = "x") -> tuple[Matrix, Matrix]:
     Raises:
         DegenerateError: all rows are equal (up to rounding).
     """
-    result, scaled, exponent = _standardized(x, name)
-    return result, np.ldexp(scaled, -exponent)
+    result, exponent = _standardized(x, name)
+    return result, _divided(x, exponent)
 
 
 def in_range(x: Matrix) -> Matrix:
     """Return `x` divided by a power of two, so that its largest absolute value is between 1/2 and 1."""
-    with np.errstate(over="ignore"):
-        largest = float(np.abs(x).max())
-        scaled: Matrix = x if largest == 0 else np.ldexp(x, -int(np.frexp(largest)[1]))
-    return scaled
+    largest = _largest(x)
+    return x if largest == 0 else _divided(x, int(np.frexp(largest)[1]))
 
 
-def _standardized(x: Matrix, name: str) -> tuple[Matrix, Matrix, int]:
-    """Return `x` standardized, in range, and the exponent by which they differ."""
-    scaled = in_range(x)
-    result = centered(scaled)
-    spread = float(np.abs(result).max())
+def _standardized(x: Matrix, name: str) -> tuple[Matrix, int]:
+    """Return `x` standardized, and the exponent of the power of two that it was divided by."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = x.mean(axis=0)
+        result: Matrix = x - mean
+        result -= result.mean(axis=0)
+        spread = _largest(result)
+        common = SAFE * (spread + _largest(mean))
+    if common < spread < SAFE_SPREAD and spread > 1 / SAFE_SPREAD:
+        exponent = int(np.frexp(spread)[1])
+        result *= 2.0**-exponent
+        return result, exponent
+    # The variance may be zero, or a sum beyond float64: the range comes first.
+    largest = _largest(x)
+    first = int(np.frexp(largest)[1])
+    result = centered(_divided(x, first))
+    spread = _largest(result)
     if spread <= 8 * np.finfo(np.float64).eps:
         raise DegenerateError(f"{name}: zero variance, all {len(x)} rows of shape {x.shape} are equal")
-    exponent = int(np.frexp(spread)[1])
-    return np.ldexp(result, -exponent), scaled, exponent
+    second = int(np.frexp(spread)[1])
+    return _divided(result, second), first + second
+
+
+def _largest(x: Matrix) -> float:
+    """Return the largest absolute value."""
+    return float(max(x.max(), -x.min()))
+
+
+def _divided(x: Matrix, exponent: int) -> Matrix:
+    """Return `x` divided by this power of two; `x` itself if that is 1."""
+    if exponent == 0:
+        return x
+    return x * 2.0**-exponent if abs(exponent) < MOST_EXPONENT else np.ldexp(x, -exponent)
 
 
 def bounded(value: float, bounds: tuple[float, float], name: str) -> float:
