@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from alignbench.columns import codes_of, names_of
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
 from alignbench.given import plain_array
+from alignbench.metrics.blocks import row_blocks
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -103,7 +105,20 @@ def check_pair(x: ArrayLike, y: ArrayLike, min_n: int = 2) -> tuple[Matrix, Matr
         InputError: see `as_matrix`; or the numbers of rows differ.
         TooFewSamplesError: there are fewer than `min_n` rows.
     """
-    a, b = as_matrix(x, "x"), as_matrix(y, "y")
+    return _paired(as_matrix(x, "x"), as_matrix(y, "y"), min_n)
+
+
+def pair_to_center(x: ArrayLike, y: ArrayLike, min_n: int = 2) -> tuple[Matrix, Matrix]:
+    """Return both sides as `check_pair` does, for callers that centre them, which looks at their numbers.
+
+    Raises:
+        InputError: see `as_unchecked_matrix`; or the numbers of rows differ.
+        TooFewSamplesError: there are fewer than `min_n` rows.
+    """
+    return _paired(as_unchecked_matrix(x, "x"), as_unchecked_matrix(y, "y"), min_n)
+
+
+def _paired(a: Matrix, b: Matrix, min_n: int) -> tuple[Matrix, Matrix]:
     if len(a) != len(b):
         raise InputError(
             f"x and y: row i of both is one pair, but x has shape {a.shape} and y {b.shape}; "
@@ -156,66 +171,121 @@ def centered(x: Matrix) -> Matrix:
     return result
 
 
+@dataclass(frozen=True, slots=True)
+class Centering:
+    """A side that is to be centred: its rows are `source` − `mean` − `rest`.
+
+    Args:
+        source: [n, d], in the range of float64, and so are squares of its deviations.
+        mean: the mean of its rows [d].
+        rest: the mean of its rows minus `mean` [d], which is rounding.
+        spread: the largest absolute value of its rows minus `mean`.
+        exponent: the power of two by which the side was divided to be `source`.
+    """
+
+    source: Matrix
+    mean: Matrix
+    rest: Matrix
+    spread: float
+    exponent: int
+
+    @classmethod
+    def of(cls, x: Matrix, name: str = "x") -> Centering:
+        """Return how `x` [n, d] is centred.
+
+        Raises:
+            InputError: a value is not finite.
+            DegenerateError: all rows are equal (up to rounding).
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = x.mean(axis=0)
+            rest, spread = _rest(x, mean)
+            common = SAFE * (spread + _largest(mean))
+        if common < spread < SAFE_SPREAD and spread > 1 / SAFE_SPREAD:
+            return cls(x, mean, rest, spread, 0)
+        # A value may not be finite, the variance may be zero, or a sum may be beyond float64.
+        check_finite(x, name)
+        exponent = int(np.frexp(_largest(x))[1])
+        source = divided(x, exponent)
+        mean = source.mean(axis=0)
+        rest, spread = _rest(source, mean)
+        if float(np.abs(source - mean - rest).max()) <= 8 * np.finfo(np.float64).eps:
+            raise DegenerateError(f"{name}: zero variance, all {len(x)} rows of shape {x.shape} are equal")
+        return cls(source, mean, rest, spread, exponent)
+
+
 def standardized(x: Matrix, name: str = "x") -> Matrix:
     """Return `x` centred and divided by a power of two, so that no product overflows or underflows.
 
     Division by a power of two is exact: a score that is invariant to scale keeps every bit.
 
     Raises:
+        InputError: a value is not finite.
         DegenerateError: all rows are equal (up to rounding).
     """
-    return _standardized(x, name)[0]
+    return _standardized(Centering.of(x, name))[0]
 
 
 def centered_beside(x: Matrix, name: str = "x") -> tuple[Matrix, Matrix]:
     """Return `standardized(x)`, and `x` divided by the same power of two but not centred.
 
     Raises:
+        InputError: a value is not finite.
         DegenerateError: all rows are equal (up to rounding).
     """
-    result, exponent = _standardized(x, name)
-    return result, _divided(x, exponent)
+    centering = Centering.of(x, name)
+    result, exponent = _standardized(centering)
+    return result, divided(centering.source, exponent)
 
 
 def in_range(x: Matrix) -> Matrix:
     """Return `x` divided by a power of two, so that its largest absolute value is between 1/2 and 1."""
     largest = _largest(x)
-    return x if largest == 0 else _divided(x, int(np.frexp(largest)[1]))
+    return x if largest == 0 else divided(x, int(np.frexp(largest)[1]))
 
 
-def _standardized(x: Matrix, name: str) -> tuple[Matrix, int]:
-    """Return `x` standardized, and the exponent of the power of two that it was divided by."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = x.mean(axis=0)
-        result: Matrix = x - mean
-        result -= result.mean(axis=0)
-        spread = _largest(result)
-        common = SAFE * (spread + _largest(mean))
-    if common < spread < SAFE_SPREAD and spread > 1 / SAFE_SPREAD:
-        exponent = int(np.frexp(spread)[1])
-        result *= 2.0**-exponent
-        return result, exponent
-    # The variance may be zero, or a sum beyond float64: the range comes first.
-    largest = _largest(x)
-    first = int(np.frexp(largest)[1])
-    result = centered(_divided(x, first))
-    spread = _largest(result)
-    if spread <= 8 * np.finfo(np.float64).eps:
-        raise DegenerateError(f"{name}: zero variance, all {len(x)} rows of shape {x.shape} are equal")
-    second = int(np.frexp(spread)[1])
-    return _divided(result, second), first + second
-
-
-def _largest(x: Matrix) -> float:
-    """Return the largest absolute value."""
-    return float(max(x.max(), -x.min()))
-
-
-def _divided(x: Matrix, exponent: int) -> Matrix:
-    """Return `x` divided by this power of two; `x` itself if that is 1."""
+def divided(x: Matrix, exponent: int) -> Matrix:
+    """Return `x` divided by 2 to the power of `exponent`; `x` itself if that is 1."""
     if exponent == 0:
         return x
     return x * 2.0**-exponent if abs(exponent) < MOST_EXPONENT else np.ldexp(x, -exponent)
+
+
+def _standardized(side: Centering) -> tuple[Matrix, int]:
+    """Return the rows, centred and scaled, and the exponent of the power of two that divides `source`."""
+    exponent = int(np.frexp(side.spread)[1])
+    factor = 2.0**-exponent
+    result, spread = np.empty_like(side.source), 0.0
+    for rows in _blocks(side.source):
+        block = np.subtract(side.source[rows], side.mean, out=result[rows])
+        block -= side.rest
+        block *= factor
+        spread = max(spread, _largest(block))
+    more = int(np.frexp(spread)[1])  # not 0 if `rest` moved the spread across a power of two
+    return divided(result, more), exponent + more
+
+
+def _rest(x: Matrix, mean: Matrix) -> tuple[Matrix, float]:
+    """Return the column means of x − mean, which are rounding, and the largest absolute value of x − mean."""
+    total, spread = None, 0.0
+    for rows in _blocks(x):
+        block = x[rows] - mean
+        spread = max(spread, _largest(block))
+        # Rows are added to the sum one by one, so it has the same bits whatever the blocks.
+        total = (block if total is None else np.concatenate([total[None], block])).sum(axis=0)
+    assert total is not None
+    return total / len(x), spread
+
+
+def _blocks(x: Matrix) -> list[slice]:
+    """Return the blocks of rows by which `x` is worked on: all at once unless its rows are contiguous."""
+    by_rows = x.flags.c_contiguous and x.shape[1] > 1
+    return list(row_blocks(*x.shape)) if by_rows else [slice(len(x))]
+
+
+def _largest(x: Matrix) -> float:
+    """Return the largest absolute value; NaN if there is one."""
+    return float(np.maximum(x.max(), -x.min()))
 
 
 def bounded(value: float, bounds: tuple[float, float], name: str) -> float:

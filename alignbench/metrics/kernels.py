@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from alignbench.errors import DegenerateError, InputError
-from alignbench.metrics.checks import check_pair, standardized
+from alignbench.metrics.checks import pair_to_center, standardized
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -20,7 +20,7 @@ GRAM_LIMIT = 2000  # up to this many rows, permutations and deletions work on n 
 
 def centered_sides(x: ArrayLike, y: ArrayLike, min_n: int) -> tuple[Matrix, Matrix]:
     """Return both sides checked, centred and scaled into the range of float64; see `standardized`."""
-    a, b = check_pair(x, y, min_n)
+    a, b = pair_to_center(x, y, min_n)
     return standardized(a, "x"), standardized(b, "y")
 
 

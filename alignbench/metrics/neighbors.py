@@ -9,9 +9,9 @@ import numpy as np
 
 from alignbench.errors import DegenerateError
 from alignbench.metrics.base import METRICS, NullModel
-from alignbench.metrics.checks import as_matrix, bounded, check_pair, in_range, standardized
+from alignbench.metrics.checks import as_matrix, bounded, check_pair, in_range, pair_to_center, standardized
 from alignbench.metrics.distances import unit_rounding
-from alignbench.metrics.nearest import check_k, nearest_weights, neighbor_weights
+from alignbench.metrics.nearest import check_k, cosine_neighbors, nearest_weights, neighbor_weights
 from alignbench.metrics.nulls import matched_products, within_class_mean
 from alignbench.metrics.sums import lengths
 
@@ -26,7 +26,7 @@ MIN_K = 2  # for CKNNA: with a single neighbour, a row has no two neighbours to 
 
 
 def _both(x: ArrayLike, y: ArrayLike, k: int | None) -> tuple[Matrix, Matrix, int]:
-    a, b = check_pair(x, y, 4)
+    a, b = pair_to_center(x, y, 4)
     chosen = check_k(k, len(a))
     return neighbor_weights(a, chosen, "x"), neighbor_weights(b, chosen, "y"), chosen
 
@@ -89,8 +89,10 @@ def mutual_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     Source:
         Huh et al. (2024), arXiv 2405.07987.
     """
-    a, b, chosen = _both(x, y, k)
-    return bounded(float(np.vdot(a, b)) / (len(a) * chosen), (0, 1), "mutual_knn")
+    a, b = pair_to_center(x, y, 4)
+    chosen = check_k(k, len(a))
+    of_x, of_y = cosine_neighbors(a, chosen, "x"), cosine_neighbors(b, chosen, "y")
+    return bounded(of_x.shared(of_y) / (len(a) * chosen), (0, 1), "mutual_knn")
 
 
 @dataclass(frozen=True, slots=True)

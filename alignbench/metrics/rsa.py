@@ -8,7 +8,7 @@ import numpy as np
 
 from alignbench.errors import DegenerateError
 from alignbench.metrics.base import METRICS, NullModel
-from alignbench.metrics.checks import bounded, check_pair
+from alignbench.metrics.checks import bounded, pair_to_center
 from alignbench.metrics.distances import Points, rounding_of, squared_distances
 from alignbench.metrics.kernels import INVARIANCES
 from alignbench.metrics.nulls import matched_products, within_class_mean
@@ -55,7 +55,7 @@ def _rank_matrix(x: Matrix, name: str) -> Matrix:
 
 
 def _sides(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
-    a, b = check_pair(x, y, 4)
+    a, b = pair_to_center(x, y, 4)
     return _rank_matrix(a, "x"), _rank_matrix(b, "y")
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from alignbench.errors import InputError
-from alignbench.metrics import retrieval
+from alignbench.metrics import blocks, nearest, retrieval
+from alignbench.metrics.blocks import WHOLE
 from alignbench.metrics.checks import as_matrix, centered_beside, standardized
+from alignbench.metrics.distances import CLOSE, unit_rounding
+from alignbench.metrics.nearest import cosine_neighbors
 from alignbench.metrics.retrieval import TIE, first_hit
 
 if TYPE_CHECKING:
@@ -44,6 +48,14 @@ def test_standardized_sides_have_the_bits_of_the_plain_form(mean: float, scale: 
     assert np.array_equal(found_beside, beside)
     assert np.array_equal(standardized(x), expected)
     assert np.array_equal(x, before)
+
+
+def test_a_spread_near_a_power_of_two_is_scaled_like_any_other() -> None:
+    """The second mean moves some of these spreads from just below 1 to 1, or the other way."""
+    for seed in range(500):
+        x = np.random.default_rng(seed).normal(size=(7, 3)) + 0.1
+        x /= np.abs(x - x.mean(axis=0)).max()
+        assert np.array_equal(standardized(x), plain_standardized(x)[0])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -92,3 +104,109 @@ def test_ranks_have_the_bits_of_the_plain_form(kind: str, n: int) -> None:
         reciprocal, hits = plain_retrieval(scores, np.eye(n, dtype=bool) if right is None else right, 3)
         assert np.array_equal(found.reciprocal_ranks, reciprocal)
         assert np.array_equal(found.hits[3], hits)
+
+
+def plain_neighbors(x: np.ndarray, k: int) -> np.ndarray:
+    """Weights of neighbours from all distances and their errors at once."""
+    centered, given = plain_standardized(x)
+    rounding = unit_rounding(x.shape[1])
+    size = np.sqrt(np.einsum("ij,ij->i", given, given))
+    noise = rounding * (size + size.mean())
+    length = np.linalg.norm(centered, axis=1)
+    nowhere = length <= noise
+    length[nowhere] = 1
+    unit = np.where(nowhere[:, None], 0, centered / length[:, None])
+    moved = np.add.outer(*2 * [np.where(nowhere, 0, noise / length + rounding)])
+    sizes = np.add.outer(*2 * [np.einsum("ij,ij->i", unit, unit)])
+    distances = np.maximum(sizes - 2 * (unit @ unit.T), 0)
+    for i, j in np.argwhere(distances < CLOSE * sizes):
+        square = np.square(unit[i] - unit[j]).sum()
+        distances[i, j] = 0 if square <= moved[i, j] ** 2 else square
+    errors = moved * (2 * np.sqrt(distances) + moved) + np.where(
+        distances < CLOSE * sizes, 0, sizes * rounding
+    )
+    either = np.logical_or.outer(nowhere, nowhere)
+    distances[either], errors[either] = 2, 0
+    np.fill_diagonal(distances, np.inf)
+    weights: np.ndarray = np.zeros_like(distances)
+    for row, (distance, error) in enumerate(zip(distances, errors, strict=True)):
+        last = np.argsort(distance)[k - 1]
+        reach = error + error[last]
+        nearer = distance - distance[last] < -reach
+        tied = ~nearer & (distance - distance[last] <= reach)
+        weights[row] = nearer + tied * (k - nearer.sum()) / tied.sum()
+    return weights
+
+
+def _mirrored(rng: np.random.Generator) -> np.ndarray:
+    """Whole numbers that sum to zero, with two rows at the center, so that many cosines are equal."""
+    half = rng.integers(-2, 3, size=(64, 5)).astype(float)
+    return np.concatenate([half, -half, np.zeros((2, 5))])
+
+
+def _at_the_center(rng: np.random.Generator) -> np.ndarray:
+    """A row that is the mean of all others, up to rounding."""
+    x = rng.normal(size=(130, 12)) + 3
+    x[7] = np.delete(x, 7, axis=0).mean(axis=0)
+    return x
+
+
+SIDES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
+    "no ties": lambda rng: rng.normal(size=(130, 12)),
+    "whole numbers": lambda rng: rng.integers(0, 3, size=(130, 6)).astype(float),
+    "copied rows": lambda rng: np.repeat(rng.normal(size=(44, 7)), 3, axis=0)[:130],
+    "nearly copied rows": lambda rng: (
+        np.repeat(rng.normal(size=(65, 7)), 2, axis=0) + 1e-10 * rng.normal(size=(130, 7))
+    ),
+    "categories": lambda rng: np.eye(9)[rng.integers(0, 9, size=130)],
+    "mirrored": _mirrored,
+    "at the center": _at_the_center,
+    "far away": lambda rng: rng.normal(size=(130, 12)) + 1e6,
+    "huge": lambda rng: rng.normal(size=(130, 12)) * 1e200,
+}
+
+
+@pytest.mark.parametrize("whole", [WHOLE, 3000])
+@pytest.mark.parametrize("k", [1, 10])
+@pytest.mark.parametrize("kind", SIDES)
+def test_neighbors_are_those_of_the_plain_form(
+    kind: str, k: int, whole: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one piece and in blocks; shared places of ties included."""
+    monkeypatch.setattr(blocks, "WHOLE", whole)
+    monkeypatch.setattr(blocks, "CACHED", 2000)
+    x = SIDES[kind](np.random.default_rng(0))
+    found = cosine_neighbors(x, k)
+    np.testing.assert_allclose(found.dense(), plain_neighbors(x, k), atol=1e-15)
+    assert (np.diff(found.places) > 0).all()
+    assert found.weights.min() > 0
+
+
+@pytest.mark.parametrize("kind", SIDES)
+def test_shared_neighbors_are_the_same_from_sparse_and_from_dense_weights(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    a, b = cosine_neighbors(SIDES[kind](rng), 5), cosine_neighbors(SIDES[kind](rng), 5)
+    dense = a.shared(b)
+    monkeypatch.setattr(nearest, "GRAM_LIMIT", 10)
+    assert a.shared(b) == pytest.approx(dense, rel=1e-14)
+    assert dense == pytest.approx((a.dense() * b.dense()).sum(), rel=1e-14)
+
+
+def peak(work: Callable[[], object]) -> int:
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_neighbors_need_no_more_memory_than_one_matrix_of_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    n = 3000
+    x = np.random.default_rng(0).normal(size=(n, 8))
+    whole = peak(lambda: cosine_neighbors(x, 10))
+    assert n * n * 8 < whole < 1.15 * n * n * 8
+    monkeypatch.setattr(blocks, "WHOLE", n * 100)
+    assert peak(lambda: cosine_neighbors(x, 10)) < 0.15 * n * n * 8
