@@ -166,8 +166,12 @@ def check_groups(groups: ArrayLike | None, n: int) -> NDArray[np.str_]:
 
 def centered(x: Matrix) -> Matrix:
     """Return `x` minus its column means, in two passes (the second removes the first one's rounding)."""
-    result: Matrix = x - x.mean(axis=0)
-    result -= result.mean(axis=0)
+    mean = x.mean(axis=0)
+    rest, _ = _rest(x, mean)
+    result = np.empty_like(x)
+    for rows in _blocks(x):
+        block = np.subtract(x[rows], mean, out=result[rows])
+        block -= rest
     return result
 
 
@@ -212,6 +216,21 @@ class Centering:
         if float(np.abs(source - mean - rest).max()) <= 8 * np.finfo(np.float64).eps:
             raise DegenerateError(f"{name}: zero variance, all {len(x)} rows of shape {x.shape} are equal")
         return cls(source, mean, rest, spread, exponent)
+
+
+def check_varies(x: Matrix, name: str = "x") -> None:
+    """Refuse a side that `standardized` refuses, in fewer passes.
+
+    Raises:
+        InputError: a value is not finite.
+        DegenerateError: all rows are equal (up to rounding).
+    """
+    top, low = x.max(axis=0), x.min(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        width = float((top - low).max())
+        least = SAFE * float(np.maximum(top, -low).max())
+    if not least < width < np.inf:
+        Centering.of(x, name)
 
 
 def standardized(x: Matrix, name: str = "x") -> Matrix:

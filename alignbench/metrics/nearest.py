@@ -106,12 +106,14 @@ class Neighbors:
         rows: [m].
         columns: the neighbours [m].
         weights: to what degree each is one of the k nearest [m]; those of a row sum to k.
+        products: the products of both rows [m].
     """
 
     n: int
     rows: NDArray[np.intp]
     columns: NDArray[np.intp]
     weights: Matrix
+    products: Matrix
 
     @property
     def places(self) -> NDArray[np.intp]:
@@ -125,10 +127,23 @@ class Neighbors:
         _, here, there = np.intersect1d(self.places, other.places, assume_unique=True, return_indices=True)
         return float(self.weights[here] @ other.weights[there])
 
-    def dense(self) -> Matrix:
-        """Return the weights as a matrix [n, n]."""
+    def dense(self, values: Matrix | None = None) -> Matrix:
+        """Return the weights, or other values of the same pairs of rows, as a matrix [n, n]."""
         result: Matrix = np.zeros((self.n, self.n))
-        result[self.rows, self.columns] = self.weights
+        result[self.rows, self.columns] = self.weights if values is None else values
+        return result
+
+    def find(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return which of the m pairs each of `places` is, or −1 if it is none of them."""
+        own = self.places
+        at = np.minimum(np.searchsorted(own, places), len(own) - 1)
+        found: NDArray[np.intp] = np.where(own[at] == places, at, -1)
+        return found
+
+    def table(self) -> NDArray[np.int32]:
+        """Return `find` of all places [n²], for many look-ups."""
+        result = np.full(self.n**2, -1, dtype=np.int32)
+        result[self.places] = np.arange(len(self.rows))
         return result
 
 
@@ -173,7 +188,7 @@ def nearest_by_products(
         k: the number of neighbours.
     """
     n = len(x)
-    found: list[tuple[NDArray[np.intp], Matrix]] = []
+    found: list[tuple[NDArray[np.intp], Matrix, Matrix]] = []
     for rows, products in products_of_rows(x):
         numbers = np.arange(rows.start, rows.stop)
         own = products[np.arange(len(products)), numbers]
@@ -191,9 +206,9 @@ def nearest_by_products(
             dense[crowded] = _nearest(distances, errors, k)
             places = np.flatnonzero(dense)
             weights = dense.ravel()[places]
-        found.append((places + rows.start * n, weights))
-    row_of, column_of = np.divmod(np.concatenate([places for places, _ in found]), n)
-    return Neighbors(n, row_of, column_of, np.concatenate([weights for _, weights in found]))
+        found.append((places + rows.start * n, weights, products.ravel()[places]))
+    all_places, all_weights, all_products = map(np.concatenate, zip(*found, strict=True))
+    return Neighbors(n, *np.divmod(all_places, n), all_weights, all_products)
 
 
 def cosine_neighbors(x: Matrix, k: int, name: str = "x") -> Neighbors:

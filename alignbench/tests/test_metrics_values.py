@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from alignbench.errors import InputError
-from alignbench.metrics import blocks, nearest, retrieval
+from alignbench.errors import DegenerateError, InputError
+from alignbench.metrics import METRICS, blocks, cknna, nearest, neighbors, retrieval
 from alignbench.metrics.blocks import WHOLE
-from alignbench.metrics.checks import as_matrix, centered_beside, standardized
+from alignbench.metrics.checks import as_matrix, centered_beside, check_varies, standardized
 from alignbench.metrics.distances import CLOSE, unit_rounding
 from alignbench.metrics.nearest import cosine_neighbors
 from alignbench.metrics.retrieval import TIE, first_hit
@@ -210,3 +210,53 @@ def test_neighbors_need_no_more_memory_than_one_matrix_of_products(monkeypatch: 
     assert n * n * 8 < whole < 1.15 * n * n * 8
     monkeypatch.setattr(blocks, "WHOLE", n * 100)
     assert peak(lambda: cosine_neighbors(x, 10)) < 0.15 * n * n * 8
+
+
+@pytest.mark.parametrize("kind", ["no ties", "whole numbers", "copied rows", "far away"])
+def test_cknna_is_the_same_from_sparse_and_from_dense_sums(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    x = SIDES[kind](rng)
+    y = x @ rng.normal(size=(x.shape[1], 4)) + rng.normal(size=(len(x), 4))
+    orders = np.stack([rng.permutation(len(x)) for _ in range(neighbors.MANY)])
+    value, draw = cknna(x, y), METRICS.get("cknna").null
+    assert draw is not None
+    assert draw.draw is not None
+    drawn = draw.draw(x, y, orders)
+    np.testing.assert_array_equal(drawn, np.concatenate([draw.draw(x, y, order[None]) for order in orders]))
+    assert drawn == pytest.approx([cknna(x, y[order]) for order in orders], rel=1e-9, abs=1e-12)
+    monkeypatch.setattr(neighbors, "GRAM_LIMIT", 10)
+    assert cknna(x, y) == pytest.approx(value, rel=1e-12)
+
+
+def test_a_side_varies_exactly_where_it_can_be_standardized() -> None:
+    rng = np.random.default_rng(0)
+    for mean in (0.0, 1.0, 1e300):
+        for spread in (0.0, 1e-17, 1e-16, 3e-15, 1e-14, 1e-11, 1e-3, 1e5):
+            x = mean + np.maximum(mean, 1e-290) * spread * rng.normal(size=(9, 4))
+            for name in ("x", "y"):
+                outcomes = []
+                for check in (standardized, check_varies):
+                    try:
+                        check(x, name)
+                        outcomes.append("")
+                    except DegenerateError as error:
+                        outcomes.append(str(error))
+                assert outcomes[0] == outcomes[1]
+    x = rng.normal(size=(9, 4))
+    for bad in (np.nan, np.inf, -np.inf):
+        x[3, 1] = bad
+        with pytest.raises(InputError, match="x: 1 of 36 values are NaN or infinite"):
+            check_varies(x, "x")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", [m for m in METRICS if METRICS.get(m).kind == "pair"])
+def test_every_pair_metric_refuses_a_bad_value_on_either_side(name: str, bad: float) -> None:
+    sides = np.random.default_rng(0).normal(size=(2, 40, 6))
+    for number in range(2):
+        broken = sides.copy()
+        broken[number, 17, 3] = bad
+        with pytest.raises(InputError, match=r"[xy]: 1 of 240 values are NaN or infinite .* row 17"):
+            METRICS.get(name).fn(*broken)
