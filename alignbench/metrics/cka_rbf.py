@@ -33,8 +33,14 @@ if TYPE_CHECKING:
 
 def _rbf_kernels(x: ArrayLike, y: ArrayLike, **options: Any) -> tuple[Matrix, Matrix]:
     """Return both sides' doubly centred kernels."""
-    a, b = (doubly_centered(rbf_kernel(distances, **options)) for distances in _distances(x, y))
+    a, b = (_in_place(distances, **options) for distances in _distances(x, y))
     return a, b
+
+
+def _in_place(distances: Matrix, **options: Any) -> Matrix:
+    """Return the doubly centred kernel, in the memory of the distances."""
+    kernel = rbf_kernel(distances, out=distances, **options)
+    return doubly_centered(kernel, out=kernel)
 
 
 def _distances(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
+FEW = 300  # up to this many rows, the form of a product makes no difference in time
 CANCELLATION = 1e-3  # HSIC₁ below this share of ‖A‖² has lost digits in the feature form
 
 
@@ -63,7 +64,13 @@ class LinearSums:
 
     @classmethod
     def of_features(cls, x: Matrix, y: Matrix) -> LinearSums:
-        """Return the sums of centred sides [n, dx] and [n, dy]."""
+        """Return the sums of centred sides [n, dx] and [n, dy].
+
+        With fewer rows than both sides have columns together, two Gram matrices take fewer operations than
+        three products of columns: n²(dx + dy) < n(dx + dy)².
+        """
+        if FEW < len(x) < x.shape[1] + y.shape[1]:
+            return cls.of_kernels(x @ x.T, y @ y.T)
         a, b = lengths(x), lengths(y)
         return cls(
             n=len(x),
