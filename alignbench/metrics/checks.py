@@ -184,14 +184,12 @@ class Centering:
         mean: the mean of its rows [d].
         rest: the mean of its rows minus `mean` [d], which is rounding.
         spread: the largest absolute value of its rows minus `mean`.
-        exponent: the power of two by which the side was divided to be `source`.
     """
 
     source: Matrix
     mean: Matrix
     rest: Matrix
     spread: float
-    exponent: int
 
     @classmethod
     def of(cls, x: Matrix, name: str = "x") -> Centering:
@@ -206,16 +204,28 @@ class Centering:
             rest, spread = _rest(x, mean)
             common = SAFE * (spread + _largest(mean))
         if common < spread < SAFE_SPREAD and spread > 1 / SAFE_SPREAD:
-            return cls(x, mean, rest, spread, 0)
+            return cls(x, mean, rest, spread)
         # A value may not be finite, the variance may be zero, or a sum may be beyond float64.
         check_finite(x, name)
-        exponent = int(np.frexp(_largest(x))[1])
-        source = divided(x, exponent)
+        source = in_range(x)
         mean = source.mean(axis=0)
         rest, spread = _rest(source, mean)
         if float(np.abs(source - mean - rest).max()) <= 8 * np.finfo(np.float64).eps:
             raise DegenerateError(f"{name}: zero variance, all {len(x)} rows of shape {x.shape} are equal")
-        return cls(source, mean, rest, spread, exponent)
+        return cls(source, mean, rest, spread)
+
+    def scaled(self) -> tuple[Matrix, float]:
+        """Return the centred rows, scaled so that the largest is between 1/2 and 1, and the power of two."""
+        exponent = int(np.frexp(self.spread)[1])
+        factor = 2.0**-exponent
+        result, spread = np.empty_like(self.source), 0.0
+        for rows in _blocks(self.source):
+            block = np.subtract(self.source[rows], self.mean, out=result[rows])
+            block -= self.rest
+            block *= factor
+            spread = max(spread, _largest(block))
+        more = int(np.frexp(spread)[1])  # not 0 if `rest` moved the spread across a power of two
+        return divided(result, more), 2.0 ** -(exponent + more)
 
 
 def check_varies(x: Matrix, name: str = "x") -> None:
@@ -242,7 +252,7 @@ def standardized(x: Matrix, name: str = "x") -> Matrix:
         InputError: a value is not finite.
         DegenerateError: all rows are equal (up to rounding).
     """
-    return _standardized(Centering.of(x, name))[0]
+    return Centering.of(x, name).scaled()[0]
 
 
 def centered_beside(x: Matrix, name: str = "x") -> tuple[Matrix, Matrix]:
@@ -252,9 +262,9 @@ def centered_beside(x: Matrix, name: str = "x") -> tuple[Matrix, Matrix]:
         InputError: a value is not finite.
         DegenerateError: all rows are equal (up to rounding).
     """
-    centering = Centering.of(x, name)
-    result, exponent = _standardized(centering)
-    return result, divided(centering.source, exponent)
+    side = Centering.of(x, name)
+    result, scale = side.scaled()
+    return result, side.source * scale
 
 
 def in_range(x: Matrix) -> Matrix:
@@ -268,20 +278,6 @@ def divided(x: Matrix, exponent: int) -> Matrix:
     if exponent == 0:
         return x
     return x * 2.0**-exponent if abs(exponent) < MOST_EXPONENT else np.ldexp(x, -exponent)
-
-
-def _standardized(side: Centering) -> tuple[Matrix, int]:
-    """Return the rows, centred and scaled, and the exponent of the power of two that divides `source`."""
-    exponent = int(np.frexp(side.spread)[1])
-    factor = 2.0**-exponent
-    result, spread = np.empty_like(side.source), 0.0
-    for rows in _blocks(side.source):
-        block = np.subtract(side.source[rows], side.mean, out=result[rows])
-        block -= side.rest
-        block *= factor
-        spread = max(spread, _largest(block))
-    more = int(np.frexp(spread)[1])  # not 0 if `rest` moved the spread across a power of two
-    return divided(result, more), exponent + more
 
 
 def _rest(x: Matrix, mean: Matrix) -> tuple[Matrix, float]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.metrics.blocks import row_blocks
-from alignbench.metrics.checks import centered_beside
+from alignbench.metrics.checks import Centering
 from alignbench.metrics.sums import lengths
 
 if TYPE_CHECKING:
@@ -38,30 +38,34 @@ class Points:
 
     Args:
         centered: [n, d], close to the origin, for products.
-        given: [n, d], the same rows before centring, which rounded them, for differences.
+        given: [n, d], the same rows before centring, which rounded them, and before scaling, for differences.
         noise: the largest rounding error of each row [n].
         sizes: the squared length of each centred row [n].
+        scale: the power of two by which `given` was multiplied.
     """
 
     centered: Matrix
     given: Matrix
     noise: Matrix
     sizes: Matrix
+    scale: float
 
     @classmethod
     def of(cls, x: Matrix, name: str = "x") -> Points:
         """Return the rows of a side, scaled into the range of float64.
 
         Raises:
+            InputError: a value is not finite.
             DegenerateError: all rows are equal (up to rounding).
         """
-        centered, given = centered_beside(x, name)
-        noise = unit_rounding(x.shape[1]) * np.sqrt(lengths(given))
-        return cls(centered, given, noise, lengths(centered))
+        side = Centering.of(x, name)
+        centered, scale = side.scaled()
+        noise = unit_rounding(x.shape[1]) * (scale * np.sqrt(lengths(side.source)))
+        return cls(centered, side.source, noise, lengths(centered), scale)
 
     def take(self, rows: slice | NDArray[np.intp] | NDArray[np.bool_]) -> Points:
         """Return a selection of the rows."""
-        return Points(self.centered[rows], self.given[rows], self.noise[rows], self.sizes[rows])
+        return Points(self.centered[rows], self.given[rows], self.noise[rows], self.sizes[rows], self.scale)
 
 
 def squared_distances(a: Points, b: Points | None = None) -> Matrix:
@@ -102,7 +106,7 @@ def to_squared_distances(products: Matrix, a: Points, b: Points, diagonal: int |
     batch = max(1, BATCH // a.given.shape[1])
     for start in range(0, len(rows), batch):
         i, j = rows[start : start + batch], columns[start : start + batch]
-        squares = lengths(a.given[i] - b.given[j])
+        squares = lengths(a.scale * (a.given[i] - b.given[j]))
         squares[squares <= np.square(a.noise[i] + b.noise[j])] = 0.0
         products[i, j] = squares
 

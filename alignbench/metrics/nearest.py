@@ -77,7 +77,7 @@ def directions(source: Matrix, given: Matrix, *centers: Matrix) -> Points:
         block[nowhere] = 0.0
         share[rows] = np.where(nowhere, 0.0, noise[rows] / divisor + rounding)
         sizes[rows] = lengths(block)
-    return Points(unit, unit, share, sizes)
+    return Points(unit, unit, share, sizes, 1.0)
 
 
 def angular_distances(a: Points, b: Points) -> tuple[Matrix, Matrix]:
