@@ -13,7 +13,7 @@ from alignbench.metrics.deletions import deletion_sums
 from alignbench.metrics.kernels import GRAM_LIMIT, INVARIANCES, centered_sides
 from alignbench.metrics.nulls import matched_norms, matched_products, within_class_mean
 from alignbench.metrics.permuted import ProductMoments, kernel_product
-from alignbench.metrics.sums import LinearSums, inner, lengths
+from alignbench.metrics.sums import FEW, LinearSums, inner, lengths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,7 +162,7 @@ def debiased_cka(x: ArrayLike, y: ArrayLike) -> float:
         Song et al. (2012), JMLR 13; Murphy, Zylberberg, Fyshe (2024), arXiv 2405.01012.
     """
     a, b = centered_sides(x, y, 4)
-    if len(a) > GRAM_LIMIT:
+    if len(a) > FEW:
         score = LinearSums.of_features(a, b).debiased_cka()
         if score is not None:
             return score

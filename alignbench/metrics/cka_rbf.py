@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from alignbench.metrics.base import METRICS, NullModel
-from alignbench.metrics.checks import bounded, check_pair
+from alignbench.metrics.checks import bounded, pair_to_center
 from alignbench.metrics.deletions import without
 from alignbench.metrics.distances import Points, squared_distances
 from alignbench.metrics.kernels import (
@@ -34,12 +34,18 @@ if TYPE_CHECKING:
 
 def _rbf_kernels(x: ArrayLike, y: ArrayLike, **options: Any) -> tuple[Matrix, Matrix]:
     """Return both sides' doubly centred kernels."""
-    a, b = (doubly_centered(rbf_kernel(distances, **options)) for distances in _distances(x, y))
+    a, b = (_in_place(distances, **options) for distances in _distances(x, y))
     return a, b
 
 
+def _in_place(distances: Matrix, **options: Any) -> Matrix:
+    """Return the doubly centred kernel, in the memory of the distances."""
+    kernel = rbf_kernel(distances, out=distances, **options)
+    return doubly_centered(kernel, out=kernel)
+
+
 def _distances(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
-    a, b = check_pair(x, y, 3)
+    a, b = pair_to_center(x, y, 3)
     return squared_distances(Points.of(a, "x")), squared_distances(Points.of(b, "y"))
 
 

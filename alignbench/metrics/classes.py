@@ -19,6 +19,7 @@ from alignbench.metrics.checks import (
     standardized,
 )
 from alignbench.metrics.nearest import angular_distances, directions, nearest_weights
+from alignbench.metrics.sums import lengths
 from alignbench.rows import unit_rows
 from alignbench.stats.splits import assign
 
@@ -230,6 +231,7 @@ def knn_accuracy(
     if (count := count_of(names)) < FOLDS:
         raise TooFewSamplesError(f"knn_accuracy: expected at least {FOLDS} groups, got {count}")
     scaled, given = centered_beside(a)
+    sizes = lengths(given)
     member = (codes[:, None] == np.arange(codes.max() + 1)).astype(np.float64)
     fold = assign(names, FOLDS, seed, "fold")
     correct = 0.0
@@ -237,7 +239,7 @@ def knn_accuracy(
         test = fold == number
         train_rows = scaled[~test]
         _check_voters(k, len(train_rows))
-        points = directions(scaled, given, train_rows.mean(axis=0))
+        points = directions(scaled, sizes, train_rows.mean(axis=0))
         votes = (
             nearest_weights(
                 *angular_distances(points.take(test), points.take(~test)), VOTERS if k is None else k

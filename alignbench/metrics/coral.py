@@ -9,7 +9,14 @@ import numpy as np
 from alignbench.errors import InputError
 from alignbench.metrics.base import METRICS, Function, Metric, NullModel
 from alignbench.metrics.basis import basis_settings, shuffled_bases, to_shared_basis
-from alignbench.metrics.checks import bounded, centered, check_min_n, check_pair, standardized
+from alignbench.metrics.checks import (
+    bounded,
+    centered,
+    check_min_n,
+    check_varies,
+    pair_to_center,
+    standardized,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,13 +74,14 @@ def check_shared(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
         InputError: the widths differ, so there is no shared basis.
         DegenerateError: a side has no variance.
     """
-    a, b = check_pair(x, y, 2)
+    a, b = pair_to_center(x, y, 2)
     if a.shape[1] != b.shape[1]:
         raise InputError(
             f"x and y: expected a shared basis, got widths {a.shape[1]} and {b.shape[1]}; "
             "use align='procrustes' (SharedBasis) or a spectral score"
         )
-    standardized(a, "x"), standardized(b, "y")
+    check_varies(a, "x")
+    check_varies(b, "y")
     return a, b
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignbench.metrics.checks import centered_beside
+from alignbench.metrics.blocks import row_blocks
+from alignbench.metrics.checks import Centering
 from alignbench.metrics.sums import lengths
 
 if TYPE_CHECKING:
@@ -37,27 +38,34 @@ class Points:
 
     Args:
         centered: [n, d], close to the origin, for products.
-        given: [n, d], the same rows before centring, which rounded them, for differences.
+        given: [n, d], the same rows before centring, which rounded them, and before scaling, for differences.
         noise: the largest rounding error of each row [n].
+        sizes: the squared length of each centred row [n].
+        scale: the power of two by which `given` was multiplied.
     """
 
     centered: Matrix
     given: Matrix
     noise: Matrix
+    sizes: Matrix
+    scale: float
 
     @classmethod
     def of(cls, x: Matrix, name: str = "x") -> Points:
         """Return the rows of a side, scaled into the range of float64.
 
         Raises:
+            InputError: a value is not finite.
             DegenerateError: all rows are equal (up to rounding).
         """
-        centered, given = centered_beside(x, name)
-        return cls(centered, given, unit_rounding(x.shape[1]) * np.sqrt(lengths(given)))
+        side = Centering.of(x, name)
+        centered, scale = side.scaled()
+        noise = unit_rounding(x.shape[1]) * (scale * np.sqrt(lengths(side.source)))
+        return cls(centered, side.source, noise, lengths(centered), scale)
 
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Points:
+    def take(self, rows: slice | NDArray[np.intp] | NDArray[np.bool_]) -> Points:
         """Return a selection of the rows."""
-        return Points(self.centered[rows], self.given[rows], self.noise[rows])
+        return Points(self.centered[rows], self.given[rows], self.noise[rows], self.sizes[rows], self.scale)
 
 
 def squared_distances(a: Points, b: Points | None = None) -> Matrix:
@@ -68,24 +76,39 @@ def squared_distances(a: Points, b: Points | None = None) -> Matrix:
     at exactly 0.
     """
     other = a if b is None else b
-    sizes = _sizes(a, other)
-    result: Matrix = np.maximum(sizes - 2 * (a.centered @ other.centered.T), 0.0)
-    if b is None:
-        result = (result + result.T) / 2
-    close = result < CLOSE * sizes
-    if b is None:
-        np.fill_diagonal(result, 0.0)
-        close = np.triu(close, 1)
+    result: Matrix = a.centered @ other.centered.T
+    for rows in row_blocks(*result.shape):
+        to_squared_distances(result[rows], a.take(rows), other, rows.start if b is None else None)
+    return result
+
+
+def to_squared_distances(products: Matrix, a: Points, b: Points, diagonal: int | None = None) -> None:
+    """Replace the products of the rows of `a` [m] and `b` [n] by their squared distances, in place.
+
+    Args:
+        products: [m, n]; a few rows at a time stay in the cache.
+        a: the rows.
+        b: the other rows.
+        diagonal: the position in `b` of the first row of `a`, if all of them are in `b`.
+    """
+    sizes = a.sizes[:, None] + b.sizes
+    products *= -2
+    products += sizes
+    np.maximum(products, 0.0, out=products)
+    sizes *= CLOSE
+    close = products < sizes
+    if diagonal is not None:
+        own = np.arange(len(products)), np.arange(diagonal, diagonal + len(products))
+        products[own], close[own] = 0.0, False
+    if not close.any():
+        return
     rows, columns = np.nonzero(close)
     batch = max(1, BATCH // a.given.shape[1])
     for start in range(0, len(rows), batch):
         i, j = rows[start : start + batch], columns[start : start + batch]
-        squares = lengths(a.given[i] - other.given[j])
-        squares[squares <= np.square(a.noise[i] + other.noise[j])] = 0.0
-        result[i, j] = squares
-        if b is None:
-            result[j, i] = squares
-    return result
+        squares = lengths(a.scale * (a.given[i] - b.given[j]))
+        squares[squares <= np.square(a.noise[i] + b.noise[j])] = 0.0
+        products[i, j] = squares
 
 
 def rounding_of(squared: Matrix, a: Points, b: Points | None = None) -> Matrix:
@@ -96,21 +119,16 @@ def rounding_of(squared: Matrix, a: Points, b: Points | None = None) -> Matrix:
     addition.
     """
     other = a if b is None else b
-    moved = a.noise[:, None] + other.noise
-    error: Matrix = np.sqrt(squared)  # in place from here on, for a large n
-    error *= 2
-    error += moved
-    error *= moved
-    del moved
-    sizes = _sizes(a, other)
-    from_differences = squared < CLOSE * sizes
-    sizes *= unit_rounding(a.given.shape[1])
-    sizes[from_differences] = 0.0
-    error += sizes
+    error: Matrix = np.empty_like(squared)
+    for rows in row_blocks(*squared.shape):
+        moved = a.noise[rows, None] + other.noise
+        sizes = a.sizes[rows, None] + other.sizes
+        block = np.sqrt(squared[rows], out=error[rows])
+        block *= 2
+        block += moved
+        block *= moved
+        from_differences = squared[rows] < CLOSE * sizes
+        sizes *= unit_rounding(a.given.shape[1])
+        sizes[from_differences] = 0.0
+        block += sizes
     return error
-
-
-def _sizes(a: Points, b: Points) -> Matrix:
-    """Return the sum of both rows' squared lengths for each pair [m, n]."""
-    sizes: Matrix = lengths(a.centered)[:, None] + lengths(b.centered)
-    return sizes

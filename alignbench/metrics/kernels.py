@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from alignbench.errors import DegenerateError, InputError
-from alignbench.metrics.checks import check_pair, standardized
+from alignbench.metrics.checks import pair_to_center, standardized
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -20,7 +20,7 @@ GRAM_LIMIT = 2000  # up to this many rows, permutations and deletions work on n 
 
 def centered_sides(x: ArrayLike, y: ArrayLike, min_n: int) -> tuple[Matrix, Matrix]:
     """Return both sides checked, centred and scaled into the range of float64; see `standardized`."""
-    a, b = check_pair(x, y, min_n)
+    a, b = pair_to_center(x, y, min_n)
     return standardized(a, "x"), standardized(b, "y")
 
 
@@ -29,15 +29,18 @@ def norms(a: Matrix, b: Matrix) -> float:
     return float(np.sqrt(np.vdot(a, a) * np.vdot(b, b)))
 
 
-def doubly_centered(kernel: Matrix) -> Matrix:
-    """Return HKH."""
-    result: Matrix = kernel - kernel.mean(axis=0)
+def doubly_centered(kernel: Matrix, out: Matrix | None = None) -> Matrix:
+    """Return HKH, in `out` if that is given, which may be `kernel`."""
+    result: Matrix = np.subtract(kernel, kernel.mean(axis=0), out=out)
     result -= result.mean(axis=1, keepdims=True)
     return result
 
 
 def rbf_kernel(
-    distances: Matrix, fraction: float = 1.0, median: Literal["nonzero", "all"] = "nonzero"
+    distances: Matrix,
+    fraction: float = 1.0,
+    median: Literal["nonzero", "all"] = "nonzero",
+    out: Matrix | None = None,
 ) -> Matrix:
     r"""Return $K = \exp(-\|x_i - x_j\|^2 / 2\sigma^2)$ with σ = fraction · √median of the squared distances.
 
@@ -46,6 +49,7 @@ def rbf_kernel(
         fraction: the multiple of the median distance.
         median: over the non-zero distances of the upper triangle, or over all n² with the diagonal (as some
             do).
+        out: where the kernel is stored, which may be `distances`; a new matrix by default.
 
     Raises:
         InputError: the fraction is not above 0.
@@ -55,12 +59,12 @@ def rbf_kernel(
         raise InputError(f"fraction: expected a number above 0, got {fraction}")
     chosen = distances.ravel()
     if median == "nonzero":
-        chosen = distances[np.triu_indices(len(distances), 1)]
-        chosen = chosen[chosen > 0]
-    middle = float(np.median(chosen)) if len(chosen) else 0.0
+        chosen = np.concatenate([row[number:] for number, row in enumerate(distances, 1)])
+        chosen = chosen if chosen.all() else chosen[chosen > 0]
+    middle = float(np.median(chosen, overwrite_input=median == "nonzero")) if len(chosen) else 0.0
     if middle == 0:
         raise DegenerateError(
             "rbf_kernel: the median distance is 0, as most rows are equal; use median='nonzero'"
         )
-    kernel: Matrix = np.exp(-distances / (2 * fraction**2 * middle))
-    return kernel
+    kernel: Matrix = np.divide(distances, -(2 * fraction**2 * middle), out=out)
+    return np.exp(kernel, out=kernel)

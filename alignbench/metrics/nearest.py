@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from alignbench.errors import InputError, TooFewSamplesError
-from alignbench.metrics.checks import centered_beside
-from alignbench.metrics.distances import Points, rounding_of, squared_distances, unit_rounding
+from alignbench.metrics.blocks import products_of_rows, row_blocks
+from alignbench.metrics.checks import Centering
+from alignbench.metrics.distances import (
+    Points,
+    rounding_of,
+    squared_distances,
+    to_squared_distances,
+    unit_rounding,
+)
+from alignbench.metrics.kernels import GRAM_LIMIT
 from alignbench.metrics.sums import lengths
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Matrix = NDArray[np.float64]
 
-BLOCK = 64  # rows whose neighbours are found at once, so that no further [n, n] matrix is needed
 RIGHT_ANGLE = 2.0  # the squared distance of two directions at right angles
 
 
@@ -44,37 +54,97 @@ def check_k(k: int | None, n: int, least: int = 1) -> int:
     return int(k)
 
 
-def directions(centered: Matrix, given: Matrix, center: Matrix | None = None) -> Points:
-    """Return the rows of `centered` minus `center`, scaled to unit length; a row at the center becomes 0.
+def directions(source: Matrix, given: Matrix, *centers: Matrix) -> Points:
+    """Return rows minus their center, scaled to unit length; a row at the center up to rounding becomes 0.
 
     Args:
-        centered: [n, d].
-        given: [n, d], the same rows before centring, which rounded them.
-        center: [d]; by default, the origin.
+        source: [n, d].
+        given: the squared lengths of the rows before they were first centred, which rounded them [n].
+        centers: the center [d], as one or several vectors that are subtracted one after the other.
     """
-    moved = centered if center is None else centered - center
-    size = np.sqrt(lengths(given))
-    rounding = unit_rounding(centered.shape[1])
+    rounding = unit_rounding(source.shape[1])
+    size = np.sqrt(given)
     noise = rounding * (size + size.mean())  # of the row, and of the mean that was subtracted from it
-    length = np.linalg.norm(moved, axis=1, keepdims=True)
-    nowhere = length[:, 0] <= noise  # what is left of it is rounding alone
-    unit = np.where(nowhere[:, None], 0.0, moved / np.where(nowhere[:, None], 1.0, length))
-    return Points(unit, unit, np.where(nowhere, 0.0, noise / np.where(nowhere, 1.0, length[:, 0]) + rounding))
+    unit, share, sizes = np.empty_like(source), np.empty(len(source)), np.empty(len(source))
+    for rows in row_blocks(*source.shape):
+        block = np.subtract(source[rows], centers[0], out=unit[rows])
+        for center in centers[1:]:
+            block -= center
+        length = np.linalg.norm(block, axis=1)
+        nowhere = length <= noise[rows]  # what is left of it is rounding alone
+        divisor = np.where(nowhere, 1.0, length)
+        block /= divisor[:, None]
+        block[nowhere] = 0.0
+        share[rows] = np.where(nowhere, 0.0, noise[rows] / divisor + rounding)
+        sizes[rows] = lengths(block)
+    return Points(unit, unit, share, sizes, 1.0)
 
 
-def angular_distances(a: Points, b: Points | None = None) -> tuple[Matrix, Matrix]:
-    """Return 2 − 2·cosine of all directions of `a` and `b` (`a` itself by default), and its rounding error.
+def angular_distances(a: Points, b: Points) -> tuple[Matrix, Matrix]:
+    """Return 2 − 2·cosine of all directions of `a` and `b`, and its rounding error.
 
     As a squared distance of directions, it distinguishes cosines that are 1 up to rounding. A row without
     direction has cosine 0 with everything.
     """
-    squared = squared_distances(a, b)
+    return _angular(squared_distances(a, b), a, b)
+
+
+def _angular(squared: Matrix, a: Points, b: Points) -> tuple[Matrix, Matrix]:
+    """Return squared distances of directions, corrected in place where a row has none, and their errors."""
     error = rounding_of(squared, a, b)
-    nowhere = np.logical_or.outer(
-        *(np.square(p.centered).sum(axis=1) == 0 for p in (a, a if b is None else b))
-    )
+    nowhere = np.logical_or.outer(a.sizes == 0, b.sizes == 0)
     squared[nowhere], error[nowhere] = RIGHT_ANGLE, 0.0
     return squared, error
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbors:
+    """The k nearest neighbours of each of n rows as sparse weights, in the order of rows, then of columns.
+
+    Args:
+        n: the number of rows.
+        rows: [m].
+        columns: the neighbours [m].
+        weights: to what degree each is one of the k nearest [m]; those of a row sum to k.
+        products: the products of both rows [m].
+    """
+
+    n: int
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    weights: Matrix
+    products: Matrix
+
+    @property
+    def places(self) -> NDArray[np.intp]:
+        """The position of each weight in the dense matrix, which ascends."""
+        return self.rows * self.n + self.columns
+
+    def shared(self, other: Neighbors) -> float:
+        """Return the sum over all pairs of rows of the product of both weights."""
+        if self.n <= GRAM_LIMIT:
+            return float(np.vdot(self.dense(), other.dense()))
+        _, here, there = np.intersect1d(self.places, other.places, assume_unique=True, return_indices=True)
+        return float(self.weights[here] @ other.weights[there])
+
+    def dense(self, values: Matrix | None = None) -> Matrix:
+        """Return the weights, or other values of the same pairs of rows, as a matrix [n, n]."""
+        result: Matrix = np.zeros((self.n, self.n))
+        result[self.rows, self.columns] = self.weights if values is None else values
+        return result
+
+    def find(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return which of the m pairs each of `places` is, or −1 if it is none of them."""
+        own = self.places
+        at = np.minimum(np.searchsorted(own, places), len(own) - 1)
+        found: NDArray[np.intp] = np.where(own[at] == places, at, -1)
+        return found
+
+    def table(self) -> NDArray[np.int32]:
+        """Return `find` of all places [n²], for many look-ups."""
+        result = np.full(self.n**2, -1, dtype=np.int32)
+        result[self.places] = np.arange(len(self.rows))
+        return result
 
 
 def nearest_weights(distances: Matrix, errors: Matrix, k: int) -> Matrix:
@@ -88,8 +158,7 @@ def nearest_weights(distances: Matrix, errors: Matrix, k: int) -> Matrix:
         k: the number of neighbours, less than that of candidates.
     """
     weights: Matrix = np.empty_like(distances)
-    for start in range(0, len(distances), BLOCK):
-        rows = slice(start, start + BLOCK)
+    for rows in row_blocks(*distances.shape):
         weights[rows] = _nearest(distances[rows], errors[rows], k)
     return weights
 
@@ -105,12 +174,68 @@ def _nearest(distances: Matrix, errors: Matrix, k: int) -> Matrix:
     return weights
 
 
+def nearest_by_products(
+    x: Matrix, reach: Matrix, exact: Callable[[Matrix, NDArray[np.intp]], tuple[Matrix, Matrix]], k: int
+) -> Neighbors:
+    """Return the k rows of x [n, d] with the largest products with each row, itself excluded.
+
+    Only rows that have further candidates within `reach` of the k-th product are looked at closely.
+
+    Args:
+        x: [n, d].
+        reach: what two products of a row may differ by, and yet be tied or in the wrong order [n].
+        exact: (the products of some rows, their numbers) -> distances and their rounding errors [rows, n].
+        k: the number of neighbours.
+    """
+    n = len(x)
+    found: list[tuple[NDArray[np.intp], Matrix, Matrix]] = []
+    for rows, products in products_of_rows(x):
+        numbers = np.arange(rows.start, rows.stop)
+        own = products[np.arange(len(products)), numbers]
+        products[np.arange(len(products)), numbers] = -np.inf
+        border = np.partition(products, n - k, axis=1)[:, n - k]
+        chosen = products >= (border - reach[rows])[:, None]
+        places = np.flatnonzero(chosen)
+        weights = np.ones(len(places))
+        if len(places) > k * len(products):
+            crowded = np.flatnonzero(np.count_nonzero(chosen, axis=1) > k)
+            products[np.arange(len(products)), numbers] = own
+            distances, errors = exact(products[crowded], numbers[crowded])
+            distances[np.arange(len(crowded)), numbers[crowded]] = np.inf
+            dense = chosen.astype(np.float64)
+            dense[crowded] = _nearest(distances, errors, k)
+            places = np.flatnonzero(dense)
+            weights = dense.ravel()[places]
+        found.append((places + rows.start * n, weights, products.ravel()[places]))
+    all_places, all_weights, all_products = map(np.concatenate, zip(*found, strict=True))
+    return Neighbors(n, *np.divmod(all_places, n), all_weights, all_products)
+
+
+def cosine_neighbors(x: Matrix, k: int, name: str = "x") -> Neighbors:
+    """Return the k cosine neighbours of each row of `x` after centring, itself excluded.
+
+    Raises:
+        InputError: a value is not finite.
+        DegenerateError: all rows are equal (up to rounding).
+    """
+    side = Centering.of(x, name)
+    points = directions(side.source, lengths(side.source), side.mean, side.rest)
+
+    def exact(products: Matrix, rows: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
+        some = points.take(rows)
+        to_squared_distances(products, some, points)
+        return _angular(products, some, points)
+
+    # The most that the errors of two distances and of products amount to, for directions at most 2 apart.
+    moved = points.noise + points.noise.max()
+    reach = 2 * moved * (4 + 2 * moved) + 8 * unit_rounding(x.shape[1])
+    return nearest_by_products(points.centered, reach, exact, k)
+
+
 def neighbor_weights(x: Matrix, k: int, name: str = "x") -> Matrix:
-    """Return the k cosine neighbours of each row of `x` after centring as weights [n, n], itself excluded.
+    """Return `cosine_neighbors` as a matrix [n, n].
 
     Raises:
         DegenerateError: all rows are equal (up to rounding).
     """
-    distances, errors = angular_distances(directions(*centered_beside(x, name)))
-    np.fill_diagonal(distances, np.inf)
-    return nearest_weights(distances, errors, k)
+    return cosine_neighbors(x, k, name).dense()

@@ -9,9 +9,16 @@ import numpy as np
 
 from alignbench.errors import DegenerateError
 from alignbench.metrics.base import METRICS, NullModel
-from alignbench.metrics.checks import as_matrix, bounded, check_pair, in_range, standardized
+from alignbench.metrics.checks import as_matrix, bounded, check_varies, in_range, pair_to_center
 from alignbench.metrics.distances import unit_rounding
-from alignbench.metrics.nearest import check_k, nearest_weights, neighbor_weights
+from alignbench.metrics.kernels import GRAM_LIMIT
+from alignbench.metrics.nearest import (
+    Neighbors,
+    check_k,
+    cosine_neighbors,
+    nearest_by_products,
+    neighbor_weights,
+)
 from alignbench.metrics.nulls import matched_products, within_class_mean
 from alignbench.metrics.permuted import ProductMoments, kernel_product
 from alignbench.metrics.sums import lengths
@@ -23,11 +30,12 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
     Indices = NDArray[np.intp]
 
+MANY = 10  # permutations from which a table of all pairs of rows is worth its memory
 MIN_K = 2  # for CKNNA: with a single neighbour, a row has no two neighbours to compare
 
 
 def _both(x: ArrayLike, y: ArrayLike, k: int | None) -> tuple[Matrix, Matrix, int]:
-    a, b = check_pair(x, y, 4)
+    a, b = pair_to_center(x, y, 4)
     chosen = check_k(k, len(a))
     return neighbor_weights(a, chosen, "x"), neighbor_weights(b, chosen, "y"), chosen
 
@@ -101,8 +109,10 @@ def mutual_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     Source:
         Huh et al. (2024), arXiv 2405.07987.
     """
-    a, b, chosen = _both(x, y, k)
-    return bounded(float(np.vdot(a, b)) / (len(a) * chosen), (0, 1), "mutual_knn")
+    a, b = pair_to_center(x, y, 4)
+    chosen = check_k(k, len(a))
+    of_x, of_y = cosine_neighbors(a, chosen, "x"), cosine_neighbors(b, chosen, "y")
+    return bounded(of_x.shared(of_y) / (len(a) * chosen), (0, 1), "mutual_knn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,25 +120,24 @@ class _Local:
     """One side of CKNNA.
 
     Args:
-        mask: to what degree column j is a neighbour of row i [n, n].
-        kernel: the kernel matrix [n, n].
-        errors: the largest rounding error of each entry of the kernel [n, n].
+        neighbors: the neighbours of each row by the kernel, whose entries are their products.
+        errors: the largest rounding error of each of these entries [m].
     """
 
-    mask: Matrix
-    kernel: Matrix
-    errors: Matrix
+    neighbors: Neighbors
+    errors: Vector
 
     @classmethod
     def of(cls, x: Matrix, k: int, name: str) -> _Local:
-        standardized(x, name)  # refuses a side without variance
+        check_varies(x, name)
         rows = in_range(x)
-        kernel = rows @ rows.T
-        size = np.sqrt(lengths(rows))
-        distances = -kernel
-        np.fill_diagonal(distances, np.inf)
-        errors = unit_rounding(x.shape[1]) * np.outer(size, size)
-        return cls(nearest_weights(distances, errors, k), kernel, errors)
+        size, rounding = np.sqrt(lengths(rows)), unit_rounding(x.shape[1])
+
+        def exact(products: Matrix, numbers: Indices) -> tuple[Matrix, Matrix]:
+            return -products, rounding * np.outer(size[numbers], size)
+
+        found = nearest_by_products(rows, 2 * rounding * size * size.max(), exact, k)
+        return cls(found, rounding * (size[found.rows] * size[found.columns]))
 
     def norm(self, name: str) -> float:
         r"""Return $\sqrt{\mathrm{HSIC}_1(M \circ K, M \circ K)}$ of this side alone, times √(n(n−3)).
@@ -136,22 +145,28 @@ class _Local:
         Raises:
             DegenerateError: it is not above 0.
         """
-        own = self.mask * self.kernel
-        n = len(own)
+        n, found = self.neighbors.n, self.neighbors
         # Song's estimator is for symmetric kernels, for which it cannot be negative. A mask is not symmetric.
-        terms = (
-            float(np.vdot(own, own.T)),
-            float(own.sum()) ** 2 / ((n - 1) * (n - 2)),
-            -2 / (n - 2) * float(own.sum(axis=0) @ own.sum(axis=1)),
-        )
+        pairs, total, both = self._sums(found.weights * found.products)
+        terms = pairs, total**2 / ((n - 1) * (n - 2)), -2 / (n - 2) * both
         hsic = sum(terms)
         rounding = n * np.finfo(np.float64).eps * sum(map(abs, terms))
-        if hsic <= rounding + float(np.square(self.mask * self.errors).sum()):
+        if hsic <= rounding + float(np.square(found.weights * self.errors).sum()):
             raise DegenerateError(
                 f"cknna: the unbiased HSIC of {name}'s neighbourhoods with themselves is not above 0, "
                 "so there is nothing to divide by; use a larger k or more samples"
             )
         return float(np.sqrt(hsic))
+
+    def _sums(self, values: Vector) -> tuple[float, float, float]:
+        """Return tr(AA) and the sums of A and of AA, for a matrix A with these values at the neighbours."""
+        n, found = self.neighbors.n, self.neighbors
+        if n <= GRAM_LIMIT:
+            own = found.dense(values)
+            return float(np.vdot(own, own.T)), float(own.sum()), float(own.sum(axis=0) @ own.sum(axis=1))
+        back = found.find(found.columns * n + found.rows)
+        columns, rows = np.bincount(found.columns, values, n), np.bincount(found.rows, values, n)
+        return float(values @ _or_zero(values, back)), float(values.sum()), float(columns @ rows)
 
 
 def _numerators(x: _Local, y: _Local, permutations: Indices) -> Vector:
@@ -159,26 +174,33 @@ def _numerators(x: _Local, y: _Local, permutations: Indices) -> Vector:
 
     Only x's neighbours have to be looked up on the other side, and few of them are neighbours there, too.
     """
-    n = len(x.mask)
-    rows, columns = np.nonzero(x.mask)
-    mask, kernel, back = x.mask[rows, columns], x.kernel[rows, columns], x.mask[columns, rows]
+    here, there = x.neighbors, y.neighbors
+    n, rows, columns = here.n, here.rows, here.columns
+    find = there.find if len(permutations) < MANY else there.table().take
+    back = _or_zero(here.weights, here.find(columns * n + rows))
     result = np.empty(len(permutations))
     for number, p in enumerate(permutations):
-        there = y.mask[p[rows], p[columns]]
-        common = np.flatnonzero(there)
-        i, j = rows[common], columns[common]
-        both = mask[common] * there[common]
-        left = both * kernel[common]
-        right = both * y.kernel[p[i], p[j]]
+        at = find(p[rows] * n + p[columns])
+        common = np.flatnonzero(at >= 0)
+        at, i, j = at[common], rows[common], columns[common]
+        both = here.weights[common] * there.weights[at]
+        left = both * here.products[common]
+        right = both * there.products[at]
         # The transposed entry of M∘L is 0 unless the two rows are each other's neighbours.
-        mutual = left * back[common] * y.mask[p[j], p[i]] * y.kernel[p[j], p[i]]
+        turned = find(p[j] * n + p[i])
+        mutual = left * back[common] * _or_zero(there.weights, turned) * _or_zero(there.products, turned)
         product = np.bincount(j, left, n) @ np.bincount(i, right, n)
         result[number] = mutual.sum() + left.sum() * right.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * product
     return result
 
 
+def _or_zero(values: Vector, at: Indices) -> Vector:
+    """Return the values at these positions, and 0 for position −1."""
+    return np.where(at < 0, 0.0, values[at])
+
+
 def _cknnas(x: ArrayLike, y: ArrayLike, permutations: Indices | None, k: int | None) -> Vector:
-    a, b = check_pair(x, y, 5)
+    a, b = pair_to_center(x, y, 5)
     chosen = check_k(k, len(a), MIN_K)
     side_x, side_y = _Local.of(a, chosen, "x"), _Local.of(b, chosen, "y")
     scale = side_x.norm("x") * side_y.norm("y")  # re-pairing does not change it

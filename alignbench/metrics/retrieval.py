@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignbench.errors import DegenerateError, InputError
-from alignbench.metrics.checks import as_matrix
+from alignbench.metrics.checks import as_matrix, as_unchecked_matrix, check_finite
 from alignbench.rows import unit_rows
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CUTS = (1, 5, 10)
 TIE = 1e-13  # rounding of a sum of some thousand products, as a share of the largest possible sum
+BLOCK = 100_000  # scores that are compared at once, so that they stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,41 @@ def _query(scores: Matrix, positive: NDArray[np.bool_], tie: float) -> tuple[int
     return above, first_hit(int(tied.sum()), int((tied & positive).sum()))
 
 
+def _ranks_without_ties(scores: Matrix, right: NDArray[np.bool_] | None) -> tuple[Matrix, NDArray[np.bool_]]:
+    """Return the rank of each query's best positive [q], and whether no other candidate is near its score.
+
+    Args:
+        scores: [q, n].
+        right: the mask of right candidates [q, n]; None for the diagonal.
+
+    Raises:
+        InputError: scores are not finite.
+    """
+    ranks, alone = np.empty(len(scores)), np.empty(len(scores), dtype=bool)
+    step = max(1, BLOCK // scores.shape[1])
+    for start in range(0, len(scores), step):
+        rows = slice(start, start + step)
+        block = scores[rows]
+        largest = np.maximum(block.max(axis=1), -block.min(axis=1))
+        if not np.isfinite(largest).all():
+            check_finite(scores, "similarity")
+        if right is None:
+            best = np.diagonal(block, offset=start)
+        else:
+            best = np.where(right[rows], block, -np.inf).max(axis=1)
+        margin = 2 * TIE * largest  # wider than the reach of a tie
+        above = _count(block > (best + margin)[:, None])
+        alone[rows] = _count(block >= (best - margin)[:, None]) == above + 1
+        ranks[rows] = above + 1
+    return ranks, alone
+
+
+def _count(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the number of True in each row."""
+    counts: NDArray[np.intp] = np.bitwise_count(np.packbits(mask, axis=1)).sum(axis=1, dtype=np.intp)
+    return counts
+
+
 def retrieval(
     similarity: ArrayLike, positives: ArrayLike | None = None, *, cuts: Sequence[int] = CUTS
 ) -> Retrieval:
@@ -110,23 +146,24 @@ def retrieval(
     Source:
         McSherry and Najork (2008), ECIR, for ranks in expectation over ties.
     """
-    scores = as_matrix(similarity, "similarity")
+    scores = as_unchecked_matrix(similarity, "similarity")
     q, n = scores.shape
     if positives is None and q != n:
         raise InputError(f"positives: [q, n] = [{q}, {n}] is not square, so say which candidates are right")
-    right = np.eye(n, dtype=bool) if positives is None else np.asarray(positives, dtype=bool)
-    if right.shape != scores.shape:
+    right = None if positives is None else np.asarray(positives, dtype=bool)
+    if right is not None and right.shape != scores.shape:
         raise InputError(f"positives: expected shape {scores.shape}, as similarity, got {right.shape}")
     if min(cuts, default=0) < 1:
         raise InputError(f"cuts: expected numbers from 1 on, got {tuple(cuts)}")
-    counts = right.sum(axis=1)
+    counts = np.ones(q, dtype=np.intp) if right is None else right.sum(axis=1)
     if not counts.all():
         raise DegenerateError(f"positives: query {int(np.argmin(counts))} has none; leave it out")
-    ties = _ties(scores)
-    hits = {k: np.empty(q) for k in cuts}
-    reciprocal, ranks = np.empty(q), np.empty(q)
-    for row in range(q):
-        above, places = _query(scores[row], right[row], float(ties[row]))
+    ranks, alone = _ranks_without_ties(scores, right)
+    hits = {k: (ranks <= k).astype(np.float64) for k in cuts}
+    reciprocal: Matrix = 1 / ranks
+    for row in np.flatnonzero(~alone):
+        positive = np.arange(n) == row if right is None else right[row]
+        above, places = _query(scores[row], positive, TIE * float(np.abs(scores[row]).max()))
         at = above + np.arange(1, len(places) + 1)
         reciprocal[row], ranks[row] = places @ (1 / at), places @ at
         for k in cuts:

@@ -8,9 +8,10 @@ import numpy as np
 
 from alignbench.errors import DegenerateError
 from alignbench.metrics.base import METRICS, NullModel
-from alignbench.metrics.checks import bounded, check_pair
-from alignbench.metrics.distances import Points, rounding_of, squared_distances
-from alignbench.metrics.kernels import INVARIANCES
+from alignbench.metrics.blocks import products_of_rows
+from alignbench.metrics.checks import bounded, pair_to_center
+from alignbench.metrics.distances import Points, rounding_of, to_squared_distances
+from alignbench.metrics.kernels import GRAM_LIMIT, INVARIANCES
 from alignbench.metrics.nulls import matched_products, within_class_mean
 from alignbench.metrics.permuted import ProductMoments, kernel_product
 
@@ -28,36 +29,71 @@ def average_ranks(values: Matrix, errors: Matrix | None = None) -> Matrix:
         errors: the largest rounding error of each value [m]: two successive values whose difference is within
             the sum of both errors are tied. By default, 0.
     """
-    order = np.argsort(values, kind="stable")
+    order = np.argsort(values)
     gaps = np.diff(values[order])
-    reach = 0.0 if errors is None else errors[order][1:] + errors[order][:-1]
-    starts = np.concatenate(([True], gaps > reach))
-    tie = np.cumsum(starts) - 1
-    counts = np.bincount(tie)
-    last = np.cumsum(counts)
-    ranks = np.empty(len(values))
-    ranks[order] = (last - (counts - 1) / 2)[tie]
+    near = np.flatnonzero(gaps <= (0.0 if errors is None else 2 * errors.max()))
+    if errors is not None:
+        near = near[gaps[near] <= errors[order[near]] + errors[order[near + 1]]]
+    del gaps
+    ranks: Matrix = np.empty(len(values))
+    if len(near) == 0:
+        ranks[order] = np.arange(1, len(values) + 1)
+        return ranks
+    starts = np.ones(len(values), dtype=bool)
+    starts[near + 1] = False
+    first = np.flatnonzero(starts)
+    counts = np.diff(first, append=len(values))
+    ranks[order] = np.repeat(first + (counts + 1) / 2, counts)
     return ranks
 
 
-def _rank_matrix(x: Matrix, name: str) -> Matrix:
-    """Return the centred ranks of all distances as a symmetric matrix of unit norm with zero diagonal."""
-    upper = np.triu_indices(len(x), 1)
-    points = Points.of(x, name)
-    squared = squared_distances(points)
-    ranks = average_ranks(squared[upper], rounding_of(squared, points)[upper])
+def _upper_distances(points: Points) -> tuple[Matrix, Matrix]:
+    """Return the squared distances row by row of the upper triangle, and the rounding error of each."""
+    n = len(points.sizes)
+    squared, errors = np.empty(n * (n - 1) // 2), np.empty(n * (n - 1) // 2)
+    filled = 0
+    for rows, products in products_of_rows(points.centered):
+        some, others = points.take(rows), points.take(slice(rows.start, None))
+        block = products[:, rows.start :]
+        to_squared_distances(block, some, others, 0)
+        rounding = rounding_of(block, some, others)
+        for number in range(len(block)):
+            end = filled + block.shape[1] - number - 1
+            squared[filled:end] = block[number, number + 1 :]
+            errors[filled:end] = rounding[number, number + 1 :]
+            filled = end
+    return squared, errors
+
+
+def _ranks(x: Matrix, name: str) -> tuple[Matrix, float]:
+    """Return the centred ranks of all distances, row by row of the upper triangle, and their norm."""
+    ranks = average_ranks(*_upper_distances(Points.of(x, name)))
     ranks -= ranks.mean()
     norm = float(np.linalg.norm(ranks))
     if norm == 0:
         raise DegenerateError(f"rsa: {name}'s distances are all equal, so they have no order to compare")
+    return ranks, norm
+
+
+def _rank_matrix(x: Matrix, name: str) -> Matrix:
+    """Return the centred ranks of all distances as a symmetric matrix of unit norm with zero diagonal."""
+    ranks, norm = _ranks(x, name)
     matrix = np.zeros((len(x), len(x)))
-    matrix[upper] = ranks / (norm * np.sqrt(2))
+    matrix[np.triu_indices(len(x), 1)] = ranks / (norm * np.sqrt(2))
     return matrix + matrix.T
 
 
 def _sides(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
-    a, b = check_pair(x, y, 4)
+    a, b = pair_to_center(x, y, 4)
     return _rank_matrix(a, "x"), _rank_matrix(b, "y")
+
+
+def _correlation(x: ArrayLike, y: ArrayLike) -> float:
+    a, b = pair_to_center(x, y, 4)
+    if len(a) <= GRAM_LIMIT:
+        return float(np.vdot(*_sides(a, b)))
+    (of_x, norm_x), (of_y, norm_y) = _ranks(a, "x"), _ranks(b, "y")
+    return float(of_x @ of_y) / (norm_x * norm_y)
 
 
 def _draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -111,4 +147,4 @@ def rsa(x: ArrayLike, y: ArrayLike) -> float:
     Source:
         Kriegeskorte, Mur, Bandettini (2008), Frontiers in Systems Neuroscience 2:4.
     """
-    return bounded(float(np.vdot(*_sides(x, y))), (-1, 1), "rsa")
+    return bounded(_correlation(x, y), (-1, 1), "rsa")

@@ -144,7 +144,7 @@ def test_a_direction_near_the_mean_counts_however_far_others_are() -> None:
 def test_the_error_of_a_distance_is_of_its_own_size() -> None:
     points = Points.of(outlier()[0])
     squared = squared_distances(points)
-    exact = squareform(pdist(points.given, "sqeuclidean"))
+    exact = squareform(pdist(points.scale * points.given, "sqeuclidean"))
     error = rounding_of(squared, points)
     assert (np.abs(squared - exact) <= error).all()
     off = ~np.eye(len(squared), dtype=bool)
