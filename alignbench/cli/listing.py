@@ -10,6 +10,7 @@ from alignbench.types import TOYS
 from alignbench.units import count_text, size_text
 from alignbench.weights.custom import Custom
 from alignbench.weights.facts import Facts, facts_of_files, published
+from alignbench.weights.packages import PackageSource
 
 if TYPE_CHECKING:
     import argparse
@@ -105,10 +106,13 @@ def _models(
     sources: Mapping[str, str],
     resolve: Callable[..., Encoder | LLM | Custom],
 ) -> list[str]:
-    rows = []
+    rows, to_install = [], []
     for name in dict.fromkeys((*registered, *sources)):
         try:
-            rows.append((name, *_row(resolve(name, sources=sources))))
+            handle = resolve(name, sources=sources)
+            rows.append((name, *_row(handle)))
+            if isinstance(handle.source, PackageSource) and handle.source.held() is None:
+                to_install.append(f"{name}: {handle.source.package.install}")
         except AlignbenchError as error:
             rows.append((name, *[""] * 6, str(error)))
     head = (noun, "family", "width", "params", "size", "licence", "here", "weights")
@@ -117,6 +121,7 @@ def _models(
         *table(head, rows, numbers=("width", "params", "size")),
         f"params: of the {counted}; size: of the weight files that are here or would be downloaded; "
         f"{_UNKNOWN}: unknown",
+        *to_install,
     ]
 
 
