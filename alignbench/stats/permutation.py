@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ENOUGH = 10  # so many drawn scores that are as good as the score end sequential drawing
 MOST_SPREAD = 0.2  # above this `spread`, three moments do not describe the tail; see docs/calibration.md
+SMALLEST = 1e-6  # the smallest p of a closed form: further out, nothing says how good it is
 _FIRST = 25  # how many permutations are drawn before sequential drawing looks for the first time
 ROUNDING = 1e-10  # draws closer than this to the score, in its own unit, count as reaching it
 
@@ -103,7 +104,7 @@ def closed_p(score: float, moments: ProductMoments, *, higher_is_better: bool = 
     The tail is that of a Pearson type III distribution with this mean, standard deviation and skewness, or of
     a normal one if the better tail is the shorter one, which makes p too large rather than too small. A score
     with steps is moved by half a step. The moments do not suffice without variance, and if the `spread` is
-    above MOST_SPREAD.
+    above MOST_SPREAD. The smallest p is SMALLEST.
 
     Source:
         Josse, Pagès, Husson (2008), CSDA 53, 82-91.
@@ -116,4 +117,4 @@ def closed_p(score: float, moments: ProductMoments, *, higher_is_better: bool = 
     sign = 1 if higher_is_better else -1
     distance = (sign * (score - moments.mean) - moments.step / 2) / np.sqrt(moments.variance)
     p = float(pearson3.sf(distance, max(0.0, sign * moments.skewness)))
-    return max(p, float(np.finfo(np.float64).tiny))
+    return max(p, SMALLEST)
