@@ -111,7 +111,7 @@ def test_debiased_cka_is_the_loop_over_distinct_indices(n: int, dx: int, dy: int
 def test_debiased_cka_in_features_is_the_one_of_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = sides(200, 12, 30)
     by_kernels = debiased_cka(x, y)
-    monkeypatch.setattr(debiased_module, "GRAM_LIMIT", 10)
+    monkeypatch.setattr(debiased_module, "FEW", 10)
     monkeypatch.setattr(debiased_module, "debiased_kernels", None)
     assert debiased_cka(x, y) == pytest.approx(by_kernels, abs=1e-12)
 
@@ -120,7 +120,7 @@ def test_debiased_cka_falls_back_to_kernels_where_features_cancel(monkeypatch: p
     x, y = sides(60, 59, 59)
     x = np.linalg.qr(x - x.mean(axis=0))[0] + 1e-4 * x  # nearly a simplex: HSIC1 is nearly 0
     by_kernels = debiased_cka(x, y)
-    monkeypatch.setattr(debiased_module, "GRAM_LIMIT", 10)
+    monkeypatch.setattr(debiased_module, "FEW", 10)
     assert debiased_cka(x, y) == pytest.approx(by_kernels, abs=1e-9)
 
 
