@@ -177,14 +177,14 @@ class Embedder:
         place = self._place(self._task_of(model, dataset, output))
         return len(place.lacks(place.holds()))
 
-    def blocks(self, model: Model, dataset: Dataset, rows: int) -> Iterator[Vectors]:
-        """Yield a model's vectors of this many samples at a time, without holding the others: float32 [b, d].
+    def blocks(self, model: Model, dataset: Dataset, rows: int) -> Iterator[Embeddings]:
+        """Yield a model's embeddings of this many samples at a time, without holding the others.
 
         What is missing is computed first and goes to the store, where it is read from. A model that is not
         cached is an exception: all its vectors are held.
 
         Args:
-            model: an encoder, of whose vectors of the images the blocks are, or an LLM, of the texts.
+            model: an encoder, which embeds the images, or an LLM, which embeds the texts.
             dataset: the samples.
             rows: the number of samples in a block; the last one may have fewer.
 
@@ -192,14 +192,15 @@ class Embedder:
             WeightsMissingError, ModelError, DataError: see `images` and `texts`.
         """
         if (file := array_file(model)) is not None:
-            blocks = file.blocks_of(dataset, rows)
+            blocks, arithmetic = file.blocks_of(dataset, rows), ""
         else:
-            task = self._task_of(model, dataset)
-            blocks = self._blocks_of(task, rows)
-        info = info_of(model, "vision")
-        ids = [sample.id for sample in dataset.samples]
+            blocks = self._blocks_of(self._task_of(model, dataset), rows)
+            arithmetic = dtype_of(model, self.device, self.dtype)
+        info = info_of(model, "vision", arithmetic)
+        ids = tuple(sample.id for sample in dataset.samples)
         for start, vectors in zip(range(0, len(ids), rows), blocks, strict=True):
-            yield unit(vectors, ids[start : start + rows], info.name) if info.params["l2"] else vectors
+            of = ids[start : start + rows]
+            yield Embeddings(info, unit(vectors, of, info.name) if info.params["l2"] else vectors, of)
 
     def _task_of(self, model: Model, dataset: Dataset, output: Output = "vectors") -> EmbeddingTask:
         if info_of(model, "vision").side == "text":
