@@ -39,7 +39,8 @@ def written(folder: Path, name: str, rows: int, width: int, number: int) -> Vect
         values[start : start + size] = block / np.linalg.norm(block, axis=1, keepdims=True)
     values.flush()
     del values
-    return np.load(path, mmap_mode="r")
+    mapped: Vectors = np.lib.format.open_memmap(path, mode="r")
+    return mapped
 
 
 def types_of(start: int, size: int) -> NDArray[np.intp]:
