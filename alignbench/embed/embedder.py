@@ -20,6 +20,7 @@ from alignbench.encoders import Encoder
 from alignbench.errors import InputError, LayersMissingError, ModelError
 from alignbench.hidden import Layers, Patches
 from alignbench.llms import LLM
+from alignbench.projectors.patches import grid
 from alignbench.types import Embeddings
 from alignbench.weights.arrays import array_file
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from alignbench.embed.task import EmbeddingTask
     from alignbench.types import ModelInfo
     from alignbench.weights.protocols import ImageModel, Model, TextModel
+
+IMAGES_AT_ONCE = 128  # whose patches are read together: some 100 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +115,14 @@ class Embedder:
         outputs: list[Output] = ["vectors", *(output for output in beside if gives(llm, output))]
         return self._embeddings([text_task(llm, dataset, self.max_tokens, self.device, of) for of in outputs])
 
-    def patches(self, encoder: ImageModel, dataset: Dataset) -> Patches:
+    def patches(self, encoder: ImageModel, dataset: Dataset, most: int | None = None) -> Patches:
         """Return an encoder's patch vectors of a dataset's images, unscaled: float32 [n, p, d].
 
         Args:
             encoder: an Encoder, or any object with `patches(images) -> [n, p, d]`.
             dataset: the samples.
+            most: average the patches of an image over a grid of at most this many cells; those of all images
+                are then never held at once. None for the patches themselves.
 
         Raises:
             WeightsMissingError: a load is needed and the weights are not there.
@@ -126,8 +131,17 @@ class Embedder:
             DataError: an image can't be decoded.
         """
         task = image_task(encoder, dataset, self.batch_size, "patches")
-        info, values = self._vectors_of(task)
-        return Patches(info, values, task.ids)
+        if most is None:
+            info, values = self._vectors_of(task)
+            return Patches(info, values, task.ids)
+        cells, given, start = Stored.empty(len(task.ids)), 0, 0
+        with _of_one_shape(task.name):
+            for block in self._blocks_of(task, IMAGES_AT_ONCE):
+                given = block.shape[1]
+                cells.put(np.arange(start, start + len(block)), grid(block, most))
+                start += len(block)
+        info = info_of(task.model, task.side, dtype_of(task.model, self.device, self.dtype))
+        return Patches(info, cells.values, task.ids, given)
 
     def layers(self, model: Model, dataset: Dataset) -> Layers:
         """Return every hidden layer of an encoder's images or an LLM's texts, unscaled.

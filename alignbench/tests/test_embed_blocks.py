@@ -9,9 +9,11 @@ import pytest
 
 import alignbench as ab
 from alignbench.embed import DamagedShardWarning, Embedder
+from alignbench.embed.cache import rows_per_shard
 from alignbench.embed.task import TEXTS_AHEAD
 from alignbench.errors import AlignbenchWarning, InputError, ModelError, UnknownNameError
 from alignbench.metrics import Moments, linear_cka
+from alignbench.projectors.patches import grid
 from alignbench.tests.embed_fakes import FakeEncoder, FakeLLM, drawings, shards
 
 if TYPE_CHECKING:
@@ -147,3 +149,30 @@ def test_chunks_are_refused_at_once(session: ab.Session, tmp_path: Path) -> None
     assert without_texts.dataset.has_texts
     with pytest.raises(ModelError, match="50 rows"):
         list(without_texts.chunks("x", "mini-llama"))
+
+
+class Patched(FakeEncoder):
+    """Gives 100 patches of 4 numbers of an image, which differ from image to image."""
+
+    def patches(self, images: Sequence[Any]) -> Any:
+        rng = [np.random.default_rng(image.getpixel((0, 0))) for image in images]
+        return np.stack([one.standard_normal((100, 4), dtype=np.float32) for one in rng])
+
+
+def test_patches_are_averaged_as_they_are_read(
+    store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, embedder = drawings(40), Embedder(store)
+    whole_ones = embedder.patches(Patched(), data)
+    monkeypatch.setattr("alignbench.embed.embedder.IMAGES_AT_ONCE", 7)
+    averaged = embedder.patches(Patched(), data, most=16)
+    assert np.array_equal(averaged.values, grid(whole_ones.values, 16))
+    assert (averaged.count, averaged.values.shape) == (100, (40, 16, 4))
+    assert np.array_equal(embedder.patches(Patched(), data, most=100).values, whole_ones.values)
+    assert whole_ones.count == 100
+
+
+def test_a_shard_of_large_rows_has_few_of_them() -> None:
+    assert rows_per_shard(3072) == 256
+    assert rows_per_shard(2**20) == 64
+    assert rows_per_shard(2**40) == 1
