@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     Items = Callable[[dict[str, Any]], list[str]]
 
 _TEXTS_A_BATCH = 32
+# Texts are sorted by length within this many, so that the tokens of a million texts are not held at once and
+# a block of samples lies in few shards.
+TEXTS_AHEAD = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,35 +112,44 @@ def text_task(
                 of = [rows[position] for position in positions]
                 yield of, run(embed, [texts[row] for row in of], name, [ids[row] for row in of], "text")
             return
-        tokens = llm.tokenize([texts[row] for row in rows])
-        if empty := [ids[row] for row, of in zip(rows, tokens, strict=True) if not of]:
-            raise DataError(f"sample {empty[0]!r}: {name} makes no token of its text")
-        if output == "vectors":
-            _say_what_was_cut(llm, [texts[row] for row in rows], tokens)
         forward = llm.forward_layers if output == "layers" and isinstance(llm, LLM) else llm.forward
         fitting = Fitting(forward, name, "texts", len)
-        overhead = overhead_of(resolve_device(device))
-        for positions in text_batches([len(of) for of in tokens], max_tokens, overhead=overhead):
-            of = [rows[position] for position in positions]
-            batch = [tokens[p] for p in positions]
-            yield of, run(fitting, batch, name, [ids[row] for row in of], "text", output)
+        overhead, cut = overhead_of(resolve_device(device)), 0
+        for start in range(0, len(rows), TEXTS_AHEAD):
+            window = rows[start : start + TEXTS_AHEAD]
+            tokens = llm.tokenize([texts[row] for row in window])
+            if empty := [ids[row] for row, of in zip(window, tokens, strict=True) if not of]:
+                raise DataError(f"sample {empty[0]!r}: {name} makes no token of its text")
+            if output == "vectors":
+                cut += _cut(llm, [texts[row] for row in window], tokens)
+            if cut and start + TEXTS_AHEAD >= len(rows):
+                _say_what_was_cut(llm, cut, len(rows))
+            for positions in text_batches([len(of) for of in tokens], max_tokens, overhead=overhead):
+                of = [window[position] for position in positions]
+                batch = [tokens[p] for p in positions]
+                yield of, run(fitting, batch, name, [ids[row] for row in of], "text", output)
 
     return EmbeddingTask(llm, "text", ids, _text_items(texts), encode, output)
 
 
-def _say_what_was_cut(llm: PreparesTexts, texts: Sequence[str], tokens: Sequence[Sequence[int]]) -> None:
-    info = info_of(llm, "text")
-    limit = info.params.get("max_length")
+def _cut(llm: PreparesTexts, texts: Sequence[str], tokens: Sequence[Sequence[int]]) -> int:
+    """Return how many texts were truncated, as far as the model tells."""
+    limit = info_of(llm, "text").params.get("max_length")
     if limit is None or not counts_cut_texts(llm):
-        return
+        return 0
     # Only texts that fill the limit can have been truncated; few have to be tokenized twice.
     full = [text for text, of in zip(texts, tokens, strict=True) if len(of) >= limit]
-    if cut := llm.truncated(full) if full else 0:
-        warnings.warn(
-            f"{info.name}: {cut} of {len(texts)} texts have more than {limit} tokens; the rest was not read",
-            AlignbenchWarning,
-            stacklevel=2,
-        )
+    return llm.truncated(full) if full else 0
+
+
+def _say_what_was_cut(llm: PreparesTexts, cut: int, count: int) -> None:
+    info = info_of(llm, "text")
+    limit = info.params["max_length"]
+    warnings.warn(
+        f"{info.name}: {cut} of {count} texts have more than {limit} tokens; the rest was not read",
+        AlignbenchWarning,
+        stacklevel=2,
+    )
 
 
 def _text_items(texts: Sequence[str]) -> Items:

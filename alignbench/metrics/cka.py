@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from alignbench.metrics.cells import Sample
+
     Matrix = NDArray[np.float64]
 
 
@@ -98,11 +100,16 @@ def _linear_moments(x: Matrix, y: Matrix, codes: NDArray[np.intp] | None) -> Pro
     return kernel_product((side @ side.T for side in centered_sides(x, y, 3)), codes)
 
 
+def _streamed_null(sample: Sample) -> tuple[float, float, float | None]:
+    return *sample.sums.linear_cka_null(), sample.within_mean
+
+
 LINEAR_NULL = NullModel(
     draw=linear_cka_draw,
     exact=linear_cka_null,
     within_mean=linear_cka_within_mean,
     moments=_linear_moments,
+    streamed=_streamed_null,
 )
 
 
@@ -119,6 +126,7 @@ LINEAR_NULL = NullModel(
     interval="jackknife",
     deletions=_linear_deletions,
     squares=5,
+    streamed=lambda sample: sample.sums.linear_cka(),
 )
 def linear_cka(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return linear centred kernel alignment: the similarity structure of pairs that both sides share.
@@ -169,6 +177,12 @@ def calibrated_cka_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) ->
     return (linear_cka_draw(x, y, permutations) - mean) / (1 - mean)
 
 
+def _calibrated_streamed_null(sample: Sample) -> tuple[float, float, float | None]:
+    mean, std = sample.sums.headroom()
+    within = sample.within_mean
+    return 0.0, std / (1 - mean), None if within is None else (within - mean) / (1 - mean)
+
+
 def _calibrated_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) -> Matrix:
     return np.asarray([sums.calibrated_cka() for sums in deletion_sums(x, y, blocks)])
 
@@ -187,10 +201,12 @@ def _calibrated_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp
         exact=_calibrated_null,
         within_mean=_calibrated_within_mean,
         moments=_calibrated_moments,
+        streamed=_calibrated_streamed_null,
     ),
     interval="jackknife",
     deletions=_calibrated_deletions,
     squares=5,
+    streamed=lambda sample: sample.sums.calibrated_cka(),
 )
 def calibrated_cka(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return linear CKA on a scale from chance (0) to identity (1), comparable across n and dimensions.

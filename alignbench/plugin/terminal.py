@@ -135,7 +135,7 @@ def plan(
     seconds: float,
     width: int = 80,
     warned: Sequence[str] = (),
-    gpus: str = "",
+    notes: Sequence[tuple[str, str]] = (),
 ) -> list[str]:
     """Return the plan: what the run loads and downloads, and how long it takes.
 
@@ -147,7 +147,7 @@ def plan(
         seconds: the expected duration.
         width: the largest width of a line.
         warned: warnings about the scores of this run.
-        gpus: how workers share the GPUs; "" if they don't.
+        notes: (heading, sentence) about what many pairs or several GPUs change.
     """
     rows = [("data" if i == 0 else "", line) for i, line in enumerate(dataset.describe())]
     if len(options.config.origin) > 1:
@@ -168,8 +168,7 @@ def plan(
     fetched = size_text(download) if download else "nothing"
     # Most tests take longer with more samples, each in its own way, so the estimate only holds for few.
     bound = "about" if len(dataset) <= 2 * MEASURED_SAMPLES else "at least"
-    if gpus:
-        rows.append(("gpus", gpus))
+    rows += notes
     rows += [("warn", sentence) for sentence in warned]
     rows.append(("plan", f"{plural(tests, 'test')}; download {fetched}; {bound} {duration_text(seconds)}"))
     return [

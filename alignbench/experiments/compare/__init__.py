@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from alignbench.experiments.base import CellResult, Cost, Experiment, Part, Tab, one_score
 from alignbench.experiments.repeats import Repeats, patches_if_read
 from alignbench.projectors import OF_PATCHES
+from alignbench.projectors.patches import MOST_PATCHES
 
 if TYPE_CHECKING:
     from alignbench.experiments.base import Bench
@@ -25,7 +26,7 @@ def projection(bench: Bench, pair: Pair, projector: str) -> CellResult:
     """Return held-out error and cosine of trained projectors, and their loss curves."""
     from alignbench.experiments.compare.projection import project
 
-    patches = bench.patches(pair.x.model) if projector == OF_PATCHES else None
+    patches = bench.patches(pair.x.model, MOST_PATCHES) if projector == OF_PATCHES else None
     scores, curves = project(pair, Repeats.of(bench), projector, patches)
     return CellResult(scores, curves or None, f"losses-{projector}")
 

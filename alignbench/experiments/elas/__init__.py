@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from alignbench.experiments.base import Cost, Experiment, Part
 from alignbench.experiments.repeats import SOLVED_SPLITS, Repeats, patches_if_read
 from alignbench.projectors import OF_PATCHES, loss_of
+from alignbench.projectors.patches import MOST_PATCHES
 
 if TYPE_CHECKING:
     from alignbench.experiments.base import Bench
@@ -18,7 +19,7 @@ def elas(bench: Bench, pair: Pair, projector: str) -> list[Score]:
     from alignbench.experiments.elas.score import elas_score
 
     repeats = Repeats.of(bench, loss_of(projector))
-    patches = bench.patches(pair.x.model) if projector == OF_PATCHES else None
+    patches = bench.patches(pair.x.model, MOST_PATCHES) if projector == OF_PATCHES else None
     return [elas_score(pair, repeats, projector, patches)]
 
 
