@@ -248,6 +248,7 @@ HEAVY = {
 }
 # What computes, trains and draws waits until it is asked for something.
 COMPUTING = {
+    "alignbench.stats",
     "alignbench.embed",
     "alignbench.projectors.fit",
     "alignbench.datasets.synthetic",
