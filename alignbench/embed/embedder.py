@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -237,13 +238,16 @@ class Embedder:
                 self._compute(task, place, known)
 
     def _compute(self, task: EmbeddingTask, place: _Place, known: dict[str, Vectors]) -> None:
-        """Add the vectors that `known` lacks, and store them, one shard at a time."""
+        """Add the vectors that `known` lacks; each shard is stored while the next one is computed."""
         name, rows = task.name, place.lacks(known)
         pending: list[str] = []
+        writes: list[Future[None]] = []
+        writer = ThreadPoolExecutor(1, thread_name_prefix="alignbench-write")
 
         def keep() -> None:
             if pending and place.shelf is not None:
-                place.shelf.write(pending, _stacked([known[item] for item in pending], name))
+                vectors = _stacked([known[item] for item in pending], name)
+                writes.append(writer.submit(place.shelf.write, tuple(pending), vectors))
             pending.clear()
 
         self.progress.start(len(rows), f"{name}: {'images' if task.side == 'vision' else 'texts'}")
@@ -257,7 +261,10 @@ class Embedder:
                 self.progress.advance(len(of))
         finally:
             self.progress.close()
-            keep()  # what was computed before an error or Ctrl-C is valid
+            with writer:
+                keep()  # what was computed before an error or Ctrl-C is valid
+            for write in writes:
+                write.result()
 
 
 @dataclass(frozen=True, slots=True)
