@@ -80,6 +80,27 @@ def test_a_batch_is_the_widest_moment_of_a_layer() -> None:
     assert of(device="cuda:0") > of()
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"mlp_ratio": [4, 4]},
+        {"mlp_ratio": "4"},
+        {"mlp_ratio": float("nan")},
+        {"mlp_ratio": float("inf")},
+        {"mlp_ratio": -1},
+        {"intermediate_size": [400]},
+        {"intermediate_size": -400},
+        {"hidden_act": ["gelu"]},
+        {"hidden_act": {"name": "quick_gelu"}},
+    ],
+)
+def test_a_configuration_that_says_something_odd_is_taken_for_a_usual_one(damage: dict[str, Any]) -> None:
+    def of(config: dict[str, Any]) -> int:
+        return Batch("vision", config, tokens=10).bytes_in(Precision("float32"), "cpu", 100)
+
+    assert of(damage) == of({})
+
+
 def test_an_embedder_asks_for_its_own_batches(tmp_path: Path, store: EmbeddingStore) -> None:
     encoder, llm = resolve(str(tiny.clip(tmp_path / "c"))), resolve_llm(str(tiny.qwen2(tmp_path / "q")))
     few, many = (Embedder(store, "cpu", "float32", n, max_tokens=100 * n) for n in (1, 10))
