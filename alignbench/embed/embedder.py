@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -314,14 +315,20 @@ class Embedder:
     def _compute(
         self, task: EmbeddingTask, place: _Place, there: NDArray[np.bool_], known: Stored | None = None
     ) -> None:
-        """Store the vectors that are not there, one shard at a time, and put them into `known`, if given."""
+        """Store the vectors that are not there, and put them into `known`, if given.
+
+        Each shard is stored while the next one is computed.
+        """
         name, rows_of = task.name, place.lacks(there)
         rows = sorted(of[0] for of in rows_of.values())
         pending: list[tuple[str, Vectors]] = []
+        writes: list[Future[None]] = []
+        writer = ThreadPoolExecutor(1, thread_name_prefix="alignbench-write")
 
         def keep() -> None:
             if pending and place.shelf is not None:
-                place.shelf.write([item for item, _ in pending], np.stack([vector for _, vector in pending]))
+                items, vectors = [item for item, _ in pending], np.stack([vector for _, vector in pending])
+                writes.append(writer.submit(place.shelf.write, items, vectors))
             pending.clear()
 
         self.progress.start(len(rows), f"{name}: {'images' if task.side == 'vision' else 'texts'}")
@@ -341,7 +348,10 @@ class Embedder:
                 self.progress.advance(len(of))
         finally:
             self.progress.close()
-            keep()  # what was computed before an error or Ctrl-C is valid
+            with writer:
+                keep()  # what was computed before an error or Ctrl-C is valid
+            for write in writes:
+                write.result()
 
 
 @contextmanager

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from alignbench.datasets import load_mixed
-from alignbench.embed import Embedder, EmbeddingStore
+from alignbench.embed import Embedder, EmbeddingStore, Shelf
 from alignbench.embed.batches import image_batches, threads_of
+from alignbench.embed.cache import ROWS_PER_SHARD
 from alignbench.encoders import Encoder, resolve
-from alignbench.tests.embed_fakes import FakeEncoder, drawings, expected_images
+from alignbench.tests.embed_fakes import FakeEncoder, drawings, expected_images, shards
 from alignbench.weights.transfer import sent
 
 if TYPE_CHECKING:
@@ -49,6 +50,38 @@ def test_the_next_batch_is_staged_while_one_is_computed(store: EmbeddingStore) -
     assert np.array_equal(found.values, expected_images(data))
     assert all(name.startswith("alignbench-stage") for name in encoder.stagers)
     assert encoder.batches == [8, 8, 4]
+
+
+def test_a_shard_is_written_while_the_next_is_computed_and_an_error_of_writing_is_the_runs(
+    store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = threading.Event()
+
+    class Counts(FakeEncoder):
+        def forward(self, batch: Sequence[Any]) -> Any:
+            if self.batches:
+                second.set()
+            return super().forward(batch)
+
+    write = Shelf.write
+
+    def waits(self: Shelf, items: Sequence[str], vectors: Any) -> None:
+        assert second.wait(timeout=10), "the second shard waits for the first one's disk"
+        write(self, items, vectors)
+
+    monkeypatch.setattr(Shelf, "write", waits)
+    data = drawings(ROWS_PER_SHARD + 8)
+    found = Embedder(store, batch_size=ROWS_PER_SHARD).images(Counts(), data)
+    assert np.array_equal(found.values, expected_images(data))
+    assert len(shards(store)) == 2
+
+    def fails(self: Shelf, items: Sequence[str], vectors: Any) -> None:
+        raise RuntimeError("the disk is gone")
+
+    monkeypatch.setattr(Shelf, "write", fails)
+    with pytest.raises(RuntimeError, match="the disk is gone"):
+        Embedder(EmbeddingStore(None)).images(FakeEncoder(), drawings(3))
+    assert not [of.name for of in threading.enumerate() if of.name.startswith("alignbench-")]
 
 
 def test_a_batch_of_one_more_is_a_batch_of_its_own() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from alignbench.embed import Embedder, EmbeddingStore
 from alignbench.encoders import resolve
 from alignbench.llms import resolve as resolve_llm
-from alignbench.plugin.terminal import PendingModel
+from alignbench.plugin.terminal import PendingModel, plan
 from alignbench.tests import tiny_models as tiny
 from alignbench.tests.embed_fakes import FakeEncoder
 from alignbench.types import ModelInfo
@@ -19,6 +20,14 @@ from alignbench.weights.precision import Precision
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+class Drawings(list[str]):
+    """What a plan asks of data."""
+
+    def describe(self) -> list[str]:
+        return self[:1]
+
 
 FAMILIES: dict[str, tuple[Any, Any]] = {
     "clip": (tiny.clip, resolve),
@@ -80,6 +89,27 @@ def test_a_batch_is_the_widest_moment_of_a_layer() -> None:
     assert of(device="cuda:0") > of()
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"mlp_ratio": [4, 4]},
+        {"mlp_ratio": "4"},
+        {"mlp_ratio": float("nan")},
+        {"mlp_ratio": float("inf")},
+        {"mlp_ratio": -1},
+        {"intermediate_size": [400]},
+        {"intermediate_size": -400},
+        {"hidden_act": ["gelu"]},
+        {"hidden_act": {"name": "quick_gelu"}},
+    ],
+)
+def test_a_configuration_that_says_something_odd_is_taken_for_a_usual_one(damage: dict[str, Any]) -> None:
+    def of(config: dict[str, Any]) -> int:
+        return Batch("vision", config, tokens=10).bytes_in(Precision("float32"), "cpu", 100)
+
+    assert of(damage) == of({})
+
+
 def test_an_embedder_asks_for_its_own_batches(tmp_path: Path, store: EmbeddingStore) -> None:
     encoder, llm = resolve(str(tiny.clip(tmp_path / "c"))), resolve_llm(str(tiny.qwen2(tmp_path / "q")))
     few, many = (Embedder(store, "cpu", "float32", n, max_tokens=100 * n) for n in (1, 10))
@@ -108,4 +138,11 @@ def test_the_plan_says_what_a_large_model_takes(
     work: dict[str, Any], memory: int, gpus: int, said: str
 ) -> None:
     info = ModelInfo("l", "text", "llama", "here", "pretrained")
-    assert PendingModel(info, Location("here"), **work, memory=memory, gpus=gpus).place == said
+    model = PendingModel(info, Location("here"), **work, memory=memory, gpus=gpus)
+    assert model.place == said
+    options: Any = SimpleNamespace(config=SimpleNamespace(origin=("packaged",)))
+    data: Any = Drawings(["90 drawings"] * 90)
+    lines = plan(options, data, [model], 3, 60.0, 120, gpus="each of 2 workers uses one of 2 GPUs, in turn")
+    assert f"model  l: pretrained, {model.todo}{said}" in lines
+    assert "gpus   each of 2 workers uses one of 2 GPUs, in turn" in lines
+    assert not any(line.startswith("gpus") for line in plan(options, data, [model], 3, 60.0))

@@ -27,7 +27,7 @@ _USUAL_RATIO = 4  # of the inner width of a layer to its width
 # (`python -m alignbench.measure gpu`): of the layer's inner width, more where one of its parts is multiplied
 # by another, and of the model's width.
 _INNER_ARRAYS, _INNER_ARRAYS_GATED = 2, 3
-_GATED = frozenset({"quick_gelu"})
+_GATED = "quick_gelu"
 _ARRAYS = 4
 # Libraries of a GPU take this much for themselves: what cuBLAS takes for its products on Hopper.
 _WORKSPACE = 32 * 2**20
@@ -129,9 +129,12 @@ class Batch:
             width: the model's width.
         """
         own = side_of(self.config, {}, self.kind).config
-        inner = next((int(own[name]) for name in _INNER if type(own.get(name)) is int), 0)
-        inner = inner or round(width * float(own.get("mlp_ratio") or _USUAL_RATIO))
-        gated = self.kind == "text" or own.get("hidden_act") in _GATED
+        ratio = own.get("mlp_ratio")
+        if not (isinstance(ratio, int | float) and 0 < ratio < math.inf):
+            ratio = _USUAL_RATIO
+        sizes = [own[name] for name in _INNER if type(own.get(name)) is int and own[name] > 0]
+        inner = sizes[0] if sizes else width * ratio
+        gated = self.kind == "text" or own.get("hidden_act") == _GATED
         products, others = _BYTES[precision.autocast or precision.weights], _BYTES[precision.weights]
         widest = (_INNER_ARRAYS_GATED if gated else _INNER_ARRAYS) * inner * products
         layer = self.tokens * (widest + _ARRAYS * width * others)
