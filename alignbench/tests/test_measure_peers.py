@@ -85,9 +85,8 @@ def test_the_goal_is_the_fastest_peer_or_the_bare_products(
     bare_spread = None if bare is None else Spread.of([bare])
     result = peers.Result(1.0, "numpy", Spread.of([ratio]), bare_spread, 15, None)
     assert result.reached is reached
-    text = peers.report({"linear_cka": result})
-    assert ("linear_cka *" in text) is not reached
-    assert f"{int(reached)} of 1 reach the goal" in text
+    assert ("linear_cka *" in peers.row("linear_cka", result)) is not reached
+    assert f"{int(reached)} of 1 reach the goal" in peers.verdict([result])
 
 
 def test_a_package_that_cannot_be_installed_is_named_and_left_out(

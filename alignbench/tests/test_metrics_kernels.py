@@ -13,6 +13,7 @@ from scipy.stats import rankdata, spearmanr
 
 from alignbench.metrics import blocks, calibrated_cka, debiased_cka, linear_cka, rbf_cka, rsa, sums
 from alignbench.metrics import cka_debiased as debiased_module
+from alignbench.metrics.checks import standardized
 from alignbench.metrics.distances import Points, rounding_of, squared_distances
 from alignbench.metrics.kernels import doubly_centered, rbf_kernel
 from alignbench.metrics.rsa import average_ranks
@@ -44,10 +45,11 @@ def test_few_and_many_rows_take_forms_with_the_same_value(
     assert score(x, y) == pytest.approx(value, rel=1e-12)
 
 
-def test_with_fewer_rows_than_columns_no_product_of_columns_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_fewer_rows_than_columns_gram_matrices_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sums, "FEW", 10)
-    x, y = sides(50, 400, 400)
-    assert peak(lambda: linear_cka(x, y)) < 400 * 400 * 8
+    for n, by_rows in ((50, True), (119, True), (120, False)):
+        a, b = (standardized(side) for side in sides(n, 80, 40))
+        assert (sums.LinearSums.of_features(a, b) == sums.LinearSums.of_kernels(a @ a.T, b @ b.T)) is by_rows
 
 
 def plain_ranks(values: Matrix, errors: Matrix) -> Matrix:

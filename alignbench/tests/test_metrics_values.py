@@ -260,3 +260,35 @@ def test_every_pair_metric_refuses_a_bad_value_on_either_side(name: str, bad: fl
         broken[number, 17, 3] = bad
         with pytest.raises(InputError, match=r"[xy]: 1 of 240 values are NaN or infinite .* row 17"):
             METRICS.get(name).fn(*broken)
+
+
+def plain_cknna(x: np.ndarray, y: np.ndarray, k: int) -> float:
+    """CKNNA from masks [n, n] of whole numbers, whose products are exact, so that ties are equal numbers."""
+    n, kernels, masks = len(x), [], []
+    for side in (x, y):
+        kernel = side @ side.T
+        np.fill_diagonal(kernel, -np.inf)
+        border = np.sort(kernel, axis=1)[:, -k, None]
+        nearer, tied = kernel > border, kernel == border
+        left = k - nearer.sum(axis=1, keepdims=True)
+        masks.append(nearer + tied * left / tied.sum(axis=1, keepdims=True))
+        np.fill_diagonal(kernel, 0)
+        kernels.append(kernel)
+
+    def hsic(a: np.ndarray, b: np.ndarray) -> float:
+        pairs = np.trace(a @ b) - 2 / (n - 2) * (a @ b).sum()
+        return float(pairs + a.sum() * b.sum() / ((n - 1) * (n - 2)))
+
+    own = [hsic(mask * kernel, mask * kernel) for mask, kernel in zip(masks, kernels, strict=True)]
+    both = masks[0] * masks[1]
+    return hsic(both * kernels[0], both * kernels[1]) / float(np.sqrt(own[0] * own[1]))
+
+
+@pytest.mark.parametrize("limit", [10, 2000])
+def test_cknna_with_shared_places_is_that_of_whole_masks(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbors, "GRAM_LIMIT", limit)
+    rng = np.random.default_rng(0)
+    x = rng.integers(-3, 4, size=(70, 4)).astype(float)
+    y = x + rng.integers(-1, 2, size=(70, 4))
+    for k in (2, 7):
+        assert cknna(x, y, k=k) == pytest.approx(plain_cknna(x, y, k), rel=1e-12)

@@ -84,12 +84,14 @@ def main(argv: list[str]) -> int:
             for n in options.n:
                 for dx, dy in options.widths:
                     print(f"\nn = {n:,}, widths {dx:,} and {dy:,}, {plural(options.rounds, 'round')}\n")
+                    print(table(HEAD, []), flush=True)
                     inputs = Inputs.drawn(n, dx, dy)
-                    results = {
-                        name: compare(chosen[name], inputs, options.rounds, partial(_peak, name, n, dx, dy))
-                        for name in options.only
-                    }
-                    print(report(results), flush=True)
+                    results = []
+                    for name in options.only:
+                        peak = partial(_peak, name, n, dx, dy)
+                        results.append(compare(chosen[name], inputs, options.rounds, peak))
+                        print(row(name, results[-1]), flush=True)
+                    print(f"\n{verdict(results)}")
     return 0
 
 
@@ -141,23 +143,25 @@ def equal_digits(a: float, b: float) -> int:
     return MOST_DIGITS if gap == 0 else max(0, min(MOST_DIGITS, math.floor(-math.log10(gap))))
 
 
-def report(results: dict[str, Result]) -> str:
-    """Return the table of one n and two widths; a star marks what misses the goal."""
-    rows = [
-        [
-            name if result.reached else f"{name} *",
-            f"{result.seconds:.3f}",
-            result.peer,
-            str(result.ratio),
-            "–" if result.bare is None else str(result.bare),
-            str(result.digits),
-            "–" if result.peak is None else f"{result.peak:.0f}",
-        ]
-        for name, result in results.items()
+def row(name: str, result: Result) -> str:
+    """Return the row of one score; a star marks what misses the goal."""
+    cells = [
+        name if result.reached else f"{name} *",
+        f"{result.seconds:.3f}",
+        result.peer,
+        str(result.ratio),
+        "–" if result.bare is None else str(result.bare),
+        str(result.digits),
+        "–" if result.peak is None else f"{result.peak:.0f}",
     ]
-    late = sum(not result.reached for result in results.values())
+    return table(HEAD, [cells]).splitlines()[-1]
+
+
+def verdict(results: Sequence[Result]) -> str:
+    """Return how many scores reach the goal."""
+    reached = sum(result.reached for result in results)
     goal = f"at most {GOAL} of the fastest peer, or {GOAL_BARE} of the bare products"
-    return f"{table(HEAD, rows)}\n\n{len(results) - late} of {len(results)} reach the goal: {goal}"
+    return f"{reached} of {len(results)} reach the goal: {goal}"
 
 
 def peak_of(contest: Contest, n: int, dx: int, dy: int) -> float | None:
