@@ -42,7 +42,7 @@ def measure(options: argparse.Namespace) -> None:
     for name in METRICS:
         metric, row = METRICS.get(name), []
         for pair in pairs:
-            if len(pair) > 30_000 and not streams(metric, len(pair), (pair.x.dim, pair.y.dim)):
+            if len(pair) > 30_000 and not streams(metric, len(pair)):
                 break
             if metric.memory(len(pair), 0) > _MOST_BYTES and metric.streamed is None:
                 break
@@ -81,4 +81,5 @@ def _exponent(row: list[tuple[int, float, float]], column: int) -> str:
     )
     if len(points) < 2:
         return "?"
-    return f"{np.polyfit(*np.log(points.T), 1)[0]:.1f}"
+    n, cost = np.log(points.T)
+    return f"{np.polyfit(n, cost, 1)[0]:.1f}"
