@@ -328,6 +328,8 @@ class Embedder:
         def keep() -> None:
             if pending and place.shelf is not None:
                 items, vectors = [item for item, _ in pending], np.stack([vector for _, vector in pending])
+                if writes:  # at most one shard waits for the disk
+                    writes.pop().result()
                 writes.append(writer.submit(place.shelf.write, items, vectors))
             pending.clear()
 

@@ -228,8 +228,7 @@ class Collector:
         toys = toy_warnings(scored, dataset.origin)
         width, warned = self.printer.width, [*self.session.copies, *toys]
         metrics = [METRICS.get(name) for name in METRICS if name in named_in(demand.tests, tuple(METRICS))]
-        dims = tuple(model.size.width or 0 for model in models if model.size is not None)
-        notes = [("score", sentence) for sentence in plan_of(metrics, dataset.n_groups, dims)]
+        notes = [("score", sentence) for sentence in plan_of(metrics, dataset.n_groups)]
         if gpus := shared_gpus(self._workers_asked, options.device):
             notes.append(("gpus", gpus))
         self.printer.lines(plan(options, dataset, models, len(demand.tests), seconds, width, warned, notes))

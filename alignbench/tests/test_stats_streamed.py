@@ -197,12 +197,12 @@ def test_many_pairs_are_scored_from_moments_or_of_a_sample_that_is_flagged() -> 
 @pytest.mark.usefixtures("few_are_many")
 def test_the_plan_says_what_each_metric_does() -> None:
     metrics = [METRICS.get(name) for name in ("linear_cka", "rsa", "ridge_r2")]
-    assert plan_of(metrics, 900, (4, 4)) == [
+    assert plan_of(metrics, 900) == [
         "of a sample of 300 of 900 groups (flag subsampled): rsa",
         "of a sample of 400 of 900 groups (flag subsampled): ridge_r2",
     ]
-    assert plan_of(metrics, 1500, (4, 4))[0] == "from moments of all 1,500 pairs, in one pass: linear_cka"
-    assert plan_of(metrics, 100, (4, 4)) == []
+    assert plan_of(metrics, 1500)[0] == "from moments of all 1,500 pairs, in one pass: linear_cka"
+    assert plan_of(metrics, 100) == []
 
 
 @pytest.mark.usefixtures("few_are_many")
