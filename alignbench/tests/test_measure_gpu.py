@@ -18,7 +18,7 @@ import torch
 from alignbench.errors import ConfigError
 from alignbench.workshop.measure import gpu
 from alignbench.workshop.measure._allocated import peak_of
-from alignbench.workshop.measure._gpu_bench import smallest_cosine
+from alignbench.workshop.measure._gpu_lab import smallest_cosine
 from alignbench.workshop.measure._gpu_models import SHAPES
 from alignbench.workshop.measure._steps import Finding, Step, run_steps
 

@@ -13,17 +13,18 @@ import torch
 
 from alignbench.arrays import score_arrays
 from alignbench.datasets import load_mixed
+from alignbench.encoders import Encoder
 from alignbench.encoders import resolve as resolve_encoder
 from alignbench.errors import AlignbenchWarning
 from alignbench.llms import resolve as resolve_llm
 from alignbench.workshop.measure._embed_contenders import PinnedModel
-from alignbench.workshop.measure._gpu_bench import smallest_cosine
+from alignbench.workshop.measure._gpu_lab import smallest_cosine
 from alignbench.workshop.measure._steps import Finding, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from alignbench.workshop.measure._gpu_bench import Bench
+    from alignbench.workshop.measure._gpu_lab import Lab
 
 LEAST_COSINE = 0.999
 SAME = 1e-4
@@ -39,31 +40,31 @@ LARGE, LARGE_SECONDS = "qwen2.5-7b", 70
 _MINI_ENCODERS, _MINI_LLMS = ("mini-clip", "mini-siglip", "mini-dinov2"), ("mini-llama", "mini-qwen")
 
 
-def steps(bench: Bench) -> list[Step]:
+def steps(lab: Lab) -> list[Step]:
     """Return the steps of this section; what only a GPU can do is not run elsewhere."""
-    scale = 0.1 if bench.small else 1.0
-    needs_cuda = "" if bench.on_cuda else "it needs a CUDA GPU"
+    scale = 0.1 if lab.small else 1.0
+    needs_cuda = "" if lab.on_cuda else "it needs a CUDA GPU"
     needs_bits = needs_cuda or ("" if find_spec("bitsandbytes") else "bitsandbytes is not installed")
     return [
-        Step(_SECTION, "scores of the built-in models", scale * 20, partial(_scores, bench)),
-        Step(_SECTION, "too little memory for a batch", scale * 10, partial(_shortage, bench)),
+        Step(_SECTION, "scores of the built-in models", scale * 20, partial(_scores, lab)),
+        Step(_SECTION, "too little memory for a batch", scale * 10, partial(_shortage, lab)),
         *(
-            Step(_SECTION, f"vectors of {name}", scale * seconds, partial(vectors, bench, name))
+            Step(_SECTION, f"vectors of {name}", scale * seconds, partial(vectors, lab, name))
             for name, seconds in _SECONDS.items()
         ),
-        Step(_SECTION, "4-bit weights", scale * 15, partial(_four_bits, bench), needs_bits),
+        Step(_SECTION, "4-bit weights", scale * 15, partial(_four_bits, lab), needs_bits),
     ]
 
 
-def vectors(bench: Bench, name: str) -> Iterator[Finding]:
+def vectors(lab: Lab, name: str) -> Iterator[Finding]:
     """Compare a model's vectors with the CPU's in two arithmetics, and in batches with each item alone."""
-    reference, items = bench.reference(name), bench.items(name)
+    reference, items = lab.reference(name), lab.items(name)
     for dtype in ("float32", "bfloat16"):
-        with bench.loaded(name, dtype) as model:
-            found = bench.embedded(model, items, dtype)
-            yield _close(f"{name}, {model.effective_dtype(bench.device, dtype)}", found, reference)
+        with lab.loaded(name, dtype) as model:
+            found = lab.embedded(model, items, dtype)
+            yield _close(f"{name}, {model.effective_dtype(lab.device, dtype)}", found, reference)
             if dtype == "float32":
-                alone = bench.embedded(model, items, dtype, batch_size=1, max_tokens=1)
+                alone = lab.embedded(model, items, dtype, batch_size=1, max_tokens=1)
                 what = "each text alone, without padding" if model.side == "text" else "each image alone"
                 yield _close(f"{name}, {what}", alone, found)
 
@@ -73,13 +74,13 @@ def _close(what: str, found: Any, expected: Any) -> Finding:
     return Finding(what, f"{cosine:.6f}", f">= {LEAST_COSINE}", cosine >= LEAST_COSINE, must=True)
 
 
-def _scores(bench: Bench) -> Iterator[Finding]:
-    data = load_mixed(bench.count(30, 6))
+def _scores(lab: Lab) -> Iterator[Finding]:
+    data = load_mixed(lab.count(30, 6))
     groups = [sample.group for sample in data.samples]
     labels = [sample.data_type for sample in data.samples]
     by_device: list[dict[tuple[str, ...], float]] = []
-    for device in ("cpu", bench.device):
-        embed = partial(bench.embedded, items=data, dtype="float32", device=device)
+    for device in ("cpu", lab.device):
+        embed = partial(lab.embedded, items=data, dtype="float32", device=device)
         vision = {name: embed(resolve_encoder(name)) for name in _MINI_ENCODERS}
         text = {name: embed(resolve_llm(name)) for name in _MINI_LLMS}
         found = score_arrays(vision, text, labels, groups, permutations=19)
@@ -106,10 +107,10 @@ def _scores(bench: Bench) -> Iterator[Finding]:
     )
 
 
-def _four_bits(bench: Bench) -> Iterator[Finding]:
+def _four_bits(lab: Lab) -> Iterator[Finding]:
     name = "qwen2.5-1.5b"
-    found = bench.embedded(bench.handle(name, quantization="4bit"), bench.items(name), "auto")
-    cosine = smallest_cosine(found, bench.reference(name))
+    found = lab.embedded(lab.handle(name, quantization="4bit"), lab.items(name), "auto")
+    cosine = smallest_cosine(found, lab.reference(name))
     finite = bool(np.isfinite(found).all())
     yield Finding(f"{name}, 4-bit weights", f"{cosine:.4f}", "finite", finite, must=True)
 
@@ -123,20 +124,20 @@ class _Narrow(PinnedModel):
         """Return the model's vectors of a batch, unless it is too large."""
         if len(batch) > self.most:
             raise torch.OutOfMemoryError("a limit of this measurement")
-        model: Any = self._model
-        return model.forward(batch)
+        assert isinstance(self._model, Encoder)
+        return self._model.forward(batch)
 
 
-def _shortage(bench: Bench) -> Iterator[Finding]:
+def _shortage(lab: Lab) -> Iterator[Finding]:
     name = "clip-vit-l-14"
-    photos = bench.photos(bench.count(64, 6))
+    photos = lab.photos(lab.count(64, 6))
     size = len(photos)
-    with bench.loaded(name, "float32", None if bench.on_cuda else _Narrow) as model:
-        expected = bench.embedded(model, photos, "float32", batch_size=_Narrow.most)
-        room = model.footprint(bench.device, "float32", size // 3).batch
-        with warnings.catch_warnings(record=True) as said, _limited(bench.device, room):
+    with lab.loaded(name, "float32", None if lab.on_cuda else _Narrow) as model:
+        expected = lab.embedded(model, photos, "float32", batch_size=_Narrow.most)
+        room = model.footprint(lab.device, "float32", size // 3).batch
+        with warnings.catch_warnings(record=True) as said, _limited(lab.device, room):
             warnings.simplefilter("always", AlignbenchWarning)
-            found = bench.embedded(model, photos, "float32", batch_size=size)
+            found = lab.embedded(model, photos, "float32", batch_size=size)
     lines = [str(one.message) for one in said if "out of memory" in str(one.message)]
     yield Finding(
         "too little memory for a batch: warnings",

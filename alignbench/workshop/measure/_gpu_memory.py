@@ -14,7 +14,7 @@ from alignbench.workshop.measure._steps import Finding, Step
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from alignbench.workshop.measure._gpu_bench import Bench
+    from alignbench.workshop.measure._gpu_lab import Lab
 
 WITHIN = 0.2
 _SECTION = "Is the plan's memory right? Weights and the largest batch"
@@ -27,30 +27,30 @@ _SECONDS = {
 LARGE_SECONDS = 30
 
 
-def steps(bench: Bench) -> list[Step]:
+def steps(lab: Lab) -> list[Step]:
     """Return the steps of this section."""
-    scale = 0.2 if bench.small else 1.0
+    scale = 0.2 if lab.small else 1.0
     return [
-        Step(_SECTION, f"memory of {name}", scale * seconds, partial(peak, bench, name))
+        Step(_SECTION, f"memory of {name}", scale * seconds, partial(peak, lab, name))
         for name, seconds in _SECONDS.items()
     ]
 
 
-def peak(bench: Bench, name: str) -> Iterator[Finding]:
+def peak(lab: Lab, name: str) -> Iterator[Finding]:
     """Compare the memory of a model's weights and largest batch with what the plan says."""
-    embedder = Embedder(EmbeddingStore(), bench.device, "auto")
-    footprint = embedder.footprint(bench.handle(name))
+    embedder = Embedder(EmbeddingStore(), lab.device, "auto")
+    footprint = embedder.footprint(lab.handle(name))
     assert footprint is not None
-    with bench.loaded(name) as model:
+    with lab.loaded(name) as model:
         if model.side == "text":
             longest = max(model.tokenize(inputs.texts(32)), key=len)
             full = [longest] * (embedder.max_tokens // len(longest))
-            added = peak_of(partial(model.forward, full), bench.device)
+            added = peak_of(partial(model.forward, full), lab.device)
         else:
-            photo = bench.photos(1).samples[0].open_image()
+            photo = lab.photos(1).samples[0].open_image()
             batch = [model.preprocess(photo)] * embedder.batch_size
             # The next batch is on the device while one is computed.
-            added = peak_of(lambda: (model.staged(batch), model.forward(model.staged(batch))), bench.device)
+            added = peak_of(lambda: (model.staged(batch), model.forward(model.staged(batch))), lab.device)
         weights = model.weight_bytes
     measured, expected = weights + added, footprint.total
     off = expected / measured - 1

@@ -25,7 +25,7 @@ Handle = Encoder | LLM
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class Published:
     """A published model's shape.
 
     Args:
@@ -50,13 +50,13 @@ class Shape:
     pooling: str = ""
     weights: torch.dtype = torch.float32
 
-    def small(self) -> Shape:
+    def small(self) -> Published:
         """Return the same architecture with few layers of little width."""
         inner = {} if "mlp_ratio" in self.sizes else {"intermediate_size": 512}
         heads = {"num_key_value_heads": 2, "vocab_size": 8192} if self.side == "text" else {}
         sizes = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, **inner, **heads}
         pixels = {"image_size": 112} if self.pixels else {}
-        return Shape(
+        return Published(
             self.name,
             self.side,
             self.model,
@@ -109,7 +109,7 @@ class Shape:
 
 _VIT_L = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "patch_size": 14}
 SHAPES = (
-    Shape(
+    Published(
         "clip-vit-l-14",
         "vision",
         "CLIPVisionModelWithProjection",
@@ -119,7 +119,7 @@ SHAPES = (
         224,
         "projected",
     ),
-    Shape(
+    Published(
         "siglip-so400m",
         "vision",
         "SiglipVisionModel",
@@ -136,7 +136,7 @@ SHAPES = (
         384,
         "pooler",
     ),
-    Shape(
+    Published(
         "dinov2-l",
         "vision",
         "Dinov2Model",
@@ -146,7 +146,7 @@ SHAPES = (
         224,
         "pooler",
     ),
-    Shape(
+    Published(
         "qwen2.5-1.5b",
         "text",
         "Qwen2Model",
@@ -161,7 +161,7 @@ SHAPES = (
         },
         weights=torch.bfloat16,
     ),
-    Shape(
+    Published(
         "qwen2.5-7b",
         "text",
         "Qwen2Model",

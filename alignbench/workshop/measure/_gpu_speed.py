@@ -15,14 +15,14 @@ from alignbench.experiments.speed.machine import Machine
 from alignbench.experiments.speed.rounds import Effort, measure
 from alignbench.workshop.measure import _embed_contenders as contenders
 from alignbench.workshop.measure import _embed_inputs as inputs
-from alignbench.workshop.measure._gpu_bench import smallest_cosine
+from alignbench.workshop.measure._gpu_lab import smallest_cosine
 from alignbench.workshop.measure._race import race, ratios
 from alignbench.workshop.measure._steps import Finding, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from alignbench.workshop.measure._gpu_bench import Bench
+    from alignbench.workshop.measure._gpu_lab import Lab
 
 OF_BOUND, OVER_OTHERS, OVER_PLAIN = 0.9, 1.5, 1.02
 ROUNDS = 3
@@ -38,33 +38,33 @@ _PLANTED = 1.3  # times as much work
 _GATE_TOLERANCE = 0.1
 
 
-def steps(bench: Bench) -> list[Step]:
+def steps(lab: Lab) -> list[Step]:
     """Return the steps of this section."""
-    scale = 0.2 if bench.small else 1.0
-    no_cuda = "" if bench.on_cuda else "it needs a CUDA GPU: elsewhere, compiling takes longer than it saves"
+    scale = 0.2 if lab.small else 1.0
+    no_cuda = "" if lab.on_cuda else "it needs a CUDA GPU: elsewhere, compiling takes longer than it saves"
     no_others = "" if find_spec("sentence_transformers") else "sentence-transformers is not installed"
     return [
-        Step(_GATE, "the gate's clock", scale * 10, partial(_gate, bench)),
+        Step(_GATE, "the gate's clock", scale * 10, partial(_gate, lab)),
         *(
-            Step(_SECTION, f"images of {name}", scale * 25, partial(_images, bench, name))
-            for name in _ENCODERS[: 1 if bench.small else None]
+            Step(_SECTION, f"images of {name}", scale * 25, partial(_images, lab, name))
+            for name in _ENCODERS[: 1 if lab.small else None]
         ),
-        Step(_SECTION, "texts and a plain loop", scale * 35, partial(_texts, bench, plain=True)),
+        Step(_SECTION, "texts and a plain loop", scale * 35, partial(_texts, lab, plain=True)),
         Step(
             _SECTION,
             "texts and sentence-transformers",
             scale * 35,
-            partial(_texts, bench, plain=False),
+            partial(_texts, lab, plain=False),
             no_others,
         ),
-        Step(_SECTION, "torch.compile", 60, partial(_compiled, bench), no_cuda),
+        Step(_SECTION, "torch.compile", 60, partial(_compiled, lab), no_cuda),
     ]
 
 
-def _images(bench: Bench, name: str) -> Iterator[Finding]:
-    photos = bench.photos(bench.count(1024, 8))
-    threads = threads_of(bench.device)
-    with bench.loaded(name) as model:
+def _images(lab: Lab, name: str) -> Iterator[Finding]:
+    photos = lab.photos(lab.count(1024, 8))
+    threads = threads_of(lab.device)
+    with lab.loaded(name) as model:
         started = time.perf_counter()
         batches = [
             batch
@@ -74,7 +74,7 @@ def _images(bench: Bench, name: str) -> Iterator[Finding]:
         ]
         prepared = len(photos) / (time.perf_counter() - started)
         bound: Callable[[], Any] = lambda: [model.forward(batch) for batch in batches]  # noqa: E731
-        ours = partial(bench.embedded, model, photos, "auto", batch_size=_BATCH)
+        ours = partial(lab.embedded, model, photos, "auto", batch_size=_BATCH)
         ours(), bound()
         rounds = race({"ours": ours, "bound": bound}, ROUNDS, calm=float("inf"))
         share = ratios(rounds, "bound", "ours", "wall").median
@@ -90,16 +90,16 @@ def _images(bench: Bench, name: str) -> Iterator[Finding]:
     )
 
 
-def _texts(bench: Bench, *, plain: bool) -> Iterator[Finding]:
-    texts = inputs.texts(bench.count(4096, 12))
-    bench.handle(_LLM)
-    folder = bench.place / _LLM
-    with bench.loaded(_LLM) as model:
-        precision = model.precision(bench.device, "auto")
+def _texts(lab: Lab, *, plain: bool) -> Iterator[Finding]:
+    texts = inputs.texts(lab.count(4096, 12))
+    lab.handle(_LLM)
+    folder = lab.place / _LLM
+    with lab.loaded(_LLM) as model:
+        precision = model.precision(lab.device, "auto")
         other = contenders.plain_texts if plain else contenders.sentence_transformers_texts
-        theirs = other(folder, texts, bench.device, precision)
+        theirs = other(folder, texts, lab.device, precision)
         work: dict[str, Callable[[], Any]] = {
-            f"ours, {budget} tokens a batch": partial(bench.embedded, model, texts, "auto", max_tokens=budget)
+            f"ours, {budget} tokens a batch": partial(lab.embedded, model, texts, "auto", max_tokens=budget)
             for budget in (_BUDGETS if plain else _BUDGETS[:1])
         }
         name = "a plain sorted loop" if plain else "sentence-transformers"
@@ -121,17 +121,17 @@ def _texts(bench: Bench, *, plain: bool) -> Iterator[Finding]:
     )
 
 
-def _compiled(bench: Bench) -> Iterator[Finding]:
+def _compiled(lab: Lab) -> Iterator[Finding]:
     name = _COMPILED
-    photos = bench.photos(_BATCH)
-    with bench.loaded(name) as model:
+    photos = lab.photos(_BATCH)
+    with lab.loaded(name) as model:
         batch = model.staged([model.preprocess(sample.open_image()) for sample in photos.samples])
         plain = model.forward(batch)
         tower = model.running().model
-        before = measure(lambda: model.forward(batch), Effort(seconds=3), Machine(bench.device)).median
+        before = measure(lambda: model.forward(batch), Effort(seconds=3), Machine(lab.device)).median
         tower.model.compile()
         compiled = model.forward(batch)
-        after = measure(lambda: model.forward(batch), Effort(seconds=3), Machine(bench.device)).median
+        after = measure(lambda: model.forward(batch), Effort(seconds=3), Machine(lab.device)).median
     same = smallest_cosine(compiled, plain)
     pays = before / after >= OVER_PLAIN and same >= 1 - 1e-4
     verdict = "it pays" if pays else "it does not pay"
@@ -140,11 +140,11 @@ def _compiled(bench: Bench) -> Iterator[Finding]:
     )
 
 
-def _gate(bench: Bench) -> Iterator[Finding]:
-    side = bench.count(4096, 192)
-    matrix = torch.randn(side, side, device=bench.device)
+def _gate(lab: Lab) -> Iterator[Finding]:
+    side = lab.count(4096, 192)
+    matrix = torch.randn(side, side, device=lab.device)
     calls = 10
-    machine = Machine(bench.device)
+    machine = Machine(lab.device)
 
     def timed(times: int) -> float:
         def work() -> None:

@@ -56,7 +56,7 @@ class Step:
 
 
 @dataclass(slots=True)
-class Outcome:
+class Found:
     """What the steps found.
 
     Args:
@@ -80,7 +80,7 @@ class Outcome:
         return {**asdict(self), "failed": self.failed}
 
 
-def run_steps(steps: Sequence[Step], limit: float, now: Callable[[], float] = time.perf_counter) -> Outcome:
+def run_steps(steps: Sequence[Step], limit: float, now: Callable[[], float] = time.perf_counter) -> Found:
     """Run the steps one after another, as far as there is time for them, and print each section's table.
 
     A step that fails is a row of its section, and the others are run.
@@ -90,7 +90,7 @@ def run_steps(steps: Sequence[Step], limit: float, now: Callable[[], float] = ti
         limit: the seconds for all of them.
         now: the clock.
     """
-    outcome, started = Outcome(), now()
+    outcome, started = Found(), now()
     for i, step in enumerate(steps):
         begun = now()
         left = limit - (begun - started)

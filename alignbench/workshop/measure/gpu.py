@@ -21,7 +21,7 @@ from alignbench.workshop.measure._steps import Step, run_steps
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from alignbench.workshop.measure._gpu_bench import Bench
+    from alignbench.workshop.measure._gpu_lab import Lab
 
 SECTIONS = ("correct", "memory", "speed", "large")
 SECONDS = 280.0
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
     started = time.perf_counter()
     import torch
 
-    from alignbench.workshop.measure._gpu_bench import Bench
+    from alignbench.workshop.measure._gpu_lab import Lab
     from alignbench.workshop.measure.embed import environment
 
     if options.device.startswith("cuda") and not torch.cuda.is_available():
@@ -42,16 +42,16 @@ def main(argv: list[str]) -> int:
         )
     print(environment())
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), options.device, options.small)
+        lab = Lab(Path(folder), options.device, options.small)
         limit = options.seconds - (time.perf_counter() - started)
-        outcome = run_steps(_steps(bench, options.only), limit)
+        outcome = run_steps(_steps(lab, options.only), limit)
     if options.to is not None:
         report = {"environment": environment(), **vars(options), **outcome.to_dict()}
         options.to.write_text(json.dumps(report, indent=1, default=str) + "\n", encoding="utf-8")
     return int(outcome.failed)
 
 
-def _steps(bench: Bench, sections: Sequence[str]) -> list[Step]:
+def _steps(lab: Lab, sections: Sequence[str]) -> list[Step]:
     from alignbench.workshop.measure import _gpu_correct, _gpu_memory, _gpu_speed
 
     by_name = {
@@ -60,16 +60,16 @@ def _steps(bench: Bench, sections: Sequence[str]) -> list[Step]:
         "speed": _gpu_speed.steps,
         "large": _large,
     }
-    return [step for name in SECTIONS if name in sections for step in by_name[name](bench)]
+    return [step for name in SECTIONS if name in sections for step in by_name[name](lab)]
 
 
-def _large(bench: Bench) -> list[Step]:
+def _large(lab: Lab) -> list[Step]:
     """Return the steps of the largest model, which come last because they take longest."""
     from alignbench.workshop.measure import _gpu_correct, _gpu_memory
 
-    scale, name = 0.1 if bench.small else 1.0, _gpu_correct.LARGE
+    scale, name = 0.1 if lab.small else 1.0, _gpu_correct.LARGE
     section = "The largest model: its memory, and its smallest cosine to the CPU's vectors"
-    vectors, memory = partial(_gpu_correct.vectors, bench, name), partial(_gpu_memory.peak, bench, name)
+    vectors, memory = partial(_gpu_correct.vectors, lab, name), partial(_gpu_memory.peak, lab, name)
     return [
         Step(section, f"memory of {name}", scale * _gpu_memory.LARGE_SECONDS, memory),
         Step(section, f"vectors of {name}", scale * _gpu_correct.LARGE_SECONDS, vectors),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.datasets import Dataset
-    from alignbench.workshop.measure._gpu_models import Handle, Shape
+    from alignbench.weights.protocols import ImageModel, Model, TextModel
+    from alignbench.workshop.measure._gpu_models import Handle, Published
 
-    Model: TypeAlias = Any  # a `PinnedModel`, which hands on what its handle has
+    Loaded: TypeAlias = Any  # a `PinnedModel`, which hands on what its handle has
     Vectors = NDArray[np.float32]
 
 
 @dataclass
-class Bench:
+class Lab:
     """The place of a measurement.
 
     Args:
@@ -48,7 +49,7 @@ class Bench:
         return self.device.startswith("cuda")
 
     @property
-    def shapes(self) -> dict[str, Shape]:
+    def shapes(self) -> dict[str, Published]:
         """The models by name."""
         return {of.name: of.small() if self.small else of for of in SHAPES}
 
@@ -70,12 +71,13 @@ class Bench:
         return inputs.dataset(self._files[:n])
 
     def embedded(
-        self, model: Any, items: Any, dtype: str, device: str | None = None, **options: Any
+        self, model: Model, items: Any, dtype: str, device: str | None = None, **options: Any
     ) -> Vectors:
         """Return a model's vectors of images or texts, computed anew."""
         embedder = Embedder(EmbeddingStore(), device or self.device, dtype, **options)
-        is_text = getattr(model, "side", "") == "text"
-        return (embedder.texts if is_text else embedder.images)(model, items).values
+        if getattr(model, "side", "") == "text":
+            return embedder.texts(cast("TextModel", model), items).values
+        return embedder.images(cast("ImageModel", model), items).values
 
     def items(self, name: str) -> Any:
         """Return the few inputs of a model for which the CPU computes the vectors, too."""
@@ -90,8 +92,8 @@ class Bench:
 
     @contextmanager
     def loaded(
-        self, name: str, dtype: str = "auto", kind: Callable[[Handle, str, str], Model] | None = None
-    ) -> Iterator[Model]:
+        self, name: str, dtype: str = "auto", kind: Callable[[Handle, str, str], Loaded] | None = None
+    ) -> Iterator[Loaded]:
         """Keep a model on the device: a `PinnedModel`, or what `kind` makes of (model, device, dtype)."""
         handle = self.handle(name)
         try:
