@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from alignbench.metrics.bandwidths import NearbyKernels
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.checks import bounded, pair_to_center
 from alignbench.metrics.deletions import without
 from alignbench.metrics.distances import Points, squared_distances
+from alignbench.metrics.downdating import DOWNDATED_FROM
 from alignbench.metrics.kernels import (
     INVARIANCES,
     doubly_centered,
@@ -73,10 +75,15 @@ def _rbf_deletions(
     x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]], **options: Any
 ) -> NDArray[np.float64]:
     distances = _distances(x, y)
+    quick = len(x) > DOWNDATED_FROM and options.get("median") == "nonzero"
+    near = NearbyKernels.of(distances, options["fraction"]) if quick else None
     values = np.empty(len(blocks))
     for number, block in enumerate(blocks):
-        a, b = (doubly_centered(rbf_kernel(without(side, block), **options)) for side in distances)
-        values[number] = float(np.vdot(a, b)) / norms(a, b)
+        value = None if near is None else near.cka_without(block)
+        if value is None:
+            a, b = (doubly_centered(rbf_kernel(without(side, block), **options)) for side in distances)
+            value = float(np.vdot(a, b)) / norms(a, b)
+        values[number] = value
     return values
 
 
@@ -99,7 +106,7 @@ def _rbf_settings(
     null=NullModel(draw=_rbf_draw, exact=_rbf_null, within_mean=_rbf_within_mean, moments=_rbf_moments),
     interval="jackknife",
     deletions=_rbf_deletions,
-    squares=8.5,
+    squares=13,
 )
 def rbf_cka(
     x: ArrayLike, y: ArrayLike, *, fraction: float = 1.0, median: Literal["nonzero", "all"] = "nonzero"

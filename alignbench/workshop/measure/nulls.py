@@ -26,6 +26,8 @@ from alignbench.workshop.measure._sections import section_command, template
 from alignbench.workshop.measure.truth import table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from alignbench.metrics.permuted import ProductMoments
@@ -163,17 +165,30 @@ def cell(score: str, case: PermutedCase, n: int, draws: int) -> Cell:
 
 def nulls_section(draws: int) -> str:
     """Return the section on closed forms; `draws` permutations of few rows, and fewer of many."""
-    rows = [(score, case) for case in UNRELATED for score in SCORES]
-    places = [(score, case, n) for n in SIZES for score, case in rows]
+    places = [(score, case, n) for n in SIZES for case in UNRELATED for score in SCORES]
     with ProcessPoolExecutor(PROCESSES) as pool:
-        cells = dict(zip(places, pool.map(partial(_cell, draws=draws), places), strict=True))
+        return text_of(dict(zip(places, pool.map(partial(_cell, draws=draws), places), strict=True)), draws)
+
+
+def text_of(cells: Mapping[tuple[str, PermutedCase, int], Cell], draws: int) -> str:
+    """Return the section's text.
+
+    Args:
+        cells: (score, pairs, n) -> the cell.
+        draws: how many permutations of few rows were drawn.
+    """
+    rows = [(score, case) for case in UNRELATED for score in SCORES]
     used = [c.ratios for (_, _, n), c in cells.items() if c.used and n >= DRAWN_UP_TO]
     ends = []
     for number, level in enumerate(LEVELS):
         of_level = [found[number] for found in used if len(found) > number]
         if of_level:
             ends.append(f"{min(of_level):.2f} to {max(of_level):.2f} at {level:g}")
-    lines = [[f"{score}: {case.title}", *(cells[score, case, n].text for n in SIZES)] for score, case in rows]
+    none = Cell([], used=False)
+    lines = [
+        [f"{score}: {case.title}", *(cells.get((score, case, n), none).text for n in SIZES)]
+        for score, case in rows
+    ]
     return template("nulls").format(
         draws=draws,
         many=draws // 5,
