@@ -84,7 +84,7 @@ def _mutual_moments(
     null=NullModel(
         draw=_mutual_draw, exact=_mutual_null, within_mean=_mutual_within_mean, moments=_mutual_moments
     ),
-    squares=6,
+    squares=3,
 )
 def mutual_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     r"""Return the mean share of nearest neighbours that both sides have in common.
@@ -226,7 +226,7 @@ def _cknna_settings(n: int, dims: tuple[int, ...], *, k: int | None = None) -> d
     min_n=5,
     settings=_cknna_settings,
     null=NullModel(draw=_cknna_draw),
-    squares=9,
+    squares=2.5,
 )
 def cknna(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:
     r"""Return CKNNA as published: debiased CKA restricted to the neighbours that both sides share.

@@ -9,16 +9,23 @@ import numpy as np
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.checks import bounded
 from alignbench.metrics.kernels import INVARIANCES, centered_sides
+from alignbench.metrics.sums import FEW
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Matrix = NDArray[np.float64]
 
+WORTH = 1.5  # columns a row from which many rows are worth rotating
+
 
 def narrow(x: Matrix) -> Matrix:
-    """Return rows [n, min(n, d)] with the same Gram matrix: `x` rotated, without its empty directions."""
-    if len(x) >= x.shape[1]:
+    """Return rows with the same Gram matrix: `x` rotated, without its empty directions, [n, min(n, d)].
+
+    Of many rows of about as many columns, it is `x` itself: to rotate them would take longer than it saves.
+    """
+    n, d = x.shape
+    if n >= d or (n > FEW and d < WORTH * n):
         return x
     triangle: Matrix = np.asarray(np.linalg.qr(x.T, mode="r"))
     return triangle.T

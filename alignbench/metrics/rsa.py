@@ -125,7 +125,7 @@ def _null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     null=NullModel(
         draw=_draw, exact=_null, within_mean=_within_mean, moments=_moments, draws=199, max_groups=500
     ),
-    squares=8.5,
+    squares=4,
 )
 def rsa(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the Spearman correlation of the two sides' pairwise Euclidean distances.

@@ -59,14 +59,14 @@ def test_what_is_needed_grows_with_rows_and_permutations() -> None:
 
 
 def test_too_many_rows_are_told_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "available_memory", lambda: 3 * 2**30)
+    monkeypatch.setattr(memory, "available_memory", lambda: 2 * 2**30)
     monkeypatch.setattr(Metric, "memory", lambda self, n, draws=None: self.squares * 2**30)
     names = ["rsa", "spectral_kl", "knn_accuracy", "mutual_knn"]
     found = score_arrays(X, Y, metrics=names, labels=[0, 1] * 30)
     reasons = {score.metric: score.reason for score in found.scores}
     for name in ("rsa", "mutual_knn"):
         size = f"{METRICS.get(name).squares:.1f} GiB"
-        assert reasons[name] == f"{name} of 60 rows: out of memory: needs about {size}, 3.0 GiB are free"
+        assert reasons[name] == f"{name} of 60 rows: out of memory: needs about {size}, 2.0 GiB are free"
     assert reasons["spectral_kl"] is None
     assert reasons["knn_accuracy"] is None
 

@@ -11,11 +11,21 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata, spearmanr
 
-from alignbench.metrics import blocks, calibrated_cka, debiased_cka, linear_cka, rbf_cka, rsa, sums
+from alignbench.metrics import (
+    blocks,
+    calibrated_cka,
+    debiased_cka,
+    linear_cka,
+    procrustes_similarity,
+    rbf_cka,
+    rsa,
+    sums,
+)
 from alignbench.metrics import cka_debiased as debiased_module
 from alignbench.metrics.checks import standardized
 from alignbench.metrics.distances import Points, rounding_of, squared_distances
 from alignbench.metrics.kernels import doubly_centered, rbf_kernel
+from alignbench.metrics.procrustes import narrow
 from alignbench.metrics.rsa import average_ranks
 
 if TYPE_CHECKING:
@@ -139,3 +149,13 @@ def test_values_need_few_matrices_of_all_pairs(score: Callable[..., float], squa
     n = 2050
     x, y = sides(n, 4, 4)
     assert peak(lambda: score(x, y)) < squares * n * n * 8
+
+
+def test_sides_that_are_not_worth_rotating_give_the_same_procrustes_similarity() -> None:
+    x, y = sides(320, 400, 330)
+    assert narrow(x) is x
+    assert narrow(x[:300]).shape == (300, 300)
+    assert narrow(np.hstack([x, y])).shape == (320, 320)
+    a, b = (side - side.mean(axis=0) for side in (x, y))
+    expected = np.linalg.norm(a.T @ b, ord="nuc") / (np.linalg.norm(a) * np.linalg.norm(b))
+    assert procrustes_similarity(x, y) == pytest.approx(expected, rel=1e-13)
