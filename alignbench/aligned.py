@@ -115,7 +115,8 @@ def _problems(
     if at_most is not None and value > at_most:
         yield f"at most {at_most:g}"
     if alpha is not None and p is not None and p > alpha:
-        draws = None if score.null is None else score.null.draws
+        null = score.null
+        draws = None if null is None or null.p_kind == "drawn_sequential" else null.draws
         least = 0.0 if not draws else 1 / (draws + 1)
         why = f" (which {draws} permutations can't show: draw more)" if least > alpha else ""
         yield f"p of at most {alpha:g}{why}"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Weights = Literal["pretrained", "embedded", "random", "stand-in", "custom", "arrays"]
 Status = Literal["ok", "not_applicable"]
+NullKind = Literal["drawn", "drawn_sequential", "closed_form"]
 TOYS = frozenset({"embedded", "stand-in"})
 """The kinds of weights of the small models that come with alignbench."""
 _WEIGHTS_WORDS = {"embedded": "built-in toy model", "stand-in": "built-in toy model as a stand-in"}
@@ -155,8 +156,19 @@ class Pair:
 class Null:
     """The metric's values on re-paired data.
 
-    `mean` and `std` are exact if `kind` says so; `z` is descriptive; the one-sided `p` always comes from
-    `draws` drawn permutations. `within_p` comes from permutations within each class.
+    Args:
+        kind: what was re-paired, and how the numbers came about, in words.
+        mean: the mean; exact if `kind` says so.
+        std: the standard deviation; exact if `kind` says so.
+        z: the value's distance from the mean in standard deviations, for description.
+        p: one-sided.
+        draws: the number of drawn permutations that `p` comes from; None if it comes from none.
+        within_mean: the mean of permutations within each class.
+        within_p: the p of permutations within each class.
+        p_kind: how `p` came about: "drawn" from a fixed number of permutations, "drawn_sequential" until
+            enough of them are as good as the value, or "closed_form" from the moments of all permutations;
+            None where a score's own experiment says it in `kind`.
+        within_kind: how `within_p` came about.
     """
 
     kind: str
@@ -167,6 +179,8 @@ class Null:
     draws: int | None = None
     within_mean: float | None = None
     within_p: float | None = None
+    p_kind: NullKind | None = None
+    within_kind: NullKind | None = None
 
 
 @dataclass(frozen=True, slots=True)

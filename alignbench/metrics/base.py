@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from alignbench.metrics.permuted import ProductMoments
+
     Matrix = NDArray[np.float64]
     Settings = Mapping[str, Any]
 
@@ -48,6 +50,8 @@ class NullModel:
         exact: (mean, standard deviation) over all permutations, without drawing; NaN for a value without
             formula.
         within_mean: the mean over all permutations within the classes: `within_mean(x, y, codes)`.
+        moments: (x, y, codes, **settings) -> the first three moments over all permutations within the
+            classes, or over all permutations if codes are None, for p-values of many rows.
         streamed: (a sample's moments, `cells.Sample`) -> mean and standard deviation over all permutations,
             and the mean over those within the classes (None without a formula), for many rows.
         draws: the default number of permutations.
@@ -59,6 +63,7 @@ class NullModel:
     draw: Callable[..., NDArray[np.float64]] | None = None
     exact: Callable[..., tuple[float, float]] | None = None
     within_mean: Callable[..., float] | None = None
+    moments: Callable[..., ProductMoments] | None = None
     streamed: Callable[[Any], tuple[float, float, float | None]] | None = None
     draws: int = 999
     max_groups: int | None = None

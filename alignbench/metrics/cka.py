@@ -10,6 +10,7 @@ from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.deletions import deletion_sums
 from alignbench.metrics.kernels import GRAM_LIMIT, INVARIANCES, centered_sides
 from alignbench.metrics.nulls import matched_norms, matched_products
+from alignbench.metrics.permuted import ProductMoments, kernel_product
 from alignbench.metrics.sums import LinearSums, inner
 
 if TYPE_CHECKING:
@@ -99,10 +100,15 @@ def _streamed_null(sample: Sample) -> tuple[float, float, float | None]:
     return *sample.sums.linear_cka_null(), sample.within_mean
 
 
+def _linear_moments(x: Matrix, y: Matrix, codes: NDArray[np.intp] | None) -> ProductMoments:
+    return kernel_product((side @ side.T for side in centered_sides(x, y, 3)), codes)
+
+
 LINEAR_NULL = NullModel(
     draw=linear_cka_draw,
     exact=linear_cka_null,
     within_mean=linear_cka_within_mean,
+    moments=_linear_moments,
     streamed=_streamed_null,
 )
 
@@ -160,6 +166,11 @@ def _calibrated_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp])
     return (linear_cka_within_mean(x, y, codes) - mean) / (1 - mean)
 
 
+def _calibrated_moments(x: Matrix, y: Matrix, codes: NDArray[np.intp] | None) -> ProductMoments:
+    mean, _ = linear_sums(x, y).headroom()
+    return _linear_moments(x, y, codes).scaled(1 / (1 - mean), -mean / (1 - mean))
+
+
 def calibrated_cka_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return calibrated CKA of x and y[p] for each permutation p."""
     mean, _ = linear_sums(x, y).headroom()
@@ -189,6 +200,7 @@ def _calibrated_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp
         draw=calibrated_cka_draw,
         exact=_calibrated_null,
         within_mean=_calibrated_within_mean,
+        moments=_calibrated_moments,
         streamed=_calibrated_streamed_null,
     ),
     interval="jackknife",

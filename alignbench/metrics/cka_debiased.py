@@ -12,6 +12,7 @@ from alignbench.metrics.checks import bounded
 from alignbench.metrics.deletions import deletion_sums
 from alignbench.metrics.kernels import GRAM_LIMIT, INVARIANCES, centered_sides
 from alignbench.metrics.nulls import matched_norms, matched_products, within_class_mean
+from alignbench.metrics.permuted import ProductMoments, kernel_product
 from alignbench.metrics.sums import LinearSums, inner, lengths
 
 if TYPE_CHECKING:
@@ -112,6 +113,11 @@ def _debiased_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDAr
     return scores
 
 
+def _debiased_moments(x: Matrix, y: Matrix, codes: NDArray[np.intp] | None) -> ProductMoments:
+    a, b = centered_sides(x, y, 4)
+    return kernel_product((_kernel(side, name) for side, name in ((a, "x"), (b, "y"))), codes, scale=1.0)
+
+
 def _debiased_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) -> Matrix:
     values = np.empty(len(blocks))
     for number, sums in enumerate(deletion_sums(x, y, blocks)):
@@ -135,6 +141,7 @@ def _debiased_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]
         draw=_debiased_draw,
         exact=_debiased_null,
         within_mean=_debiased_within_mean,
+        moments=_debiased_moments,
         streamed=_debiased_streamed_null,
     ),
     interval="jackknife",

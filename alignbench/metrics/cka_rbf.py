@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from alignbench.metrics.bandwidths import NearbyKernels
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.checks import bounded, check_pair
 from alignbench.metrics.deletions import without
 from alignbench.metrics.distances import Points, squared_distances
+from alignbench.metrics.downdating import DOWNDATED_FROM
 from alignbench.metrics.kernels import (
     INVARIANCES,
     doubly_centered,
@@ -22,6 +24,7 @@ from alignbench.metrics.nulls import (
     permutation_moments,
     within_class_mean,
 )
+from alignbench.metrics.permuted import ProductMoments, kernel_product
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,14 +61,23 @@ def _rbf_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp], **options: A
     return matched_products(a, b, permutations) / norms(a, b)
 
 
+def _rbf_moments(x: Matrix, y: Matrix, codes: NDArray[np.intp] | None, **options: Any) -> ProductMoments:
+    return kernel_product(_rbf_kernels(x, y, **options), codes)
+
+
 def _rbf_deletions(
     x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]], **options: Any
 ) -> NDArray[np.float64]:
     distances = _distances(x, y)
+    quick = len(x) > DOWNDATED_FROM and options.get("median") == "nonzero"
+    near = NearbyKernels.of(distances, options["fraction"]) if quick else None
     values = np.empty(len(blocks))
     for number, block in enumerate(blocks):
-        a, b = (doubly_centered(rbf_kernel(without(side, block), **options)) for side in distances)
-        values[number] = float(np.vdot(a, b)) / norms(a, b)
+        value = None if near is None else near.cka_without(block)
+        if value is None:
+            a, b = (doubly_centered(rbf_kernel(without(side, block), **options)) for side in distances)
+            value = float(np.vdot(a, b)) / norms(a, b)
+        values[number] = value
     return values
 
 
@@ -85,10 +97,10 @@ def _rbf_settings(
     invariant_to=INVARIANCES,
     min_n=3,
     settings=_rbf_settings,
-    null=NullModel(draw=_rbf_draw, exact=_rbf_null, within_mean=_rbf_within_mean),
+    null=NullModel(draw=_rbf_draw, exact=_rbf_null, within_mean=_rbf_within_mean, moments=_rbf_moments),
     interval="jackknife",
     deletions=_rbf_deletions,
-    squares=8.5,
+    squares=13,
 )
 def rbf_cka(
     x: ArrayLike, y: ArrayLike, *, fraction: float = 1.0, median: Literal["nonzero", "all"] = "nonzero"

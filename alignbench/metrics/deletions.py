@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.metrics.downdating import DOWNDATED_FROM, KernelSums
 from alignbench.metrics.kernels import GRAM_LIMIT, centered_sides, doubly_centered
 from alignbench.metrics.moments import Moments
 from alignbench.metrics.sums import LinearSums
@@ -15,29 +16,53 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from alignbench.metrics.downdating import CenteredSums
+
     Matrix = NDArray[np.float64]
+    Indices = NDArray[np.intp]
 
 
-def without(kernel: Matrix, block: NDArray[np.intp]) -> Matrix:
+def without(kernel: Matrix, block: Indices) -> Matrix:
     """Return the kernel of the rows that are not in `block`."""
     keep = np.delete(np.arange(len(kernel)), block)
     return kernel[keep].take(keep, axis=1)
 
 
-def deletion_sums(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) -> Iterator[LinearSums]:
+def deletion_sums(x: Matrix, y: Matrix, blocks: Sequence[Indices]) -> Iterator[LinearSums]:
     """Yield the sums of all linear-kernel scores without each block of rows.
 
-    Up to GRAM_LIMIT rows, they come from sub-matrices of the kernels; beyond that, from the moments minus
-    those of the block, in a second pass.
+    Up to GRAM_LIMIT rows, they come from the kernels: from sub-matrices, or above DOWNDATED_FROM rows from
+    sums of the whole minus those of the block. Beyond GRAM_LIMIT, they come from the moments minus those of
+    the block, in a second pass.
     """
     a, b = centered_sides(x, y, 3)
-    if len(a) <= GRAM_LIMIT:
-        kernel_x, kernel_y = a @ a.T, b @ b.T
+    if len(a) > GRAM_LIMIT:
+        total = Moments.from_arrays(a, b)
         for block in blocks:
+            yield total.without(Moments.from_arrays(a[block], b[block])).sums()
+        return
+    kernel_x, kernel_y = a @ a.T, b @ b.T
+    whole = KernelSums.of([kernel_x, kernel_y]) if len(a) > DOWNDATED_FROM else None
+    for block in blocks:
+        left = None if whole is None else whole.without(block)
+        if left is None:
             yield LinearSums.of_kernels(
                 doubly_centered(without(kernel_x, block)), doubly_centered(without(kernel_y, block))
             )
-        return
-    total = Moments.from_arrays(a, b)
-    for block in blocks:
-        yield total.without(Moments.from_arrays(a[block], b[block])).sums()
+        else:
+            yield _linear_sums(left)
+
+
+def _linear_sums(left: CenteredSums) -> LinearSums:
+    x, y = left.diagonals
+    return LinearSums(
+        n=len(x),
+        xy=float(left.inner[0, 1]),
+        xx=float(left.inner[0, 0]),
+        yy=float(left.inner[1, 1]),
+        trace_x=float(x.sum()),
+        trace_y=float(y.sum()),
+        square_x=float(x @ x),
+        square_y=float(y @ y),
+        product=float(x @ y),
+    )

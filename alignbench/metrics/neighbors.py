@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from alignbench.metrics.checks import as_matrix, bounded, check_pair, in_range, 
 from alignbench.metrics.distances import unit_rounding
 from alignbench.metrics.nearest import check_k, nearest_weights, neighbor_weights
 from alignbench.metrics.nulls import matched_products, within_class_mean
+from alignbench.metrics.permuted import ProductMoments, kernel_product
 from alignbench.metrics.sums import lengths
 
 if TYPE_CHECKING:
@@ -53,6 +54,15 @@ def _mutual_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp], k: 
     return within_class_mean(a, b, codes) / (len(a) * chosen)
 
 
+def _mutual_moments(
+    x: ArrayLike, y: ArrayLike, codes: Indices | None, k: int | None = None
+) -> ProductMoments:
+    a, b, chosen = _both(x, y, k)
+    moments = kernel_product((a, b), codes, scale=len(a) * chosen)
+    untied = all((np.count_nonzero(side, axis=1) == chosen).all() for side in (a, b))
+    return replace(moments, step=1 / (len(a) * chosen)) if untied else moments
+
+
 @METRICS.register(
     "mutual_knn",
     family="neighbors",
@@ -63,7 +73,9 @@ def _mutual_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp], k: 
     min_n=4,
     settings=_mutual_settings,
     chance=lambda n, codes, settings: settings["k"] / (n - 1),
-    null=NullModel(draw=_mutual_draw, exact=_mutual_null, within_mean=_mutual_within_mean),
+    null=NullModel(
+        draw=_mutual_draw, exact=_mutual_null, within_mean=_mutual_within_mean, moments=_mutual_moments
+    ),
     squares=6,
 )
 def mutual_knn(x: ArrayLike, y: ArrayLike, *, k: int | None = None) -> float:

@@ -12,6 +12,7 @@ from alignbench.metrics.checks import bounded, check_pair
 from alignbench.metrics.distances import Points, rounding_of, squared_distances
 from alignbench.metrics.kernels import INVARIANCES
 from alignbench.metrics.nulls import matched_products, within_class_mean
+from alignbench.metrics.permuted import ProductMoments, kernel_product
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -67,6 +68,10 @@ def _within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp]) -> float:
     return within_class_mean(*_sides(x, y), codes)
 
 
+def _moments(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp] | None) -> ProductMoments:
+    return kernel_product(_sides(x, y), codes, scale=1.0)
+
+
 def _null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     """Return the exact mean, 0: centred ranks sum to zero over all pairs."""
     return 0.0, float("nan")
@@ -81,7 +86,9 @@ def _null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     self_value=1.0,
     invariant_to=INVARIANCES,
     min_n=4,
-    null=NullModel(draw=_draw, exact=_null, within_mean=_within_mean, draws=199, max_groups=500),
+    null=NullModel(
+        draw=_draw, exact=_null, within_mean=_within_mean, moments=_moments, draws=199, max_groups=500
+    ),
     squares=8.5,
 )
 def rsa(x: ArrayLike, y: ArrayLike) -> float:

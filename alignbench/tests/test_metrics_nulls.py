@@ -82,12 +82,15 @@ def test_draws_in_features_are_those_of_kernels(name: str, monkeypatch: pytest.M
     assert metric.null.draw(x, y, orders) == pytest.approx(by_kernels, abs=1e-12)
 
 
-@pytest.mark.parametrize("limit", [5, 2000], ids=["moments", "kernels"])
+@pytest.mark.parametrize(
+    ("limit", "downdated"), [(5, 300), (2000, 300), (2000, 5)], ids=["moments", "kernels", "downdated"]
+)
 @pytest.mark.parametrize("name", DELETED)
 def test_fast_deletions_are_the_metric_without_the_rows(
-    name: str, limit: int, monkeypatch: pytest.MonkeyPatch
+    name: str, limit: int, downdated: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deletions, "GRAM_LIMIT", limit)
+    monkeypatch.setattr(deletions, "DOWNDATED_FROM", downdated)
     metric = METRICS.get(name)
     x, y = data(47)
     blocks = deletion_blocks(np.arange(47).astype(str), "blocks", 0)
@@ -96,6 +99,21 @@ def test_fast_deletions_are_the_metric_without_the_rows(
     assert metric.deletions(x, y, blocks, **keywords(metric, 47, (6, 9))) == pytest.approx(
         expected, abs=1e-11
     )
+
+
+@pytest.mark.parametrize("name", ["linear_cka", "debiased_cka", "calibrated_cka"])
+def test_a_row_that_outweighs_all_others_leaves_their_digits(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletions, "DOWNDATED_FROM", 5)
+    metric = METRICS.get(name)
+    x, y = data(40)
+    x[3] *= 1e5
+    y[7] *= 1e5
+    blocks = [np.asarray([3, 7]), np.asarray([3]), np.asarray([5, 6])]
+    assert metric.deletions is not None
+    expected = [metric(np.delete(x, block, axis=0), np.delete(y, block, axis=0)) for block in blocks]
+    assert metric.deletions(x, y, blocks) == pytest.approx(expected, abs=1e-9)
 
 
 def test_permutations_inside_classes_stay_inside() -> None:

@@ -65,7 +65,7 @@ class RunOptions:
         most=2**31 - 1,
     )
     permutations = Option[int | None](
-        help="permutations of a null (default: 999; 199 for slow metrics)",
+        help="permutations of a null (default: 999; 199 for slow metrics; above 300 groups, none or few)",
         kind="integer",
         group="run",
         metavar="K",
