@@ -233,6 +233,12 @@ def test_sides_are_taken_up_again_but_never_mistaken() -> None:
     swapped = replace(pair, y=replace(pair.y, values=pair.y.values[::-1].copy()))
     assert score_pair(linear, swapped, Settings(), experiment="cka").value != pytest.approx(first, rel=1e-3)
     assert score_pair(linear, pair, Settings(), experiment="cka").value == first
+    changed = pair.x.values.copy()
+    again = replace(pair, x=replace(pair.x, values=changed))
+    assert score_pair(linear, again, Settings(), experiment="cka").value == first
+    changed[:] = changed[::-1]  # in place, and scored as new embeddings, as `score_arrays` does
+    again = replace(pair, x=replace(pair.x, values=changed))
+    assert score_pair(linear, again, Settings(), experiment="cka").value != pytest.approx(first, rel=1e-3)
     other = score_pair(linear, pair, Settings(seed=1), experiment="cka")
     assert other.value == pytest.approx(first, rel=1e-9)
     assert other.deletions != score_pair(linear, pair, Settings(), experiment="cka").deletions
