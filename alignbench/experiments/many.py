@@ -30,7 +30,9 @@ M = TypeVar("M", SideCells, PairCells)
 
 SUBSAMPLED = "subsampled"
 BLOCKS_ROWS = 50_000  # groups that a metric of O(n²·d) operations compares: minutes at d = 1,000 on a core
-SAMPLE_ROWS = 10_000  # groups that a metric with n x n matrices compares: 0.8 GB a matrix
+SAMPLE_ROWS = (
+    5_000  # groups that a metric with n x n matrices compares: 0.2 GB a matrix, minutes with intervals
+)
 MOST_CLASSES = 1000  # with more, the moments of each class take more memory than everything else
 NULL_ROWS = 500  # groups of a null without a formula, as of metrics whose nulls are slow
 HELD = 2**30  # bytes of moments that are kept for other pairs of the same models
