@@ -64,7 +64,7 @@ class ModelInfo:
         return f"{self.name} (stand-in for {self.stand_in_for})" if self.stand_in_for else self.name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Embeddings:
     """The vectors of one model over one dataset: `values` is float32 [n, d], row i is sample `ids[i]`.
 

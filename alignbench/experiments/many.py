@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import ref
 
 import numpy as np
 
@@ -17,39 +18,47 @@ from alignbench.stats.splits import one_per_group, some_groups
 from alignbench.stats.streamed import evaluate_streamed, streams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from alignbench.metrics import Metric
     from alignbench.stats import Evaluation
-    from alignbench.types import Null, Pair
+    from alignbench.types import Embeddings, Null, Pair
 
 M = TypeVar("M", SideCells, PairCells)
 
 SUBSAMPLED = "subsampled"
 BLOCKS_ROWS = 50_000  # groups that a metric of O(n²·d) operations compares: minutes at d = 1,000 on a core
-SAMPLE_ROWS = 10_000  # groups that a metric with n x n matrices compares: 0.8 GB a matrix
+SAMPLE_ROWS = (
+    5_000  # groups that a metric with n x n matrices compares: 0.2 GB a matrix, minutes with intervals
+)
 MOST_CLASSES = 1000  # with more, the moments of each class take more memory than everything else
 NULL_ROWS = 500  # groups of a null without a formula, as of metrics whose nulls are slow
 HELD = 2**30  # bytes of moments that are kept for other pairs of the same models
 
 
 class Recent:
-    """Moments of at most HELD bytes, the most recently used ones, of arrays that this keeps alive."""
+    """Moments of at most HELD bytes, the most recently used ones.
+
+    They belong to `Embeddings`, not to arrays: whoever changes an array makes new embeddings of it.
+    """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, tuple[Any, tuple[object, ...]]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[Any, list[ref[Embeddings]]]] = OrderedDict()
 
-    def get(self, of: tuple[object, ...], key: Hashable, compute: Callable[[], M]) -> M:
-        """Return the moments of these arrays under this key, computed if they are not held."""
-        whole = (*map(id, of), key)  # the arrays are kept, so no other gets the id of one
-        known = self._kept.pop(whole, None)
-        result: M = compute() if known is None else known[0]
-        self._kept[whole] = (result, of)
+    def get(self, of: Sequence[Embeddings], key: Hashable, compute: Callable[[], M]) -> M:
+        """Return the moments of these embeddings under this key, computed if they are not held."""
+        whole = (*map(id, of), key)
+        result, owners = self._kept.pop(whole, (None, []))
+        # Embeddings that are gone may have left their id to others.
+        if not owners or any(owner() is not one for owner, one in zip(owners, of, strict=True)):
+            result, owners = compute(), [ref(one) for one in of]
+        self._kept[whole] = (result, owners)
         while len(self._kept) > 1 and sum(held.nbytes for held, _ in self._kept.values()) > HELD:
             self._kept.popitem(last=False)
-        return result
+        moments: M = result
+        return moments
 
 
 _RECENT = Recent()
@@ -112,24 +121,23 @@ def evaluate_many(
     if not metric.needs_labels and (not labelled or len(classes) > MOST_CLASSES):
         classes = []
     codes = codes_of(np.asarray(pair.labels)) if classes else None
-    # A pair that was taken from another has new arrays, so nothing is shared with others of its model.
+    # A pair that was taken from another has new embeddings, so it shares nothing with others of its model.
     key = (pair.groups, pair.labels, seed, len(classes))
 
     widths = (pair.x.dim, pair.y.dim) if metric.two_sided else (pair.x.dim,)
     check_room(8 * CELLS * (sum(d**2 for d in widths) + (widths[0] * widths[1] if len(widths) > 1 else 0)))
 
-    def side(values: NDArray[Any]) -> SideCells:
-        return _RECENT.get((values,), key, lambda: side_cells(values, cell, codes, len(classes)))
+    def side(of: Embeddings) -> SideCells:
+        return _RECENT.get([of], key, lambda: side_cells(of.values, cell, codes, len(classes)))
 
     def both() -> PairCells:
-        a, b = side(x), side(y)
-        return PairCells(a, b, cross_cells(x, y, a, b, cell), classes)
+        a, b = side(pair.x), side(pair.y)
+        return PairCells(a, b, cross_cells(pair.x.values, pair.y.values, a, b, cell), classes)
 
-    x, y = pair.x.values, pair.y.values
     if metric.two_sided:
-        cells = _RECENT.get((x, y), key, both)
+        cells = _RECENT.get([pair.x, pair.y], key, both)
     else:
-        cells = _RECENT.get((x,), ("alone", key), lambda: PairCells(side(x), classes=classes))
+        cells = _RECENT.get([pair.x], ("alone", key), lambda: PairCells(side(pair.x), classes=classes))
 
     def drawn() -> Null | None:
         if not metric.pairing:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from alignbench.errors import DegenerateError
 from alignbench.metrics.cells import CELLS
+from alignbench.metrics.permuted import ProductMoments
 from alignbench.stats.evaluation import Evaluation, interval_of, settings_of
+from alignbench.stats.permutation import closed_p
 from alignbench.types import Null
 
 if TYPE_CHECKING:
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 # Above this many rows, scores come from moments. Below it, arrays and their copies take less than a gigabyte
 # at usual widths, and nulls can be drawn; above it, a null without outliers has the asymptotic skewness.
 MANY_ROWS = 20_000
-_SMALLEST = 1e-6  # the closed form was compared with draws down to 1e-4, and says no more than this
-_NORMAL = 1e-6  # a skewness below this is a normal distribution
 
 
 def streams(metric: Metric, n: int) -> bool:
@@ -93,26 +93,14 @@ def _null(metric: Metric, cells: PairCells, value: float) -> Null | None:
     if metric.null is None or metric.null.streamed is None or cells.whole.heavy_tailed:
         return None
     mean, std, within_mean = metric.null.streamed(cells.whole)
-    z = (value - mean) / std
+    # That no few rows decide is checked above, instead of by the spread of squared terms.
+    moments = ProductMoments(mean, std**2, cells.whole.skewness * std**3, spread=0.0)
     return Null(
         kind="all re-pairings, exact mean and std, p of Pearson III with asymptotic skewness",
         mean=mean,
         std=std,
-        z=z,
-        p=upper_tail(z, cells.whole.skewness),
-        draws=0,
+        z=(value - mean) / std,
+        p=closed_p(value, moments, higher_is_better=metric.higher_is_better),
         within_mean=within_mean,
+        p_kind="closed_form",
     )
-
-
-def upper_tail(z: float, skewness: float) -> float:
-    """Return the probability that a standardised Pearson III variable of this skewness is at least z.
-
-    It is at least one in a million.
-
-    Source:
-        Kazi-Aoual et al. (1995) for its use with permutations of such sums.
-    """
-    from scipy.stats import norm, pearson3
-
-    return max(_SMALLEST, float(norm.sf(z) if abs(skewness) < _NORMAL else pearson3.sf(z, skewness)))

@@ -19,8 +19,10 @@ from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.metrics import METRICS, SharedBasis, linear_cka_null, linear_cka_within_mean
 from alignbench.metrics.cells import CELLS, PairCells, cells_of, cross_cells, side_cells
 from alignbench.metrics.cka import linear_cka_draw
+from alignbench.metrics.permuted import ProductMoments
 from alignbench.stats import evaluate
-from alignbench.stats.streamed import evaluate_streamed, upper_tail
+from alignbench.stats.permutation import closed_p
+from alignbench.stats.streamed import evaluate_streamed
 from alignbench.types import Embeddings, ModelInfo, Pair
 
 if TYPE_CHECKING:
@@ -95,6 +97,10 @@ def test_the_basis_is_fitted_to_one_half_and_scored_on_the_other(name: str) -> N
     )
     assert found.params["k"] == 4
     assert len(found.deletions) == CELLS // 2
+    left = ~np.isin(cells_of(np.arange(N).astype(str), 42), (2, 3))
+    basis = SharedBasis.fit(x[train & left], y[train & left], 4)
+    held = basis.transform(x[~train & left], y[~train & left])
+    assert found.deletions[1] == pytest.approx(METRICS.get(name).fn(*held), rel=1e-8)
 
 
 @pytest.mark.parametrize(("name", "align"), [(name, align) for name in BASED for align in ("pca", "none")])
@@ -119,10 +125,13 @@ def test_nulls_are_exact_and_their_tail_is_that_of_permutations() -> None:
     assert (null.mean, null.std) == pytest.approx((mean, std), rel=1e-9)
     assert null.within_mean == pytest.approx(linear_cka_within_mean(x, y, codes_of(labels)), rel=1e-9)
     assert "exact mean and std" in null.kind
+    assert (null.p_kind, null.draws) == ("closed_form", None)
     skewness = cells(x, y, labels).whole.skewness
     scores = np.sort((values - mean) / std)[::-1]
+    assert skewness == pytest.approx(float((scores**3).mean()), rel=0.35)
     for share in (0.3, 0.1, 0.03, 0.01):
-        assert upper_tail(scores[int(share * len(scores))], skewness) == pytest.approx(share, rel=0.3)
+        reached = ProductMoments(0.0, 1.0, skewness, spread=0.0)
+        assert closed_p(scores[int(share * len(scores))], reached) == pytest.approx(share, rel=0.3)
     for name in ("calibrated_cka", "debiased_cka"):
         model, found = METRICS.get(name).null, streamed(name, x, y, labels)
         assert model is not None
@@ -132,11 +141,6 @@ def test_nulls_are_exact_and_their_tail_is_that_of_permutations() -> None:
         assert (found.null.mean, found.null.std) == pytest.approx(
             (drawn.mean(), drawn.std()), abs=0.1 * drawn.std()
         )
-
-
-def test_a_tail_is_a_normal_one_without_skewness_and_heavier_with_it() -> None:
-    assert upper_tail(1.6448536, 0.0) == pytest.approx(0.05, abs=1e-6)
-    assert upper_tail(4.0, 1.0) > 10 * upper_tail(4.0, 0.0)
 
 
 def test_a_few_long_rows_are_no_case_for_the_closed_form() -> None:
@@ -229,6 +233,12 @@ def test_sides_are_taken_up_again_but_never_mistaken() -> None:
     swapped = replace(pair, y=replace(pair.y, values=pair.y.values[::-1].copy()))
     assert score_pair(linear, swapped, Settings(), experiment="cka").value != pytest.approx(first, rel=1e-3)
     assert score_pair(linear, pair, Settings(), experiment="cka").value == first
+    changed = pair.x.values.copy()
+    again = replace(pair, x=replace(pair.x, values=changed))
+    assert score_pair(linear, again, Settings(), experiment="cka").value == first
+    changed[:] = changed[::-1]  # in place, and scored as new embeddings, as `score_arrays` does
+    again = replace(pair, x=replace(pair.x, values=changed))
+    assert score_pair(linear, again, Settings(), experiment="cka").value != pytest.approx(first, rel=1e-3)
     other = score_pair(linear, pair, Settings(seed=1), experiment="cka")
     assert other.value == pytest.approx(first, rel=1e-9)
     assert other.deletions != score_pair(linear, pair, Settings(), experiment="cka").deletions

@@ -11,7 +11,7 @@ import numpy as np
 from alignbench.types import Embeddings, ModelInfo, Pair
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import Literal, Self
 
     from numpy.typing import NDArray
 
@@ -50,11 +50,20 @@ def types_of(start: int, size: int) -> NDArray[np.intp]:
 
 def pair_of(x: Vectors, y: Vectors) -> Pair:
     """Return a pair of vectors [n, dx] and [n, dy], each row of which is a group."""
-    ids = tuple(map(str, range(len(x))))
-    labels = tuple(TYPES[number] for number in types_of(0, len(x)).tolist())
-    vision = Embeddings(ModelInfo("eye", "vision", "other", "eye", "arrays"), x, ids)
-    text = Embeddings(ModelInfo("mind", "text", "other", "mind", "arrays"), y, ids)
-    return Pair(vision, text, labels, ids, "synthetic")
+    return joined(embeddings(x, "vision"), embeddings(y, "text"))
+
+
+def embeddings(values: Vectors, side: Literal["vision", "text"]) -> Embeddings:
+    """Return vectors as a model's embeddings."""
+    return Embeddings(
+        ModelInfo(side, side, "other", side, "arrays"), values, tuple(map(str, range(len(values))))
+    )
+
+
+def joined(x: Embeddings, y: Embeddings) -> Pair:
+    """Return a pair of embeddings, each row of which is a group."""
+    labels = tuple(TYPES[number] for number in types_of(0, len(x.ids)).tolist())
+    return Pair(x, y, labels, x.ids, "synthetic")
 
 
 class Memory:

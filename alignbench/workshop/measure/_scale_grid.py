@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.metrics import METRICS
-from alignbench.workshop.measure._many_pairs import pair_of, written
+from alignbench.workshop.measure._many_pairs import embeddings, joined, pair_of, written
 
 if TYPE_CHECKING:
     import argparse
@@ -37,7 +37,8 @@ def measure(options: argparse.Namespace) -> None:
             [written(Path(folder), f"{side}{i}", rows, width, 100 * number + i) for i in range(models)]
             for number, side in enumerate("xy")
         ]
-        pairs = [pair_of(x, y) for x, y in itertools.product(*sides)]
+        xs, ys = [embeddings(x, "vision") for x in sides[0]], [embeddings(y, "text") for y in sides[1]]
+        pairs = [joined(x, y) for x, y in itertools.product(xs, ys)]
         started = time.process_time()
         for pair in pairs:
             _score(pair, options.grid_metrics)

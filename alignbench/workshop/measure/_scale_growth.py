@@ -75,10 +75,8 @@ def _cost(metric: Metric, pair: Pair) -> tuple[float, float]:
 
 
 def _exponent(row: list[tuple[int, float, float]], column: int) -> str:
-    """Return the slope of the logarithms over the sizes from 3,000 on, where overheads no longer count."""
-    points = np.asarray(
-        [(entry[0], entry[column]) for entry in row if entry[0] >= 3000 and entry[column] > 0]
-    )
+    """Return the slope of the logarithms over the three largest sizes."""
+    points = np.asarray([(entry[0], entry[column]) for entry in row[-3:] if entry[column] > 0])
     if len(points) < 2:
         return "?"
     n, cost = np.log(points.T)
