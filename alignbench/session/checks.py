@@ -65,6 +65,22 @@ def two_sided(metrics: Names, name: str) -> Names:
     return metrics
 
 
+def table_of_encoders(text: str, name: str) -> Path | str:
+    """Return the name of a published table, or the path of a table in a file."""
+    from alignbench.experiments.validity.published import PUBLISHED
+    from alignbench.paths import is_file, user_path
+
+    if text in PUBLISHED:
+        return text
+    path = user_path(text, name)
+    if not is_file(path):
+        raise ConfigError(
+            f"{name}: {text!r} is neither a published table ({', '.join(PUBLISHED)}) nor a CSV file that is "
+            "there"
+        )
+    return path
+
+
 def image_files(texts: Names, name: str) -> tuple[Path, ...]:
     """Return the paths of images if all of the files exist."""
     from alignbench.paths import is_file, user_path

@@ -25,7 +25,8 @@ class Published:
         path: its file.
         source: where its numbers come from.
         notes: what is disputed or was added, each in a sentence.
-        claims: what its paper, or common sense, says about combinations of its scores.
+        claims: combinations of its scores that are said to predict its outcomes.
+        labels: those columns of scores that are labels of the encoders, for comparison with the real scores.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Published:
     source: str = ""
     notes: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def blocks(self) -> dict[str, Table]:
         """Return block -> the table of its rows.
@@ -46,8 +48,8 @@ class Published:
 
 _HERE = Path(__file__).parent
 _LABEL = (
-    "language_supervised is no published score: it is 1 for an encoder that was trained with texts and 0 for "
-    "any other, to show what that label alone predicts."
+    "language_supervised is a label and no score: 1 for an encoder that was trained with texts and 0 for any "
+    "other, to show what that alone predicts."
 )
 PUBLISHED: Mapping[str, Published] = {
     table.name: table
@@ -62,14 +64,20 @@ PUBLISHED: Mapping[str, Published] = {
                 "version 3"
             ),
             notes=(
-                "a_cos_v1, the A score of version 1, is a cosine to CLIP, so CLIP gets the largest values by "
-                "construction.",
+                "a_cos_v1, the A score of version 1, is a cosine to CLIP, so CLIP gets the largest values "
+                "by construction.",
                 "DINOv2's TextVQA of 14.27 is disputed in issue 12 of the repository; Cambrian-1 has 44 to 45.",
-                "CLIP224+DINOv2 and CLIP336+DINOv2 join encoders that are in the table themselves, so they are "
-                "not independent of them.",
+                "CLIP224+DINOv2 and CLIP336+DINOv2 join encoders that are in the table themselves, so they "
+                "are not independent of them.",
                 _LABEL,
             ),
-            claims=(Claim("the AC score", ("metric_a_loglik_v3", "metric_c_pck10"), 2),),
+            claims=(
+                Claim("the AC score", ("metric_a_loglik_v3", "metric_c_pck10"), 2),
+                Claim(
+                    "the A score beside the label", ("metric_language_supervised", "metric_a_loglik_v3"), 1
+                ),
+            ),
+            labels=("metric_language_supervised",),
         ),
         Published(
             "cambrian1",
@@ -84,6 +92,7 @@ PUBLISHED: Mapping[str, Published] = {
                 "Two resolutions of the same weights are one lineage, of which correlations take the first.",
                 _LABEL,
             ),
+            labels=("metric_language_supervised", "metric_resolution"),
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""The ceiling of a table: how well the same encoders' results under one recipe agree with those under another."""
+"""The ceiling of a table: how well the encoders' results under one recipe agree with those of another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims that several scores together predict an outcome: a polynomial of them, in the sample and out of it."""
+"""Claims that several scores together predict an outcome: a polynomial, in the sample and out of it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Judged:
 
 
 def monomials(scores: ArrayLike, degree: int) -> Matrix:
-    """Return all products of at most `degree` of the standardised scores [units, terms], without the constant.
+    """Return all products of at most `degree` of the standardised scores [units, terms]; no constant.
 
     A least-squares fit with a constant is the same whatever the scores' units and zero points.
 
