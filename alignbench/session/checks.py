@@ -65,19 +65,16 @@ def two_sided(metrics: Names, name: str) -> Names:
     return metrics
 
 
-def table_of_encoders(text: str, name: str) -> Path | str:
+def table_of_encoders(path: Path, name: str) -> Path | str:
     """Return the name of a published table, or the path of a table in a file."""
     from alignbench.experiments.validity.published import PUBLISHED
-    from alignbench.paths import is_file, user_path
+    from alignbench.paths import is_file
 
-    if text in PUBLISHED:
-        return text
-    path = user_path(text, name)
+    if str(path) in PUBLISHED:
+        return str(path)
     if not is_file(path):
-        raise ConfigError(
-            f"{name}: {text!r} is neither a published table ({', '.join(PUBLISHED)}) nor a CSV file that is "
-            "there"
-        )
+        listed = ", ".join(PUBLISHED)
+        raise ConfigError(f"{name}: {str(path)!r} is neither a published table ({listed}) nor a CSV file")
     return path
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from alignbench.experiments.base import Cost, Experiment, Part
 from alignbench.experiments.validity.links import from_table
 from alignbench.experiments.validity.published import table_of
-from alignbench.experiments.validity.published.fill import filled
+from alignbench.experiments.validity.published.fill import fill
 from alignbench.experiments.validity.published.judge import judge
 from alignbench.experiments.validity.published.record import scores_of
 from alignbench.experiments.validity.run import run_score
@@ -33,9 +33,10 @@ def of_table(bench: Bench) -> list[Score]:
 def of_filled_table(bench: Bench, llm: LLM | Custom) -> list[Score]:
     """Return the same for a table whose encoders are scored with an LLM, where their weights can be had."""
     about, seed = table_of(bench.option("table")), bench.option("seed")
-    blocks, left_out = filled(about.blocks(), lambda spec: bench.pair_of(bench.encoder(spec), llm), seed)
-    judgement = judge(about, blocks, left_out=left_out, seed=seed)
-    return scores_of(judgement, llm=llm.info.label, seed=seed)
+    whole = about.blocks()
+    filled = fill(whole, lambda spec: bench.pair_of(bench.encoder(spec), llm), seed)
+    judgement = judge(about, filled.blocks, whole=whole, left_out=filled.left_out, seed=seed)
+    return scores_of(judgement, filled.pairs, llm=llm.info.label, seed=seed)
 
 
 EXPERIMENT = Experiment(

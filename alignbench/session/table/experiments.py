@@ -135,6 +135,7 @@ class ExperimentOptions:
     )
     table = Option[Path | str | None](
         help="judge the scores of a published table (law, cambrian1) or of a CSV file instead of the run's",
+        kind="path",
         metavar="TABLE",
         check=checks.table_of_encoders,
     )

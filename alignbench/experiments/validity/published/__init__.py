@@ -66,7 +66,8 @@ PUBLISHED: Mapping[str, Published] = {
             notes=(
                 "a_cos_v1, the A score of version 1, is a cosine to CLIP, so CLIP gets the largest values "
                 "by construction.",
-                "DINOv2's TextVQA of 14.27 is disputed in issue 12 of the repository; Cambrian-1 has 44 to 45.",
+                "DINOv2's TextVQA of 14.27 is disputed in issue 12 of the repository; Cambrian-1 has 44 "
+                "to 45.",
                 "CLIP224+DINOv2 and CLIP336+DINOv2 join encoders that are in the table themselves, so they "
                 "are not independent of them.",
                 _LABEL,

@@ -9,7 +9,7 @@ from alignbench.experiments.validity.published.record import CEILING, CLAIM, EXP
 from alignbench.plots.declared import Caption, declare_figure
 from alignbench.plots.marks import CHANCE, legend_mark, name_rows
 from alignbench.plots.panels import grid_figure
-from alignbench.plots.style import INK, NULL, entitle, new_figure
+from alignbench.plots.style import INK, MUTED, NULL, entitle, new_figure
 from alignbench.text import clean, fit
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ def table_matrix(inputs: FigureInputs) -> Figure | None:
         return name if ceiling is None else f"{name}\nceiling {ceiling:.2f}"
 
     notes = [
-        clean(str(largest.params["statement"])),
         "Stars: p of the largest |r| of all cells with permuted labels, at most .05 (*), .01 (**) or .001 "
         "(***)." + (" Ceiling: Spearman's ρ between the blocks of one outcome." if ceilings else ""),
     ]
@@ -97,8 +96,8 @@ def table_scatter(inputs: FigureInputs) -> Figure | None:
     requires=CLAIMED,
     caption=Caption(
         "Does a claimed formula predict encoders that it has not seen?",
-        "Each row is an outcome: R² of the fit to all encoders (open), Q² for encoders that were left out "
-        "(filled), and the R² that unrelated numbers reach on average (stroke). At 0 a fit is no better than "
+        "Each row is an outcome: R² of the fit to all encoders (square), Q² for encoders that were left out "
+        "(circle), and the R² that unrelated numbers reach on average (stroke). At 0 a fit is no better than "
         "the mean of the other encoders.",
         "How the formula does on another kind of encoder: see the fits without each family.",
     ),
@@ -110,20 +109,21 @@ def table_claims(inputs: FigureInputs) -> Figure | None:
         return None
     claims = list(dict.fromkeys((str(s.params["claim"]), str(s.params["block"])) for s in scores))[:4]
     figure, axes = grid_figure(len(claims), 2, 5.6, 0.9 + 0.3 * MOST_ROWS / 2, margins=(0.0, 1.5), least=6.8)
+    least = max(-1.0, min(0.0, *(score.value or 0.0 for score in scores)))
     for ax, claim in zip(axes, claims, strict=True):
         own = [s for s in scores if (str(s.params["claim"]), str(s.params["block"])) == claim][:MOST_ROWS]
         for row, score in enumerate(own):
             r2, chance, q2 = float(score.params["r2"]), float(score.params["null_r2"]), score.value or 0.0
             ax.plot([max(q2, -1.0), r2], [row, row], color=NULL, linewidth=1.2, zorder=1)
             ax.plot(chance, row, "|", color=CHANCE, markersize=11)
-            ax.plot(r2, row, "o", color=INK, mfc="white", markersize=6)
+            ax.plot(r2, row, "s", color=MUTED, markersize=6)
             ax.plot(max(q2, -1.0), row, "o" if q2 >= -1 else "<", color=INK, markersize=6)
         ax.axvline(0, color=NULL, linewidth=0.9, zorder=0)
-        ax.set_xlim(-1.05, 1.05)
+        ax.set_xlim(least - 0.05, 1.05)
         name_rows(ax, [fit(clean(str(score.params["outcome"])), 24) for score in own])
         ax.set_title(fit(clean(claim[0]), 40))
     legend = [
-        legend_mark("R² in the sample", "o", "white"),
+        legend_mark("R² in the sample", "s", MUTED),
         legend_mark("Q² for encoders left out", "o", INK),
         legend_mark("R² by chance", "|", CHANCE),
     ]

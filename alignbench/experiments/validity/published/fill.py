@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,16 +18,27 @@ if TYPE_CHECKING:
     from alignbench.experiments.validity.table import Table
     from alignbench.types import Pair
 
+_LONGEST = 28  # an alias has at most 40 characters
 NO_SPEC = "no weights of it are known to be public"
-OUR_METRICS = frozenset(PREDICTORS)
 
 
-def filled(
-    blocks: Mapping[str, Table], pair_of: Callable[[str], Pair], seed: int
-) -> tuple[dict[str, Table], dict[str, str]]:
-    """Return the blocks with our metrics as further scores, and encoder -> why it could not be scored.
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A table with our scores.
 
-    A block keeps the encoders that were scored; one with fewer than three of them is left out.
+    Args:
+        blocks: block -> the encoders that were scored; without blocks that have fewer than three of them.
+        left_out: encoder -> why it could not be scored.
+        pairs: encoder -> its embeddings with the LLM.
+    """
+
+    blocks: Mapping[str, Table]
+    left_out: Mapping[str, str]
+    pairs: Mapping[str, Pair]
+
+
+def fill(blocks: Mapping[str, Table], pair_of: Callable[[str], Pair], seed: int) -> Filled:
+    """Return the blocks with our metrics as further scores of those encoders whose weights can be had.
 
     Args:
         blocks: block -> its encoders, with the specs of their weights.
@@ -45,11 +57,11 @@ def filled(
             left_out[name] = NO_SPEC
             continue
         try:
-            pairs[name] = pair_of(spec)
+            pairs[name] = pair_of(_named(len(pairs) + len(left_out), name, spec))
         except AlignbenchError as error:
             left_out[name] = str(error)
     if not pairs:
-        return {}, left_out
+        return Filled({}, left_out, {})
     settings = CellSettings(seed=seed, width=min(pair.x.dim for pair in pairs.values()))
     values = {name: metric_values(pair, settings) for name, pair in pairs.items()}
     tables = {}
@@ -57,7 +69,13 @@ def filled(
         rows = [i for i, name in enumerate(table.encoders) if name in pairs]
         if len(rows) >= FEWEST:
             tables[block] = _with_scores(_rows_of(table, rows), values)
-    return tables, left_out
+    return Filled(tables, left_out, pairs)
+
+
+def _named(place: int, name: str, spec: str) -> str:
+    """Return a spec with an alias that no other encoder of the table has, and hardly one of the run."""
+    short = re.sub(r"[^A-Za-z0-9.]+", "-", name)[:_LONGEST]
+    return spec if "=" in spec else f"row-{place + 1}-{short}={spec}"
 
 
 def _rows_of(table: Table, rows: list[int]) -> Table:

@@ -69,6 +69,7 @@ def judge(
     about: Published,
     blocks: Mapping[str, Table],
     *,
+    whole: Mapping[str, Table] | None = None,
     left_out: Mapping[str, str] | None = None,
     seed: int = 42,
 ) -> Judgement:
@@ -77,6 +78,7 @@ def judge(
     Args:
         about: the table's declaration.
         blocks: block -> its encoders, scores and outcomes.
+        whole: block -> all of its encoders, also those without scores, for the ceiling; `blocks` by default.
         left_out: encoder -> why it is not in the blocks.
         seed: the seed of drawn orders and subsets.
 
@@ -92,7 +94,7 @@ def judge(
             block: tuple(judged for claim in about.claims for judged in judge_claim(claim, table, seed=seed))
             for block, table in scored.items()
         },
-        ceilings=ceilings(blocks),
+        ceilings=ceilings(blocks if whole is None else whole),
         left_out=dict(left_out or {}),
     )
 

@@ -10,8 +10,11 @@ from alignbench.stats.correlation import ESTIMABLE
 from alignbench.types import Interval, Null, Score
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from alignbench.experiments.validity.links import Link
     from alignbench.experiments.validity.published.judge import Judgement
+    from alignbench.types import Pair
 
 EXPERIMENT = "validity"
 LARGEST, ONE, POOLED, CLAIM, CEILING = "largest_r", "table_r", "pooled_r", "claim_q2", "ceiling"
@@ -19,11 +22,18 @@ _PERMUTED = "labels of lineages permuted, the largest of all"
 _INTERVAL = "Fisher z, random effects over blocks; a shared encoder's errors count once"
 
 
-def scores_of(judgement: Judgement, *, llm: str | None = None, seed: int = 42) -> list[Score]:
+def scores_of(
+    judgement: Judgement,
+    pairs: Mapping[str, Pair] | None = None,
+    *,
+    llm: str | None = None,
+    seed: int = 42,
+) -> list[Score]:
     """Return the largest r with the conclusion in words, then every r, pooled r, claim and ceiling.
 
     Args:
         judgement: what the table says.
+        pairs: encoder -> the embeddings that its scores were computed from, if the table was filled.
         llm: the LLM whose metrics fill the table; None if it was not filled.
         seed: the seed of the run.
     """
@@ -36,9 +46,18 @@ def scores_of(judgement: Judgement, *, llm: str | None = None, seed: int = 42) -
         "dataset": f"{about.name}@{digest}",
         "dims": (),
         "seed": seed,
+        "weights": {
+            side.model.label: side.model.weights
+            for pair in (pairs or {}).values()
+            for side in (pair.x, pair.y)
+        },
+    }
+    filled = {
+        name: {"source": pair.x.model.source, "weights": pair.x.model.weights, "data": pair.dataset}
+        for name, pair in (pairs or {}).items()
     }
     return [
-        _largest(judgement, common),
+        _largest(judgement, filled, common),
         *(_one(judgement, block, link, common) for block, link in judgement.links),
         *_pooled(judgement, common),
         *_claims(judgement, common),
@@ -46,7 +65,7 @@ def scores_of(judgement: Judgement, *, llm: str | None = None, seed: int = 42) -
     ]
 
 
-def _largest(judgement: Judgement, common: dict[str, Any]) -> Score:
+def _largest(judgement: Judgement, filled: Mapping[str, Any], common: dict[str, Any]) -> Score:
     """Return the largest |r| of a score with an outcome, pooled if there are blocks, and what it all says.
 
     A label of the encoders counts only if the table has no score.
@@ -60,6 +79,7 @@ def _largest(judgement: Judgement, common: dict[str, Any]) -> Score:
         "blocks": {block: found.lineages for block, found in judgement.blocks.items()},
         "encoders": judgement.encoders,
         "left_out": dict(judgement.left_out),
+        **({"filled": dict(filled)} if filled else {}),
         "statement": said(judgement),
     }
     if not judgement.links:
@@ -67,7 +87,7 @@ def _largest(judgement: Judgement, common: dict[str, Any]) -> Score:
             metric=LARGEST,
             value=None,
             status="not_applicable",
-            reason=NO_SCORES,
+            reason=_nothing(judgement),
             n=n,
             params=params,
             **common,
@@ -105,6 +125,14 @@ def _largest(judgement: Judgement, common: dict[str, Any]) -> Score:
         flags=_flags(min(found.lineages for found in judgement.blocks.values())),
         params=params,
         **common,
+    )
+
+
+def _nothing(judgement: Judgement) -> str:
+    if not judgement.left_out:
+        return NO_SCORES
+    return (
+        f"too few encoders could be scored: {'; '.join(': '.join(why) for why in judgement.left_out.items())}"
     )
 
 

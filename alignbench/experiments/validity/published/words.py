@@ -34,7 +34,7 @@ def said(judgement: Judgement) -> str:
         links.setdefault(link.correlation.metric, []).append(link)
     lineages = min((found.lineages for found in blocks.values()), default=0)
     if not links:
-        sentences.append("Nothing to correlate: no score has a value for each of three encoders.")
+        sentences.append("Nothing to correlate: no block has scores of three encoders.")
     elif lineages < ESTIMABLE:
         least = f"the smallest two-sided p that {lineages} can give is {smallest_p(lineages):.2g}"
         sentences.append(f"Not estimable: {plural(lineages, 'lineage')}, it takes {ESTIMABLE}; {least}.")
@@ -44,7 +44,7 @@ def said(judgement: Judgement) -> str:
     sentences += _claims(judgement)
     sentences += _ceiling(judgement)
     if judgement.left_out:
-        sentences.append(f"Left out: {', '.join(judgement.left_out)}.")
+        sentences.append(f"Not scored: {', '.join(judgement.left_out)}.")
     return " ".join(sentences)
 
 
