@@ -124,6 +124,10 @@ def test_without_the_diffusion_encoders_the_c_score_says_the_opposite(law: Judge
         assert found[f"performance_{name}"].without["diffusion"] == pytest.approx(r[name])
     assert round(r.pop("ok_vqa"), 2) == 0.44
     assert (round(min(r.values()), 2), round(max(r.values()), 2)) == (-0.37, -0.01)
+    ten = [row for row in rows_of("law") if row["encoder"] not in {"DiT", "SD3", "SD2.1"}]
+    c = column(ten, "metric_c_pck10")
+    rest = [float(np.corrcoef(c, column(ten, f"performance_{name}"))[0, 1]) for name in BENCHMARKS]
+    assert (round(min(rest), 2), round(max(rest), 2)) == (-0.26, -0.01)
 
 
 def test_the_label_predicts_as_well_as_the_scores(law: Judgement) -> None:
