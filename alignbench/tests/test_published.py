@@ -219,6 +219,7 @@ def test_figures_are_drawn_from_the_scores_alone(law: Judgement, cambrian: Judge
     assert figures.table_ceiling(of_law) is None
     assert figures.table_ceiling(of_cambrian) is not None
     assert figures.table_claims(of_cambrian) is None
+    assert figures.table_scatter(of_cambrian) is None  # it has labels only
     for draw in (figures.table_matrix, figures.table_scatter, figures.table_claims, figures.table_ceiling):
         assert draw(FigureInputs()) is None
 

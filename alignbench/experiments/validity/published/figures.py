@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from alignbench.types import Score
 
 MOST_COLUMNS, MOST_ROWS = 17, 20
+_ONE_LINE = 13  # characters of a column's title
 TABLE = "--table"
-CLAIMED, RECIPES = "--table law", "a --table of several blocks"
+CLAIMED, SCORED, RECIPES = "--table law", "a --table with scores", "a --table of several blocks"
 
 
 @declare_figure(
@@ -44,14 +45,15 @@ def table_matrix(inputs: FigureInputs) -> Figure | None:
     if not scores or largest is None:
         return None
     cells = {
-        (str(score.params["score"]), str(score.params["outcome"])): Cell(score.value or 0.0, _p(score))
+        (_score_name(score), str(score.params["outcome"])): Cell(score.value or 0.0, _p(score))
         for score in scores
     }
     ceilings = {str(score.params["outcome"]): score.value for score in _of(inputs, CEILING)}
 
     def title_of(outcome: str) -> str:
         ceiling = ceilings.get(outcome)
-        name = "\n".join(fit(clean(outcome), 22).rsplit("_", 1))
+        name = fit(clean(outcome), 22)
+        name = name if len(name) <= _ONE_LINE else "\n".join(name.rsplit("_", 1))
         return name if ceiling is None else f"{name}\nceiling {ceiling:.2f}"
 
     notes = [
@@ -64,7 +66,7 @@ def table_matrix(inputs: FigureInputs) -> Figure | None:
 
 @declare_figure(
     "validity",
-    requires=TABLE,
+    requires=SCORED,
     caption=Caption(
         "How does the strongest score of the table correlate with its outcome?",
         "Each panel is a block, each point an encoder; marks and colours are families of encoders. Values of "
@@ -76,8 +78,8 @@ def table_matrix(inputs: FigureInputs) -> Figure | None:
 def table_scatter(inputs: FigureInputs) -> Figure | None:
     """Draw the strongest score and its outcome: one panel per block, and one named point per encoder."""
     largest = _first(inputs)
-    if largest is None or not largest.params.get("points"):
-        return None
+    if largest is None or largest.params["label"] or not largest.params["points"]:
+        return None  # the points of a label lie on top of each other
     told = largest.params
     panels = [
         Panel(own["block"] or str(told["table"]), own["encoders"], own["families"], own["x"], own["y"])
@@ -165,6 +167,10 @@ def _of(inputs: FigureInputs, metric: str) -> Sequence[Score]:
     own = [score for score in inputs.scores if (score.experiment, score.metric) == (EXPERIMENT, metric)]
     own = [score for score in own if "table" in score.params or metric != LARGEST]
     return [score for score in own if score.llm == own[0].llm]
+
+
+def _score_name(score: Score) -> str:
+    return f"{score.params['score']}{' (label)' if score.params['label'] else ''}"
 
 
 def _first(inputs: FigureInputs) -> Score | None:

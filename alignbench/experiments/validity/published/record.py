@@ -115,7 +115,7 @@ def _largest(judgement: Judgement, filled: Mapping[str, Any], common: dict[str, 
         for block, found in judgement.blocks.items()
         if metric in found.table.metrics and outcome in found.table.outcomes
     ]
-    params |= {"score": plain(metric), "outcome": plain(outcome), "r": r}
+    params |= {"score": plain(metric), "label": metric in about.labels, "outcome": plain(outcome), "r": r}
     return Score(
         metric=LARGEST,
         value=abs(r),
@@ -149,6 +149,7 @@ def _one(judgement: Judgement, block: str, link: Link, common: dict[str, Any]) -
         params={
             "block": block,
             "score": plain(one.metric),
+            "label": one.metric in judgement.about.labels,
             "outcome": plain(one.outcome),
             **{name: getattr(one, name) for name in names},
             "r2": link.explained.r2,
@@ -174,6 +175,7 @@ def _pooled(judgement: Judgement, common: dict[str, Any]) -> list[Score]:
             flags=_flags(len(lineages)),
             params={
                 "score": plain(one.metric),
+                "label": one.metric in judgement.about.labels,
                 "outcome": plain(one.outcome),
                 "p": one.p,
                 "p_adjusted": one.p_adjusted,
