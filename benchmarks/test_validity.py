@@ -12,6 +12,16 @@ def test_validity(selection, part):
     part()
 
 
+def test_table(part):
+    """The scores of a published table, or of a CSV file, that --align-table names."""
+    part()
+
+
+def test_filled_table(llm, part):
+    """The same with our own scores of its encoders, as far as their weights can be had (--align-fill)."""
+    part(llm)
+
+
 @pytest.mark.study
 def test_study_cell(study_encoder, study):
     """One encoder of the study with every LLM on both families of drawings; its cells stay on the disk."""

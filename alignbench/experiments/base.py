@@ -96,6 +96,13 @@ class Bench(Protocol):
     def pair_of(self, encoder: Encoder | Custom, llm: LLM | Custom) -> Pair:
         """Return the embeddings of an encoder and an LLM over the same samples."""
 
+    def encoder(self, spec: str) -> Encoder | Custom:
+        """Return the encoder that a spec names, with the options of the run; it need not be selected.
+
+        Raises:
+            AlignbenchError: the spec can't be used, or nothing has that name.
+        """
+
     def pairs(self) -> Sequence[Pair]:
         """Return the embeddings of every selected encoder with every selected LLM."""
 
@@ -172,6 +179,11 @@ class Choices(Protocol):
         """Return the value of an option."""
 
 
+def always(options: Choices) -> bool:
+    """Return True: most parts are in a run whatever its options are."""
+    return True
+
+
 @dataclass(frozen=True)
 class Part:
     """One parametrized test of an experiment.
@@ -187,6 +199,7 @@ class Part:
             the weights; a function of the parameter values if these decide it.
         cost: how long a test takes.
         timed: whether the part measures time.
+        when: whether a run with these options has the part.
     """
 
     name: str
@@ -196,6 +209,7 @@ class Part:
     uses: frozenset[Use] | Callable[[Mapping[str, object]], frozenset[Use]] = frozenset()
     cost: Cost = Cost()
     timed: bool = False
+    when: Callable[[Choices], bool] = always
 
     @property
     def test(self) -> str:

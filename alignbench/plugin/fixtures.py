@@ -117,13 +117,17 @@ def pytest_configure_node(node: object) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect tests of long experiments, unless a marker, a keyword or a file's name asks for them."""
-    option = config.option
-    for marker in [experiment.name for experiment in experiments() if experiment.long]:
-        if not asked_for(marker, option.markexpr, option.keyword, config.args):
-            left_out = [item for item in items if item.get_closest_marker(marker)]
-            items[:] = [item for item in items if not item.get_closest_marker(marker)]
-            config.hook.pytest_deselected(items=left_out)
+    """Deselect parts that the run's options leave out, and long experiments that nothing asks for."""
+    option, options = config.option, config.stash[SESSION].options
+    long = [experiment.name for experiment in experiments() if experiment.long]
+    unasked = [name for name in long if not asked_for(name, option.markexpr, option.keyword, config.args)]
+
+    def left_out(item: pytest.Item) -> bool:
+        part = part_of(item)
+        return any(map(item.get_closest_marker, unasked)) or (part is not None and not part.when(options))
+
+    config.hook.pytest_deselected(items=[item for item in items if left_out(item)])
+    items[:] = [item for item in items if not left_out(item)]
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -12,6 +12,7 @@ from alignbench.experiments.base import NotApplicableError
 from alignbench.experiments.scoring import Settings, needs_basis, score_pair
 from alignbench.llms import LLM
 from alignbench.metrics import METRICS
+from alignbench.session.models import resolve_encoder
 from alignbench.types import ModelInfo
 from alignbench.weights.protocols import gives_patches
 
@@ -83,6 +84,10 @@ class SessionBench:
     def pair_of(self, encoder: Encoder | Custom, llm: LLM | Custom) -> Pair:
         """Return the embeddings of an encoder and an LLM over the same samples."""
         return self.session.pair(self.session.vision(encoder), self.session.text(llm))
+
+    def encoder(self, spec: str) -> Encoder | Custom:
+        """Return the encoder that a spec names, with the options of the run."""
+        return resolve_encoder(spec, self.session.options)
 
     def pairs(self) -> Sequence[Pair]:
         """Return the embeddings of every selected encoder with every selected LLM."""

@@ -65,6 +65,19 @@ def two_sided(metrics: Names, name: str) -> Names:
     return metrics
 
 
+def table_of_encoders(path: Path, name: str) -> Path | str:
+    """Return the name of a published table, or the path of a table in a file."""
+    from alignbench.experiments.validity.published import PUBLISHED
+    from alignbench.paths import is_file
+
+    if str(path) in PUBLISHED:
+        return str(path)
+    if not is_file(path):
+        listed = ", ".join(PUBLISHED)
+        raise ConfigError(f"{name}: {str(path)!r} is neither a published table ({listed}) nor a CSV file")
+    return path
+
+
 def image_files(texts: Names, name: str) -> tuple[Path, ...]:
     """Return the paths of images if all of the files exist."""
     from alignbench.paths import is_file, user_path

@@ -32,22 +32,32 @@ def resolve_models(options: Options) -> tuple[dict[str, Encoder | Custom], dict[
     Raises:
         ConfigError: two models have one name.
     """
-    from alignbench import encoders, llms
+    from alignbench import llms
 
-    common: dict[str, Any] = {
-        "l2": options.l2,
-        "standins": options.standins,
-        "allow_pickle": options.allow_pickle,
-    }
-    of_images = {"pooling": options.pooling, "layer": options.layer, "fit": options.fit, **common}
-    of_texts = {"layer": options.llm_layer, "quantization": options.quantize, **common}
-    sources = options.config
-    vision = _by_name(encoders.resolve(s, sources=sources.encoders, **of_images) for s in options.encoders)
+    of_texts = {"layer": options.llm_layer, "quantization": options.quantize, **_common(options)}
+    vision = _by_name(resolve_encoder(spec, options) for spec in options.encoders)
     specs = dict.fromkeys((*options.llms, *options.compared_llms))
-    text = _by_name(llms.resolve(s, sources=sources.llms, **of_texts) for s in specs)
+    text = _by_name(llms.resolve(s, sources=options.config.llms, **of_texts) for s in specs)
     if both := sorted(set(vision) & set(text)):
         raise ConfigError(f"an encoder and an LLM are both called {both[0]!r}; give one an alias")
     return vision, text
+
+
+def resolve_encoder(spec: str, options: Options) -> Encoder | Custom:
+    """Return the encoder that a spec names, with the options of a session.
+
+    Raises:
+        AlignbenchError: the spec can't be used, or nothing has that name.
+    """
+    from alignbench import encoders
+
+    of_images = {"pooling": options.pooling, "layer": options.layer, "fit": options.fit, **_common(options)}
+    return encoders.resolve(spec, sources=options.config.encoders, **of_images)
+
+
+def _common(options: Options) -> dict[str, Any]:
+    """Return the options that encoders and LLMs share."""
+    return {"l2": options.l2, "standins": options.standins, "allow_pickle": options.allow_pickle}
 
 
 def model_named(model: str | M, models: Mapping[str, M], noun: str) -> M:

@@ -185,7 +185,8 @@ class _Runner:
 def _due(session: Workbench, experiment: Experiment) -> Iterator[Cell]:
     """Yield the cells of an experiment and those cells of other experiments that its figures need."""
     for part in experiment.parts:
-        yield from _cells(session, experiment.name, part)
+        if part.when(session.options):
+            yield from _cells(session, experiment.name, part)
     for name, metrics in experiment.needs.items():
         needed = EXPERIMENTS.get(name)
         if metrics is None:

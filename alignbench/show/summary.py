@@ -17,6 +17,7 @@ from alignbench.plots.declared import needs_of, not_drawn
 from alignbench.show.failures import failure_markdown
 from alignbench.show.sensitivity import sensitivity_lines
 from alignbench.show.speed import SpeedTable, speed_report
+from alignbench.show.tables import tables_of
 from alignbench.show.text import block, code, markdown, table
 from alignbench.show.vlm import vlm_markdown
 from alignbench.stats.prediction import worth
@@ -67,6 +68,7 @@ def summary_markdown(findings: Findings, figures: Sequence[str] = (), problems: 
     lines += [*_dropped(run), *_list("Warnings", [*run.get("warnings", ()), *problems])]
     lines += [
         *_prediction(findings.prediction, labels),
+        *_tables(scores),
         *_with_gaps(vlm_markdown(scores, labels), "vlm", scores, failures),
         *_with_gaps(sensitivity_lines(findings.variations, scores, labels), "sensitivity", scores, failures),
         *_with_gaps(_speed(scores, labels), "speed", scores, failures),
@@ -224,6 +226,21 @@ def _prediction(found: Prediction | None, labels: Mapping[str, str]) -> list[str
         lines += [*table(head, rows, frozenset(range(2, 9))), "", "</details>", ""]
     reasons = "; ".join(f"{labels.get(k, code(k))}: {markdown(why)}" for k, why in found.left_out.items())
     return [*lines, f"Left out: {reasons}.", ""] if reasons else lines
+
+
+def _tables(scores: Sequence[Score]) -> list[str]:
+    """Return what published tables say about scores as predictors."""
+    lines = []
+    for said in tables_of(scores):
+        lines += [f"## {markdown(said.title)}", ""]
+        lines += [line for sentence in said.sentences for line in (markdown(sentence), "")]
+        lines += [
+            f"Source: {markdown(said.source)}.",
+            "",
+            *(f"- {markdown(note)}" for note in said.notes),
+            "",
+        ]
+    return lines
 
 
 def _legend(flags: Mapping[str, str]) -> list[str]:

@@ -14,6 +14,7 @@ from alignbench.findings.numbers import probability, share
 from alignbench.plots.declared import needs_of, not_drawn
 from alignbench.show.failures import failure_lines
 from alignbench.show.speed import speed_report
+from alignbench.show.tables import tables_of
 from alignbench.show.text import encodable, pad, wrap
 from alignbench.show.vlm import HEAD, LEGEND, vlm_tables
 from alignbench.stats.prediction import OUTCOME, worth
@@ -101,6 +102,8 @@ def terminal_table(
     for flag in used:
         lines += wrap(plain(f"{letter(flag)} = {flag}: {meaning(flag, scores)}"), width, _GAP * 2)
     lines += wrap(plain(_not_drawn(figures)), width, _GAP)
+    for sentence in (sentence for table in tables_of(scores) for sentence in table.sentences):
+        lines += wrap(plain(sentence), width, _GAP)
     lines += failure_lines(findings.failures, width, encoding)
     if report is not None:
         lines.append(f"report: {plain(report)}")

@@ -162,6 +162,18 @@ def without_each(score: ArrayLike, goal: ArrayLike, labels: Sequence[str]) -> di
     return coefficients
 
 
+def spearman(x: ArrayLike, y: ArrayLike) -> float:
+    """Return Spearman's ρ of two series [units]: Pearson's r of their ranks, in which ties share their mean.
+
+    Raises:
+        InputError: shapes don't match, or a series is not finite or does not vary.
+    """
+    a, b = _matrices({"x": x, "y": y}, "spearman").values()
+    if a.shape != b.shape or not (_varies(a) and _varies(b)):
+        raise InputError("spearman: expected two series of one length that vary")
+    return float((_unit(_ranks(a)) * _unit(_ranks(b))).sum())
+
+
 def smallest_p(lineages: int) -> float:
     """Return the smallest two-sided p that permuting this many lineages can give: 2 / n!; for 3 it is 1/3."""
     orders = math.factorial(lineages) if lineages <= EXACT else DRAWS + 1

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
 
 _TIE = 1e-12
+_SINGULAR = 1e-10
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class FitQuality:
         r2: the share explained in the sample.
         q2: the share explained in each lineage by a fit to the others, relative to the others' mean: 0 for a
             fit that is no better than that mean, negative for a worse one. None if the others are too few to
-            fit.
+            fit, or don't determine the fit, as where one lineage alone has a label.
         null_r2: the average r2 without any relation, k / (n - 1) for k scores of n units; at most 1.
         p: the share of orders of the lineages whose r2 is at least as large; None if no order was evaluated.
         exact: whether these were all orders.
@@ -82,7 +83,9 @@ def explained(
     drawn = np.mean([_r2_of(bases[c], y[:, c], orders) for c in columns], axis=0)
     q2 = None
     if len(y) - checkpoints > x.shape[1] + 1:
-        q2 = float(np.mean([_q2_of(bases[c], y[:, c], checkpoints) for c in columns]))
+        each = [_q2_of(bases[c], y[:, c], checkpoints) for c in columns]
+        known = [value for value in each if value is not None]
+        q2 = float(np.mean(known)) if len(known) == len(each) else None
     return FitQuality(
         r2=float(drawn[0]),
         q2=q2,
@@ -110,13 +113,18 @@ def _r2_of(basis: Matrix, y: Matrix, orders: NDArray[np.intp]) -> Matrix:
     return part
 
 
-def _q2_of(basis: Matrix, y: Matrix, checkpoints: int) -> float:
-    """Return Q², leaving out each lineage without refitting: the others miss it by (I - H_bb)⁻¹ e_b."""
+def _q2_of(basis: Matrix, y: Matrix, checkpoints: int) -> float | None:
+    """Return Q², leaving out each lineage without refitting: the others miss it by (I - H_bb)⁻¹ e_b.
+
+    It is None if I - H_bb is singular: then the fit to the others has no single value there.
+    """
     own = np.full((len(y), 1), 1 / np.sqrt(len(y)))
     errors = []
     for span in (np.hstack([own, basis]), own):
         residual = (y - span @ (span.T @ y)).reshape(-1, checkpoints, 1)
         blocks = span.reshape(-1, checkpoints, span.shape[1])
         kept = np.eye(checkpoints) - blocks @ blocks.transpose(0, 2, 1)
+        if np.linalg.eigvalsh(kept).min() < _SINGULAR:
+            return None
         errors.append(np.square(np.linalg.solve(kept, residual)).sum())
     return 1 - float(errors[0] / errors[1])

@@ -9,7 +9,9 @@ from alignbench.experiments.base import Cost, Experiment, Part
 if TYPE_CHECKING:
     from alignbench.experiments.base import Bench
     from alignbench.experiments.validity.links import from_table
+    from alignbench.llms import LLM
     from alignbench.types import Score
+    from alignbench.weights.custom import Custom
 
 
 def validity(bench: Bench) -> list[Score]:
@@ -19,10 +21,65 @@ def validity(bench: Bench) -> list[Score]:
     return [run_score(bench.pairs(), bench.option("seed"))]
 
 
+def of_table(bench: Bench) -> list[Score]:
+    """Return what a published table, or one of the user's, says about its scores; no model is loaded."""
+    from alignbench.experiments.validity.published import table_of
+    from alignbench.experiments.validity.published.judge import judge
+    from alignbench.experiments.validity.published.record import scores_of
+
+    about, seed = table_of(bench.option("table")), bench.option("seed")
+    return scores_of(judge(about, about.blocks(), seed=seed), seed=seed)
+
+
+def of_filled_table(bench: Bench, llm: LLM | Custom) -> list[Score]:
+    """Return the same for a table whose encoders are scored with an LLM, where their weights can be had."""
+    from alignbench.experiments.validity.published import table_of
+    from alignbench.experiments.validity.published.fill import fill
+    from alignbench.experiments.validity.published.judge import judge
+    from alignbench.experiments.validity.published.record import scores_of
+
+    about, seed = table_of(bench.option("table")), bench.option("seed")
+    whole = about.blocks()
+    filled = fill(whole, lambda spec: bench.pair_of(bench.encoder(spec), llm), seed)
+    judgement = judge(about, filled.blocks, whole=whole, left_out=filled.left_out, seed=seed)
+    return scores_of(judgement, filled.pairs, llm=llm.info.label, seed=seed)
+
+
 EXPERIMENT = Experiment(
     "validity",
     "which score predicts performance, and how sure is that?",
-    (Part("validity", validity, of=("selection",), cost=Cost(0.7)),),
+    (
+        Part(
+            "validity",
+            validity,
+            of=("selection",),
+            cost=Cost(0.7),
+            when=lambda options: not options["table"],
+        ),
+        Part(
+            "table",
+            of_table,
+            of=(),
+            cost=Cost(5.0),
+            when=lambda options: bool(options["table"]) and not options["fill"],
+        ),
+        Part(
+            "filled_table",
+            of_filled_table,
+            of=("llm",),
+            cost=Cost(10.0),
+            when=lambda options: bool(options["table"]) and options["fill"],
+        ),
+    ),
+    options=("table", "fill"),
+    measures={
+        "largest_r": "The largest |r| of a score with an outcome over encoders.",
+        "table_r": "How a score of a table correlates with an outcome over its encoders, within one block.",
+        "pooled_r": "The same over all blocks: Fisher's z, each block correlated alone.",
+        "claim_q2": "What a polynomial of several scores explains for encoders that the fit has not seen.",
+        "ceiling": "How well an outcome under one recipe predicts it under another: Spearman's ρ.",
+    },
+    figures=("alignbench.experiments.validity.published.figures",),
 )
 
 STUDY = Experiment(

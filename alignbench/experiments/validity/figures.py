@@ -6,24 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.experiments.validity.drawing import Cell, Panel, draw_matrix, draw_scatter
 from alignbench.experiments.validity.study_cells import LOWER_IS_BETTER
-from alignbench.plots.cells import draw_cells
 from alignbench.plots.declared import Caption, declare_figure
-from alignbench.plots.marks import CHANCE, beside, left_out, legend_mark
-from alignbench.plots.panels import grid_figure
-from alignbench.plots.scatter import Point, draw_points, name_points
-from alignbench.plots.style import DIVERGING, INK, entitle, new_figure, type_looks
+from alignbench.plots.marks import CHANCE, beside
+from alignbench.plots.style import INK, entitle, new_figure
 from alignbench.text import clean, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from alignbench.experiments.validity.links import Link, Paradox, Validity
-    from alignbench.plots.style import Look
 
 TITLES = {
     "mrr_image_to_text": "retrieval MRR\nimage→text",
@@ -32,8 +26,6 @@ TITLES = {
     "gain_within_type": "VLM: gain\nwithin type",
     "caption_log_perplexity": "VLM: log\nperplexity",
 }
-STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
-MOST_ROWS, MOST_COLUMNS, MOST_PANELS = 30, 8, 4
 STRONG = "0.99"
 
 
@@ -51,19 +43,10 @@ def validity_matrix(result: Validity) -> Figure | None:
     """Draw r of every score (down) with every outcome (across), strongest first; stars show max-|r| p."""
     if not result.links:
         return None
-    r = {(link.correlation.metric, link.correlation.outcome): link for link in result.links}
-    outcomes = list(dict.fromkeys(outcome for _, outcome in r))[:MOST_COLUMNS]
-    every = list(dict.fromkeys(metric for metric, _ in r))
-    metrics = sorted(every, key=lambda m: (-max(abs(r[m, o].correlation.pearson) for o in outcomes), m))
-    shown = metrics[:MOST_ROWS]
-    figure = new_figure(max(7.2, 2.6 + 1.12 * len(outcomes)), 2.75 + 0.27 * len(shown))
-    ax = figure.subplots()
-    values = np.asarray([[r[m, o].correlation.pearson for o in outcomes] for m in shown])
-    written = [[_written(r[m, o]) for o in outcomes] for m in shown]
-    draw_cells(ax, values, -1, 1, DIVERGING, written, size=8)
-    ax.set_yticks(range(len(shown)), [fit(clean(metric), 28) for metric in shown])
-    ax.xaxis.tick_top()
-    ax.set_xticks(range(len(outcomes)), [_title(outcome, result) for outcome in outcomes], fontsize=8)
+    cells = {
+        (one.metric, one.outcome): Cell(one.pearson, one.p_adjusted if one.estimable else None)
+        for one in (link.correlation for link in result.links)
+    }
     notes = [
         clean(result.statement),
         "Each cell: Pearson's r over lineages, averaged over columns (LLMs and drawings or data types). "
@@ -71,9 +54,8 @@ def validity_matrix(result: Validity) -> Figure | None:
         "(***). Columns agree: the mean r between an outcome's columns; noise bounds the r that a score "
         "can reach.",
     ]
-    notes += left_out(len(shown), len(metrics), "scores")
-    entitle(figure, f"Which score predicts which outcome? {_size(result)}", *notes)
-    return figure
+    heading = f"Which score predicts which outcome? {_size(result)}"
+    return draw_matrix(cells, heading, notes, lambda outcome: _title(outcome, result))
 
 
 @declare_figure(
@@ -92,36 +74,18 @@ def validity_scatter(result: Validity) -> Figure | None:
         return None
     best, table = result.best.correlation, result.table
     x, y = table.metrics[best.metric], table.outcomes[best.outcome]
-    columns = table.columns[:MOST_PANELS]
-    figure, axes = grid_figure(len(columns), 2, 5.2, 4.0, margins=(0.0, 1.7), least=6.8)
-    looks = type_looks(table.families)
-    drawn = []
-    for place, (ax, column) in enumerate(zip(axes, columns, strict=True)):
-        points = [
-            Point(fit(clean(name), 20), x[i, place], y[i, place], looks[family].colour, looks[family].marker)
-            for i, (name, family) in enumerate(zip(table.encoders, table.families, strict=True))
-        ]
-        draw_points(ax, points, 0.14, 6.5)
-        r = np.corrcoef(x[:, place], y[:, place])[0, 1]
-        ax.set_title(f"{fit(clean(column), 44)}   r = {r:.2f}".strip(), fontsize=8.5, fontweight="normal")
-        ax.set_xlabel(clean(best.metric))
-        ax.set_ylabel(clean(_plain(best.outcome)))
-        drawn.append((ax, points))
+    panels = [
+        Panel(column, table.encoders, table.families, x[:, place].tolist(), y[:, place].tolist())
+        for place, column in enumerate(table.columns)
+    ]
     around = "" if best.low is None else f", {best.low:.2f} to {best.high:.2f} leaving one lineage out"
-    notes = [
+    note = (
         f"Over all columns r = {best.pearson:.2f}{around}; ρ = {best.spearman:.2f}, τ = {best.kendall:.2f}; "
         f"p = {best.p:.2g}, {best.p_adjusted:.2g} after all scores and outcomes were looked at. "
         + _families(result.best)
-    ]
-    notes += left_out(len(columns), len(table.columns), "columns")
-    entitle(
-        figure,
-        f"{clean(best.metric)} and {_plain(best.outcome)} {_size(result)}",
-        *notes,
-        legend=_handles(looks),
     )
-    name_points(figure, drawn)
-    return figure
+    heading = f"{clean(best.metric)} and {_plain(best.outcome)} {_size(result)}"
+    return draw_scatter(panels, heading, (best.metric, _plain(best.outcome)), [note], "columns")
 
 
 @declare_figure(
@@ -185,13 +149,6 @@ def _paradox_note(paradox: Paradox) -> str:
     )
 
 
-def _written(link: Link) -> str:
-    r, stars = link.correlation.pearson, ""
-    if link.correlation.estimable:
-        stars = next((mark for level, mark in STARS if link.correlation.p_adjusted <= level), "")
-    return f"{round(r, 2) + 0.0:.2f}{stars}".replace("0.", ".", 1)  # adding 0.0 avoids -0.00
-
-
 def _title(outcome: str, result: Validity) -> str:
     lines = [TITLES.get(outcome, fit(clean(outcome), 22))]
     if outcome in LOWER_IS_BETTER:
@@ -216,9 +173,3 @@ def _size(result: Validity) -> str:
 def _families(link: Link) -> str:
     parts = [f"without {clean(f)} {r:.2f}" for f, r in link.without.items() if r is not None]
     return f"r {', '.join(parts)}." if len(link.without) > 1 and parts else ""
-
-
-def _handles(looks: Mapping[str, Look]) -> list[Artist]:
-    return [
-        legend_mark(fit(clean(name), 24), look.marker, look.colour) for name, look in list(looks.items())[:8]
-    ]

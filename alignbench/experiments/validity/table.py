@@ -38,6 +38,7 @@ class Table:
         metrics: name -> values [encoders, columns].
         outcomes: name -> values [encoders, columns].
         left_out: encoder, metric or outcome -> why it is left out.
+        specs: what names the weights of each encoder; "" where nothing is known, () if it was not asked.
     """
 
     encoders: tuple[str, ...]
@@ -47,6 +48,7 @@ class Table:
     metrics: Mapping[str, Matrix]
     outcomes: Mapping[str, Matrix]
     left_out: Mapping[str, str]
+    specs: tuple[str, ...] = ()
 
 
 def complete_values(
@@ -87,10 +89,42 @@ def read_table(
         outcomes: the columns of performance; by default those that begin with `performance_`.
 
     Raises:
+        DataError: the file can't be used, or has several blocks; the message has file, line and column.
+    """
+    blocks = read_blocks(path, metrics, outcomes)
+    if len(blocks) > 1:
+        raise DataError(
+            f"{path.name}: column 'block': it has {len(blocks)} blocks ({_listed(list(blocks))}), whose "
+            "values can't be pooled; keep the rows of one block, or use `alignbench validity --table`"
+        )
+    (table,) = blocks.values()
+    return table
+
+
+def read_blocks(
+    path: Path,
+    metrics: Sequence[str] | None = None,
+    outcomes: Sequence[str] | None = None,
+    *,
+    scored: bool = True,
+) -> dict[str, Table]:
+    """Return block -> the table of its rows; a block is a source or a recipe, whose values belong together.
+
+    The file is that of `read_table` with two further columns, both optional: `block`, where an encoder has
+    one row in each block, and `spec`, which names the encoder's weights. A number may be missing only if its
+    column is empty in the whole block, which then lacks that metric or outcome.
+
+    Args:
+        path: the file.
+        metrics: the columns of scores; by default those whose name begins with `metric_`.
+        outcomes: the columns of performance; by default those that begin with `performance_`.
+        scored: whether there has to be a column of scores.
+
+    Raises:
         DataError: the file can't be used; the message has file, line and column.
     """
     header, rows = _rows(path)
-    scores = _chosen(path, header, metrics, METRIC_PREFIX, "metrics")
+    scores = _chosen(path, header, metrics, METRIC_PREFIX, "metrics", needed=scored)
     goals = _chosen(path, header, outcomes, OUTCOME_PREFIX, "outcomes")
     if both := sorted(set(scores) & set(goals)):
         raise DataError(f"{path.name}: column {both[0]!r} can't be both a metric and an outcome")
@@ -98,26 +132,48 @@ def read_table(
         if name not in header:
             raise DataError(f"{path.name}: line 1: no column {name!r}; it has {_listed(header)}")
     texts = {name: _texts(path, header, rows, name) for name in ("encoder", "family")}
-    lineages = _texts(path, header, rows, "lineage") if "lineage" in header else texts["encoder"]
-    for place, name in enumerate(texts["encoder"]):
-        if (first := texts["encoder"].index(name)) != place:
-            line, before = rows[place][0], rows[first][0]
+    texts["lineage"] = _texts(path, header, rows, "lineage") if "lineage" in header else texts["encoder"]
+    texts["block"] = _texts(path, header, rows, "block") if "block" in header else [""] * len(rows)
+    texts["spec"] = [cells[header.index("spec")] if "spec" in header else "" for _, cells in rows]
+    _check_encoders(path, rows, texts["block"], texts["encoder"])
+    places = {block: [i for i, own in enumerate(texts["block"]) if own == block] for block in texts["block"]}
+    for block, own in places.items():
+        if len(own) < FEWEST:
+            where = f"block {block!r}: " if block else ""
+            raise DataError(f"{path.name}: {where}expected at least {FEWEST} encoders, got {len(own)}")
+    numbers = {name: _numbers(path, header, rows, places, name) for name in (*scores, *goals)}
+
+    def of(block: str, names: Sequence[str]) -> dict[str, Matrix]:
+        return {name: numbers[name][block] for name in names if block in numbers[name]}
+
+    return {
+        block: Table(
+            encoders=tuple(texts["encoder"][i] for i in own),
+            lineages=tuple(texts["lineage"][i] for i in own),
+            families=tuple(texts["family"][i] for i in own),
+            columns=(block,),
+            metrics=of(block, scores),
+            outcomes=of(block, goals),
+            left_out={},
+            specs=tuple(texts["spec"][i] for i in own),
+        )
+        for block, own in places.items()
+    }
+
+
+def _check_encoders(
+    path: Path, rows: Sequence[tuple[int, list[str]]], blocks: Sequence[str], encoders: Sequence[str]
+) -> None:
+    """Check that no encoder has two rows in a block."""
+    lines: dict[tuple[str, str], int] = {}
+    for (line, _), block, name in zip(rows, blocks, encoders, strict=True):
+        before = lines.setdefault((block, name), line)
+        if before != line:
+            where = f" of block {block!r}" if block else ""
             raise DataError(
-                f"{path.name}: line {line}, column 'encoder': {name!r} is also on line {before}; "
+                f"{path.name}: line {line}, column 'encoder': {name!r} is also on line {before}{where}; "
                 "give each encoder one row"
             )
-    if len(rows) < FEWEST:
-        raise DataError(f"{path.name}: expected at least {FEWEST} encoders, got {len(rows)}")
-    numbers = {name: _numbers(path, header, rows, name) for name in (*scores, *goals)}
-    return Table(
-        encoders=tuple(texts["encoder"]),
-        lineages=tuple(lineages),
-        families=tuple(texts["family"]),
-        columns=("",),
-        metrics={name: numbers[name] for name in scores},
-        outcomes={name: numbers[name] for name in goals},
-        left_out={},
-    )
 
 
 def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -148,11 +204,17 @@ def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
 
 def _chosen(
-    path: Path, header: Sequence[str], names: Sequence[str] | None, prefix: str, what: str
+    path: Path,
+    header: Sequence[str],
+    names: Sequence[str] | None,
+    prefix: str,
+    what: str,
+    *,
+    needed: bool = True,
 ) -> list[str]:
     if names is None:
         names = [name for name in header if name.startswith(prefix)]
-        if not names:
+        if not names and needed:
             raise DataError(
                 f"{path.name}: line 1: no column begins with {prefix!r}; name the columns like that, or pass "
                 f"their names as {what}; it has {_listed(header)}"
@@ -160,7 +222,7 @@ def _chosen(
     for name in names:
         if name not in header:
             raise DataError(f"{path.name}: line 1: no column {name!r} for {what}; it has {_listed(header)}")
-    if not names:
+    if not names and needed:
         raise DataError(f"{path.name}: no {what} are named")
     return list(dict.fromkeys(names))
 
@@ -178,23 +240,40 @@ def _texts(path: Path, header: Sequence[str], rows: Sequence[tuple[int, list[str
     return [cells[place] for _, cells in rows]
 
 
-def _numbers(path: Path, header: Sequence[str], rows: Sequence[tuple[int, list[str]]], name: str) -> Matrix:
+def _numbers(
+    path: Path,
+    header: Sequence[str],
+    rows: Sequence[tuple[int, list[str]]],
+    places: Mapping[str, Sequence[int]],
+    name: str,
+) -> dict[str, Matrix]:
+    """Return block -> the numbers of a column [encoders, 1]; without the blocks in which it is empty."""
     place = header.index(name)
-    values = []
-    for line, cells in rows:
-        try:
-            value = float(cells[place])
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise DataError(
-                f"{path.name}: line {line}, column {name!r}: expected a finite number, got "
-                f"{cells[place][:_SHOWN]!r}"
-            )
-        values.append(value)
-    if len(set(values)) == 1:
-        raise DataError(f"{path.name}: column {name!r}: all {len(values)} values are {values[0]:g}")
-    return np.asarray(values, dtype=np.float64)[:, None]
+    empty = {block for block, own in places.items() if not any(rows[i][1][place] for i in own)}
+    if len(empty) == len(places):
+        empty = set()  # a column without any number is a mistake, which the first of its rows tells
+    values = {}
+    for block, own in places.items():
+        if block not in empty:
+            column = [_number(path, *rows[i], place, name) for i in own]
+            values[block] = np.asarray(column, dtype=np.float64)[:, None]
+    every = np.concatenate(list(values.values()))
+    if len(np.unique(every)) == 1:
+        raise DataError(f"{path.name}: column {name!r}: all {len(every)} values are {every[0, 0]:g}")
+    return values
+
+
+def _number(path: Path, line: int, cells: Sequence[str], place: int, name: str) -> float:
+    try:
+        value = float(cells[place])
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataError(
+            f"{path.name}: line {line}, column {name!r}: expected a finite number, got "
+            f"{cells[place][:_SHOWN]!r}"
+        )
+    return value
 
 
 def _listed(header: Sequence[str]) -> str:

@@ -133,6 +133,18 @@ class ExperimentOptions:
         flag="--align-prompt",
         also=("--text",),
     )
+    table = Option[Path | str | None](
+        help="judge the scores of a published table (law, cambrian1) or of a CSV file instead of the run's",
+        kind="path",
+        metavar="TABLE",
+        check=checks.table_of_encoders,
+    )
+    fill = Option[bool](
+        help="score the encoders of --table whose weights can be had with the run's LLM and data, too",
+        kind="switch",
+        default=False,
+        needs=("table", "name the table whose encoders are scored"),
+    )
     study_dir = Option[Path | None](
         help="the folder of encoders, cells and results of -m study (default: in the user's cache folder)",
         kind="path",

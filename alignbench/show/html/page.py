@@ -28,6 +28,7 @@ from alignbench.show.html.rows import score_rows
 from alignbench.show.html.samples import influences, known_samples, space
 from alignbench.show.speed import speed_report
 from alignbench.show.spreadsheet import scores_csv
+from alignbench.show.tables import tables_of
 from alignbench.stats.prediction import worth
 from alignbench.text import clean
 from alignbench.units import plural
@@ -112,6 +113,7 @@ def report_html(
         "influences": influences(artifacts, known, labels),
         "known": len(known),
         "prediction": findings.prediction,
+        "tables": tables_of(scores),
         "speed": _speed(scores, labels, failures),
         "experiments": [
             (
