@@ -53,7 +53,7 @@ def assert_aligned(
         UnknownNameError: the metric is not registered.
         InputError: no score could pass, or every score would.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from alignbench.types import Embeddings, ModelInfo, Pair
         >>> x = np.random.default_rng(0).standard_normal((30, 4)).astype(np.float32)

@@ -111,7 +111,7 @@ def score_arrays(
             not allowed.
         UnknownNameError: a metric is not registered.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> images, texts = np.random.default_rng(0).standard_normal((2, 50, 8))
         >>> result = score_arrays(images, texts, metrics="linear_cka")

@@ -261,9 +261,9 @@ class OptionTable:
         """Add the options of installed packages, once."""
         if not self._entry_points_read:
             self._entry_points_read = True
-            from importlib.metadata import entry_points
+            from alignbench.registry import installed
 
-            for point in entry_points(group=ENTRY_POINTS):
+            for point in installed(ENTRY_POINTS):
                 try:
                     self.add(point.load())
                 except (ImportError, AttributeError) as error:

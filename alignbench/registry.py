@@ -105,7 +105,8 @@ def installed(group: str) -> EntryPoints:
 
 @cache
 def _entry_points(path: tuple[str, ...]) -> EntryPoints:
-    return entry_points()
+    # Before Python 3.12 the class is another one, whose `select` is the same.
+    return cast("EntryPoints", entry_points())
 
 
 def unknown(noun: str, name: str, known: object) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from alignbench import __version__
-from alignbench.cli import cache, convert, data, doctor, listing, page, reports
+from alignbench.cli import cache, convert, data, doctor, listing, page, reports, trial
 from alignbench.cli.options import COMMON, add_options, add_run_arguments
 from alignbench.cli.run import import_conftest, run_experiment
 from alignbench.errors import AlignbenchError
@@ -104,6 +104,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"alignbench {__version__}")
     parser.set_defaults(run=None, is_run=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    trial.add_commands(commands)
     for experiment in experiments():
         _add_experiment(commands, experiment, with_options=command in (None, experiment.command))
     for module in (data, reports, listing, convert, doctor, cache, page):

@@ -16,17 +16,20 @@ if TYPE_CHECKING:
 
     from alignbench.datasets.reading import Reading
 
-# Names of columns in data sets that people share, the usual ones first.
-_IMAGE = (
-    *("image", "images", "img", "image_path", "image_file", "img_path", "file_name", "filename"),
-    *("filepath", "file_path", "image_name", "path", "file", "image_bytes", "jpg", "png", "webp"),
-)
-_TEXT = ("caption", "captions", "text", "texts", "answer", "answers", "sentence", "sentences", "txt")
-_OTHER_TEXT = ("description", "comment", "alt_text", "response", "title", "raw")
-_QUESTION = ("question", "query", "instruction", "prompt")
-_TYPE = ("data_type", "type", "category", "class")
-_GROUP = ("group", "group_id")
-_ID = ("id", "sample_id", "key", "index", "uid")
+USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
+    "image": (
+        *("image", "images", "img", "image_path", "image_file", "img_path", "file_name", "filename"),
+        *("filepath", "file_path", "image_name", "path", "file", "image_bytes", "jpg", "png", "webp"),
+    ),
+    "text": ("caption", "captions", "text", "texts", "answer", "answers", "sentence", "sentences", "txt"),
+    "question": ("question", "query", "instruction", "prompt"),
+    "type": ("data_type", "type", "category", "class"),
+    "group": ("group", "group_id"),
+    "id": ("id", "sample_id", "key", "index", "uid"),
+}
+"""The names that columns have in data sets that people share, by role, the usual ones first."""
+OTHER_TEXT = ("description", "comment", "alt_text", "response", "title", "raw")
+"""The names of a text that is read if no column has a usual name."""
 NONE = "none"
 """`--align-columns text=none`: there are images without texts."""
 _NUMBERED = re.compile(r"(caption|text|answer|sentence)[_ ]?\d+")
@@ -70,15 +73,15 @@ def choose_columns(names: Iterable[str], reading: Reading) -> Columns:
         for name in wanted:
             if name not in plain.values() and (role, wanted) != ("text", (NONE,)):
                 raise DataError(f"--align-columns {role}={name}: {unknown('column', name, _names(plain))}")
-    image = _first(plain, "image", _IMAGE, reading)
-    question = _first(plain, "question", _QUESTION, reading)
+    image = _first(plain, "image", reading)
+    question = _first(plain, "question", reading)
     type_column = reading.type_column
     if type_column is None and reading.type_from is None:
-        type_column = _first(plain, "type", _TYPE, reading)
+        type_column = _first(plain, "type", reading)
     elif type_column is not None and type_column not in plain.values():
         raise DataError(f"--align-type-from: {unknown('column', type_column, _names(plain))}")
-    group = _first(plain, "group", _GROUP, reading)
-    own = _first(plain, "id", _ID, reading)
+    group = _first(plain, "group", reading)
+    own = _first(plain, "id", reading)
     texts = _texts(plain, reading)
     if texts == (NONE,) and NONE not in plain.values():
         return Columns(image, (), question, type_column, group, own, silent=True)
@@ -137,17 +140,17 @@ def parse_columns(texts: Sequence[str], spelled: str) -> dict[str, tuple[str, ..
     return roles
 
 
-def _first(plain: Mapping[str, str], role: str, known: tuple[str, ...], reading: Reading) -> str | None:
+def _first(plain: Mapping[str, str], role: str, reading: Reading) -> str | None:
     if reading.columns.get(role):
         return reading.columns[role][0]
-    return next((plain[name] for name in known if name in plain), None)
+    return next((plain[name] for name in USUAL_NAMES[role] if name in plain), None)
 
 
 def _texts(plain: Mapping[str, str], reading: Reading) -> tuple[str, ...]:
     if reading.columns.get("text"):
         return reading.columns["text"]
     numbered = [name for name in plain if _NUMBERED.fullmatch(name)]
-    usual = [name for name in _TEXT if name in plain]
+    usual = [name for name in USUAL_NAMES["text"] if name in plain]
     if len(usual) > 1:
         listed = " and ".join(shown(plain[name]) for name in usual)
         raise DataError(f"columns {listed} could be the text: --align-columns text={plain[usual[0]]} decides")
@@ -155,7 +158,7 @@ def _texts(plain: Mapping[str, str], reading: Reading) -> tuple[str, ...]:
         return (plain[usual[0]],)
     if numbered:
         return tuple(plain[name] for name in reversed(numbered))
-    other = next((name for name in _OTHER_TEXT if name in plain), None)
+    other = next((name for name in OTHER_TEXT if name in plain), None)
     return () if other is None else (plain[other],)
 
 

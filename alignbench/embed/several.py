@@ -65,7 +65,7 @@ def extract_multi_encoder(
         ModelError: a vector is not finite, or can't be scaled to unit length.
         DataError: an image can't be decoded.
 
-    Example:
+    Examples:
         >>> from alignbench.datasets import load_mixed
         >>> embedded = extract_multi_encoder(["mini-clip", "random-vit"], load_mixed(2))
         >>> {name: embeddings.values.shape for name, embeddings in embedded.items()}

@@ -209,7 +209,7 @@ class MetricRegistry:
     def register(self, name: str, **declared: Any) -> Callable[[Function], Function]:
         """Decorate a function to register it as a Metric with the `declared` properties; it stays a function.
 
-        Example:
+        Examples:
             >>> @METRICS.register("half", kind="pair", bounds=(0, 1), symmetric=True)
             ... def half(x, y): return 0.5
         """

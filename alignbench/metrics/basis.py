@@ -10,7 +10,6 @@ import numpy as np
 from alignbench.columns import count_of
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
 from alignbench.metrics.checks import check_groups, check_pair, standardized
-from alignbench.stats.splits import train_half
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -178,6 +177,8 @@ def to_shared_basis(
 
 
 def _check_train(groups: NDArray[np.str_], seed: int) -> NDArray[np.bool_]:
+    from alignbench.stats.splits import train_half
+
     train = train_half(groups, seed)
     count = count_of(groups[train])
     if count < MIN_TRAIN:

@@ -131,7 +131,7 @@ def linear_cka(x: ArrayLike, y: ArrayLike) -> float:
     Source:
         Kornblith et al. (2019), arXiv 1905.00414; Escoufier's RV coefficient (1973).
 
-    Example:
+    Examples:
         >>> linear_cka([[0, 0], [1, 0], [0, 1]], [[0.0, 0], [0, 2], [2, 0]])
         1.0
     """

@@ -20,7 +20,6 @@ from alignbench.metrics.checks import (
 )
 from alignbench.metrics.nearest import angular_distances, directions, nearest_weights
 from alignbench.rows import unit_rows
-from alignbench.stats.splits import assign
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -223,6 +222,8 @@ def knn_accuracy(
         DegenerateError: there is one class, a class has one member, the variance is zero, there are fewer
             than five groups, or a fold leaves fewer train rows than there are votes.
     """
+    from alignbench.stats.splits import assign
+
     a = as_matrix(x)
     check_min_n(len(a), 10)
     codes = check_classes(labels, len(a))

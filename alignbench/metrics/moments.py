@@ -157,7 +157,7 @@ def _side(x: Matrix, p: Matrix, shift: Matrix) -> SideMoments:
 class Moments:
     """The sums over any number of pairs that linear CKA, its null, debiased CKA, CORAL and classes need.
 
-    Example:
+    Examples:
         >>> rng = np.random.default_rng(0)
         >>> x = rng.normal(size=(50, 3)); y = x @ rng.normal(size=(3, 4))
         >>> parts = Moments.from_arrays(x[:20], y[:20]).merge(Moments.from_arrays(x[20:], y[20:]))

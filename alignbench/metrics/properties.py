@@ -17,7 +17,6 @@ import numpy as np
 from alignbench.errors import DegenerateError, InputError
 from alignbench.metrics.base import INVARIANCES, Metric
 from alignbench.metrics.checks import ROUNDING
-from alignbench.stats.splits import rng_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +84,8 @@ def check_property(
         AssertionError: the property does not hold.
         InputError: there is no such property.
     """
+    from alignbench.stats.splits import rng_for
+
     case = MetricInput.of(x, y, labels)
     rng = rng_for(seed, "property", metric.name, name)
     if name in CHECKS:

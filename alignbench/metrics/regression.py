@@ -13,7 +13,6 @@ from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.checks import bounded, check_groups
 from alignbench.metrics.kernels import INVARIANCES, centered_sides
 from alignbench.metrics.procrustes import narrow
-from alignbench.stats.splits import assign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +69,8 @@ class _Path:
 
 def _splits(groups: NDArray[np.str_], parts: int, seed: int, purpose: str) -> Iterator[tuple[Mask, Mask]]:
     """Yield (train, test) masks of the rows for each fold."""
+    from alignbench.stats.splits import assign
+
     fold = assign(groups, parts, seed, purpose)
     for number in range(parts):
         yield fold != number, fold == number

@@ -43,7 +43,7 @@ class Result(ScoreView):
         skipped: cell -> why it has no scores, for cells that are skipped although nothing is wrong.
         problems: messages about arrays that could not be read for figures.
 
-    Example:
+    Examples:
         >>> session = Session(encoders=["mini-clip"], llms=["mini-llama"], n_samples=10, permutations=19)
         >>> result = session.run("cka")
         >>> sorted({score.metric for score in result.scores})[:2]

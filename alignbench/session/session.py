@@ -44,7 +44,7 @@ class Session(Workbench):
         ConfigError: a value is not allowed, or two models have the same name.
         UnknownNameError: there is no such option, encoder, LLM or dataset.
 
-    Example:
+    Examples:
         >>> session = Session(encoders=["mini-clip"], llms="mini-llama", data="synthetic", n_samples=4)
         >>> len(session.pair("mini-clip", "mini-llama"))
         12

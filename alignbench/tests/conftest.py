@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,15 @@ def _own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setenv("ALIGNBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     for name in ("VLM_DATA_ROOT", "VLM_OUTPUT_DIR"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def never_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the test fail if a number of a weight file is read."""
+    # A module that is first imported meanwhile would keep what stands in for `safe_open`, and so would all
+    # later tests.
+    importlib.import_module("transformers.modeling_utils")
+    monkeypatch.setattr("safetensors.safe_open", lambda *_, **__: pytest.fail("weights were read"))
 
 
 @pytest.fixture(scope="module")

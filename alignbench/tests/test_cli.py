@@ -53,6 +53,14 @@ def dry(said: Callable[..., tuple[int, str, str]], *argv: str) -> list[str]:
     return words[2:]
 
 
+def test_the_first_run_is_three_experiments_with_the_defaults(
+    said: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert dry(said, "try") == ["benchmarks", "-m", "cka or coral or eas"]
+    assert "Next, with your own" not in said("try", "--dry-run")[1]
+
+
 def test_an_experiment_is_the_pytest_run_of_its_marker(
     said: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,6 +248,7 @@ HEAVY = {
 }
 # What computes, trains and draws waits until it is asked for something.
 COMPUTING = {
+    "alignbench.stats",
     "alignbench.embed",
     "alignbench.projectors.fit",
     "alignbench.datasets.synthetic",

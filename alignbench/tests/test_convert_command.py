@@ -137,13 +137,13 @@ def test_another_classifier_is_left_out_and_named(
     reference = pixels_and_outputs(model, 160, tmp_path / "features.npz")
     folder = tmp_path / "vit"
     status, out, err = said(
-        tmp_path / "w.pth", "--arch", f"timm:{VIT}+mean=.5", "--to", folder, "--reference", reference
+        tmp_path / "w.pth", "--arch", f"timm:{VIT}+mean=.25", "--to", folder, "--reference", reference
     )
     assert (status, err) == (0, "")
     assert "left out    2 tensors, a classification head: head.weight, head.bias" in out
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     assert config["num_classes"] == config["pretrained_cfg"]["num_classes"] == 0
-    assert config["pretrained_cfg"]["mean"] == [0.5] * 3
+    assert config["pretrained_cfg"]["mean"] == [0.25] * 3
     assert "head.weight" not in load_file(folder / "model.safetensors")
 
 
@@ -191,6 +191,10 @@ def test_hostile_and_foreign_files_are_refused_in_one_line(
         warnings.simplefilter("ignore")
         torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "w.pt")
     assert "can't be read" in said(tmp_path / "w.pt", "--arch", f"timm:{VIT}")[2]
+    # A network that sees nothing of its image is noticed by its vectors only.
+    torch.save({**state, "patch_embed.proj.weight": torch.zeros(64, 3, 16, 16)}, tmp_path / "w.pt")
+    status, _, err = said(tmp_path / "w.pt", "--arch", f"timm:{VIT}", "--to", tmp_path / "to")
+    assert (status, "gives two different images the same vector" in err) == (4, True), err
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "to").exists()
 

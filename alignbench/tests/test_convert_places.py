@@ -88,6 +88,42 @@ def test_other_libraries_may_list_statistics_after_all_weights() -> None:
     assert "order" in placed(convert(listed, own, heads=HEADS), listed, own)
 
 
+def test_roles_tell_tensors_of_one_shape_apart() -> None:
+    own = network()
+    words = {
+        "weight": "gamma",
+        "bias": "beta",
+        "running_mean": "moving_mean",
+        "running_var": "moving_variance",
+    }
+    theirs = foreign(own)
+    renamed = {
+        f"{key.rpartition('.')[0]}.{words.get(key.rpartition('.')[2], 'steps')}"
+        if ".bn." in key
+        else key: value
+        for key, value in theirs.items()
+        if "tracked" not in key
+    }
+    # Another library lists the statistics, and the bias, first.
+    blocks = [key for key in renamed if ".bn." in key]
+    first = [key for i in range(0, len(blocks), 4) for key in reversed(blocks[i : i + 4])]
+    turned = iter(first)
+    listed = [next(turned) if ".bn." in key else key for key in renamed]
+    mixed = reordered(renamed, listed)
+    assert "order" in placed(convert(mixed, own, heads=HEADS), mixed, own)
+
+
+def test_a_tensor_that_is_needed_may_have_a_classifiers_name() -> None:
+    own = {"stem.weight": np.zeros((4, 3)), "norm.weight": np.zeros(4), "out.weight": np.zeros((7, 4))}
+    theirs = {
+        "patch.weight": np.zeros((4, 3)),
+        "head.norm.weight": np.zeros(4),
+        "head.fc.weight": np.zeros((7, 4)),
+    }
+    found = convert(theirs, own, heads=("out.weight",))
+    assert {place.source: place.target for place in found.placements} == dict(zip(theirs, own, strict=True))
+
+
 def test_a_classifier_of_other_classes_is_left_out_by_name() -> None:
     own = network()
     for theirs, names in ((own, HEADS), (foreign(own), ("_fc.weight", "_fc.bias"))):

@@ -163,7 +163,7 @@ TEXTS = (
 )
 
 
-@pytest.mark.parametrize("count", [1, 3, len(TEXTS)])
+@pytest.mark.parametrize("count", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, len(TEXTS)))])
 def test_nothing_on_a_sheet_leaves_its_place(count: int, tmp_path: Path) -> None:
     cards = [
         Card(Image.new("RGB", (40, 400), "red"), "folder/" * 30 + "name.png", "type " * 12, text, 3)

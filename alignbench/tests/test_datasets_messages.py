@@ -211,6 +211,7 @@ def test_a_link_to_itself_is_a_reported_row(tmp_path: Path) -> None:
     assert the_reason(load_mixed(None, root=root))
 
 
+@pytest.mark.slow
 def test_a_line_above_the_cap_is_reported_and_never_held_in_memory(tmp_path: Path) -> None:
     make_root(tmp_path, [], IMAGES)
     with (tmp_path / "labels.jsonl").open("wb") as stream:
@@ -295,6 +296,7 @@ def test_images_and_texts_come_in_order(tmp_path: Path) -> None:
     assert texts == [sample.text for sample in dataset.samples]
 
 
+@pytest.mark.slow
 def test_a_large_file_is_indexed_in_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "labels.jsonl"
     with path.open("w") as stream:

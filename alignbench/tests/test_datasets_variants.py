@@ -174,6 +174,7 @@ def test_two_columns_that_could_be_the_text(root: Path) -> None:
     assert len(load(root, columns={"text": ("text",)})) == len(NAMES)
 
 
+@pytest.mark.slow
 def test_splits_of_parquet_are_told_apart(tmp_path: Path) -> None:
     of = one_text(drawings())
     (tmp_path / "data").mkdir()

@@ -221,7 +221,7 @@ def test_the_tables_of_the_page_are_those_of_the_code() -> None:
     for role in ("image", "text", "question", "type", "group", "id"):
         (listed,) = re.findall(rf"^\| `{role}` \| (.*) \|$", table, re.MULTILINE)
         names = re.findall(r"`(\w+)`", listed)
-        known = getattr(columns, f"_{role.upper()}") + (columns._OTHER_TEXT if role == "text" else ())
+        known = columns.USUAL_NAMES[role] + (columns.OTHER_TEXT if role == "text" else ())
         assert names == list(known)
         for name in names:
             chosen = choose_columns([name.upper()], reading)

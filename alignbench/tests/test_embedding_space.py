@@ -136,7 +136,9 @@ def test_a_layout_is_the_same_whatever_the_threads_and_what_ran_before(method: s
     assert (first.points == again.points).all()
 
 
-@pytest.mark.parametrize(("method", "drawn"), [("tsne", False), ("umap", True), ("pca", False)])
+@pytest.mark.parametrize(
+    ("method", "drawn"), [("tsne", False), pytest.param("umap", True, marks=pytest.mark.slow), ("pca", False)]
+)
 def test_the_seed_shapes_what_is_drawn(method: str, drawn: bool) -> None:
     # t-SNE starts from the principal components and draws nothing more
     assert (layout(X, method, 3).points != layout(X, method, 2**40).points).any() == drawn

@@ -13,16 +13,14 @@ from alignbench import Session
 from alignbench.encoders import families, resolve
 from alignbench.encoders.layout import as_tokens, layout_of
 from alignbench.errors import LayersMissingError, ModelError
+from alignbench.tests import own_vision, tiny_vision
 from alignbench.tests import tiny_models as tiny
-from alignbench.tests import tiny_vision
 from alignbench.weights.loading import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
 
 hf: Any = transformers
 QUICK = ("chinese_clip", "dinov3_convnext", "vit_mae")
@@ -33,51 +31,10 @@ WEIGHTS = "model.safetensors"
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
-def pixels(folder: Path) -> torch.Tensor:
-    with quiet():
-        processor = hf.AutoImageProcessor.from_pretrained(folder, backend="torchvision")
-    each = [processor(images=image, return_tensors="pt")["pixel_values"] for image in tiny.images()]
-    return torch.cat(each)
-
-
-@torch.no_grad()
-def reference(family: str, folder: Path) -> dict[str, NDArray[np.float32]]:
-    """Return what transformers itself gives: each pooling, the patches, and layer 1."""
-    x = pixels(folder)
-    with quiet():
-        config = hf.AutoConfig.from_pretrained(folder)
-        how: dict[str, Any] = {"output_hidden_states": True}
-        if family == "vit_mae":
-            config.mask_ratio = 0.0
-            how["noise"] = torch.arange(16).expand(len(x), -1)
-        model = hf.AutoModel.from_pretrained(folder, config=config).eval()
-    found: dict[str, torch.Tensor] = {}
-    if family == "chinese_clip":
-        found["projected"] = model.get_image_features(pixel_values=x).pooler_output
-        model = model.vision_model
-    out = model(pixel_values=x, **how)
-    tokens, layer = out.last_hidden_state, out.hidden_states[1]
-    if family in ("resnet", "sam_vision"):
-        tokens = torch.stack([one.reshape(one.shape[0], -1).T for one in tokens])
-    if family in ("resnet", "dinov3_convnext"):
-        layer = torch.stack([one.reshape(one.shape[0], -1).T for one in layer])
-    if family == "sam_vision":
-        layer = layer.reshape(len(x), -1, layer.shape[-1])
-    if family in ("chinese_clip", "mlcd", "vit_mae"):
-        found["cls"] = tokens[:, 0]
-        tokens, layer = tokens[:, 1:], layer[:, 1:]
-    if family == "dinov3_convnext":
-        tokens = tokens[:, 1:]
-    found |= {"mean": tokens.mean(1), "patches": tokens, "layer": layer.mean(1)}
-    if family not in ("ijepa", "vit_mae", "sam_vision"):
-        found["pooler"] = out.pooler_output.reshape(len(x), -1)
-    return {name: values.numpy() for name, values in found.items()}
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_output_is_what_transformers_gives(family: str, vision_folder: Callable[[str], Path]) -> None:
     folder = vision_folder(family)
-    expected = reference(family, folder)
+    expected = own_vision.generic(family, folder)
     patches, layer = expected.pop("patches"), expected.pop("layer")
     model = tiny.load(folder, l2=False)
     assert set(model.poolings) == set(expected)
@@ -88,6 +45,7 @@ def test_every_output_is_what_transformers_gives(family: str, vision_folder: Cal
     tiny.close(model.embed(tiny.images(), batch_size=1), model.embed(tiny.images(), batch_size=5))
 
 
+@pytest.mark.usefixtures("never_loads")
 @pytest.mark.parametrize(
     ("family", "poolings", "default"),
     [
@@ -101,9 +59,7 @@ def test_the_model_is_asked_for_its_poolings_before_its_weights_are_read(
     poolings: tuple[str, ...],
     default: str,
     vision_folder: Callable[[str], Path],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tiny.never_loads(monkeypatch)
     model: Any = resolve(str(vision_folder(family)))
     assert model.poolings == poolings
     assert model.pooling == default
@@ -115,7 +71,7 @@ def test_attention_is_that_of_cls_in_the_last_layer(vision_folder: Callable[[str
     folder = vision_folder("mlcd")
     with quiet(), torch.no_grad():
         model = hf.MLCDVisionModel.from_pretrained(folder, attn_implementation="eager").eval()
-        weights = model(pixels(folder), output_attentions=True).attentions[-1].mean(1)[:, 0, 1:]
+        weights = model(own_vision.pixels(folder), output_attentions=True).attentions[-1].mean(1)[:, 0, 1:]
     tiny.close(tiny.load(folder).attention(tiny.images()), weights.numpy())
     with pytest.raises(ModelError, match="no CLS token"):
         tiny.load(vision_folder("ijepa")).attention(tiny.images())

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file
 
 from alignbench.encoders import resolve
 from alignbench.errors import ModelError
+from alignbench.tests import own_vision
 from alignbench.tests import tiny_models as tiny
 from alignbench.weights import handle
 from alignbench.weights.loading import quiet
@@ -37,95 +37,10 @@ def encoder(folder: Path, **options: Any) -> Any:
     return made
 
 
-def pixels(folder: Path) -> torch.Tensor:
-    with quiet():
-        processor = hf.AutoImageProcessor.from_pretrained(folder, backend="torchvision")
-    each = [processor(images=image, return_tensors="pt")["pixel_values"] for image in tiny.images()]
-    return torch.cat(each)
-
-
-def outputs(cls: Any, folder: Path) -> Any:
-    with quiet(), torch.no_grad():
-        return cls.from_pretrained(folder).eval()(pixels(folder))
-
-
-@torch.no_grad()
-def reference(family: str, folder: Path) -> dict[str, torch.Tensor]:
-    """Return what transformers itself gives: each pooling, and the patches."""
-    if family == "clip":
-        with quiet():
-            whole = hf.CLIPModel.from_pretrained(folder).eval()
-        out = whole.vision_model(pixels(folder))
-        projected = whole.get_image_features(pixel_values=pixels(folder)).pooler_output
-        tokens = out.last_hidden_state[:, 1:]
-        pooled = out.pooler_output
-        return {
-            "cls": pooled,
-            "pooler": pooled,
-            "projected": projected,
-            "mean": tokens.mean(1),
-            "patches": tokens,
-        }
-    if family == "siglip":
-        with quiet():
-            whole = hf.SiglipModel.from_pretrained(folder).eval()
-        out = whole.vision_model(pixels(folder))
-        tokens = out.last_hidden_state
-        return {"pooler": out.pooler_output, "mean": tokens.mean(1), "patches": tokens}
-    if family == "paligemma":
-        with quiet():
-            whole = hf.PaliGemmaForConditionalGeneration.from_pretrained(folder).eval().model
-        tokens = whole.vision_tower(pixels(folder)).last_hidden_state
-        projected = whole.multi_modal_projector(tokens)
-        return {"mean": tokens.mean(1), "projected": projected.mean(1), "patches": projected}
-    if family == "internvit":
-        tokens = original_internvit(load_file(folder / "model.safetensors"), pixels(folder))
-        return {"cls": tokens[:, 0], "mean": tokens[:, 1:].mean(1), "patches": tokens[:, 1:]}
-    cls, special = {
-        "dinov2": (hf.Dinov2Model, 1),
-        "dinov2_with_registers": (hf.Dinov2WithRegistersModel, 4),
-        "vit": (hf.ViTModel, 1),
-        "internvit_native": (hf.InternVLVisionModel, 1),
-    }[family]
-    tokens = outputs(cls, folder).last_hidden_state
-    return {"cls": tokens[:, 0], "mean": tokens[:, special:].mean(1), "patches": tokens[:, special:]}
-
-
-def original_internvit(weights: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-    """InternViT as its authors compute it: the fused matrix gives [b, n, 3, heads, width]."""
-    functional = torch.nn.functional
-    heads, width = tiny.VISION["num_attention_heads"], tiny.VISION["hidden_size"]
-    patch = "embeddings.patch_embedding"
-    h = functional.conv2d(
-        x, weights[f"{patch}.weight"], weights[f"{patch}.bias"], stride=tiny.VISION["patch_size"]
-    )
-    h = h.flatten(2).transpose(1, 2)
-    h = torch.cat([weights["embeddings.class_embedding"].expand(len(h), -1, -1), h], dim=1)
-    h = h + weights["embeddings.position_embedding"]
-
-    def norm(h: torch.Tensor, name: str) -> torch.Tensor:
-        return functional.layer_norm(h, (width,), weights[f"{name}.weight"], weights[f"{name}.bias"], 1e-6)
-
-    def linear(h: torch.Tensor, name: str) -> torch.Tensor:
-        return functional.linear(h, weights[f"{name}.weight"], weights[f"{name}.bias"])
-
-    for layer in range(tiny.VISION["num_hidden_layers"]):
-        at = f"encoder.layers.{layer}"
-        b, n, _ = h.shape
-        qkv = linear(norm(h, f"{at}.norm1"), f"{at}.attn.qkv").reshape(b, n, 3, heads, width // heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        attention = ((q * (width // heads) ** -0.5) @ k.transpose(-2, -1)).softmax(dim=-1)
-        mixed = (attention @ v).transpose(1, 2).reshape(b, n, width)
-        h = h + linear(mixed, f"{at}.attn.proj") * weights[f"{at}.ls1"]
-        inner = functional.gelu(linear(norm(h, f"{at}.norm2"), f"{at}.mlp.fc1"))
-        h = h + linear(inner, f"{at}.mlp.fc2") * weights[f"{at}.ls2"]
-    return h
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_pooling_gives_what_transformers_gives(family: str, folders: Callable[[str], Path]) -> None:
     folder = folders(family)
-    expected = reference(family, folder)
+    expected = own_vision.adapted(family, folder)
     patches = expected.pop("patches")
     for pooling, values in expected.items():
         if family.startswith(("dinov2", "vit", "internvit")) and pooling == "pooler":
@@ -220,7 +135,7 @@ def test_a_hidden_layer_is_transformers_hidden_state(folders: Callable[[str], Pa
     folder = folders("dinov2")
     with quiet(), torch.no_grad():
         model = hf.Dinov2Model.from_pretrained(folder).eval()
-        states = model(pixels(folder), output_hidden_states=True).hidden_states
+        states = model(own_vision.pixels(folder), output_hidden_states=True).hidden_states
     tiny.close(encoder(folder, layer=2).embed(tiny.images()), states[2][:, 0].numpy())
     tiny.close(encoder(folder, layer=2).patches(tiny.images()), states[2][:, 1:].numpy())
 
@@ -254,7 +169,7 @@ def test_the_text_tower_shares_a_space_with_the_images(family: str, folders: Cal
         if family == "siglip":
             tokens = {"input_ids": tokens["input_ids"]}
         of_texts = whole.get_text_features(**tokens).pooler_output.numpy()
-        of_images = whole.get_image_features(pixel_values=pixels(folder)).pooler_output.numpy()
+        of_images = whole.get_image_features(pixel_values=own_vision.pixels(folder)).pooler_output.numpy()
     made = encoder(folder)
     assert made.has_text
     tiny.close(made.text_embed(tiny.TEXTS), of_texts)

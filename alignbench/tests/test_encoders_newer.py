@@ -11,8 +11,8 @@ import transformers
 
 from alignbench.encoders import resolve
 from alignbench.errors import ModelError
+from alignbench.tests import own_vision, tiny_vision
 from alignbench.tests import tiny_models as tiny
-from alignbench.tests import tiny_vision
 from alignbench.weights.loading import quiet
 
 if TYPE_CHECKING:
@@ -24,17 +24,9 @@ hf: Any = transformers
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
-def naflex(folder: Path) -> tuple[Any, Any]:
-    """Return transformers' own vision model and its inputs: every image padded to the most patches."""
-    with quiet():
-        model = hf.AutoModel.from_pretrained(folder).eval()
-        inputs = hf.AutoImageProcessor.from_pretrained(folder)(images=tiny.images(), return_tensors="pt")
-    return getattr(model, "vision_model", model), inputs
-
-
 @pytest.mark.parametrize("family", ["siglip2_naflex", "siglip2_vision"])
 def test_naflex_gives_what_transformers_gives(family: str, vision_folder: Callable[[str], Path]) -> None:
-    model, inputs = naflex(vision_folder(family))
+    model, inputs = own_vision.naflex(vision_folder(family))
     with torch.no_grad():
         out = model(**inputs, output_hidden_states=True)
     there = inputs["pixel_attention_mask"][..., None].float()

@@ -262,6 +262,7 @@ def test_a_module_without_figures_is_an_error_that_names_the_experiment(
 def test_a_package_brings_figures_by_its_entry_points(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    known = FIGURES.names()  # before the package is there
     (tmp_path / "heights_package.py").write_text(HEIGHTS, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     info = tmp_path / "heights-1.dist-info"
@@ -270,7 +271,7 @@ def test_a_package_brings_figures_by_its_entry_points(
     points = "[alignbench.figures]\nhighest = heights_package:tallest\nbars = heights_package:plain\n"
     (info / "entry_points.txt").write_text(points, encoding="utf-8")
     figures = FigureRegistry("alignbench.experiments:figure_modules")
-    assert figures.names() == [*FIGURES.names(), "highest", "bars"]
+    assert figures.names() == [*known, "highest", "bars"]
     caption = figures.get("highest").caption
     assert caption is not None
     assert caption.title == "Who is tallest?"

@@ -10,14 +10,13 @@ import pytest
 import sentencepiece
 import torch
 import transformers
-from safetensors.torch import load_file
 from tokenizers import processors
 
 from alignbench.errors import DataError, ModelError
 from alignbench.llms import resolve
 from alignbench.llms.decoder import masked_mean
+from alignbench.tests import own_texts
 from alignbench.tests import tiny_models as tiny
-from alignbench.weights.loading import quiet
 from alignbench.weights.precision import Precision
 from alignbench.weights.tokenizer import SentencePieceTokenizer
 
@@ -40,63 +39,9 @@ def llm(folder: Path, **options: Any) -> Any:
     return made
 
 
-@torch.no_grad()
-def reference(family: str, folder: Path, layer: int = -1) -> Any:
-    """Return each text's mean state, computed one text at a time, so that nothing is padded."""
-    with quiet():
-        tokenizer = hf.AutoTokenizer.from_pretrained(folder)
-        ids = [torch.tensor([tokenizer(text)["input_ids"]]) for text in tiny.TEXTS]
-        if family == "internlm2":
-            weights = load_file(folder / "model.safetensors")
-            return torch.cat([original_internlm2(weights, row).mean(1) for row in ids]).numpy()
-        if family == "gemma3":
-            whole = hf.Gemma3ForConditionalGeneration.from_pretrained(folder).eval()
-            decoder = whole.model.language_model
-        else:
-            cls = {"gemma3_text": hf.Gemma3ForCausalLM}.get(family, hf.AutoModelForCausalLM)
-            decoder = cls.from_pretrained(folder).eval().model
-    states = [decoder(row, output_hidden_states=True).hidden_states[layer] for row in ids]
-    return torch.cat([state.mean(1) for state in states]).numpy()
-
-
-def original_internlm2(weights: dict[str, torch.Tensor], ids: torch.Tensor) -> torch.Tensor:
-    """InternLM2 as its authors compute it: `b q (h gs d) -> b q h gs d`, rotary halves, grouped queries."""
-    functional = torch.nn.functional
-    heads, groups = tiny.TEXT["num_attention_heads"], tiny.TEXT["num_key_value_heads"]
-    width = tiny.TEXT["hidden_size"] // heads
-    share = heads // groups
-    n = ids.shape[1]
-    frequencies = 1.0 / 50000 ** (torch.arange(0, width, 2).float() / width)
-    angles = torch.outer(torch.arange(n).float(), frequencies)
-    cos, sin = (torch.cat([f(angles)] * 2, dim=-1) for f in (torch.cos, torch.sin))
-
-    def norm(h: torch.Tensor, name: str) -> torch.Tensor:
-        return h * torch.rsqrt(h.pow(2).mean(-1, keepdim=True) + 1e-5) * weights[f"model.{name}.weight"]
-
-    def turned(x: torch.Tensor) -> torch.Tensor:
-        half = torch.cat([-x[..., width // 2 :], x[..., : width // 2]], dim=-1)
-        return x * cos + half * sin
-
-    h = weights["model.tok_embeddings.weight"][ids]
-    for layer in range(tiny.TEXT["num_hidden_layers"]):
-        at = f"layers.{layer}"
-        w = {k: weights[f"model.{at}.feed_forward.{k}.weight"] for k in ("w1", "w2", "w3")}
-        fused = norm(h, f"{at}.attention_norm") @ weights[f"model.{at}.attention.wqkv.weight"].T
-        split = fused.reshape(1, n, groups, share + 2, width)
-        q = split[..., :share, :].reshape(1, n, heads, width).transpose(1, 2)
-        k, v = (split[..., share + i, :].transpose(1, 2).repeat_interleave(share, dim=1) for i in (0, 1))
-        scores = turned(q) @ turned(k).transpose(-2, -1) / width**0.5
-        scores = scores + torch.full((n, n), float("-inf")).triu(1)
-        mixed = (scores.softmax(-1) @ v).transpose(1, 2).reshape(1, n, -1)
-        h = h + mixed @ weights[f"model.{at}.attention.wo.weight"].T
-        x = norm(h, f"{at}.ffn_norm")
-        h = h + (functional.silu(x @ w["w1"].T) * (x @ w["w3"].T)) @ w["w2"].T
-    return norm(h, "norm")
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_mean_state_is_that_of_transformers(family: str, folders: Callable[[str], Path]) -> None:
-    tiny.close(llm(folders(family)).embed(tiny.TEXTS), reference(family, folders(family)))
+    tiny.close(llm(folders(family)).embed(tiny.TEXTS), own_texts.adapted(family, folders(family)))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -173,7 +118,7 @@ def test_no_head_is_loaded(folders: Callable[[str], Path]) -> None:
 @pytest.mark.parametrize("layer", [0, 2, -2])
 def test_a_hidden_layer_is_the_one_that_was_asked_for(layer: int, folders: Callable[[str], Path]) -> None:
     made = llm(folders("qwen2"), layer=layer)
-    tiny.close(made.embed(tiny.TEXTS), reference("qwen2", folders("qwen2"), layer))
+    tiny.close(made.embed(tiny.TEXTS), own_texts.adapted("qwen2", folders("qwen2"), layer))
 
 
 def test_a_layer_that_is_not_there_is_refused(folders: Callable[[str], Path]) -> None:

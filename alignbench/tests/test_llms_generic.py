@@ -18,7 +18,7 @@ from alignbench.errors import ModelError
 from alignbench.findings import FLAGS
 from alignbench.llms import families, resolve
 from alignbench.llms.probe import check_batches
-from alignbench.tests import tiny_llms
+from alignbench.tests import own_texts, tiny_llms
 from alignbench.tests import tiny_models as tiny
 from alignbench.weights.loading import quiet
 from alignbench.weights.precision import Precision
@@ -61,21 +61,6 @@ def causal(folder: Path) -> Any:
     return made.decoder
 
 
-def theirs(model_type: str, folder: Path, tmp_path: Path) -> Any:
-    """Return transformers' own network with its head; a text part by way of its checkpoint alone."""
-    if model_type in tiny_llms.WHOLE:
-        folder = tiny_llms.plain(tiny_llms.WHOLE[model_type][0], tmp_path / "text")
-    if model_type == "internlm3":
-        folder = tiny.llama(tmp_path / "text")
-    with quiet():
-        return hf.AutoModelForCausalLM.from_pretrained(folder).eval()
-
-
-def inside(model: Any) -> Any:
-    """Return the network below a head, whatever the class calls it."""
-    return next(getattr(model, name) for name in ("model", "transformer", "gpt_neox") if hasattr(model, name))
-
-
 def test_every_tested_model_type_is_tested() -> None:
     assert {*TESTED, "llama", "qwen2", "gemma3", "gemma3_text", "internlm2"} == set(families.BY_MODEL_TYPE)
     assert all(family.tested for family in families.BY_MODEL_TYPE.values())
@@ -90,7 +75,7 @@ def test_vectors_are_those_of_transformers(
     handle.examine()
     made = llm(written(model_type))
     assert not made.untested
-    network = inside(theirs(model_type, written(model_type), tmp_path))
+    network = own_texts.inside(own_texts.theirs(model_type, written(model_type), tmp_path))
     # One text at a time, so that nothing is padded.
     lists = made.tokenize(tiny.TEXTS)
     outs = [network(input_ids=torch.tensor([ids]), output_hidden_states=True) for ids in lists]
@@ -111,7 +96,7 @@ def test_a_head_continues_as_that_of_transformers(
     model_type: str, written: Callable[[str], Path], tmp_path: Path
 ) -> None:
     decoder = causal(written(model_type))
-    model = theirs(model_type, written(model_type), tmp_path)
+    model = own_texts.theirs(model_type, written(model_type), tmp_path)
     texts = [decoder.ids(text) for text in tiny.TEXTS[:2]]
     prefix = decoder.vectors([1])[None].expand(len(texts), -1, -1)
     expected = []
@@ -177,14 +162,7 @@ def test_an_architecture_without_a_word_about_it_loads(
     handle.examine()
     assert f"model_type '{model_type}' is not covered" in handle.notes[0]
     made = llm(folder)
-    with quiet():
-        if model_type == "t5":
-            model = hf.T5EncoderModel.from_pretrained(folder).eval()
-        else:
-            model = hf.AutoModel.from_pretrained(folder).eval()
-    rows = [torch.tensor([ids]) for ids in made.tokenize(tiny.TEXTS)]
-    expected = torch.cat([model(input_ids=row).last_hidden_state.mean(1) for row in rows])
-    tiny.close(made.embed(tiny.TEXTS, batch_size=5), expected.numpy())
+    tiny.close(made.embed(tiny.TEXTS, batch_size=5), own_texts.means(model_type, folder, tmp_path))
     assert made.info.family == "other"
 
 
@@ -367,6 +345,7 @@ def test_gemmas_with_large_states_refuse_float16(written: Callable[[str], Path])
         resolve(str(written("gemma3n_text"))).load("cpu", "float16")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*texts have more than 128 tokens")
 def test_scores_of_an_untested_family_are_flagged_and_the_plan_says_why(
     written: Callable[[str], Path], folders: Callable[[str], Path]

@@ -63,6 +63,7 @@ def wider(folder: Path) -> None:
     save_file({**tensors, key: torch.zeros(7)}, path)
 
 
+@pytest.mark.usefixtures("never_loads")
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -79,24 +80,20 @@ def test_foreign_weights_are_told_without_reading_one(
     said: str,
     folders: Callable[[str], Path],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = shutil.copytree(folders("clip"), tmp_path / "model")
     damage(folder)
-    tiny.never_loads(monkeypatch)
     handle: Any = encoders.resolve(str(folder))
     with pytest.raises(ModelError, match=said) as caught:
         handle.examine()
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("never_loads")
 @pytest.mark.parametrize(
     "family", ["clip", "siglip", "internvit", "paligemma", "llama", "gemma3", "internlm2"]
 )
-def test_sound_models_pass_without_a_number_read(
-    family: str, folders: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tiny.never_loads(monkeypatch)
+def test_sound_models_pass_without_a_number_read(family: str, folders: Callable[[str], Path]) -> None:
     handle: Any = (encoders if family in tiny.ENCODERS else llms).resolve(str(folders(family)))
     handle.examine()
     assert not handle.loaded

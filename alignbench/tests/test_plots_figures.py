@@ -178,6 +178,7 @@ def test_what_has_no_value_is_said_and_not_drawn_as_zero(draw: Any) -> None:
         assert not [p for p in bars(ax) if round(p.get_y() + p.get_height() / 2) in missing]
 
 
+@pytest.mark.slow
 def test_labels_say_which_way_is_better() -> None:
     inputs = make_inputs(("a", "b"), ("l",))
     written = texts(drawn(eas_dashboard(inputs)))

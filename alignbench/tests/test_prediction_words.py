@@ -126,6 +126,7 @@ def test_the_terminal_says_what_was_found_and_what_a_guesser_finds() -> None:
     assert f"(mrr image_to_text contrastive, 0.190 for a guesser): {values}." in lines
 
 
+@pytest.mark.slow
 def test_the_terminal_and_the_page_name_what_was_not_drawn(tmp_path: Path) -> None:
     run, scores = make_run(THREE, ("mini-llama",)), recorded(THREE)
     lines = " ".join(

@@ -124,11 +124,15 @@ def test_a_comparison_says_it_of_both_runs(scores: list[Score], told: str) -> No
     assert f"- {expected}" in without_markup(markdown_diff(comparison))
 
 
-def test_the_example_of_the_readme_is_in_these_words() -> None:
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    assert "\nmini-dinov2 or mini-clip (too close to call). mini-dinov2 and mini-clip tie at" in text
-    assert "Best: mini-dinov2" not in text
-    assert f"document: {NONE_BEATS}" in text
+def test_the_examples_of_the_pages_are_in_these_words() -> None:
+    root = Path(__file__).parents[2]
+    readme, reading = (
+        (root / name).read_text(encoding="utf-8") for name in ("README.md", "alignbench/docs/reading.md")
+    )
+    for text in (readme, reading):
+        assert "\nmini-dinov2 or mini-clip (too close to call). mini-dinov2 and mini-clip tie at" in text
+        assert "Best: mini-dinov2" not in text
+    assert f"document: {NONE_BEATS}" in reading
 
 
 @pytest.mark.parametrize(

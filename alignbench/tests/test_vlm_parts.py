@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,97 +12,27 @@ import transformers
 from alignbench.encoders import resolve
 from alignbench.errors import ModelError
 from alignbench.llms import resolve as resolve_llm
+from alignbench.tests import own_texts, own_vision, tiny_vlms
 from alignbench.tests import tiny_models as tiny
-from alignbench.tests import tiny_vlms
 from alignbench.tests.tiny_vlms import part
 from alignbench.weights.loading import quiet
 from alignbench.weights.parts import VLMS
 from alignbench.weights.protocols import gives_patches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from numpy.typing import NDArray
 
 hf: Any = transformers
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 FAMILIES = list(tiny_vlms.VLMS)
 
 
-def made_inputs(folder: Path) -> Iterator[Any]:
-    """Yield what a family's own processor makes of each image."""
-    with quiet():
-        processor = hf.AutoImageProcessor.from_pretrained(folder, backend="torchvision")
-    for image in tiny.images():
-        inputs = processor(images=image, return_tensors="pt")
-        yield {**inputs, "pixel_values": inputs["pixel_values"].float()}
-
-
-@torch.no_grad()
-def image_tokens(folder: Path) -> list[NDArray[Any]]:
-    """Return the image tokens of each image that transformers' whole model gives to its LLM."""
-    with quiet():
-        whole = tiny_vlms.own_model(folder)
-    takes = inspect.signature(whole.get_image_features).parameters
-    found = []
-    for inputs in made_inputs(folder):
-        out = whole.get_image_features(**{name: inputs[name] for name in inputs if name in takes})
-        if hasattr(whole, "multi_modal_projector"):  # Llama 4 projects in its own forward pass
-            tokens = whole.multi_modal_projector(out.last_hidden_state.reshape(-1, 48))
-        else:
-            tokens = torch.cat([part.reshape(-1, part.shape[-1]) for part in out.pooler_output])
-        found.append(tokens.numpy())
-    return found
-
-
-@torch.no_grad()
-def tower_tokens(folder: Path, family: str) -> list[NDArray[Any]]:
-    """Return the tokens [t, d] that transformers' own tower gives for the whole of each image."""
-    with quiet():
-        whole = tiny_vlms.own_model(folder)
-    inner = getattr(whole, "model", whole)
-    found = []
-    for inputs in made_inputs(folder):
-        if family.startswith("qwen"):
-            found.append(inner.visual(inputs["pixel_values"], grid_thw=inputs["image_grid_thw"]))
-            continue
-        views = inputs["pixel_values"].reshape(-1, 3, 32, 32)
-        first = family.startswith("llava")
-        view = views[:1] if first else views[-1:]
-        tower = inner.vision_tower if hasattr(inner, "vision_tower") else inner.vision_model
-        found.append(tower(view))
-    return [out.last_hidden_state.reshape(-1, out.last_hidden_state.shape[-1]).numpy() for out in found]
-
-
-def llm_of(whole: Any) -> Any:
-    """Return the LLM without its head in transformers' whole model, reading texts in one direction."""
-    inner = getattr(whole, "model", whole)
-    llm = inner.language_model if hasattr(inner, "language_model") else inner.text_model
-    llm = getattr(llm, "model", llm)
-    if getattr(llm.config, "use_bidirectional_attention", None):  # PaliGemma reads its prompts so
-        for layer in llm.layers:
-            layer.self_attn.is_causal = True
-    return llm
-
-
-def text_states(folder: Path) -> NDArray[Any]:
-    """Return the mean state of each text, alone and without padding, in transformers' own LLM of the VLM."""
-    with quiet():
-        tokenizer = hf.AutoTokenizer.from_pretrained(folder)
-        llm = llm_of(tiny_vlms.own_model(folder))
-    means = []
-    for text in tiny.TEXTS:
-        with torch.no_grad():
-            out = llm(input_ids=torch.tensor([tokenizer(text)["input_ids"]]))
-        means.append(out.last_hidden_state[0].mean(0).numpy())
-    return np.stack(means)
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_projected_is_what_the_llm_receives(vlms: Callable[[str], Path], family: str) -> None:
     model = part(vlms(family), "projected")
-    expected = image_tokens(vlms(family))
+    expected = own_vision.image_tokens(vlms(family))
     tiny.close(model.embed(tiny.images()), np.stack([tokens.mean(0) for tokens in expected]))
     each = [model.patches([image])[0] for image in tiny.images()]
     for ours, theirs in zip(each, expected, strict=True):
@@ -114,7 +43,7 @@ def test_projected_is_what_the_llm_receives(vlms: Callable[[str], Path], family:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_vision_is_the_vlms_own_tower(vlms: Callable[[str], Path], family: str) -> None:
-    tokens = tower_tokens(vlms(family), family)
+    tokens = own_vision.tower_tokens(vlms(family), family)
     has_cls = family in ("llava", "llava_next", "internvl", "internvl_in_tiles")
     model = part(vlms(family), "vision", pooling="mean")
     expected = np.stack([of[int(has_cls) :].mean(0) for of in tokens])
@@ -126,7 +55,7 @@ def test_vision_is_the_vlms_own_tower(vlms: Callable[[str], Path], family: str) 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_text_is_the_vlms_own_llm(vlms: Callable[[str], Path], family: str) -> None:
-    tiny.close(part(vlms(family), "text").embed(tiny.TEXTS), text_states(vlms(family)))
+    tiny.close(part(vlms(family), "text").embed(tiny.TEXTS), own_texts.text_states(vlms(family)))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -168,7 +97,7 @@ def test_attention_of_a_tower_with_cls_is_its_last_layers(vlms: Callable[[str], 
     with quiet():
         tower = tiny_vlms.own_model(vlms(family)).model.vision_tower
     tower.set_attn_implementation("eager")
-    pixels = torch.cat([inputs["pixel_values"] for inputs in made_inputs(vlms(family))])
+    pixels = torch.cat([inputs["pixel_values"] for inputs in own_vision.made_inputs(vlms(family))])
     with torch.no_grad():
         expected = tower(pixels, output_attentions=True).attentions[-1][:, :, 0, 1:].mean(1)
     tiny.close(part(vlms(family), "vision").attention(tiny.images()), expected.numpy())
@@ -179,7 +108,7 @@ def test_attention_of_a_tower_with_cls_is_its_last_layers(vlms: Callable[[str], 
 def test_cls_of_a_clip_tower_is_that_of_the_clip_it_came_from(vlms: Callable[[str], Path]) -> None:
     with quiet():
         tower = tiny_vlms.own_model(vlms("llava")).model.vision_tower
-    pixels = torch.cat([inputs["pixel_values"] for inputs in made_inputs(vlms("llava"))])
+    pixels = torch.cat([inputs["pixel_values"] for inputs in own_vision.made_inputs(vlms("llava"))])
     with torch.no_grad():
         expected = tower(pixels).pooler_output.numpy()
     model = part(vlms("llava"), "vision")
@@ -220,7 +149,7 @@ def test_the_head_of_an_llm_continues_as_the_whole_vlm_does(vlms: Callable[[str]
     ids = torch.tensor([[1, 5, 9, 20]])
     head = whole.language_model.lm_head if family == "llama4" else whole.lm_head
     with torch.no_grad():
-        logits = head(llm_of(whole)(input_ids=ids).last_hidden_state)
+        logits = head(own_texts.llm_of(whole)(input_ids=ids).last_hidden_state)
         if (cap := getattr(whole.config.text_config, "final_logit_softcapping", None)) is not None:
             logits = cap * torch.tanh(logits / cap)
         tiny.close(llm.decoder.model(input_ids=ids).logits, logits)

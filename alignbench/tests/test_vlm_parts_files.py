@@ -57,6 +57,7 @@ def newer_qwen(key: str) -> str:
     return re.sub(r"^model\.(?!visual)", "model.language_model.", key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "rename"),
     [
@@ -79,6 +80,7 @@ def test_both_layouts_of_keys_give_the_same(
         assert np.array_equal(part(other, name).embed(items), part(vlms(family), name).embed(items))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llava_next", "qwen2_5_vl", "smolvlm"])
 def test_only_the_shards_of_the_part_are_opened(
     vlms: Callable[[str], Path], copied: Callable[[str], Path], family: str

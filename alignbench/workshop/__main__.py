@@ -1,4 +1,7 @@
-"""`python -m alignbench.workshop NAME`: `house` measures the code, `example` refreshes reports/example."""
+"""`python -m alignbench.workshop NAME`: `house` measures the code, `example` refreshes reports/example.
+
+`site` builds the documentation site.
+"""
 
 from __future__ import annotations
 
@@ -8,4 +11,4 @@ from alignbench.workshop.command import dispatch
 
 if __name__ == "__main__":
     package = "alignbench.workshop"
-    sys.exit(dispatch(f"python -m {package}", package, ("example", "house"), sys.argv[1:]))
+    sys.exit(dispatch(f"python -m {package}", package, ("example", "house", "site"), sys.argv[1:]))
