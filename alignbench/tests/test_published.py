@@ -20,6 +20,7 @@ from alignbench.experiments.validity.published.record import scores_of
 from alignbench.experiments.validity.published.words import said
 from alignbench.experiments.validity.table import read_blocks
 from alignbench.plots.inputs import FigureInputs
+from alignbench.stats.pooled import pooled_correlations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -184,6 +185,16 @@ def test_blocks_are_pooled_by_their_r_and_told_apart(cambrian: Judgement) -> Non
         assert r == pytest.approx(link.pearson)
         z.append(np.arctanh(r))
     assert min(z) <= np.arctanh(one.pooled.r) <= max(z)
+    # the same numbers, gathered by lineage from the file itself
+    rows = rows_of("cambrian1")
+    blocks = list(cambrian.blocks)
+    places = {name: i for i, name in enumerate(dict.fromkeys(row["lineage"] for row in rows))}
+    x, y = np.full((2, len(places), len(blocks)), np.nan)
+    for row in reversed(rows):  # so that the first encoder of a lineage stands for it
+        at = places[row["lineage"]], blocks.index(row["block"])
+        x[at], y[at] = float(row["metric_resolution"]), float(row["performance_docvqa"])
+    (expected,) = pooled_correlations({"x": x}, {"y": y})
+    assert (one.p, one.pooled) == (expected.p, expected.pooled)
     scores = scores_of(cambrian)
     assert [score.metric for score in scores].count("table_r") == 8
     assert len({score.key for score in scores}) == len(scores)
