@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,6 @@ from alignbench.stats.pooled import pooled_correlations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from alignbench.experiments.validity.published.judge import Judgement
 
@@ -138,6 +138,34 @@ def test_the_label_predicts_as_well_as_the_scores(law: Judgement) -> None:
         if one.correlation.metric == "metric_language_supervised"
     ]
     assert (round(min(of_label), 2), round(max(of_label), 2)) == (0.60, 0.96)
+
+
+def test_the_page_has_the_numbers_that_the_command_gives(law: Judgement) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "validity.md").read_text(encoding="utf-8")
+    section = page.partition("### The Law of Vision Representation")[2].partition("###")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")][1:]
+    titles = ("MMBench", "MME", "MMMU", "OK-VQA", "TextVQA", "VizWiz", "ScienceQA", "SEED")
+    assert {row[0] for row in rows} == set(titles)
+    links = {(one.correlation.metric, one.correlation.outcome): one for _, one in law.links}
+    fits = {(one.claim.name, one.outcome): one.quality for one in law.claims["LLaVA-1.5"]}
+
+    def written(value: float | None, p: float = 1.0) -> str:
+        assert value is not None
+        return f"{value:.2f}".replace("0.", ".", 1) + ("\\*" if p <= 0.05 else "")
+
+    for name, *cells in rows:
+        outcome = f"performance_{dict(zip(titles, BENCHMARKS, strict=True))[name]}"
+        a, v1, c, label = (
+            links[f"metric_{metric}", outcome]
+            for metric in ("a_loglik_v3", "a_cos_v1", "c_pck10", "language_supervised")
+        )
+        ac, both = fits["the AC score", outcome], fits["the A score beside the label", outcome]
+        r = {
+            id(one): written(one.correlation.pearson, one.correlation.p_adjusted) for one in (a, v1, c, label)
+        }
+        expected = [r[id(a)], r[id(v1)], r[id(c)], written(c.without["diffusion"]), r[id(label)]]
+        expected += [written(ac.r2), written(ac.q2), written(label.explained.q2), written(both.q2)]
+        assert cells == expected, name
 
 
 def test_the_rows_of_cambrian_agree_with_their_average() -> None:
