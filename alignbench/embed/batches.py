@@ -27,6 +27,26 @@ _BATCHES_AHEAD = 2
 _CPU_OVERHEAD, _GPU_OVERHEAD = 32, 256
 
 
+class UnusableImagesError(DataError):
+    """Images can't be decoded, or have changed since they were checked.
+
+    Args:
+        refused: (sample, why) of each.
+    """
+
+    def __init__(self, refused: Sequence[tuple[str, str]]) -> None:
+        (first, why), *others = refused
+        message = f"sample {first!r}: {why}"
+        if others:
+            names = ", ".join(repr(name) for name, _ in others[:9]) + (", ..." if len(others) > 9 else "")
+            message += f"; and {len(others)} more that can't be used: {names}"
+        super().__init__(message)
+        self.refused = tuple(refused)
+
+    def __reduce__(self) -> tuple[type[UnusableImagesError], tuple[Sequence[tuple[str, str]]]]:
+        return type(self), (self.refused,)
+
+
 def image_batches(
     samples: Sequence[Sample], prepare: Callable[[Image], Any], batch_size: int
 ) -> Iterator[tuple[list[int], list[Any]]]:
@@ -36,11 +56,11 @@ def image_batches(
     in 100,000 need not find them in five runs.
 
     Raises:
-        DataError: images can't be decoded, or have changed since they were checked.
+        UnusableImagesError: images can't be decoded, or have changed since they were checked.
     """
     todo = iter(samples)
     ahead: deque[Future[Any]] = deque()
-    refused: list[tuple[str, DataError]] = []
+    refused: list[tuple[str, str]] = []
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="alignbench-decode") as pool:
         try:
             for start in range(0, len(samples), batch_size):
@@ -51,22 +71,13 @@ def image_batches(
                     try:
                         ready[position] = ahead.popleft().result()
                     except DataError as error:
-                        refused.append((samples[position].id, error))
+                        refused.append((samples[position].id, str(error)))
                 if ready:
                     yield list(ready), list(ready.values())
         finally:
             pool.shutdown(cancel_futures=True)
     if refused:
-        raise _together(refused) from refused[0][1]
-
-
-def _together(refused: Sequence[tuple[str, DataError]]) -> DataError:
-    (first, error), *others = refused
-    message = f"sample {first!r}: {error}"
-    if others:
-        names = ", ".join(repr(name) for name, _ in others[:9]) + (", ..." if len(others) > 9 else "")
-        message += f"; and {len(others)} more that can't be used: {names}"
-    return DataError(message)
+        raise UnusableImagesError(refused)
 
 
 def overhead_of(device: str) -> int:

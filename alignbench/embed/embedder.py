@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
-
-import numpy as np
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
 
 from alignbench.embed.arrays import from_arrays, runs
 from alignbench.embed.cache import ROWS_PER_SHARD, EmbeddingStore
-from alignbench.embed.models import dtype_of, info_of, key_of, loaded
+from alignbench.embed.models import info_of, loaded
+from alignbench.embed.place import Place, place_of, stacked
 from alignbench.embed.progress import Progress, SilentProgress
-from alignbench.embed.task import gives, image_task, text_task
+from alignbench.embed.tally import Tally
+from alignbench.embed.task import ImageTask, TextTask, gives, texts_of
 from alignbench.embed.unit import unit
+from alignbench.embed.work import EmbeddingWork
 from alignbench.encoders import Encoder
-from alignbench.errors import InputError, LayersMissingError, ModelError
+from alignbench.errors import AlignbenchWarning, InputError, LayersMissingError, WorkerLostError
+from alignbench.executors import SHARD_ROWS, Executor, Piece, cut
 from alignbench.hidden import Layers, Patches
 from alignbench.llms import LLM
 from alignbench.types import Embeddings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from contextlib import AbstractContextManager
 
     from alignbench.datasets import Dataset
-    from alignbench.embed.cache import Shelf
     from alignbench.embed.models import OnLoad, Output, Vectors
     from alignbench.embed.task import EmbeddingTask
     from alignbench.types import ModelInfo
     from alignbench.weights.protocols import ImageModel, Model, TextModel
+
+    Task = EmbeddingTask[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,11 @@ class Embedder:
         max_tokens: the number of tokens per batch of texts, including padding.
         progress: is informed about images or texts that are missing.
         on_load: is called with (model, seconds) for each load of weights.
+        shard_rows: the number of positions of the data in a shard. Batches don't reach across shards.
+        elsewhere: embeds the shards on other workers, which see the store's folder; None for this process.
 
     Raises:
-        InputError: a batch would be empty.
+        InputError: a batch or a shard would be empty.
     """
 
     store: EmbeddingStore
@@ -56,10 +61,12 @@ class Embedder:
     max_tokens: int = 2048
     progress: Progress = field(default_factory=SilentProgress)
     on_load: OnLoad | None = None
+    shard_rows: int = SHARD_ROWS
+    elsewhere: Executor | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("batch_size", self.batch_size), ("max_tokens", self.max_tokens)):
-            if value < 1:
+        for name in ("batch_size", "max_tokens", "shard_rows"):
+            if (value := getattr(self, name)) < 1:
                 raise InputError(f"{name}: expected at least 1, got {value}")
 
     def images(self, encoder: ImageModel, dataset: Dataset, *, beside: Collection[Output] = ()) -> Embeddings:
@@ -82,7 +89,7 @@ class Embedder:
         if (arrays := from_arrays(encoder, dataset)) is not None:
             return arrays
         outputs: list[Output] = ["vectors", *(output for output in beside if gives(encoder, output))]
-        return self._embeddings([image_task(encoder, dataset, self.batch_size, of) for of in outputs])
+        return self._embeddings([self._of_images(encoder, dataset, output) for output in outputs])
 
     def texts(
         self, llm: TextModel, dataset: Dataset | Sequence[str], *, beside: Collection[Output] = ()
@@ -105,7 +112,7 @@ class Embedder:
         if (arrays := from_arrays(llm, dataset)) is not None:
             return arrays
         outputs: list[Output] = ["vectors", *(output for output in beside if gives(llm, output))]
-        return self._embeddings([text_task(llm, dataset, self.max_tokens, self.device, of) for of in outputs])
+        return self._embeddings([self._of_texts(llm, dataset, output) for output in outputs])
 
     def patches(self, encoder: ImageModel, dataset: Dataset) -> Patches:
         """Return an encoder's patch vectors of a dataset's images, unscaled: float32 [n, p, d].
@@ -120,7 +127,7 @@ class Embedder:
                 number of patches.
             DataError: an image can't be decoded.
         """
-        task = image_task(encoder, dataset, self.batch_size, "patches")
+        task = self._of_images(encoder, dataset, "patches")
         info, values = self._vectors_of(task)
         return Patches(info, values, task.ids)
 
@@ -138,9 +145,9 @@ class Embedder:
         """
         if isinstance(model, Encoder):
             model.check_layers()
-            task = image_task(model, dataset, self.batch_size, "layers")
+            task: Task = self._of_images(model, dataset, "layers")
         elif isinstance(model, LLM):
-            task = text_task(model, dataset, self.max_tokens, self.device, "layers")
+            task = self._of_texts(model, dataset, "layers")
         else:
             name = info_of(model, "vision").name
             raise LayersMissingError(f"{name}: gives embeddings only, no hidden layers")
@@ -169,34 +176,35 @@ class Embedder:
         """
         if not runs(model):
             return 0
-        task = (
-            text_task(cast("TextModel", model), dataset, self.max_tokens, self.device, output)
+        task: Task = (
+            self._of_texts(cast("TextModel", model), dataset, output)
             if info_of(model, "vision").side == "text"
-            else image_task(cast("ImageModel", model), dataset, self.batch_size, output)
+            else self._of_images(cast("ImageModel", model), dataset, output)
         )
         place = self._place(task)
         return len(place.lacks(place.known()))
 
-    def _embeddings(self, tasks: Sequence[EmbeddingTask]) -> Embeddings:
+    def _embeddings(self, tasks: Sequence[Task]) -> Embeddings:
         task, *beside = tasks
         info, values = self._vectors_of(task, beside)
         return Embeddings(info, unit(values, task.ids, info.name) if info.params["l2"] else values, task.ids)
 
-    def _place(self, task: EmbeddingTask) -> _Place:
-        """Return the place of a task's vectors, as far as the model is known at this moment."""
-        arithmetic = dtype_of(task.model, self.device, self.dtype)
-        key = key_of(task.model, arithmetic, task.output)
-        return _Place(arithmetic, None if key is None else self.store.shelf(key), task.items(key or {}))
+    def _of_images(self, encoder: ImageModel, dataset: Dataset, output: Output) -> ImageTask:
+        return ImageTask(encoder, dataset.samples, output, self.batch_size)
 
-    def _vectors_of(
-        self, task: EmbeddingTask, beside: Sequence[EmbeddingTask] = ()
-    ) -> tuple[ModelInfo, Vectors]:
+    def _of_texts(self, llm: TextModel, dataset: Dataset | Sequence[str], output: Output) -> TextTask:
+        return TextTask(llm, texts_of(dataset), output, self.max_tokens, self.device)
+
+    def _place(self, task: Task) -> Place:
+        return place_of(task, self.store, self.device, self.dtype)
+
+    def _vectors_of(self, task: Task, beside: Sequence[Task] = ()) -> tuple[ModelInfo, Vectors]:
         """Return all rows' vectors as stored, computing those that are missing.
 
         While the model is loaded, other tasks of the same model may store their vectors, too.
         """
         name = task.name
-        if not task.ids:
+        if not task.contents:
             raise InputError(f"{name}: there is nothing to embed")
         place = self._place(task)
         known = place.known()
@@ -205,7 +213,10 @@ class Embedder:
                 # Another process may have computed them while this one waited for the lock.
                 place = self._place(task)
                 known = place.known()
-                if place.lacks(known):
+                if place.lacks(known) and (workers := self._workers_for(place, name)) is not None:
+                    known = self._compute_elsewhere(workers, [task, *beside], place, known)
+                    place = self._place(task)
+                elif place.lacks(known):
                     with loaded(task.model, name, self.device, self.dtype, self.on_load, task.side):
                         # A model that had to be downloaded is fully known only now.
                         place = self._place(task)
@@ -214,9 +225,9 @@ class Embedder:
                         for other in beside:
                             self._compute_beside(other)
         info = info_of(task.model, task.side, place.arithmetic)
-        return info, _stacked([known[item] for item in place.items], name)
+        return info, stacked([known[item] for item in place.items], name)
 
-    def _compute_beside(self, task: EmbeddingTask) -> None:
+    def _compute_beside(self, task: Task) -> None:
         place = self._place(task)
         if place.shelf is None:
             return  # the vectors would be lost at once
@@ -226,59 +237,89 @@ class Embedder:
             if place.lacks(known):
                 self._compute(task, place, known)
 
-    def _compute(self, task: EmbeddingTask, place: _Place, known: dict[str, Vectors]) -> None:
-        """Add the vectors that `known` lacks, and store them, one shard at a time."""
-        name, rows = task.name, place.lacks(known)
+    def _compute(self, task: Task, place: Place, known: dict[str, Vectors]) -> None:
+        """Add the vectors that `known` lacks, and store them."""
+        rows, tally = place.lacks(known), Tally()
         pending: list[str] = []
 
         def keep() -> None:
             if pending and place.shelf is not None:
-                place.shelf.write(pending, _stacked([known[item] for item in pending], name))
+                place.shelf.write(pending, stacked([known[item] for item in pending], task.name))
             pending.clear()
 
-        self.progress.start(len(rows), f"{name}: {'images' if task.side == 'vision' else 'texts'}")
+        self._start(task, len(rows))
         try:
-            for of, vectors in task.encode(rows):
-                for row, vector in zip(of, vectors, strict=True):
-                    known[place.items[row]] = vector
-                    pending.append(place.items[row])
-                    if len(pending) == ROWS_PER_SHARD:
-                        keep()
-                self.progress.advance(len(of))
+            for shard in cut(rows, self.shard_rows, len(task.contents)):
+                for of, vectors in task.encode(shard.rows, tally):
+                    for row, vector in zip(of, vectors, strict=True):
+                        known[place.items[row]] = vector
+                        pending.append(place.items[row])
+                        if len(pending) == ROWS_PER_SHARD:
+                            keep()
+                    self.progress.advance(len(of))
         finally:
             self.progress.close()
             keep()  # what was computed before an error or Ctrl-C is valid
+        tally.say(task.model, len(rows))
 
+    def _start(self, task: Task, rows: int) -> None:
+        self.progress.start(rows, f"{task.name}: {'images' if task.side == 'vision' else 'texts'}")
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """The place of a task's vectors.
+    def _workers_for(self, place: Place, name: str) -> Executor | None:
+        """Return the executor whose workers embed, or None if this process does."""
+        if self.elsewhere is not None and place.shelf is None:
+            warnings.warn(
+                f"{name}: it has no fingerprint(), so its vectors can't be stored, and this process computes "
+                "them instead of the cluster",
+                AlignbenchWarning,
+                stacklevel=2,
+            )
+            return None
+        return self.elsewhere
 
-    Args:
-        arithmetic: the dtype's name.
-        shelf: None for a model that can't identify itself: it is not cached.
-        items: the item of each row.
-    """
+    def _compute_elsewhere(
+        self, workers: Executor, tasks: Sequence[Task], place: Place, known: dict[str, Vectors]
+    ) -> dict[str, Vectors]:
+        """Have workers store the vectors that `known` lacks, shard by shard, and return all.
 
-    arithmetic: str
-    shelf: Shelf | None
-    items: list[str]
+        Raises:
+            WorkerLostError: vectors that were computed are not in the store.
+        """
+        import torch
 
-    def known(self) -> dict[str, Vectors]:
-        """Return the available vectors, by item."""
-        return {} if self.shelf is None else self.shelf.read(self.items)
-
-    def lacks(self, known: dict[str, Vectors]) -> list[int]:
-        """Return the rows without a vector, one per item."""
-        first = {item: row for row, item in reversed(list(enumerate(self.items)))}
-        return sorted(row for item, row in first.items() if item not in known)
-
-    def locked(self) -> AbstractContextManager[object]:
-        """Keep other processes from computing the same."""
-        return nullcontext() if self.shelf is None else self.shelf.lock()
-
-
-def _stacked(vectors: Sequence[Vectors], name: str) -> Vectors:
-    if len({vector.shape for vector in vectors}) > 1:
-        raise ModelError(f"{name}: its vectors differ in shape: {sorted({v.shape for v in vectors})}")
-    return np.stack(vectors)
+        task, rows, tally = tasks[0], place.lacks(known), Tally()
+        wanted = set(rows)
+        for other in tasks[1:]:
+            beside = self._place(other)
+            wanted.update(beside.lacks(beside.known()))
+        work = EmbeddingWork(
+            tuple(replace(of, contents=()) for of in tasks),
+            self.store.root,
+            self.device,
+            self.dtype,
+            place.arithmetic,
+            torch.get_num_threads(),
+        )
+        shards = cut(sorted(wanted), self.shard_rows, len(task.contents))
+        pieces = [Piece(shard.name, tuple(task.contents[row] for row in shard.rows)) for shard in shards]
+        self._start(task, len(rows))
+        try:
+            for _, done in workers.each(work, pieces):
+                tally.add(done.tally)
+                if self.on_load is not None:
+                    for model, seconds in done.loads:
+                        self.on_load(model, seconds)
+                self.progress.advance(done.rows)
+        finally:
+            self.progress.close()
+        tally.say(task.model, len(rows))
+        # A model that the workers had to download is fully known only now.
+        place = self._place(task)
+        known = place.known()
+        if lacking := place.lacks(known):
+            first = cut(lacking, self.shard_rows, len(task.contents))[0]
+            raise WorkerLostError(
+                f"{task.name}: {len(lacking)} vectors were computed but are not in {self.store.root}, the "
+                f"first of {first.name}: all nodes have to write to the same folder, --align-cache-dir"
+            )
+        return known
