@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import mmap
 import os
 import secrets
 import shutil
@@ -96,6 +97,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 # Opening a pipe without a writer must not block, and the type is checked on the opened file.
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | (_READ & ~os.O_RDONLY)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0)
 _LINKED = "a link, or a file in the place of a folder, is in its path; neither is followed"
@@ -137,6 +139,26 @@ def read_regular(path: Path, most: int | None = None, *, root: Path | None = Non
     return content
 
 
+def map_regular(path: Path) -> mmap.mmap | bytes:
+    """Return the content of a regular file, memory-mapped, so that only what is used is read.
+
+    The file must be one that is replaced or appended to, and never cut off: cutting off a mapped file ends
+    the process.
+
+    Raises:
+        UnfitFileError: it is not a regular file.
+        OSError: it does not exist or can't be read.
+    """
+    handle = os.open(path, _READ)
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnfitFileError("not a regular file")
+        return mmap.mmap(handle, status.st_size, access=mmap.ACCESS_READ) if status.st_size else b""
+    finally:
+        os.close(handle)
+
+
 def _opened(path: Path, root: Path | None) -> int:
     """Return a descriptor of the file, reached from the root without following a link."""
     if root is None:
@@ -172,6 +194,24 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     """Put `content` at `path` atomically."""
     write_atomic(path, lambda temporary: temporary.write_bytes(content))
+
+
+def append_record(path: Path, record: bytes) -> None:
+    """Append bytes in one call of the system, without waiting until they are on the disk.
+
+    On a local disk, records that two processes append do not mix. A killed writer or a full disk may leave
+    half a record, so whoever reads the file has to check each.
+
+    Raises:
+        UnwritableError: there is no space, no permission to write, or something else is in its place.
+    """
+    with writing(path):
+        handle = os.open(path, _APPEND, 0o666)
+        try:
+            if os.write(handle, record) != len(record):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(handle)
 
 
 def append_line(path: Path, line: bytes) -> None:

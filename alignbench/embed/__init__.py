@@ -5,6 +5,7 @@ from alignbench.embed.cache import DamagedShardWarning, EmbeddingStore, Shelf, d
 from alignbench.embed.embedder import Embedder
 from alignbench.embed.progress import Progress, SilentProgress
 from alignbench.embed.several import extract_multi_encoder
+from alignbench.embed.stored import Stored
 from alignbench.embed.task import gives
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Progress",
     "Shelf",
     "SilentProgress",
+    "Stored",
     "default_root",
     "extract_multi_encoder",
     "gives",

@@ -17,22 +17,35 @@ import numpy as np
 
 from alignbench import paths
 from alignbench.embed.files import SET_ASIDE, sweep
+from alignbench.embed.index import ITEM, Places, Record, digests, parsed
 from alignbench.embed.mishaps import WAY_OUT, UnsavedVectors
+from alignbench.embed.stored import Stored
 from alignbench.errors import AlignbenchWarning, ConfigError, InputError, UnwritableError
-from alignbench.files import make_folder, read_regular, try_writing, write_bytes, writing
+from alignbench.files import (
+    append_record,
+    make_folder,
+    map_regular,
+    read_regular,
+    try_writing,
+    write_bytes,
+    writing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from alignbench.embed.index import Items
+
     Vectors = NDArray[np.float32]
 
 ROWS_PER_SHARD = 256
+BYTES_PER_SHARD = 2**26  # patches of 256 images can be gigabytes, and a shard is read in one piece
 # Part of every key: increase it when the meaning of stored data changes, and old shards are never read again.
 FORMAT = 2  # 1 could contain vectors of checkpoints that are now refused
 
-_INDEX = "index.json"
+_INDEX = "index.bin"
 _KEY = "key.json"
 _SUFFIX = ".safetensors"
 _log = logging.getLogger(__name__)
@@ -41,6 +54,11 @@ _log = logging.getLogger(__name__)
 def default_root() -> Path:
     """Return the folder of embeddings that outlive a run."""
     return paths.cache_home() / "embeddings"
+
+
+def rows_per_shard(row_bytes: int) -> int:
+    """Return how many rows of this size go into a shard."""
+    return max(1, min(ROWS_PER_SHARD, BYTES_PER_SHARD // max(row_bytes, 1)))
 
 
 class DamagedShardWarning(AlignbenchWarning):
@@ -92,8 +110,7 @@ class Shelf:
     """The vectors of one key: item (a sha256 in hex) -> float32 array, all of one shape.
 
     A shard's name is the sha256 of its bytes, so every read checks them, and two writers of the same rows
-    write the same file. The index says which shard has which item; it only saves reading all shards, and is
-    rebuilt from them whenever it disagrees with the folder.
+    write the same file. The index says which shard has which item; see `alignbench.embed.index`.
 
     Args:
         folder: its folder, created by the first `lock` or `write`.
@@ -105,27 +122,41 @@ class Shelf:
         self.folder = folder
         self._key = key
         self._spare = UnsavedVectors(folder) if spare is None else spare
-        self._written: dict[str, list[str]] = {}
 
-    def read(self, items: Sequence[str]) -> dict[str, Vectors]:
-        """Return the vectors of those items that the store has.
+    def holds(self, items: Sequence[str]) -> NDArray[np.bool_]:
+        """Return which of the items the store has [n], by the index; only reading tells what is damaged."""
+        with self._damage() as damaged:
+            there: NDArray[np.bool_] = self._find(digests(items), damaged).shard >= 0
+        for row, _ in self._unsaved(items, there):
+            there[row] = True
+        return there
+
+    def read(self, items: Sequence[str]) -> Stored:
+        """Return the vectors of items, in their order: the array takes the memory, and little besides.
 
         Shards that are damaged or unreadable are set aside with one `DamagedShardWarning`, and their items
         are missing.
+
+        Raises:
+            InputError: vectors differ in shape.
         """
-        kept = self._spare.rows(self.folder)
-        found = {item: kept[item] for item in items if item in kept}
-        wanted = set(items) - found.keys()
-        damaged: dict[Path, str] = {}
-        for shard, held in self._index(damaged).items():
-            if not wanted.isdisjoint(held):
-                rows = self._rows(shard, damaged)
-                found |= {item: rows[item] for item in wanted.intersection(rows)}
-                wanted -= found.keys()
-        if new := {path: why for path, why in damaged.items() if path not in self._spare.damaged}:
-            self._spare.damaged.update(new)
-            self._say(new)
-        return found
+        return next(self.blocks(items, max(len(items), 1)), Stored.empty(0))
+
+    def blocks(self, items: Sequence[str], rows: int) -> Iterator[Stored]:
+        """Yield what `read` returns, for this many items at a time."""
+        with self._damage() as damaged:
+            places = self._find(digests(items), damaged)
+        for start in range(0, len(items), rows):
+            block = slice(start, start + rows)
+            with self._damage() as damaged:
+                stored, lies = self._taken(places.part(block), damaged)
+                if lies:
+                    _log.warning("the index of %s is wrong; made anew from its shards", self.folder)
+                    places = self._find(digests(items), damaged, trusting=False)
+                    stored, _ = self._taken(places.part(block), damaged)
+            for row, vector in self._unsaved(items[block], stored.there):
+                stored.put([row], vector[None])
+            yield stored
 
     def write(self, items: Sequence[str], vectors: Vectors) -> None:
         """Add one shard; if it can't be written, warn once and keep the rows in memory.
@@ -143,19 +174,21 @@ class Shelf:
             raise InputError(
                 f"a shard is of finite rows, one an item; got {vectors.shape} for {len(items)} items"
             )
-        names = np.frombuffer(bytes.fromhex("".join(items)), dtype=np.uint8).reshape(len(items), 32)
+        names = digests(items)
         content = save({"items": names, "vectors": np.ascontiguousarray(vectors, dtype=np.float32)})
-        shard = hashlib.sha256(content).hexdigest()
+        record = Record(hashlib.sha256(content).hexdigest(), names)
+        path = self.folder / (record.shard + _SUFFIX)
         try:
             self._make()
-            write_bytes(self.folder / (shard + _SUFFIX), content)
+            new = not paths.exists(path)
+            write_bytes(path, content)
         except UnwritableError as error:
             self._spare.keep(self.folder, items, vectors)
             self._spare.say(error)
             return
-        # The next read saves the index once: saving it after each shard would write data that grows with its
-        # size.
-        self._written[shard] = list(items)
+        if new:
+            with suppress(UnwritableError):  # it only saves time
+                append_record(self.folder / _INDEX, record.encoded())
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -189,28 +222,61 @@ class Shelf:
                 write_bytes(self.folder / _KEY, self._key.encode())
             sweep(self.folder)
 
-    def _rows(self, shard: str, damaged: dict[Path, str]) -> dict[str, Vectors]:
-        """Return a shard's rows by item; none, with a note, if it is damaged or unreadable."""
+    def _unsaved(self, items: Sequence[str], there: NDArray[np.bool_]) -> Iterator[tuple[int, Vectors]]:
+        """Yield the rows that are not there but kept in memory, because they can't be written."""
+        if kept := self._spare.rows(self.folder):
+            for row in np.flatnonzero(~there).tolist():
+                if (vector := kept.get(items[row])) is not None:
+                    yield row, vector
+
+    def _taken(self, places: Places, damaged: dict[Path, str]) -> tuple[Stored, bool]:
+        """Return the vectors at these places, and whether a place was wrong."""
+        stored, lies = Stored.empty(len(places.items)), False
+        for name, rows in places.by_shard():
+            shard = self._shard(name, damaged)
+            if shard is None:
+                continue
+            names, vectors = shard
+            at = np.minimum(places.row[rows], len(names) - 1)
+            right = (names[at] == places.items[rows]).all(axis=1)
+            lies |= not right.all()
+            if right.any():
+                stored.put(rows[right], vectors[at[right]])
+        return stored, lies
+
+    def _shard(self, name: str, damaged: dict[Path, str]) -> tuple[Items, Vectors] | None:
+        """Return a shard's items and vectors; None, with a note, if it is damaged or unreadable."""
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
-        path = self.folder / (shard + _SUFFIX)
+        path = self.folder / (name + _SUFFIX)
         try:
             content = read_regular(path)
-            if hashlib.sha256(content).hexdigest() != shard:
+            if hashlib.sha256(content).hexdigest() != name:
                 raise ValueError("its sha256 is not its name")
             tensors = load(content)
-            names = (row.tobytes().hex() for row in tensors["items"])
-            return dict(zip(names, tensors["vectors"], strict=True))
+            items, vectors = tensors["items"], tensors["vectors"]
+            if not len(vectors) or items.dtype != np.uint8 or items.shape != (len(vectors), ITEM):
+                raise ValueError(f"its items have shape {items.shape}, its vectors {vectors.shape}")
+            return items, vectors
         except FileNotFoundError:
-            return {}
+            return None
         except OSError as error:
             damaged[path] = f"it can't be read: {error.strerror or error}"
-        except (ValueError, KeyError, SafetensorError) as error:
+        except (ValueError, KeyError, TypeError, SafetensorError) as error:
             damaged[path] = str(error)
         with suppress(OSError):  # another process was faster, or the folder is read-only
             path.replace(path.with_suffix(SET_ASIDE))
-        return {}
+        return None
+
+    @contextmanager
+    def _damage(self) -> Iterator[dict[Path, str]]:
+        """Collect what is damaged and why, and warn once of all that is new."""
+        damaged: dict[Path, str] = {}
+        yield damaged
+        if new := {path: why for path, why in damaged.items() if path not in self._spare.damaged}:
+            self._spare.damaged.update(new)
+            self._say(new)
 
     def _say(self, damaged: Mapping[Path, str]) -> None:
         (first, why), more = next(iter(damaged.items())), len(damaged) - 1
@@ -222,32 +288,40 @@ class Shelf:
             stacklevel=4,
         )
 
-    def _index(self, damaged: dict[Path, str]) -> dict[str, list[str]]:
-        """Return shard -> its items, for exactly the shards in the folder."""
+    def _find(self, items: Items, damaged: dict[Path, str], *, trusting: bool = True) -> Places:
+        """Return the places of items, after making the index one of exactly the shards in the folder."""
+        saved, whole = self._saved_records() if trusting else ([], False)
         try:
-            there = sorted(path.stem for path in self.folder.glob("[!.]*" + _SUFFIX))  # no temporaries
+            # After the index is read, so that no shard of another process seems to be lost.
+            there = {path.stem for path in self.folder.glob("[!.]*" + _SUFFIX)}  # no temporaries
         except OSError as error:
             damaged[self.folder] = f"it can't be read: {error.strerror or error}"
-            return {}
-        saved = self._saved_index()
-        known = {**saved, **self._written}
-        index = {
-            shard: known[shard] if shard in known else list(self._rows(shard, damaged)) for shard in there
-        }
-        if index.keys() != saved.keys():
-            with suppress(UnwritableError):  # it only saves time
-                write_bytes(self.folder / _INDEX, json.dumps(index, sort_keys=True).encode())
-        return index
+            there = set()
+        known = {record.shard: record for record in saved if record.shard in there}
+        new: list[Record] = []
+        for name in sorted(there - known.keys()):
+            if (shard := self._shard(name, damaged)) is not None:
+                new.append(Record(name, shard[0]))
+        records = [*known.values(), *new]
+        with suppress(UnwritableError):  # it only saves time
+            if not whole or len(known) < len(saved):
+                if records or paths.exists(self.folder / _INDEX):
+                    write_bytes(self.folder / _INDEX, b"".join(record.encoded() for record in records))
+            elif new:
+                append_record(self.folder / _INDEX, b"".join(record.encoded() for record in new))
+        # In a fixed order, so that of two shards with the same item the same one is read every time.
+        return Places.of(sorted(records, key=lambda record: record.shard), items)
 
-    def _saved_index(self) -> dict[str, list[str]]:
+    def _saved_records(self) -> tuple[list[Record], bool]:
         try:
-            saved = json.loads(read_regular(self.folder / _INDEX))
-            return {str(shard): [str(item) for item in items] for shard, items in saved.items()}
-        except OSError:  # it only saves time
-            return {}
-        except (ValueError, AttributeError, TypeError, RecursionError):
-            _log.warning("the index of %s is not readable; made anew from its shards", self.folder)
-            return {}
+            records, whole = parsed(map_regular(self.folder / _INDEX))
+        except FileNotFoundError:
+            return [], True
+        except (OSError, ValueError):
+            records, whole = [], False
+        if not whole:
+            _log.warning("the index of %s is damaged; mended from its shards", self.folder)
+        return records, whole
 
 
 def _temporary_root() -> Path:

@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from alignbench.embed.arrays import from_arrays, runs
-from alignbench.embed.cache import ROWS_PER_SHARD, EmbeddingStore
-from alignbench.embed.models import info_of, loaded
-from alignbench.embed.place import Place, place_of, stacked
+from alignbench.embed.computing import compute
+from alignbench.embed.mishaps import WAY_OUT
+from alignbench.embed.models import dtype_of, info_of, loaded
+from alignbench.embed.place import of_one_shape, place_of
 from alignbench.embed.progress import Progress, SilentProgress
+from alignbench.embed.stored import Stored
 from alignbench.embed.tally import Tally
 from alignbench.embed.task import ImageTask, TextTask, gives, texts_of
 from alignbench.embed.unit import unit
-from alignbench.embed.work import EmbeddingWork
+from alignbench.embed.work import EmbeddingWork, check_arrived, portions
 from alignbench.encoders import Encoder
-from alignbench.errors import AlignbenchWarning, InputError, LayersMissingError, WorkerLostError
-from alignbench.executors import SHARD_ROWS, Executor, Piece, cut
+from alignbench.errors import (
+    AlignbenchWarning,
+    InputError,
+    LayersMissingError,
+    ModelError,
+)
+from alignbench.executors import SHARD_ROWS, Executor, cut
 from alignbench.hidden import Layers, Patches
 from alignbench.llms import LLM
 from alignbench.types import Embeddings
+from alignbench.weights.arrays import array_file
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from alignbench.datasets import Dataset
+    from alignbench.embed.cache import EmbeddingStore
     from alignbench.embed.models import OnLoad, Output, Vectors
+    from alignbench.embed.place import Place
     from alignbench.embed.task import EmbeddingTask
     from alignbench.types import ModelInfo
     from alignbench.weights.protocols import ImageModel, Model, TextModel
@@ -89,7 +103,7 @@ class Embedder:
         if (arrays := from_arrays(encoder, dataset)) is not None:
             return arrays
         outputs: list[Output] = ["vectors", *(output for output in beside if gives(encoder, output))]
-        return self._embeddings([self._of_images(encoder, dataset, output) for output in outputs])
+        return self._embeddings([self._of_images(encoder, dataset, of) for of in outputs])
 
     def texts(
         self, llm: TextModel, dataset: Dataset | Sequence[str], *, beside: Collection[Output] = ()
@@ -112,7 +126,7 @@ class Embedder:
         if (arrays := from_arrays(llm, dataset)) is not None:
             return arrays
         outputs: list[Output] = ["vectors", *(output for output in beside if gives(llm, output))]
-        return self._embeddings([self._of_texts(llm, dataset, output) for output in outputs])
+        return self._embeddings([self._of_texts(llm, dataset, of) for of in outputs])
 
     def patches(self, encoder: ImageModel, dataset: Dataset) -> Patches:
         """Return an encoder's patch vectors of a dataset's images, unscaled: float32 [n, p, d].
@@ -176,24 +190,49 @@ class Embedder:
         """
         if not runs(model):
             return 0
-        task: Task = (
-            self._of_texts(cast("TextModel", model), dataset, output)
-            if info_of(model, "vision").side == "text"
-            else self._of_images(cast("ImageModel", model), dataset, output)
-        )
-        place = self._place(task)
-        return len(place.lacks(place.known()))
+        place = self._place(self._task_of(model, dataset, output))
+        return len(place.lacks(place.holds()))
 
-    def _embeddings(self, tasks: Sequence[Task]) -> Embeddings:
-        task, *beside = tasks
-        info, values = self._vectors_of(task, beside)
-        return Embeddings(info, unit(values, task.ids, info.name) if info.params["l2"] else values, task.ids)
+    def blocks(self, model: Model, dataset: Dataset, rows: int) -> Iterator[Embeddings]:
+        """Yield a model's embeddings of this many samples at a time, without holding the others.
+
+        What is missing is computed first and goes to the store, where it is read from. A model that is not
+        cached is an exception: all its vectors are held.
+
+        Args:
+            model: an encoder, which embeds the images, or an LLM, which embeds the texts.
+            dataset: the samples.
+            rows: the number of samples in a block; the last one may have fewer.
+
+        Raises:
+            WeightsMissingError, ModelError, DataError: see `images` and `texts`.
+        """
+        if (file := array_file(model)) is not None:
+            blocks, arithmetic = file.blocks_of(dataset, rows), ""
+        else:
+            blocks = self._blocks_of(self._task_of(model, dataset), rows)
+            arithmetic = dtype_of(model, self.device, self.dtype)
+        info = info_of(model, "vision", arithmetic)
+        ids = tuple(sample.id for sample in dataset.samples)
+        for start, vectors in zip(range(0, len(ids), rows), blocks, strict=True):
+            of = ids[start : start + rows]
+            yield Embeddings(info, unit(vectors, of, info.name) if info.params["l2"] else vectors, of)
+
+    def _task_of(self, model: Model, dataset: Dataset, output: Output = "vectors") -> Task:
+        if info_of(model, "vision").side == "text":
+            return self._of_texts(cast("TextModel", model), dataset, output)
+        return self._of_images(cast("ImageModel", model), dataset, output)
 
     def _of_images(self, encoder: ImageModel, dataset: Dataset, output: Output) -> ImageTask:
         return ImageTask(encoder, dataset.samples, output, self.batch_size)
 
     def _of_texts(self, llm: TextModel, dataset: Dataset | Sequence[str], output: Output) -> TextTask:
         return TextTask(llm, texts_of(dataset), output, self.max_tokens, self.device)
+
+    def _embeddings(self, tasks: Sequence[Task]) -> Embeddings:
+        task, *beside = tasks
+        info, values = self._vectors_of(task, beside)
+        return Embeddings(info, unit(values, task.ids, info.name) if info.params["l2"] else values, task.ids)
 
     def _place(self, task: Task) -> Place:
         return place_of(task, self.store, self.device, self.dtype)
@@ -203,29 +242,68 @@ class Embedder:
 
         While the model is loaded, other tasks of the same model may store their vectors, too.
         """
-        name = task.name
         if not task.contents:
-            raise InputError(f"{name}: there is nothing to embed")
+            raise InputError(f"{task.name}: there is nothing to embed")
         place = self._place(task)
-        known = place.known()
-        if place.lacks(known):
+        if not place.holds().all() or not (known := place.read()).there.all():
+            known = Stored.empty(0)  # or there would be two such arrays at once
             with place.locked():
                 # Another process may have computed them while this one waited for the lock.
                 place = self._place(task)
-                known = place.known()
-                if place.lacks(known) and (workers := self._workers_for(place, name)) is not None:
-                    known = self._compute_elsewhere(workers, [task, *beside], place, known)
-                    place = self._place(task)
-                elif place.lacks(known):
-                    with loaded(task.model, name, self.device, self.dtype, self.on_load, task.side):
-                        # A model that had to be downloaded is fully known only now.
+                if not place.holds().all() or not (known := place.read()).there.all():
+                    known = Stored.empty(0)
+                    if (workers := self._workers_for(place)) is not None:
+                        place = self._compute_elsewhere(workers, [task, *beside], place)
+                        known = place.read()
+                        check_arrived(task, known.there, self.store, self.shard_rows)
+                    else:
+                        with self._loaded(task):
+                            # A model that had to be downloaded is fully known only now.
+                            place = self._place(task)
+                            known = place.read()
+                            self._compute(task, place, known.there, known)
+                            for other in beside:
+                                self._compute_beside(other)
+        return info_of(task.model, task.side, place.arithmetic), known.values
+
+    def _blocks_of(self, task: Task, rows: int) -> Iterator[Vectors]:
+        """Yield all rows' vectors as stored, a block at a time, after computing those that are missing."""
+        if self._place(task).shelf is None:
+            _, values = self._vectors_of(task)
+            yield from (values[start : start + rows] for start in range(0, len(values), rows))
+            return
+        place, start = self._filled(task), 0
+        while start < len(place.items):
+            for stored in place.blocks(start, rows):
+                if not stored.there.all():
+                    break  # a shard that the index has is damaged
+                yield stored.values
+                start += rows
+            else:
+                return
+            place = self._filled(task)
+            if not next(place.blocks(start, rows)).there.all():
+                raise ModelError(f"{task.name}: its vectors were stored and can't be read again; {WAY_OUT}")
+
+    def _filled(self, task: Task) -> Place:
+        """Return the place of a task's vectors after all are stored."""
+        place = self._place(task)
+        if not place.holds().all():
+            with place.locked():
+                place = self._place(task)
+                if place.holds().all():
+                    return place
+                if (workers := self._workers_for(place)) is not None:
+                    place = self._compute_elsewhere(workers, [task], place)
+                    check_arrived(task, place.holds(), self.store, self.shard_rows)
+                else:
+                    with self._loaded(task):
                         place = self._place(task)
-                        known = place.known()
-                        self._compute(task, place, known)
-                        for other in beside:
-                            self._compute_beside(other)
-        info = info_of(task.model, task.side, place.arithmetic)
-        return info, stacked([known[item] for item in place.items], name)
+                        self._compute(task, place, place.holds())
+        return place
+
+    def _loaded(self, task: Task) -> AbstractContextManager[None]:
+        return loaded(task.model, task.name, self.device, self.dtype, self.on_load, task.side)
 
     def _compute_beside(self, task: Task) -> None:
         place = self._place(task)
@@ -233,65 +311,54 @@ class Embedder:
             return  # the vectors would be lost at once
         # An error here will occur again when these vectors are requested, and is reported then.
         with suppress(Exception), place.locked():
-            known = place.known()
-            if place.lacks(known):
-                self._compute(task, place, known)
+            there = place.holds()
+            if not there.all():
+                self._compute(task, place, there)
 
-    def _compute(self, task: Task, place: Place, known: dict[str, Vectors]) -> None:
-        """Add the vectors that `known` lacks, and store them."""
-        rows, tally = place.lacks(known), Tally()
-        pending: list[str] = []
+    def _compute(
+        self, task: Task, place: Place, there: NDArray[np.bool_], known: Stored | None = None
+    ) -> None:
+        """Store the vectors that are not there, and put them into `known`, if given."""
+        rows, tally = place.lacks(there), Tally()
 
-        def keep() -> None:
-            if pending and place.shelf is not None:
-                place.shelf.write(pending, stacked([known[item] for item in pending], task.name))
-            pending.clear()
+        def put(row: int, vector: Vectors) -> None:
+            if known is not None:
+                with of_one_shape(task.name):
+                    known.put(rows[row], vector[None])
 
-        self._start(task, len(rows))
-        try:
-            for shard in cut(rows, self.shard_rows, len(task.contents)):
-                for of, vectors in task.encode(shard.rows, tally):
-                    for row, vector in zip(of, vectors, strict=True):
-                        known[place.items[row]] = vector
-                        pending.append(place.items[row])
-                        if len(pending) == ROWS_PER_SHARD:
-                            keep()
-                    self.progress.advance(len(of))
-        finally:
-            self.progress.close()
-            keep()  # what was computed before an error or Ctrl-C is valid
+        shards = (shard.rows for shard in cut(rows, self.shard_rows, len(task.contents)))
+        with self._showing(task, len(rows)):
+            compute(task, place, shards, tally, put=put, advance=self.progress.advance)
         tally.say(task.model, len(rows))
 
-    def _start(self, task: Task, rows: int) -> None:
+    @contextmanager
+    def _showing(self, task: Task, rows: int) -> Iterator[None]:
+        """Show the progress of a task's rows."""
         self.progress.start(rows, f"{task.name}: {'images' if task.side == 'vision' else 'texts'}")
+        try:
+            yield
+        finally:
+            self.progress.close()
 
-    def _workers_for(self, place: Place, name: str) -> Executor | None:
+    def _workers_for(self, place: Place) -> Executor | None:
         """Return the executor whose workers embed, or None if this process does."""
         if self.elsewhere is not None and place.shelf is None:
             warnings.warn(
-                f"{name}: it has no fingerprint(), so its vectors can't be stored, and this process computes "
-                "them instead of the cluster",
+                f"{place.name}: it has no fingerprint(), so its vectors can't be stored, and this process "
+                "computes them instead of the cluster",
                 AlignbenchWarning,
                 stacklevel=2,
             )
             return None
         return self.elsewhere
 
-    def _compute_elsewhere(
-        self, workers: Executor, tasks: Sequence[Task], place: Place, known: dict[str, Vectors]
-    ) -> dict[str, Vectors]:
-        """Have workers store the vectors that `known` lacks, shard by shard, and return all.
-
-        Raises:
-            WorkerLostError: vectors that were computed are not in the store.
-        """
+    def _compute_elsewhere(self, workers: Executor, tasks: Sequence[Task], place: Place) -> Place:
+        """Have workers store the vectors that are not there, and return the place of the first task's."""
         import torch
 
-        task, rows, tally = tasks[0], place.lacks(known), Tally()
-        wanted = set(rows)
-        for other in tasks[1:]:
-            beside = self._place(other)
-            wanted.update(beside.lacks(beside.known()))
+        task, tally = tasks[0], Tally()
+        lacking = [set(of.lacks(of.holds())) for of in (place, *map(self._place, tasks[1:]))]
+        pieces = portions(task.contents, lacking, self.shard_rows)
         work = EmbeddingWork(
             tuple(replace(of, contents=()) for of in tasks),
             self.store.root,
@@ -300,26 +367,12 @@ class Embedder:
             place.arithmetic,
             torch.get_num_threads(),
         )
-        shards = cut(sorted(wanted), self.shard_rows, len(task.contents))
-        pieces = [Piece(shard.name, tuple(task.contents[row] for row in shard.rows)) for shard in shards]
-        self._start(task, len(rows))
-        try:
+        with self._showing(task, len(lacking[0])):
             for _, done in workers.each(work, pieces):
                 tally.add(done.tally)
+                self.progress.advance(done.computed)
                 if self.on_load is not None:
                     for model, seconds in done.loads:
                         self.on_load(model, seconds)
-                self.progress.advance(done.rows)
-        finally:
-            self.progress.close()
-        tally.say(task.model, len(rows))
-        # A model that the workers had to download is fully known only now.
-        place = self._place(task)
-        known = place.known()
-        if lacking := place.lacks(known):
-            first = cut(lacking, self.shard_rows, len(task.contents))[0]
-            raise WorkerLostError(
-                f"{task.name}: {len(lacking)} vectors were computed but are not in {self.store.root}, the "
-                f"first of {first.name}: all nodes have to write to the same folder, --align-cache-dir"
-            )
-        return known
+        tally.say(task.model, len(lacking[0]))
+        return self._place(task)

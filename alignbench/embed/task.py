@@ -101,13 +101,14 @@ class ImageTask(EmbeddingTask[ImageModel, Sample]):
 
     def encode(self, rows: Sequence[int], tally: Tally) -> Iterator[tuple[Sequence[int], Vectors]]:
         """Yield (rows, their vectors), in order; images that can't be used go into `tally`."""
-        name, ids = self.name, self.ids
+        name = self.name
         prepare, forward = image_calls(self.model, self.output)
         samples = [self.contents[row] for row in rows]
         try:
             for positions, batch in image_batches(samples, prepare, self.batch_size):
                 of = [rows[position] for position in positions]
-                yield of, run(forward, batch, name, [ids[row] for row in of], "vision", self.output)
+                ids = [self.contents[row].id for row in of]
+                yield of, run(forward, batch, name, ids, "vision", self.output)
         except UnusableImagesError as error:
             tally.refused.extend(error.refused)
 
@@ -145,28 +146,30 @@ class TextTask(EmbeddingTask[TextModel, tuple[str, str]]):
 
     def encode(self, rows: Sequence[int], tally: Tally) -> Iterator[tuple[Sequence[int], Vectors]]:
         """Yield (rows, their vectors), longest texts first; `tally` counts texts that are too long."""
-        llm, name, ids = self.model, self.name, self.ids
-        texts = [text for _, text in self.contents]
+        llm, name = self.model, self.name
+        ids, texts = zip(*(self.contents[row] for row in rows), strict=True)
         if not prepares_texts(llm):
             embed = embed_of(llm, "text")
-            lengths = [len(texts[row]) for row in rows]
+            lengths = [len(text) for text in texts]
             budget = max(lengths) * _TEXTS_A_BATCH
             # Only the model knows how it pads: few batches are the safe choice.
             for positions in text_batches(lengths, budget, _TEXTS_A_BATCH, overhead=budget):
-                of = [rows[position] for position in positions]
-                yield of, run(embed, [texts[row] for row in of], name, [ids[row] for row in of], "text")
+                some = [texts[p] for p in positions]
+                yield (
+                    [rows[p] for p in positions],
+                    run(embed, some, name, [ids[p] for p in positions], "text"),
+                )
             return
-        tokens = llm.tokenize([texts[row] for row in rows])
-        if empty := [ids[row] for row, of in zip(rows, tokens, strict=True) if not of]:
+        tokens = llm.tokenize(texts)
+        if empty := [id for id, of in zip(ids, tokens, strict=True) if not of]:
             raise DataError(f"sample {empty[0]!r}: {name} makes no token of its text")
         if self.output == "vectors":
-            tally.cut += _count_cut(llm, [texts[row] for row in rows], tokens)
+            tally.cut += _count_cut(llm, texts, tokens)
         forward = llm.forward_layers if self.output == "layers" and isinstance(llm, LLM) else llm.forward
         overhead = overhead_of(resolve_device(self.device))
         for positions in text_batches([len(of) for of in tokens], self.max_tokens, overhead=overhead):
-            of = [rows[position] for position in positions]
-            batch = [tokens[p] for p in positions]
-            yield of, run(forward, batch, name, [ids[row] for row in of], "text", self.output)
+            batch, of = [tokens[p] for p in positions], [ids[p] for p in positions]
+            yield [rows[p] for p in positions], run(forward, batch, name, of, "text", self.output)
 
 
 def texts_of(dataset: Dataset | Sequence[str]) -> tuple[tuple[str, str], ...]:

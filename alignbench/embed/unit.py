@@ -17,7 +17,7 @@ _ROUNDING = 1e-6
 
 
 def unit(values: Vectors, ids: Sequence[str], name: str) -> Vectors:
-    """Return the rows scaled to length 1; their squares are summed in float64.
+    """Scale the rows to length 1, in place, and return them; their squares are summed in float64.
 
     A row that already has this length up to rounding stays as it is, so repeated scaling changes nothing.
 
@@ -30,5 +30,5 @@ def unit(values: Vectors, ids: Sequence[str], name: str) -> Vectors:
             f"{name}: the vector of sample {ids[int(np.argmin(norms))]!r} is zero; it has no direction"
         )
     norms[np.abs(norms - 1) <= _ROUNDING] = 1
-    rows: Vectors = values / norms[:, None]
-    return rows
+    values /= norms[:, None]
+    return values

@@ -6,18 +6,53 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from alignbench.embed.cache import EmbeddingStore
+from alignbench.embed.computing import compute
 from alignbench.embed.models import loaded
-from alignbench.embed.place import place_of, stacked
+from alignbench.embed.place import place_of
 from alignbench.embed.tally import Tally
-from alignbench.errors import ConfigError
+from alignbench.errors import ConfigError, WorkerLostError
+from alignbench.executors import Piece, cut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
-    from alignbench.embed.models import Vectors
+    from numpy.typing import NDArray
+
     from alignbench.embed.task import EmbeddingTask
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What a worker embeds of a shard.
+
+    Args:
+        contents: the contents.
+        rows: for each task, the contents that it lacked when the work began.
+    """
+
+    contents: tuple[Any, ...]
+    rows: tuple[tuple[int, ...], ...]
+
+
+def portions(
+    contents: Sequence[Any], lacking: Sequence[Collection[int]], shard_rows: int
+) -> list[Piece[Portion]]:
+    """Return the pieces of work, one for each shard of which any task lacks a row.
+
+    Args:
+        contents: what is embedded.
+        lacking: for each task, the rows that it lacks.
+        shard_rows: the number of positions of a shard.
+    """
+    pieces = []
+    for shard in cut(sorted({row for rows in lacking for row in rows}), shard_rows, len(contents)):
+        rows = tuple(tuple(i for i, row in enumerate(shard.rows) if row in of) for of in lacking)
+        pieces.append(Piece(shard.name, Portion(tuple(contents[row] for row in shard.rows), rows)))
+    return pieces
 
 
 @dataclass(slots=True)
@@ -25,12 +60,12 @@ class Embedded:
     """What came of a shard, besides the vectors in the store.
 
     Args:
-        rows: the number of rows that were computed for the first task; those that the store had are not.
+        computed: the number of rows that were computed for the first task; 0 if the store had all.
         loads: (model, seconds) of each load of weights since the worker's last shard.
         tally: what could not be used.
     """
 
-    rows: int = 0
+    computed: int = 0
     loads: list[tuple[str, float]] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
 
@@ -39,8 +74,8 @@ class Embedded:
 class EmbeddingWork:
     """The embedding of contents by one model, with one load of its weights.
 
-    A shard's vectors are stored together when all of them are there, so a worker that is lost leaves either
-    all or none of them, and whoever gets the shard computes the same batches.
+    A shard that is stored is not computed again. One of which a lost worker has stored a part is computed as
+    a whole, so that its batches are the same as the first time, and what was missing is stored.
 
     Args:
         tasks: the tasks without contents; an error in any but the first one is left to whoever asks for its
@@ -65,8 +100,8 @@ class EmbeddingWork:
         return self.tasks[0].name
 
     @contextmanager
-    def opened(self) -> Iterator[Callable[[tuple[Any, ...]], Embedded]]:
-        """Hold the model in memory, and return the function that embeds a shard's contents.
+    def opened(self) -> Iterator[Callable[[Portion], Embedded]]:
+        """Hold the model in memory, and return the function that embeds a part of a shard.
 
         Raises:
             ConfigError: this worker would use another arithmetic.
@@ -91,29 +126,49 @@ class EmbeddingWork:
                     "give --align-dtype and --align-device"
                 )
 
-            def embed(contents: tuple[Any, ...]) -> Embedded:
+            def embed(portion: Portion) -> Embedded:
                 done = Embedded()
-                done.rows = self._store(replace(first, contents=contents), store, done.tally)
-                for task in self.tasks[1:]:
+                done.computed = self._store(first, portion, portion.rows[0], store, done.tally)
+                for task, rows in zip(self.tasks[1:], portion.rows[1:], strict=True):
                     # An error here will occur again when these vectors are requested, and is reported then.
                     with suppress(Exception):
-                        self._store(replace(task, contents=contents), store, Tally())
+                        self._store(task, portion, rows, store, Tally())
                 done.loads, loads[:] = list(loads), []
                 return done
 
             yield embed
 
-    def _store(self, task: EmbeddingTask[Any, Any], store: EmbeddingStore, tally: Tally) -> int:
-        """Compute and store what the store lacks of a shard; return how many rows that were."""
+    def _store(
+        self,
+        task: EmbeddingTask[Any, Any],
+        portion: Portion,
+        rows: tuple[int, ...],
+        store: EmbeddingStore,
+        tally: Tally,
+    ) -> int:
+        """Compute these contents if the store lacks any of them; return how many were computed."""
+        task = replace(task, contents=portion.contents)
         place = place_of(task, store, self.device, self.dtype)
-        rows = place.lacks(place.known())
-        if not rows or place.shelf is None:
+        there = place.holds()
+        wanted = {row for row in rows if not there[row]}
+        if not wanted:
             return 0
-        vectors: dict[int, Vectors] = {}
-        for of, values in task.encode(rows, tally):
-            vectors.update(zip(of, values, strict=True))
-        if kept := sorted(vectors):
-            place.shelf.write(
-                [place.items[row] for row in kept], stacked([vectors[row] for row in kept], task.name)
-            )
-        return len(kept)
+        compute(task, place, [rows], tally, wanted=wanted)
+        return len(rows)
+
+
+def check_arrived(
+    task: EmbeddingTask[Any, Any], there: NDArray[np.bool_], store: EmbeddingStore, shard_rows: int
+) -> None:
+    """Check that all vectors are there after workers have computed them.
+
+    Raises:
+        WorkerLostError: some are not.
+    """
+    if not there.all():
+        lacking = np.flatnonzero(~there).tolist()
+        first = cut(lacking, shard_rows, len(task.contents))[0]
+        raise WorkerLostError(
+            f"{task.name}: {len(lacking)} vectors were computed but are not in {store.root}, the first of "
+            f"{first.name}: all nodes have to write to the same folder, --align-cache-dir"
+        )

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from alignbench.errors import InputError
+from alignbench.experiments.base import NotApplicableError
+from alignbench.metrics.moments import CHUNK
+from alignbench.session.models import model_named
 from alignbench.session.notebook import selection_table
 from alignbench.session.running import run
 from alignbench.session.workbench import Workbench
+from alignbench.types import Pair
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alignbench.encoders import Encoder
+    from alignbench.llms import LLM
     from alignbench.session.result import Result
     from alignbench.session.running import Steps
+    from alignbench.weights.custom import Custom
 
 
 class Session(Workbench):
@@ -63,6 +73,50 @@ class Session(Workbench):
             AlignbenchError: a model or the data can't be used.
         """
         return run(self, experiments, steps)
+
+    def chunks(
+        self, encoder: str | Encoder | Custom, llm: str | LLM | Custom, rows: int = CHUNK
+    ) -> Iterator[Pair]:
+        """Return an iterator over the pair of an encoder and an LLM, of which it holds one part at a time.
+
+        Each part is a `Pair` of the next samples: `part.x.values` and `part.y.values` are float32
+        `[rows, d]`, and `part.labels`, `part.groups` and `part.x.ids` belong to their rows. Vectors that are
+        missing are computed and stored first; arrays (`npy:`) are memory-mapped. A model whose vectors are
+        not cached is an exception: they are held.
+
+        Args:
+            encoder: one of the selected encoders, or its name.
+            llm: one of the selected LLMs, or its name.
+            rows: the number of samples in a part; the last one may have fewer.
+
+        Raises:
+            InputError: `rows` is less than 1.
+            UnknownNameError: no selected model has this name.
+            NotApplicableError: the data have no texts, and the LLM's vectors do not come from a file.
+
+        Example:
+            >>> from alignbench.metrics import Moments
+            >>> session = Session(encoders="mini-clip", llms="mini-llama", data="synthetic", n_samples=10)
+            >>> parts = session.chunks("mini-clip", "mini-llama", rows=12)
+            >>> moments = Moments.of_chunks((part.x.values, part.y.values, part.labels) for part in parts)
+            >>> moments.n
+            30
+        """
+        if rows < 1:
+            raise InputError(f"rows: expected at least 1, got {rows}")
+        x, y = model_named(encoder, self.encoders, "encoder"), model_named(llm, self.llms, "LLM")
+        if lacking := self.lacks(name for name, known in self.llms.items() if known is y):
+            raise NotApplicableError(lacking)
+        return self._chunks(x, y, rows)
+
+    def _chunks(self, x: Encoder | Custom, y: LLM | Custom, rows: int) -> Iterator[Pair]:
+        data, embedder = self.dataset, self.embedder
+        labels, groups, start = data.labels, data.groups, 0
+        self.release()  # so that one model is in memory at a time
+        blocks = zip(embedder.blocks(x, data, rows), embedder.blocks(y, data, rows), strict=True)
+        for vision, text in blocks:
+            part = slice(start, start := start + rows)
+            yield Pair(vision, text, labels[part], groups[part], data.label)
 
     def __repr__(self) -> str:
         """Return the models in one line, without reading data or loading models."""

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,12 @@ import numpy as np
 import pytest
 
 from alignbench.embed import DamagedShardWarning, EmbeddingStore, Shelf, default_root
+from alignbench.embed.index import Record, digests, parsed
 from alignbench.errors import AlignbenchWarning, ConfigError, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 KEY = {"source": "a", "dtype": "float32"}
@@ -46,36 +50,66 @@ def shards(shelf: Shelf) -> list[Path]:
     return sorted(shelf.folder.glob("*.safetensors"))
 
 
+def found_in(shelf: Shelf, wanted: list[str]) -> dict[str, NDArray[np.float32]]:
+    """Return what the shelf has, by item; it is the same whether it is read at once or in blocks."""
+    stored = shelf.read(wanted)
+    in_blocks = [row for block in shelf.blocks(wanted, 3) for row in (*block.there,)]
+    assert stored.there.tolist() == in_blocks == shelf.holds(wanted).tolist()
+    return {item: stored.values[i] for i, item in enumerate(wanted) if stored.there[i]}
+
+
 def assert_holds(shelf: Shelf, n: int, start: int = 0) -> None:
-    found = shelf.read(items(n, start))
-    assert np.array_equal(np.stack([found[item] for item in items(n, start)]), vectors(n, start))
+    stored = shelf.read(items(n, start))
+    assert stored.there.all()
+    assert np.array_equal(stored.values, vectors(n, start))
+
+
+def index_of(shelf: Shelf) -> dict[str, list[str]]:
+    """Return what the index says: shard -> items."""
+    records, whole = parsed((shelf.folder / "index.bin").read_bytes())
+    assert whole
+    return {record.shard: [row.tobytes().hex() for row in record.items] for record in records}
+
+
+def index_saying(content: dict[str, list[str]]) -> bytes:
+    return b"".join(Record(shard, digests(held)).encoded() for shard, held in content.items())
 
 
 def test_what_is_written_is_read_in_any_order_and_by_anybody(shelf: Shelf) -> None:
     assert_holds(shelf, 8)
     again = Shelf(shelf.folder)
     wanted = [items(8)[i] for i in (5, 0, 7)]
-    assert [again.read(wanted)[item].tolist() for item in wanted] == vectors(8)[[5, 0, 7]].tolist()
+    assert again.read(wanted).values.tolist() == vectors(8)[[5, 0, 7]].tolist()
 
 
 def test_what_is_not_there_is_missing(shelf: Shelf) -> None:
-    assert set(shelf.read(items(12))) == set(items(8))
-    assert shelf.read([]) == {}
+    assert set(found_in(shelf, items(12))) == set(items(8))
+    assert found_in(shelf, []) == {}
+
+
+def test_an_item_may_be_asked_for_twice(shelf: Shelf) -> None:
+    wanted = [*items(3), *items(4, 2), *items(1, 9), *items(2)]
+    stored = shelf.read(wanted)
+    assert stored.there.tolist() == [True] * 7 + [False, True, True]
+    assert stored.values[stored.there].tolist() == vectors(8)[[0, 1, 2, 2, 3, 4, 5, 0, 1]].tolist()
 
 
 def test_vectors_of_more_axes_are_kept_as_they_are(tmp_path: Path) -> None:
     shelf = EmbeddingStore(tmp_path).shelf(KEY)
     patches = np.random.default_rng(0).normal(size=(3, 5, 2)).astype(np.float32)
     shelf.write(items(3), patches)
-    assert np.array_equal(shelf.read(items(3))[items(3)[1]], patches[1])
+    assert np.array_equal(shelf.read(items(3)[1:2]).values, patches[1:2])
+    shelf.write(items(1, 3), patches[:1, :2])
+    with pytest.raises(InputError, match=r"differ in shape: \[\(2, 2\), \(5, 2\)\]"):
+        shelf.read(items(4))
 
 
 def test_keys_do_not_collide_and_their_order_does_not_matter(tmp_path: Path) -> None:
     store = EmbeddingStore(tmp_path)
     store.shelf({"a": 1, "b": 2}).write(items(1), vectors(1))
-    assert store.shelf({"b": 2, "a": 1}).read(items(1))
+    assert store.shelf({"b": 2, "a": 1}).holds(items(1)).all()
     others = ({"a": 1, "b": 3}, {"a": 1}, {"a": "1", "b": 2}, {"a": 1, "b": 2, "c": None}, {"b": 1, "a": 2})
-    assert not any(store.shelf(key).read(items(1)) for key in others)
+    assert not any(store.shelf(key).holds(items(1)).any() for key in others)
 
 
 def test_the_key_can_be_read_by_a_person(shelf: Shelf) -> None:
@@ -86,19 +120,15 @@ def test_the_key_can_be_read_by_a_person(shelf: Shelf) -> None:
 def test_a_flipped_byte_is_found_wherever_it_is(shelf: Shelf, where: int) -> None:
     assert_holds(shelf, 8)
     damaged = shards(shelf)[0]
-    lost = {
-        item
-        for item in items(8)
-        if item in json.loads((shelf.folder / "index.json").read_text())[damaged.stem]
-    }
+    lost = set(index_of(shelf)[damaged.stem])
     content = bytearray(damaged.read_bytes())
     content[where] ^= 0x10
     damaged.write_bytes(bytes(content))
 
     with pytest.warns(DamagedShardWarning, match="is damaged"):
-        found = Shelf(shelf.folder).read(items(8))
+        found = Shelf(shelf.folder).read(items(8)).there
 
-    assert set(found) == set(items(8)) - lost
+    assert {item for item, there in zip(items(8), found, strict=True) if not there} == lost
     assert len(lost) == 4
     assert damaged.with_suffix(".bad").exists()
     assert not damaged.exists()
@@ -109,50 +139,133 @@ def test_a_cut_off_shard_is_found(shelf: Shelf, kept: int) -> None:
     damaged = shards(shelf)[0]
     damaged.write_bytes(damaged.read_bytes()[:kept])
     with pytest.warns(DamagedShardWarning):
-        assert len(shelf.read(items(8))) == 4
+        assert shelf.read(items(8)).there.sum() == 4
 
 
 def test_what_was_set_aside_is_written_anew(shelf: Shelf) -> None:
     for path in shards(shelf):
         path.write_bytes(b"\0" * 8)
     with pytest.warns(DamagedShardWarning):
-        assert shelf.read(items(8)) == {}
+        assert not shelf.read(items(8)).there.any()
     shelf.write(items(8), vectors(8))
     assert_holds(Shelf(shelf.folder), 8)
 
 
 @pytest.mark.parametrize(
-    "index",
+    "change",
     [
-        pytest.param(None, id="deleted"),
-        pytest.param(b"", id="empty"),
-        pytest.param(b'{"a', id="cut off"),
-        pytest.param(b"[]", id="of another form"),
-        pytest.param(b'{"a": 3}', id="of another kind"),
-        pytest.param(b"\xff\xfe\x00", id="not utf-8"),
-        pytest.param(json.dumps({"0" * 64: items(8)}).encode(), id="of shards that are not there"),
+        pytest.param(lambda index: None, id="deleted"),
+        pytest.param(lambda index: b"", id="empty"),
+        pytest.param(lambda index: index[:-1], id="cut off in a record"),
+        pytest.param(lambda index: index[:20], id="cut off in a head"),
+        pytest.param(lambda index: index[: len(index) // 2], id="cut off between records"),
+        pytest.param(lambda index: index[:100] + bytes([index[100] ^ 1]) + index[101:], id="a flipped bit"),
+        pytest.param(lambda index: index + b"half", id="half a record of a killed writer"),
+        pytest.param(lambda index: b"half" + index, id="garbage first"),
+        pytest.param(lambda index: index + index, id="twice"),
+        pytest.param(lambda index: b'{"a": []}', id="of another format"),
+        pytest.param(lambda index: b"abi1" + b"\xff" * 40, id="of 4e9 rows"),
+        pytest.param(lambda index: index_saying({"0" * 64: items(8)}), id="of shards that are not there"),
     ],
 )
-def test_an_index_that_is_wrong_is_made_anew(shelf: Shelf, index: bytes | None) -> None:
+def test_an_index_that_is_wrong_is_made_anew(shelf: Shelf, change: Callable[[bytes], bytes | None]) -> None:
     assert_holds(shelf, 8)
-    path = shelf.folder / "index.json"
-    good = json.loads(path.read_text())
+    path = shelf.folder / "index.bin"
+    good, index = index_of(shelf), change(path.read_bytes())
     if index is None:
         path.unlink()
     else:
         path.write_bytes(index)
     assert_holds(Shelf(shelf.folder), 8)
-    assert json.loads(path.read_text()) == good
+    assert index_of(shelf) == good
 
 
-def test_an_index_that_lies_about_a_shard_gives_nothing_wrong(shelf: Shelf) -> None:
+def test_something_else_in_the_indexs_place_does_no_harm(shelf: Shelf) -> None:
+    path = shelf.folder / "index.bin"
+    path.unlink()
+    path.mkdir()
     assert_holds(shelf, 8)
-    path = shelf.folder / "index.json"
-    index = json.loads(path.read_text())
-    first, second = sorted(index)
-    path.write_text(json.dumps({first: index[second], second: index[first]}))
-    for item, vector in Shelf(shelf.folder).read(items(8)).items():
-        assert vector.tolist() == vectors(8)[items(8).index(item)].tolist()
+    shelf.write(items(2, 8), vectors(2, 8))
+    assert_holds(shelf, 10)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a pipe with a name")
+def test_a_pipe_in_the_indexs_place_does_not_block(shelf: Shelf) -> None:
+    good = index_of(shelf)
+    (shelf.folder / "index.bin").unlink()
+    os.mkfifo(shelf.folder / "index.bin")
+    shelf.write(items(2, 8), vectors(2, 8))
+    assert_holds(shelf, 10)
+    assert index_of(shelf).items() > good.items()
+
+
+def test_an_index_that_lies_about_shards_gives_nothing_wrong(shelf: Shelf) -> None:
+    path, good = shelf.folder / "index.bin", index_of(shelf)
+    first, second = sorted(good)
+    lies = [
+        {first: good[second], second: good[first]},
+        {first: good[first][::-1], second: good[second][1:]},
+        {first: [*good[first], *good[second], *items(50, 100)], second: items(4, 50)},
+    ]
+    for lie in lies:
+        path.write_bytes(index_saying(lie))
+        assert_holds(Shelf(shelf.folder), 8)
+        assert index_of(shelf) == good
+
+
+def test_a_lie_that_shows_in_a_later_block_gives_nothing_wrong(shelf: Shelf) -> None:
+    good = index_of(shelf)
+    first, second = sorted(good)
+    last = good[second]
+    (shelf.folder / "index.bin").write_bytes(
+        index_saying({first: good[first], second: [*last[:2], last[3], last[2]]})
+    )
+    wanted = [*good[first], *good[second]]
+    blocks = [*Shelf(shelf.folder).blocks(wanted, 2)]
+    assert all(block.there.all() for block in blocks)
+    found = np.concatenate([block.values for block in blocks])
+    assert found.tolist() == vectors(8)[[items(8).index(item) for item in wanted]].tolist()
+
+
+def test_a_cache_of_an_earlier_version_is_read(shelf: Shelf) -> None:
+    good = index_of(shelf)
+    (shelf.folder / "index.bin").unlink()
+    (shelf.folder / "index.json").write_text(json.dumps(good))
+    assert_holds(Shelf(shelf.folder), 8)
+    assert index_of(shelf) == good
+
+
+def test_an_item_takes_at_most_60_bytes_of_the_index(tmp_path: Path) -> None:
+    shelf = EmbeddingStore(tmp_path).shelf(KEY)
+    for start in range(0, 1000, 250):
+        shelf.write(items(250, start), vectors(250, start))
+    assert (shelf.folder / "index.bin").stat().st_size < 33 * 1000
+    assert_holds(shelf, 1000)
+    assert index_of(shelf).keys() == {path.stem for path in shards(shelf)}
+
+
+def test_reading_takes_the_memory_of_the_array_and_little_besides(tmp_path: Path) -> None:
+    n, d = 10_000, 768
+    shelf, wanted = EmbeddingStore(tmp_path).shelf(KEY), items(n)
+    rng = np.random.default_rng(0)
+    for start in range(0, n, 256):
+        held = wanted[start : start + 256]
+        shelf.write(held, rng.standard_normal((len(held), d), dtype=np.float32))
+    read = Shelf(shelf.folder)
+    tracemalloc.start()
+    try:
+        stored = read.read(wanted)
+        whole = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        for start, block in zip(range(0, n, 512), read.blocks(wanted, 512), strict=True):
+            assert np.array_equal(block.values, stored.values[start : start + 512])
+        one = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert stored.there.all()
+    assert whole < 1.1 * stored.values.nbytes + 3 * 256 * d * 4  # a shard, as bytes and decoded
+    assert one < 0.25 * stored.values.nbytes
 
 
 def test_writing_the_same_twice_is_one_shard(shelf: Shelf) -> None:
@@ -201,7 +314,7 @@ def test_strays_are_swept_by_age(shelf: Shelf, tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_said_before_anything_is_embedded(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert EmbeddingStore(tmp_path / "file").shelf(KEY).read(items(1)) == {}
+    assert not EmbeddingStore(tmp_path / "file").shelf(KEY).read(items(1)).there.any()
     with pytest.raises(ConfigError, match=r"can't be written.*ALIGNBENCH_CACHE.*--align-no-embedding-cache"):
         EmbeddingStore(tmp_path / "file").try_writing()
 
@@ -218,9 +331,7 @@ def test_a_full_disk_costs_one_warning_and_no_vector(tmp_path: Path, monkeypatch
         other.write(items(2), vectors(2, 7))  # without a second warning: here it would be an error
         assert_holds(store.shelf(KEY), 4)
         assert_holds(EmbeddingStore(tmp_path / "cache").shelf(KEY), 2)
-    assert (
-        store.shelf({**KEY, "source": "b"}).read(items(2))[items(1)[0]].tolist() == vectors(1, 7)[0].tolist()
-    )
+    assert store.shelf({**KEY, "source": "b"}).read(items(2)).values.tolist() == vectors(2, 7).tolist()
     store.shelf(KEY).write(items(2, 4), vectors(2, 4))  # there is room again
     assert_holds(EmbeddingStore(tmp_path / "cache").shelf(KEY), 2, 4)
     assert not list(tmp_path.rglob(".tmp-*"))
@@ -245,7 +356,7 @@ def test_shards_that_cannot_be_read_are_computed_anew_with_one_warning(
     with monkeypatch.context() as patch:
         patch.setattr("alignbench.embed.cache.read_regular", unreadable)
         with pytest.warns(DamagedShardWarning, match=r"and 1 more, is damaged \(it can't be read: ") as said:
-            assert shelf.read(items(8)) == {}
+            assert not shelf.read(items(8)).there.any()
     assert len(said) == 1
     assert all(path.with_suffix(".bad").is_file() for path in both)
     shelf.write(items(8), vectors(8))
@@ -257,7 +368,7 @@ def test_a_folder_in_a_shards_place_is_a_damaged_shard(shelf: Shelf, tmp_path: P
         shard.unlink()
         (shard / "inside").mkdir(parents=True)
     with pytest.warns(DamagedShardWarning, match="not a regular file"):
-        assert shelf.read(items(8)) == {}
+        assert not shelf.read(items(8)).there.any()
     shelf.write(items(4), vectors(4))
     assert_holds(Shelf(shelf.folder), 4)
     long_ago = time.time() - 8 * 86400
@@ -273,7 +384,7 @@ def test_a_shard_of_another_format_is_damaged_although_its_sum_is_right(shelf: S
         (shelf.folder / f"{hashlib.sha256(content).hexdigest()}.safetensors").write_bytes(content)
     with pytest.warns(DamagedShardWarning, match="and 1 more"):
         found = shelf.read(items(8))
-    assert len(found) == 8
+    assert found.there.all()
 
 
 def test_no_temporary_folder_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,7 +397,7 @@ def test_no_temporary_folder_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_looking_leaves_nothing_behind(tmp_path: Path) -> None:
-    assert EmbeddingStore(tmp_path / "cache").shelf(KEY).read(items(1)) == {}
+    assert not EmbeddingStore(tmp_path / "cache").shelf(KEY).read(items(1)).there.any()
     assert not (tmp_path / "cache").exists()
 
 
@@ -362,4 +473,4 @@ def test_writers_without_a_lock_lose_nothing(tmp_path: Path) -> None:
     shelf = EmbeddingStore(tmp_path).shelf(KEY)
     assert_holds(shelf, 80)
     assert not list(shelf.folder.glob(".tmp-*"))
-    assert len(json.loads((shelf.folder / "index.json").read_text())) == 40
+    assert len(index_of(shelf)) == 40

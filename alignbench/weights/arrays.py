@@ -16,7 +16,7 @@ from alignbench.weights.digest import file_digest
 from alignbench.weights.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -71,30 +71,42 @@ class ArrayFile:
         Raises:
             ModelError: the rows don't match the samples, one of them is not finite, or the file has changed.
         """
+        return next(self.blocks_of(dataset, len(dataset)))
+
+    def blocks_of(self, dataset: Dataset, size: int) -> Iterator[NDArray[np.float32]]:
+        """Yield what `vectors_of` returns, for `size` samples at a time; only these are read and held."""
         try:
             rows = rows_of(dataset, self.rows)
         except DataError as error:
             raise self._wrong(str(error)) from error
         given = self.values()
+        for start in range(0, len(rows), size):
+            ids = [sample.id for sample in dataset.samples[start : start + size]]
+            yield self._vectors(given, rows[start : start + size], ids)
+
+    def _vectors(
+        self, given: NDArray[Any], rows: NDArray[np.intp], ids: Sequence[str]
+    ) -> NDArray[np.float32]:
+        """Return some rows of the file, after checking that float32 can hold them."""
         with np.errstate(over="ignore"):
             vectors = np.asarray(given[rows], dtype=np.float32)
         finite = np.isfinite(vectors).all(axis=1)
         if not finite.all():
             first = int(np.argmin(finite))
-            row, of = int(rows[first]), dataset.samples[first].id
+            row = int(rows[first])
             what = "NaN or infinite" if not np.isfinite(given[row]).all() else "beyond float32"
             raise self._wrong(
                 f"{int((~finite).sum())} of {len(rows)} rows are not finite, the first is row {row}, counted "
-                f"from 0 (sample {of!r}): {what}; mend such rows, or leave them out on both sides"
+                f"from 0 (sample {ids[first]!r}): {what}; mend such rows, or leave them out on both sides"
             )
         sizes = np.maximum(vectors.max(axis=1), -vectors.min(axis=1))
         below = (sizes < np.finfo(np.float32).tiny) & np.asarray(given[rows]).any(axis=1)
         if below.any():
             first = int(np.argmax(below))
-            row, of = int(rows[first]), dataset.samples[first].id
+            row = int(rows[first])
             raise self._wrong(
                 f"{int(below.sum())} of {len(rows)} rows are below float32, the first is row {row}, counted "
-                f"from 0 (sample {of!r}): multiply the whole array by one factor"
+                f"from 0 (sample {ids[first]!r}): multiply the whole array by one factor"
             )
         return vectors
 
