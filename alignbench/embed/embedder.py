@@ -193,6 +193,23 @@ class Embedder:
         place = self._place(self._task_of(model, dataset, output))
         return len(place.lacks(place.holds()))
 
+    def fill(self, model: Model, dataset: Dataset) -> bool:
+        """Compute and store what the store lacks of a model's vectors, and return whether they are in it.
+
+        Arrays, and models that are not cached, are never in it; nothing is computed for them.
+
+        Args:
+            model: an encoder, which embeds the images, or an LLM, which embeds the texts.
+            dataset: the samples.
+
+        Raises:
+            WeightsMissingError, ModelError, DataError: see `images` and `texts`.
+        """
+        if not runs(model):
+            return False
+        task = self._task_of(model, dataset)
+        return self._place(task).shelf is not None and self._filled(task).shelf is not None
+
     def blocks(self, model: Model, dataset: Dataset, rows: int) -> Iterator[Embeddings]:
         """Yield a model's embeddings of this many samples at a time, without holding the others.
 

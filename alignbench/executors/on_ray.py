@@ -23,7 +23,7 @@ P = TypeVar("P")
 R = TypeVar("R")
 
 ADDRESS = "RAY_ADDRESS"
-INSTALL = 'work on a cluster needs ray: pip install "alignbench[ray]"'
+INSTALL = 'workers on a cluster need ray: pip install "alignbench[ray]"'
 # Vectors go into the store of embeddings, not through Ray: it carries pieces of data, and moments.
 _OBJECT_STORE = 200 * 2**20
 
@@ -71,13 +71,11 @@ class RayExecutor:
     """Does work on a Ray cluster: the one at `RAY_ADDRESS`, or one on this machine for this process.
 
     Args:
-        threads: the threads and cores of a worker. The last digits of a vector depend on the number of
-            threads, so a worker has as many as this process would use.
-        gpu: whether each worker gets a GPU, if the cluster has any.
+        gpu: whether each worker gets a GPU, if the cluster has any. Otherwise each gets as many cores as this
+            process has threads, because the last digits of a vector depend on the number of threads.
     """
 
-    def __init__(self, threads: int, *, gpu: bool = True) -> None:
-        self._threads = threads
+    def __init__(self, *, gpu: bool = True) -> None:
         self._gpu = gpu
         self._works = count()
         self._actors: _Actors | None = None
@@ -91,7 +89,9 @@ class RayExecutor:
             AlignbenchError: whatever the work raises.
         """
         if self._actors is None:
-            self._actors = _Actors(connected(), self._threads, gpu=self._gpu)
+            from torch import get_num_threads
+
+            self._actors = _Actors(connected(), get_num_threads(), gpu=self._gpu)
         pool: _RayPool[P, R] = _RayPool(self._actors, next(self._works), work)
         try:
             yield from shared_out(pool, pieces, work.name)
@@ -109,6 +109,9 @@ def connected() -> Any:
     if ray.is_initialized():
         return ray
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault(
+        "RAY_worker_niceness", "0"
+    )  # 15 by default: beside other work, a worker then starves
     address = os.environ.get(ADDRESS)
     own = {
         "num_cpus": available_cores(),
