@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from alignbench.datatypes import ALL
 from alignbench.errors import DegenerateError, TooFewSamplesError
+from alignbench.experiments.many import SUBSAMPLED, evaluate_many, most_groups, subsample
 from alignbench.experiments.sharing import Sharing, why_not
 from alignbench.memory import check_room, is_out_of_memory
 from alignbench.metrics.basis import basis_settings
 from alignbench.stats import evaluate, p_value
+from alignbench.stats.streamed import streams
 from alignbench.types import Null, Score
 from alignbench.units import plural
 
@@ -82,13 +84,19 @@ def score_pair(
     """
     if data_type != ALL:
         pair = pair.take([row for row, label in enumerate(pair.labels) if label == data_type])
+    groups, sampled = pair.n_groups, tuple[str, ...]()
+    dims = (pair.x.dim, pair.y.dim)
+    if (most := most_groups(metric, groups, dims)) < groups:
+        pair, sampled = subsample(pair, most, settings.seed), (SUBSAMPLED,)
+        params = {**params, "of_groups": groups}
     common = _common(metric, pair, settings, experiment, data_type)
     described = {**preprocessing(pair), **params}
     n = common["n"] if metric.two_sided else len(pair)
     try:
         if not len(pair):
             raise TooFewSamplesError(f"no sample is of the data type {data_type!r}")
-        check_room(metric.memory(n, settings.permutations))
+        if not streams(metric, n, dims):
+            check_room(metric.memory(n, settings.permutations))
         evaluation = evaluate_pair(metric, pair, settings)
     except DegenerateError as error:
         reason = why_not(error, Sharing.of_pair(pair))
@@ -107,7 +115,7 @@ def score_pair(
         interval=evaluation.interval,
         deletions=evaluation.deletions,
         chance=evaluation.chance,
-        flags=evaluation.flags,
+        flags=(*evaluation.flags, *sampled),
         params=described,
         **common,
     )
@@ -147,6 +155,18 @@ def evaluate_pair(metric: Metric, pair: Pair, settings: Settings, **how: Any) ->
     n, dims = pair.n_groups, (pair.x.dim, pair.y.dim)
     # One class for all samples says nothing, so a metric that can do without labels gets none.
     unlabelled = "labels" in metric.optional and len(set(pair.labels)) < 2
+    params = settings.basis_params(n, dims) if needs_basis(metric) else None
+    if streams(metric, n, dims):
+        with blas_threads(pair):
+            return evaluate_many(
+                metric,
+                pair,
+                settings.seed,
+                params,
+                not unlabelled,
+                n_permutations=settings.permutations,
+                **how,
+            )
     with blas_threads(pair):
         return evaluate(
             metric,
@@ -156,7 +176,7 @@ def evaluate_pair(metric: Metric, pair: Pair, settings: Settings, **how: Any) ->
             groups=pair.groups,
             seed=settings.seed,
             n_permutations=settings.permutations,
-            params=settings.basis_params(n, dims) if needs_basis(metric) else None,
+            params=params,
             **how,
         )
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
     Settings = Mapping[str, Any]
 
+Growth = Literal["linear", "blocks", "sample"]
 Kind = Literal["pair", "labelled", "unary", "trained", "composite"]
 Function = TypeVar("Function", bound="Callable[..., float]")
 
@@ -47,6 +48,8 @@ class NullModel:
         exact: (mean, standard deviation) over all permutations, without drawing; NaN for a value without
             formula.
         within_mean: the mean over all permutations within the classes: `within_mean(x, y, codes)`.
+        streamed: (a sample's moments, `cells.Sample`) -> mean and standard deviation over all permutations,
+            and the mean over those within the classes (None without a formula), for many rows.
         draws: the default number of permutations.
         max_groups: with more groups than this, a seeded subset of this size is permuted.
         test: False if the value on shuffled pairs is shown but a p-value would be meaningless.
@@ -56,6 +59,7 @@ class NullModel:
     draw: Callable[..., NDArray[np.float64]] | None = None
     exact: Callable[..., tuple[float, float]] | None = None
     within_mean: Callable[..., float] | None = None
+    streamed: Callable[[Any], tuple[float, float, float | None]] | None = None
     draws: int = 999
     max_groups: int | None = None
     test: bool = True
@@ -93,6 +97,10 @@ class Metric:
         flags: (value, parts) -> what a reader has to know about this value, such as "saturated".
         squares: the number of float64 matrices [n, n] that it holds at once, including null and interval, so
             that too large an n is refused beforehand; 0 if it does not compare all rows with each other.
+        grows: how its cost grows with n: "linear" (O(n·d²)), "blocks" (O(n²·d), in blocks of bounded memory)
+            or "sample" (O(n²) memory, so that many rows are sampled); by default by `squares`.
+        streamed: (a sample's moments, `cells.Sample`, **settings) -> the value, for many rows; None if it
+            needs the rows.
     """
 
     name: str
@@ -119,6 +127,8 @@ class Metric:
     parts: Callable[..., Mapping[str, float]] | None = None
     flags: Callable[[float, Mapping[str, float]], tuple[str, ...]] | None = None
     squares: float = 0
+    grows: Growth | None = None
+    streamed: Callable[..., float] | None = None
 
     @property
     def needs_labels(self) -> bool:
@@ -126,6 +136,9 @@ class Metric:
         return self.kind == "labelled" or "labels" in self.needs
 
     def __post_init__(self) -> None:
+        if self.grows is None:
+            quadratic = self.squares and self.streamed is None
+            object.__setattr__(self, "grows", "sample" if quadratic else "linear")
         unknown = set(self.invariant_to) - set(INVARIANCES)
         if unknown:
             raise InputError(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from alignbench.metrics.cells import Sample
+
     Matrix = NDArray[np.float64]
 
 
@@ -93,7 +95,16 @@ def _linear_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) 
     return np.asarray([sums.linear_cka() for sums in deletion_sums(x, y, blocks)])
 
 
-LINEAR_NULL = NullModel(draw=linear_cka_draw, exact=linear_cka_null, within_mean=linear_cka_within_mean)
+def _streamed_null(sample: Sample) -> tuple[float, float, float | None]:
+    return *sample.sums.linear_cka_null(), sample.within_mean
+
+
+LINEAR_NULL = NullModel(
+    draw=linear_cka_draw,
+    exact=linear_cka_null,
+    within_mean=linear_cka_within_mean,
+    streamed=_streamed_null,
+)
 
 
 @METRICS.register(
@@ -109,6 +120,7 @@ LINEAR_NULL = NullModel(draw=linear_cka_draw, exact=linear_cka_null, within_mean
     interval="jackknife",
     deletions=_linear_deletions,
     squares=5,
+    streamed=lambda sample: sample.sums.linear_cka(),
 )
 def linear_cka(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return linear centred kernel alignment: the similarity structure of pairs that both sides share.
@@ -154,6 +166,12 @@ def calibrated_cka_draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) ->
     return (linear_cka_draw(x, y, permutations) - mean) / (1 - mean)
 
 
+def _calibrated_streamed_null(sample: Sample) -> tuple[float, float, float | None]:
+    mean, std = sample.sums.headroom()
+    within = sample.within_mean
+    return 0.0, std / (1 - mean), None if within is None else (within - mean) / (1 - mean)
+
+
 def _calibrated_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]) -> Matrix:
     return np.asarray([sums.calibrated_cka() for sums in deletion_sums(x, y, blocks)])
 
@@ -167,10 +185,16 @@ def _calibrated_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp
     self_value=1.0,
     invariant_to=INVARIANCES,
     min_n=5,
-    null=NullModel(draw=calibrated_cka_draw, exact=_calibrated_null, within_mean=_calibrated_within_mean),
+    null=NullModel(
+        draw=calibrated_cka_draw,
+        exact=_calibrated_null,
+        within_mean=_calibrated_within_mean,
+        streamed=_calibrated_streamed_null,
+    ),
     interval="jackknife",
     deletions=_calibrated_deletions,
     squares=5,
+    streamed=lambda sample: sample.sums.calibrated_cka(),
 )
 def calibrated_cka(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return linear CKA on a scale from chance (0) to identity (1), comparable across n and dimensions.

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from alignbench.metrics.cells import Sample
+
     Matrix = NDArray[np.float64]
 
 
@@ -88,6 +90,11 @@ def _debiased_null(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     return 0.0, float(np.sqrt(2 / (n * (n - 3))))
 
 
+def _debiased_streamed_null(sample: Sample) -> tuple[float, float, float | None]:
+    n = sample.cells.n
+    return 0.0, float(np.sqrt(2 / (n * (n - 3)))), None
+
+
 def _debiased_within_mean(x: ArrayLike, y: ArrayLike, codes: NDArray[np.intp]) -> float:
     return within_class_mean(*debiased_kernels(*centered_sides(x, y, 4)), codes)
 
@@ -124,10 +131,16 @@ def _debiased_deletions(x: Matrix, y: Matrix, blocks: Sequence[NDArray[np.intp]]
     self_value=1.0,
     invariant_to=INVARIANCES,
     min_n=4,
-    null=NullModel(draw=_debiased_draw, exact=_debiased_null, within_mean=_debiased_within_mean),
+    null=NullModel(
+        draw=_debiased_draw,
+        exact=_debiased_null,
+        within_mean=_debiased_within_mean,
+        streamed=_debiased_streamed_null,
+    ),
     interval="jackknife",
     deletions=_debiased_deletions,
     squares=5,
+    streamed=lambda sample: sample.debiased_cka,
 )
 def debiased_cka(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return debiased linear CKA: 0 on average for independent data, for any n and dimensions.

@@ -64,6 +64,7 @@ def _scatter_of(x: ArrayLike, labels: ArrayLike, min_n: int) -> tuple[float, flo
     invariant_to=INVARIANCES,
     min_n=4,
     chance=lambda n, codes, settings: 0.0,
+    streamed=lambda sample: sample.classes[0],
 )
 def discriminability(x: ArrayLike, labels: ArrayLike) -> float:
     r"""Return the share of variance that lies between the classes, corrected for chance.
@@ -97,6 +98,7 @@ def discriminability(x: ArrayLike, labels: ArrayLike) -> float:
     invariant_to=INVARIANCES,
     min_n=4,
     chance=lambda n, codes, settings: 0.0 if codes is None else float(codes.max() / (len(codes) - 1)),
+    streamed=lambda sample: sample.classes[1],
 )
 def discriminability_raw(x: ArrayLike, labels: ArrayLike) -> float:
     r"""Return the uncorrected share of variance between the classes, as published; for fidelity only.
@@ -119,7 +121,12 @@ def discriminability_raw(x: ArrayLike, labels: ArrayLike) -> float:
 
 
 @METRICS.register(
-    "spread", kind="unary", family="classes", bounds=(0, np.inf), invariant_to=("rotation", "translation")
+    "spread",
+    kind="unary",
+    family="classes",
+    bounds=(0, np.inf),
+    invariant_to=("rotation", "translation"),
+    streamed=lambda sample: sample.spread,
 )
 def spread(x: ArrayLike) -> float:
     """Return the mean variance of the dimensions (n−1); it replaces class structure for data without labels.

@@ -134,6 +134,7 @@ def ncoral_of(c: Matrix, d: Matrix) -> float:
     self_value=0.0,
     invariant_to=("joint_rotation", "translation"),
     higher_is_better=False,
+    streamed=lambda sample, align, k: sample.based(align, k)["coral_distance"],
 )
 def coral_distance(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the Deep CORAL loss, the difference of two covariances in one basis; it sees no pairing.
@@ -168,6 +169,7 @@ def _saturated(value: float, parts: Mapping[str, float]) -> tuple[str, ...]:
     self_value=1.0,
     invariant_to=("joint_rotation", "translation"),
     flags=_saturated,
+    streamed=lambda sample, align, k: sample.based(align, k)["coral_similarity"],
 )
 def coral_similarity(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return 1 / (1 + CORAL distance). It saturates, and does not see the pairing.
@@ -198,6 +200,7 @@ def coral_similarity(x: ArrayLike, y: ArrayLike) -> float:
     self_value=0.0,
     invariant_to=("joint_rotation", "isotropic_scale", "translation"),
     higher_is_better=False,
+    streamed=lambda sample, align, k: sample.based(align, k)["ncoral"],
 )
 def ncoral(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the CORAL distance of unit-trace covariances as a share of the largest possible one.
@@ -229,6 +232,7 @@ def ncoral(x: ArrayLike, y: ArrayLike) -> float:
     self_value=0.0,
     invariant_to=("joint_rotation", "joint_translation"),
     higher_is_better=False,
+    streamed=lambda sample, align, k: sample.based(align, k)["mean_distance"],
 )
 def mean_distance(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the distance of the two means, $\|\bar x - \bar y\|_2$, which CORAL leaves out.
@@ -266,6 +270,7 @@ def _root(x: Matrix) -> Matrix:
     bounds=(0, 1),
     self_value=1.0,
     invariant_to=("joint_rotation", "isotropic_scale", "translation"),
+    streamed=lambda sample, align, k: sample.based(align, k)["bures_similarity"],
 )
 def bures_similarity(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the normalised fidelity of two covariances: the optimal-transport counterpart of ncoral.
@@ -301,6 +306,7 @@ def bures_similarity(x: ArrayLike, y: ArrayLike) -> float:
     invariant_to=("joint_rotation", "translation"),
     higher_is_better=False,
     family="coral_lw",
+    grows="blocks",
 )
 def coral_distance_lw(x: ArrayLike, y: ArrayLike) -> float:
     """Return `coral_distance` of Ledoit-Wolf covariances, which is more stable if n is small relative to d.
@@ -322,6 +328,7 @@ def coral_distance_lw(x: ArrayLike, y: ArrayLike) -> float:
     invariant_to=("joint_rotation", "isotropic_scale", "translation"),
     higher_is_better=False,
     family="coral_lw",
+    grows="blocks",
 )
 def ncoral_lw(x: ArrayLike, y: ArrayLike) -> float:
     """Return `ncoral` of Ledoit-Wolf covariances, which is more stable if n is small relative to d.

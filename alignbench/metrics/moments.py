@@ -18,6 +18,8 @@ from alignbench.metrics.coral import coral_distance_of, ncoral_of
 from alignbench.metrics.sums import LinearSums
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import ArrayLike, NDArray
 
     Matrix = NDArray[np.float64]
@@ -187,6 +189,20 @@ class Moments:
         """
         a, b = check_pair(x, y, 1)
         return cls.empty(a[:CHUNK].mean(axis=0), b[:CHUNK].mean(axis=0)).update(a, b, labels)
+
+    @classmethod
+    def of_chunks(cls, chunks: Iterable[tuple[ArrayLike, ArrayLike, ArrayLike | None]]) -> Moments:
+        """Return the moments of chunks of (x, y, labels), such as those of `Session.chunks`, in one pass.
+
+        Raises:
+            InputError: there is no chunk; or see `update`.
+        """
+        moments: Moments | None = None
+        for x, y, labels in chunks:
+            moments = cls.from_arrays(x, y, labels) if moments is None else moments.update(x, y, labels)
+        if moments is None:
+            raise InputError("chunks: expected at least one, got none")
+        return moments
 
     @property
     def dims(self) -> tuple[int, int]:

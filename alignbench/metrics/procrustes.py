@@ -49,6 +49,7 @@ def _draw(x: Matrix, y: Matrix, permutations: NDArray[np.intp]) -> NDArray[np.fl
     invariant_to=INVARIANCES,
     min_n=3,
     null=NullModel(draw=_draw, draws=199, max_groups=500),
+    streamed=lambda sample: sample.procrustes,
 )
 def procrustes_similarity(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the cosine of the angular Procrustes distance: the best fit of the sides by rotation.

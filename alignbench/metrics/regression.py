@@ -164,6 +164,7 @@ def _draw_reverse(
     min_n=15,
     needs=("groups", "seed"),
     null=NullModel(draw=_draw, draws=199, max_groups=500),
+    grows="blocks",
 )
 def ridge_r2(x: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 42) -> float:
     r"""Return how much of y's variance a ridge regression from x explains on held-out groups.
@@ -213,6 +214,7 @@ def ridge_r2(x: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, see
     min_n=15,
     needs=("groups", "seed"),
     null=NullModel(draw=_draw_reverse, draws=199, max_groups=500),
+    grows="blocks",
 )
 def ridge_r2_reverse(x: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, seed: int = 42) -> float:
     """Return `ridge_r2` in the other direction: how much of x's variance a ridge regression from y explains.

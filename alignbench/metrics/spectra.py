@@ -33,7 +33,8 @@ def spectrum(x: ArrayLike, name: str = "x") -> Matrix:
     return shares
 
 
-def _rank(shares: Matrix, n: int, d: int) -> int:
+def rank_of(shares: Matrix, n: int, d: int) -> int:
+    """Return how many shares of the variance of a side [n, d] are more than rounding."""
     return int((shares > max(n, d) * np.finfo(np.float64).eps * shares[0]).sum())
 
 
@@ -41,7 +42,12 @@ def truncated_spectra(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
     """Return both spectra, cut to the smaller rank r and renormalised, so that all entries are above 0."""
     a, b = check_pair(x, y, 2)
     p, q = spectrum(a, "x"), spectrum(b, "y")
-    r = min(_rank(p, *a.shape), _rank(q, *b.shape))
+    return truncated(p, q, rank_of(p, *a.shape), rank_of(q, *b.shape))
+
+
+def truncated(p: Matrix, q: Matrix, rank_p: int, rank_q: int) -> tuple[Matrix, Matrix]:
+    """Return two spectra, cut to the smaller rank and renormalised."""
+    r = min(rank_p, rank_q)
     return p[:r] / p[:r].sum(), q[:r] / q[:r].sum()
 
 
@@ -53,6 +59,7 @@ def truncated_spectra(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
     self_value=0.0,
     invariant_to=INVARIANCES,
     higher_is_better=False,
+    streamed=lambda sample: ncoral_of_spectra(*sample.spectra),
 )
 def spectral_ncoral(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return how much two normalised spectra differ: the value of ncoral in the best of all bases.
@@ -72,7 +79,11 @@ def spectral_ncoral(x: ArrayLike, y: ArrayLike) -> float:
         DegenerateError: a side has no variance.
     """
     a, b = check_pair(x, y, 2)
-    p, q = spectrum(a, "x"), spectrum(b, "y")
+    return ncoral_of_spectra(spectrum(a, "x"), spectrum(b, "y"))
+
+
+def ncoral_of_spectra(p: Matrix, q: Matrix) -> float:
+    """Return `spectral_ncoral` of two spectra."""
     size = max(len(p), len(q))
     p, q = np.pad(p, (0, size - len(p))), np.pad(q, (0, size - len(q)))
     value = float(np.square(p - q).sum() / (np.square(p).sum() + np.square(q).sum()))
@@ -81,6 +92,18 @@ def spectral_ncoral(x: ArrayLike, y: ArrayLike) -> float:
 
 def _divergence(p: Matrix, q: Matrix) -> float:
     return float((p * np.log(p / q)).sum())
+
+
+def divergence_of_spectra(p: Matrix, q: Matrix) -> float:
+    """Return `spectral_divergence` of two truncated spectra."""
+    middle = (p + q) / 2
+    value = (_divergence(p, middle) + _divergence(q, middle)) / 2
+    return bounded(value, (0, float(np.log(2))), "spectral_divergence")
+
+
+def kl_of_spectra(p: Matrix, q: Matrix) -> float:
+    """Return `spectral_kl` of two truncated spectra."""
+    return bounded((_divergence(p, q) + _divergence(q, p)) / 2, (0, np.inf), "spectral_kl")
 
 
 @METRICS.register(
@@ -92,6 +115,7 @@ def _divergence(p: Matrix, q: Matrix) -> float:
     invariant_to=INVARIANCES,
     higher_is_better=False,
     unit="nats",
+    streamed=lambda sample: divergence_of_spectra(*sample.truncated_spectra),
 )
 def spectral_divergence(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the Jensen-Shannon divergence of two spectra, cut to the smaller rank.
@@ -112,10 +136,7 @@ def spectral_divergence(x: ArrayLike, y: ArrayLike) -> float:
     Source:
         Lin (1991), IEEE Transactions on Information Theory 37.
     """
-    p, q = truncated_spectra(x, y)
-    middle = (p + q) / 2
-    value = (_divergence(p, middle) + _divergence(q, middle)) / 2
-    return bounded(value, (0, float(np.log(2))), "spectral_divergence")
+    return divergence_of_spectra(*truncated_spectra(x, y))
 
 
 @METRICS.register(
@@ -127,6 +148,7 @@ def spectral_divergence(x: ArrayLike, y: ArrayLike) -> float:
     invariant_to=INVARIANCES,
     higher_is_better=False,
     unit="nats",
+    streamed=lambda sample: kl_of_spectra(*sample.truncated_spectra),
 )
 def spectral_kl(x: ArrayLike, y: ArrayLike) -> float:
     r"""Return the symmetrised Kullback-Leibler divergence of two spectra, as in the original toolkit.
@@ -145,5 +167,4 @@ def spectral_kl(x: ArrayLike, y: ArrayLike) -> float:
         InputError: not finite matrices of equal length.
         DegenerateError: a side has no variance.
     """
-    p, q = truncated_spectra(x, y)
-    return bounded((_divergence(p, q) + _divergence(q, p)) / 2, (0, np.inf), "spectral_kl")
+    return kl_of_spectra(*truncated_spectra(x, y))

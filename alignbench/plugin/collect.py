@@ -15,9 +15,12 @@ from alignbench.encoders import Encoder
 from alignbench.errors import AlignbenchError, AlignbenchWarning, UnwritableError
 from alignbench.experiments.attention.scores import what_it_lacks
 from alignbench.experiments.dead import flag_dead
+from alignbench.experiments.many import plan_of
 from alignbench.findings import REPORT, Findings
 from alignbench.findings.files import ARTIFACTS
 from alignbench.findings.toys import toy_warnings
+from alignbench.metrics import METRICS
+from alignbench.metrics.moments import CHUNK
 from alignbench.paths import exists
 from alignbench.plugin.failures import usage_errors
 from alignbench.plugin.forecast import Forecast
@@ -27,7 +30,7 @@ from alignbench.plugin.typed import pytest_command
 from alignbench.session.describe import describe_run, texts_warning
 from alignbench.session.keep import Keeper
 from alignbench.session.samples import keep_samples
-from alignbench.session.selection import needed_by_ids
+from alignbench.session.selection import named_in, needed_by_ids
 from alignbench.show import failure_lines, terminal_table
 from alignbench.show.text import wrap
 from alignbench.text import clean
@@ -223,12 +226,15 @@ class Collector:
         scored = [model.info for model in models if model.missing is not None]
         toys = toy_warnings(scored, dataset.origin)
         width, warned = self.printer.width, [*self.session.copies, *toys]
-        self.printer.lines(plan(options, dataset, models, len(demand.tests), seconds, width, warned))
+        metrics = [METRICS.get(name) for name in METRICS if name in named_in(demand.tests, tuple(METRICS))]
+        dims = tuple(model.size.width or 0 for model in models if model.size is not None)
+        many = plan_of(metrics, dataset.n_groups, dims)
+        self.printer.lines(plan(options, dataset, models, len(demand.tests), seconds, width, warned, many))
 
     def _to_load(self, model: Encoder | LLM | Custom, demand: Demand) -> PendingModel:
         if (file := array_file(model)) is not None:
             # This finds everything that is wrong with its rows now, instead of once in every test.
-            used = len(file.vectors_of(self.session.dataset))
+            used = sum(map(len, file.blocks_of(self.session.dataset, CHUNK)))
             return PendingModel(model.info, Location(file.source), 0, arrays=file.describe(used))
         located = model.locate() if isinstance(model, Handle) else Location(model.info.source)
         embedder, dataset = self.session.embedder, self.session.dataset

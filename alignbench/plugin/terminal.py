@@ -116,6 +116,7 @@ def plan(
     seconds: float,
     width: int = 80,
     warned: Sequence[str] = (),
+    many: Sequence[str] = (),
 ) -> list[str]:
     """Return the plan: what the run loads and downloads, and how long it takes.
 
@@ -127,6 +128,7 @@ def plan(
         seconds: the expected duration.
         width: the largest width of a line.
         warned: warnings about the scores of this run.
+        many: what metrics do with many pairs: see `alignbench.experiments.many.plan_of`.
     """
     rows = [("data" if i == 0 else "", line) for i, line in enumerate(dataset.describe())]
     if len(options.config.origin) > 1:
@@ -147,6 +149,7 @@ def plan(
     fetched = size_text(download) if download else "nothing"
     # Most tests take longer with more samples, each in its own way, so the estimate only holds for few.
     bound = "about" if len(dataset) <= 2 * MEASURED_SAMPLES else "at least"
+    rows += [("score", sentence) for sentence in many]
     rows += [("warn", sentence) for sentence in warned]
     rows.append(("plan", f"{plural(tests, 'test')}; download {fetched}; {bound} {duration_text(seconds)}"))
     return [

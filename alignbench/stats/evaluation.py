@@ -139,7 +139,7 @@ def evaluate(
         value=value,
         n=n,
         null=_null(case, value, n_permutations) if null else None,
-        interval=_interval(metric, value, deletions),
+        interval=interval_of(metric, value, deletions),
         deletions=deletions,
         chance=None if metric.chance is None else float(metric.chance(n, case.codes(), case.settings)),
         flags=tuple(flags),
@@ -171,11 +171,18 @@ def _prepare(
     if metric.two_sided and count < len(names):
         case = case.take(one_per_group(names, seed))
     dims = (a.shape[1],) if b is None else (a.shape[1], b.shape[1])
-    settings = _settings(metric, count, dims, params)
+    settings = settings_of(metric, count, dims, params)
     return _Case(metric, case.x, case.y, case.labels, case.groups, seed, settings)
 
 
-def _settings(metric: Metric, n: int, dims: tuple[int, ...], params: Mapping[str, Any]) -> Mapping[str, Any]:
+def settings_of(
+    metric: Metric, n: int, dims: tuple[int, ...], params: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return all settings of a metric for n groups and sides of these widths.
+
+    Raises:
+        InputError: the metric lacks one of the parameters.
+    """
     known = {} if metric.settings is None else metric.settings(n, dims)
     unknown = set(params) - set(known)
     if unknown:
@@ -201,7 +208,8 @@ def _deletions(case: _Case, n: int) -> tuple[tuple[float, ...], list[str]]:
     return tuple(float(v) for v in values), ["conservative"] if metric.interval == "blocks" else []
 
 
-def _interval(metric: Metric, value: float, deletions: tuple[float, ...]) -> Interval | None:
+def interval_of(metric: Metric, value: float, deletions: tuple[float, ...]) -> Interval | None:
+    """Return the interval of a value from the values without each block; None without these."""
     if not deletions:
         return None
     method = "delete-block jackknife" if metric.interval == "jackknife" else "delete-block, refitted"

@@ -33,13 +33,27 @@ def seed_for(seed: int, *purpose: str | int) -> int:
 def assign(groups: NDArray[np.str_], parts: int, seed: int, purpose: str) -> NDArray[np.intp]:
     """Return the part 0 … parts−1 of each row: a group is in one part, and parts are equally large (±1)."""
     names, member = np.unique(groups, return_inverse=True)
-    keys = [hashlib.sha256(f"{seed}\0{purpose}\0{name}".encode()).digest() for name in names]
-    order = np.asarray(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.intp)
+    order = _drawn(names, seed, purpose)
     part = np.empty(len(names), dtype=np.intp)
     for number, chunk in enumerate(np.array_split(order, parts)):
         part[chunk] = number
     result: NDArray[np.intp] = part[member.reshape(len(groups))]
     return result
+
+
+def some_groups(groups: NDArray[np.str_], count: int, seed: int, purpose: str) -> NDArray[np.bool_]:
+    """Return the mask of the rows of `count` of the groups; with a larger count, these are among them."""
+    names, member = np.unique(groups, return_inverse=True)
+    chosen = np.zeros(len(names), dtype=bool)
+    chosen[_drawn(names, seed, purpose)[:count]] = True
+    result: NDArray[np.bool_] = chosen[member.reshape(len(groups))]
+    return result
+
+
+def _drawn(names: NDArray[np.str_], seed: int, purpose: str) -> NDArray[np.intp]:
+    """Return the positions of the names in a random order, which is that of a hash."""
+    keys = [hashlib.sha256(f"{seed}\0{purpose}\0{name}".encode()).digest() for name in names]
+    return np.asarray(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.intp)
 
 
 def train_half(groups: NDArray[np.str_], seed: int) -> NDArray[np.bool_]:

@@ -1,0 +1,119 @@
+"""A score of many pairs from their moments, with null, interval and deletions: the rows are read once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alignbench.errors import DegenerateError
+from alignbench.metrics.cells import CELLS
+from alignbench.stats.evaluation import Evaluation, interval_of, settings_of
+from alignbench.types import Null
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from alignbench.metrics.base import Metric
+    from alignbench.metrics.cells import PairCells, Sample
+
+# Above this many rows, scores come from moments. Below it, arrays and their copies take less than a gigabyte
+# at usual widths, and nulls can be drawn; above it, a null without outliers has the asymptotic skewness.
+MANY_ROWS = 20_000
+_PER_COLUMN = 4  # moments lose digits where rows are hardly more than columns
+_SMALLEST = 1e-300  # no p is below this, where floating point would round it to 0
+_NORMAL = 1e-6  # a skewness below this is a normal distribution
+
+
+def streams(metric: Metric, n: int, dims: tuple[int, ...]) -> bool:
+    """Return whether a metric of n rows comes from their moments."""
+    return metric.streamed is not None and n > max(MANY_ROWS, _PER_COLUMN * max(dims, default=0))
+
+
+def evaluate_streamed(
+    metric: Metric,
+    cells: PairCells,
+    *,
+    params: Mapping[str, Any] | None = None,
+    codes: NDArray[np.intp] | None = None,
+    sampled_null: Callable[[], Null | None] = lambda: None,
+    null: bool = True,
+    interval: bool = True,
+) -> Evaluation:
+    """Return a metric's value, null, interval, deletions, chance and flags from moments.
+
+    Args:
+        metric: one with `streamed`.
+        cells: the moments of the pairs; for a metric of one side, of that side.
+        params: settings to fix, as in `evaluate`.
+        codes: the class of every row, for chance.
+        sampled_null: computes the null on some of the rows, for a metric without a formula.
+        null: whether to compute the null.
+        interval: whether to compute deletions and the interval.
+
+    Raises:
+        InputError: the metric lacks a parameter.
+        DegenerateError: the value does not exist.
+    """
+    assert metric.streamed is not None
+    dims = (len(cells.x.shift), len(cells.y.shift))[: 2 if metric.two_sided else 1]
+    settings = settings_of(metric, cells.n, dims, params or {})
+
+    def value_of(sample: Sample) -> float:
+        assert metric.streamed is not None
+        return float(metric.streamed(sample, **settings))
+
+    value = value_of(cells.whole)
+    flags = list(() if metric.flags is None else metric.flags(value, {}))
+    if settings.get("align") == "pca":
+        flags.append("separate_bases")
+    deletions: tuple[float, ...] = ()
+    if interval and metric.interval is not None:
+        try:
+            parts = CELLS if metric.interval == "jackknife" else CELLS // 2
+            deletions = tuple(value_of(sample) for sample in cells.deletions(parts))
+            flags += ["conservative"] if metric.interval == "blocks" else []
+        except DegenerateError:
+            flags.append("no_interval")
+    return Evaluation(
+        value=value,
+        n=cells.n,
+        null=(_null(metric, cells, value) or sampled_null()) if null else None,
+        interval=interval_of(metric, value, deletions),
+        deletions=deletions,
+        chance=None if metric.chance is None else float(metric.chance(cells.n, codes, settings)),
+        flags=tuple(flags),
+        params={**settings, "form": "moments"},
+    )
+
+
+def _null(metric: Metric, cells: PairCells, value: float) -> Null | None:
+    """Return the null over all re-pairings from moments; None if the metric has no formula that holds."""
+    if metric.null is None or metric.null.streamed is None or cells.whole.heavy_tailed:
+        return None
+    mean, std, within_mean = metric.null.streamed(cells.whole)
+    z = (value - mean) / std
+    return Null(
+        kind="all re-pairings, exact mean and std, p of Pearson III with asymptotic skewness",
+        mean=mean,
+        std=std,
+        z=z,
+        p=upper_tail(z, cells.whole.skewness),
+        draws=0,
+        within_mean=within_mean,
+    )
+
+
+def upper_tail(z: float, skewness: float) -> float:
+    """Return the probability that a standardised Pearson III variable of this skewness is at least z.
+
+    It is at least 1e-300.
+
+    Source:
+        Kazi-Aoual et al. (1995) for its use with permutations of such sums.
+    """
+    from scipy.stats import norm, pearson3
+
+    return max(_SMALLEST, float(norm.sf(z) if abs(skewness) < _NORMAL else pearson3.sf(z, skewness)))

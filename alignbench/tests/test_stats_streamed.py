@@ -1,0 +1,271 @@
+"""Scores from moments in cells are those of the arrays, with the same nulls; samples say their size."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from alignbench import score_arrays
+from alignbench.columns import codes_of
+from alignbench.errors import InputError
+from alignbench.experiments.many import plan_of, subsample
+from alignbench.experiments.scoring import Settings, score_pair
+from alignbench.metrics import METRICS, SharedBasis, linear_cka_null, linear_cka_within_mean
+from alignbench.metrics.cells import CELLS, PairCells, cells_of, cross_cells, side_cells
+from alignbench.metrics.cka import linear_cka_draw
+from alignbench.stats import evaluate
+from alignbench.stats.streamed import evaluate_streamed, upper_tail
+from alignbench.types import Embeddings, ModelInfo, Pair
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Matrix = NDArray[np.float64]
+
+N, DX, DY = 3000, 12, 9
+STREAMED = [name for name in METRICS if METRICS.get(name).streamed is not None]
+BASED = [name for name in STREAMED if METRICS.get(name).family == "coral"]
+REPOSITORY = Path(__file__).parents[2]
+
+
+def data(n: int = N, offset: float = 5.0) -> tuple[Matrix, Matrix, NDArray[np.str_]]:
+    rng = np.random.default_rng(0)
+    labels = np.asarray(["chart", "table", "document"])[rng.integers(3, size=n)]
+    x = rng.normal(size=(n, DX)) * np.linspace(1, 3, DX) + codes_of(labels)[:, None] + offset
+    y = x @ rng.normal(size=(DX, DY)) + 3 * rng.normal(size=(n, DY)) - offset
+    return x, y, labels
+
+
+def cells(x: Matrix, y: Matrix | None, labels: NDArray[np.str_], seed: int = 42) -> PairCells:
+    of = cells_of(np.arange(len(x)).astype(str), seed)
+    classes = sorted(set(labels.tolist()))
+    sides = [side_cells(side, of, codes_of(labels), len(classes)) for side in (x, y) if side is not None]
+    if y is None:
+        return PairCells(sides[0], classes=classes)
+    return PairCells(sides[0], sides[1], cross_cells(x, y, sides[0], sides[1], of), classes)
+
+
+def of_arrays(name: str, x: Matrix, y: Matrix, labels: NDArray[np.str_]) -> float:
+    """Return a score of arrays by its definition; those of the CORAL family without a basis."""
+    metric = METRICS.get(name)
+    if name in BASED:
+        return metric.fn(x, y)
+    return metric(x, {"pair": y, "labelled": labels, "unary": None}[metric.kind])
+
+
+def streamed(name: str, x: Matrix, y: Matrix, labels: NDArray[np.str_], **how: Any) -> Any:
+    metric = METRICS.get(name)
+    return evaluate_streamed(
+        metric, cells(x, y if metric.two_sided else None, labels), codes=codes_of(labels), **how
+    )
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+@pytest.mark.parametrize("name", [name for name in STREAMED if name not in BASED])
+def test_values_deletions_and_chance_are_those_of_the_arrays(name: str, offset: float) -> None:
+    x, y, labels = data(offset=offset)
+    found, metric = streamed(name, x, y, labels), METRICS.get(name)
+    assert found.value == pytest.approx(of_arrays(name, x, y, labels), abs=1e-9, rel=1e-9)
+    of = cells_of(np.arange(N).astype(str), 42)
+    blocks = np.array_split(np.arange(CELLS), CELLS if metric.interval == "jackknife" else CELLS // 2)
+    assert len(found.deletions) == len(blocks)
+    for block, value in [*zip(blocks, found.deletions, strict=True)][:3]:
+        keep = ~np.isin(of, block)
+        expected = of_arrays(name, x[keep], y[keep], labels[keep])
+        assert value == pytest.approx(expected, abs=1e-9, rel=1e-9)
+    other = evaluate(metric, x, y if metric.two_sided else None, labels=labels, null=False, interval=False)
+    assert found.chance == other.chance
+    assert found.interval.low < found.value < found.interval.high
+
+
+@pytest.mark.parametrize("name", BASED)
+def test_the_basis_is_fitted_to_one_half_and_scored_on_the_other(name: str) -> None:
+    x, y, labels = data()
+    found = streamed(name, x, y, labels, params={"k": 4})
+    train = cells_of(np.arange(N).astype(str), 42) % 2 == 0
+    basis = SharedBasis.fit(x[train], y[train], 4)
+    assert found.value == pytest.approx(
+        METRICS.get(name).fn(*basis.transform(x[~train], y[~train])), rel=1e-8
+    )
+    assert found.params["k"] == 4
+    assert len(found.deletions) == CELLS // 2
+
+
+@pytest.mark.parametrize(("name", "align"), [(name, align) for name in BASED for align in ("pca", "none")])
+def test_other_bases_are_those_of_the_arrays(name: str, align: str) -> None:
+    x, y, labels = data()
+    width = min(DX, DY) if align == "none" else DX
+    x, y = (x[:, :width], y[:, :width]) if align == "none" else (x, y)
+    expected = METRICS.get(name)(x, y, align=align, k=5)
+    found = streamed(name, x, y, labels, params={"align": align, "k": 5})
+    assert found.value == pytest.approx(expected, rel=1e-8, abs=1e-9)
+    assert ("separate_bases" in found.flags) == (align == "pca")
+
+
+def test_nulls_are_exact_and_their_tail_is_that_of_permutations() -> None:
+    n = 150
+    x, y, labels = data(n)
+    y = np.random.default_rng(1).permutation(y) + 0.05 * x[:, :DY]
+    mean, std = linear_cka_null(x, y)
+    permutations = np.asarray([np.random.default_rng(i).permutation(n) for i in range(3000)])
+    values = linear_cka_draw(x, y, permutations)
+    null = streamed("linear_cka", x, y, labels).null
+    assert (null.mean, null.std) == pytest.approx((mean, std), rel=1e-9)
+    assert null.within_mean == pytest.approx(linear_cka_within_mean(x, y, codes_of(labels)), rel=1e-9)
+    assert "exact mean and std" in null.kind
+    skewness = cells(x, y, labels).whole.skewness
+    scores = np.sort((values - mean) / std)[::-1]
+    for share in (0.3, 0.1, 0.03, 0.01):
+        assert upper_tail(scores[int(share * len(scores))], skewness) == pytest.approx(share, rel=0.3)
+    for name in ("calibrated_cka", "debiased_cka"):
+        model, found = METRICS.get(name).null, streamed(name, x, y, labels)
+        assert model is not None
+        assert model.draw is not None
+        drawn = model.draw(x, y, permutations[:1000])
+        assert found.null.p == pytest.approx(float((drawn >= found.value).mean()), abs=0.05)
+        assert (found.null.mean, found.null.std) == pytest.approx(
+            (drawn.mean(), drawn.std()), abs=0.1 * drawn.std()
+        )
+
+
+def test_a_tail_is_a_normal_one_without_skewness_and_heavier_with_it() -> None:
+    assert upper_tail(1.6448536, 0.0) == pytest.approx(0.05, abs=1e-6)
+    assert upper_tail(4.0, 1.0) > 10 * upper_tail(4.0, 0.0)
+
+
+def test_a_few_long_rows_are_no_case_for_the_closed_form() -> None:
+    x, y, labels = data()
+    x[0] *= 1e3
+    assert cells(x, y, labels).whole.heavy_tailed
+    assert not cells(*data()[:2], labels).whole.heavy_tailed
+    assert streamed("linear_cka", x, y, labels).null is None
+
+
+def test_what_cannot_be_in_cells_is_one_line() -> None:
+    x, _, _ = data(100)
+    of = cells_of(np.arange(100).astype(str), 0)
+    with pytest.raises(InputError, match="expected one for each of 99 rows, got 100"):
+        side_cells(x[:99], of)
+    x[3, 2] = np.nan
+    with pytest.raises(InputError, match="NaN"):
+        side_cells(x, of)
+
+
+def pair_of(n: int, groups: tuple[str, ...] | None = None) -> Pair:
+    x, y, labels = data(n)
+    ids = tuple(f"s{i}" for i in range(n))
+    vision = Embeddings(ModelInfo("eye", "vision", "other", "eye", "random"), x.astype(np.float32), ids)
+    text = Embeddings(ModelInfo("mind", "text", "other", "mind", "random"), y.astype(np.float32), ids)
+    return Pair(vision, text, tuple(labels.tolist()), groups or ids, "made")
+
+
+@pytest.fixture
+def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alignbench.stats.streamed.MANY_ROWS", 1000)
+    monkeypatch.setattr("alignbench.experiments.many.SAMPLE_ROWS", 300)
+    monkeypatch.setattr("alignbench.experiments.many.BLOCKS_ROWS", 400)
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_many_pairs_are_scored_from_moments_or_of_a_sample_that_is_flagged() -> None:
+    pair = pair_of(1500)
+    scores = {
+        name: score_pair(METRICS.get(name), pair, Settings(permutations=9), experiment="cka")
+        for name in ("linear_cka", "ncoral", "procrustes_similarity", "rsa", "ridge_r2", "spread")
+    }
+    assert scores["linear_cka"].params["form"] == scores["ncoral"].params["form"] == "moments"
+    assert scores["linear_cka"].value == pytest.approx(
+        METRICS.get("linear_cka")(pair.x.values, pair.y.values)
+    )
+    assert "of 1500 groups" in str(scores["procrustes_similarity"].null)
+    for name, size in (("rsa", 300), ("ridge_r2", 400)):
+        assert scores[name].n == size
+        assert scores[name].params["of_groups"] == 1500
+        assert "subsampled" in scores[name].flags
+    assert scores["spread"].n == 1500
+    few = subsample(pair, 300, 42)
+    expected = METRICS.get("rsa")(few.x.values, few.y.values)
+    assert scores["rsa"].value == pytest.approx(expected)
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_the_plan_says_what_each_metric_does() -> None:
+    metrics = [METRICS.get(name) for name in ("linear_cka", "rsa", "ridge_r2")]
+    assert plan_of(metrics, 900, (4, 4)) == [
+        "of a sample of 300 of 900 groups (flag subsampled): rsa",
+        "of a sample of 400 of 900 groups (flag subsampled): ridge_r2",
+    ]
+    assert plan_of(metrics, 1500, (4, 4))[0] == "from moments of all 1,500 pairs, in one pass: linear_cka"
+    assert plan_of(metrics, 100, (4, 4)) == []
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_of_a_group_one_pair_counts() -> None:
+    twice = pair_of(2400, tuple(f"g{i // 2}" for i in range(2400)))
+    score = score_pair(METRICS.get("linear_cka"), twice, Settings(), experiment="cka")
+    expected = evaluate(
+        METRICS.get("linear_cka"),
+        twice.x.values,
+        twice.y.values,
+        groups=twice.groups,
+        null=False,
+        interval=False,
+    )
+    assert score.n == 1200
+    assert score.value == pytest.approx(expected.value, rel=1e-6)
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_sides_are_taken_up_again_but_never_mistaken() -> None:
+    pair = pair_of(1500)
+    linear = METRICS.get("linear_cka")
+    first = score_pair(linear, pair, Settings(), experiment="cka").value
+    swapped = replace(pair, y=replace(pair.y, values=pair.y.values[::-1].copy()))
+    assert score_pair(linear, swapped, Settings(), experiment="cka").value != pytest.approx(first, rel=1e-3)
+    assert score_pair(linear, pair, Settings(), experiment="cka").value == first
+    other = score_pair(linear, pair, Settings(seed=1), experiment="cka")
+    assert other.value == pytest.approx(first, rel=1e-9)
+    assert other.deletions != score_pair(linear, pair, Settings(), experiment="cka").deletions
+
+
+def test_a_usual_number_of_pairs_is_scored_as_before() -> None:
+    x, y, _ = data(90)
+    score = score_arrays(x, y, metrics="linear_cka").scores[0]
+    assert "form" not in score.params
+    assert score.null is not None
+    assert score.null.draws == 999
+
+
+MEMORY = """
+import resource, sys
+import numpy as np
+from alignbench.metrics import METRICS
+from alignbench.experiments.scoring import Settings, score_pair
+from alignbench.types import Embeddings, ModelInfo, Pair
+from alignbench.workshop.measure._memory import peak_mib
+n, d = 100_000, 64
+ids = tuple(map(str, range(n)))
+rng = np.random.default_rng(0)
+x, y = rng.standard_normal((2, n, d), dtype=np.float32)
+sides = [Embeddings(ModelInfo(s, s, "other", s, "random"), v, ids) for s, v in (("vision", x), ("text", y))]
+pair = Pair(*sides, ("all",) * n, ids, "made")
+names = [n for n in METRICS if METRICS.get(n).streamed and METRICS.get(n).kind == "pair"]
+score_pair(METRICS.get("spread"), pair, Settings(), experiment="cka")
+before = peak_mib()
+for name in names:
+    score_pair(METRICS.get(name), pair, Settings(permutations=3), experiment="cka")
+print(peak_mib() - before)
+"""
+
+
+@pytest.mark.slow
+def test_moments_take_the_memory_of_a_chunk() -> None:
+    command = [sys.executable, "-c", MEMORY]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    assert float(result.stdout) < 80  # the arrays in float64 are 98 MiB, and each copy as much again
