@@ -94,12 +94,7 @@ class MomentsWork:
                         f"{self.name}: a worker misses {missing} of {len(part)} vectors in {self.root}: all "
                         "nodes have to see the same folder, --align-cache-dir"
                     )
-            sides = zip(
-                embedder.blocks(self.x, part, len(part)),
-                embedder.blocks(self.y, part, len(part)),
-                strict=True,
-            )
-            vision, text = next(sides)
+            vision, text = (next(embedder.blocks(model, part, len(part))) for model in (self.x, self.y))
             return _moments(vision, text, part.labels)
 
         with threadpool_limits(self.threads, user_api="blas"):

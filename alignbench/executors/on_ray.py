@@ -109,9 +109,8 @@ def connected() -> Any:
     if ray.is_initialized():
         return ray
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault(
-        "RAY_worker_niceness", "0"
-    )  # 15 by default: beside other work, a worker then starves
+    # Ray's default is 15, with which a worker starves beside other work.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     address = os.environ.get(ADDRESS)
     own = {
         "num_cpus": available_cores(),

@@ -56,7 +56,7 @@ class RunOptions:
         help="images per forward pass", kind="integer", group="run", metavar="N", default=32, least=1
     )
     executor = Option[str](
-        help="where models embed: local, in this process, or ray, on the workers of a Ray cluster (extra `ray`)",
+        help="who embeds: local, this process, or ray, the workers of a Ray cluster (extra `ray`)",
         group="run",
         metavar="WHERE",
         default="local",
