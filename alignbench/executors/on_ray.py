@@ -113,6 +113,7 @@ def connected() -> Any:
     os.environ.setdefault("RAY_worker_niceness", "0")
     address = os.environ.get(ADDRESS)
     own = {
+        "address": "local",  # not some cluster that happens to run on this machine
         "num_cpus": available_cores(),
         "include_dashboard": False,
         "object_store_memory": _OBJECT_STORE,

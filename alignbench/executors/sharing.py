@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections import Counter, deque
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ P = TypeVar("P")
 R = TypeVar("R")
 
 _TWICE = 2
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ def shared_out(pool: Pool[P, R], pieces: Sequence[Piece[P]], name: str) -> Itera
         while idle and waiting:
             worker, place = idle.popleft(), waiting.popleft()
             busy[worker] = place
+            _log.debug("%s: worker %d gets %s", name, worker, pieces[place].name)
             pool.give(worker, pieces[place])
         yield from finished
 
