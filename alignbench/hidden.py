@@ -17,11 +17,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Patches:
-    """The patch vectors of one encoder over one dataset: `values` is float32 [n, p, d]."""
+    """The patch vectors of one encoder over one dataset: `values` is float32 [n, p, d].
+
+    `given` is the number of patches that the encoder gives of an image, if these are averages over a grid.
+    """
 
     model: ModelInfo
     values: NDArray[np.float32]
     ids: tuple[str, ...]
+    given: int | None = None
+
+    @property
+    def count(self) -> int:
+        """The number of patches that the encoder gives of an image."""
+        return int(self.values.shape[1]) if self.given is None else self.given
 
     def __post_init__(self) -> None:
         if self.values.ndim != 3 or len(self.ids) != len(self.values):

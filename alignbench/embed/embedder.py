@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
 
 from alignbench.embed.arrays import from_arrays, runs
 from alignbench.embed.computing import compute
@@ -17,17 +18,13 @@ from alignbench.embed.stored import Stored
 from alignbench.embed.tally import Tally
 from alignbench.embed.task import ImageTask, TextTask, gives, texts_of
 from alignbench.embed.unit import unit
-from alignbench.embed.work import EmbeddingWork, check_arrived, portions
+from alignbench.embed.work import EmbeddingWork, check_arrived, portions, workers_for
 from alignbench.encoders import Encoder
-from alignbench.errors import (
-    AlignbenchWarning,
-    InputError,
-    LayersMissingError,
-    ModelError,
-)
+from alignbench.errors import InputError, LayersMissingError, ModelError
 from alignbench.executors import SHARD_ROWS, Executor, cut
 from alignbench.hidden import Layers, Patches
 from alignbench.llms import LLM
+from alignbench.projectors.patches import grid
 from alignbench.types import Embeddings
 from alignbench.weights.arrays import array_file
 
@@ -35,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from alignbench.datasets import Dataset
@@ -47,6 +43,8 @@ if TYPE_CHECKING:
     from alignbench.weights.protocols import ImageModel, Model, TextModel
 
     Task = EmbeddingTask[Any, Any]
+
+IMAGES_AT_ONCE = 128  # whose patches are read together: some 100 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +126,14 @@ class Embedder:
         outputs: list[Output] = ["vectors", *(output for output in beside if gives(llm, output))]
         return self._embeddings([self._of_texts(llm, dataset, of) for of in outputs])
 
-    def patches(self, encoder: ImageModel, dataset: Dataset) -> Patches:
+    def patches(self, encoder: ImageModel, dataset: Dataset, most: int | None = None) -> Patches:
         """Return an encoder's patch vectors of a dataset's images, unscaled: float32 [n, p, d].
 
         Args:
             encoder: an Encoder, or any object with `patches(images) -> [n, p, d]`.
             dataset: the samples.
+            most: average the patches of an image over a grid of at most this many cells; those of all images
+                are then never held at once. None for the patches themselves.
 
         Raises:
             WeightsMissingError: a load is needed and the weights are not there.
@@ -142,8 +142,17 @@ class Embedder:
             DataError: an image can't be decoded.
         """
         task = self._of_images(encoder, dataset, "patches")
-        info, values = self._vectors_of(task)
-        return Patches(info, values, task.ids)
+        if most is None:
+            info, values = self._vectors_of(task)
+            return Patches(info, values, task.ids)
+        cells, given, start = Stored.empty(len(task.contents)), 0, 0
+        with of_one_shape(task.name):
+            for block in self._blocks_of(task, IMAGES_AT_ONCE):
+                given = block.shape[1]
+                cells.put(np.arange(start, start + len(block)), grid(block, most))
+                start += len(block)
+        info = info_of(task.model, task.side, dtype_of(task.model, self.device, self.dtype))
+        return Patches(info, cells.values, task.ids, given)
 
     def layers(self, model: Model, dataset: Dataset) -> Layers:
         """Return every hidden layer of an encoder's images or an LLM's texts, unscaled.
@@ -269,7 +278,7 @@ class Embedder:
                 place = self._place(task)
                 if not place.holds().all() or not (known := place.read()).there.all():
                     known = Stored.empty(0)
-                    if (workers := self._workers_for(place)) is not None:
+                    if (workers := workers_for(place, self.elsewhere)) is not None:
                         place = self._compute_elsewhere(workers, [task, *beside], place)
                         known = place.read()
                         check_arrived(task, known.there, self.store, self.shard_rows)
@@ -310,7 +319,7 @@ class Embedder:
                 place = self._place(task)
                 if place.holds().all():
                     return place
-                if (workers := self._workers_for(place)) is not None:
+                if (workers := workers_for(place, self.elsewhere)) is not None:
                     place = self._compute_elsewhere(workers, [task], place)
                     check_arrived(task, place.holds(), self.store, self.shard_rows)
                 else:
@@ -356,18 +365,6 @@ class Embedder:
             yield
         finally:
             self.progress.close()
-
-    def _workers_for(self, place: Place) -> Executor | None:
-        """Return the executor whose workers embed, or None if this process does."""
-        if self.elsewhere is not None and place.shelf is None:
-            warnings.warn(
-                f"{place.name}: it has no fingerprint(), so its vectors can't be stored, and this process "
-                "computes them instead of the cluster",
-                AlignbenchWarning,
-                stacklevel=2,
-            )
-            return None
-        return self.elsewhere
 
     def _compute_elsewhere(self, workers: Executor, tasks: Sequence[Task], place: Place) -> Place:
         """Have workers store the vectors that are not there, and return the place of the first task's."""

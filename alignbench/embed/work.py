@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from alignbench.embed.computing import compute
 from alignbench.embed.models import loaded
 from alignbench.embed.place import place_of
 from alignbench.embed.tally import Tally
-from alignbench.errors import ConfigError, WorkerLostError
+from alignbench.errors import AlignbenchWarning, ConfigError, WorkerLostError
 from alignbench.executors import Piece, cut
 
 if TYPE_CHECKING:
@@ -22,7 +23,22 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from alignbench.embed.place import Place
     from alignbench.embed.task import EmbeddingTask
+    from alignbench.executors import Executor
+
+
+def workers_for(place: Place, elsewhere: Executor | None) -> Executor | None:
+    """Return the executor whose workers compute vectors of this place; None, with a warning, if none can."""
+    if elsewhere is not None and place.shelf is None:
+        warnings.warn(
+            f"{place.name}: it has no fingerprint(), so its vectors can't be stored, and this process "
+            "computes them instead of the cluster",
+            AlignbenchWarning,
+            stacklevel=2,
+        )
+        return None
+    return elsewhere
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,8 +99,8 @@ class Bench(Protocol):
     def pairs(self) -> Sequence[Pair]:
         """Return the embeddings of every selected encoder with every selected LLM."""
 
-    def patches(self, encoder: Encoder | Custom | ModelInfo) -> Patches:
-        """Return the patch embeddings of a selected encoder.
+    def patches(self, encoder: Encoder | Custom | ModelInfo, most: int | None = None) -> Patches:
+        """Return the patch embeddings of a selected encoder, or their averages over at most `most` cells.
 
         Raises:
             NotApplicableError: the encoder has no patch embeddings.

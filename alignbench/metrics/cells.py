@@ -22,7 +22,7 @@ from alignbench.stats.splits import assign
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     from alignbench.metrics.sums import LinearSums
 
@@ -42,29 +42,27 @@ def cells_of(groups: NDArray[np.str_], seed: int) -> Codes:
     return assign(groups, CELLS, seed, "block")
 
 
-@dataclass(slots=True)
-class Part:
-    """Rows of one chunk, shifted, in float64, cell after cell.
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The rows of a chunk in the order of their cells: their positions [b], and where each cell's are."""
 
-    Args:
-        values: the rows [b, d].
-        order: their positions in the chunk [b].
-        slices: the rows of each cell.
-    """
-
-    values: Matrix
     order: Codes
     slices: Mapping[int, slice]
 
     @classmethod
-    def of(cls, values: ArrayLike, shift: Matrix, cell: Codes, name: str) -> Part:
-        """Return rows [b, d] in the order of their cells [b]."""
+    def of(cls, cell: Codes) -> Layout:
+        """Return the layout of rows in these cells [b]."""
         order = np.argsort(cell, kind="stable")
         numbers, starts = np.unique(cell[order], return_index=True)
-        ends = [*starts[1:], len(order)]
-        slices = {int(c): slice(int(a), int(b)) for c, a, b in zip(numbers, starts, ends, strict=True)}
-        rows = as_matrix(np.asarray(values)[order], name)
-        return cls(rows - shift, order, slices)
+        ends = [*starts[1:].tolist(), len(order)]
+        slices = zip(numbers.tolist(), map(slice, starts.tolist(), ends), strict=True)
+        return cls(order, dict(slices))
+
+    def rows(self, values: NDArray[Any], shift: Matrix) -> Matrix:
+        """Return rows [b, d] in this order, in float64, minus a vector."""
+        result: Matrix = np.asarray(values).take(self.order, axis=0).astype(np.float64, copy=False)
+        result -= shift
+        return result
 
 
 class SideCells:
@@ -89,10 +87,10 @@ class SideCells:
         """The memory of the moments."""
         return self.outer.nbytes + self.class_total.nbytes
 
-    def add(self, part: Part, codes: Codes | None = None) -> None:
-        """Add rows, with the class of each row of the chunk if there are classes."""
-        for c, rows in part.slices.items():
-            x = part.values[rows]
+    def add(self, values: Matrix, layout: Layout, codes: Codes | None = None) -> None:
+        """Add rows in the order of a layout, with the class of each row of the chunk if there are classes."""
+        for c, rows in layout.slices.items():
+            x = values[rows]
             p = np.einsum("ij,ij->i", x, x)
             self.n[c] += len(x)
             self.total[c] += x.sum(axis=0)
@@ -101,7 +99,7 @@ class SideCells:
             self.pp[c] += p @ p
             self.px[c] += p @ x
             if codes is not None:
-                of = codes[part.order[rows]]
+                of = codes[layout.order[rows]]
                 member = (of[:, None] == np.arange(self.class_n.shape[1])).astype(np.float64)
                 self.class_n[c] += member.sum(axis=0)
                 self.class_p[c] += p @ member
@@ -136,10 +134,10 @@ class CrossCells:
         self.pq = np.zeros(CELLS)
         self.qx, self.py = np.zeros((CELLS, dx)), np.zeros((CELLS, dy))
 
-    def add(self, x: Part, y: Part) -> None:
-        """Add the pairs of the same rows of both sides."""
-        for c, rows in x.slices.items():
-            a, b = x.values[rows], y.values[rows]
+    def add(self, x: Matrix, y: Matrix, layout: Layout) -> None:
+        """Add the pairs of the same rows of both sides, in the order of a layout."""
+        for c, rows in layout.slices.items():
+            a, b = x[rows], y[rows]
             p, q = np.einsum("ij,ij->i", a, a), np.einsum("ij,ij->i", b, b)
             self.outer[c] += a.T @ b
             self.pq[c] += p @ q
@@ -344,10 +342,13 @@ def side_cells(values: NDArray[Any], cell: Codes, codes: Codes | None = None, cl
     """
     if len(values) != len(cell):
         raise InputError(f"cells: expected one for each of {len(values)} rows, got {len(cell)}")
-    side = SideCells(np.asarray(values[:ROWS], dtype=np.float64).mean(axis=0), classes)
+    side = SideCells(as_matrix(values[:ROWS], "rows").mean(axis=0), classes)
     for rows in _chunks(len(cell)):
-        part = Part.of(values[rows], side.shift, cell[rows], "rows")
-        side.add(part, None if codes is None else codes[rows])
+        layout = Layout.of(cell[rows])
+        part = layout.rows(values[rows], side.shift)
+        if not np.isfinite(part.sum()):
+            as_matrix(values[rows], "rows")  # says which value it is
+        side.add(part, layout, None if codes is None else codes[rows])
     return side
 
 
@@ -357,9 +358,8 @@ def cross_cells(
     """Return the moments of pairs of rows of two models, of whose sides the moments are known."""
     cross = CrossCells(x.shape[1], y.shape[1])
     for rows in _chunks(len(cell)):
-        cross.add(
-            Part.of(x[rows], side_x.shift, cell[rows], "x"), Part.of(y[rows], side_y.shift, cell[rows], "y")
-        )
+        layout = Layout.of(cell[rows])
+        cross.add(layout.rows(x[rows], side_x.shift), layout.rows(y[rows], side_y.shift), layout)
     return cross
 
 

@@ -89,8 +89,8 @@ class SessionBench:
         session = self.session
         return [session.pair(encoder, llm) for encoder in session.encoders for llm in session.paired_llms]
 
-    def patches(self, encoder: Encoder | Custom | ModelInfo) -> Patches:
-        """Return the patch embeddings of a selected encoder."""
+    def patches(self, encoder: Encoder | Custom | ModelInfo, most: int | None = None) -> Patches:
+        """Return the patch embeddings of a selected encoder, or their averages over at most `most` cells."""
         if isinstance(encoder, ModelInfo):
             label = encoder.label
             encoder = next(known for known in self.session.encoders.values() if known.info.label == label)
@@ -100,7 +100,7 @@ class SessionBench:
             raise NotApplicableError(
                 f"{encoder.info.label} gives no patch embeddings{f': {why}' if why else ''}"
             )
-        return self.session.patches(encoder)
+        return self.session.patches(encoder, most)
 
     def layers(self, model: Encoder | LLM | Custom) -> Layers:
         """Return the pooled hidden layers of a model."""

@@ -207,12 +207,17 @@ class Workbench:
         wanted: dict[Output, bool] = {"patches": patched, "layers": self.layered}
         return [output for output, used in wanted.items() if used]
 
-    def patches(self, encoder: Encoder | Custom) -> Patches:
-        """Return an encoder's patch embeddings of the images; its weights are loaded on a cache miss only."""
+    def patches(self, encoder: Encoder | Custom, most: int | None = None) -> Patches:
+        """Return an encoder's patch embeddings of the images; its weights are loaded on a cache miss only.
+
+        Args:
+            encoder: one of the selected encoders.
+            most: average them over a grid of at most this many cells an image; None for the patches.
+        """
         label = encoder.info.label
         with self._attempts.attempt("patches", label, model=label):
             self.release()
-            return self.embedder.patches(encoder, self.dataset)
+            return self.embedder.patches(encoder, self.dataset, most)
 
     def text(self, llm: str | LLM | Custom) -> Embeddings:
         """Return an LLM's embeddings of the texts; its weights are loaded on a cache miss only.

@@ -9,9 +9,10 @@ import pytest
 
 import alignbench as ab
 from alignbench.embed import DamagedShardWarning, Embedder
-from alignbench.embed.task import TEXTS_AHEAD
+from alignbench.embed.cache import rows_per_shard
 from alignbench.errors import AlignbenchWarning, InputError, ModelError, UnknownNameError
 from alignbench.metrics import Moments, linear_cka
+from alignbench.projectors.patches import grid
 from alignbench.tests.embed_fakes import FakeEncoder, FakeLLM, drawings, shards
 
 if TYPE_CHECKING:
@@ -87,11 +88,9 @@ def test_vectors_of_two_widths_are_an_error_in_either_way(store: EmbeddingStore)
         list(embedder.blocks(Odd(revision="2"), data, 320))
 
 
-def test_texts_are_tokenized_a_part_at_a_time(store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert TEXTS_AHEAD > 10_000  # of usual data, all texts are sorted together
+def test_texts_are_tokenized_a_shard_at_a_time(store: EmbeddingStore) -> None:
     data = drawings(100)
     expected = Embedder(store).texts(FakeLLM(), data).values
-    monkeypatch.setattr("alignbench.embed.task.TEXTS_AHEAD", 30)
     asked: list[int] = []
 
     class Counting(FakeLLM):
@@ -99,7 +98,7 @@ def test_texts_are_tokenized_a_part_at_a_time(store: EmbeddingStore, monkeypatch
             asked.append(len(texts))
             return super().tokenize(texts)
 
-    found = Embedder(type(store)(None)).texts(Counting(), data).values
+    found = Embedder(type(store)(None), shard_rows=30).texts(Counting(), data).values
     assert np.array_equal(found, expected)
     assert asked == [30, 30, 30, 10]
 
@@ -147,3 +146,30 @@ def test_chunks_are_refused_at_once(session: ab.Session, tmp_path: Path) -> None
     assert without_texts.dataset.has_texts
     with pytest.raises(ModelError, match="50 rows"):
         list(without_texts.chunks("x", "mini-llama"))
+
+
+class Patched(FakeEncoder):
+    """Gives 100 patches of 4 numbers of an image, which differ from image to image."""
+
+    def patches(self, images: Sequence[Any]) -> Any:
+        rng = [np.random.default_rng(image.getpixel((0, 0))) for image in images]
+        return np.stack([one.standard_normal((100, 4), dtype=np.float32) for one in rng])
+
+
+def test_patches_are_averaged_as_they_are_read(
+    store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, embedder = drawings(40), Embedder(store)
+    whole_ones = embedder.patches(Patched(), data)
+    monkeypatch.setattr("alignbench.embed.embedder.IMAGES_AT_ONCE", 7)
+    averaged = embedder.patches(Patched(), data, most=16)
+    assert np.array_equal(averaged.values, grid(whole_ones.values, 16))
+    assert (averaged.count, averaged.values.shape) == (100, (40, 16, 4))
+    assert np.array_equal(embedder.patches(Patched(), data, most=100).values, whole_ones.values)
+    assert whole_ones.count == 100
+
+
+def test_a_shard_of_large_rows_has_few_of_them() -> None:
+    assert rows_per_shard(3072) == 256
+    assert rows_per_shard(2**20) == 64
+    assert rows_per_shard(2**40) == 1

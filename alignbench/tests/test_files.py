@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alignbench.errors import UnwritableError
-from alignbench.files import append_line, claim_folder, make_folder, try_writing, write_bytes
+from alignbench.files import (
+    UnfitFileError,
+    append_line,
+    append_record,
+    claim_folder,
+    make_folder,
+    map_regular,
+    try_writing,
+    write_bytes,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,3 +82,23 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, name: str) -> 
             make(tmp_path / name / "run")
         assert "\n" not in str(error.value)
         assert "file where a folder" in str(error.value) or "too long" in str(error.value)
+
+
+def test_records_of_many_writers_do_not_mix(tmp_path: Path) -> None:
+    path, size = tmp_path / "log", 10_000
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda i: append_record(path, bytes([i]) * size), range(40)))
+    content = bytes(map_regular(path))
+    written = [content[start : start + size] for start in range(0, len(content), size)]
+    assert sorted(written) == [bytes([i]) * size for i in range(40)]
+
+
+def test_only_regular_files_are_mapped(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    assert map_regular(tmp_path / "empty") == b""
+    with pytest.raises(FileNotFoundError):
+        map_regular(tmp_path / "nothing")
+    with pytest.raises((UnfitFileError, PermissionError)):  # Windows opens no folder
+        map_regular(tmp_path)
+    with pytest.raises(UnwritableError, match="can't be written"):
+        append_record(tmp_path, b"x")

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from alignbench.metrics import debiased_cka
-from alignbench.workshop.measure import cka, needed, truth
+from alignbench.metrics import METRICS, debiased_cka
+from alignbench.workshop.measure import cka, needed, scale, truth
 from alignbench.workshop.measure import command as measure
 
 pytestmark = pytest.mark.slow
@@ -25,6 +25,31 @@ def test_moments_of_a_stream_stay_small_and_exact() -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "30,000 x 16 pairs" in result.stdout
+
+
+def test_what_many_pairs_cost_is_measured_in_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    small = [
+        "--rows",
+        "21000",
+        "--widths",
+        "6",
+        "8",
+        "--models",
+        "2",
+        "--singles",
+        "1",
+        "--grid-rows",
+        "21000",
+    ]
+    small += ["--grid-width", "4", "--sizes", "100", "300", "--growth-width", "4"]
+    scale.main(["million", "grid", "growth", *small])
+    printed = capsys.readouterr().out
+    assert "21,000 pairs, 6 x 8:" in printed
+    assert "2 x 2 models, 21,000 pairs, 4 columns" in printed
+    for name in METRICS:
+        assert f"  {name} " in printed
+    with pytest.raises(SystemExit):
+        scale.main(["billion"])
 
 
 @pytest.mark.parametrize("world", [truth.INDEPENDENT, *truth.ALIGNED], ids=lambda world: world.title)

@@ -9,6 +9,7 @@ from alignbench.experiments.compare.influence import influence
 from alignbench.experiments.compare.projection import project
 from alignbench.experiments.trained import Repeats, patches_if_read
 from alignbench.projectors import OF_PATCHES
+from alignbench.projectors.patches import MOST_PATCHES
 
 if TYPE_CHECKING:
     from alignbench.experiments.base import Bench
@@ -25,7 +26,7 @@ def by_data_type(bench: Bench, pair: Pair, metric: str) -> list[Score]:
 
 def projection(bench: Bench, pair: Pair, projector: str) -> CellResult:
     """Return held-out error and cosine of trained projectors, and their loss curves."""
-    patches = bench.patches(pair.x.model) if projector == OF_PATCHES else None
+    patches = bench.patches(pair.x.model, MOST_PATCHES) if projector == OF_PATCHES else None
     scores, curves = project(pair, Repeats.of(bench), projector, patches)
     return CellResult(scores, curves or None, f"losses-{projector}")
 

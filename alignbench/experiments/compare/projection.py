@@ -142,7 +142,7 @@ def project(
     params: dict[str, Any] = {} if training.loss == RIDGE else {"optimizer": "Adam", "lr": lr}
     if patches is not None:
         params |= {
-            "patches": patches.values.shape[1],
+            "patches": patches.count,
             "patches_pooled_to": min(x.shape[1], MOST_PATCHES),
             "patch_width": width_read(x),
         }

@@ -8,6 +8,7 @@ from alignbench.experiments.base import Cost, Experiment, Part
 from alignbench.experiments.elas.score import elas_score
 from alignbench.experiments.trained import SOLVED_SPLITS, Repeats, patches_if_read
 from alignbench.projectors import OF_PATCHES, loss_of
+from alignbench.projectors.patches import MOST_PATCHES
 
 if TYPE_CHECKING:
     from alignbench.experiments.base import Bench
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def elas(bench: Bench, pair: Pair, projector: str) -> list[Score]:
     """Return ELAS of a pair."""
     repeats = Repeats.of(bench, loss_of(projector))
-    patches = bench.patches(pair.x.model) if projector == OF_PATCHES else None
+    patches = bench.patches(pair.x.model, MOST_PATCHES) if projector == OF_PATCHES else None
     return [elas_score(pair, repeats, projector, patches)]
 
 
