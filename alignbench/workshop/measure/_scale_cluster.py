@@ -57,7 +57,7 @@ def measure(options: argparse.Namespace) -> int:
         "-k",
         "linear_cka",
     )
-    failed, bits = False, set()
+    failed, bits, first = False, set(), dict[str, str]()
     print(f"{3 * per_type:,} drawings in shards of {options.shard_rows}: {_ENCODER} and {_LLM}, linear CKA")
     with workplace() as place:
         for way, more in _WAYS.items():
@@ -73,11 +73,14 @@ def measure(options: argparse.Namespace) -> int:
             given = Counter(name for _, name in _GIVEN.findall(log.read_text())) if logged else Counter()
             # Both models' shards have the same names.
             twice = sum(given.values()) - shards if logged else 0
-            found = (_scores(place), _vectors(place, per_type, options.shard_rows))
-            bits.add(found)
+            scores, vectors = _scores(place), _vectors(place, per_type, options.shard_rows)
+            bits.add((digest := _digest(json.dumps(scores).encode()), vectors))
             failed |= twice != killed or len(lost) != killed
-            print(f"  {way:<22} {seconds:6.1f} s  scores {found[0]}  vectors {found[1]}", end="")
+            print(f"  {way:<22} {seconds:6.1f} s  {len(scores)} scores {digest}  vectors {vectors}", end="")
             print(f"  given twice: {twice}, of lost workers: {len(lost)}" if logged else "", flush=True)
+            first = first or scores
+            for key in [key for key in first if scores.get(key) != first[key]][:1]:
+                print(f"    {key}: {scores.get(key)} instead of {first[key]}")
         moments = {_moments(place, per_type, options.shard_rows, who) for who in ("local", "ray")}
     print(f"  moments, local and Ray: {', '.join(sorted(moments))}")
     same = len(bits) == 1 and len(moments) == 1
@@ -116,10 +119,14 @@ def _kill_one(run: subprocess.Popen[str], log: Path, after: int, killed: list[in
         time.sleep(_PAUSE)
 
 
-def _scores(place: Workplace) -> str:
-    """Return the digest of all scores of the last run."""
-    scores = sorted((score.key, json.dumps(score.to_dict(), sort_keys=True)) for score in place.latest()[1])
-    return hashlib.sha256(json.dumps(scores).encode()).hexdigest()[:12]
+def _digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
+
+
+def _scores(place: Workplace) -> dict[str, str]:
+    """Return all scores of the last run by key; the commands that reproduce them differ, of course."""
+    of_run = sorted(place.latest()[1], key=lambda score: score.key)
+    return {score.key: json.dumps({**score.to_dict(), "reproduce": ""}, sort_keys=True) for score in of_run}
 
 
 def _session(place: Workplace, per_type: int, shard_rows: int, **options: Any) -> Session:
@@ -137,19 +144,15 @@ def _session(place: Workplace, per_type: int, shard_rows: int, **options: Any) -
 def _vectors(place: Workplace, per_type: int, shard_rows: int) -> str:
     """Return the digest of both models' vectors in the store."""
     session = _session(place, per_type, shard_rows)
-    digest = hashlib.sha256()
-    for values in (session.vision(_ENCODER).values, session.text(_LLM).values):
-        digest.update(values.tobytes())
+    sides = (session.vision(_ENCODER).values, session.text(_LLM).values)
+    digest = _digest(*(values.tobytes() for values in sides))
     if session.take_loads():
         raise RuntimeError("the store lacked vectors after a run")
-    return digest.hexdigest()[:12]
+    return digest
 
 
 def _moments(place: Workplace, per_type: int, shard_rows: int, executor: str) -> str:
     """Return the digest of the moments of both models."""
     session = _session(place, per_type, shard_rows, executor=executor)
     moments = session.moments(_ENCODER, _LLM)
-    digest = hashlib.sha256()
-    for part in (moments.x.outer, moments.y.outer, moments.cross.outer):
-        digest.update(part.tobytes())
-    return digest.hexdigest()[:12]
+    return _digest(*(part.tobytes() for part in (moments.x.outer, moments.y.outer, moments.cross.outer)))
