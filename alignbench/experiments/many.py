@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from alignbench.columns import codes_of, names_of
-from alignbench.metrics.cells import PairCells, SideCells, cells_of, cross_cells, side_cells
+from alignbench.memory import check_room
+from alignbench.metrics.cells import CELLS, PairCells, SideCells, cells_of, cross_cells, side_cells
 from alignbench.stats import evaluate
 from alignbench.stats.splits import one_per_group, some_groups
 from alignbench.stats.streamed import evaluate_streamed, streams
@@ -59,9 +60,9 @@ def _cells_of_groups(groups: tuple[str, ...], seed: int) -> NDArray[np.intp]:
     return cells_of(names_of(groups, len(groups), "groups"), seed)
 
 
-def most_groups(metric: Metric, n: int, dims: tuple[int, ...]) -> int:
+def most_groups(metric: Metric, n: int) -> int:
     """Return how many of n groups a metric looks at: all, or a sample."""
-    if streams(metric, n, dims):
+    if streams(metric, n):
         return n
     return min(n, {"linear": n, "blocks": BLOCKS_ROWS, "sample": SAMPLE_ROWS}[metric.grows or "linear"])
 
@@ -72,19 +73,18 @@ def subsample(pair: Pair, groups: int, seed: int) -> Pair:
     return pair.take(np.flatnonzero(some_groups(names, groups, seed, SUBSAMPLED)))
 
 
-def plan_of(metrics: Iterable[Metric], n: int, dims: tuple[int, ...]) -> list[str]:
+def plan_of(metrics: Iterable[Metric], n: int) -> list[str]:
     """Return what metrics will do with n groups, in lines; none if all look at all pairs as usual.
 
     Args:
         metrics: the metrics of the run.
         n: the number of groups.
-        dims: the widths of the models.
     """
     kinds: dict[str, list[str]] = {}
     for metric in metrics:
-        if streams(metric, n, dims):
+        if streams(metric, n):
             kinds.setdefault(f"from moments of all {n:,} pairs, in one pass", []).append(metric.name)
-        elif (most := most_groups(metric, n, dims)) < n:
+        elif (most := most_groups(metric, n)) < n:
             kinds.setdefault(f"of a sample of {most:,} of {n:,} groups (flag {SUBSAMPLED})", []).append(
                 metric.name
             )
@@ -114,6 +114,9 @@ def evaluate_many(
     codes = codes_of(np.asarray(pair.labels)) if classes else None
     # A pair that was taken from another has new arrays, so nothing is shared with others of its model.
     key = (pair.groups, pair.labels, seed, len(classes))
+
+    widths = (pair.x.dim, pair.y.dim) if metric.two_sided else (pair.x.dim,)
+    check_room(8 * CELLS * (sum(d**2 for d in widths) + (widths[0] * widths[1] if len(widths) > 1 else 0)))
 
     def side(values: NDArray[Any]) -> SideCells:
         return _RECENT.get((values,), key, lambda: side_cells(values, cell, codes, len(classes)))

@@ -85,8 +85,7 @@ def score_pair(
     if data_type != ALL:
         pair = pair.take([row for row, label in enumerate(pair.labels) if label == data_type])
     groups, sampled = pair.n_groups, tuple[str, ...]()
-    dims = (pair.x.dim, pair.y.dim)
-    if (most := most_groups(metric, groups, dims)) < groups:
+    if (most := most_groups(metric, groups)) < groups:
         pair, sampled = subsample(pair, most, settings.seed), (SUBSAMPLED,)
         params = {**params, "of_groups": groups}
     common = _common(metric, pair, settings, experiment, data_type)
@@ -95,7 +94,7 @@ def score_pair(
     try:
         if not len(pair):
             raise TooFewSamplesError(f"no sample is of the data type {data_type!r}")
-        if not streams(metric, n, dims):
+        if not streams(metric, common["n"]):
             check_room(metric.memory(n, settings.permutations))
         evaluation = evaluate_pair(metric, pair, settings)
     except DegenerateError as error:
@@ -156,7 +155,7 @@ def evaluate_pair(metric: Metric, pair: Pair, settings: Settings, **how: Any) ->
     # One class for all samples says nothing, so a metric that can do without labels gets none.
     unlabelled = "labels" in metric.optional and len(set(pair.labels)) < 2
     params = settings.basis_params(n, dims) if needs_basis(metric) else None
-    if streams(metric, n, dims):
+    if streams(metric, n):
         with blas_threads(pair):
             return evaluate_many(
                 metric,

@@ -192,11 +192,7 @@ class Moments:
 
     @classmethod
     def of_chunks(cls, chunks: Iterable[tuple[ArrayLike, ArrayLike, ArrayLike | None]]) -> Moments:
-        """Return the moments of chunks of (x, y, labels), such as those of `Session.chunks`, in one pass.
-
-        Raises:
-            InputError: there is no chunk; or see `update`.
-        """
+        """Return the moments of chunks (x, y, labels), such as `Session.chunks` gives; see `update`."""
         moments: Moments | None = None
         for x, y, labels in chunks:
             moments = cls.from_arrays(x, y, labels) if moments is None else moments.update(x, y, labels)

@@ -227,8 +227,7 @@ class Collector:
         toys = toy_warnings(scored, dataset.origin)
         width, warned = self.printer.width, [*self.session.copies, *toys]
         metrics = [METRICS.get(name) for name in METRICS if name in named_in(demand.tests, tuple(METRICS))]
-        dims = tuple(model.size.width or 0 for model in models if model.size is not None)
-        many = plan_of(metrics, dataset.n_groups, dims)
+        many = plan_of(metrics, dataset.n_groups)
         self.printer.lines(plan(options, dataset, models, len(demand.tests), seconds, width, warned, many))
 
     def _to_load(self, model: Encoder | LLM | Custom, demand: Demand) -> PendingModel:

@@ -22,14 +22,13 @@ if TYPE_CHECKING:
 # Above this many rows, scores come from moments. Below it, arrays and their copies take less than a gigabyte
 # at usual widths, and nulls can be drawn; above it, a null without outliers has the asymptotic skewness.
 MANY_ROWS = 20_000
-_PER_COLUMN = 4  # moments lose digits where rows are hardly more than columns
 _SMALLEST = 1e-6  # the closed form was compared with draws down to 1e-4, and says no more than this
 _NORMAL = 1e-6  # a skewness below this is a normal distribution
 
 
-def streams(metric: Metric, n: int, dims: tuple[int, ...]) -> bool:
-    """Return whether a metric of n rows comes from their moments."""
-    return metric.streamed is not None and n > max(MANY_ROWS, _PER_COLUMN * max(dims, default=0))
+def streams(metric: Metric, n: int) -> bool:
+    """Return whether a metric of n groups comes from their moments: for all models of a run or for none."""
+    return metric.streamed is not None and n > MANY_ROWS
 
 
 def evaluate_streamed(

@@ -95,6 +95,10 @@ def test_the_basis_is_fitted_to_one_half_and_scored_on_the_other(name: str) -> N
     )
     assert found.params["k"] == 4
     assert len(found.deletions) == CELLS // 2
+    left = ~np.isin(cells_of(np.arange(N).astype(str), 42), (2, 3))
+    basis = SharedBasis.fit(x[train & left], y[train & left], 4)
+    held = basis.transform(x[~train & left], y[~train & left])
+    assert found.deletions[1] == pytest.approx(METRICS.get(name).fn(*held), rel=1e-8)
 
 
 @pytest.mark.parametrize(("name", "align"), [(name, align) for name in BASED for align in ("pca", "none")])
@@ -121,6 +125,7 @@ def test_nulls_are_exact_and_their_tail_is_that_of_permutations() -> None:
     assert "exact mean and std" in null.kind
     skewness = cells(x, y, labels).whole.skewness
     scores = np.sort((values - mean) / std)[::-1]
+    assert skewness == pytest.approx(float((scores**3).mean()), rel=0.35)
     for share in (0.3, 0.1, 0.03, 0.01):
         assert upper_tail(scores[int(share * len(scores))], skewness) == pytest.approx(share, rel=0.3)
     for name in ("calibrated_cka", "debiased_cka"):
@@ -197,12 +202,12 @@ def test_many_pairs_are_scored_from_moments_or_of_a_sample_that_is_flagged() -> 
 @pytest.mark.usefixtures("few_are_many")
 def test_the_plan_says_what_each_metric_does() -> None:
     metrics = [METRICS.get(name) for name in ("linear_cka", "rsa", "ridge_r2")]
-    assert plan_of(metrics, 900, (4, 4)) == [
+    assert plan_of(metrics, 900) == [
         "of a sample of 300 of 900 groups (flag subsampled): rsa",
         "of a sample of 400 of 900 groups (flag subsampled): ridge_r2",
     ]
-    assert plan_of(metrics, 1500, (4, 4))[0] == "from moments of all 1,500 pairs, in one pass: linear_cka"
-    assert plan_of(metrics, 100, (4, 4)) == []
+    assert plan_of(metrics, 1500)[0] == "from moments of all 1,500 pairs, in one pass: linear_cka"
+    assert plan_of(metrics, 100) == []
 
 
 @pytest.mark.usefixtures("few_are_many")
