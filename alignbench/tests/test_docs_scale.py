@@ -46,6 +46,11 @@ def test_options_of_the_job_exist_and_are_valid() -> None:
     assert given["--align-executor"] == "ray"
 
 
+def test_every_option_on_the_page_exists() -> None:
+    flags = set(re.findall(r"--align-[a-z-]+", PAGE))
+    assert flags <= {option.flag for option in OPTIONS}
+
+
 def test_ray_has_the_command_and_the_options_of_the_job() -> None:
     scripts = pytest.importorskip("ray.scripts.scripts", reason="Ray is not installed; it is the extra `ray`")
     words = command()
