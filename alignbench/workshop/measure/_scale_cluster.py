@@ -54,6 +54,8 @@ def measure(options: argparse.Namespace) -> int:
         "--align-no-thumbnails",
         "-p",
         "no:randomly",
+        "-m",
+        "cka",
         "-k",
         "linear_cka",
     )
