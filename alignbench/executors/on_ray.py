@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import warnings
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -37,34 +37,32 @@ class _Done(Generic[R]):
 
 
 class _Worker:
-    """An actor: holds what one work needs (one model) until it gets a piece of another work."""
+    """An actor: holds what its work needs, such as a model.
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    Args:
+        paths: where this process imports from.
+        work: a reference to the work, in a list, because Ray replaces a bare one by what it refers to.
+    """
+
+    def __init__(self, paths: Sequence[str], work: Sequence[Any]) -> None:
         import sys
 
         sys.path.extend(path for path in paths if path not in sys.path)
+        self._work = work
         self._stack = ExitStack()
-        self._number = -1
         self._do: Callable[[Any], Any] | None = None
 
     def where(self) -> str:
         return f"process {os.getpid()} on {socket.gethostname()}"
 
-    def do(self, number: int, work: Sequence[Any], content: Any) -> _Done[Any]:
+    def do(self, content: Any) -> _Done[Any]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
-            if self._do is None or number != self._number:
-                self.release()
-                # In a list, Ray passes the reference instead of a copy for each piece.
-                self._do = self._stack.enter_context(_ray().get(work[0]).opened())
-                self._number = number
+            if self._do is None:
+                self._do = self._stack.enter_context(_ray().get(self._work[0]).opened())
             result = self._do(content)
         said = [str(warning.message) for warning in caught if issubclass(warning.category, AlignbenchWarning)]
         return _Done(result, tuple(said))
-
-    def release(self) -> None:
-        self._do = None
-        self._stack.close()
 
 
 class RayExecutor:
@@ -77,8 +75,6 @@ class RayExecutor:
 
     def __init__(self, *, gpu: bool = True) -> None:
         self._gpu = gpu
-        self._works = count()
-        self._actors: _Actors | None = None
 
     def each(self, work: Work[P, R], pieces: Sequence[Piece[P]]) -> Iterator[tuple[int, R]]:
         """Yield (place, result) of every piece, in the order in which they are finished.
@@ -88,11 +84,9 @@ class RayExecutor:
             WorkerLostError: a piece was lost with its worker, twice.
             AlignbenchError: whatever the work raises.
         """
-        if self._actors is None:
-            from torch import get_num_threads
+        from torch import get_num_threads
 
-            self._actors = _Actors(connected(), get_num_threads(), gpu=self._gpu)
-        pool: _RayPool[P, R] = _RayPool(self._actors, next(self._works), work)
+        pool: _RayPool[P, R] = _RayPool(connected(), work, get_num_threads(), gpu=self._gpu)
         try:
             yield from shared_out(pool, pieces, work.name)
         finally:
@@ -135,48 +129,21 @@ def _ray() -> Any:
     return ray
 
 
-class _Actors:
-    """The actors of this process's executor: those that are idle are used again for the next work."""
+class _RayPool(Generic[P, R]):
+    """The workers of one work. They end with it, so that another process of the same run gets its turn."""
 
-    def __init__(self, ray: Any, threads: int, *, gpu: bool) -> None:
-        self.ray = ray
-        self.idle: list[Any] = []
+    def __init__(self, ray: Any, work: Work[P, R], threads: int, *, gpu: bool) -> None:
+        self._ray = ray
         self._gpu = gpu and ray.cluster_resources().get("GPU", 0) >= 1
         self._threads = threads
-        if not self.room:
+        if not self.size:
             most = max((int(node.get("CPU", 0)) for node in self._nodes()), default=0)
             raise ConfigError(
                 f"Ray: a worker needs {threads} cores, like this process, and the largest node has {most}: "
                 "set OMP_NUM_THREADS to at most that"
             )
-
-    @property
-    def room(self) -> int:
-        """How many workers the nodes that are alive have room for."""
-        if self._gpu:
-            return int(sum(node.get("GPU", 0) for node in self._nodes()))
-        return int(sum(node.get("CPU", 0) // self._threads for node in self._nodes()))
-
-    def _nodes(self) -> list[dict[str, float]]:
-        return [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
-
-    def start(self) -> Any:
-        """Begin to start an actor."""
-        import sys
-
-        needs: dict[str, Any] = {"num_gpus": 1, "num_cpus": 1} if self._gpu else {"num_cpus": self._threads}
-        return self.ray.remote(_Worker).options(**needs).remote([path for path in sys.path if path])
-
-
-class _RayPool(Generic[P, R]):
-    """The workers of one work."""
-
-    def __init__(self, actors: _Actors, number: int, work: Work[P, R]) -> None:
-        self._actors = actors
-        self._ray = actors.ray
-        self._number = number
         try:
-            self._work = [self._ray.put(work)]
+            self._work = [ray.put(work)]
         except TypeError as error:
             raise ConfigError(
                 f"{work.name}: it can't be sent to other processes ({str(error).splitlines()[0]}); give "
@@ -190,20 +157,29 @@ class _RayPool(Generic[P, R]):
 
     @property
     def size(self) -> int:
-        """How many workers there is room for."""
-        return self._actors.room
+        """How many workers the nodes that are alive have room for."""
+        if self._gpu:
+            return int(sum(node.get("GPU", 0) for node in self._nodes()))
+        return int(sum(node.get("CPU", 0) // self._threads for node in self._nodes()))
+
+    def _nodes(self) -> list[dict[str, float]]:
+        return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
 
     def hire(self) -> int:
-        """Take an idle actor, or begin to start one."""
+        """Begin to start an actor."""
+        import sys
+
         worker = next(self._numbers)
-        actor = self._actors.idle.pop() if self._actors.idle else self._actors.start()
+        needs: dict[str, Any] = {"num_gpus": 1, "num_cpus": 1} if self._gpu else {"num_cpus": self._threads}
+        actor_class = self._ray.remote(_Worker).options(**needs)
+        actor = actor_class.remote([path for path in sys.path if path], self._work)
         self._hired[worker] = actor
         self._starting[actor.where.remote()] = worker
         return worker
 
     def give(self, worker: int, piece: Piece[P]) -> None:
         """Give a worker a piece."""
-        self._working[self._hired[worker].do.remote(self._number, self._work, piece.content)] = worker
+        self._working[self._hired[worker].do.remote(piece.content)] = worker
 
     def next(self) -> Ready | Finished[R] | Lost:
         """Wait until a worker is ready, has finished, or is lost."""
@@ -233,15 +209,9 @@ class _RayPool(Generic[P, R]):
         return Finished(worker, value.result)
 
     def end(self) -> None:
-        """Free what the idle workers hold, and stop those that have not finished."""
-        unfinished = {*self._starting.values(), *self._working.values()}
-        for worker, actor in self._hired.items():
-            if worker in unfinished:
-                self._ray.kill(actor, no_restart=True)
-            else:
-                with suppress(self._ray.exceptions.RayError):
-                    self._ray.get(actor.release.remote())
-                    self._actors.idle.append(actor)
+        """Stop all workers, whatever they do."""
+        for actor in self._hired.values():
+            self._ray.kill(actor, no_restart=True)
         self._hired.clear()
 
 
