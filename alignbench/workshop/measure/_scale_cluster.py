@@ -128,7 +128,10 @@ def _digest(*parts: bytes) -> str:
 def _scores(place: Workplace) -> dict[str, str]:
     """Return all scores of the last run by key; the commands that reproduce them differ, of course."""
     of_run = sorted(place.latest()[1], key=lambda score: score.key)
-    return {score.key: json.dumps({**score.to_dict(), "reproduce": ""}, sort_keys=True) for score in of_run}
+    return {
+        "/".join(map(str, score.key)): json.dumps({**score.to_dict(), "reproduce": ""}, sort_keys=True)
+        for score in of_run
+    }
 
 
 def _session(place: Workplace, per_type: int, shard_rows: int, **options: Any) -> Session:
