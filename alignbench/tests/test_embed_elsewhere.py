@@ -107,6 +107,20 @@ def test_a_shard_that_is_stored_is_not_computed_again(tmp_path: Path) -> None:
     assert np.array_equal(encoder.values, embedder(None).images(BatchedEncoder(), drawings(30)).values)
 
 
+def test_a_worker_learns_once_what_fits_into_its_memory(tmp_path: Path) -> None:
+    class Small(Portable):
+        def forward(self, batch: Sequence[list[int]]) -> NDArray[np.float32]:
+            if len(batch) > 2:
+                raise MemoryError
+            return super().forward(batch)
+
+    with pytest.warns(AlignbenchWarning) as said:
+        found = embedder(tmp_path, batch_size=4, elsewhere=Elsewhere(workers=2)).images(Small(), drawings(47))
+    assert np.array_equal(found.values, embedder(None).images(Portable(), drawings(47)).values)
+    line = "fake: out of memory with 4 images a batch; it goes on with 2, and the vectors stay the same"
+    assert [str(one.message) for one in said] == [line] * 2
+
+
 @pytest.mark.parametrize("left", [1, 4, 9])
 def test_what_a_lost_worker_stored_of_a_shard_does_not_change_its_batches(tmp_path: Path, left: int) -> None:
     data, whole = drawings(20), embedder(None).texts(BatchedLLM(), drawings(20)).values
