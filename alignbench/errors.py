@@ -78,3 +78,7 @@ class LayersMissingError(ModelError):
 
 class WeightsMissingError(ModelError):
     """A model's weights are not available: not found, gated, or no network."""
+
+
+class WorkerLostError(AlignbenchError):
+    """A part of the work was lost with its worker, and lost again with the next one."""

@@ -28,6 +28,26 @@ _THREADS_BESIDE_A_CPU, _THREADS_BESIDE_A_GPU = 4, 16
 _CPU_OVERHEAD, _GPU_OVERHEAD = 32, 256
 
 
+class UnusableImagesError(DataError):
+    """Images can't be decoded, or have changed since they were checked.
+
+    Args:
+        refused: (sample, why) of each.
+    """
+
+    def __init__(self, refused: Sequence[tuple[str, str]]) -> None:
+        (first, why), *others = refused
+        message = f"sample {first!r}: {why}"
+        if others:
+            names = ", ".join(repr(name) for name, _ in others[:9]) + (", ..." if len(others) > 9 else "")
+            message += f"; and {len(others)} more that can't be used: {names}"
+        super().__init__(message)
+        self.refused = tuple(refused)
+
+    def __reduce__(self) -> tuple[type[UnusableImagesError], tuple[Sequence[tuple[str, str]]]]:
+        return type(self), (self.refused,)
+
+
 def image_batches(
     samples: Sequence[Sample],
     prepare: Callable[[Image], Any],
@@ -49,9 +69,9 @@ def image_batches(
         threads: how many threads decode and prepare.
 
     Raises:
-        DataError: images can't be decoded, or have changed since they were checked.
+        UnusableImagesError: images can't be decoded, or have changed since they were checked.
     """
-    refused: list[tuple[str, DataError]] = []
+    refused: list[tuple[str, str]] = []
     with (
         ThreadPoolExecutor(1, thread_name_prefix="alignbench-stage") as stager,
         ThreadPoolExecutor(threads, thread_name_prefix="alignbench-decode") as pool,
@@ -69,22 +89,13 @@ def image_batches(
             while ahead:
                 ahead.extend(map(begin, itertools.islice(starts, 1)))
                 batch = ahead.popleft().result()
-                refused += [(samples[position].id, error) for position, error in batch.refused]
+                refused += [(samples[position].id, why) for position, why in batch.refused]
                 if batch.positions:
                     yield batch.positions, batch.inputs
         finally:
             pool.shutdown(cancel_futures=True)
     if refused:
-        raise _together(refused) from refused[0][1]
-
-
-def _together(refused: Sequence[tuple[str, DataError]]) -> DataError:
-    (first, error), *others = refused
-    message = f"sample {first!r}: {error}"
-    if others:
-        names = ", ".join(repr(name) for name, _ in others[:9]) + (", ..." if len(others) > 9 else "")
-        message += f"; and {len(others)} more that can't be used: {names}"
-    return DataError(message)
+        raise UnusableImagesError(refused)
 
 
 def threads_of(device: str) -> int:
@@ -147,7 +158,7 @@ class _Batch:
 
     positions: list[int]
     inputs: Sequence[Any]
-    refused: list[tuple[int, DataError]]
+    refused: list[tuple[int, str]]
 
 
 def _collected(
@@ -159,7 +170,7 @@ def _collected(
         try:
             ready[position] = image.result()
         except DataError as error:
-            refused.append((position, error))
+            refused.append((position, str(error)))
     inputs = list(ready.values())
     return _Batch(list(ready), stage(inputs) if stage is not None and inputs else inputs, refused)
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from alignbench.embed.arrays import from_arrays, runs
-from alignbench.embed.cache import EmbeddingStore, rows_per_shard
+from alignbench.embed.computing import compute
 from alignbench.embed.mishaps import WAY_OUT
-from alignbench.embed.models import dtype_of, info_of, key_of, loaded
+from alignbench.embed.models import dtype_of, info_of, loaded
+from alignbench.embed.place import of_one_shape, place_of
 from alignbench.embed.progress import Progress, SilentProgress
 from alignbench.embed.stored import Stored
-from alignbench.embed.task import gives, image_task, text_task
+from alignbench.embed.tally import Tally
+from alignbench.embed.task import ImageTask, TextTask, gives, texts_of
 from alignbench.embed.unit import unit
+from alignbench.embed.work import EmbeddingWork, check_arrived, portions, workers_for
 from alignbench.encoders import Encoder
 from alignbench.errors import InputError, LayersMissingError, ModelError
+from alignbench.executors import SHARD_ROWS, Executor, cut
 from alignbench.hidden import Layers, Patches
 from alignbench.llms import LLM
 from alignbench.projectors.patches import grid
@@ -32,12 +35,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alignbench.datasets import Dataset
-    from alignbench.embed.cache import Shelf
+    from alignbench.embed.cache import EmbeddingStore
     from alignbench.embed.models import OnLoad, Output, Vectors
+    from alignbench.embed.place import Place
     from alignbench.embed.task import EmbeddingTask
     from alignbench.types import ModelInfo
     from alignbench.weights.footprint import Footprint
     from alignbench.weights.protocols import ImageModel, Model, TextModel
+
+    Task = EmbeddingTask[Any, Any]
 
 IMAGES_AT_ONCE = 128  # whose patches are read together: some 100 MB
 
@@ -54,9 +60,11 @@ class Embedder:
         max_tokens: the number of tokens per batch of texts, including padding.
         progress: is informed about images or texts that are missing.
         on_load: is called with (model, seconds) for each load of weights.
+        shard_rows: the number of positions of the data in a shard. Batches don't reach across shards.
+        elsewhere: embeds the shards on other workers, which see the store's folder; None for this process.
 
     Raises:
-        InputError: a batch would be empty.
+        InputError: a batch or a shard would be empty.
     """
 
     store: EmbeddingStore
@@ -66,10 +74,12 @@ class Embedder:
     max_tokens: int = 2048
     progress: Progress = field(default_factory=SilentProgress)
     on_load: OnLoad | None = None
+    shard_rows: int = SHARD_ROWS
+    elsewhere: Executor | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("batch_size", self.batch_size), ("max_tokens", self.max_tokens)):
-            if value < 1:
+        for name in ("batch_size", "max_tokens", "shard_rows"):
+            if (value := getattr(self, name)) < 1:
                 raise InputError(f"{name}: expected at least 1, got {value}")
 
     def images(self, encoder: ImageModel, dataset: Dataset, *, beside: Collection[Output] = ()) -> Embeddings:
@@ -92,7 +102,7 @@ class Embedder:
         if (arrays := from_arrays(encoder, dataset)) is not None:
             return arrays
         outputs: list[Output] = ["vectors", *(output for output in beside if gives(encoder, output))]
-        return self._embeddings([self._images(encoder, dataset, of) for of in outputs])
+        return self._embeddings([self._of_images(encoder, dataset, of) for of in outputs])
 
     def texts(
         self, llm: TextModel, dataset: Dataset | Sequence[str], *, beside: Collection[Output] = ()
@@ -115,7 +125,7 @@ class Embedder:
         if (arrays := from_arrays(llm, dataset)) is not None:
             return arrays
         outputs: list[Output] = ["vectors", *(output for output in beside if gives(llm, output))]
-        return self._embeddings([text_task(llm, dataset, self.max_tokens, self.device, of) for of in outputs])
+        return self._embeddings([self._of_texts(llm, dataset, of) for of in outputs])
 
     def patches(self, encoder: ImageModel, dataset: Dataset, most: int | None = None) -> Patches:
         """Return an encoder's patch vectors of a dataset's images, unscaled: float32 [n, p, d].
@@ -132,12 +142,12 @@ class Embedder:
                 number of patches.
             DataError: an image can't be decoded.
         """
-        task = self._images(encoder, dataset, "patches")
+        task = self._of_images(encoder, dataset, "patches")
         if most is None:
             info, values = self._vectors_of(task)
             return Patches(info, values, task.ids)
-        cells, given, start = Stored.empty(len(task.ids)), 0, 0
-        with _of_one_shape(task.name):
+        cells, given, start = Stored.empty(len(task.contents)), 0, 0
+        with of_one_shape(task.name):
             for block in self._blocks_of(task, IMAGES_AT_ONCE):
                 given = block.shape[1]
                 cells.put(np.arange(start, start + len(block)), grid(block, most))
@@ -159,9 +169,9 @@ class Embedder:
         """
         if isinstance(model, Encoder):
             model.check_layers()
-            task = self._images(model, dataset, "layers")
+            task: Task = self._of_images(model, dataset, "layers")
         elif isinstance(model, LLM):
-            task = text_task(model, dataset, self.max_tokens, self.device, "layers")
+            task = self._of_texts(model, dataset, "layers")
         else:
             name = info_of(model, "vision").name
             raise LayersMissingError(f"{name}: gives embeddings only, no hidden layers")
@@ -193,6 +203,23 @@ class Embedder:
         place = self._place(self._task_of(model, dataset, output))
         return len(place.lacks(place.holds()))
 
+    def fill(self, model: Model, dataset: Dataset) -> bool:
+        """Compute and store what the store lacks of a model's vectors, and return whether they are in it.
+
+        Arrays, and models that are not cached, are never in it; nothing is computed for them.
+
+        Args:
+            model: an encoder, which embeds the images, or an LLM, which embeds the texts.
+            dataset: the samples.
+
+        Raises:
+            WeightsMissingError, ModelError, DataError: see `images` and `texts`.
+        """
+        if not runs(model):
+            return False
+        task = self._task_of(model, dataset)
+        return self._place(task).shelf is not None and self._filled(task).shelf is not None
+
     def blocks(self, model: Model, dataset: Dataset, rows: int) -> Iterator[Embeddings]:
         """Yield a model's embeddings of this many samples at a time, without holding the others.
 
@@ -218,10 +245,10 @@ class Embedder:
             of = ids[start : start + rows]
             yield Embeddings(info, unit(vectors, of, info.name) if info.params["l2"] else vectors, of)
 
-    def _task_of(self, model: Model, dataset: Dataset, output: Output = "vectors") -> EmbeddingTask:
+    def _task_of(self, model: Model, dataset: Dataset, output: Output = "vectors") -> Task:
         if info_of(model, "vision").side == "text":
-            return text_task(cast("TextModel", model), dataset, self.max_tokens, self.device, output)
-        return self._images(cast("ImageModel", model), dataset, output)
+            return self._of_texts(cast("TextModel", model), dataset, output)
+        return self._of_images(cast("ImageModel", model), dataset, output)
 
     def footprint(self, model: Model) -> Footprint | None:
         """Return about how many bytes embedding with a model takes on its device; None if only it knows."""
@@ -229,31 +256,27 @@ class Embedder:
             return model.footprint(self.device, self.dtype, self.batch_size)
         return model.footprint(self.device, self.dtype, self.max_tokens) if isinstance(model, LLM) else None
 
-    def _images(self, encoder: ImageModel, dataset: Dataset, output: Output) -> EmbeddingTask:
-        return image_task(encoder, dataset, self.batch_size, self.device, output)
+    def _of_images(self, encoder: ImageModel, dataset: Dataset, output: Output) -> ImageTask:
+        return ImageTask(encoder, dataset.samples, output, self.batch_size, self.device)
 
-    def _embeddings(self, tasks: Sequence[EmbeddingTask]) -> Embeddings:
+    def _of_texts(self, llm: TextModel, dataset: Dataset | Sequence[str], output: Output) -> TextTask:
+        return TextTask(llm, texts_of(dataset), output, self.max_tokens, self.device)
+
+    def _embeddings(self, tasks: Sequence[Task]) -> Embeddings:
         task, *beside = tasks
         info, values = self._vectors_of(task, beside)
         return Embeddings(info, unit(values, task.ids, info.name) if info.params["l2"] else values, task.ids)
 
-    def _place(self, task: EmbeddingTask) -> _Place:
-        """Return the place of a task's vectors, as far as the model is known at this moment."""
-        arithmetic = dtype_of(task.model, self.device, self.dtype)
-        key = key_of(task.model, arithmetic, task.output)
-        shelf = None if key is None else self.store.shelf(key)
-        return _Place(task.name, arithmetic, shelf, task.items(key or {}))
+    def _place(self, task: Task) -> Place:
+        return place_of(task, self.store, self.device, self.dtype)
 
-    def _vectors_of(
-        self, task: EmbeddingTask, beside: Sequence[EmbeddingTask] = ()
-    ) -> tuple[ModelInfo, Vectors]:
+    def _vectors_of(self, task: Task, beside: Sequence[Task] = ()) -> tuple[ModelInfo, Vectors]:
         """Return all rows' vectors as stored, computing those that are missing.
 
         While the model is loaded, other tasks of the same model may store their vectors, too.
         """
-        name = task.name
-        if not task.ids:
-            raise InputError(f"{name}: there is nothing to embed")
+        if not task.contents:
+            raise InputError(f"{task.name}: there is nothing to embed")
         place = self._place(task)
         if not place.holds().all() or not (known := place.read()).there.all():
             known = Stored.empty(0)  # or there would be two such arrays at once
@@ -262,16 +285,21 @@ class Embedder:
                 place = self._place(task)
                 if not place.holds().all() or not (known := place.read()).there.all():
                     known = Stored.empty(0)
-                    with loaded(task.model, name, self.device, self.dtype, self.on_load, task.side):
-                        # A model that had to be downloaded is fully known only now.
-                        place = self._place(task)
+                    if (workers := workers_for(place, self.elsewhere)) is not None:
+                        place = self._compute_elsewhere(workers, [task, *beside], place)
                         known = place.read()
-                        self._compute(task, place, known.there, known)
-                        for other in beside:
-                            self._compute_beside(other)
+                        check_arrived(task, known.there, self.store, self.shard_rows)
+                    else:
+                        with self._loaded(task):
+                            # A model that had to be downloaded is fully known only now.
+                            place = self._place(task)
+                            known = place.read()
+                            self._compute(task, place, known.there, known)
+                            for other in beside:
+                                self._compute_beside(other)
         return info_of(task.model, task.side, place.arithmetic), known.values
 
-    def _blocks_of(self, task: EmbeddingTask, rows: int) -> Iterator[Vectors]:
+    def _blocks_of(self, task: Task, rows: int) -> Iterator[Vectors]:
         """Yield all rows' vectors as stored, a block at a time, after computing those that are missing."""
         if self._place(task).shelf is None:
             _, values = self._vectors_of(task)
@@ -290,19 +318,27 @@ class Embedder:
             if not next(place.blocks(start, rows)).there.all():
                 raise ModelError(f"{task.name}: its vectors were stored and can't be read again; {WAY_OUT}")
 
-    def _filled(self, task: EmbeddingTask) -> _Place:
+    def _filled(self, task: Task) -> Place:
         """Return the place of a task's vectors after all are stored."""
         place = self._place(task)
         if not place.holds().all():
             with place.locked():
                 place = self._place(task)
-                if not place.holds().all():
-                    with loaded(task.model, task.name, self.device, self.dtype, self.on_load, task.side):
+                if place.holds().all():
+                    return place
+                if (workers := workers_for(place, self.elsewhere)) is not None:
+                    place = self._compute_elsewhere(workers, [task], place)
+                    check_arrived(task, place.holds(), self.store, self.shard_rows)
+                else:
+                    with self._loaded(task):
                         place = self._place(task)
                         self._compute(task, place, place.holds())
         return place
 
-    def _compute_beside(self, task: EmbeddingTask) -> None:
+    def _loaded(self, task: Task) -> AbstractContextManager[None]:
+        return loaded(task.model, task.name, self.device, self.dtype, self.on_load, task.side)
+
+    def _compute_beside(self, task: Task) -> None:
         place = self._place(task)
         if place.shelf is None:
             return  # the vectors would be lost at once
@@ -313,95 +349,51 @@ class Embedder:
                 self._compute(task, place, there)
 
     def _compute(
-        self, task: EmbeddingTask, place: _Place, there: NDArray[np.bool_], known: Stored | None = None
+        self, task: Task, place: Place, there: NDArray[np.bool_], known: Stored | None = None
     ) -> None:
-        """Store the vectors that are not there, and put them into `known`, if given.
+        """Store the vectors that are not there, and put them into `known`, if given."""
+        rows, tally = place.lacks(there), Tally()
 
-        Each shard is stored while the next one is computed.
-        """
-        name, rows_of = task.name, place.lacks(there)
-        rows = sorted(of[0] for of in rows_of.values())
-        pending: list[tuple[str, Vectors]] = []
-        writes: list[Future[None]] = []
-        writer = ThreadPoolExecutor(1, thread_name_prefix="alignbench-write")
+        def put(row: int, vector: Vectors) -> None:
+            if known is not None:
+                with of_one_shape(task.name):
+                    known.put(rows[row], vector[None])
 
-        def keep() -> None:
-            if pending and place.shelf is not None:
-                items, vectors = [item for item, _ in pending], np.stack([vector for _, vector in pending])
-                if writes:  # at most one shard waits for the disk
-                    writes.pop().result()
-                writes.append(writer.submit(place.shelf.write, items, vectors))
-            pending.clear()
+        shards = (shard.rows for shard in cut(rows, self.shard_rows, len(task.contents)))
+        with self._showing(task, len(rows)):
+            compute(task, place, shards, tally, put=put, advance=self.progress.advance)
+        tally.say(task.model, len(rows))
 
-        self.progress.start(len(rows), f"{name}: {'images' if task.side == 'vision' else 'texts'}")
+    @contextmanager
+    def _showing(self, task: Task, rows: int) -> Iterator[None]:
+        """Show the progress of a task's rows."""
+        self.progress.start(rows, f"{task.name}: {'images' if task.side == 'vision' else 'texts'}")
         try:
-            for of, vectors in task.encode(rows):
-                for row, vector in zip(of, vectors, strict=True):
-                    if pending and pending[0][1].shape != vector.shape:
-                        shapes = sorted({pending[0][1].shape, vector.shape})
-                        raise ModelError(f"{name}: its vectors differ in shape: {shapes}")
-                    item = place.items[row]
-                    if known is not None:
-                        with _of_one_shape(name):
-                            known.put(rows_of[item], vector[None])
-                    pending.append((item, vector))
-                    if len(pending) == rows_per_shard(vector.nbytes):
-                        keep()
-                self.progress.advance(len(of))
+            yield
         finally:
             self.progress.close()
-            with writer:
-                keep()  # what was computed before an error or Ctrl-C is valid
-            for write in writes:
-                write.result()
 
+    def _compute_elsewhere(self, workers: Executor, tasks: Sequence[Task], place: Place) -> Place:
+        """Have workers store the vectors that are not there, and return the place of the first task's."""
+        import torch
 
-@contextmanager
-def _of_one_shape(name: str) -> Iterator[None]:
-    """Name the model whose vectors differ in shape."""
-    try:
-        yield
-    except InputError as error:
-        raise ModelError(f"{name}: its {error}") from error
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """The place of a task's vectors.
-
-    Args:
-        name: the model's name.
-        arithmetic: the dtype's name.
-        shelf: None for a model that can't identify itself: it is not cached.
-        items: the item of each row.
-    """
-
-    name: str
-    arithmetic: str
-    shelf: Shelf | None
-    items: list[str]
-
-    def holds(self) -> NDArray[np.bool_]:
-        """Return which rows' vectors are available."""
-        return np.zeros(len(self.items), dtype=bool) if self.shelf is None else self.shelf.holds(self.items)
-
-    def read(self) -> Stored:
-        """Return the available vectors."""
-        with _of_one_shape(self.name):
-            return Stored.empty(len(self.items)) if self.shelf is None else self.shelf.read(self.items)
-
-    def blocks(self, start: int, rows: int) -> Iterator[Stored]:
-        """Yield the available vectors from a row on, this many at a time; only of a model that is cached."""
-        with _of_one_shape(self.name):
-            yield from () if self.shelf is None else self.shelf.blocks(self.items[start:], rows)
-
-    def lacks(self, there: NDArray[np.bool_]) -> dict[str, list[int]]:
-        """Return the items that are not there, and the rows of each."""
-        rows: dict[str, list[int]] = {}
-        for row in np.flatnonzero(~there).tolist():
-            rows.setdefault(self.items[row], []).append(row)
-        return rows
-
-    def locked(self) -> AbstractContextManager[object]:
-        """Keep other processes from computing the same."""
-        return nullcontext() if self.shelf is None else self.shelf.lock()
+        task, tally = tasks[0], Tally()
+        lacking = [set(of.lacks(of.holds())) for of in (place, *map(self._place, tasks[1:]))]
+        pieces = portions(task.contents, lacking, self.shard_rows)
+        work = EmbeddingWork(
+            tuple(replace(of, contents=()) for of in tasks),
+            self.store.root,
+            self.device,
+            self.dtype,
+            place.arithmetic,
+            torch.get_num_threads(),
+        )
+        with self._showing(task, len(lacking[0])):
+            for _, done in workers.each(work, pieces):
+                tally.add(done.tally)
+                self.progress.advance(done.computed)
+                if self.on_load is not None:
+                    for model, seconds in done.loads:
+                        self.on_load(model, seconds)
+        tally.say(task.model, len(lacking[0]))
+        return self._place(task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,17 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
+@dataclass(slots=True)
+class Limit:
+    """How large a batch may be; it outlives a `Fitting`, so that what one shard has shown holds for the next.
+
+    Args:
+        size: a batch's items times its longest item; None as long as memory was never too short.
+    """
+
+    size: int | None = None
+
+
 class Fitting:
     """A model's function of batches that runs them in smaller parts once memory was too short for one.
 
@@ -25,6 +37,7 @@ class Fitting:
         name: the model's name, for the warning.
         what: what the items are, "images" or "texts".
         length: an item's length: a batch is as large as its items times its longest item.
+        limit: what is known of the memory, and is kept up to date; None if nothing is known.
     """
 
     def __init__(
@@ -33,11 +46,12 @@ class Fitting:
         name: str,
         what: str,
         length: Callable[[Any], int] = lambda item: 1,
+        limit: Limit | None = None,
     ) -> None:
         self._forward = forward
         self._name, self._what = name, what
         self._length = length
-        self._largest: int | None = None  # items times length of a batch that may fit; None for any
+        self._limit = Limit() if limit is None else limit
 
     def __call__(self, batch: Sequence[Any]) -> NDArray[np.float32]:
         """Return the rows of a batch, [b, ...].
@@ -60,9 +74,9 @@ class Fitting:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _count(self, rest: Sequence[Any]) -> int:
-        if self._largest is None:
+        if self._limit.size is None:
             return len(rest)
-        return max(1, self._largest // max(1, *map(self._length, rest)))
+        return max(1, self._limit.size // max(1, *map(self._length, rest)))
 
     def _try(self, part: Sequence[Any]) -> NDArray[np.float32] | None:
         """Return the rows of a batch, or None if memory ran out and the batch can be halved."""
@@ -75,7 +89,7 @@ class Fitting:
 
     def _halve(self, part: Sequence[Any]) -> None:
         half = len(part) // 2
-        self._largest = half * max(1, *map(self._length, part))
+        self._limit.size = half * max(1, *map(self._length, part))
         warnings.warn(
             f"{self._name}: out of memory with {len(part)} {self._what} a batch; it goes on with {half}, "
             "and the vectors stay the same",

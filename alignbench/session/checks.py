@@ -110,6 +110,15 @@ def device_name(text: str, name: str) -> str:
     return text
 
 
+def executor_name(text: str, name: str) -> str:
+    """Return the name of an executor if what it needs is installed."""
+    from importlib.util import find_spec
+
+    if text == "ray" and find_spec("ray") is None:
+        raise ConfigError(f'{name}: workers on a cluster need ray: pip install "alignbench[ray]"')
+    return text
+
+
 def folder_name(text: str, name: str) -> str:
     """Return a text if it can be part of a folder's name."""
     if not text.strip(".") or any(c in r'/\:*?"<>|' or ord(c) < 32 for c in text):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from alignbench.encoders import Encoder
     from alignbench.llms import LLM
+    from alignbench.metrics import Moments
     from alignbench.session.result import Result
     from alignbench.session.running import Steps
     from alignbench.weights.custom import Custom
@@ -94,7 +95,7 @@ class Session(Workbench):
             UnknownNameError: no selected model has this name.
             NotApplicableError: the data have no texts, and the LLM's vectors do not come from a file.
 
-        Example:
+        Examples:
             >>> from alignbench.metrics import Moments
             >>> session = Session(encoders="mini-clip", llms="mini-llama", data="synthetic", n_samples=10)
             >>> parts = session.chunks("mini-clip", "mini-llama", rows=12)
@@ -104,10 +105,40 @@ class Session(Workbench):
         """
         if rows < 1:
             raise InputError(f"rows: expected at least 1, got {rows}")
+        return self._chunks(*self._sides(encoder, llm), rows)
+
+    def moments(self, encoder: str | Encoder | Custom, llm: str | LLM | Custom) -> Moments:
+        """Return the moments of an encoder and an LLM over all samples, without holding their vectors.
+
+        They are taken of fixed shards (`shards` of the options) and merged in a fixed order, by this process
+        or by the workers of a cluster (`executor`): the result has the same bits.
+
+        Args:
+            encoder: one of the selected encoders, or its name.
+            llm: one of the selected LLMs, or its name.
+
+        Raises:
+            UnknownNameError: no selected model has this name.
+            NotApplicableError: the data have no texts, and the LLM's vectors do not come from a file.
+
+        Examples:
+            >>> session = Session(encoders="mini-clip", llms="mini-llama", data="synthetic", n_samples=10)
+            >>> session.moments("mini-clip", "mini-llama").n
+            30
+        """
+        from alignbench.embed.moments import moments_of
+
+        x, y = self._sides(encoder, llm)
+        self.release()  # so that one model is in memory at a time
+        return moments_of(self.embedder, x, y, self.dataset)
+
+    def _sides(
+        self, encoder: str | Encoder | Custom, llm: str | LLM | Custom
+    ) -> tuple[Encoder | Custom, LLM | Custom]:
         x, y = model_named(encoder, self.encoders, "encoder"), model_named(llm, self.llms, "LLM")
         if lacking := self.lacks(name for name, known in self.llms.items() if known is y):
             raise NotApplicableError(lacking)
-        return self._chunks(x, y, rows)
+        return x, y
 
     def _chunks(self, x: Encoder | Custom, y: LLM | Custom, rows: int) -> Iterator[Pair]:
         data, embedder = self.dataset, self.embedder

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from alignbench.embed import Embedder, EmbeddingStore, Progress
     from alignbench.embed.models import Output
+    from alignbench.executors import Executor
     from alignbench.experiments.attention.scores import Subject
     from alignbench.hidden import Layers, Patches
     from alignbench.llms.base import CausalLM
@@ -56,6 +57,11 @@ class Workbench:
         elif wrong := [name for name, value in {**named, "data": data}.items() if value is not None]:
             raise ConfigError(f"{wrong[0]}: set it in the `options` that were passed, which hold all options")
         self.options = options
+        if options.executor == "ray" and options.device.startswith("cuda:"):
+            raise ConfigError(
+                f"{options.spelled('device')}: Ray gives each worker a GPU of its own: leave out the number, "
+                f"or work without Ray ({options.spelled('executor')} local)"
+            )
         self.encoders, self.llms = resolve_models(options)
         self.progress: Progress | None = None
         self.loads: list[tuple[str, float, str]] = []
@@ -170,7 +176,18 @@ class Workbench:
             self.options.batch_size,
             progress=self.progress or SilentProgress(),
             on_load=self._loaded_for("embedding"),
+            shard_rows=self.options.shards,
+            elsewhere=self.executor,
         )
+
+    @cached_property
+    def executor(self) -> Executor | None:
+        """The workers that embed shards of the data; None if this process does."""
+        if self.options.executor == "local":
+            return None
+        from alignbench.executors.on_ray import RayExecutor
+
+        return RayExecutor(gpu=self.options.device in ("auto", "cuda"))
 
     def vision(self, encoder: str | Encoder | Custom) -> Embeddings:
         """Return an encoder's embeddings of the images; its weights are loaded on a cache miss only.

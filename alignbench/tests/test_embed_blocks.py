@@ -10,7 +10,6 @@ import pytest
 import alignbench as ab
 from alignbench.embed import DamagedShardWarning, Embedder
 from alignbench.embed.cache import rows_per_shard
-from alignbench.embed.task import TEXTS_AHEAD
 from alignbench.errors import AlignbenchWarning, InputError, ModelError, UnknownNameError
 from alignbench.metrics import Moments, linear_cka
 from alignbench.projectors.patches import grid
@@ -89,11 +88,9 @@ def test_vectors_of_two_widths_are_an_error_in_either_way(store: EmbeddingStore)
         list(embedder.blocks(Odd(revision="2"), data, 320))
 
 
-def test_texts_are_tokenized_a_part_at_a_time(store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert TEXTS_AHEAD > 10_000  # of usual data, all texts are sorted together
+def test_texts_are_tokenized_a_shard_at_a_time(store: EmbeddingStore) -> None:
     data = drawings(100)
     expected = Embedder(store).texts(FakeLLM(), data).values
-    monkeypatch.setattr("alignbench.embed.task.TEXTS_AHEAD", 30)
     asked: list[int] = []
 
     class Counting(FakeLLM):
@@ -101,7 +98,7 @@ def test_texts_are_tokenized_a_part_at_a_time(store: EmbeddingStore, monkeypatch
             asked.append(len(texts))
             return super().tokenize(texts)
 
-    found = Embedder(type(store)(None)).texts(Counting(), data).values
+    found = Embedder(type(store)(None), shard_rows=30).texts(Counting(), data).values
     assert np.array_equal(found, expected)
     assert asked == [30, 30, 30, 10]
 

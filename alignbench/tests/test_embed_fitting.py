@@ -56,6 +56,21 @@ def test_images_go_on_in_halves_that_last(store: EmbeddingStore) -> None:
     assert [str(one.message) for one in said] == [line.format(16, 8), line.format(8, 4)]
 
 
+def test_what_fits_is_learnt_once_for_all_shards(store: EmbeddingStore) -> None:
+    encoder, data = Small(), drawings(20)
+    with pytest.warns(AlignbenchWarning) as said:
+        found = Embedder(store, batch_size=10, shard_rows=10).images(encoder, data)
+    assert np.array_equal(found.values, expected_images(data))
+    assert encoder.batches == [0, 5, 5, 5, 5]
+    assert len(said) == 1
+    llm = SmallLLM()
+    llm.fits = 100
+    with pytest.warns(AlignbenchWarning) as said:
+        texts = Embedder(store, shard_rows=10).texts(llm, data)
+    assert np.array_equal(texts.values, expected_texts(data))
+    assert len(said) == 1
+
+
 def test_texts_keep_to_the_tokens_that_fit(store: EmbeddingStore) -> None:
     llm, data = SmallLLM(), drawings(20)
     with pytest.warns(AlignbenchWarning, match=r"^fake-llm: out of memory with \d texts a batch"):

@@ -142,7 +142,8 @@ def test_the_plan_says_what_a_large_model_takes(
     assert model.place == said
     options: Any = SimpleNamespace(config=SimpleNamespace(origin=("packaged",)))
     data: Any = Drawings(["90 drawings"] * 90)
-    lines = plan(options, data, [model], 3, 60.0, 120, gpus="each of 2 workers uses one of 2 GPUs, in turn")
+    gpus_shared = ("gpus", "each of 2 workers uses one of 2 GPUs, in turn")
+    lines = plan(options, data, [model], 3, 60.0, 120, notes=[gpus_shared])
     assert f"model  l: pretrained, {model.todo}{said}" in lines
-    assert "gpus   each of 2 workers uses one of 2 GPUs, in turn" in lines
+    assert f"gpus   {gpus_shared[1]}" in lines
     assert not any(line.startswith("gpus") for line in plan(options, data, [model], 3, 60.0))

@@ -55,6 +55,25 @@ class RunOptions:
     batch_size = Option[int](
         help="images per forward pass", kind="integer", group="run", metavar="N", default=32, least=1
     )
+    executor = Option[str](
+        help="who embeds: local, this process, or ray, the workers of a Ray cluster (extra `ray`)",
+        group="run",
+        metavar="WHERE",
+        default="local",
+        choices=of_module("alignbench.executors", "EXECUTORS"),
+        check=checks.executor_name,
+        shapes_scores=False,
+    )
+    shards = Option[int](
+        help="samples in a shard of the data: batches of texts and lost work don't reach across",
+        kind="integer",
+        group="run",
+        metavar="N",
+        default=1024,
+        least=1,
+        label="Samples in a shard",
+        most=100_000,
+    )
     seed = Option[int](
         help="seed of sampling, splits and permutations (default: 42)",
         kind="integer",
