@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,7 @@ def rows(out: str) -> dict[str, list[str]]:
 def test_accepted_and_refused_models_have_a_row(capsys: pytest.CaptureFixture[str]) -> None:
     for only in ("vit_mae", "bart", "test_efficientnet", "gemma3#"):
         families.main(["--only", only])
+    assert logging.getLogger("any").isEnabledFor(logging.WARNING)
     found = rows(capsys.readouterr().out)
     assert found["vit_mae"][:5] == ["vit_mae", "cls, mean", "5", "16 × 32", "yes"]
     assert found["test_efficientnet"][:2] == ["timm", "pooler, mean"]

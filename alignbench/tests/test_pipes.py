@@ -89,4 +89,5 @@ def test_a_shard_of_the_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     pipe(shelf.folder / "key.json")
     assert in_time(lambda: main(["cache", "--cache-dir", str(tmp_path), "size"])) == 0
     with pytest.warns(DamagedShardWarning, match="not a regular file"):
-        assert in_time(lambda: EmbeddingStore(tmp_path).shelf({"source": "a"}).read(items)) == {}
+        found = in_time(lambda: EmbeddingStore(tmp_path).shelf({"source": "a"}).read(items))
+    assert not found.there.any()

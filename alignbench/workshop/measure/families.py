@@ -10,6 +10,7 @@ import argparse
 import logging
 import tempfile
 import warnings
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -44,14 +45,25 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m alignbench.measure families", description=__doc__)
     parser.add_argument("--only", help="the models whose names contain this")
     only = parser.parse_args(argv).only or ""
-    warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
-    with tempfile.TemporaryDirectory() as place:
+    with _silence(), tempfile.TemporaryDirectory() as place:
         kinds = {"encoders": _encoders, "VLMs": _vlms, "LLMs": _llms, "timm's encoders": _timm}
         for title, rows in kinds.items():
             found = list(rows(Path(place), only))
             if found:
                 print(f"\n{title}\n\n{table(list(HEAD), found)}", flush=True)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Leave out what the libraries say about checkpoints without training."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _encoders(place: Path, only: str) -> Iterator[list[str]]:
