@@ -112,6 +112,7 @@ def _entry_points(path: tuple[str, ...]) -> EntryPoints:
 def unknown(noun: str, name: str, known: object) -> str:
     """Return the message for an unknown name: the closest name first, then all names."""
     names = sorted(cast("dict[str, object]", known))
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    begun = [known for known in names if name and known.startswith(name)]  # "smollm2" is "smollm2-135m"
+    close = begun or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return f"unknown {noun} {name!r}.{hint} Known: {', '.join(names) or 'none'}"

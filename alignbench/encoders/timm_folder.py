@@ -60,11 +60,12 @@ class TimmArchitecture:
             ConfigError: the text has another form.
             ModelError: timm has no such architecture.
         """
+        expected = "expected timm:NAME, perhaps with +mean= or other preprocessing at its end"
+        if not spec.startswith("timm:"):
+            raise ConfigError(f"--arch {spec}: {expected}, such as timm:resnet50")
         parsed = parse_spec(spec, "architecture", ())
         if parsed.kind != "timm" or parsed.detail:
-            raise ConfigError(
-                f"--arch {spec}: expected timm:NAME, perhaps with +mean= or other preprocessing at its end"
-            )
+            raise ConfigError(f"--arch {spec}: {expected}")
         check_architecture(parsed.target.partition(".")[0], "--arch")
         return cls(parsed.target, parse_pixels(parsed.pixels, spec))
 

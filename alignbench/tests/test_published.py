@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from alignbench.errors import DataError, InputError
+from alignbench.errors import DataError, InputError, ModelError
 from alignbench.experiments.validity.links import from_table
 from alignbench.experiments.validity.published import PUBLISHED, Published, table_of
 from alignbench.experiments.validity.published.ceiling import ceilings
 from alignbench.experiments.validity.published.claims import Claim, judge_claim, monomials
+from alignbench.experiments.validity.published.fill import fill
 from alignbench.experiments.validity.published.judge import judge
 from alignbench.experiments.validity.published.record import scores_of
 from alignbench.experiments.validity.published.words import said
@@ -336,6 +338,47 @@ def test_what_is_wrong_with_a_table_in_blocks_is_told(
 def test_blocks_are_never_read_as_one(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"it has 2 blocks \(A, B\), whose values can't be pooled"):
         from_table(written(tmp_path, str))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("encoder,family,metric_a,performance_b\n", "it has a header and no rows"),
+        (
+            "encoder,family,performance_b\na,x,1\nb,x,2\nc,y,4\n",
+            "no column begins with 'metric_', so nothing can be correlated; --fill computes our scores",
+        ),
+    ],
+)
+def test_a_table_that_can_say_nothing_is_refused(text: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text(text, encoding="utf-8")
+    about = table_of(path)
+    with pytest.raises(DataError, match=rf"own\.csv: {says}"):
+        judge(about, about.blocks())
+
+
+def no_weights(spec: str) -> Any:
+    raise ModelError(f"there is no {spec}")
+
+
+@pytest.mark.parametrize(
+    ("specs", "error", "says"),
+    [
+        (("", "", ""), DataError, "--fill: own.csv has no column 'spec'"),
+        (("x", "y", ""), ModelError, "0 of 3 encoders of own.csv could be scored, and 3 are needed;"),
+    ],
+)
+def test_a_table_that_cannot_be_filled_is_no_empty_result(
+    specs: tuple[str, ...], error: type[Exception], says: str, tmp_path: Path
+) -> None:
+    named = enumerate(zip("abc", specs, strict=True))
+    rows = "".join(f"{name},f,{spec},{i},{i}\n" for i, (name, spec) in named)
+    path = tmp_path / "own.csv"
+    path.write_text(f"encoder,family,spec,metric_a,performance_b\n{rows}", encoding="utf-8")
+    about = table_of(path)
+    with pytest.raises(error, match=re.escape(says)):
+        fill(about.blocks(), no_weights, 0, about.title)
 
 
 def test_a_table_without_scores_still_has_its_ceiling(tmp_path: Path) -> None:

@@ -10,8 +10,12 @@ import pytest
 from alignbench.config import SCHEMA, load_config, read_yaml
 from alignbench.errors import ConfigError, UnknownNameError
 from alignbench.paths import cache_home, exists, is_dir, is_file, user_path
-from alignbench.registry import Registry
+from alignbench.registry import Registry, unknown
 from alignbench.schema import complaint
+
+
+def test_a_name_that_was_begun_is_the_one_that_begins_so() -> None:
+    assert "Did you mean 'smollm2-135m'?" in unknown("LLM", "smollm2", {"smollm3": 1, "smollm2-135m": 2})
 
 
 def test_an_unknown_name_is_answered_with_the_closest() -> None:

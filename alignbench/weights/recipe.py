@@ -90,6 +90,11 @@ def folder_source(target: str, *, allow_pickle: bool = False) -> FolderSource:
         WeightsMissingError: it does not exist.
     """
     folder = user_path(target, "a model folder")
+    if folder.is_file() and not target.endswith(".npy"):
+        raise WeightsMissingError(
+            f"{target} is a file, and a folder is expected; `alignbench convert {target} --arch timm:NAME "
+            "--to DIR` makes one of the weights of a model of timm"
+        )
     if not is_dir(folder):
         hub = (
             f"; for the Hub, write hf:{target}" if looks_like_path(target) and target.count("/") == 1 else ""

@@ -40,7 +40,7 @@ def of_filled_table(bench: Bench, llm: LLM | Custom) -> list[Score]:
 
     about, seed = table_of(bench.option("table")), bench.option("seed")
     whole = about.blocks()
-    filled = fill(whole, lambda spec: bench.pair_of(bench.encoder(spec), llm), seed)
+    filled = fill(whole, lambda spec: bench.pair_of(bench.encoder(spec), llm), seed, about.title)
     judgement = judge(about, filled.blocks, whole=whole, left_out=filled.left_out, seed=seed)
     return scores_of(judgement, filled.pairs, llm=llm.info.label, seed=seed)
 

@@ -200,6 +200,8 @@ def _rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     for line, cells in rows:
         if len(cells) != len(header):
             raise DataError(f"{path.name}: line {line}: expected {len(header)} cells, got {len(cells)}")
+    if not rows:
+        raise DataError(f"{path.name}: it has a header and no rows; expected one row per encoder")
     return header, rows
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignbench.errors import AlignbenchError
+from alignbench.errors import AlignbenchError, DataError, ModelError
 from alignbench.experiments.validity.study_cells import PREDICTORS, CellSettings, metric_values
 from alignbench.experiments.validity.table import FEWEST, complete_values
 
@@ -37,19 +37,26 @@ class Filled:
     pairs: Mapping[str, Pair]
 
 
-def fill(blocks: Mapping[str, Table], pair_of: Callable[[str], Pair], seed: int) -> Filled:
+def fill(blocks: Mapping[str, Table], pair_of: Callable[[str], Pair], seed: int, where: str) -> Filled:
     """Return the blocks with our metrics as further scores of those encoders whose weights can be had.
 
     Args:
         blocks: block -> its encoders, with the specs of their weights.
         pair_of: returns the embeddings of the encoder of a spec with the LLM.
         seed: the seed of the metrics' splits.
+        where: the table, for errors.
+
+    Raises:
+        DataError: the table names no weights.
+        ModelError: the weights of fewer than three encoders can be had.
     """
     specs = {
         name: spec
         for table in blocks.values()
         for name, spec in zip(table.encoders, table.specs or [""] * len(table.encoders), strict=True)
     }
+    if not any(specs.values()):
+        raise DataError(f"--fill: {where} has no column 'spec' that names the weights of its encoders")
     pairs: dict[str, Pair] = {}
     left_out: dict[str, str] = {}
     for name, spec in specs.items():
@@ -60,8 +67,12 @@ def fill(blocks: Mapping[str, Table], pair_of: Callable[[str], Pair], seed: int)
             pairs[name] = pair_of(_named(len(pairs) + len(left_out), name, spec))
         except AlignbenchError as error:
             left_out[name] = str(error)
-    if not pairs:
-        return Filled({}, left_out, {})
+    if len(pairs) < FEWEST:
+        name = next(name for name in left_out if specs[name])
+        raise ModelError(
+            f"--fill: {len(pairs)} of {len(specs)} encoders of {where} could be scored, and {FEWEST} are "
+            f"needed; the first that could not is {name!r}: {left_out[name]}"
+        )
     settings = CellSettings(seed=seed, width=min(pair.x.dim for pair in pairs.values()))
     values = {name: metric_values(pair, settings) for name, pair in pairs.items()}
     tables = {}

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alignbench.errors import DataError
 from alignbench.experiments.validity.links import validity
 from alignbench.experiments.validity.published.ceiling import ceilings
 from alignbench.experiments.validity.published.claims import judge_claim
+from alignbench.experiments.validity.table import METRIC_PREFIX
 from alignbench.stats.pooled import pooled_correlations
 
 if TYPE_CHECKING:
@@ -84,7 +86,13 @@ def judge(
 
     Raises:
         InputError: values are not finite, or shapes don't match.
+        DataError: the table has neither scores nor several blocks, so it says nothing.
     """
+    if len(blocks) == 1 and not any(table.metrics for table in blocks.values()):
+        raise DataError(
+            f"{about.title}: no column begins with {METRIC_PREFIX!r}, so nothing can be correlated; --fill "
+            "computes our scores of the encoders whose weights a column 'spec' names"
+        )
     scored = {block: table for block, table in blocks.items() if table.metrics}
     return Judgement(
         about=about,
