@@ -203,7 +203,8 @@ def test_hostile_and_foreign_files_are_refused_in_one_line(
 def test_wrong_arguments_are_refused_in_one_line(
     tmp_path: Path, said: Callable[..., tuple[int, str, str]]
 ) -> None:
-    file, full = tmp_path / "w.pt", tmp_path / "full"
+    file, full, empty = tmp_path / "w.pt", tmp_path / "full", tmp_path / "empty.pt"
+    empty.touch()
     model, wrong = network(VIT), np.zeros((2, 7), dtype=np.float32)
     torch.save(model.state_dict(), file)
     full.mkdir()
@@ -217,7 +218,8 @@ def test_wrong_arguments_are_refused_in_one_line(
         ((file, "--arch", "resnet18"), "--arch resnet18: expected timm:NAME"),
         ((file, "--arch", f"timm:{VIT}+size=3"), "expected +mean"),
         ((file, "--arch", f"timm:{NET}"), "as timm:test_efficientnet (behind"),
-        ((tmp_path / "none.pt", "--arch", f"timm:{VIT}"), "No such file"),
+        ((tmp_path / "none.pt", "--arch", f"timm:{VIT}"), "there is no such file"),
+        ((empty, "--arch", f"timm:{VIT}"), "it is empty; copy it again"),
         ((file, "--arch", f"timm:{VIT}", "--to", tmp_path / "to", "--reference", file), "expected an .npz"),
     ]
     for name, changed, words in (

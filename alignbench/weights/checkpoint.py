@@ -25,6 +25,10 @@ def read_checkpoint(file: Path) -> dict[str, torch.Tensor]:
     Raises:
         ModelError: it can't be read, would run code, or holds no tensors by name.
     """
+    if not file.exists():
+        raise ModelError(f"{file}: there is no such file")
+    if file.is_file() and file.stat().st_size == 0:
+        raise ModelError(f"{file}: it is empty; copy it again")
     if file.suffix == ".safetensors":
         return read_tensors([file])
     held = unpickled(file)
