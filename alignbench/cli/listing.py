@@ -120,8 +120,8 @@ def _models(
     counted = "vision tower" if noun == "encoder" else "LLM without its head"
     return [
         *table(head, rows, numbers=("width", "params", "size")),
-        f"params: of the {counted}; size: of the weight files that are here or would be downloaded; "
-        f"{_UNKNOWN}: unknown",
+        f"width, params: of the {counted}; size: of the weight files that are here or would be downloaded;",
+        f"here: whether the weights are on this machine; {_UNKNOWN}: unknown",
         *to_install,
     ]
 
