@@ -41,6 +41,7 @@ _COLUMNS = {
     "p": "p = how often shuffled pairs do as well",
     "in type": "in type = p with pairs shuffled only within each data type",
 }
+_FEW_COMMANDS = 3  # more would stand between the answer and its report
 
 
 def terminal_table(
@@ -217,10 +218,13 @@ def _predicted(prediction: Prediction | None) -> list[str]:
 
 
 def _not_drawn(drawn: Collection[str]) -> str:
-    """Return the figures that were not drawn, with the commands that draw them."""
+    """Return the figures that were not drawn, with the commands that draw them if these are few."""
     missing = not_drawn(drawn)
     if not missing:
         return ""
+    if len(missing) > _FEW_COMMANDS:
+        figures = sum(map(len, missing.values()))
+        return f"{figures} figures belong to other experiments; summary and report name their commands"
     commands = (
         f"{command}: {', '.join(f'{figure}{needs_of(figure)}' for figure in figures)}"
         for command, figures in missing.items()

@@ -11,6 +11,7 @@ import pytest
 
 from alignbench.experiments.e2e.figures import metric_vs_e2e
 from alignbench.findings import Findings
+from alignbench.plots import FIGURES
 from alignbench.show import summary_markdown, terminal_table, write_run
 from alignbench.stats import correlations
 from alignbench.stats.prediction import Prediction, paradox_of, predicts, worth
@@ -20,6 +21,7 @@ from alignbench.ui.results import _predicted
 from alignbench.ui.tables import pair_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from alignbench.types import Score
@@ -129,12 +131,18 @@ def test_the_terminal_says_what_was_found_and_what_a_guesser_finds() -> None:
 @pytest.mark.slow
 def test_the_terminal_and_the_page_name_what_was_not_drawn(tmp_path: Path) -> None:
     run, scores = make_run(THREE, ("mini-llama",)), recorded(THREE)
-    lines = " ".join(
-        line.strip() for line in terminal_table(Findings.of(scores, run), figures=["cka_comparison"])
-    )
+
+    def told(figures: Sequence[str]) -> str:
+        return " ".join(map(str.strip, terminal_table(Findings.of(scores, run), figures=figures)))
+
+    few = {"elas_matrix", "intra_modal_similarity", "e2e_retrieval", "metric_vs_e2e"}
+    lines = told([*set(FIGURES.names()) - few])
     assert "alignbench elas: elas_matrix;" in lines
     assert "intra_modal_similarity (takes two encoders or two LLMs)" in lines
     assert "alignbench e2e: e2e_retrieval, metric_vs_e2e" in lines
+    assert f"{len(FIGURES.names()) - 1} figures belong to other experiments; summary" in told(
+        ["cka_comparison"]
+    )
     assert "not drawn" not in " ".join(terminal_table(Findings.of(scores, run)))
     summary = plain(summary_markdown(Findings.of(scores, run), ["cka_comparison.png"]))
     assert "- alignbench elas: elas_matrix" in summary
