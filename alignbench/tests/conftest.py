@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alignbench.cli import main as run_command
 from alignbench.embed import EmbeddingStore
-from alignbench.tests import speed_projects
+from alignbench.tests import speed_projects, stores
 from alignbench.tests.toys import CONFTEST, copy_benchmarks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from alignbench.embed import Shelf
 
 HERE = Path(__file__).parent
 # A dependency's next release may deprecate what works today: that is news, and no newcomer's red test.
@@ -159,3 +162,27 @@ def vision_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
         return folders[family]
 
     return folder
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command; returns its exit status and what it printed."""
+
+    def run(*argv: str) -> tuple[int, str, str]:
+        try:
+            status = run_command(argv)
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    """A shelf with eight vectors in two shards."""
+    shelf = EmbeddingStore(tmp_path).shelf(stores.KEY)
+    shelf.write(stores.items(4), stores.vectors(4))
+    shelf.write(stores.items(4, 4), stores.vectors(4, 4))
+    return shelf

@@ -13,6 +13,7 @@ import pytest
 
 from alignbench.errors import AlignbenchError
 from alignbench.tests import tiny_models as tiny
+from alignbench.tests import tiny_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,7 +136,7 @@ def tokens(change: Callable[[dict[str, Any]], object]) -> Damage:
 
 def more_words(folder: Path) -> None:
     """Give the tokenizer more words than there are vectors, the last of them one of the texts."""
-    made = tiny.tokenizer()
+    made = tiny_texts.tokenizer()
     made.add_tokens([*(f"<x{i}>" for i in range(150)), "line chart"])
     made.save_pretrained(folder)
 

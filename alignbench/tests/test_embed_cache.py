@@ -18,33 +18,11 @@ import numpy as np
 import pytest
 
 from alignbench.embed import DamagedShardWarning, EmbeddingStore, Shelf, default_root
-from alignbench.embed.index import parsed
 from alignbench.errors import AlignbenchWarning, ConfigError, InputError
+from alignbench.tests.stores import KEY, assert_holds, index_of, items, shards, vectors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-KEY = {"source": "a", "dtype": "float32"}
-
-
-def items(n: int, start: int = 0) -> list[str]:
-    return [hashlib.sha256(str(i).encode()).hexdigest() for i in range(start, start + n)]
-
-
-def vectors(n: int, start: int = 0) -> NDArray[np.float32]:
-    return np.array([[i, i / 3, -i] for i in range(start, start + n)], dtype=np.float32)
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    shelf = EmbeddingStore(tmp_path).shelf(KEY)
-    shelf.write(items(4), vectors(4))
-    shelf.write(items(4, 4), vectors(4, 4))
-    return shelf
-
-
-def shards(shelf: Shelf) -> list[Path]:
-    return sorted(shelf.folder.glob("*.safetensors"))
 
 
 def found_in(shelf: Shelf, wanted: list[str]) -> dict[str, NDArray[np.float32]]:
@@ -53,19 +31,6 @@ def found_in(shelf: Shelf, wanted: list[str]) -> dict[str, NDArray[np.float32]]:
     in_blocks = [row for block in shelf.blocks(wanted, 3) for row in (*block.there,)]
     assert stored.there.tolist() == in_blocks == shelf.holds(wanted).tolist()
     return {item: stored.values[i] for i, item in enumerate(wanted) if stored.there[i]}
-
-
-def assert_holds(shelf: Shelf, n: int, start: int = 0) -> None:
-    stored = shelf.read(items(n, start))
-    assert stored.there.all()
-    assert np.array_equal(stored.values, vectors(n, start))
-
-
-def index_of(shelf: Shelf) -> dict[str, list[str]]:
-    """Return what the index says: shard -> items."""
-    records, whole = parsed((shelf.folder / "index.bin").read_bytes())
-    assert whole
-    return {record.shard: [row.tobytes().hex() for row in record.items] for record in records}
 
 
 def test_what_is_written_is_read_in_any_order_and_by_anybody(shelf: Shelf) -> None:

@@ -12,19 +12,11 @@ import pytest
 
 from alignbench.embed import EmbeddingStore, Shelf
 from alignbench.embed.index import Record, digests
-from alignbench.tests.test_embed_cache import KEY, assert_holds, index_of, items, shards, vectors
+from alignbench.tests.stores import KEY, assert_holds, index_of, items, shards, vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    shelf = EmbeddingStore(tmp_path).shelf(KEY)
-    shelf.write(items(4), vectors(4))
-    shelf.write(items(4, 4), vectors(4, 4))
-    return shelf
 
 
 def index_saying(content: dict[str, list[str]]) -> bytes:

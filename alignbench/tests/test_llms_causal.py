@@ -13,6 +13,7 @@ from torch.nn import functional
 from alignbench.errors import ModelError
 from alignbench.llms import resolve
 from alignbench.tests import tiny_models as tiny
+from alignbench.tests import tiny_texts
 from alignbench.weights.loading import quiet
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def test_answers_are_the_likeliest_tokens_whatever_is_asked_beside(
 
 def test_tied_embeddings_are_the_head(tmp_path: Path) -> None:
     config = hf.LlamaConfig(**tiny.TEXT, tie_word_embeddings=True)
-    folder = tiny.save(tiny.scattered(hf.LlamaForCausalLM(config)), tmp_path / "tied", tiny.tokenizer())
+    folder = tiny.save(tiny.scattered(hf.LlamaForCausalLM(config)), tmp_path / "tied", tiny_texts.tokenizer())
     model = causal(folder).decoder.model
     assert model.lm_head.weight.data_ptr() == model.get_input_embeddings().weight.data_ptr()
 

@@ -15,7 +15,7 @@ from tokenizers import processors
 from alignbench.errors import DataError, ModelError
 from alignbench.llms import resolve
 from alignbench.llms.decoder import masked_mean
-from alignbench.tests import own_texts
+from alignbench.tests import own_texts, tiny_texts
 from alignbench.tests import tiny_models as tiny
 from alignbench.weights.precision import Precision
 from alignbench.weights.tokenizer import SentencePieceTokenizer
@@ -163,7 +163,7 @@ def test_a_text_without_tokens_is_an_error_not_a_vector(
     folders: Callable[[str], Path], tmp_path: Path
 ) -> None:
     folder = tiny.llama(tmp_path / "model")
-    bare = tiny.tokenizer()
+    bare = tiny_texts.tokenizer()
     bare.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
     bare.save_pretrained(folder)
     with pytest.raises(DataError, match="makes no token of text 1"):

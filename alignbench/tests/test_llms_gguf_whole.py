@@ -18,6 +18,7 @@ from alignbench.llms.gguf_header import read_header
 from alignbench.llms.gguf_model import llama3_factors
 from alignbench.llms.gguf_parts import join
 from alignbench.tests import tiny_models as tiny
+from alignbench.tests import tiny_texts
 from alignbench.tests.tiny_gguf import tensors_of, write_gguf
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ def test_a_tokenizer_beside_the_file_is_not_taken(llama: Path, tmp_path: Path) -
     alone.load("cpu", "float32")
     (tmp_path / "b").mkdir()
     beside = write_gguf(tmp_path / "b" / "y.gguf", llama)
-    tiny.tokenizer(40).save_pretrained(tmp_path / "b")
+    tiny_texts.tokenizer(40).save_pretrained(tmp_path / "b")
     (tmp_path / "b" / "adapter_config.json").write_text("{}", encoding="utf-8")
     other: Any = resolve(f"gguf:{beside}")
     other.load("cpu", "float32")

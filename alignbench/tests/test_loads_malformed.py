@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from alignbench import cli, encoders, llms
 from alignbench.errors import AlignbenchError, ModelError
 from alignbench.tests import tiny_models as tiny
+from alignbench.tests import tiny_texts
 from alignbench.tests.damaged_models import (
     CONFIG,
     DEEP,
@@ -353,7 +354,7 @@ def test_a_quantized_model_says_so_before_anything_is_loaded(
 def test_a_padding_token_without_a_vector_is_not_used(folders: Callable[[str], Path], tmp_path: Path) -> None:
     sound: Any = llms.resolve(str(folders("llama")))
     folder = shutil.copytree(folders("llama"), tmp_path / "model")
-    made = tiny.tokenizer()
+    made = tiny_texts.tokenizer()
     made.add_tokens([f"<x{i}>" for i in range(150)])
     made.pad_token = "<x149>"
     made.save_pretrained(folder)

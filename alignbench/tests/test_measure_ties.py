@@ -9,8 +9,8 @@ import pytest
 
 from alignbench.stats import joint_of_deletions, tie_groups
 from alignbench.workshop.measure import ties
-from alignbench.workshop.measure._sections import template, with_section, with_sections_of
 from alignbench.workshop.measure.calibration import PAGE
+from alignbench.workshop.sections import template, with_section, with_sections_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tracemalloc
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from alignbench.experiments.many import SAMPLE_ROWS
 from alignbench.memory import available_memory, check_room, is_out_of_memory
 from alignbench.metrics import METRICS, Metric
 from alignbench.stats import evaluate
+from alignbench.tests import traced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,20 +36,14 @@ def peak(name: str, n: int, **how: Any) -> int:
         evaluate(metric, x, y if metric.two_sided else None, labels=labels, n_permutations=3, **how)
 
     call()  # what is imported on first use counts for no metric
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    return traced.peak(call)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DECLARED)
 def test_a_metric_holds_as_many_matrices_as_it_declares(name: str) -> None:
-    squares = (
-        (peak(name, 600) - peak(name, 400)) / 8 / (600**2 - 400**2)
-    )  # above DRAWN_UP_TO, where memory counts
+    few, many = 400, 600  # both above DRAWN_UP_TO, so that both take the way of many rows
+    squares = (peak(name, many) - peak(name, few)) / 8 / (many**2 - few**2)
     assert 0.6 * METRICS.get(name).squares < squares < 1.2 * METRICS.get(name).squares
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import tracemalloc
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
@@ -27,6 +26,7 @@ from alignbench.metrics.distances import Points, rounding_of, squared_distances
 from alignbench.metrics.kernels import doubly_centered, rbf_kernel
 from alignbench.metrics.procrustes import narrow
 from alignbench.metrics.rsa import average_ranks
+from alignbench.tests.traced import peak
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,15 +133,6 @@ def test_a_kernel_is_the_same_in_place() -> None:
         assert np.array_equal(rbf_kernel(before, 0.7, median, out=before), kernel)
         centered = doubly_centered(kernel)
         assert np.array_equal(doubly_centered(kernel, out=kernel), centered)
-
-
-def peak(work: Callable[[], object]) -> int:
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(("score", "squares"), [(rbf_cka, 3.1), (rsa, 4.1)])

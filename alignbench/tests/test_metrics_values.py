@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +14,7 @@ from alignbench.metrics.checks import as_matrix, centered_beside, check_varies, 
 from alignbench.metrics.distances import CLOSE, unit_rounding
 from alignbench.metrics.nearest import cosine_neighbors
 from alignbench.metrics.retrieval import TIE, first_hit
+from alignbench.tests.traced import peak
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,15 +192,6 @@ def test_shared_neighbors_are_the_same_from_sparse_and_from_dense_weights(
     monkeypatch.setattr(nearest, "GRAM_LIMIT", 10)
     assert a.shared(b) == pytest.approx(dense, rel=1e-14)
     assert dense == pytest.approx((a.dense() * b.dense()).sum(), rel=1e-14)
-
-
-def peak(work: Callable[[], object]) -> int:
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def test_neighbors_need_no_more_memory_than_one_matrix_of_products(monkeypatch: pytest.MonkeyPatch) -> None:

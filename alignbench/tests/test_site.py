@@ -15,7 +15,7 @@ from alignbench.findings import FLAGS
 from alignbench.metrics import METRICS
 from alignbench.options import OPTIONS
 from alignbench.plots import FIGURES
-from alignbench.workshop.measure._sections import DOCS
+from alignbench.workshop.sections import DOCS
 from alignbench.workshop.site import CONFIG, TUTORIAL, main, write_pages
 from alignbench.workshop.site.reference import reference_pages
 

@@ -10,6 +10,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from alignbench.tests import tiny_models as tiny
+from alignbench.tests import tiny_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,7 +105,7 @@ def text_config(model_type: str) -> Any:
 def plain(model_type: str, folder: Path) -> Path:
     """Write a language model without another tower."""
     model = getattr(hf, f"{PLAIN[model_type][0]}ForCausalLM")(text_config(model_type))
-    return tiny.save(tiny.scattered(model), folder, tiny.tokenizer())
+    return tiny.save(tiny.scattered(model), folder, tiny_texts.tokenizer())
 
 
 def whole(model_type: str, folder: Path) -> Path:
@@ -132,7 +133,9 @@ def whole(model_type: str, folder: Path) -> Path:
 
 
 def gpt2(folder: Path) -> Path:
-    return tiny.save(tiny.scattered(hf.GPT2LMHeadModel(hf.GPT2Config(**_GPT2))), folder, tiny.tokenizer())
+    return tiny.save(
+        tiny.scattered(hf.GPT2LMHeadModel(hf.GPT2Config(**_GPT2))), folder, tiny_texts.tokenizer()
+    )
 
 
 def internlm3(folder: Path) -> Path:
@@ -145,7 +148,7 @@ def internlm3(folder: Path) -> Path:
 def written(model_type: str, folder: Path) -> Path:
     """Write a checkpoint of any model_type that the tests know."""
     if model_type in OTHERS:
-        return tiny.save(tiny.scattered(OTHERS[model_type]()), folder, tiny.tokenizer())
+        return tiny.save(tiny.scattered(OTHERS[model_type]()), folder, tiny_texts.tokenizer())
     own = {**tiny.LLMS, "gpt2": gpt2, "internlm3": internlm3}
     if model_type in own:
         return own[model_type](folder)

@@ -14,9 +14,10 @@ import torch
 import transformers
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from alignbench.encoders import resolve
+from alignbench.tests import tiny_texts
+from alignbench.tests.tiny_texts import text_tower_tokenizer, tokenizer
 from alignbench.weights.loading import quiet
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+TEXTS = tiny_texts.TEXTS
 VISION: dict[str, Any] = {
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -41,13 +43,6 @@ TEXT: dict[str, Any] = {
     "vocab_size": 160,
     "max_position_embeddings": 256,
 }
-TEXTS = [
-    "a bar chart with five red bars",
-    "pie",
-    "the table lists three rows and four columns of numbers, the largest of them is ninety",
-    "a document with an introduction",
-    "line chart",
-]
 
 
 def images(n: int = 5, seed: int = 0) -> list[Image.Image]:
@@ -93,31 +88,6 @@ def edit_config(folder: Path, **changes: Any) -> None:
     path = folder / "config.json"
     config = {**json.loads(path.read_text(encoding="utf-8")), **changes}
     path.write_text(json.dumps({k: v for k, v in config.items() if v is not None}), encoding="utf-8")
-
-
-def tokenizer(size: int = 150) -> Any:
-    """Return a byte-pair tokenizer of these texts, with a beginning-of-text token and no padding token."""
-    inner = Tokenizer(models.BPE(unk_token="<unk>"))
-    inner.normalizer = normalizers.NFKC()
-    inner.pre_tokenizer = pre_tokenizers.Split(Regex(r"\s+"), "removed")
-    inner.train_from_iterator(
-        TEXTS,
-        trainers.BpeTrainer(vocab_size=size, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False),
-    )
-    inner.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    fast: Any = transformers.PreTrainedTokenizerFast
-    return fast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
-
-
-def text_tower_tokenizer(length: int) -> Any:
-    """Return a tokenizer as text towers have: it ends a text with `</s>` and can pad."""
-    made = tokenizer()
-    made.backend_tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
-    )
-    made.pad_token = "</s>"
-    made.model_max_length = length
-    return made
 
 
 def made_once(make: Callable[[Path], Path]) -> Callable[[Path], Path]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import transformers
 
 from alignbench.tests import tiny_models as tiny
+from alignbench.tests import tiny_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -66,7 +67,7 @@ MAKERS: Mapping[str, Callable[[Path], Path]] = {
     "metaclip2": _made(
         lambda: _two_sided("MetaClip2", _TOKENS, projection_dim=20),
         cropping,
-        lambda: tiny.text_tower_tokenizer(20),
+        lambda: tiny_texts.text_tower_tokenizer(20),
     ),
     "clip_vision": _made(lambda: hf.CLIPVisionModel(hf.CLIPVisionConfig(**tiny.VISION)), cropping),
     "chinese_clip": _made(

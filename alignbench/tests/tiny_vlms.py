@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from alignbench.encoders import resolve
 from alignbench.llms import resolve as resolve_llm
 from alignbench.tests import tiny_models as tiny
+from alignbench.tests import tiny_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -180,7 +181,7 @@ def vlm(name: str, folder: Path) -> Path:
     """Write a VLM of a family."""
     config, processor = VLMS[name]()
     model = transformers.AutoModelForImageTextToText.from_config(config)
-    return tiny.save(tiny.scattered(model), folder, processor, tiny.tokenizer())
+    return tiny.save(tiny.scattered(model), folder, processor, tiny_texts.tokenizer())
 
 
 def part(folder: Path, name: str, **options: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from alignbench.workshop.measure._calibration_cases import CASES, WIDTHS
 from alignbench.workshop.measure._calibration_cells import E2E, RANKED, REPEATS, CalibrationCell
 from alignbench.workshop.measure._calibration_checks import WANTED, coverage, off, size, size_of, trained
-from alignbench.workshop.measure._sections import template
+from alignbench.workshop.sections import template
 from alignbench.workshop.measure.truth import LATENT, table
 
 if TYPE_CHECKING:

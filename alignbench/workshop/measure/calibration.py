@@ -23,7 +23,7 @@ from alignbench.workshop.measure._calibration_cells import (
     missing,
     read,
 )
-from alignbench.workshop.measure._sections import CALIBRATION, page_text, with_sections_of
+from alignbench.workshop.sections import CALIBRATION, page_text, with_sections_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

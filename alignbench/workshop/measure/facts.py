@@ -12,6 +12,8 @@ from alignbench.weights.facts import TABLE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from alignbench.encoders.networks import TimmModel
+
 _SO400M: Final = {
     "hidden_size": 1152,
     "intermediate_size": 4304,
@@ -62,7 +64,7 @@ class TimmNetwork:
         import torch
 
         with torch.device("meta"):
-            network: Any = timm.create_model(self.name, pretrained=False, num_classes=0)
+            network: TimmModel = timm.create_model(self.name, pretrained=False, num_classes=0)
         return network.num_features, sum(weight.numel() for weight in network.parameters())
 
 

@@ -24,7 +24,7 @@ from alignbench.stats import (
     tie_groups,
 )
 from alignbench.stats.interval import MAX_JACKKNIFE_BLOCKS, t_quantile
-from alignbench.workshop.measure._sections import section_command, template
+from alignbench.workshop.sections import section_command, template
 from alignbench.workshop.measure.truth import table
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from alignbench.errors import DegenerateError
 from alignbench.metrics import METRICS, discriminability, knn_above_chance
 from alignbench.show.text import table as markdown_table
 from alignbench.stats import LEVEL, evaluate, rng_for
-from alignbench.workshop.measure._sections import DOCS, template
+from alignbench.workshop.sections import DOCS, template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alignbench.errors import AlignbenchError
-from alignbench.workshop.measure._sections import DOCS
+from alignbench.workshop.sections import DOCS
 from alignbench.workshop.site.gallery import gallery
 from alignbench.workshop.site.reference import reference_pages
 

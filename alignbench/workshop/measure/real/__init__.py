@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from alignbench import encoders, llms
 from alignbench.findings.files import SCORES
@@ -25,6 +25,7 @@ from alignbench.workshop.measure.real.weights import ENCODERS, LLMS, at_hand, re
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from alignbench.encoders import Encoder
     from alignbench.workshop.measure._suite import Workplace
 
 _TOY_ENCODERS = ("mini-clip", checks.CONTROL)
@@ -71,7 +72,7 @@ def measured(place: Workplace, arguments: Sequence[str]) -> Iterator[str | check
     models, missing = at_hand(LLMS, llms.resolve)
     yield from [*lines, *absent, *gone, *missing]
     for name in networks:
-        yield from recognised(encoders.resolve(name, l2=False), folders)
+        yield from recognised(cast("Encoder", encoders.resolve(name, l2=False)), folders)
     if not (networks or models):
         yield checks.Check("FAILED", "no real weights are installed: there is nothing to measure")
         return

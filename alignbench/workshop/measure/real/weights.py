@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from alignbench.encoders import Encoder
+
 ENCODERS: Final = (TRAINED,)
 LLMS: Final = ("smollm2-135m", "gemma3-270m-pip")
 _CLASSIFIER = ("_fc.weight", "_fc.bias")
@@ -48,7 +50,7 @@ def at_hand(names: Iterable[str], resolve: Callable[[str], Any]) -> tuple[list[s
     return here, lines
 
 
-def recognised(encoder: Any, folders: Mapping[str, Path]) -> list[Check]:
+def recognised(encoder: Encoder, folders: Mapping[str, Path]) -> list[Check]:
     """Return one check per known photograph: its class by the encoder's vector, and whether it is right.
 
     Args:
@@ -72,7 +74,7 @@ def recognised(encoder: Any, folders: Mapping[str, Path]) -> list[Check]:
     return checks
 
 
-def _classified(encoder: Any, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+def _classified(encoder: Encoder, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the probability of each class of ImageNet: float64 [n, 1000]."""
     from scipy.special import softmax
 

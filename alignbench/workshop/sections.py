@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[1] / "docs"
 CALIBRATION = DOCS / "calibration.md"
 _SECTION = re.compile(r"<!-- begin ([\w-]+) -->\n.*?<!-- end \1 -->\n", re.DOTALL)
 
 
 def template(name: str) -> str:
     """Return the text of a page or a section, with the names of its numbers and tables in braces."""
-    return (Path(__file__).parent / "pages" / f"{name}.md").read_text(encoding="utf-8")
+    return (Path(__file__).parent / "measure" / "pages" / f"{name}.md").read_text(encoding="utf-8")
 
 
 def with_section(page: str, name: str, text: str) -> str:
