@@ -9,8 +9,8 @@ import numpy as np
 from alignbench.workshop.measure._calibration_cases import CASES, WIDTHS
 from alignbench.workshop.measure._calibration_cells import E2E, RANKED, REPEATS, CalibrationCell
 from alignbench.workshop.measure._calibration_checks import WANTED, coverage, off, size, size_of, trained
-from alignbench.workshop.sections import template
 from alignbench.workshop.measure.truth import LATENT, table
+from alignbench.workshop.sections import template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -15,8 +15,8 @@ from alignbench.datasets.copies import REPEATED, ROWS
 from alignbench.errors import AlignbenchWarning
 from alignbench.stats import LEVEL, rng_for
 from alignbench.workshop.measure._calibration_cases import WIDTHS
-from alignbench.workshop.sections import section_command, template
 from alignbench.workshop.measure.truth import table
+from alignbench.workshop.sections import section_command, template
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

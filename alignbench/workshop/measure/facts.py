@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from alignbench.weights.facts import TABLE
 
@@ -64,7 +64,7 @@ class TimmNetwork:
         import torch
 
         with torch.device("meta"):
-            network: TimmModel = timm.create_model(self.name, pretrained=False, num_classes=0)
+            network = cast("TimmModel", timm.create_model(self.name, pretrained=False, num_classes=0))
         return network.num_features, sum(weight.numel() for weight in network.parameters())
 
 

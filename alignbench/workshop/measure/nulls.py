@@ -22,8 +22,8 @@ from alignbench.stats import draw_permutations, draw_within, rng_for
 from alignbench.stats.nulls import DRAWN_UP_TO
 from alignbench.stats.permutation import MOST_SPREAD, closed_p
 from alignbench.workshop.measure._calibration_cases import CASES
-from alignbench.workshop.sections import section_command, template
 from alignbench.workshop.measure.truth import table
+from alignbench.workshop.sections import section_command, template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -24,8 +24,8 @@ from alignbench.stats import (
     tie_groups,
 )
 from alignbench.stats.interval import MAX_JACKKNIFE_BLOCKS, t_quantile
-from alignbench.workshop.sections import section_command, template
 from alignbench.workshop.measure.truth import table
+from alignbench.workshop.sections import section_command, template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
