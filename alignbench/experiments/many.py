@@ -12,7 +12,15 @@ import numpy as np
 
 from alignbench.columns import codes_of, names_of
 from alignbench.memory import check_room
-from alignbench.metrics.cells import CELLS, PairCells, SideCells, cells_of, cross_cells, side_cells
+from alignbench.metrics.cells import (
+    CELLS,
+    OUT,
+    PairCells,
+    SideCells,
+    cells_of,
+    cross_cells,
+    side_cells,
+)
 from alignbench.stats import evaluate
 from alignbench.stats.splits import one_per_group, some_groups
 from alignbench.stats.streamed import evaluate_streamed, streams
@@ -39,7 +47,7 @@ HELD = 2**30  # bytes of moments that are kept for other pairs of the same model
 
 
 class Recent:
-    """Moments of at most HELD bytes, the most recently used ones.
+    """Moments of at most HELD bytes, the most recently used ones; larger ones are kept alone.
 
     They belong to `Embeddings`, not to arrays: whoever changes an array makes new embeddings of it.
     """
@@ -55,10 +63,15 @@ class Recent:
         if not owners or any(owner() is not one for owner, one in zip(owners, of, strict=True)):
             result, owners = compute(), [ref(one) for one in of]
         self._kept[whole] = (result, owners)
-        while len(self._kept) > 1 and sum(held.nbytes for held, _ in self._kept.values()) > HELD:
+        while len(self._kept) > 1 and self._bytes() > HELD:
             self._kept.popitem(last=False)
         moments: M = result
         return moments
+
+    def _bytes(self) -> int:
+        """Return the memory of all that is kept; a side that several pairs share counts once."""
+        parts = {id(part): part.nbytes for held, _ in self._kept.values() for part in held.parts}
+        return sum(parts.values())
 
 
 _RECENT = Recent()
@@ -114,24 +127,30 @@ def evaluate_many(
         how: `null` and `interval`, as in `evaluate`; `n_permutations` of a null that has to be drawn.
     """
     draws = how.pop("n_permutations", None)
+    cell, one_of_each = _cells_of_groups(pair.groups, seed), False
+    rows: NDArray[np.intp] | slice = slice(None)
     if metric.two_sided and pair.n_groups < len(pair):
-        pair = pair.take(one_per_group(np.asarray(pair.groups), seed))
-    cell = _cells_of_groups(pair.groups, seed)
+        one_of_each, rows = True, one_per_group(np.asarray(pair.groups), seed)
+        chosen = np.full(len(cell), OUT)
+        chosen[rows] = cell[rows]
+        cell = chosen
     classes = sorted(set(pair.labels))
     if not metric.needs_labels and (not labelled or len(classes) > MOST_CLASSES):
         classes = []
     codes = codes_of(np.asarray(pair.labels)) if classes else None
     # A pair that was taken from another has new embeddings, so it shares nothing with others of its model.
-    key = (pair.groups, pair.labels, seed, len(classes))
-
-    widths = (pair.x.dim, pair.y.dim) if metric.two_sided else (pair.x.dim,)
-    check_room(8 * CELLS * (sum(d**2 for d in widths) + (widths[0] * widths[1] if len(widths) > 1 else 0)))
+    key = (pair.groups, pair.labels, seed, len(classes), one_of_each)
 
     def side(of: Embeddings) -> SideCells:
-        return _RECENT.get([of], key, lambda: side_cells(of.values, cell, codes, len(classes)))
+        def compute() -> SideCells:
+            check_room(8 * CELLS * of.dim * (of.dim + len(classes)))
+            return side_cells(of.values, cell, codes, len(classes))
+
+        return _RECENT.get([of], key, compute)
 
     def both() -> PairCells:
         a, b = side(pair.x), side(pair.y)
+        check_room(8 * CELLS * pair.x.dim * pair.y.dim)
         return PairCells(a, b, cross_cells(pair.x.values, pair.y.values, a, b, cell), classes)
 
     if metric.two_sided:
@@ -157,4 +176,5 @@ def evaluate_many(
         kind = f"permutation of {few.n_groups} of {cells.n} groups"
         return None if null is None else replace(null, kind=kind)
 
-    return evaluate_streamed(metric, cells, params=params, codes=codes, sampled_null=drawn, **how)
+    seen = None if codes is None else codes[rows]
+    return evaluate_streamed(metric, cells, params=params, codes=seen, sampled_null=drawn, **how)

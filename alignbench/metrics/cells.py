@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # A jackknife over 20 blocks has 19 degrees of freedom: its interval is 6% wider than one over 100. Each cell
 # takes 8·(dx² + dy² + dx·dy) bytes: 18 MiB for 768 and 1,024 columns.
 CELLS = 20
+OUT = -1  # the cell of a row that is left out
 ALL, HALVES = range(CELLS), (range(0, CELLS, 2), range(1, CELLS, 2))
 HEAVY = 4.0  # n·Σ‖x‖⁴/(Σ‖x‖²)²: 1 for rows of one length, 3 for normal numbers in one column
 ROWS = 16_384  # in a chunk: about 800 of each cell, enough for a product at full speed
@@ -51,8 +52,9 @@ class Layout:
 
     @classmethod
     def of(cls, cell: Codes) -> Layout:
-        """Return the layout of rows in these cells [b]."""
+        """Return the layout of rows in these cells [b], without rows that are OUT."""
         order = np.argsort(cell, kind="stable")
+        order = order[np.searchsorted(cell[order], OUT, side="right") :]
         numbers, starts = np.unique(cell[order], return_index=True)
         ends = [*starts[1:].tolist(), len(order)]
         slices = zip(numbers.tolist(), map(slice, starts.tolist(), ends), strict=True)
@@ -81,6 +83,11 @@ class SideCells:
         self.p, self.pp = np.zeros((2, CELLS))
         self.class_n, self.class_p = np.zeros((2, CELLS, classes))
         self.class_total = np.zeros((CELLS, classes, d))
+
+    @property
+    def parts(self) -> tuple[SideCells]:
+        """What holds memory of its own."""
+        return (self,)
 
     @property
     def nbytes(self) -> int:
@@ -134,6 +141,11 @@ class CrossCells:
         self.pq = np.zeros(CELLS)
         self.qx, self.py = np.zeros((CELLS, dx)), np.zeros((CELLS, dy))
 
+    @property
+    def nbytes(self) -> int:
+        """The memory of the moments."""
+        return self.outer.nbytes
+
     def add(self, x: Matrix, y: Matrix, layout: Layout) -> None:
         """Add the pairs of the same rows of both sides, in the order of a layout."""
         for c, rows in layout.slices.items():
@@ -155,47 +167,24 @@ class CrossCells:
         )
 
 
-class PairCells:
+class PairSums:
     """The moments of a pair of models, of which parts without some cells can be asked for.
 
     Args:
         x: the vision side.
-        y: the text side, over the same rows; None for scores of one side alone.
+        y: the text side, over the same rows.
         cross: both.
         classes: the names of the classes, none without labels.
     """
 
-    def __init__(
-        self,
-        x: SideCells,
-        y: SideCells | None = None,
-        cross: CrossCells | None = None,
-        classes: Sequence[str] = (),
-    ) -> None:
-        self.x, self.classes = x, tuple(classes)
-        # A side alone is paired with a column of zeros, so that `Moments` needs no second form.
-        self.y = y if y is not None else _nothing_beside(x)
-        self.cross = cross if cross is not None else CrossCells(len(x.shift), len(self.y.shift))
-        self.whole = Sample(self)
-        self._deletions: dict[int, list[Sample]] = {}
+    def __init__(self, x: SideCells, y: SideCells, cross: CrossCells, classes: Sequence[str]) -> None:
+        self.x, self.y, self.cross, self.classes = x, y, cross, tuple(classes)
         self._totals: dict[range, Moments] = {}
-
-    @property
-    def nbytes(self) -> int:
-        """The memory of the moments of both sides together, beside those of each side."""
-        return self.cross.outer.nbytes
 
     @property
     def n(self) -> int:
         """The number of rows."""
         return int(self.x.n.sum())
-
-    def deletions(self, parts: int) -> list[Sample]:
-        """Return the sample without each of `parts` blocks, which are one or two cells each."""
-        if parts not in self._deletions:
-            blocks = np.array_split(np.arange(CELLS), parts)
-            self._deletions[parts] = [Sample(self, frozenset(block.tolist())) for block in blocks]
-        return self._deletions[parts]
 
     def moments(self, without: frozenset[int] = frozenset(), of: range = ALL) -> Moments:
         """Return the moments of the pairs in some cells, without those in others.
@@ -231,12 +220,6 @@ class PairCells:
         )
 
 
-def _nothing_beside(x: SideCells) -> SideCells:
-    y = SideCells(np.zeros(1), x.class_n.shape[1])
-    y.n, y.class_n = x.n, x.class_n
-    return y
-
-
 @dataclass
 class Sample:
     """What scores need of a pair's moments, of all cells or without some; matrices are not kept.
@@ -246,7 +229,7 @@ class Sample:
         without: the cells that are left out.
     """
 
-    cells: PairCells
+    cells: PairSums
     without: frozenset[int] = frozenset()
     _based: dict[tuple[str, int], Mapping[str, float]] = field(default_factory=dict)
 
@@ -332,6 +315,55 @@ class Sample:
             fitted, scored = (self.cells.moments(self.without, part) for part in parts)
             self._based[align, k] = based_scores(fitted, scored, align, k)
         return self._based[align, k]
+
+
+class PairCells:
+    """The samples of a pair of models: of all cells, and without some of them.
+
+    The arguments are those of `PairSums`; y and cross are None for scores of one side alone. Samples refer to
+    the sums, not to this object, so that memory is free once nobody needs it.
+    """
+
+    def __init__(
+        self,
+        x: SideCells,
+        y: SideCells | None = None,
+        cross: CrossCells | None = None,
+        classes: Sequence[str] = (),
+    ) -> None:
+        # A side alone is paired with a column of zeros, so that `Moments` needs no second form.
+        y = y if y is not None else _nothing_beside(x)
+        self.sums = PairSums(x, y, cross or CrossCells(len(x.shift), len(y.shift)), classes)
+        self.whole = Sample(self.sums)
+        self._deletions: dict[int, list[Sample]] = {}
+
+    @property
+    def parts(self) -> tuple[SideCells, SideCells, CrossCells]:
+        """What holds memory of its own."""
+        return self.sums.x, self.sums.y, self.sums.cross
+
+    @property
+    def n(self) -> int:
+        """The number of rows."""
+        return self.sums.n
+
+    @property
+    def dims(self) -> tuple[int, int]:
+        """The widths of both sides."""
+        return len(self.sums.x.shift), len(self.sums.y.shift)
+
+    def deletions(self, parts: int) -> list[Sample]:
+        """Return the sample without each of `parts` blocks, which are one or two cells each."""
+        if parts not in self._deletions:
+            blocks = np.array_split(np.arange(CELLS), parts)
+            self._deletions[parts] = [Sample(self.sums, frozenset(block.tolist())) for block in blocks]
+        return self._deletions[parts]
+
+
+def _nothing_beside(x: SideCells) -> SideCells:
+    y = SideCells(np.zeros(1), x.class_n.shape[1])
+    y.n, y.class_n = x.n, x.class_n
+    return y
 
 
 def side_cells(values: NDArray[Any], cell: Codes, codes: Codes | None = None, classes: int = 0) -> SideCells:

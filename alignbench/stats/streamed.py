@@ -57,7 +57,7 @@ def evaluate_streamed(
         DegenerateError: the value does not exist.
     """
     assert metric.streamed is not None
-    dims = (len(cells.x.shift), len(cells.y.shift))[: 2 if metric.two_sided else 1]
+    dims = cells.dims[: 2 if metric.two_sided else 1]
     settings = settings_of(metric, cells.n, dims, params or {})
 
     def value_of(sample: Sample) -> float:

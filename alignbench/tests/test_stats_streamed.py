@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from alignbench import score_arrays
 from alignbench.columns import codes_of
 from alignbench.errors import InputError
+from alignbench.experiments import many
 from alignbench.experiments.many import plan_of, subsample
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.metrics import METRICS, SharedBasis, linear_cka_null, linear_cka_within_mean
@@ -223,6 +226,69 @@ def test_of_a_group_one_pair_counts() -> None:
     )
     assert score.n == 1200
     assert score.value == pytest.approx(expected.value, rel=1e-6)
+    alone = score_pair(METRICS.get("spread"), twice, Settings(), experiment="cka")
+    assert alone.value == pytest.approx(METRICS.get("spread")(twice.x.values), rel=1e-9)
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_pairs_of_groups_are_read_once_for_all_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def counted(*given: Any) -> Any:
+        read.append(len(given[0]))
+        return cross_cells(*given)
+
+    monkeypatch.setattr(many, "cross_cells", counted)
+    pair = pair_of(2400, tuple(f"g{i // 2}" for i in range(2400)))
+    for name in ("linear_cka", "debiased_cka", "spread", "procrustes_similarity"):
+        score_pair(METRICS.get(name), pair, Settings(permutations=3), experiment="cka")
+    assert read == [2400]
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_what_is_held_needs_no_further_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(many, "check_room", asked.append)
+    pair = pair_of(1500)
+    for name in ("linear_cka", "debiased_cka"):
+        score_pair(METRICS.get(name), pair, Settings(), experiment="cka")
+    classes = 3  # whose means are moments, too
+    assert asked == [8 * CELLS * size for size in (DX * (DX + classes), DY * (DY + classes), DX * DY)]
+
+
+def test_a_side_that_pairs_share_is_held_and_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y, _ = data(200)
+    of = cells_of(np.arange(200).astype(str), 0)
+    a, b = side_cells(x, of), side_cells(y, of)
+    owners = [pair_of(2).x for _ in range(4)]
+    size = a.nbytes + b.nbytes + cross_cells(x, y, a, b, of).nbytes
+    held = many.Recent()
+
+    def pair_number(number: int) -> PairCells:
+        return held.get([owners[number]], "pair", lambda: PairCells(a, b, cross_cells(x, y, a, b, of)))
+
+    monkeypatch.setattr(many, "HELD", size + DX * DY * 8 * CELLS)
+    first, second = pair_number(0), pair_number(1)
+    assert pair_number(0) is first
+    assert pair_number(2) is not second
+    assert pair_number(0) is first
+    assert pair_number(1) is not second
+    monkeypatch.setattr(many, "HELD", size - 1)
+    pair_number(3)
+    assert pair_number(0) is not first
+
+
+def test_moments_are_free_as_soon_as_nobody_holds_them() -> None:
+    x, y, labels = data(200)
+    found = cells(x, y, labels)
+    assert found.whole.sums.n > found.deletions(CELLS)[0].sums.n
+    gone = ref(found.parts[2])
+    gc.disable()
+    try:
+        del found
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.usefixtures("few_are_many")
