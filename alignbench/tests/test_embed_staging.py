@@ -113,11 +113,20 @@ def test_vectors_of_staged_batches_are_the_same_to_the_last_bit() -> None:
     assert np.array_equal(encoder.forward(staged), encoder.forward(batch))
 
 
-def test_a_device_without_room_gets_the_batch_later(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 80 bytes"),
+        MemoryError(),
+    ],
+    ids=["of the device", "of torch on a CPU", "of Python"],
+)
+def test_a_batch_without_room_is_staged_later(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     from alignbench.encoders import tower
 
     def full(values: torch.Tensor, device: str) -> torch.Tensor:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise error
 
     monkeypatch.setattr(tower, "sent", full)
     encoder = resolve("mini-clip")
