@@ -117,7 +117,10 @@ def test_a_worker_learns_once_what_fits_into_its_memory(tmp_path: Path) -> None:
     with pytest.warns(AlignbenchWarning) as said:
         found = embedder(tmp_path, batch_size=4, elsewhere=Elsewhere(workers=2)).images(Small(), drawings(47))
     assert np.array_equal(found.values, embedder(None).images(Portable(), drawings(47)).values)
-    line = "fake: out of memory with 4 images a batch; it goes on with 2, and the vectors stay the same"
+    line = (
+        "fake: out of memory with 4 images a batch; it goes on with 2, "
+        "which changes the vectors by rounding at most"
+    )
     assert [str(one.message) for one in said] == [line] * 2
 
 
