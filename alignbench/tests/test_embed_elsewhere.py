@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from alignbench.embed import Embedder, EmbeddingStore
 from alignbench.embed.moments import moments_of
@@ -136,8 +137,6 @@ def test_what_a_lost_worker_stored_of_a_shard_does_not_change_its_batches(tmp_pa
             with work.opened() as do:
                 do(pieces[0].content)
             (shard,) = shards(store)
-            from safetensors.numpy import load_file
-
             tensors = load_file(shard)
             shelf = store.shelf({**BatchedLLM().fingerprint(), "dtype": ""})
             shard.unlink()
@@ -146,6 +145,8 @@ def test_what_a_lost_worker_stored_of_a_shard_does_not_change_its_batches(tmp_pa
 
     values = embedder(tmp_path, elsewhere=Lost()).texts(BatchedLLM(), data).values
     assert np.array_equal(values, whole)
+    # What was there is not stored again.
+    assert sum(len(load_file(shard)["items"]) for shard in shards(EmbeddingStore(tmp_path))) == 20
 
 
 def test_progress_loads_and_texts_that_were_cut_are_told_once(tmp_path: Path) -> None:

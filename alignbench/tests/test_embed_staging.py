@@ -22,6 +22,8 @@ from alignbench.weights.transfer import sent
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from PIL.Image import Image
+
 
 @dataclass
 class Stages(FakeEncoder):
@@ -81,6 +83,48 @@ def test_a_shard_is_written_while_the_next_is_computed_and_an_error_of_writing_i
     monkeypatch.setattr(Shelf, "write", fails)
     with pytest.raises(RuntimeError, match="the disk is gone"):
         Embedder(EmbeddingStore(None)).images(FakeEncoder(), drawings(3))
+    assert not [of.name for of in threading.enumerate() if of.name.startswith("alignbench-")]
+
+
+def test_an_error_of_an_earlier_write_is_the_runs_and_what_was_computed_after_it_is_kept(
+    store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, asked = Shelf.write, []
+
+    def fails_once(self: Shelf, items: Sequence[str], vectors: Any) -> None:
+        asked.append(len(items))
+        if len(asked) == 1:
+            raise RuntimeError("the disk is gone")
+        write(self, items, vectors)
+
+    monkeypatch.setattr(Shelf, "write", fails_once)
+    with pytest.raises(RuntimeError, match="the disk is gone"):
+        Embedder(store, batch_size=64).images(FakeEncoder(), drawings(3 * ROWS_PER_SHARD))
+    assert asked == [ROWS_PER_SHARD] * 2
+    assert len(shards(store)) == 1
+
+
+def test_what_was_computed_before_ctrl_c_is_kept_and_images_ahead_are_dropped(store: EmbeddingStore) -> None:
+    stopped = threading.Event()
+
+    class Stopped(FakeEncoder):
+        def preprocess(self, image: Image) -> list[int]:
+            features = super().preprocess(image)
+            if features[0] + 256 * features[1] >= 600:
+                assert stopped.wait(timeout=10)
+            return features
+
+        def forward(self, batch: Sequence[list[int]]) -> Any:
+            if self.batches:
+                stopped.set()
+                raise KeyboardInterrupt
+            return super().forward(batch)
+
+    encoder = Stopped()
+    with pytest.raises(KeyboardInterrupt):
+        Embedder(store, batch_size=300).images(encoder, drawings(1200))
+    assert Embedder(store).count_missing(encoder, drawings(1200)) == 900
+    assert 600 < encoder.prepared < 900
     assert not [of.name for of in threading.enumerate() if of.name.startswith("alignbench-")]
 
 

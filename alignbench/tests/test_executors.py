@@ -219,7 +219,7 @@ def test_a_piece_lost_twice_is_an_error_that_names_it() -> None:
 def test_workers_that_never_start_are_an_error_and_one_of_them_is_not() -> None:
     assert len(dict(shared_out(FakePool(3, 2, stillborn=1), pieces(4), "clip"))) == 4
     with pytest.raises(WorkerLostError, match=r"^clip: two workers could not be started: no room$"):
-        list(shared_out(FakePool(3, 2, stillborn=9), pieces(4), "clip"))
+        list(shared_out(FakePool(3, 2, stillborn=2), pieces(4), "clip"))
 
 
 def test_where_there_is_no_room_any_more_one_worker_is_waited_for() -> None:
