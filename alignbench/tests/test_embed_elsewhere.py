@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from alignbench.embed import Embedder, EmbeddingStore
 from alignbench.embed.moments import moments_of
 from alignbench.errors import AlignbenchWarning, ConfigError, DataError, WorkerLostError
-from alignbench.executors import Piece, cut, merge_tree
+from alignbench.executors import MergeTree, Piece, cut
 from alignbench.metrics.moments import Moments
 from alignbench.tests.embed_fakes import FakeEncoder, FakeLLM, OnlyEmbed, Watched, drawings, shards
 
@@ -228,11 +228,11 @@ def test_moments_of_shards_are_merged_in_the_same_tree_here_and_elsewhere(tmp_pa
         assert there.cross.outer.tobytes() == here.cross.outer.tobytes()
         assert there.x.outer.tobytes() == here.x.outer.tobytes()
     x, y = embedder(None).images(Portable(), data).values, embedder(None).texts(FakeLLM(), data).values
-    parts = [
-        Moments.from_arrays(x[s.start : s.stop], y[s.start : s.stop], data.labels[s.start : s.stop])
-        for s in cut(range(64), 10, 64)
-    ]
-    assert merge_tree(parts, Moments.merge).linear_cka().hex() == here.linear_cka().hex()
+    tree = MergeTree(7, Moments.merge)
+    for s in cut(range(64), 10, 64):
+        rows = slice(s.start, s.stop)
+        tree.add(s.number, Moments.from_arrays(x[rows], y[rows], data.labels[rows]))
+    assert tree.result().linear_cka().hex() == here.linear_cka().hex()
     assert here.n == 64
     assert here.linear_cka() == pytest.approx(Moments.from_arrays(x, y).linear_cka(), abs=1e-12)
 
