@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -192,8 +193,6 @@ def test_a_model_without_a_fingerprint_is_embedded_here_and_the_run_says_so(tmp_
 def test_workers_that_write_into_another_folder_are_found_out(tmp_path: Path) -> None:
     class Apart(Elsewhere):
         def each(self, work: Any, pieces: Sequence[Piece[Any]]) -> Iterator[tuple[int, Any]]:
-            from dataclasses import replace
-
             yield from super().each(replace(work, root=tmp_path / "own"), pieces)
 
     with pytest.raises(
@@ -219,7 +218,11 @@ def test_workers_with_another_arithmetic_are_refused(tmp_path: Path) -> None:
 
 
 def test_moments_of_shards_are_merged_in_the_same_tree_here_and_elsewhere(tmp_path: Path) -> None:
-    data = drawings(64)
+    plain = drawings(64)
+    typed = [
+        replace(sample, data_type="chart" if i % 3 else "table") for i, sample in enumerate(plain.samples)
+    ]
+    data = replace(plain, samples=tuple(typed))
     here = moments_of(embedder(tmp_path / "here"), Portable(), FakeLLM(), data)
     for seed in range(3):
         at = embedder(tmp_path / "there", elsewhere=Elsewhere(seed, twice=(1,)))
@@ -227,6 +230,7 @@ def test_moments_of_shards_are_merged_in_the_same_tree_here_and_elsewhere(tmp_pa
         assert there.linear_cka().hex() == here.linear_cka().hex()
         assert there.cross.outer.tobytes() == here.cross.outer.tobytes()
         assert there.x.outer.tobytes() == here.x.outer.tobytes()
+        assert there.linear_cka_within_mean().hex() == here.linear_cka_within_mean().hex()
     x, y = embedder(None).images(Portable(), data).values, embedder(None).texts(FakeLLM(), data).values
     tree = MergeTree(7, Moments.merge)
     for s in cut(range(64), 10, 64):
@@ -234,7 +238,9 @@ def test_moments_of_shards_are_merged_in_the_same_tree_here_and_elsewhere(tmp_pa
         tree.add(s.number, Moments.from_arrays(x[rows], y[rows], data.labels[rows]))
     assert tree.result().linear_cka().hex() == here.linear_cka().hex()
     assert here.n == 64
-    assert here.linear_cka() == pytest.approx(Moments.from_arrays(x, y).linear_cka(), abs=1e-12)
+    of_all = Moments.from_arrays(x, y, data.labels)
+    assert here.linear_cka() == pytest.approx(of_all.linear_cka(), abs=1e-12)
+    assert here.linear_cka_within_mean() == pytest.approx(of_all.linear_cka_within_mean(), abs=1e-12)
 
 
 def test_moments_of_models_that_are_not_stored_are_taken_here(tmp_path: Path) -> None:
