@@ -81,8 +81,10 @@ def test_gpus_are_read_from_nvidia_smi(smi: Path, monkeypatch: pytest.MonkeyPatc
     assert visible_gpus() == (Gpu("0", 1000 * 2**20), Gpu("1", 2000 * 2**20))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-b,0,MIG-x")
     assert visible_gpus() == (Gpu("GPU-b", 2000 * 2**20), Gpu("0", 1000 * 2**20), Gpu("MIG-x", None))
-    smi.write_text("#!/bin/sh\necho 'No devices were found'\n")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    smi.write_text("#!/bin/sh\necho '0, GPU-a, [N/A]'\necho '1, GPU-b, 2000'\n")
+    assert visible_gpus() == (Gpu("0", None), Gpu("1", 2000 * 2**20))
+    smi.write_text("#!/bin/sh\necho 'No devices were found'\n")
     assert visible_gpus() == ()
 
 
