@@ -126,6 +126,18 @@ def test_a_worker_learns_once_what_fits_into_its_memory(tmp_path: Path) -> None:
     assert [str(one.message) for one in said] == [line] * 2
 
 
+def test_workers_also_keep_what_is_wanted_beside(tmp_path: Path) -> None:
+    class Patched(Portable):
+        def patches(self, images: Sequence[Any]) -> NDArray[np.float32]:
+            return np.array([[image.getpixel((0, 0)), image.size + (1,)] for image in images], np.float32)
+
+    data = drawings(25)
+    here, there = embedder(None), embedder(tmp_path, elsewhere=Elsewhere())
+    there.images(Patched(), data, beside=["patches"])
+    assert there.count_missing(Patched(), data, "patches") == 0
+    assert np.array_equal(there.patches(Patched(), data).values, here.patches(Patched(), data).values)
+
+
 @pytest.mark.parametrize("left", [1, 4, 9])
 def test_what_a_lost_worker_stored_of_a_shard_does_not_change_its_batches(tmp_path: Path, left: int) -> None:
     data, whole = drawings(20), embedder(None).texts(BatchedLLM(), drawings(20)).values
