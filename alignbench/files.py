@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import mmap
 import os
 import secrets
 import shutil
@@ -139,11 +138,11 @@ def read_regular(path: Path, most: int | None = None, *, root: Path | None = Non
     return content
 
 
-def map_regular(path: Path) -> mmap.mmap | bytes:
-    """Return the content of a regular file, memory-mapped, so that only what is used is read.
+def read_records(path: Path) -> bytes:
+    """Return the content of a regular file to which others may append meanwhile; see `append_record`.
 
-    The file must be one that is replaced or appended to, and never cut off: cutting off a mapped file ends
-    the process.
+    It is not memory-mapped: if another machine replaces a mapped file of a shared folder, that ends the
+    process.
 
     Raises:
         UnfitFileError: it is not a regular file.
@@ -154,7 +153,8 @@ def map_regular(path: Path) -> mmap.mmap | bytes:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise UnfitFileError("not a regular file")
-        return mmap.mmap(handle, status.st_size, access=mmap.ACCESS_READ) if status.st_size else b""
+        with os.fdopen(handle, "rb", closefd=False) as stream:
+            return stream.read(status.st_size)
     finally:
         os.close(handle)
 

@@ -24,7 +24,7 @@ from alignbench.errors import AlignbenchWarning, ConfigError, InputError, Unwrit
 from alignbench.files import (
     append_record,
     make_folder,
-    map_regular,
+    read_records,
     read_regular,
     try_writing,
     write_bytes,
@@ -314,7 +314,7 @@ class Shelf:
 
     def _saved_records(self) -> tuple[list[Record], bool]:
         try:
-            records, whole = parsed(map_regular(self.folder / _INDEX))
+            records, whole = parsed(read_records(self.folder / _INDEX))
         except FileNotFoundError:
             return [], True
         except (OSError, ValueError):

@@ -92,7 +92,7 @@ class Fitting:
         self._limit.size = half * max(1, *map(self._length, part))
         warnings.warn(
             f"{self._name}: out of memory with {len(part)} {self._what} a batch; it goes on with {half}, "
-            "and the vectors stay the same",
+            "which changes the vectors by rounding at most",
             AlignbenchWarning,
             stacklevel=2,
         )

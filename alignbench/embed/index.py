@@ -25,7 +25,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from mmap import mmap
 
     from numpy.typing import NDArray
 
@@ -55,7 +54,7 @@ class Record:
         return _START.pack(_MAGIC, zlib.crc32(body)) + body
 
 
-def parsed(content: mmap | bytes) -> tuple[list[Record], bool]:
+def parsed(content: bytes) -> tuple[list[Record], bool]:
     """Return the records up to the first damaged one, as views of the content, and whether all are whole."""
     view, place = memoryview(content), 0
     records: list[Record] = []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from alignbench.errors import LayersMissingError, ModelError
+from alignbench.memory import is_out_of_memory
 from alignbench.weights.loading import computing
 from alignbench.weights.transfer import sent
 
@@ -151,12 +152,14 @@ class Tower(ABC):
     def staged(self, batch: Sequence[Any], device: str) -> Sequence[Any] | Tensor:
         """Return a batch as `run_pixels` takes it with the least delay: as one tensor on the device.
 
-        Another thread than the one that computes may call it. If the device has no room, the batch stays as
-        it is.
+        Another thread than the one that computes may call it. If there is no room, the batch stays as it is,
+        and its pass runs out of memory, which can be mended there.
         """
         try:
             return sent(self.stacked(batch), device)
-        except torch.OutOfMemoryError:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             return batch
 
     def run_pixels(

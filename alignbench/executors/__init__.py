@@ -1,8 +1,8 @@
-"""Where work on shards of the data is done: in this process, or by the workers of a Ray cluster."""
+"""Work on shards of the data that others do: the workers of a Ray cluster."""
 
-from alignbench.executors.base import Executor, Local, Piece, Work
+from alignbench.executors.base import Executor, Piece, Work
 from alignbench.executors.shards import SHARD_ROWS, Shard, cut
-from alignbench.executors.tree import MergeTree, merge_tree
+from alignbench.executors.tree import MergeTree
 
 EXECUTORS = ("local", "ray")
 
@@ -10,11 +10,9 @@ __all__ = [
     "EXECUTORS",
     "SHARD_ROWS",
     "Executor",
-    "Local",
     "MergeTree",
     "Piece",
     "Shard",
     "Work",
     "cut",
-    "merge_tree",
 ]

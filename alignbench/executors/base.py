@@ -1,4 +1,4 @@
-"""Work on pieces, whoever does it, and the executor that does it in this process."""
+"""Work on pieces, whoever does it."""
 
 from __future__ import annotations
 
@@ -49,13 +49,3 @@ class Executor(Protocol):
             WorkerLostError: a piece was lost with its worker, twice.
             AlignbenchError: whatever the work raises.
         """
-
-
-class Local:
-    """Does all work in this process, piece after piece."""
-
-    def each(self, work: Work[P, R], pieces: Sequence[Piece[P]]) -> Iterator[tuple[int, R]]:
-        """Yield (place, result) of every piece, in order."""
-        with work.opened() as do:
-            for place, piece in enumerate(pieces):
-                yield place, do(piece.content)

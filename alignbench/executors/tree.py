@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from alignbench.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -73,15 +73,3 @@ class MergeTree(Generic[T]):
             raise InputError(f"a tree of {self._n} parts: {missing} are missing, the first is part {first}")
         (whole,) = self._held.values()
         return whole
-
-
-def merge_tree(parts: Sequence[T], merge: Callable[[T, T], T]) -> T:
-    """Return the parts merged in the tree that belongs to their number; see `MergeTree`.
-
-    Raises:
-        InputError: there are no parts.
-    """
-    tree = MergeTree(len(parts), merge)
-    for place, part in enumerate(parts):
-        tree.add(place, part)
-    return tree.result()

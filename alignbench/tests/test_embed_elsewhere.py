@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import random
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from alignbench.embed import Embedder, EmbeddingStore
 from alignbench.embed.moments import moments_of
 from alignbench.errors import AlignbenchWarning, ConfigError, DataError, WorkerLostError
-from alignbench.executors import Piece, cut, merge_tree
+from alignbench.executors import MergeTree, Piece, cut
 from alignbench.metrics.moments import Moments
 from alignbench.tests.embed_fakes import FakeEncoder, FakeLLM, OnlyEmbed, Watched, drawings, shards
 
@@ -117,8 +119,23 @@ def test_a_worker_learns_once_what_fits_into_its_memory(tmp_path: Path) -> None:
     with pytest.warns(AlignbenchWarning) as said:
         found = embedder(tmp_path, batch_size=4, elsewhere=Elsewhere(workers=2)).images(Small(), drawings(47))
     assert np.array_equal(found.values, embedder(None).images(Portable(), drawings(47)).values)
-    line = "fake: out of memory with 4 images a batch; it goes on with 2, and the vectors stay the same"
+    line = (
+        "fake: out of memory with 4 images a batch; it goes on with 2, "
+        "which changes the vectors by rounding at most"
+    )
     assert [str(one.message) for one in said] == [line] * 2
+
+
+def test_workers_also_keep_what_is_wanted_beside(tmp_path: Path) -> None:
+    class Patched(Portable):
+        def patches(self, images: Sequence[Any]) -> NDArray[np.float32]:
+            return np.array([[image.getpixel((0, 0)), image.size + (1,)] for image in images], np.float32)
+
+    data = drawings(25)
+    here, there = embedder(None), embedder(tmp_path, elsewhere=Elsewhere())
+    there.images(Patched(), data, beside=["patches"])
+    assert there.count_missing(Patched(), data, "patches") == 0
+    assert np.array_equal(there.patches(Patched(), data).values, here.patches(Patched(), data).values)
 
 
 @pytest.mark.parametrize("left", [1, 4, 9])
@@ -133,8 +150,6 @@ def test_what_a_lost_worker_stored_of_a_shard_does_not_change_its_batches(tmp_pa
             with work.opened() as do:
                 do(pieces[0].content)
             (shard,) = shards(store)
-            from safetensors.numpy import load_file
-
             tensors = load_file(shard)
             shelf = store.shelf({**BatchedLLM().fingerprint(), "dtype": ""})
             shard.unlink()
@@ -143,6 +158,8 @@ def test_what_a_lost_worker_stored_of_a_shard_does_not_change_its_batches(tmp_pa
 
     values = embedder(tmp_path, elsewhere=Lost()).texts(BatchedLLM(), data).values
     assert np.array_equal(values, whole)
+    # What was there is not stored again.
+    assert sum(len(load_file(shard)["items"]) for shard in shards(EmbeddingStore(tmp_path))) == 20
 
 
 def test_progress_loads_and_texts_that_were_cut_are_told_once(tmp_path: Path) -> None:
@@ -188,8 +205,6 @@ def test_a_model_without_a_fingerprint_is_embedded_here_and_the_run_says_so(tmp_
 def test_workers_that_write_into_another_folder_are_found_out(tmp_path: Path) -> None:
     class Apart(Elsewhere):
         def each(self, work: Any, pieces: Sequence[Piece[Any]]) -> Iterator[tuple[int, Any]]:
-            from dataclasses import replace
-
             yield from super().each(replace(work, root=tmp_path / "own"), pieces)
 
     with pytest.raises(
@@ -215,7 +230,11 @@ def test_workers_with_another_arithmetic_are_refused(tmp_path: Path) -> None:
 
 
 def test_moments_of_shards_are_merged_in_the_same_tree_here_and_elsewhere(tmp_path: Path) -> None:
-    data = drawings(64)
+    plain = drawings(64)
+    typed = [
+        replace(sample, data_type="chart" if i % 3 else "table") for i, sample in enumerate(plain.samples)
+    ]
+    data = replace(plain, samples=tuple(typed))
     here = moments_of(embedder(tmp_path / "here"), Portable(), FakeLLM(), data)
     for seed in range(3):
         at = embedder(tmp_path / "there", elsewhere=Elsewhere(seed, twice=(1,)))
@@ -223,14 +242,17 @@ def test_moments_of_shards_are_merged_in_the_same_tree_here_and_elsewhere(tmp_pa
         assert there.linear_cka().hex() == here.linear_cka().hex()
         assert there.cross.outer.tobytes() == here.cross.outer.tobytes()
         assert there.x.outer.tobytes() == here.x.outer.tobytes()
+        assert there.linear_cka_within_mean().hex() == here.linear_cka_within_mean().hex()
     x, y = embedder(None).images(Portable(), data).values, embedder(None).texts(FakeLLM(), data).values
-    parts = [
-        Moments.from_arrays(x[s.start : s.stop], y[s.start : s.stop], data.labels[s.start : s.stop])
-        for s in cut(range(64), 10, 64)
-    ]
-    assert merge_tree(parts, Moments.merge).linear_cka().hex() == here.linear_cka().hex()
+    tree = MergeTree(7, Moments.merge)
+    for s in cut(range(64), 10, 64):
+        rows = slice(s.start, s.stop)
+        tree.add(s.number, Moments.from_arrays(x[rows], y[rows], data.labels[rows]))
+    assert tree.result().linear_cka().hex() == here.linear_cka().hex()
     assert here.n == 64
-    assert here.linear_cka() == pytest.approx(Moments.from_arrays(x, y).linear_cka(), abs=1e-12)
+    of_all = Moments.from_arrays(x, y, data.labels)
+    assert here.linear_cka() == pytest.approx(of_all.linear_cka(), abs=1e-12)
+    assert here.linear_cka_within_mean() == pytest.approx(of_all.linear_cka_within_mean(), abs=1e-12)
 
 
 def test_moments_of_models_that_are_not_stored_are_taken_here(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where memory runs out, batches become smaller, the vectors stay the same, and the run says so once."""
+"""Where memory runs out, batches become smaller, every row keeps its vector, and the run says so once."""
 
 from __future__ import annotations
 
@@ -52,7 +52,10 @@ def test_images_go_on_in_halves_that_last(store: EmbeddingStore) -> None:
     assert np.array_equal(found.values, expected_images(data))
     # 16 and 8 fail, once each; the rest of the first batch and the second one begin at 4.
     assert encoder.batches == [0, 0, 4, 4, 4, 4, 4]
-    line = "fake: out of memory with {} images a batch; it goes on with {}, and the vectors stay the same"
+    line = (
+        "fake: out of memory with {} images a batch; it goes on with {}, "
+        "which changes the vectors by rounding at most"
+    )
     assert [str(one.message) for one in said] == [line.format(16, 8), line.format(8, 4)]
 
 

@@ -22,6 +22,8 @@ from alignbench.weights.transfer import sent
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from PIL.Image import Image
+
 
 @dataclass
 class Stages(FakeEncoder):
@@ -84,6 +86,48 @@ def test_a_shard_is_written_while_the_next_is_computed_and_an_error_of_writing_i
     assert not [of.name for of in threading.enumerate() if of.name.startswith("alignbench-")]
 
 
+def test_an_error_of_an_earlier_write_is_the_runs_and_what_was_computed_after_it_is_kept(
+    store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, asked = Shelf.write, []
+
+    def fails_once(self: Shelf, items: Sequence[str], vectors: Any) -> None:
+        asked.append(len(items))
+        if len(asked) == 1:
+            raise RuntimeError("the disk is gone")
+        write(self, items, vectors)
+
+    monkeypatch.setattr(Shelf, "write", fails_once)
+    with pytest.raises(RuntimeError, match="the disk is gone"):
+        Embedder(store, batch_size=64).images(FakeEncoder(), drawings(3 * ROWS_PER_SHARD))
+    assert asked == [ROWS_PER_SHARD] * 2
+    assert len(shards(store)) == 1
+
+
+def test_what_was_computed_before_ctrl_c_is_kept_and_images_ahead_are_dropped(store: EmbeddingStore) -> None:
+    stopped = threading.Event()
+
+    class Stopped(FakeEncoder):
+        def preprocess(self, image: Image) -> list[int]:
+            features = super().preprocess(image)
+            if features[0] + 256 * features[1] >= 600:
+                assert stopped.wait(timeout=10)
+            return features
+
+        def forward(self, batch: Sequence[list[int]]) -> Any:
+            if self.batches:
+                stopped.set()
+                raise KeyboardInterrupt
+            return super().forward(batch)
+
+    encoder = Stopped()
+    with pytest.raises(KeyboardInterrupt):
+        Embedder(store, batch_size=300).images(encoder, drawings(1200))
+    assert Embedder(store).count_missing(encoder, drawings(1200)) == 900
+    assert 600 < encoder.prepared < 900
+    assert not [of.name for of in threading.enumerate() if of.name.startswith("alignbench-")]
+
+
 def test_a_batch_of_one_more_is_a_batch_of_its_own() -> None:
     data = drawings(9)
     found = list(image_batches(data.samples, lambda image: image.size, 4, stage=tuple))
@@ -113,11 +157,20 @@ def test_vectors_of_staged_batches_are_the_same_to_the_last_bit() -> None:
     assert np.array_equal(encoder.forward(staged), encoder.forward(batch))
 
 
-def test_a_device_without_room_gets_the_batch_later(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 80 bytes"),
+        MemoryError(),
+    ],
+    ids=["of the device", "of torch on a CPU", "of Python"],
+)
+def test_a_batch_without_room_is_staged_later(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     from alignbench.encoders import tower
 
     def full(values: torch.Tensor, device: str) -> torch.Tensor:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise error
 
     monkeypatch.setattr(tower, "sent", full)
     encoder = resolve("mini-clip")

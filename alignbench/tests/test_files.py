@@ -16,7 +16,7 @@ from alignbench.files import (
     append_record,
     claim_folder,
     make_folder,
-    map_regular,
+    read_records,
     try_writing,
     write_bytes,
 )
@@ -88,17 +88,17 @@ def test_records_of_many_writers_do_not_mix(tmp_path: Path) -> None:
     path, size = tmp_path / "log", 10_000
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda i: append_record(path, bytes([i]) * size), range(40)))
-    content = bytes(map_regular(path))
+    content = read_records(path)
     written = [content[start : start + size] for start in range(0, len(content), size)]
     assert sorted(written) == [bytes([i]) * size for i in range(40)]
 
 
-def test_only_regular_files_are_mapped(tmp_path: Path) -> None:
+def test_only_records_in_regular_files_are_read(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
-    assert map_regular(tmp_path / "empty") == b""
+    assert read_records(tmp_path / "empty") == b""
     with pytest.raises(FileNotFoundError):
-        map_regular(tmp_path / "nothing")
+        read_records(tmp_path / "nothing")
     with pytest.raises((UnfitFileError, PermissionError)):  # Windows opens no folder
-        map_regular(tmp_path)
+        read_records(tmp_path)
     with pytest.raises(UnwritableError, match="can't be written"):
         append_record(tmp_path, b"x")

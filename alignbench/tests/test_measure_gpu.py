@@ -187,6 +187,7 @@ def test_the_whole_runs_on_a_cpu_without_packages_that_a_gpu_machine_lacks(tmp_p
     )
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(file.read_text())
+    assert (found["options"]["device"], found["options"]["seconds"]) == ("cpu", 500)
     rows = [row for rows in found["findings"].values() for row in rows]
     assert sum(row["must"] for row in rows) == 18
     assert not [row for row in rows if row["must"] and not row["met"]]

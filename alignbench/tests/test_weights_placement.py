@@ -10,6 +10,7 @@ import pytest
 from alignbench.llms import resolve
 from alignbench.session.environment import share_out_gpus, shared_gpus
 from alignbench.tests import tiny_models as tiny
+from alignbench.tests.toys import run
 from alignbench.weights.placement import Gpu, device_for, is_spread, visible_gpus, visible_names
 
 if TYPE_CHECKING:
@@ -80,8 +81,10 @@ def test_gpus_are_read_from_nvidia_smi(smi: Path, monkeypatch: pytest.MonkeyPatc
     assert visible_gpus() == (Gpu("0", 1000 * 2**20), Gpu("1", 2000 * 2**20))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-b,0,MIG-x")
     assert visible_gpus() == (Gpu("GPU-b", 2000 * 2**20), Gpu("0", 1000 * 2**20), Gpu("MIG-x", None))
-    smi.write_text("#!/bin/sh\necho 'No devices were found'\n")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    smi.write_text("#!/bin/sh\necho '0, GPU-a, [N/A]'\necho '1, GPU-b, 2000'\n")
+    assert visible_gpus() == (Gpu("0", None), Gpu("1", 2000 * 2**20))
+    smi.write_text("#!/bin/sh\necho 'No devices were found'\n")
     assert visible_gpus() == ()
 
 
@@ -97,6 +100,32 @@ def test_a_worker_sees_its_own_gpu_and_the_plan_says_so(monkeypatch: pytest.Monk
     share_out_gpus("gw3", "cuda")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"
     assert shared_gpus(4, "auto") == ""
+
+
+PAIRED = """
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.cka
+@pytest.mark.parametrize("i", range(6))
+def test_pair(i, pair, record):
+    worker = os.environ["PYTEST_XDIST_WORKER"]
+    Path(f"seen-{worker}").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("smi")
+def test_each_worker_of_a_run_has_its_own_gpu(project: pytest.Pytester) -> None:
+    project.makepyfile(test_it=PAIRED)
+    result = run(project, "--encoders=toy-a", "-n", "2")
+    result.assert_outcomes(passed=6)
+    result.stdout.fnmatch_lines(["gpus   each of 2 workers uses one of 2 GPUs, in turn"])
+    seen = {path.name: path.read_text() for path in project.path.glob("seen-*")}
+    assert seen == {"seen-gw0": "0", "seen-gw1": "1"}
 
 
 def test_an_llm_that_is_too_large_for_one_gpu_takes_all(

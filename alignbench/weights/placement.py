@@ -17,7 +17,7 @@ class Gpu:
 
     Args:
         name: its index or its identifier, as CUDA_VISIBLE_DEVICES names it.
-        free: the bytes that are free on it; None if that is unknown, as for a part of a GPU.
+        free: the bytes that are free on it; None if that is unknown, as for a part of a GPU (MIG).
     """
 
     name: str
@@ -75,7 +75,12 @@ def visible_gpus() -> tuple[Gpu, ...]:
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
         rows = [[cell.strip() for cell in line.split(",")] for line in answer.splitlines() if line.strip()]
-        free = {name: int(mib) * 2**20 for index, uuid, mib in rows for name in (index, uuid)}
+        # Where a GPU shares the memory of the machine, or may not be asked, this is a word: "[N/A]".
+        free = {
+            name: int(mib) * 2**20 if mib.isdecimal() else None
+            for index, uuid, mib in rows
+            for name in (index, uuid)
+        }
         names = visible_names(os.environ.get("CUDA_VISIBLE_DEVICES"), tuple(index for index, _, _ in rows))
     except (OSError, subprocess.SubprocessError, ValueError):
         return ()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LEAST_COSINE = 0.999
 SAME = 1e-4
 _SECTION = "Is it right? Smallest cosine to the CPU's float32 vectors, after centring"
-# About how many seconds the CPU's vectors and both passes of the device take, on 16 cores and an H100.
+# Estimated seconds of the CPU's vectors and both passes of the device, on 16 cores and an H100.
 _SECONDS = {
     "clip-vit-l-14": 15,
     "siglip-so400m": 20,

@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
         limit = options.seconds - (time.perf_counter() - started)
         outcome = run_steps(_steps(lab, options.only), limit)
     if options.to is not None:
-        report = {"environment": environment(), **vars(options), **outcome.to_dict()}
+        report = {"environment": environment(), "options": vars(options), **outcome.to_dict()}
         options.to.write_text(json.dumps(report, indent=1, default=str) + "\n", encoding="utf-8")
     return int(outcome.failed)
 
