@@ -265,6 +265,7 @@ def test_wrong_arguments_are_refused_in_one_line(
         ((file, "--arch", f"timm:{VIT}+mean=.5+crap=.3"), "interpolation, got +crap"),
         ((file, "--arch", f"timm:{NET}"), "as timm:test_efficientnet (behind"),
         ((tmp_path / "none.pt", "--arch", f"timm:{VIT}"), "there is no such file"),
+        ((tmp_path / ("a" * 300), "--arch", f"timm:{VIT}"), "there is no such file"),
         ((empty, "--arch", f"timm:{VIT}"), "it is empty; copy it again"),
         ((file, "--arch", f"timm:{VIT}", "--to", tmp_path / "to", "--reference", file), "expected an .npz"),
     ]

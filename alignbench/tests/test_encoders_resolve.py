@@ -127,6 +127,12 @@ def test_org_and_name_without_the_prefix_says_how_to_write_it() -> None:
         resolve("openai/clip")
 
 
+@pytest.mark.parametrize("text", ["./" + 300 * "a", "~/" + 300 * "a"])
+def test_a_path_that_no_system_takes_is_one_that_is_not_there(text: str) -> None:
+    with pytest.raises(WeightsMissingError, match="there is no model folder"):
+        resolve(text)
+
+
 def test_the_configuration_names_the_repository() -> None:
     assert resolve("clip").info.source == "openai/clip-vit-base-patch32"
     assert resolve("clip", sources={"clip": "org/other@v1"}).info.source == "org/other"
