@@ -79,10 +79,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
     try:
         with writing(path):
-            if os.path.lexists(path) and not path.is_dir():
-                raise UnwritableError(path, "there is a file where a folder is needed")
-            if path.is_dir() and next(path.iterdir(), None) is not None:
-                raise UnwritableError(path, "the folder is not empty")
+            check_vacant(path)
             temporary.mkdir()
             yield temporary
             _sync_folder(temporary)
@@ -92,6 +89,19 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     _sync_folder(path.parent)
+
+
+def check_vacant(path: Path) -> None:
+    """Raise unless there is nothing at `path`, or an empty folder.
+
+    Raises:
+        UnwritableError: something is there.
+    """
+    with writing(path):
+        if os.path.lexists(path) and not path.is_dir():
+            raise UnwritableError(path, "there is a file where a folder is needed")
+        if path.is_dir() and next(path.iterdir(), None) is not None:
+            raise UnwritableError(path, "the folder is not empty")
 
 
 # Opening a pipe without a writer must not block, and the type is checked on the opened file.

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from alignbench.cli.listing import table
+from alignbench.files import check_vacant
 from alignbench.paths import user_path
 from alignbench.units import plural
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from alignbench.encoders.timm_folder import ForeignCheckpoint
     from alignbench.weights.convert import KeyMapping
 
-_FOUND = {"name": "name", "prefix": "name", "shape": "shape", "order": "shape and order"}
 _LISTED = 3  # tensors that are left out for one reason; conversion.json has all of them
 _DESCRIPTION = """\
 Writes the weights of a .pt, .pth, .bin, .ckpt or .safetensors file into a folder that --encoders takes.
@@ -58,7 +58,7 @@ def add_commands(commands: Any) -> None:
 
 def convert(arguments: argparse.Namespace) -> int:
     """Print the mapping, and write the folder."""
-    from alignbench.encoders.timm_folder import ForeignCheckpoint
+    from alignbench.encoders.timm_folder import ForeignCheckpoint, Reference
 
     file, folder, reference = (
         None if text is None else user_path(text, origin)
@@ -69,11 +69,15 @@ def convert(arguments: argparse.Namespace) -> int:
         )
     )
     assert file is not None
+    # Before the mapping is shown, so that nobody has to look for the refusal below it.
+    if folder is not None:
+        check_vacant(folder)
+    original = None if reference is None else Reference.read(reference)
     found = ForeignCheckpoint.read(file, arguments.arch, arguments.prefix)
     print("\n".join(mapped(found.mapping)), end="\n\n")
-    print("\n".join(summed(found, proven=reference is not None)))
-    if reference is not None:
-        difference = found.compare(reference)
+    print("\n".join(summed(found, proven=original is not None)))
+    if original is not None:
+        difference = found.compare(original)
         print(f"reference   the outputs differ by at most {difference:.1g} of the largest one")
     if folder is None:
         print("written     nothing; name a folder with --to")
@@ -92,7 +96,7 @@ def mapped(mapping: KeyMapping) -> list[str]:
             place.source.removeprefix(mapping.prefix),
             place.target,
             " x ".join(map(str, place.shape)) or "1",
-            _FOUND[place.how],
+            place.how,
         )
         for place in mapping.placements
     ]
@@ -104,7 +108,7 @@ def summed(found: ForeignCheckpoint, *, proven: bool) -> Iterator[str]:
     from alignbench.encoders.timm_models import pixels_of
 
     mapping = found.mapping
-    how = Counter(_FOUND[place.how] for place in mapping.placements)
+    how = Counter(place.how for place in mapping.placements)
     by = ", ".join(f"{count} by {name}" for name, count in how.items())
     yield f"tensors     {plural(len(mapping.placements), 'tensor')}: {by}"
     if mapping.prefix:
@@ -115,5 +119,5 @@ def summed(found: ForeignCheckpoint, *, proven: bool) -> Iterator[str]:
         yield f"left out    {plural(len(keys), 'tensor')}, {why}: {', '.join(keys[:_LISTED])}{more}"
     pixels = pixels_of(found.architecture.config["pretrained_cfg"], "native")
     yield f"pixels      {pixels.said()}; nothing in the file confirms it"
-    if _FOUND["order"] in how and not proven:
+    if how["shape and order"] and not proven:
         yield "note        equal shapes prove nothing: compare with outputs of the original (--reference)"

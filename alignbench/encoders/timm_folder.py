@@ -61,7 +61,7 @@ class TimmArchitecture:
             ModelError: timm has no such architecture.
         """
         expected = "expected timm:NAME, perhaps with +mean= or other preprocessing at its end"
-        if not spec.startswith("timm:"):
+        if not spec.removeprefix("timm:") or not spec.startswith("timm:"):
             raise ConfigError(f"--arch {spec}: {expected}, such as timm:resnet50")
         parsed = parse_spec(spec, "architecture", ())
         if parsed.kind != "timm" or parsed.detail:
@@ -114,6 +114,47 @@ class TimmArchitecture:
 
         with rehearsal(), guarded(f"timm:{self.name}", "timm can't build it"):
             return timm.create_model(self.name, pretrained=False, **options)
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What the original network gives for some pixels.
+
+    Args:
+        path: the file that says so.
+        pixels: floats [n, 3, h, w].
+        outputs: floats [n, d]: the values of its classifier, or the features before it.
+    """
+
+    path: Path
+    pixels: NDArray[Any]
+    outputs: NDArray[Any]
+
+    @classmethod
+    def read(cls, path: Path) -> Reference:
+        """Read an .npz with the arrays `pixels` and `outputs`.
+
+        Raises:
+            ModelError: it has another form, or numbers that are not finite.
+        """
+        check_regular(path)
+        with (
+            guarded(str(path), "expected an .npz with the arrays pixels and outputs"),
+            np.load(path, allow_pickle=False) as held,
+        ):
+            pixels, outputs = held["pixels"], held["outputs"]
+        for name, array, ndim in (("pixels", pixels, 4), ("outputs", outputs, 2)):
+            floats = array.size > 0 and array.dtype.kind == "f" and bool(np.isfinite(array).all())
+            if array.ndim != ndim or not floats:
+                form = "[n, 3, h, w]" if name == "pixels" else "[n, d]"
+                raise ModelError(
+                    f"{path}: {name} has shape {array.shape} of {array.dtype}; expected finite floats {form}"
+                )
+        if not outputs.any():
+            raise ModelError(f"{path}: outputs are all zero, so nothing can be compared with them")
+        if len(pixels) != len(outputs):
+            raise ModelError(f"{path}: {len(pixels)} images in pixels, and {len(outputs)} rows in outputs")
+        return cls(path, pixels, outputs)
 
 
 @dataclass(frozen=True)
@@ -186,32 +227,34 @@ class ForeignCheckpoint:
             shutil.copymode(made / ORIGIN, made / TRANSFORMERS)
             check_folder(made, str(folder))
 
-    def compare(self, reference: Path) -> float:
+    def compare(self, reference: Reference) -> float:
         """Return the largest difference from the original network's outputs, as a share of the largest one.
 
         max |ours - theirs| / max |theirs|, on the CPU in float32.
 
         Args:
-            reference: an .npz of `pixels` [n, 3, h, w] and `outputs` [n, d], which the original network gave:
-                the values of its classifier, or the features before it.
+            reference: what the original network gave.
 
         Raises:
-            ModelError: the file has another form, or the difference is larger than `LARGEST_DIFFERENCE`.
+            ModelError: its pixels or outputs do not fit the network, or the difference is larger than
+                `LARGEST_DIFFERENCE`.
         """
-        pixels, outputs = _read_reference(reference)
+        path, outputs = reference.path, reference.outputs.astype(np.float64)
         model = self.architecture.build(self.tensors).float()
-        with torch.inference_mode(), guarded(str(reference), "the converted network can't take its pixels"):
-            features = model.forward_features(torch.from_numpy(pixels).float())
-            given = [model.forward_head(features, pre_logits=alone).numpy() for alone in (False, True)]
+        with torch.inference_mode(), guarded(str(path), "the converted network can't take its pixels"):
+            features = model.forward_features(torch.from_numpy(reference.pixels).float())
+            given = [
+                model.forward_head(features, pre_logits=alone).double().numpy() for alone in (False, True)
+            ]
         fitting = [values for values in given if values.shape == outputs.shape]
         if not fitting:
             shapes = " or ".join(str(values.shape) for values in given)
-            raise ModelError(f"{reference}: outputs {outputs.shape}; the converted network gives {shapes}")
+            raise ModelError(f"{path}: outputs {outputs.shape}; the converted network gives {shapes}")
         apart = min(float(np.abs(values - outputs).max()) for values in fitting)
         difference = apart / float(np.abs(outputs).max())
         if not difference <= LARGEST_DIFFERENCE:
             raise ModelError(
-                f"{reference}: the converted network's outputs differ by {difference:.2g} of the largest one "
+                f"{path}: the converted network's outputs differ by {difference:.2g} of the largest one "
                 f"(at most {LARGEST_DIFFERENCE:g}), so the mapping, the architecture or the file is another "
                 f"one; nothing is written"
             )
@@ -254,33 +297,14 @@ def check_folder(folder: Path, label: str) -> None:
     encoder.examine()
     encoder.load("cpu", "float32")
     try:
-        vectors = encoder.embed([Image.fromarray(noise), Image.fromarray(255 - noise)])
+        with np.errstate(invalid="ignore"):  # infinite numbers are an error below
+            vectors = encoder.embed([Image.fromarray(noise), Image.fromarray(255 - noise)])
     finally:
         encoder.unload()
     if not np.isfinite(vectors).all():
         raise ModelError(f"{label}: the converted network's vectors of two images are not finite")
     if np.array_equal(*vectors):
         raise ModelError(f"{label}: the converted network gives two different images the same vector")
-
-
-def _read_reference(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    check_regular(path)
-    with (
-        guarded(str(path), "expected an .npz with the arrays pixels and outputs"),
-        np.load(path, allow_pickle=False) as held,
-    ):
-        pixels, outputs = held["pixels"], held["outputs"]
-    for name, array, ndim in (("pixels", pixels, 4), ("outputs", outputs, 2)):
-        if array.ndim != ndim or array.size == 0 or array.dtype.kind != "f" or not np.isfinite(array).all():
-            form = "[n, 3, h, w]" if name == "pixels" else "[n, d]"
-            raise ModelError(
-                f"{path}: {name} has shape {array.shape} of {array.dtype}; expected finite floats {form}"
-            )
-    if not outputs.any():
-        raise ModelError(f"{path}: outputs are all zero, so nothing can be compared with them")
-    if len(pixels) != len(outputs):
-        raise ModelError(f"{path}: {len(pixels)} images in pixels, and {len(outputs)} rows in outputs")
-    return pixels, outputs
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from alignbench.errors import ConfigError, UnknownNameError
 from alignbench.registry import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from alignbench.encoders import Encoder
     from alignbench.llms import LLM
@@ -32,12 +33,16 @@ def resolve_models(options: Options) -> tuple[dict[str, Encoder | Custom], dict[
     Raises:
         ConfigError: two models have one name.
     """
-    from alignbench import llms
+    from alignbench import encoders, llms
 
     of_texts = {"layer": options.llm_layer, "quantization": options.quantize, **_common(options)}
+
+    def resolve_llm(spec: str) -> LLM | Custom:
+        with _side_told(spec, "an encoder", "--encoders", [*encoders.ENCODERS, *options.config.encoders]):
+            return llms.resolve(spec, sources=options.config.llms, **of_texts)
+
     vision = _by_name(resolve_encoder(spec, options) for spec in options.encoders)
-    specs = dict.fromkeys((*options.llms, *options.compared_llms))
-    text = _by_name(llms.resolve(s, sources=options.config.llms, **of_texts) for s in specs)
+    text = _by_name(map(resolve_llm, dict.fromkeys((*options.llms, *options.compared_llms))))
     if both := sorted(set(vision) & set(text)):
         raise ConfigError(f"an encoder and an LLM are both called {both[0]!r}; give one an alias")
     return vision, text
@@ -49,15 +54,38 @@ def resolve_encoder(spec: str, options: Options) -> Encoder | Custom:
     Raises:
         AlignbenchError: the spec can't be used, or nothing has that name.
     """
-    from alignbench import encoders
+    from alignbench import encoders, llms
 
     of_images = {"pooling": options.pooling, "layer": options.layer, "fit": options.fit, **_common(options)}
-    return encoders.resolve(spec, sources=options.config.encoders, **of_images)
+    with _side_told(spec, "an LLM", "--llms", [*llms.LLMS, *options.config.llms]):
+        return encoders.resolve(spec, sources=options.config.encoders, **of_images)
 
 
 def _common(options: Options) -> dict[str, Any]:
     """Return the options that encoders and LLMs share."""
     return {"l2": options.l2, "standins": options.standins, "allow_pickle": options.allow_pickle}
+
+
+@contextlib.contextmanager
+def _side_told(spec: str, noun: str, option: str, names: Collection[str]) -> Iterator[None]:
+    """Say so if a name that is unknown here is that of a model of the other side.
+
+    Args:
+        spec: the spec that the body resolves.
+        noun: what a model of the other side is.
+        option: the option that takes such models.
+        names: their names.
+
+    Raises:
+        UnknownNameError: the body found no model of that name.
+    """
+    try:
+        yield
+    except UnknownNameError as error:
+        name = spec.rpartition("=")[2].strip()
+        if name not in names:
+            raise
+        raise UnknownNameError(f"{name} is {noun}; give it to {option}") from error
 
 
 def model_named(model: str | M, models: Mapping[str, M], noun: str) -> M:

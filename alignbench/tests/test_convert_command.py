@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -92,6 +93,7 @@ def test_a_folder_gives_the_vectors_of_the_file(
     assert own.embed([image])[0] == pytest.approx(direct / np.linalg.norm(direct), abs=1e-5)
     origin = json.loads((folder / "conversion.json").read_text(encoding="utf-8"))
     assert origin["sha256"] == file_digest(file)
+    assert {entry["found_by"] for entry in origin["tensors"].values()} == {"name"}
     assert len(origin["tensors"]) == len(state)
     # timm reads the folder, too.
     again = timm.create_model(f"local-dir:{folder}", pretrained=True)
@@ -112,6 +114,13 @@ def test_foreign_names_are_checked_against_the_original_outputs(
     status, out, err = said(*given, "--to", tmp_path / "a")
     assert (status, err) == (0, "")
     assert "the outputs differ by at most " in out
+    origin = json.loads((tmp_path / "a" / "conversion.json").read_text(encoding="utf-8"))
+    shown = {
+        line.split()[1]: " ".join(line.split()[2:]) for line in out.partition("\n\n")[0].splitlines()[2:]
+    }
+    assert set(shown) == set(origin["tensors"])
+    for key, entry in origin["tensors"].items():
+        assert shown[key].endswith(f" {entry['found_by']}"), key
     written = load_file(tmp_path / "a" / "model.safetensors")
     own = model.state_dict()
     assert all(torch.equal(value, own[key]) for key, value in written.items())
@@ -158,6 +167,7 @@ class Evil:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("error")
 def test_hostile_and_foreign_files_are_refused_in_one_line(
     tmp_path: Path, said: Callable[..., tuple[int, str, str]]
 ) -> None:
@@ -185,8 +195,12 @@ def test_hostile_and_foreign_files_are_refused_in_one_line(
         status, _, err = said(tmp_path / "w.pt", "--arch", f"timm:{VIT}", "--to", tmp_path / "to")
         assert (status, err.count("\n")) == (4, 1), err
         assert words in err
-    (tmp_path / "w.pt").write_bytes(b"no checkpoint")
-    assert "it is no pickle of torch, or" in said(tmp_path / "w.pt", "--arch", f"timm:{VIT}")[2]
+    # Weights whose outputs overflow.
+    loud = {**state, **{f"norm.{key}": torch.full((64,), 3e38) for key in ("weight", "bias")}}
+    torch.save(loud, tmp_path / "w.pt")
+    status, _, err = said(tmp_path / "w.pt", "--arch", f"timm:{VIT}", "--to", tmp_path / "to")
+    assert (status, err.count("\n")) == (4, 1), err
+    assert "vectors of two images are not finite" in err
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "w.pt")
@@ -197,6 +211,36 @@ def test_hostile_and_foreign_files_are_refused_in_one_line(
     assert (status, "gives two different images the same vector" in err) == (4, True), err
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "to").exists()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_file_of_another_form_is_told_without_the_words_of_torch(
+    tmp_path: Path, said: Callable[..., tuple[int, str, str]]
+) -> None:
+    state = {"weight": torch.arange(5000.0)}
+    zipped, pickled, newer, array = (io.BytesIO() for _ in range(4))
+    torch.save(state, zipped)
+    torch.save(state, pickled, _use_new_zipfile_serialization=False)
+    torch.save(state, newer, pickle_protocol=4)
+    np.savez(array, **{key: tensor.numpy() for key, tensor in state.items()})
+    whole, file = zipped.getvalue(), tmp_path / "w.pt"
+    for content, words in (
+        (b"hello, this is a text", "it is no checkpoint of torch, which is a zip archive or a pickle"),
+        (b"P", "it is no checkpoint of torch, which is a zip archive or a pickle"),
+        (whole[: len(whole) // 2], "it is cut off or damaged; copy it again"),
+        (whole[:-10], "it is cut off or damaged; copy it again"),
+        (whole[:10], "it is cut off or damaged; copy it again"),
+        (array.getvalue(), "it is a zip archive, but no checkpoint of torch"),
+        (pickled.getvalue()[:-100], "copy it again, or save the model's state_dict()"),
+        (newer.getvalue(), "it is no pickle of torch, or its pickle holds more than tensors"),
+        (b"\x80\4no checkpoint", "it is no pickle of torch, or its pickle holds more than tensors"),
+    ):
+        file.write_bytes(content)
+        status, out, err = said(file, "--arch", f"timm:{VIT}")
+        assert (status, out, err.count("\n")) == (4, "", 1), err
+        assert f"{file}: " in err
+        assert words in err
+        assert "miniz" not in err
 
 
 @pytest.mark.slow
@@ -216,9 +260,12 @@ def test_wrong_arguments_are_refused_in_one_line(
         ((file, "--arch", "clip"), "--arch clip: expected timm:NAME"),
         ((file, "--arch", "hf:org/name"), "expected timm:NAME"),
         ((file, "--arch", "resnet18"), "--arch resnet18: expected timm:NAME"),
+        ((file, "--arch", "timm:"), "--arch timm:: expected timm:NAME"),
         ((file, "--arch", f"timm:{VIT}+size=3"), "expected +mean"),
+        ((file, "--arch", f"timm:{VIT}+mean=.5+crap=.3"), "interpolation, got +crap"),
         ((file, "--arch", f"timm:{NET}"), "as timm:test_efficientnet (behind"),
         ((tmp_path / "none.pt", "--arch", f"timm:{VIT}"), "there is no such file"),
+        ((tmp_path / ("a" * 300), "--arch", f"timm:{VIT}"), "there is no such file"),
         ((empty, "--arch", f"timm:{VIT}"), "it is empty; copy it again"),
         ((file, "--arch", f"timm:{VIT}", "--to", tmp_path / "to", "--reference", file), "expected an .npz"),
     ]
@@ -235,9 +282,10 @@ def test_wrong_arguments_are_refused_in_one_line(
         cases.append(
             ((file, "--arch", f"timm:{VIT}", "--to", tmp_path / "to", "--reference", reference), words)
         )
+    beside = "the converted network"  # what only its outputs tell is told below the mapping
     for argv, words in cases:
-        status, _, err = said(*argv)
-        assert (status, err.count("\n")) == (4, 1), err
+        status, out, err = said(*argv)
+        assert (status, err.count("\n"), bool(out)) == (4, 1, beside in err), err
         assert words in err, err
     assert [path.name for path in full.iterdir()] == ["mine.txt"]
     assert not {path.name for path in tmp_path.iterdir()} & {"to", "ran"}

@@ -62,7 +62,7 @@ def test_own_names_are_found_in_any_order_and_behind_any_prefix() -> None:
     assert placed(convert(mixed, own, heads=HEADS), mixed, own) == {"name"}
     nested = {"epoch": np.zeros(()), **{f"state_dict.module.{key}": value for key, value in mixed.items()}}
     found = convert(nested, own, heads=HEADS)
-    assert placed(found, nested, own) == {"prefix"}
+    assert placed(found, nested, own) == {"name"}
     assert found.prefix == "state_dict.module."
     assert found.left_out["epoch"] == ELSEWHERE
 
@@ -71,12 +71,12 @@ def test_other_names_are_placed_by_shape_and_order() -> None:
     own = network()
     theirs = foreign(own)
     found = convert(theirs, own, heads=HEADS)
-    assert placed(found, theirs, own) == {"shape", "order"}
+    assert placed(found, theirs, own) == {"shape", "shape and order"}
     assert found.left_out == {key: UNUSED for key in theirs if "tracked" in key}
     nested = {f"teacher.backbone.{key}": value for key, value in theirs.items()}
     nested |= {"teacher.projector.weight": np.zeros((9, 9)), "optimizer.exp_avg": np.zeros((4,))}
     found = convert(nested, own, heads=HEADS)
-    assert placed(found, nested, own) == {"shape", "order"}
+    assert placed(found, nested, own) == {"shape", "shape and order"}
     assert found.left_out["teacher.projector.weight"] == ELSEWHERE
 
 
@@ -85,7 +85,7 @@ def test_other_libraries_may_list_statistics_after_all_weights() -> None:
     theirs = foreign(own)
     last = [key for key in theirs if "running" in key or "tracked" in key]
     listed = reordered(theirs, [*(key for key in theirs if key not in last), *last])
-    assert "order" in placed(convert(listed, own, heads=HEADS), listed, own)
+    assert "shape and order" in placed(convert(listed, own, heads=HEADS), listed, own)
 
 
 def test_roles_tell_tensors_of_one_shape_apart() -> None:
@@ -110,7 +110,7 @@ def test_roles_tell_tensors_of_one_shape_apart() -> None:
     turned = iter(first)
     listed = [next(turned) if ".bn." in key else key for key in renamed]
     mixed = reordered(renamed, listed)
-    assert "order" in placed(convert(mixed, own, heads=HEADS), mixed, own)
+    assert "shape and order" in placed(convert(mixed, own, heads=HEADS), mixed, own)
 
 
 def test_a_tensor_that_is_needed_may_have_a_classifiers_name() -> None:
@@ -137,7 +137,7 @@ def test_a_classifier_of_other_classes_is_left_out_by_name() -> None:
             for key in theirs
         }
         if names != HEADS:  # foreign names, and the classifier's is an unusual one, too
-            assert placed(convert(renamed, own, heads=HEADS), renamed, own) == {"shape", "order"}
+            assert placed(convert(renamed, own, heads=HEADS), renamed, own) == {"shape", "shape and order"}
     with pytest.raises(ModelError, match=r"2 missing: head\.weight \(7, 4\), head\.bias \(7,\)"):
         convert({key: value for key, value in own.items() if key not in HEADS}, own)
 
@@ -172,7 +172,7 @@ def test_weights_under_two_prefixes_are_a_choice_that_the_user_makes() -> None:
         convert(both, own, heads=HEADS)
     for prefix in ("model_ema", "model_ema."):
         found = convert(both, own, heads=HEADS, prefix=prefix)
-        assert placed(found, both, ema) == {"prefix"}
+        assert placed(found, both, ema) == {"name"}
     with pytest.raises(
         ModelError, match=r"too few keys begin with 'teacher'.*; some begin with model\., model_ema\."
     ):
@@ -199,7 +199,7 @@ def test_an_order_that_settles_nothing_is_refused() -> None:
 def test_a_name_that_contradicts_the_order_is_refused() -> None:
     square = {f"layers.{i}.{name}_proj.weight": np.zeros((4, 4)) for i in range(3) for name in "qkv"}
     theirs = {f"encoder.{key.replace('layers.', 'h.')}": value for key, value in square.items()}
-    assert {place.how for place in convert(theirs, square).placements} == {"order"}
+    assert {place.how for place in convert(theirs, square).placements} == {"shape and order"}
     for names in ("kvq", "qvk", "bac"):
         wrong = {f"h.{i}.{name}_proj.weight": np.zeros((4, 4)) for i in range(3) for name in names}
         with pytest.raises(ModelError, match=r"h\.0\.[kvb]_proj\.weight or one of its neighbours"):

@@ -89,8 +89,32 @@ def test_a_known_name_that_would_break_a_test_id_needs_an_alias() -> None:
     "text", ["hf:name", "hf:", "hf:org/name/more", "open_clip:ViT-B-32", "timm:", "hf:../x"]
 )
 def test_a_spec_of_the_wrong_form_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="expected a name, hf:org/name"):
+    with pytest.raises(ConfigError, match="expected a name, hf:org/name") as caught:
         parse_spec(text, "encoder", KNOWN)
+    assert "timm:name" in str(caught.value)
+    assert "gguf:" not in str(caught.value)
+
+
+def test_only_forms_of_the_own_side_are_offered() -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        parse_spec("nothing", "LLM", KNOWN)
+    said = str(caught.value)
+    assert said.endswith("a folder[#part], gguf:file.gguf, pip:package or npy:file.npy")
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "detail", "pixels"),
+    [
+        ("timm:vit@w.pth+mean=.5+crap=3", "vit", "w.pth", "+mean=.5+crap=3"),
+        ("timm:vit+std=.5+mean=.5", "vit", None, "+std=.5+mean=.5"),
+        ("timm:vit@a+b=c.safetensors", "vit", "a+b=c.safetensors", ""),
+    ],
+)
+def test_a_wrong_entry_behind_a_known_one_is_no_part_of_the_name(
+    text: str, target: str, detail: str | None, pixels: str
+) -> None:
+    spec = parse_spec(text, "encoder", KNOWN)
+    assert (spec.target, spec.detail, spec.pixels) == (target, detail, pixels)
 
 
 def test_an_unknown_name_says_what_was_meant() -> None:
@@ -101,6 +125,12 @@ def test_an_unknown_name_says_what_was_meant() -> None:
 def test_org_and_name_without_the_prefix_says_how_to_write_it() -> None:
     with pytest.raises(WeightsMissingError, match="write hf:openai/clip"):
         resolve("openai/clip")
+
+
+@pytest.mark.parametrize("text", ["./" + 300 * "a", "~/" + 300 * "a"])
+def test_a_path_that_no_system_takes_is_one_that_is_not_there(text: str) -> None:
+    with pytest.raises(WeightsMissingError, match="there is no model folder"):
+        resolve(text)
 
 
 def test_the_configuration_names_the_repository() -> None:

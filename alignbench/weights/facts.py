@@ -22,6 +22,7 @@ TABLE: Final = Path(__file__).with_name("published.json")
 """Repository -> its facts. `python -m alignbench.measure facts` counts widths and parameters anew; bytes and
 licences were looked up, and `from` says where."""
 
+_HEADS = ("lm_head.", "output.")  # the second is InternLM2's
 _CARD = "README.md"
 _LARGEST_CARD = 1_000_000
 _FRONT = re.compile(r"\A---\n(.*?)^---", re.DOTALL | re.MULTILINE)
@@ -79,7 +80,7 @@ def facts_of_files(
 
 
 def _predicts(name: str) -> bool:
-    return name.startswith("lm_head.") or is_head(name)
+    return name.startswith(_HEADS) or is_head(name)
 
 
 def _licence(folder: Path) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import warnings
+import zipfile
 from collections import Counter
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,8 +31,11 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=torch.nn.Module)
 State = TypeVar("State")
 _AGAIN = "copy the model again, or take another one"
+_SAVE_AGAIN = "copy it again, or save the model's state_dict()"
 _MORE_THAN_TENSORS = "its pickle holds more than tensors, which could run code; it is refused"
 _REFUSED_OBJECT = re.compile(r"GLOBAL ([\w.]{1,80})")  # in torch's message
+# How what `torch.save` writes begins: a zip archive, or before torch 1.6 a pickle.
+_ZIP, _PICKLE = b"PK\3\4", b"\x80"
 
 
 def torch_dtype(name: str) -> torch.dtype:
@@ -237,7 +242,10 @@ def unpickled(file: Path) -> object:
         ModelError: it holds more than that, or can't be read.
     """
     check_regular(file)
-    with guarded(str(file), "can't be read"):
+    with guarded(str(file), "can't be read", _SAVE_AGAIN), warnings.catch_warnings():
+        # What torch can't read is an error.
+        warnings.filterwarnings("ignore", "Detected pickle protocol")
+        _check_form(file)
         try:
             where = "meta" if rehearsing() else "cpu"
             held: object = torch.load(file, map_location=where, weights_only=True)
@@ -246,6 +254,27 @@ def unpickled(file: Path) -> object:
             what = _MORE_THAN_TENSORS if named else f"it is no pickle of torch, or {_MORE_THAN_TENSORS}"
             raise ModelError(f"{file}: {what}{f' ({named[1]})' if named else ''}") from error
     return held
+
+
+def _check_form(file: Path) -> None:
+    """Raise unless a file has the form of a checkpoint of torch: of others, torch says only where it failed.
+
+    Raises:
+        ModelError: it is no checkpoint of torch, or one that is cut off.
+    """
+    with file.open("rb") as opened:
+        start = opened.read(len(_ZIP))
+    if start.startswith(_PICKLE):
+        return
+    if start != _ZIP:
+        raise ModelError(
+            f"{file}: it is no checkpoint of torch, which is a zip archive or a pickle; take another file"
+        )
+    if not zipfile.is_zipfile(file):
+        raise ModelError(f"{file}: it is cut off or damaged; copy it again")
+    with zipfile.ZipFile(file) as archive:
+        if not any(name.endswith("/data.pkl") for name in archive.namelist()):
+            raise ModelError(f"{file}: it is a zip archive, but no checkpoint of torch; take another file")
 
 
 def place(model: M, device: str) -> M:

@@ -152,5 +152,5 @@ def known_package(packages: Mapping[str, Package], name: str, noun: str) -> Pack
         UnknownNameError: it is not among them.
     """
     if name not in packages:
-        raise UnknownNameError(unknown(f"package with an {noun}", name, packages))
+        raise UnknownNameError(unknown(f"{noun} package", name, packages))
     return packages[name]

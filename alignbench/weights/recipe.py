@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from alignbench.errors import ModelError, WeightsMissingError
-from alignbench.paths import is_dir, user_path
+from alignbench.paths import is_dir, is_file, user_path
 from alignbench.weights.files import PREPROCESSING
 from alignbench.weights.parts import part_source
 from alignbench.weights.source import FolderSource, HubSource
@@ -90,7 +90,7 @@ def folder_source(target: str, *, allow_pickle: bool = False) -> FolderSource:
         WeightsMissingError: it does not exist.
     """
     folder = user_path(target, "a model folder")
-    if folder.is_file() and not target.endswith(".npy"):
+    if is_file(folder) and not target.endswith(".npy"):
         raise WeightsMissingError(
             f"{target} is a file, and a folder is expected; `alignbench convert {target} --arch timm:NAME "
             "--to DIR` makes one of the weights of a model of timm"

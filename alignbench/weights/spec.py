@@ -15,17 +15,26 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 Kind = Literal["name", "hf", "folder", "open_clip", "timm", "gguf", "pip", "npy"]
-FORMS = (
-    "a name, hf:org/name[@revision][#part], a folder[#part], open_clip:model/tag, timm:name[@checkpoint], "
-    "gguf:file.gguf, pip:package or npy:file.npy"
-)
+_FORMS: Mapping[Kind, str] = {
+    "name": "a name",
+    "hf": "hf:org/name[@revision][#part]",
+    "folder": "a folder[#part]",
+    "open_clip": "open_clip:model/tag",
+    "timm": "timm:name[@checkpoint]",
+    "gguf": "gguf:file.gguf",
+    "pip": "pip:package",
+    "npy": "npy:file.npy",
+}
+# The kinds that only one side has.
+_ONE_SIDED: Mapping[Kind, str] = {"open_clip": "encoder", "timm": "encoder", "gguf": "LLM"}
 
 _PREFIXES: tuple[Kind, ...] = ("hf", "open_clip", "timm", "gguf", "pip", "npy")
 # An alias appears in test ids, file names and tables: a colon, bracket, comma or blank breaks one of them. A
 # plus joins two aliases in a test id.
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
-# The possible end of a library model's spec: how an image becomes pixels, if the library has it wrong.
-_PIXELS = re.compile(r"(?:\+(?:mean|std|crop|interpolation|size)=[^+]*)+$")
+# The possible end of a library model's spec: how an image becomes pixels, if the library has it wrong. What
+# stands behind a known entry is meant as another one, and its reader says which there are.
+_PIXELS = re.compile(r"\+(?:mean|std|crop|interpolation|size)=[^+]*(?:\+\w+=[^+]*)*$")
 # The parts of a VLM, and the options that take them.
 PARTS: Mapping[str, str] = {"vision": "encoder", "projected": "encoder", "text": "LLM"}
 _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
@@ -82,7 +91,7 @@ def parse_spec(text: str, what: str, known: Collection[str]) -> Spec:
     elif looks_like_path(body):
         kind, target, detail = "folder", str(user_path(body, what)), None
     else:
-        raise UnknownNameError(f"{unknown(what, body, dict.fromkeys(known))}; or {FORMS}")
+        raise UnknownNameError(f"{unknown(what, body, dict.fromkeys(known))}; or {_forms(what)}")
     if part and kind not in {"hf", "folder"}:
         raise ConfigError(
             f"{what} {text!r}: #{part} is a part of a VLM in a folder or a repository (hf:), and {kind}: "
@@ -159,8 +168,14 @@ def _taken_apart(prefix: str, rest: str, body: str, what: str) -> tuple[Kind, st
         detail = at or None
     wrong = not target or (kind == "hf" and not _REPOSITORY.fullmatch(target))
     if wrong or (kind == "open_clip" and not detail):
-        raise ConfigError(f"{what} {body!r}: expected {FORMS}")
+        raise ConfigError(f"{what} {body!r}: expected {_forms(what)}")
     return kind, target, detail
+
+
+def _forms(what: str) -> str:
+    """Return the forms that a spec of one side can have."""
+    *forms, last = [form for kind, form in _FORMS.items() if _ONE_SIDED.get(kind, what) == what]
+    return f"{', '.join(forms)} or {last}"
 
 
 def _default_alias(kind: Kind, target: str, detail: str | None, part: str) -> str:
