@@ -8,7 +8,9 @@ import pytest
 
 import alignbench as ab
 from alignbench.errors import ConfigError, DataError
+from alignbench.experiments.validity.published import table_of
 from alignbench.experiments.validity.published.fill import specs_of
+from alignbench.experiments.validity.published.judge import judge
 from alignbench.experiments.validity.study_cells import CellSettings, metric_values
 from alignbench.experiments.validity.table import read_blocks
 from alignbench.plugin.selection import further_of
@@ -116,6 +118,14 @@ def test_blocks_agree_on_the_weights_of_an_encoder(table: Path) -> None:
     table.write_text(TABLE.replace("B,CLIP,language,mini-clip", "B,CLIP,language,clip"), encoding="utf-8")
     with pytest.raises(DataError, match="two different weights for 'CLIP', 'mini-clip' and 'clip'"):
         specs_of(read_blocks(table, scored=False), "own.csv")
+
+
+def test_blocks_without_scores_that_share_no_encoders_say_nothing(table: Path) -> None:
+    about = table_of(table)
+    assert judge(about, about.blocks()).ceilings
+    table.write_text(TABLE.replace("B,", "B,other "), encoding="utf-8")
+    with pytest.raises(DataError, match="no column begins with 'metric_', so nothing can be correlated"):
+        judge(about, about.blocks())
 
 
 def _r(x: list[float], y: list[int]) -> float:
