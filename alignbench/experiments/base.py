@@ -99,6 +99,8 @@ class Bench(Protocol):
     def encoder(self, spec: str) -> Encoder | Custom:
         """Return the encoder that a spec names, with the options of the run; it need not be selected.
 
+        A part that asks for encoders which are not selected declares them in `Part.further`.
+
         Raises:
             AlignbenchError: the spec can't be used, or nothing has that name.
         """
@@ -184,6 +186,11 @@ def always(options: Choices) -> bool:
     return True
 
 
+def none_further(options: Choices) -> tuple[str, ...]:
+    """Return no specs: most parts run the selected models only."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Part:
     """One parametrized test of an experiment.
@@ -200,6 +207,8 @@ class Part:
         cost: how long a test takes.
         timed: whether the part measures time.
         when: whether a run with these options has the part.
+        further: the specs of the encoders that the part gets from `Bench.encoder`, beside the selected ones.
+            The plan of a run names them, and says which of them can't be had.
     """
 
     name: str
@@ -210,6 +219,7 @@ class Part:
     cost: Cost = Cost()
     timed: bool = False
     when: Callable[[Choices], bool] = always
+    further: Callable[[Choices], Iterable[str]] = none_further
 
     @property
     def test(self) -> str:

@@ -67,6 +67,8 @@ def dropped_rows(run: Mapping[str, Any]) -> list[DroppedRows]:
 
 
 def _loads(loads: Sequence[Mapping[str, Any]], weights: Collection[str]) -> str:
+    if not loads and not weights:
+        return "none: no score needed a model"
     if not loads and set(weights) == {"arrays"}:
         return "none: all embeddings were computed elsewhere"
     if not loads:

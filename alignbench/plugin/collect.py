@@ -24,7 +24,7 @@ from alignbench.metrics.moments import CHUNK
 from alignbench.paths import exists
 from alignbench.plugin.failures import usage_errors
 from alignbench.plugin.forecast import Forecast
-from alignbench.plugin.selection import Demand, demand_of, models_of
+from alignbench.plugin.selection import Demand, demand_of, further_of, models_of
 from alignbench.plugin.terminal import TOKENS, PendingModel, Printer, TerminalProgress, plan, tokens_of
 from alignbench.plugin.typed import pytest_command
 from alignbench.session.describe import describe_run, texts_warning
@@ -36,12 +36,14 @@ from alignbench.show import failure_lines, terminal_table
 from alignbench.show.text import wrap
 from alignbench.text import clean
 from alignbench.types import Run, Score
+from alignbench.units import plural
 from alignbench.weights import Location
 from alignbench.weights.arrays import array_file
 from alignbench.weights.handle import Handle
 
 if TYPE_CHECKING:
     import warnings
+    from collections.abc import Sequence
 
     from alignbench.datasets import Dataset
     from alignbench.llms import LLM
@@ -92,7 +94,8 @@ class Collector:
         """Look once for the weights of every model that the collected tests need, and print the plan."""
         if not self.config.option.collectonly and session.items:
             encoders, llms = tuple(self.session.encoders), tuple(self.session.llms)
-            if demand_of(session.items, encoders, llms).needed:
+            demand = demand_of(session.items, encoders, llms)
+            if demand.needed or self._further_specs(demand.tests):
                 self._read_data()
                 possible = [item for item in session.items if not self.session.lacks(models_of(item))]
                 self._plan(demand_of(possible, encoders, llms))
@@ -101,7 +104,7 @@ class Collector:
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Do the same on an xdist controller, which has no items; a UsageError would crash a worker."""
         encoders, llms = tuple(self.session.encoders), tuple(self.session.llms)
-        if not self._planned and needed_by_ids(ids, encoders, llms):
+        if not self._planned and (needed_by_ids(ids, encoders, llms) or self._further_specs(ids)):
             self._read_data()
             lacking = [name for name in llms if self.session.lacks([name])]
             ids = [name for name in ids if not (lacking and needed_by_ids([name], (), lacking))]
@@ -216,6 +219,8 @@ class Collector:
                 problems.append(clean(str(error)))
         if problems:
             raise pytest.UsageError(*problems)
+        further, notes = self._further(demand)
+        models += further
         self.warnings |= dict.fromkeys(self.session.copies)
         if any(model.passes for model in models):
             with usage_errors():  # before embeddings are computed that could not be kept
@@ -228,7 +233,7 @@ class Collector:
         toys = toy_warnings(scored, dataset.origin)
         width, warned = self.printer.width, [*self.session.copies, *toys]
         metrics = [METRICS.get(name) for name in METRICS if name in named_in(demand.tests, tuple(METRICS))]
-        notes = [("score", sentence) for sentence in plan_of(metrics, dataset.n_groups)]
+        notes += [("score", sentence) for sentence in plan_of(metrics, dataset.n_groups)]
         if gpus := shared_gpus(self._workers_asked, options.device):
             notes.append(("gpus", gpus))
         self.printer.lines(plan(options, dataset, models, len(demand.tests), seconds, width, warned, notes))
@@ -238,7 +243,29 @@ class Collector:
         """The number of xdist's workers; 0 without them."""
         return getattr(self.config.option, "numprocesses", None) or 0
 
-    def _to_load(self, model: Encoder | LLM | Custom, demand: Demand) -> PendingModel:
+    def _further_specs(self, tests: Sequence[str]) -> tuple[str, ...]:
+        """Return the specs of the encoders that the tests run beside the selected ones."""
+        with usage_errors():
+            return further_of(tests, self.session.options)
+
+    def _further(self, demand: Demand) -> tuple[list[PendingModel], list[tuple[str, str]]]:
+        """Return the encoders that the tests run beside the selected ones, and a note on those they lack."""
+        found: list[PendingModel] = []
+        lacking: dict[str, str] = {}
+        specs = self._further_specs(demand.tests)
+        for spec in specs:
+            try:
+                found.append(self._to_load(self.session.further(spec), demand, further=True))
+            except AlignbenchError as error:
+                lacking[spec.partition("=")[0]] = str(error)
+        if not lacking:
+            return found, []
+        some = f"{len(lacking)} of {plural(len(specs), 'further encoder')} can't be had: {', '.join(lacking)}"
+        return found, [("note", f"{some}. The first: {next(iter(lacking.values()))}")]
+
+    def _to_load(
+        self, model: Encoder | LLM | Custom, demand: Demand, *, further: bool = False
+    ) -> PendingModel:
         if (file := array_file(model)) is not None:
             # This finds everything that is wrong with its rows now, instead of once in every test.
             used = sum(map(len, file.blocks_of(self.session.dataset, CHUNK)))
@@ -254,7 +281,8 @@ class Collector:
         )
         mapped = name in demand.mapped and len(what_it_lacks(model)) < 2
         timed = demand.timings.get(name, 0)
-        to_embed = missing if name in (*demand.embedded.vision, *demand.embedded.text) else None
+        embedded = further or name in (*demand.embedded.vision, *demand.embedded.text)
+        to_embed = missing if embedded else None
         if isinstance(model, Handle) and (to_embed or without_patches or timed or mapped):
             model.examine()
         pixels = model.pixels if isinstance(model, Encoder) else None

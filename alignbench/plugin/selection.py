@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import ConfigError
-from alignbench.experiments import EXPERIMENTS
+from alignbench.experiments import EXPERIMENTS, experiments
+from alignbench.plugin.costs import function_of
 from alignbench.session.selection import JOIN, ModelNames
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from alignbench.experiments.base import Part, Use
+    from alignbench.experiments.base import Choices, Part, Use
 
 FIXTURES = "alignbench.plugin.fixtures"
 TIMED = ("timed_encoder", "timed_llm")
@@ -107,6 +108,20 @@ def parameters_of(item: pytest.Item) -> Mapping[str, Any]:
     """Return name -> value of the parameters of a test."""
     parameters: Mapping[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
     return parameters
+
+
+def further_of(tests: Iterable[str], options: Choices) -> tuple[str, ...]:
+    """Return the specs of the encoders that tests run beside the selected ones.
+
+    Args:
+        tests: the ids of the tests, because an xdist controller has nothing else.
+        options: the options of the run.
+    """
+    functions = set(map(function_of, tests))
+    parts = (part for one in experiments() for part in one.parts if functions & set(one.tests(part)))
+    return tuple(
+        dict.fromkeys(spec for part in parts if part.when(options) for spec in part.further(options))
+    )
 
 
 def is_timed(item: pytest.Item) -> bool:

@@ -12,7 +12,6 @@ from alignbench.experiments.base import NotApplicableError
 from alignbench.experiments.scoring import Settings, needs_basis, score_pair
 from alignbench.llms import LLM
 from alignbench.metrics import METRICS
-from alignbench.session.models import resolve_encoder
 from alignbench.types import ModelInfo
 from alignbench.weights.protocols import gives_patches
 
@@ -87,7 +86,7 @@ class SessionBench:
 
     def encoder(self, spec: str) -> Encoder | Custom:
         """Return the encoder that a spec names, with the options of the run."""
-        return resolve_encoder(spec, self.session.options)
+        return self.session.further(spec)
 
     def pairs(self) -> Sequence[Pair]:
         """Return the embeddings of every selected encoder with every selected LLM."""

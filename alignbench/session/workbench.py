@@ -14,7 +14,7 @@ from alignbench.llms import LLM
 from alignbench.registry import unknown
 from alignbench.session.attempts import Attempts
 from alignbench.session.data import nonempty, read_data, with_data
-from alignbench.session.models import M, ModelPool, model_named, resolve_models
+from alignbench.session.models import M, ModelPool, model_named, resolve_encoder, resolve_models
 from alignbench.session.options import Options
 from alignbench.session.slot import ModelSlot
 from alignbench.types import Embeddings, Pair
@@ -68,6 +68,7 @@ class Workbench:
         self.patched: frozenset[str] = frozenset()
         self.layered = False
         self.pool: ModelPool | None = None
+        self._further: dict[str, Encoder | Custom] = {}
         self._vectors: dict[tuple[str, str], Embeddings] = {}
         self._layers: dict[tuple[str, str], Layers] = {}
         self._varied: dict[tuple[str, ...], Embeddings] = {}
@@ -102,6 +103,16 @@ class Workbench:
     def paired_llms(self) -> tuple[str, ...]:
         """The LLMs that encoders are paired with; `llms` may have more, for comparisons among LLMs."""
         return tuple(self.llms)[: len(self.options.llms)]
+
+    def further(self, spec: str) -> Encoder | Custom:
+        """Return the encoder that a spec names, which need not be selected; the same object for each spec.
+
+        Raises:
+            AlignbenchError: the spec can't be used, or nothing has that name.
+        """
+        if spec not in self._further:
+            self._further[spec] = resolve_encoder(spec, self.options)
+        return self._further[spec]
 
     @cached_property
     def dataset(self) -> Dataset:

@@ -224,7 +224,7 @@ def _not_drawn(drawn: Collection[str]) -> str:
         return ""
     if len(missing) > _FEW_COMMANDS:
         figures = sum(map(len, missing.values()))
-        return f"{figures} figures belong to other experiments; summary and report name their commands"
+        return f"{figures} figures were not drawn; summary and report name the commands that draw them"
     commands = (
         f"{command}: {', '.join(f'{figure}{needs_of(figure)}' for figure in figures)}"
         for command, figures in missing.items()

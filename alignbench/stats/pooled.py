@@ -204,8 +204,8 @@ def _within_patterns(present: NDArray[np.bool_], seed: int) -> Orders:
 
 def _r(x: Matrix, y: Matrix) -> Matrix:
     """Return Pearson's r of each row of x [orders, n] with y [n]; 0 where a row does not vary."""
-    x, y = x - x.mean(axis=1, keepdims=True), y - y.mean()
-    lengths = np.linalg.norm(x, axis=1) * np.linalg.norm(y)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        r: Matrix = np.where(lengths > _TIE, x @ y / lengths, 0.0)
+    centered, goal = x - x.mean(axis=1, keepdims=True), y - y.mean()
+    varies = np.ptp(x, axis=1) > _TIE * np.abs(x).max(axis=1)
+    lengths = np.linalg.norm(centered, axis=1) * np.linalg.norm(goal)
+    r: Matrix = np.where(varies, centered @ goal / np.where(varies, lengths, 1.0), 0.0)
     return r.clip(-1, 1)

@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 import alignbench as ab
-from alignbench.errors import ConfigError
+from alignbench.errors import ConfigError, DataError
+from alignbench.experiments.validity.published import table_of
+from alignbench.experiments.validity.published.fill import specs_of
+from alignbench.experiments.validity.published.judge import judge
 from alignbench.experiments.validity.study_cells import CellSettings, metric_values
+from alignbench.experiments.validity.table import read_blocks
+from alignbench.plugin.selection import further_of
 from alignbench.show.tables import tables_of
 from alignbench.tests.toys import copy_benchmarks, run, scores
 
@@ -51,6 +56,7 @@ def test_a_table_is_filled_with_our_scores_and_names_what_it_lacks(table: Path) 
     assert first.params["filled"]["CLIP"]["weights"] == "embedded"
     (told,) = tables_of(result.scores)
     assert "With our scores for mini-llama: own.csv (3 encoders in 2 blocks)." in told.sentences[0]
+    assert "predict an outcome: ρ 0.80 (mmmu). Not scored: gone, closed." in told.sentences[0]
     assert told.sentences[1].startswith("2 encoders of the table could not be scored: gone: ")
     assert str(result).replace("\n ", "").count("could not be scored") == 1
     # the ceiling takes all encoders that two blocks share, also those without scores
@@ -67,6 +73,59 @@ def test_a_table_is_filled_with_our_scores_and_names_what_it_lacks(table: Path) 
             break
     else:
         pytest.fail("no column of linear_cka")
+
+
+@pytest.mark.slow
+def test_the_plan_names_the_encoders_of_a_table_that_is_filled(project: pytest.Pytester, table: Path) -> None:
+    copy_benchmarks(project, "test_validity.py")
+    filled = ("--align-table", str(table), "--align-fill", "--align-no-embedding-cache")
+    result = run(project, "benchmarks/test_validity.py", "--n-samples=4", *filled)
+    result.assert_outcomes(passed=1, deselected=5)
+    plan = [line for line in result.outlines if line[:7].strip() in {"model", "note", "plan"}]
+    models = [line.split()[1].removesuffix(":") for line in plan if line.startswith("model")]
+    assert models == [
+        "toy-llm",
+        "row-1-CLIP",
+        "row-2-SigLIP",
+        "row-3-DINOv2",
+    ]
+    assert all("12 to embed" in line for line in plan if line.startswith("model"))
+    assert plan[-2].startswith(
+        "note   1 of 4 further encoders can't be had: row-4-gone. The first: there is no"
+    )
+    assert plan[-1].startswith("plan   1 test; download nothing; ")
+
+
+def test_a_part_declares_the_encoders_that_it_runs_beside_the_selected_ones(table: Path) -> None:
+    tests = ["test_validity.py::test_filled_table[mini-llama]", "test_cka.py::test_cka[mini-clip-mini-llama]"]
+    chosen = {"encoders": ["mini-clip"], "llms": ["mini-llama"]}
+    filled = ab.Session(**chosen, table=table, fill=True)  # type: ignore[arg-type]
+    assert further_of(tests, filled.options) == (
+        "row-1-CLIP=mini-clip",
+        "row-2-SigLIP=mini-siglip",
+        "row-3-DINOv2=mini-dinov2",
+        "row-4-gone=/no/such/folder",
+    )
+    assert further_of(tests[1:], filled.options) == ()
+    assert further_of(tests, ab.Session(**chosen).options) == ()  # type: ignore[arg-type]
+    assert filled.further("row-1-CLIP=mini-clip") is filled.further("row-1-CLIP=mini-clip")
+
+
+def test_blocks_agree_on_the_weights_of_an_encoder(table: Path) -> None:
+    # a block may leave the weights out that another one names
+    table.write_text(TABLE.replace("B,CLIP,language,mini-clip", "B,CLIP,language,"), encoding="utf-8")
+    assert specs_of(read_blocks(table, scored=False), "own.csv")["CLIP"] == "row-1-CLIP=mini-clip"
+    table.write_text(TABLE.replace("B,CLIP,language,mini-clip", "B,CLIP,language,clip"), encoding="utf-8")
+    with pytest.raises(DataError, match="two different weights for 'CLIP', 'mini-clip' and 'clip'"):
+        specs_of(read_blocks(table, scored=False), "own.csv")
+
+
+def test_blocks_without_scores_that_share_no_encoders_say_nothing(table: Path) -> None:
+    about = table_of(table)
+    assert judge(about, about.blocks()).ceilings
+    table.write_text(TABLE.replace("B,", "B,other "), encoding="utf-8")
+    with pytest.raises(DataError, match="no column begins with 'metric_', so nothing can be correlated"):
+        judge(about, about.blocks())
 
 
 def _r(x: list[float], y: list[int]) -> float:

@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import pytest
 import yaml
 
+from alignbench.errors import AlignbenchError
 from alignbench.experiments import experiments
 from alignbench.findings import FLAGS
 from alignbench.metrics import METRICS
@@ -67,6 +68,11 @@ def test_the_gallery_shows_a_runs_figures(tmp_path: Path) -> None:
     captions = [FIGURES.get(name).caption for name in FIGURES.names()]
     assert all(caption.read in text for caption in captions if caption is not None)
     assert (tmp_path / "pages" / "pictures" / "eas_dashboard.png").read_bytes() == b"a picture"
+
+
+def test_a_run_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(AlignbenchError, match="there is no such folder"):
+        main(["--to", str(tmp_path / "site"), "--run", str(tmp_path / "nowhere")])
 
 
 def test_every_page_has_a_place_in_the_navigation() -> None:

@@ -86,6 +86,18 @@ def test_p_is_a_count_over_orders_of_all_blocks_at_once() -> None:
     assert found.by_block[1][1] == 5
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_the_unit_of_a_score_and_of_an_outcome_does_not_matter(scale: float) -> None:
+    rng = np.random.default_rng(4)
+    x, y = np.repeat(rng.normal(size=(9, 1)), 2, axis=1), rng.normal(size=(9, 2))
+    x[:4] = 1.0  # orders in which the score does not vary in the second block
+    y[4:8, 1] = np.nan
+    (once,), (scaled,) = (pooled_correlations({"a": c * x}, {"o": c * y}) for c in (1.0, scale))
+    assert scaled.pooled.r == pytest.approx(once.pooled.r)
+    assert scaled.by_block.keys() == once.by_block.keys()
+    assert scaled.p == once.p
+
+
 def test_a_score_that_differs_by_block_is_permuted_among_encoders_of_the_same_blocks() -> None:
     rng = np.random.default_rng(5)
     x, y = rng.normal(size=(12, 2)), rng.normal(size=(12, 2))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from alignbench.experiments.base import Cost, Experiment, Part
 
 if TYPE_CHECKING:
-    from alignbench.experiments.base import Bench
+    from alignbench.experiments.base import Bench, Choices
     from alignbench.experiments.validity.links import from_table
     from alignbench.llms import LLM
     from alignbench.types import Score
@@ -45,6 +45,15 @@ def of_filled_table(bench: Bench, llm: LLM | Custom) -> list[Score]:
     return scores_of(judgement, filled.pairs, llm=llm.info.label, seed=seed)
 
 
+def encoders_of_table(options: Choices) -> list[str]:
+    """Return the specs of those encoders of a table whose weights it names."""
+    from alignbench.experiments.validity.published import table_of
+    from alignbench.experiments.validity.published.fill import specs_of
+
+    about = table_of(options["table"])
+    return [spec for spec in specs_of(about.blocks(), about.title).values() if spec]
+
+
 EXPERIMENT = Experiment(
     "validity",
     "which score predicts performance, and how sure is that?",
@@ -69,6 +78,7 @@ EXPERIMENT = Experiment(
             of=("llm",),
             cost=Cost(10.0),
             when=lambda options: bool(options["table"]) and options["fill"],
+            further=encoders_of_table,
         ),
     ),
     options=("table", "fill"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 MOST_ROWS, MOST_COLUMNS, MOST_PANELS = 30, 8, 4
+_WIDE, _NARROW = 1.12, 0.58  # inches of a column, with a title across or upright
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,9 @@ def draw_matrix(
 
     scores = sorted(dict.fromkeys(score for score, _ in cells), key=lambda score: (-strength(score), score))
     shown = scores[:MOST_ROWS]
-    figure = new_figure(max(7.2, 2.6 + 1.12 * len(outcomes)), 2.75 + 0.27 * len(shown))
+    upright = len(outcomes) > MOST_COLUMNS  # or the figure would be too wide to be read on a page
+    width = 2.6 + (_NARROW if upright else _WIDE) * len(outcomes)
+    figure = new_figure(max(7.2, width), 2.75 + 0.27 * len(shown) + 0.6 * upright)
     ax = figure.subplots()
     grid = [[cells.get((score, outcome)) for outcome in outcomes] for score in shown]
     values = np.asarray([[np.nan if cell is None else cell.r for cell in row] for row in grid])
@@ -92,7 +95,8 @@ def draw_matrix(
     draw_cells(ax, values, -1, 1, DIVERGING, written, size=8)
     ax.set_yticks(range(len(shown)), [fit(clean(score), 28) for score in shown])
     ax.xaxis.tick_top()
-    ax.set_xticks(range(len(outcomes)), [title_of(outcome) for outcome in outcomes], fontsize=8)
+    titles = [title_of(outcome) for outcome in outcomes]
+    ax.set_xticks(range(len(outcomes)), titles, fontsize=8, rotation=90 if upright else 0)
     beyond = [*left_out(len(shown), len(scores), "scores"), *left_out(len(outcomes), len(every), "outcomes")]
     entitle(figure, heading, *notes, *beyond)
     return figure
@@ -126,7 +130,7 @@ def draw_scatter(
         ax.set_ylabel(clean(labels[1]))
         drawn.append((ax, points))
     handles = [
-        legend_mark(fit(clean(name), 24), look.marker, look.colour) for name, look in list(looks.items())[:8]
+        legend_mark(fit(clean(name), 30), look.marker, look.colour) for name, look in list(looks.items())[:8]
     ]
     entitle(figure, heading, *notes, *left_out(len(shown), len(panels), what), legend=handles)
     name_points(figure, drawn)

@@ -37,6 +37,8 @@ def main(argv: Sequence[str]) -> int:
         "--run", type=Path, metavar="RUN", default=PICTURES, help="the run whose figures the gallery shows"
     )
     given = parser.parse_args(argv)
+    if not given.run.is_dir():
+        raise AlignbenchError(f"--run {given.run}: there is no such folder")
     if importlib.util.find_spec("mkdocs") is None:
         raise AlignbenchError("the site needs mkdocs: pip install -e '.[docs]'")
     with tempfile.TemporaryDirectory() as place:

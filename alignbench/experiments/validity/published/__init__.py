@@ -86,7 +86,7 @@ PUBLISHED: Mapping[str, Published] = {
             _HERE / "cambrian1.csv",
             source="arXiv 2406.16860, Tables 11 (0M frozen), 12 (0.5M frozen), 13 and 14 (1.2M)",
             notes=(
-                "It has no score of its own: `--fill` computes ours. resolution is the side of the input in "
+                "It has no score of its own: --fill computes ours. resolution is the side of the input in "
                 "pixels.",
                 "In Tables 11 and 12 ConvNeXt-L@1024 has an MMBench of 15 and 13, and 58 in Table 13.",
                 "Table 12 has an I-JEPA ViT-L/14 where the others have a ViT-H/14; it may be the same model.",

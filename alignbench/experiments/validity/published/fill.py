@@ -47,16 +47,10 @@ def fill(blocks: Mapping[str, Table], pair_of: Callable[[str], Pair], seed: int,
         where: the table, for errors.
 
     Raises:
-        DataError: the table names no weights.
+        DataError: the table names no weights, or different ones for one encoder.
         ModelError: the weights of fewer than three encoders can be had.
     """
-    specs = {
-        name: spec
-        for table in blocks.values()
-        for name, spec in zip(table.encoders, table.specs or [""] * len(table.encoders), strict=True)
-    }
-    if not any(specs.values()):
-        raise DataError(f"--fill: {where} has no column 'spec' that names the weights of its encoders")
+    specs = specs_of(blocks, where)
     pairs: dict[str, Pair] = {}
     left_out: dict[str, str] = {}
     for name, spec in specs.items():
@@ -64,7 +58,7 @@ def fill(blocks: Mapping[str, Table], pair_of: Callable[[str], Pair], seed: int,
             left_out[name] = NO_SPEC
             continue
         try:
-            pairs[name] = pair_of(_named(len(pairs) + len(left_out), name, spec))
+            pairs[name] = pair_of(spec)
         except AlignbenchError as error:
             left_out[name] = str(error)
     if len(pairs) < FEWEST:
@@ -81,6 +75,31 @@ def fill(blocks: Mapping[str, Table], pair_of: Callable[[str], Pair], seed: int,
         if len(rows) >= FEWEST:
             tables[block] = _with_scores(_rows_of(table, rows), values)
     return Filled(tables, left_out, pairs)
+
+
+def specs_of(blocks: Mapping[str, Table], where: str) -> dict[str, str]:
+    """Return encoder -> the spec of its weights, with an alias for each; "" where the table names none.
+
+    Args:
+        blocks: block -> its encoders.
+        where: the table, for errors.
+
+    Raises:
+        DataError: no spec is named at all, or blocks name different weights for one encoder.
+    """
+    specs: dict[str, str] = {}
+    for table in blocks.values():
+        for name, spec in zip(table.encoders, table.specs or [""] * len(table.encoders), strict=True):
+            before = specs.get(name) or spec
+            if spec and spec != before:
+                raise DataError(
+                    f"--fill: {where} names two different weights for {name!r}, {before!r} and {spec!r}; "
+                    "give the encoders two names, or one spec"
+                )
+            specs[name] = before
+    if not any(specs.values()):
+        raise DataError(f"--fill: {where} has no column 'spec' that names the weights of its encoders")
+    return {name: spec and _named(place, name, spec) for place, (name, spec) in enumerate(specs.items())}
 
 
 def _named(place: int, name: str, spec: str) -> str:

@@ -86,9 +86,10 @@ def judge(
 
     Raises:
         InputError: values are not finite, or shapes don't match.
-        DataError: the table has neither scores nor several blocks, so it says nothing.
+        DataError: the table has no scores, and no two blocks share four encoders, so it says nothing.
     """
-    if len(blocks) == 1 and not any(table.metrics for table in blocks.values()):
+    bounds = ceilings(blocks if whole is None else whole)
+    if not bounds and not left_out and not any(table.metrics for table in blocks.values()):
         raise DataError(
             f"{about.title}: no column begins with {METRIC_PREFIX!r}, so nothing can be correlated; --fill "
             "computes our scores of the encoders whose weights a column 'spec' names"
@@ -102,7 +103,7 @@ def judge(
             block: tuple(judged for claim in about.claims for judged in judge_claim(claim, table, seed=seed))
             for block, table in scored.items()
         },
-        ceilings=ceilings(blocks if whole is None else whole),
+        ceilings=bounds,
         left_out=dict(left_out or {}),
     )
 

@@ -116,10 +116,10 @@ def _ceiling(judgement: Judgement) -> list[str]:
         return []
     rho = {outcome: ceiling.rho for outcome, ceiling in judgement.ceilings.items()}
     least, most = min(rho, key=rho.__getitem__), max(rho, key=rho.__getitem__)
-    return [
-        "The ceiling, which is how well another recipe's results predict an outcome: ρ from "
-        f"{rho[least]:.2f} ({plain(least)}) to {rho[most]:.2f} ({plain(most)})."
-    ]
+    told = f"{rho[most]:.2f} ({plain(most)})"
+    if len(rho) > 1:
+        told = f"from {rho[least]:.2f} ({plain(least)}) to {told}"
+    return [f"The ceiling, which is how well another recipe's results predict an outcome: ρ {told}."]
 
 
 def _range(values: Iterable[float]) -> str:
