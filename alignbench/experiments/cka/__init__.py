@@ -12,7 +12,7 @@ EXPERIMENT = Experiment(
         Part(
             "cka",
             one_score,
-            sweep={"metric": lambda: METRICS.names(kind="pair", pairing=True)},
+            sweep={"metric": lambda: METRICS.names(kind="pair", pairing=True, default=True)},
             cost=Cost(0.1),
         ),
     ),
