@@ -31,6 +31,7 @@ _OURS = {
         "layers",
         "sensitivity",
         "validity",
+        "predictors",
         "vlm",
         "invariants",
     )

@@ -26,7 +26,7 @@ class ExperimentOptions:
         shapes_scores=False,  # the command that reproduces a score in a shared basis always sets it
     )
     metrics = Option[Names](
-        help="metrics of the LLM matrices",
+        help="metrics of the LLM matrices, or of predictors (default there: those that nothing else scores)",
         kind="names",
         metavar="NAME",
         default=("calibrated_cka", "mutual_knn"),
