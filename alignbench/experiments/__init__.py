@@ -32,6 +32,7 @@ _OURS = {
         "sensitivity",
         "scaling",
         "validity",
+        "predictors",
         "vlm",
         "invariants",
     )

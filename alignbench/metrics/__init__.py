@@ -32,6 +32,7 @@ from alignbench.metrics.coral import (
     ncoral_lw,
     unit_trace,
 )
+from alignbench.metrics.cycles import cycle_knn, cycle_knn_reverse
 from alignbench.metrics.elas import ELAS_WEIGHTS, elas, elas_parts
 from alignbench.metrics.moments import Moments
 from alignbench.metrics.neighbors import cknna, mutual_knn
@@ -70,6 +71,8 @@ __all__ = [
     "cosine_similarity",
     "cosine_variance",
     "covariance",
+    "cycle_knn",
+    "cycle_knn_reverse",
     "debiased_cka",
     "discriminability",
     "discriminability_raw",

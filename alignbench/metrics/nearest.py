@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
+MANY = 10  # permutations from which a table of all pairs of rows is worth its memory
 RIGHT_ANGLE = 2.0  # the squared distance of two directions at right angles
 
 
@@ -139,6 +140,11 @@ class Neighbors:
         at = np.minimum(np.searchsorted(own, places), len(own) - 1)
         found: NDArray[np.intp] = np.where(own[at] == places, at, -1)
         return found
+
+    def at(self, places: NDArray[np.intp]) -> Matrix:
+        """Return the weights at these places of the dense matrix, which are 0 for most of them."""
+        found = self.find(places)
+        return np.where(found < 0, 0.0, self.weights[found])
 
     def table(self) -> NDArray[np.int32]:
         """Return `find` of all places [n²], for many look-ups."""

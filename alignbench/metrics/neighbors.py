@@ -13,6 +13,7 @@ from alignbench.metrics.checks import as_matrix, bounded, check_varies, in_range
 from alignbench.metrics.distances import unit_rounding
 from alignbench.metrics.kernels import GRAM_LIMIT
 from alignbench.metrics.nearest import (
+    MANY,
     Neighbors,
     check_k,
     cosine_neighbors,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
     Indices = NDArray[np.intp]
 
-MANY = 10  # permutations from which a table of all pairs of rows is worth its memory
 MIN_K = 2  # for CKNNA: with a single neighbour, a row has no two neighbours to compare
 
 

@@ -26,7 +26,7 @@ class ExperimentOptions:
         shapes_scores=False,  # the command that reproduces a score in a shared basis always sets it
     )
     metrics = Option[Names](
-        help="metrics of multi-llm (default: calibrated_cka, mutual_knn; scaling: and linear_cka, rsa)",
+        help="metrics of multi-llm (default: calibrated_cka, mutual_knn), scaling (and linear_cka, rsa), predictors",
         kind="names",
         metavar="NAME",
         default=("calibrated_cka", "mutual_knn"),

@@ -48,6 +48,7 @@ _EXPERIMENTS = {
     "embedding": "Embedding space",
     "multi_llm": "Every encoder with every LLM",
     "speed": "Speed",
+    "predictors": "Further predictors",
     "vlm": "Trained VLM",
     "validity": "Which score predicts performance",
     "sensitivity": "The same score under other choices",
