@@ -149,7 +149,8 @@ class Collector:
             self.keeper.finish(self.findings, figures=options.figures)
         if self.against is not None and not self.config.option.collectonly:
             place = self.keeper.rescued or self.folder.path
-            statuses.append(self.against.finish(self.findings, place, self.printer))
+            passed = session.exitstatus == pytest.ExitCode.OK and not self.keeper.missing
+            statuses.append(self.against.finish(self.findings, place, self.printer, passed=passed))
         if self.keeper.missing or (self.bridge is not None and self.bridge.unsaved):
             statuses.append(pytest.ExitCode.TESTS_FAILED)
         for status in statuses:
@@ -185,7 +186,7 @@ class Collector:
         if sentence := self.keeper.sentence():
             self.printer.section("alignbench: not written", [clean(sentence)])
         if self.against is not None and self.against.lines:
-            self.printer.section(f"compared with {clean(self.against.earlier.name)}", self.against.lines)
+            self.printer.section(clean(self.against.title), self.against.lines)
         if self.bridge is not None:
             self.bridge.print_result()
 

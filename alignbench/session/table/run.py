@@ -127,7 +127,7 @@ class RunOptions:
         flag="--align-no-thumbnails",
     )
     compare = Option[Path | None](
-        help="an earlier run's folder or scores.json: report at the end what has changed since then",
+        help="an earlier run's folder, its scores.json or a baseline: report at the end what has changed",
         kind="path",
         group="run",
         metavar="RUN",
@@ -148,5 +148,13 @@ class RunOptions:
         kind="switch",
         group="run",
         default=False,
+        shapes_scores=False,
+    )
+    update = Option[bool](
+        help="accept this run as the new baseline: write its scores to the file that --align-compare names",
+        kind="switch",
+        group="run",
+        default=False,
+        needs=("compare", "name the file of the baseline"),
         shapes_scores=False,
     )
