@@ -19,7 +19,7 @@ from alignbench.units import plural
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from alignbench.findings.diff import Comparison
+    from alignbench.findings.diff import Comparison, Difference
     from alignbench.findings.gate import Gate
     from alignbench.plugin.terminal import Printer
     from alignbench.session.options import Options
@@ -125,12 +125,12 @@ class Against:
         written = self._write(folder / COMPARISON, markdown_diff(self.diff))
         if self.baseline is not None:
             return self._accept(findings, passed=passed)
-        return pytest.ExitCode.OK if written and not self.regressed else pytest.ExitCode.TESTS_FAILED
+        return pytest.ExitCode.OK if written and not self.regressions else pytest.ExitCode.TESTS_FAILED
 
     @property
-    def regressed(self) -> bool:
-        """Whether a score is worse than its gate allows, and this run was not accepted all the same."""
-        return self.baseline is None and self.diff is not None and bool(self.diff.regressions)
+    def regressions(self) -> tuple[Difference, ...]:
+        """The scores that are worse than their gates allow; none if this run is accepted all the same."""
+        return () if self.baseline is not None or self.diff is None else self.diff.regressions
 
     def _accept(self, findings: Findings, *, passed: bool) -> pytest.ExitCode:
         """Make this run the baseline, unless tests failed, whose scores it lacks."""

@@ -38,17 +38,13 @@ ENCODERS.add("toy-b", Blurred("toy-b"))
 def test_a_baseline_is_made_compared_with_and_updated(project: pytest.Pytester) -> None:
     project.makepyfile(test_it=RECORD)
     file = project.path / FILE
-    missing = run(project, *QUIET, f"--align-compare={FILE}")
-    assert missing.ret == pytest.ExitCode.USAGE_ERROR
-    missing.stderr.fnmatch_lines(["*--align-update makes it a baseline of this run's scores"])
-
     made = run(project, *QUIET, f"--align-compare={FILE}", GATE, "--align-update")
     assert made.ret == 0
     made.stdout.fnmatch_lines([f"*= baseline {FILE} =*", f"accepted: {FILE} now holds 4 scores of this run"])
     first = file.read_text(encoding="utf-8")
     assert str(project.path) not in first
 
-    same = run(project, *QUIET, f"--align-compare={FILE}", GATE, "-n", "2")
+    same = run(project, *QUIET, f"--align-compare={FILE}", GATE)
     assert same.ret == 0
     same.stdout.fnmatch_lines(["No regression by linear_cka:0.02, mutual_knn:0.05. *4 same."])
 
@@ -93,7 +89,7 @@ def test_runs_that_are_not_alike_are_accepted_and_said_to_be_so(tmp_path: Path) 
     assert updating.finish(other, tmp_path, PRINTER) == 0
     assert any(line.startswith("unlike: data: sample_data") for line in updating.lines)
     assert updating.lines[-1] == "accepted: base.json now holds 2 scores of this run, instead of 1"
-    assert not updating.regressed
+    assert not updating.regressions
     assert Findings.read(tmp_path / "base.json").run["dataset"]["name"] == "new"
 
 
@@ -111,6 +107,13 @@ def test_nothing_but_a_baseline_is_overwritten(tmp_path: Path, place: str, says:
     (tmp_path / "mine.json").write_text("half a {", encoding="utf-8")
     with pytest.raises(ConfigError, match=says):
         against(place, tmp_path)
+
+
+def test_a_baseline_that_is_not_there_can_be_made(tmp_path: Path) -> None:
+    for place, hint in (("base.json", True), ("base", False)):
+        with pytest.raises(ConfigError) as told:
+            Against.from_options(Options({"compare": place}), tmp_path)
+        assert ("; --align-update makes it a baseline of this run's scores" in str(told.value)) == hint
 
 
 def test_a_baseline_that_can_not_be_written_fails_the_run(tmp_path: Path) -> None:

@@ -158,3 +158,12 @@ class RunOptions:
         needs=("compare", "name the file of the baseline"),
         shapes_scores=False,
     )
+    annotations = Option[bool](
+        help="whether GitHub Actions gets failures and regressions as annotations, and the run's summary",
+        flag_help="print no annotations in GitHub Actions, and add nothing to the summary of the step",
+        kind="switch",
+        group="run",
+        default=True,
+        shapes_scores=False,
+        flag="--align-no-annotations",
+    )
