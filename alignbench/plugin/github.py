@@ -75,7 +75,7 @@ class GitHub:
         """Append the run's summary and comparison to the step's; return why that failed, or ""."""
         if not (target := os.environ.get("GITHUB_STEP_SUMMARY")):
             return ""
-        folder = self.collector.keeper.rescued or self.collector.folder.path
+        folder = self.collector.place
         names = [SUMMARY, *([COMPARISON] if self.against is not None and self.against.diff else [])]
         try:
             for name in names:
