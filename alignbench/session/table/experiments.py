@@ -26,7 +26,8 @@ class ExperimentOptions:
         shapes_scores=False,  # the command that reproduces a score in a shared basis always sets it
     )
     metrics = Option[Names](
-        help="metrics of multi-llm (default: calibrated_cka, mutual_knn), scaling (and linear_cka, rsa), predictors",
+        help="metrics of predictors, multi-llm (default: calibrated_cka, mutual_knn) "
+        "and scaling (also linear_cka, rsa)",
         kind="names",
         metavar="NAME",
         default=("calibrated_cka", "mutual_knn"),
