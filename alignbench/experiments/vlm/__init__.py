@@ -62,4 +62,5 @@ EXPERIMENT = Experiment(
         "image_gain": "How much the right image helps more than another one, in nats per caption token.",
     },
     figures=("alignbench.experiments.vlm.figures",),
+    title="Trained VLM",
 )
