@@ -49,6 +49,7 @@ from alignbench.metrics.retrieval import (
     retrieval,
 )
 from alignbench.metrics.rsa import rsa
+from alignbench.metrics.sequences import edit_knn, lcs_knn
 from alignbench.metrics.spectra import spectral_divergence, spectral_kl, spectral_ncoral, spectrum
 
 __all__ = [
@@ -80,10 +81,12 @@ __all__ = [
     "eas_adjusted",
     "eas_adjusted_parts",
     "eas_parts",
+    "edit_knn",
     "elas",
     "elas_parts",
     "knn_above_chance",
     "knn_accuracy",
+    "lcs_knn",
     "ledoit_wolf",
     "linear_cka",
     "linear_cka_null",
