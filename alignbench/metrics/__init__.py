@@ -2,6 +2,7 @@
 
 from alignbench.metrics.base import INVARIANCES, METRICS, Metric, NullModel
 from alignbench.metrics.basis import SharedBasis, shared_k, to_shared_basis
+from alignbench.metrics.calibrated import calibrated
 from alignbench.metrics.cka import (
     calibrated_cka,
     linear_cka,
@@ -64,6 +65,7 @@ __all__ = [
     "Retrieval",
     "SharedBasis",
     "bures_similarity",
+    "calibrated",
     "calibrated_cka",
     "cknna",
     "coral_distance",
