@@ -158,6 +158,8 @@ def compare(
         UnknownNameError: the runs have no score in common for a gate's metric.
     """
     matched, only_before, only_after = match(before.scores, after.scores)
+    if "answers" in before.run:  # a file of scores alone holds no timings
+        only_after = tuple(score for score in only_after if score.experiment != TIMED)
     judged = {score.metric for score, _ in matched}
     check_gates(gates, judged, option, f"of the scores that are in both {before.name} and {after.name}")
     reasons = why_unlike(before.run, after.run, matched)
