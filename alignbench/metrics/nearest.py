@@ -10,6 +10,7 @@ import numpy as np
 from alignbench.errors import InputError, TooFewSamplesError
 from alignbench.metrics.blocks import products_of_rows, row_blocks
 from alignbench.metrics.checks import Centering
+from alignbench.metrics.derived import derived
 from alignbench.metrics.distances import (
     Points,
     rounding_of,
@@ -225,6 +226,10 @@ def cosine_neighbors(x: Matrix, k: int, name: str = "x") -> Neighbors:
         InputError: a value is not finite.
         DegenerateError: all rows are equal (up to rounding).
     """
+    return derived(("cosine neighbours", k), x, lambda: _cosine_neighbors(x, k, name))
+
+
+def _cosine_neighbors(x: Matrix, k: int, name: str) -> Neighbors:
     side = Centering.of(x, name)
     points = directions(side.source, lengths(side.source), side.mean, side.rest)
 

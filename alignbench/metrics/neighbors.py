@@ -10,6 +10,7 @@ import numpy as np
 from alignbench.errors import DegenerateError
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.checks import as_matrix, bounded, check_varies, in_range, pair_to_center
+from alignbench.metrics.derived import derived
 from alignbench.metrics.distances import unit_rounding
 from alignbench.metrics.kernels import GRAM_LIMIT
 from alignbench.metrics.nearest import (
@@ -37,7 +38,11 @@ MIN_K = 2  # for CKNNA: with a single neighbour, a row has no two neighbours to 
 def _both(x: ArrayLike, y: ArrayLike, k: int | None) -> tuple[Matrix, Matrix, int]:
     a, b = pair_to_center(x, y, 4)
     chosen = check_k(k, len(a))
-    return neighbor_weights(a, chosen, "x"), neighbor_weights(b, chosen, "y"), chosen
+    return _weights(a, chosen, "x"), _weights(b, chosen, "y"), chosen
+
+
+def _weights(x: Matrix, k: int, name: str) -> Matrix:
+    return derived(("neighbour weights", k), x, lambda: neighbor_weights(x, k, name))
 
 
 def _mutual_settings(n: int, dims: tuple[int, ...], *, k: int | None = None) -> dict[str, Any]:
@@ -129,6 +134,10 @@ class _Local:
 
     @classmethod
     def of(cls, x: Matrix, k: int, name: str) -> _Local:
+        return derived(("products' neighbours", k), x, lambda: cls._of(x, k, name))
+
+    @classmethod
+    def _of(cls, x: Matrix, k: int, name: str) -> _Local:
         check_varies(x, name)
         rows = in_range(x)
         size, rounding = np.sqrt(lengths(rows)), unit_rounding(x.shape[1])
