@@ -39,9 +39,9 @@ def history_of(arguments: argparse.Namespace) -> int:
     folder = user_path(arguments.folder, "history")
     page = folder / PAGE if arguments.to is None else user_path(arguments.to, "--to")
     history = History.read(folder)
-    width = max(80, shutil.get_terminal_size((100, 24)).columns)
-    print("\n".join(history_lines(history, width, encoding=sys.stdout.encoding or "utf-8")))
     make_folder(page.parent)
     write_text(page, history_html(history))
+    width = max(80, shutil.get_terminal_size((100, 24)).columns)
+    print("\n".join(history_lines(history, width, encoding=sys.stdout.encoding or "utf-8")))
     print(f"page: {page}")
     return 0
