@@ -15,6 +15,7 @@ from alignbench.findings.files import (
 from alignbench.findings.findings import Findings
 from alignbench.findings.flags import FLAGS, meaning
 from alignbench.findings.gate import check_gates, parse_gates
+from alignbench.findings.history import History
 from alignbench.findings.ranking import Ranking
 from alignbench.findings.unlike import TIMED
 
@@ -27,6 +28,7 @@ __all__ = [
     "TIMED",
     "Comparison",
     "Findings",
+    "History",
     "Ranking",
     "append_score",
     "check_gates",
