@@ -155,5 +155,5 @@ def test_a_score_that_shuffling_leaves_alone_is_refused(name: str) -> None:
 
 def test_there_is_no_scale_where_chance_is_the_best_value() -> None:
     certain = replace(METRICS.get("rsa"), name="certain", fn=lambda x, y: 1.0, null=None)
-    with pytest.raises(DegenerateError, match="^certain: shuffled pairs get 1, the best possible value"):
+    with pytest.raises(DegenerateError, match=r"^certain: shuffled pairs get 1, the best possible value"):
         calibrated(certain, "mine")(*sides(10))
