@@ -2,6 +2,8 @@
 
 from alignbench.metrics.base import INVARIANCES, METRICS, Metric, NullModel
 from alignbench.metrics.basis import SharedBasis, shared_k, to_shared_basis
+from alignbench.metrics.cca import cca_mean, pwcca, svcca
+from alignbench.metrics.cca_heldout import pwcca_heldout, svcca_heldout
 from alignbench.metrics.cka import (
     calibrated_cka,
     linear_cka,
@@ -34,6 +36,7 @@ from alignbench.metrics.coral import (
 )
 from alignbench.metrics.cycles import cycle_knn, cycle_knn_reverse
 from alignbench.metrics.elas import ELAS_WEIGHTS, elas, elas_parts
+from alignbench.metrics.logme import logme
 from alignbench.metrics.moments import Moments
 from alignbench.metrics.neighbors import cknna, mutual_knn
 from alignbench.metrics.pairwise import PairwiseScores, pairwise
@@ -64,6 +67,7 @@ __all__ = [
     "SharedBasis",
     "bures_similarity",
     "calibrated_cka",
+    "cca_mean",
     "cknna",
     "coral_distance",
     "coral_distance_lw",
@@ -89,6 +93,7 @@ __all__ = [
     "linear_cka_null",
     "linear_cka_within_mean",
     "linear_sums",
+    "logme",
     "mean_distance",
     "mrr_chance",
     "mutual_knn",
@@ -96,6 +101,8 @@ __all__ = [
     "ncoral_lw",
     "pairwise",
     "procrustes_similarity",
+    "pwcca",
+    "pwcca_heldout",
     "rank_table",
     "rbf_cka",
     "recall_chance",
@@ -109,6 +116,8 @@ __all__ = [
     "spectral_ncoral",
     "spectrum",
     "spread",
+    "svcca",
+    "svcca_heldout",
     "to_shared_basis",
     "unbiased_hsic",
     "unit_trace",
