@@ -105,6 +105,8 @@ def _exact(
     if model is None or model.exact is None:
         return mean, std, ""
     exact_mean, exact_std = model.exact(case.x, case.y, **case.settings)
+    if np.isnan(exact_mean):
+        return mean, std, ""
     if np.isnan(exact_std):
         return float(exact_mean), std, ", exact mean"
     return float(exact_mean), float(exact_std), ", exact mean and std"

@@ -91,9 +91,7 @@ def _costs(metric: Metric, pair: Pair, run: Pair) -> _Costs:
     score_pair(metric, run, Settings(), experiment="scale")
     in_run = time.process_time() - started
     without = value if null is None else null
-    return _Costs(
-        value, None if null is None else null - value, within - without, interval - value, in_run
-    )
+    return _Costs(value, None if null is None else null - value, within - without, interval - value, in_run)
 
 
 def _seconds(metric: Metric, pair: Pair, *, null: bool, interval: bool) -> float:
