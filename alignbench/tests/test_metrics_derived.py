@@ -177,6 +177,20 @@ def test_the_sums_of_a_closed_form_are_taken_once_a_side() -> None:
 
 
 @pytest.mark.slow
+def test_ridge_decomposes_each_fold_once_for_all_draws() -> None:
+    n, folds = 310, 5 * (3 + 1)
+    y = side(1, n, 5)
+    with patch("numpy.linalg.eigh", wraps=np.linalg.eigh) as decompose:
+        found = evaluate(
+            METRICS.get("ridge_r2"), y + side(2, n, 5), y, labels=["a", "b"] * (n // 2), interval=False
+        )
+    assert found.null is not None
+    assert found.null.within_kind == "drawn_sequential"
+    assert found.null.draws == 199  # in several parts
+    assert decompose.call_count == 2 * folds  # of the value, and of all draws
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [45, 310])
 def test_scores_are_the_same_alone_and_after_all_others(n: int) -> None:
     names = [name for name in METRICS if n < 300 or METRICS.get(name).family in ("cka", "neighbors", "shape")]
