@@ -30,7 +30,9 @@ _OURS = {
         "e2e",
         "layers",
         "sensitivity",
+        "scaling",
         "validity",
+        "predictors",
         "vlm",
         "invariants",
     )

@@ -2,6 +2,7 @@
 
 from alignbench.metrics.base import INVARIANCES, METRICS, Metric, NullModel
 from alignbench.metrics.basis import SharedBasis, shared_k, to_shared_basis
+from alignbench.metrics.calibrated import calibrated
 from alignbench.metrics.cka import (
     calibrated_cka,
     linear_cka,
@@ -32,6 +33,7 @@ from alignbench.metrics.coral import (
     ncoral_lw,
     unit_trace,
 )
+from alignbench.metrics.cycles import cycle_knn, cycle_knn_reverse
 from alignbench.metrics.elas import ELAS_WEIGHTS, elas, elas_parts
 from alignbench.metrics.moments import Moments
 from alignbench.metrics.neighbors import cknna, mutual_knn
@@ -48,6 +50,7 @@ from alignbench.metrics.retrieval import (
     retrieval,
 )
 from alignbench.metrics.rsa import rsa
+from alignbench.metrics.sequences import edit_knn, lcs_knn
 from alignbench.metrics.spectra import spectral_divergence, spectral_kl, spectral_ncoral, spectrum
 
 __all__ = [
@@ -62,6 +65,7 @@ __all__ = [
     "Retrieval",
     "SharedBasis",
     "bures_similarity",
+    "calibrated",
     "calibrated_cka",
     "cknna",
     "coral_distance",
@@ -70,6 +74,8 @@ __all__ = [
     "cosine_similarity",
     "cosine_variance",
     "covariance",
+    "cycle_knn",
+    "cycle_knn_reverse",
     "debiased_cka",
     "discriminability",
     "discriminability_raw",
@@ -77,10 +83,12 @@ __all__ = [
     "eas_adjusted",
     "eas_adjusted_parts",
     "eas_parts",
+    "edit_knn",
     "elas",
     "elas_parts",
     "knn_above_chance",
     "knn_accuracy",
+    "lcs_knn",
     "ledoit_wolf",
     "linear_cka",
     "linear_cka_null",

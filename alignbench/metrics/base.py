@@ -106,6 +106,8 @@ class Metric:
             or "sample" (O(n²) memory, so that many rows are sampled); by default by `squares`.
         streamed: (a sample's moments, `cells.Sample`, **settings) -> the value, for many rows; None if it
             needs the rows.
+        default: whether the experiment of its kind computes it unasked; others are scored by the experiment
+            `predictors`, and wherever they are named.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Metric:
     squares: float = 0
     grows: Growth | None = None
     streamed: Callable[..., float] | None = None
+    default: bool = True
 
     @property
     def needs_labels(self) -> bool:
@@ -251,15 +254,21 @@ class MetricRegistry:
         self.entries.remove(name)
 
     def names(
-        self, *, family: str | None = None, kind: str | None = None, pairing: bool | None = None
+        self,
+        *,
+        family: str | None = None,
+        kind: str | None = None,
+        pairing: bool | None = None,
+        default: bool | None = None,
     ) -> list[str]:
-        """Return the names of all metrics, or of a family, of a kind, or by whether they see the pairing."""
+        """Return the names of all metrics, or of those with these properties."""
         chosen = [
             metric
             for metric in map(self.entries.get, self.entries.names())
             if family in (None, metric.family)
             and kind in (None, metric.kind)
             and pairing in (None, metric.pairing)
+            and default in (None, metric.default)
         ]
         order = {name: place for place, name in enumerate(FAMILIES)}
         return [m.name for m in sorted(chosen, key=lambda m: order.get(m.family, len(order)))]

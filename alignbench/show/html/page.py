@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from alignbench.experiments import EXPERIMENTS
 from alignbench.failures import missing
+from alignbench.findings.control import control_sentences
 from alignbench.findings.facts import facts
 from alignbench.findings.files import ARTIFACTS, REPORT, SCORES, write_text
 from alignbench.findings.findings import Findings
@@ -32,22 +34,7 @@ if TYPE_CHECKING:
 
     from alignbench.types import Failure, Score
 
-_EXPERIMENTS = {
-    "cka": "Similarity of representations",
-    "compare": "Comparison: data types, projectors, models with each other",
-    "coral": "Deep CORAL: likeness of distributions",
-    "eas": "Encoder alignment score",
-    "elas": "ELAS",
-    "e2e": "Retrieval after a projector",
-    "embedding": "Embedding space",
-    "multi_llm": "Every encoder with every LLM",
-    "speed": "Speed",
-    "vlm": "Trained VLM",
-    "validity": "Which score predicts performance",
-    "sensitivity": "The same score under other choices",
-    "layers": "Every layer with every layer",
-    "attention": "Attention maps, checked on scenes with known places",
-}
+_OPEN_FIGURES = 4  # the others are folded, so that the page can be read through
 
 
 def write_report(
@@ -98,9 +85,15 @@ def report_html(
         "answers": boards(findings.rankings, findings, rows),
         "boards": boards([*findings.rankings, *findings.details_by_type], findings, rows),
         "metric_tables": metric_tables(rows),
-        "concerns": concerns(run, rows, list(dict.fromkeys(unreadable))),
+        "concerns": concerns(
+            run,
+            rows,
+            control_sentences(findings.controls, labels.__getitem__),
+            list(dict.fromkeys(unreadable)),
+        ),
         "flags": raised_flags(rows),
         "figures": figures,
+        "open_figures": _OPEN_FIGURES,
         "not_drawn": not_drawn([figure.name for figure in figures]),
         "space": drawn,
         "space_data": _for_script(drawn.data) if drawn else Markup(""),
@@ -111,7 +104,7 @@ def report_html(
         "speed": _speed(scores, labels, failures),
         "experiments": [
             (
-                _EXPERIMENTS.get(name, name),
+                _title(name),
                 name,
                 [row for row in rows if row.score.experiment == name],
                 missing((name,), failures, scores),
@@ -124,6 +117,11 @@ def report_html(
         **published_context(findings),
     }
     return environment().get_template("page.html").render(context)
+
+
+def _title(name: str) -> str:
+    """Return the heading of an experiment's scores; its name if it has none, or is not registered here."""
+    return EXPERIMENTS.get(name).title or name if name in EXPERIMENTS else name
 
 
 def _for_script(data: object) -> Markup:
