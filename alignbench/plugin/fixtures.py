@@ -45,7 +45,7 @@ from alignbench.session.session import Session
 from alignbench.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from alignbench.datasets import Dataset
     from alignbench.encoders import Encoder
@@ -126,9 +126,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     unasked = [name for name in long if not asked_for(name, option.markexpr, option.keyword, config.args)]
 
     def left_out(item: pytest.Item) -> bool:
-        part, lent = part_of(item), set(_needing(item))
-        own = (name for name in unasked if name not in lent)  # others need its score, too
-        return any(map(item.get_closest_marker, own)) or (part is not None and not part.when(options))
+        part, others = part_of(item), _needing(item)
+        long = any(name not in others and item.get_closest_marker(name) for name in unasked)
+        return long or (part is not None and not part.when(options))
 
     config.hook.pytest_deselected(items=[item for item in items if left_out(item)])
     items[:] = [item for item in items if not left_out(item)]
@@ -140,11 +140,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(name)
 
 
-def _needing(item: pytest.Item) -> Iterator[str]:
-    """Yield the other experiments that need the score of a test."""
+def _needing(item: pytest.Item) -> set[str]:
+    """Return the other experiments that need the score of a test."""
     of_pairs = "pair" in getattr(item, "fixturenames", ())
     metric = parameters_of(item).get("metric") if of_pairs else None
-    yield from needing(experiment_of(item), metric)
+    return set(needing(experiment_of(item), metric))
 
 
 @pytest.hookimpl(trylast=True)

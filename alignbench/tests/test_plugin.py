@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alignbench import paths
-from alignbench.experiments import experiments
 from alignbench.findings import read_run
-from alignbench.metrics import METRICS
 from alignbench.tests.toys import CONFTEST, RECORD, SELECTION, copy_benchmarks, run, scores
 
 if TYPE_CHECKING:
@@ -35,16 +33,6 @@ def test_a_run_leaves_scores_and_a_summary(project: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["report: reports/*/report.html"])
     logged = (project.path / "reports" / "latest" / "scores.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(logged) == len(found)
-
-
-def test_a_long_experiment_takes_no_score_with_it_that_it_shares(project: pytest.Pytester) -> None:
-    long = [experiment for experiment in experiments() if experiment.long and experiment.needs]
-    assert long  # one that shows scores of others
-    copy_benchmarks(project, "test_cka.py")
-    for chosen in ((), ("-m", "cka")):
-        result = run(project, "benchmarks", "--collect-only", "-q", *chosen)
-        for metric in METRICS.names(kind="pair", pairing=True, default=True):
-            assert any(f"test_cka[{metric}-toy-a" in line for line in result.outlines), (metric, chosen)
 
 
 @pytest.mark.parametrize(
@@ -310,3 +298,18 @@ def test_short(): pass
     run(project).assert_outcomes(passed=1, deselected=1)
     run(project, "-m", "vlm").assert_outcomes(passed=1, deselected=1)
     run(project, "-k", "test_long or vlm").assert_outcomes(passed=1, deselected=1)
+
+
+def test_scores_that_something_long_needs_are_in_a_run_without_it(project: pytest.Pytester) -> None:
+    copy_benchmarks(project, "test_cka.py", "test_scaling.py")
+    calibrated = "test_cka.py::test_cka[[]calibrated_cka-toy-a-*"
+
+    def collected(*args: str) -> pytest.LineMatcher:
+        return run(project, "benchmarks", "--collect-only", "-q", *args).stdout
+
+    everything = collected()
+    everything.fnmatch_lines([f"*{calibrated}", "*deselected*"])
+    everything.no_fnmatch_line("*test_scaling*")
+    asked = collected("-m", "scaling")
+    asked.fnmatch_lines_random([f"*{calibrated}", "*test_scaling.py::test_scaling*"])
+    asked.no_fnmatch_line("*rsa*")
