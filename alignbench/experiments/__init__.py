@@ -30,6 +30,7 @@ _OURS = {
         "e2e",
         "layers",
         "sensitivity",
+        "scaling",
         "validity",
         "predictors",
         "vlm",

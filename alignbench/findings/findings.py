@@ -14,6 +14,7 @@ from alignbench.findings.control import against_control
 from alignbench.findings.files import finite, read_run, sound
 from alignbench.findings.flags import flags_of, meaning
 from alignbench.findings.ranking import in_order, leading, rankings
+from alignbench.findings.scorefile import score_file
 from alignbench.findings.toys import toy_warnings
 from alignbench.names import failures_of, labels_of, models_of, origin_of
 from alignbench.plots.inputs import Artifacts, FigureInputs, pick
@@ -21,6 +22,7 @@ from alignbench.registry import unknown
 from alignbench.stats import standings
 from alignbench.stats.prediction import predicts
 from alignbench.stats.variations import variations
+from alignbench.stats.verdict import verdict
 from alignbench.types import Run
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ class Findings:
         """Return the findings of a recorded run.
 
         Args:
-            place: the run's folder, or its scores.json.
+            place: the run's folder, or its scores.json, or a file of scores alone.
             name: the run's name in a comparison; its place by default.
 
         Raises:
@@ -155,6 +157,22 @@ class Findings:
         return tuple(leading(self._every))
 
     @cached_property
+    def verdicts(self) -> dict[str, str]:
+        """`For LLM`, or `For LLM on TYPE` -> which encoder is the best, or which of them may be.
+
+        A file of scores alone has them from the run itself, because it lacks what ties follow from.
+        """
+        if (known := self.run.get("answers")) is not None:
+            return dict(known)
+        return {
+            f"For {self.labels[r.llm]}{'' if r.data_type == ALL else f' on {r.data_type}'}": verdict(
+                r, self.labels.__getitem__
+            )
+            for r in self.rankings
+            if r.metric is not None
+        }
+
+    @cached_property
     def rankings_by_type(self) -> tuple[Ranking, ...]:
         """The rankings for each LLM on each data type by itself."""
         return tuple(ranking for ranking in self._every if ranking.data_type != ALL)
@@ -189,6 +207,14 @@ class Findings:
     def flags(self) -> dict[str, str]:
         """Each flag of the run's scores -> its meaning."""
         return {flag: meaning(flag, self.scores) for score in self.scores for flag in flags_of(score)}
+
+    def score_file(self, *, parts: bool = False) -> str:
+        """Return a small file of the scores alone, one a line, to be committed or shared.
+
+        Args:
+            parts: also write the values without each block, or in each split, from which ties follow.
+        """
+        return score_file(self.run, self.scores, self.models, self.verdicts, parts=parts)
 
     def figure_inputs(self, artifacts: Artifacts | None = None) -> FigureInputs:
         """Return the inputs of the figures: the scores, their findings, and the run's arrays."""

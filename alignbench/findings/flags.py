@@ -41,6 +41,11 @@ FLAGS: dict[str, Flag] = {
         "apart",
     ),
     "fidelity": Flag("F", "computed as published, for comparison only; do not base a choice on it"),
+    "tied_neighbors": Flag(
+        "t",
+        "some neighbours are equally near, so their order is not certain; they count as no match, which "
+        "lowers the score",
+    ),
     "separate_bases": Flag("B", "each side is in its own basis, so eigenvalues are compared, not directions"),
     "no_room": Flag(
         "1",

@@ -2,6 +2,7 @@
 
 from alignbench.metrics.base import INVARIANCES, METRICS, Metric, NullModel
 from alignbench.metrics.basis import SharedBasis, shared_k, to_shared_basis
+from alignbench.metrics.calibrated import calibrated
 from alignbench.metrics.cca import cca_mean, pwcca, svcca
 from alignbench.metrics.cca_heldout import pwcca_heldout, svcca_heldout
 from alignbench.metrics.cka import (
@@ -52,6 +53,7 @@ from alignbench.metrics.retrieval import (
     retrieval,
 )
 from alignbench.metrics.rsa import rsa
+from alignbench.metrics.sequences import edit_knn, lcs_knn
 from alignbench.metrics.spectra import spectral_divergence, spectral_kl, spectral_ncoral, spectrum
 
 __all__ = [
@@ -66,6 +68,7 @@ __all__ = [
     "Retrieval",
     "SharedBasis",
     "bures_similarity",
+    "calibrated",
     "calibrated_cka",
     "cca_mean",
     "cknna",
@@ -84,10 +87,12 @@ __all__ = [
     "eas_adjusted",
     "eas_adjusted_parts",
     "eas_parts",
+    "edit_knn",
     "elas",
     "elas_parts",
     "knn_above_chance",
     "knn_accuracy",
+    "lcs_knn",
     "ledoit_wolf",
     "linear_cka",
     "linear_cka_null",

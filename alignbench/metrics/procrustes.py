@@ -8,6 +8,7 @@ import numpy as np
 
 from alignbench.metrics.base import METRICS, NullModel
 from alignbench.metrics.checks import bounded
+from alignbench.metrics.derived import derived
 from alignbench.metrics.kernels import INVARIANCES, centered_sides
 from alignbench.metrics.sums import FEW
 
@@ -33,8 +34,17 @@ def narrow(x: Matrix) -> Matrix:
 
 def _sides(x: ArrayLike, y: ArrayLike) -> tuple[Matrix, Matrix]:
     """Return both sides, centred and narrowed, each with unit Frobenius norm."""
-    a, b = (narrow(side) for side in centered_sides(x, y, 3))
-    return a / np.linalg.norm(a), b / np.linalg.norm(b)
+    a, b = (_unit(side) for side in centered_sides(x, y, 3))
+    return a, b
+
+
+def _unit(centered: Matrix) -> Matrix:
+    def compute() -> Matrix:
+        side = narrow(centered)
+        unit: Matrix = side / np.linalg.norm(side)
+        return unit
+
+    return derived("narrow", centered, compute)
 
 
 def _nuclear(matrix: Matrix) -> float:

@@ -44,6 +44,7 @@ from alignbench.weights.handle import Handle
 if TYPE_CHECKING:
     import warnings
     from collections.abc import Sequence
+    from pathlib import Path
 
     from alignbench.datasets import Dataset
     from alignbench.llms import LLM
@@ -90,6 +91,11 @@ class Collector:
         self.forecast = Forecast(config, session)
         session.progress = TerminalProgress(config)
 
+    @property
+    def place(self) -> Path:
+        """The folder with the run's files: the run's, or a temporary one if that can't be written."""
+        return self.keeper.rescued or self.folder.path
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Look once for the weights of every model that the collected tests need, and print the plan."""
         if not self.config.option.collectonly and session.items:
@@ -125,6 +131,7 @@ class Collector:
                 score = Score.from_dict(value)
                 self.scores[report.nodeid, *score.key] = score
                 self.keeper.log(score)
+                self.config.hook.pytest_alignbench_score(score=score, config=self.config)
             elif name == "alignbench-unwritten":
                 self.keeper.note(*value)
             elif name == "alignbench-load":
@@ -147,9 +154,12 @@ class Collector:
             self._keep_samples()
             self.findings = Findings.of(flag_dead(self.scores.values()), self._describe(), "this run")
             self.keeper.finish(self.findings, figures=options.figures)
+            self.config.hook.pytest_alignbench_findings(
+                findings=self.findings, config=self.config, folder=self.place
+            )
         if self.against is not None and not self.config.option.collectonly:
-            place = self.keeper.rescued or self.folder.path
-            statuses.append(self.against.finish(self.findings, place, self.printer))
+            passed = session.exitstatus == pytest.ExitCode.OK and not self.keeper.missing
+            statuses.append(self.against.finish(self.findings, self.place, self.printer, passed=passed))
         if self.keeper.missing or (self.bridge is not None and self.bridge.unsaved):
             statuses.append(pytest.ExitCode.TESTS_FAILED)
         for status in statuses:
@@ -165,8 +175,7 @@ class Collector:
             for line in wrap(sentence, self.printer.width, "  ")
         ]
         if self.findings is not None:
-            place = self.keeper.rescued or self.folder.path
-            report = place / REPORT if exists(place / REPORT) else place
+            report = self.place / REPORT if exists(self.place / REPORT) else self.place
             with contextlib.suppress(ValueError):
                 report = report.relative_to(self.config.invocation_params.dir)
             lines = terminal_table(
@@ -185,7 +194,7 @@ class Collector:
         if sentence := self.keeper.sentence():
             self.printer.section("alignbench: not written", [clean(sentence)])
         if self.against is not None and self.against.lines:
-            self.printer.section(f"compared with {clean(self.against.earlier.name)}", self.against.lines)
+            self.printer.section(clean(self.against.title), self.against.lines)
         if self.bridge is not None:
             self.bridge.print_result()
 

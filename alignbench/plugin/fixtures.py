@@ -22,6 +22,7 @@ from alignbench.plugin.against import Against
 from alignbench.plugin.cell import Cell
 from alignbench.plugin.collect import Collector
 from alignbench.plugin.failures import Failures, usage_errors
+from alignbench.plugin.github import GitHub, on_github
 from alignbench.plugin.options import read_options
 from alignbench.plugin.record import Recorder
 from alignbench.plugin.selection import (
@@ -81,9 +82,10 @@ def pytest_configure(config: pytest.Config) -> None:
         against = Against.from_options(session.options, config.invocation_params.dir)
     folder = RunFolder.named(output_dir, session.options.run_name or _run_name(config))
     config.stash[FOLDER] = folder
-    config.pluginmanager.register(
-        Collector(config, session, folder, failures, bridge, against), "alignbench-collector"
-    )
+    collector = Collector(config, session, folder, failures, bridge, against)
+    config.pluginmanager.register(collector, "alignbench-collector")
+    if session.options.annotations and on_github():
+        config.pluginmanager.register(GitHub(config, collector, failures, against), "alignbench-github")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -20,4 +20,5 @@ EXPERIMENT = Experiment(
         "alignbench.experiments.cka.figures",
         "alignbench.experiments.overview",
     ),
+    title="Similarity of representations",
 )

@@ -31,4 +31,5 @@ EXPERIMENT = Experiment(
         "layers_mutual_knn": "Neighbours that two layers share: of the best two, or of the last two.",
     },
     figures=("alignbench.experiments.layers.figures",),
+    title="Every layer with every layer",
 )

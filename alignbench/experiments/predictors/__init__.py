@@ -24,4 +24,5 @@ EXPERIMENT = Experiment(
     defaults={"metrics": proposed},
     long=True,
     figures=("alignbench.experiments.predictors.figures",),
+    title="Further predictors",
 )

@@ -92,4 +92,5 @@ EXPERIMENT = Experiment(
         "metric_ms": "Time to compute the metric's value, without null and interval.",
     },
     figures=("alignbench.experiments.speed.figures.dashboard",),
+    title="Speed",
 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from alignbench.experiments.repeats import Repeats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from alignbench.datasets import Sample
@@ -76,6 +77,8 @@ class TrainingResult:
         other_answers: the literal answers to the same questions about another image.
         train_curve: -log p per token over the batches of each epoch [epochs].
         held_out_curve: -log p per token of held-out captions with their own images after each epoch.
+        integration: the modality integration rate of held-out images and their captions; NaN if undefined.
+        untrained_integration: the same before the training.
     """
 
     losses: NDArray[np.float64]
@@ -87,6 +90,8 @@ class TrainingResult:
     other_answers: tuple[str, ...]
     train_curve: NDArray[np.float64]
     held_out_curve: NDArray[np.float64]
+    integration: float
+    untrained_integration: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +117,7 @@ class VLMResult:
     trained: tuple[TrainingResult, ...]
     settings: VLMSettings
     params: Mapping[str, Any]
+
+    def types(self, job: Job) -> NDArray[np.str_]:
+        """Return the data type of each test row of a training [m]."""
+        return np.asarray([self.samples[row].data_type for row in job.test])

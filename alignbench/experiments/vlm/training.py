@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from alignbench.cores import available_cores
 from alignbench.doing import doing
-from alignbench.errors import DataError, ModelError
+from alignbench.errors import DataError, DegenerateError, ModelError
 from alignbench.experiments.vlm.answers import asked
 from alignbench.experiments.vlm.control import mean_shuffled
+from alignbench.experiments.vlm.integration import MOST_PAIRS, modality_integration_rate
 from alignbench.experiments.vlm.result import TrainingResult
 from alignbench.projectors import OF_PATCHES
 from alignbench.projectors.architectures import build
@@ -133,6 +134,7 @@ class _Training:
     def run(self) -> TrainingResult:
         """Train, then test on the held-out groups."""
         on_cpu = self.decoder.device.type == "cpu"
+        untrained = self._integration()
         with nullcontext() if on_cpu else self.decoder.sparing_memory():
             curves = self._train()
         with torch.inference_mode():
@@ -150,6 +152,8 @@ class _Training:
             other_answers=tuple(other),
             train_curve=curves[0],
             held_out_curve=curves[1],
+            integration=self._integration(),
+            untrained_integration=untrained,
         )
 
     def _train(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -221,6 +225,28 @@ class _Training:
         for row in self.job.test:
             total += float(self.decoder.losses(prefix, [self.captions[row][0]]).sum())
         return total
+
+    @torch.no_grad()
+    def _integration(self) -> float:
+        """Return the modality integration rate of held-out images with their captions; NaN if undefined."""
+        rows = self.job.test[:MOST_PAIRS]
+        first = 0 if self.start is None else len(self.start)
+        images: list[list[Tensor]] = []
+        texts: list[list[Tensor]] = []
+        for start in range(0, len(rows), _CAPTIONS_PER_PASS):
+            part = rows[start : start + _CAPTIONS_PER_PASS]
+            captions, prefix = [self.captions[row][0] for row in part], self._prefix(part)
+            layers = self.decoder.states(prefix, captions)
+            ends = prefix.shape[1] + torch.tensor([len(caption) for caption in captions])
+            behind, places = prefix.shape[1] - len(self.gap), torch.arange(layers[0].shape[1])
+            written = (places >= behind) & (places < ends[:, None])
+            images.append([states[:, first:behind].flatten(0, 1) for states in layers])
+            texts.append([states[written] for states in layers])
+        sides = [[torch.cat(of) for of in zip(*side, strict=True)] for side in (images, texts)]
+        try:
+            return modality_integration_rate(zip(*sides, strict=True))
+        except DegenerateError:
+            return math.nan
 
     def _answers(self, image_of: NDArray[np.intp]) -> list[str]:
         questions = self.job.questions

@@ -26,12 +26,22 @@ class ExperimentOptions:
         shapes_scores=False,  # the command that reproduces a score in a shared basis always sets it
     )
     metrics = Option[Names](
-        help="metrics of the LLM matrices, or of predictors (default there: those that nothing else scores)",
+        help="metrics of predictors, multi-llm (default: calibrated_cka, mutual_knn) "
+        "and scaling (also linear_cka, rsa)",
         kind="names",
         metavar="NAME",
         default=("calibrated_cka", "mutual_knn"),
         choices=of_module("alignbench.metrics", "METRICS"),
         check=checks.two_sided,
+    )
+    draws = Option[int](
+        help="random samples of each size of the experiment `scaling`",
+        kind="integer",
+        metavar="N",
+        default=10,
+        least=2,
+        label="Samples of each size",
+        most=100,
     )
     projectors = Option[Names](
         help="projectors: linear, mlp, 2layer_mlp, cross_attention (default: all; ELAS and VLMs: linear)",
