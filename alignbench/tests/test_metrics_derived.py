@@ -11,6 +11,7 @@ import pytest
 
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.metrics import METRICS
+from alignbench.metrics.basis import SharedBasis
 from alignbench.metrics.checks import standardized
 from alignbench.metrics.derived import Derived, derived, keeping, watching
 from alignbench.metrics.neighbors import mutual_knn
@@ -188,6 +189,18 @@ def test_ridge_decomposes_each_fold_once_for_all_draws() -> None:
     assert found.null.within_kind == "drawn_sequential"
     assert found.null.draws == 199  # in several parts
     assert decompose.call_count == 2 * folds  # of the value, and of all draws
+
+
+@pytest.mark.slow
+def test_the_composites_of_many_pairs_fit_one_basis_for_each_permutation() -> None:
+    fits = []
+    for name in ("eas", "eas_adjusted"):
+        with patch.object(SharedBasis, "join", wraps=SharedBasis.join) as join:
+            scores([name], 310, 11)
+        fits.append(join.call_count)
+    blocks = 10  # of the interval, which are fitted for each composite
+    assert fits[0] > blocks + 2 * 25
+    assert fits[1] == blocks
 
 
 @pytest.mark.slow
