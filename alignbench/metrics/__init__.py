@@ -3,6 +3,8 @@
 from alignbench.metrics.base import INVARIANCES, METRICS, Metric, NullModel
 from alignbench.metrics.basis import SharedBasis, shared_k, to_shared_basis
 from alignbench.metrics.calibrated import calibrated
+from alignbench.metrics.cca import cca_mean, pwcca, svcca
+from alignbench.metrics.cca_heldout import pwcca_heldout, svcca_heldout
 from alignbench.metrics.cka import (
     calibrated_cka,
     linear_cka,
@@ -35,6 +37,7 @@ from alignbench.metrics.coral import (
 )
 from alignbench.metrics.cycles import cycle_knn, cycle_knn_reverse
 from alignbench.metrics.elas import ELAS_WEIGHTS, elas, elas_parts
+from alignbench.metrics.logme import logme
 from alignbench.metrics.moments import Moments
 from alignbench.metrics.neighbors import cknna, mutual_knn
 from alignbench.metrics.pairwise import PairwiseScores, pairwise
@@ -67,6 +70,7 @@ __all__ = [
     "bures_similarity",
     "calibrated",
     "calibrated_cka",
+    "cca_mean",
     "cknna",
     "coral_distance",
     "coral_distance_lw",
@@ -94,6 +98,7 @@ __all__ = [
     "linear_cka_null",
     "linear_cka_within_mean",
     "linear_sums",
+    "logme",
     "mean_distance",
     "mrr_chance",
     "mutual_knn",
@@ -101,6 +106,8 @@ __all__ = [
     "ncoral_lw",
     "pairwise",
     "procrustes_similarity",
+    "pwcca",
+    "pwcca_heldout",
     "rank_table",
     "rbf_cka",
     "recall_chance",
@@ -114,6 +121,8 @@ __all__ = [
     "spectral_ncoral",
     "spectrum",
     "spread",
+    "svcca",
+    "svcca_heldout",
     "to_shared_basis",
     "unbiased_hsic",
     "unit_trace",

@@ -25,7 +25,18 @@ Growth = Literal["linear", "blocks", "sample"]
 Kind = Literal["pair", "labelled", "unary", "trained", "composite"]
 Function = TypeVar("Function", bound="Callable[..., float]")
 
-FAMILIES = ("cka", "neighbors", "shape", "regression", "coral", "coral_lw", "spectra", "classes", "composite")
+FAMILIES = (
+    "cka",
+    "neighbors",
+    "shape",
+    "cca",
+    "regression",
+    "coral",
+    "coral_lw",
+    "spectra",
+    "classes",
+    "composite",
+)
 INVARIANCES = (
     "rotation",
     "joint_rotation",

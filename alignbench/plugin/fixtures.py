@@ -18,7 +18,7 @@ from alignbench.embed import runs
 from alignbench.errors import UnwritableError
 from alignbench.experiments import defaults_of, experiments, needing
 from alignbench.plugin import timing
-from alignbench.plugin.against import Against
+from alignbench.plugin.against import Against, shared_folder
 from alignbench.plugin.cell import Cell
 from alignbench.plugin.collect import Collector
 from alignbench.plugin.failures import Failures, usage_errors
@@ -80,9 +80,10 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     with usage_errors():
         against = Against.from_options(session.options, config.invocation_params.dir)
+        shared = shared_folder(session.options.against, config.invocation_params.dir)
     folder = RunFolder.named(output_dir, session.options.run_name or _run_name(config))
     config.stash[FOLDER] = folder
-    collector = Collector(config, session, folder, failures, bridge, against)
+    collector = Collector(config, session, folder, failures, bridge, against, shared)
     config.pluginmanager.register(collector, "alignbench-collector")
     if session.options.annotations and on_github():
         config.pluginmanager.register(GitHub(config, collector, failures, against), "alignbench-github")

@@ -34,7 +34,9 @@ def keywords(metric: Metric, n: int, dims: tuple[int, int]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("shape", [(6, 9), (40, 50)], ids=["narrow", "wide"])
-@pytest.mark.parametrize("name", [name for name in DRAWN if name != "ridge_r2_reverse"])
+@pytest.mark.parametrize(
+    "name", [name for name in DRAWN if name not in ("ridge_r2_reverse", "calibrated_procrustes")]
+)
 def test_fast_draws_are_the_metric_on_permuted_rows(name: str, shape: tuple[int, int]) -> None:
     metric = METRICS.get(name)
     rng = np.random.default_rng(3)

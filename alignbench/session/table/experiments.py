@@ -123,6 +123,11 @@ class ExperimentOptions:
         default=1,
         least=1,
     )
+    protocol = Option[str | None](
+        help="choices of a paper for layers: prh (Platonic Representation Hypothesis), to compare with it",
+        metavar="PAPER",
+        choices=("prh",),
+    )
     images = Option[tuple[Path, ...]](
         help="an image whose attention maps are drawn (repeatable)",
         kind="texts",

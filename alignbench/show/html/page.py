@@ -22,6 +22,7 @@ from alignbench.show.html.answers import boards, metric_tables
 from alignbench.show.html.concerns import concerns, raised_flags
 from alignbench.show.html.figures import figure_views
 from alignbench.show.html.frame import asset, environment, policy
+from alignbench.show.html.published import published_context
 from alignbench.show.html.rows import score_rows
 from alignbench.show.html.samples import influences, known_samples, space
 from alignbench.show.speed import speed_report
@@ -113,6 +114,7 @@ def report_html(
         "rows": rows,
         "measured": {row.score.metric: row.what for row in rows if row.what},
         "downloads": _downloads(folder, scores),
+        **published_context(findings),
     }
     return environment().get_template("page.html").render(context)
 
