@@ -170,6 +170,21 @@ def test_the_ckas_of_a_pair_centre_each_side_once() -> None:
     assert [call.args[1] for call in centre.call_args_list] == ["x", "y"]
 
 
+def test_where_memory_is_short_what_is_kept_of_other_scores_goes_first() -> None:
+    scores(["linear_cka"], 62, 7)
+    with (
+        patch("alignbench.experiments.scoring.check_room", side_effect=[MemoryError, None]),
+        patch("alignbench.metrics.kernels.standardized", wraps=standardized) as centre,
+    ):
+        found = scores(["debiased_cka"], 62, 7)
+    assert found["debiased_cka"]["value"] is not None
+    assert centre.call_count == 2
+    with patch("alignbench.experiments.scoring.check_room", side_effect=[MemoryError, MemoryError("full")]):
+        found = scores(["linear_cka"], 62, 7)
+    assert found["linear_cka"]["value"] is None
+    assert "out of memory: full" in found["linear_cka"]["reason"]
+
+
 @pytest.mark.slow
 def test_the_sums_of_a_closed_form_are_taken_once_a_side() -> None:
     with patch.object(PermutedSide, "of", wraps=PermutedSide.of) as sums:
