@@ -32,6 +32,7 @@ _OURS = {
         "sensitivity",
         "validity",
         "vlm",
+        "choose",
         "invariants",
     )
 }

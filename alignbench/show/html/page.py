@@ -26,6 +26,10 @@ from alignbench.show.html.concerns import concerns, raised_flags
 from alignbench.show.html.figures import figure_views
 from alignbench.show.html.rows import score_rows
 from alignbench.show.html.samples import influences, known_samples, space
+from alignbench.show.race import HEAD as RACE_HEAD
+from alignbench.show.race import LEGEND as RACE_LEGEND
+from alignbench.show.race import NUMBERS as RACE_NUMBERS
+from alignbench.show.race import race_tables
 from alignbench.show.speed import speed_report
 from alignbench.show.spreadsheet import scores_csv
 from alignbench.show.tables import tables_of
@@ -49,6 +53,7 @@ _EXPERIMENTS = {
     "multi_llm": "Every encoder with every LLM",
     "speed": "Speed",
     "vlm": "Trained VLM",
+    "choose": "The race between encoders",
     "validity": "Which score predicts performance",
     "sensitivity": "The same score under other choices",
     "layers": "Every layer with every layer",
@@ -114,6 +119,11 @@ def report_html(
         "known": len(known),
         "prediction": findings.prediction,
         "tables": tables_of(scores),
+        "races": race_tables(scores),
+        "race_head": RACE_HEAD,
+        "race_numbers": RACE_NUMBERS,
+        "race_legend": RACE_LEGEND,
+        "labels": labels,
         "speed": _speed(scores, labels, failures),
         "experiments": [
             (
