@@ -20,6 +20,7 @@ from alignbench.show.race import race_tables
 from alignbench.stats import evaluate
 from alignbench.tests.toys import copy_benchmarks, run
 from alignbench.types import Score
+from alignbench.ui.results import view_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -201,6 +202,9 @@ def test_the_report_begins_with_the_outcome_and_ranks_nobody(result: Result, tmp
     assert found.statement in page
     assert "nothing to rank" not in page
     assert 'id="race"' in page
+    options = ab.Session().options
+    shown = view_of(result, (), folder=tmp_path, name="choose", options=options, command="alignbench choose")
+    assert f'<p class="ab-headline">{found.statement}</p>' in shown.answer
 
 
 def test_the_figure_ends_the_line_of_whoever_was_dropped_with_a_cross(result: Result) -> None:

@@ -54,6 +54,6 @@ EXPERIMENT = Experiment(
         "Choose",
         "Which encoder fits an LLM, for the least compute? All are scored on a few pairs; those that are "
         "worse than the best by more than chance drop out; the rest is scored on twice as many, and so on.",
-        controls=("llms", "data", "margin"),
+        controls=("llms", "data"),
     ),
 )
