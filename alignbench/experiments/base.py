@@ -298,7 +298,7 @@ class Experiment:
         figures: the names of the modules that declare its figures; they are imported when figures are drawn.
         long: whether it takes minutes with the toy models, so that a run of everything leaves it out.
         tab: its tab on the web page.
-        not_for_arrays: why it can't be run on files of vectors; "" if it can.
+        not_for_arrays: why `alignbench from-arrays` leaves it out; "" if it runs it.
     """
 
     name: str

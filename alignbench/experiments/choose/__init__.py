@@ -45,6 +45,7 @@ EXPERIMENT = Experiment(
         "projectors",
     ),
     long=True,
+    not_for_arrays="saves embedding, and vectors need none",
     measures={
         "race": "The share of all embeddings, of every encoder on all data, that the race took.",
         "race_score": "The score of an encoder at one look of a race, on the first so many groups.",
