@@ -11,6 +11,7 @@ from alignbench.errors import AlignbenchError, ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from alignbench.experiments.choose.budget import Budget
     from alignbench.findings.gate import Gate
 
 Names = tuple[str, ...]
@@ -63,6 +64,36 @@ def two_sided(metrics: Names, name: str) -> Names:
             f"that compare two: {', '.join(two_sided)}"
         )
     return metrics
+
+
+def metric_of_race(metric: str, name: str) -> str:
+    """Return the metric if encoders can be compared by it while samples are added."""
+    from alignbench.metrics import METRICS
+
+    def fits(known: str) -> bool:
+        of = METRICS.get(known)
+        return of.two_sided and of.pairing and of.interval is not None and not of.needs_labels
+
+    if not fits(metric):
+        raise ConfigError(
+            f"{name}: {metric!r} can't decide a race, which takes a score of an encoder with an LLM that "
+            f"sees the pairs and has an interval: {', '.join(filter(fits, METRICS))}"
+        )
+    return metric
+
+
+def budget(text: str, name: str) -> Budget:
+    """Return the budget that a text spells."""
+    from alignbench.experiments.choose.budget import parse_budget
+
+    return parse_budget(text, name)
+
+
+def probability(value: float, name: str) -> float:
+    """Return a number if it is above 0 and below 1."""
+    if not 0 < value < 1:
+        raise ConfigError(f"{name}: expected a number between 0 and 1, got {value}")
+    return value
 
 
 def table_of_encoders(path: Path, name: str) -> Path | str:
