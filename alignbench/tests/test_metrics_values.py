@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from alignbench.errors import DegenerateError, InputError
-from alignbench.metrics import METRICS, blocks, cknna, nearest, retrieval
+from alignbench.metrics import METRICS, blocks, cknna, nearest, neighbors, retrieval
 from alignbench.metrics.blocks import WHOLE
 from alignbench.metrics.checks import as_matrix, centered_beside, check_varies, standardized
 from alignbench.metrics.distances import CLOSE, unit_rounding
