@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from alignbench import __version__
-from alignbench.cli import cache, convert, data, doctor, history, listing, page, reports, trial
+from alignbench.cli import cache, convert, data, doctor, history, listing, page, publish, reports, trial
 from alignbench.cli.options import COMMON, add_options, add_run_arguments
 from alignbench.cli.run import import_conftest, run_experiment
 from alignbench.errors import AlignbenchError
@@ -108,7 +108,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     trial.add_commands(commands)
     for experiment in experiments():
         _add_experiment(commands, experiment, with_options=command in (None, experiment.command))
-    for module in (data, reports, history, listing, convert, doctor, cache, page):
+    for module in (data, reports, history, publish, listing, convert, doctor, cache, page):
         module.add_commands(commands)
     return parser
 

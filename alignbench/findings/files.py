@@ -19,6 +19,7 @@ SCORES = "scores.json"
 SCORES_LOG = "scores.jsonl"
 ARTIFACTS = "artifacts"
 REPORT = "report.html"
+PUBLISHED = "published"
 SCHEMA = Path(__file__).with_name("scores.schema.json")
 
 
@@ -149,6 +150,11 @@ def read_run(run_dir: Path | str) -> tuple[dict[str, Any], list[Score]]:
     if (wrong := complaint(run, SCHEMA, "run")) is not None:
         raise DataError(f"{path}: the run's description: {wrong}; repeat the run")
     return run | answers, [_read_score(path, number, score) for number, score in enumerate(scores, start=1)]
+
+
+def published_files(run_dir: Path | str) -> list[Path]:
+    """Return the files of others' results that a run keeps beside its own, sorted by name."""
+    return sorted((Path(run_dir) / PUBLISHED).glob("*.json"))
 
 
 def is_baseline(path: Path) -> bool:

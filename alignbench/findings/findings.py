@@ -11,7 +11,7 @@ from alignbench.errors import InputError, UnknownNameError
 from alignbench.findings.answer import answer
 from alignbench.findings.choice import is_cross_modal, losses_of
 from alignbench.findings.control import against_control
-from alignbench.findings.files import finite, read_run, sound
+from alignbench.findings.files import finite, published_files, read_run, sound
 from alignbench.findings.flags import flags_of, meaning
 from alignbench.findings.ranking import in_order, leading, rankings
 from alignbench.findings.scorefile import score_file
@@ -49,15 +49,21 @@ class Findings:
         scores: the run's scores by experiment, metric and model; every number is finite.
         run: the run's description as in scores.json; empty if it is unknown.
         name: the run's name in a comparison.
+        published: the results of others on the same data, which are shown beside those of the run.
     """
 
     scores: tuple[Score, ...]
     run: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
+    published: tuple[Findings, ...] = ()
 
     @classmethod
     def of(
-        cls, scores: Iterable[Score], run: Run | Mapping[str, Any] | None = None, name: str = ""
+        cls,
+        scores: Iterable[Score],
+        run: Run | Mapping[str, Any] | None = None,
+        name: str = "",
+        published: Iterable[Findings] = (),
     ) -> Findings:
         """Return the findings of scores.
 
@@ -65,9 +71,11 @@ class Findings:
             scores: the scores, in any order.
             run: the description of their run: its models, data, seed and failed tests.
             name: the run's name in a comparison.
+            published: the results of others on the same data.
         """
         described = finite(run.to_dict()) if isinstance(run, Run) else run or {}
-        return cls(tuple(in_order(map(sound, scores), models_of(described))), described, name)
+        ordered = tuple(in_order(map(sound, scores), models_of(described)))
+        return cls(ordered, described, name, tuple(published))
 
     @classmethod
     def read(cls, place: Path | str, name: str | None = None) -> Findings:
@@ -81,7 +89,8 @@ class Findings:
             DataError: there is no run, or it is damaged.
         """
         run, scores = read_run(place)
-        return cls.of(scores, run, str(place) if name is None else name)
+        others = [cls.read(path, path.stem) for path in published_files(place)]
+        return cls.of(scores, run, str(place) if name is None else name, others)
 
     def ranking(self, llm: str | None = None, data_type: str | None = None) -> Ranking:
         """Return the encoders for one LLM, best first, with their ties and how certain the order is.

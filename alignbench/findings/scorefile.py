@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import MISSING, fields
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 from alignbench.errors import DataError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from alignbench.types import ModelInfo
 
 KEY, VERSION = "alignbench_scores", 1
+# An absolute path, or one in a home folder or above this one, also behind a word such as `npy:`.
+_PATH = re.compile(r"(?<![\w.~<>/\\-])(?:[/\\][^\s/\\]|~[\w.-]*[/\\]|[A-Za-z]:[/\\][^/\\]|\.\.[/\\])|\\\\")
 _DIGITS = 10  # scores agree to a billionth; more digits would change from machine to machine
 _DATA = ("name", "digest", "n", "groups", "types")
 _LEFT_OUT = frozenset({"artifact", "reproduce", "nodeid", "deletions", "repeats", "params", "null"})
@@ -217,12 +220,8 @@ def _model(model: ModelInfo) -> dict[str, Any]:
 
 
 def is_private(text: str) -> bool:
-    """Return whether a text is a path that says something about its writer's machine."""
-    return (
-        PurePosixPath(text).is_absolute()
-        or PureWindowsPath(text).is_absolute()
-        or text.startswith(("~", "..", "\\"))
-    )
+    """Return whether a text holds a path that says something about its writer's machine."""
+    return _PATH.search(text) is not None
 
 
 def _label(data: Mapping[str, Any]) -> str:

@@ -68,6 +68,8 @@ class NullModel:
             and the mean over those within the classes (None without a formula), for many rows.
         draws: the default number of permutations.
         max_groups: with more groups than this, a seeded subset of this size is permuted.
+        stream: metrics with the same one get the same permutations where these are not drawn in a fixed
+            number, so that what they have in common is computed once; by default, each metric its own.
         test: False if the value on shuffled pairs is shown but a p-value would be meaningless.
         applies: whether there is a null under these settings.
     """
@@ -79,6 +81,7 @@ class NullModel:
     streamed: Callable[[Any], tuple[float, float, float | None]] | None = None
     draws: int = 999
     max_groups: int | None = None
+    stream: str | None = None
     test: bool = True
     applies: Callable[[Settings], bool] = lambda settings: True
 

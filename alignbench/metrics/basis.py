@@ -9,7 +9,7 @@ import numpy as np
 
 from alignbench.columns import count_of
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
-from alignbench.metrics.checks import check_groups, check_pair, standardized
+from alignbench.metrics.checks import check_groups, check_pair, check_varies
 from alignbench.metrics.derived import derived
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Principal:
         Raises:
             DegenerateError: zero variance.
         """
-        standardized(x, name)
+        check_varies(x, name)
         mean = x.mean(axis=0)
         deviations = x - mean
         n, d = x.shape

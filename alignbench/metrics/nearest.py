@@ -219,6 +219,16 @@ def nearest_by_products(
     return Neighbors(n, *np.divmod(all_places, n), all_weights, all_products)
 
 
+def product_neighbors(x: Matrix, k: int) -> Neighbors:
+    """Return the k rows of x [n, d] with the largest products with each row, itself excluded, uncentred."""
+    size, rounding = np.sqrt(lengths(x)), unit_rounding(x.shape[1])
+
+    def exact(products: Matrix, numbers: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
+        return -products, rounding * np.outer(size[numbers], size)
+
+    return nearest_by_products(x, 2 * rounding * size * size.max(), exact, k)
+
+
 def cosine_neighbors(x: Matrix, k: int, name: str = "x") -> Neighbors:
     """Return the k cosine neighbours of each row of `x` after centring, itself excluded.
 

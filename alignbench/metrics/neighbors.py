@@ -18,8 +18,8 @@ from alignbench.metrics.nearest import (
     Neighbors,
     check_k,
     cosine_neighbors,
-    nearest_by_products,
     neighbor_weights,
+    product_neighbors,
 )
 from alignbench.metrics.nulls import matched_products, within_class_mean
 from alignbench.metrics.permuted import ProductMoments, kernel_product
@@ -141,11 +141,7 @@ class _Local:
         check_varies(x, name)
         rows = in_range(x)
         size, rounding = np.sqrt(lengths(rows)), unit_rounding(x.shape[1])
-
-        def exact(products: Matrix, numbers: Indices) -> tuple[Matrix, Matrix]:
-            return -products, rounding * np.outer(size[numbers], size)
-
-        found = nearest_by_products(rows, 2 * rounding * size * size.max(), exact, k)
+        found = product_neighbors(rows, k)
         return cls(found, rounding * (size[found.rows] * size[found.columns]))
 
     def norm(self, name: str) -> float:

@@ -183,3 +183,16 @@ def _checked(path: Path, place: str) -> Path:
     if exists(path) and not is_baseline(path):
         raise ConfigError(f"{_UPDATE}: {place} is no baseline and is not overwritten; {example}")
     return path
+
+
+def shared_folder(given: Path | None, folder: Path) -> Path | None:
+    """Return the folder of published results that `--align-against` names, if it does.
+
+    Raises:
+        ConfigError: it is not there.
+    """
+    if given is not None and not is_dir(folder / given):
+        raise ConfigError(
+            f"--align-against: there is no folder {given}; name one that `alignbench publish` writes to"
+        )
+    return None if given is None else folder / given

@@ -18,6 +18,7 @@ from alignbench.experiments.dead import flag_dead
 from alignbench.experiments.many import plan_of
 from alignbench.findings import REPORT, Findings
 from alignbench.findings.files import ARTIFACTS
+from alignbench.findings.publish import read_published
 from alignbench.findings.toys import toy_warnings
 from alignbench.metrics import METRICS
 from alignbench.metrics.moments import CHUNK
@@ -33,6 +34,7 @@ from alignbench.session.keep import Keeper
 from alignbench.session.samples import keep_samples
 from alignbench.session.selection import named_in, needed_by_ids
 from alignbench.show import failure_lines, terminal_table
+from alignbench.show.published import TITLE, beside_lines
 from alignbench.show.text import wrap
 from alignbench.text import clean
 from alignbench.types import Run, Score
@@ -71,10 +73,12 @@ class Collector:
         failures: Failures,
         bridge: Bridge | None = None,
         against: Against | None = None,
+        shared: Path | None = None,
     ) -> None:
         self.config = config
         self.bridge = bridge
         self.against = against
+        self.shared = shared
         self.session = session
         self.folder = folder
         self.keeper = Keeper(folder)
@@ -152,7 +156,9 @@ class Collector:
         statuses = []
         if self.scores:
             self._keep_samples()
-            self.findings = Findings.of(flag_dead(self.scores.values()), self._describe(), "this run")
+            published = self._published()
+            scores, run = flag_dead(self.scores.values()), self._describe()
+            self.findings = Findings.of(scores, run, "this run", published)
             self.keeper.finish(self.findings, figures=options.figures)
             self.config.hook.pytest_alignbench_findings(
                 findings=self.findings, config=self.config, folder=self.place
@@ -186,6 +192,9 @@ class Collector:
                 figures=[path.stem for path in self.folder.path.glob("*.png")],
             )
             self.printer.section("alignbench", [*skipped, *lines])
+            if self.shared is not None:
+                lines = beside_lines(self.findings, self.printer.width, encoding=self.printer.encoding)
+                self.printer.section(TITLE.lower(), lines or [f"no result on this data in {self.shared}"])
         elif self.failures.hidden:
             lines = failure_lines(self.failures.known, self.printer.width, self.printer.encoding)
             self.printer.section("alignbench: no score was recorded", lines)
@@ -197,6 +206,14 @@ class Collector:
             self.printer.section(clean(self.against.title), self.against.lines)
         if self.bridge is not None:
             self.bridge.print_result()
+
+    def _published(self) -> tuple[Findings, ...]:
+        """Return the published results on the data of this run; what can't be read becomes a warning."""
+        if self.shared is None:
+            return ()
+        found, unreadable = read_published(self.shared, self.session.dataset.digest)
+        self.warnings |= dict.fromkeys(f"published result {name}: {why}" for name, why in unreadable.items())
+        return found
 
     def _keep_samples(self) -> None:
         if self.session.options.thumbnails:

@@ -189,7 +189,8 @@ def _sequential(case: Case, value: float, kind: str, model: NullModel | None, *,
     """Return the null from draws that stop as soon as p is known well enough."""
     metric, n = case.metric, len(case.x)
     codes = case.codes() if within else None
-    rng = rng_for(case.seed, "permutation within classes" if within else "permutation", metric.name)
+    purpose = "permutation within classes" if within else "permutation"
+    rng = rng_for(case.seed, purpose, (model and model.stream) or metric.name)
 
     def draw(number: int) -> NDArray[np.float64]:
         if codes is None:

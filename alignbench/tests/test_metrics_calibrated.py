@@ -96,6 +96,17 @@ def test_drawn_chance_is_near_the_mean_and_fixed_by_seed_and_names() -> None:
     assert metric(x, y, groups=names, seed=1) != metric(x, y, groups=names)
 
 
+def test_draws_have_the_scale_of_the_pairs_that_are_permuted() -> None:
+    x, y = sides(30)
+    orders = np.vstack([np.arange(30), draw_permutations(30, 5, np.random.default_rng(0))])
+    own, base = null("calibrated_procrustes").draw, null("procrustes_similarity").draw
+    assert own is not None
+    assert base is not None
+    calibrated_draws, plain = own(x, y, orders), base(x, y, orders)
+    assert calibrated_draws[0] == pytest.approx(METRICS.get("calibrated_procrustes")(x, y))
+    assert (1 - calibrated_draws) / (1 - calibrated_draws[0]) == pytest.approx((1 - plain) / (1 - plain[0]))
+
+
 @pytest.mark.parametrize("name", BASES)
 def test_an_evaluation_has_chance_at_0_and_the_p_of_its_base(name: str) -> None:
     x, y = sides(40)

@@ -11,6 +11,7 @@ import pytest
 
 from alignbench.experiments.scoring import Settings, score_pair
 from alignbench.metrics import METRICS
+from alignbench.metrics.basis import SharedBasis
 from alignbench.metrics.checks import standardized
 from alignbench.metrics.derived import Derived, derived, keeping, watching
 from alignbench.metrics.neighbors import mutual_knn
@@ -169,11 +170,52 @@ def test_the_ckas_of_a_pair_centre_each_side_once() -> None:
     assert [call.args[1] for call in centre.call_args_list] == ["x", "y"]
 
 
+def test_where_memory_is_short_what_is_kept_of_other_scores_goes_first() -> None:
+    scores(["linear_cka"], 62, 7)
+    with (
+        patch("alignbench.experiments.scoring.check_room", side_effect=[MemoryError, None]),
+        patch("alignbench.metrics.kernels.standardized", wraps=standardized) as centre,
+    ):
+        found = scores(["debiased_cka"], 62, 7)
+    assert found["debiased_cka"]["value"] is not None
+    assert centre.call_count == 2
+    with patch("alignbench.experiments.scoring.check_room", side_effect=[MemoryError, MemoryError("full")]):
+        found = scores(["linear_cka"], 62, 7)
+    assert found["linear_cka"]["value"] is None
+    assert "out of memory: full" in found["linear_cka"]["reason"]
+
+
 @pytest.mark.slow
 def test_the_sums_of_a_closed_form_are_taken_once_a_side() -> None:
     with patch.object(PermutedSide, "of", wraps=PermutedSide.of) as sums:
         scores(["linear_cka", "calibrated_cka"], 302, 6)
     assert sorted(call.args[1] is None for call in sums.call_args_list) == [False, False, True, True]
+
+
+@pytest.mark.slow
+def test_ridge_decomposes_each_fold_once_for_all_draws() -> None:
+    n, folds = 310, 5 * (3 + 1)
+    y = side(1, n, 5)
+    with patch("numpy.linalg.eigh", wraps=np.linalg.eigh) as decompose:
+        found = evaluate(
+            METRICS.get("ridge_r2"), y + side(2, n, 5), y, labels=["a", "b"] * (n // 2), interval=False
+        )
+    assert found.null is not None
+    assert found.null.within_kind == "drawn_sequential"
+    assert found.null.draws == 199  # in several parts
+    assert decompose.call_count == 2 * folds  # of the value, and of all draws
+
+
+@pytest.mark.slow
+def test_the_composites_of_many_pairs_fit_one_basis_for_each_permutation() -> None:
+    fits = []
+    for name in ("eas", "eas_adjusted"):
+        with patch.object(SharedBasis, "join", wraps=SharedBasis.join) as join:
+            scores([name], 310, 11)
+        fits.append(join.call_count)
+    blocks = 10  # of the interval, which are fitted for each composite
+    assert fits[0] > blocks + 2 * 25
+    assert fits[1] == blocks
 
 
 @pytest.mark.slow

@@ -88,6 +88,8 @@ def test_metrics_are_listed_family_by_family_and_by_what_they_see() -> None:
         *METRICS.names(family="cka"),
         "mutual_knn", "cknna", "procrustes_similarity", "rsa", "ridge_r2", "ridge_r2_reverse",
     ]  # fmt: skip
+    asked_for = METRICS.names(family="neighbors", default=False)
+    assert asked_for[-4:] == ["cycle_knn", "cycle_knn_reverse", "lcs_knn", "edit_knn"]
     assert METRICS.names(kind="composite") == ["eas", "eas_adjusted"]
     assert len(METRICS) == len(set(METRICS)) == len(METRICS.names())
     assert "ncoral" in METRICS

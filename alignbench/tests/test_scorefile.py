@@ -112,7 +112,15 @@ def test_the_path_of_a_model_with_a_revision_stays_at_home() -> None:
 
 @pytest.mark.parametrize(
     ("text", "private"),
-    [("/home/me/x", True), ("C:\\x\\y", True), ("~/x", True), ("../x", True), ("org/name", False)],
+    [
+        *((path, True) for path in ("/home/me/x", "C:\\x\\y", "d:/x", "~/x", "~me/x", "../x", "\\\\host\\x")),
+        *((path, True) for path in ("npy:/home/x.npy", "a model (/srv/x)", "source=~/x", "'/x'", "/x")),
+        *((text, False) for text in ("org/name", "hf:org/name", "n/a", "1/2", "a ~ b", "https://host/x")),
+        *(
+            (text, False)
+            for text in ("sha256:ab", "permutation of groups, exact mean", "x.y/../z", "seed: 7")
+        ),
+    ],
 )
 def test_paths_of_a_machine_are_known(text: str, private: bool) -> None:
     assert is_private(text) == private

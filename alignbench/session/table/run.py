@@ -158,6 +158,13 @@ class RunOptions:
         needs=("compare", "name the file of the baseline"),
         shapes_scores=False,
     )
+    against = Option[Path | None](
+        help="a folder of published results: show those on the same data beside this run's encoders",
+        kind="path",
+        group="run",
+        metavar="DIR",
+        shapes_scores=False,
+    )
     annotations = Option[bool](
         help="whether GitHub Actions gets failures and regressions as annotations, and the run's summary",
         flag_help="print no annotations in GitHub Actions, and add nothing to the summary of the step",

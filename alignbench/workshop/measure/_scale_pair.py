@@ -47,7 +47,8 @@ def add_options(parser: argparse._ArgumentGroup) -> None:
     """Add how many pairs there are, and of which metrics."""
     parser.add_argument("--pair-rows", type=int, default=1000)
     parser.add_argument("--pair-widths", type=int, nargs=2, default=_WIDTHS)
-    parser.add_argument("--pair-metrics", nargs="+", default=METRICS.names(pairing=True))
+    seeing = [name for name in METRICS.names(pairing=True) if METRICS.get(name).default]
+    parser.add_argument("--pair-metrics", nargs="+", default=seeing)
 
 
 def measure(options: argparse.Namespace) -> None:
