@@ -299,6 +299,7 @@ class Experiment:
         long: whether it takes minutes with the toy models, so that a run of everything leaves it out.
         tab: its tab on the web page.
         not_for_arrays: why `alignbench from-arrays` leaves it out; "" if it runs it.
+        title: the heading of its scores in the report; "" for its name.
     """
 
     name: str
@@ -312,6 +313,7 @@ class Experiment:
     long: bool = False
     tab: Tab | None = None
     not_for_arrays: str = ""
+    title: str = ""
 
     def __post_init__(self) -> None:
         for name in (self.name, *(part.name for part in self.parts)):

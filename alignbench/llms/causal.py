@@ -166,22 +166,47 @@ class CausalDecoder:
             prefix: input vectors [b, t, d], where t is at least 1.
             targets: b lists of token ids, none of them empty.
         """
-        longest = max(len(of) for of in targets)
-        ids = torch.zeros((len(targets), longest), dtype=torch.long)
-        wanted = torch.full_like(ids, _IGNORED)
-        for row, of in enumerate(targets):
-            ids[row, : len(of)] = wanted[row, : len(of)] = torch.tensor(list(of))
-        text = self._embedded(ids)
-        # Padding is on the right, where no token of the text attends: it needs no mask.
-        inputs = torch.cat([prefix.to(text.dtype), text], dim=1)
+        inputs, wanted = self._joined(prefix, targets)
         with self.arithmetic():
-            out = self.model(inputs_embeds=inputs, use_cache=False, logits_to_keep=longest + 1)
+            out = self.model(inputs_embeds=inputs, use_cache=False, logits_to_keep=wanted.shape[1] + 1)
         logits = out.logits[:, :-1].float()
         wanted = wanted.to(logits.device)
         losses = functional.cross_entropy(
             logits.transpose(1, 2), wanted, ignore_index=_IGNORED, reduction="none"
         )
         return losses.sum(dim=1)
+
+    @guards("it gives no states of its layers")
+    @torch.no_grad()
+    def states(self, prefix: Tensor, texts: Sequence[Sequence[int]]) -> list[Tensor]:
+        """Return the states after each layer of prefixes and the texts behind them: float32 [b, t + u, d].
+
+        Args:
+            prefix: input vectors [b, t, d].
+            texts: b lists of token ids, the longest of u tokens; what follows a shorter one is padding.
+
+        Raises:
+            ModelError: the network gives no layer but its last one.
+        """
+        inputs, _ = self._joined(prefix, texts)
+        with self.arithmetic():
+            out = self.model(
+                inputs_embeds=inputs, use_cache=False, output_hidden_states=True, logits_to_keep=1
+            )
+        if out.hidden_states is None:
+            raise ModelError(f"{self.name}: it gives no layer but its last one")
+        return [states.float().cpu() for states in out.hidden_states[1:]]
+
+    def _joined(self, prefix: Tensor, texts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Return input vectors of prefixes and texts, and the texts' ids with padding marked as ignored."""
+        longest = max(len(of) for of in texts)
+        ids = torch.zeros((len(texts), longest), dtype=torch.long)
+        wanted = torch.full_like(ids, _IGNORED)
+        for row, of in enumerate(texts):
+            ids[row, : len(of)] = wanted[row, : len(of)] = torch.tensor(list(of))
+        text = self._embedded(ids)
+        # Padding is on the right, where no token of the text attends: it needs no mask.
+        return torch.cat([prefix.to(text.dtype), text], dim=1), wanted
 
     @guards("it fails while it answers")
     @torch.inference_mode()

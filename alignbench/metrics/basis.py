@@ -9,7 +9,8 @@ import numpy as np
 
 from alignbench.columns import count_of
 from alignbench.errors import DegenerateError, InputError, TooFewSamplesError
-from alignbench.metrics.checks import check_groups, check_pair, standardized
+from alignbench.metrics.checks import check_groups, check_pair, check_varies
+from alignbench.metrics.derived import derived
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +47,7 @@ class Principal:
         Raises:
             DegenerateError: zero variance.
         """
-        standardized(x, name)
+        check_varies(x, name)
         mean = x.mean(axis=0)
         deviations = x - mean
         n, d = x.shape
@@ -169,11 +170,16 @@ def to_shared_basis(
             )
         return a, b
     check_width(width, dims)
-    if align == "pca":
-        return Principal.fit(a, width, "x").transform(a), Principal.fit(b, width, "y").transform(b)
-    train = _check_train(names, seed)
-    basis = SharedBasis.fit(a[train], b[train], width)
-    return _check_held_out(*basis.transform(a[~train], b[~train]))
+
+    def compute() -> tuple[Matrix, Matrix]:
+        if align == "pca":
+            return Principal.fit(a, width, "x").transform(a), Principal.fit(b, width, "y").transform(b)
+        train = _check_train(names, seed)
+        basis = SharedBasis.fit(a[train], b[train], width)
+        return _check_held_out(*basis.transform(a[~train], b[~train]))
+
+    based = derived(("basis", align, width, names.tobytes(), seed), (a, b), compute)
+    return based[0].copy(), based[1].copy()  # which anybody may change
 
 
 def _check_train(groups: NDArray[np.str_], seed: int) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Literal
 
-from alignbench.errors import ConfigError
+from alignbench.errors import AlignbenchError, ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,8 +97,8 @@ def probability(value: float, name: str) -> float:
 
 
 def table_of_encoders(path: Path, name: str) -> Path | str:
-    """Return the name of a published table, or the path of a table in a file."""
-    from alignbench.experiments.validity.published import PUBLISHED
+    """Return the name of a published table, or the path of a file with a table that can be judged."""
+    from alignbench.experiments.validity.published import PUBLISHED, table_of
     from alignbench.paths import is_file
 
     if str(path) in PUBLISHED:
@@ -106,6 +106,10 @@ def table_of_encoders(path: Path, name: str) -> Path | str:
     if not is_file(path):
         listed = ", ".join(PUBLISHED)
         raise ConfigError(f"{name}: {str(path)!r} is neither a published table ({listed}) nor a CSV file")
+    try:
+        table_of(path).blocks()
+    except AlignbenchError as error:
+        raise ConfigError(f"{name}: {error}") from error
     return path
 
 

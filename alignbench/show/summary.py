@@ -15,6 +15,7 @@ from alignbench.findings.flags import flags_of
 from alignbench.findings.numbers import interval_text, probability, share, value_text
 from alignbench.plots.declared import needs_of, not_drawn
 from alignbench.show.failures import failure_markdown
+from alignbench.show.published import beside_markdown
 from alignbench.show.race import race_markdown, race_tables
 from alignbench.show.sensitivity import sensitivity_lines
 from alignbench.show.speed import SpeedTable, speed_report
@@ -66,6 +67,7 @@ def summary_markdown(findings: Findings, figures: Sequence[str] = (), problems: 
     lines += failure_markdown(failures)
     for ranking in findings.rankings:
         lines += _ranking_table(ranking, labels)
+    lines += beside_markdown(findings)
     lines += _by_type(findings.details_by_type, labels)
     lines += _controls(findings.controls, labels)
     lines += [*_dropped(run), *_list("Warnings", [*run.get("warnings", ()), *problems])]

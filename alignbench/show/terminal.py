@@ -268,7 +268,7 @@ def _vlm(scores: Sequence[Score], labels: Mapping[str, str], width: int, ellipsi
         lines += wrap(f"VLM of {labels[table.llm]}: {LEGEND}", width, _GAP)
         rows = [list(HEAD), *([labels[row.encoder], *row.cells] for row in table.rows)]
         lines += _aligned(rows, width, ellipsis, left=frozenset(HEAD[:2]), names=0)
-        for text in (*table.answers(labels), *table.doubts(labels)):
+        for text in table.notes(labels):
             lines += wrap(text, width, _GAP)
         lines.append("")
     return lines

@@ -14,12 +14,25 @@ if TYPE_CHECKING:
 
     from alignbench.types import Score
 
-HEAD = ("encoder", "projector", "own image", "another", "none", "gain", "95% interval", "p")
+HEAD = (
+    "encoder",
+    "projector",
+    "own image",
+    "another",
+    "none",
+    "gain",
+    "95% interval",
+    "p",
+    "in type",
+    "its p",
+)
 LEGEND = (
     "perplexity of held-out captions (per token, lower is better) with their own image, another one and "
-    "none; gain of their own image over another one in nats per token (higher is better)"
+    "none; gain of their own image over another one in nats per token (higher is better), and over another "
+    "one of the same data type"
 )
-_GAIN, _PERPLEXITY, _ANSWERS = "image_gain", "caption_perplexity", "answer_exact_match"
+_GAIN, _WITHIN, _PERPLEXITY = "image_gain", "gain_within_type", "caption_perplexity"
+_INTEGRATION, _ANSWERS = "mir", "answer_exact_match"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +70,19 @@ class VLMTable:
             for (encoder, projector), texts in shares.items()
         ]
 
+    def integration(self, labels: Mapping[str, str]) -> list[str]:
+        """Return a sentence for each training on how far image tokens lie from text tokens in the LLM."""
+        return [
+            f"Modality integration (MIR, lower is closer) of {labels[str(score.encoder)]}, {score.variant}: "
+            f"{number(score.value)}, before the training {number(score.null.mean)}."
+            for score in self.scores
+            if score.metric == _INTEGRATION and score.value is not None and score.null is not None
+        ]
+
+    def notes(self, labels: Mapping[str, str]) -> list[str]:
+        """Return what is to be said below the table."""
+        return [*self.answers(labels), *self.integration(labels), *self.doubts(labels)]
+
     def doubts(self, labels: Mapping[str, str]) -> list[str]:
         """Return a sentence for each training that was too short to learn anything."""
         return [
@@ -71,14 +97,17 @@ class VLMTable:
 def vlm_tables(scores: Sequence[Score]) -> list[VLMTable]:
     """Return one table per LLM that a VLM was trained with."""
     trained = [score for score in scores if score.experiment == "vlm"]
-    perplexity = {_key(score): score for score in trained if score.metric == _PERPLEXITY}
+    perplexity, within = (
+        {_key(score): score for score in trained if score.metric == metric}
+        for metric in (_PERPLEXITY, _WITHIN)
+    )
     gains = [score for score in trained if score.metric == _GAIN and score.value is not None]
     gains.sort(key=lambda score: (-(score.value or 0.0), score.key))
     return [
         VLMTable(
             llm,
             [
-                Row(str(score.encoder), _cells(score, perplexity.get(_key(score))))
+                Row(str(score.encoder), _cells(score, perplexity.get(_key(score)), within.get(_key(score))))
                 for score in gains
                 if score.llm == llm
             ],
@@ -100,7 +129,7 @@ def vlm_markdown(scores: Sequence[Score], labels: Mapping[str, str]) -> list[str
         rows = [[labels[row.encoder], *map(markdown, row.cells)] for row in found.rows]
         lines += [f"## A VLM of {labels[found.llm]}", "", LEGEND[0].upper() + LEGEND[1:] + ".", ""]
         lines += [*table(list(HEAD), rows, frozenset(range(2, len(HEAD)))), ""]
-        for text in (*found.answers(labels), *found.doubts(labels)):
+        for text in found.notes(labels):
             lines += [text, ""]
     return lines
 
@@ -109,9 +138,9 @@ def _key(score: Score) -> tuple[str | None, str | None, str]:
     return score.encoder, score.llm, score.variant
 
 
-def _cells(gain: Score, perplexity: Score | None) -> list[str]:
+def _cells(gain: Score, perplexity: Score | None, within: Score | None) -> list[str]:
     of = {} if perplexity is None else perplexity.params
-    interval = gain.interval
+    interval, of_type = gain.interval, None if within is None else within.null
     return [
         gain.variant,
         "-" if perplexity is None else number(perplexity.value),
@@ -120,4 +149,6 @@ def _cells(gain: Score, perplexity: Score | None) -> list[str]:
         number(gain.value),
         "-" if interval is None else f"[{number(interval.low)}, {number(interval.high)}]",
         "-" if gain.null is None else probability(gain.null.p),
+        number(None if within is None else within.value, "-"),
+        probability(None if of_type is None else of_type.p),
     ]

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from alignbench.experiments.vlm.scores import METRICS
 from alignbench.findings import Findings, read_run
 from alignbench.plots import FIGURES, FigureInputs
 from alignbench.tests import tiny_models as tiny
 from alignbench.tests.toys import copy_benchmarks, run, scores
 from alignbench.tests.vlm_fakes import gain_score, vlm_arrays
+from alignbench.types import Null
 
 TINY = ("--align-epochs=1", "--align-splits=2", "--n-samples=5", "-p", "no:randomly")
 
@@ -36,10 +38,7 @@ def test_a_run_has_perplexity_gain_and_answers_the_same_in_workers(
     copy_benchmarks(project, "test_vlm.py")
     assert run(project, "benchmarks/test_vlm.py", *models, *TINY, "-p", "no:xdist").ret == 0
     serial = scores(project)
-    assert {key[:4] for key in serial} == {
-        ("vlm", metric, "eye", "mouth")
-        for metric in ("caption_perplexity", "image_gain", "answer_exact_match")
-    }
+    assert {key[:4] for key in serial} == {("vlm", metric, "eye", "mouth") for metric in METRICS}
     folder = project.path / "reports" / "latest"
     summary = plain((folder / "summary.md").read_text(encoding="utf-8"))
     assert "encoders by image_gain, linear" in summary
@@ -110,7 +109,9 @@ def test_terminal_and_summary_say_what_came_of_the_trainings() -> None:
     said = replace(
         gain, metric="answer_exact_match", value=0.5, chance=0.25, variant="type linear", params=told
     )
-    found = [underfit, perplexity, said]
+    within = replace(gain, metric="gain_within_type", value=0.005, null=Null("permuted", p=0.25))
+    rate = replace(gain, metric="mir", value=1.25, null=Null("untrained", mean=1.5))
+    found = [underfit, perplexity, said, within, rate]
     lines = terminal_table(Findings.of(found, make_run(("good",))), width=100)
     row = next(line for line in lines if "2.125" in line)
     assert row.split() == [
@@ -123,14 +124,20 @@ def test_terminal_and_summary_say_what_came_of_the_trainings() -> None:
         "[-0.090,",
         "0.110]",
         "0.004",
+        "0.005",
+        "0.250",
     ]
     text = " ".join(" ".join(lines).split())
     assert "Right short answers of good, linear: type 0.500 (chance 0.250)." in text
+    assert "(MIR, lower is closer) of good, linear: 1.250, before the training 1.500." in text
     assert "good, linear: underfit: the projector's training loss is still falling" in text
     assert "try --align-epochs 24" in text
     assert "ranked by image_gain, linear" in text
     summary = plain(summary_markdown(Findings.of(found, make_run(("good",)))))
-    assert "| good | linear | 2.125 | 2.250 | 2.500 | 0.010 | [-0.090, 0.110] | 0.004 |" in summary
+    assert (
+        "| good | linear | 2.125 | 2.250 | 2.500 | 0.010 | [-0.090, 0.110] | 0.004 | 0.005 | 0.250 |"
+        in summary
+    )
     assert "try --align-epochs 24" in summary
 
 

@@ -57,4 +57,5 @@ EXPERIMENT = Experiment(
         "worse than the best by more than chance drop out; the rest is scored on twice as many, and so on.",
         controls=("llms", "data"),
     ),
+    title="The race between encoders",
 )

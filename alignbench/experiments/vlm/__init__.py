@@ -59,7 +59,11 @@ EXPERIMENT = Experiment(
     not_for_arrays="needs both models",
     measures={
         "caption_perplexity": "How surprised the frozen LLM is by held-out captions, given the image.",
+        "a_score": "The mean log-likelihood of a token of held-out captions, given the image.",
         "image_gain": "How much the right image helps more than another one, in nats per caption token.",
+        "gain_within_type": "How much the right image helps more than another one of its data type.",
+        "mir": "How far image tokens lie from text tokens in the LLM's layers.",
     },
     figures=("alignbench.experiments.vlm.figures",),
+    title="Trained VLM",
 )

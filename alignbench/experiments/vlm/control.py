@@ -55,6 +55,37 @@ def mean_shuffled(losses: NDArray[np.float64], tokens: NDArray[np.float64]) -> f
     return float(np.nanmean(others, axis=1).sum() / tokens.sum())
 
 
+def gain_within(
+    losses: NDArray[np.float64],
+    tokens: NDArray[np.float64],
+    blocks: NDArray[np.intp],
+    types: NDArray[np.str_],
+) -> float | None:
+    """Return the gain of the right image over others of its data type in its block, in nats per token.
+
+    Captions without another image of their type in their block are left out; None if that leaves none.
+
+    Args:
+        losses: the loss of caption i with the image of caption j [m, m]; NaN if j is of another block.
+        tokens: the number of tokens of each caption [m].
+        blocks: the block of each caption [m].
+        types: the data type of each caption [m].
+    """
+    classes = _classes(blocks, types)
+    same = classes[:, None] == classes[None, :]
+    movable = same.sum(axis=1) > 1
+    if not movable.any():
+        return None
+    others = np.where(same & ~np.eye(len(losses), dtype=bool), losses, np.nan)[movable]
+    gained = np.nanmean(others, axis=1) - np.diag(losses)[movable]
+    return float(gained.sum() / tokens[movable].sum())
+
+
+def _classes(blocks: NDArray[np.intp], types: NDArray[np.str_]) -> NDArray[np.intp]:
+    """Return a code of the block and the data type of each caption [m]."""
+    return codes_of([f"{block}\0{of}" for block, of in zip(blocks, types, strict=True)])
+
+
 def shuffled_nulls(
     losses: NDArray[np.float64],
     tokens: NDArray[np.float64],
@@ -87,16 +118,11 @@ def shuffled_nulls(
 
     deranged = shuffled(np.stack([derangement(blocks, rng) for _ in range(DERANGEMENTS)]))
     drawn = shuffled(draw_within(codes_of(blocks), draws, rng))
-    classes = codes_of([f"{b}\0{t}" for b, t in zip(blocks, types, strict=True)])
-    same = classes[:, None] == classes[None, :]
-    movable = same.sum(axis=1) > 1
-    within_p = within_gain = None
-    if movable.any():
+    classes = _classes(blocks, types)
+    within_p, within_gain = None, gain_within(losses, tokens, blocks, types)
+    if within_gain is not None:
         orders = draw_within(classes, draws, rng)
         within_p = p_value(right, shuffled(orders), higher_is_better=False)
-        others = np.where(same & ~np.eye(len(losses), dtype=bool), losses, np.nan)[movable]
-        gained = np.nanmean(others, axis=1) - np.diag(losses)[movable]
-        within_gain = float(gained.sum() / tokens[movable].sum())
     return Null(
         "derangements of images",
         mean=float(deranged.mean()),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from alignbench.experiments.repeats import Repeats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from alignbench.datasets import Sample
@@ -31,12 +32,18 @@ class VLMSettings:
         image_tokens: the most vectors that an image becomes; patches are averaged over a grid of that many.
             "cross_attention" has its own number.
         batch: the number of captions in a step.
+        rate: a step of Adam moves an entry of an image token by at most about this many times the scale of
+            the LLM's tokens, whatever the width of the encoder.
+        shrinkage: the share of the mean variance that whitening adds to each direction of the patches; None
+            does not whiten them.
     """
 
     projector: str = "linear"
     repeats: Repeats = REPEATS
     image_tokens: int = 1
     batch: int = 8
+    rate: float = 0.5
+    shrinkage: float | None = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,8 @@ class TrainingResult:
         other_answers: the literal answers to the same questions about another image.
         train_curve: -log p per token over the batches of each epoch [epochs].
         held_out_curve: -log p per token of held-out captions with their own images after each epoch.
+        integration: the modality integration rate of held-out images and their captions; NaN if undefined.
+        untrained_integration: the same before the training.
     """
 
     losses: NDArray[np.float64]
@@ -87,6 +96,8 @@ class TrainingResult:
     other_answers: tuple[str, ...]
     train_curve: NDArray[np.float64]
     held_out_curve: NDArray[np.float64]
+    integration: float
+    untrained_integration: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +123,7 @@ class VLMResult:
     trained: tuple[TrainingResult, ...]
     settings: VLMSettings
     params: Mapping[str, Any]
+
+    def types(self, job: Job) -> NDArray[np.str_]:
+        """Return the data type of each test row of a training [m]."""
+        return np.asarray([self.samples[row].data_type for row in job.test])

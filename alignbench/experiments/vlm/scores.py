@@ -17,6 +17,7 @@ from alignbench.experiments.trained import TEST_TO_TRAIN, plan, split_interval
 from alignbench.experiments.vlm.answers import answer_scores, asked
 from alignbench.experiments.vlm.control import DERANGEMENTS, derangement, image_blocks, shuffled_nulls
 from alignbench.experiments.vlm.learning import MORE, UNDERFIT, learning_flags
+from alignbench.experiments.vlm.predictors import a_score, integration_score, within_type_score
 from alignbench.experiments.vlm.result import Job, VLMResult, VLMSettings
 from alignbench.stats import multi_split_p, rng_for, seed_for, seed_spread
 from alignbench.types import Interval, Null, Score
@@ -32,6 +33,16 @@ if TYPE_CHECKING:
     from alignbench.types import ModelInfo
 
     IntervalMaker = Callable[[NDArray[np.float64], tuple[float, float]], Interval | None]
+
+METRICS = (
+    "caption_perplexity",
+    "a_score",
+    "image_gain",
+    "gain_within_type",
+    "mir",
+    "answer_exact_match",
+)
+LOWER_IS_BETTER = frozenset({"caption_perplexity", "mir"})
 
 
 def plan_jobs(samples: Sequence[Sample], settings: VLMSettings) -> tuple[Job, ...]:
@@ -121,19 +132,27 @@ def vlm(
 
 
 def vlm_scores(result: VLMResult) -> list[Score]:
-    """Return the perplexity of captions, the gain from the image, and the exact match of answers."""
+    """Return the perplexity of captions, the gain from the image, modality integration and answers."""
     numbers, repeats = _log_perplexities(result), result.settings.repeats
     nulls = [_nulls(result, number) for number in range(repeats.splits)]
     gain = _gain(result, numbers, nulls)
+    common, interval = _common(result), _interval_maker(result)
     curves, p = _curves(result), gain.null.p if gain.null is not None else None
     flags = learning_flags(curves["train_curve"], curves["held_out_curve"], p)
     advice = {"epochs_to_try": MORE * repeats.epochs} if UNDERFIT in flags else {}
+    learnt = (
+        _perplexity(result, numbers, nulls),
+        a_score(numbers, nulls, common, interval),
+        gain,
+        within_type_score(result, nulls, common, interval),
+        integration_score(result, common, interval),
+    )
     return [
         *(
             replace(score, flags=(*score.flags, *flags), params={**score.params, **advice})
-            for score in (_perplexity(result, numbers, nulls), gain)
+            for score in learnt
         ),
-        *answer_scores(result, _common(result), _interval_maker(result)),
+        *answer_scores(result, common, interval),
     ]
 
 
@@ -162,8 +181,7 @@ def not_trainable(
     """Return scores without values, each with the reason."""
     empty = VLMResult(encoder, llm, dataset, (), (), (), settings, {})
     common = {**_common(empty), "n": n, "status": "not_applicable", "reason": reason, "value": None}
-    lower = {"caption_perplexity": False, "image_gain": True, "answer_exact_match": True}
-    return [Score(metric=name, higher_is_better=better, **common) for name, better in lower.items()]
+    return [Score(metric=name, higher_is_better=name not in LOWER_IS_BETTER, **common) for name in METRICS]
 
 
 def _common(result: VLMResult) -> dict[str, Any]:
@@ -216,12 +234,11 @@ def _nulls(result: VLMResult, split: int) -> Null:
     of_split = [i for i, job in enumerate(result.jobs) if job.split == split]
     losses = np.mean([result.trained[i].losses for i in of_split], axis=0)
     job, repeats = result.jobs[of_split[0]], result.settings.repeats
-    types = np.asarray([result.samples[row].data_type for row in job.test])
     return shuffled_nulls(
         losses,
         result.trained[of_split[0]].tokens,
         job.blocks,
-        types,
+        result.types(job),
         repeats.permutations,
         rng_for(repeats.seed, "vlm null", str(split)),
     )

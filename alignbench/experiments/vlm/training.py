@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from alignbench.cores import available_cores
 from alignbench.doing import doing
-from alignbench.errors import DataError, ModelError
+from alignbench.errors import DataError, DegenerateError, ModelError
 from alignbench.experiments.vlm.answers import asked
 from alignbench.experiments.vlm.control import mean_shuffled
+from alignbench.experiments.vlm.integration import MOST_PAIRS, modality_integration_rate
 from alignbench.experiments.vlm.result import TrainingResult
 from alignbench.projectors import OF_PATCHES
 from alignbench.projectors.architectures import build
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from alignbench.llms.base import CausalLM
     from alignbench.llms.causal import CausalDecoder
 
-# A step of Adam moves an entry of an image token by at most about this many times the scale of the LLM's
-# tokens, whatever the width of the encoder.
-_RATE = 2.0
 # Initial weights come from torch's global generator, so two trainings must not draw them at the same time.
 _SEEDING = threading.Lock()
 _CAPTIONS_PER_PASS = 32
@@ -78,6 +76,8 @@ def run_jobs(
         "patches": values.shape[1],
         "image_patches_pooled_to": x.shape[1],
         "dims": (x.shape[2], decoder.width),
+        "shrinkage": settings.shrinkage,
+        "rate": settings.rate,
         "max_length": llm.options.max_length,
     }
     with doing("epochs of the VLM's projectors", len(jobs) * settings.repeats.epochs):
@@ -123,6 +123,8 @@ class _Training:
     ) -> None:
         self.samples, self.captions, self.decoder = samples, captions, decoder
         self.job, self.settings = job, settings
+        if settings.shrinkage is not None:
+            x = whitened(x, job.train, settings.shrinkage)
         self.x = torch.from_numpy(standardised(x, job.train)).to(decoder.device)
         with _SEEDING:
             made = build(settings.projector, x.shape[-1], decoder.width, job.seed)
@@ -133,6 +135,7 @@ class _Training:
     def run(self) -> TrainingResult:
         """Train, then test on the held-out groups."""
         on_cpu = self.decoder.device.type == "cpu"
+        untrained = self._integration()
         with nullcontext() if on_cpu else self.decoder.sparing_memory():
             curves = self._train()
         with torch.inference_mode():
@@ -150,13 +153,15 @@ class _Training:
             other_answers=tuple(other),
             train_curve=curves[0],
             held_out_curve=curves[1],
+            integration=self._integration(),
+            untrained_integration=untrained,
         )
 
     def _train(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         batch, epochs = self.settings.batch, self.settings.repeats.epochs
         rng = rng_for(self.job.seed, "vlm batches")
         steps = epochs * -(-len(self.job.train) // batch)
-        rate = _RATE / self.x.shape[-1]
+        rate = self.settings.rate / self.x.shape[-1]
         optimiser = torch.optim.Adam(self.projector.parameters(), lr=rate)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate_factor(step, steps))
 
@@ -222,6 +227,28 @@ class _Training:
             total += float(self.decoder.losses(prefix, [self.captions[row][0]]).sum())
         return total
 
+    @torch.no_grad()
+    def _integration(self) -> float:
+        """Return the modality integration rate of held-out images with their captions; NaN if undefined."""
+        rows = self.job.test[:MOST_PAIRS]
+        first = 0 if self.start is None else len(self.start)
+        images: list[list[Tensor]] = []
+        texts: list[list[Tensor]] = []
+        for start in range(0, len(rows), _CAPTIONS_PER_PASS):
+            part = rows[start : start + _CAPTIONS_PER_PASS]
+            captions, prefix = [self.captions[row][0] for row in part], self._prefix(part)
+            layers = self.decoder.states(prefix, captions)
+            ends = prefix.shape[1] + torch.tensor([len(caption) for caption in captions])
+            behind, places = prefix.shape[1] - len(self.gap), torch.arange(layers[0].shape[1])
+            written = (places >= behind) & (places < ends[:, None])
+            images.append([states[:, first:behind].flatten(0, 1) for states in layers])
+            texts.append([states[written] for states in layers])
+        sides = [[torch.cat(of) for of in zip(*side, strict=True)] for side in (images, texts)]
+        try:
+            return modality_integration_rate(zip(*sides, strict=True))
+        except DegenerateError:
+            return math.nan
+
     def _answers(self, image_of: NDArray[np.intp]) -> list[str]:
         questions = self.job.questions
         if not questions:
@@ -251,6 +278,29 @@ def project(projector: nn.Module, patches: Tensor) -> Tensor:
     """Return image tokens [b, t, dy] of patches [b, p, dx]: one per patch, or one per query."""
     tokens = getattr(projector, "tokens", projector)
     made: Tensor = tokens(patches)
+    return made
+
+
+def whitened(x: NDArray[np.float32], train: NDArray[np.intp], shrinkage: float) -> NDArray[np.float32]:
+    r"""Return patches [n, p, dx] turned and stretched so that directions of the train rows vary more alike.
+
+    $X (C + \lambda\,\bar c\,I)^{-1/2}$, where $C$ is the covariance of the train rows' patches, $\bar c$ the
+    mean of its eigenvalues, and λ the shrinkage. Without it, the few directions in which patches differ most
+    are all that a short training learns.
+
+    Args:
+        x: patches.
+        train: the rows to learn the covariance from.
+        shrinkage: λ, above 0.
+    """
+    rows = torch.from_numpy(x[train]).double().flatten(0, 1)
+    centred = rows - rows.mean(dim=0)
+    values, vectors = torch.linalg.eigh(centred.T @ centred / len(rows))
+    least = shrinkage * float(values.mean())
+    if least <= 0:  # all patches are alike
+        return x
+    turn = (vectors / (values.clamp(min=0) + least).sqrt()) @ vectors.T
+    made: NDArray[np.float32] = (torch.from_numpy(x).double() @ turn).float().numpy()
     return made
 
 

@@ -30,12 +30,22 @@ class ExperimentOptions:
         shapes_scores=False,  # the command that reproduces a score in a shared basis always sets it
     )
     metrics = Option[Names](
-        help="metrics of the LLM matrices",
+        help="metrics of predictors, multi-llm (default: calibrated_cka, mutual_knn) "
+        "and scaling (also linear_cka, rsa)",
         kind="names",
         metavar="NAME",
         default=("calibrated_cka", "mutual_knn"),
         choices=of_module("alignbench.metrics", "METRICS"),
         check=checks.two_sided,
+    )
+    draws = Option[int](
+        help="random samples of each size of the experiment `scaling`",
+        kind="integer",
+        metavar="N",
+        default=10,
+        least=2,
+        label="Samples of each size",
+        most=100,
     )
     projectors = Option[Names](
         help="projectors: linear, mlp, 2layer_mlp, cross_attention (default: all; ELAS and VLMs: linear)",
@@ -116,6 +126,11 @@ class ExperimentOptions:
         metavar="N",
         default=1,
         least=1,
+    )
+    protocol = Option[str | None](
+        help="choices of a paper for layers: prh (Platonic Representation Hypothesis), to compare with it",
+        metavar="PAPER",
+        choices=("prh",),
     )
     images = Option[tuple[Path, ...]](
         help="an image whose attention maps are drawn (repeatable)",
