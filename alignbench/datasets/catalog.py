@@ -164,6 +164,29 @@ def synthetic_other(
     return _drawn("other", n_per_type, types, seed, root, text_field)
 
 
+def synthetic_lines(
+    *,
+    n_per_type: int | None,
+    types: Sequence[str] | None,
+    seed: int,
+    root: str | Path | None,
+    text_field: TextField,
+) -> Dataset:
+    """Return line charts whose texts name only what the image tells: how many lines, in which colours.
+
+    Raises:
+        ConfigError: a root is given as well.
+        DataError: another data type than "chart" is asked for.
+    """
+    from alignbench.datasets.synthetic.lines import DATA_TYPE, line_charts
+
+    _refuse_root("synthetic_lines", root)
+    if types is not None and tuple(types) != (DATA_TYPE,):
+        raise DataError(f"dataset 'synthetic_lines': it has {DATA_TYPE} only, got {', '.join(types)}")
+    drawn = line_charts(n_per_type or 30, seed)
+    return replace(drawn, samples=tuple(_paired(sample, text_field) for sample in drawn.samples))
+
+
 def _drawn(
     family: str,
     n_per_type: int | None,
@@ -196,3 +219,4 @@ def _refuse_root(name: str, root: str | Path | None) -> None:
 DATASETS.add("sample_data", sample_data)
 DATASETS.add("synthetic", synthetic)
 DATASETS.add("synthetic_other", synthetic_other)
+DATASETS.add("synthetic_lines", synthetic_lines)

@@ -34,6 +34,7 @@ _OURS = {
         "validity",
         "predictors",
         "vlm",
+        "choose",
         "invariants",
     )
 }

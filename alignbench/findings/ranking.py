@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from alignbench.datatypes import ALL
+from alignbench.experiments.choose.record import AT_LOOK
 from alignbench.findings.choice import RANKED_BY, is_cross_modal, of_metric, variant_of
 from alignbench.findings.local import LocalBest, local_best
 from alignbench.stats import Standings, standings
@@ -105,7 +106,8 @@ def _by_llm(scores: Iterable[Score], failures: Sequence[Failure] = ()) -> dict[s
     """Return LLM -> its scores; the list is empty if all its tests failed."""
     by_llm: dict[str, list[Score]] = {}
     for score in scores:
-        if is_cross_modal(score):
+        # In a race, encoders are scored on different samples, and the race itself says which is the best.
+        if is_cross_modal(score) and score.metric != AT_LOOK:
             by_llm.setdefault(str(score.llm), []).append(score)
     for failure in failures:
         for llm in failure.llms if failure.encoders else ():

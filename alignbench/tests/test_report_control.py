@@ -139,6 +139,11 @@ def test_a_part_at_one_end_for_all_is_dead(end: float, dead: bool) -> None:
         assert score.params.get("dead_parts") == (["mse"] if dead else None)
 
 
+def test_the_parts_of_a_metric_of_pairs_are_no_terms_of_a_sum() -> None:
+    found = flag_dead([replace(composite(name, tied=0.0), metric="lcs_knn") for name in "ab"])
+    assert not any("dead" in score.flags for score in found)
+
+
 def test_whoever_reads_that_a_part_is_dead_reads_which(tmp_path: Path) -> None:
     scores = [composite("a", mse=0.0, cka=0.3), composite("b", mse=0.0, cka=0.0)]
     found = flag_dead(scores)

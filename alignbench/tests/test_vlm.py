@@ -20,7 +20,7 @@ from alignbench.experiments.vlm.control import derangement, image_blocks, mean_s
 from alignbench.experiments.vlm.learning import learning_flags
 from alignbench.experiments.vlm.result import VLMSettings
 from alignbench.experiments.vlm.scores import plan_jobs, train_vlm, vlm_arrays, vlm_scores
-from alignbench.experiments.vlm.training import image_grid, standardised
+from alignbench.experiments.vlm.training import image_grid, standardised, whitened
 from alignbench.hidden import Patches
 from alignbench.llms import resolve
 from alignbench.projectors.architectures import QUERIES, build
@@ -80,7 +80,7 @@ def scored(llm: Any, given: Patches, settings: VLMSettings = SETTINGS) -> dict[s
 
 @pytest.mark.slow
 def test_information_in_the_image_is_found(llm: Any) -> None:
-    found = scored(llm, patches(60))
+    found = scored(llm, patches(100))
     gain = found["image_gain"]
     assert gain.value > 0.1
     assert gain.null.p <= 0.05
@@ -184,6 +184,22 @@ def test_standardising_looks_at_train_rows_only() -> None:
     other = x.copy()
     other[20:] *= 100
     np.testing.assert_array_equal(standardised(x, train)[train], standardised(other, train)[train])
+    np.testing.assert_array_equal(whitened(x, train, 0.1)[train], whitened(other, train, 0.1)[train])
+
+
+def test_whitened_patches_vary_alike_in_all_directions() -> None:
+    rng = np.random.default_rng(0)
+    turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
+    x = (rng.standard_normal((500, 4, 3)) * (10, 1, 0.1) @ turn).astype(np.float32)
+    train = np.arange(500)
+    spread = np.linalg.svd(np.cov(whitened(x, train, 1e-9).reshape(-1, 3).T), compute_uv=False)
+    np.testing.assert_allclose(spread, 1, rtol=1e-2)
+    # With the mean variance added, a direction of variance c keeps the share c / (c + mean).
+    spread = np.linalg.svd(np.cov(whitened(x, train, 1.0).reshape(-1, 3).T), compute_uv=False)
+    known = np.linalg.eigvalsh(np.cov(x.reshape(-1, 3).T))[::-1]
+    np.testing.assert_allclose(spread, known / (known + known.mean()), rtol=1e-2)
+    alike = np.full((6, 2, 3), 0.1, dtype=np.float32)
+    np.testing.assert_array_equal(whitened(alike, np.arange(6), 0.1), alike)
 
 
 def test_the_control_is_a_derangement_inside_blocks() -> None:

@@ -100,8 +100,9 @@ class CellSettings:
 
     @property
     def vlm(self) -> VLMSettings:
-        """How VLMs are trained."""
-        return VLMSettings(repeats=Repeats(self.seed, self.vlm_splits, 1, self.vlm_epochs))
+        """How VLMs are trained: as when the study was made, before patches were whitened."""
+        repeats = Repeats(self.seed, self.vlm_splits, 1, self.vlm_epochs)
+        return VLMSettings(repeats=repeats, rate=2.0, shrinkage=None)
 
 
 def cell(

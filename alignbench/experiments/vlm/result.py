@@ -32,12 +32,18 @@ class VLMSettings:
         image_tokens: the most vectors that an image becomes; patches are averaged over a grid of that many.
             "cross_attention" has its own number.
         batch: the number of captions in a step.
+        rate: a step of Adam moves an entry of an image token by at most about this many times the scale of
+            the LLM's tokens, whatever the width of the encoder.
+        shrinkage: the share of the mean variance that whitening adds to each direction of the patches; None
+            does not whiten them.
     """
 
     projector: str = "linear"
     repeats: Repeats = REPEATS
     image_tokens: int = 1
     batch: int = 8
+    rate: float = 0.5
+    shrinkage: float | None = 0.1
 
 
 @dataclass(frozen=True, slots=True)

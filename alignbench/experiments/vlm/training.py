@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from alignbench.llms.base import CausalLM
     from alignbench.llms.causal import CausalDecoder
 
-# A step of Adam moves an entry of an image token by at most about this many times the scale of the LLM's
-# tokens, whatever the width of the encoder.
-_RATE = 2.0
 # Initial weights come from torch's global generator, so two trainings must not draw them at the same time.
 _SEEDING = threading.Lock()
 _CAPTIONS_PER_PASS = 32
@@ -79,6 +76,8 @@ def run_jobs(
         "patches": values.shape[1],
         "image_patches_pooled_to": x.shape[1],
         "dims": (x.shape[2], decoder.width),
+        "shrinkage": settings.shrinkage,
+        "rate": settings.rate,
         "max_length": llm.options.max_length,
     }
     with doing("epochs of the VLM's projectors", len(jobs) * settings.repeats.epochs):
@@ -124,6 +123,8 @@ class _Training:
     ) -> None:
         self.samples, self.captions, self.decoder = samples, captions, decoder
         self.job, self.settings = job, settings
+        if settings.shrinkage is not None:
+            x = whitened(x, job.train, settings.shrinkage)
         self.x = torch.from_numpy(standardised(x, job.train)).to(decoder.device)
         with _SEEDING:
             made = build(settings.projector, x.shape[-1], decoder.width, job.seed)
@@ -160,7 +161,7 @@ class _Training:
         batch, epochs = self.settings.batch, self.settings.repeats.epochs
         rng = rng_for(self.job.seed, "vlm batches")
         steps = epochs * -(-len(self.job.train) // batch)
-        rate = _RATE / self.x.shape[-1]
+        rate = self.settings.rate / self.x.shape[-1]
         optimiser = torch.optim.Adam(self.projector.parameters(), lr=rate)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate_factor(step, steps))
 
@@ -277,6 +278,29 @@ def project(projector: nn.Module, patches: Tensor) -> Tensor:
     """Return image tokens [b, t, dy] of patches [b, p, dx]: one per patch, or one per query."""
     tokens = getattr(projector, "tokens", projector)
     made: Tensor = tokens(patches)
+    return made
+
+
+def whitened(x: NDArray[np.float32], train: NDArray[np.intp], shrinkage: float) -> NDArray[np.float32]:
+    r"""Return patches [n, p, dx] turned and stretched so that directions of the train rows vary more alike.
+
+    $X (C + \lambda\,\bar c\,I)^{-1/2}$, where $C$ is the covariance of the train rows' patches, $\bar c$ the
+    mean of its eigenvalues, and λ the shrinkage. Without it, the few directions in which patches differ most
+    are all that a short training learns.
+
+    Args:
+        x: patches.
+        train: the rows to learn the covariance from.
+        shrinkage: λ, above 0.
+    """
+    rows = torch.from_numpy(x[train]).double().flatten(0, 1)
+    centred = rows - rows.mean(dim=0)
+    values, vectors = torch.linalg.eigh(centred.T @ centred / len(rows))
+    least = shrinkage * float(values.mean())
+    if least <= 0:  # all patches are alike
+        return x
+    turn = (vectors / (values.clamp(min=0) + least).sqrt()) @ vectors.T
+    made: NDArray[np.float32] = (torch.from_numpy(x).double() @ turn).float().numpy()
     return made
 
 

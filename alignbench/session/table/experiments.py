@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alignbench.options import Option
 from alignbench.session import checks
 from alignbench.session.table.names import Names, of_module
+
+if TYPE_CHECKING:
+    from alignbench.experiments.choose.budget import Budget  # noqa: F401  ruff doesn't see its use
 
 
 class ExperimentOptions:
@@ -159,6 +163,38 @@ class ExperimentOptions:
         kind="switch",
         default=False,
         needs=("table", "name the table whose encoders are scored"),
+    )
+    metric = Option[str](
+        help="the metric of the race between encoders",
+        metavar="NAME",
+        default="debiased_cka",
+        choices=of_module("alignbench.metrics", "METRICS"),
+        check=checks.metric_of_race,
+    )
+    margin = Option[float](
+        help="end the race when the encoders that are left differ by less than this",
+        kind="number",
+        metavar="DIFFERENCE",
+        default=0.0,
+        least=0,
+    )
+    budget = Option["Budget | None"](
+        help="what the race may cost: a time such as 90s, 30m or 2h, or a number of images to embed",
+        metavar="BUDGET",
+        check=checks.budget,
+    )
+    error_level = Option[float](
+        help="the largest probability with which the race drops the best encoder",
+        kind="number",
+        metavar="P",
+        default=0.05,
+        check=checks.probability,
+        flag="--align-error",
+    )
+    final = Option[str | None](
+        help="train projectors of the encoders that are left: e2e or vlm",
+        metavar="EXPERIMENT",
+        choices=("e2e", "vlm"),
     )
     study_dir = Option[Path | None](
         help="the folder of encoders, cells and results of -m study (default: in the user's cache folder)",

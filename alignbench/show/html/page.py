@@ -25,6 +25,10 @@ from alignbench.show.html.frame import asset, environment, policy
 from alignbench.show.html.published import published_context
 from alignbench.show.html.rows import score_rows
 from alignbench.show.html.samples import influences, known_samples, space
+from alignbench.show.race import HEAD as RACE_HEAD
+from alignbench.show.race import LEGEND as RACE_LEGEND
+from alignbench.show.race import NUMBERS as RACE_NUMBERS
+from alignbench.show.race import race_tables
 from alignbench.show.speed import speed_report
 from alignbench.show.spreadsheet import scores_csv
 from alignbench.show.tables import tables_of
@@ -101,6 +105,11 @@ def report_html(
         "known": len(known),
         "prediction": findings.prediction,
         "tables": tables_of(scores),
+        "races": race_tables(scores),
+        "race_head": RACE_HEAD,
+        "race_numbers": RACE_NUMBERS,
+        "race_legend": RACE_LEGEND,
+        "labels": labels,
         "speed": _speed(scores, labels, failures),
         "experiments": [
             (
