@@ -68,8 +68,8 @@ class NullModel:
             and the mean over those within the classes (None without a formula), for many rows.
         draws: the default number of permutations.
         max_groups: with more groups than this, a seeded subset of this size is permuted.
-        stream: metrics with the same one get the same permutations where these are not drawn in a fixed
-            number, so that what they have in common is computed once; by default, each metric its own.
+        stream: metrics with the same one get the same permutations of more than 300 groups, so that what
+            they have in common is computed once; by default, each metric gets its own.
         test: False if the value on shuffled pairs is shown but a p-value would be meaningless.
         applies: whether there is a null under these settings.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +13,7 @@ from alignbench.metrics.checks import bounded
 from alignbench.metrics.cka import calibrated_cka, calibrated_cka_draw, linear_cka, linear_cka_draw
 from alignbench.metrics.classes import discriminability_raw, knn_above_chance, spread
 from alignbench.metrics.coral import SATURATION, coral_similarity, ncoral
-from alignbench.metrics.derived import derived
+from alignbench.metrics.derived import derived, digest
 from alignbench.metrics.sums import FEW
 
 if TYPE_CHECKING:
@@ -116,8 +115,7 @@ def _null(
             if len(x) <= FEW:
                 in_basis = shuffled(IN_BASIS[part])[0]
             else:  # the other composite asks for the same permutations
-                orders = blake2b(permutations.tobytes()).digest()
-                what = "shuffled", orders, given[1], seed, width
+                what = "composites", digest(permutations), given[1], seed, width
                 in_basis = derived(what, (x, y), lambda: shuffled(*IN_BASIS))[part]
         drawn = np.maximum(0.0, cka(x, y, permutations))
         return np.asarray(WEIGHTS[0] * drawn + WEIGHTS[1] * in_basis + WEIGHTS[2] * fixed[2])

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
+from hashlib import blake2b
 from itertools import count
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -170,6 +171,11 @@ def derived(what: Hashable, of: Matrix | tuple[Matrix, ...], compute: Callable[[
     """
     store = _CURRENT.get()
     return compute() if store is None else store.get(what, of if isinstance(of, tuple) else (of,), compute)
+
+
+def digest(array: NDArray[Any]) -> bytes:
+    """Return what stands for a large array in the name of a result."""
+    return blake2b(np.ascontiguousarray(array).data).digest()
 
 
 def _arrays(result: Any) -> Iterator[NDArray[Any]]:

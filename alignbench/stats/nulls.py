@@ -58,6 +58,12 @@ def null_of(case: Case, value: float, n_permutations: int | None = None) -> Null
         return _drawn_null(some, model, its_value, kind, draws)
 
 
+def _stream(case: Case, model: NullModel | None) -> str:
+    """Return whose permutations a metric gets: its own, or those of the metrics that it shares them with."""
+    shared = None if model is None or len(case.x) <= DRAWN_UP_TO else model.stream
+    return case.metric.name if shared is None else shared
+
+
 def _draws(model: NullModel | None) -> int:
     return DRAWS if model is None else model.draws
 
@@ -76,8 +82,7 @@ def _subset(case: Case, model: NullModel | None, value: float) -> Iterator[tuple
 
 
 def _drawn_null(case: Case, model: NullModel | None, value: float, kind: str, draws: int) -> Null:
-    metric = case.metric
-    rng = rng_for(case.seed, "permutation", metric.name)
+    rng = rng_for(case.seed, "permutation", _stream(case, model))
     drawn = case.drawn(draw_permutations(len(case.x), draws, rng)) if draws else np.empty(0)
     mean, std = _mean(drawn), _std(drawn)
     if model is not None and not model.test:
@@ -119,7 +124,7 @@ def _within(
     codes = _classes(case)
     if codes is None:
         return None, None
-    rng = rng_for(case.seed, "permutation within classes", case.metric.name)
+    rng = rng_for(case.seed, "permutation within classes", _stream(case, model))
     drawn = case.drawn(draw_within(codes, draws, rng)) if draws else np.empty(0)
     return _within_mean(case, model, codes, _mean(drawn)), _p(case, value, drawn) if draws else None
 
@@ -190,7 +195,7 @@ def _sequential(case: Case, value: float, kind: str, model: NullModel | None, *,
     metric, n = case.metric, len(case.x)
     codes = case.codes() if within else None
     purpose = "permutation within classes" if within else "permutation"
-    rng = rng_for(case.seed, purpose, (model and model.stream) or metric.name)
+    rng = rng_for(case.seed, purpose, _stream(case, model))
 
     def draw(number: int) -> NDArray[np.float64]:
         if codes is None:

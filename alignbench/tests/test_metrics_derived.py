@@ -219,6 +219,14 @@ def test_the_composites_of_many_pairs_fit_one_basis_for_each_permutation() -> No
 
 
 @pytest.mark.slow
+def test_coral_and_its_kin_share_the_bases_of_shuffled_pairs() -> None:
+    with patch.object(SharedBasis, "join", wraps=SharedBasis.join) as join:
+        found = scores(["coral_distance", "ncoral", "mean_distance"], 310, 12)
+    assert [score["null"]["draws"] for score in found.values()] == [49] * 3
+    assert join.call_count == 1 + 49 + 3 * 10  # of the value, of shuffled pairs, and of the intervals' blocks
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [45, 310])
 def test_scores_are_the_same_alone_and_after_all_others(n: int) -> None:
     names = [name for name in METRICS if n < 300 or METRICS.get(name).family in ("cka", "neighbors", "shape")]
