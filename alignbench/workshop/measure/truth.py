@@ -44,7 +44,7 @@ SLOW = (
     "eas_adjusted",
 )
 SEEING = [name for name in METRICS.names(pairing=True) if not name.endswith("_reverse")]
-BLIND = [*METRICS.names(family="coral"), *METRICS.names(family="spectra")]
+BLIND = ["gw_distance", *METRICS.names(family="coral"), *METRICS.names(family="spectra")]
 
 
 @dataclass(frozen=True)
