@@ -41,7 +41,7 @@ SLOW = (
     "eas",
     "eas_adjusted",
 )
-# These fit every permutation anew or have a target for every column, which takes many minutes.
+# These take a decomposition for every permutation, or have a target for every column: many minutes.
 OMITTED = ("svcca", "pwcca", "cca_mean", "svcca_heldout", "pwcca_heldout", "logme")
 SEEING = [
     name for name in METRICS.names(pairing=True) if not name.endswith("_reverse") and name not in OMITTED
