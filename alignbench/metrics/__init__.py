@@ -55,6 +55,7 @@ from alignbench.metrics.retrieval import (
 from alignbench.metrics.rsa import rsa
 from alignbench.metrics.sequences import edit_knn, lcs_knn
 from alignbench.metrics.spectra import spectral_divergence, spectral_kl, spectral_ncoral, spectrum
+from alignbench.metrics.transport import gw_distance, gw_identity, gw_parts
 
 __all__ = [
     "ELAS_WEIGHTS",
@@ -90,6 +91,9 @@ __all__ = [
     "edit_knn",
     "elas",
     "elas_parts",
+    "gw_distance",
+    "gw_identity",
+    "gw_parts",
     "knn_above_chance",
     "knn_accuracy",
     "lcs_knn",

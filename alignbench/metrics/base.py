@@ -31,6 +31,7 @@ FAMILIES = (
     "shape",
     "cca",
     "regression",
+    "transport",
     "coral",
     "coral_lw",
     "spectra",

@@ -138,7 +138,9 @@ def test_who_was_dropped_is_not_scored_again_and_the_last_one_ends_the_race() ->
 
 def test_equal_models_go_to_the_end_or_are_within_the_margin() -> None:
     same = World([0.0, 0.0])
-    assert same.race().ending == "all pairs"
+    whole = same.race(error=0.1)
+    assert whole.ending == "all pairs"
+    assert [look.level for look in whole.looks] == pytest.approx([0.02] * 5)
     wide = World([0.0, 0.0]).race(margin=1.0)
     assert wide.ending == "margin"
     assert all(one.reach < 1.0 for one in wide.looks[-1].behind.values())

@@ -134,7 +134,7 @@ def test_the_rate_before_training_is_that_of_states_computed_one_by_one(llm: Any
     job = plan_jobs(rows, settings)[0]
     trained = train_vlm(vision, rows, llm, settings, dataset="d@1").trained[0]
     x = vision.values if tokens == 4 else vision.values.mean(axis=1, keepdims=True)
-    x = whitened(x, job.train, 0.1)
+    x = whitened(x, job.train, 0.3)
     projector = build("linear", 8, decoder.width, job.seed)
     images: list[Any] = []
     texts: list[Any] = []

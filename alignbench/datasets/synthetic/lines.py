@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from alignbench.datasets.dataset import Dataset, Sample
 from alignbench.datasets.roots import DRAWN
-from alignbench.datasets.synthetic.charts import imagine_chart
+from alignbench.datasets.synthetic.charts import LAYOUTS, imagine_chart
 from alignbench.datasets.synthetic.source import draw, png
 from alignbench.datasets.synthetic.words import COLOURS, count, listing, sentence
 
@@ -18,37 +18,39 @@ if TYPE_CHECKING:
 
 DATA_TYPE = "chart"
 COMBINATIONS = tuple(
-    colours for number in (2, 3) for colours in itertools.combinations(tuple(COLOURS), number)
+    (layout, colours)
+    for layout in LAYOUTS["line"]
+    for number in (2, 3)
+    for colours in itertools.combinations(tuple(COLOURS), number)
 )
-"""The 36 choices of two and 84 choices of three of the nine colours, each in the order of `COLOURS`."""
+"""36 choices of two and 84 of three of the nine colours in the order of `COLOURS`, plain and dotted."""
 
 
 def line_charts(n: int, seed: int) -> Dataset:
-    """Return `n` line charts, each with another combination of colours as long as there are any.
+    """Return `n` line charts, each with another combination of number, layout and colours.
 
-    A combination is a group, so one that is held out has not been trained on. Title, page, layout and values
-    are drawn at random, and no text tells them but whether the lines are dotted. The words are those of the
-    built-in LLMs' training.
+    A combination is a group, so one that is held out has not been trained on. Title, page and values are
+    drawn at random, and no text tells them. The words are those of the built-in LLMs' training.
 
     Args:
-        n: the number of charts; from the 121st on, combinations recur in other charts.
+        n: the number of charts; from the 241st on, combinations recur in other charts.
         seed: selects the charts and the order of the combinations.
     """
     order = random.Random(f"{seed}/combinations").sample(COMBINATIONS, len(COMBINATIONS))
-    samples = [_sample(seed, index, order[index % len(order)]) for index in range(n)]
+    samples = [_sample(seed, index, *order[index % len(order)]) for index in range(n)]
     return Dataset(f"synthetic-lines-{seed}", tuple(samples), f"{DRAWN}, line charts, seed {seed}")
 
 
-def _sample(seed: int, index: int, colours: tuple[str, ...]) -> Sample:
-    chart = _chart(random.Random(f"{seed}/lines/{index}"), colours)
-    noun = "dotted line" if chart.layout == "dotted" else "line"
-    named = listing(colours)
+def _sample(seed: int, index: int, layout: str, colours: tuple[str, ...]) -> Sample:
+    chart = _chart(random.Random(f"{seed}/lines/{index}"), layout, colours)
+    noun, named = "dotted line" if layout == "dotted" else "line", listing(colours)
+    text = f"{sentence(count(len(colours), noun))} in {named} in a line chart."
     return Sample(
         f"lines-{seed}-{index}",
         png(draw(DATA_TYPE, chart).image),
-        (f"{sentence(count(len(colours), noun))} in {named} in a line chart.",),
+        (text,),
         DATA_TYPE,
-        group=named,
+        group=text,
         question="What does this chart show?",
         exchanges=(
             ("How many lines are there?", f"{len(colours)}."),
@@ -57,10 +59,10 @@ def _sample(seed: int, index: int, colours: tuple[str, ...]) -> Sample:
     )
 
 
-def _chart(rng: random.Random, colours: tuple[str, ...]) -> Chart:
-    """Return the first line chart of a stream that has as many lines, in these colours."""
+def _chart(rng: random.Random, layout: str, colours: tuple[str, ...]) -> Chart:
+    """Return the first line chart of a stream with as many lines in this layout, in these colours."""
     while True:
         chart = imagine_chart(rng)
-        if chart.kind == "line" and len(chart.series) == len(colours):
+        if (chart.kind, chart.layout, len(chart.series)) == ("line", layout, len(colours)):
             series = zip(chart.series, colours, strict=True)
             return replace(chart, series=tuple(replace(line, colour=colour) for line, colour in series))

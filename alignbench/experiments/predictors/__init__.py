@@ -19,7 +19,7 @@ def proposed(config: Config) -> tuple[str, ...]:
 EXPERIMENT = Experiment(
     "predictors",
     "further scores that the literature proposes as predictors",
-    (Part("predictors", one_score, sweep={"metric": "metrics"}, cost=Cost(0.3)),),
+    (Part("predictors", one_score, sweep={"metric": "metrics"}, cost=Cost(0.6)),),
     options=("metrics",),
     defaults={"metrics": proposed},
     long=True,

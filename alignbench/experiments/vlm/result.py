@@ -43,7 +43,7 @@ class VLMSettings:
     image_tokens: int = 1
     batch: int = 8
     rate: float = 0.5
-    shrinkage: float | None = 0.1
+    shrinkage: float | None = 0.3
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ HEAD = "| encoder | own image | another | none | gain | p | within type | p | MI
 def main(argv: list[str]) -> None:
     """Train a VLM of every encoder on drawn data, and print a row of Markdown for each."""
     options = _options(argv)
-    data = load_dataset(options.data, n_per_type=options.n_samples)
-    repeats = Repeats(splits=options.splits, seeds=options.seeds, epochs=options.epochs)
+    data = load_dataset(options.data, n_per_type=options.n_samples, seed=options.seed)
+    repeats = Repeats(options.seed, splits=options.splits, seeds=options.seeds, epochs=options.epochs)
     settings = VLMSettings(
         repeats=repeats,
         image_tokens=options.image_tokens,
@@ -50,6 +50,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--seeds", type=int, default=REPEATS.seeds, help=f"trainings a split ({REPEATS.seeds})"
     )
+    parser.add_argument("--seed", type=int, default=42, help="of drawings, splits and weights (42)")
     parser.add_argument("--image-tokens", type=int, default=DEFAULT.image_tokens, help="tokens an image")
     parser.add_argument("--rate", type=float, default=DEFAULT.rate, help=f"learning rate ({DEFAULT.rate})")
     parser.add_argument(
